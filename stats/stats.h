@@ -1,0 +1,137 @@
+/*
+ * stats.h - what suimon counts: process counters, the digest table, N+1 and index findings.
+ *
+ * Each thread that counts has a sink of its own (single writer, relaxed atomics, no lock); readers add the sinks up.
+ * Knows nothing of MySQL: an event is numbers and names.
+ */
+#ifndef SUIMON_STATS_H
+#define SUIMON_STATS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "counters.h" /* enum stats_counter, from the X-macro table of names, kinds and helps */
+#include "rc.h"
+#include "span.h"
+
+#define STATS_TEXT_MAX 4096   /* bytes of normalised text kept a digest */
+#define STATS_SAMPLE_MAX 4096 /* bytes of a sample kept; a longer statement is cut and says so */
+
+struct stats;
+struct stats_sink {
+	_Atomic uint64_t counter[STATS_COUNTERS_N];
+	struct stats_table *table;  /* digest table of this sink; owned; NULL for sinks that see no statements */
+	struct stats *stats;
+	struct stats_sink *next;
+};
+
+struct stats_options {
+	uint64_t slow_ns;
+	uint64_t digests;       /* most distinct digests kept, all sinks together */
+	bool samples;
+	uint64_t nplus1_repeats, nplus1_window_ns;
+	bool explain;
+};
+
+struct stats *stats_new(const struct stats_options *opt) must_check;
+void stats_free(struct stats *s);
+void stats_reconfigure(struct stats *s, const struct stats_options *opt); /* all but digests */
+/* statements: the sink gets a digest table. Lives until stats_free. */
+struct stats_sink *stats_sink_new(struct stats *s, bool statements) must_check;
+
+static inline void stats_count(struct stats_sink *k, enum stats_counter c, uint64_t n)
+{
+	/* single writer: a plain load and store, no locked instruction */
+	atomic_store_explicit(&k->counter[c], atomic_load_explicit(&k->counter[c], memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+uint64_t stats_sum(struct stats *s, enum stats_counter c); /* any thread */
+
+enum stats_route { STATS_PRIMARY, STATS_REPLICA, STATS_CACHE, STATS_QUEUE, STATS_LOCAL, STATS_ROUTES };
+enum stats_cached { STATS_NOT_CACHEABLE, STATS_HIT, STATS_MISS };
+
+/* One finished statement. Spans are copied where they are kept. */
+struct stats_event {
+	uint64_t digest;
+	uint64_t literals;      /* hash of its literals */
+	const char *verb;       /* "select", a literal: kept by pointer */
+	struct span text;       /* the statement as sent (for a sample; normalised only when the digest is new) */
+	/* Appends the normalised text of `text` to an iobuf of at most STATS_TEXT_MAX bytes; called when the digest is new. */
+	void (*normalise)(const struct stats_event *e, void *into_iobuf);
+	unsigned mode;          /* the caller's, for normalise */
+	struct span schema, user;
+	struct span table;      /* first table read or written, "" if none */
+	struct span tag_route;  /* sqlcommenter's route, or controller:action, decoded; "" if none */
+	uint64_t start_ns;      /* monotonic */
+	uint64_t total_ns;      /* first byte in to last byte out */
+	uint64_t wait_ns;       /* of that, waiting for a connection */
+	uint64_t server_ns;     /* of that, waiting for the server's first byte */
+	uint64_t rows_sent, rows_affected, bytes_in, bytes_out;
+	uint16_t error, warnings;
+	bool no_index, no_good_index, slow_flag;
+	bool is_read;
+	bool private_text;      /* holds a password: never kept */
+	enum stats_route route;
+	enum stats_cached cached;
+	bool cacheable, queueable; /* would be eligible, whether or not a rule asks for it */
+};
+
+/*
+ * A session's memory of its last statements, for N+1: embed one a session, zeroed; zero it again when the session is
+ * handed to somebody else (COM_RESET_CONNECTION, COM_CHANGE_USER). A slot is a run of one read digest; the fields are
+ * stats/nplus1.c's own.
+ */
+#define STATS_NPLUS1_SLOTS 4
+struct stats_nplus1 {
+	struct stats_nplus1_slot {
+		uint64_t digest;        /* 0: free */
+		uint64_t last_literals; /* of its last statement */
+		uint64_t seen;          /* which literals, as a bitmap by hash */
+		uint64_t first_ns, last_ns, spent_ns;
+		uint32_t repeats, distinct;
+		uint64_t parent;        /* the list read before the run; 0: none */
+		uint64_t parent_rows;   /* what that and other lists since have returned */
+		uint32_t entry;         /* where it is reported */
+		bool reported, overrun;
+	} slot[STATS_NPLUS1_SLOTS];
+	uint64_t last_digest;   /* the last read that returned two rows or more, */
+	uint64_t last_rows;     /* how many, */
+	uint64_t last_end_ns;   /* and when it was done */
+};
+
+/* Counts it all: the digest table, the N+1 detector, the counters by route. Sink's thread only. */
+void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e);
+
+/* ---- reading: any thread ---- */
+
+/* Each of these appends to out: an iobuf; JSON as the contract's section 3 says. samples: the caller may see literals (S2). */
+struct iobuf;
+enum stats_sort { STATS_BY_TOTAL_TIME, STATS_BY_CALLS, STATS_BY_P99, STATS_BY_ROWS_EXAMINED };
+enum rc stats_json_queries(struct stats *s, enum stats_sort sort, unsigned limit, struct iobuf *out) must_check;
+enum rc stats_json_query(struct stats *s, uint64_t digest, bool samples, struct iobuf *out) must_check; /* RC_DECLINED: not known */
+enum rc stats_json_findings(struct stats *s, bool samples, struct iobuf *out) must_check;
+/* What happened lately, for the dashboard: totals by route, latency buckets, the last minutes second by second. */
+enum rc stats_json_overview(struct stats *s, struct iobuf *out) must_check;
+enum rc stats_prometheus(struct stats *s, struct iobuf *out) must_check; /* the counters and bounded summaries; no labels with literals */
+
+/* The index adviser's work list: the next digest worth an EXPLAIN (slow or without index, not explained lately), with a
+ * sample of it. RC_DECLINED: none just now. Strings are for the caller to mem_free. */
+struct stats_explain { uint64_t digest; char *schema, *user, *sql; };
+enum rc stats_next_explain(struct stats *s, struct stats_explain *out) must_check;
+/* One row of the adviser's verdict on a digest. plan_json: EXPLAIN FORMAT=JSON's output. Copied. */
+struct stats_index_advice {
+	uint64_t digest;
+	struct span table, columns; /* "shop.orders", "customer_email" */
+	struct span reason;         /* "full scan of 50000 rows" */
+	struct span fix_sql;        /* ALTER TABLE ... or empty */
+	struct span plan_json;
+	uint64_t rows_examined;
+};
+void stats_put_advice(struct stats *s, const struct stats_index_advice *a);
+
+/* A file of the dashboard ("/", "/app.js", "/style.css"), embedded at build; an empty span (p NULL): no such file.
+ * content_type: a literal. */
+struct span stats_web_file(const char *path, const char **content_type);
+
+#endif
