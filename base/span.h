@@ -1,0 +1,42 @@
+/*
+ * span.h - a run of bytes that somebody else owns. Never NUL-terminated by promise.
+ */
+#ifndef SUIMON_SPAN_H
+#define SUIMON_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+struct span {
+	const char *p; /* not owned; may be NULL only when len is 0 */
+	size_t len;    /* bytes */
+};
+
+#define SPAN_FMT "%.*s"
+#define SPAN_ARG(s) (int)(s).len, (s).p
+
+static inline struct span span_of(const void *p, size_t len)
+{
+	return (struct span){.p = p, .len = len};
+}
+
+static inline struct span span_str(const char *s)
+{
+	return (struct span){.p = s, .len = s ? strlen(s) : 0};
+}
+
+static inline bool span_eq(struct span a, struct span b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+/* ASCII case-insensitive equality, the rule for SQL keywords. */
+static inline bool span_ieq(struct span a, struct span b)
+{
+	return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
+}
+
+#endif
