@@ -1,0 +1,34 @@
+/*
+ * hist.h - a latency histogram: log-linear, 32 steps an octave, so a percentile is off by at most 1/64 (1.6 %).
+ *
+ * Single writer, any number of readers: buckets are relaxed atomics. Octaves are allocated when first hit.
+ * Source of the shape: Tene, HdrHistogram.
+ */
+#ifndef SUIMON_HIST_H
+#define SUIMON_HIST_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rc.h"
+
+#define HIST_STEPS 32   /* buckets an octave */
+#define HIST_OCTAVES 36 /* the first is 0 to 63 ns, the last ends at 2^41 ns (36 minutes); above saturates */
+
+struct hist {
+	_Atomic(_Atomic uint32_t *) octave[HIST_OCTAVES]; /* owned; NULL until hit */
+	_Atomic uint64_t count;
+	_Atomic uint64_t sum_ns;
+	_Atomic uint64_t max_ns;
+};
+
+void hist_init(struct hist *h);
+void hist_reset(struct hist *h);            /* frees; only when no reader can hold it */
+void hist_add(struct hist *h, uint64_t ns); /* out of memory: counted in count, sum and max only */
+enum rc hist_merge(struct hist *into, const struct hist *from) must_check; /* from may be written to meanwhile */
+uint64_t hist_quantile(const struct hist *h, double q);                    /* q in 0..1; nanoseconds; 0 when empty */
+/* Cumulative counts at or below each bound (ascending, ns): for Prometheus buckets. */
+void hist_cumulative(const struct hist *h, const uint64_t *bounds, size_t n, uint64_t *out);
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * secret.c - secrets live in pages of their own: left out of core dumps, locked against swapping where the limit allows.
+ *
+ * Slots come in a few sizes, each with its free list; pages are kept for the life of the process. A text too long for
+ * the largest slot gets a mapping of its own.
+ */
+#include "secret.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "mem.h"
+
+#define ARENA_BYTES (64 * 1024) /* a multiple of every page size in use */
+
+struct secret {
+	_Atomic uint32_t refs;
+	uint32_t slot_class; /* index into slot_bytes; countof(slot_bytes) = a mapping of its own */
+	size_t len;
+	struct secret *next; /* on the free list */
+	char text[];         /* len bytes and a NUL */
+};
+
+static const size_t slot_bytes[] = {64, 256, 1024, 4096};
+static struct secret *free_slots[countof(slot_bytes)];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void secret_wipe(void *p, size_t len)
+{
+	if (len)
+		explicit_bzero(p, len);
+}
+
+static void *map_pages(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	/* Both are best effort: an old kernel or a low RLIMIT_MEMLOCK must not keep the product from starting. */
+	(void)madvise(p, bytes, MADV_DONTDUMP);
+	(void)mlock(p, bytes);
+	return p;
+}
+
+/* Cuts a fresh arena into slots. The lock is held. */
+static enum rc refill(uint32_t slot_class)
+{
+	char *arena = map_pages(ARENA_BYTES);
+
+	if (!arena)
+		return RC_ERROR;
+	for (size_t at = 0; at + slot_bytes[slot_class] <= ARENA_BYTES; at += slot_bytes[slot_class]) {
+		struct secret *s = (struct secret *)(void *)(arena + at);
+
+		s->next = free_slots[slot_class];
+		free_slots[slot_class] = s;
+	}
+	return RC_OK;
+}
+
+static struct secret *take_slot(uint32_t slot_class)
+{
+	struct secret *s = NULL;
+
+	pthread_mutex_lock(&lock);
+	if (free_slots[slot_class] || refill(slot_class) == RC_OK) {
+		s = free_slots[slot_class];
+		free_slots[slot_class] = s->next;
+	}
+	pthread_mutex_unlock(&lock);
+	return s;
+}
+
+struct secret *secret_new(struct span text)
+{
+	size_t bytes = sizeof(struct secret) + 1;
+	uint32_t slot_class = 0;
+	struct secret *s;
+
+	if (text.len > SIZE_MAX / 2 || mem_refuse())
+		return NULL;
+	bytes += text.len;
+	while (slot_class < countof(slot_bytes) && slot_bytes[slot_class] < bytes)
+		slot_class++;
+	s = slot_class < countof(slot_bytes) ? take_slot(slot_class) : map_pages(bytes);
+	if (!s)
+		return NULL;
+	atomic_init(&s->refs, 1);
+	s->slot_class = slot_class;
+	s->len = text.len;
+	s->next = NULL;
+	if (text.len)
+		memcpy(s->text, text.p, text.len);
+	s->text[text.len] = '\0';
+	return s;
+}
+
+struct secret *secret_ref(struct secret *s)
+{
+	if (s)
+		atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+	return s;
+}
+
+void secret_unref(struct secret *s)
+{
+	uint32_t before, slot_class;
+
+	if (!s)
+		return;
+	before = atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel);
+	assert(before > 0);
+	if (before != 1)
+		return;
+	slot_class = s->slot_class;
+	if (slot_class == countof(slot_bytes)) {
+		size_t bytes = sizeof(*s) + s->len + 1;
+
+		secret_wipe(s, bytes);
+		(void)munmap(s, bytes);
+		return;
+	}
+	secret_wipe(s, slot_bytes[slot_class]);
+	pthread_mutex_lock(&lock);
+	s->next = free_slots[slot_class];
+	free_slots[slot_class] = s;
+	pthread_mutex_unlock(&lock);
+}
+
+struct span secret_text(const struct secret *s)
+{
+	return s ? span_of(s->text, s->len) : span_of("", 0);
+}

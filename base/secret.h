@@ -1,0 +1,21 @@
+/*
+ * secret.h - passwords in memory that no core dump shows (MADV_DONTDUMP, mlock where allowed), wiped when freed.
+ */
+#ifndef SUIMON_SECRET_H
+#define SUIMON_SECRET_H
+
+#include <stddef.h>
+
+#include "rc.h"
+#include "span.h"
+
+struct secret; /* thread-safe reference count; contents immutable */
+
+struct secret *secret_new(struct span text) must_check; /* copies; NULL: no room */
+struct secret *secret_ref(struct secret *s);            /* NULL gives NULL */
+void secret_unref(struct secret *s);                    /* NULL is allowed; wipes at the last */
+/* Valid while the caller holds a reference; a NUL stands behind its len bytes. NULL gives empty. */
+struct span secret_text(const struct secret *s);
+void secret_wipe(void *p, size_t len); /* memset that is not optimised away */
+
+#endif
