@@ -1,0 +1,190 @@
+#include "stmt.h"
+
+#define PARAMETER_COUNT_AVAILABLE 0x08
+#define PARAM_UNSIGNED 0x80
+
+enum rc stmt_parse_prepared(struct span payload, struct stmt_prepared *p)
+{
+	struct mbuf m = mbuf_of(payload.p, payload.len);
+	uint8_t header;
+
+	*p = (struct stmt_prepared){0};
+	if (mbuf_u8(&m, &header) != RC_OK || header != 0x00 || mbuf_u32(&m, &p->id) != RC_OK ||
+	    mbuf_u16(&m, &p->columns) != RC_OK || mbuf_u16(&m, &p->params) != RC_OK)
+		return RC_ERROR;
+	if (mbuf_left(&m) < 3)
+		return RC_OK;
+	if (mbuf_skip(&m, 1) != RC_OK)
+		return RC_ERROR;
+	return mbuf_u16(&m, &p->warnings);
+}
+
+static size_t bitmap_len(uint16_t params)
+{
+	return ((size_t)params + 7) / 8;
+}
+
+/* With query attributes each type is followed by a name. A parameter that bears one is an attribute as well, which no
+ * rewritten execute would carry on: refused. */
+static enum rc get_named_types(struct mbuf *m, uint16_t params, struct span *types)
+{
+	struct mbuf from = *m;
+	uint8_t name_len;
+
+	for (uint16_t i = 0; i < params; i++)
+		if (mbuf_skip(m, 2) != RC_OK || mbuf_u8(m, &name_len) != RC_OK || name_len)
+			return RC_ERROR;
+	return mbuf_bytes(&from, (size_t)params * STMT_NAMED_TYPE, types);
+}
+
+static enum rc get_types(struct mbuf *m, uint16_t params, struct stmt_execute *e)
+{
+	uint8_t flag;
+
+	if (mbuf_u8(m, &flag) != RC_OK || flag > 1)
+		return RC_ERROR;
+	e->new_types = flag;
+	if (!flag)
+		return RC_OK;
+	return e->named ? get_named_types(m, params, &e->types) : mbuf_bytes(m, (size_t)params * 2, &e->types);
+}
+
+enum rc stmt_parse_execute(struct span payload, uint16_t params, struct stmt_execute *e)
+{
+	struct mbuf m = mbuf_of(payload.p, payload.len);
+	uint64_t count = params;
+	uint8_t command;
+
+	*e = (struct stmt_execute){0};
+	if (mbuf_u8(&m, &command) != RC_OK || command != COM_STMT_EXECUTE || mbuf_u32(&m, &e->id) != RC_OK ||
+	    mbuf_u8(&m, &e->flags) != RC_OK || mbuf_u32(&m, &e->iterations) != RC_OK)
+		return RC_ERROR;
+	e->named = e->flags & PARAMETER_COUNT_AVAILABLE;
+	if (e->named && (packet_get_lenenc(&m, &count) != RC_OK || count != params))
+		return RC_ERROR;
+	if (params && (mbuf_bytes(&m, bitmap_len(params), &e->nulls) != RC_OK || get_types(&m, params, e) != RC_OK))
+		return RC_ERROR;
+	return mbuf_bytes(&m, mbuf_left(&m), &e->values);
+}
+
+enum rc stmt_put_types(struct iobuf *b, const struct stmt_execute *e, uint16_t params)
+{
+	size_t stride = e->named ? STMT_NAMED_TYPE : 2;
+	uint8_t *to;
+
+	if (!e->new_types || e->types.len != params * stride)
+		return RC_ERROR;
+	to = iobuf_reserve(b, (size_t)params * 2);
+	if (!to)
+		return RC_ERROR;
+	for (size_t i = 0; i < params; i++)
+		memcpy(to + 2 * i, e->types.p + stride * i, 2);
+	iobuf_commit(b, (size_t)params * 2);
+	return RC_OK;
+}
+
+static enum rc put_execute_body(struct iobuf *b, const struct stmt_execute *e, uint16_t params, uint32_t id,
+				struct span types)
+{
+	uint8_t flags = (uint8_t)(e->flags & ~PARAMETER_COUNT_AVAILABLE);
+
+	if (packet_put_uint(b, COM_STMT_EXECUTE, 1) != RC_OK || packet_put_uint(b, id, 4) != RC_OK ||
+	    packet_put_uint(b, flags, 1) != RC_OK || packet_put_uint(b, e->iterations, 4) != RC_OK)
+		return RC_ERROR;
+	if (params == 0)
+		return RC_OK;
+	if (iobuf_append(b, e->nulls.p, e->nulls.len) != RC_OK || packet_put_uint(b, 1, 1) != RC_OK ||
+	    iobuf_append(b, types.p, types.len) != RC_OK)
+		return RC_ERROR;
+	return e->values.len ? iobuf_append(b, e->values.p, e->values.len) : RC_OK;
+}
+
+enum rc stmt_put_execute(struct iobuf *b, uint8_t *seq, const struct stmt_execute *e, uint16_t params, uint32_t id,
+			 struct span types)
+{
+	size_t mark;
+
+	if (params && (types.len != (size_t)params * 2 || e->nulls.len != bitmap_len(params)))
+		return RC_ERROR;
+	if (packet_begin(b, &mark) != RC_OK)
+		return RC_ERROR;
+	if (put_execute_body(b, e, params, id, types) != RC_OK)
+		return packet_cancel(b, mark);
+	return packet_end(b, mark, seq);
+}
+
+void stmt_values_begin(struct stmt_values *v, const struct stmt_execute *e, uint16_t params, struct span types)
+{
+	*v = (struct stmt_values){
+		.rest = mbuf_of(e->values.p, e->values.len), .nulls = e->nulls, .types = types, .params = params};
+}
+
+/* Dates and times: the length is the format. */
+static enum rc get_temporal(struct mbuf *m, enum field_type type, struct span *raw)
+{
+	uint8_t len;
+	bool known;
+
+	if (mbuf_u8(m, &len) != RC_OK)
+		return RC_ERROR;
+	if (type == FIELD_TIME)
+		known = len == 0 || len == 8 || len == 12;
+	else
+		known = len == 0 || len == 4 || len == 7 || len == 11;
+	return known ? mbuf_bytes(m, len, raw) : RC_ERROR;
+}
+
+static enum rc get_value(struct mbuf *m, enum field_type type, struct span *raw)
+{
+	switch (type) {
+	case FIELD_TINY:
+		return mbuf_bytes(m, 1, raw);
+	case FIELD_SHORT:
+	case FIELD_YEAR:
+		return mbuf_bytes(m, 2, raw);
+	case FIELD_LONG:
+	case FIELD_INT24:
+	case FIELD_FLOAT:
+		return mbuf_bytes(m, 4, raw);
+	case FIELD_LONGLONG:
+	case FIELD_DOUBLE:
+		return mbuf_bytes(m, 8, raw);
+	case FIELD_DATE:
+	case FIELD_DATETIME:
+	case FIELD_TIMESTAMP:
+	case FIELD_TIME:
+		return get_temporal(m, type, raw);
+	case FIELD_DECIMAL:
+	case FIELD_NEWDECIMAL:
+	case FIELD_VARCHAR:
+	case FIELD_BIT:
+	case FIELD_JSON:
+	case FIELD_ENUM:
+	case FIELD_SET:
+	case FIELD_TINY_BLOB:
+	case FIELD_MEDIUM_BLOB:
+	case FIELD_LONG_BLOB:
+	case FIELD_BLOB:
+	case FIELD_VAR_STRING:
+	case FIELD_STRING:
+	case FIELD_GEOMETRY:
+		return packet_get_lenenc_str(m, raw);
+	default:
+		return RC_ERROR;
+	}
+}
+
+enum rc stmt_values_next(struct stmt_values *v, struct stmt_value *out)
+{
+	size_t at = v->at;
+
+	if (at >= v->params)
+		return RC_DECLINED;
+	if (at / 8 >= v->nulls.len || 2 * at + 1 >= v->types.len)
+		return RC_ERROR;
+	v->at++;
+	*out = (struct stmt_value){.type = (enum field_type)(uint8_t)v->types.p[2 * at],
+				   .is_unsigned = (uint8_t)v->types.p[2 * at + 1] & PARAM_UNSIGNED};
+	out->is_null = out->type == FIELD_NULL || ((uint8_t)v->nulls.p[at / 8] >> (at % 8) & 1);
+	return out->is_null ? RC_OK : get_value(&v->rest, out->type, &out->raw);
+}

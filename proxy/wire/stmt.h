@@ -1,0 +1,59 @@
+/*
+ * stmt.h - the packets of prepared statements: execute's parameters read, an execute written for another connection.
+ */
+#ifndef SUIMON_STMT_H
+#define SUIMON_STMT_H
+
+#include "packet.h"
+
+#define STMT_EXECUTE_HEADER 10 /* command, statement id, flags, iteration count */
+#define STMT_NAMED_TYPE 3      /* a parameter's type with an empty name behind it (query attributes) */
+
+struct stmt_prepared { /* the first packet of a prepare reply */
+	uint32_t id;
+	uint16_t columns, params, warnings;
+};
+enum rc stmt_parse_prepared(struct span payload, struct stmt_prepared *p) must_check;
+
+struct stmt_execute {
+	uint32_t id;
+	uint8_t flags;         /* cursor type; 0x08 = PARAMETER_COUNT_AVAILABLE */
+	uint32_t iterations;
+	struct span nulls;     /* NULL bitmap */
+	bool new_types;        /* types follow */
+	bool named;            /* query attributes: a type takes STMT_NAMED_TYPE bytes */
+	struct span types;     /* 2 bytes a parameter (type, flags) unless named, only if new_types; see stmt_put_types */
+	struct span values;    /* the rest */
+};
+/* payload with the command byte; params from the prepare reply. A statement without parameters has neither bitmap nor types.
+ * The flag PARAMETER_COUNT_AVAILABLE is believed to mean that CLIENT_QUERY_ATTRIBUTES was negotiated. RC_ERROR: malformed,
+ * or it carries attributes besides its parameters: such an execute can only pass as it is, where it was prepared. */
+enum rc stmt_parse_execute(struct span payload, uint16_t params, struct stmt_execute *e) must_check;
+/* Appends the types, 2 bytes a parameter, as stmt_put_execute and stmt_values_begin want them. RC_ERROR: none in e, or no room. */
+enum rc stmt_put_types(struct iobuf *b, const struct stmt_execute *e, uint16_t params) must_check;
+/* The same execute for a statement id of another connection, with `types` (2 * params bytes) always sent.
+ * For a connection without CLIENT_QUERY_ATTRIBUTES. */
+enum rc stmt_put_execute(struct iobuf *b, uint8_t *seq, const struct stmt_execute *e, uint16_t params, uint32_t id, struct span types) must_check;
+
+/* One bound value, decoded. */
+struct stmt_value {
+	enum field_type type;
+	bool is_unsigned, is_null;
+	struct span raw;       /* the bytes: integer and floating types little-endian, strings without their length, dates in wire form */
+};
+struct stmt_values {
+	struct mbuf rest;      /* of e->values */
+	struct span nulls, types;
+	uint16_t params, at;
+};
+/* A parameter that was sent by COM_STMT_SEND_LONG_DATA has no value in the packet and cannot be told from one that has:
+ * the caller knows of it and does not ask. */
+void stmt_values_begin(struct stmt_values *v, const struct stmt_execute *e, uint16_t params, struct span types);
+enum rc stmt_values_next(struct stmt_values *v, struct stmt_value *out) must_check; /* RC_DECLINED behind the last */
+/* Appends v as a SQL literal that means the same in the session's charset: numbers exact, strings quoted and escaped
+ * (no_backslash: NO_BACKSLASH_ESCAPES is on: only quotes are doubled), blobs as x'..', dates quoted. The charset must be
+ * one whose multi-byte characters hold no ASCII byte: not big5, cp932, gbk, gb18030 or sjis; the caller sees to that.
+ * RC_ERROR: no literal means the same (infinity, a malformed decimal), or no room; b is then as it was. */
+enum rc stmt_put_literal(struct iobuf *b, const struct stmt_value *v, bool no_backslash) must_check;
+
+#endif
