@@ -1,0 +1,125 @@
+/*
+ * cache.h - the result cache: an in-process store, Redis as second level and invalidation bus, and the versions that
+ * keep both correct (promises C1, C2, C3).
+ *
+ * The protocol. Every cacheable result depends on tags (a table; later a row). A tag hashes to a slot of the version
+ * table; a collision costs an invalidation too many, never one too few. An entry carries the versions its slots had
+ * before its read was sent; it is served only while they are still current. A write bumps the slots of all it touched
+ * after the server's answer and before the client's (cache_invalidate), so:
+ *   - a read begun before the bump carries the old version, and what it stores is dead on arrival;
+ *   - a read begun after the bump sees the write, if the server that answers it has applied it: each slot keeps the
+ *     position (GTID domain and sequence) of its last write, and a fill from a replica must prove it was past all of them.
+ * Redis holds for each slot a random version token and for each value the tokens its tags had before the read; a value
+ * is good only while all of them match. A bump sets a new token and publishes; until Redis has acknowledged it, this
+ * process does not read values of that slot from Redis. See docs/cache.md.
+ *
+ * Knows nothing of SQL: keys, tags and values are bytes. Thread-safe where it says so; otherwise a cache_worker belongs
+ * to one loop's thread.
+ */
+#ifndef SUIMON_CACHE_H
+#define SUIMON_CACHE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "list.h"
+#include "loop.h"
+#include "rc.h"
+#include "span.h"
+#include "stats.h"
+
+#define CACHE_MAX_TAGS 32
+
+struct cache;
+struct cache_worker;
+
+struct cache_options {
+	uint64_t memory;        /* bytes, keys and overhead included; 0: no in-process store */
+	uint64_t max_result;    /* bytes a value */
+	const char *redis;      /* URL or "" */
+	uint64_t stale_if_error_ns;
+};
+
+/* A table's tag. schema and table as the catalog folds them (lower case where the server does). */
+typedef uint64_t cache_tag;
+cache_tag cache_tag_table(struct span schema, struct span table);
+
+/* How far a server must have come to have applied a write. */
+struct cache_pos { uint32_t domain; uint64_t seq; };
+struct cache_needs {
+	struct cache_pos pos[CACHE_MAX_TAGS]; /* one a domain, the largest */
+	unsigned n;
+	bool unknown;           /* a write whose position is not known: no replica can prove to be past it ... */
+	uint64_t unknown_until_ns; /* ... before this (monotonic: when it happened + the caller's lag window) */
+};
+
+/* A stored reply. Immutable; reference counted across threads. */
+struct cache_entry {
+	const uint8_t *data;    /* the reply's packets, ready to send */
+	size_t len;
+	uint64_t rows;
+	uint64_t cost_ns;       /* what the server took to make it */
+	uint64_t stored_ns, expires_ns; /* monotonic */
+	uint16_t results_status; /* caller's own 16 bits (status flags of the reply) */
+};
+void cache_entry_ref(const struct cache_entry *e);
+void cache_entry_unref(const struct cache_entry *e);
+
+/* opt is copied. NULL: out of memory or a bad URL (logged). The bus, if any, runs on `control`. */
+struct cache *cache_new(const struct cache_options *opt, struct loop *control, struct stats *stats) must_check;
+void cache_free(struct cache *c); /* after all workers are gone */
+void cache_reconfigure(struct cache *c, const struct cache_options *opt); /* memory, max_result: any thread */
+
+struct cache_worker *cache_worker_new(struct cache *c, struct loop *loop, struct stats_sink *sink) must_check;
+void cache_worker_free(struct cache_worker *w);
+
+/* One look-up. The caller fills the upper part and keeps the struct until done or cache_lookup_cancel. */
+struct cache_lookup {
+	struct span key;        /* everything that can change the bytes (C3); compared in full; kept by the caller */
+	const cache_tag *tags;  /* kept by the caller */
+	unsigned ntags;
+	void (*done)(struct cache_lookup *l, enum rc rc, const struct cache_entry *e); /* only after RC_AGAIN */
+	/* For the cache: */
+	uint64_t key_hash;
+	uint64_t versions[CACHE_MAX_TAGS];   /* local, taken before anything is asked */
+	uint8_t tokens[CACHE_MAX_TAGS][16];  /* Redis's, when it was asked */
+	bool tokens_known;
+	uint64_t epoch;
+	struct list_node node;
+	struct cache_worker *worker;
+};
+
+/* RC_OK: *e is a reference to send and to release. RC_DECLINED: a miss; the lookup now holds the versions for a fill.
+ * RC_AGAIN: Redis is asked; done() will bring one of the former (it has a limit of a few milliseconds). */
+enum rc cache_get(struct cache_worker *w, struct cache_lookup *l, const struct cache_entry **e) must_check;
+void cache_lookup_cancel(struct cache_lookup *l);
+/* What a replica must have applied for its answer to be stored under these versions (C2). Thread-safe. */
+void cache_needs(struct cache *c, const cache_tag *tags, unsigned ntags, struct cache_needs *out);
+
+enum cache_refusal { /* why a result was not stored; counted each */
+	CACHE_STORED = 0, CACHE_REFUSED_VERSION, CACHE_REFUSED_LAG, CACHE_REFUSED_SIZE, CACHE_REFUSED_WARNINGS,
+	CACHE_REFUSED_ERROR, CACHE_REFUSED_STATUS, CACHE_REFUSED_MEMORY, CACHE_REFUSED_CHEAP, CACHE_REFUSALS
+};
+const char *cache_refusal_name(enum cache_refusal r);
+/* Stores a reply under the lookup's key and versions, in process and in Redis. Copies what it keeps. */
+enum cache_refusal cache_fill(struct cache_worker *w, const struct cache_lookup *l, struct span reply, uint64_t ttl_ns,
+			      uint64_t rows, uint64_t cost_ns, uint16_t results_status);
+
+/* A write's answer is here: bump all it touched. before_reply: call this before the client gets its answer.
+ * pos NULL: position unknown (lag_window_ns says for how long replicas are distrusted). Also tells the other instances. */
+void cache_invalidate(struct cache_worker *w, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos, uint64_t lag_window_ns);
+void cache_invalidate_all(struct cache_worker *w, uint64_t lag_window_ns);
+/* The same from any other thread (drain, binlog, admin). The local bump has happened when it returns. */
+void cache_invalidate_from(struct cache *c, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos, uint64_t lag_window_ns);
+void cache_flush(struct cache *c); /* everything, everywhere: any thread */
+
+struct cache_totals {
+	uint64_t entries, bytes, limit;
+	uint64_t hits, hits_redis, misses, fills, evictions, expirations, invalidations, bus_received;
+	uint64_t refused[CACHE_REFUSALS];
+	bool redis_configured, redis_up, bus_live; /* !bus_live with redis: the in-process store is not served from (C1) */
+};
+void cache_totals(struct cache *c, struct cache_totals *out); /* any thread */
+
+#endif
