@@ -1,0 +1,308 @@
+#include "store.h"
+
+#include <pthread.h>
+
+#include "ghost.h"
+#include "list.h"
+#include "log.h"
+#include "mem.h"
+
+#define SHARDS 64
+#define SMALL_SHARE 10     /* small is one in this many of the shard's bytes */
+#define PROMOTE_HITS 2     /* hits in small that earn a place in main */
+#define ROUNDS_MAX 128     /* entries sent round again in one eviction, so that a lock is never held long */
+#define GHOST_WINDOW_MIN 64
+
+struct fifo {
+	struct list list; /* oldest first; struct entry.fifo */
+	uint64_t bytes;
+};
+
+struct shard {
+	_Alignas(64) pthread_mutex_t lock;
+	struct map map;
+	struct fifo small, main;
+	struct ghost ghost;
+};
+
+struct store {
+	const struct versions *versions;
+	_Atomic uint64_t limit, bytes, entries;
+	struct shard *shards; /* SHARDS, aligned inside `memory` */
+	void *memory;         /* owned */
+};
+
+static bool key_equal(const struct map_node *node, const void *key)
+{
+	return span_eq(container_of(node, struct entry, node)->key, *(const struct span *)key);
+}
+
+struct store *store_new(const struct versions *v, uint64_t limit)
+{
+	const size_t line = _Alignof(struct shard);
+	struct store *s = mem_zalloc(sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->memory = mem_zalloc(SHARDS * sizeof(struct shard) + line);
+	if (!s->memory) {
+		mem_free(s);
+		return NULL;
+	}
+	s->shards = (struct shard *)(((uintptr_t)s->memory + line - 1) / line * line);
+	s->versions = v;
+	atomic_init(&s->limit, limit);
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *h = &s->shards[i];
+
+		if (pthread_mutex_init(&h->lock, NULL) != 0)
+			log_fatal("cache", "cannot make a lock", NULL);
+		map_init(&h->map, key_equal);
+		list_init(&h->small.list);
+		list_init(&h->main.list);
+	}
+	return s;
+}
+
+static struct shard *shard_of(const struct store *s, uint64_t hash)
+{
+	return &s->shards[(hash >> 58) % SHARDS]; /* the map uses the low bits */
+}
+
+static struct fifo *fifo_of(struct shard *h, const struct entry *e)
+{
+	return e->in_main ? &h->main : &h->small;
+}
+
+static void fifo_push(struct shard *h, struct entry *e, bool to_main)
+{
+	struct fifo *f = to_main ? &h->main : &h->small;
+
+	e->in_main = to_main;
+	e->freq = 0;
+	list_push_back(&f->list, &e->fifo);
+	f->bytes += e->charge;
+}
+
+static void fifo_remove(struct shard *h, struct entry *e)
+{
+	struct fifo *f = fifo_of(h, e);
+
+	list_remove(&f->list, &e->fifo);
+	f->bytes -= e->charge;
+}
+
+/* Out of the shard; the store's reference goes with it. */
+static void unlink_entry(struct store *s, struct shard *h, struct entry *e)
+{
+	fifo_remove(h, e);
+	map_remove(&h->map, &e->node);
+	atomic_fetch_sub_explicit(&s->bytes, e->charge, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&s->entries, 1, memory_order_relaxed);
+	entry_unref(e);
+}
+
+static size_t ghost_window(const struct shard *h)
+{
+	return h->map.count > GHOST_WINDOW_MIN ? h->map.count : GHOST_WINDOW_MIN;
+}
+
+/* Drops an entry that can never be served again. A key that was worth keeping comes back straight into main. */
+static void drop_dead(struct store *s, struct shard *h, struct entry *e)
+{
+	if (e->in_main || e->freq >= PROMOTE_HITS)
+		ghost_add(&h->ghost, e->node.hash, ghost_window(h));
+	unlink_entry(s, h, e);
+}
+
+static void free_shard(struct store *s, struct shard *h)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&h->small.list)) || (n = list_first(&h->main.list)))
+		unlink_entry(s, h, container_of(n, struct entry, fifo));
+	map_reset(&h->map);
+	ghost_reset(&h->ghost);
+	pthread_mutex_destroy(&h->lock);
+}
+
+void store_free(struct store *s)
+{
+	if (!s)
+		return;
+	for (unsigned i = 0; i < SHARDS; i++)
+		free_shard(s, &s->shards[i]);
+	mem_free(s->memory);
+	mem_free(s);
+}
+
+static bool alive(const struct store *s, const struct entry *e, uint64_t now)
+{
+	return e->pub.expires_ns > now && entry_current(e, s->versions);
+}
+
+static void evict_main(struct store *s, struct shard *h, uint64_t now)
+{
+	for (unsigned round = 0;; round++) {
+		struct entry *e = container_of(list_first(&h->main.list), struct entry, fifo);
+		uint8_t freq = e->freq;
+
+		if (freq == 0 || round >= ROUNDS_MAX || !alive(s, e, now)) {
+			unlink_entry(s, h, e);
+			return;
+		}
+		fifo_remove(h, e);
+		fifo_push(h, e, true);
+		e->freq = freq - 1;
+	}
+}
+
+/* False: everything in small has earned its place in main. */
+static bool evict_small(struct store *s, struct shard *h, uint64_t now)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&h->small.list))) {
+		struct entry *e = container_of(n, struct entry, fifo);
+
+		if (e->freq < PROMOTE_HITS || !alive(s, e, now)) {
+			ghost_add(&h->ghost, e->node.hash, ghost_window(h));
+			unlink_entry(s, h, e);
+			return true;
+		}
+		fifo_remove(h, e);
+		fifo_push(h, e, true);
+	}
+	return false;
+}
+
+/* False: the shard is empty. */
+static bool evict_one(struct store *s, struct shard *h, uint64_t now)
+{
+	bool small_is_full = h->small.bytes * SMALL_SHARE >= h->small.bytes + h->main.bytes;
+
+	if (list_empty(&h->small.list) && list_empty(&h->main.list))
+		return false;
+	if ((small_is_full || list_empty(&h->main.list)) && evict_small(s, h, now))
+		return true;
+	if (!list_empty(&h->main.list))
+		evict_main(s, h, now);
+	else
+		return evict_small(s, h, now);
+	return true;
+}
+
+/* Evicts, first from the shard at `from`, until the count is within the limit. False: nothing was left to evict. */
+static bool make_room(struct store *s, unsigned from, uint64_t now, struct store_effects *fx)
+{
+	unsigned empty = 0;
+
+	for (unsigned i = from; atomic_load_explicit(&s->bytes, memory_order_relaxed) >
+				atomic_load_explicit(&s->limit, memory_order_relaxed);) {
+		struct shard *h = &s->shards[i % SHARDS];
+		bool evicted;
+
+		pthread_mutex_lock(&h->lock);
+		evicted = evict_one(s, h, now);
+		pthread_mutex_unlock(&h->lock);
+		if (evicted) {
+			fx->evicted++;
+			empty = 0;
+		} else if (++empty == SHARDS) {
+			return false;
+		} else {
+			i++;
+		}
+	}
+	return true;
+}
+
+void store_set_limit(struct store *s, uint64_t limit, struct store_effects *fx)
+{
+	atomic_store_explicit(&s->limit, limit, memory_order_relaxed);
+	make_room(s, 0, 0, fx);
+}
+
+enum rc store_get(struct store *s, struct span key, uint64_t hash, uint64_t now, uint64_t stale_ns,
+		  struct store_effects *fx, struct entry **out)
+{
+	struct shard *h = shard_of(s, hash);
+	struct map_node *node;
+	struct entry *e = NULL;
+
+	pthread_mutex_lock(&h->lock);
+	node = map_find(&h->map, hash, &key);
+	if (node)
+		e = container_of(node, struct entry, node);
+	if (e) {
+		bool current = entry_current(e, s->versions), expired = now >= e->pub.expires_ns;
+
+		if (!current || (expired && now - e->pub.expires_ns >= stale_ns)) {
+			fx->expired += current;
+			drop_dead(s, h, e);
+			e = NULL;
+		}
+	}
+	if (e) {
+		if (e->freq < STORE_FREQ_MAX)
+			e->freq++;
+		entry_ref(e);
+	}
+	pthread_mutex_unlock(&h->lock);
+	*out = e;
+	return e ? RC_OK : RC_DECLINED;
+}
+
+/* With the shard locked: e takes the place of an entry of the same key, or a place of its own. */
+static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uint64_t hash)
+{
+	struct map_node *node = map_find(&h->map, hash, &e->key);
+	struct entry *old = node ? container_of(node, struct entry, node) : NULL;
+	bool to_main = old ? old->in_main : ghost_take(&h->ghost, hash, ghost_window(h));
+	uint8_t freq = old ? old->freq : 0;
+
+	if (map_insert(&h->map, &e->node, hash) != RC_OK)
+		return RC_DECLINED;
+	if (old)
+		unlink_entry(s, h, old);
+	entry_ref(e);
+	fifo_push(h, e, to_main);
+	e->freq = freq;
+	atomic_fetch_add_explicit(&s->entries, 1, memory_order_relaxed);
+	return RC_OK;
+}
+
+enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now, struct store_effects *fx)
+{
+	struct shard *h = shard_of(s, hash);
+	enum rc rc;
+
+	if (e->charge > atomic_load_explicit(&s->limit, memory_order_relaxed) / 2)
+		return RC_DECLINED;
+	/* Counted before it is linked: whatever other threads do meanwhile, the linked entries stay within the limit. */
+	atomic_fetch_add_explicit(&s->bytes, e->charge, memory_order_relaxed);
+	rc = make_room(s, (unsigned)(h - s->shards), now, fx) ? RC_OK : RC_DECLINED;
+	if (rc == RC_OK) {
+		pthread_mutex_lock(&h->lock);
+		rc = link_entry(s, h, e, hash);
+		pthread_mutex_unlock(&h->lock);
+	}
+	if (rc != RC_OK)
+		atomic_fetch_sub_explicit(&s->bytes, e->charge, memory_order_relaxed);
+	return rc;
+}
+
+uint64_t store_bytes(const struct store *s)
+{
+	return atomic_load_explicit(&s->bytes, memory_order_relaxed);
+}
+
+uint64_t store_entries(const struct store *s)
+{
+	return atomic_load_explicit(&s->entries, memory_order_relaxed);
+}
+
+uint64_t store_limit(const struct store *s)
+{
+	return atomic_load_explicit(&s->limit, memory_order_relaxed);
+}
