@@ -1,0 +1,194 @@
+"""What the end-to-end and the fault tests share: servers for the session, a schema for each test, suimon on demand.
+
+SUIMON names the binary to test; without it the first that is built (see deploy/servers.py) is taken.
+"""
+import contextlib
+import itertools
+import os
+import re
+import sys
+
+import pytest
+
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "deploy"),
+                os.path.dirname(os.path.abspath(__file__))]
+
+import servers  # noqa: E402 (after the path is set)
+
+_numbers = itertools.count(1)
+_SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:")
+
+
+class Cluster:
+    """The servers of the session: a primary, its replica, Redis."""
+
+    def __init__(self, base):
+        self.base = base
+        self.primary, self.replica = servers.pair(base)
+        self.redis = servers.Redis(base)
+        self.primary.sql(*["GRANT ALL ON `e2e\\_%%`.* TO %s@'%%'" % u for u in ("app", "guest", "suimon_queue")])
+        self.redis.start()
+
+    def stop(self):
+        self.redis.stop()
+        self.replica.stop()
+        self.primary.stop()
+
+    def setup(self, *statements):
+        """Runs them on the primary, past suimon, and waits for the replica."""
+        self.primary.sql(*statements)
+        self.sync()
+
+    def sync(self):
+        self.replica.catch_up(self.primary)
+
+    @contextlib.contextmanager
+    def replica_behind(self):
+        """Replication goes on, but nothing is applied: the replica answers, with old rows."""
+        with self.replica.root() as c, c.cursor() as cur:
+            cur.execute("FLUSH TABLES WITH READ LOCK")
+            try:
+                yield
+            finally:
+                cur.execute("UNLOCK TABLES")
+        self.sync()
+
+    def config(self):
+        return {
+            "primary": address(self.primary),
+            "replicas": [address(self.replica)],
+            "threads": 2,
+            "drain_timeout": "5s",
+            "backend": {"monitor": {"user": "monitor", "password": "monitor", "interval": "200ms"}, "failover_hold": "3s"},
+            "users": [{"name": "app", "password": "app"}, {"passthrough": True}],
+        }
+
+
+def pytest_sessionstart(session):
+    try:
+        servers.find_suimon()
+    except servers.ServerError as e:
+        pytest.exit(str(e), returncode=2)
+
+
+def address(server):
+    return "%s:%d" % (servers.LOOPBACK, server.port)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    c = Cluster(str(tmp_path_factory.mktemp("cluster")))
+    yield c
+    c.stop()
+
+
+class Schema:
+    """A schema of a test's own, on both servers, with a table that says which server answers."""
+
+    def __init__(self, cluster, name):
+        self.cluster = cluster
+        self.name = name
+        cluster.setup("CREATE DATABASE `%s`" % name, "CREATE TABLE `%s`.whoami (name VARCHAR(10)) ENGINE=InnoDB" % name)
+        for server, who in ((cluster.primary, "primary"), (cluster.replica, "replica")):
+            server.sql("SET sql_log_bin = 0", "INSERT INTO `%s`.whoami VALUES ('%s')" % (name, who))
+
+    def setup(self, *statements):
+        with self.cluster.primary.root(database=self.name) as c, c.cursor() as cur:
+            for s in statements:
+                cur.execute(s)
+        self.cluster.sync()
+
+    def primary(self, sql):
+        return rows(self.cluster.primary, self.name, sql)
+
+    def replica(self, sql):
+        return rows(self.cluster.replica, self.name, sql)
+
+    def direct(self, user="app", **more):
+        """A client's connection to the primary without suimon, as Suimon.connect makes them through it."""
+        more.setdefault("charset", "utf8mb4")
+        return self.cluster.primary.connect(user, user, database=self.name, **more)
+
+
+def rows(server, schema, sql):
+    with server.root(database=schema) as c, c.cursor() as cur:
+        cur.execute(sql)
+        return cur.fetchall()
+
+
+@pytest.fixture
+def db(cluster):
+    schema = Schema(cluster, "e2e_%d" % next(_numbers))
+    yield schema
+    cluster.setup("DROP DATABASE IF EXISTS `%s`" % schema.name)
+
+
+def merge(into, more):
+    """Dicts are merged, anything else is replaced."""
+    result = dict(into)
+    for key, value in more.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merge(result[key], value) if both else value
+    return result
+
+
+def ended_well(instance):
+    """Stops it; complains of a wrong exit code and of a sanitizer's report."""
+    code = instance.stop()
+    text = instance.log_text()
+    found = _SANITIZER.search(text)
+    assert not found, text[max(0, found.start() - 200):found.start() + 6000]
+    assert code == 0, "suimon ended with %s\n%s" % (code, servers.tail(instance.log))
+
+
+@pytest.fixture
+def suimon(cluster, tmp_path):
+    """suimon({...}) starts one with the session's servers and these changes to the config; all end with the test."""
+    started = []
+
+    def start(changes=None, ready=True, base=None, name=None, run=True):
+        config = merge(base if base is not None else cluster.config(), changes or {})
+        if "rules" in config.get("queue", {}):
+            config["queue"].setdefault("dir", str(tmp_path / "queue"))
+            config["queue"].setdefault("user", {"name": "suimon_queue", "password": "suimon_queue"})
+            os.makedirs(config["queue"]["dir"], exist_ok=True)
+        instance = servers.Suimon(str(tmp_path), config, name=name or "suimon%d" % len(started))
+        instance.write()
+        started.append(instance)
+        if run:
+            instance.start(ready)
+        return instance
+
+    yield start
+    for instance in reversed(started):
+        # A test that ended its instance itself has judged it itself.
+        if instance.process.child is not None and not getattr(instance, "judged", False):
+            ended_well(instance)
+
+
+@pytest.fixture(scope="session")
+def proxy(cluster, tmp_path_factory):
+    """One suimon with the session's plain config, for tests that need nothing special of it."""
+    instance = servers.Suimon(str(tmp_path_factory.mktemp("proxy")), cluster.config())
+    instance.start()
+    yield instance
+    ended_well(instance)
+
+
+@pytest.fixture
+def app(proxy, db):
+    """A connection of `app` through the plain suimon, in the test's schema."""
+    with proxy.connect(database=db.name) as c:
+        yield c
+
+
+def ask(connection, sql, args=None):
+    """The rows of one statement."""
+    with connection.cursor() as cur:
+        cur.execute(sql, args)
+        return cur.fetchall()
+
+
+def who(connection):
+    """Which server answers a plain read: primary or replica."""
+    return ask(connection, "SELECT name FROM whoami")[0][0]

@@ -1,0 +1,148 @@
+"""P1: who may log in, how, and what the refused are told."""
+import os
+import re
+
+import pymysql
+import pytest
+
+from conftest import ask
+import servers
+
+
+def refused(connect, *words, **more):
+    """The (code, text) a login fails with."""
+    with pytest.raises(pymysql.MySQLError) as e:
+        connect(*words, **more)
+    return e.value.args[0], e.value.args[1]
+
+
+def test_a_configured_account_logs_in(proxy):
+    with proxy.connect("app", "app") as c:
+        assert ask(c, "SELECT CURRENT_USER()") == (("app@%",),)
+
+
+def test_an_account_nobody_configured_passes_through(proxy):
+    with proxy.connect("guest", "guest") as c:
+        assert ask(c, "SELECT CURRENT_USER()") == (("guest@%",),)
+
+
+def test_a_passed_through_account_logs_in_again_and_again(proxy):
+    for _ in range(5):
+        proxy.connect("guest", "guest").close()
+
+
+@pytest.mark.parametrize("user,password,using", [
+    ("app", "wrong", "YES"), ("app", "", "NO"), ("guest", "wrong", "YES"), ("guest", "", "NO"),
+    ("nobody", "x", "YES"), ("nobody", "", "NO")])
+def test_a_wrong_password_is_told_as_mysql_tells_it(proxy, user, password, using):
+    code, text = refused(proxy.connect, user, password)
+    assert code == 1045
+    assert re.fullmatch(r"Access denied for user '%s'@'[^']+' \(using password: %s\)" % (user, using), text)
+
+
+def test_a_wrong_password_after_a_right_one_is_refused(proxy):
+    proxy.connect("guest", "guest").close()
+    assert refused(proxy.connect, "guest", "wrong")[0] == 1045
+    proxy.connect("guest", "guest").close()
+
+
+def test_unlisted_accounts_are_refused_without_passthrough(suimon):
+    s = suimon({"users": [{"name": "app", "password": "app"}]})
+    s.connect("app", "app").close()
+    code, text = refused(s.connect, "guest", "guest")
+    assert code == 1045 and text.startswith("Access denied for user 'guest'@'")
+
+
+def test_an_account_with_an_empty_password(cluster, suimon):
+    cluster.setup("CREATE USER IF NOT EXISTS nopassword@'%' IDENTIFIED BY ''")
+    s = suimon({"users": [{"name": "nopassword", "password": ""}, {"passthrough": True}]})
+    with s.connect("nopassword", "") as c:
+        assert ask(c, "SELECT CURRENT_USER()") == (("nopassword@%",),)
+    assert refused(s.connect, "nopassword", "x")[0] == 1045
+
+
+def test_an_empty_password_passes_through(cluster, proxy):
+    cluster.setup("CREATE USER IF NOT EXISTS nopassword@'%' IDENTIFIED BY ''")
+    with proxy.connect("nopassword", "") as c:
+        assert ask(c, "SELECT 1") == ((1,),)
+
+
+def test_a_configured_account_whose_password_the_server_refuses(cluster, suimon):
+    s = suimon({"users": [{"name": "app", "password": "not-the-servers"}]})
+    with pytest.raises(pymysql.MySQLError) as e:
+        with s.connect("app", "not-the-servers") as c:
+            ask(c, "SELECT 1")
+    assert e.value.args[0] == 1045
+
+
+def test_a_changed_password_stops_working(cluster, suimon):
+    cluster.setup("CREATE OR REPLACE USER changing@'%' IDENTIFIED BY 'first'")
+    s = suimon()
+    s.connect("changing", "first").close()
+    cluster.setup("ALTER USER changing@'%' IDENTIFIED BY 'second'")
+    with s.connect("changing", "second") as c:
+        assert ask(c, "SELECT 1") == ((1,),)
+
+
+def test_the_schema_of_the_login_is_the_sessions(proxy, db):
+    with proxy.connect(database=db.name) as c:
+        assert ask(c, "SELECT DATABASE()") == ((db.name,),)
+    with proxy.connect() as c:
+        assert ask(c, "SELECT DATABASE()") == ((None,),)
+
+
+@pytest.mark.parametrize("user", ["app", "guest"])
+@pytest.mark.parametrize("schema", ["e2e_missing", "mysql"])
+def test_an_unknown_or_forbidden_schema_at_login_fails_as_on_the_server(cluster, proxy, user, schema):
+    want = refused(cluster.primary.connect, user, user, database=schema)
+    got = refused(proxy.connect, user, user, database=schema)
+    assert want[0] in (1044, 1049)
+    assert got == want
+
+
+def test_the_version_is_the_primarys_own(cluster, proxy):
+    with proxy.connect() as c, cluster.primary.connect("app", "app") as direct:
+        assert c.get_server_info() == direct.get_server_info()
+        assert c.server_language == direct.server_language
+
+
+def test_the_character_set_of_the_login_is_the_sessions(proxy, db):
+    with proxy.connect(charset="latin1", database=db.name) as c:
+        assert ask(c, "SELECT @@character_set_client, @@character_set_results") == (("latin1", "latin1"),)
+        assert ask(c, "SELECT HEX(_utf8mb4'é'), 'é'")[0][1] == "é"
+
+
+def test_init_command_and_no_autocommit_at_login(proxy, db):
+    with proxy.connect(init_command="SET time_zone = '+03:00'", autocommit=False, database=db.name) as c:
+        assert ask(c, "SELECT @@time_zone, @@autocommit") == (("+03:00", 0),)
+
+
+def test_a_unix_socket_serves_too(cluster, suimon, tmp_path):
+    path = str(tmp_path / "suimon.sock")
+    port = servers.free_port()
+    s = suimon({"listen": {"mysql": ["%s:%d" % (servers.LOOPBACK, port), "unix:" + path]}})
+    with pymysql.connect(unix_socket=path, user="app", password="app") as c:
+        assert ask(c, "SELECT 1") == ((1,),)
+    assert os.path.exists(path)
+    with pymysql.connect(host=servers.LOOPBACK, port=port, user="app", password="app") as c:
+        assert ask(c, "SELECT 1") == ((1,),)
+    assert s.process.alive()
+
+
+def test_more_clients_than_allowed_are_told_1040(suimon):
+    s = suimon({"listen": {"max_connections": 3}})
+    held = [s.connect() for _ in range(3)]
+    code, _ = refused(s.connect)
+    assert code == 1040
+    held.pop().close()
+    servers.wait_until("a place to be free", lambda: s.connect().close() or True, 5)
+    for c in held:
+        c.close()
+
+
+def test_passwords_stand_in_no_log_and_no_answer(suimon):
+    s = suimon({"users": [{"name": "app", "password": "Xq7-app-secret"}, {"passthrough": True}],
+                "backend": {"monitor": {"password": "monitor"}}, "admin_token": "Xq7-token-secret"})
+    refused(s.connect, "guest", "Xq7-guest-secret")
+    text = s.log_text() + s.http("/api/config")[1] + s.http("/metrics")[1]
+    assert "Xq7" not in text

@@ -1,0 +1,128 @@
+"""R1, R2: where a statement runs, and that a session sees what it wrote."""
+import pytest
+
+from conftest import ask, who
+from servers import sum_metric
+from wire import MULTI_STATEMENTS, Wire
+
+
+@pytest.fixture
+def table(db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0)")
+    return db
+
+
+def test_a_plain_read_runs_on_the_replica(app):
+    assert [who(app) for _ in range(5)] == ["replica"] * 5
+
+
+def test_route_counters_move(app, proxy):
+    def counts():
+        m = proxy.metrics()
+        return [sum_metric(m, "suimon_queries_total", 'route="%s"' % r) for r in ("replica", "primary")]
+    before = counts()
+    who(app)
+    ask(app, "DO 1")
+    after = counts()
+    assert after[0] > before[0]
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT name FROM whoami FOR UPDATE", "SELECT name FROM whoami LOCK IN SHARE MODE",
+    "/* suimon: primary */ SELECT name FROM whoami", "SELECT name FROM whoami WHERE GET_LOCK('routing', 0) IS NOT NULL",
+    "SELECT name FROM whoami WHERE @a IS NULL OR 1", "SELECT name FROM whoami WHERE LAST_INSERT_ID() >= 0",
+    "SELECT name FROM whoami WHERE hidden() = 1", "SELECT w.name FROM whoami w, tmp"])
+def test_what_only_the_primary_can_answer_runs_there(app, db, sql):
+    db.setup("CREATE FUNCTION hidden() RETURNS INT BEGIN UPDATE counter SET n = n + 1; RETURN 1; END",
+             "CREATE TABLE counter (n INT)", "INSERT INTO counter VALUES (0)")
+    if "tmp" in sql:
+        ask(app, "CREATE TEMPORARY TABLE tmp AS SELECT 1")
+    assert set(ask(app, sql)) == {("primary",)}
+
+
+def test_hint_sends_a_read_to_the_replica(suimon, db):
+    s = suimon({"routing": {"consistency": "strong"}})
+    with s.connect(database=db.name) as c:
+        assert who(c) == "primary"
+        assert ask(c, "/* suimon: replica */ SELECT name FROM whoami") == (("replica",),)
+
+
+def test_rules_route_by_what_a_statement_is(suimon, db):
+    s = suimon({"routing": {"rules": [{"match": {"table": "%s.whoami" % db.name}, "to": "primary"}]}})
+    with s.connect(database=db.name) as c:
+        assert who(c) == "primary"
+
+
+def test_a_session_reads_its_own_write_while_the_replica_is_behind(table, proxy):
+    with table.cluster.replica_behind():
+        with proxy.connect(database=table.name) as c:
+            for n in range(1, 6):
+                ask(c, "UPDATE t SET n = %d" % n)
+                assert ask(c, "SELECT n FROM t") == ((n,),)
+            c.begin()
+            ask(c, "UPDATE t SET n = 77")
+            c.commit()
+            assert ask(c, "SELECT n FROM t") == ((77,),)
+            # Another session, which wrote nothing, may be served by the replica meanwhile.
+            with proxy.connect(database=table.name) as other:
+                assert ask(other, "SELECT n FROM t")[0][0] in (0, 77)
+    with proxy.connect(database=table.name) as c:
+        assert ask(c, "SELECT n FROM t") == ((77,),)
+
+
+def test_reads_go_back_to_the_replica_once_it_has_the_write(table, proxy):
+    with proxy.connect(database=table.name) as c:
+        ask(c, "UPDATE t SET n = 5")
+        table.cluster.sync()
+        assert ask(c, "SELECT n FROM t") == ((5,),)
+        assert who(c) == "replica"
+
+
+def test_prepared_and_multi_statement_writes_count_as_the_sessions(table, proxy):
+    with table.cluster.replica_behind():
+        with Wire(proxy.connect(database=table.name, client_flag=MULTI_STATEMENTS)) as w:
+            w.prepare("UPDATE t SET n = ?").execute((41,))
+            assert b"\x0241" in w.query("SELECT n FROM t")
+            w.query("SELECT 1; UPDATE t SET n = 42")
+            assert b"\x0242" in w.query("SELECT n FROM t")
+
+
+def test_strong_consistency_reads_on_the_primary(suimon, db):
+    s = suimon({"routing": {"consistency": "strong"}})
+    with s.connect(database=db.name) as c:
+        assert who(c) == "primary"
+
+
+def test_eventual_consistency_does_not_wait(suimon, table):
+    s = suimon({"routing": {"consistency": "eventual"}})
+    with table.cluster.replica_behind():
+        with s.connect(database=table.name) as c:
+            ask(c, "UPDATE t SET n = 3")
+            assert ask(c, "SELECT n FROM t") == ((0,),)
+
+
+def test_without_replicas_everything_runs_on_the_primary(suimon, db):
+    s = suimon({"replicas": []})
+    with s.connect(database=db.name) as c:
+        assert who(c) == "primary"
+
+
+def test_a_disabled_replica_gets_no_reads(suimon, cluster, db):
+    s = suimon()
+    name = "127.0.0.1:%d" % cluster.replica.port
+    assert s.http("/api/backends/%s/disable" % name, method="POST", data={})[0] == 200
+    with s.connect(database=db.name) as c:
+        assert who(c) == "primary"
+        assert s.http("/api/backends/%s/enable" % name, method="POST", data={})[0] == 200
+        assert who(c) == "replica"
+
+
+def test_a_read_in_an_open_transaction_with_autocommit_off_ends_with_it(table, proxy):
+    """SET autocommit=0 and a SELECT open a transaction: it must not be left behind on the replica."""
+    with proxy.connect(database=table.name, autocommit=False) as c:
+        first = ask(c, "SELECT n FROM t")
+        table.setup("UPDATE t SET n = n + 1")
+        assert ask(c, "SELECT n FROM t") == first
+        c.commit()
+        assert ask(c, "SELECT n FROM t")[0][0] == first[0][0] + 1
+        c.rollback()

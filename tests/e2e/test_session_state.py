@@ -1,0 +1,232 @@
+"""P3: a session keeps its state, whichever server connection runs its statements, and keeps it to itself."""
+import threading
+
+import pymysql
+import pytest
+
+from conftest import ask
+import servers
+
+
+@pytest.fixture
+def narrow(suimon):
+    """Two server connections on each server for everybody."""
+    return suimon({"threads": 1, "backend": {"pool": {"max": 2, "min_idle": 0}}})
+
+
+STATES = [
+    ("SET time_zone = '+0%d:00'", "SELECT @@time_zone", lambda n: "+0%d:00" % n),
+    ("SET sql_mode = '%s'", "SELECT @@sql_mode", None),
+    ("SET NAMES %s", "SELECT @@character_set_client", None),
+    ("SET group_concat_max_len = 10%d", "SELECT @@group_concat_max_len", lambda n: 100 + n),
+    ("SET autocommit = %d", "SELECT @@autocommit", None),
+    ("SET SESSION TRANSACTION ISOLATION LEVEL %s", "SELECT @@tx_isolation", None),
+    ("SET div_precision_increment = %d", "SELECT @@div_precision_increment", lambda n: n),
+]
+VALUES = {
+    1: (["ANSI_QUOTES", "STRICT_ALL_TABLES", "", "PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES", "IGNORE_SPACE"],) * 2,
+    2: (["latin1", "utf8mb4", "utf8mb3", "ascii", "cp1250", "latin2"],) * 2,
+    4: ([1, 0, 1, 0, 1, 0],) * 2,
+    5: (["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "READ UNCOMMITTED", "READ COMMITTED", "SERIALIZABLE"],
+        ["READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE", "READ-UNCOMMITTED", "READ-COMMITTED", "SERIALIZABLE"]),
+}
+
+
+@pytest.mark.parametrize("which", range(len(STATES)), ids=[s[1] for s in STATES])
+def test_state_that_can_be_replayed_follows_the_session(narrow, db, which):
+    """Six sessions, each with a value of its own, in turns over two connections; none is ever pinned for it."""
+    statement, question, answer = STATES[which]
+    sessions = [narrow.connect(database=db.name) for _ in range(6)]
+    try:
+        for n, c in enumerate(sessions):
+            ask(c, statement % (VALUES[which][0][n] if which in VALUES else n))
+        for turn in range(4):
+            for n, c in enumerate(sessions):
+                want = VALUES[which][1][n] if which in VALUES else answer(n)
+                assert ask(c, question) == ((want,),), "session %d, turn %d" % (n, turn)
+                if which == 4:
+                    c.rollback()  # with autocommit off the question opened a transaction, which pins
+    finally:
+        for c in sessions:
+            c.close()
+
+
+def test_the_schema_follows_the_session(narrow, db, cluster):
+    names = ["%s_%d" % (db.name, n) for n in range(5)]
+    cluster.setup(*["CREATE DATABASE `%s`" % n for n in names])
+    cluster.setup(*["CREATE TABLE `%s`.here AS SELECT '%s' AS name" % (n, n) for n in names])
+    sessions = [narrow.connect(database=n) for n in names]
+    try:
+        for _ in range(3):
+            for n, c in zip(names, sessions):
+                assert ask(c, "SELECT name FROM here") == ((n,),)
+                assert ask(c, "SELECT DATABASE()") == ((n,),)
+        sessions[0].select_db(names[1])
+        ask(sessions[1], "USE `%s`" % names[2])
+        assert ask(sessions[0], "SELECT name FROM here") == ((names[1],),)
+        assert ask(sessions[1], "SELECT name FROM here") == ((names[2],),)
+    finally:
+        for c in sessions:
+            c.close()
+        cluster.setup(*["DROP DATABASE `%s`" % n for n in names])
+
+
+def test_user_variables_are_kept_and_not_shared(proxy, db):
+    sessions = [proxy.connect(database=db.name) for _ in range(5)]
+    for n, c in enumerate(sessions):
+        ask(c, "SET @mine = %d" % n)
+    for _ in range(3):
+        for n, c in enumerate(sessions):
+            assert ask(c, "SELECT @mine") == ((n,),)
+    for c in sessions:
+        c.close()
+    with proxy.connect(database=db.name) as c:
+        assert ask(c, "SELECT @mine") == ((None,),)
+
+
+def test_temporary_tables_are_kept_and_not_shared(proxy, db):
+    with proxy.connect(database=db.name) as a, proxy.connect(database=db.name) as b:
+        ask(a, "CREATE TEMPORARY TABLE tmp (x INT)")
+        ask(a, "INSERT INTO tmp VALUES (1)")
+        ask(b, "CREATE TEMPORARY TABLE tmp (x INT)")
+        assert ask(a, "SELECT * FROM tmp") == ((1,),)
+        assert ask(b, "SELECT * FROM tmp") == ()
+    with proxy.connect(database=db.name) as c:
+        with pytest.raises(pymysql.MySQLError):
+            ask(c, "SELECT * FROM tmp")
+
+
+def test_locks_belong_to_their_session(proxy, db):
+    with proxy.connect(database=db.name) as a, proxy.connect(database=db.name) as b:
+        assert ask(a, "SELECT GET_LOCK('%s', 0)" % db.name) == ((1,),)
+        assert ask(b, "SELECT GET_LOCK('%s', 0)" % db.name) == ((0,),)
+        assert ask(a, "SELECT IS_USED_LOCK('%s') = CONNECTION_ID()" % db.name) == ((1,),)
+        a.close()
+
+        def free():
+            return ask(b, "SELECT GET_LOCK('%s', 0)" % db.name) == ((1,),)
+        servers.wait_until("the lock to be free once its session has left", free, 5)
+        a.connect()
+
+
+def test_last_insert_id_is_the_sessions(narrow, db):
+    db.setup("CREATE TABLE ids (id INT PRIMARY KEY AUTO_INCREMENT, n INT)")
+    sessions = [narrow.connect(database=db.name) for _ in range(6)]
+    try:
+        for n, c in enumerate(sessions):
+            ask(c, "INSERT INTO ids (n) VALUES (%d)" % n)
+        for n, c in enumerate(sessions):
+            number = ask(c, "SELECT LAST_INSERT_ID()")[0][0]
+            assert ask(c, "SELECT n FROM ids WHERE id = %d" % number) == ((n,),)
+            assert ask(c, "SELECT LAST_INSERT_ID()") == ((number,),)
+    finally:
+        for c in sessions:
+            c.close()
+
+
+def test_what_follows_a_statement_is_about_that_statement(narrow, db):
+    """FOUND_ROWS(), ROW_COUNT() and SHOW WARNINGS, with other sessions' statements in between."""
+    db.setup("CREATE TABLE f (id INT PRIMARY KEY)", "INSERT INTO f SELECT seq FROM seq_1_to_30")
+    with narrow.connect(database=db.name) as a, narrow.connect(database=db.name) as b:
+        for _ in range(5):
+            ask(a, "SELECT SQL_CALC_FOUND_ROWS id FROM f LIMIT 2")
+            ask(b, "SELECT id FROM f LIMIT 7")
+            assert ask(a, "SELECT FOUND_ROWS()") == ((30,),)
+            assert ask(b, "SELECT FOUND_ROWS()") == ((7,),)
+            ask(a, "UPDATE f SET id = id WHERE id = 1")
+            ask(b, "SELECT CAST('1x' AS INT)")
+            ask(a, "SELECT 1")
+            assert [w[1] for w in ask(b, "SHOW WARNINGS")] == [1292]
+            assert ask(a, "SHOW WARNINGS") == ()
+            ask(b, "DELETE FROM f WHERE id = 999")
+            ask(a, "SELECT 1")
+            assert ask(b, "SELECT ROW_COUNT()") == ((0,),)
+
+
+def test_connection_id_stays_the_same(narrow, db):
+    with narrow.connect(database=db.name) as a, narrow.connect(database=db.name) as b:
+        first = ask(a, "SELECT CONNECTION_ID()"), ask(b, "SELECT CONNECTION_ID()")
+        assert first[0] != first[1]
+        for _ in range(3):
+            assert (ask(a, "SELECT CONNECTION_ID()"), ask(b, "SELECT CONNECTION_ID()")) == first
+        assert first[0][0][0] == a.thread_id()
+
+
+def test_a_statement_prepared_in_sql_is_the_sessions(proxy, db):
+    with proxy.connect(database=db.name) as a, proxy.connect(database=db.name) as b:
+        ask(a, "PREPARE p FROM 'SELECT 1'")
+        ask(b, "PREPARE p FROM 'SELECT 2'")
+        assert ask(a, "EXECUTE p") == ((1,),)
+        assert ask(b, "EXECUTE p") == ((2,),)
+        ask(a, "DEALLOCATE PREPARE p")
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(a, "EXECUTE p")
+        assert e.value.args[0] == 1243
+        assert ask(b, "EXECUTE p") == ((2,),)
+
+
+def test_locked_tables_hold_others_back(proxy, db):
+    db.setup("CREATE TABLE l (x INT)")
+    with proxy.connect(database=db.name) as a, proxy.connect(database=db.name) as b:
+        ask(a, "LOCK TABLES l WRITE")
+        ask(b, "SET lock_wait_timeout = 1")
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(b, "INSERT INTO l VALUES (1)")
+        assert e.value.args[0] == 1205
+        ask(a, "INSERT INTO l VALUES (2)")
+        ask(a, "UNLOCK TABLES")
+        ask(b, "INSERT INTO l VALUES (1)")
+
+
+def test_a_reset_connection_forgets(proxy, db):
+    with proxy.connect(database=db.name) as c:
+        ask(c, "SET @x = 1, time_zone = '+01:00'")
+        ask(c, "CREATE TEMPORARY TABLE tmp (x INT)")
+        c._execute_command(0x1f, b"")
+        c._read_ok_packet()
+        assert ask(c, "SELECT @x, @@time_zone") == ((None, "SYSTEM"),)
+        with pytest.raises(pymysql.MySQLError):
+            ask(c, "SELECT * FROM tmp")
+
+
+def test_state_of_many_sessions_at_once(narrow, db):
+    """Threads change and read their own state while they compete for two connections."""
+    wrong = []
+
+    def live(n):
+        try:
+            with narrow.connect(database=db.name) as c:
+                for i in range(20):
+                    zone = "+%02d:%02d" % (n, i)
+                    ask(c, "SET time_zone = '%s'" % zone)
+                    if ask(c, "SELECT @@time_zone") != ((zone,),):
+                        wrong.append(zone)
+        except pymysql.MySQLError as e:
+            wrong.append(e)
+    threads = [threading.Thread(target=live, args=(n,)) for n in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert not wrong
+
+
+def test_pins_last_as_long_as_their_reason(proxy, db):
+    """A pinned session says so in /api/clients, and no longer once the reason is gone."""
+    def pinned(c):
+        row = next(r for r in listing(proxy.api("/api/clients")) if c.thread_id() in (r.get("id"), r.get("connection_id")))
+        return bool(row["pinned"])
+    with proxy.connect(database=db.name) as c:
+        ask(c, "SELECT 1")
+        assert not pinned(c)
+        c.begin()
+        ask(c, "SELECT 1")
+        assert pinned(c)
+        c.commit()
+        assert not pinned(c)
+        ask(c, "CREATE TEMPORARY TABLE tmp (x INT)")
+        assert pinned(c)
+
+
+def listing(value):
+    return value if isinstance(value, list) else next(v for v in value.values() if isinstance(v, list))

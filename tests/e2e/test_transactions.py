@@ -1,0 +1,138 @@
+"""P1, P3, R1: transactions are the server's, also where sessions share server connections."""
+import threading
+
+import pymysql
+import pytest
+
+from conftest import ask, who
+import servers
+
+
+@pytest.fixture
+def table(db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 10), (2, 20)")
+    return db
+
+
+def test_two_sessions_are_isolated(table, proxy):
+    with proxy.connect(database=table.name) as a, proxy.connect(database=table.name) as b:
+        a.begin()
+        ask(a, "UPDATE t SET n = 11 WHERE id = 1")
+        assert ask(b, "SELECT n FROM t WHERE id = 1") == ((10,),)
+        assert ask(a, "SELECT n FROM t WHERE id = 1") == ((11,),)
+        a.commit()
+        assert ask(a, "SELECT n FROM t WHERE id = 1") == ((11,),)
+    assert table.primary("SELECT n FROM t WHERE id = 1") == ((11,),)
+
+
+def test_rollback_leaves_nothing(table, proxy):
+    with proxy.connect(database=table.name) as a:
+        a.begin()
+        ask(a, "DELETE FROM t")
+        a.rollback()
+        assert ask(a, "SELECT COUNT(*) FROM t") == ((2,),)
+
+
+def test_a_session_that_leaves_rolls_back(table, proxy):
+    a = proxy.connect(database=table.name)
+    a.begin()
+    ask(a, "UPDATE t SET n = 99")
+    a._force_close()
+
+    def unlocked():
+        with proxy.connect(database=table.name) as b:
+            ask(b, "SET innodb_lock_wait_timeout = 1")
+            ask(b, "UPDATE t SET n = n + 1 WHERE id = 1")
+            return True
+    servers.wait_until("the row lock to go", unlocked, 5)
+    assert table.primary("SELECT n FROM t ORDER BY id") == ((11,), (20,))
+
+
+def test_a_read_write_transaction_stays_on_the_primary(table, proxy):
+    with proxy.connect(database=table.name) as a:
+        a.begin()
+        assert who(a) == "primary"
+        ask(a, "UPDATE t SET n = 1 WHERE id = 1")
+        assert who(a) == "primary"
+        a.rollback()
+
+
+def test_autocommit_off_opens_transactions_by_itself(table, proxy):
+    with proxy.connect(database=table.name, autocommit=False) as a:
+        ask(a, "UPDATE t SET n = 5 WHERE id = 1")
+        assert table.primary("SELECT n FROM t WHERE id = 1") == ((10,),)
+        a.commit()
+        assert table.primary("SELECT n FROM t WHERE id = 1") == ((5,),)
+        assert ask(a, "SELECT n FROM t WHERE id = 1") == ((5,),)
+        a.rollback()
+
+
+def test_a_repeatable_read_repeats(table, proxy):
+    with proxy.connect(database=table.name) as a, proxy.connect(database=table.name) as b:
+        a.begin()
+        assert ask(a, "SELECT n FROM t WHERE id = 2") == ((20,),)
+        ask(b, "UPDATE t SET n = 21 WHERE id = 2")
+        assert ask(a, "SELECT n FROM t WHERE id = 2") == ((20,),)
+        a.commit()
+        assert ask(a, "SELECT n FROM t WHERE id = 2 LOCK IN SHARE MODE") == ((21,),)
+
+
+def test_a_deadlock_is_told_to_one(table, proxy):
+    a, b = proxy.connect(database=table.name), proxy.connect(database=table.name)
+    a.begin()
+    b.begin()
+    ask(a, "UPDATE t SET n = n + 1 WHERE id = 1")
+    ask(b, "UPDATE t SET n = n + 1 WHERE id = 2")
+    errors = []
+
+    def other():
+        try:
+            ask(b, "UPDATE t SET n = n + 1 WHERE id = 1")
+        except pymysql.MySQLError as e:
+            errors.append(e.args[0])
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        ask(a, "UPDATE t SET n = n + 1 WHERE id = 2")
+    except pymysql.MySQLError as e:
+        errors.append(e.args[0])
+    thread.join(20)
+    assert errors == [1213]
+    a.close()
+    b.close()
+
+
+def test_many_sessions_share_two_connections(table, suimon, cluster):
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 2, "min_idle": 0}}})
+    before = cluster.primary.status("Threads_connected")
+    sessions = [s.connect(database=table.name) for _ in range(20)]
+    errors = []
+
+    def count(c):
+        try:
+            for _ in range(10):
+                c.begin()
+                ask(c, "UPDATE t SET n = n + 1 WHERE id = 1")
+                c.commit()
+        except pymysql.MySQLError as e:
+            errors.append(e)
+    threads = [threading.Thread(target=count, args=(c,)) for c in sessions]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert not errors
+    # Two in the pool, and the one this question is asked on; what suimon watches with was there before.
+    assert cluster.primary.status("Threads_connected") - before <= 2 + 1
+    assert table.primary("SELECT n FROM t WHERE id = 1") == ((210,),)
+    for c in sessions:
+        c.close()
+
+
+def test_a_read_only_error_of_the_server_passes(table, proxy):
+    with proxy.connect(database=table.name) as a:
+        ask(a, "START TRANSACTION READ ONLY")
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(a, "UPDATE t SET n = 0")
+        assert e.value.args[0] == 1792
+        a.rollback()
