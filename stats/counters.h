@@ -35,7 +35,7 @@
 	X(TIME_SERVER, seconds, "query_time_seconds_total", "part=\"server\"", "")                                     \
 	X(NPLUS1, counter, "nplus1_total", "", "Runs of one repeated read in one session that count as N+1 loops.")    \
 	X(NPLUS1_QUERIES, counter, "nplus1_queries_total", "", "Statements that were part of such a run.")             \
-	X(DIGESTS_REPLACED, counter, "digests_replaced_total", "", "Distinct statements that gave their row in the digest table to another; their numbers went to \"other\".") \
+	X(DIGESTS_REPLACED, counter, "digests_replaced_total", "", "Rows of the digest tables that were given to other statements; their numbers went to \"other\".") \
 	X(STATS_OUT_OF_MEMORY, counter, "stats_out_of_memory_total", "", "Events counted in part only, because memory was short.")
 
 #define STATS_COUNTERS_CLIENT(X)                                                                                       \

@@ -79,22 +79,22 @@ struct stats_event {
 
 /*
  * A session's memory of its last statements, for N+1: embed one a session, zeroed; zero it again when the session is
- * handed to somebody else (COM_RESET_CONNECTION, COM_CHANGE_USER). A slot is a run of one read digest; the fields are
+ * handed to somebody else (COM_RESET_CONNECTION, COM_CHANGE_USER). A run is one read digest, repeated; the fields are
  * stats/nplus1.c's own.
  */
-#define STATS_NPLUS1_SLOTS 4
+#define STATS_NPLUS1_SLOTS 8
 struct stats_nplus1 {
-	struct stats_nplus1_slot {
+	struct stats_run {
 		uint64_t digest;        /* 0: free */
-		uint64_t last_literals; /* of its last statement */
 		uint64_t seen;          /* which literals, as a bitmap by hash */
 		uint64_t first_ns, last_ns, spent_ns;
 		uint32_t repeats, distinct;
 		uint64_t parent;        /* the list read before the run; 0: none */
-		uint64_t parent_rows;   /* what that and other lists since have returned */
+		uint64_t parent_rows;   /* what that and other lists since have returned, */
+		uint64_t counted_rows;  /* and had returned when it was reported */
 		uint32_t entry;         /* where it is reported */
 		bool reported, overrun;
-	} slot[STATS_NPLUS1_SLOTS];
+	} run[STATS_NPLUS1_SLOTS];
 	uint64_t last_digest;   /* the last read that returned two rows or more, */
 	uint64_t last_rows;     /* how many, */
 	uint64_t last_end_ns;   /* and when it was done */

@@ -1,0 +1,191 @@
+/*
+ * advice.c - the index adviser's work list and what it answers. The adviser itself is elsewhere: it has a server to ask.
+ */
+#include "advice.h"
+
+#include <jansson.h>
+
+#include "mem.h"
+#include "view.h"
+
+/* Lock held. */
+static struct stats_advice *advice_find(struct stats *s, uint64_t digest)
+{
+	for (uint32_t i = 0; i < s->nadvice; i++) {
+		if (s->advice[i].digest == digest)
+			return &s->advice[i];
+	}
+	return NULL;
+}
+
+void advice_reset(struct stats_advice *a)
+{
+	mem_free(a->table);
+	mem_free(a->columns);
+	mem_free(a->reason);
+	mem_free(a->fix_sql);
+	mem_free(a->plan);
+	*a = (struct stats_advice){0};
+}
+
+/* Lock held. The one of this digest, else a new one, which may take the place of that asked for longest ago. */
+static struct stats_advice *advice_get(struct stats *s, uint64_t digest)
+{
+	struct stats_advice *a = advice_find(s, digest);
+
+	if (a)
+		return a;
+	if (s->nadvice < STATS_ADVICE_MAX) {
+		a = &s->advice[s->nadvice++];
+	} else {
+		a = &s->advice[0];
+		for (uint32_t i = 1; i < s->nadvice; i++) {
+			if (s->advice[i].asked_ns < a->asked_ns)
+				a = &s->advice[i];
+		}
+		advice_reset(a);
+	}
+	a->digest = digest;
+	return a;
+}
+
+/* Worth an EXPLAIN? Reads the server flagged, and slow ones. */
+static bool worth_it(const struct view_row *r)
+{
+	if (!r->main->is_read || strcmp(r->main->verb, "select") != 0 || r->main->table[0] == '\0')
+		return false;
+	return r->n[STATS_N_NO_INDEX] || r->n[STATS_N_NO_GOOD_INDEX] || r->n[STATS_N_SLOW];
+}
+
+/* Marks the digest as asked for, unless it was lately or nothing may be asked for just now. */
+static bool claim(struct stats *s, uint64_t digest, uint64_t now)
+{
+	struct stats_advice *a;
+	bool free_to_ask;
+
+	pthread_mutex_lock(&s->lock);
+	a = advice_find(s, digest);
+	free_to_ask = (s->explained_ns == 0 || now - s->explained_ns >= NS_PER_SEC) &&
+		      (!a || a->asked_ns == 0 || now - a->asked_ns >= STATS_EXPLAIN_AGAIN_NS);
+	if (free_to_ask) {
+		advice_get(s, digest)->asked_ns = now;
+		s->explained_ns = now;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return free_to_ask;
+}
+
+/* The sample as a statement; cut ones can't be explained. */
+static enum rc hand_out(struct stats *s, const struct view_row *r, struct stats_explain *out)
+{
+	struct stats_sample *m = stats_sample_copy(s, r->digest);
+	bool whole = m && !m->cut;
+
+	*out = (struct stats_explain){.digest = r->digest};
+	if (whole) {
+		out->sql = mem_dup(m->text, m->len);
+		out->schema = mem_strdup(r->main->schema);
+		out->user = mem_strdup(r->main->user);
+	}
+	mem_free(m);
+	if (whole && out->sql && out->schema && out->user)
+		return RC_OK;
+	mem_free(out->sql);
+	mem_free(out->schema);
+	mem_free(out->user);
+	*out = (struct stats_explain){0};
+	return RC_DECLINED;
+}
+
+/* Asked for within the last second: not worth looking through everything. */
+static bool too_soon(struct stats *s, uint64_t now)
+{
+	bool soon;
+
+	pthread_mutex_lock(&s->lock);
+	soon = s->explained_ns != 0 && now - s->explained_ns < NS_PER_SEC;
+	pthread_mutex_unlock(&s->lock);
+	return soon;
+}
+
+enum rc stats_next_explain(struct stats *s, struct stats_explain *out)
+{
+	uint64_t now = clock_mono_ns();
+	enum rc rc = RC_DECLINED;
+	struct view v;
+
+	*out = (struct stats_explain){0};
+	if (!atomic_load(&s->explain) || !atomic_load(&s->samples) || too_soon(s, now))
+		return RC_DECLINED;
+	if (view_open(s, &v) != RC_OK)
+		return RC_ERROR;
+	if (view_sort(&v, STATS_BY_TOTAL_TIME) != RC_OK)
+		rc = RC_ERROR;
+	for (size_t i = 0; i < v.count && rc == RC_DECLINED; i++) {
+		if (worth_it(&v.row[i]) && claim(s, v.row[i].digest, now))
+			rc = hand_out(s, &v.row[i], out);
+		if (too_soon(s, now))
+			break;
+	}
+	view_close(&v);
+	return rc;
+}
+
+/* A plan goes into JSON as it is: none at all when it is too long or no JSON. */
+static struct span plan_of(struct span text)
+{
+	json_t *parsed = text.len && text.len <= STATS_PLAN_MAX ? json_loadb(text.p, text.len, 0, NULL) : NULL;
+
+	json_decref(parsed);
+	return parsed ? text : span_str("");
+}
+
+static char *copy(struct span v, size_t most)
+{
+	return mem_dup(v.len ? v.p : "", v.len < most ? v.len : most);
+}
+
+void stats_put_advice(struct stats *s, const struct stats_index_advice *a)
+{
+	struct stats_advice made = {.digest = a->digest, .rows_examined = a->rows_examined, .given_ns = clock_mono_ns()}, *at;
+
+	made.table = copy(a->table, STATS_NAME_MAX);
+	made.columns = copy(a->columns, STATS_TEXT_MAX);
+	made.reason = copy(a->reason, STATS_TEXT_MAX);
+	made.fix_sql = copy(a->fix_sql, STATS_TEXT_MAX);
+	made.plan = copy(plan_of(a->plan_json), STATS_PLAN_MAX);
+	if (made.table && made.columns && made.reason && made.fix_sql && made.plan) {
+		pthread_mutex_lock(&s->lock);
+		at = advice_get(s, a->digest);
+		made.asked_ns = at->asked_ns ? at->asked_ns : made.given_ns;
+		advice_reset(at);
+		*at = made;
+		pthread_mutex_unlock(&s->lock);
+	} else {
+		advice_reset(&made);
+	}
+}
+
+enum rc advice_copy(struct stats *s, uint64_t digest, struct stats_advice *out)
+{
+	const struct stats_advice *a;
+
+	*out = (struct stats_advice){0};
+	pthread_mutex_lock(&s->lock);
+	a = advice_find(s, digest);
+	if (a && a->given_ns) {
+		*out = *a;
+		out->table = mem_strdup(a->table);
+		out->columns = mem_strdup(a->columns);
+		out->reason = mem_strdup(a->reason);
+		out->fix_sql = mem_strdup(a->fix_sql);
+		out->plan = mem_strdup(a->plan);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (out->given_ns == 0)
+		return RC_DECLINED;
+	if (out->table && out->columns && out->reason && out->fix_sql && out->plan)
+		return RC_OK;
+	advice_reset(out);
+	return RC_ERROR;
+}

@@ -1,0 +1,13 @@
+/*
+ * advice.h - what the index adviser has said of a digest, for the other files of this layer.
+ */
+#ifndef SUIMON_STATS_ADVICE_H
+#define SUIMON_STATS_ADVICE_H
+
+#include "core.h"
+
+/* RC_DECLINED: nothing yet. RC_OK: a copy, for the caller to advice_reset. */
+enum rc advice_copy(struct stats *s, uint64_t digest, struct stats_advice *out) must_check;
+void advice_reset(struct stats_advice *a); /* frees its strings */
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * find_indexes.c - missing_index: statements the server flagged as reading without an index, and what the adviser found.
+ *
+ * The flag alone says little: a table of ten rows is best read whole. So the adviser's word counts (it has seen the EXPLAIN
+ * and the schema), and where it hasn't spoken only statements that take their time are named.
+ */
+#include "findings.h"
+
+#include "advice.h"
+
+#define FLAGGED_LEAST 3
+#define UNADVISED_MEAN_NS (2 * NS_PER_MS)
+#define UNADVISED_TOTAL_NS (20 * NS_PER_MS)
+
+static uint64_t flagged(const struct view_row *r)
+{
+	return r->n[STATS_N_NO_INDEX] + r->n[STATS_N_NO_GOOD_INDEX];
+}
+
+static uint64_t at_servers(const struct view_row *r)
+{
+	return r->n[STATS_N_ROUTED + STATS_PRIMARY] + r->n[STATS_N_ROUTED + STATS_REPLICA];
+}
+
+static bool slow_enough(const struct view_row *r)
+{
+	uint64_t calls = r->n[STATS_N_CALLS], total = r->n[STATS_N_TOTAL_NS];
+
+	return flagged(r) >= FLAGGED_LEAST && flagged(r) * 2 >= at_servers(r) && total >= UNADVISED_TOTAL_NS &&
+	       total / calls >= UNADVISED_MEAN_NS;
+}
+
+/* The adviser's word: with a fix it is a finding, without one it is none. */
+static bool is_finding(const struct view_row *r, const struct stats_advice *a)
+{
+	if (a->given_ns)
+		return a->fix_sql[0] != '\0' && r->n[STATS_N_CALLS] > 0;
+	return slow_enough(r);
+}
+
+static void put_evidence(const struct view *v, const struct finding *f, struct jsonw *w)
+{
+	const struct view_row *r = f->row;
+	char table[2 * STATS_NAME_MAX + 2];
+
+	jsonw_uint(w, "calls", r->n[STATS_N_CALLS]);
+	jsonw_uint(w, "no_index", r->n[STATS_N_NO_INDEX]);
+	jsonw_uint(w, "no_good_index", r->n[STATS_N_NO_GOOD_INDEX]);
+	jsonw_seconds(w, "total_time", r->n[STATS_N_TOTAL_NS]);
+	jsonw_seconds(w, "mean_time", r->n[STATS_N_TOTAL_NS] / r->n[STATS_N_CALLS]);
+	jsonw_seconds(w, "max_time", r->max_ns);
+	jsonw_uint(w, "rows_sent", r->n[STATS_N_ROWS_SENT]);
+	if (f->advice.given_ns) {
+		jsonw_uint(w, "rows_examined_per_call", f->advice.rows_examined);
+		jsonw_text(w, "table", f->advice.table);
+		jsonw_text(w, "columns", f->advice.columns);
+		jsonw_text(w, "reason", f->advice.reason);
+	} else {
+		jsonw_text(w, "table", finding_table(r->main, table, sizeof(table)));
+	}
+}
+
+static void put_fix(const struct view *v, const struct finding *f, struct jsonw *w)
+{
+	const struct stats_advice *a = &f->advice;
+
+	if (!a->given_ns) {
+		jsonw_text(w, "fix_text", "The server reads this statement's rows without an index. Look at its EXPLAIN, and add an "
+					  "index on the columns that WHERE, JOIN and ORDER BY name.");
+		return;
+	}
+	jsonw_printf(w, "fix_text", "%s. Add an index on %s (%s): no existing one begins with these columns.",
+		     a->reason[0] ? a->reason : "No index fits", a->table, a->columns);
+	jsonw_text(w, "fix_sql", a->fix_sql);
+}
+
+/* The time of the calls that were flagged; all of them where the adviser found it by the plan. */
+static uint64_t cost(const struct view_row *r)
+{
+	uint64_t n = flagged(r), of = at_servers(r);
+
+	if (n == 0 || n >= of)
+		return r->n[STATS_N_TOTAL_NS];
+	return (uint64_t)((double)r->n[STATS_N_TOTAL_NS] * (double)n / (double)of);
+}
+
+static enum rc find_index(const struct view *v, const struct view_row *r, struct findings *l)
+{
+	struct finding f = {.kind = "missing_index", .row = r, .put = put_evidence, .put_fix = put_fix,
+			    .title = "No index serves a read of", .first_ns = r->first_ns, .last_ns = r->last_ns};
+	enum rc rc = advice_copy(v->stats, r->digest, &f.advice);
+
+	if (rc == RC_ERROR)
+		return RC_ERROR;
+	if (!is_finding(r, &f.advice)) {
+		advice_reset(&f.advice);
+		return RC_OK;
+	}
+	f.cost_ns = cost(r);
+	rc = findings_add(l, &f);
+	if (rc != RC_OK)
+		advice_reset(&f.advice);
+	return rc;
+}
+
+enum rc find_indexes(const struct view *v, struct findings *l)
+{
+	for (size_t i = 0; i < v->count; i++) {
+		if (find_index(v, &v->row[i], l) != RC_OK)
+			return RC_ERROR;
+	}
+	return RC_OK;
+}

@@ -1,0 +1,198 @@
+/*
+ * find_loops.c - n_plus_one: the loops that the sinks have seen (nplus1.c), merged, with the one statement that replaces
+ * them where it can be derived from the child's text.
+ */
+#include "findings.h"
+
+#include <ctype.h>
+
+#include "mem.h"
+
+#define LEAST_SHARE 20  /* a loop follows at least one in so many reads of its list */
+#define ROWS_PER_QUERY 4 /* and has at least one query for so many rows of it (an identity map saves some) */
+
+struct loops {
+	struct finding_loop *at;   /* owned */
+	size_t count;
+};
+
+static bool same_loop(const struct finding_loop *a, const struct stats_loop *b)
+{
+	return a->parent == b->parent && a->child == b->child && strcmp(a->route, b->route) == 0;
+}
+
+static void loop_add(struct finding_loop *to, const struct stats_loop *l)
+{
+	uint64_t first = stats_get(&l->first_ns), last = stats_get(&l->last_ns), max = stats_get(&l->max_repeats);
+
+	to->occurrences += stats_get(&l->occurrences);
+	to->queries += stats_get(&l->queries);
+	to->spent_ns += stats_get(&l->spent_ns);
+	to->parent_rows += stats_get(&l->parent_rows);
+	to->overruns += stats_get(&l->overruns);
+	to->max_repeats = max > to->max_repeats ? max : to->max_repeats;
+	to->first_ns = to->first_ns == 0 || first < to->first_ns ? first : to->first_ns;
+	to->last_ns = last > to->last_ns ? last : to->last_ns;
+}
+
+static void loops_put(struct loops *all, const struct stats_loop *l)
+{
+	size_t i;
+
+	for (i = 0; i < all->count && !same_loop(&all->at[i], l); i++)
+		;
+	if (i == all->count) {
+		all->at[all->count] = (struct finding_loop){.parent = l->parent, .child = l->child};
+		memcpy(all->at[all->count++].route, l->route, sizeof(l->route));
+	}
+	loop_add(&all->at[i], l);
+}
+
+static enum rc loops_collect(const struct view *v, struct loops *all)
+{
+	size_t tables = 0;
+
+	for (struct stats_sink *k = atomic_load(&v->stats->sinks); k; k = k->next)
+		tables += k->table != NULL;
+	all->at = mem_alloc((tables * STATS_NPLUS1_MAX + 1) * sizeof(*all->at));
+	if (!all->at)
+		return RC_ERROR;
+	for (struct stats_sink *k = atomic_load(&v->stats->sinks); k && tables > 0; k = k->next) {
+		if (!k->table)
+			continue;
+		tables--; /* a sink made meanwhile must not write beyond the room that was measured */
+		for (unsigned i = 0; i < STATS_NPLUS1_MAX; i++) {
+			const struct stats_loop *l = atomic_load(&k->table->loop[i]);
+
+			if (l)
+				loops_put(all, l);
+		}
+	}
+	return RC_OK;
+}
+
+/* The wrapping counts of a run taken back may be read half-way: a number too large to be true is such a one. */
+static bool plausible(const struct finding_loop *l)
+{
+	return l->occurrences > 0 && l->occurrences < UINT32_MAX && l->queries > l->occurrences &&
+	       l->queries < UINT64_MAX / 2 && l->spent_ns < UINT64_MAX / 2 && l->parent_rows < UINT64_MAX / 2;
+}
+
+static bool convincing(const struct finding_loop *l, const struct view_row *parent)
+{
+	if (!plausible(l) || l->overruns > l->occurrences || l->queries * ROWS_PER_QUERY < l->parent_rows)
+		return false;
+	return !parent || l->occurrences * LEAST_SHARE >= parent->n[STATS_N_CALLS];
+}
+
+static void put_evidence(const struct view *v, const struct finding *f, struct jsonw *w)
+{
+	const struct finding_loop *l = &f->loop;
+
+	jsonw_hex64(w, "parent_digest", l->parent);
+	jsonw_text(w, "parent_text", f->parent ? f->parent->main->text : NULL);
+	jsonw_text(w, "route", l->route[0] ? l->route : NULL);
+	jsonw_uint(w, "occurrences", l->occurrences);
+	jsonw_uint(w, "queries", l->queries);
+	jsonw_double(w, "mean_repeats", (double)l->queries / (double)l->occurrences);
+	jsonw_uint(w, "max_repeats", l->max_repeats);
+	jsonw_double(w, "mean_parent_rows", (double)l->parent_rows / (double)l->occurrences);
+	jsonw_seconds(w, "total_time", l->spent_ns);
+	jsonw_seconds(w, "mean_time", l->spent_ns / l->queries);
+}
+
+static size_t name_len(const char *p)
+{
+	size_t n = 0;
+
+	while (isalnum((unsigned char)p[n]) || (p[n] && strchr("_`.$", p[n])))
+		n++;
+	return n;
+}
+
+static const char *blanks(const char *p)
+{
+	while (*p == ' ')
+		p++;
+	return p;
+}
+
+static const char *last_of(const char *text, const char *word)
+{
+	const char *found = NULL;
+
+	for (const char *at = strstr(text, word); at; at = strstr(at + 1, word))
+		found = at;
+	return found;
+}
+
+/* "... where <name> = ?" and nothing but a LIMIT behind it: out gets where the name lies. */
+static bool by_one_column(const char *text, struct span *column)
+{
+	const char *p = last_of(text, " where ");
+	bool computed = strchr(text, '(') != NULL; /* a function or subquery: it might not distribute over IN */
+
+	if (!p || computed || memchr(text, '?', (size_t)(p - text)))
+		return false;
+	p = blanks(p + strlen(" where "));
+	*column = span_of(p, name_len(p));
+	p = blanks(p + column->len);
+	if (column->len == 0 || *p++ != '=')
+		return false;
+	p = blanks(p);
+	if (*p++ != '?')
+		return false;
+	p = blanks(p);
+	return *p == '\0' || strncmp(p, "limit ", 6) == 0;
+}
+
+static void put_batched(const char *text, struct span column, struct jsonw *w)
+{
+	struct iobuf sql;
+
+	iobuf_init(&sql, 2 * STATS_TEXT_MAX);
+	if (iobuf_append(&sql, text, (size_t)(column.p - text)) == RC_OK &&
+	    iobuf_printf(&sql, SPAN_FMT " in (?, ?, ...)", SPAN_ARG(column)) == RC_OK)
+		jsonw_str(w, "fix_sql", span_of(iobuf_data(&sql), iobuf_len(&sql)));
+	iobuf_reset(&sql);
+}
+
+static void put_fix(const struct view *v, const struct finding *f, struct jsonw *w)
+{
+	const char *text = f->row->main->text;
+	struct span column;
+
+	jsonw_printf(w, "fix_text",
+		     "After the list is read, one statement is sent for each of its rows. Collect the keys and load all of them "
+		     "with one statement, or join. Django: select_related or prefetch_related; Rails: includes; Laravel: "
+		     "with(); Hibernate: JOIN FETCH, an entity graph or @BatchSize; SQLAlchemy: selectinload or joinedload; "
+		     "Prisma: include.");
+	if (by_one_column(text, &column))
+		put_batched(text, column, w);
+}
+
+/* All but one query of each run could be saved. */
+static uint64_t cost(const struct finding_loop *l)
+{
+	return l->spent_ns - l->spent_ns / l->queries * l->occurrences;
+}
+
+enum rc find_loops(const struct view *v, struct findings *out)
+{
+	struct loops all = {0};
+	enum rc rc = loops_collect(v, &all);
+
+	for (size_t i = 0; i < all.count && rc == RC_OK; i++) {
+		const struct finding_loop *l = &all.at[i];
+		struct finding f = {.kind = "n_plus_one", .row = view_find(v, l->child), .parent = view_find(v, l->parent),
+				    .loop = *l, .put = put_evidence, .put_fix = put_fix, .title = "N+1 loop over",
+				    .first_ns = l->first_ns, .last_ns = l->last_ns};
+
+		if (!f.row || !convincing(l, f.parent))
+			continue;
+		f.cost_ns = cost(l);
+		rc = findings_add(out, &f);
+	}
+	mem_free(all.at);
+	return rc;
+}

@@ -1,0 +1,144 @@
+/*
+ * findings.c - GET /api/findings: all collectors' findings, ranked by what they cost.
+ */
+#include "findings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "advice.h"
+#include "mem.h"
+#include "queries.h"
+
+#define FINDINGS_MAX 200 /* written at once; the costliest */
+
+enum rc findings_add(struct findings *l, const struct finding *f)
+{
+	if (l->count == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 32;
+		struct finding *at = mem_realloc(l->at, cap * sizeof(*at));
+
+		if (!at)
+			return RC_ERROR;
+		l->at = at;
+		l->cap = cap;
+	}
+	l->at[l->count++] = *f;
+	return RC_OK;
+}
+
+static void findings_reset(struct findings *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		advice_reset(&l->at[i].advice);
+	mem_free(l->at);
+	*l = (struct findings){0};
+}
+
+const char *finding_table(const struct stats_digest *d, char *buf, size_t cap)
+{
+	bool bare = d->schema[0] == '\0' || strchr(d->table, '.') != NULL;
+
+	if (d->table[0] == '\0')
+		buf[0] = '\0';
+	else
+		snprintf(buf, cap, "%s%s%s", bare ? "" : d->schema, bare ? "" : ".", d->table);
+	return buf;
+}
+
+static int by_cost(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	if (x->cost_ns != y->cost_ns)
+		return x->cost_ns < y->cost_ns ? 1 : -1;
+	return x->row->digest < y->row->digest ? -1 : x->row->digest > y->row->digest;
+}
+
+/* The longest run of the statement, with its literals. */
+static void put_example(const struct view *v, const struct finding *f, bool samples, struct jsonw *w)
+{
+	struct stats_sample *m = samples ? stats_sample_copy(v->stats, f->row->digest) : NULL;
+
+	if (m)
+		jsonw_str(w, "example", span_of(m->text, m->len));
+	mem_free(m);
+}
+
+static void put_finding(const struct view *v, const struct finding *f, bool samples, struct jsonw *w)
+{
+	char table[2 * STATS_NAME_MAX + 2], title[sizeof(table) + 128];
+
+	finding_table(f->row->main, table, sizeof(table));
+	snprintf(title, sizeof(title), "%s%s%s", f->title, table[0] ? " " : "", table);
+	jsonw_open(w, NULL, '{');
+	jsonw_text(w, "kind", f->kind);
+	jsonw_hex64(w, "digest", f->row->digest);
+	jsonw_text(w, "title", title);
+	jsonw_text(w, "text", f->row->main->text);
+	jsonw_open(w, "evidence", '{');
+	f->put(v, f, w);
+	put_example(v, f, samples, w);
+	jsonw_close(w, '}');
+	jsonw_seconds(w, "cost_seconds", f->cost_ns);
+	f->put_fix(v, f, w);
+	jsonw_time(w, "first_seen", stats_wall_us(v->stats, f->first_ns));
+	jsonw_time(w, "last_seen", stats_wall_us(v->stats, f->last_ns));
+	jsonw_close(w, '}');
+}
+
+static enum rc collect(const struct view *v, struct findings *l)
+{
+	if (find_loops(v, l) != RC_OK || find_indexes(v, l) != RC_OK || find_chances(v, l) != RC_OK) {
+		findings_reset(l);
+		return RC_ERROR;
+	}
+	if (l->count)
+		qsort(l->at, l->count, sizeof(*l->at), by_cost);
+	return RC_OK;
+}
+
+static bool concerns(const struct finding *f, uint64_t digest)
+{
+	return f->row->digest == digest || (f->parent && f->parent->digest == digest);
+}
+
+/* digest 0: of all. */
+static enum rc put_all(const struct view *v, uint64_t digest, bool samples, struct jsonw *w)
+{
+	struct findings l = {0};
+
+	if (collect(v, &l) != RC_OK)
+		return RC_ERROR;
+	jsonw_open(w, "findings", '[');
+	for (size_t i = 0, n = 0; i < l.count && n < FINDINGS_MAX; i++) {
+		if (digest && !concerns(&l.at[i], digest))
+			continue;
+		put_finding(v, &l.at[i], samples, w);
+		n++;
+	}
+	jsonw_close(w, ']');
+	findings_reset(&l);
+	return RC_OK;
+}
+
+enum rc findings_put(const struct view *v, uint64_t digest, bool samples, struct jsonw *w)
+{
+	return put_all(v, digest, samples, w);
+}
+
+enum rc stats_json_findings(struct stats *s, bool samples, struct iobuf *out)
+{
+	struct view v;
+	struct jsonw w;
+	enum rc rc;
+
+	if (view_open(s, &v) != RC_OK)
+		return RC_ERROR;
+	jsonw_init(&w, out);
+	jsonw_open(&w, NULL, '{');
+	rc = put_all(&v, 0, samples, &w);
+	jsonw_close(&w, '}');
+	view_close(&v);
+	return rc == RC_OK ? jsonw_end(&w) : rc;
+}

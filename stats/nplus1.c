@@ -1,0 +1,269 @@
+/*
+ * nplus1.c - finds N+1 loops: one list read, then the same read again and again for each of its rows.
+ *
+ *   select ... from orders where ...            the parent: a read that returned two rows or more
+ *   select ... from customers where id = ?      the child: one digest, other literals each time,
+ *   select ... from customers where id = ?      at least `repeats` times within `window`, in one session
+ *
+ * What tells a loop from other repetition, and so keeps the findings honest:
+ *   - no list was read before: a batch job or single look-ups, not a loop over a result;
+ *   - far more repeats than the lists had rows (RUN_PER_ROW each): a stream of look-ups that follows no list. Such a run is
+ *     taken back when it gets there;
+ *   - the parent again, or a transaction's begin or end: the next request has begun, and so has the next run;
+ *   - the same literals each time: asked for again, not for each row; that is the cache's business.
+ */
+#include "core.h"
+
+#include "mem.h"
+
+#define RUN_PER_ROW 4
+#define LIST_ROWS 2
+#define NO_ENTRY UINT32_MAX
+
+/* b may be before a: statements sent ahead overlap. */
+static bool apart(uint64_t a, uint64_t b, uint64_t window)
+{
+	return b > a && b - a > window;
+}
+
+static bool starts_anew(const struct stats_event *e)
+{
+	const char *v = e->verb;
+
+	return v && (strcmp(v, "begin") == 0 || strcmp(v, "commit") == 0 || strcmp(v, "rollback") == 0);
+}
+
+/* A run begins with this statement; what was the last list before it? */
+static void run_start(struct stats_run *r, const struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
+{
+	*r = (struct stats_run){.digest = e->digest, .first_ns = e->start_ns, .entry = NO_ENTRY};
+	if (n->last_digest && n->last_digest != e->digest && !apart(n->last_end_ns, e->start_ns, window)) {
+		r->parent = n->last_digest;
+		r->parent_rows = n->last_rows;
+	}
+}
+
+static struct stats_run *run_of(struct stats_nplus1 *n, uint64_t digest)
+{
+	struct stats_run *oldest = &n->run[0];
+
+	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
+		if (n->run[i].digest == digest)
+			return &n->run[i];
+		if (n->run[i].last_ns < oldest->last_ns)
+			oldest = &n->run[i];
+	}
+	return oldest;
+}
+
+/* Two children of one loop alternate, and each looks like the other's list: the list is the first one's. */
+static void resolve_parent(const struct stats_nplus1 *n, struct stats_run *r, uint64_t repeats)
+{
+	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
+		const struct stats_run *other = &n->run[i];
+
+		if (other != r && other->digest == r->parent && other->parent && other->parent != r->digest &&
+		    other->repeats >= repeats / 2) {
+			r->parent = other->parent;
+			r->parent_rows += other->parent_rows;
+			return;
+		}
+	}
+}
+
+static bool loop_is(const struct stats_loop *l, const struct stats_run *r, struct span route)
+{
+	return l->parent == r->parent && l->child == r->digest && span_eq(span_str(l->route), route);
+}
+
+static void loop_drop(struct stats *s, struct stats_limbo *l)
+{
+	mem_free(container_of(l, struct stats_loop, limbo));
+}
+
+/* A place for a new loop: a free one, else that of the loop that cost least. */
+static uint32_t loop_place(struct stats_table *t)
+{
+	uint64_t least = UINT64_MAX;
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < STATS_NPLUS1_MAX; i++) {
+		const struct stats_loop *l = atomic_load_explicit(&t->loop[i], memory_order_relaxed);
+
+		if (!l)
+			return i;
+		if (stats_get(&l->spent_ns) < least) {
+			least = stats_get(&l->spent_ns);
+			at = i;
+		}
+	}
+	return at;
+}
+
+static uint32_t loop_make(struct stats_table *t, const struct stats_run *r, struct span route)
+{
+	uint32_t at = loop_place(t);
+	struct stats_loop *old = atomic_load_explicit(&t->loop[at], memory_order_relaxed), *l;
+
+	l = t->nlimbo < STATS_LIMBO_MAX ? mem_zalloc(sizeof(*l)) : NULL;
+	if (!l)
+		return NO_ENTRY;
+	l->parent = r->parent;
+	l->child = r->digest;
+	if (route.len)
+		memcpy(l->route, route.p, route.len);
+	stats_set(&l->first_ns, r->first_ns);
+	atomic_store(&t->loop[at], l);
+	if (old) {
+		old->limbo.drop = loop_drop;
+		stats_limbo_put(t, &old->limbo);
+	}
+	return at;
+}
+
+static uint32_t loop_entry(struct stats_table *t, const struct stats_run *r, struct span route)
+{
+	if (route.len > STATS_TAG_MAX)
+		route.len = STATS_TAG_MAX;
+	for (uint32_t i = 0; i < STATS_NPLUS1_MAX; i++) {
+		const struct stats_loop *l = atomic_load_explicit(&t->loop[i], memory_order_relaxed);
+
+		if (l && loop_is(l, r, route))
+			return i;
+	}
+	return loop_make(t, r, route);
+}
+
+/* The entry a reported run belongs to; NULL when another loop has taken its place. */
+static struct stats_loop *loop_of(struct stats_table *t, const struct stats_run *r)
+{
+	struct stats_loop *l;
+
+	if (r->entry == NO_ENTRY)
+		return NULL;
+	l = atomic_load_explicit(&t->loop[r->entry], memory_order_relaxed);
+	return l && l->child == r->digest && l->parent == r->parent ? l : NULL;
+}
+
+static void run_report(struct stats_sink *k, struct stats_run *r, const struct stats_event *e)
+{
+	struct stats_loop *l;
+
+	r->reported = true;
+	r->entry = loop_entry(k->table, r, e->tag_route);
+	stats_count(k, STATS_C_NPLUS1, 1);
+	stats_count(k, STATS_C_NPLUS1_QUERIES, r->repeats);
+	l = loop_of(k->table, r);
+	if (!l)
+		return;
+	stats_add(&l->occurrences, 1);
+	stats_add(&l->queries, r->repeats);
+	stats_add(&l->spent_ns, r->spent_ns);
+	r->counted_rows = r->parent_rows;
+	stats_add(&l->parent_rows, r->counted_rows);
+	if (r->repeats > stats_get(&l->max_repeats))
+		stats_set(&l->max_repeats, r->repeats);
+	stats_set(&l->last_ns, r->last_ns);
+}
+
+/* More of a run that is reported already. */
+static void run_extend(struct stats_sink *k, struct stats_run *r, const struct stats_event *e)
+{
+	struct stats_loop *l = loop_of(k->table, r);
+
+	if (!l || r->overrun)
+		return;
+	stats_count(k, STATS_C_NPLUS1_QUERIES, 1);
+	stats_add(&l->queries, 1);
+	stats_add(&l->spent_ns, e->total_ns);
+	if (r->repeats > stats_get(&l->max_repeats))
+		stats_set(&l->max_repeats, r->repeats);
+	stats_set(&l->last_ns, r->last_ns);
+}
+
+/* It follows no list after all: what was counted for it is taken back. */
+static void run_overrun(struct stats_sink *k, struct stats_run *r)
+{
+	struct stats_loop *l = loop_of(k->table, r);
+
+	r->overrun = true;
+	if (!l)
+		return;
+	stats_add(&l->overruns, 1);
+	stats_add(&l->occurrences, (uint64_t)-1);
+	stats_add(&l->queries, (uint64_t)0 - (r->repeats - 1));
+	stats_add(&l->spent_ns, (uint64_t)0 - r->spent_ns);
+	stats_add(&l->parent_rows, (uint64_t)0 - r->counted_rows);
+}
+
+/* Enough different literals among the repeats? The bitmap tells at most 64 apart, fewer by collisions. */
+static bool run_varied(const struct stats_run *r, uint64_t repeats)
+{
+	uint64_t most = repeats < 32 ? repeats : 32;
+
+	return r->distinct > most / 2;
+}
+
+static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_run *r, const struct stats_event *e)
+{
+	uint64_t repeats = stats_get(&k->stats->nplus1_repeats), key = e->literals;
+	uint64_t bit = UINT64_C(1) << (map_hash(&key, sizeof(key)) & 63);
+
+	r->distinct += !(r->seen & bit);
+	r->seen |= bit;
+	r->repeats++;
+	r->last_ns = e->start_ns + e->total_ns;
+	if (r->reported && !r->overrun && r->repeats > RUN_PER_ROW * r->parent_rows)
+		run_overrun(k, r);
+	r->spent_ns += e->total_ns;
+	if (r->reported) {
+		run_extend(k, r, e);
+	} else if (repeats && r->repeats >= repeats && r->parent && run_varied(r, repeats)) {
+		resolve_parent(n, r, repeats);
+		if (r->repeats <= RUN_PER_ROW * r->parent_rows)
+			run_report(k, r, e);
+	}
+}
+
+/* The parent again: the runs over its rows are over. */
+static void end_runs_of(struct stats_nplus1 *n, uint64_t parent)
+{
+	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
+		if (n->run[i].parent == parent)
+			n->run[i] = (struct stats_run){0};
+	}
+}
+
+/* A list, and runs of other reads may go on for its rows too. */
+static void note_list(struct stats_nplus1 *n, const struct stats_event *e)
+{
+	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
+		if (n->run[i].digest && n->run[i].digest != e->digest)
+			n->run[i].parent_rows += e->rows_sent;
+	}
+	n->last_digest = e->digest;
+	n->last_rows = e->rows_sent;
+	n->last_end_ns = e->start_ns + e->total_ns;
+}
+
+void stats_nplus1_note(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
+{
+	uint64_t window = stats_get(&k->stats->nplus1_window_ns);
+	struct stats_run *r;
+
+	if (!e->is_read || e->table.len == 0) {
+		if (starts_anew(e))
+			*n = (struct stats_nplus1){0};
+		return;
+	}
+	if (e->error)
+		return;
+	end_runs_of(n, e->digest);
+	r = run_of(n, e->digest);
+	if (r->digest != e->digest || apart(r->last_ns, e->start_ns, window) ||
+	    (!r->reported && apart(r->first_ns, e->start_ns, window)))
+		run_start(r, n, e, window);
+	run_step(k, n, r, e);
+	if (e->rows_sent >= LIST_ROWS)
+		note_list(n, e);
+}

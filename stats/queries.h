@@ -1,0 +1,14 @@
+/*
+ * queries.h - pieces of the query API's JSON that the findings share.
+ */
+#ifndef SUIMON_STATS_QUERIES_H
+#define SUIMON_STATS_QUERIES_H
+
+#include "jsonw.h"
+#include "view.h"
+
+/* The fields of one digest, into an object already open. */
+enum rc queries_put(const struct view *v, const struct view_row *r, struct jsonw *w) must_check;
+void queries_put_sample(struct stats *s, const struct stats_sample *m, struct jsonw *w); /* as an array element */
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * record.c - one finished statement: the sink's counters, its row, what was remembered of recent reads, loops.
+ */
+#include "core.h"
+
+static uint64_t key_hash(const struct stats_event *e)
+{
+	uint64_t key[3] = {e->digest, map_hash(e->schema.p, e->schema.len), map_hash(e->user.p, e->user.len)};
+
+	return map_hash(key, sizeof(key));
+}
+
+/* The same statement with the same literals within a minute, from any session of this sink? */
+static bool seen_again(struct stats_table *t, uint64_t hash, const struct stats_event *e)
+{
+	uint64_t key[2] = {hash, e->literals}, mark;
+	struct stats_recent *slot;
+	bool again;
+
+	if (!e->cacheable || e->cached != STATS_NOT_CACHEABLE)
+		return false;
+	mark = map_hash(key, sizeof(key));
+	slot = &t->recent[mark & (STATS_RECENT - 1)];
+	again = slot->key == mark && e->start_ns - slot->at_ns < STATS_RECENT_NS;
+	if (!again)
+		*slot = (struct stats_recent){mark, e->start_ns};
+	return again;
+}
+
+/* A slot of the history is taken over when its second comes; a reader believes it only if the second is right. */
+static void second_add(struct stats_table *t, const struct stats_event *e)
+{
+	uint64_t now = (e->start_ns + e->total_ns) / NS_PER_SEC;
+	struct stats_second *sec = &t->second[now & (STATS_SECONDS - 1)];
+
+	if (unlikely(stats_get(&sec->second) != now)) {
+		for (unsigned i = 0; i < STATS_ROUTES; i++)
+			atomic_store_explicit(&sec->count[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&sec->errors, 0, memory_order_relaxed);
+		stats_set(&sec->total_ns, 0);
+		stats_set(&sec->second, now);
+	}
+	atomic_store_explicit(&sec->count[e->route],
+			      atomic_load_explicit(&sec->count[e->route], memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	if (unlikely(e->error))
+		atomic_store_explicit(&sec->errors, atomic_load_explicit(&sec->errors, memory_order_relaxed) + 1,
+				      memory_order_relaxed);
+	stats_add(&sec->total_ns, e->total_ns);
+}
+
+static void count_event(struct stats_sink *k, const struct stats_event *e, bool slow)
+{
+	stats_count(k, STATS_C_QUERIES_PRIMARY + e->route, 1);
+	stats_count(k, STATS_C_TIME_TOTAL, e->total_ns);
+	stats_count(k, STATS_C_TIME_WAIT, e->wait_ns);
+	stats_count(k, STATS_C_TIME_SERVER, e->server_ns);
+	stats_count(k, STATS_C_ROWS_SENT, e->rows_sent);
+	stats_count(k, STATS_C_ROWS_AFFECTED, e->rows_affected);
+	if (e->warnings)
+		stats_count(k, STATS_C_WARNINGS, e->warnings);
+	if (e->error)
+		stats_count(k, STATS_C_ERRORS, 1);
+	if (slow)
+		stats_count(k, STATS_C_SLOW_QUERIES, 1);
+	if (e->no_index || e->no_good_index)
+		stats_count(k, STATS_C_NO_INDEX_QUERIES, 1);
+}
+
+void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
+{
+	struct stats *s = k->stats;
+	struct stats_table *t = k->table;
+	bool slow = e->slow_flag || e->total_ns > stats_get(&s->slow_ns);
+	struct stats_row *r;
+	uint64_t hash;
+
+	count_event(k, e, slow);
+	if (!t)
+		return;
+	hash = key_hash(e);
+	r = stats_table_row(t, hash, e);
+	stats_row_add(r, e, slow, seen_again(t, hash, e));
+	hist_add(&t->route[e->route], e->total_ns);
+	second_add(t, e);
+	if (r->digest)
+		stats_sample_offer(s, r->digest, e);
+	if (n)
+		stats_nplus1_note(k, n, e);
+}

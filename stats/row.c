@@ -1,0 +1,166 @@
+/*
+ * row.c - the numbers of one digest in one sink: adding an event, adding a row to another.
+ */
+#include "core.h"
+
+#include "mem.h"
+
+#define relaxed memory_order_relaxed
+
+struct stats_row *stats_row_new(struct stats_digest *d)
+{
+	struct stats_row *r = mem_zalloc(sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->digest = d;
+	stats_set(&r->min_ns, UINT64_MAX);
+	hist_init(&r->hist);
+	return r;
+}
+
+void stats_row_free(struct stats *s, struct stats_row *r)
+{
+	if (!r)
+		return;
+	for (unsigned i = 0; i < STATS_TAGS; i++)
+		mem_free(atomic_load_explicit(&r->tag[i].text, relaxed));
+	hist_reset(&r->hist);
+	if (r->digest)
+		stats_registry_unref(s, r->digest);
+	mem_free(r);
+}
+
+static void count_error(struct stats_row *r, uint32_t code, uint64_t n)
+{
+	for (unsigned i = 0; i < STATS_ERRORS; i++) {
+		uint32_t have = atomic_load_explicit(&r->error[i].code, relaxed);
+
+		if (have != 0 && have != code)
+			continue;
+		stats_add(&r->error[i].count, n);
+		if (have == 0)
+			atomic_store_explicit(&r->error[i].code, code, memory_order_release);
+		return;
+	}
+}
+
+/* The first few routes have a count of their own; text is copied when it is new. */
+static void count_tag(struct stats_row *r, struct span text, uint64_t n)
+{
+	uint64_t hash = map_hash(text.p, text.len);
+
+	for (unsigned i = 0; i < STATS_TAGS; i++) {
+		struct stats_row_tag *tag = &r->tag[i];
+
+		if (!atomic_load_explicit(&tag->text, relaxed)) {
+			char *copy = mem_dup(text.p, text.len < STATS_TAG_MAX ? text.len : STATS_TAG_MAX);
+
+			if (!copy)
+				return;
+			tag->hash = hash;
+			atomic_store_explicit(&tag->text, copy, memory_order_release);
+		} else if (tag->hash != hash) {
+			continue;
+		}
+		stats_add(&tag->count, n);
+		return;
+	}
+}
+
+/* Most numbers of most statements are 0: a test is cheaper than a store. */
+static void add_some(struct stats_row *r, enum stats_number which, uint64_t n)
+{
+	if (n)
+		stats_add(&r->n[which], n);
+}
+
+static void add_times(struct stats_row *r, const struct stats_event *e)
+{
+	uint64_t end = e->start_ns + e->total_ns;
+
+	stats_add(&r->n[STATS_N_TOTAL_NS], e->total_ns);
+	add_some(r, STATS_N_WAIT_NS, e->wait_ns);
+	add_some(r, STATS_N_SERVER_NS, e->server_ns);
+	if (e->total_ns < stats_get(&r->min_ns))
+		stats_set(&r->min_ns, e->total_ns);
+	if (e->total_ns > stats_get(&r->max_ns))
+		stats_set(&r->max_ns, e->total_ns);
+	if (stats_get(&r->first_ns) == 0)
+		stats_set(&r->first_ns, e->start_ns);
+	if (end > stats_get(&r->last_ns))
+		stats_set(&r->last_ns, end);
+	hist_add(&r->hist, e->total_ns);
+}
+
+/* Would a rule have helped? Only where none was at work. */
+static void add_chances(struct stats_row *r, const struct stats_event *e, bool again)
+{
+	if (e->cacheable && e->cached == STATS_NOT_CACHEABLE) {
+		stats_add(&r->n[STATS_N_CACHEABLE], 1);
+		if (again) {
+			stats_add(&r->n[STATS_N_REPEATS], 1);
+			stats_add(&r->n[STATS_N_REPEATS_NS], e->total_ns);
+		}
+	}
+	if (e->queueable && e->route == STATS_PRIMARY && !e->error)
+		stats_add(&r->n[STATS_N_QUEUEABLE], 1);
+}
+
+void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again)
+{
+	stats_add(&r->n[STATS_N_CALLS], 1);
+	stats_add(&r->n[STATS_N_ROUTED + e->route], 1);
+	add_times(r, e);
+	add_some(r, STATS_N_ROWS_SENT, e->rows_sent);
+	add_some(r, STATS_N_ROWS_AFFECTED, e->rows_affected);
+	add_some(r, STATS_N_BYTES_IN, e->bytes_in);
+	add_some(r, STATS_N_BYTES_OUT, e->bytes_out);
+	add_some(r, STATS_N_CACHE_HITS, e->cached == STATS_HIT);
+	add_some(r, STATS_N_CACHE_MISSES, e->cached == STATS_MISS);
+	add_some(r, STATS_N_NO_INDEX, e->no_index);
+	add_some(r, STATS_N_NO_GOOD_INDEX, e->no_good_index);
+	add_some(r, STATS_N_SLOW, slow);
+	add_some(r, STATS_N_WARNINGS, e->warnings);
+	add_chances(r, e, again);
+	if (unlikely(e->error)) {
+		stats_add(&r->n[STATS_N_ERRORS], 1);
+		count_error(r, e->error, 1);
+	}
+	if (e->tag_route.len && r->digest)
+		count_tag(r, e->tag_route, 1);
+}
+
+static void fold_names(struct stats_row *into, const struct stats_row *from)
+{
+	for (unsigned i = 0; i < STATS_ERRORS; i++) {
+		uint32_t code = atomic_load_explicit(&from->error[i].code, memory_order_acquire);
+
+		if (code)
+			count_error(into, code, stats_get(&from->error[i].count));
+	}
+	for (unsigned i = 0; i < STATS_TAGS; i++) {
+		const char *text = atomic_load_explicit(&from->tag[i].text, memory_order_acquire);
+
+		if (text && into->digest)
+			count_tag(into, span_str(text), stats_get(&from->tag[i].count));
+	}
+}
+
+enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from)
+{
+	uint64_t first = stats_get(&from->first_ns), have = stats_get(&into->first_ns);
+
+	for (unsigned i = 0; i < STATS_NUMBERS; i++)
+		add_some(into, i, stats_get(&from->n[i]));
+	if (stats_get(&from->min_ns) < stats_get(&into->min_ns))
+		stats_set(&into->min_ns, stats_get(&from->min_ns));
+	if (stats_get(&from->max_ns) > stats_get(&into->max_ns))
+		stats_set(&into->max_ns, stats_get(&from->max_ns));
+	if (first && (have == 0 || first < have))
+		stats_set(&into->first_ns, first);
+	if (stats_get(&from->last_ns) > stats_get(&into->last_ns))
+		stats_set(&into->last_ns, stats_get(&from->last_ns));
+	fold_names(into, from);
+	return hist_merge(&into->hist, &from->hist);
+}

@@ -1,0 +1,85 @@
+/*
+ * sample.c - one statement a digest as it was sent: the slowest seen. Kept only while stats.samples is on (S2).
+ */
+#include "core.h"
+
+#include "mem.h"
+
+static struct stats_sample *sample_new(const struct stats_event *e)
+{
+	size_t len = e->text.len < STATS_SAMPLE_MAX ? e->text.len : STATS_SAMPLE_MAX;
+	struct stats_sample *m = mem_alloc(sizeof(*m) + len + 1);
+
+	if (!m)
+		return NULL;
+	*m = (struct stats_sample){.total_ns = e->total_ns, .at_ns = e->start_ns, .rows_sent = e->rows_sent,
+				   .cut = e->text.len > len, .len = len};
+	memcpy(m->text, e->text.p, len);
+	m->text[len] = '\0';
+	return m;
+}
+
+/* Slower by an eighth, so that a digest's sample is swapped a few dozen times in its life and no more. */
+static bool worth_it(const struct stats_digest *d, const struct stats_event *e)
+{
+	uint64_t have = atomic_load_explicit(&d->sample_ns, memory_order_relaxed);
+
+	return have == 0 || e->total_ns > have + have / 8;
+}
+
+void stats_sample_offer(struct stats *s, struct stats_digest *d, const struct stats_event *e)
+{
+	struct stats_sample *m, *old;
+
+	if (likely(!worth_it(d, e)) || e->private_text || e->text.len == 0 || !atomic_load(&s->samples))
+		return;
+	m = sample_new(e);
+	if (!m)
+		return;
+	if (pthread_mutex_trylock(&s->lock) != 0) { /* the next slow one will do */
+		mem_free(m);
+		return;
+	}
+	old = m;
+	if (d->kept && atomic_load(&s->samples) && worth_it(d, e)) { /* looked at again: all may have changed meanwhile */
+		old = d->sample;
+		d->sample = m;
+		stats_set(&d->sample_ns, e->total_ns ? e->total_ns : 1);
+	}
+	pthread_mutex_unlock(&s->lock);
+	mem_free(old);
+}
+
+static void forget(struct map_node *node, void *arg)
+{
+	struct stats_digest *d = container_of(node, struct stats_digest, node);
+
+	mem_free(d->sample);
+	d->sample = NULL;
+	stats_set(&d->sample_ns, 0);
+}
+
+void stats_sample_forget(struct stats *s)
+{
+	pthread_mutex_lock(&s->lock);
+	map_each(&s->registry.map, forget, NULL);
+	pthread_mutex_unlock(&s->lock);
+}
+
+struct stats_sample *stats_sample_copy(struct stats *s, uint64_t digest)
+{
+	const struct stats_sample *best = NULL;
+	struct stats_sample *copy = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	for (uint32_t i = 0, n = atomic_load_explicit(&s->ndigests, memory_order_relaxed); i < n; i++) {
+		const struct stats_digest *d = s->registry.all[i];
+
+		if (d->digest == digest && d->sample && (!best || d->sample->total_ns > best->total_ns))
+			best = d->sample;
+	}
+	if (best && atomic_load(&s->samples))
+		copy = mem_dup(best, sizeof(*best) + best->len + 1);
+	pthread_mutex_unlock(&s->lock);
+	return copy;
+}

@@ -1,0 +1,253 @@
+/*
+ * The digest table: numbers add up over sinks, users and schemas; percentiles are true; memory is bounded (S1, F3).
+ */
+#include "stats_helper.h"
+
+#include <pthread.h>
+
+static void numbers_of_sinks_and_users_add_up(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *a = helper_sink(s), *b = helper_sink(s);
+	struct stats_event e = helper_event(7, "select * from products where id = 5");
+	json_t *j, *q;
+
+	e.rows_sent = 3;
+	e.bytes_in = 10;
+	e.bytes_out = 100;
+	for (int i = 0; i < 10; i++)
+		stats_record(a, NULL, &e);
+	e.route = STATS_REPLICA;
+	e.user = span_str("batch");
+	e.no_index = true;
+	e.warnings = 2;
+	for (int i = 0; i < 5; i++)
+		stats_record(b, NULL, &e);
+	e.error = 1064;
+	stats_record(b, NULL, &e);
+	j = helper_queries(s, STATS_BY_TOTAL_TIME, 10);
+	assert_int_equal(json_array_size(json_object_get(j, "queries")), 1);
+	q = json_array_get(json_object_get(j, "queries"), 0);
+	assert_string_equal(helper_text(q, "digest"), "0x0000000000000007");
+	assert_string_equal(helper_text(q, "text"), "select * from products where id = ?");
+	assert_int_equal(helper_uint(q, "calls"), 16);
+	assert_int_equal(helper_uint(q, "errors"), 1);
+	assert_int_equal(helper_uint(q, "rows_sent"), 48);
+	assert_int_equal(helper_uint(q, "bytes_out"), 1600);
+	assert_int_equal(helper_uint(q, "no_index"), 6);
+	assert_int_equal(helper_uint(q, "warnings"), 12);
+	assert_int_equal(helper_uint(json_object_get(q, "routed"), "primary"), 10);
+	assert_int_equal(helper_uint(json_object_get(q, "routed"), "replica"), 6);
+	assert_int_equal(json_array_size(json_object_get(q, "users")), 2);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(q, "users"), 0)), "app");
+	assert_true(json_is_null(json_object_get(q, "rows_examined")));
+	assert_float_equal(helper_number(q, "total_time"), 0.016, 1e-9);
+	assert_float_equal(helper_number(q, "mean_time"), 0.001, 1e-9);
+	assert_int_equal(stats_sum(s, STATS_C_QUERIES_REPLICA), 6);
+	json_decref(j);
+	stats_free(s);
+}
+
+static void percentiles_are_within_two_percent(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = helper_event(7, "select 1 from t");
+	json_t *q;
+
+	for (uint64_t i = 1; i <= 10000; i++) {
+		e.total_ns = i * 10000; /* 10 us to 100 ms, evenly */
+		stats_record(k, NULL, &e);
+	}
+	q = helper_query(s, 7, false);
+	assert_float_equal(helper_number(q, "p50"), 0.05, 0.001);
+	assert_float_equal(helper_number(q, "p95"), 0.095, 0.0019);
+	assert_float_equal(helper_number(q, "p99"), 0.099, 0.00198);
+	assert_float_equal(helper_number(q, "p999"), 0.0999, 0.002);
+	assert_float_equal(helper_number(q, "max_time"), 0.1, 1e-9);
+	assert_float_equal(helper_number(q, "min_time"), 0.00001, 1e-9);
+	json_decref(q);
+	stats_free(s);
+}
+
+/* F3: a million distinct statements in a table of 500; those that matter are kept, nothing is lost from the sums. */
+static void a_flood_of_digests_is_bounded_and_keeps_the_heavy(void **state)
+{
+	struct stats *s = helper_stats(500);
+	struct stats_sink *k = helper_sink(s), *l = helper_sink(s);
+	struct stats_event heavy = helper_event(0, "select * from heavy where a = 1"), once = heavy;
+	uint64_t calls, kept = 0;
+	json_t *j, *q;
+	size_t i;
+
+	heavy.total_ns = 5 * NS_PER_MS;
+	once.text = span_str("select * from once where a = 1");
+	for (uint64_t n = 0; n < 1000000; n++) {
+		once.digest = 1000 + n;
+		stats_record(n & 1 ? k : l, NULL, &once);
+		if (n % 100 == 0) {
+			heavy.digest = 1 + n / 100 % 20;
+			stats_record(n / 100 & 1 ? k : l, NULL, &heavy);
+		}
+	}
+	j = helper_queries(s, STATS_BY_TOTAL_TIME, 100000);
+	assert_true(json_array_size(json_object_get(j, "queries")) <= 500);
+	calls = helper_uint(json_object_get(j, "other"), "calls");
+	json_array_foreach(json_object_get(j, "queries"), i, q) {
+		calls += helper_uint(q, "calls");
+		kept += strtoull(helper_text(q, "digest"), NULL, 16) < 1000;
+	}
+	assert_int_equal(calls, 1010000);
+	assert_int_equal(kept, 20);
+	assert_int_equal(stats_sum(s, STATS_C_QUERIES_PRIMARY), 1010000);
+	json_decref(j);
+	stats_free(s);
+}
+
+/* Statements that come again and again are let in even when the table is full of others. */
+static void newcomers_that_return_are_admitted(void **state)
+{
+	struct stats *s = helper_stats(20);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = helper_event(1, "select * from a");
+	json_t *q;
+
+	for (e.digest = 1; e.digest <= 40; e.digest++)
+		stats_record(k, NULL, &e);
+	e.digest = 77;
+	for (int i = 0; i < 50; i++)
+		stats_record(k, NULL, &e);
+	q = helper_query(s, 77, false);
+	assert_non_null(q);
+	assert_int_equal(helper_uint(q, "calls"), 49); /* the first went to "other" */
+	json_decref(q);
+	stats_free(s);
+}
+
+static void sorts_by_what_is_asked(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = helper_event(1, "select a from t");
+	static const struct { enum stats_sort sort; const char *first; } rows[] = {
+		{STATS_BY_CALLS, "0x0000000000000001"}, {STATS_BY_TOTAL_TIME, "0x0000000000000002"},
+		{STATS_BY_P99, "0x0000000000000003"}, {STATS_BY_ROWS_EXAMINED, "0x0000000000000001"},
+	};
+
+	for (int i = 0; i < 100; i++)
+		stats_record(k, NULL, &e);
+	e.digest = 2;
+	e.total_ns = 20 * NS_PER_MS;
+	for (int i = 0; i < 20; i++)
+		stats_record(k, NULL, &e);
+	e.digest = 3;
+	e.total_ns = 100 * NS_PER_MS;
+	stats_record(k, NULL, &e);
+	for (unsigned i = 0; i < 4; i++) {
+		json_t *j = helper_queries(s, rows[i].sort, 1);
+
+		assert_int_equal(json_array_size(json_object_get(j, "queries")), 1);
+		assert_string_equal(helper_text(json_array_get(json_object_get(j, "queries"), 0), "digest"), rows[i].first);
+		json_decref(j);
+	}
+	stats_free(s);
+}
+
+static void out_of_memory_counts_into_other(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = helper_event(1, "select a from t");
+	json_t *j;
+
+	for (e.digest = 1; e.digest <= 12; e.digest++) {
+		mem_fail_after(e.digest, 1);
+		stats_record(k, NULL, &e);
+		mem_fail_after(0, 0);
+	}
+	j = helper_queries(s, STATS_BY_CALLS, 100);
+	assert_int_equal(helper_uint(json_object_get(j, "other"), "calls") +
+			 json_array_size(json_object_get(j, "queries")), 12);
+	json_decref(j);
+	stats_free(s);
+}
+
+/* ---- writers and readers at once; a run under TSan is the proof ---- */
+
+struct writer {
+	struct stats_sink *sink;
+	uint64_t n, spread;
+};
+
+static void *write_events(void *arg)
+{
+	struct writer *w = arg;
+	struct stats_nplus1 n = {0};
+	struct stats_event e = helper_event(1, "select * from t where id = 1");
+
+	for (uint64_t i = 0; i < w->n; i++) {
+		e.digest = 1 + (i * 7919) % w->spread;
+		e.literals = i;
+		e.total_ns = 1000 * (1 + i % 1000);
+		e.start_ns += 1000;
+		e.rows_sent = i % 16;
+		e.tag_route = span_str(i & 1 ? "/orders" : "/products");
+		e.error = i % 100 == 0 ? 1062 : 0;
+		stats_record(w->sink, &n, &e);
+	}
+	return NULL;
+}
+
+static void readers_and_writers_meet(void **state)
+{
+	struct stats *s = helper_stats(64);
+	struct writer w[3];
+	pthread_t thread[3];
+	uint64_t calls;
+	json_t *j, *q;
+	size_t i;
+
+	for (unsigned t = 0; t < 3; t++) {
+		w[t] = (struct writer){helper_sink(s), 40000, t == 2 ? 400 : 50};
+		assert_int_equal(pthread_create(&thread[t], NULL, write_events, &w[t]), 0);
+	}
+	for (unsigned n = 0; n < 20; n++) {
+		struct iobuf out;
+
+		iobuf_init(&out, 0);
+		assert_int_equal(stats_json_queries(s, n % 4, 10, &out), RC_OK);
+		iobuf_reset(&out);
+		assert_int_equal(stats_json_findings(s, true, &out), RC_OK);
+		iobuf_reset(&out);
+		assert_int_equal(stats_prometheus(s, &out), RC_OK);
+		iobuf_reset(&out);
+		assert_int_equal(stats_json_overview(s, &out), RC_OK);
+		iobuf_reset(&out);
+		json_decref(helper_query(s, 1 + n, true));
+	}
+	for (unsigned t = 0; t < 3; t++)
+		assert_int_equal(pthread_join(thread[t], NULL), 0);
+	j = helper_queries(s, STATS_BY_CALLS, 1000);
+	calls = json_is_null(json_object_get(j, "other")) ? 0 : helper_uint(json_object_get(j, "other"), "calls");
+	json_array_foreach(json_object_get(j, "queries"), i, q)
+		calls += helper_uint(q, "calls");
+	assert_int_equal(calls, 120000);
+	assert_int_equal(stats_sum(s, STATS_C_ERRORS), 1200);
+	json_decref(j);
+	stats_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_of_sinks_and_users_add_up),
+		cmocka_unit_test(percentiles_are_within_two_percent),
+		cmocka_unit_test(a_flood_of_digests_is_bounded_and_keeps_the_heavy),
+		cmocka_unit_test(newcomers_that_return_are_admitted),
+		cmocka_unit_test(sorts_by_what_is_asked),
+		cmocka_unit_test(out_of_memory_counts_into_other),
+		cmocka_unit_test(readers_and_writers_meet),
+	};
+
+	return cmocka_run_group_tests_name("stats: the digest table", tests, NULL, NULL);
+}
