@@ -1,0 +1,91 @@
+/*
+ * settings.c - the life of a configuration: loaded whole, checked, shared by reference, freed with the last.
+ */
+#include "settings.h"
+
+#include "mem.h"
+#include "settings_rows.h"
+
+static void settings_free(struct settings *s)
+{
+	conf_drop(&settings_table, s);
+	mem_free(s->file);
+	mem_free(s);
+}
+
+/* Ends the run; s is freed if it had a fault. */
+static struct settings *finish(struct conf_ctx *c, struct settings *s)
+{
+	if (conf_close(c) == RC_OK)
+		return s;
+	if (s)
+		settings_free(s);
+	return NULL;
+}
+
+static struct settings *fill(struct conf_ctx *c, const char *file, const char *primary)
+{
+	struct settings *s = mem_zalloc(sizeof(*s));
+
+	if (!s) {
+		conf_no_memory(c);
+		return finish(c, NULL);
+	}
+	s->refs = 1;
+	if (file) {
+		s->file = mem_strdup(file);
+		if (!s->file)
+			conf_no_memory(c);
+	}
+	if (primary)
+		conf_set(c, "primary", primary, "--primary");
+	if (conf_fill(c, &settings_table, s) == RC_OK || conf_sound(c))
+		settings_check(c, s);
+	return finish(c, s);
+}
+
+struct settings *settings_load(const char *file, const char *primary, struct iobuf *faults)
+{
+	struct conf_ctx *c;
+
+	if (!file)
+		return settings_parse("", 0, NULL, primary, faults);
+	c = conf_open_file(file, faults);
+	return c ? fill(c, file, primary) : NULL;
+}
+
+struct settings *settings_parse(const char *yaml, size_t len, const char *name, const char *primary,
+				struct iobuf *faults)
+{
+	struct conf_ctx *c = conf_open_text(name ? name : "(no file)", span_of(yaml, len), faults);
+
+	return c ? fill(c, name, primary) : NULL;
+}
+
+struct settings *settings_ref(struct settings *s)
+{
+	if (s)
+		__atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+void settings_unref(struct settings *s)
+{
+	if (s && __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		settings_free(s);
+}
+
+enum rc settings_print(const struct settings *s, struct iobuf *out)
+{
+	return conf_print(&settings_table, s, out);
+}
+
+enum rc settings_manual(struct iobuf *out)
+{
+	return conf_manual(&settings_table, out);
+}
+
+enum rc settings_reload_check(const struct settings *now, const struct settings *next, struct iobuf *out)
+{
+	return conf_fixed_differ(&settings_table, now, next, out);
+}

@@ -1,0 +1,124 @@
+/*
+ * settings.h - suimon's configuration as a struct: the contract's section 2, one field an option.
+ *
+ * Loaded whole, validated, then never changed: a reload makes a new one and swaps the pointer (settings_ref).
+ */
+#ifndef SUIMON_SETTINGS_H
+#define SUIMON_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "iobuf.h"
+#include "rc.h"
+#include "secret.h"
+#include "span.h"
+
+struct settings_addr {
+	char *text;      /* as written: host:port or unix:/path; owned */
+	char *host;      /* owned; the path when is_unix */
+	uint16_t port;
+	bool is_unix;
+};
+struct settings_replica { struct settings_addr addr; int64_t weight; };
+/* An account: name is never empty, password NULL when empty. Entries for pass-through only set settings.passthrough,
+ * so passthrough is false here. */
+struct settings_user { char *name; struct secret *password; bool passthrough; };
+
+enum settings_tls_mode {
+	SETTINGS_TLS_DISABLED, SETTINGS_TLS_PREFERRED, SETTINGS_TLS_REQUIRED, SETTINGS_TLS_VERIFY_CA, SETTINGS_TLS_VERIFY_IDENTITY
+};
+enum settings_engine { SETTINGS_ENGINE_FILE, SETTINGS_ENGINE_REDIS, SETTINGS_ENGINE_SQS, SETTINGS_ENGINE_KAFKA };
+enum settings_sql_target { TO_PRIMARY, TO_REPLICA };
+enum settings_consistency { CONSISTENCY_EVENTUAL, CONSISTENCY_SESSION, CONSISTENCY_STRONG };
+
+struct settings_match { /* NULL or 0 where not asked; all that are given must hold */
+	bool has_digest;
+	uint64_t digest;
+	char *query;     /* PCRE2 on the normalised text */
+	void *query_re;  /* compiled pcre2_code * (caseless, bounded), owned by settings; use pcre2_match with a match data of the caller's */
+	char *table;     /* "schema.table", or "table" in any schema */
+	char *schema, *user;
+	char *verb;      /* lower case */
+	char *tag_key, *tag_value;
+};
+struct settings_route_rule { struct settings_match match; int to; };
+struct settings_cache_rule { struct settings_match match; uint64_t ttl_ns, refresh_ns; };
+struct settings_queue_rule { struct settings_match match; char *order; bool read_session; bool halt; };
+struct settings_cache_keys { char *table; char **columns; size_t ncolumns; };
+
+struct settings {
+	struct {
+		struct settings_addr *mysql; size_t nmysql;
+		struct settings_addr http;
+		struct { char *cert, *key, *ca; bool require; } tls;
+		char **proxy_protocol; size_t nproxy_protocol; /* CIDRs, validated */
+		int64_t max_connections;
+		uint64_t handshake_timeout_ns, idle_timeout_ns;
+	} listen;
+	int64_t threads;                /* 0 = auto */
+	uint64_t drain_timeout_ns;
+	bool log_json;
+	char *admin_token;
+	struct settings_addr primary;
+	struct settings_replica *replicas; size_t nreplicas;
+	bool discovery_aurora;
+	struct {
+		struct { int mode; char *ca; } tls; /* enum settings_tls_mode */
+		uint64_t connect_timeout_ns;
+		struct { int64_t max, min_idle; uint64_t idle_timeout_ns, max_age_ns; } pool;
+		struct { char *user; struct secret *password; uint64_t interval_ns, max_lag_ns; } monitor;
+		uint64_t failover_hold_ns;
+	} backend;
+	struct settings_user *users; size_t nusers;
+	bool passthrough;               /* some entry of users says so, or users: passthrough */
+	struct {
+		int consistency;
+		struct settings_route_rule *rules; size_t nrules;
+	} routing;
+	struct {
+		uint64_t memory;
+		char *redis;
+		uint64_t max_result, stale_if_error_ns;
+		bool binlog;
+		struct settings_cache_keys *keys; size_t nkeys;
+		struct settings_cache_rule *rules; size_t nrules;
+	} cache;
+	struct {
+		char *dir;
+		int engine;             /* enum settings_engine */
+		char *url;
+		uint64_t sync_ns;       /* 0 = always */
+		uint64_t max_bytes;
+		bool full_is_error;
+		struct { char *name; struct secret *password; } user;
+		struct { int64_t workers, batch_rows; uint64_t batch_wait_ns; int64_t rate; } drain;
+		struct settings_queue_rule *rules; size_t nrules;
+	} queue;
+	struct {
+		uint64_t slow_ns;
+		char *slow_log;
+		int64_t digests;
+		bool samples;
+		struct { int64_t repeats; uint64_t window_ns; } nplus1;
+		bool explain;
+		double cost_per_hour;
+	} stats;
+	int refs;                       /* atomic; settings_ref, settings_unref */
+	char *file;                     /* where it came from, or NULL; owned */
+};
+
+/* Loads file (NULL: defaults), then applies command-line overrides (primary "host:port" or NULL). Every fault goes to faults, one a line
+ * "FILE:LINE: key.path: what is wrong, what is allowed". NULL if there was any. */
+struct settings *settings_load(const char *file, const char *primary, struct iobuf *faults) must_check;
+struct settings *settings_parse(const char *yaml, size_t len, const char *name, const char *primary, struct iobuf *faults) must_check; /* the same from memory (tests, fuzzing) */
+struct settings *settings_ref(struct settings *s);
+void settings_unref(struct settings *s);
+enum rc settings_print(const struct settings *s, struct iobuf *out) must_check;      /* effective config as YAML, secrets masked */
+enum rc settings_print_json(const struct settings *s, struct iobuf *out) must_check; /* the same as JSON */
+enum rc settings_manual(struct iobuf *out) must_check; /* the option table as Markdown: docs/configuration.md's reference section is made of it, and a test compares */
+/* Which options differ that a reload may not change: names, one a line, to out. */
+enum rc settings_reload_check(const struct settings *now, const struct settings *next, struct iobuf *out) must_check;
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * settings_absent.c - what this build cannot do, in one place: choosing it is a fault that says so, and the manual names it.
+ *
+ * When a feature is built, its entry here goes, with the `.absent` in its row.
+ */
+#include <string.h>
+
+#include "settings_rows.h"
+
+#define CHOSEN(name, condition)                                                                                        \
+	static bool name(const void *root)                                                                             \
+	{                                                                                                              \
+		const struct settings *s = root;                                                                       \
+                                                                                                                       \
+		return condition;                                                                                      \
+	}
+
+CHOSEN(listen_cert, *s->listen.tls.cert)
+CHOSEN(listen_key, *s->listen.tls.key)
+CHOSEN(listen_ca, *s->listen.tls.ca)
+CHOSEN(listen_require, s->listen.tls.require)
+CHOSEN(proxy_protocol, s->listen.nproxy_protocol > 0)
+CHOSEN(discovery, s->discovery_aurora)
+CHOSEN(tls_mode, s->backend.tls.mode > SETTINGS_TLS_PREFERRED)
+CHOSEN(tls_ca, *s->backend.tls.ca)
+CHOSEN(redis, *s->cache.redis &&strncmp(s->cache.redis, "redis://", 8) != 0)
+CHOSEN(binlog, s->cache.binlog)
+CHOSEN(keys, s->cache.nkeys > 0)
+CHOSEN(engine, s->queue.engine != SETTINGS_ENGINE_FILE && s->queue.nrules > 0) /* without rules there is no queue */
+CHOSEN(slow_log, *s->stats.slow_log)
+CHOSEN(cost, s->stats.cost_per_hour > 0)
+
+#define TLS_IN "TLS on connections from clients"
+
+const struct conf_absent settings_absent_listen_cert = {TLS_IN, "\"\"", listen_cert};
+const struct conf_absent settings_absent_listen_key = {TLS_IN, "\"\"", listen_key};
+const struct conf_absent settings_absent_listen_ca = {TLS_IN, "\"\"", listen_ca};
+const struct conf_absent settings_absent_listen_require = {TLS_IN, "false", listen_require};
+const struct conf_absent settings_absent_proxy_protocol = {"PROXY protocol", "[]", proxy_protocol};
+const struct conf_absent settings_absent_discovery = {"discovery", "none", discovery};
+const struct conf_absent settings_absent_tls_mode = {"TLS on connections to servers",
+						     "disabled or preferred (which connects without it)", tls_mode};
+const struct conf_absent settings_absent_tls_ca = {"TLS on connections to servers", "\"\"", tls_ca};
+const struct conf_absent settings_absent_redis = {"Redis by TLS and Redis Cluster", "redis://…", redis};
+const struct conf_absent settings_absent_binlog = {"following the binlog", "off", binlog};
+const struct conf_absent settings_absent_keys = {"invalidation by row", "{}", keys};
+const struct conf_absent settings_absent_engine = {"queue engines other than file, with rules", "file", engine};
+const struct conf_absent settings_absent_slow_log = {"the slow log", "\"\"", slow_log};
+const struct conf_absent settings_absent_cost = {"splitting the cost", "0", cost};

@@ -1,0 +1,147 @@
+/*
+ * settings_check.c - what no single row can tell: rules that match nothing, options that contradict each other.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "settings_rows.h"
+
+#define PATH_TEXT 96
+#define MEMORY_LEAST (1024 * 1024)
+
+static bool one_of(const char *word, const char *const *words)
+{
+	for (; *words; words++)
+		if (strcmp(word, *words) == 0)
+			return true;
+	return false;
+}
+
+/* verbs: those the kind of rule can apply to; NULL: any. */
+static void check_match(struct conf_ctx *c, const struct settings_match *m, const char *kind, size_t index,
+			const char *const *verbs, const char *verbs_text)
+{
+	char path[PATH_TEXT];
+
+	snprintf(path, sizeof(path), "%s.rules[%zu].match", kind, index);
+	if (settings_match_empty(m))
+		conf_fault_at(c, path,
+			      "matches every statement, allowed is at least one of digest, query, table, schema, user, "
+			      "verb, tag");
+	if (!m->verb || !verbs || one_of(m->verb, verbs))
+		return;
+	snprintf(path, sizeof(path), "%s.rules[%zu].match.verb", kind, index);
+	conf_fault_at(c, path, "%s can never match in a rule of the %s, allowed are %s", m->verb, kind, verbs_text);
+}
+
+static void check_rules(struct conf_ctx *c, const struct settings *s)
+{
+	static const char *const cached[] = {"select", "values", "table", NULL};
+	static const char *const queued[] = {"insert", "replace", "update", "delete", NULL};
+
+	for (size_t i = 0; i < s->routing.nrules; i++)
+		check_match(c, &s->routing.rules[i].match, "routing", i, NULL, NULL);
+	for (size_t i = 0; i < s->cache.nrules; i++)
+		check_match(c, &s->cache.rules[i].match, "cache", i, cached, "select, values, table");
+	for (size_t i = 0; i < s->queue.nrules; i++)
+		check_match(c, &s->queue.rules[i].match, "queue", i, queued, "insert, replace, update, delete");
+}
+
+static bool same(const struct settings_addr *a, const struct settings_addr *b)
+{
+	return a->host && b->host && a->is_unix == b->is_unix && a->port == b->port &&
+	       strcasecmp(a->host, b->host) == 0;
+}
+
+static void check_listen(struct conf_ctx *c, const struct settings *s)
+{
+	char path[PATH_TEXT];
+
+	for (size_t i = 0; i < s->listen.nmysql; i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (!same(&s->listen.mysql[i], &s->listen.mysql[k]))
+				continue;
+			snprintf(path, sizeof(path), "listen.mysql[%zu]", i);
+			conf_fault_at(c, path, "%s is listed twice, allowed is once", s->listen.mysql[i].text);
+			break;
+		}
+		if (same(&s->listen.mysql[i], &s->listen.http))
+			conf_fault_at(c, "listen.http", "%s is listen.mysql's too, allowed is an address of its own",
+				      s->listen.http.text);
+	}
+	if (s->listen.nmysql == 0)
+		conf_fault_at(c, "listen.mysql", "no address, allowed is at least one");
+	if (!*s->listen.tls.cert != !*s->listen.tls.key)
+		conf_fault_at(c, *s->listen.tls.cert ? "listen.tls.key" : "listen.tls.cert",
+			      "missing, allowed are a certificate and its key, or neither");
+}
+
+static void check_servers(struct conf_ctx *c, const struct settings *s)
+{
+	char path[PATH_TEXT];
+
+	for (size_t i = 0; i < s->nreplicas; i++)
+		for (size_t k = 0; k < i; k++)
+			if (same(&s->replicas[i].addr, &s->replicas[k].addr)) {
+				snprintf(path, sizeof(path), "replicas[%zu]", i);
+				conf_fault_at(c, path, "%s is listed twice, allowed is once", s->replicas[i].addr.text);
+				break;
+			}
+	if (s->backend.pool.min_idle > s->backend.pool.max)
+		conf_fault_at(c, "backend.pool.min_idle", "%lld is more than backend.pool.max, allowed is at most %lld",
+			      (long long)s->backend.pool.min_idle, (long long)s->backend.pool.max);
+	if (s->backend.monitor.password && !*s->backend.monitor.user)
+		conf_fault_at(c, "backend.monitor.password",
+			      "a password without a user, allowed is one with backend.monitor.user");
+}
+
+static bool has_password(const struct settings *s)
+{
+	for (size_t i = 0; i < s->nusers; i++)
+		if (s->users[i].password)
+			return true;
+	return false;
+}
+
+static void check_users(struct conf_ctx *c, const struct settings *s)
+{
+	char path[PATH_TEXT];
+
+	for (size_t i = 0; i < s->nusers; i++)
+		for (size_t k = 0; k < i; k++)
+			if (s->users[i].name && s->users[k].name && *s->users[i].name &&
+			    strcmp(s->users[i].name, s->users[k].name) == 0) {
+				snprintf(path, sizeof(path), "users[%zu].name", i);
+				conf_fault_at(c, path, "%s is listed twice, allowed is once", s->users[i].name);
+				break;
+			}
+}
+
+static void check_stores(struct conf_ctx *c, const struct settings *s)
+{
+	bool file = s->queue.engine == SETTINGS_ENGINE_FILE;
+
+	if (s->cache.memory && s->cache.memory < MEMORY_LEAST)
+		conf_fault_at(c, "cache.memory", "too small to hold anything, allowed are 0 (off) and sizes from 1MiB");
+	if (file && *s->queue.url)
+		conf_fault_at(c, "queue.url", "has no meaning with queue.engine: file, allowed is \"\"");
+	if (!file && !*s->queue.url)
+		conf_fault_at(c, "queue.url", "missing, allowed is the address of the queue's engine");
+	if (s->queue.user.password && !*s->queue.user.name)
+		conf_fault_at(c, "queue.user.password",
+			      "a password without a name, allowed is one with queue.user.name");
+	if (s->queue.nrules && !*s->queue.user.name && !*s->backend.monitor.user && !has_password(s) &&
+	    !conf_faulted(c, "users") && !conf_faulted(c, "backend.monitor.user"))
+		conf_fault_at(c, "queue.user.name",
+			      "no account to drain the queue with, allowed are a name here, in "
+			      "backend.monitor.user, or an account with a password in users");
+}
+
+void settings_check(struct conf_ctx *c, const struct settings *s)
+{
+	check_listen(c, s);
+	check_servers(c, s);
+	check_users(c, s);
+	check_rules(c, s);
+	check_stores(c, s);
+}

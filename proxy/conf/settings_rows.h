@@ -1,0 +1,57 @@
+/*
+ * settings_rows.h - what the files of the settings share: the table, and the values that are more than a scalar.
+ */
+#ifndef SUIMON_SETTINGS_ROWS_H
+#define SUIMON_SETTINGS_ROWS_H
+
+#include "conf.h"
+#include "settings.h"
+
+#define ADDR_UNIT "host:port, [ipv6]:port or unix:/path"
+#define TCP_UNIT "host:port or [ipv6]:port"
+
+extern const struct conf_table settings_table;
+
+/* settings_addr.c */
+enum rc settings_addr_parse(struct conf_ctx *c, const struct conf_node *n, const struct conf_opt *o,
+			    void *at) must_check;
+enum rc settings_addr_parse_tcp(struct conf_ctx *c, const struct conf_node *n, const struct conf_opt *o,
+				void *at) must_check;
+void settings_addr_print(struct conf_sink *s, const struct conf_opt *o, const void *at);
+void settings_addr_drop(void *at);
+enum rc settings_replica_parse(struct conf_ctx *c, const struct conf_node *n, const struct conf_opt *o,
+			       void *at) must_check;
+void settings_replica_print(struct conf_sink *s, const struct conf_opt *o, const void *at);
+void settings_replica_drop(void *at);
+extern const struct conf_table settings_replica_table;
+const char *settings_addr_check_cidr(const char *text);
+const char *settings_addr_check_redis(const char *text);
+
+/* settings_users.c: `at` is settings.users */
+enum rc settings_users_parse(struct conf_ctx *c, const struct conf_node *n, const struct conf_opt *o,
+			     void *at) must_check;
+void settings_users_print(struct conf_sink *s, const struct conf_opt *o, const void *at);
+void settings_users_drop(void *at);
+extern const struct conf_table settings_users_table;
+
+/* settings_keys.c: `at` is settings.cache.keys */
+enum rc settings_keys_parse(struct conf_ctx *c, const struct conf_node *n, const struct conf_opt *o,
+			    void *at) must_check;
+void settings_keys_print(struct conf_sink *s, const struct conf_opt *o, const void *at);
+void settings_keys_drop(void *at);
+const char *settings_keys_check_table(const char *text); /* "table" or "schema.table" */
+
+/* settings_match.c */
+extern const struct conf_table settings_match_table;
+bool settings_match_empty(const struct settings_match *m);
+
+/* settings_absent.c: what this build cannot do, by option */
+extern const struct conf_absent settings_absent_listen_cert, settings_absent_listen_key, settings_absent_listen_ca,
+	settings_absent_listen_require, settings_absent_proxy_protocol, settings_absent_discovery,
+	settings_absent_tls_mode, settings_absent_tls_ca, settings_absent_redis, settings_absent_binlog,
+	settings_absent_keys, settings_absent_engine, settings_absent_slow_log, settings_absent_cost;
+
+/* settings_check.c: what no single row can tell; faults go to the run. */
+void settings_check(struct conf_ctx *c, const struct settings *s);
+
+#endif
