@@ -29,6 +29,10 @@ static enum rc read_item(uint8_t type, struct span data, struct track_item *item
 		return RC_DECLINED;
 	item->type = (enum session_track)type;
 	item->name = span_of(NULL, 0);
+	if (type == TRACK_STATE_CHANGE) { /* the one type whose text has no length of its own */
+		item->value = data;
+		return RC_OK;
+	}
 	/* GTIDs are preceded by a byte that names their encoding; 0 (text) is the only one there is. */
 	if (type == TRACK_GTIDS && mbuf_skip(&m, 1) != RC_OK)
 		return RC_ERROR;
