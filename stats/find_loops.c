@@ -78,11 +78,23 @@ static bool plausible(const struct finding_loop *l)
 	       l->queries < UINT64_MAX / 2 && l->spent_ns < UINT64_MAX / 2 && l->parent_rows < UINT64_MAX / 2;
 }
 
-static bool convincing(const struct finding_loop *l, const struct view_row *parent)
+/* Of this parent and child, by whatever route. */
+static uint64_t occurrences(const struct loops *all, const struct finding_loop *l)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < all->count; i++) {
+		if (all->at[i].parent == l->parent && all->at[i].child == l->child && plausible(&all->at[i]))
+			n += all->at[i].occurrences;
+	}
+	return n;
+}
+
+static bool convincing(const struct loops *all, const struct finding_loop *l, const struct view_row *parent)
 {
 	if (!plausible(l) || l->overruns > l->occurrences || l->queries * ROWS_PER_QUERY < l->parent_rows)
 		return false;
-	return !parent || l->occurrences * LEAST_SHARE >= parent->n[STATS_N_CALLS];
+	return !parent || occurrences(all, l) * LEAST_SHARE >= parent->n[STATS_N_CALLS];
 }
 
 static void put_evidence(const struct view *v, const struct finding *f, struct jsonw *w)
@@ -188,7 +200,7 @@ enum rc find_loops(const struct view *v, struct findings *out)
 				    .loop = *l, .put = put_evidence, .put_fix = put_fix, .title = "N+1 loop over",
 				    .first_ns = l->first_ns, .last_ns = l->last_ns};
 
-		if (!f.row || !convincing(l, f.parent))
+		if (!f.row || !convincing(&all, l, f.parent))
 			continue;
 		f.cost_ns = cost(l);
 		rc = findings_add(out, &f);

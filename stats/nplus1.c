@@ -9,7 +9,7 @@
  *   - no list was read before: a batch job or single look-ups, not a loop over a result;
  *   - far more repeats than the lists had rows (RUN_PER_ROW each): a stream of look-ups that follows no list. Such a run is
  *     taken back when it gets there;
- *   - the parent again, or a transaction's begin or end: the next request has begun, and so has the next run;
+ *   - the parent again, or a transaction's begin or end: the next request has begun, and with it the next run;
  *   - the same literals each time: asked for again, not for each row; that is the cache's business.
  */
 #include "core.h"
@@ -54,21 +54,6 @@ static struct stats_run *run_of(struct stats_nplus1 *n, uint64_t digest)
 			oldest = &n->run[i];
 	}
 	return oldest;
-}
-
-/* Two children of one loop alternate, and each looks like the other's list: the list is the first one's. */
-static void resolve_parent(const struct stats_nplus1 *n, struct stats_run *r, uint64_t repeats)
-{
-	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
-		const struct stats_run *other = &n->run[i];
-
-		if (other != r && other->digest == r->parent && other->parent && other->parent != r->digest &&
-		    other->repeats >= repeats / 2) {
-			r->parent = other->parent;
-			r->parent_rows += other->parent_rows;
-			return;
-		}
-	}
 }
 
 static bool loop_is(const struct stats_loop *l, const struct stats_run *r, struct span route)
@@ -204,7 +189,7 @@ static bool run_varied(const struct stats_run *r, uint64_t repeats)
 	return r->distinct > most / 2;
 }
 
-static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_run *r, const struct stats_event *e)
+static void run_step(struct stats_sink *k, struct stats_run *r, const struct stats_event *e)
 {
 	uint64_t repeats = stats_get(&k->stats->nplus1_repeats), key = e->literals;
 	uint64_t bit = UINT64_C(1) << (map_hash(&key, sizeof(key)) & 63);
@@ -218,19 +203,40 @@ static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_
 	r->spent_ns += e->total_ns;
 	if (r->reported) {
 		run_extend(k, r, e);
-	} else if (repeats && r->repeats >= repeats && r->parent && run_varied(r, repeats)) {
-		resolve_parent(n, r, repeats);
-		if (r->repeats <= RUN_PER_ROW * r->parent_rows)
-			run_report(k, r, e);
+	} else if (repeats && r->repeats >= repeats && r->parent && run_varied(r, repeats) &&
+		   r->repeats <= RUN_PER_ROW * r->parent_rows) {
+		run_report(k, r, e);
 	}
 }
 
-/* The parent again: the runs over its rows are over. */
-static void end_runs_of(struct stats_nplus1 *n, uint64_t parent)
+static const struct stats_run *run_find(const struct stats_nplus1 *n, uint64_t digest)
 {
 	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
-		if (n->run[i].parent == parent)
-			n->run[i] = (struct stats_run){0};
+		if (n->run[i].digest == digest)
+			return &n->run[i];
+	}
+	return NULL;
+}
+
+/*
+ * The parent of some runs again. Where it is repeated itself, and they come no oftener than it, both are children of one
+ * loop: the list is the parent's parent. Otherwise the runs over its rows are over.
+ */
+static void parent_again(struct stats_nplus1 *n, uint64_t digest)
+{
+	const struct stats_run *parent = run_find(n, digest);
+
+	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
+		struct stats_run *r = &n->run[i];
+
+		if (r->parent != digest)
+			continue;
+		if (parent && parent->parent && parent->parent != r->digest && !r->reported && r->repeats <= parent->repeats) {
+			r->parent = parent->parent;
+			r->parent_rows = parent->parent_rows;
+		} else {
+			*r = (struct stats_run){0};
+		}
 	}
 }
 
@@ -258,12 +264,12 @@ void stats_nplus1_note(struct stats_sink *k, struct stats_nplus1 *n, const struc
 	}
 	if (e->error)
 		return;
-	end_runs_of(n, e->digest);
+	parent_again(n, e->digest);
 	r = run_of(n, e->digest);
 	if (r->digest != e->digest || apart(r->last_ns, e->start_ns, window) ||
 	    (!r->reported && apart(r->first_ns, e->start_ns, window)))
 		run_start(r, n, e, window);
-	run_step(k, n, r, e);
+	run_step(k, r, e);
 	if (e->rows_sent >= LIST_ROWS)
 		note_list(n, e);
 }

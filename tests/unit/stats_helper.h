@@ -35,12 +35,14 @@ static inline struct stats_sink *helper_sink(struct stats *s)
 	return k;
 }
 
-/* The text less its digits stands for the normalised one. */
+/* Numbers to ?: enough of normalising. */
 static inline void helper_normalise(const struct stats_event *e, void *into)
 {
 	for (size_t i = 0; i < e->text.len; i++) {
 		bool digit = e->text.p[i] >= '0' && e->text.p[i] <= '9';
 
+		if (digit && i > 0 && e->text.p[i - 1] >= '0' && e->text.p[i - 1] <= '9')
+			continue;
 		if (iobuf_append(into, digit ? "?" : &e->text.p[i], 1) != RC_OK)
 			return;
 	}

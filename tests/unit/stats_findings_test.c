@@ -1,0 +1,259 @@
+/*
+ * Findings other than N+1: missing indexes with the adviser's word, what the cache and the queue could take over.
+ * S3: a finding names its evidence, the time it costs, and the fix.
+ */
+#include "stats_helper.h"
+
+static struct stats_event scan(void)
+{
+	struct stats_event e = helper_event(9, "select * from orders where email = 1");
+
+	e.table = span_str("orders");
+	e.total_ns = 20 * NS_PER_MS;
+	e.no_index = true;
+	return e;
+}
+
+static void record(struct stats_sink *k, const struct stats_event *e, int n)
+{
+	struct stats_event each = *e;
+
+	for (int i = 0; i < n; i++) {
+		each.start_ns += NS_PER_MS;
+		stats_record(k, NULL, &each);
+	}
+}
+
+static void assert_none(struct stats *s)
+{
+	json_t *all = helper_findings(s, true);
+
+	assert_int_equal(json_array_size(json_object_get(all, "findings")), 0);
+	json_decref(all);
+	stats_free(s);
+}
+
+static void a_slow_scan_is_a_missing_index(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan();
+	json_t *all, *f;
+
+	record(k, &e, 10);
+	all = helper_findings(s, false);
+	f = helper_finding(all, "missing_index");
+	assert_non_null(f);
+	assert_string_equal(helper_text(json_object_get(f, "evidence"), "table"), "shop.orders");
+	assert_int_equal(helper_uint(json_object_get(f, "evidence"), "no_index"), 10);
+	assert_float_equal(helper_number(f, "cost_seconds"), 0.2, 1e-9);
+	assert_true(helper_number(f, "first_seen") > 1.5e9);
+	assert_true(helper_number(f, "last_seen") >= helper_number(f, "first_seen"));
+	json_decref(all);
+	stats_free(s);
+}
+
+static void a_scan_of_a_small_table_is_none(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan();
+
+	e.total_ns = NS_PER_MS / 2;
+	record(k, &e, 1000);
+	assert_none(s);
+}
+
+static void the_adviser_gets_work_and_its_word_counts(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan();
+	struct stats_explain x;
+	struct stats_index_advice a;
+	json_t *all, *f, *q;
+
+	record(k, &e, 3);
+	assert_int_equal(stats_next_explain(s, &x), RC_OK);
+	assert_int_equal(x.digest, 9);
+	assert_string_equal(x.sql, "select * from orders where email = 1");
+	assert_string_equal(x.schema, "shop");
+	assert_string_equal(x.user, "app");
+	mem_free(x.sql);
+	mem_free(x.schema);
+	mem_free(x.user);
+	assert_int_equal(stats_next_explain(s, &x), RC_DECLINED); /* neither within a second nor the same within minutes */
+	a = (struct stats_index_advice){.digest = 9, .table = span_str("shop.orders"), .columns = span_str("email"),
+					.reason = span_str("full scan of 50000 rows"),
+					.fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)"),
+					.plan_json = span_str("{\"query_block\": {\"select_id\": 1}}"),
+					.rows_examined = 50000};
+	stats_put_advice(s, &a);
+	all = helper_findings(s, true);
+	f = helper_finding(all, "missing_index");
+	assert_string_equal(helper_text(f, "fix_sql"), "ALTER TABLE `shop`.`orders` ADD INDEX (`email`)");
+	assert_int_equal(helper_uint(json_object_get(f, "evidence"), "rows_examined_per_call"), 50000);
+	json_decref(all);
+	q = helper_query(s, 9, true);
+	assert_int_equal(helper_uint(q, "rows_examined"), 150000);
+	assert_true(json_is_object(json_object_get(json_object_get(q, "plan"), "query_block")));
+	assert_int_equal(json_array_size(json_object_get(q, "findings")), 1);
+	json_decref(q);
+	q = helper_query(s, 9, false);
+	assert_true(json_is_null(json_object_get(q, "plan"))); /* S2: a plan shows literals */
+	json_decref(q);
+	stats_free(s);
+}
+
+static void the_advisers_no_ends_the_finding(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan();
+	struct stats_index_advice a = {.digest = 9, .reason = span_str("reads all rows, as it must"),
+				       .plan_json = span_str("{cut")};
+
+	record(k, &e, 50);
+	stats_put_advice(s, &a);
+	assert_none(s);
+}
+
+static void nothing_to_explain_without_samples(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_options off = {.slow_ns = NS_PER_SEC, .explain = true};
+	struct stats_event e = scan();
+	struct stats_explain x;
+
+	record(k, &e, 3);
+	stats_reconfigure(s, &off);
+	assert_int_equal(stats_next_explain(s, &x), RC_DECLINED);
+	stats_free(s);
+}
+
+static void repeated_reads_are_cacheable(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = helper_event(0xabc, "select * from products where id = 1");
+	json_t *all, *f;
+
+	e.cacheable = true;
+	for (int i = 0; i < 400; i++) {
+		e.literals = i % 20;
+		record(k, &e, 1);
+	}
+	all = helper_findings(s, false);
+	f = helper_finding(all, "cacheable");
+	assert_non_null(f);
+	assert_int_equal(helper_uint(json_object_get(f, "evidence"), "repeats"), 380);
+	assert_float_equal(helper_number(f, "cost_seconds"), 0.38, 1e-9);
+	assert_non_null(strstr(helper_text(f, "fix_config"), "- match: {digest: \"0x0000000000000abc\"}\n      ttl: 60s"));
+	json_decref(all);
+	stats_free(s);
+}
+
+static void reads_that_do_not_repeat_are_not_cacheable(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = helper_event(1, "select * from products where id = 1");
+
+	e.cacheable = true;
+	for (e.literals = 0; e.literals < 1000; e.literals++)
+		record(k, &e, 1);
+	assert_none(s);
+}
+
+static void reads_of_a_busy_table_are_not_cacheable(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = helper_event(1, "select * from products where id = 1"),
+			   w = helper_event(2, "update products set stock = 1 where id = 1");
+
+	e.cacheable = true;
+	w.is_read = false;
+	w.verb = "update";
+	record(k, &e, 400);
+	record(k, &w, 300);
+	assert_none(s);
+}
+
+static struct stats_event insert(void)
+{
+	struct stats_event e = helper_event(5, "insert into access_log values (1)");
+
+	e.verb = "insert";
+	e.table = span_str("access_log");
+	e.is_read = false;
+	e.queueable = true;
+	e.rows_affected = 1;
+	return e;
+}
+
+static void log_inserts_are_queueable(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = insert();
+	json_t *all, *f;
+
+	record(k, &e, 500);
+	all = helper_findings(s, false);
+	f = helper_finding(all, "queueable");
+	assert_non_null(f);
+	assert_non_null(strstr(helper_text(f, "fix_config"), "{table: shop.access_log, verb: insert}"));
+	json_decref(all);
+	stats_free(s);
+}
+
+static void inserts_into_a_table_that_is_read_are_not(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = insert(), r = helper_event(6, "select * from access_log where id = 1");
+
+	r.table = span_str("access_log");
+	record(k, &e, 500);
+	record(k, &r, 400);
+	assert_none(s);
+}
+
+static void findings_are_ranked_by_cost(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event a = scan(), b = insert();
+	json_t *all, *list;
+
+	record(k, &a, 5);   /* 0.1 s */
+	record(k, &b, 800); /* 0.8 s */
+	all = helper_findings(s, false);
+	list = json_object_get(all, "findings");
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(helper_text(json_array_get(list, 0), "kind"), "queueable");
+	assert_string_equal(helper_text(json_array_get(list, 1), "kind"), "missing_index");
+	json_decref(all);
+	stats_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_slow_scan_is_a_missing_index),
+		cmocka_unit_test(a_scan_of_a_small_table_is_none),
+		cmocka_unit_test(the_adviser_gets_work_and_its_word_counts),
+		cmocka_unit_test(the_advisers_no_ends_the_finding),
+		cmocka_unit_test(nothing_to_explain_without_samples),
+		cmocka_unit_test(repeated_reads_are_cacheable),
+		cmocka_unit_test(reads_that_do_not_repeat_are_not_cacheable),
+		cmocka_unit_test(reads_of_a_busy_table_are_not_cacheable),
+		cmocka_unit_test(log_inserts_are_queueable),
+		cmocka_unit_test(inserts_into_a_table_that_is_read_are_not),
+		cmocka_unit_test(findings_are_ranked_by_cost),
+	};
+
+	return cmocka_run_group_tests_name("stats: findings", tests, NULL, NULL);
+}

@@ -1,0 +1,295 @@
+/*
+ * N+1 loops: which sequences of statements in a session are one, and which only look like one.
+ */
+#include "stats_helper.h"
+
+#define LIST 100
+#define CHILD 200
+#define OTHER 300
+
+/* A session that sends statements one after the other. */
+struct session {
+	struct stats *s;
+	struct stats_sink *k;
+	struct stats_nplus1 n;
+	uint64_t now, literals;
+	const char *route;
+};
+
+static void begin(struct session *c)
+{
+	*c = (struct session){.s = helper_stats(100), .now = clock_mono_ns() - 600 * NS_PER_SEC, .route = ""};
+	c->k = helper_sink(c->s);
+}
+
+static void send(struct session *c, uint64_t digest, const char *text, const char *verb, uint64_t rows)
+{
+	struct stats_event e = helper_event(digest, text);
+
+	e.verb = verb;
+	e.is_read = strcmp(verb, "select") == 0;
+	e.table = span_str(e.is_read ? "customers" : "");
+	e.literals = ++c->literals;
+	e.rows_sent = rows;
+	e.start_ns = c->now;
+	e.tag_route = span_str(c->route);
+	stats_record(c->k, &c->n, &e);
+	c->now += 2 * NS_PER_MS;
+}
+
+static void list(struct session *c, uint64_t rows)
+{
+	send(c, LIST, "select id, customer_id from orders limit 20", "select", rows);
+}
+
+static void child(struct session *c)
+{
+	send(c, CHILD, "select id, name from customers where id = 9876543219", "select", 1);
+}
+
+/* The finding, or NULL; *all is to be released. */
+static json_t *loop_found(struct session *c, json_t **all)
+{
+	*all = helper_findings(c->s, true);
+	return helper_finding(*all, "n_plus_one");
+}
+
+static void assert_no_loop(struct session *c)
+{
+	json_t *all;
+
+	assert_null(loop_found(c, &all));
+	json_decref(all);
+	stats_free(c->s);
+}
+
+static void a_read_for_each_row_of_a_list_is_found(void **state)
+{
+	struct session c;
+	json_t *all, *f, *ev;
+
+	begin(&c);
+	c.route = "orders#index";
+	for (int n = 0; n < 3; n++) {
+		list(&c, 20);
+		for (int i = 0; i < 20; i++)
+			child(&c);
+	}
+	f = loop_found(&c, &all);
+	assert_non_null(f);
+	ev = json_object_get(f, "evidence");
+	assert_string_equal(helper_text(f, "digest"), "0x00000000000000c8");
+	assert_string_equal(helper_text(f, "title"), "N+1 loop over shop.customers");
+	assert_string_equal(helper_text(ev, "parent_digest"), "0x0000000000000064");
+	assert_string_equal(helper_text(ev, "route"), "orders#index");
+	assert_int_equal(helper_uint(ev, "occurrences"), 3);
+	assert_int_equal(helper_uint(ev, "queries"), 60);
+	assert_int_equal(helper_uint(ev, "max_repeats"), 20);
+	assert_float_equal(helper_number(ev, "mean_repeats"), 20, 0.01);
+	assert_float_equal(helper_number(f, "cost_seconds"), 0.057, 1e-6); /* all but one query of each run */
+	assert_string_equal(helper_text(f, "fix_sql"), "select id, name from customers where id in (?, ?, ...)");
+	assert_non_null(strstr(helper_text(f, "fix_text"), "select_related"));
+	assert_string_equal(helper_text(ev, "example"), "select id, name from customers where id = 9876543219");
+	assert_int_equal(stats_sum(c.s, STATS_C_NPLUS1), 3);
+	json_decref(all);
+	stats_free(c.s);
+}
+
+/* S2: without leave no literal is in it. */
+static void no_literal_leaves_without_leave(void **state)
+{
+	struct session c;
+	struct iobuf out;
+
+	begin(&c);
+	list(&c, 20);
+	for (int i = 0; i < 20; i++)
+		child(&c);
+	iobuf_init(&out, 0);
+	assert_int_equal(stats_json_findings(c.s, false, &out), RC_OK);
+	assert_int_equal(iobuf_append(&out, "", 1), RC_OK);
+	assert_null(strstr((const char *)iobuf_data(&out), "9876543219"));
+	iobuf_reset(&out);
+	stats_free(c.s);
+}
+
+static void two_reads_for_each_row_have_the_list_as_parent(void **state)
+{
+	struct session c;
+	json_t *all, *f;
+	size_t i, n = 0;
+
+	begin(&c);
+	list(&c, 15);
+	for (int r = 0; r < 15; r++) {
+		send(&c, OTHER, "select * from items where order_id = 3", "select", 3);
+		child(&c);
+	}
+	all = helper_findings(c.s, false);
+	json_array_foreach(json_object_get(all, "findings"), i, f) {
+		n += strcmp(helper_text(f, "kind"), "n_plus_one") == 0;
+		assert_string_equal(helper_text(json_object_get(f, "evidence"), "parent_digest"), "0x0000000000000064");
+	}
+	assert_int_equal(n, 2);
+	json_decref(all);
+	stats_free(c.s);
+}
+
+static void writes_between_do_not_hide_a_loop(void **state)
+{
+	struct session c;
+	json_t *all;
+
+	begin(&c);
+	list(&c, 20);
+	for (int i = 0; i < 20; i++) {
+		child(&c);
+		send(&c, OTHER, "update orders set a = 1", "update", 0);
+	}
+	assert_non_null(loop_found(&c, &all));
+	json_decref(all);
+	stats_free(c.s);
+}
+
+static void look_ups_without_a_list_are_a_batch_job(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	for (int i = 0; i < 500; i++)
+		child(&c);
+	assert_no_loop(&c);
+}
+
+static void a_list_of_one_row_starts_no_loop(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	list(&c, 1);
+	for (int i = 0; i < 50; i++)
+		child(&c);
+	assert_no_loop(&c);
+}
+
+static void fewer_than_the_threshold_is_no_loop(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	for (int n = 0; n < 50; n++) {
+		list(&c, 7);
+		for (int i = 0; i < 7; i++)
+			child(&c);
+	}
+	assert_no_loop(&c);
+}
+
+static void slow_look_ups_are_no_loop(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	list(&c, 50);
+	for (int i = 0; i < 50; i++) {
+		child(&c);
+		c.now += 300 * NS_PER_MS;
+	}
+	assert_no_loop(&c);
+}
+
+static void the_same_literals_again_are_the_caches_business(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	list(&c, 50);
+	for (int i = 0; i < 50; i++) {
+		c.literals = 5;
+		child(&c);
+	}
+	assert_no_loop(&c);
+}
+
+/* Single look-ups of many requests over one pooled connection, with a list now and then. */
+static void a_stream_of_look_ups_follows_no_list(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	for (int n = 0; n < 10; n++) {
+		list(&c, 10);
+		for (int i = 0; i < 300; i++)
+			child(&c);
+	}
+	assert_no_loop(&c);
+}
+
+static void a_transactions_end_ends_the_run(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	for (int n = 0; n < 20; n++) {
+		list(&c, 5);
+		for (int i = 0; i < 5; i++)
+			child(&c);
+		send(&c, OTHER, "commit", "commit", 0);
+	}
+	assert_no_loop(&c);
+}
+
+static void a_loop_that_rarely_follows_its_list_is_not_reported(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	for (int n = 0; n < 100; n++)
+		list(&c, 20);
+	for (int i = 0; i < 10; i++)
+		child(&c);
+	assert_no_loop(&c);
+}
+
+/* Many different loops: the table of a sink is bounded, the costly are kept. */
+static void many_loops_are_bounded(void **state)
+{
+	struct session c;
+	json_t *all;
+
+	begin(&c);
+	for (uint64_t n = 0; n < 1000; n++) {
+		char route[32];
+
+		snprintf(route, sizeof(route), "/page/%u", (unsigned)n);
+		c.route = route;
+		list(&c, 20);
+		for (int i = 0; i < (n == 3 ? 40 : 10); i++)
+			child(&c);
+	}
+	assert_string_equal(helper_text(json_object_get(loop_found(&c, &all), "evidence"), "route"), "/page/3");
+	assert_true(json_array_size(json_object_get(all, "findings")) <= 256);
+	json_decref(all);
+	stats_free(c.s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_read_for_each_row_of_a_list_is_found),
+		cmocka_unit_test(no_literal_leaves_without_leave),
+		cmocka_unit_test(two_reads_for_each_row_have_the_list_as_parent),
+		cmocka_unit_test(writes_between_do_not_hide_a_loop),
+		cmocka_unit_test(look_ups_without_a_list_are_a_batch_job),
+		cmocka_unit_test(a_list_of_one_row_starts_no_loop),
+		cmocka_unit_test(fewer_than_the_threshold_is_no_loop),
+		cmocka_unit_test(slow_look_ups_are_no_loop),
+		cmocka_unit_test(the_same_literals_again_are_the_caches_business),
+		cmocka_unit_test(a_stream_of_look_ups_follows_no_list),
+		cmocka_unit_test(a_transactions_end_ends_the_run),
+		cmocka_unit_test(a_loop_that_rarely_follows_its_list_is_not_reported),
+		cmocka_unit_test(many_loops_are_bounded),
+	};
+
+	return cmocka_run_group_tests_name("stats: N+1 loops", tests, NULL, NULL);
+}
