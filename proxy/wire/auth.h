@@ -30,15 +30,19 @@
 enum rc auth_scramble(uint8_t out[SCRAMBLE_LEN]) must_check; /* random, no NUL and no '$' byte */
 
 /* Client side. An empty password gives an empty answer (callers test). */
-enum rc auth_native_response(struct span password, const uint8_t scramble[SCRAMBLE_LEN], uint8_t out[AUTH_NATIVE_LEN]) must_check;
-enum rc auth_sha2_response(struct span password, const uint8_t scramble[SCRAMBLE_LEN], uint8_t out[AUTH_SHA2_LEN]) must_check;
+enum rc auth_native_response(struct span password, const uint8_t scramble[SCRAMBLE_LEN],
+			     uint8_t out[AUTH_NATIVE_LEN]) must_check;
+enum rc auth_sha2_response(struct span password, const uint8_t scramble[SCRAMBLE_LEN],
+			   uint8_t out[AUTH_SHA2_LEN]) must_check;
 /* The password for the server's public key (PEM); out holds ciphertext, *out_len its capacity and then its length. */
-enum rc auth_rsa_encrypt(struct span pem, struct span password, const uint8_t scramble[SCRAMBLE_LEN], uint8_t *out, size_t *out_len) must_check;
+enum rc auth_rsa_encrypt(struct span pem, struct span password, const uint8_t scramble[SCRAMBLE_LEN], uint8_t *out,
+			 size_t *out_len) must_check;
 
 /* Server side. Verifiers are what is kept in place of a password. Comparisons take constant time. */
 enum rc auth_native_verifier(struct span password, uint8_t out[AUTH_NATIVE_LEN]) must_check; /* SHA1(SHA1(pw)) */
 enum rc auth_sha2_verifier(struct span password, uint8_t out[AUTH_SHA2_LEN]) must_check;     /* SHA256(SHA256(pw)) */
-bool auth_native_check(struct span response, const uint8_t scramble[SCRAMBLE_LEN], const uint8_t verifier[AUTH_NATIVE_LEN]);
+bool auth_native_check(struct span response, const uint8_t scramble[SCRAMBLE_LEN],
+		       const uint8_t verifier[AUTH_NATIVE_LEN]);
 bool auth_sha2_check(struct span response, const uint8_t scramble[SCRAMBLE_LEN], const uint8_t verifier[AUTH_SHA2_LEN]);
 
 /* The process's RSA key for full exchange with clients without TLS (2048 bits, made at start, shared, read-only). */
@@ -46,7 +50,9 @@ struct auth_rsa;
 struct auth_rsa *auth_rsa_new(void) must_check;
 void auth_rsa_free(struct auth_rsa *k);
 struct span auth_rsa_public_pem(const struct auth_rsa *k);
-/* Undoes what a client sent: out must hold 512 bytes; *len is the password's length without its NUL. RC_ERROR: garbage. */
-enum rc auth_rsa_decrypt(struct auth_rsa *k, struct span cipher, const uint8_t scramble[SCRAMBLE_LEN], uint8_t *out, size_t *len) must_check;
+/* Undoes what a client sent: out must hold 512 bytes; *len is the password's length without its NUL. RC_ERROR:
+ * garbage. The caller wipes out. */
+enum rc auth_rsa_decrypt(struct auth_rsa *k, struct span cipher, const uint8_t scramble[SCRAMBLE_LEN], uint8_t *out,
+			 size_t *len) must_check;
 
 #endif

@@ -13,8 +13,15 @@
 #include "span.h"
 
 /* The payload length and sequence number of the header at p (4 bytes must be there). */
-static inline uint32_t packet_len(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16; }
-static inline uint8_t packet_seq(const uint8_t *p) { return p[3]; }
+static inline uint32_t packet_len(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+}
+
+static inline uint8_t packet_seq(const uint8_t *p)
+{
+	return p[3];
+}
 
 /* Length-encoded integers and strings. A NULL marker (0xfb) or 0xff is RC_ERROR for both. */
 enum rc packet_get_lenenc(struct mbuf *m, uint64_t *out) must_check;
@@ -36,13 +43,13 @@ enum rc packet_put(struct iobuf *b, uint8_t *seq, const void *payload, size_t le
 enum rc packet_cancel(struct iobuf *b, size_t mark);
 
 struct ok_packet {
-	uint8_t header;        /* 0x00, or 0xfe where it ends a result set (DEPRECATE_EOF) */
+	uint8_t header; /* 0x00, or 0xfe where it ends a result set (DEPRECATE_EOF) */
 	uint64_t affected;
 	uint64_t insert_id;
 	uint16_t status;
 	uint16_t warnings;
-	struct span info;      /* human text; not owned */
-	struct span track;     /* raw session-state block, without its length; empty when none; not owned */
+	struct span info;  /* human text; not owned */
+	struct span track; /* raw session-state block, without its length; empty when none; not owned */
 };
 
 /* payload: without the 4-byte header. caps: what was negotiated on the connection it came from. */
@@ -56,12 +63,13 @@ enum rc packet_put_eof(struct iobuf *b, uint8_t *seq, uint16_t warnings, uint16_
 
 struct err_packet {
 	uint16_t code;
-	char sqlstate[6];      /* NUL-terminated; "HY000" where the packet has none */
-	struct span message;   /* not owned */
+	char sqlstate[6];    /* NUL-terminated; "HY000" where the packet has none */
+	struct span message; /* not owned */
 };
 
 enum rc packet_parse_err(struct span payload, struct err_packet *err) must_check;
-enum rc packet_put_err(struct iobuf *b, uint8_t *seq, uint16_t code, const char *sqlstate, struct span message) must_check;
+enum rc packet_put_err(struct iobuf *b, uint8_t *seq, uint16_t code, const char *sqlstate,
+		       struct span message) must_check;
 
 /* One item of an OK packet's session-state block. For TRACK_SYSTEM_VARIABLES name and value are set (a block may
  * hold several pairs: each comes as an item of its own); for the others value alone (schema name, GTID text,
@@ -72,10 +80,11 @@ struct track_item {
 	struct span value;
 };
 struct track_iter {
-	struct mbuf rest;   /* of the whole block */
-	struct mbuf vars;   /* of a system-variables item being walked */
+	struct mbuf rest; /* of the whole block */
+	struct mbuf vars; /* of a system-variables item being walked */
 };
 void packet_track_begin(struct track_iter *it, struct span track);
-enum rc packet_track_next(struct track_iter *it, struct track_item *item) must_check; /* RC_DECLINED at the end; unknown types are skipped */
+/* RC_DECLINED at the end; unknown types are skipped. */
+enum rc packet_track_next(struct track_iter *it, struct track_item *item) must_check;
 
 #endif

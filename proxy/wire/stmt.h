@@ -17,13 +17,13 @@ enum rc stmt_parse_prepared(struct span payload, struct stmt_prepared *p) must_c
 
 struct stmt_execute {
 	uint32_t id;
-	uint8_t flags;         /* cursor type; 0x08 = PARAMETER_COUNT_AVAILABLE */
+	uint8_t flags; /* cursor type; 0x08 = PARAMETER_COUNT_AVAILABLE */
 	uint32_t iterations;
-	struct span nulls;     /* NULL bitmap */
-	bool new_types;        /* types follow */
-	bool named;            /* query attributes: a type takes STMT_NAMED_TYPE bytes */
-	struct span types;     /* 2 bytes a parameter (type, flags) unless named, only if new_types; see stmt_put_types */
-	struct span values;    /* the rest */
+	struct span nulls;  /* NULL bitmap */
+	bool new_types;     /* types follow */
+	bool named;         /* query attributes: a type takes STMT_NAMED_TYPE bytes */
+	struct span types;  /* 2 bytes a parameter (type, flags) unless named, only if new_types; see stmt_put_types */
+	struct span values; /* the rest */
 };
 /* payload with the command byte; params from the prepare reply. A statement without parameters has neither bitmap nor types.
  * The flag PARAMETER_COUNT_AVAILABLE is believed to mean that CLIENT_QUERY_ATTRIBUTES was negotiated. RC_ERROR: malformed,
@@ -33,16 +33,17 @@ enum rc stmt_parse_execute(struct span payload, uint16_t params, struct stmt_exe
 enum rc stmt_put_types(struct iobuf *b, const struct stmt_execute *e, uint16_t params) must_check;
 /* The same execute for a statement id of another connection, with `types` (2 * params bytes) always sent.
  * For a connection without CLIENT_QUERY_ATTRIBUTES. */
-enum rc stmt_put_execute(struct iobuf *b, uint8_t *seq, const struct stmt_execute *e, uint16_t params, uint32_t id, struct span types) must_check;
+enum rc stmt_put_execute(struct iobuf *b, uint8_t *seq, const struct stmt_execute *e, uint16_t params, uint32_t id,
+			 struct span types) must_check;
 
 /* One bound value, decoded. */
 struct stmt_value {
 	enum field_type type;
 	bool is_unsigned, is_null;
-	struct span raw;       /* the bytes: integer and floating types little-endian, strings without their length, dates in wire form */
+	struct span raw; /* integers and floats little-endian, strings without their length, dates in wire form */
 };
 struct stmt_values {
-	struct mbuf rest;      /* of e->values */
+	struct mbuf rest; /* of e->values */
 	struct span nulls, types;
 	uint16_t params, at;
 };

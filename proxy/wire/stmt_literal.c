@@ -119,6 +119,12 @@ static enum rc put_hex(struct iobuf *b, struct span s)
 	return RC_OK;
 }
 
+/* Hour, minute and second at p, and the fraction: beyond these bounds the digits would read as another time. */
+static bool in_day(const uint8_t *p, uint32_t micros)
+{
+	return p[0] < 24 && p[1] < 60 && p[2] < 60 && micros < 1000000;
+}
+
 /* Parts that the value leaves out are zero. */
 static enum rc put_date(struct iobuf *b, const struct stmt_value *v)
 {
@@ -132,6 +138,8 @@ static enum rc put_date(struct iobuf *b, const struct stmt_value *v)
 		memcpy(p, v->raw.p, v->raw.len);
 	year = p[0] | (unsigned)p[1] << 8;
 	micros = p[7] | (uint32_t)p[8] << 8 | (uint32_t)p[9] << 16 | (uint32_t)p[10] << 24;
+	if (year > 9999 || p[2] > 12 || p[3] > 31 || !in_day(p + 4, micros))
+		return RC_ERROR;
 	if (v->type == FIELD_DATE)
 		return iobuf_printf(b, "'%04u-%02u-%02u'", year, p[2], p[3]);
 	if (v->raw.len < sizeof(p))
@@ -152,6 +160,8 @@ static enum rc put_time(struct iobuf *b, const struct stmt_value *v)
 		memcpy(p, v->raw.p, v->raw.len);
 	hours = (p[1] | (uint64_t)p[2] << 8 | (uint64_t)p[3] << 16 | (uint64_t)p[4] << 24) * 24 + p[5];
 	micros = p[8] | (uint32_t)p[9] << 8 | (uint32_t)p[10] << 16 | (uint32_t)p[11] << 24;
+	if (!in_day(p + 5, micros))
+		return RC_ERROR;
 	if (v->raw.len < sizeof(p))
 		return iobuf_printf(b, "'%s%02" PRIu64 ":%02u:%02u'", p[0] ? "-" : "", hours, p[6], p[7]);
 	return iobuf_printf(b, "'%s%02" PRIu64 ":%02u:%02u.%06" PRIu32 "'", p[0] ? "-" : "", hours, p[6], p[7], micros);

@@ -16,12 +16,12 @@
 #define TRACK_CONTROL_MAX (1u << 20) /* with its header; a longer one is TRACK_BROKEN */
 
 enum track_reply {
-	TRACK_RESULT,   /* COM_QUERY, COM_STMT_EXECUTE, COM_PROCESS_INFO: OK, ERR, LOCAL INFILE or result sets */
-	TRACK_SIMPLE,   /* one OK, EOF or ERR packet: ping, init db, reset, set option, stmt reset, ... */
-	TRACK_PREPARE,  /* COM_STMT_PREPARE */
-	TRACK_FIELDS,   /* COM_FIELD_LIST: definitions up to EOF or ERR */
-	TRACK_ROWS,     /* COM_STMT_FETCH: rows up to EOF or ERR */
-	TRACK_TEXT,     /* COM_STATISTICS: one packet of text (or ERR) */
+	TRACK_RESULT,  /* COM_QUERY, COM_STMT_EXECUTE, COM_PROCESS_INFO: OK, ERR, LOCAL INFILE or result sets */
+	TRACK_SIMPLE,  /* one OK, EOF or ERR packet: ping, init db, reset, set option, stmt reset, ... */
+	TRACK_PREPARE, /* COM_STMT_PREPARE */
+	TRACK_FIELDS,  /* COM_FIELD_LIST: definitions up to EOF or ERR */
+	TRACK_ROWS,    /* COM_STMT_FETCH: rows up to EOF or ERR */
+	TRACK_TEXT,    /* COM_STATISTICS: one packet of text (or ERR) */
 };
 
 enum track_piece_kind {
@@ -30,21 +30,21 @@ enum track_piece_kind {
 	TRACK_OK_PACKET, /* a whole OK packet (also 0xfe ending a result set under DEPRECATE_EOF) */
 	TRACK_EOF_PACKET,
 	TRACK_ERR_PACKET,
-	TRACK_INFILE,    /* the server asks for a local file: the client's packets follow, then the reply goes on */
-	TRACK_PREPARED,  /* the first packet of a prepare reply: statement id, column and parameter counts */
-	TRACK_PROGRESS,  /* MariaDB's progress report (ERR 0xffff): not the end */
-	TRACK_BROKEN,    /* not the protocol: close both sides */
+	TRACK_INFILE,   /* the server asks for a local file: the client's packets follow, then the reply goes on */
+	TRACK_PREPARED, /* the first packet of a prepare reply: statement id, column and parameter counts */
+	TRACK_PROGRESS, /* MariaDB's progress report (ERR 0xffff): not the end */
+	TRACK_BROKEN,   /* not the protocol: close both sides */
 };
 
 struct track_piece {
 	enum track_piece_kind kind;
-	const uint8_t *p;  /* with the packet header, for the control packets */
+	const uint8_t *p; /* with the packet header, for the control packets */
 	size_t len;
 	bool starts_columns; /* TRACK_BYTES: these begin with a result set's column-count packet */
 };
 
 struct track {
-	uint64_t caps;         /* negotiated with the server */
+	uint64_t caps; /* negotiated with the server */
 	enum track_reply reply;
 	int state;             /* track.c */
 	uint64_t columns_left; /* definitions still to come */
@@ -54,14 +54,14 @@ struct track {
 	/* What has been learnt of the reply: */
 	uint64_t rows;
 	uint64_t bytes;
-	uint64_t affected;     /* summed over the reply's OK packets */
-	uint64_t insert_id;    /* of the last OK packet */
-	uint16_t status;       /* of the last OK or EOF */
+	uint64_t affected;  /* summed over the reply's OK packets */
+	uint64_t insert_id; /* of the last OK packet */
+	uint16_t status;    /* of the last OK or EOF */
 	uint16_t warnings;
-	uint16_t error;        /* code of the ERR that ended it, 0 if none */
-	uint16_t results;      /* result sets and OKs seen */
-	uint16_t columns;      /* of the last result set */
-	bool done;             /* the reply has ended: nothing more belongs to it */
+	uint16_t error;   /* code of the ERR that ended it, 0 if none */
+	uint16_t results; /* result sets and OKs seen */
+	uint16_t columns; /* of the last result set */
+	bool done;        /* the reply has ended: nothing more belongs to it */
 };
 
 void track_begin(struct track *t, enum track_reply reply, uint64_t caps);
