@@ -1,0 +1,397 @@
+"""C1 to C6: what is answered from the cache, and that it is never older than an acknowledged write."""
+import pytest
+
+from conftest import ask
+from servers import ServerError, sum_metric, wait_until
+from wire import MULTI_STATEMENTS, Wire
+
+READ = "SELECT id, n, v FROM t WHERE id = 1"
+
+
+@pytest.fixture
+def table(db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT, v VARCHAR(50))", "INSERT INTO t VALUES (1, 0, 'one'), (2, 0, 'two')")
+    return db
+
+
+def rules(db, ttl="60s", **more):
+    return {"cache": dict({"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": ttl}]}, **more)}
+
+
+@pytest.fixture
+def cached(suimon, table):
+    """suimon with a rule for t, in process only."""
+    return suimon(rules(table))
+
+
+def hits(s):
+    return sum_metric(s.metrics(), "suimon_cache_hits_total")
+
+
+def is_hit(s, c, sql=READ):
+    before = hits(s)
+    ask(c, sql)
+    return hits(s) > before
+
+
+def filled(s, c, sql=READ):
+    """Reads until a read is a hit; fails if none ever is."""
+    wait_until("a hit for %r" % sql, lambda: is_hit(s, c, sql), 5)
+
+
+def test_the_second_read_is_a_hit_with_the_same_bytes(cached, table):
+    with Wire(table.direct()) as direct, Wire(cached.connect(database=table.name)) as w:
+        want = direct.query(READ)
+        before = hits(cached)
+        for _ in range(5):
+            assert w.query(READ) == want
+        assert hits(cached) >= before + 3
+
+
+def test_another_session_hits_what_the_first_has_read(cached, table):
+    with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
+        filled(cached, a)
+        assert is_hit(cached, b)
+
+
+def test_prepared_reads_are_cached_too(cached, table):
+    with Wire(table.direct()) as direct, Wire(cached.connect(database=table.name)) as w:
+        want = direct.prepare("SELECT id, v FROM t WHERE id = ?")
+        s = w.prepare("SELECT id, v FROM t WHERE id = ?")
+        before = hits(cached)
+        for n in (1, 2, 1, 2, 1, 2):
+            assert s.execute((n,)) == want.execute((n,))
+        assert hits(cached) > before
+
+
+def test_text_and_prepared_answers_are_kept_apart(cached, table):
+    with Wire(table.direct()) as direct, Wire(cached.connect(database=table.name)) as w:
+        for _ in range(3):
+            assert w.query(READ) == direct.query(READ)
+            assert w.prepare(READ).execute() == direct.prepare(READ).execute()
+
+
+def write_text(c, n):
+    ask(c, "UPDATE t SET n = %d WHERE id = 1" % n)
+
+
+def write_prepared(c, n):
+    Wire(c).prepare("UPDATE t SET n = ? WHERE id = 1").execute((n,))
+
+
+def write_transaction(c, n):
+    c.begin()
+    ask(c, "UPDATE t SET n = %d WHERE id = 1" % n)
+    c.commit()
+
+
+def write_multi(c, n):
+    assert len(Wire(c).query("SELECT 1; UPDATE t SET n = %d WHERE id = 1; SELECT 2" % n)) > 5
+
+
+def write_call(c, n):
+    ask(c, "CALL change_it(%d)" % n)
+
+
+def write_autocommit_off(c, n):
+    ask(c, "SET autocommit = 0")
+    ask(c, "UPDATE t SET n = %d WHERE id = 1" % n)
+    ask(c, "COMMIT")
+    ask(c, "SET autocommit = 1")
+
+
+def write_replace(c, n):
+    ask(c, "REPLACE INTO t VALUES (1, %d, 'one')" % n)
+
+
+def write_upsert(c, n):
+    ask(c, "INSERT INTO t VALUES (1, 0, 'one') ON DUPLICATE KEY UPDATE n = %d" % n)
+
+
+def write_join(c, n):
+    ask(c, "UPDATE whoami JOIN t SET t.n = %d WHERE t.id = 1" % n)
+
+
+def write_implicit_commit(c, n):
+    c.begin()
+    ask(c, "UPDATE t SET n = %d WHERE id = 1" % n)
+    ask(c, "CREATE TABLE IF NOT EXISTS other (x INT)")
+
+
+def write_sql_prepare(c, n):
+    ask(c, "PREPARE w FROM 'UPDATE t SET n = ? WHERE id = 1'")
+    ask(c, "SET @n = %d" % n)
+    ask(c, "EXECUTE w USING @n")
+
+
+def write_unparsed(c, n):
+    ask(c, "BEGIN NOT ATOMIC UPDATE t SET n = %d WHERE id = 1; END" % n)
+
+
+WRITES = [v for k, v in sorted(globals().items()) if k.startswith("write_")]
+
+
+@pytest.mark.parametrize("write", WRITES, ids=[w.__name__ for w in WRITES])
+def test_a_write_is_seen_by_every_session_at_once(cached, table, write):
+    table.setup("CREATE PROCEDURE change_it(x INT) UPDATE t SET n = x WHERE id = 1")
+    with cached.connect(database=table.name, client_flag=MULTI_STATEMENTS) as a, cached.connect(database=table.name) as b:
+        for n in range(1, 6):
+            filled(cached, b)
+            write(a, n)
+            assert ask(b, READ)[0][1] == n, "another session, write %d" % n
+            assert ask(b, READ)[0][1] == n
+        assert ask(a, READ)[0][1] == 5
+
+
+def test_a_rollback_leaves_the_cache_as_it_was(cached, table):
+    with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
+        filled(cached, b)
+        a.begin()
+        ask(a, "UPDATE t SET n = 9 WHERE id = 1")
+        assert ask(a, READ)[0][1] == 9
+        assert ask(b, READ)[0][1] == 0
+        assert is_hit(cached, b)
+        a.rollback()
+        assert ask(a, READ)[0][1] == 0
+        assert is_hit(cached, b)
+
+
+def test_an_open_transaction_does_not_fill_with_what_nobody_else_may_see(cached, table):
+    with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
+        a.begin()
+        ask(a, "UPDATE t SET n = 9 WHERE id = 1")
+        for _ in range(3):
+            assert ask(a, READ)[0][1] == 9
+            assert ask(b, READ)[0][1] == 0
+        a.commit()
+        assert ask(b, READ)[0][1] == 9
+
+
+def test_ddl_is_seen(cached, table):
+    with cached.connect(database=table.name) as a:
+        filled(cached, a, "SELECT * FROM t WHERE id = 1")
+        ask(a, "ALTER TABLE t ADD extra INT DEFAULT 3")
+        assert ask(a, "SELECT * FROM t WHERE id = 1") == ((1, 0, "one", 3),)
+        filled(cached, a, "SELECT * FROM t WHERE id = 1")
+        ask(a, "TRUNCATE t")
+        assert ask(a, "SELECT * FROM t WHERE id = 1") == ()
+
+
+def test_views_triggers_and_cascades_are_followed(suimon, table):
+    table.setup("CREATE VIEW v_t AS SELECT id, n FROM t", "CREATE TABLE source (id INT PRIMARY KEY)",
+                "CREATE TRIGGER tr AFTER INSERT ON source FOR EACH ROW UPDATE t SET n = n + 1 WHERE id = 1",
+                "CREATE TABLE child (id INT PRIMARY KEY, t_id INT, FOREIGN KEY (t_id) REFERENCES t (id) ON DELETE CASCADE)",
+                "INSERT INTO child VALUES (1, 2)")
+    names = ["t", "v_t", "child"]
+    s = suimon({"cache": {"rules": [{"match": {"table": "%s.%s" % (table.name, n)}, "ttl": "60s"} for n in names]}})
+    with s.connect(database=table.name) as a, s.connect(database=table.name) as b:
+        filled(s, a)
+        ask(a, "SELECT n FROM v_t WHERE id = 1")
+        ask(a, "SELECT n FROM v_t WHERE id = 1")
+        ask(b, "INSERT INTO source VALUES (1)")
+        assert ask(a, READ)[0][1] == 1
+        assert ask(a, "SELECT n FROM v_t WHERE id = 1") == ((1,),)
+        for _ in range(3):
+            assert ask(a, "SELECT COUNT(*) FROM child") == ((1,),)
+        ask(b, "DELETE FROM t WHERE id = 2")
+        assert ask(a, "SELECT COUNT(*) FROM child") == ((0,),)
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT n, NOW(6) FROM t", "SELECT n, RAND() FROM t", "SELECT n, UUID() FROM t", "SELECT n, CONNECTION_ID() FROM t", "SELECT n, @u FROM t",
+    "SELECT n, @@sql_mode FROM t", "SELECT n, LAST_INSERT_ID() FROM t", "SELECT n FROM t FOR UPDATE", "SELECT n FROM t LOCK IN SHARE MODE",
+    "SELECT n, SYSDATE() FROM t", "SELECT n, CURRENT_TIMESTAMP FROM t", "SELECT n, FOUND_ROWS() FROM t", "SELECT n, SLEEP(0) FROM t",
+    "SELECT SQL_CALC_FOUND_ROWS n FROM t", "SELECT n, GET_LOCK('c', 0) FROM t", "SELECT CAST(v AS INT) FROM t",
+    "/* suimon: nocache */ SELECT n FROM t", "SELECT n INTO @x FROM t LIMIT 1", "SELECT n, helper(1) FROM t"])
+def test_what_is_never_answered_from_the_cache(cached, table, sql):
+    table.setup("CREATE FUNCTION helper(x INT) RETURNS INT RETURN x + @@timestamp")
+    with cached.connect(database=table.name) as c:
+        before = hits(cached)
+        for _ in range(4):
+            ask(c, sql)
+        assert hits(cached) == before
+
+
+def test_a_temporary_table_hides_the_cached_one(cached, table):
+    with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
+        filled(cached, b)
+        ask(a, "CREATE TEMPORARY TABLE t (id INT, n INT, v VARCHAR(50))")
+        assert ask(a, READ) == ()
+        assert ask(b, READ) == ((1, 0, "one"),)
+        assert ask(a, READ) == ()
+        ask(a, "DROP TEMPORARY TABLE t")
+        assert ask(a, READ) == ((1, 0, "one"),)
+
+
+@pytest.mark.parametrize("change,sql", [
+    ("SET NAMES latin1", "SELECT v FROM t"), ("SET time_zone = '+09:00'", "SELECT FROM_UNIXTIME(n) FROM t"),
+    ("SET sql_mode = 'PIPES_AS_CONCAT'", "SELECT id || n FROM t"), ("SET sql_mode = 'ANSI_QUOTES'", "SELECT \"v\" FROM t"),
+    ("SET div_precision_increment = 9", "SELECT 1 / 3, n FROM t"), ("SET group_concat_max_len = 4", "SELECT GROUP_CONCAT(v) FROM t"),
+    ("SET sql_select_limit = 1", "SELECT id FROM t"), ("SET lc_time_names = 'de_DE'", "SELECT DATE_FORMAT('2024-03-01', '%%M'), n FROM t"),
+    ("SET character_set_results = NULL", "SELECT v FROM t")])
+def test_session_state_that_changes_the_answer_is_part_of_the_key(cached, table, change, sql):
+    table.setup("UPDATE t SET v = 'é' WHERE id = 1")
+    sql = sql.replace("%%", "%")
+    with Wire(table.direct()) as direct, Wire(cached.connect(database=table.name)) as plain, \
+            Wire(cached.connect(database=table.name)) as changed:
+        want = direct.query(sql)
+        for _ in range(3):
+            assert plain.query(sql) == want
+        direct.query(change)
+        changed.query(change)
+        for _ in range(3):
+            assert changed.query(sql) == direct.query(sql)
+        assert plain.query(sql) == want
+
+
+def test_accounts_do_not_share_answers(cached, table, cluster):
+    """Another account may not be allowed to read what this one has read."""
+    cluster.setup("CREATE OR REPLACE USER blind@'%' IDENTIFIED BY 'blind'", "GRANT SELECT ON `%s`.whoami TO blind@'%%'" % table.name)
+    with cached.connect(database=table.name) as a, cached.connect("blind", "blind", database=table.name) as b:
+        filled(cached, a)
+        with pytest.raises(Exception) as e:
+            ask(b, READ)
+        assert e.value.args[0] == 1142
+
+
+def test_schemas_do_not_share_answers(suimon, table, cluster):
+    other = table.name + "_b"
+    cluster.setup("CREATE DATABASE `%s`" % other, "CREATE TABLE `%s`.t AS SELECT 1 id, 55 n, 'other' v" % other)
+    s = suimon({"cache": {"rules": [{"match": {"table": "t"}, "ttl": "60s"}]}})
+    try:
+        with s.connect(database=table.name) as a:
+            for _ in range(3):
+                assert ask(a, READ)[0][1] == 0
+            a.select_db(other)
+            for _ in range(3):
+                assert ask(a, READ)[0][1] == 55
+    finally:
+        cluster.setup("DROP DATABASE `%s`" % other)
+
+
+def test_an_answer_expires(suimon, table):
+    s = suimon(rules(table, ttl="300ms"))
+    with s.connect(database=table.name) as a:
+        filled(s, a)
+        table.setup("UPDATE t SET n = 5 WHERE id = 1")  # past suimon, so only time can tell
+
+        def new():
+            return ask(a, READ)[0][1] == 5
+        wait_until("the answer to expire", new, 2)
+
+
+def test_a_rule_by_query_and_a_hint(suimon, table):
+    s = suimon({"cache": {"rules": [{"match": {"query": "^(?i)select v from t"}, "ttl": "60s"}]}})
+    with s.connect(database=table.name) as a:
+        filled(s, a, "SELECT v FROM t WHERE id = 2")
+        assert not any(is_hit(s, a) for _ in range(3))
+        filled(s, a, "/* suimon: cache=30s */ SELECT n FROM t WHERE id = 2")
+
+
+def test_large_results_are_not_stored(suimon, table):
+    s = suimon(rules(table, max_result="4KiB"))
+    with s.connect(database=table.name) as a:
+        for _ in range(4):
+            assert len(ask(a, "SELECT REPEAT('x', 5000) FROM t WHERE id = 1")[0][0]) == 5000
+        assert hits(s) == 0
+        assert sum_metric(s.metrics(), "suimon_cache_refused_total", 'reason="size"') > 0
+
+
+def test_memory_is_bounded(suimon, table):
+    s = suimon(rules(table, memory="256KiB"))
+    with s.connect(database=table.name) as a:
+        for n in range(600):
+            ask(a, "SELECT %d, REPEAT('x', 4000) FROM t WHERE id = 1" % n)
+        assert sum_metric(s.metrics(), "suimon_cache_evictions_total") > 0
+        assert s.api("/api/cache")["bytes"] <= 256 * 1024
+
+
+def test_nothing_is_stored_from_a_replica_that_lacks_the_write(cached, table):
+    """C2: after a write, a lagging replica's answer must not be kept for anybody."""
+    with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
+        with table.cluster.replica_behind():
+            ask(a, "UPDATE t SET n = 3 WHERE id = 1")
+            for _ in range(5):
+                ask(b, READ)
+                assert ask(a, READ)[0][1] == 3
+        for _ in range(5):
+            assert ask(b, READ)[0][1] == 3
+
+
+def test_flush_by_hand(cached, table):
+    with cached.connect(database=table.name) as a:
+        filled(cached, a)
+        assert cached.http("/api/cache/flush", data={"table": "%s.t" % table.name})[0] == 200
+        assert not is_hit(cached, a)
+
+
+# ---- with Redis ----
+
+@pytest.fixture
+def two(suimon, table, cluster):
+    """Two suimons that share one Redis."""
+    cluster.redis.command("FLUSHALL")
+    first = suimon(rules(table, redis=cluster.redis.url))
+    second = suimon(rules(table, redis=cluster.redis.url))
+    for s in (first, second):
+        wait_until("Redis to be in use", lambda: s.api("/api/cache"), 5)
+    return first, second
+
+
+def test_the_second_suimon_hits_what_the_first_has_stored(two, table):
+    first, second = two
+    with first.connect(database=table.name) as a, second.connect(database=table.name) as b:
+        filled(first, a)
+
+        def from_redis():
+            ask(b, READ)
+            return sum_metric(second.metrics(), "suimon_cache_hits_total", 'level="redis"') > 0
+        wait_until("a hit in Redis", from_redis, 5)
+
+
+def test_a_write_through_one_suimon_is_seen_through_the_other(two, table):
+    """C1: no later than the message; a read that begins some time after must be new."""
+    first, second = two
+    with first.connect(database=table.name) as a, second.connect(database=table.name) as b:
+        for n in range(1, 11):
+            filled(second, b)
+            ask(a, "UPDATE t SET n = %d WHERE id = 1" % n)
+            table.cluster.sync()
+            wait_until("the invalidation to arrive", lambda: ask(b, READ)[0][1] == n, 1)
+            assert ask(b, READ)[0][1] == n
+            assert ask(a, READ)[0][1] == n
+
+
+def test_a_restarted_suimon_finds_the_cache_warm_but_not_stale(two, table, suimon):
+    first, second = two
+    with first.connect(database=table.name) as a:
+        filled(first, a)
+        ask(a, "UPDATE t SET n = 6 WHERE id = 1")
+        third = suimon(rules(table, redis=table.cluster.redis.url))
+        with third.connect(database=table.name) as c:
+            assert ask(c, READ)[0][1] == 6
+
+
+def test_redis_missing_at_start(suimon, table):
+    s = suimon(rules(table, redis="redis://127.0.0.1:1/0"))
+    with s.connect(database=table.name) as a, s.connect(database=table.name) as b:
+        for n in range(1, 4):
+            ask(a, "UPDATE t SET n = %d WHERE id = 1" % n)
+            assert ask(a, READ)[0][1] == n
+            assert ask(b, READ)[0][1] == n
+    assert s.http("/readyz")[0] == 200
+
+
+def test_cache_api_counts(cached, table):
+    with cached.connect(database=table.name) as a:
+        filled(cached, a)
+        ask(a, "UPDATE t SET n = 1 WHERE id = 1")
+        state = cached.api("/api/cache")
+    for key in ("entries", "bytes", "hits", "misses", "fills", "invalidations"):
+        assert isinstance(state[key], int), key
+    assert state["hits"] >= 1 and state["fills"] >= 1 and state["invalidations"] >= 1
+
+
+def test_unknown_actions_are_errors(cached):
+    with pytest.raises(ServerError):
+        cached.api("/api/cache/nothing")

@@ -1,0 +1,120 @@
+"""The HTTP interface: health, metrics, the API's manners, and who may change something."""
+import http.client
+import json
+import re
+import socket
+
+import pytest
+
+from conftest import ask
+from servers import LOOPBACK, parse_metrics
+
+
+def test_health_and_readiness(proxy):
+    assert proxy.http("/healthz")[0] == 200
+    assert proxy.http("/readyz")[0] == 200
+
+
+def test_the_dashboard_is_a_page_of_its_own(proxy):
+    status, page = proxy.http("/")
+    assert status == 200 and "<html" in page.lower()
+    # Nothing is loaded from elsewhere.
+    assert not re.search(r"(src|href)\s*=\s*[\"'](https?:)?//", page)
+
+
+def test_metrics_are_prometheus_text(proxy):
+    status, text = proxy.http("/metrics")
+    assert status == 200
+    values = parse_metrics(text)
+    assert values and all(name.startswith("suimon_") for name in values)
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+    helps = set(re.findall(r"^# HELP (\S+) \S", text, re.M))
+    for name in values:
+        family = re.sub(r"(_bucket|_sum|_count)$", "", name.split("{")[0])
+        if family not in types:
+            family = name.split("{")[0]
+        assert family in types and family in helps, name
+        if types[family] == "counter":
+            assert family.endswith("_total"), name
+    assert len(re.findall(r"^# TYPE", text, re.M)) == len(types), "a family is written in one piece"
+
+
+def test_metrics_count(proxy, app):
+    before = proxy.metrics()["suimon_client_connections_total"]
+    with proxy.connect() as c:
+        ask(c, "SELECT 1")
+    assert proxy.metrics()["suimon_client_connections_total"] == before + 1
+
+
+@pytest.mark.parametrize("path", ["/api/queries", "/api/queries?sort=p99&limit=3", "/api/queries?sort=calls", "/api/queries?sort=rows_examined",
+                                  "/api/findings", "/api/cache", "/api/queue", "/api/queue/dead", "/api/backends", "/api/clients", "/api/config"])
+def test_the_api_gives_json(proxy, app, path):
+    ask(app, "SELECT 1")
+    assert proxy.api(path) is not None
+
+
+def test_backends_tell_role_state_and_lag(proxy, cluster):
+    rows = proxy.api("/api/backends")
+    rows = rows if isinstance(rows, list) else next(v for v in rows.values() if isinstance(v, list))
+    roles = {r["role"]: r for r in rows}
+    assert set(roles) == {"primary", "replica"}
+    text = json.dumps(rows)
+    assert str(cluster.primary.port) in text and str(cluster.replica.port) in text
+    assert all("state" in r for r in rows)
+
+
+def test_clients_are_listed(proxy, db):
+    with proxy.connect(database=db.name) as c:
+        ask(c, "SELECT 1")
+        rows = proxy.api("/api/clients")
+        rows = rows if isinstance(rows, list) else next(v for v in rows.values() if isinstance(v, list))
+        mine = [r for r in rows if c.thread_id() in r.values()]
+        assert len(mine) == 1 and mine[0]["user"] == "app" and "pinned" in mine[0]
+
+
+@pytest.mark.parametrize("path,status", [("/nothing", 404), ("/api/nothing", 404), ("/api/queries/0xnothing", 404), ("/api/queries?sort=nothing", 400),
+                                         ("/api/queries?limit=x", 400), ("/api/queue/dead/99/retry", 405), ("/api/cache/flush", 405), ("/../etc/passwd", 404)])
+def test_wrong_calls_are_told_so(proxy, path, status):
+    got, text = proxy.http(path)
+    assert got == status
+    if path.startswith("/api/"):
+        assert json.loads(text)["error"]
+
+
+def test_a_wrong_body_is_told_so(proxy):
+    c = http.client.HTTPConnection(LOOPBACK, proxy.http_port, timeout=5)
+    c.request("POST", "/api/cache/flush", body="{not json", headers={"Content-Type": "application/json"})
+    answer = c.getresponse()
+    assert answer.status == 400 and json.loads(answer.read())["error"]
+
+
+def test_changes_need_the_token_where_one_is_set(suimon):
+    s = suimon({"admin_token": "let-me-in"})
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}, {"Authorization": "let-me-in-not"}):
+        assert s.http("/api/cache/flush", data={}, headers=headers)[0] in (401, 403)
+    assert s.http("/api/cache/flush", data={}, headers={"Authorization": "Bearer let-me-in"})[0] == 200
+    assert s.http("/api/queries")[0] == 200
+
+
+def test_the_effective_config_masks_secrets(suimon):
+    s = suimon({"admin_token": "t-hidden", "users": [{"name": "app", "password": "app"}, {"name": "x", "password": "u-hidden"}],
+                "queue": {"user": {"name": "q", "password": "q-hidden"}}})
+    text = s.http("/api/config")[1]
+    assert "hidden" not in text
+    assert json.loads(text)
+
+
+@pytest.mark.parametrize("raw", [b"GET\r\n\r\n", b"\x00" * 100, b"GET / HTTP/1.1\r\n" + b"A: " + b"x" * 200000 + b"\r\n\r\n",
+                                 b"POST /api/cache/flush HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+                                 b"POST /api/cache/flush HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"GET /%00%ff/../ HTTP/1.0\r\n\r\n"])
+def test_malformed_http_harms_nobody(proxy, raw):
+    with socket.create_connection((LOOPBACK, proxy.http_port), 5) as s:
+        s.sendall(raw)
+        s.shutdown(socket.SHUT_WR)
+        s.settimeout(5)
+        try:
+            while s.recv(65536):
+                pass
+        except OSError:
+            pass
+    assert proxy.http("/healthz")[0] == 200

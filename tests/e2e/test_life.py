@@ -1,0 +1,171 @@
+"""Start, reload, drain: a process that is up before its database, changes its mind without a restart, and leaves politely."""
+import signal
+import threading
+import time
+
+import pymysql
+import pytest
+
+from conftest import ask, merge, who
+import servers
+
+
+def test_a_primary_that_is_down_at_start(suimon, cluster):
+    port = servers.free_port()
+    s = suimon({"primary": "127.0.0.1:%d" % port, "replicas": [], "backend": {"failover_hold": "1s", "connect_timeout": "500ms"}}, ready=False)
+    assert s.http("/healthz")[0] == 200
+    status, why = s.http("/readyz")
+    assert status == 503 and str(port) in why
+    begin = time.monotonic()
+    with pytest.raises(pymysql.MySQLError) as e:
+        with s.connect() as c:
+            ask(c, "SELECT 1")
+    assert time.monotonic() - begin < 5
+    assert "suimon: " in str(e.value.args[1])
+
+
+def test_it_is_ready_when_its_primary_is(suimon, tmp_path):
+    late = servers.MariaDB(str(tmp_path), "late", 9)
+    late.install()
+    s = suimon({"primary": "127.0.0.1:%d" % late.port, "replicas": []}, ready=False)
+    assert s.http("/readyz")[0] == 503
+    try:
+        late.start()
+        late.sql(*servers.ACCOUNTS)
+        servers.wait_until("readiness", lambda: s.http("/readyz")[0] == 200, 10)
+        with s.connect() as c:
+            assert ask(c, "SELECT 1") == ((1,),)
+    finally:
+        late.stop()
+
+
+def test_sighup_brings_new_rules_into_force(suimon, db):
+    s = suimon()
+    with s.connect(database=db.name) as c:
+        assert who(c) == "replica"
+        s.write(merge(s.config, {"routing": {"rules": [{"match": {"table": "%s.whoami" % db.name}, "to": "primary"}]}}))
+        s.process.signal(signal.SIGHUP)
+        servers.wait_until("the reload", lambda: who(c) == "primary", 5)
+
+
+def test_a_reload_that_fails_changes_nothing_and_says_why(suimon, db):
+    s = suimon()
+    with s.connect(database=db.name) as c:
+        s.write(merge(s.config, {"routing": {"consistency": "perhaps"}}))
+        s.process.signal(signal.SIGHUP)
+        servers.wait_until("the log to say why", lambda: "routing.consistency" in s.log_text(), 5)
+        assert who(c) == "replica"
+        status, text = s.http("/api/config/reload", data={})
+        assert status >= 400 and "routing.consistency" in text
+        assert s.process.alive()
+
+
+def test_reload_over_http(suimon, db):
+    s = suimon()
+    s.write(merge(s.config, {"routing": {"consistency": "strong"}}))
+    assert s.http("/api/config/reload", data={})[0] == 200
+    with s.connect(database=db.name) as c:
+        assert who(c) == "primary"
+    assert "strong" in s.http("/api/config")[1]
+
+
+def test_a_new_account_after_reload(suimon, cluster):
+    cluster.setup("CREATE OR REPLACE USER late@'%' IDENTIFIED BY 'late'")
+    s = suimon({"users": [{"name": "app", "password": "app"}]})
+    with pytest.raises(pymysql.MySQLError):
+        s.connect("late", "late")
+    s.write(merge(s.config, {"users": [{"name": "app", "password": "app"}, {"name": "late", "password": "late"}]}))
+    s.process.signal(signal.SIGHUP)
+    servers.wait_until("the account", lambda: s.connect("late", "late").close() or True, 5)
+
+
+def test_sigterm_lets_a_transaction_finish(suimon, db):
+    db.setup("CREATE TABLE t (n INT)")
+    s = suimon({"drain_timeout": "10s"})
+    busy, idle = s.connect(database=db.name), s.connect(database=db.name)
+    busy.begin()
+    ask(busy, "INSERT INTO t VALUES (1)")
+    s.process.signal(signal.SIGTERM)
+    servers.wait_until("/readyz to turn", lambda: not_ready(s), 5)
+    with pytest.raises((pymysql.MySQLError, OSError)):
+        s.connect(database=db.name)
+    ask(busy, "INSERT INTO t VALUES (2)")
+    busy.commit()
+    begin = time.monotonic()
+    assert s.process.child.wait(10) == 0
+    assert time.monotonic() - begin < 5
+    assert db.primary("SELECT COUNT(*) FROM t") == ((2,),)
+    idle._force_close()
+    busy._force_close()
+
+
+def not_ready(s):
+    try:
+        return s.http("/readyz", timeout=1)[0] != 200
+    except OSError:
+        return True
+
+
+def test_a_transaction_that_does_not_end_is_cut_after_drain_timeout(suimon, db):
+    db.setup("CREATE TABLE t (n INT)")
+    s = suimon({"drain_timeout": "1s"})
+    c = s.connect(database=db.name)
+    c.begin()
+    ask(c, "INSERT INTO t VALUES (1)")
+    begin = time.monotonic()
+    s.process.signal(signal.SIGTERM)
+    assert s.process.child.wait(10) == 0
+    assert 0.8 < time.monotonic() - begin < 5
+    c._force_close()
+    assert db.primary("SELECT COUNT(*) FROM t") == ((0,),)
+
+
+def test_a_second_sigterm_ends_it_at_once(suimon, db):
+    s = suimon({"drain_timeout": "30s"})
+    s.judged = True
+    c = s.connect(database=db.name)
+    c.begin()
+    ask(c, "SELECT 1 FROM whoami FOR UPDATE")
+    s.process.signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert s.process.alive()
+    s.process.signal(signal.SIGTERM)
+    s.process.child.wait(3)
+    c._force_close()
+
+
+def test_a_running_statement_finishes_before_the_end(suimon, db):
+    s = suimon({"drain_timeout": "10s"})
+    c = s.connect(database=db.name)
+    got = []
+    thread = threading.Thread(target=lambda: got.append(ask(c, "SELECT SLEEP(1), 'done'")))
+    thread.start()
+    time.sleep(0.3)
+    s.process.signal(signal.SIGTERM)
+    thread.join(10)
+    assert got == [((0, "done"),)]
+    assert s.process.child.wait(5) == 0
+    c._force_close()
+
+
+def test_logs_are_lines_of_a_known_form(suimon, db):
+    import json
+    import re
+    s = suimon()
+    s.connect(database=db.name).close()
+    for line in s.log_text().splitlines():
+        assert re.match(r"(DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL) \S+ [a-z0-9_.]+: ", line, re.I), line
+    j = suimon({"log": "json"})
+    j.connect(database=db.name).close()
+    for line in j.log_text().splitlines():
+        json.loads(line)
+
+
+def test_sessions_beyond_their_idle_timeout_end(suimon, db):
+    s = suimon({"listen": {"idle_timeout": "500ms", "handshake_timeout": "500ms"}})
+    c = s.connect(database=db.name)
+    ask(c, "SELECT 1")
+    time.sleep(1.2)
+    with pytest.raises((pymysql.MySQLError, OSError)):
+        ask(c, "SELECT 1")
+    c._force_close()

@@ -1,0 +1,349 @@
+"""Q1 to Q7: writes acknowledged from the durable queue and applied behind the client's back."""
+import os
+import subprocess
+import time
+import uuid
+
+import pymysql
+import pytest
+
+from conftest import ask
+from servers import Process, sum_metric, wait_until
+from wire import Wire
+
+
+@pytest.fixture
+def table(db):
+    db.setup("CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, n INT, v VARCHAR(40), at DATETIME(6))",
+             "CREATE TABLE keyed (id INT PRIMARY KEY, v VARCHAR(10) NOT NULL)")
+    return db
+
+
+def rules(db, **more):
+    names = ("log", "keyed")
+    return {"queue": dict({"rules": [{"match": {"table": "%s.%s" % (db.name, n), "verb": "insert"}, "order": "table"} for n in names]},
+                          **more)}
+
+
+@pytest.fixture
+def queued(suimon, table):
+    return suimon(rules(table))
+
+
+def state(s):
+    return s.api("/api/queue")
+
+
+def act(s, path):
+    status, text = s.http("/api/queue/" + path, data={})
+    assert status == 200, text
+
+
+def drained(s):
+    wait_until("the queue to drain", lambda: state(s)["depth"] == 0, 20)
+
+
+def acknowledged(s):
+    return sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
+
+
+def dead(s):
+    value = s.api("/api/queue/dead")
+    return value if isinstance(value, list) else next(v for v in value.values() if isinstance(v, list))
+
+
+def queue_one(s, c, sql="INSERT INTO log (n) VALUES (0)"):
+    """Repeats the statement until one is queued: the first of a shape goes to the server, which says whether it is valid."""
+    def done():
+        before = acknowledged(s)
+        ask(c, sql)
+        return acknowledged(s) > before
+    wait_until("%r to be queued" % sql, done, 5)
+
+
+def test_an_acknowledged_insert_is_applied_once(queued, table):
+    with queued.connect(database=table.name) as c:
+        for n in range(300):
+            ask(c, "INSERT INTO log (n, v) VALUES (%d, 'row')" % n)
+    drained(queued)
+    assert [r[0] for r in table.primary("SELECT n FROM log ORDER BY id")] == list(range(300))
+    assert acknowledged(queued) >= 290
+    assert table.cluster.primary.sql("SELECT COUNT(*) > 0 FROM suimon.applied") == ((1,),)
+
+
+def test_pause_and_resume(queued, table):
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        drained(queued)
+        act(queued, "pause")
+        assert state(queued)["state"] == "paused"
+        for n in range(1, 11):
+            ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+        assert state(queued)["depth"] == 10
+        time.sleep(0.3)
+        assert table.primary("SELECT COUNT(*) FROM log WHERE n > 0") == ((0,),)
+        act(queued, "resume")
+        drained(queued)
+        assert table.primary("SELECT COUNT(*) FROM log WHERE n > 0") == ((10,),)
+
+
+def test_a_session_sees_its_own_queued_writes(suimon, table):
+    s = suimon(rules(table, drain={"batch_wait": "300ms"}))
+    with s.connect(database=table.name) as c:
+        for n in range(1, 6):
+            queue_one(s, c, "INSERT INTO log (n) VALUES (%d)" % n)
+            assert ask(c, "SELECT COUNT(*) > 0 FROM log WHERE n = %d" % n) == ((1,),)
+        ask(c, "UPDATE log SET v = 'seen' WHERE n = 5")
+        assert ask(c, "SELECT DISTINCT v FROM log WHERE n = 5") == (("seen",),)
+
+
+def test_a_direct_write_on_the_table_waits_for_the_sessions_queued_ones(suimon, table):
+    s = suimon(rules(table, drain={"batch_wait": "300ms"}))
+    with s.connect(database=table.name) as c:
+        queue_one(s, c)
+        ask(c, "INSERT INTO log (n) VALUES (77)")
+        ask(c, "DELETE FROM log")
+        drained(s)
+        assert table.primary("SELECT COUNT(*) FROM log") == ((0,),)
+
+
+@pytest.mark.parametrize("sql,code", [
+    ("INSERT INTO log (n) VALUES (", 1064), ("INSERT INTO log (missing) VALUES (1)", 1054), ("INSERT INTO log (n) VALUES (1, 2)", 1136),
+    ("INSERT INTO log_missing (n) VALUES (1)", 1146)])
+def test_a_wrong_statement_is_refused_at_once(queued, table, sql, code):
+    with queued.connect(database=table.name) as c:
+        for _ in range(2):
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, sql)
+            assert e.value.args[0] == code
+    assert dead(queued) == []
+
+
+def test_a_record_that_fails_for_good_becomes_a_dead_letter(queued, table):
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c, "INSERT INTO log (n) VALUES (0)")
+        for i in (1, 2, 2, 3):
+            ask(c, "INSERT INTO keyed VALUES (%d, 'x')" % i)
+        ask(c, "INSERT INTO log (n) VALUES (5)")
+    drained(queued)
+    assert table.primary("SELECT id FROM keyed ORDER BY id") == ((1,), (2,), (3,))
+    assert table.primary("SELECT COUNT(*) FROM log WHERE n = 5") == ((1,),)
+    letters = dead(queued)
+    assert len(letters) == 1
+    assert "1062" in str(letters[0])
+    assert sum_metric(queued.metrics(), "suimon_queue_dead_total") == 1
+
+
+def dead_letter(s, table):
+    with s.connect(database=table.name) as c:
+        queue_one(s, c)
+        for i in (1, 1):
+            ask(c, "INSERT INTO keyed VALUES (%d, 'x')" % i)
+    drained(s)
+    letter = wait_until("the dead letter", lambda: dead(s), 5)[0]
+    return letter["id"]
+
+
+def test_a_dead_letter_is_tried_again_by_hand(queued, table):
+    number = dead_letter(queued, table)
+    table.setup("DELETE FROM keyed")
+    act(queued, "dead/%s/retry" % number)
+    wait_until("the row", lambda: table.primary("SELECT id FROM keyed") == ((1,),), 10)
+    assert dead(queued) == []
+
+
+def test_a_dead_letter_is_discarded_by_hand(queued, table):
+    number = dead_letter(queued, table)
+    act(queued, "dead/%s/discard" % number)
+    assert dead(queued) == []
+    assert queued.http("/api/queue/dead/%s/discard" % number, data={})[0] == 404
+
+
+def test_prepared_inserts_are_queued(queued, table):
+    with Wire(queued.connect(database=table.name)) as w:
+        s = w.prepare("INSERT INTO log (n, v) VALUES (?, ?)")
+        before = acknowledged(queued)
+        for n in range(50):
+            assert s.execute((n, "it's \\ %d" % n if n % 3 else None))[0][0] == 0
+    drained(queued)
+    assert acknowledged(queued) - before >= 40
+    assert table.primary("SELECT n, v FROM log ORDER BY id") == tuple((n, "it's \\ %d" % n if n % 3 else None) for n in range(50))
+
+
+def test_nothing_is_queued_inside_a_transaction(queued, table):
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        drained(queued)
+        before = acknowledged(queued)
+        c.begin()
+        ask(c, "INSERT INTO log (n) VALUES (8)")
+        c.rollback()
+        ask(c, "SET autocommit = 0")
+        ask(c, "INSERT INTO log (n) VALUES (8)")
+        ask(c, "ROLLBACK")
+        assert acknowledged(queued) == before
+    assert table.primary("SELECT COUNT(*) FROM log WHERE n = 8") == ((0,),)
+
+
+@pytest.mark.parametrize("values", ["(RAND() * 10, 'x')", "(1, UUID())", "(@n, 'x')", "(LAST_INSERT_ID(), 'x')", "(CONNECTION_ID(), 'x')",
+                                    "((SELECT COUNT(*) FROM keyed), 'x')", "(1, USER())", "(ROW_COUNT(), 'x')"])
+def test_what_would_mean_something_else_later_runs_directly(queued, table, values):
+    with queued.connect(database=table.name) as c:
+        act(queued, "pause")
+        for n in range(1, 4):
+            ask(c, "INSERT INTO log (n, v) VALUES " + values)
+            assert table.primary("SELECT COUNT(*) FROM log") == ((n,),)
+        act(queued, "resume")
+
+
+def test_the_time_of_acceptance_is_what_now_means(queued, table):
+    with queued.connect(database=table.name) as c:
+        ask(c, "SET time_zone = '+05:00'")
+        queue_one(queued, c, "INSERT INTO log (n, at) VALUES (0, NOW(6))")
+        drained(queued)
+        act(queued, "pause")
+        ask(c, "INSERT INTO log (n, at) VALUES (1, NOW(6))")
+        accepted = time.time()
+        time.sleep(1.2)
+        act(queued, "resume")
+        drained(queued)
+    seconds = table.primary("SELECT UNIX_TIMESTAMP(CONVERT_TZ(at, '+05:00', @@time_zone)) FROM log WHERE n = 1")[0][0]
+    assert abs(float(seconds) - accepted) < 0.5
+
+
+def test_the_sessions_state_is_applied_with_its_record(queued, table):
+    table.setup("ALTER TABLE log MODIFY v VARCHAR(4)")
+    with queued.connect(database=table.name, charset="latin1") as c:
+        ask(c, "SET sql_mode = 'NO_BACKSLASH_ESCAPES'")
+        queue_one(queued, c, "INSERT INTO log (n, v) VALUES (1, 'é\\')")
+        ask(c, "SET sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT'")
+        queue_one(queued, c, "INSERT INTO log (\"n\", v) VALUES (2, 'a' || 'b')")
+        ask(c, "SET sql_mode = ''")
+        queue_one(queued, c, "INSERT INTO log (n, v) VALUES (3, 'too long')")
+    drained(queued)
+    assert {r for r in table.primary("SELECT n, v FROM log")} == {(1, "é\\"), (2, "ab"), (3, "too ")}
+    assert dead(queued) == []
+
+
+def test_records_survive_a_restart(suimon, table, tmp_path):
+    s = suimon(rules(table))
+    with s.connect(database=table.name) as c:
+        queue_one(s, c)
+        drained(s)
+        act(s, "pause")
+        for n in range(1, 101):
+            ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+    assert s.stop() == 0
+    directory = s.config["queue"]["dir"]
+    listed = subprocess.run([s.binary, "queue", "ls", "--dir", directory], capture_output=True, text=True, timeout=20)
+    assert listed.returncode == 0, listed.stderr
+    assert "log" in listed.stdout
+    s.start()
+    assert state(s)["state"] == "paused" and state(s)["depth"] == 100
+    act(s, "resume")
+    drained(s)
+    assert [r[0] for r in table.primary("SELECT n FROM log WHERE n > 0 ORDER BY id")] == list(range(1, 101))
+
+
+def test_a_killed_suimon_loses_nothing_and_doubles_nothing(suimon, table):
+    s = suimon(rules(table))
+    sent, unsure = [], []
+    for _ in range(3):
+        with s.connect(database=table.name) as c:
+            queue_one(s, c, "INSERT INTO log (n, v) VALUES (0, 'warm')")
+            for n in range(200):
+                word = str(uuid.uuid4())
+                ask(c, "INSERT INTO log (n, v) VALUES (%d, '%s')" % (n, word))
+                sent.append(word)
+            s.process.kill()
+            word = str(uuid.uuid4())
+            with pytest.raises((pymysql.MySQLError, OSError)):
+                ask(c, "INSERT INTO log (n, v) VALUES (-1, '%s')" % word)
+            unsure.append(word)
+            c._force_close()
+        s.process = Process("suimon", s.process.argv, s.log, s.process.env)
+        s.start()
+    drained(s)
+    found = [r[0] for r in table.primary("SELECT v FROM log WHERE v <> 'warm'")]
+    assert len(found) == len(set(found))
+    assert set(sent) - set(found) == set()
+    assert set(found) - set(sent) <= set(unsure)
+
+
+@pytest.mark.parametrize("policy", ["sync", "error"])
+def test_a_full_queue(suimon, table, policy):
+    s = suimon(rules(table, max_bytes="64KiB", on_full=policy))
+    with s.connect(database=table.name) as c:
+        queue_one(s, c, "INSERT INTO log (v) VALUES ('warm')")
+        drained(s)
+        act(s, "pause")
+        failed = 0
+        for n in range(3000):
+            try:
+                ask(c, "INSERT INTO log (v) VALUES ('%s')" % ("x" * 40))
+            except pymysql.MySQLError as e:
+                assert e.args[1].startswith("suimon: ")
+                failed += 1
+                break
+            if table.primary("SELECT COUNT(*) > 0 FROM log WHERE v LIKE 'xx%'") == ((1,),):
+                break
+        assert failed == (1 if policy == "error" else 0)
+        assert sum_metric(s.metrics(), "suimon_queue_declined_total", 'reason="full"') > 0
+        act(s, "resume")
+        drained(s)
+
+
+def test_hints(queued, table):
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        act(queued, "pause")
+        ask(c, "/* suimon: sync */ INSERT INTO keyed VALUES (5, 'x')")
+        assert table.primary("SELECT COUNT(*) FROM keyed") == ((1,),)
+        act(queued, "resume")
+
+
+def test_applied_rows_reach_cached_reads(suimon, table):
+    """C1 for queued writes: when the drain has applied them, the cache does not answer with what was before."""
+    s = suimon(dict(rules(table), cache={"rules": [{"match": {"table": "%s.log" % table.name}, "ttl": "60s"}]}))
+    sql = "SELECT COUNT(*) FROM log WHERE n = 9"
+    with s.connect(database=table.name) as a, s.connect(database=table.name) as b:
+        queue_one(s, a)
+        drained(s)
+        for _ in range(5):
+            assert ask(b, sql) == ((0,),)
+        ask(a, "INSERT INTO log (n) VALUES (9)")
+        assert ask(a, sql) == ((1,),)
+        drained(s)
+        assert ask(b, sql) == ((1,),)
+
+
+def test_without_an_account_to_drain_with(suimon, table):
+    """The rule is in force but cannot be worked: it says why, and no write is lost."""
+    s = suimon(rules(table, user={"name": "suimon_queue", "password": "wrong"}))
+    with s.connect(database=table.name) as c:
+        for n in range(5):
+            ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+    now = state(s)
+    applied = table.primary("SELECT COUNT(*) FROM log")[0][0]
+    assert applied + now["depth"] == 5
+    if now["depth"]:
+        wait_until("a reason", lambda: "1045" in str(state(s)) or "denied" in str(state(s)), 5)
+
+
+def test_the_verbs_of_the_command_line(queued, table):
+    def verb(*words):
+        return subprocess.run([queued.binary, "queue", *words, "-c", queued.file], capture_output=True, text=True, timeout=20)
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        drained(queued)
+        assert verb("pause").returncode == 0
+        assert state(queued)["state"] == "paused"
+        ask(c, "INSERT INTO log (n) VALUES (31337)")
+        listed = verb("ls")
+        assert listed.returncode == 0, listed.stderr
+        assert "log" in listed.stdout
+        assert verb("resume").returncode == 0
+        assert verb("drain").returncode == 0
+        drained(queued)
+        assert verb("nonsense").returncode == 1
+    assert os.path.isdir(queued.config["queue"]["dir"])
