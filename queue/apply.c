@@ -1,0 +1,419 @@
+/*
+ * apply.c - see apply.h.
+ */
+#include "apply.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "clock.h"
+#include "failpoint.h"
+#include "log.h"
+#include "mem.h"
+
+#define MERGED_BYTES_MAX (UINT64_C(1) << 20)
+
+/* What a record's environment does not mention is as it was when the connection was made: kept there in variables. */
+static const char keep_defaults[] =
+	"SET @suimon_1=@@sql_mode, @suimon_2=@@time_zone, @suimon_3=@@character_set_client, @suimon_4=@@collation_connection, "
+	"@suimon_5=@@foreign_key_checks, @suimon_6=@@unique_checks, @suimon_7=@@lc_time_names, @suimon_8=@@sql_safe_updates, "
+	"@suimon_9=@@div_precision_increment";
+static const char defaults[] =
+	"sql_mode=@suimon_1, time_zone=@suimon_2, character_set_client=@suimon_3, collation_connection=@suimon_4, "
+	"foreign_key_checks=@suimon_5, unique_checks=@suimon_6, lc_time_names=@suimon_7, sql_safe_updates=@suimon_8, "
+	"div_precision_increment=@suimon_9";
+
+void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned shard, struct dead *dead)
+{
+	memset(a, 0, sizeof(*a));
+	dbconn_init(&a->conn);
+	position_init(&a->position, id, shard);
+	tableinfo_init(&a->tables);
+	iobuf_init(&a->sql, 0);
+	a->dead = dead;
+}
+
+static void forget_state(struct applier *a)
+{
+	mem_free(a->environment);
+	a->environment = NULL;
+	a->schema[0] = '\0';
+	a->time_us = 0;
+}
+
+void applier_disconnect(struct applier *a)
+{
+	dbconn_close(&a->conn);
+	forget_state(a);
+}
+
+void applier_reset(struct applier *a)
+{
+	applier_disconnect(a);
+	iobuf_reset(&a->sql);
+}
+
+static void set_reason(struct applier *a, const char *doing)
+{
+	snprintf(a->reason, sizeof(a->reason), "%s: error %u: %s", doing, a->conn.code, a->conn.error);
+}
+
+enum rc applier_connect(struct applier *a, const struct queue_target *target, uint64_t initial)
+{
+	const char *doing = "cannot connect";
+	enum rc rc;
+
+	applier_disconnect(a);
+	rc = dbconn_open(&a->conn, target);
+	if (rc == RC_OK) {
+		doing = "cannot prepare the connection";
+		rc = dbconn_exec(&a->conn, keep_defaults, strlen(keep_defaults));
+	}
+	if (rc == RC_OK) {
+		doing = "cannot read suimon.applied";
+		rc = position_read(&a->position, &a->conn, initial);
+	}
+	if (rc != RC_OK) {
+		set_reason(a, doing);
+		applier_disconnect(a);
+		return RC_ERROR;
+	}
+	a->merged_bytes = a->conn.max_packet / 2 < MERGED_BYTES_MAX ? a->conn.max_packet / 2 : MERGED_BYTES_MAX;
+	return RC_OK;
+}
+
+/* A failure that is not this record's own. */
+static enum apply_result give_up(struct applier *a, const char *doing)
+{
+	set_reason(a, doing);
+	switch (errclass_of(a->conn.code)) {
+	case ERRCLASS_RETRY:
+		return APPLY_RETRY;
+	case ERRCLASS_RECONNECT:
+		return APPLY_RECONNECT;
+	case ERRCLASS_PERMANENT:
+	case ERRCLASS_WAIT:
+		break;
+	}
+	return APPLY_WAIT;
+}
+
+static enum rc set_schema(struct applier *a, struct span schema)
+{
+	if (!schema.len || span_eq(schema, span_str(a->schema)))
+		return RC_OK;
+	a->schema[0] = '\0';
+	if (schema.len >= sizeof(a->schema)) {
+		a->conn.code = 1102; /* incorrect database name */
+		snprintf(a->conn.error, sizeof(a->conn.error), "the name of the schema is too long");
+		return RC_ERROR;
+	}
+	memcpy(a->schema, schema.p, schema.len);
+	a->schema[schema.len] = '\0';
+	if (mysql_select_db(a->conn.my, a->schema) == 0)
+		return RC_OK;
+	a->conn.code = mysql_errno(a->conn.my);
+	snprintf(a->conn.error, sizeof(a->conn.error), "%s", mysql_error(a->conn.my));
+	a->schema[0] = '\0';
+	return RC_ERROR;
+}
+
+static enum rc out_of_memory(struct applier *a)
+{
+	a->conn.code = 1041;
+	snprintf(a->conn.error, sizeof(a->conn.error), "suimon is out of memory");
+	return RC_ERROR;
+}
+
+/* Time and environment as they were when the record was accepted. */
+static enum rc set_state(struct applier *a, const struct queue_record *r)
+{
+	bool same = a->environment && span_eq(r->environment, span_str(a->environment));
+	enum rc rc;
+
+	if (same && a->time_us == r->time_us)
+		return RC_OK;
+	iobuf_consume(&a->sql, iobuf_len(&a->sql));
+	rc = iobuf_printf(&a->sql, "SET TIMESTAMP=%" PRIu64 ".%06" PRIu64, r->time_us / 1000000, r->time_us % 1000000);
+	if (rc == RC_OK && !same)
+		rc = iobuf_printf(&a->sql, ", %s%s" SPAN_FMT, defaults, r->environment.len ? ", " : "", SPAN_ARG(r->environment));
+	if (rc != RC_OK)
+		return out_of_memory(a);
+	if (!same) {
+		mem_free(a->environment);
+		a->environment = NULL; /* until it is set in full */
+	}
+	if (dbconn_exec(&a->conn, (const char *)iobuf_data(&a->sql), iobuf_len(&a->sql)) != RC_OK)
+		return RC_ERROR;
+	a->time_us = r->time_us;
+	if (!same)
+		a->environment = mem_dup(r->environment.p ? r->environment.p : "", r->environment.len);
+	return RC_OK;
+}
+
+static enum rc append_span(struct iobuf *b, struct span s)
+{
+	return s.len ? iobuf_append(b, s.p, s.len) : RC_OK;
+}
+
+/* The items' rows behind the first one's head. */
+static enum rc build_merged(struct iobuf *out, const struct apply_item *items, size_t n)
+{
+	const struct queue_record *r = &items[0].rec.r;
+
+	iobuf_consume(out, iobuf_len(out));
+	if (append_span(out, merge_head(r)) != RC_OK)
+		return RC_ERROR;
+	for (size_t i = 0; i < n; i++) {
+		if ((i && iobuf_append(out, ",", 1) != RC_OK) || append_span(out, merge_rows(&items[i].rec.r)) != RC_OK)
+			return RC_ERROR;
+	}
+	return append_span(out, merge_tail(r));
+}
+
+/* One statement for n items. */
+static enum rc execute(struct applier *a, const struct apply_item *items, size_t n)
+{
+	const struct queue_record *r = &items[0].rec.r;
+
+	if (set_schema(a, r->schema) != RC_OK || set_state(a, r) != RC_OK)
+		return RC_ERROR;
+	a->statements++;
+	if (n == 1)
+		return dbconn_exec(&a->conn, r->sql.p, r->sql.len);
+	if (build_merged(&a->sql, items, n) != RC_OK)
+		return out_of_memory(a);
+	return dbconn_exec(&a->conn, (const char *)iobuf_data(&a->sql), iobuf_len(&a->sql));
+}
+
+/* The statement of this one record failed for good. */
+static enum apply_result bury(struct applier *a, struct apply_item *item)
+{
+	if (item->rec.r.on_error == QUEUE_HALT) {
+		a->halted_seq = item->seq;
+		snprintf(a->reason, sizeof(a->reason), "record %" PRIu64 " failed and its rule says halt: error %u: %s", item->seq,
+			 a->conn.code, a->conn.error);
+		return APPLY_HALT;
+	}
+	item->dead = true;
+	item->code = a->conn.code;
+	item->error = mem_strdup(a->conn.error);
+	return APPLY_DONE;
+}
+
+static enum apply_result apply_run(struct applier *a, struct apply_item *items, size_t n, size_t batch)
+{
+	enum apply_result result;
+
+	if (execute(a, items, n) == RC_OK) {
+		FAILPOINT("mid-batch");
+		return APPLY_DONE;
+	}
+	if (errclass_of(a->conn.code) != ERRCLASS_PERMANENT)
+		return give_up(a, "cannot apply");
+	/* Undone were the other records too: only alone in its transaction does it become clear what fails. */
+	if (!dbconn_in_transaction(&a->conn) && batch > 1)
+		return APPLY_SMALLER;
+	if (n == 1) {
+		result = bury(a, items);
+		if (result == APPLY_DONE && !dbconn_in_transaction(&a->conn) &&
+		    dbconn_exec(&a->conn, "START TRANSACTION", 17) != RC_OK)
+			return give_up(a, "cannot begin");
+		return result;
+	}
+	result = apply_run(a, items, n / 2, batch);
+	return result == APPLY_DONE ? apply_run(a, items + n / 2, n - n / 2, batch) : result;
+}
+
+/* How many items from here on become one statement. */
+static size_t run_length(const struct applier *a, const struct apply_item *items, size_t n)
+{
+	uint64_t bytes = items[0].rec.r.sql.len;
+	size_t i;
+
+	if (!items[0].mergeable)
+		return 1;
+	for (i = 1; i < n; i++) {
+		const struct apply_item *it = &items[i];
+
+		if (it->skip || !it->mergeable || it->need != items[0].need ||
+		    !merge_same(&items[0].rec.r, &it->rec.r, it->need))
+			break;
+		bytes += merge_rows(&it->rec.r).len + 1;
+		if (bytes > a->merged_bytes)
+			break;
+	}
+	return i;
+}
+
+/* A dead letter may be tried again by one record only; a crash may have let a second one in. */
+static enum apply_result claim_letter(struct applier *a, struct apply_item *it)
+{
+	enum dead_fate fate;
+	uint64_t by_seq;
+
+	if (dead_fate_of(a->dead, it->rec.retry_of, &fate, &by_seq) != RC_OK ||
+	    fate == DEAD_DISCARDED || (fate == DEAD_RETRIED && by_seq != it->seq)) {
+		it->skip = true;
+		return APPLY_DONE;
+	}
+	if (fate == DEAD_RETRIED || dead_mark(a->dead, it->rec.retry_of, DEAD_RETRIED, it->seq) == RC_OK)
+		return APPLY_DONE;
+	snprintf(a->reason, sizeof(a->reason), "dead letters cannot be written to the queue's directory");
+	return APPLY_WAIT;
+}
+
+static enum apply_result prepare_items(struct applier *a, struct apply_item *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct apply_item *it = &items[i];
+		enum time_need table;
+
+		it->skip = it->skip || dead_has_seq(a->dead, it->seq);
+		if (!it->skip && it->rec.retry_of && claim_letter(a, it) != APPLY_DONE)
+			return APPLY_WAIT;
+		it->mergeable = !it->skip && merge_possible(&it->rec.r, a->conn.strict);
+		if (!it->mergeable)
+			continue;
+		if (tableinfo_need(&a->tables, &a->conn, it->rec.r.tables, &table) != RC_OK)
+			return give_up(a, "cannot read the tables' definitions");
+		it->need = merge_time_need(&it->rec.r);
+		if (table > it->need)
+			it->need = table;
+	}
+	return APPLY_DONE;
+}
+
+/* Up to which item it went. */
+static enum apply_result apply_items(struct applier *a, struct apply_item *items, size_t n, size_t *done)
+{
+	enum apply_result result;
+	size_t run;
+
+	for (size_t i = 0; i < n; i += run) {
+		*done = i;
+		run = items[i].skip ? 1 : run_length(a, items + i, n - i);
+		if (items[i].skip)
+			continue;
+		result = apply_run(a, items + i, run, n);
+		if (result != APPLY_DONE)
+			return result;
+	}
+	*done = n;
+	return APPLY_DONE;
+}
+
+static enum apply_result write_letters(struct applier *a, const struct apply_item *items, size_t n)
+{
+	struct dead_letter *letters;
+	size_t count = 0;
+	enum rc rc;
+
+	for (size_t i = 0; i < n; i++)
+		count += items[i].dead;
+	if (!count)
+		return APPLY_DONE;
+	letters = mem_zalloc(count * sizeof(*letters));
+	count = 0;
+	for (size_t i = 0; letters && i < n; i++) {
+		if (items[i].dead)
+			letters[count++] = (struct dead_letter){.seq = items[i].seq, .failed_us = clock_wall_us(),
+								.code = items[i].code, .error = span_str(items[i].error),
+								.body = items[i].body};
+	}
+	rc = letters ? dead_add(a->dead, letters, count) : RC_ERROR;
+	mem_free(letters);
+	if (rc == RC_OK) {
+		a->buried += count;
+		return APPLY_DONE;
+	}
+	snprintf(a->reason, sizeof(a->reason), rc == RC_DECLINED ? "there are too many dead letters: retry or discard them" :
+								    "dead letters cannot be written to the queue's directory");
+	return APPLY_WAIT;
+}
+
+static void read_gtid(struct applier *a)
+{
+	a->gtid[0] = '\0';
+	/* The commit stands whatever comes of this; a lost connection shows at the next statement. */
+	if (a->conn.mariadb && dbconn_value(&a->conn, "SELECT @@last_gtid", a->gtid, sizeof(a->gtid)) != RC_OK)
+		a->gtid[0] = '\0';
+}
+
+static enum apply_result commit(struct applier *a, const struct apply_item *items, size_t n)
+{
+	uint64_t to = items[n - 1].seq;
+	enum apply_result result = write_letters(a, items, n);
+	enum rc rc;
+
+	if (result != APPLY_DONE)
+		return result;
+	rc = position_advance(&a->position, &a->conn, to);
+	if (rc == RC_DECLINED) {
+		snprintf(a->reason, sizeof(a->reason), "suimon.applied was moved by somebody else");
+		return APPLY_RECONNECT;
+	}
+	if (rc != RC_OK)
+		return give_up(a, "cannot move the position");
+	FAILPOINT("before-commit");
+	if (dbconn_exec(&a->conn, "COMMIT", 6) != RC_OK) {
+		set_reason(a, "outcome of COMMIT unknown");
+		return APPLY_RECONNECT;
+	}
+	FAILPOINT("after-commit");
+	a->position.seq = to;
+	read_gtid(a);
+	return APPLY_DONE;
+}
+
+static void roll_back(struct applier *a)
+{
+	if (a->conn.my && dbconn_exec(&a->conn, "ROLLBACK", 8) != RC_OK)
+		applier_disconnect(a);
+}
+
+/* What failed in a batch that is rolled back is found anew. */
+static void forget_deaths(struct apply_item *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		mem_free(items[i].error);
+		items[i].error = NULL;
+		items[i].dead = false;
+	}
+}
+
+static enum apply_result run_batch(struct applier *a, struct apply_item *items, size_t n)
+{
+	enum apply_result result = prepare_items(a, items, n), end;
+	size_t done = 0;
+
+	if (result != APPLY_DONE)
+		return result;
+	if (dbconn_exec(&a->conn, "START TRANSACTION", 17) != RC_OK)
+		return give_up(a, "cannot begin");
+	result = apply_items(a, items, n, &done);
+	/* The run that halted has gone up to the very record: halves run from left to right. */
+	while (result == APPLY_HALT && done < n && items[done].seq < a->halted_seq)
+		done++;
+	if (result != APPLY_DONE && (result != APPLY_HALT || !done))
+		return result;
+	end = commit(a, items, done);
+	return end == APPLY_DONE ? result : end;
+}
+
+enum apply_result applier_run(struct applier *a, struct apply_item *items, size_t n)
+{
+	enum apply_result result;
+
+	a->statements = 0;
+	a->buried = 0;
+	result = run_batch(a, items, n);
+	if (result == APPLY_DONE)
+		return result;
+	forget_deaths(items, n);
+	if (result == APPLY_RECONNECT)
+		applier_disconnect(a);
+	else
+		roll_back(a);
+	return result;
+}

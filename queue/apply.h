@@ -1,0 +1,72 @@
+/*
+ * apply.h - one batch of records into the database, with the position, in one transaction (Q2, Q5, Q6).
+ *
+ *   START TRANSACTION → runs of records, merged where the outcome allows → dead letters durable → position → COMMIT
+ *
+ * A statement that fails for good is undone by the server alone; the transaction goes on without it. A merged one is
+ * halved until the culprit is found.
+ */
+#ifndef SUIMON_APPLY_H
+#define SUIMON_APPLY_H
+
+#include "dbconn.h"
+#include "dead.h"
+#include "iobuf.h"
+#include "merge.h"
+#include "position.h"
+#include "record.h"
+#include "tableinfo.h"
+
+#define APPLY_GTID_MAX 128
+#define APPLY_SCHEMA_MAX 256
+
+struct apply_item {
+	uint64_t seq;
+	struct span body;     /* the record, encoded */
+	struct record rec;    /* decoded from it */
+	enum time_need need;
+	bool mergeable;
+	bool skip;            /* nothing to do: a dead letter already, or tried by another record */
+	bool dead;            /* failed for good in this batch */
+	unsigned code;
+	char *error;          /* owned; NULL when memory was short */
+};
+
+enum apply_result {
+	APPLY_DONE,      /* committed: position.seq has moved */
+	APPLY_RETRY,     /* lost a race: the same again, on this connection */
+	APPLY_WAIT,      /* cannot be now: the same again, later */
+	APPLY_RECONNECT, /* the connection is gone or its COMMIT undecided: read the position anew */
+	APPLY_SMALLER,   /* the server undid the whole batch for one statement: again, in parts */
+	APPLY_HALT,      /* a record whose rule says so failed for good; what was before it is committed, position.seq has moved */
+};
+
+struct applier {
+	struct dbconn conn;
+	struct position position;
+	struct tableinfo tables;
+	struct dead *dead;      /* not owned */
+	struct iobuf sql;       /* the statement being built */
+	char *environment;      /* owned; the state the connection is in; NULL: not known */
+	char schema[APPLY_SCHEMA_MAX];
+	uint64_t time_us;       /* TIMESTAMP as last set; 0: not known */
+	uint64_t merged_bytes;  /* bound of a merged statement */
+	char reason[640];       /* of the last result that is not APPLY_DONE */
+	uint64_t halted_seq;    /* the record that made it APPLY_HALT */
+	uint64_t statements;    /* run in the last batch */
+	uint64_t buried;        /* dead letters written in the last batch */
+	char gtid[APPLY_GTID_MAX];
+};
+
+void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned shard, struct dead *dead);
+void applier_reset(struct applier *a);
+
+/* Connects and reads the position (a->position.seq). initial: the position of a queue the database does not know.
+ * RC_ERROR: reason. */
+enum rc applier_connect(struct applier *a, const struct queue_target *target, uint64_t initial) must_check;
+void applier_disconnect(struct applier *a);
+
+/* items, in the order of their sequences, the first following the position. Marks those that are dead. */
+enum apply_result applier_run(struct applier *a, struct apply_item *items, size_t n) must_check;
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * dbconn.c - see dbconn.h.
+ */
+#include "dbconn.h"
+
+#include <errmsg.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_PACKET_SMALLEST 65536u
+
+void dbconn_init(struct dbconn *c)
+{
+	memset(c, 0, sizeof(*c));
+}
+
+static enum rc note(struct dbconn *c, unsigned code, const char *text)
+{
+	c->code = code;
+	snprintf(c->error, sizeof(c->error), "%s", text);
+	return RC_ERROR;
+}
+
+static enum rc note_last(struct dbconn *c)
+{
+	unsigned code = mysql_errno(c->my);
+
+	return note(c, code ? code : CR_UNKNOWN_ERROR, mysql_error(c->my));
+}
+
+static enum rc configure(MYSQL *my)
+{
+	unsigned connect = DBCONN_CONNECT_SECONDS, io = DBCONN_IO_SECONDS;
+	my_bool no = 0;
+	size_t packet = (size_t)1 << 30;
+
+	if (mysql_optionsv(my, MYSQL_OPT_CONNECT_TIMEOUT, &connect) || mysql_optionsv(my, MYSQL_OPT_READ_TIMEOUT, &io) ||
+	    mysql_optionsv(my, MYSQL_OPT_WRITE_TIMEOUT, &io) || mysql_optionsv(my, MYSQL_OPT_RECONNECT, &no) ||
+	    mysql_optionsv(my, MYSQL_OPT_LOCAL_INFILE, &(unsigned){0}) ||
+	    mysql_optionsv(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet) ||
+	    mysql_optionsv(my, MYSQL_SET_CHARSET_NAME, "utf8mb4") ||
+	    mysql_optionsv(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "suimon-queue"))
+		return RC_ERROR;
+	return RC_OK;
+}
+
+/* What must be known of the server before the first batch. */
+static enum rc learn(struct dbconn *c)
+{
+	char mode[1024];
+
+	c->mariadb = strstr(mysql_get_server_info(c->my), "MariaDB") != NULL;
+	if (dbconn_execf(c, "SET SESSION innodb_lock_wait_timeout=%d, autocommit=1", DBCONN_LOCK_WAIT_SECONDS) != RC_OK ||
+	    dbconn_number(c, "SELECT @@max_allowed_packet", &c->max_packet) != RC_OK ||
+	    dbconn_value(c, "SELECT @@sql_mode", mode, sizeof(mode)) != RC_OK)
+		return RC_ERROR;
+	c->strict = strstr(mode, "STRICT_TRANS_TABLES") || strstr(mode, "STRICT_ALL_TABLES");
+	if (c->max_packet < MAX_PACKET_SMALLEST)
+		c->max_packet = MAX_PACKET_SMALLEST;
+	return RC_OK;
+}
+
+enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
+{
+	struct span password = secret_text(t->password);
+	const char *host = t->port ? t->host : NULL, *path = t->port ? NULL : t->host;
+
+	dbconn_close(c);
+	c->my = mysql_init(NULL);
+	if (!c->my)
+		return note(c, CR_OUT_OF_MEMORY, "out of memory");
+	if (configure(c->my) != RC_OK ||
+	    !mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL, t->port, path,
+				CLIENT_MULTI_RESULTS) ||
+	    learn(c) != RC_OK) {
+		if (mysql_errno(c->my))
+			note_last(c);
+		mysql_close(c->my);
+		c->my = NULL;
+		return RC_ERROR;
+	}
+	return RC_OK;
+}
+
+void dbconn_close(struct dbconn *c)
+{
+	if (c->my)
+		mysql_close(c->my);
+	c->my = NULL;
+}
+
+/* Reads whatever the statement left to be read. */
+static enum rc drop_results(struct dbconn *c)
+{
+	for (;;) {
+		MYSQL_RES *res = mysql_store_result(c->my);
+
+		if (res)
+			mysql_free_result(res);
+		else if (mysql_field_count(c->my))
+			return note_last(c);
+		if (!mysql_more_results(c->my))
+			return RC_OK;
+		if (mysql_next_result(c->my) > 0)
+			return note_last(c);
+	}
+}
+
+enum rc dbconn_exec(struct dbconn *c, const char *sql, size_t len)
+{
+	if (!c->my)
+		return note(c, CR_SERVER_LOST, "not connected");
+	if (len > c->max_packet && c->max_packet)
+		return note(c, 1153, "the statement is larger than the server's max_allowed_packet");
+	if (mysql_real_query(c->my, sql, (unsigned long)len) != 0)
+		return note_last(c);
+	if (mysql_field_count(c->my) == 0 && !mysql_more_results(c->my))
+		return RC_OK;
+	return drop_results(c);
+}
+
+enum rc dbconn_execf(struct dbconn *c, const char *fmt, ...)
+{
+	char sql[4096];
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(sql, sizeof(sql), fmt, args);
+	va_end(args);
+	if (n < 0 || (size_t)n >= sizeof(sql))
+		return note(c, CR_UNKNOWN_ERROR, "statement too long");
+	return dbconn_exec(c, sql, (size_t)n);
+}
+
+enum rc dbconn_value(struct dbconn *c, const char *sql, char *out, size_t cap)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = RC_DECLINED;
+
+	if (!c->my)
+		return note(c, CR_SERVER_LOST, "not connected");
+	if (mysql_real_query(c->my, sql, (unsigned long)strlen(sql)) != 0)
+		return note_last(c);
+	res = mysql_store_result(c->my);
+	if (!res)
+		return mysql_errno(c->my) ? note_last(c) : note(c, CR_UNKNOWN_ERROR, "no result");
+	row = mysql_fetch_row(res);
+	if (row && mysql_num_fields(res)) {
+		snprintf(out, cap, "%s", row[0] ? row[0] : "");
+		rc = RC_OK;
+	}
+	mysql_free_result(res);
+	return rc;
+}
+
+enum rc dbconn_number(struct dbconn *c, const char *sql, uint64_t *out)
+{
+	char text[32], *end;
+	enum rc rc = dbconn_value(c, sql, text, sizeof(text));
+
+	if (rc != RC_OK)
+		return rc;
+	*out = strtoull(text, &end, 10);
+	if (end == text || *end)
+		return note(c, CR_UNKNOWN_ERROR, "not a number");
+	return RC_OK;
+}
+
+uint64_t dbconn_affected(struct dbconn *c)
+{
+	return c->my ? mysql_affected_rows(c->my) : 0;
+}
+
+bool dbconn_in_transaction(const struct dbconn *c)
+{
+	return c->my && (c->my->server_status & SERVER_STATUS_IN_TRANS);
+}

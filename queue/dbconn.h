@@ -1,0 +1,43 @@
+/*
+ * dbconn.h - the drain's connection to the primary: libmariadb with time limits, and what must be known of the server.
+ * One thread's. Every call blocks, at most for the limits below.
+ */
+#ifndef SUIMON_DBCONN_H
+#define SUIMON_DBCONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mysql.h>
+
+#include "errclass.h"
+#include "queue.h"
+
+#define DBCONN_CONNECT_SECONDS 5u
+#define DBCONN_IO_SECONDS 60u
+#define DBCONN_LOCK_WAIT_SECONDS 10 /* innodb_lock_wait_timeout: must be shorter than the time for an answer */
+
+struct dbconn {
+	MYSQL *my;              /* NULL: not connected */
+	bool mariadb;           /* knows @@last_gtid */
+	bool strict;            /* its own sql_mode is strict */
+	uint64_t max_packet;
+	unsigned code;          /* of the last failure */
+	char error[512];        /* its text */
+};
+
+void dbconn_init(struct dbconn *c);
+/* RC_ERROR: code and error say why. The target's password is read, not released. */
+enum rc dbconn_open(struct dbconn *c, const struct queue_target *target) must_check;
+void dbconn_close(struct dbconn *c);
+
+/* Runs one statement and throws its result away. RC_ERROR: code and error. */
+enum rc dbconn_exec(struct dbconn *c, const char *sql, size_t len) must_check;
+enum rc dbconn_execf(struct dbconn *c, const char *fmt, ...) must_check printf_like(2, 3); /* at most 4 KiB */
+/* The first column of the first row; NULL gives "". RC_DECLINED: no row. */
+enum rc dbconn_value(struct dbconn *c, const char *sql, char *out, size_t cap) must_check;
+enum rc dbconn_number(struct dbconn *c, const char *sql, uint64_t *out) must_check;
+uint64_t dbconn_affected(struct dbconn *c); /* by the last statement */
+bool dbconn_in_transaction(const struct dbconn *c);
+
+#endif

@@ -1,0 +1,192 @@
+/*
+ * drain.c - see drain.h.
+ */
+#include "drain_impl.h"
+
+#include <stdio.h>
+
+#include "clock.h"
+#include "mem.h"
+#include "qthread.h"
+
+struct drain *drain_new(const struct drain_parts *parts, const struct queue_options *opt)
+{
+	struct drain *d = mem_zalloc(sizeof(*d));
+
+	if (!d || qthread_cond_init(&d->work) != RC_OK) {
+		mem_free(d);
+		return NULL;
+	}
+	pthread_mutex_init(&d->lock, NULL);
+	d->parts = *parts;
+	d->paused = parts->paused;
+	d->applied_seq = d->announced_seq = parts->known.applied_seq;
+	d->need_seek = true;
+	list_init(&d->waiters);
+	iobuf_init(&d->arena, 0);
+	iobuf_init(&d->tables, 0);
+	applier_init(&d->applier, parts->dir->id, 0, parts->dead);
+	d->batch_rows = opt->batch_rows;
+	d->batch_wait_ns = opt->batch_wait_ns;
+	d->rate = opt->rate;
+	d->hooks = opt->hooks;
+	return d;
+}
+
+enum rc drain_start(struct drain *d)
+{
+	enum rc rc = qthread_start(&d->thread, "queue-drain", drain_loop, d);
+
+	d->started = rc == RC_OK;
+	return rc;
+}
+
+static void post_waiter(struct queue_waiter *w)
+{
+	if (w->loop)
+		loop_post(w->loop, &w->mail);
+	else
+		w->mail.run(&w->mail);
+}
+
+void drain_stop(struct drain *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->stopping = true;
+	pthread_cond_broadcast(&d->work);
+	pthread_mutex_unlock(&d->lock);
+	if (d->started)
+		pthread_join(d->thread, NULL);
+	d->started = false;
+	pthread_mutex_lock(&d->lock);
+	for (struct list_node *n; (n = list_pop_front(&d->waiters)) != NULL;)
+		post_waiter(container_of(n, struct queue_waiter, node));
+	pthread_mutex_unlock(&d->lock);
+}
+
+void drain_free(struct drain *d)
+{
+	if (!d)
+		return;
+	applier_reset(&d->applier);
+	iobuf_reset(&d->arena);
+	iobuf_reset(&d->tables);
+	mem_free(d->items);
+	pthread_cond_destroy(&d->work);
+	pthread_mutex_destroy(&d->lock);
+	mem_free(d);
+}
+
+static void kick(struct drain *d)
+{
+	d->kicked = true;
+	pthread_cond_signal(&d->work);
+}
+
+void drain_wake(void *arg)
+{
+	struct drain *d = arg;
+
+	pthread_mutex_lock(&d->lock);
+	d->woken = true;
+	pthread_cond_signal(&d->work);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void drain_tune(struct drain *d, const struct queue_options *opt)
+{
+	pthread_mutex_lock(&d->lock);
+	d->batch_rows = opt->batch_rows;
+	d->batch_wait_ns = opt->batch_wait_ns;
+	d->rate = opt->rate;
+	kick(d);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void drain_set_paused(struct drain *d, bool paused)
+{
+	pthread_mutex_lock(&d->lock);
+	d->paused = paused;
+	if (!paused && d->state == QUEUE_HALTED) {
+		d->state = QUEUE_RUNNING;
+		d->reason[0] = '\0';
+	}
+	kick(d);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void drain_hurry(struct drain *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->hurry = true;
+	kick(d);
+	pthread_mutex_unlock(&d->lock);
+}
+
+uint64_t drain_applied(struct drain *d)
+{
+	uint64_t seq;
+
+	pthread_mutex_lock(&d->lock);
+	seq = d->applied_seq;
+	pthread_mutex_unlock(&d->lock);
+	return seq;
+}
+
+enum rc drain_wait(struct drain *d, struct queue_waiter *w)
+{
+	enum rc rc = RC_OK;
+
+	pthread_mutex_lock(&d->lock);
+	if (d->applied_seq < w->seq && !d->stopping) {
+		w->node = (struct list_node){0};
+		list_push_back(&d->waiters, &w->node);
+		/* Somebody waits: no batch is worth waiting to fill. */
+		pthread_cond_signal(&d->work);
+		rc = RC_AGAIN;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return rc;
+}
+
+bool drain_wait_cancel(struct drain *d, struct queue_waiter *w)
+{
+	bool waiting;
+
+	pthread_mutex_lock(&d->lock);
+	waiting = list_linked(&w->node);
+	if (waiting)
+		list_remove(&d->waiters, &w->node);
+	pthread_mutex_unlock(&d->lock);
+	return waiting;
+}
+
+static double recent_rate(const struct drain *d)
+{
+	uint64_t now = clock_mono_ns() / NS_PER_SEC, sum = 0;
+
+	for (int i = 0; i < DRAIN_RATE_SECONDS; i++) {
+		if (now - d->rate_second[i] < DRAIN_RATE_SECONDS)
+			sum += d->rate_count[i];
+	}
+	return (double)sum / DRAIN_RATE_SECONDS;
+}
+
+void drain_totals(struct drain *d, struct queue_totals *out)
+{
+	uint64_t now_us = clock_wall_us();
+
+	pthread_mutex_lock(&d->lock);
+	out->state = d->stopping ? QUEUE_STOPPED : d->paused ? QUEUE_PAUSED : d->state;
+	if (out->state == d->state)
+		snprintf(out->reason, sizeof(out->reason), "%s", d->reason);
+	out->applied_seq = d->applied_seq;
+	out->applied = d->applied;
+	out->dead = d->dead;
+	out->retries = d->retries;
+	out->batches = d->batches;
+	out->last_batch_rows = d->last_batch_rows;
+	out->oldest_age_ns = d->oldest_us && now_us > d->oldest_us ? (now_us - d->oldest_us) * 1000 : 0;
+	out->drain_rate = recent_rate(d);
+	pthread_mutex_unlock(&d->lock);
+}

@@ -1,0 +1,47 @@
+/*
+ * engine.h - what an engine of the queue must do: the file log is one, others keep their records elsewhere.
+ *
+ * An engine makes records durable and hands them out again in the order of their sequences. What has been applied it
+ * is told; it may then forget it. Everything else (batches, exactly once, dead letters, waiters) is common to all.
+ */
+#ifndef SUIMON_ENGINE_H
+#define SUIMON_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "queue.h"
+#include "record.h"
+
+struct queue_engine;
+
+/* Called by an engine, on a thread of its own, whenever more records have become durable. */
+typedef void (*queue_engine_wake_fn)(void *arg);
+
+struct queue_engine_ops {
+	const char *name;
+	/* Any thread. As queue_append says. rec's spans are copied. */
+	enum rc (*append)(struct queue_engine *e, const struct record *rec, struct queue_ticket *t, const char **why);
+	enum rc (*start)(struct queue_engine *e);
+	void (*stop)(struct queue_engine *e);  /* what was accepted is made durable and its tickets answered */
+	void (*close)(struct queue_engine *e); /* frees e */
+	void (*tune)(struct queue_engine *e, const struct queue_options *opt);
+
+	/* The drain's thread only: hand out from the record behind after_seq on. err: why not, for people. */
+	enum rc (*seek)(struct queue_engine *e, uint64_t after_seq, char *err, size_t cap);
+	/* The next durable record; its body is valid until the next call. RC_AGAIN: none yet. RC_ERROR: cannot be read. */
+	enum rc (*next)(struct queue_engine *e, uint64_t *seq, struct span *body, char *err, size_t cap);
+	/* All up to seq, which was handed out, is applied. */
+	void (*applied)(struct queue_engine *e, uint64_t seq);
+
+	/* Any thread. */
+	uint64_t (*durable)(struct queue_engine *e);
+	bool (*failed)(struct queue_engine *e, const char **why);
+	void (*totals)(struct queue_engine *e, struct queue_totals *out); /* what it knows of them */
+};
+
+struct queue_engine {
+	const struct queue_engine_ops *ops;
+};
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * failpoint.h - named places where a crash test lets the process die by SIGKILL. Not in release builds.
+ *
+ * The environment variable SUIMON_FAILPOINT=name[:n] makes the n-th passage (the first, if not said) the last.
+ */
+#ifndef SUIMON_FAILPOINT_H
+#define SUIMON_FAILPOINT_H
+
+#ifdef NDEBUG
+#define FAILPOINT(name)                                                                                                \
+	do {                                                                                                           \
+	} while (0)
+#else
+#define FAILPOINT(name) failpoint_pass(name)
+#endif
+
+void failpoint_pass(const char *name);
+
+#endif

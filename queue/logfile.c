@@ -1,0 +1,153 @@
+/*
+ * logfile.c - see logfile.h.
+ */
+#include "logfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "failpoint.h"
+
+/* A segment under this name was never part of the log. */
+#define NEW_NAME "new.tmp"
+
+void logfile_init(struct logfile *f, const struct qdir *dir, uint64_t segment_bytes)
+{
+	*f = (struct logfile){.dir = dir, .fd = -1, .segment_bytes = segment_bytes};
+}
+
+static enum rc failed_with(int error)
+{
+	errno = error;
+	return RC_ERROR;
+}
+
+static enum rc fill_new(struct logfile *f, int fd, uint64_t first_seq, uint64_t size)
+{
+	const struct file_ops *ops = f->dir->ops;
+	struct segment_header h = {.kind = SEGMENT_LOG, .first_seq = first_seq, .made_us = clock_wall_us()};
+	uint8_t bytes[SEGMENT_HEADER_BYTES];
+	int error = ops->allocate(fd, (off_t)size);
+
+	if (error)
+		return failed_with(error);
+	memcpy(h.queue_id, f->dir->id, QUEUE_ID_BYTES);
+	segment_header_encode(&h, bytes);
+	if (fileops_write(ops, fd, bytes, sizeof(bytes), 0) != RC_OK)
+		return RC_ERROR;
+	return ops->fsync(fd) == 0 ? RC_OK : RC_ERROR;
+}
+
+/* Only a segment that is whole gets its name: a crash in between leaves nothing to be recovered. */
+static enum rc put_in_place(struct logfile *f, uint64_t first_seq)
+{
+	const struct file_ops *ops = f->dir->ops;
+	char name[32];
+	int error;
+
+	qdir_segment_name(name, first_seq);
+	FAILPOINT("segment-create");
+	if (ops->rename(f->dir->fd, NEW_NAME, name) != 0)
+		return RC_ERROR;
+	if (ops->fsync(f->dir->fd) == 0)
+		return RC_OK;
+	error = errno;
+	ops->unlink(f->dir->fd, name);
+	return failed_with(error);
+}
+
+enum rc logfile_create(struct logfile *f, uint64_t first_seq, uint64_t need)
+{
+	const struct file_ops *ops = f->dir->ops;
+	uint64_t size = f->segment_bytes;
+	int fd, error;
+
+	if (size < SEGMENT_HEADER_BYTES + need)
+		size = SEGMENT_HEADER_BYTES + need;
+	fd = ops->open(f->dir->fd, NEW_NAME, O_RDWR | O_CREAT | O_TRUNC, 0640);
+	if (fd < 0)
+		return RC_ERROR;
+	if (fill_new(f, fd, first_seq, size) != RC_OK || put_in_place(f, first_seq) != RC_OK) {
+		error = errno;
+		close(fd);
+		ops->unlink(f->dir->fd, NEW_NAME);
+		return failed_with(error);
+	}
+	f->fd = fd;
+	f->first_seq = first_seq;
+	f->used = SEGMENT_HEADER_BYTES;
+	f->size = size;
+	return RC_OK;
+}
+
+/* Back to `used` bytes, for certain, and as large as before if there is room. */
+static enum rc cut(struct logfile *f)
+{
+	const struct file_ops *ops = f->dir->ops;
+
+	if (ops->truncate(f->fd, (off_t)f->used) != 0)
+		return RC_ERROR;
+	/* Without room the segment is full: the next record asks for a new one and is answered there. */
+	if (ops->allocate(f->fd, (off_t)f->size) != 0)
+		f->size = f->used;
+	return ops->fsync(f->fd) == 0 ? RC_OK : RC_ERROR;
+}
+
+enum rc logfile_continue(struct logfile *f, uint64_t first_seq, uint64_t used, bool torn)
+{
+	struct stat st;
+	char name[32];
+
+	qdir_segment_name(name, first_seq);
+	f->fd = f->dir->ops->open(f->dir->fd, name, O_RDWR, 0);
+	if (f->fd < 0 || fstat(f->fd, &st) != 0)
+		return RC_ERROR;
+	f->first_seq = first_seq;
+	f->used = used;
+	f->size = (uint64_t)st.st_size < f->segment_bytes ? f->segment_bytes : (uint64_t)st.st_size;
+	if (torn || (uint64_t)st.st_size < f->size)
+		return cut(f);
+	return RC_OK;
+}
+
+enum rc logfile_write(struct logfile *f, const void *p, size_t len)
+{
+	int error;
+	enum rc rc;
+
+	if (fileops_write(f->dir->ops, f->fd, p, len, f->used) == RC_OK) {
+		f->used += len;
+		return RC_OK;
+	}
+	error = errno;
+	rc = cut(f) == RC_OK ? RC_DECLINED : RC_ERROR;
+	errno = error;
+	return rc;
+}
+
+enum rc logfile_sync(struct logfile *f)
+{
+	FAILPOINT("before-fdatasync");
+	if (f->dir->ops->fdatasync(f->fd) != 0)
+		return RC_ERROR;
+	FAILPOINT("after-fdatasync");
+	return RC_OK;
+}
+
+void logfile_seal(struct logfile *f)
+{
+	/* If it fails the disk keeps some zeros for a while; nothing depends on it. */
+	if (f->dir->ops->truncate(f->fd, (off_t)f->used) == 0)
+		f->size = f->used;
+	logfile_close(f);
+}
+
+void logfile_close(struct logfile *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+}

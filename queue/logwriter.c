@@ -1,0 +1,311 @@
+/*
+ * logwriter.c - the log thread: takes what is pending, writes it, makes it durable, answers its tickets.
+ *
+ * Takes everything that is pending at once: while one group is being synced the next one gathers, so that the group
+ * grows with the load and no timer is needed.
+ *
+ * Failures: no room for a record is answered with RC_DECLINED (it is certain that nothing was stored) and the log goes on.
+ * A write that failed and could be taken back is the same, but the log ends. A failed fdatasync leaves unknown what is
+ * stored, now and after any later fdatasync that works: the log ends, and the tickets get RC_ERROR.
+ */
+#include "filelog_impl.h"
+
+#include <errno.h>
+
+#include "clock.h"
+#include "failpoint.h"
+#include "log.h"
+#include "qthread.h"
+
+#define NO_ROOM_PAUSE_NS NS_PER_SEC
+
+/* One turn of the thread. */
+struct group {
+	struct iobuf bytes;
+	struct ticket_line line;
+	enum rc rc;          /* RC_OK so far */
+	const char *error;
+	bool log_ends;
+};
+
+static const char no_room[] = "the queue's disk is full";
+static const char cannot_write[] = "the queue's disk cannot be written";
+static const char cannot_sync[] = "the queue's disk failed to make the write durable: whether it will be applied is unknown";
+
+static void group_fail(struct group *g, enum rc rc, const char *error, bool log_ends)
+{
+	g->rc = rc;
+	g->error = error;
+	g->log_ends = log_ends;
+	log_error("queue", error, "errno=%d state=%s", errno, log_ends ? "failed" : "declining");
+}
+
+static void wake_drain(struct filelog *l)
+{
+	if (l->opt.wake)
+		l->opt.wake(l->opt.wake_arg);
+}
+
+static void publish_sync(struct filelog *l, uint64_t took_ns)
+{
+	pthread_mutex_lock(&l->lock);
+	l->durable_seq = l->written_seq;
+	l->pieces[l->piece_count - 1].used = l->file.used;
+	l->unsynced_ns = 0;
+	l->fsyncs++;
+	l->fsync_ns_last = took_ns;
+	l->fsync_ns_total += took_ns;
+	pthread_mutex_unlock(&l->lock);
+	wake_drain(l);
+	if (!l->opt.sink)
+		return;
+	stats_count(l->opt.sink, STATS_C_QUEUE_SYNCS, 1);
+	stats_count(l->opt.sink, STATS_C_QUEUE_SYNC_TIME, took_ns);
+}
+
+/* Makes what was written durable. */
+static void sync_log(struct filelog *l, struct group *g)
+{
+	uint64_t start = clock_mono_ns();
+
+	if (l->file.fd < 0 || l->written_seq == l->durable_seq)
+		return;
+	if (logfile_sync(&l->file) != RC_OK)
+		group_fail(g, RC_ERROR, cannot_sync, true);
+	else
+		publish_sync(l, clock_mono_ns() - start);
+}
+
+static enum rc new_segment(struct filelog *l, struct group *g, uint64_t need)
+{
+	enum rc rc;
+
+	sync_log(l, g);
+	if (g->rc != RC_OK)
+		return RC_ERROR;
+	if (l->file.fd >= 0)
+		logfile_seal(&l->file);
+	if (logfile_create(&l->file, l->written_seq + 1, need) != RC_OK) {
+		bool full = errno == ENOSPC || errno == EDQUOT;
+
+		group_fail(g, RC_DECLINED, full ? no_room : cannot_write, !full);
+		return RC_ERROR;
+	}
+	pthread_mutex_lock(&l->lock);
+	rc = filelog_add_piece(l, l->file.first_seq, l->file.used);
+	pthread_mutex_unlock(&l->lock);
+	if (rc != RC_OK)
+		group_fail(g, RC_DECLINED, "out of memory", true);
+	return rc;
+}
+
+/* Seals the frames that fit the segment's rest. Returns their bytes; 0: not even the first does. */
+static size_t seal_frames(struct filelog *l, uint8_t *p, size_t len, uint64_t *last_seq)
+{
+	uint64_t room = l->file.fd < 0 ? 0 : l->file.size - l->file.used;
+	size_t done = 0;
+
+	while (done < len) {
+		size_t size = frame_whole_size(p + done);
+
+		if (size > room - done)
+			break;
+		frame_seal(p + done, l->durable_seq, l->salt);
+		*last_seq = frame_seq(p + done);
+		done += size;
+	}
+	return done;
+}
+
+static void count_written(struct filelog *l, size_t bytes, uint64_t records)
+{
+	if (!l->opt.sink)
+		return;
+	stats_count(l->opt.sink, STATS_C_QUEUE_BYTES, bytes);
+	stats_count(l->opt.sink, STATS_C_QUEUE_ENQUEUED, records);
+}
+
+static enum rc write_frames(struct filelog *l, struct group *g, const uint8_t *p, size_t len, uint64_t last_seq)
+{
+	enum rc rc = logfile_write(&l->file, p, len);
+
+	if (rc == RC_OK) {
+		count_written(l, len, last_seq - l->written_seq);
+		pthread_mutex_lock(&l->lock);
+		l->written_seq = last_seq;
+		if (!l->unsynced_ns)
+			l->unsynced_ns = clock_mono_ns();
+		pthread_mutex_unlock(&l->lock);
+		return RC_OK;
+	}
+	if (rc == RC_ERROR)
+		group_fail(g, RC_ERROR, cannot_sync, true);
+	else if (errno == ENOSPC || errno == EDQUOT)
+		group_fail(g, RC_DECLINED, no_room, false);
+	else
+		group_fail(g, RC_DECLINED, cannot_write, true);
+	return RC_ERROR;
+}
+
+static void write_group(struct filelog *l, struct group *g)
+{
+	/* The frames are ours to complete: the buffer was filled for this. */
+	uint8_t *p = g->bytes.data + g->bytes.start;
+	size_t left = iobuf_len(&g->bytes);
+	uint64_t last_seq = 0;
+
+	while (left) {
+		size_t n = seal_frames(l, p, left, &last_seq);
+
+		if (!n) {
+			if (new_segment(l, g, frame_whole_size(p)) != RC_OK)
+				return;
+			continue;
+		}
+		if (write_frames(l, g, p, n, last_seq) != RC_OK)
+			return;
+		p += n;
+		left -= n;
+	}
+}
+
+/* Posts a ticket's answer; without a loop its function runs here. */
+static void answer(struct queue_ticket *t, enum rc rc, const char *error)
+{
+	t->rc = rc;
+	t->error = error;
+	if (t->loop)
+		loop_post(t->loop, &t->mail);
+	else
+		t->mail.run(&t->mail);
+}
+
+static void answer_line(struct ticket_line *line, uint64_t good_upto, const struct group *g)
+{
+	for (struct mail *m = line->first, *next; m; m = next) {
+		struct queue_ticket *t = container_of(m, struct queue_ticket, mail);
+
+		next = m->next;
+		answer(t, t->seq <= good_upto ? RC_OK : g->rc, t->seq <= good_upto ? NULL : g->error);
+	}
+	line->first = NULL;
+	line->end = &line->first;
+}
+
+static void take_line(struct ticket_line *from, struct ticket_line *to)
+{
+	*to = *from;
+	if (!to->first)
+		to->end = &to->first;
+	from->first = NULL;
+	from->end = &from->first;
+}
+
+/* A group failed: what was appended behind it cannot keep its sequences and gets the same answer. */
+static void give_up_pending(struct filelog *l, struct group *g)
+{
+	struct group behind = {.rc = RC_DECLINED, .error = g->error};
+
+	pthread_mutex_lock(&l->lock);
+	iobuf_consume(&l->pending, iobuf_len(&l->pending));
+	take_line(&l->line, &behind.line);
+	l->last_seq = l->written_seq;
+	if (g->log_ends)
+		l->failed = g->error;
+	else
+		l->no_room_until_ns = clock_mono_ns() + NO_ROOM_PAUSE_NS;
+	pthread_mutex_unlock(&l->lock);
+	answer_line(&behind.line, 0, &behind);
+	wake_drain(l);
+}
+
+/* After a failed fdatasync: takes back what can be taken back, so that a restart most likely does not find it. */
+static void forget_unsynced(struct filelog *l)
+{
+	uint64_t good;
+
+	pthread_mutex_lock(&l->lock);
+	good = l->pieces[l->piece_count - 1].used;
+	l->written_seq = l->durable_seq;
+	l->unsynced_ns = 0;
+	pthread_mutex_unlock(&l->lock);
+	if (l->file.fd >= 0 && l->dir->ops->truncate(l->file.fd, (off_t)good) == 0 && l->dir->ops->fsync(l->file.fd) == 0)
+		l->file.used = good;
+	logfile_close(&l->file);
+}
+
+/* lock held. */
+static bool sync_due(const struct filelog *l)
+{
+	return l->unsynced_ns && (l->stopping || clock_mono_ns() >= l->unsynced_ns + l->opt.sync_ns);
+}
+
+static bool sync_wanted(struct filelog *l, uint64_t sync_ns)
+{
+	bool due;
+
+	pthread_mutex_lock(&l->lock);
+	due = sync_ns == 0 || sync_due(l);
+	pthread_mutex_unlock(&l->lock);
+	return due;
+}
+
+static void run_group(struct filelog *l, struct group *g, uint64_t sync_ns)
+{
+	uint64_t good;
+
+	write_group(l, g);
+	FAILPOINT("after-write");
+	/* Also after RC_DECLINED: what was written before it is to be answered for. */
+	if (g->rc != RC_ERROR && sync_wanted(l, sync_ns))
+		sync_log(l, g);
+	if (g->rc == RC_ERROR)
+		forget_unsynced(l);
+	good = sync_ns == 0 ? l->durable_seq : l->written_seq;
+	if (g->rc != RC_OK)
+		give_up_pending(l, g);
+	answer_line(&g->line, good, g);
+	iobuf_consume(&g->bytes, iobuf_len(&g->bytes));
+}
+
+/* Waits for work and takes it. False: the end. */
+static bool take_group(struct filelog *l, struct group *g, uint64_t *sync_ns)
+{
+	struct iobuf empty = g->bytes;
+	bool due;
+
+	pthread_mutex_lock(&l->lock);
+	l->idle = true;
+	while (!iobuf_len(&l->pending) && !l->stopping && !sync_due(l)) {
+		if (l->unsynced_ns)
+			qthread_wait_until(&l->work, &l->lock, l->unsynced_ns + l->opt.sync_ns);
+		else
+			pthread_cond_wait(&l->work, &l->lock);
+	}
+	l->idle = false;
+	g->bytes = l->pending;
+	l->pending = empty;
+	take_line(&l->line, &g->line);
+	*sync_ns = l->opt.sync_ns;
+	due = sync_due(l);
+	pthread_mutex_unlock(&l->lock);
+	g->rc = RC_OK;
+	g->error = NULL;
+	g->log_ends = false;
+	return iobuf_len(&g->bytes) || due;
+}
+
+void *filelog_write_loop(void *arg)
+{
+	struct filelog *l = arg;
+	struct group g;
+	uint64_t sync_ns;
+
+	memset(&g, 0, sizeof(g));
+	iobuf_init(&g.bytes, 0);
+	g.line.end = &g.line.first;
+	while (take_group(l, &g, &sync_ns))
+		run_group(l, &g, sync_ns);
+	iobuf_reset(&g.bytes);
+	return NULL;
+}

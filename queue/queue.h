@@ -1,0 +1,137 @@
+/*
+ * queue.h - the durable queue of acknowledged writes: append, group commit, ordered batches, exactly once (Q1 to Q7).
+ *
+ * Flow: queue_append (any worker) → the log thread writes and fdatasyncs a group → each ticket is posted back to its
+ * worker (the client gets its OK) → the drain thread reads in order, merges, applies with the position in the same
+ * transaction (suimon.applied) → on_applied (cache invalidation) → waiters for that position are posted.
+ * Engines (file now; redis, sqs, kafka later) stand behind struct queue_engine_ops in engine.h.
+ */
+#ifndef SUIMON_QUEUE_H
+#define SUIMON_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "list.h"
+#include "loop.h"
+#include "rc.h"
+#include "secret.h"
+#include "span.h"
+#include "stats.h"
+
+struct queue;
+struct file_ops;
+
+enum queue_on_error { QUEUE_DEAD_LETTER, QUEUE_HALT };
+
+/* Where the drain connects: asked anew at every connect, so that it follows a failover. any thread. */
+struct queue_target {
+	char host[256];      /* or a unix socket path when port is 0 */
+	uint16_t port;
+	char user[128];
+	struct secret *password; /* a reference for the callee to release; may be NULL */
+};
+
+/* What it must tell those above; both run on the drain thread and must not block long. */
+struct queue_hooks {
+	void *arg;
+	enum rc (*target)(void *arg, struct queue_target *out); /* RC_DECLINED: no primary just now; RC_ERROR: no account to drain with */
+	/* A batch is committed: these tables ("schema\0table\0" pairs in one span) changed; gtid text of the commit or empty.
+	 * Runs before the applied position moves, so that whoever waits for it finds the cache already invalidated. */
+	void (*on_applied)(void *arg, struct span tables, struct span gtid);
+};
+
+struct queue_options {
+	const char *dir;
+	uint64_t sync_ns;       /* 0 = always: fdatasync before every acknowledgement */
+	uint64_t max_bytes;
+	uint64_t batch_rows, batch_wait_ns, rate;
+	unsigned workers;
+	struct queue_hooks hooks;
+	uint64_t segment_bytes; /* 0: chosen by max_bytes */
+	const struct file_ops *files; /* fileops.h; NULL: the system's */
+};
+
+/* NULL: the directory is unusable or locked by another process; why is written to err. */
+struct queue *queue_open(const struct queue_options *opt, struct stats *stats, char *err, size_t err_cap) must_check;
+enum rc queue_start(struct queue *q) must_check;      /* log and drain threads */
+void queue_stop(struct queue *q);                     /* syncs the log, ends the threads; appends after it are declined */
+void queue_close(struct queue *q);
+void queue_reconfigure(struct queue *q, const struct queue_options *opt); /* batch_*, rate, max_bytes, sync_ns */
+
+/* What is captured of a write. All spans are copied by queue_append. */
+struct queue_record {
+	uint64_t digest;
+	uint64_t time_us;       /* wall clock at acceptance: what NOW() will mean */
+	struct span account;    /* user */
+	struct span schema;     /* current schema */
+	struct span tables;     /* written: "schema\0table\0" ... */
+	struct span order_key;  /* within which order is kept (table, or a column's value) */
+	struct span environment; /* SET assignments, as SQL ("sql_mode='..', time_zone='..', character_set_client=.."), same text = same state */
+	struct span sql;        /* with its values in it */
+	uint32_t rows_at, rows_end; /* where its VALUES rows lie in sql; both 0: not to be merged */
+	enum queue_on_error on_error;
+};
+
+struct queue_ticket {
+	struct mail mail;       /* run() is the caller's; posted to `loop` when the fate is known */
+	struct loop *loop;      /* NULL: run() is called on the queue's own thread and must not block */
+	/* RC_OK: durable. RC_DECLINED: the disk had no room or failed, and the record is certainly not stored: it may be
+	 * written directly. RC_ERROR: the disk failed and it is unknown whether the record will be applied. See error. */
+	enum rc rc;
+	const char *error;      /* literal */
+	uint64_t seq;
+};
+
+/* RC_AGAIN: the ticket will be posted. RC_DECLINED: full, paused for lack of disk, or stopping: `*why` says (literal). any thread. */
+enum rc queue_append(struct queue *q, const struct queue_record *r, struct queue_ticket *t, const char **why) must_check;
+
+/* The position up to which all records are applied or dead-lettered. any thread. */
+uint64_t queue_applied(struct queue *q);
+struct queue_waiter {
+	struct mail mail;       /* run() is the caller's; posted when applied >= seq (or the queue stops) */
+	struct loop *loop;      /* NULL: as above; it runs under a lock and may not call the queue */
+	uint64_t seq;
+	struct list_node node;
+};
+/* RC_OK: already applied. RC_AGAIN: will be posted. any thread. */
+enum rc queue_wait(struct queue *q, struct queue_waiter *w) must_check;
+/* True if it was still waiting and will now never be posted. */
+bool queue_wait_cancel(struct queue *q, struct queue_waiter *w);
+
+void queue_pause(struct queue *q);   /* stops applying; accepting goes on. Survives a restart. */
+void queue_resume(struct queue *q);
+void queue_drain_now(struct queue *q); /* apply all there is without waiting for batches to fill */
+
+enum queue_state { QUEUE_RUNNING, QUEUE_PAUSED, QUEUE_WAITING, QUEUE_HALTED, QUEUE_FAILED, QUEUE_STOPPED };
+const char *queue_state_name(enum queue_state s);
+struct queue_totals {
+	enum queue_state state;
+	char reason[256];       /* why it waits, is halted or failed */
+	uint64_t depth, bytes, oldest_age_ns;
+	uint64_t enqueued, applied, dead, retries, batches, last_batch_rows;
+	uint64_t fsyncs, fsync_ns_last, fsync_ns_total;
+	uint64_t first_seq, last_seq, applied_seq;
+	uint64_t dead_waiting;  /* dead letters that nobody has retried or discarded */
+	double drain_rate;      /* records a second, last 10 s */
+};
+void queue_totals(struct queue *q, struct queue_totals *out); /* any thread */
+
+/* Dead letters and pending records, for people. Calls fn for up to limit records from seq on. any thread;
+ * queue_peek_dir works on a stopped instance's directory. */
+struct queue_view {
+	uint64_t seq, time_us, digest;
+	struct span account, schema, tables, environment, sql;
+	uint64_t dead_id;       /* dead letters: their number */
+	uint32_t error_code;
+	struct span error;
+	uint64_t failed_us;     /* dead letters: when */
+};
+typedef void (*queue_view_fn)(void *arg, const struct queue_view *v);
+enum rc queue_list_pending(struct queue *q, uint64_t from_seq, unsigned limit, queue_view_fn fn, void *arg) must_check;
+enum rc queue_list_dead(struct queue *q, uint64_t from_id, unsigned limit, queue_view_fn fn, void *arg) must_check;
+enum rc queue_dead_retry(struct queue *q, uint64_t id) must_check;   /* appended anew; RC_DECLINED: no such */
+enum rc queue_dead_discard(struct queue *q, uint64_t id) must_check;
+enum rc queue_peek_dir(const char *dir, bool dead, uint64_t from, unsigned limit, queue_view_fn fn, void *arg, struct queue_totals *totals, char *err, size_t err_cap) must_check;
+
+#endif

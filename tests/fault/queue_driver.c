@@ -1,0 +1,276 @@
+/*
+ * queue_driver.c - the queue alone, worked by lines on stdin: what the crash and engine tests drive.
+ *
+ *   queue_driver DIR SOCKET USER [option=value ...]     options: sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate
+ *
+ * Commands, one a line; fields are separated by tabs:
+ *   add TAG SCHEMA TABLE SQL [ENV [TIME_US [halt]]]  append; the values of an INSERT are found by " VALUES "
+ *   applied SEQ      wait until applied, then say so
+ *   pause resume hurry totals dead
+ *   retry ID, discard ID
+ *   quit             stop in order
+ * Answers, one a line: "ready", "ack TAG SEQ", "nack TAG declined|error TEXT", "applied SEQ", "totals {json}", "dead ID CODE SEQ SQL",
+ * "retry ID RC", "discard ID RC", "changed TABLES GTID", "open ERROR" (and exit 2).
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "queue.h"
+
+struct add {
+	struct queue_ticket ticket;
+	char tag[64];
+};
+
+struct wait {
+	struct queue_waiter waiter;
+};
+
+static const char *db_socket, *db_user;
+static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* One write a line: a line seen by the test was said before the process died. */
+static void say(const char *fmt, ...) printf_like(1, 2);
+static void say(const char *fmt, ...)
+{
+	char line[8192];
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(line, sizeof(line) - 1, fmt, args);
+	va_end(args);
+	if (n < 0)
+		return;
+	if ((size_t)n > sizeof(line) - 2)
+		n = (int)sizeof(line) - 2;
+	line[n++] = '\n';
+	pthread_mutex_lock(&out_lock);
+	if (write(STDOUT_FILENO, line, (size_t)n) != n)
+		_exit(3);
+	pthread_mutex_unlock(&out_lock);
+}
+
+static enum rc on_target(void *arg, struct queue_target *out)
+{
+	snprintf(out->host, sizeof(out->host), "%s", db_socket);
+	snprintf(out->user, sizeof(out->user), "%s", db_user);
+	return RC_OK;
+}
+
+static void on_applied(void *arg, struct span tables, struct span gtid)
+{
+	char text[1024];
+	size_t n = tables.len < sizeof(text) ? tables.len : sizeof(text);
+
+	for (size_t i = 0; i < n; i++)
+		text[i] = tables.p[i] ? tables.p[i] : '.';
+	say("changed %.*s " SPAN_FMT, (int)n, text, SPAN_ARG(gtid));
+}
+
+static void on_ticket(struct mail *m)
+{
+	struct add *a = container_of(m, struct add, ticket.mail);
+
+	if (a->ticket.rc == RC_OK)
+		say("ack %s %" PRIu64, a->tag, a->ticket.seq);
+	else
+		say("nack %s %s %s", a->tag, a->ticket.rc == RC_DECLINED ? "declined" : "error", a->ticket.error);
+	mem_free(a);
+}
+
+static void on_waited(struct mail *m)
+{
+	struct wait *w = container_of(m, struct wait, waiter.mail);
+
+	say("applied %" PRIu64, w->waiter.seq);
+	mem_free(w);
+}
+
+static char *field(char **rest)
+{
+	char *f = strsep(rest, "\t");
+
+	return f ? f : (char *)(uintptr_t)"";
+}
+
+static void find_rows(struct queue_record *r)
+{
+	const char *at = memmem(r->sql.p, r->sql.len, " VALUES ", 8), *end = NULL;
+
+	if (!at)
+		return;
+	for (const char *p = at; p < r->sql.p + r->sql.len; p++) {
+		if (*p == ')')
+			end = p + 1;
+		if (strncmp(p, " ON DUPLICATE", 13) == 0)
+			break;
+	}
+	if (!end)
+		return;
+	r->rows_at = (uint32_t)(at + 8 - r->sql.p);
+	r->rows_end = (uint32_t)(end - r->sql.p);
+}
+
+static uint64_t digest_of(struct span sql, uint32_t upto)
+{
+	uint64_t h = 1469598103934665603u;
+
+	for (size_t i = 0; i < (upto ? upto : sql.len); i++)
+		h = (h ^ (uint8_t)sql.p[i]) * 1099511628211u;
+	return h;
+}
+
+static void do_add(struct queue *q, char *rest)
+{
+	struct add *a = mem_zalloc(sizeof(*a));
+	struct queue_record r = {.account = span_str("driver")};
+	char tables[256], *schema, *table, *time;
+	const char *why = "out of memory";
+
+	if (!a)
+		exit(3);
+	snprintf(a->tag, sizeof(a->tag), "%s", field(&rest));
+	schema = field(&rest);
+	table = field(&rest);
+	snprintf(tables, sizeof(tables), "%s", schema);
+	snprintf(tables + strlen(schema) + 1, sizeof(tables) - strlen(schema) - 1, "%s", table);
+	r.schema = span_str(schema);
+	r.tables = span_of(tables, strlen(schema) + strlen(table) + 2);
+	r.order_key = span_str(table);
+	r.sql = span_str(field(&rest));
+	r.environment = span_str(field(&rest));
+	time = field(&rest);
+	r.time_us = *time ? strtoull(time, NULL, 10) : clock_wall_us();
+	r.on_error = strcmp(field(&rest), "halt") == 0 ? QUEUE_HALT : QUEUE_DEAD_LETTER;
+	find_rows(&r);
+	r.digest = digest_of(r.sql, r.rows_at);
+	a->ticket.mail.run = on_ticket;
+	if (queue_append(q, &r, &a->ticket, &why) == RC_AGAIN)
+		return;
+	say("nack %s declined %s", a->tag, why);
+	mem_free(a);
+}
+
+static void do_applied(struct queue *q, const char *rest)
+{
+	struct wait *w = mem_zalloc(sizeof(*w));
+
+	if (!w)
+		exit(3);
+	w->waiter.mail.run = on_waited;
+	w->waiter.seq = strtoull(rest, NULL, 10);
+	if (queue_wait(q, &w->waiter) == RC_OK)
+		on_waited(&w->waiter.mail);
+}
+
+static void do_totals(struct queue *q)
+{
+	struct queue_totals t;
+
+	queue_totals(q, &t);
+	say("totals {\"state\": \"%s\", \"depth\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"oldest_age_ns\": %" PRIu64
+	    ", \"applied\": %" PRIu64 ", \"dead\": %" PRIu64 ", \"dead_waiting\": %" PRIu64 ", \"retries\": %" PRIu64
+	    ", \"batches\": %" PRIu64 ", \"last_batch_rows\": %" PRIu64 ", \"first_seq\": %" PRIu64 ", \"last_seq\": %" PRIu64
+	    ", \"applied_seq\": %" PRIu64 ", \"fsyncs\": %" PRIu64 ", \"fsync_ns_total\": %" PRIu64 "}",
+	    queue_state_name(t.state), t.depth, t.bytes, t.oldest_age_ns, t.applied, t.dead, t.dead_waiting, t.retries, t.batches,
+	    t.last_batch_rows, t.first_seq, t.last_seq, t.applied_seq, t.fsyncs, t.fsync_ns_total);
+}
+
+static void show_dead(void *arg, const struct queue_view *v)
+{
+	say("dead %" PRIu64 " %u %" PRIu64 " " SPAN_FMT, v->dead_id, v->error_code, v->seq, SPAN_ARG(v->sql));
+}
+
+static bool run_command(struct queue *q, char *line)
+{
+	char *verb = field(&line);
+
+	if (strcmp(verb, "add") == 0)
+		do_add(q, line);
+	else if (strcmp(verb, "applied") == 0)
+		do_applied(q, field(&line));
+	else if (strcmp(verb, "pause") == 0)
+		queue_pause(q);
+	else if (strcmp(verb, "resume") == 0)
+		queue_resume(q);
+	else if (strcmp(verb, "hurry") == 0)
+		queue_drain_now(q);
+	else if (strcmp(verb, "totals") == 0)
+		do_totals(q);
+	else if (strcmp(verb, "dead") == 0)
+		say("dead end %d", queue_list_dead(q, 0, 100000, show_dead, NULL));
+	else if (strcmp(verb, "retry") == 0)
+		say("retry %d", queue_dead_retry(q, strtoull(field(&line), NULL, 10)));
+	else if (strcmp(verb, "discard") == 0)
+		say("discard %d", queue_dead_discard(q, strtoull(field(&line), NULL, 10)));
+	else if (strcmp(verb, "quit") == 0)
+		return false;
+	else
+		say("what? %s", verb);
+	return true;
+}
+
+static void set_option(struct queue_options *opt, const char *text)
+{
+	const char *eq = strchr(text, '=');
+	uint64_t v = eq ? strtoull(eq + 1, NULL, 10) : 0;
+
+	if (strncmp(text, "sync_ms=", 8) == 0)
+		opt->sync_ns = v * NS_PER_MS;
+	else if (strncmp(text, "max_bytes=", 10) == 0)
+		opt->max_bytes = v;
+	else if (strncmp(text, "segment_bytes=", 14) == 0)
+		opt->segment_bytes = v;
+	else if (strncmp(text, "batch_rows=", 11) == 0)
+		opt->batch_rows = v;
+	else if (strncmp(text, "batch_wait_ms=", 14) == 0)
+		opt->batch_wait_ns = v * NS_PER_MS;
+	else if (strncmp(text, "rate=", 5) == 0)
+		opt->rate = v;
+	else
+		exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	struct queue_options opt = {.max_bytes = 1u << 30, .batch_rows = 500, .batch_wait_ns = 5 * NS_PER_MS, .workers = 1};
+	struct queue *q;
+	char err[512], *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+
+	if (argc < 4)
+		return 1;
+	opt.dir = argv[1];
+	db_socket = argv[2];
+	db_user = argv[3];
+	opt.hooks = (struct queue_hooks){.target = on_target, .on_applied = on_applied};
+	for (int i = 4; i < argc; i++)
+		set_option(&opt, argv[i]);
+	q = queue_open(&opt, NULL, err, sizeof(err));
+	if (!q || queue_start(q) != RC_OK) {
+		say("open %s", q ? "threads" : err);
+		return 2;
+	}
+	say("ready");
+	while ((n = getline(&line, &cap, stdin)) > 0) {
+		if (line[n - 1] == '\n')
+			line[n - 1] = '\0';
+		if (!run_command(q, line))
+			break;
+	}
+	free(line);
+	queue_stop(q);
+	queue_close(q);
+	say("bye");
+	return 0;
+}

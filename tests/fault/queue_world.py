@@ -1,0 +1,184 @@
+"""A private MariaDB and the queue's driver, for the queue's engine and crash tests."""
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+import pymysql
+
+
+class Server:
+    """A mariadbd of our own on a unix socket, in a temporary directory."""
+
+    def __init__(self, durable=False):
+        self.dir = tempfile.mkdtemp(prefix="suimon-queue-db-")
+        self.socket = os.path.join(self.dir, "s")
+        self.process = None
+        self.durable = durable
+        subprocess.run(
+            ["mariadb-install-db", "--no-defaults", "--datadir=" + self.dir + "/data", "--auth-root-authentication-method=normal",
+             "--skip-test-db"] + self._user(), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.start()
+
+    @staticmethod
+    def _user():
+        return ["--user=root"] if os.getuid() == 0 else []
+
+    def start(self, *more):
+        flush = 1 if self.durable else 2
+        self.process = subprocess.Popen(
+            ["mariadbd", "--no-defaults", "--datadir=" + self.dir + "/data", "--socket=" + self.socket, "--skip-networking",
+             "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=%d" % flush, "--log-bin=bin", "--server-id=1",
+             "--pid-file=" + self.dir + "/pid", "--innodb-lock-wait-timeout=5"] + self._user() + list(more),
+            stdout=subprocess.DEVNULL, stderr=open(self.dir + "/log", "a"))
+        for _ in range(600):
+            try:
+                self.connect().close()
+                return
+            except pymysql.err.Error:
+                if self.process.poll() is not None:
+                    raise RuntimeError(open(self.dir + "/log").read()[-2000:])
+                time.sleep(0.05)
+        raise RuntimeError("mariadbd does not answer")
+
+    def connect(self, user="root", **options):
+        return pymysql.connect(unix_socket=self.socket, user=user, autocommit=True, charset="utf8mb4", **options)
+
+    def run(self, *statements):
+        """Runs statements; returns the rows of the last."""
+        with self.connect() as c, c.cursor() as cur:
+            for s in statements:
+                cur.execute(s)
+            return list(cur.fetchall())
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Driver:
+    """The queue's driver process on one directory."""
+
+    def __init__(self, binary, directory, server, user="root", failpoint=None, **options):
+        env = dict(os.environ)
+        env.pop("SUIMON_FAILPOINT", None)
+        if failpoint:
+            env["SUIMON_FAILPOINT"] = failpoint
+        args = [binary, directory, server.socket, user] + ["%s=%s" % o for o in options.items()]
+        self.errors = open(os.path.join(os.path.dirname(directory), "driver.log"), "a")
+        self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=env)
+        self.acks, self.nacks, self.changed, self.dead = {}, {}, [], []
+        self.lines = queue.Queue()
+        self.news = threading.Condition()
+        self.ended = False
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        self.said("ready", "open")
+
+    def _read(self):
+        for raw in self.process.stdout:
+            if not raw.endswith(b"\n"):
+                break
+            line = raw.decode().rstrip("\n")
+            word, _, rest = line.partition(" ")
+            with self.news:
+                if word == "ack":
+                    tag, seq = rest.split()
+                    self.acks[tag] = int(seq)
+                elif word == "nack":
+                    tag, kind, why = rest.split(" ", 2)
+                    self.nacks[tag] = (kind, why)
+                elif word == "changed":
+                    self.changed.append(rest)
+                else:
+                    self.lines.put(line)
+                self.news.notify_all()
+        with self.news:
+            self.ended = True
+            self.news.notify_all()
+        self.lines.put(None)
+
+    def said(self, *words, timeout=60):
+        """The next line that begins with one of these words."""
+        while True:
+            line = self.lines.get(timeout=timeout)
+            if line is None:
+                raise EOFError("the driver has ended")
+            if line.split(" ")[0] in words:
+                if line.startswith("open "):
+                    raise RuntimeError(line)
+                return line
+
+    def send(self, *fields):
+        self.process.stdin.write(("\t".join(str(f) for f in fields) + "\n").encode())
+        self.process.stdin.flush()
+
+    def add(self, tag, schema, table, sql, env="sql_mode='STRICT_TRANS_TABLES'", time_us="", *rest):
+        self.send("add", tag, schema, table, sql, env, time_us, *rest)
+
+    def wait_answers(self, n, timeout=60):
+        """Until n of them were acknowledged or refused."""
+        end = time.monotonic() + timeout
+        with self.news:
+            while len(self.acks) + len(self.nacks) < n:
+                if self.ended or not self.news.wait(end - time.monotonic()):
+                    raise EOFError("%d of %d answers" % (len(self.acks) + len(self.nacks), n))
+
+    def drained(self, timeout=60):
+        """Until all that was acknowledged is applied."""
+        seq = max(self.acks.values(), default=0)
+        self.send("applied", seq)
+        self.said("applied", timeout=timeout)
+
+    def totals(self):
+        self.send("totals")
+        return json.loads(self.said("totals").split(" ", 1)[1])
+
+    def dead_letters(self):
+        self.send("dead")
+        found = []
+        while True:
+            line = self.said("dead")
+            if line.startswith("dead end"):
+                assert line == "dead end 0", line
+                return found
+            _, number, code, seq, sql = line.split(" ", 4)
+            found.append((int(number), int(code), int(seq), sql))
+
+    def quit(self):
+        self.send("quit")
+        self.process.stdin.close()
+        code = self.process.wait(timeout=60)
+        self.reader.join()
+        self._close()
+        return code
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.reap()
+
+    def reap(self, timeout=60):
+        """Until it has ended by itself; everything it had said is read."""
+        code = self.process.wait(timeout=timeout)
+        self.reader.join()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        self._close()
+        return code
+
+    def _close(self):
+        self.process.stdout.close()
+        self.errors.close()
