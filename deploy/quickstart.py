@@ -14,7 +14,7 @@ import time
 
 import servers
 import shop_load
-from servers import sum_metric
+from servers import listing, quantile, sum_metric
 
 SCHEMA = "shop"
 LINE_EVERY = 3.0
@@ -116,21 +116,15 @@ class Watch:
         routes = {r: grown("suimon_queries_total", 'route="%s"' % r) for r in ("replica", "primary", "cache", "queue")}
         total = sum(routes.values())
         hits, misses = grown("suimon_cache_hits_total"), grown("suimon_cache_misses_total")
-        queries = listing(self.suimon.api("/api/queries?sort=p99&limit=1"))
-        text = "%4.0f s %6.0f queries/s  %s  cache hits %.0f %%  queue depth %d  slowest p99 %.1f ms  findings %d" % (
+        p99 = quantile(self.before, after, "suimon_query_duration_seconds", 0.99)
+        text = "%4.0f s %6.0f queries/s  %s  cache hits %.0f %%  queue depth %d  p99 < %.3g ms  findings %d" % (
             now - self.start, total / max(now - self.then, 1e-3),
             "  ".join("%s %.0f %%" % (r, 100 * n / max(total, 1)) for r, n in routes.items()),
             100 * hits / max(hits + misses, 1), self.suimon.api("/api/queue")["depth"],
-            1e3 * (queries[0]["p99"] if queries else 0), len(listing(self.suimon.api("/api/findings"))))
+            1e3 * p99, len(listing(self.suimon.api("/api/findings"))))
         self.before, self.then = after, now
         return text
 
-
-def listing(value):
-    """The rows of an API answer: the answer itself, or the one list in it."""
-    if isinstance(value, list):
-        return value
-    return next((v for v in value.values() if isinstance(v, list)), [])
 
 
 class Checks:

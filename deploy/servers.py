@@ -387,6 +387,7 @@ class Suimon:
     def connect(self, user="app", password="app", **more):
         more.setdefault("autocommit", True)
         more.setdefault("charset", "utf8mb4")
+        more.setdefault("read_timeout", 60)
         return pymysql.connect(host=LOOPBACK, port=self.mysql_port, user=user, password=password, **more)
 
     def resident(self):
@@ -427,3 +428,21 @@ def sum_metric(values, name, *labels):
         if bare == name and all(label in rest for label in labels):
             total += number
     return total
+
+
+def quantile(before, after, name, share):
+    """The bound under which `share` of what a histogram counted between two readings lies, over all its label sets."""
+    counts = {}
+    for key, number in after.items():
+        if key.startswith(name + "_bucket{"):
+            bound = float(key.split('le="')[1].split('"')[0])
+            counts[bound] = counts.get(bound, 0.0) + number - before.get(key, 0.0)
+    total = counts.get(float("inf"), 0.0)
+    return next((bound for bound in sorted(counts) if total and counts[bound] >= share * total), 0.0)
+
+
+def listing(value):
+    """The rows of an API answer: the answer itself, or the one list in it."""
+    if isinstance(value, list):
+        return value
+    return next((v for v in value.values() if isinstance(v, list)), [])

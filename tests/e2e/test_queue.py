@@ -8,7 +8,7 @@ import pymysql
 import pytest
 
 from conftest import ask
-from servers import Process, sum_metric, wait_until
+from servers import Process, listing, sum_metric, wait_until
 from wire import Wire
 
 
@@ -48,8 +48,7 @@ def acknowledged(s):
 
 
 def dead(s):
-    value = s.api("/api/queue/dead")
-    return value if isinstance(value, list) else next(v for v in value.values() if isinstance(v, list))
+    return listing(s.api("/api/queue/dead"))
 
 
 def queue_one(s, c, sql="INSERT INTO log (n) VALUES (0)"):

@@ -6,6 +6,7 @@ import pytest
 
 from conftest import ask
 import servers
+from servers import listing
 
 
 @pytest.fixture
@@ -226,7 +227,3 @@ def test_pins_last_as_long_as_their_reason(proxy, db):
         assert not pinned(c)
         ask(c, "CREATE TEMPORARY TABLE tmp (x INT)")
         assert pinned(c)
-
-
-def listing(value):
-    return value if isinstance(value, list) else next(v for v in value.values() if isinstance(v, list))

@@ -1,0 +1,151 @@
+"""S1 to S3: every statement is counted, and what to fix is found, with evidence and a fix."""
+import json
+import time
+
+import pytest
+
+from conftest import ask
+from servers import listing, sum_metric, wait_until
+from wire import Wire
+
+
+@pytest.fixture
+def table(db):
+    db.setup("CREATE TABLE orders (id INT PRIMARY KEY, customer INT, email VARCHAR(60), total INT, KEY (customer))",
+             "INSERT INTO orders SELECT seq, seq % 100, CONCAT('c', seq % 500, '@example.com'), seq % 91 FROM seq_1_to_20000",
+             "ANALYZE TABLE orders")
+    return db
+
+
+@pytest.fixture
+def counted(suimon):
+    return suimon()
+
+
+def row(s, words):
+    """The digest's row whose text holds all of the words."""
+    return next((r for r in listing(s.api("/api/queries?limit=1000")) if all(w in r["text"].lower() for w in words.split())), None)
+
+
+def findings(s, kind, word):
+    return [f for f in listing(s.api("/api/findings")) if f["kind"] == kind and word in json.dumps(f)]
+
+
+def test_the_numbers_of_a_statement(counted, table):
+    with counted.connect(database=table.name) as c:
+        for n in range(1, 8):
+            assert len(ask(c, "SELECT id, total FROM orders WHERE customer = %d LIMIT 3" % n)) == 3
+        ask(c, "UPDATE orders SET total = total + 1 WHERE id IN (1, 2, 3)")
+        for _ in range(2):
+            with pytest.raises(Exception):
+                ask(c, "SELECT missing FROM orders")
+    r = row(counted, "select total from orders customer limit")
+    assert (r["calls"], r["rows_sent"], r["errors"]) == (7, 21, 0)
+    assert 0 < r["p50"] <= r["p95"] <= r["p99"]
+    assert r["total_time"] == pytest.approx(7 * r["mean_time"], rel=0.01)
+    assert r["first_seen"] <= r["last_seen"]
+    assert "app" in json.dumps(r["users"])
+    assert sum(v for v in r["routed"].values()) == 7
+    assert row(counted, "update orders")["rows_affected"] == 3
+    assert row(counted, "missing from orders")["errors"] == 2
+
+
+def test_digests_hold_no_values(counted, table):
+    with counted.connect(database=table.name) as c:
+        ask(c, "SELECT id FROM orders WHERE email = 'secret-value@example.com' AND total IN (11111, 22222)")
+    text = counted.http("/api/queries")[1]
+    assert "secret-value" not in text and "11111" not in text
+    assert "secret-value" not in counted.http("/metrics")[1]
+
+
+def test_no_sample_is_kept_where_samples_are_off(suimon, table):
+    s = suimon({"stats": {"samples": False, "slow": "1ms", "explain": True}})
+    with s.connect(database=table.name) as c:
+        for _ in range(20):
+            ask(c, "SELECT id FROM orders WHERE email = 'secret-value@example.com'")
+    time.sleep(1.5)
+    digest = row(s, "orders email")["digest"]
+    text = "".join(s.http(p)[1] for p in ("/api/queries", "/api/findings", "/api/queries/" + digest, "/api/clients", "/metrics"))
+    assert "secret-value" not in text + s.log_text()
+
+
+def test_one_digest_in_detail(counted, table):
+    with counted.connect(database=table.name) as c:
+        ask(c, "SELECT SUM(total) FROM orders")
+    digest = row(counted, "sum total orders")["digest"]
+    detail = counted.api("/api/queries/" + digest)
+    assert detail["calls"] == 1 and detail["histogram"]
+    assert sum(b["count"] for b in detail["histogram"]) == 1
+
+
+def test_prepared_and_text_forms_are_one_digest(counted, table):
+    with Wire(counted.connect(database=table.name)) as w:
+        w.query("SELECT total FROM orders WHERE id = 5")
+        s = w.prepare("SELECT total FROM orders WHERE id = ?")
+        for n in range(4):
+            s.execute((n,))
+    assert row(counted, "select total from orders where id")["calls"] == 5
+
+
+def test_an_n_plus_one_loop_is_found(counted, table):
+    with counted.connect(database=table.name) as c:
+        for _ in range(3):
+            for (number,) in ask(c, "SELECT id FROM orders WHERE customer = 5 LIMIT 20"):
+                ask(c, "SELECT total, email FROM orders WHERE id = %d" % number)
+    found = wait_until("the finding", lambda: findings(counted, "n_plus_one", "email"), 5)
+    assert "customer" in json.dumps(found[0]), "the statement before the loop is named"
+    assert found[0]["fix_text"]
+    assert sum_metric(counted.metrics(), "suimon_nplus1_total") >= 3
+
+
+def test_ordinary_repetition_is_no_n_plus_one(counted, table):
+    with counted.connect(database=table.name) as c:
+        for n in range(30):
+            ask(c, "SELECT total FROM orders WHERE id = %d" % n)
+            ask(c, "UPDATE orders SET total = 1 WHERE id = %d" % n)
+            ask(c, "DO 1")
+            ask(c, "SELECT COUNT(*) FROM whoami")
+            ask(c, "SELECT 1")
+    assert not findings(counted, "n_plus_one", "total")
+
+
+def test_a_missing_index_is_found_with_its_fix(counted, table):
+    with counted.connect(database=table.name) as c:
+        for n in range(10):
+            ask(c, "SELECT id FROM orders WHERE email = 'c%d@example.com'" % n)
+    found = wait_until("the advice", lambda: [f for f in findings(counted, "missing_index", "email") if f.get("fix_sql")], 10, 0.2)
+    fix = found[0]["fix_sql"]
+    assert fix.upper().startswith("ALTER TABLE") or fix.upper().startswith("CREATE INDEX")
+    assert "orders" in fix and "email" in fix
+    # The fix does what it says.
+    table.setup(fix.replace("`%s`." % table.name, "").rstrip(";"))
+    with counted.connect(database=table.name) as c:
+        before = sum_metric(counted.metrics(), "suimon_no_index_queries_total")
+        ask(c, "SELECT id FROM orders WHERE email = 'c1@example.com'")
+        assert sum_metric(counted.metrics(), "suimon_no_index_queries_total") == before
+
+
+def test_no_index_is_advised_where_one_is(counted, table):
+    with counted.connect(database=table.name) as c:
+        for n in range(20):
+            ask(c, "SELECT id FROM orders WHERE customer = %d" % n)
+            ask(c, "SELECT email FROM orders WHERE id = %d" % n)
+    time.sleep(2)
+    assert not [f for f in listing(counted.api("/api/findings")) if f["kind"] == "missing_index"]
+
+
+def test_the_table_of_digests_is_bounded(suimon, table):
+    s = suimon({"stats": {"digests": 100}})
+    with s.connect(database=table.name) as c:
+        for n in range(400):
+            ask(c, "SELECT 1 AS c%d" % n)
+    answer = s.api("/api/queries?limit=1000")
+    assert len(listing(answer)) <= 110
+    calls = sum(r["calls"] for r in listing(answer)) + ((answer.get("other") or {}).get("calls", 0) if isinstance(answer, dict) else 0)
+    assert calls >= 400
+
+
+def test_metrics_have_no_labels_from_clients(counted, table):
+    with counted.connect(database=table.name) as c:
+        ask(c, "SELECT 1 AS labelled FROM orders LIMIT 1")
+    assert "labelled" not in counted.http("/metrics")[1]
