@@ -58,7 +58,7 @@ struct conf_sink; /* where printing goes */
 struct conf_absent {
 	const char *what;                 /* "queue engines other than file" */
 	const char *allowed;              /* "file" */
-	bool (*chosen)(const void *root); /* is it asked for in this struct, the one given to conf_fill? */
+	bool (*chosen)(const void *in); /* is it asked for in this struct, the one the row's table describes? */
 };
 
 struct conf_opt {

@@ -310,15 +310,30 @@ enum rc conf_fill_table(struct conf_ctx *c, const struct conf_table *t, const st
 
 /* ---- features that this build does not have ---- */
 
-static void refuse_absent(struct conf_ctx *c, const struct conf_table *t, const void *root)
+static void refuse_absent(struct conf_ctx *c, const struct conf_table *t, const void *at);
+
+static void refuse_absent_items(struct conf_ctx *c, const struct conf_opt *item, const struct conf_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		size_t mark = conf_enter_index(c, i);
+
+		refuse_absent(c, item->table, (const char *)list->items + i * item->size);
+		conf_leave(c, mark);
+	}
+}
+
+static void refuse_absent(struct conf_ctx *c, const struct conf_table *t, const void *at)
 {
 	for (const struct conf_opt *o = t->opts; o->name; o++) {
+		const void *value = (const char *)at + o->offset;
 		size_t mark = conf_enter(c, o->name);
 		const struct conf_absent *a = o->absent;
 
 		if (o->type == CONF_TABLE)
-			refuse_absent(c, o->table, root);
-		if (a && a->chosen(root))
+			refuse_absent(c, o->table, value);
+		else if (o->type == CONF_LIST && o->item->type == CONF_TABLE)
+			refuse_absent_items(c, o->item, value);
+		if (a && a->chosen(at))
 			conf_fault_at(c, c->path, "%s: not available in this build, allowed is %s", a->what,
 				      a->allowed);
 		conf_leave(c, mark);

@@ -249,7 +249,7 @@ static const struct conf_opt rows[] = {
 	 .given = given_text,
 	 .check = check_name,
 	 .unit = "a schema's name",
-	 .help = "The session's current schema."},
+	 .help = "A schema of a table the statement touches; the session's own if it touches none."},
 	{.name = "user",
 	 .type = CONF_STRING,
 	 .offset = AT(user),
@@ -277,7 +277,7 @@ static const struct conf_opt rows[] = {
 	 .drop = drop_tag,
 	 .given = given_text,
 	 .unit = "one {key: value}",
-	 .help = "A sqlcommenter tag in the statement's comment, decoded."},
+	 .help = "A sqlcommenter tag, as it stands in the statement's comment."},
 	{.name = NULL},
 };
 

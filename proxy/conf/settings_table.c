@@ -216,6 +216,7 @@ static const struct conf_opt cache_rule_rows[] = {
 	 .type = CONF_DURATION,
 	 .offset = offsetof(struct settings_cache_rule, refresh_ns),
 	 .def = "0s",
+	 ABSENT(refresh),
 	 .max = DAY,
 	 .help = "After expiry a result is served this much longer while one query fetches it anew "
 		 "(stale-while-revalidate)."},
@@ -279,7 +280,8 @@ static const struct conf_opt queue_user_rows[] = {
 static const struct conf_table queue_user = {.opts = queue_user_rows};
 
 static const struct conf_opt drain_rows[] = {
-	INT("workers", queue.drain.workers, "1", 1, 64, "Connections that apply batches at the same time.", FIXED),
+	INT("workers", queue.drain.workers, "1", 1, 64, "Connections that apply batches at the same time.", FIXED,
+	    ABSENT(workers)),
 	INT("batch_rows", queue.drain.batch_rows, "500", 1, 100000, "Most writes in one transaction.", RELOAD),
 	DURATION("batch_wait", queue.drain.batch_wait_ns, "20ms", 0, 10 * SEC, "How long a batch waits to fill.",
 		 RELOAD),

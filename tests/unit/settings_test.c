@@ -184,7 +184,7 @@ static void rules_are_read(void **state)
 				  "routing: {rules: [{match: {digest: 0xDEADbeef, user: app}, to: primary}, "
 				  "{match: {tag: {route: /a b}}, to: replica}]}\n"
 				  "cache: {rules: [{match: {table: shop.products, verb: SELECT}, ttl: 60s}, "
-				  "{match: {query: \"^SELECT .* FROM news$\"}, ttl: 5s, refresh: 1s}]}\n"
+				  "{match: {query: \"^SELECT .* FROM news$\"}, ttl: 5s}]}\n"
 				  "queue: {rules: [{match: {table: log, verb: insert}}, "
 				  "{match: {schema: s}, order: id, read: eventual, on_error: halt}]}\n");
 
@@ -197,7 +197,7 @@ static void rules_are_read(void **state)
 	assert_int_equal(s->routing.rules[1].to, TO_REPLICA);
 	assert_string_equal(s->cache.rules[0].match.verb, "select");
 	assert_int_equal(s->cache.rules[0].ttl_ns, 60 * SEC);
-	assert_int_equal(s->cache.rules[1].refresh_ns, SEC);
+	assert_int_equal(s->cache.rules[1].refresh_ns, 0);
 	assert_non_null(s->cache.rules[1].match.query_re);
 	assert_string_equal(s->queue.rules[0].order, "table");
 	assert_true(s->queue.rules[0].read_session);
@@ -340,6 +340,10 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 		 "cache.redis: Redis by TLS and Redis Cluster: not available"},
 		{"queue: {engine: kafka, url: h:1, rules: [{match: {table: t}}]}",
 		 "queue.engine: queue engines other than file"},
+		{"queue: {drain: {workers: 2}}",
+		 "queue.drain.workers: more than one connection that drains: not available"},
+		{"cache:\n  rules:\n  - match: {table: a}\n    ttl: 1s\n    refresh: 1s",
+		 "f.yaml:5: cache.rules[0].refresh: serving while"},
 		{"stats: {slow_log: /x}", "stats.slow_log: the slow log: not available"},
 		{"stats: {cost_per_hour: 2}", "stats.cost_per_hour: splitting the cost: not available"},
 	};
