@@ -134,16 +134,15 @@ static enum rc get_temporal(struct mbuf *m, enum field_type type, struct span *r
 	return known ? mbuf_bytes(m, len, raw) : RC_ERROR;
 }
 
+/* Year, int24 and bit are column types only: one server reads such a parameter as a string, the other as NULL. */
 static enum rc get_value(struct mbuf *m, enum field_type type, struct span *raw)
 {
 	switch (type) {
 	case FIELD_TINY:
 		return mbuf_bytes(m, 1, raw);
 	case FIELD_SHORT:
-	case FIELD_YEAR:
 		return mbuf_bytes(m, 2, raw);
 	case FIELD_LONG:
-	case FIELD_INT24:
 	case FIELD_FLOAT:
 		return mbuf_bytes(m, 4, raw);
 	case FIELD_LONGLONG:
@@ -157,7 +156,6 @@ static enum rc get_value(struct mbuf *m, enum field_type type, struct span *raw)
 	case FIELD_DECIMAL:
 	case FIELD_NEWDECIMAL:
 	case FIELD_VARCHAR:
-	case FIELD_BIT:
 	case FIELD_JSON:
 	case FIELD_ENUM:
 	case FIELD_SET:

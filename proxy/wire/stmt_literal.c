@@ -172,9 +172,7 @@ static enum rc put_value(struct iobuf *b, const struct stmt_value *v, bool no_ba
 	switch (v->type) {
 	case FIELD_TINY:
 	case FIELD_SHORT:
-	case FIELD_YEAR:
 	case FIELD_LONG:
-	case FIELD_INT24:
 	case FIELD_LONGLONG:
 		return put_integer(b, v);
 	case FIELD_FLOAT:
@@ -195,8 +193,15 @@ static enum rc put_value(struct iobuf *b, const struct stmt_value *v, bool no_ba
 	case FIELD_BLOB:
 	case FIELD_GEOMETRY:
 		return put_hex(b, v->raw);
-	default:
+	case FIELD_VARCHAR:
+	case FIELD_VAR_STRING:
+	case FIELD_STRING:
+	case FIELD_ENUM:
+	case FIELD_SET:
+	case FIELD_JSON:
 		return put_string(b, v->raw, no_backslash);
+	default:
+		return RC_ERROR;
 	}
 }
 
