@@ -65,7 +65,8 @@ def tail(path, lines=30):
 
 
 def _end_with_parent():
-    # A parent killed outright must not leave servers behind.
+    # A parent killed outright must not leave servers behind. The kernel means the thread that started the child: start
+    # servers from threads that outlive them.
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -1,0 +1,86 @@
+"""A TCP relay to put between suimon and a server: it can add latency, hold bytes back, and cut links at a chosen byte."""
+import socket
+import threading
+import time
+
+from servers import LOOPBACK
+
+
+class Relay:
+    def __init__(self, port):
+        """port: where the bytes go."""
+        self.target = port
+        self.listener = socket.create_server((LOOPBACK, 0))
+        self.port = self.listener.getsockname()[1]
+        self.delay = 0.0        # seconds, each way
+        self.held = threading.Event()
+        self.refusing = False   # new links are closed at once
+        self.cut_when = None    # function(direction "up"/"down", bytes): True cuts the link before they pass
+        self.links = []
+        self.lock = threading.Lock()
+        self.open = True
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    @property
+    def address(self):
+        return "%s:%d" % (LOOPBACK, self.port)
+
+    def accept(self):
+        while self.open:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                if self.refusing:
+                    raise OSError()
+                server = socket.create_connection((LOOPBACK, self.target), 5)
+                server.settimeout(None)
+            except OSError:
+                client.close()
+                continue
+            for s in (client, server):
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self.links.append((client, server))
+            threading.Thread(target=self.pump, args=(client, server, "up"), daemon=True).start()
+            threading.Thread(target=self.pump, args=(server, client, "down"), daemon=True).start()
+
+    def pump(self, source, sink, direction):
+        try:
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                while self.held.is_set():
+                    time.sleep(0.005)
+                if self.delay:
+                    time.sleep(self.delay)
+                if self.cut_when and self.cut_when(direction, data):
+                    break
+                sink.sendall(data)
+        except OSError:
+            pass
+        shut(source)
+        shut(sink)
+
+    def cut(self):
+        """Cuts every link there is."""
+        with self.lock:
+            links, self.links = self.links, []
+        for pair in links:
+            for s in pair:
+                shut(s)
+
+    def close(self):
+        self.open = False
+        self.listener.close()
+        self.cut()
+
+
+def shut(s):
+    try:
+        s.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    s.close()

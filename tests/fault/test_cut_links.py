@@ -1,0 +1,173 @@
+"""R3: a link to a server that is cut at any point of a statement's life; nothing is sent twice that may have run."""
+import threading
+import time
+
+import pymysql
+import pytest
+
+from conftest import ask, who
+from relay import Relay
+from servers import sum_metric, wait_until
+
+LOST = (1927, 2006, 2013, 1158, 1159, 1160, 1161, 1105, 3950, 1053)
+
+
+@pytest.fixture
+def table(db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, n INT)", "INSERT INTO t VALUES (1, 0)")
+    return db
+
+
+@pytest.fixture
+def links(cluster, suimon):
+    """suimon with a relay before each server."""
+    primary, replica = Relay(cluster.primary.port), Relay(cluster.replica.port)
+    s = suimon({"primary": primary.address, "replicas": [replica.address], "threads": 1, "backend": {"failover_hold": "2s"}})
+    yield s, primary, replica
+    primary.close()
+    replica.close()
+
+
+def cut_once(relay, direction, word):
+    """Cuts the link over which `word` passes (before it passes), once. The event tells when."""
+    done = threading.Event()
+
+    def decide(where, data):
+        if where == direction and word in data and not done.is_set():
+            done.set()
+            return True
+        return False
+    relay.cut_when = decide
+    return done
+
+
+def attempt(c, sql):
+    """The rows, or the error's code and text."""
+    try:
+        return ask(c, sql)
+    except pymysql.MySQLError as e:
+        return e.args
+
+
+def test_a_read_whose_link_is_cut_before_the_answer_is_answered_elsewhere(links, table):
+    s, primary, replica = links
+    with s.connect(database=table.name) as c:
+        assert who(c) == "replica"
+        done = cut_once(replica, "up", b"MARK1")
+        assert ask(c, "SELECT n, 'MARK1' FROM t WHERE id = 1") == ((0, "MARK1"),)
+        assert done.is_set()
+        done = cut_once(replica, "down", b"MARK2")
+        assert ask(c, "SELECT n, 'MARK2' FROM t WHERE id = 1") == ((0, "MARK2"),)
+        assert done.is_set()
+    assert sum_metric(s.metrics(), "suimon_retries_total") >= 2
+
+
+def test_a_read_whose_answer_had_begun_is_not_repeated(links, table):
+    s, primary, replica = links
+    table.setup("INSERT INTO t (n) SELECT seq FROM seq_1_to_50000")
+    with s.connect(database=table.name) as c, s.connect(database=table.name) as other:
+        seen = []
+
+        def decide(where, data):
+            if where == "down":
+                seen.append(len(data))
+            return where == "down" and sum(seen) > 200000
+        ask(c, "SELECT 1 FROM whoami")
+        replica.cut_when = decide
+        result = attempt(c, "SELECT id, n FROM t")
+        replica.cut_when = None
+        assert result[0] in LOST
+        assert ask(other, "SELECT COUNT(*) FROM t") == ((50001,),)
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_a_write_whose_link_is_cut_is_not_repeated(links, table, direction):
+    """Cut on the way there it has not run, on the way back it has: in both cases the client is told and decides."""
+    s, primary, _ = links
+    with s.connect(database=table.name) as c:
+        ask(c, "INSERT INTO t (n) VALUES (100)")
+        before = table.primary("SELECT COUNT(*) FROM t")[0][0]
+        if direction == "down":
+            armed = threading.Event()
+
+            def decide(where, data):
+                if where == "up" and b"MARK" in data:
+                    armed.set()
+                return where == "down" and armed.is_set()
+            primary.cut_when = decide
+        else:
+            cut_once(primary, "up", b"MARK")
+        result = attempt(c, "INSERT INTO t (n) VALUES (200) /* MARK */")
+        primary.cut_when = None
+        assert result[0] in LOST, result
+        assert result[1].startswith("suimon: ")
+    time.sleep(0.3)
+    assert table.primary("SELECT COUNT(*) FROM t")[0][0] - before == (1 if direction == "down" else 0)
+
+
+def test_a_commit_whose_answer_is_lost_is_not_said_to_have_failed_or_repeated(links, table):
+    s, primary, _ = links
+    with s.connect(database=table.name) as c:
+        c.begin()
+        ask(c, "INSERT INTO t (n) VALUES (300)")
+        armed = threading.Event()
+
+        def decide(where, data):
+            if where == "up" and b"COMMIT" in data.upper():
+                armed.set()
+            return where == "down" and armed.is_set()
+        primary.cut_when = decide
+        result = attempt(c, "COMMIT")
+        primary.cut_when = None
+        assert result[0] in LOST
+    wait_until("the commit", lambda: table.primary("SELECT COUNT(*) FROM t WHERE n = 300") == ((1,),), 5)
+
+
+def test_a_transaction_ends_with_its_link(links, table):
+    s, primary, _ = links
+    c = s.connect(database=table.name)
+    c.begin()
+    ask(c, "UPDATE t SET n = 5 WHERE id = 1")
+    primary.cut()
+    assert attempt(c, "SELECT 1")[0] in LOST
+    c._force_close()
+    with s.connect(database=table.name) as d:
+        assert ask(d, "SELECT n FROM t WHERE id = 1") == ((0,),)
+
+
+def test_idle_links_that_are_cut_cost_nobody_a_statement(links, table):
+    s, primary, replica = links
+    with s.connect(database=table.name) as c:
+        for _ in range(5):
+            ask(c, "SELECT n FROM t WHERE id = 1")
+            ask(c, "UPDATE t SET n = n + 1 WHERE id = 1")
+            primary.cut()
+            replica.cut()
+            time.sleep(0.05)
+    assert table.primary("SELECT n FROM t WHERE id = 1") == ((5,),)
+
+
+def test_a_slow_replica_slows_only_those_who_read_there(links, table):
+    s, primary, replica = links
+    with s.connect(database=table.name) as c:
+        replica.delay = 0.2
+        begin = time.monotonic()
+        for _ in range(10):
+            ask(c, "/* suimon: primary */ SELECT n FROM t WHERE id = 1")
+        assert time.monotonic() - begin < 1
+        replica.delay = 0
+
+
+def test_a_replica_that_stops_answering_does_not_stop_reads_for_ever(links, table):
+    """Bytes neither come nor does the link break: the monitor notices, and new reads go elsewhere."""
+    s, primary, replica = links
+    with s.connect(database=table.name) as c:
+        assert who(c) == "replica"
+        replica.held.set()
+        try:
+            def elsewhere():
+                with s.connect(database=table.name, read_timeout=2) as d:
+                    return who(d) == "primary"
+            wait_until("reads on the primary", elsewhere, 20)
+        finally:
+            replica.held.clear()

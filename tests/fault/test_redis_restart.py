@@ -1,0 +1,104 @@
+"""F1, C1: Redis goes, comes back empty, and goes again, under readers and writers; no read is ever stale."""
+import threading
+
+import pymysql
+
+from conftest import ask
+from servers import Process, sum_metric, wait_until
+import servers
+
+
+def rules(db, redis):
+    return {"cache": {"redis": redis.url, "rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "60s"}]}}
+
+
+class History:
+    """Writers count up rows through one suimon; readers of the same suimon must never see less than was acknowledged."""
+
+    def __init__(self, s, schema):
+        self.s, self.schema = s, schema
+        self.acknowledged = [0] * 5
+        self.wrong, self.reads = [], 0
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self.write)] + [threading.Thread(target=self.read) for _ in range(2)]
+        for t in self.threads:
+            t.start()
+
+    def write(self):
+        with self.s.connect(database=self.schema) as c:
+            n = 0
+            while not self.stopping.is_set():
+                row = n % 5
+                ask(c, "UPDATE t SET n = n + 1 WHERE id = %d" % row)
+                self.acknowledged[row] += 1
+                n += 1
+                self.stopping.wait(0.01)
+
+    def read(self):
+        try:
+            with self.s.connect(database=self.schema) as c:
+                n = 0
+                while not self.stopping.is_set():
+                    row = n % 5
+                    least = self.acknowledged[row]
+                    seen = ask(c, "SELECT n FROM t WHERE id = %d" % row)[0][0]
+                    self.reads += 1
+                    if seen < least:
+                        self.wrong.append("row %d: %d acknowledged, %d read" % (row, least, seen))
+                    n += 1
+        except (pymysql.MySQLError, OSError) as e:
+            self.wrong.append(repr(e))
+
+    def stop(self):
+        self.stopping.set()
+        for t in self.threads:
+            t.join(30)
+
+
+def test_redis_restarts_under_load(cluster, suimon, db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t SELECT seq, 0 FROM seq_0_to_4")
+    redis = servers.Redis(cluster.base, db.name)
+    redis.start()
+    try:
+        s = suimon(rules(db, redis))
+        history = History(s, db.name)
+        for _ in range(3):
+            history.stopping.wait(0.7)
+            redis.process.kill()
+            history.stopping.wait(0.7)
+            redis.process = Process("Redis", redis.process.argv, redis.process.log)
+            redis.start()
+        history.stopping.wait(1.5)
+        history.stop()
+        assert not history.wrong, history.wrong[:5]
+        assert history.reads > 300
+        assert s.http("/readyz")[0] == 200
+        with s.connect(database=db.name) as c:
+            def hit():
+                before = sum_metric(s.metrics(), "suimon_cache_hits_total")
+                ask(c, "SELECT n FROM t WHERE id = 1")
+                return sum_metric(s.metrics(), "suimon_cache_hits_total") > before
+            wait_until("the cache to be in use again", hit, 15)
+    finally:
+        redis.stop()
+
+
+def test_an_instance_that_cannot_hear_does_not_answer_from_memory_for_long(cluster, suimon, db):
+    """C1 across instances: the bus is silent, so what the other writes cannot be heard; memory must not be trusted."""
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0)")
+    redis = servers.Redis(cluster.base, db.name + "_bus")
+    redis.start()
+    try:
+        first, second = suimon(rules(db, redis)), suimon(rules(db, redis))
+        with first.connect(database=db.name) as a, second.connect(database=db.name) as b:
+            for _ in range(5):
+                ask(b, "SELECT n FROM t WHERE id = 1")
+            redis.process.kill()
+            ask(a, "UPDATE t SET n = 1 WHERE id = 1")
+            cluster.sync()
+            wait_until("the new row through the other", lambda: ask(b, "SELECT n FROM t WHERE id = 1") == ((1,),), 10)
+            ask(a, "UPDATE t SET n = 2 WHERE id = 1")
+            cluster.sync()
+            assert ask(b, "SELECT n FROM t WHERE id = 1") == ((2,),)
+    finally:
+        redis.stop()

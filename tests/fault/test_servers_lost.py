@@ -1,0 +1,123 @@
+"""F1, R4: a replica or the primary goes and comes back; who can be served is served, the others are told clearly."""
+import threading
+import time
+
+import pymysql
+import pytest
+
+from conftest import ask
+import servers
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A pair of this test's own, for it to break."""
+    primary, replica = servers.pair(str(tmp_path), ["shop"])
+    primary.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, n INT)", "INSERT INTO shop.t VALUES (1, 0)")
+    replica.catch_up(primary)
+    yield primary, replica
+    replica.stop()
+    primary.stop()
+
+
+def config(cluster, primary, replica):
+    base = cluster.config()
+    base["primary"] = "127.0.0.1:%d" % primary.port
+    base["replicas"] = ["127.0.0.1:%d" % replica.port]
+    return base
+
+
+def read(c):
+    return ask(c, "SELECT n FROM t WHERE id = 1")
+
+
+def test_reads_go_on_without_the_replica(cluster, own, suimon):
+    primary, replica = own
+    s = suimon(base=config(cluster, primary, replica))
+    failed = []
+    with s.connect(database="shop") as c:
+        assert read(c) == ((0,),)
+        replica.process.kill()
+        for _ in range(50):
+            try:
+                read(c)
+            except pymysql.MySQLError as e:
+                failed.append(e)
+        assert not failed
+        assert s.http("/readyz")[0] == 200
+
+        def state():
+            return [b for b in servers.listing(s.api("/api/backends")) if b["role"] == "replica"][0]["state"]
+        down = state()
+        replica.start()
+        servers.wait_until("the replica to be in use again", lambda: state() != down, 15)
+        assert read(c) == ((0,),)
+
+
+def test_reads_and_the_cache_go_on_without_the_primary(cluster, own, suimon):
+    primary, replica = own
+    base = config(cluster, primary, replica)
+    base["cache"] = {"rules": [{"match": {"table": "shop.t"}, "ttl": "60s"}]}
+    base["backend"]["failover_hold"] = "1s"
+    s = suimon(base=base)
+    with s.connect(database="shop") as c:
+        for _ in range(4):
+            read(c)
+        primary.process.kill()
+        for _ in range(20):
+            assert read(c) == ((0,),)
+        begin = time.monotonic()
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "UPDATE t SET n = 1 WHERE id = 1")
+        assert time.monotonic() - begin < 4
+        assert e.value.args[1].startswith("suimon: ")
+        assert s.http("/healthz")[0] == 200
+        # New clients, too, can read.
+        with s.connect(database="shop") as d:
+            assert read(d) == ((0,),)
+        primary.start()
+        servers.wait_until("writes", lambda: ask(c, "UPDATE t SET n = 2 WHERE id = 1") == (), 15)
+    assert primary.sql("SELECT n FROM shop.t") == ((2,),)
+
+
+def test_a_write_waits_for_a_primary_that_restarts(cluster, own, suimon):
+    primary, replica = own
+    base = config(cluster, primary, replica)
+    base["backend"]["failover_hold"] = "20s"
+    s = suimon(base=base)
+    with s.connect(database="shop") as c:
+        ask(c, "UPDATE t SET n = 1 WHERE id = 1")
+        primary.stop()
+        # Let it be noticed, so that the write below begins while there is no primary.
+        time.sleep(1)
+        got = []
+        writer = threading.Thread(target=lambda: got.append(ask(c, "UPDATE t SET n = 7 WHERE id = 1")))
+        writer.start()
+        time.sleep(1)
+        primary.start()
+        writer.join(25)
+        assert got == [()]
+    assert primary.sql("SELECT n FROM shop.t") == ((7,),)
+
+
+def test_a_queue_waits_for_its_primary(cluster, own, suimon):
+    primary, replica = own
+    base = config(cluster, primary, replica)
+    base["queue"] = {"rules": [{"match": {"table": "shop.log", "verb": "insert"}, "order": "table"}]}
+    primary.sql("CREATE TABLE shop.log (id INT PRIMARY KEY AUTO_INCREMENT, n INT)")
+    replica.catch_up(primary)
+    s = suimon(base=base)
+    with s.connect(database="shop") as c:
+        def queued():
+            before = servers.sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
+            ask(c, "INSERT INTO log (n) VALUES (-1)")
+            return servers.sum_metric(s.metrics(), "suimon_queue_acknowledged_total") > before
+        servers.wait_until("a queued insert", queued, 5)
+        servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 10)
+        primary.process.kill()
+        for n in range(100):
+            ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+        assert s.api("/api/queue")["depth"] == 100
+        primary.start()
+        servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+    assert [r[0] for r in primary.sql("SELECT n FROM shop.log WHERE n >= 0 ORDER BY id")] == list(range(100))
