@@ -56,8 +56,8 @@ struct conf_sink; /* where printing goes */
 
 /* What of an option this build cannot do: choosing it is a fault, and the manual says so. */
 struct conf_absent {
-	const char *what;                 /* "queue engines other than file" */
-	const char *allowed;              /* "file" */
+	const char *what;               /* "queue engines other than file" */
+	const char *allowed;            /* "file" */
 	bool (*chosen)(const void *in); /* is it asked for in this struct, the one the row's table describes? */
 };
 
@@ -68,7 +68,7 @@ struct conf_opt {
 	const char *def; /* default as YAML text; NULL = required (CONF_TABLE: each of its rows has its own) */
 	bool (*given)(
 		const void *at);  /* instead of a default: the row may be left out, this says whether it is there */
-	int64_t min, max;         /* for INT, DOUBLE, DURATION (ns), SIZE; both 0 = not limited */
+	int64_t min, max;         /* INT, DOUBLE, DURATION (ns), SIZE; both 0 = not limited. LIST: max members */
 	const char *zero;         /* INT, DURATION, SIZE: a word that stands for 0, whatever min says ("auto") */
 	const char *const *words; /* CONF_ENUM, CONF_CHOICE: NULL-terminated */
 	const struct conf_table *table; /* CONF_TABLE, CONF_LIST of mappings; CONF_CUSTOM: for the manual only */

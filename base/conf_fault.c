@@ -130,6 +130,10 @@ void conf_fault_at(struct conf_ctx *c, const char *path, const char *fmt, ...)
 	const char *rest = path;
 	va_list args;
 
+	if (c->nfaults >= FAULTS_KEPT) {
+		c->nfaults++;
+		return;
+	}
 	if (conf_faulted(c, path))
 		return;
 	while (n && *rest) {

@@ -199,6 +199,10 @@ static enum rc fill_list(struct conf_ctx *c, const struct conf_opt *o, const str
 {
 	if (conf_is_null(n) || (n->kind == CONF_SEQ && n->count == 0))
 		return RC_OK;
+	if (n->kind == CONF_SEQ && o->max && n->count > (size_t)o->max) {
+		conf_fault(c, n, "a list of %zu is too long, allowed are %lld", n->count, (long long)o->max);
+		return RC_ERROR;
+	}
 	if (n->kind == CONF_SEQ)
 		return fill_items(c, o, n, at);
 	if (o->single && n->kind == CONF_SCALAR)
@@ -285,7 +289,9 @@ static void not_a_mapping(struct conf_ctx *c, const struct conf_table *t, const 
 	if (n->bad)
 		return;
 	key_list(t, keys, sizeof(keys));
-	conf_fault(c, n, "%s %s, allowed is a mapping (%s)", conf_shown(n), wrong_type, keys);
+	/* a single value is not cited: it may be a password without its key */
+	conf_fault(c, n, "%s %s, allowed is a mapping (%s)", n->kind == CONF_SEQ ? "a list" : "a single value",
+		   wrong_type, keys);
 }
 
 /* n NULL: not given, all defaults. */

@@ -13,6 +13,7 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 #define TIB (1024 * GIB)
+#define RULES_MAX 1000 /* they are tried one by one */
 
 /* A row by its type. The rest of it: RELOAD or FIXED (may SIGHUP change it?), ABSENT where this build cannot do all of it. */
 #define RELOAD .reload = true
@@ -94,7 +95,7 @@ static const struct conf_opt cidr_item = {
 
 static const struct conf_opt listen_rows[] = {
 	LIST("mysql", listen.mysql, "127.0.0.1:6033", &mysql_item, ADDR_UNIT ", or a list of these",
-	     "Where clients connect.", FIXED, .single = true),
+	     "Where clients connect.", FIXED, .single = true, .max = 64),
 	{.name = "http",
 	 .type = CONF_CUSTOM,
 	 SETTING(listen.http),
@@ -106,7 +107,7 @@ static const struct conf_opt listen_rows[] = {
 	 .help = "Where the dashboard, the metrics and the administration listen."},
 	SECTION("tls", listen_tls, "TLS towards clients."),
 	LIST("proxy_protocol", listen.proxy_protocol, "[]", &cidr_item, "a list of networks (10.0.0.0/8)",
-	     "From these addresses a PROXY v1 or v2 header is expected.", RELOAD, ABSENT(proxy_protocol)),
+	     "From these addresses a PROXY v1 or v2 header is expected.", RELOAD, ABSENT(proxy_protocol), .max = 1000),
 	INT("max_connections", listen.max_connections, "10000", 1, 1000000,
 	    "Clients at one time; more are refused with error 1040.", RELOAD),
 	DURATION("handshake_timeout", listen.handshake_timeout_ns, "10s", 10 * MS, HOUR,
@@ -197,7 +198,8 @@ static const struct conf_opt routing_rows[] = {
 	     "strong, nothing (reads on the primary).",
 	     RELOAD),
 	LIST("rules", routing.rules, "[]", &route_item, "a list of rules",
-	     "The first that matches decides; where none does, reads go to replicas, all else to the primary.", RELOAD),
+	     "The first that matches decides; where none does, reads go to replicas, all else to the primary.", RELOAD,
+	     .max = RULES_MAX),
 	END,
 };
 static const struct conf_table routing_table = {.opts = routing_rows};
@@ -256,8 +258,8 @@ static const struct conf_opt cache_rows[] = {
 	 .absent = &settings_absent_keys,
 	 .help = "Row-key columns, where the schema's own are not to be used."},
 	LIST("rules", cache.rules, "[]", &cache_rule_item, "a list of rules",
-	     "The first that matches a read decides how long it is cached; what no rule matches is not cached.",
-	     RELOAD),
+	     "The first that matches a read decides how long it is cached; what no rule matches is not cached.", RELOAD,
+	     .max = RULES_MAX),
 	END,
 };
 static const struct conf_table cache_table = {.opts = cache_rows};
@@ -346,7 +348,8 @@ static const struct conf_opt queue_rows[] = {
 	SECTION("user", queue_user, "Who drains."),
 	SECTION("drain", drain_table, "How fast."),
 	LIST("rules", queue.rules, "[]", &queue_rule_item, "a list of rules",
-	     "Writes that one of these matches are acknowledged from the queue; without rules it is off.", RELOAD),
+	     "Writes that one of these matches are acknowledged from the queue; without rules it is off.", RELOAD,
+	     .max = RULES_MAX),
 	END,
 };
 static const struct conf_table queue_table = {.opts = queue_rows};
@@ -408,7 +411,7 @@ static const struct conf_opt rows[] = {
 	 .unit = ADDR_UNIT,
 	 .help = "The server that takes the writes; `--primary` overrides it."},
 	LIST("replicas", replicas, "[]", &replica_item, "a list of addresses or {addr: …, weight: …}",
-	     "Servers for reads.", FIXED),
+	     "Servers for reads.", FIXED, .max = 256),
 	WORD(CONF_CHOICE, "discovery", discovery_aurora, "none", discovery_words,
 	     "aurora: servers and their roles from information_schema.replica_host_status.", FIXED, ABSENT(discovery)),
 	SECTION("backend", backend_table, "Connections to the servers."),

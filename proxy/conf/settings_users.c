@@ -7,6 +7,7 @@
 #include "settings_rows.h"
 
 #define NAME_MAX_BYTES 128
+#define USERS_MAX 10000
 
 static const char *check_name(const char *text)
 {
@@ -97,6 +98,10 @@ enum rc settings_users_parse(struct conf_ctx *c, const struct conf_node *n, cons
 {
 	struct settings *s = settings_of(at);
 
+	if (conf_kind(n) == CONF_SEQ && conf_count(n) > USERS_MAX) {
+		conf_fault(c, n, "a list of %zu is too long, allowed are %d accounts", conf_count(n), USERS_MAX);
+		return RC_ERROR;
+	}
 	if (conf_kind(n) == CONF_SEQ && conf_count(n) > 0)
 		return parse_list(c, n, s);
 	if (strcmp(conf_text(n), "passthrough") == 0) {
@@ -104,7 +109,7 @@ enum rc settings_users_parse(struct conf_ctx *c, const struct conf_node *n, cons
 		return RC_OK;
 	}
 	conf_fault(c, n, "%s is not what belongs here, allowed is passthrough or a list of at least one account",
-		   conf_kind(n) == CONF_SEQ ? "an empty list" : conf_shown(n));
+		   conf_kind(n) == CONF_SEQ ? "an empty list" : "the value");
 	return RC_ERROR;
 }
 

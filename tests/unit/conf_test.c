@@ -263,7 +263,8 @@ static void wrong_shapes_are_faults(void **state)
 {
 	expect_fault("[a, b]", "f.yaml:1: yaml: a list, allowed is a mapping of options\n");
 	expect_fault("just text", "f.yaml:1: yaml: a single value, allowed is a mapping of options\n");
-	expect_fault("section: 5", "f.yaml:1: section: 5 is not what belongs here, allowed is a mapping (inner)\n");
+	expect_fault("section: 5",
+		     "f.yaml:1: section: a single value is not what belongs here, allowed is a mapping (inner)\n");
 	expect_fault("text:", "f.yaml:1: text: nothing is not what belongs here, allowed is a string\n");
 	expect_fault("items: {a: b}", "f.yaml:1: items: a mapping is not what belongs here, allowed is a list\n");
 	expect_fault("? [a]\n: b", "f.yaml:1: yaml: a list or mapping as a key, allowed is a name\n");

@@ -256,7 +256,8 @@ static void wrong_values_are_faults(void **state)
 		 "replicas[0].weight: -1 is out of range, allowed is a whole number from 0"},
 		{"threads: 0", "threads: 0 is out of range, allowed is auto or a whole number from 1 to 1024\n"},
 		{"threads: many", "threads: many is no whole number, allowed is auto or"},
-		{"users: nobody", "users: nobody is not what belongs here, allowed is passthrough or a list"},
+		{"users: nobody", "users: the value is not what belongs here, allowed is passthrough or a list"},
+		{"replicas: [a]", "replicas[0]: a is no address"},
 		{"users: []", "users: an empty list is not what belongs here"},
 		{"users: [{name: a}]", "users[0]: an account without a password"},
 		{"users: [{password: a}]", "users[0]: an account without a name"},
@@ -303,6 +304,18 @@ static void wrong_values_are_faults(void **state)
 
 	for (size_t i = 0; i < countof(cases); i++)
 		expect(cases[i][0], cases[i][1]);
+}
+
+/* F3: lists that are gone through one by one are bounded. */
+static void lists_are_bounded(void **state)
+{
+	char yaml[20000];
+	size_t at = (size_t)snprintf(yaml, sizeof(yaml), "replicas: [");
+
+	for (int i = 0; i < 257; i++)
+		at += (size_t)snprintf(yaml + at, sizeof(yaml) - at, "a:%d,", i + 1);
+	snprintf(yaml + at, sizeof(yaml) - at, "]");
+	expect(yaml, "f.yaml:1: replicas: a list of 257 is too long, allowed are 256\n");
 }
 
 static void good_urls_of_redis_are_taken(void **state)
@@ -509,6 +522,7 @@ int main(void)
 		cmocka_unit_test(rules_are_read),
 		cmocka_unit_test(queries_match_in_any_case_and_in_bounded_time),
 		cmocka_unit_test(wrong_values_are_faults),
+		cmocka_unit_test(lists_are_bounded),
 		cmocka_unit_test(good_urls_of_redis_are_taken),
 		cmocka_unit_test(what_this_build_cannot_do_is_a_fault),
 		cmocka_unit_test(a_queue_needs_an_account_to_drain_with),
