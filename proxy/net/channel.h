@@ -1,0 +1,86 @@
+/*
+ * channel.h - one peer's byte stream on a loop: reads handed up without a copy, writes gathered and sent in one call.
+ *
+ *   socket readable → read into the loop's scratch buffer → ops->input(bytes) → what it does not consume is kept
+ *   channel_push / channel_put … → channel_flush → one writev → what the socket does not take is kept → ops->drained
+ *
+ * The decider marks, the mover moves: protocol code calls push and put, only this file touches the socket. A channel
+ * is closed once, by channel_close; its owner frees what embeds it no sooner than the end of the loop's turn
+ * (loop_defer), because the call stack below it may still hold it.
+ */
+#ifndef SUIMON_CHANNEL_H
+#define SUIMON_CHANNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/event_struct.h>
+
+#include "iobuf.h"
+#include "loop.h"
+#include "stream.h"
+
+#define CHANNEL_SCRATCH (64 * 1024) /* bytes read at once */
+#define CHANNEL_IOV 32
+#define CHANNEL_ARENA (16 * 1024)   /* bytes of small packets made for one flush */
+
+struct channel;
+
+struct channel_ops {
+	/* Bytes have come. Returns how many were consumed; the rest is offered again with more behind it, or after
+	 * channel_resume. May close the channel or pause it. */
+	size_t (*input)(struct channel *ch, const uint8_t *p, size_t len);
+	void (*drained)(struct channel *ch);                  /* everything that was kept has been sent */
+	void (*closed)(struct channel *ch, const char *why);  /* the peer or the network ended it; why is a literal. The owner calls channel_close. */
+	void (*connected)(struct channel *ch, int error);     /* after channel_connect: 0 or an errno */
+};
+
+/* What the channels of one loop share: only one of them reads or gathers at a time. */
+struct channel_scratch {
+	struct loop *loop;
+	uint8_t *in;                    /* CHANNEL_SCRATCH bytes; owned */
+	struct channel *gathering;      /* whose pieces lie in iov */
+	struct iovec iov[CHANNEL_IOV];
+	int niov;
+	size_t arena_used;
+	uint8_t arena[CHANNEL_ARENA];
+};
+struct channel_scratch *channel_scratch_new(struct loop *loop) must_check;
+void channel_scratch_free(struct channel_scratch *s);
+
+struct channel {
+	struct stream stream;
+	struct channel_scratch *scratch; /* not owned */
+	const struct channel_ops *ops;
+	struct event read_event, write_event;
+	struct iobuf in;    /* read but not consumed */
+	struct iobuf out;   /* gathered but not sent */
+	bool open;
+	bool connecting;
+	bool paused;        /* the reader is off: back-pressure */
+	bool failed;        /* bytes were lost on the way out: nothing may follow them */
+	uint64_t bytes_in, bytes_out;
+};
+
+/* fd is taken over (closed on error too). reading begins at once. */
+enum rc channel_open(struct channel *ch, struct channel_scratch *scratch, const struct channel_ops *ops, int fd) must_check;
+/* Starts a non-blocking connect; ops->connected tells its end. */
+struct sockaddr;
+enum rc channel_connect(struct channel *ch, struct channel_scratch *scratch, const struct channel_ops *ops,
+			const struct sockaddr *sa, unsigned sa_len) must_check;
+void channel_close(struct channel *ch); /* idempotent */
+
+/* Gathers len bytes, which must stay where they are until channel_flush. RC_ERROR: the channel is closed or failed. */
+enum rc channel_push(struct channel *ch, const void *p, size_t len);
+/* Gathers a copy. */
+enum rc channel_put(struct channel *ch, const void *p, size_t len);
+/* Sends what was gathered. RC_OK: all of it has left; RC_AGAIN: some is kept (drained will be called); RC_ERROR: the
+ * peer is gone (closed is not called for it: the caller knows now). */
+enum rc channel_flush(struct channel *ch);
+
+void channel_pause(struct channel *ch);  /* stop reading */
+void channel_resume(struct channel *ch); /* read again; kept bytes are offered in a later turn, never from within this call */
+void channel_kick(struct channel *ch);   /* kept bytes are offered in a later turn, if there are any */
+static inline bool channel_backlog(const struct channel *ch) { return iobuf_len(&ch->out) > 0; }
+
+#endif

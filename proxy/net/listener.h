@@ -1,0 +1,29 @@
+/*
+ * listener.h - a listening socket on a loop: accepts and hands descriptors over.
+ */
+#ifndef SUIMON_LISTENER_H
+#define SUIMON_LISTENER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "loop.h"
+#include "rc.h"
+
+struct listener;
+
+/* fd is non-blocking and the callee's. peer is the client's address as text ("127.0.0.1", "unix"). */
+typedef void (*listener_accept_fn)(void *arg, int fd, const char *peer);
+
+/* host:port (is_unix: host is a path; a stale socket file is replaced). NULL: why is in err. */
+struct listener *listener_open(struct loop *loop, const char *host, uint16_t port, int is_unix, listener_accept_fn fn,
+			       void *arg, char *err, size_t err_cap) must_check;
+uint16_t listener_port(const struct listener *l); /* the bound one, where 0 was asked for */
+void listener_stop(struct listener *l);           /* accepts no more; the port is free at once */
+void listener_free(struct listener *l);           /* NULL is allowed */
+
+/* The text of a socket address. */
+void listener_peer_name(const struct sockaddr *sa, char *out, size_t cap);
+
+#endif
