@@ -1,0 +1,230 @@
+#include "account.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "clock.h"
+#include "mem.h"
+
+#define MOST_LEARNT 10000 /* accounts learnt by pass-through; more are not remembered and prove themselves each time */
+
+struct accounts {
+	pthread_mutex_t lock;
+	struct map by_user;
+	bool passthrough;
+	struct account *last; /* the last one a server accepted; owned reference */
+};
+
+static _Atomic uint64_t next_id = 1;
+
+static bool account_eq(const struct map_node *node, const void *key)
+{
+	return span_eq(span_str(container_of(node, struct account, node)->user), *(const struct span *)key);
+}
+
+static struct account *find_locked(struct accounts *as, struct span user)
+{
+	struct map_node *n = map_find(&as->by_user, map_hash(user.p, user.len), &user);
+
+	return n ? container_of(n, struct account, node) : NULL;
+}
+
+struct account *account_ref(struct account *a)
+{
+	atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);
+	return a;
+}
+
+void account_unref(struct account *a)
+{
+	if (!a || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	secret_unref(a->password);
+	secret_wipe(a->native, sizeof(a->native));
+	secret_wipe(a->sha2, sizeof(a->sha2));
+	mem_free(a->user);
+	mem_free(a);
+}
+
+bool account_schema_known(struct account *a, struct span schema)
+{
+	uint64_t hash = map_hash(schema.p, schema.len);
+	size_t at = hash % ACCOUNT_SCHEMAS;
+	uint64_t ns = atomic_load_explicit(&a->schemas[at].ns, memory_order_acquire);
+
+	return atomic_load_explicit(&a->schemas[at].hash, memory_order_acquire) == hash && ns &&
+	       clock_mono_ns() - ns < ACCOUNT_TRUST_NS;
+}
+
+void account_saw_schema(struct account *a, struct span schema)
+{
+	uint64_t hash = map_hash(schema.p, schema.len);
+	size_t at = hash % ACCOUNT_SCHEMAS;
+
+	atomic_store_explicit(&a->schemas[at].hash, hash, memory_order_release);
+	atomic_store_explicit(&a->schemas[at].ns, clock_mono_ns(), memory_order_release);
+}
+
+struct account *account_new(struct span user, struct span password)
+{
+	struct account *a = mem_zalloc(sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->refs = 1;
+	a->id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
+	a->user = mem_dup(user.p, user.len);
+	a->password = secret_new(password);
+	if (!a->user || !a->password || auth_native_verifier(password, a->native) != RC_OK ||
+	    auth_sha2_verifier(password, a->sha2) != RC_OK) {
+		account_unref(a);
+		return NULL;
+	}
+	return a;
+}
+
+static void put_locked(struct accounts *as, struct account *a)
+{
+	struct account *old = find_locked(as, span_str(a->user));
+
+	if (old == a)
+		return;
+	if (old) {
+		map_remove(&as->by_user, &old->node);
+		account_unref(old);
+	}
+	if (map_insert(&as->by_user, &a->node, map_hash(a->user, strlen(a->user))) == RC_OK)
+		account_ref(a);
+}
+
+void accounts_learn(struct accounts *as, struct account *a)
+{
+	atomic_store_explicit(&a->verified_ns, clock_mono_ns(), memory_order_relaxed);
+	pthread_mutex_lock(&as->lock);
+	if (!a->configured && as->by_user.count < MOST_LEARNT)
+		put_locked(as, a);
+	if (as->last != a) {
+		account_unref(as->last);
+		as->last = account_ref(a);
+	}
+	pthread_mutex_unlock(&as->lock);
+}
+
+void accounts_forget(struct accounts *as, struct account *a)
+{
+	atomic_store_explicit(&a->verified_ns, 0, memory_order_relaxed);
+	pthread_mutex_lock(&as->lock);
+	if (as->last == a) {
+		as->last = NULL;
+		account_unref(a);
+	}
+	if (!a->configured && find_locked(as, span_str(a->user)) == a) {
+		map_remove(&as->by_user, &a->node);
+		account_unref(a);
+	}
+	pthread_mutex_unlock(&as->lock);
+}
+
+struct account *accounts_find(struct accounts *as, struct span user)
+{
+	struct account *a;
+
+	pthread_mutex_lock(&as->lock);
+	a = find_locked(as, user);
+	if (a)
+		account_ref(a);
+	pthread_mutex_unlock(&as->lock);
+	return a;
+}
+
+struct account *accounts_any(struct accounts *as)
+{
+	struct account *a;
+
+	pthread_mutex_lock(&as->lock);
+	a = as->last ? account_ref(as->last) : NULL;
+	pthread_mutex_unlock(&as->lock);
+	return a;
+}
+
+bool accounts_passthrough(struct accounts *as)
+{
+	bool p;
+
+	pthread_mutex_lock(&as->lock);
+	p = as->passthrough;
+	pthread_mutex_unlock(&as->lock);
+	return p;
+}
+
+struct drop_arg { struct accounts *as; bool configured_only; };
+
+static void drop_one(struct map_node *node, void *arg)
+{
+	const struct drop_arg *d = arg;
+	struct account *a = container_of(node, struct account, node);
+
+	if (d->configured_only && !a->configured)
+		return;
+	map_remove(&d->as->by_user, node);
+	account_unref(a);
+}
+
+enum rc accounts_configure(struct accounts *as, const struct settings *s)
+{
+	struct account **fresh = mem_zalloc((s->nusers + 1) * sizeof(*fresh));
+	enum rc rc = fresh ? RC_OK : RC_ERROR;
+	size_t n = 0;
+
+	for (size_t i = 0; rc == RC_OK && i < s->nusers; i++) {
+		if (s->users[i].passthrough || !s->users[i].name)
+			continue;
+		fresh[n] = account_new(span_str(s->users[i].name), secret_text(s->users[i].password));
+		if (fresh[n])
+			fresh[n++]->configured = true;
+		else
+			rc = RC_ERROR;
+	}
+	if (rc == RC_OK) {
+		struct drop_arg d = {.as = as, .configured_only = true};
+
+		pthread_mutex_lock(&as->lock);
+		map_each(&as->by_user, drop_one, &d);
+		for (size_t i = 0; i < n; i++)
+			put_locked(as, fresh[i]);
+		as->passthrough = s->passthrough;
+		pthread_mutex_unlock(&as->lock);
+	}
+	for (size_t i = 0; i < n; i++)
+		account_unref(fresh[i]);
+	mem_free(fresh);
+	return rc;
+}
+
+struct accounts *accounts_new(const struct settings *s)
+{
+	struct accounts *as = mem_zalloc(sizeof(*as));
+
+	if (!as)
+		return NULL;
+	pthread_mutex_init(&as->lock, NULL);
+	map_init(&as->by_user, account_eq);
+	if (accounts_configure(as, s) != RC_OK) {
+		accounts_free(as);
+		return NULL;
+	}
+	return as;
+}
+
+void accounts_free(struct accounts *as)
+{
+	struct drop_arg d = {.as = as};
+
+	if (!as)
+		return;
+	map_each(&as->by_user, drop_one, &d);
+	map_reset(&as->by_user);
+	account_unref(as->last);
+	pthread_mutex_destroy(&as->lock);
+	mem_free(as);
+}

@@ -1,0 +1,60 @@
+/*
+ * account.h - who may log in, and with what suimon logs in for them. Shared by all threads, under one lock; only
+ * logins touch it.
+ *
+ * A configured account has its password from the file. A passed-through one is learnt when a client proves a
+ * password that the primary accepts; it is trusted without asking for ACCOUNT_TRUST_NS, then proven anew.
+ */
+#ifndef SUIMON_ACCOUNT_H
+#define SUIMON_ACCOUNT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "auth.h"
+#include "map.h"
+#include "rc.h"
+#include "secret.h"
+#include "settings.h"
+
+#define ACCOUNT_TRUST_NS (UINT64_C(20) * 1000000000) /* a changed password stops working within 30 s */
+
+#define ACCOUNT_SCHEMAS 8
+
+struct account {
+	char *user;               /* owned */
+	struct secret *password;  /* owned; immutable: a new password makes a new account */
+	bool configured;
+	uint8_t native[AUTH_NATIVE_LEN], sha2[AUTH_SHA2_LEN]; /* verifiers */
+	_Atomic uint64_t verified_ns; /* when a server last accepted it; 0 never */
+	uint64_t id;              /* unique in the process */
+	struct { _Atomic uint64_t hash, ns; } schemas[ACCOUNT_SCHEMAS]; /* a server let it choose these, when */
+	_Atomic int refs;
+	struct map_node node;
+};
+
+struct accounts;
+struct accounts *accounts_new(const struct settings *s) must_check;
+void accounts_free(struct accounts *as);
+/* Replaces the configured accounts; those already logged in keep what they have. RC_ERROR: no memory, nothing changed. */
+enum rc accounts_configure(struct accounts *as, const struct settings *s) must_check;
+
+/* A reference, or NULL: not known (with passthrough: to be asked for its password). */
+struct account *accounts_find(struct accounts *as, struct span user) must_check;
+bool accounts_passthrough(struct accounts *as);
+/* An account for a password a client has sent and no server has seen yet. Not in the table until accounts_learn. */
+struct account *account_new(struct span user, struct span password) must_check;
+void accounts_learn(struct accounts *as, struct account *a); /* a server accepted it: find gives it from now on */
+void accounts_forget(struct accounts *as, struct account *a); /* a server refused it */
+/* Any account that a server has accepted, for the background work of an instance without a monitor account. */
+struct account *accounts_any(struct accounts *as) must_check;
+
+/* Has a server let the account choose this schema within ACCOUNT_TRUST_NS? Any thread. */
+bool account_schema_known(struct account *a, struct span schema);
+void account_saw_schema(struct account *a, struct span schema);
+
+struct account *account_ref(struct account *a);
+void account_unref(struct account *a);
+
+#endif

@@ -1,0 +1,230 @@
+#include "backend.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+static const char *const state_names[] = {"unknown", "up", "lagging", "down", "disabled"};
+
+const char *backend_state_name(enum backend_state s)
+{
+	return state_names[s];
+}
+
+static void backend_free(struct backend *b)
+{
+	if (!b)
+		return;
+	pthread_mutex_destroy(&b->lock);
+	mem_free(b->text);
+	mem_free(b->host);
+	mem_free(b);
+}
+
+static struct backend *backend_new(const struct settings_addr *addr, enum backend_role role, int64_t weight)
+{
+	struct backend *b = mem_zalloc(sizeof(*b));
+
+	if (!b)
+		return NULL;
+	pthread_mutex_init(&b->lock, NULL);
+	b->text = mem_strdup(addr->text);
+	b->host = mem_strdup(addr->host);
+	b->port = addr->port;
+	b->is_unix = addr->is_unix;
+	b->weight = weight > 0 ? weight : 1;
+	b->role = role;
+	b->lag_ns = BACKEND_LAG_UNKNOWN;
+	b->state_since_ns = clock_mono_ns();
+	if (!b->text || !b->host) {
+		backend_free(b);
+		return NULL;
+	}
+	return b;
+}
+
+struct topology *topology_new(const struct settings *s)
+{
+	struct topology *t = mem_zalloc(sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->all = mem_zalloc((1 + s->nreplicas) * sizeof(*t->all));
+	if (!t->all)
+		goto fail;
+	for (size_t i = 0; i <= s->nreplicas; i++) {
+		t->all[i] = i == 0 ? backend_new(&s->primary, BACKEND_PRIMARY, 1)
+				   : backend_new(&s->replicas[i - 1].addr, BACKEND_REPLICA, s->replicas[i - 1].weight);
+		if (!t->all[i])
+			goto fail;
+		t->n++;
+	}
+	return t;
+fail:
+	topology_free(t);
+	return NULL;
+}
+
+void topology_free(struct topology *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->n; i++)
+		backend_free(t->all[i]);
+	mem_free(t->all);
+	mem_free(t);
+}
+
+struct backend *topology_primary(const struct topology *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (atomic_load_explicit(&t->all[i]->role, memory_order_acquire) == BACKEND_PRIMARY)
+			return t->all[i];
+	return t->all[0];
+}
+
+struct backend *topology_replica(const struct topology *t, const struct backend *except)
+{
+	struct backend *best = NULL;
+	uint64_t best_load = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct backend *b = t->all[i];
+		uint64_t load;
+
+		if (b == except || atomic_load_explicit(&b->role, memory_order_acquire) != BACKEND_REPLICA ||
+		    backend_state(b) != BACKEND_UP)
+			continue;
+		load = ((uint64_t)atomic_load_explicit(&b->active, memory_order_relaxed) + 1) * 1024 /
+		       (uint64_t)b->weight;
+		if (!best || load < best_load) {
+			best = b;
+			best_load = load;
+		}
+	}
+	return best;
+}
+
+struct backend *topology_find(const struct topology *t, const char *text)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (strcmp(t->all[i]->text, text) == 0)
+			return t->all[i];
+	return NULL;
+}
+
+void backend_set_state(struct backend *b, enum backend_state s, const char *why)
+{
+	enum backend_state old = (enum backend_state)atomic_exchange_explicit(&b->state, (int)s, memory_order_acq_rel);
+	char quoted[320];
+
+	if (old == s)
+		return;
+	atomic_store_explicit(&b->state_since_ns, clock_mono_ns(), memory_order_relaxed);
+	if (s == BACKEND_UP)
+		log_info("backend", "up", "addr=%s was=%s", b->text, state_names[old]);
+	else
+		log_warn("backend", state_names[s], "addr=%s was=%s why=%s", b->text, state_names[old],
+			 log_quote(quoted, sizeof(quoted), span_str(why)));
+}
+
+static enum rc resolve_unix(struct backend *b)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+
+	if (strlen(b->host) >= sizeof(sun.sun_path))
+		return RC_ERROR;
+	memcpy(sun.sun_path, b->host, strlen(b->host) + 1);
+	pthread_mutex_lock(&b->lock);
+	memcpy(&b->addr, &sun, sizeof(sun));
+	b->addr_len = sizeof(sun);
+	pthread_mutex_unlock(&b->lock);
+	return RC_OK;
+}
+
+enum rc backend_resolve(struct backend *b)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list = NULL;
+	char service[8], text[256];
+	int rc;
+
+	if (b->is_unix)
+		return resolve_unix(b);
+	snprintf(service, sizeof(service), "%u", b->port);
+	rc = getaddrinfo(b->host, service, &hints, &list);
+	if (rc != 0) {
+		snprintf(text, sizeof(text), "cannot resolve %s: %s", b->host, gai_strerror(rc));
+		backend_problem(b, text);
+		return RC_ERROR;
+	}
+	pthread_mutex_lock(&b->lock);
+	memcpy(&b->addr, list->ai_addr, list->ai_addrlen);
+	b->addr_len = list->ai_addrlen;
+	pthread_mutex_unlock(&b->lock);
+	freeaddrinfo(list);
+	return RC_OK;
+}
+
+enum rc backend_address(struct backend *b, struct sockaddr_storage *out, socklen_t *len)
+{
+	pthread_mutex_lock(&b->lock);
+	*out = b->addr;
+	*len = b->addr_len;
+	pthread_mutex_unlock(&b->lock);
+	return *len ? RC_OK : RC_DECLINED;
+}
+
+void backend_identify(struct backend *b, const struct backend_identity *id)
+{
+	pthread_mutex_lock(&b->lock);
+	b->identity = *id;
+	b->identified = true;
+	pthread_mutex_unlock(&b->lock);
+}
+
+bool backend_identity(struct backend *b, struct backend_identity *out)
+{
+	bool known;
+
+	pthread_mutex_lock(&b->lock);
+	known = b->identified;
+	*out = b->identity;
+	pthread_mutex_unlock(&b->lock);
+	return known;
+}
+
+void backend_saw_position(struct backend *b, const struct gtid_pos *pos)
+{
+	pthread_mutex_lock(&b->lock);
+	gtid_merge(&b->pos, pos);
+	pthread_mutex_unlock(&b->lock);
+}
+
+bool backend_has_position(struct backend *b, const struct gtid_pos *wanted)
+{
+	bool has;
+
+	pthread_mutex_lock(&b->lock);
+	has = gtid_reached(&b->pos, wanted);
+	pthread_mutex_unlock(&b->lock);
+	return has;
+}
+
+void backend_position(struct backend *b, struct gtid_pos *out)
+{
+	pthread_mutex_lock(&b->lock);
+	*out = b->pos;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void backend_problem(struct backend *b, const char *text)
+{
+	pthread_mutex_lock(&b->lock);
+	snprintf(b->problem, sizeof(b->problem), "%s", text);
+	pthread_mutex_unlock(&b->lock);
+}

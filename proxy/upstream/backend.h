@@ -1,0 +1,101 @@
+/*
+ * backend.h - the servers behind suimon, as all threads see them: address, role, state, lag, position, load.
+ *
+ * Made once from the configuration; what changes at run time is atomic or under the backend's small lock. Written by
+ * the monitor and, where an error proves something, by the workers; read by all.
+ */
+#ifndef SUIMON_BACKEND_H
+#define SUIMON_BACKEND_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "gtid.h"
+#include "rc.h"
+#include "settings.h"
+
+enum backend_role { BACKEND_PRIMARY, BACKEND_REPLICA };
+
+enum backend_state {
+	BACKEND_UNKNOWN,  /* nothing is known yet: may be tried */
+	BACKEND_UP,       /* answered its last check */
+	BACKEND_LAGGING,  /* a replica too far behind, or not replicating: no reads */
+	BACKEND_DOWN,     /* did not answer */
+	BACKEND_DISABLED, /* by an operator */
+};
+const char *backend_state_name(enum backend_state s);
+
+#define BACKEND_LAG_UNKNOWN UINT64_MAX
+
+/* What a server says of itself in its greeting: shown to clients as suimon's own (the primary's). */
+struct backend_identity {
+	char version[128];
+	uint64_t caps;
+	uint8_t collation;
+	bool mariadb;
+};
+
+struct backend {
+	char *text;              /* host:port or unix:/path; owned */
+	char *host;              /* owned */
+	uint16_t port;
+	bool is_unix;
+	int64_t weight;
+	_Atomic int role;        /* enum backend_role */
+	_Atomic int state;       /* enum backend_state; changed by backend_set_state alone */
+	_Atomic uint64_t state_since_ns;
+	_Atomic uint64_t lag_ns; /* BACKEND_LAG_UNKNOWN */
+	_Atomic uint64_t latency_ns; /* of the last check */
+	/* Load, kept by the workers. */
+	_Atomic uint32_t connections; /* open or being opened, all workers */
+	_Atomic uint32_t active;      /* of them, leased to sessions */
+	_Atomic uint32_t waiting;     /* requests waiting for one */
+	_Atomic uint64_t queries, errors;
+
+	pthread_mutex_t lock;    /* guards what follows */
+	struct sockaddr_storage addr;
+	socklen_t addr_len;      /* 0: not resolved yet */
+	struct backend_identity identity;
+	bool identified;
+	struct gtid_pos pos;     /* known to be applied */
+	char problem[256];       /* of the last failed check, for people */
+};
+
+struct topology {
+	struct backend **all;    /* owned; [0] is the configured primary */
+	size_t n;
+	_Atomic uint64_t primary_changes;
+};
+
+struct topology *topology_new(const struct settings *s) must_check;
+void topology_free(struct topology *t);
+/* The one that is written to, whatever its state; never NULL. */
+struct backend *topology_primary(const struct topology *t);
+/* The replica a read should go to: up, by weight and least outstanding. NULL: none. except may be NULL. */
+struct backend *topology_replica(const struct topology *t, const struct backend *except);
+struct backend *topology_find(const struct topology *t, const char *text);
+
+/* Changes the state and logs the change with its reason (for people). */
+void backend_set_state(struct backend *b, enum backend_state s, const char *why);
+static inline enum backend_state backend_state(const struct backend *b) { return (enum backend_state)atomic_load_explicit(&b->state, memory_order_acquire); }
+static inline bool backend_usable(const struct backend *b)
+{
+	enum backend_state s = backend_state(b);
+
+	return s == BACKEND_UP || s == BACKEND_UNKNOWN;
+}
+/* Resolves the name (blocking: never on a worker) and keeps the address. */
+enum rc backend_resolve(struct backend *b) must_check;
+/* RC_DECLINED: not resolved yet. */
+enum rc backend_address(struct backend *b, struct sockaddr_storage *out, socklen_t *len) must_check;
+void backend_identify(struct backend *b, const struct backend_identity *id);
+bool backend_identity(struct backend *b, struct backend_identity *out); /* false: not known yet */
+void backend_saw_position(struct backend *b, const struct gtid_pos *pos); /* merged into what is known */
+bool backend_has_position(struct backend *b, const struct gtid_pos *wanted);
+void backend_position(struct backend *b, struct gtid_pos *out);
+void backend_problem(struct backend *b, const char *text);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * lease.h - a worker's connections to the servers, lent to requests and taken back.
+ *
+ * The limit of connections a backend (backend.pool.max) counts over all workers. A request that cannot have one waits in
+ * order, at most until its deadline. An idle connection stays parked for the session it served last, so that what only
+ * that connection knows (LAST_INSERT_ID and its kin) is still there when the session comes back and nobody else needed it.
+ */
+#ifndef SUIMON_LEASE_H
+#define SUIMON_LEASE_H
+
+#include "stats.h"
+#include "upstream.h"
+
+struct lease_request {
+	/* Filled by the caller: */
+	struct backend *backend;
+	struct account *account;
+	uint64_t wire;
+	const struct varset *vars;  /* preferred state; may be NULL */
+	uint64_t session;           /* id, for parking */
+	uint64_t deadline_ns;
+	bool fresh;                 /* only a connection whose login is new will do: it proves the password */
+	bool parked_only;           /* only the connection parked for this session will do */
+	/* After RC_AGAIN: RC_OK with u leased; RC_DECLINED: the server cannot be reached or none became free in time;
+	 * RC_ERROR: the server refused the account (err_* of the request). */
+	void (*done)(struct lease_request *r, enum rc rc, struct upstream *u);
+	/* For lease.c: */
+	uint16_t err_code;
+	char err_state[6];
+	char err_text[256];
+	uint64_t asked_ns;
+	struct list_node node;
+	struct upstream *opening;
+};
+
+struct lease_limits { uint64_t max, min_idle, idle_timeout_ns, max_age_ns, connect_timeout_ns; };
+
+struct lease_backend {
+	struct list idle;      /* most recently used first */
+	struct list busy;      /* leased, resetting */
+	struct list opening;
+	struct list waiters;   /* lease_request */
+};
+
+struct lease_pool {
+	struct loop *loop;
+	struct channel_scratch *scratch;
+	struct topology *topology;
+	struct accounts *accounts;
+	struct stats_sink *sink;
+	struct lease_limits limits;
+	struct varsets varsets;
+	const struct varset *empty;       /* state of nothing; reference */
+	struct lease_backend *backends;   /* one a backend of the topology, same order; owned */
+	struct event *tick;
+	bool closing;
+};
+
+struct lease_pool *lease_pool_new(struct loop *loop, struct channel_scratch *scratch, struct topology *t,
+				  struct accounts *as, struct stats_sink *sink, const struct lease_limits *limits) must_check;
+void lease_pool_close(struct lease_pool *p); /* closes every connection; the memory goes with lease_pool_free after a turn */
+void lease_pool_free(struct lease_pool *p);
+
+/* RC_OK: *u is leased. RC_AGAIN: done() will tell. RC_DECLINED: not reachable (or parked_only and not there). */
+enum rc lease_acquire(struct lease_pool *p, struct lease_request *r, struct upstream **u) must_check;
+void lease_cancel(struct lease_pool *p, struct lease_request *r); /* while it waits */
+/* Gives it back; a dirty one is reset first, a condemned or busy one closed. */
+void lease_release(struct upstream *u);
+void lease_discard(struct upstream *u, const char *why);
+
+/* From upstream.c. */
+void lease_opened(struct upstream *u, bool ok, const char *why);
+void lease_lost(struct upstream *u); /* takes it off its list and out of the counts */
+void lease_ready(struct upstream *u); /* reset is over */
+
+#endif

@@ -1,0 +1,401 @@
+#include "upstream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "lease.h"
+#include "log.h"
+#include "mem.h"
+
+/* ---- prepared statements of a connection ---- */
+
+static bool stmt_eq(const struct map_node *node, const void *key)
+{
+	return memcmp(container_of(node, struct upstream_stmt, node)->key, key, 16) == 0;
+}
+
+static uint64_t stmt_hash(const uint8_t key[16])
+{
+	uint64_t h;
+
+	memcpy(&h, key, sizeof(h));
+	return h;
+}
+
+struct upstream_stmt *upstream_stmt_find(struct upstream *u, const uint8_t key[16])
+{
+	struct map_node *n = map_find(&u->stmts, stmt_hash(key), key);
+	struct upstream_stmt *s = n ? container_of(n, struct upstream_stmt, node) : NULL;
+
+	if (s) {
+		list_remove(&u->stmts_lru, &s->lru);
+		list_push_front(&u->stmts_lru, &s->lru);
+	}
+	return s;
+}
+
+void upstream_stmt_drop(struct upstream *u, struct upstream_stmt *s)
+{
+	map_remove(&u->stmts, &s->node);
+	list_remove(&u->stmts_lru, &s->lru);
+	mem_free(s);
+}
+
+static void stmt_close_on_server(struct upstream *u, uint32_t id)
+{
+	uint8_t payload[5] = {COM_STMT_CLOSE, (uint8_t)id, (uint8_t)(id >> 8), (uint8_t)(id >> 16), (uint8_t)(id >> 24)};
+
+	(void)upstream_notify(u, payload, sizeof(payload)); /* a lost connection has no statements */
+}
+
+struct upstream_stmt *upstream_stmt_add(struct upstream *u, const uint8_t key[16], uint32_t id)
+{
+	struct upstream_stmt *s = upstream_stmt_find(u, key);
+
+	if (s) {
+		stmt_close_on_server(u, s->id);
+		s->id = id;
+		s->types_of = 0;
+		return s;
+	}
+	if (u->stmts_lru.count >= UPSTREAM_MOST_STMTS) {
+		struct upstream_stmt *old = container_of(list_last(&u->stmts_lru), struct upstream_stmt, lru);
+
+		stmt_close_on_server(u, old->id);
+		upstream_stmt_drop(u, old);
+	}
+	s = mem_zalloc(sizeof(*s));
+	if (!s)
+		return NULL;
+	memcpy(s->key, key, sizeof(s->key));
+	s->id = id;
+	if (map_insert(&u->stmts, &s->node, stmt_hash(key)) != RC_OK) {
+		mem_free(s);
+		return NULL;
+	}
+	list_push_front(&u->stmts_lru, &s->lru);
+	return s;
+}
+
+void upstream_stmt_forget_all(struct upstream *u)
+{
+	while (!list_empty(&u->stmts_lru))
+		upstream_stmt_drop(u, container_of(list_first(&u->stmts_lru), struct upstream_stmt, lru));
+}
+
+void upstream_set_vars(struct upstream *u, const struct varset *vars)
+{
+	const struct varset *old = u->vars;
+
+	u->vars = vars ? varset_ref(vars) : NULL;
+	varset_unref(old);
+}
+
+/* ---- sending ---- */
+
+enum rc upstream_await(struct upstream *u, enum track_reply reply)
+{
+	track_begin(&u->track, reply, u->caps);
+	u->tracking = true;
+	atomic_fetch_add_explicit(&u->backend->queries, 1, memory_order_relaxed);
+	return channel_flush(&u->ch) == RC_ERROR ? RC_ERROR : RC_OK;
+}
+
+static enum rc put_command(struct upstream *u, const void *payload, size_t len)
+{
+	uint8_t header[PACKET_HEADER] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16), 0};
+
+	if (len >= PACKET_MAX_PAYLOAD || channel_put(&u->ch, header, sizeof(header)) != RC_OK)
+		return RC_ERROR;
+	return channel_put(&u->ch, payload, len);
+}
+
+enum rc upstream_command(struct upstream *u, enum track_reply reply, const void *payload, size_t len)
+{
+	if (put_command(u, payload, len) != RC_OK)
+		return RC_ERROR;
+	return upstream_await(u, reply);
+}
+
+enum rc upstream_query(struct upstream *u, struct span sql)
+{
+	uint8_t head[PACKET_HEADER + 1];
+	size_t len = sql.len + 1;
+
+	if (len >= PACKET_MAX_PAYLOAD)
+		return RC_ERROR;
+	head[0] = (uint8_t)len;
+	head[1] = (uint8_t)(len >> 8);
+	head[2] = (uint8_t)(len >> 16);
+	head[3] = 0;
+	head[4] = COM_QUERY;
+	if (channel_put(&u->ch, head, sizeof(head)) != RC_OK || channel_put(&u->ch, sql.p, sql.len) != RC_OK)
+		return RC_ERROR;
+	return upstream_await(u, TRACK_RESULT);
+}
+
+enum rc upstream_notify(struct upstream *u, const void *payload, size_t len)
+{
+	if (put_command(u, payload, len) != RC_OK)
+		return RC_ERROR;
+	return channel_flush(&u->ch) == RC_ERROR ? RC_ERROR : RC_OK;
+}
+
+/* ---- the connection phase ---- */
+
+static void open_failed(struct upstream *u, const char *why)
+{
+	lease_opened(u, false, why);
+	upstream_close(u, why);
+}
+
+/* Has the server report every system variable a session changes, and that other state changed: what P3 rests on. */
+static void begin_init(struct upstream *u)
+{
+	static const char mariadb[] = "SET session_track_system_variables='*',session_track_state_change=ON";
+	static const char mysql[] = "SET session_track_system_variables='*',session_track_state_change=ON,"
+				    "session_track_gtids=OWN_GTID";
+	struct span sql = u->mariadb ? span_str(mariadb) : span_str(mysql);
+
+	if (!u->tracks) {
+		lease_opened(u, true, NULL);
+		return;
+	}
+	u->state = UPSTREAM_INIT;
+	if (upstream_query(u, sql) != RC_OK)
+		open_failed(u, "the connection broke at once");
+}
+
+static size_t connection_phase(struct upstream *u, const uint8_t *p, size_t len)
+{
+	size_t used = 0;
+
+	while (u->ch.open && (u->state == UPSTREAM_GREETING || u->state == UPSTREAM_AUTH) && len - used >= PACKET_HEADER) {
+		uint32_t n = packet_len(p + used);
+		enum rc rc;
+
+		if (n > 64 * 1024) {
+			open_failed(u, "not the MySQL protocol");
+			return len;
+		}
+		if (len - used - PACKET_HEADER < n)
+			break;
+		rc = upstream_login_packet(u, span_of(p + used + PACKET_HEADER, n), packet_seq(p + used));
+		used += PACKET_HEADER + n;
+		if (rc == RC_ERROR)
+			open_failed(u, u->err_text);
+		else if (rc == RC_OK)
+			begin_init(u);
+	}
+	return used;
+}
+
+static void init_done(struct upstream *u)
+{
+	if (u->track.error) {
+		log_warn("upstream", "session tracking refused: changed session state will pin connections",
+			 "addr=%s error=%u", u->backend->text, u->track.error);
+		u->tracks = false;
+	}
+	lease_opened(u, true, NULL);
+}
+
+/* ---- reset, the only conversation this layer has on an established connection ---- */
+
+static void resetting_done(struct upstream *u)
+{
+	if (u->track.error) {
+		upstream_close(u, "reset refused");
+		return;
+	}
+	if (u->track.reply == TRACK_SIMPLE && u->tracks) { /* the reset took session tracking with it */
+		u->state = UPSTREAM_RESETTING;
+		if (upstream_query(u, span_str("SET session_track_system_variables='*',session_track_state_change=ON")) == RC_OK)
+			return;
+		upstream_close(u, "connection lost at reset");
+		return;
+	}
+	lease_ready(u);
+}
+
+/* ---- channel ---- */
+
+static void reply_ended(struct upstream *u)
+{
+	u->tracking = false;
+	if (u->track.error)
+		atomic_fetch_add_explicit(&u->backend->errors, 1, memory_order_relaxed);
+	switch (u->state) {
+	case UPSTREAM_INIT:
+		init_done(u);
+		break;
+	case UPSTREAM_RESETTING:
+		resetting_done(u);
+		break;
+	default:
+		u->ops->done(u);
+	}
+}
+
+static void lose(struct upstream *u, const char *why)
+{
+	const struct upstream_ops *ops = u->ops;
+	enum upstream_state state = u->state;
+
+	if (state < UPSTREAM_IDLE) {
+		open_failed(u, why);
+		return;
+	}
+	upstream_close(u, why);
+	if (state == UPSTREAM_LEASED)
+		ops->gone(u, why);
+}
+
+/* A server that closes an idle connection may say why first (ERR 1927, 4031 and the like): not news for anybody. */
+static size_t unexpected(struct upstream *u, size_t len)
+{
+	lose(u, u->state == UPSTREAM_LEASED ? "the server sent what was not asked for" : "closed by the server");
+	return len;
+}
+
+static size_t upstream_input(struct channel *ch, const uint8_t *p, size_t len)
+{
+	struct upstream *u = container_of(ch, struct upstream, ch);
+	size_t used = 0;
+
+	if (u->state == UPSTREAM_GREETING || u->state == UPSTREAM_AUTH) {
+		used = connection_phase(u, p, len);
+		if (!ch->open || u->state == UPSTREAM_GREETING || u->state == UPSTREAM_AUTH)
+			return used;
+	}
+	while (used < len) {
+		struct track_piece piece;
+		size_t n;
+
+		if (!u->tracking)
+			return unexpected(u, len);
+		n = track_next(&u->track, p + used, len - used, &piece);
+		if (piece.kind == TRACK_NEED)
+			break;
+		if (piece.kind == TRACK_BROKEN) {
+			lose(u, "the server's reply is not the MySQL protocol");
+			return len;
+		}
+		used += n;
+		if (u->state == UPSTREAM_LEASED)
+			u->ops->piece(u, &piece);
+		if (!ch->open)
+			return len;
+		if (u->track.done)
+			reply_ended(u);
+		if (!ch->open)
+			return len;
+	}
+	if (u->state == UPSTREAM_LEASED && u->tracking)
+		u->ops->turn(u);
+	return used;
+}
+
+static void upstream_drained(struct channel *ch)
+{
+	struct upstream *u = container_of(ch, struct upstream, ch);
+
+	if (u->state == UPSTREAM_LEASED)
+		u->ops->drained(u);
+}
+
+static void upstream_closed(struct channel *ch, const char *why)
+{
+	lose(container_of(ch, struct upstream, ch), why);
+}
+
+static void upstream_connected(struct channel *ch, int error)
+{
+	struct upstream *u = container_of(ch, struct upstream, ch);
+
+	if (error) {
+		snprintf(u->err_text, sizeof(u->err_text), "cannot connect to %s: %s", u->backend->text, strerror(error));
+		open_failed(u, u->err_text);
+		return;
+	}
+	u->state = UPSTREAM_GREETING;
+}
+
+static const struct channel_ops upstream_channel_ops = {upstream_input, upstream_drained, upstream_closed,
+							upstream_connected};
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	struct upstream *u = arg;
+
+	snprintf(u->err_text, sizeof(u->err_text), "%s did not answer in time", u->backend->text);
+	if (u->state < UPSTREAM_IDLE)
+		open_failed(u, u->err_text);
+	else
+		lose(u, "no answer to a reset");
+}
+
+/* ---- life ---- */
+
+static void upstream_free(struct mail *m)
+{
+	struct upstream *u = container_of(m, struct upstream, free_mail);
+
+	upstream_stmt_forget_all(u);
+	map_reset(&u->stmts);
+	varset_unref(u->vars);
+	account_unref(u->account);
+	mem_free(u);
+}
+
+struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struct account *a, uint64_t wire)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+	struct upstream *u;
+	struct timeval tv = {.tv_sec = (time_t)(pool->limits.connect_timeout_ns / NS_PER_SEC),
+			     .tv_usec = (suseconds_t)(pool->limits.connect_timeout_ns % NS_PER_SEC / 1000)};
+
+	if (backend_address(b, &ss, &len) != RC_OK)
+		return NULL;
+	u = mem_zalloc(sizeof(*u));
+	if (!u)
+		return NULL;
+	u->pool = pool;
+	u->backend = b;
+	u->account = account_ref(a);
+	u->wire = wire;
+	u->born_ns = u->since_ns = clock_mono_ns();
+	map_init(&u->stmts, stmt_eq);
+	list_init(&u->stmts_lru);
+	if (channel_connect(&u->ch, pool->scratch, &upstream_channel_ops, (struct sockaddr *)&ss, len) != RC_OK) {
+		account_unref(u->account);
+		mem_free(u);
+		return NULL;
+	}
+	evtimer_assign(&u->timer, loop_base(pool->loop), on_timeout, u);
+	evtimer_add(&u->timer, &tv);
+	return u;
+}
+
+void upstream_close(struct upstream *u, const char *why)
+{
+	if (u->state == UPSTREAM_CLOSED)
+		return;
+	if (u->state == UPSTREAM_IDLE || u->state == UPSTREAM_LEASED) {
+		static const uint8_t quit = COM_QUIT;
+
+		if (!u->tracking)
+			(void)upstream_notify(u, &quit, 1); /* politeness: the server need not count an aborted client */
+	}
+	log_debug("upstream", "closed", "addr=%s thread=%u why=\"%s\"", u->backend->text, u->thread_id, why);
+	lease_lost(u);
+	u->state = UPSTREAM_CLOSED;
+	u->tracking = false;
+	evtimer_del(&u->timer);
+	channel_close(&u->ch);
+	u->free_mail.run = upstream_free;
+	loop_defer(u->pool->loop, &u->free_mail);
+}

@@ -1,0 +1,121 @@
+/*
+ * upstream.h - one connection to a server: its login, its state, the replies that come over it.
+ *
+ *   lease_acquire → (upstream_open → greeting → login → init) → leased to an owner
+ *     owner: upstream_command / channel_push … → ops->piece for every piece of the reply → ops->done
+ *   → lease_release → idle (parked for the session it served last) → leased again, reset, or closed
+ *
+ * Belongs to one worker. The owner is a session's request, or this layer itself (login, reset).
+ */
+#ifndef SUIMON_UPSTREAM_H
+#define SUIMON_UPSTREAM_H
+
+#include "account.h"
+#include "backend.h"
+#include "channel.h"
+#include "handshake.h"
+#include "list.h"
+#include "map.h"
+#include "track.h"
+#include "varset.h"
+
+/* The capabilities that shape what a server sends or how it reads: connections are shared only among clients that
+ * agree on them, so that a reply's bytes fit without being decoded. */
+#define UPSTREAM_WIRE_CAPS                                                                                             \
+	(CLIENT_FOUND_ROWS | CLIENT_LONG_FLAG | CLIENT_NO_SCHEMA | CLIENT_ODBC | CLIENT_LOCAL_FILES | CLIENT_IGNORE_SPACE | \
+	 CLIENT_TRANSACTIONS | CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS | CLIENT_PS_MULTI_RESULTS |              \
+	 CLIENT_DEPRECATE_EOF | MARIADB_CLIENT_STMT_BULK_OPERATIONS | MARIADB_CLIENT_EXTENDED_METADATA)
+
+enum upstream_state {
+	UPSTREAM_CONNECTING, /* waiting for TCP */
+	UPSTREAM_GREETING,   /* waiting for the server's first packet */
+	UPSTREAM_AUTH,       /* login sent */
+	UPSTREAM_INIT,       /* switching session tracking on */
+	UPSTREAM_IDLE,       /* nobody's: on the idle list */
+	UPSTREAM_LEASED,     /* a request's */
+	UPSTREAM_RESETTING,  /* COM_RESET_CONNECTION sent, then idle */
+	UPSTREAM_CLOSED,
+};
+
+struct upstream;
+struct lease_pool;
+
+struct upstream_ops {
+	void (*piece)(struct upstream *u, const struct track_piece *piece);
+	void (*done)(struct upstream *u);                   /* the reply has ended; u->track says what it was */
+	void (*turn)(struct upstream *u);                   /* the bytes at hand are used up: flush what points into them */
+	void (*gone)(struct upstream *u, const char *why);  /* the connection is lost (already closed); why is a literal */
+	void (*drained)(struct upstream *u);                /* what was kept for sending has left */
+};
+
+/* A statement prepared on this connection. */
+struct upstream_stmt {
+	struct map_node node;
+	struct list_node lru;
+	uint8_t key[16];      /* of text, schema and variables at its preparation */
+	uint32_t id;          /* the server's */
+	uint64_t types_of;    /* names the parameter types it was last executed with; 0 none */
+};
+#define UPSTREAM_MOST_STMTS 256
+
+struct upstream {
+	struct channel ch;
+	enum upstream_state state;
+	struct lease_pool *pool;
+	struct backend *backend;
+	struct account *account;   /* reference */
+	uint64_t wire;             /* of UPSTREAM_WIRE_CAPS */
+	uint64_t caps;             /* negotiated */
+	bool mariadb;
+	bool tracks;               /* the server reports session state (P3) */
+	const struct varset *vars; /* reference: its present state; NULL until logged in */
+	bool lent;                 /* has been leased before: its login is no longer news */
+	bool dirty;                /* has state that no varset holds: reset before anybody else gets it */
+	bool condemned;            /* close instead of idling */
+	struct map stmts;
+	struct list stmts_lru;
+	struct track track;
+	bool tracking;             /* a reply is awaited */
+	const struct upstream_ops *ops;
+	void *owner;               /* of the lease */
+	uint64_t parked_for;       /* id of the session it served last; 0 none */
+	bool keep;                 /* holds what that session may ask for (LAST_INSERT_ID(), SHOW WARNINGS): lent to others last */
+	uint64_t born_ns, since_ns;
+	uint32_t thread_id;
+	uint8_t seq;
+	uint8_t scramble[SCRAMBLE_LEN];
+	char plugin[64];
+	uint8_t auth_step;
+	bool asked_key;
+	uint16_t err_code;         /* why the login failed: the server's own error, or 0 */
+	char err_state[6];
+	char err_text[256];
+	struct list_node node;
+	struct mail free_mail;
+	struct event timer;        /* connect and login have a limit */
+};
+
+/* Opens a connection and logs in; lease_opened(u, ...) tells the outcome. NULL: not even tried (errno or address). */
+struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struct account *a, uint64_t wire) must_check;
+/* Closes it and frees it after the turn. Idempotent. Takes it off its list. */
+void upstream_close(struct upstream *u, const char *why);
+
+/* Sends one command packet (payload: the command byte and what follows; less than 16 MB) and awaits this reply. */
+enum rc upstream_command(struct upstream *u, enum track_reply reply, const void *payload, size_t len) must_check;
+enum rc upstream_query(struct upstream *u, struct span sql) must_check; /* COM_QUERY */
+/* The caller has pushed a command itself: await its reply. Flushes. */
+enum rc upstream_await(struct upstream *u, enum track_reply reply) must_check;
+/* A command without a reply. */
+enum rc upstream_notify(struct upstream *u, const void *payload, size_t len);
+
+void upstream_set_vars(struct upstream *u, const struct varset *vars); /* takes a reference of its own */
+struct upstream_stmt *upstream_stmt_find(struct upstream *u, const uint8_t key[16]);
+/* Remembers a prepared statement; the oldest is closed on the server when there are too many, a twin is replaced. NULL: no memory. */
+struct upstream_stmt *upstream_stmt_add(struct upstream *u, const uint8_t key[16], uint32_t id);
+void upstream_stmt_drop(struct upstream *u, struct upstream_stmt *s);
+void upstream_stmt_forget_all(struct upstream *u);
+
+/* upstream_login.c, for upstream.c: one packet of the connection phase. RC_AGAIN: more to come; RC_OK: logged in; RC_ERROR: err_* says why. */
+enum rc upstream_login_packet(struct upstream *u, struct span payload, uint8_t seq) must_check;
+
+#endif

@@ -1,0 +1,205 @@
+/*
+ * upstream_login.c - suimon's side of a login on a server.
+ *
+ *   greeting → our login with the answer to its scramble → [AuthSwitch → answer] → [caching_sha2: fast, or the
+ *   password by RSA or over a unix socket] → OK
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "lease.h"
+#include "log.h"
+#include "upstream.h"
+
+static enum rc fail(struct upstream *u, uint16_t code, const char *state, const char *text)
+{
+	u->err_code = code;
+	snprintf(u->err_state, sizeof(u->err_state), "%s", state);
+	snprintf(u->err_text, sizeof(u->err_text), "%s", text);
+	return RC_ERROR;
+}
+
+static enum rc server_error(struct upstream *u, struct span payload)
+{
+	struct err_packet e;
+
+	if (packet_parse_err(payload, &e) != RC_OK)
+		return fail(u, 0, "08S01", "the server's error could not be read");
+	u->err_code = e.code;
+	memcpy(u->err_state, e.sqlstate, sizeof(u->err_state));
+	snprintf(u->err_text, sizeof(u->err_text), SPAN_FMT, SPAN_ARG(e.message));
+	return RC_ERROR;
+}
+
+/* The answer of a plugin to the scramble at hand. RC_DECLINED: a plugin we do not speak. */
+static enum rc answer(struct upstream *u, uint8_t out[AUTH_SHA2_LEN], size_t *len)
+{
+	struct span password = secret_text(u->account->password);
+
+	*len = 0;
+	if (strcmp(u->plugin, AUTH_NATIVE) == 0) {
+		if (password.len == 0)
+			return RC_OK;
+		*len = AUTH_NATIVE_LEN;
+		return auth_native_response(password, u->scramble, out);
+	}
+	if (strcmp(u->plugin, AUTH_SHA2) == 0) {
+		if (password.len == 0)
+			return RC_OK;
+		*len = AUTH_SHA2_LEN;
+		return auth_sha2_response(password, u->scramble, out);
+	}
+	return RC_DECLINED;
+}
+
+static enum rc send_packet(struct upstream *u, struct iobuf *b, enum rc built)
+{
+	enum rc rc = built;
+
+	if (rc == RC_OK)
+		rc = channel_put(&u->ch, iobuf_data(b), iobuf_len(b));
+	if (rc == RC_OK && channel_flush(&u->ch) == RC_ERROR)
+		rc = RC_ERROR;
+	iobuf_reset(b);
+	return rc == RC_OK ? RC_AGAIN : fail(u, 0, "08S01", "the login could not be sent");
+}
+
+static enum rc on_greeting(struct upstream *u, struct span payload)
+{
+	struct greeting g;
+	struct login l = {0};
+	struct iobuf b;
+	struct backend_identity id = {0};
+	uint8_t response[AUTH_SHA2_LEN];
+	size_t len = 0;
+	enum rc rc = handshake_parse_greeting(payload, &g);
+
+	if (rc == RC_DECLINED)
+		return server_error(u, payload);
+	if (rc != RC_OK)
+		return fail(u, 0, "08S01", "the server's greeting could not be read");
+	memcpy(id.version, g.version, sizeof(id.version));
+	id.caps = g.caps;
+	id.collation = g.collation;
+	id.mariadb = g.mariadb;
+	backend_identify(u->backend, &id);
+	u->mariadb = g.mariadb;
+	u->thread_id = g.thread_id;
+	memcpy(u->scramble, g.scramble, SCRAMBLE_LEN);
+	snprintf(u->plugin, sizeof(u->plugin), "%s", g.plugin[0] ? g.plugin : AUTH_NATIVE);
+	if (answer(u, response, &len) != RC_OK) { /* the server will ask for the plugin it wants */
+		snprintf(u->plugin, sizeof(u->plugin), "%s", AUTH_NATIVE);
+		if (answer(u, response, &len) != RC_OK)
+			return fail(u, 0, "08S01", "the login could not be computed");
+	}
+	u->caps = (CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH | CLIENT_SESSION_TRACK | u->wire) &
+		  (g.caps | CLIENT_PROTOCOL_41);
+	if (!g.mariadb)
+		u->caps = (u->caps & UINT32_MAX) | CLIENT_LONG_PASSWORD;
+	u->tracks = u->caps & CLIENT_SESSION_TRACK;
+	l.caps = u->caps;
+	l.max_packet = 1u << 30;
+	l.collation = g.collation;
+	l.user = span_str(u->account->user);
+	l.auth = span_of(response, len);
+	l.plugin = span_str(u->plugin);
+	iobuf_init(&b, 0);
+	rc = handshake_put_login(&b, &u->seq, &l);
+	u->state = UPSTREAM_AUTH;
+	return send_packet(u, &b, rc);
+}
+
+static enum rc on_auth_switch(struct upstream *u, struct span payload)
+{
+	struct auth_switch s;
+	struct iobuf b;
+	uint8_t response[AUTH_SHA2_LEN];
+	char text[256];
+	size_t len;
+	enum rc rc;
+
+	if (payload.len == 1 || handshake_parse_auth_switch(payload, &s) != RC_OK || s.plugin.len >= sizeof(u->plugin))
+		return fail(u, 0, "08S01", "the server asked for an authentication that could not be read");
+	memcpy(u->plugin, s.plugin.p, s.plugin.len);
+	u->plugin[s.plugin.len] = '\0';
+	if (s.data.len < SCRAMBLE_LEN && (strcmp(u->plugin, AUTH_NATIVE) == 0 || strcmp(u->plugin, AUTH_SHA2) == 0))
+		return fail(u, 0, "08S01", "the server's scramble is too short");
+	if (s.data.len >= SCRAMBLE_LEN)
+		memcpy(u->scramble, s.data.p, SCRAMBLE_LEN);
+	rc = answer(u, response, &len);
+	if (rc == RC_DECLINED) {
+		snprintf(text, sizeof(text),
+			 "suimon: the server wants authentication plugin '%s', which suimon does not speak: give the "
+			 "account mysql_native_password or caching_sha2_password",
+			 u->plugin);
+		return fail(u, 2059, "HY000", text);
+	}
+	if (rc != RC_OK)
+		return fail(u, 0, "08S01", "the login could not be computed");
+	iobuf_init(&b, 0);
+	rc = packet_put(&b, &u->seq, response, len);
+	return send_packet(u, &b, rc);
+}
+
+/* caching_sha2_password after the fast answer was not enough. */
+static enum rc send_password(struct upstream *u, struct span pem)
+{
+	struct span password = secret_text(u->account->password);
+	uint8_t out[512];
+	size_t len = sizeof(out);
+	struct iobuf b;
+	enum rc rc;
+
+	iobuf_init(&b, 0);
+	if (u->backend->is_unix) { /* the socket is as safe as TLS: the password and its NUL */
+		rc = packet_put(&b, &u->seq, password.p, password.len + 1);
+	} else {
+		if (auth_rsa_encrypt(pem, password, u->scramble, out, &len) != RC_OK)
+			return fail(u, 0, "08S01", "the server's public key could not be used");
+		rc = packet_put(&b, &u->seq, out, len);
+	}
+	return send_packet(u, &b, rc);
+}
+
+static enum rc on_auth_more(struct upstream *u, struct span payload)
+{
+	static const uint8_t request_key = SHA2_REQUEST_PUBLIC_KEY;
+	struct iobuf b;
+	enum rc rc;
+
+	if (strcmp(u->plugin, AUTH_SHA2) != 0 || payload.len < 2)
+		return fail(u, 0, "08S01", "the server sent authentication data that was not asked for");
+	if (u->asked_key) {
+		u->asked_key = false;
+		return send_password(u, span_of(payload.p + 1, payload.len - 1));
+	}
+	if (payload.p[1] == SHA2_FAST_OK)
+		return RC_AGAIN;
+	if (payload.p[1] != SHA2_FULL)
+		return fail(u, 0, "08S01", "the server sent unknown authentication data");
+	if (u->backend->is_unix)
+		return send_password(u, span_of(NULL, 0));
+	u->asked_key = true;
+	iobuf_init(&b, 0);
+	rc = packet_put(&b, &u->seq, &request_key, 1);
+	return send_packet(u, &b, rc);
+}
+
+enum rc upstream_login_packet(struct upstream *u, struct span payload, uint8_t seq)
+{
+	u->seq = (uint8_t)(seq + 1);
+	if (u->state == UPSTREAM_GREETING)
+		return on_greeting(u, payload);
+	if (++u->auth_step > 8)
+		return fail(u, 0, "08S01", "the server's authentication does not end");
+	switch (payload.len ? (uint8_t)payload.p[0] : 0xff) {
+	case 0x00:
+		return RC_OK;
+	case 0x01:
+		return on_auth_more(u, payload);
+	case 0xfe:
+		return on_auth_switch(u, payload);
+	default:
+		return server_error(u, payload);
+	}
+}

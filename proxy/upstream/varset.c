@@ -1,0 +1,337 @@
+#include "varset.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "mem.h"
+
+static uint64_t next_id(void)
+{
+	static _Atomic uint64_t id = 1;
+
+	return id++;
+}
+
+static bool varset_eq(const struct map_node *node, const void *key)
+{
+	return span_eq(container_of(node, struct varset, node)->bytes, *(const struct span *)key);
+}
+
+void varsets_init(struct varsets *t)
+{
+	memset(t, 0, sizeof(*t));
+	map_init(&t->sets, varset_eq);
+}
+
+void varsets_reset(struct varsets *t)
+{
+	map_reset(&t->sets);
+}
+
+/* ---- building ---- */
+
+struct draft { /* a set being put together, not yet interned */
+	struct varsets *table;
+	struct span schema;
+	struct varset_var vars[VARSET_MOST];
+	uint16_t n;
+};
+
+/* Is `word` one of the comma-separated words of list? */
+static bool has_word(struct span list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (size_t i = 0; i + len <= list.len; i++)
+		if ((i == 0 || list.p[i - 1] == ',') && strncasecmp(list.p + i, word, len) == 0 &&
+		    (i + len == list.len || list.p[i + len] == ','))
+			return true;
+	return false;
+}
+
+static void derive(struct varset *s)
+{
+	struct span mode = varset_get(s, "sql_mode"), autocommit = varset_get(s, "autocommit");
+
+	s->no_backslash = has_word(mode, "NO_BACKSLASH_ESCAPES");
+	s->ansi_quotes = has_word(mode, "ANSI_QUOTES") || has_word(mode, "ANSI") || has_word(mode, "DB2") ||
+			 has_word(mode, "MAXDB") || has_word(mode, "MSSQL") || has_word(mode, "ORACLE") ||
+			 has_word(mode, "POSTGRESQL");
+	s->oracle = has_word(mode, "ORACLE");
+	s->autocommit_off = autocommit.len && (span_ieq(autocommit, span_str("off")) || span_eq(autocommit, span_str("0")));
+}
+
+static enum rc put_field(struct iobuf *b, struct span s)
+{
+	uint32_t len = (uint32_t)s.len;
+
+	if (iobuf_append(b, &len, sizeof(len)) != RC_OK)
+		return RC_ERROR;
+	return iobuf_append(b, s.p, s.len);
+}
+
+static enum rc serialise(const struct draft *d, struct iobuf *out)
+{
+	if (put_field(out, d->schema) != RC_OK)
+		return RC_ERROR;
+	for (uint16_t i = 0; i < d->n; i++)
+		if (put_field(out, d->vars[i].name) != RC_OK || put_field(out, d->vars[i].value) != RC_OK)
+			return RC_ERROR;
+	return iobuf_len(out) > VARSET_MOST_BYTES ? RC_ERROR : RC_OK;
+}
+
+static struct span take_field(const char **p)
+{
+	uint32_t len;
+	struct span s;
+
+	memcpy(&len, *p, sizeof(len));
+	s = span_of(*p + sizeof(len), len);
+	*p += sizeof(len) + len;
+	return s;
+}
+
+static const struct varset *make(struct varsets *t, struct span bytes, uint16_t n, uint64_t hash)
+{
+	struct varset *s = mem_zalloc(sizeof(*s) + n * sizeof(s->vars[0]) + bytes.len);
+	char *memory;
+	const char *p;
+
+	if (!s)
+		return NULL;
+	memory = (char *)&s->vars[n];
+	memcpy(memory, bytes.p, bytes.len);
+	s->table = t;
+	s->refs = 1;
+	s->n = n;
+	s->id = next_id();
+	s->bytes = span_of(memory, bytes.len);
+	p = memory;
+	s->schema = take_field(&p);
+	for (uint16_t i = 0; i < n; i++) {
+		s->vars[i].name = take_field(&p);
+		s->vars[i].value = take_field(&p);
+	}
+	derive(s);
+	if (map_insert(&t->sets, &s->node, hash) != RC_OK) {
+		mem_free(s);
+		return NULL;
+	}
+	t->made++;
+	return s;
+}
+
+static const struct varset *intern(const struct draft *d)
+{
+	struct iobuf b;
+	const struct varset *s = NULL;
+
+	iobuf_init(&b, 0);
+	if (serialise(d, &b) == RC_OK) {
+		struct span bytes = span_of(iobuf_data(&b), iobuf_len(&b));
+		uint64_t hash = map_hash(bytes.p, bytes.len);
+		struct map_node *n = map_find(&d->table->sets, hash, &bytes);
+
+		if (n) {
+			s = varset_ref(container_of(n, struct varset, node));
+			d->table->hits++;
+		} else {
+			s = make(d->table, bytes, d->n, hash);
+		}
+	}
+	iobuf_reset(&b);
+	return s;
+}
+
+static void draft_of(const struct varset *s, struct draft *d)
+{
+	d->table = s->table;
+	d->schema = s->schema;
+	d->n = s->n;
+	memcpy(d->vars, s->vars, s->n * sizeof(s->vars[0]));
+}
+
+/* ---- the interface ---- */
+
+const struct varset *varset_empty(struct varsets *t)
+{
+	struct draft d = {.table = t};
+
+	return intern(&d);
+}
+
+const struct varset *varset_ref(const struct varset *s)
+{
+	((struct varset *)(uintptr_t)s)->refs++;
+	return s;
+}
+
+void varset_unref(const struct varset *cs)
+{
+	struct varset *s = (struct varset *)(uintptr_t)cs;
+
+	if (!s || --s->refs)
+		return;
+	map_remove(&s->table->sets, &s->node);
+	mem_free(s);
+}
+
+static int compare_names(struct span a, struct span b)
+{
+	int c = memcmp(a.p, b.p, a.len < b.len ? a.len : b.len);
+
+	return c ? c : (a.len > b.len) - (a.len < b.len);
+}
+
+const struct varset *varset_with(const struct varset *s, struct span name, struct span value)
+{
+	struct draft d;
+	char lower[64];
+	uint16_t at = 0;
+
+	if (name.len == 0 || name.len > sizeof(lower))
+		return NULL;
+	for (size_t i = 0; i < name.len; i++)
+		lower[i] = (char)tolower((unsigned char)name.p[i]);
+	name = span_of(lower, name.len);
+	draft_of(s, &d);
+	while (at < d.n && compare_names(d.vars[at].name, name) < 0)
+		at++;
+	if (at == d.n || !span_eq(d.vars[at].name, name)) {
+		if (d.n == VARSET_MOST)
+			return NULL;
+		memmove(&d.vars[at + 1], &d.vars[at], (d.n - at) * sizeof(d.vars[0]));
+		d.n++;
+	}
+	d.vars[at] = (struct varset_var){.name = name, .value = value};
+	return intern(&d);
+}
+
+const struct varset *varset_without(const struct varset *s, struct span name)
+{
+	struct draft d;
+
+	draft_of(s, &d);
+	for (uint16_t i = 0; i < d.n; i++) {
+		if (!span_ieq(d.vars[i].name, name))
+			continue;
+		memmove(&d.vars[i], &d.vars[i + 1], (size_t)(d.n - i - 1) * sizeof(d.vars[0]));
+		d.n--;
+		break;
+	}
+	return intern(&d);
+}
+
+const struct varset *varset_with_schema(const struct varset *s, struct span schema)
+{
+	struct draft d;
+
+	draft_of(s, &d);
+	d.schema = schema;
+	return intern(&d);
+}
+
+struct span varset_get(const struct varset *s, const char *name)
+{
+	struct span key = span_str(name);
+
+	for (uint16_t i = 0; i < s->n; i++)
+		if (span_eq(s->vars[i].name, key))
+			return s->vars[i].value;
+	return span_of(NULL, 0);
+}
+
+/* ---- as SQL ---- */
+
+static bool is_number(struct span v)
+{
+	size_t i = v.len && v.p[0] == '-';
+	bool digits = false, point = false;
+
+	for (; i < v.len; i++) {
+		if (v.p[i] >= '0' && v.p[i] <= '9')
+			digits = true;
+		else if (v.p[i] == '.' && !point)
+			point = true;
+		else
+			return false;
+	}
+	return digits;
+}
+
+/* Quoted so that it reads the same whether or not backslashes escape: a value with one is written in hexadecimal. */
+static enum rc put_value(struct iobuf *b, struct span v)
+{
+	if (is_number(v))
+		return iobuf_append(b, v.p, v.len);
+	if (v.len && (memchr(v.p, '\\', v.len) || memchr(v.p, 0, v.len))) {
+		if (iobuf_append(b, "x'", 2) != RC_OK)
+			return RC_ERROR;
+		for (size_t i = 0; i < v.len; i++)
+			if (iobuf_printf(b, "%02x", (unsigned char)v.p[i]) != RC_OK)
+				return RC_ERROR;
+		return iobuf_append(b, "'", 1);
+	}
+	if (iobuf_append(b, "'", 1) != RC_OK)
+		return RC_ERROR;
+	for (size_t i = 0; i < v.len; i++)
+		if ((v.p[i] == '\'' && iobuf_append(b, "'", 1) != RC_OK) || iobuf_append(b, v.p + i, 1) != RC_OK)
+			return RC_ERROR;
+	return iobuf_append(b, "'", 1);
+}
+
+static enum rc put_assignment(struct iobuf *b, const struct varset_var *v, bool first)
+{
+	const char *comma = first ? "" : ",";
+
+	if (span_eq(v->name, span_str(VARSET_LOGIN_COLLATION)))
+		return iobuf_printf(b,
+				    "%scharacter_set_client=" SPAN_FMT ",character_set_results=" SPAN_FMT
+				    ",collation_connection=" SPAN_FMT,
+				    comma, SPAN_ARG(v->value), SPAN_ARG(v->value), SPAN_ARG(v->value));
+	if (iobuf_printf(b, "%s" SPAN_FMT "=", comma, SPAN_ARG(v->name)) != RC_OK)
+		return RC_ERROR;
+	/* A character set of NULL is tracked as the empty string. */
+	if (v->value.len == 0 && span_eq(v->name, span_str("character_set_results")))
+		return iobuf_append(b, "NULL", 4);
+	return put_value(b, v->value);
+}
+
+enum rc varset_difference(const struct varset *from, const struct varset *to, struct iobuf *out)
+{
+	uint16_t i = 0;
+	bool first = true, collation_again;
+
+	for (uint16_t j = 0; j < from->n; j++) {
+		while (i < to->n && compare_names(to->vars[i].name, from->vars[j].name) < 0)
+			i++;
+		if (i == to->n || !span_eq(to->vars[i].name, from->vars[j].name))
+			return RC_DECLINED;
+	}
+	/* The login's collation comes first ('@' sorts before letters) and overwrites the character sets, so when it
+	 * differs those must be said again behind it. */
+	collation_again = !span_eq(varset_get(from, VARSET_LOGIN_COLLATION), varset_get(to, VARSET_LOGIN_COLLATION));
+	for (i = 0; i < to->n; i++) {
+		bool found = false;
+
+		for (uint16_t j = 0; j < from->n && !found; j++)
+			found = span_eq(from->vars[j].name, to->vars[i].name) &&
+				span_eq(from->vars[j].value, to->vars[i].value);
+		if (found && !(collation_again && to->vars[i].name.len > 4 && to->vars[i].name.p[0] == 'c'))
+			continue;
+		if (first && iobuf_append(out, "SET ", 4) != RC_OK)
+			return RC_ERROR;
+		if (put_assignment(out, &to->vars[i], first) != RC_OK)
+			return RC_ERROR;
+		first = false;
+	}
+	return RC_OK;
+}
+
+enum rc varset_assignments(const struct varset *s, struct iobuf *out)
+{
+	for (uint16_t i = 0; i < s->n; i++)
+		if (put_assignment(out, &s->vars[i], i == 0) != RC_OK)
+			return RC_ERROR;
+	return RC_OK;
+}

@@ -1,0 +1,63 @@
+/*
+ * varset.h - the replayable part of a session's state: schema and system variables with their tracked values (P3).
+ *
+ * A varset is immutable and interned: equal sets of one table are the same pointer, so that "does this connection
+ * already have this session's state" is a comparison of two pointers. Belongs to one worker.
+ */
+#ifndef SUIMON_VARSET_H
+#define SUIMON_VARSET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "iobuf.h"
+#include "map.h"
+#include "rc.h"
+#include "span.h"
+
+#define VARSET_MOST 64           /* variables a session may have changed; more pin it */
+#define VARSET_MOST_BYTES 16384
+
+struct varset_var { struct span name, value; }; /* into the set's memory; names lower case, sorted */
+
+struct varset {
+	struct map_node node;
+	struct varsets *table;
+	uint32_t refs;
+	uint16_t n;
+	bool no_backslash;       /* its sql_mode has NO_BACKSLASH_ESCAPES */
+	bool ansi_quotes;
+	bool oracle;
+	bool autocommit_off;
+	struct span schema;      /* empty: none chosen */
+	uint64_t id;             /* unique in the process: names the set in keys */
+	struct span bytes;       /* the whole content, for comparing and for cache keys */
+	struct varset_var vars[];
+};
+
+struct varsets { struct map sets; uint64_t hits, made; };
+void varsets_init(struct varsets *t);
+void varsets_reset(struct varsets *t); /* all sets must have been released */
+
+/* The empty set: a fresh connection's state. NULL: out of memory. */
+const struct varset *varset_empty(struct varsets *t) must_check;
+const struct varset *varset_ref(const struct varset *s);
+void varset_unref(const struct varset *s);
+/* A reference to s with one variable or the schema changed; s itself is untouched. NULL: memory or bounds. */
+const struct varset *varset_with(const struct varset *s, struct span name, struct span value) must_check;
+const struct varset *varset_without(const struct varset *s, struct span name) must_check;
+const struct varset *varset_with_schema(const struct varset *s, struct span schema) must_check;
+
+/* The value of a variable, or an empty span with p NULL. */
+struct span varset_get(const struct varset *s, const char *name);
+
+/* The SQL that brings a connection from `from` to `to`: "SET a=1,b='x'" appended to out (nothing when variables are
+ * equal). RC_DECLINED: `from` has variables that `to` lacks: only a reset brings them back. */
+enum rc varset_difference(const struct varset *from, const struct varset *to, struct iobuf *out) must_check;
+/* All of its variables as SET assignments without the word SET ("a=1,b='x'"): the environment of a queued write. */
+enum rc varset_assignments(const struct varset *s, struct iobuf *out) must_check;
+
+/* The collation of a login (its number) is kept as this variable: it stands for the three character sets. */
+#define VARSET_LOGIN_COLLATION "@login"
+
+#endif
