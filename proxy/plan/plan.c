@@ -1,0 +1,182 @@
+#include "plan.h"
+
+static const char *const pin_names[] = {"transaction", "user_variable", "temp_table", "lock", "user_lock", "cursor",
+					"long_data", "session_state", "sql_prepare", "next_transaction", "unknown"};
+
+const char *plan_pin_name(unsigned pins)
+{
+	for (size_t i = 0; i < countof(pin_names); i++)
+		if (pins & (1u << i))
+			return pin_names[i];
+	return "";
+}
+
+#define FOLLOW_UPS (SQL_F_LAST_INSERT_ID | SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_DIAGNOSTICS)
+
+/* What the statement leaves behind on its connection that no varset can carry to another. */
+static void plan_pins(const struct sql_facts *f, const struct plan_session *ss, struct plan *p)
+{
+	if (f->flags & SQL_F_UNKNOWN)
+		p->pins |= PIN_UNKNOWN;
+	if (f->flags & SQL_F_USER_VAR_WRITE)
+		p->pins |= PIN_USER_VARIABLE;
+	if (f->flags & SQL_F_TEMP_TABLE)
+		p->pins |= PIN_TEMP_TABLE;
+	if (f->flags & SQL_F_USER_LOCK)
+		p->pins |= PIN_USER_LOCK;
+	/* A stored function may set user variables; where the server would not say so, assume it. */
+	if ((f->flags & SQL_F_STORED_FUNCTION) && !ss->tracks_reads)
+		p->pins |= PIN_UNKNOWN;
+	if ((f->flags & SQL_F_SESSION_SET) && !ss->tracked)
+		p->pins |= PIN_SESSION_STATE;
+	switch (f->verb) {
+	case SQL_LOCK_TABLES:
+		p->pins |= PIN_LOCK;
+		break;
+	case SQL_UNLOCK_TABLES:
+		p->unpins |= PIN_LOCK;
+		break;
+	case SQL_PREPARE:
+	case SQL_EXECUTE:
+		p->pins |= PIN_SQL_PREPARE;
+		break;
+	case SQL_SET_TRANSACTION:
+		if (!(f->flags & (SQL_F_SESSION_SET | SQL_F_GLOBAL_SET)))
+			p->pins |= PIN_NEXT_TRANSACTION;
+		break;
+	case SQL_HANDLER:
+	case SQL_XA:
+		p->pins |= PIN_UNKNOWN;
+		break;
+	default:
+		break;
+	}
+}
+
+static void plan_writes(const struct sql_facts *f, struct plan *p)
+{
+	p->writes = f->flags & (SQL_F_WRITES | SQL_F_DDL | SQL_F_UNKNOWN | SQL_F_STORED_FUNCTION);
+	switch (f->verb) {
+	case SQL_CALL:
+	case SQL_EXECUTE:
+	case SQL_COMPOUND:
+	case SQL_XA:
+	case SQL_GRANT:
+	case SQL_REVOKE:
+		p->writes_anything = true;
+		break;
+	default:
+		/* DDL on what is not a named table (a schema, a view, a routine) is not followed: all of it may have changed. */
+		p->writes_anything = (f->flags & (SQL_F_UNKNOWN | SQL_F_STORED_FUNCTION)) ||
+				     ((f->flags & SQL_F_DDL) && !(f->flags & SQL_F_TEMP_TABLE));
+	}
+	p->writes |= p->writes_anything;
+}
+
+static const char *why_primary(const struct settings *cfg, const struct sql_facts *f, const struct sql_lexed *lexed,
+			       const struct plan_verdict *v, const struct plan_session *ss, const struct plan *p)
+{
+	const char *why = NULL;
+
+	if (!sql_replica_safe(f, &why))
+		return why;
+	if (ss->in_transaction)
+		return "inside a transaction";
+	if (!ss->autocommit)
+		return "autocommit is off: the read opens a transaction";
+	if (ss->pins)
+		return "the session is pinned to its connection";
+	if (p->follow_up)
+		return "asks for what the last statement left on its connection";
+	if (!ss->has_replicas)
+		return "no replica is configured";
+	if (lexed->hints & SQL_HINT_PRIMARY)
+		return "a hint says primary";
+	if (lexed->hints & SQL_HINT_REPLICA)
+		return NULL;
+	if (v->route)
+		return v->route->to == TO_PRIMARY ? "a routing rule says primary" : NULL;
+	if (cfg->routing.consistency == CONSISTENCY_STRONG)
+		return "routing.consistency is strong";
+	return NULL;
+}
+
+static const char *why_not_cached(const struct sql_facts *f, const struct sql_lexed *lexed, const struct plan_verdict *v,
+				  const struct plan_session *ss, struct plan *p)
+{
+	const char *why = NULL;
+
+	p->cacheable = sql_cacheable(f, &why);
+	if (!p->cacheable)
+		return why;
+	if (lexed->hints & SQL_HINT_NOCACHE)
+		return "a hint says nocache";
+	if (lexed->hints & SQL_HINT_CACHE) {
+		p->cache_ttl_ns = lexed->hint_cache_ns;
+	} else if (v->cache) {
+		p->cache_rule = v->cache;
+		p->cache_ttl_ns = v->cache->ttl_ns;
+	}
+	if (!p->cache_ttl_ns)
+		return "no rule or hint asks for it";
+	if (ss->in_transaction || !ss->autocommit)
+		return "inside a transaction";
+	if (ss->pins)
+		return "the session is pinned to its connection";
+	return NULL;
+}
+
+static const char *why_not_queued(const struct sql_facts *f, const struct sql_lexed *lexed, const struct plan_verdict *v,
+				  const struct plan_session *ss, struct plan *p)
+{
+	const char *why = NULL;
+
+	p->queueable = sql_queueable(f, &why);
+	if (!p->queueable)
+		return why;
+	if (lexed->hints & SQL_HINT_SYNC)
+		return "a hint says sync";
+	p->queue_rule = v->queue;
+	if (!v->queue && !(lexed->hints & SQL_HINT_QUEUE))
+		return "no rule or hint asks for it";
+	if (ss->in_transaction || !ss->autocommit)
+		return "inside a transaction";
+	if (ss->pins)
+		return "the session is pinned to its connection";
+	return NULL;
+}
+
+void plan_verdict(const struct settings *cfg, const struct rule_subject *s, struct plan_verdict *out)
+{
+	out->route = rule_route(cfg, s);
+	out->cache = rule_cache(cfg, s);
+	out->queue = rule_queue(cfg, s);
+}
+
+void plan_make(const struct settings *cfg, const struct plan_verdict *v, const struct sql_facts *f, const struct sql_lexed *lexed,
+	       const struct plan_session *ss, struct plan *out)
+{
+	*out = (struct plan){.follow_up = f->flags & FOLLOW_UPS};
+	plan_pins(f, ss, out);
+	plan_writes(f, out);
+	out->target_why = why_primary(cfg, f, lexed, v, ss, out);
+	if (!out->target_why) {
+		out->target = PLAN_REPLICA;
+		out->target_why = "a plain read";
+		out->eventual = cfg->routing.consistency == CONSISTENCY_EVENTUAL || (lexed->hints & SQL_HINT_REPLICA);
+	}
+	out->cache_why = why_not_cached(f, lexed, v, ss, out);
+	out->cache = !out->cache_why;
+	out->queue_why = why_not_queued(f, lexed, v, ss, out);
+	out->queue = !out->queue_why;
+}
+
+enum rc plan_print(const struct plan *p, struct iobuf *out)
+{
+	return iobuf_printf(out, "to=%s (%s) cache=%s (%s) queue=%s (%s) writes=%s pins=%s",
+			    p->target == PLAN_REPLICA ? "replica" : "primary", p->target_why, p->cache ? "yes" : "no",
+			    p->cache ? "asked for" : p->cache_why, p->queue ? "yes" : "no",
+			    p->queue ? "asked for" : p->queue_why,
+			    p->writes_anything ? "anything" : p->writes ? "its tables" : "nothing",
+			    p->pins ? plan_pin_name(p->pins) : "none");
+}

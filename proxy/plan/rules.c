@@ -1,0 +1,106 @@
+#include "rules.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+/* PCRE2's match limits keep a hostile statement from holding the worker. */
+#define MATCH_LIMIT 100000
+
+static bool regex_matches(void *re, struct span text)
+{
+	static _Thread_local pcre2_match_data *data;
+	static _Thread_local pcre2_match_context *context;
+
+	if (!data) {
+		data = pcre2_match_data_create(1, NULL);
+		context = pcre2_match_context_create(NULL);
+		if (context)
+			pcre2_set_match_limit(context, MATCH_LIMIT);
+	}
+	/* 0: matched, the one pair of offsets was too few for its groups */
+	return re && data && pcre2_match(re, (PCRE2_SPTR)text.p, text.len, 0, 0, data, context) >= 0;
+}
+
+/* "schema.table" or "table"; compared without regard to case, as most servers fold names. */
+static bool table_matches(const char *want, const struct sql_table *t, struct span session_schema)
+{
+	const char *dot = strchr(want, '.');
+	struct span schema = t->schema.len ? t->schema : session_schema;
+
+	if (!dot)
+		return span_ieq(span_str(want), t->name);
+	return span_ieq(span_str(dot + 1), t->name) && span_ieq(span_of(want, (size_t)(dot - want)), schema);
+}
+
+static bool any_table_matches(const char *want, const struct rule_subject *s)
+{
+	for (uint16_t i = 0; i < s->facts->ntables; i++)
+		if (table_matches(want, &s->facts->tables[i], s->schema))
+			return true;
+	return false;
+}
+
+static bool schema_matches(const char *want, const struct rule_subject *s)
+{
+	for (uint16_t i = 0; i < s->facts->ntables; i++) {
+		struct span schema = s->facts->tables[i].schema.len ? s->facts->tables[i].schema : s->schema;
+
+		if (span_ieq(span_str(want), schema))
+			return true;
+	}
+	return s->facts->ntables == 0 && span_ieq(span_str(want), s->schema);
+}
+
+static bool tag_matches(const struct settings_match *m, const struct sql_lexed *lexed)
+{
+	for (uint16_t i = 0; lexed && i < lexed->ntags; i++)
+		if (span_eq(lexed->tags[i].key, span_str(m->tag_key)) &&
+		    span_eq(lexed->tags[i].value, span_str(m->tag_value)))
+			return true;
+	return false;
+}
+
+bool rule_matches(const struct settings_match *m, const struct rule_subject *s)
+{
+	return (!m->has_digest || m->digest == s->digest) && (!m->table || any_table_matches(m->table, s)) &&
+	       (!m->schema || schema_matches(m->schema, s)) && (!m->user || span_eq(span_str(m->user), s->user)) &&
+	       (!m->verb || span_ieq(span_str(m->verb), span_str(sql_verb_name(s->facts->verb)))) &&
+	       (!m->tag_key || tag_matches(m, s->lexed)) && (!m->query || regex_matches(m->query_re, s->text));
+}
+
+#define FIRST_MATCH(list, n)                                                                                           \
+	do {                                                                                                           \
+		for (size_t i = 0; i < (n); i++)                                                                       \
+			if (rule_matches(&(list)[i].match, s))                                                         \
+				return &(list)[i];                                                                     \
+		return NULL;                                                                                           \
+	} while (0)
+
+const struct settings_route_rule *rule_route(const struct settings *cfg, const struct rule_subject *s)
+{
+	FIRST_MATCH(cfg->routing.rules, cfg->routing.nrules);
+}
+
+const struct settings_cache_rule *rule_cache(const struct settings *cfg, const struct rule_subject *s)
+{
+	FIRST_MATCH(cfg->cache.rules, cfg->cache.nrules);
+}
+
+const struct settings_queue_rule *rule_queue(const struct settings *cfg, const struct rule_subject *s)
+{
+	FIRST_MATCH(cfg->queue.rules, cfg->queue.nrules);
+}
+
+bool rule_verdicts_last(const struct settings *cfg)
+{
+	for (size_t i = 0; i < cfg->routing.nrules; i++)
+		if (cfg->routing.rules[i].match.tag_key)
+			return false;
+	for (size_t i = 0; i < cfg->cache.nrules; i++)
+		if (cfg->cache.rules[i].match.tag_key)
+			return false;
+	for (size_t i = 0; i < cfg->queue.nrules; i++)
+		if (cfg->queue.rules[i].match.tag_key)
+			return false;
+	return true;
+}
