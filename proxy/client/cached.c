@@ -1,0 +1,163 @@
+/*
+ * cached.c - a request and the cache: its key, a hit's reply, a miss's fill.
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "mem.h"
+#include "request.h"
+
+/* C3: everything that can change the reply's bytes, spelled out. */
+static enum rc build_key(struct request *r)
+{
+	struct session *s = r->s;
+	struct prepared *p = r->prepared;
+	uint64_t caps = s->caps & (UPSTREAM_WIRE_CAPS | CLIENT_SESSION_TRACK);
+	const char form = p ? 'b' : 't';
+
+	iobuf_init(&r->key, 0);
+	if (packet_put_lenenc_str(&r->key, span_str(s->account->user)) != RC_OK ||
+	    iobuf_append(&r->key, &caps, sizeof(caps)) != RC_OK || iobuf_append(&r->key, &form, 1) != RC_OK ||
+	    packet_put_lenenc_str(&r->key, s->vars->bytes) != RC_OK)
+		return RC_ERROR;
+	if (!p)
+		return sql_canonical(r->sql, r->mode, &r->key);
+	if (packet_put_lenenc_str(&r->key, r->sql) != RC_OK ||
+	    iobuf_append(&r->key, p->types, p->types ? 2 * (size_t)p->params : 0) != RC_OK ||
+	    packet_put_lenenc_str(&r->key, r->execute.nulls) != RC_OK)
+		return RC_ERROR;
+	return iobuf_append(&r->key, r->execute.values.p, r->execute.values.len);
+}
+
+static void send_entry(struct request *r, const struct cache_entry *e)
+{
+	r->cache_hit = true;
+	r->route = STATS_CACHE;
+	r->rows = e->rows;
+	r->bytes_out = e->len;
+	r->first_ns = clock_mono_ns();
+	(void)channel_push(&r->s->ch, e->data, e->len);
+	(void)channel_flush(&r->s->ch); /* after this nothing points into the entry */
+	cache_entry_unref(e);
+}
+
+static void begin_fill(struct request *r)
+{
+	r->filling = true;
+	r->fill_refusal = CACHE_STORED;
+	iobuf_init(&r->fill, r->s->worker->settings->cache.max_result);
+}
+
+static void on_lookup(struct cache_lookup *l, enum rc rc, const struct cache_entry *e)
+{
+	struct request *r = container_of(l, struct request, lookup);
+
+	r->lookup_pending = false;
+	if (rc == RC_OK) {
+		send_entry(r, e);
+		exec_resume(r, STEP_END);
+	} else {
+		begin_fill(r);
+		exec_resume(r, STEP_QUEUE);
+	}
+}
+
+enum rc cached_step(struct request *r)
+{
+	struct worker *w = r->s->worker;
+	const struct cache_entry *e;
+	enum rc rc;
+
+	if (!r->plan.cache || !w->cache || r->looked_up)
+		return RC_OK;
+	r->looked_up = true;
+	if (r->prepared && (r->execute.flags & 0x07))
+		return RC_OK; /* a cursor's rows are fetched from its connection */
+	statement_resolve(r->st, w->in->catalog);
+	if (!r->st->resolved || r->st->nreads == 0 || build_key(r) != RC_OK)
+		return RC_OK;
+	r->ntags = r->st->nreads;
+	memcpy(r->tags, r->st->reads, r->ntags * sizeof(r->tags[0]));
+	r->lookup.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key));
+	r->lookup.tags = r->tags;
+	r->lookup.ntags = r->ntags;
+	r->lookup.done = on_lookup;
+	rc = cache_get(w->cache, &r->lookup, &e);
+	if (rc == RC_OK) {
+		send_entry(r, e);
+		r->step = STEP_END;
+		return RC_DECLINED;
+	}
+	if (rc == RC_AGAIN) {
+		r->lookup_pending = true;
+		return RC_AGAIN;
+	}
+	if (rc == RC_DECLINED)
+		begin_fill(r);
+	return RC_OK;
+}
+
+bool cached_needs(struct request *r, struct gtid_pos *pos)
+{
+	struct cache_needs needs;
+
+	if (!r->filling)
+		return true;
+	cache_needs(r->s->worker->in->cache, r->tags, r->ntags, &needs);
+	if (needs.unknown && clock_mono_ns() < needs.unknown_until_ns)
+		return false;
+	for (unsigned i = 0; i < needs.n; i++)
+		gtid_advance(pos, &(struct gtid){.domain = needs.pos[i].domain, .seq = needs.pos[i].seq});
+	return true;
+}
+
+void cached_capture(struct request *r, const void *p, size_t len)
+{
+	if (!r->filling || r->fill_refusal != CACHE_STORED)
+		return;
+	if (iobuf_append(&r->fill, p, len) != RC_OK) {
+		r->fill_refusal = CACHE_REFUSED_SIZE;
+		iobuf_reset(&r->fill);
+	}
+}
+
+static enum cache_refusal judge(const struct request *r)
+{
+	if (r->fill_refusal != CACHE_STORED)
+		return r->fill_refusal;
+	if (r->error)
+		return CACHE_REFUSED_ERROR;
+	if (r->warnings)
+		return CACHE_REFUSED_WARNINGS;
+	if (r->status & (STATUS_IN_TRANS | STATUS_MORE_RESULTS | STATUS_CURSOR_EXISTS | STATUS_SESSION_STATE_CHANGED) ||
+	    !(r->status & STATUS_AUTOCOMMIT) || r->s->up == NULL || r->s->up->track.results != 1)
+		return CACHE_REFUSED_STATUS;
+	return CACHE_STORED;
+}
+
+void cached_finish(struct request *r)
+{
+	struct worker *w = r->s->worker;
+	enum cache_refusal refusal;
+
+	if (!r->filling)
+		return;
+	r->filling = false;
+	refusal = judge(r);
+	if (refusal == CACHE_STORED)
+		(void)cache_fill(w->cache, &r->lookup, span_of(iobuf_data(&r->fill), iobuf_len(&r->fill)),
+				 r->plan.cache_ttl_ns, r->rows, r->first_ns - r->sent_ns, r->status);
+	else /* cache_fill counts its own refusals */
+		stats_count(w->sink, (enum stats_counter)(STATS_C_CACHE_REFUSED_VERSION + (refusal - CACHE_REFUSED_VERSION)), 1);
+	iobuf_reset(&r->fill);
+}
+
+void cached_cancel(struct request *r)
+{
+	if (r->lookup_pending)
+		cache_lookup_cancel(&r->lookup);
+	r->lookup_pending = false;
+	r->filling = false;
+	iobuf_reset(&r->fill);
+	iobuf_reset(&r->key);
+}

@@ -1,0 +1,304 @@
+/*
+ * deltas.c - what a reply has changed: session state, transaction, position, and with them the cache.
+ *
+ * Applied when the server's packet is here and before the client gets it: C1 counts from the client's point of view.
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "request.h"
+
+static void pin(struct request *r, unsigned pins)
+{
+	static const struct { unsigned pin; enum stats_counter counter; } counters[] = {
+		{PIN_TRANSACTION, STATS_C_PIN_TRANSACTION},	{PIN_USER_VARIABLE, STATS_C_PIN_USER_VARIABLE},
+		{PIN_TEMP_TABLE, STATS_C_PIN_TEMP_TABLE},	{PIN_LOCK, STATS_C_PIN_LOCK},
+		{PIN_USER_LOCK, STATS_C_PIN_LOCK},		{PIN_CURSOR, STATS_C_PIN_CURSOR},
+		{PIN_LONG_DATA, STATS_C_PIN_LONG_DATA},		{PIN_SESSION_STATE, STATS_C_PIN_SESSION_STATE},
+		{PIN_SQL_PREPARE, STATS_C_PIN_PREPARED_TEXT},	{PIN_NEXT_TRANSACTION, STATS_C_PIN_TRANSACTION},
+		{PIN_UNKNOWN, STATS_C_PIN_UNKNOWN},
+	};
+	unsigned fresh = pins & ~r->s->pins;
+
+	for (size_t i = 0; fresh && i < countof(counters); i++)
+		if (fresh & counters[i].pin)
+			stats_count(r->s->worker->sink, counters[i].counter, 1);
+	r->s->pins |= pins;
+}
+
+/* ---- session state the server has reported ---- */
+
+static void take_vars(struct request *r, const struct varset *vars)
+{
+	if (!vars) { /* too much, or no memory: what cannot be replayed stays with the connection */
+		pin(r, PIN_SESSION_STATE);
+		return;
+	}
+	session_set_vars(r->s, vars);
+	if (r->s->up)
+		upstream_set_vars(r->s->up, vars);
+}
+
+/* Variables that mean something for the next statement or one connection only. */
+static bool is_volatile(struct span name)
+{
+	static const char *const names[] = {"insert_id",   "rand_seed1",       "rand_seed2",        "pseudo_thread_id",
+					    "gtid_seq_no", "identity", "pseudo_slave_mode", "skip_replication"};
+
+	for (size_t i = 0; i < countof(names); i++)
+		if (span_ieq(name, span_str(names[i])))
+			return true;
+	return name.len >= 13 && strncasecmp(name.p, "session_track", 13) == 0;
+}
+
+static void take_gtid(struct request *r, struct span text)
+{
+	struct gtid_pos pos;
+
+	if (gtid_parse(text, &pos) != RC_OK || pos.n == 0)
+		return;
+	r->commit = pos.at[0];
+	r->commit_known = true;
+	gtid_merge(&r->s->written, &pos);
+	if (r->backend && atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
+		backend_saw_position(r->backend, &pos);
+}
+
+static uint64_t number_of(struct span s)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < s.len && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+		v = v * 10 + (uint64_t)(s.p[i] - '0');
+	return v;
+}
+
+/* "SET STATEMENT a=1 FOR ..." reports a for its own duration only. */
+static bool is_set_statement(const struct request *r)
+{
+	return r->lexed.body.len > 13 && strncasecmp(r->lexed.body.p, "set", 3) == 0 && r->st &&
+	       r->st->text_len > 13 && strncmp(r->st->text, "set statement", 13) == 0;
+}
+
+static void take_variable(struct request *r, const struct track_item *item)
+{
+	struct session *s = r->s;
+	const struct varset *vars;
+
+	if (span_ieq(item->name, span_str("last_gtid"))) {
+		take_gtid(r, item->value);
+		return;
+	}
+	if (span_ieq(item->name, span_str("last_insert_id"))) {
+		s->last_insert_id = number_of(item->value);
+		return;
+	}
+	if (is_set_statement(r))
+		return;
+	if (is_volatile(item->name)) {
+		pin(r, PIN_SESSION_STATE);
+		return;
+	}
+	vars = varset_with(s->vars, item->name, item->value);
+	/* A character set for the connection brings its default collation with it; a collation brings its character set. */
+	if (vars && span_ieq(item->name, span_str("character_set_connection"))) {
+		const struct varset *less = varset_without(vars, span_str("collation_connection"));
+
+		varset_unref(vars);
+		vars = less;
+		r->collation_unknown = true;
+	} else if (vars && span_ieq(item->name, span_str("collation_connection"))) {
+		const struct varset *less = varset_without(vars, span_str("character_set_connection"));
+
+		varset_unref(vars);
+		vars = less;
+		r->collation_unknown = false;
+	}
+	take_vars(r, vars);
+}
+
+static void take_tracked(struct request *r, struct span block)
+{
+	struct track_iter it;
+	struct track_item item;
+	bool named = false, changed = false;
+
+	packet_track_begin(&it, block);
+	while (packet_track_next(&it, &item) == RC_OK) {
+		switch (item.type) {
+		case TRACK_SYSTEM_VARIABLES:
+			if (!span_ieq(item.name, span_str("last_gtid")))
+				named = true;
+			take_variable(r, &item);
+			break;
+		case TRACK_SCHEMA:
+			named = true;
+			take_vars(r, varset_with_schema(r->s->vars, item.value));
+			break;
+		case TRACK_STATE_CHANGE:
+			changed = item.value.len && item.value.p[0] == '1';
+			break;
+		default:
+			break;
+		}
+	}
+	/* The state changed, and neither the report nor the statement's text says how: only this connection has it. */
+	if (changed && !named && !r->plan.pins && !r->plan.unpins && !r->s->pins && r->st &&
+	    r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP)
+		pin(r, PIN_UNKNOWN);
+}
+
+/* A server that does not track: what the text says is all there is. */
+static void take_untracked(struct request *r)
+{
+	if (r->cmd == COM_INIT_DB)
+		take_vars(r, varset_with_schema(r->s->vars, r->sql));
+	else if (r->st && r->st->facts.verb == SQL_USE)
+		take_vars(r, varset_with_schema(r->s->vars, r->st->facts.use_schema));
+}
+
+static void take_status(struct request *r, uint16_t status)
+{
+	struct session *s = r->s;
+	bool in = status & STATUS_IN_TRANS;
+
+	r->status = status;
+	if (s->in_transaction && !in) {
+		stats_count(s->worker->sink, STATS_C_TRANSACTIONS, 1);
+		s->pins &= ~(unsigned)PIN_NEXT_TRANSACTION;
+	}
+	if (in)
+		pin(r, PIN_TRANSACTION);
+	else
+		s->pins &= ~(unsigned)PIN_TRANSACTION;
+	s->in_transaction = in;
+}
+
+void deltas_ok(struct request *r, const struct ok_packet *ok)
+{
+	if (ok->track.len)
+		take_tracked(r, ok->track);
+	if (r->s->up && !r->s->up->tracks)
+		take_untracked(r);
+	if (ok->insert_id)
+		r->s->last_insert_id = ok->insert_id;
+	take_status(r, ok->status);
+}
+
+void deltas_eof(struct request *r, uint16_t status)
+{
+	take_status(r, status);
+}
+
+/* ---- what was written ---- */
+
+static void remember_write(struct request *r)
+{
+	struct session *s = r->s;
+	struct write_set *w = s->transaction;
+
+	if (!w)
+		w = s->transaction = mem_zalloc(sizeof(*w));
+	if (!w) { /* no memory to remember it: treat it as done now, and again at the end */
+		if (s->worker->cache)
+			cache_invalidate_all(s->worker->cache, instance_lag_window(s->worker->settings));
+		return;
+	}
+	if (r->plan.writes_anything || !r->st || !r->st->resolved)
+		w->anything = true;
+	for (uint8_t i = 0; r->st && i < r->st->nwrites; i++) {
+		if (w->n == CACHE_MAX_TAGS)
+			w->anything = true;
+		else
+			w->tags[w->n++] = r->st->writes[i];
+	}
+}
+
+/* A server that writes a binlog and reports positions gave none for this statement: it changed no row. */
+static bool changed_nothing(struct request *r)
+{
+	struct session *s = r->s;
+	struct gtid_pos pos;
+
+	if (r->error || !s->up || !s->up->mariadb || !s->up->tracks || varset_get(s->vars, "sql_log_bin").p)
+		return false;
+	backend_position(s->up->backend, &pos);
+	return !gtid_empty(&pos);
+}
+
+static void invalidate(struct request *r, const cache_tag *tags, unsigned n, bool anything)
+{
+	struct session *s = r->s;
+	uint64_t window = instance_lag_window(s->worker->settings);
+	struct cache_pos pos = {.domain = r->commit.domain, .seq = r->commit.seq};
+	bool known = r->commit_known || changed_nothing(r);
+
+	if (!known)
+		s->written_unknown_ns = clock_mono_ns();
+	if (!s->worker->cache)
+		return;
+	if (anything)
+		cache_invalidate_all(s->worker->cache, window);
+	else
+		cache_invalidate(s->worker->cache, tags, n, known ? &pos : NULL, window);
+}
+
+static void forget_transaction(struct session *s)
+{
+	mem_free(s->transaction);
+	s->transaction = NULL;
+}
+
+/* The open transaction is over (or its fate is unknown): its writes take effect. */
+static void settle_transaction(struct request *r, bool rolled_back)
+{
+	struct session *s = r->s;
+
+	if (!s->transaction)
+		return;
+	if (!rolled_back)
+		invalidate(r, s->transaction->tags, s->transaction->n, s->transaction->anything);
+	forget_transaction(s);
+}
+
+void deltas_settle(struct request *r)
+{
+	struct session *s = r->s;
+	bool failed = r->error != 0;
+
+	if (r->reply_settled)
+		return;
+	r->reply_settled = true;
+	if (!failed) {
+		pin(r, r->plan.pins);
+		s->pins &= ~r->plan.unpins;
+		if (r->st && (r->st->facts.flags & SQL_F_RELEASE) && s->up)
+			s->up->condemned = true;
+	} else if (r->plan.pins & PIN_UNKNOWN) {
+		pin(r, r->plan.pins); /* a part of it may have run */
+	}
+	if (r->st && (r->st->facts.flags & SQL_F_DDL))
+		catalog_invalidate(s->worker->in->catalog);
+	if (!s->in_transaction)
+	/* A warning of ROLLBACK says that some table could not be rolled back. */
+		settle_transaction(r, !failed && r->st && r->st->facts.verb == SQL_ROLLBACK && r->warnings == 0);
+	if (!r->plan.writes)
+		return;
+	if (s->in_transaction)
+		remember_write(r);
+	else
+		invalidate(r, r->st ? r->st->writes : NULL, r->st ? r->st->nwrites : 0,
+			   r->plan.writes_anything || !r->st || !r->st->resolved);
+}
+
+void deltas_lost(struct request *r)
+{
+	r->commit_known = false;
+	if (r->plan.writes && !r->reply_settled)
+		remember_write(r);
+	r->reply_settled = true;
+	settle_transaction(r, false);
+	r->s->in_transaction = false;
+}

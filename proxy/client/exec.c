@@ -1,0 +1,372 @@
+/*
+ * exec.c - runs a request through its steps (see request.h), and ends it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "request.h"
+
+/* ---- the connection ---- */
+
+static void attach(struct request *r, struct upstream *u)
+{
+	struct session *s = r->s;
+
+	s->up = u;
+	u->ops = &relay_ops;
+	u->owner = s;
+	r->backend = u->backend;
+	r->lease_ns += r->lease.asked_ns ? clock_mono_ns() - r->lease.asked_ns : 0;
+	r->lease.asked_ns = 0;
+}
+
+void exec_release(struct request *r)
+{
+	struct session *s = r->s;
+	struct upstream *u = s->up;
+
+	if (!u || s->pins)
+		return;
+	s->up = NULL;
+	u->parked_for = s->id;
+	/* What the session may ask about its last statement lies on this connection alone. */
+	u->keep = u->track.insert_id || u->track.warnings || s->worker->follow_ups_seen ||
+		  (r->st && r->st->facts.flags & SQL_F_CALC_FOUND_ROWS);
+	lease_release(u);
+}
+
+static void choose_backend(struct request *r)
+{
+	struct session *s = r->s;
+	struct topology *t = s->worker->in->topology;
+
+	r->lease.parked_only = false;
+	if (r->plan.follow_up && !r->parked_tried && s->last_backend) {
+		r->parked_tried = true;
+		r->lease.parked_only = true;
+		r->backend = s->last_backend;
+		return;
+	}
+	r->backend = NULL;
+	if (r->plan.target == PLAN_REPLICA && !r->primary_only)
+		r->backend = topology_replica(t, NULL);
+	if (!r->backend) {
+		r->primary_only = true;
+		r->backend = topology_primary(t);
+	}
+}
+
+static void on_lease(struct lease_request *l, enum rc rc, struct upstream *u)
+{
+	struct request *r = container_of(l, struct request, lease);
+
+	r->leasing = false;
+	if (rc == RC_OK) {
+		attach(r, u);
+		exec_resume(r, STEP_SYNC);
+	} else if (rc == RC_DECLINED && !r->primary_only) {
+		r->primary_only = true;
+		exec_resume(r, STEP_ACQUIRE);
+	} else {
+		exec_fail(r);
+	}
+}
+
+static enum rc step_acquire(struct request *r)
+{
+	struct session *s = r->s;
+	struct worker *w = s->worker;
+	struct upstream *u = NULL;
+	enum rc rc;
+
+	if (s->up) {
+		r->backend = s->up->backend;
+		return RC_OK;
+	}
+	choose_backend(r);
+	r->lease.backend = r->backend;
+	r->lease.account = s->login ? login_account(s) : s->account;
+	r->lease.wire = s->wire;
+	r->lease.vars = s->vars;
+	r->lease.session = s->id;
+	r->lease.fresh = s->login && login_wants_proof(s);
+	r->lease.done = on_lease;
+	r->lease.asked_ns = 0;
+	r->lease.deadline_ns = clock_mono_ns() + w->settings->backend.failover_hold_ns;
+	rc = lease_acquire(w->leases, &r->lease, &u);
+	if (rc == RC_OK) {
+		attach(r, u);
+	} else if (rc == RC_AGAIN) {
+		r->leasing = true;
+	} else if (r->lease.parked_only || !r->primary_only) {
+		r->primary_only |= !r->lease.parked_only;
+		r->step = STEP_ACQUIRE;
+		return RC_DECLINED;
+	} else {
+		exec_fail(r);
+		return RC_ERROR;
+	}
+	return rc;
+}
+
+/* ---- sending ---- */
+
+static enum track_reply reply_kind(const struct request *r)
+{
+	switch (r->cmd) {
+	case COM_QUERY:
+	case COM_STMT_EXECUTE:
+	case COM_PROCESS_INFO:
+		return TRACK_RESULT;
+	case COM_STMT_PREPARE:
+		return TRACK_PREPARE;
+	case COM_FIELD_LIST:
+		return TRACK_FIELDS;
+	case COM_STMT_FETCH:
+		return TRACK_ROWS;
+	case COM_STATISTICS:
+		return TRACK_TEXT;
+	default:
+		return TRACK_SIMPLE;
+	}
+}
+
+static void put_id(uint8_t *at, uint32_t id)
+{
+	for (int i = 0; i < 4; i++)
+		at[i] = (uint8_t)(id >> (8 * i));
+}
+
+/* The packet as the client sent it, its statement id changed to this connection's. */
+static enum rc push_packet(struct request *r, struct upstream_stmt *stmt)
+{
+	uint8_t *p = r->packet.data + r->packet.start;
+
+	if (stmt && iobuf_len(&r->packet) >= PACKET_HEADER + 5)
+		put_id(p + PACKET_HEADER + 1, stmt->id);
+	return channel_push(&r->s->up->ch, p, iobuf_len(&r->packet));
+}
+
+/* An execute whose parameter types this connection has not seen must bring them along. */
+static enum rc push_execute(struct request *r, struct upstream_stmt *stmt)
+{
+	struct prepared *p = r->prepared;
+	struct iobuf b;
+	uint8_t seq = 0;
+	enum rc rc;
+
+	if (p->params == 0 || r->execute.new_types || stmt->types_of == p->types_id || r->stream_left || r->stream_more) {
+		stmt->types_of = p->types_id;
+		return push_packet(r, stmt);
+	}
+	iobuf_init(&b, 0);
+	rc = stmt_put_execute(&b, &seq, &r->execute, p->params, stmt->id, span_of(p->types, 2 * (size_t)p->params));
+	if (rc == RC_OK)
+		rc = channel_put(&r->s->up->ch, iobuf_data(&b), iobuf_len(&b));
+	iobuf_reset(&b);
+	stmt->types_of = p->types_id;
+	return rc;
+}
+
+static enum rc step_send(struct request *r)
+{
+	struct session *s = r->s;
+	struct upstream *u = s->up;
+	struct upstream_stmt *stmt = r->prepared ? upstream_stmt_find(u, r->prepared->key) : NULL;
+	enum rc rc;
+
+	if (s->login) { /* a login is over when the server has taken account and schema */
+		r->step = STEP_END;
+		return RC_DECLINED;
+	}
+	r->sent_ns = clock_mono_ns();
+	r->route = r->backend && atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA
+			   ? STATS_REPLICA : STATS_PRIMARY;
+	s->last_backend = r->backend;
+	if (r->cmd == COM_STMT_EXECUTE && stmt)
+		rc = push_execute(r, stmt);
+	else
+		rc = push_packet(r, stmt);
+	if (rc == RC_OK && (r->stream_left || r->stream_more)) {
+		session_set_state(s, SESSION_STREAMING);
+		channel_resume(&s->ch);
+		channel_kick(&s->ch);
+	}
+	if (rc == RC_OK && r->cmd == COM_STMT_SEND_LONG_DATA) { /* has no reply */
+		if (channel_flush(&u->ch) == RC_ERROR)
+			rc = RC_ERROR;
+		r->step = STEP_END;
+		if (rc == RC_OK)
+			return s->state == SESSION_STREAMING ? RC_AGAIN : RC_DECLINED;
+	} else if (rc == RC_OK) {
+		rc = upstream_await(u, reply_kind(r));
+	}
+	if (rc != RC_OK) {
+		exec_lost(r, "the statement could not be sent");
+		return RC_ERROR;
+	}
+	r->step = STEP_REPLY;
+	return RC_AGAIN;
+}
+
+/* ---- running ---- */
+
+static enum rc run_step(struct request *r)
+{
+	switch (r->step) {
+	case STEP_WAIT_QUEUE:
+		return queued_wait_step(r);
+	case STEP_CACHE:
+		return cached_step(r);
+	case STEP_QUEUE:
+		return queued_step(r);
+	case STEP_ACQUIRE:
+		return step_acquire(r);
+	case STEP_SYNC:
+		return hidden_sync(r);
+	case STEP_POSITION:
+		return hidden_position(r);
+	case STEP_PREPARE:
+		return hidden_prepare(r);
+	case STEP_SEND:
+		return step_send(r);
+	case STEP_REPLY:
+		return RC_OK;
+	case STEP_AFTER:
+		return hidden_after(r);
+	case STEP_END:
+		break;
+	}
+	return RC_OK;
+}
+
+void exec_run(struct request *r)
+{
+	for (;;) {
+		if (r->step == STEP_END) {
+			request_end(r);
+			return;
+		}
+		switch (run_step(r)) {
+		case RC_OK:
+			r->step = (enum request_step)(r->step + 1);
+			break;
+		case RC_DECLINED: /* the step has chosen another */
+			break;
+		case RC_AGAIN:
+		case RC_ERROR:
+			return;
+		}
+	}
+}
+
+void exec_resume(struct request *r, enum request_step step)
+{
+	r->step = step;
+	exec_run(r);
+}
+
+void exec_replied(struct request *r)
+{
+	struct session *s = r->s;
+
+	if (r->hidden) {
+		hidden_done(r);
+		return;
+	}
+	r->rows = s->up->track.rows;
+	if (s->state == SESSION_STREAMING || s->state == SESSION_INFILE) {
+		session_close(s, CLOSE_BACKEND, "the server answered before it had the whole statement");
+		return;
+	}
+	exec_resume(r, STEP_AFTER);
+}
+
+/* ---- failing ---- */
+
+/* The client is told by the error that the server or the pool gave; suimon's own text has its mark. */
+void exec_fail(struct request *r)
+{
+	struct session *s = r->s;
+	struct lease_request *l = &r->lease;
+	struct err_packet e = {.code = l->err_code, .message = span_str(l->err_text)};
+
+	memcpy(e.sqlstate, l->err_state, sizeof(e.sqlstate));
+	if (!l->err_code) {
+		char text[320];
+
+		(void)snprintf(text, sizeof(text), "suimon: %s", l->err_text[0] ? l->err_text : "no server can be reached");
+		if (s->login) {
+			e = (struct err_packet){.code = 1927, .sqlstate = "08S01", .message = span_str(text)};
+			login_failed(r, &e);
+			return;
+		}
+		reply_error(s, 1927, "08S01", "%s", l->err_text[0] ? l->err_text : "no server can be reached");
+		r->error = 1927;
+	} else if (s->login) {
+		login_failed(r, &e);
+		return;
+	} else {
+		reply_server_error(s, &e);
+		r->error = e.code;
+	}
+	exec_resume(r, STEP_END);
+}
+
+static bool may_retry(struct request *r)
+{
+	return r->plan.target == PLAN_REPLICA && !r->plan.writes && !r->reply_started && !r->primary_only &&
+	       r->cmd != COM_STMT_SEND_LONG_DATA && r->s->pins == 0 && !r->stream_left && !r->stream_more &&
+	       r->attempts++ == 0;
+}
+
+void exec_lost(struct request *r, const char *why)
+{
+	struct session *s = r->s;
+	bool sent = r->sent_ns != 0;
+
+	if (s->up) { /* it broke under our hands: nobody else has noticed yet */
+		struct upstream *u = s->up;
+
+		s->up = NULL;
+		lease_discard(u, why);
+	}
+	r->hidden = HIDDEN_NONE;
+	if (may_retry(r)) { /* R3: a read of which no byte has left */
+		stats_count(s->worker->sink, STATS_C_RETRIES, 1);
+		r->primary_only = true;
+		r->sent_ns = r->first_ns = 0;
+		iobuf_consume(&r->fill, iobuf_len(&r->fill));
+		exec_resume(r, STEP_ACQUIRE);
+		return;
+	}
+	if (s->login) {
+		struct err_packet e = {.code = 1927, .sqlstate = "08S01",
+				       .message = span_str("suimon: the connection to the server was lost during the login")};
+
+		login_failed(r, &e);
+		return;
+	}
+	r->error = 1927;
+	deltas_lost(r);
+	if (r->reply_started || s->pins) {
+		/* Half a reply, or a session whose state is gone: the client cannot go on with it. */
+		if (!r->reply_started)
+			reply_error(s, 1927, "08S01", "the connection to the server was lost (%s)%s, and with it this session's state",
+				    why, sent ? "; whether the statement was executed is not known" : "");
+		session_close(s, CLOSE_BACKEND, why);
+		return;
+	}
+	reply_error(s, 1927, "08S01", "the connection to the server was lost (%s)%s", why,
+		    sent && r->plan.writes ? "; whether the statement was executed is not known" : "");
+	exec_resume(r, STEP_END);
+}
+
+void exec_tick(struct request *r, uint64_t now_ns)
+{
+	if (r->queue_waiting && now_ns > r->deadline_ns)
+		queued_wait_expired(r);
+}

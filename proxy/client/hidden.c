@@ -1,0 +1,281 @@
+/*
+ * hidden.c - what suimon says on a server connection for a session: bringing it to the session's state, waiting for a
+ * position, preparing a statement again. The client sees none of it, except that an error of it is an error of its command.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "request.h"
+
+#define POSITION_WAIT "0.05" /* seconds a replica is given to catch up before the read goes to the primary */
+#define LAG_HOPELESS_NS (500 * NS_PER_MS)
+
+static enum rc say(struct request *r, enum request_hidden what, enum rc sent)
+{
+	if (sent != RC_OK) {
+		exec_lost(r, "the connection broke while it was prepared for the statement");
+		return RC_ERROR;
+	}
+	r->hidden = what;
+	return RC_AGAIN;
+}
+
+/* ---- STEP_SYNC ---- */
+
+static enum rc change_schema(struct request *r, struct span schema)
+{
+	uint8_t payload[1 + 256];
+
+	if (schema.len > sizeof(payload) - 1)
+		return say(r, HIDDEN_NONE, RC_ERROR);
+	payload[0] = COM_INIT_DB;
+	memcpy(payload + 1, schema.p, schema.len);
+	return say(r, HIDDEN_SCHEMA, upstream_command(r->s->up, TRACK_SIMPLE, payload, schema.len + 1));
+}
+
+static enum rc change_variables(struct request *r, const struct varset *to)
+{
+	struct upstream *u = r->s->up;
+	struct iobuf sql;
+	enum rc rc;
+
+	iobuf_init(&sql, 0);
+	rc = varset_difference(u->vars, to, &sql);
+	if (rc == RC_DECLINED) {
+		static const uint8_t reset = COM_RESET_CONNECTION;
+
+		rc = say(r, HIDDEN_RESET, upstream_command(u, TRACK_SIMPLE, &reset, 1));
+	} else if (rc == RC_OK && iobuf_len(&sql) == 0) {
+		upstream_set_vars(u, to);
+	} else if (rc == RC_OK) {
+		stats_count(r->s->worker->sink, STATS_C_SESSION_RESTORES, 1);
+		rc = say(r, HIDDEN_VARIABLES, upstream_query(u, span_of(iobuf_data(&sql), iobuf_len(&sql))));
+	} else {
+		exec_lost(r, "out of memory");
+	}
+	iobuf_reset(&sql);
+	return rc;
+}
+
+enum rc hidden_sync(struct request *r)
+{
+	struct upstream *u = r->s->up;
+	const struct varset *to = r->sync_to ? r->sync_to : r->s->vars;
+
+	if (likely(u->vars == to))
+		return RC_OK;
+	if (to->schema.len && !span_eq(u->vars->schema, to->schema))
+		return change_schema(r, to->schema);
+	return change_variables(r, to);
+}
+
+static void sync_done(struct request *r)
+{
+	struct upstream *u = r->s->up;
+	const struct varset *to = r->sync_to ? r->sync_to : r->s->vars, *now = NULL;
+
+	switch (r->hidden) {
+	case HIDDEN_RESET:
+		now = varset_with_schema(u->pool->empty, u->vars->schema);
+		upstream_stmt_forget_all(u);
+		break;
+	case HIDDEN_SCHEMA:
+		now = varset_with_schema(u->vars, to->schema);
+		break;
+	case HIDDEN_VARIABLES:
+		now = varset_with_schema(to, u->vars->schema);
+		break;
+	default:
+		return;
+	}
+	if (now)
+		upstream_set_vars(u, now);
+	else
+		u->condemned = true;
+	varset_unref(now);
+}
+
+/* ---- STEP_POSITION ---- */
+
+static enum rc go_to_primary(struct request *r, enum stats_counter why)
+{
+	stats_count(r->s->worker->sink, why, 1);
+	exec_release(r);
+	r->primary_only = true;
+	r->step = STEP_ACQUIRE;
+	return RC_DECLINED;
+}
+
+enum rc hidden_position(struct request *r)
+{
+	struct session *s = r->s;
+	struct gtid_pos wanted = {0};
+	char pos[GTID_TEXT_CAP], sql[GTID_TEXT_CAP + 64];
+	uint64_t lag, now;
+
+	if (atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
+		return RC_OK;
+	if (r->hidden_answer)
+		return RC_OK;
+	if (!r->plan.eventual) {
+		now = clock_mono_ns();
+		if (s->written_unknown_ns && now - s->written_unknown_ns < instance_lag_window(s->worker->settings))
+			return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
+		wanted = s->written;
+	}
+	if (!cached_needs(r, &wanted))
+		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
+	if (gtid_empty(&wanted) || backend_has_position(r->backend, &wanted))
+		return RC_OK;
+	lag = atomic_load_explicit(&r->backend->lag_ns, memory_order_relaxed);
+	if (!s->up->mariadb || (lag != BACKEND_LAG_UNKNOWN && lag > LAG_HOPELESS_NS))
+		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
+	stats_count(s->worker->sink, STATS_C_GTID_WAITS, 1);
+	gtid_print(&wanted, pos);
+	(void)snprintf(sql, sizeof(sql), "SELECT MASTER_GTID_WAIT('%s'," POSITION_WAIT ")", pos);
+	r->wanted = wanted;
+	return say(r, HIDDEN_POSITION, upstream_query(s->up, span_str(sql)));
+}
+
+static void position_done(struct request *r)
+{
+	if (r->hidden_answer) {
+		backend_saw_position(r->backend, &r->wanted);
+		exec_resume(r, STEP_POSITION);
+	} else if (go_to_primary(r, STATS_C_GTID_WAIT_TIMEOUTS) == RC_DECLINED) {
+		exec_resume(r, STEP_ACQUIRE);
+	}
+}
+
+/* ---- STEP_PREPARE ---- */
+
+static enum rc prepare_text(struct request *r, enum request_hidden what, struct span sql)
+{
+	struct iobuf b;
+	enum rc rc;
+
+	iobuf_init(&b, 0);
+	rc = packet_put_uint(&b, COM_STMT_PREPARE, 1);
+	if (rc == RC_OK)
+		rc = iobuf_append(&b, sql.p, sql.len);
+	if (rc == RC_OK)
+		rc = upstream_command(r->s->up, TRACK_PREPARE, iobuf_data(&b), iobuf_len(&b));
+	iobuf_reset(&b);
+	return say(r, what, rc);
+}
+
+enum rc hidden_prepare(struct request *r)
+{
+	struct prepared *p = r->prepared;
+	struct upstream *u = r->s->up;
+
+	if (r->checking)
+		return prepare_text(r, HIDDEN_CHECK_PREPARE, r->prepared ? r->sql : r->lexed.body);
+	if (!p || upstream_stmt_find(u, p->key)) {
+		if (!r->sync_to)
+			return RC_OK;
+		r->sync_to = NULL; /* prepared under its old state; now back to the session's present one */
+		r->step = STEP_SYNC;
+		return RC_DECLINED;
+	}
+	if (u->vars != p->env) {
+		r->sync_to = p->env;
+		r->step = STEP_SYNC;
+		return RC_DECLINED;
+	}
+	stats_count(r->s->worker->sink, STATS_C_PREPARED_REPREPARES, 1);
+	return prepare_text(r, HIDDEN_PREPARE, r->sql);
+}
+
+static void close_on_server(struct upstream *u, uint32_t id)
+{
+	uint8_t payload[5] = {COM_STMT_CLOSE, (uint8_t)id, (uint8_t)(id >> 8), (uint8_t)(id >> 16), (uint8_t)(id >> 24)};
+
+	(void)upstream_notify(u, payload, sizeof(payload));
+}
+
+static void prepare_done(struct request *r)
+{
+	if (!upstream_stmt_add(r->s->up, r->prepared->key, r->hidden_stmt)) {
+		exec_lost(r, "out of memory");
+		return;
+	}
+	exec_resume(r, STEP_PREPARE);
+}
+
+static void check_done(struct request *r)
+{
+	close_on_server(r->s->up, r->hidden_stmt);
+	queued_checked(r);
+	exec_release(r);
+	r->primary_only = false;
+	exec_resume(r, STEP_QUEUE);
+}
+
+/* ---- STEP_AFTER ---- */
+
+/* SET NAMES with a COLLATE is reported by its character set alone: have the server say the collation. */
+enum rc hidden_after(struct request *r)
+{
+	if (likely(!r->collation_unknown) || r->error || !r->s->up)
+		return RC_OK;
+	r->collation_unknown = false;
+	return say(r, HIDDEN_COLLATION,
+		   upstream_query(r->s->up, span_str("SET collation_connection=@@collation_connection")));
+}
+
+/* ---- */
+
+void hidden_done(struct request *r)
+{
+	enum request_hidden what = r->hidden;
+
+	if (r->s->up->track.error) {
+		if (what == HIDDEN_POSITION) {
+			r->hidden = HIDDEN_NONE;
+			r->hidden_answer = false;
+			position_done(r);
+			return;
+		}
+		r->hidden = HIDDEN_NONE;
+		r->error = r->lease.err_code;
+		exec_fail(r);
+		return;
+	}
+	sync_done(r);
+	r->hidden = HIDDEN_NONE;
+	switch (what) {
+	case HIDDEN_RESET:
+		if (r->s->up->tracks) {
+			if (say(r, HIDDEN_TRACKING,
+				upstream_query(r->s->up, span_str("SET session_track_system_variables='*',"
+								  "session_track_state_change=ON"))) != RC_AGAIN)
+				return;
+			break;
+		}
+		exec_resume(r, STEP_SYNC);
+		break;
+	case HIDDEN_TRACKING:
+	case HIDDEN_SCHEMA:
+	case HIDDEN_VARIABLES:
+		exec_resume(r, STEP_SYNC);
+		break;
+	case HIDDEN_POSITION:
+		position_done(r);
+		break;
+	case HIDDEN_PREPARE:
+		prepare_done(r);
+		break;
+	case HIDDEN_CHECK_PREPARE:
+		check_done(r);
+		break;
+	case HIDDEN_COLLATION:
+		exec_resume(r, STEP_END);
+		break;
+	case HIDDEN_NONE:
+		break;
+	}
+}

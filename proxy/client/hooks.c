@@ -1,0 +1,189 @@
+#include "hooks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+/* ---- accounts for background work, best first ---- */
+
+struct credentials {
+	char user[128];
+	struct secret *password; /* a reference, or NULL */
+};
+
+static bool use(struct credentials *c, const char *user, struct secret *password)
+{
+	if (!user || !user[0])
+		return false;
+	(void)snprintf(c->user, sizeof(c->user), "%s", user);
+	c->password = secret_ref(password);
+	return true;
+}
+
+static bool use_configured(struct credentials *c, const struct settings *s)
+{
+	for (size_t i = 0; i < s->nusers; i++)
+		if (!s->users[i].passthrough && s->users[i].password && use(c, s->users[i].name, s->users[i].password))
+			return true;
+	return false;
+}
+
+static bool use_learnt(struct credentials *c, struct instance *in)
+{
+	struct account *a = accounts_any(in->accounts);
+	bool ok = a && use(c, a->user, a->password);
+
+	account_unref(a);
+	return ok;
+}
+
+static void fill_target(struct backend *b, const struct credentials *c, struct catalog_target *out)
+{
+	(void)snprintf(out->host, sizeof(out->host), "%s", b->host);
+	out->port = b->is_unix ? 0 : b->port;
+	(void)snprintf(out->user, sizeof(out->user), "%s", c->user);
+	out->password = c->password;
+}
+
+/* ---- the catalog ---- */
+
+static enum rc catalog_where(void *arg, struct catalog_target *out)
+{
+	struct instance *in = arg;
+	struct settings *s = instance_settings(in);
+	struct credentials c = {.password = NULL};
+	bool ok = use(&c, s->backend.monitor.user, s->backend.monitor.password) || use_configured(&c, s) ||
+		  use_learnt(&c, in);
+
+	settings_unref(s);
+	if (!ok)
+		return RC_DECLINED;
+	fill_target(topology_primary(in->topology), &c, out);
+	return RC_OK;
+}
+
+static void catalog_changed(void *arg)
+{
+	/* Statements look their tables up again by the catalog's version; nothing else hangs on it. */
+}
+
+struct catalog_hooks hooks_catalog(struct instance *in)
+{
+	return (struct catalog_hooks){.arg = in, .target = catalog_where, .changed = catalog_changed};
+}
+
+enum rc hooks_explain_target(void *arg, const char *user, struct catalog_target *out)
+{
+	struct instance *in = arg;
+	struct settings *s = instance_settings(in);
+	struct backend *b = topology_replica(in->topology, NULL);
+	struct account *a = accounts_find(in->accounts, span_str(user));
+	struct credentials c = {.password = NULL};
+	bool ok = (a && use(&c, a->user, a->password)) || use(&c, s->backend.monitor.user, s->backend.monitor.password);
+
+	account_unref(a);
+	settings_unref(s);
+	if (!ok)
+		return RC_DECLINED;
+	fill_target(b ? b : topology_primary(in->topology), &c, out);
+	return RC_OK;
+}
+
+/* ---- the queue ---- */
+
+static enum rc queue_where(void *arg, struct queue_target *out)
+{
+	struct instance *in = arg;
+	struct settings *s = instance_settings(in);
+	struct backend *b = topology_primary(in->topology);
+	struct credentials c = {.password = NULL};
+	bool ok = use(&c, s->queue.user.name, s->queue.user.password) ||
+		  use(&c, s->backend.monitor.user, s->backend.monitor.password) || use_configured(&c, s) ||
+		  use_learnt(&c, in);
+
+	settings_unref(s);
+	if (!ok)
+		return RC_ERROR;
+	if (backend_state(b) == BACKEND_DISABLED) {
+		secret_unref(c.password);
+		return RC_DECLINED;
+	}
+	(void)snprintf(out->host, sizeof(out->host), "%s", b->host);
+	out->port = b->is_unix ? 0 : b->port;
+	(void)snprintf(out->user, sizeof(out->user), "%s", c.user);
+	out->password = c.password;
+	return RC_OK;
+}
+
+struct tag_list { cache_tag tags[CACHE_MAX_TAGS]; unsigned n; };
+
+static enum rc put_tag(void *arg, struct span schema, struct span table)
+{
+	struct tag_list *l = arg;
+
+	if (l->n == CACHE_MAX_TAGS)
+		return RC_ERROR;
+	l->tags[l->n++] = cache_tag_table(schema, table);
+	return RC_OK;
+}
+
+/* "schema\0table\0" pairs to all the tables that writing them may have changed. false: not known. */
+static bool closure_of(struct instance *in, struct span tables, struct tag_list *out)
+{
+	struct mbuf m = mbuf_of(tables.p, tables.len);
+	struct span schema, table;
+	const char *why;
+
+	while (mbuf_left(&m)) {
+		if (mbuf_str_nul(&m, &schema) != RC_OK || mbuf_str_nul(&m, &table) != RC_OK ||
+		    catalog_writes(in->catalog, schema, table, put_tag, out, &why) != RC_OK)
+			return false;
+	}
+	return true;
+}
+
+/* Runs on the drain's thread before the applied position moves: whoever waits for it finds the cache invalidated. */
+static void queue_applied_hook(void *arg, struct span tables, struct span gtid)
+{
+	struct instance *in = arg;
+	struct settings *s = instance_settings(in);
+	struct tag_list list = {.n = 0};
+	struct gtid_pos pos;
+	bool known = gtid_parse(gtid, &pos) == RC_OK && pos.n == 1;
+	struct cache_pos at = {.domain = known ? pos.at[0].domain : 0, .seq = known ? pos.at[0].seq : 0};
+
+	if (known) {
+		pthread_mutex_lock(&in->drain_lock);
+		gtid_merge(&in->drain_pos, &pos);
+		pthread_mutex_unlock(&in->drain_lock);
+		backend_saw_position(topology_primary(in->topology), &pos);
+	}
+	if (in->cache && closure_of(in, tables, &list))
+		cache_invalidate_from(in->cache, list.tags, list.n, known ? &at : NULL, instance_lag_window(s));
+	else if (in->cache)
+		cache_flush(in->cache);
+	settings_unref(s);
+}
+
+struct queue_hooks hooks_queue(struct instance *in)
+{
+	return (struct queue_hooks){.arg = in, .target = queue_where, .on_applied = queue_applied_hook};
+}
+
+/* ---- the monitor ---- */
+
+static void primary_changed(void *arg, struct backend *now)
+{
+	struct instance *in = arg;
+
+	if (backend_state(now) == BACKEND_UP)
+		catalog_nudge(in->catalog);
+}
+
+struct monitor_hooks hooks_monitor(struct instance *in)
+{
+	return (struct monitor_hooks){.arg = in, .primary_changed = primary_changed};
+}

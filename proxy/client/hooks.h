@@ -1,0 +1,19 @@
+/*
+ * hooks.h - what the layers below ask of an instance: with which account to work in the background, and what follows
+ * from what they have done.
+ */
+#ifndef SUIMON_HOOKS_H
+#define SUIMON_HOOKS_H
+
+#include "catalog.h"
+#include "instance.h"
+#include "monitor.h"
+#include "queue.h"
+
+struct queue_hooks hooks_queue(struct instance *in);
+struct catalog_hooks hooks_catalog(struct instance *in);
+struct monitor_hooks hooks_monitor(struct instance *in);
+/* Where and as whom to EXPLAIN: a replica if one is up. user: the account that ran the statement. RC_DECLINED: nobody. */
+enum rc hooks_explain_target(void *arg, const char *user, struct catalog_target *out);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * instance.h - what all threads of one suimon share. Made by main, read by workers and by the admin interface.
+ */
+#ifndef SUIMON_INSTANCE_H
+#define SUIMON_INSTANCE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "account.h"
+#include "auth.h"
+#include "backend.h"
+#include "cache.h"
+#include "catalog.h"
+#include "lease.h"
+#include "loop.h"
+#include "queue.h"
+#include "settings.h"
+#include "stats.h"
+
+struct worker;
+
+struct instance {
+	pthread_mutex_t settings_lock;
+	struct settings *settings;       /* the present ones; a reference; take one with instance_settings */
+	struct loop *control;            /* main thread's */
+	struct topology *topology;
+	struct accounts *accounts;
+	struct catalog *catalog;
+	struct stats *stats;
+	struct cache *cache;             /* NULL: switched off */
+	struct queue *queue;             /* NULL: no rule asks for it */
+	struct auth_rsa *rsa;
+	struct worker **workers;
+	size_t nworkers;
+	_Atomic uint64_t next_session;
+	_Atomic uint32_t sessions;       /* open, all workers */
+	_Atomic bool draining;
+	pthread_mutex_t drain_lock;
+	struct gtid_pos drain_pos;       /* of the last batch the queue's drain committed; under drain_lock */
+	uint64_t started_ns;
+};
+
+struct settings *instance_settings(struct instance *in) must_check; /* a reference; any thread */
+void instance_put_settings(struct instance *in, struct settings *s); /* takes the reference over */
+
+/* How long after a write of unknown position replicas are distrusted (nanoseconds). */
+uint64_t instance_lag_window(const struct settings *s);
+
+#endif

@@ -1,0 +1,444 @@
+/*
+ * login.c - the connection phase with a client.
+ *
+ *   greeting → login → by account:
+ *     configured:   native or fast caching_sha2 against the password of the file
+ *     passthrough:  caching_sha2: fast against a verifier that a server has confirmed within ACCOUNT_TRUST_NS, else
+ *                   the full exchange (RSA, or plain over a unix socket); the password it yields logs in to the primary
+ *   → a request (COM_CONNECT) asks the primary where it must be asked → OK or the server's refusal
+ */
+#include <stdio.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "request.h"
+
+enum login_step {
+	LOGIN_FIRST,       /* the client's login packet */
+	LOGIN_SWITCHED,    /* the answer to an AuthSwitch */
+	LOGIN_FULL,        /* caching_sha2: a request for the key, or the password */
+	LOGIN_CIPHER,      /* the password under our key */
+	LOGIN_ASKING,      /* the primary is being asked */
+};
+
+struct login_state {
+	enum login_step step;
+	bool change_user;
+	bool sent_password;      /* for "using password: YES" */
+	bool fast_pending;       /* the fast answer was right; the server must confirm before we say so */
+	char *user, *schema;     /* owned */
+	size_t schema_len;
+	char plugin[64];         /* the one the client answers with */
+	struct account *account; /* the one being proven; reference */
+};
+
+#define OFFERED                                                                                                        \
+	(CLIENT_LONG_PASSWORD | CLIENT_FOUND_ROWS | CLIENT_LONG_FLAG | CLIENT_CONNECT_WITH_DB | CLIENT_NO_SCHEMA |     \
+	 CLIENT_ODBC | CLIENT_LOCAL_FILES | CLIENT_IGNORE_SPACE | CLIENT_PROTOCOL_41 | CLIENT_INTERACTIVE |            \
+	 CLIENT_IGNORE_SIGPIPE | CLIENT_TRANSACTIONS | CLIENT_RESERVED | CLIENT_SECURE_CONNECTION |                    \
+	 CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS | CLIENT_PS_MULTI_RESULTS | CLIENT_PLUGIN_AUTH |               \
+	 CLIENT_CONNECT_ATTRS | CLIENT_PLUGIN_AUTH_LENENC | CLIENT_SESSION_TRACK | CLIENT_DEPRECATE_EOF |              \
+	 MARIADB_CLIENT_EXTENDED_METADATA)
+
+void login_free(struct login_state *l)
+{
+	if (!l)
+		return;
+	mem_free(l->user);
+	mem_free(l->schema);
+	account_unref(l->account);
+	mem_free(l);
+}
+
+struct account *login_account(struct session *s)
+{
+	return s->login->account;
+}
+
+struct span login_schema(struct session *s)
+{
+	return span_of(s->login->schema, s->login->schema_len);
+}
+
+bool login_wants_proof(struct session *s)
+{
+	uint64_t verified = atomic_load_explicit(&s->login->account->verified_ns, memory_order_relaxed);
+
+	return verified == 0 || clock_mono_ns() - verified > ACCOUNT_TRUST_NS;
+}
+
+enum rc login_greet(struct session *s)
+{
+	struct instance *in = s->worker->in;
+	struct backend_identity id;
+	struct greeting g = {0};
+	struct iobuf b;
+	enum rc rc;
+
+	if (!backend_identity(topology_primary(in->topology), &id))
+		return RC_AGAIN; /* the worker's tick asks again until failover_hold is over */
+	s->login = mem_zalloc(sizeof(*s->login));
+	if (!s->login || auth_scramble(s->scramble) != RC_OK)
+		return RC_ERROR;
+	memcpy(g.version, id.version, sizeof(g.version));
+	g.thread_id = (uint32_t)s->id;
+	memcpy(g.scramble, s->scramble, SCRAMBLE_LEN);
+	/* Nothing is offered that the server behind could not honour. */
+	g.caps = OFFERED & (id.caps | CLIENT_LONG_PASSWORD | CLIENT_PLUGIN_AUTH | CLIENT_CONNECT_WITH_DB | CLIENT_RESERVED);
+	g.mariadb = id.mariadb;
+	if (id.mariadb)
+		g.caps &= ~CLIENT_LONG_PASSWORD;
+	g.collation = id.collation;
+	g.status = STATUS_AUTOCOMMIT;
+	snprintf(g.plugin, sizeof(g.plugin), "%s", accounts_passthrough(in->accounts) ? AUTH_SHA2 : AUTH_NATIVE);
+	s->caps = g.caps;
+	iobuf_init(&b, 0);
+	rc = handshake_put_greeting(&b, &s->seq, &g);
+	if (rc == RC_OK)
+		rc = channel_put(&s->ch, iobuf_data(&b), iobuf_len(&b));
+	if (rc == RC_OK && channel_flush(&s->ch) == RC_ERROR)
+		rc = RC_ERROR;
+	iobuf_reset(&b);
+	return rc;
+}
+
+/* ---- refusals ---- */
+
+static void refuse(struct session *s, uint16_t code, const char *state, const char *text)
+{
+	struct err_packet e = {.code = code, .message = span_str(text)};
+
+	snprintf(e.sqlstate, sizeof(e.sqlstate), "%s", state);
+	stats_count(s->worker->sink, STATS_C_AUTH_FAILURES, 1);
+	reply_server_error(s, &e);
+	session_close(s, CLOSE_AUTH, text);
+}
+
+static void deny(struct session *s)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "Access denied for user '%.80s'@'%s' (using password: %s)", s->login->user, s->peer,
+		 s->login->sent_password ? "YES" : "NO");
+	refuse(s, 1045, "28000", text);
+}
+
+/* ---- packets out ---- */
+
+static void send_packet(struct session *s, struct iobuf *b, enum rc rc)
+{
+	if (rc == RC_OK)
+		rc = channel_put(&s->ch, iobuf_data(b), iobuf_len(b));
+	iobuf_reset(b);
+	if (rc != RC_OK)
+		session_close(s, CLOSE_MEMORY, "a login packet could not be sent");
+}
+
+static void send_more(struct session *s, struct span data)
+{
+	struct iobuf b;
+
+	iobuf_init(&b, 0);
+	send_packet(s, &b, handshake_put_auth_more(&b, &s->seq, data));
+}
+
+static void send_more_byte(struct session *s, char byte)
+{
+	send_more(s, span_of(&byte, 1));
+}
+
+static void send_switch(struct session *s, const char *plugin)
+{
+	struct iobuf b;
+
+	if (auth_scramble(s->scramble) != RC_OK) {
+		session_close(s, CLOSE_MEMORY, "no randomness");
+		return;
+	}
+	snprintf(s->login->plugin, sizeof(s->login->plugin), "%s", plugin);
+	s->login->step = LOGIN_SWITCHED;
+	session_set_state(s, SESSION_AUTH);
+	iobuf_init(&b, 0);
+	send_packet(s, &b, handshake_put_auth_switch(&b, &s->seq, plugin, s->scramble));
+}
+
+/* ---- the decision ---- */
+
+/* The account is proven as far as we can: let the primary say the rest (password by pass-through, schema). */
+static void ask_primary(struct session *s)
+{
+	struct span schema = login_schema(s);
+
+	s->login->step = LOGIN_ASKING;
+	session_set_state(s, SESSION_RUNNING);
+	if (!login_wants_proof(s) && (schema.len == 0 || account_schema_known(s->login->account, schema))) {
+		const struct varset *vars = varset_with_schema(s->vars, schema);
+
+		if (!vars) {
+			session_close(s, CLOSE_MEMORY, "login");
+			return;
+		}
+		session_set_vars(s, vars);
+		login_done(s, true, NULL);
+		return;
+	}
+	command_begin(s, NULL, 0, 0, false);
+}
+
+static void learn_password(struct session *s, struct span password)
+{
+	struct login_state *l = s->login;
+
+	account_unref(l->account);
+	l->account = account_new(span_str(l->user), password);
+	if (!l->account)
+		session_close(s, CLOSE_MEMORY, "no memory for an account");
+	else
+		ask_primary(s);
+}
+
+static void decide_configured(struct session *s, struct span auth)
+{
+	struct login_state *l = s->login;
+	struct account *a = l->account;
+	bool sha2 = strcmp(l->plugin, AUTH_SHA2) == 0, ok;
+
+	if (secret_text(a->password).len == 0)
+		ok = auth.len == 0;
+	else if (sha2)
+		ok = auth_sha2_check(auth, s->scramble, a->sha2);
+	else if (strcmp(l->plugin, AUTH_NATIVE) == 0)
+		ok = auth_native_check(auth, s->scramble, a->native);
+	else if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH)) {
+		send_switch(s, AUTH_NATIVE);
+		return;
+	} else
+		ok = false;
+	if (!ok) {
+		deny(s);
+		return;
+	}
+	if (sha2 && auth.len)
+		l->fast_pending = true;
+	ask_primary(s);
+}
+
+static void decide_passthrough(struct session *s, struct span auth)
+{
+	struct login_state *l = s->login;
+
+	if (strcmp(l->plugin, AUTH_SHA2) != 0) {
+		if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH))
+			send_switch(s, AUTH_SHA2);
+		else
+			refuse(s, 1251, "08004", "suimon: this client does not support caching_sha2_password, which pass-through "
+						 "accounts need: list the account under `users`, or use a newer client");
+		return;
+	}
+	if (auth.len == 0) {
+		learn_password(s, auth);
+		return;
+	}
+	if (l->account && auth_sha2_check(auth, s->scramble, l->account->sha2)) {
+		l->fast_pending = true;
+		ask_primary(s);
+		return;
+	}
+	l->step = LOGIN_FULL;
+	if (s->state != SESSION_AUTH)
+		session_set_state(s, SESSION_AUTH);
+	send_more_byte(s, SHA2_FULL);
+}
+
+static void decide(struct session *s, struct span auth)
+{
+	struct login_state *l = s->login;
+
+	l->sent_password = auth.len > 0;
+	if (l->account && l->account->configured)
+		decide_configured(s, auth);
+	else if (accounts_passthrough(s->worker->in->accounts))
+		decide_passthrough(s, auth);
+	else
+		deny(s);
+}
+
+/* ---- the full exchange ---- */
+
+static void take_clear(struct session *s, struct span payload)
+{
+	size_t len = payload.len && payload.p[payload.len - 1] == '\0' ? payload.len - 1 : payload.len;
+
+	learn_password(s, span_of(payload.p, len));
+}
+
+static void take_full(struct session *s, struct span payload)
+{
+	if (payload.len == 1 && payload.p[0] == SHA2_REQUEST_PUBLIC_KEY) {
+		s->login->step = LOGIN_CIPHER;
+		send_more(s, auth_rsa_public_pem(s->worker->in->rsa));
+	} else if (strcmp(s->peer, "unix") == 0) {
+		take_clear(s, payload);
+	} else if (payload.len == 256) { /* a client that has our key already */
+		uint8_t password[512];
+		size_t len;
+
+		if (auth_rsa_decrypt(s->worker->in->rsa, payload, s->scramble, password, &len) == RC_OK)
+			learn_password(s, span_of(password, len));
+		else
+			deny(s);
+		secret_wipe(password, sizeof(password));
+	} else {
+		session_close(s, CLOSE_MALFORMED, "authentication data");
+	}
+}
+
+static void take_cipher(struct session *s, struct span payload)
+{
+	uint8_t password[512];
+	size_t len;
+
+	if (auth_rsa_decrypt(s->worker->in->rsa, payload, s->scramble, password, &len) == RC_OK)
+		learn_password(s, span_of(password, len));
+	else
+		deny(s);
+	secret_wipe(password, sizeof(password));
+}
+
+/* ---- the first packet ---- */
+
+static bool begin(struct session *s, struct span user, struct span schema, struct span plugin, uint64_t collation)
+{
+	struct login_state *l = s->login;
+	struct varset const *vars;
+	char number[8];
+
+	l->user = mem_dup(user.p, user.len);
+	l->schema = mem_dup(schema.p, schema.len);
+	l->schema_len = schema.len;
+	snprintf(l->plugin, sizeof(l->plugin), SPAN_FMT, SPAN_ARG(plugin));
+	snprintf(number, sizeof(number), "%u", (unsigned)collation);
+	vars = varset_with(s->worker->leases->empty, span_str(VARSET_LOGIN_COLLATION), span_str(number));
+	if (!l->user || !l->schema || !vars) {
+		varset_unref(vars);
+		session_close(s, CLOSE_MEMORY, "login");
+		return false;
+	}
+	session_set_vars(s, vars);
+	l->account = accounts_find(s->worker->in->accounts, user);
+	return true;
+}
+
+static void first_packet(struct session *s, struct span payload)
+{
+	struct login l;
+	struct backend_identity id;
+
+	if (handshake_parse_login(payload, s->caps, &l) != RC_OK || l.ssl_request || !(l.caps & CLIENT_PROTOCOL_41) ||
+	    l.user.len > 128 || l.schema.len > 256) {
+		session_close(s, CLOSE_MALFORMED, "login");
+		return;
+	}
+	s->caps &= l.caps | CLIENT_LONG_PASSWORD;
+	s->wire = s->caps & UPSTREAM_WIRE_CAPS;
+	if (!backend_identity(topology_primary(s->worker->in->topology), &id))
+		id.collation = 45;
+	if (!begin(s, l.user, l.schema, l.plugin.len ? l.plugin : span_str(AUTH_NATIVE), l.collation ? l.collation : id.collation))
+		return;
+	decide(s, l.auth);
+}
+
+void login_packet(struct session *s, struct span payload, uint8_t seq)
+{
+	if (!s->login) {
+		session_close(s, CLOSE_MALFORMED, "a packet before the greeting");
+		return;
+	}
+	if (seq != s->seq) {
+		session_close(s, CLOSE_MALFORMED, "login packets out of order");
+		return;
+	}
+	s->seq = (uint8_t)(seq + 1);
+	switch (s->login->step) {
+	case LOGIN_FIRST:
+		first_packet(s, payload);
+		break;
+	case LOGIN_SWITCHED:
+		decide(s, payload);
+		break;
+	case LOGIN_FULL:
+		take_full(s, payload);
+		break;
+	case LOGIN_CIPHER:
+		take_cipher(s, payload);
+		break;
+	case LOGIN_ASKING:
+		session_close(s, CLOSE_MALFORMED, "a packet while the login is being decided");
+	}
+}
+
+void login_change_user(struct session *s, struct span payload, uint8_t seq)
+{
+	struct change_user c;
+	struct login_state *l = mem_zalloc(sizeof(*l));
+	uint64_t collation = 45;
+	struct span now = varset_get(s->vars, VARSET_LOGIN_COLLATION);
+
+	for (size_t i = 0; i < now.len; i++)
+		collation = (i ? collation * 10 : 0) + (uint64_t)(now.p[i] - '0');
+	if (!l || handshake_parse_change_user(payload, s->caps, &c) != RC_OK || c.user.len > 128 || c.schema.len > 256) {
+		mem_free(l);
+		session_close(s, l ? CLOSE_MALFORMED : CLOSE_MEMORY, "COM_CHANGE_USER");
+		return;
+	}
+	session_unpin_all(s);
+	prepared_free_all(s);
+	login_free(s->login);
+	s->login = l;
+	s->seq = (uint8_t)(seq + 1);
+	l->change_user = true;
+	if (begin(s, c.user, c.schema, c.plugin.len ? c.plugin : span_str(AUTH_NATIVE), c.collation ? c.collation : collation))
+		decide(s, c.auth);
+}
+
+/* ---- the end ---- */
+
+void login_done(struct session *s, bool ok, const struct err_packet *refusal)
+{
+	struct login_state *l = s->login;
+	struct accounts *as = s->worker->in->accounts;
+
+	if (!ok) {
+		if (refusal->code == 1045 && l->fast_pending && !l->account->configured) {
+			/* The password known here is no longer the server's: ask the client for its own. */
+			accounts_forget(as, l->account);
+			l->fast_pending = false;
+			l->step = LOGIN_FULL;
+			session_set_state(s, SESSION_AUTH);
+			send_more_byte(s, SHA2_FULL);
+			(void)channel_flush(&s->ch);
+			return;
+		}
+		stats_count(s->worker->sink, STATS_C_AUTH_FAILURES, 1);
+		reply_server_error(s, refusal);
+		session_close(s, CLOSE_AUTH, "refused by the server");
+		return;
+	}
+	if (l->fast_pending)
+		send_more_byte(s, SHA2_FAST_OK);
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (login_wants_proof(s))
+		accounts_learn(as, l->account);
+	if (l->schema_len)
+		account_saw_schema(l->account, login_schema(s));
+	account_unref(s->account);
+	s->account = account_ref(l->account);
+	stats_count(s->worker->sink, STATS_C_AUTH_OK, 1);
+	login_free(l);
+	s->login = NULL;
+	reply_ok(s);
+	(void)channel_flush(&s->ch);
+	session_next(s);
+}

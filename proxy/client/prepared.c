@@ -1,0 +1,129 @@
+/*
+ * prepared.c - the statements a client has prepared, wherever on the servers they happen to be prepared.
+ */
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "mem.h"
+#include "request.h"
+
+#define PREPARED_MOST 16382 /* the servers' own default, max_prepared_stmt_count, is a little above */
+
+static _Atomic uint64_t next_types_id = 1;
+
+struct prepared *prepared_find(struct session *s, uint32_t id)
+{
+	struct map_node *n = map_find(&s->prepared, map_hash(&id, sizeof(id)), &id);
+
+	return n ? container_of(n, struct prepared, node) : NULL;
+}
+
+void prepared_key(struct span text, const struct varset *env, uint8_t key[16])
+{
+	XXH64_hash_t seed = XXH3_64bits(env->bytes.p, env->bytes.len);
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(text.p, text.len, seed));
+	memcpy(key, canonical.digest, 16);
+}
+
+static void release(struct prepared *p)
+{
+	statement_unref(p->st);
+	varset_unref(p->env);
+	mem_free(p->text);
+	mem_free(p->types);
+	mem_free(p);
+}
+
+struct prepared *prepared_new(struct request *r, const struct stmt_prepared *sp)
+{
+	struct session *s = r->s;
+	struct prepared *p;
+
+	if (s->prepared.count >= PREPARED_MOST)
+		return NULL;
+	p = mem_zalloc(sizeof(*p));
+	if (!p)
+		return NULL;
+	p->id = ++s->next_prepared;
+	p->params = sp->params;
+	p->columns = sp->columns;
+	p->text_len = r->sql.len;
+	p->text = mem_dup(r->sql.p, r->sql.len);
+	p->mode = r->mode;
+	p->st = r->st ? statement_ref(r->st) : NULL;
+	p->env = varset_ref(s->vars);
+	if (p->text) {
+		sql_lex(span_of(p->text, p->text_len), p->mode, &p->lexed);
+		prepared_key(span_of(p->text, p->text_len), p->env, p->key);
+	}
+	if (!p->text || map_insert(&s->prepared, &p->node, map_hash(&p->id, sizeof(p->id))) != RC_OK) {
+		release(p);
+		return NULL;
+	}
+	return p;
+}
+
+void prepared_free(struct session *s, struct prepared *p)
+{
+	map_remove(&s->prepared, &p->node);
+	release(p);
+}
+
+static void free_one(struct map_node *node, void *arg)
+{
+	prepared_free(arg, container_of(node, struct prepared, node));
+}
+
+void prepared_free_all(struct session *s)
+{
+	map_each(&s->prepared, free_one, s);
+}
+
+enum rc prepared_read_execute(struct request *r, struct span payload)
+{
+	struct prepared *p = r->prepared;
+	size_t types_len = 2 * (size_t)p->params;
+
+	if (stmt_parse_execute(payload, p->params, &r->execute) != RC_OK)
+		return RC_ERROR;
+	if (!r->execute.new_types)
+		return p->params && !p->types ? RC_DECLINED : RC_OK;
+	if (p->types && memcmp(p->types, r->execute.types.p, types_len) == 0)
+		return RC_OK;
+	mem_free(p->types);
+	p->types = mem_dup(r->execute.types.p, types_len);
+	p->types_id = next_types_id++;
+	return p->types ? RC_OK : RC_ERROR;
+}
+
+/* ---- values as literals ---- */
+
+struct bind_state {
+	struct stmt_values values;
+	bool no_backslash;
+};
+
+static enum rc put_value(void *arg, uint16_t index, struct iobuf *out)
+{
+	struct bind_state *b = arg;
+	struct stmt_value v;
+
+	if (stmt_values_next(&b->values, &v) != RC_OK)
+		return RC_ERROR;
+	return stmt_put_literal(out, &v, b->no_backslash);
+}
+
+enum rc prepared_bind(struct request *r, struct iobuf *out)
+{
+	struct prepared *p = r->prepared;
+	struct bind_state b = {.no_backslash = r->s->vars->no_backslash};
+
+	if (p->params == 0)
+		return iobuf_append(out, p->text, p->text_len);
+	stmt_values_begin(&b.values, &r->execute, p->params, span_of(p->types, 2 * (size_t)p->params));
+	return sql_bind(span_of(p->text, p->text_len), p->mode, p->params, put_value, &b, out);
+}

@@ -1,0 +1,298 @@
+/*
+ * queued.c - a request and the queue: waiting for one's own records, having a shape accepted, appending.
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "request.h"
+
+/* ---- Q3: a session's later statements wait for its own records ---- */
+
+static bool touches_queued(const struct request *r)
+{
+	const struct session *s = r->s;
+	const struct statement *st = r->st;
+
+	if (!st || r->cmd == COM_STMT_PREPARE)
+		return false;
+	if (s->queued_anything || !st->resolved || r->plan.writes_anything)
+		return st->facts.ntables > 0 || r->plan.writes_anything;
+	for (uint8_t i = 0; i < s->nqueued_tags; i++) {
+		for (uint8_t j = 0; j < st->nreads && !s->queued_eventual; j++)
+			if (st->reads[j] == s->queued_tags[i])
+				return true;
+		for (uint8_t j = 0; j < st->nwrites; j++)
+			if (st->writes[j] == s->queued_tags[i])
+				return true;
+	}
+	return false;
+}
+
+/* All its records are applied: its reads must see the drain's commits, on replicas too. */
+static void caught_up(struct session *s)
+{
+	struct instance *in = s->worker->in;
+
+	pthread_mutex_lock(&in->drain_lock);
+	gtid_merge(&s->written, &in->drain_pos);
+	pthread_mutex_unlock(&in->drain_lock);
+	s->queued_seq = 0;
+	s->nqueued_tags = 0;
+	s->queued_anything = false;
+}
+
+static void on_applied(struct mail *m)
+{
+	struct queue_waiter *qw = container_of(m, struct queue_waiter, mail);
+	struct request *r = container_of(qw, struct request, waiter);
+
+	r->queue_waiting = false;
+	if (r->dead) {
+		request_abort(r);
+		return;
+	}
+	exec_resume(r, STEP_WAIT_QUEUE);
+}
+
+enum rc queued_wait_step(struct request *r)
+{
+	struct session *s = r->s;
+	struct instance *in = s->worker->in;
+	enum rc rc;
+
+	if (likely(s->queued_seq == 0) || !in->queue)
+		return RC_OK;
+	if (queue_applied(in->queue) >= s->queued_seq) {
+		caught_up(s);
+		return RC_OK;
+	}
+	if (r->st)
+		statement_resolve(r->st, in->catalog);
+	if (r->plan.queue || !touches_queued(r))
+		return RC_OK;
+	r->waiter.mail.run = on_applied;
+	r->waiter.loop = s->worker->loop;
+	r->waiter.seq = s->queued_seq;
+	rc = queue_wait(in->queue, &r->waiter);
+	if (rc == RC_AGAIN) {
+		r->queue_waiting = true;
+		stats_count(s->worker->sink, STATS_C_QUEUE_WAITS, 1);
+		r->deadline_ns = clock_mono_ns() + s->worker->settings->backend.failover_hold_ns;
+		return RC_AGAIN;
+	}
+	if (rc == RC_OK)
+		caught_up(s);
+	return RC_OK;
+}
+
+void queued_wait_expired(struct request *r)
+{
+	struct queue_totals t;
+
+	if (!queue_wait_cancel(r->s->worker->in->queue, &r->waiter))
+		return; /* the answer is on its way */
+	r->queue_waiting = false;
+	stats_count(r->s->worker->sink, STATS_C_QUEUE_WAIT_TIMEOUTS, 1);
+	queue_totals(r->s->worker->in->queue, &t);
+	reply_error(r->s, 1205, "HY000",
+		    "this session's queued writes are not applied yet (queue %s%s%s): see /api/queue, or let the rule say read: eventual",
+		    queue_state_name(t.state), t.reason[0] ? ": " : "", t.reason);
+	r->error = 1205;
+	exec_resume(r, STEP_END);
+}
+
+/* ---- accepting ---- */
+
+static void declined(struct request *r, enum stats_counter counter, const char *why)
+{
+	log_debug("queue", "a write goes directly", "digest=0x%016lx why=\"%s\"", (unsigned long)r->st->digest, why);
+	if (counter != STATS_COUNTERS_N) /* the queue counts its own refusals */
+		stats_count(r->s->worker->sink, counter, 1);
+	r->plan.queue = false;
+}
+
+static const struct sql_table *written_table(const struct sql_facts *f)
+{
+	for (uint16_t i = 0; i < f->ntables; i++)
+		if (f->tables[i].written)
+			return &f->tables[i];
+	return NULL;
+}
+
+/* Has the primary accepted this shape for this account since the schema last changed? */
+static bool is_checked(const struct request *r)
+{
+	const struct statement *st = r->st;
+
+	return st->queue_checked_version == catalog_version(r->s->worker->in->catalog) + 1 &&
+	       st->queue_checked_account == r->s->account;
+}
+
+void queued_checked(struct request *r)
+{
+	r->st->queue_checked_version = catalog_version(r->s->worker->in->catalog) + 1;
+	r->st->queue_checked_account = r->s->account;
+	r->checking = false;
+}
+
+static void on_ticket(struct mail *m)
+{
+	struct queue_ticket *t = container_of(m, struct queue_ticket, mail);
+	struct request *r = container_of(t, struct request, ticket);
+	struct session *s = r->s;
+
+	r->ticket_pending = false;
+	if (r->dead) {
+		request_abort(r);
+		return;
+	}
+	if (t->rc == RC_OK) {
+		struct ok_packet ok = {.affected = r->affected, .status = session_status(s)};
+		struct iobuf b;
+
+		s->queued_seq = t->seq;
+		iobuf_init(&b, 0);
+		if (packet_put_ok(&b, &s->seq, s->caps, &ok) == RC_OK)
+			(void)channel_put(&s->ch, iobuf_data(&b), iobuf_len(&b));
+		iobuf_reset(&b);
+	} else {
+		r->error = 1030;
+		reply_error(s, 1030, "HY000", "the queue could not store this write, it was not applied: %s",
+			    t->error ? t->error : "disk error");
+	}
+	exec_resume(r, STEP_END);
+}
+
+static void remember_tables(struct request *r)
+{
+	struct session *s = r->s;
+	bool eventual = r->plan.queue_rule && !r->plan.queue_rule->read_session;
+
+	if (s->nqueued_tags == 0)
+		s->queued_eventual = eventual;
+	s->queued_eventual &= eventual;
+	for (uint8_t i = 0; i < r->st->nwrites; i++) {
+		bool known = false;
+
+		for (uint8_t j = 0; j < s->nqueued_tags && !known; j++)
+			known = s->queued_tags[j] == r->st->writes[i];
+		if (known)
+			continue;
+		if (s->nqueued_tags == SESSION_QUEUED_TAGS)
+			s->queued_anything = true;
+		else
+			s->queued_tags[s->nqueued_tags++] = r->st->writes[i];
+	}
+}
+
+/* The statement with its values in it, and the state it was made in. */
+static enum rc build_record(struct request *r, struct iobuf *sql, struct iobuf *env, struct iobuf *tables,
+			    struct queue_record *rec)
+{
+	struct session *s = r->s;
+	const struct sql_table *t = written_table(&r->st->facts);
+	const struct varset *vars = varset_without(s->vars, span_str("autocommit"));
+	struct span schema = t->schema.len ? t->schema : s->vars->schema;
+	struct sql_insert_shape shape = {0};
+	enum rc rc = vars ? varset_assignments(vars, env) : RC_ERROR;
+
+	varset_unref(vars);
+	if (rc == RC_OK)
+		rc = r->prepared ? prepared_bind(r, sql) : iobuf_append(sql, r->lexed.body.p, r->lexed.body.len);
+	if (rc == RC_OK)
+		rc = iobuf_printf(tables, SPAN_FMT "%c" SPAN_FMT "%c", SPAN_ARG(schema), 0, SPAN_ARG(t->name), 0);
+	if (rc != RC_OK)
+		return RC_ERROR;
+	rec->digest = r->st->digest;
+	rec->time_us = clock_wall_us();
+	rec->account = span_str(s->account->user);
+	rec->schema = s->vars->schema;
+	rec->tables = rec->order_key = span_of(iobuf_data(tables), iobuf_len(tables));
+	rec->environment = span_of(iobuf_data(env), iobuf_len(env));
+	rec->sql = span_of(iobuf_data(sql), iobuf_len(sql));
+	rec->on_error = r->plan.queue_rule && r->plan.queue_rule->halt ? QUEUE_HALT : QUEUE_DEAD_LETTER;
+	if (sql_insert_shape(rec->sql, r->mode, &shape) == RC_OK) {
+		r->affected = shape.rows;
+		if (shape.rows == 1) {
+			rec->rows_at = (uint32_t)shape.rows_at;
+			rec->rows_end = (uint32_t)shape.rows_end;
+		}
+	}
+	return RC_OK;
+}
+
+static enum rc append(struct request *r)
+{
+	struct session *s = r->s;
+	struct queue_record rec = {0};
+	struct iobuf sql, env, tables;
+	const char *why = "no memory";
+	enum rc rc;
+
+	iobuf_init(&sql, 0);
+	iobuf_init(&env, 0);
+	iobuf_init(&tables, 0);
+	rc = build_record(r, &sql, &env, &tables, &rec);
+	if (rc == RC_OK) {
+		r->ticket.mail.run = on_ticket;
+		r->ticket.loop = s->worker->loop;
+		rc = queue_append(s->worker->in->queue, &rec, &r->ticket, &why);
+	}
+	iobuf_reset(&sql);
+	iobuf_reset(&env);
+	iobuf_reset(&tables);
+	if (rc == RC_AGAIN) {
+		r->ticket_pending = true;
+		r->route = STATS_QUEUE;
+		remember_tables(r);
+		/* Until the answer is here nobody of this session can read; afterwards on_ticket has set its number. */
+		return RC_AGAIN;
+	}
+	if (s->worker->settings->queue.full_is_error) {
+		r->error = 1114;
+		reply_error(s, 1114, "HY000", "the queue does not accept this write: %s (queue.on_full is error)", why);
+		r->step = STEP_END;
+		return RC_DECLINED;
+	}
+	declined(r, STATS_COUNTERS_N, why);
+	return RC_OK;
+}
+
+enum rc queued_step(struct request *r)
+{
+	struct instance *in = r->s->worker->in;
+	const struct sql_table *t;
+	const char *why;
+
+	if (likely(!r->plan.queue))
+		return RC_OK;
+	if (!in->queue) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "the queue is off: no rule in the configuration asks for it");
+		return RC_OK;
+	}
+	t = written_table(&r->st->facts);
+	statement_resolve(r->st, in->catalog);
+	if (!t || !r->st->resolved) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, t ? r->st->unresolved_why : "it writes no table");
+		return RC_OK;
+	}
+	if (catalog_transactional(in->catalog, t->schema.len ? t->schema : r->s->vars->schema, t->name, &why) != RC_OK) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
+		return RC_OK;
+	}
+	if (!is_checked(r)) { /* Q4: the primary is shown it first */
+		r->checking = true;
+		r->primary_only = true;
+		return RC_OK;
+	}
+	return append(r);
+}
+
+bool queued_cancel(struct request *r)
+{
+	if (r->queue_waiting && queue_wait_cancel(r->s->worker->in->queue, &r->waiter))
+		r->queue_waiting = false;
+	return !r->queue_waiting && !r->ticket_pending;
+}

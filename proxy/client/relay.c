@@ -1,0 +1,316 @@
+/*
+ * relay.c - moving a reply from the server to the client, and a client's long data the other way.
+ *
+ * Bytes pass as they are; OK packets are read for what they change, and rewritten only for a client that did not ask
+ * for session tracking. A client that reads slowly stops the reading from its server, and the other way round.
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "request.h"
+
+#define INFILE_BACKLOG (256 * 1024)
+
+static struct request *request_of(struct upstream *u)
+{
+	return ((struct session *)u->owner)->request;
+}
+
+/* ---- to the client ---- */
+
+static void forward(struct request *r, const void *p, size_t len)
+{
+	if (!r->reply_started) {
+		r->reply_started = true;
+		if (!r->first_ns)
+			r->first_ns = clock_mono_ns();
+	}
+	r->bytes_out += len;
+	cached_capture(r, p, len);
+	(void)channel_push(&r->s->ch, p, len);
+}
+
+/* A packet made here instead of the server's. */
+static void forward_made(struct request *r, struct iobuf *b)
+{
+	if (!r->first_ns)
+		r->first_ns = clock_mono_ns();
+	r->reply_started = true;
+	r->bytes_out += iobuf_len(b);
+	cached_capture(r, iobuf_data(b), iobuf_len(b));
+	(void)channel_put(&r->s->ch, iobuf_data(b), iobuf_len(b));
+}
+
+static void forward_ok(struct request *r, const struct track_piece *piece)
+{
+	struct session *s = r->s;
+	struct span payload = span_of(piece->p + PACKET_HEADER, piece->len - PACKET_HEADER);
+	struct ok_packet ok;
+	struct iobuf b;
+	uint8_t seq = packet_seq(piece->p);
+
+	if (packet_parse_ok(payload, s->up->caps, &ok) != RC_OK) {
+		session_close(s, CLOSE_BACKEND, "the server's OK packet could not be read");
+		return;
+	}
+	r->affected += ok.affected;
+	r->warnings = ok.warnings;
+	deltas_ok(r, &ok);
+	if (!(ok.status & STATUS_MORE_RESULTS))
+		deltas_settle(r);
+	if ((s->caps & CLIENT_SESSION_TRACK) || (ok.track.len == 0 && !(ok.status & STATUS_SESSION_STATE_CHANGED))) {
+		forward(r, piece->p, piece->len);
+		return;
+	}
+	iobuf_init(&b, 0);
+	if (packet_put_ok(&b, &seq, s->caps, &ok) == RC_OK)
+		forward_made(r, &b);
+	else
+		session_close(s, CLOSE_MEMORY, "an OK packet could not be made");
+	iobuf_reset(&b);
+}
+
+static void forward_eof(struct request *r, const struct track_piece *piece)
+{
+	r->warnings = r->s->up->track.warnings;
+	deltas_eof(r, r->s->up->track.status);
+	if (r->s->up->track.done)
+		deltas_settle(r);
+	forward(r, piece->p, piece->len);
+}
+
+static void forward_err(struct request *r, const struct track_piece *piece)
+{
+	r->error = r->s->up->track.error;
+	deltas_settle(r);
+	forward(r, piece->p, piece->len);
+}
+
+/* A prepare's reply begins: the statement gets an id of the client's own. */
+static void forward_prepared(struct request *r, const struct track_piece *piece)
+{
+	struct session *s = r->s;
+	struct stmt_prepared sp;
+	struct prepared *p;
+	struct iobuf b;
+	uint8_t packet[64];
+
+	if (piece->len > sizeof(packet) ||
+	    stmt_parse_prepared(span_of(piece->p + PACKET_HEADER, piece->len - PACKET_HEADER), &sp) != RC_OK) {
+		session_close(s, CLOSE_BACKEND, "the server's answer to a prepare could not be read");
+		return;
+	}
+	p = prepared_new(r, &sp);
+	if (!p || !upstream_stmt_add(s->up, p->key, sp.id)) {
+		session_close(s, CLOSE_LIMIT, "too many prepared statements in one session");
+		return;
+	}
+	memcpy(packet, piece->p, piece->len);
+	for (int i = 0; i < 4; i++)
+		packet[PACKET_HEADER + 1 + i] = (uint8_t)(p->id >> (8 * i));
+	iobuf_init(&b, 0);
+	if (iobuf_append(&b, packet, piece->len) == RC_OK)
+		forward_made(r, &b);
+	iobuf_reset(&b);
+	r->warnings = sp.warnings;
+}
+
+static void relay_visible(struct request *r, const struct track_piece *piece)
+{
+	struct session *s = r->s;
+
+	switch (piece->kind) {
+	case TRACK_BYTES:
+	case TRACK_PROGRESS:
+		forward(r, piece->p, piece->len);
+		break;
+	case TRACK_OK_PACKET:
+		forward_ok(r, piece);
+		break;
+	case TRACK_EOF_PACKET:
+		forward_eof(r, piece);
+		break;
+	case TRACK_ERR_PACKET:
+		forward_err(r, piece);
+		break;
+	case TRACK_INFILE:
+		forward(r, piece->p, piece->len);
+		track_infile_begin(&r->infile);
+		session_set_state(s, SESSION_INFILE);
+		(void)channel_flush(&s->ch);
+		channel_kick(&s->ch);
+		break;
+	case TRACK_PREPARED:
+		forward_prepared(r, piece);
+		break;
+	case TRACK_NEED:
+	case TRACK_BROKEN:
+		break;
+	}
+}
+
+/* ---- hidden conversations: their replies go nowhere ---- */
+
+static void keep_hidden_error(struct request *r, const struct track_piece *piece)
+{
+	struct err_packet e;
+
+	if (packet_parse_err(span_of(piece->p + PACKET_HEADER, piece->len - PACKET_HEADER), &e) != RC_OK)
+		return;
+	r->lease.err_code = e.code;
+	memcpy(r->lease.err_state, e.sqlstate, sizeof(r->lease.err_state));
+	(void)snprintf(r->lease.err_text, sizeof(r->lease.err_text), SPAN_FMT, SPAN_ARG(e.message));
+}
+
+/* The reply to a position wait ends with one row of one column: "0" when the position was reached. */
+static void look_for_answer(struct request *r, const struct track_piece *piece)
+{
+	if (piece->len >= 2)
+		r->hidden_answer = piece->p[piece->len - 2] == 1 && piece->p[piece->len - 1] == '0';
+}
+
+static void relay_hidden(struct request *r, const struct track_piece *piece)
+{
+	struct ok_packet ok;
+	struct stmt_prepared sp;
+	struct span payload = span_of(piece->p + PACKET_HEADER, piece->len > PACKET_HEADER ? piece->len - PACKET_HEADER : 0);
+
+	switch (piece->kind) {
+	case TRACK_ERR_PACKET:
+		keep_hidden_error(r, piece);
+		break;
+	case TRACK_OK_PACKET:
+		if (r->hidden == HIDDEN_COLLATION && packet_parse_ok(payload, r->s->up->caps, &ok) == RC_OK)
+			deltas_ok(r, &ok);
+		break;
+	case TRACK_BYTES:
+		if (r->hidden == HIDDEN_POSITION)
+			look_for_answer(r, piece);
+		break;
+	case TRACK_PREPARED:
+		if (stmt_parse_prepared(payload, &sp) == RC_OK)
+			r->hidden_stmt = sp.id;
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- the upstream's ops ---- */
+
+static void relay_piece(struct upstream *u, const struct track_piece *piece)
+{
+	struct request *r = request_of(u);
+
+	if (!r)
+		return;
+	if (r->hidden)
+		relay_hidden(r, piece);
+	else
+		relay_visible(r, piece);
+}
+
+/* Flushes what points into the bytes at hand; a client that does not keep up stops its server. */
+static void relay_turn(struct upstream *u)
+{
+	struct session *s = u->owner;
+
+	if (s->state != SESSION_CLOSED && channel_flush(&s->ch) == RC_AGAIN && u->tracking)
+		channel_pause(&u->ch);
+}
+
+static void relay_done(struct upstream *u)
+{
+	struct request *r = request_of(u);
+
+	if (!r)
+		return;
+	if (!r->hidden)
+		(void)channel_flush(&r->s->ch);
+	exec_replied(r);
+}
+
+static void relay_gone(struct upstream *u, const char *why)
+{
+	struct session *s = u->owner;
+
+	s->up = NULL;
+	stats_count(s->worker->sink, STATS_C_UPSTREAM_LOST, 1);
+	if (s->request) {
+		exec_lost(s->request, why);
+		return;
+	}
+	/* Pinned, between two statements: what it held is gone, and the client must know. */
+	reply_error(s, 1927, "08S01", "the connection to the server was lost (%s), and with it this session's state", why);
+	session_close(s, CLOSE_BACKEND, why);
+}
+
+static void relay_server_drained(struct upstream *u)
+{
+	struct session *s = u->owner;
+
+	if ((s->state == SESSION_STREAMING || s->state == SESSION_INFILE) && s->ch.paused)
+		channel_resume(&s->ch);
+}
+
+const struct upstream_ops relay_ops = {relay_piece, relay_done, relay_turn, relay_gone, relay_server_drained};
+
+/* ---- from the client ---- */
+
+void relay_client_drained(struct session *s)
+{
+	if (s->up && s->up->ch.paused)
+		channel_resume(&s->up->ch);
+}
+
+/* The rest of a packet, and the packets that continue it. */
+static size_t stream_on(struct request *r, const uint8_t *p, size_t len)
+{
+	size_t n;
+
+	if (r->stream_left == 0) { /* the next packet's header */
+		if (len < PACKET_HEADER)
+			return 0;
+		r->stream_left = PACKET_HEADER + (uint64_t)packet_len(p);
+		r->stream_more = packet_len(p) == PACKET_MAX_PAYLOAD;
+	}
+	n = len < r->stream_left ? len : (size_t)r->stream_left;
+	(void)channel_push(&r->s->up->ch, p, n);
+	r->stream_left -= n;
+	return n;
+}
+
+size_t relay_from_client(struct session *s, const uint8_t *p, size_t len)
+{
+	struct request *r = s->request;
+	size_t n;
+	bool ended;
+
+	if (!s->up || !r) {
+		session_close(s, CLOSE_BACKEND, "nothing to stream to");
+		return len;
+	}
+	if (s->state == SESSION_INFILE) {
+		n = track_infile_next(&r->infile, p, len);
+		ended = r->infile.done;
+		(void)channel_push(&s->up->ch, p, n);
+	} else {
+		n = stream_on(r, p, len);
+		ended = r->stream_left == 0 && !r->stream_more;
+	}
+	switch (channel_flush(&s->up->ch)) {
+	case RC_AGAIN:
+		if (!ended && iobuf_len(&s->up->ch.out) > INFILE_BACKLOG)
+			channel_pause(&s->ch);
+		break;
+	case RC_OK:
+		break;
+	default: /* its closing is reported by its reader */
+		break;
+	}
+	if (ended && s->state != SESSION_CLOSED)
+		session_set_state(s, SESSION_RUNNING);
+	return n;
+}

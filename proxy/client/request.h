@@ -1,0 +1,166 @@
+/*
+ * request.h - one command's life: parsed, planned, run in steps, its effects applied, its reply sent in order.
+ *
+ *   command_begin → (facts, plan) → exec_run:
+ *      WAIT_QUEUE → CACHE → QUEUE → ACQUIRE → SYNC → POSITION → PREPARE → SEND → REPLY → AFTER → request_end
+ *   A step answers RC_OK (next), RC_AGAIN (something will call exec_resume), RC_DECLINED (it has chosen another step)
+ *   or RC_ERROR (it has answered the client; the request is over).
+ */
+#ifndef SUIMON_REQUEST_H
+#define SUIMON_REQUEST_H
+
+#include "session.h"
+#include "stmt.h"
+
+enum request_step {
+	STEP_WAIT_QUEUE, /* until the session's own queued writes on these tables are applied (Q3) */
+	STEP_CACHE,      /* look in the cache */
+	STEP_QUEUE,      /* acknowledge from the queue */
+	STEP_ACQUIRE,    /* a server connection */
+	STEP_SYNC,       /* give it the session's state */
+	STEP_POSITION,   /* a replica must have applied what the read must see */
+	STEP_PREPARE,    /* the statement must be prepared on this connection */
+	STEP_SEND,
+	STEP_REPLY,
+	STEP_AFTER,      /* what must be asked before the connection may go */
+	STEP_END,
+};
+
+enum request_hidden { /* what a hidden conversation on the connection is about */
+	HIDDEN_NONE,
+	HIDDEN_RESET, HIDDEN_TRACKING, HIDDEN_SCHEMA, HIDDEN_VARIABLES, HIDDEN_POSITION, HIDDEN_PREPARE, HIDDEN_CHECK_PREPARE,
+	HIDDEN_COLLATION,
+};
+
+/* A statement prepared by the client. */
+struct prepared {
+	struct map_node node;
+	uint32_t id;             /* the client's */
+	uint16_t params, columns;
+	char *text;              /* owned */
+	size_t text_len;
+	unsigned mode;
+	struct statement *st;    /* reference */
+	struct sql_lexed lexed;  /* hints only: its spans are into text */
+	const struct varset *env; /* schema and variables at its preparation; reference */
+	uint8_t key[16];         /* names it on server connections */
+	uint8_t *types;          /* 2 * params bytes, owned; NULL until executed once */
+	uint64_t types_id;       /* changes with types; 0: none */
+	bool long_data;          /* data was sent ahead: the connection is pinned until it is executed or reset */
+	bool cursor;             /* an open cursor pins the connection */
+};
+
+struct request {
+	struct session *s;          /* gone when dead */
+	struct worker *worker;
+	enum command cmd;
+	enum request_step step;
+	struct iobuf packet;        /* the command's packets as received (a prefix of them while streaming) */
+	struct track_infile infile;
+	uint64_t stream_left;       /* bytes of the packet still to come from the client */
+	bool stream_more;           /* and another packet follows it */
+	struct span sql;            /* the statement's text, into packet or prepared */
+	unsigned mode;
+	struct statement *st;       /* reference; NULL for commands without text */
+	struct sql_lexed lexed;
+	struct plan plan;
+	struct prepared *prepared;  /* not owned */
+	struct stmt_execute execute;
+	struct backend *backend;    /* where it runs */
+	struct lease_request lease;
+	bool leasing;
+	bool primary_only;          /* a replica was tried in vain, or the primary is wanted */
+	bool checking;              /* the connection is wanted to have the statement's shape accepted for the queue */
+	bool parked_tried;
+	uint64_t deadline_ns;       /* of a wait that has no timer of its own */
+	uint8_t attempts;
+	const struct varset *sync_to; /* state the connection is being brought to; not owned */
+	bool sync_reset;
+	enum request_hidden hidden;
+	bool hidden_answer;         /* HIDDEN_POSITION: the replica has arrived */
+	struct gtid_pos wanted;     /* ... at this */
+	uint32_t hidden_stmt;
+	bool relaying;              /* the reply goes to the client */
+	bool reply_started;         /* a byte of it has left */
+	bool reply_settled;         /* its deltas are applied */
+	struct cache_lookup lookup;
+	bool looked_up, lookup_pending, cache_hit;
+	struct iobuf key;
+	cache_tag tags[CACHE_MAX_TAGS];
+	unsigned ntags;
+	bool filling;
+	struct iobuf fill;
+	enum cache_refusal fill_refusal;
+	struct queue_ticket ticket;
+	struct queue_waiter waiter;
+	bool queue_waiting, ticket_pending;
+	struct gtid commit;         /* position of the write, if the server said */
+	bool commit_known;
+	bool collation_unknown;
+	struct mail resume_mail;
+	uint64_t start_ns, lease_ns, sent_ns, first_ns;
+	uint64_t rows, affected, bytes_out;
+	uint16_t error, warnings, status;
+	enum stats_route route;
+	bool dead;                  /* the session is gone; freed when the last callback has come */
+};
+
+/* A whole command has come (or, for a large one, its beginning: left bytes follow). payload: with the command byte. */
+void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_t left, bool more);
+
+/* exec.c */
+void exec_run(struct request *r);
+void exec_resume(struct request *r, enum request_step step);
+void exec_replied(struct request *r);                    /* a reply, hidden or not, has ended */
+void exec_lost(struct request *r, const char *why);      /* the connection went away */
+void exec_tick(struct request *r, uint64_t now_ns);      /* limits of waits that have no timer */
+void request_end(struct request *r);                     /* counts it, frees it, the session goes on */
+void request_abort(struct request *r);                   /* the session is closing */
+
+/* hidden.c: what suimon itself says on a session's connection before and after the client's command. */
+enum rc hidden_sync(struct request *r) must_check;       /* STEP_SYNC: RC_OK when the connection has the state wanted */
+enum rc hidden_position(struct request *r) must_check;   /* STEP_POSITION */
+enum rc hidden_prepare(struct request *r) must_check;    /* STEP_PREPARE */
+enum rc hidden_after(struct request *r) must_check;      /* STEP_AFTER */
+void hidden_done(struct request *r);                     /* its reply has ended: goes on with the request */
+void login_failed(struct request *r, const struct err_packet *e);
+void exec_fail(struct request *r);                       /* answers the client with the error kept in r->lease; the request is over */
+void exec_release(struct request *r);                    /* gives the connection back, unless something pins it */
+
+/* relay.c: the upstream's ops while a request holds it. */
+extern const struct upstream_ops relay_ops;
+/* SESSION_STREAMING and SESSION_INFILE: bytes of the client on their way to the server; returns how many were taken. */
+size_t relay_from_client(struct session *s, const uint8_t *p, size_t len);
+void relay_client_drained(struct session *s);
+
+/* deltas.c: what a reply has changed. */
+void deltas_ok(struct request *r, const struct ok_packet *ok);
+void deltas_eof(struct request *r, uint16_t status);
+void deltas_settle(struct request *r);  /* the last packet is here, the client has not got it yet: invalidate */
+void deltas_lost(struct request *r);    /* outcome unknown */
+
+/* prepared.c */
+struct prepared *prepared_find(struct session *s, uint32_t id);
+struct prepared *prepared_new(struct request *r, const struct stmt_prepared *p) must_check;
+void prepared_free(struct session *s, struct prepared *p);
+void prepared_free_all(struct session *s);
+void prepared_key(struct span text, const struct varset *env, uint8_t key[16]);
+/* Reads an execute packet into r; keeps its types. RC_ERROR: malformed. RC_DECLINED: parameters were never typed. */
+enum rc prepared_read_execute(struct request *r, struct span payload) must_check;
+enum rc prepared_bind(struct request *r, struct iobuf *out) must_check; /* the text with its values as literals */
+
+/* cached.c */
+enum rc cached_step(struct request *r) must_check;      /* STEP_CACHE */
+bool cached_needs(struct request *r, struct gtid_pos *pos); /* what a replica must have applied for a fill; false: no replica will do */
+void cached_capture(struct request *r, const void *p, size_t len);
+void cached_finish(struct request *r);                  /* the reply has ended */
+void cached_cancel(struct request *r);
+
+/* queued.c */
+enum rc queued_wait_step(struct request *r) must_check; /* STEP_WAIT_QUEUE */
+enum rc queued_step(struct request *r) must_check;      /* STEP_QUEUE */
+void queued_checked(struct request *r);                 /* the primary has accepted the statement's shape */
+void queued_wait_expired(struct request *r);
+bool queued_cancel(struct request *r);                  /* true: no callback will come any more */
+
+#endif

@@ -1,0 +1,286 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "request.h"
+
+#define STATEMENT_WHOLE (1024 * 1024) /* a command up to this size is looked at whole; a larger one streams through */
+#define STATEMENT_PREFIX (64 * 1024)  /* ... after this much of it has been looked at */
+#define LOGIN_WHOLE (64 * 1024)
+#define KEPT_MOST (64 * 1024)         /* bytes kept of a client that sends while its request runs */
+
+static const struct {
+	const char *text;
+	enum stats_counter counter;
+} reasons[] = {
+	[CLOSE_QUIT] = {"quit", STATS_C_CLIENT_CLOSED_QUIT},
+	[CLOSE_EOF] = {"closed by client", STATS_C_CLIENT_CLOSED_EOF},
+	[CLOSE_IO] = {"network error", STATS_C_CLIENT_CLOSED_ERROR},
+	[CLOSE_AUTH] = {"not let in", STATS_C_CLIENT_CLOSED_AUTH},
+	[CLOSE_MALFORMED] = {"malformed packet", STATS_C_CLIENT_CLOSED_MALFORMED},
+	[CLOSE_TIMEOUT] = {"timeout", STATS_C_CLIENT_CLOSED_TIMEOUT},
+	[CLOSE_BACKEND] = {"server connection lost", STATS_C_CLIENT_CLOSED_BACKEND},
+	[CLOSE_KILLED] = {"killed", STATS_C_CLIENT_CLOSED_KILLED},
+	[CLOSE_LIMIT] = {"limit", STATS_C_CLIENT_CLOSED_LIMIT},
+	[CLOSE_MEMORY] = {"out of memory", STATS_C_CLIENT_CLOSED_MEMORY},
+	[CLOSE_SHUTDOWN] = {"shutdown", STATS_C_CLIENT_CLOSED_SHUTDOWN},
+};
+
+/* Which state may follow which: anything else is a bug. */
+static const unsigned allowed[] = {
+	[SESSION_GREETED] = 1u << SESSION_AUTH | 1u << SESSION_RUNNING | 1u << SESSION_READY | 1u << SESSION_CLOSED,
+	[SESSION_AUTH] = 1u << SESSION_AUTH | 1u << SESSION_RUNNING | 1u << SESSION_READY | 1u << SESSION_CLOSED,
+	[SESSION_READY] = 1u << SESSION_RUNNING | 1u << SESSION_STREAMING | 1u << SESSION_AUTH | 1u << SESSION_CLOSED,
+	[SESSION_RUNNING] = 1u << SESSION_READY | 1u << SESSION_STREAMING | 1u << SESSION_INFILE | 1u << SESSION_AUTH |
+			    1u << SESSION_CLOSED,
+	[SESSION_STREAMING] = 1u << SESSION_RUNNING | 1u << SESSION_CLOSED,
+	[SESSION_INFILE] = 1u << SESSION_RUNNING | 1u << SESSION_CLOSED,
+	[SESSION_CLOSED] = 0,
+};
+
+void session_set_state(struct session *s, enum session_state state)
+{
+	if (s->state == state)
+		return;
+	if (!(allowed[s->state] & 1u << state))
+		log_fatal("session", "impossible change of state", "id=%lu from=%d to=%d", (unsigned long)s->id, s->state, state);
+	s->state = state;
+}
+
+void session_set_vars(struct session *s, const struct varset *vars)
+{
+	varset_unref(s->vars);
+	s->vars = vars;
+}
+
+uint16_t session_status(const struct session *s)
+{
+	uint16_t status = session_autocommit(s) ? STATUS_AUTOCOMMIT : 0;
+
+	if (s->in_transaction)
+		status |= STATUS_IN_TRANS;
+	if (s->vars && s->vars->no_backslash)
+		status |= STATUS_NO_BACKSLASH_ESCAPES;
+	return status;
+}
+
+/* ---- packets in ---- */
+
+/* One whole command or login packet at p; n is its payload's length. */
+static void session_packet(struct session *s, const uint8_t *p, size_t n)
+{
+	if (s->state != SESSION_READY) {
+		login_packet(s, span_of(p + PACKET_HEADER, n), packet_seq(p));
+		return;
+	}
+	if (packet_seq(p) != 0 || n == 0) {
+		reply_error(s, 1156, "08S01", "got packets out of order");
+		session_close(s, CLOSE_MALFORMED, packet_seq(p) ? "a command must have sequence number 0" : "empty command");
+		return;
+	}
+	command_begin(s, p, PACKET_HEADER + n, 0, false);
+}
+
+/* Takes one packet, or the beginning of a large one; 0: not enough of it is here. */
+static size_t session_take(struct session *s, const uint8_t *p, size_t len)
+{
+	size_t n, whole = s->state == SESSION_READY ? STATEMENT_WHOLE : LOGIN_WHOLE, part;
+
+	if (len < PACKET_HEADER)
+		return 0;
+	n = packet_len(p);
+	if (n <= whole) {
+		if (len - PACKET_HEADER < n)
+			return 0;
+		session_packet(s, p, n);
+		return PACKET_HEADER + n;
+	}
+	if (s->state != SESSION_READY) {
+		session_close(s, CLOSE_MALFORMED, "login packet too large");
+		return len;
+	}
+	if (len < STATEMENT_PREFIX)
+		return 0;
+	part = len < PACKET_HEADER + n ? len : PACKET_HEADER + n;
+	if (part > STATEMENT_WHOLE)
+		part = STATEMENT_WHOLE;
+	if (packet_seq(p) != 0) {
+		session_close(s, CLOSE_MALFORMED, "a command must have sequence number 0");
+		return len;
+	}
+	command_begin(s, p, part, PACKET_HEADER + n - part, n == PACKET_MAX_PAYLOAD);
+	return part;
+}
+
+static size_t session_input(struct channel *ch, const uint8_t *p, size_t len)
+{
+	struct session *s = container_of(ch, struct session, ch);
+	size_t used = 0;
+
+	while (used < len && s->state != SESSION_CLOSED) {
+		size_t n = 0;
+
+		switch (s->state) {
+		case SESSION_STREAMING:
+		case SESSION_INFILE:
+			n = relay_from_client(s, p + used, len - used);
+			break;
+		case SESSION_RUNNING:
+		case SESSION_CLOSED:
+			break;
+		default:
+			n = session_take(s, p + used, len - used);
+		}
+		if (n == 0)
+			break;
+		used += n;
+	}
+	if (s->state == SESSION_CLOSED)
+		return len;
+	if (s->state == SESSION_RUNNING && len - used > KEPT_MOST)
+		channel_pause(ch); /* session_next reads on */
+	(void)channel_flush(ch);
+	return used;
+}
+
+static void session_drained(struct channel *ch)
+{
+	relay_client_drained(container_of(ch, struct session, ch));
+}
+
+static void session_lost(struct channel *ch, const char *why)
+{
+	struct session *s = container_of(ch, struct session, ch);
+
+	session_close(s, why[0] == 'c' ? CLOSE_EOF : CLOSE_IO, why);
+}
+
+static const struct channel_ops session_channel_ops = {session_input, session_drained, session_lost, NULL};
+
+/* ---- life ---- */
+
+static bool prepared_eq(const struct map_node *node, const void *key)
+{
+	return container_of(node, struct prepared, node)->id == *(const uint32_t *)key;
+}
+
+void session_open(struct worker *w, int fd, const char *peer)
+{
+	struct instance *in = w->in;
+	struct session *s = pool_get(w->session_pool);
+	uint32_t open;
+
+	stats_count(w->sink, STATS_C_CLIENT_CONNECTIONS, 1);
+	if (!s) {
+		close(fd);
+		return;
+	}
+	s->worker = w;
+	s->state = SESSION_GREETED;
+	s->id = atomic_fetch_add_explicit(&in->next_session, 1, memory_order_relaxed);
+	snprintf(s->peer, sizeof(s->peer), "%s", peer);
+	s->opened_ns = s->active_ns = clock_mono_ns();
+	map_init(&s->prepared, prepared_eq);
+	s->vars = varset_ref(w->leases->empty);
+	list_push_back(&w->sessions, &s->node);
+	open = atomic_fetch_add_explicit(&in->sessions, 1, memory_order_relaxed) + 1;
+	stats_count(w->sink, STATS_C_CLIENT_CONNECTIONS_ACTIVE, 1);
+	if (channel_open(&s->ch, w->scratch, &session_channel_ops, fd) != RC_OK) {
+		session_close(s, CLOSE_IO, "cannot watch the socket");
+		return;
+	}
+	if (open > (uint32_t)w->settings->listen.max_connections) {
+		reply_error(s, 1040, "08004", "too many connections: listen.max_connections is %ld",
+			    (long)w->settings->listen.max_connections);
+		session_close(s, CLOSE_LIMIT, "max_connections");
+		return;
+	}
+	if (w->draining) {
+		reply_error(s, 1053, "08S01", "server shutdown in progress");
+		session_close(s, CLOSE_SHUTDOWN, "draining");
+		return;
+	}
+	if (login_greet(s) == RC_ERROR)
+		session_close(s, CLOSE_MEMORY, "no greeting");
+}
+
+static void session_free(struct mail *m)
+{
+	struct session *s = container_of(m, struct session, free_mail);
+	struct worker *w = s->worker;
+
+	prepared_free_all(s);
+	map_reset(&s->prepared);
+	login_free(s->login);
+	account_unref(s->account);
+	varset_unref(s->vars);
+	mem_free(s->transaction);
+	pool_put(w->session_pool, s);
+}
+
+void session_unpin_all(struct session *s)
+{
+	struct upstream *u = s->up;
+
+	s->pins = 0;
+	s->in_transaction = false;
+	mem_free(s->transaction);
+	s->transaction = NULL;
+	if (!u)
+		return;
+	s->up = NULL;
+	u->dirty = true;
+	u->keep = false;
+	lease_release(u);
+}
+
+void session_close(struct session *s, enum close_reason reason, const char *detail)
+{
+	struct worker *w = s->worker;
+
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (reason == CLOSE_MALFORMED) {
+		stats_count(w->sink, STATS_C_MALFORMED_PACKETS, 1);
+		log_warn("session", "closed", "id=%lu peer=%s user=%s reason=\"%s\" detail=\"%s\"", (unsigned long)s->id,
+			 s->peer, s->account ? s->account->user : "-", reasons[reason].text, detail);
+	} else {
+		log_debug("session", "closed", "id=%lu peer=%s user=%s reason=\"%s\" detail=\"%s\"", (unsigned long)s->id,
+			  s->peer, s->account ? s->account->user : "-", reasons[reason].text, detail);
+	}
+	if (s->ch.scratch)
+		(void)channel_flush(&s->ch); /* what was said to the client last */
+	session_set_state(s, SESSION_CLOSED);
+	stats_count(w->sink, reasons[reason].counter, 1);
+	stats_count(w->sink, STATS_C_CLIENT_CONNECTIONS_ACTIVE, (uint64_t)-1);
+	stats_count(w->sink, STATS_C_BYTES_CLIENT_IN, s->ch.bytes_in);
+	stats_count(w->sink, STATS_C_BYTES_CLIENT_OUT, s->ch.bytes_out);
+	atomic_fetch_sub_explicit(&w->in->sessions, 1, memory_order_relaxed);
+	if (s->request)
+		request_abort(s->request);
+	session_unpin_all(s);
+	list_remove(&w->sessions, &s->node);
+	channel_close(&s->ch);
+	s->free_mail.run = session_free;
+	loop_defer(w->loop, &s->free_mail);
+}
+
+void session_next(struct session *s)
+{
+	s->active_ns = clock_mono_ns();
+	if (s->state == SESSION_RUNNING || s->state == SESSION_AUTH)
+		session_set_state(s, SESSION_READY);
+	if (s->worker->draining && !s->pins) {
+		session_close(s, CLOSE_SHUTDOWN, "draining");
+		return;
+	}
+	if (s->ch.paused)
+		channel_resume(&s->ch);
+	else
+		channel_kick(&s->ch);
+}

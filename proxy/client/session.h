@@ -1,0 +1,103 @@
+/*
+ * session.h - one client's life: its socket, what it has proven, the state of its session, the request it is running.
+ *
+ *   worker_adopt → session_open → (login.c) → session_input → command_begin → request … → session_next → …
+ *                                                                                 session_close (once, with a reason)
+ */
+#ifndef SUIMON_SESSION_H
+#define SUIMON_SESSION_H
+
+#include "channel.h"
+#include "handshake.h"
+#include "plan.h"
+#include "upstream.h"
+#include "worker.h"
+
+enum session_state {
+	SESSION_GREETED,   /* greeting sent, login awaited */
+	SESSION_AUTH,      /* more of the authentication awaited */
+	SESSION_READY,     /* next command awaited */
+	SESSION_RUNNING,   /* a request runs; what comes meanwhile is kept */
+	SESSION_STREAMING, /* a request runs, the rest of its packet passes through */
+	SESSION_INFILE,    /* LOAD DATA LOCAL: the file passes through */
+	SESSION_CLOSED,
+};
+
+enum close_reason {
+	CLOSE_QUIT, CLOSE_EOF, CLOSE_IO, CLOSE_AUTH, CLOSE_MALFORMED, CLOSE_TIMEOUT, CLOSE_BACKEND, CLOSE_KILLED,
+	CLOSE_LIMIT, CLOSE_MEMORY, CLOSE_SHUTDOWN,
+};
+
+struct request;
+struct login_state; /* login.c */
+
+#define SESSION_QUEUED_TAGS 8
+
+/* Tables written in the open transaction. */
+struct write_set { cache_tag tags[CACHE_MAX_TAGS]; uint8_t n; bool anything; };
+
+struct session {
+	struct channel ch;
+	struct worker *worker;
+	enum session_state state;
+	struct list_node node;         /* worker's sessions */
+	uint64_t id;
+	char peer[46];
+	uint64_t caps;                 /* negotiated with the client */
+	uint64_t wire;                 /* of them, those a server connection must share */
+	uint8_t seq;                   /* of the next packet suimon sends by itself */
+	uint8_t scramble[SCRAMBLE_LEN];
+	struct account *account;       /* reference; NULL until logged in */
+	struct login_state *login;     /* owned; only while logging in */
+	const struct varset *vars;     /* reference */
+	unsigned pins;                 /* enum plan_pin */
+	bool in_transaction;
+	struct upstream *up;           /* leased: while a request runs or a pin lasts */
+	struct backend *last_backend;  /* where its last statement ran */
+	struct request *request;
+	struct gtid_pos written;       /* what its reads must see (R2) */
+	uint64_t written_unknown_ns;   /* monotonic: its last write of unknown position; 0 none */
+	struct write_set *transaction; /* owned; NULL: nothing written in it */
+	uint64_t queued_seq;           /* its last queued record */
+	cache_tag queued_tags[SESSION_QUEUED_TAGS];
+	uint8_t nqueued_tags;
+	bool queued_anything;          /* more tables than fit */
+	bool queued_eventual;          /* their rules say read: eventual */
+	uint64_t last_insert_id;
+	struct map prepared;           /* struct prepared by the client's id */
+	uint32_t next_prepared;
+	struct stats_nplus1 nplus1;
+	uint64_t opened_ns, active_ns; /* active: when the last command began or ended */
+	struct mail free_mail;
+};
+
+void session_open(struct worker *w, int fd, const char *peer);
+/* The one way a session ends. Tolerates half-built ones; the memory goes after the turn. */
+void session_close(struct session *s, enum close_reason reason, const char *detail);
+void session_set_state(struct session *s, enum session_state state);
+void session_set_vars(struct session *s, const struct varset *vars); /* takes the reference over */
+/* The request is over: what the client has sent meanwhile has its turn. */
+void session_next(struct session *s);
+/* Ends all that pins it and gives its connection back (reset first if need be). */
+void session_unpin_all(struct session *s);
+uint16_t session_status(const struct session *s); /* status flags for packets suimon makes */
+static inline bool session_autocommit(const struct session *s) { return !s->vars || !s->vars->autocommit_off; }
+
+/* ---- packets suimon itself sends; they go out with the next flush ---- */
+void reply_ok(struct session *s);
+void reply_eof(struct session *s);
+void reply_error(struct session *s, uint16_t code, const char *state, const char *fmt, ...) printf_like(4, 5); /* text gets "suimon: " in front */
+void reply_server_error(struct session *s, const struct err_packet *e); /* passed on as it is */
+
+/* ---- login.c ---- */
+enum rc login_greet(struct session *s) must_check;
+/* One packet while GREETED or AUTH. */
+void login_packet(struct session *s, struct span payload, uint8_t seq);
+void login_change_user(struct session *s, struct span payload, uint8_t seq); /* COM_CHANGE_USER's payload behind the command */
+void login_done(struct session *s, bool ok, const struct err_packet *refusal); /* the server has judged the account */
+void login_free(struct login_state *l);
+struct account *login_account(struct session *s); /* the one being proven */
+struct span login_schema(struct session *s);
+bool login_wants_proof(struct session *s); /* only a new login on the primary proves its password */
+
+#endif

@@ -1,0 +1,165 @@
+#include "statement.h"
+
+#include <string.h>
+
+#include "mem.h"
+
+#define TEXT_MOST 4096 /* normalised text kept; rules see no more of it */
+
+struct statement_key { uint64_t digest; struct span schema; };
+
+static bool statement_eq(const struct map_node *node, const void *key)
+{
+	const struct statement *st = container_of(node, struct statement, node);
+	const struct statement_key *k = key;
+
+	return st->digest == k->digest && span_eq(span_str(st->schema), k->schema);
+}
+
+static uint64_t statement_hash(const struct statement_key *k)
+{
+	return k->digest ^ (k->schema.len ? map_hash(k->schema.p, k->schema.len) : 0);
+}
+
+void statements_init(struct statements *t, size_t most)
+{
+	map_init(&t->map, statement_eq);
+	list_init(&t->lru);
+	t->most = most;
+}
+
+struct statement *statement_ref(struct statement *st)
+{
+	st->refs++;
+	return st;
+}
+
+void statement_unref(struct statement *st)
+{
+	if (!st || --st->refs)
+		return;
+	sql_facts_free(&st->facts);
+	mem_free(st->schema);
+	mem_free(st->text);
+	mem_free(st);
+}
+
+static void forget(struct statements *t, struct statement *st)
+{
+	map_remove(&t->map, &st->node);
+	list_remove(&t->lru, &st->lru);
+	statement_unref(st);
+}
+
+void statements_reset(struct statements *t)
+{
+	while (!list_empty(&t->lru))
+		forget(t, container_of(list_first(&t->lru), struct statement, lru));
+	map_reset(&t->map);
+}
+
+void statements_forget_verdicts(struct statements *t)
+{
+	list_each(&t->lru, n)
+		container_of(n, struct statement, lru)->verdict_settings = NULL;
+}
+
+static struct statement *statement_new(struct span text, unsigned mode, const struct statement_key *k)
+{
+	struct statement *st = mem_zalloc(sizeof(*st));
+	struct iobuf b;
+
+	if (!st)
+		return NULL;
+	st->refs = 1;
+	st->digest = k->digest;
+	st->schema = mem_dup(k->schema.p, k->schema.len);
+	iobuf_init(&b, TEXT_MOST + 64);
+	if (!st->schema || sql_facts_parse(text, mode, &st->facts) != RC_OK ||
+	    sql_normalise(text, mode, TEXT_MOST, &b) != RC_OK) {
+		iobuf_reset(&b);
+		statement_unref(st);
+		return NULL;
+	}
+	st->text_len = iobuf_len(&b);
+	st->text = mem_dup(iobuf_data(&b), st->text_len);
+	iobuf_reset(&b);
+	if (!st->text) {
+		statement_unref(st);
+		return NULL;
+	}
+	st->system_schema = st->facts.flags & SQL_F_SYSTEM_SCHEMA;
+	return st;
+}
+
+struct statement *statement_get(struct statements *t, struct span text, unsigned mode, const struct sql_lexed *lexed,
+				struct span schema, bool *fresh)
+{
+	struct statement_key k = {.digest = lexed->digest, .schema = schema};
+	uint64_t hash = statement_hash(&k);
+	struct map_node *n = map_find(&t->map, hash, &k);
+	struct statement *st;
+
+	*fresh = !n;
+	if (n) {
+		st = container_of(n, struct statement, node);
+		if (list_first(&t->lru) != &st->lru) {
+			list_remove(&t->lru, &st->lru);
+			list_push_front(&t->lru, &st->lru);
+		}
+		return statement_ref(st);
+	}
+	st = statement_new(text, mode, &k);
+	if (!st)
+		return NULL;
+	if (t->lru.count >= t->most)
+		forget(t, container_of(list_last(&t->lru), struct statement, lru));
+	if (map_insert(&t->map, &st->node, hash) == RC_OK) {
+		list_push_front(&t->lru, &st->lru);
+		statement_ref(st);
+	}
+	return st;
+}
+
+/* ---- tags ---- */
+
+struct tag_set { cache_tag *tags; uint8_t *n; };
+
+static enum rc put_tag(void *arg, struct span schema, struct span table)
+{
+	struct tag_set *set = arg;
+	cache_tag tag = cache_tag_table(schema, table);
+
+	for (uint8_t i = 0; i < *set->n; i++)
+		if (set->tags[i] == tag)
+			return RC_OK;
+	if (*set->n == CACHE_MAX_TAGS)
+		return RC_ERROR;
+	set->tags[(*set->n)++] = tag;
+	return RC_OK;
+}
+
+void statement_resolve(struct statement *st, struct catalog *c)
+{
+	uint64_t version = catalog_version(c);
+	struct tag_set reads = {st->reads, &st->nreads}, writes = {st->writes, &st->nwrites};
+
+	if (st->catalog_version == version && version)
+		return;
+	st->catalog_version = version;
+	st->nreads = st->nwrites = 0;
+	st->resolved = true;
+	for (uint16_t i = 0; i < st->facts.ntables && st->resolved; i++) {
+		const struct sql_table *t = &st->facts.tables[i];
+		struct span schema = t->schema.len ? t->schema : span_str(st->schema);
+
+		if (schema.len == 0) {
+			st->resolved = false;
+			st->unresolved_why = "no schema is chosen";
+		} else if ((t->read && catalog_reads(c, schema, t->name, put_tag, &reads, &st->unresolved_why) != RC_OK) ||
+			   (t->written &&
+			    catalog_writes(c, schema, t->name, put_tag, &writes, &st->unresolved_why) != RC_OK)) {
+			st->resolved = false;
+		}
+	}
+}

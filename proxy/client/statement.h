@@ -1,0 +1,62 @@
+/*
+ * statement.h - what a worker remembers of a digest: its facts, its tables' tags, the rules' verdict. A known statement
+ * costs a look-up, not a parse. Bounded; the least recently used is forgotten.
+ */
+#ifndef SUIMON_STATEMENT_H
+#define SUIMON_STATEMENT_H
+
+#include "cache.h"
+#include "catalog.h"
+#include "digest.h"
+#include "facts.h"
+#include "list.h"
+#include "map.h"
+#include "plan.h"
+
+#define STATEMENTS_MOST 4096
+
+struct statement {
+	struct map_node node;
+	struct list_node lru;
+	uint32_t refs;          /* requests and prepared statements that hold it, and the table itself */
+	uint64_t digest;
+	char *schema;           /* the session's when it was parsed; owned */
+	char *text;             /* normalised; owned, NUL-terminated */
+	size_t text_len;
+	struct sql_facts facts;
+	bool system_schema;
+	/* Tables read and written, with all that views, triggers and cascades add; valid for catalog_version. */
+	uint64_t catalog_version;
+	bool resolved;          /* false: the catalog cannot say: neither cached nor narrowly invalidated */
+	const char *unresolved_why;
+	cache_tag reads[CACHE_MAX_TAGS], writes[CACHE_MAX_TAGS];
+	uint8_t nreads, nwrites;
+	/* The rules' verdict for one account and one version of the settings. */
+	struct plan_verdict verdict;
+	const struct settings *verdict_settings;
+	const void *verdict_account;
+	/* Shapes the primary has accepted for the queue (Q4). */
+	uint64_t queue_checked_version; /* catalog version + 1 it was checked at; 0 never */
+	const void *queue_checked_account;
+	bool queue_refused;
+};
+
+struct statements {
+	struct map map;
+	struct list lru;
+	size_t most;
+};
+
+void statements_init(struct statements *t, size_t most);
+void statements_reset(struct statements *t);
+void statements_forget_verdicts(struct statements *t); /* after a reload */
+
+/* The statement of this text in this schema; parsed if it is new (*fresh). A reference. NULL: out of memory. */
+struct statement *statement_get(struct statements *t, struct span text, unsigned mode, const struct sql_lexed *lexed,
+				struct span schema, bool *fresh) must_check;
+struct statement *statement_ref(struct statement *st);
+void statement_unref(struct statement *st); /* NULL is allowed */
+/* Brings its tags up to the catalog's present version. */
+void statement_resolve(struct statement *st, struct catalog *c);
+
+#endif

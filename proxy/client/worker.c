@@ -1,0 +1,345 @@
+#include "worker.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "request.h"
+
+#define TICK_MS 200
+
+/* ---- time ---- */
+
+/* A client that came before the primary was known: greeted as soon as it is, sent away after failover_hold. */
+static void tick_greeting(struct session *s, uint64_t now)
+{
+	struct backend *primary = topology_primary(s->worker->in->topology);
+	char problem[256];
+
+	switch (login_greet(s)) {
+	case RC_OK:
+		return;
+	case RC_AGAIN:
+		if (now - s->opened_ns < s->worker->settings->backend.failover_hold_ns)
+			return;
+		pthread_mutex_lock(&primary->lock);
+		(void)snprintf(problem, sizeof(problem), "%s", primary->problem);
+		pthread_mutex_unlock(&primary->lock);
+		reply_error(s, 1927, "08S01", "the primary %s cannot be reached%s%s", primary->text,
+			    problem[0] ? ": " : "", problem);
+		session_close(s, CLOSE_BACKEND, "no primary to take the identity from");
+		return;
+	default:
+		session_close(s, CLOSE_MEMORY, "no greeting");
+	}
+}
+
+static void tick_session(struct session *s, uint64_t now)
+{
+	const struct settings *cfg = s->worker->settings;
+
+	switch (s->state) {
+	case SESSION_GREETED:
+		if (!s->login) {
+			tick_greeting(s, now);
+			break;
+		}
+		/* fall through */
+	case SESSION_AUTH:
+		if (now - s->opened_ns > cfg->listen.handshake_timeout_ns && !s->account)
+			session_close(s, CLOSE_TIMEOUT, "handshake_timeout");
+		break;
+	case SESSION_READY:
+		if (now - s->active_ns > cfg->listen.idle_timeout_ns)
+			session_close(s, CLOSE_TIMEOUT, "idle_timeout");
+		break;
+	default:
+		if (s->request)
+			exec_tick(s->request, now);
+	}
+}
+
+static void tick_drain(struct worker *w, uint64_t now)
+{
+	list_each_safe(&w->sessions, n, tmp) {
+		struct session *s = container_of(n, struct session, node);
+
+		if (now >= w->drain_deadline_ns || s->state == SESSION_GREETED || s->state == SESSION_AUTH ||
+		    (s->state == SESSION_READY && !s->in_transaction))
+			session_close(s, CLOSE_SHUTDOWN, "draining");
+	}
+	if (list_empty(&w->sessions) && w->drained) {
+		void (*drained)(struct worker *) = w->drained;
+
+		w->drained = NULL;
+		drained(w);
+	}
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	uint64_t now = clock_mono_ns();
+	struct backend_identity id;
+
+	if (!w->tracked && backend_identity(topology_primary(w->in->topology), &id))
+		w->tracked = id.caps & CLIENT_SESSION_TRACK;
+	list_each_safe(&w->sessions, n, tmp)
+		tick_session(container_of(n, struct session, node), now);
+	if (w->draining)
+		tick_drain(w, now);
+}
+
+/* ---- mail ---- */
+
+struct adopt_mail { struct mail mail; struct worker *worker; int fd; char peer[46]; };
+
+static void on_adopt(struct mail *m)
+{
+	struct adopt_mail *a = container_of(m, struct adopt_mail, mail);
+
+	session_open(a->worker, a->fd, a->peer);
+	mem_free(a);
+}
+
+void worker_adopt(struct worker *w, int fd, const char *peer)
+{
+	struct adopt_mail *a = mem_zalloc(sizeof(*a));
+
+	if (!a) {
+		close(fd);
+		return;
+	}
+	a->mail.run = on_adopt;
+	a->worker = w;
+	a->fd = fd;
+	(void)snprintf(a->peer, sizeof(a->peer), "%s", peer);
+	loop_post(w->loop, &a->mail);
+}
+
+struct worker_mail { struct mail mail; struct worker *worker; uint64_t deadline_ns; };
+
+static void post_to(struct worker *w, void (*run)(struct mail *m), uint64_t deadline_ns)
+{
+	struct worker_mail *m = mem_zalloc(sizeof(*m));
+
+	if (!m) {
+		log_error("worker", "a message was lost: out of memory", NULL);
+		return;
+	}
+	m->mail.run = run;
+	m->worker = w;
+	m->deadline_ns = deadline_ns;
+	loop_post(w->loop, &m->mail);
+}
+
+static struct lease_limits limits_of(const struct settings *s)
+{
+	return (struct lease_limits){
+		.max = (uint64_t)s->backend.pool.max,
+		.min_idle = (uint64_t)s->backend.pool.min_idle,
+		.idle_timeout_ns = s->backend.pool.idle_timeout_ns,
+		.max_age_ns = s->backend.pool.max_age_ns,
+		.connect_timeout_ns = s->backend.connect_timeout_ns,
+	};
+}
+
+static void on_reload(struct mail *m)
+{
+	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
+	struct worker *w = wm->worker;
+	struct settings *old = w->settings;
+
+	w->settings = instance_settings(w->in);
+	w->leases->limits = limits_of(w->settings);
+	statements_forget_verdicts(&w->statements);
+	list_each(&w->sessions, n) { /* plans in flight point into the old rules */
+		struct request *r = container_of(n, struct session, node)->request;
+
+		if (r)
+			r->plan.cache_rule = NULL, r->plan.queue_rule = NULL;
+	}
+	settings_unref(old);
+	mem_free(wm);
+}
+
+void worker_reload(struct worker *w)
+{
+	post_to(w, on_reload, 0);
+}
+
+static void on_drain(struct mail *m)
+{
+	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
+
+	wm->worker->draining = true;
+	wm->worker->drain_deadline_ns = wm->deadline_ns;
+	tick_drain(wm->worker, clock_mono_ns());
+	mem_free(wm);
+}
+
+void worker_drain(struct worker *w, uint64_t deadline_ns)
+{
+	post_to(w, on_drain, deadline_ns);
+}
+
+/* ---- every worker, one after the other ---- */
+
+struct each_mail {
+	struct mail mail;
+	struct instance *in;
+	size_t next;
+	void (*fn)(struct worker *w, void *arg);
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void on_each(struct mail *m)
+{
+	struct each_mail *e = container_of(m, struct each_mail, mail);
+	struct instance *in = e->in;
+
+	if (e->next < in->nworkers)
+		e->fn(in->workers[e->next], e->arg);
+	e->next++;
+	if (e->next < in->nworkers) {
+		loop_post(in->workers[e->next]->loop, &e->mail);
+	} else if (e->next == in->nworkers) {
+		loop_post(in->control, &e->mail); /* and once more, on the control loop */
+	} else {
+		e->done(e->arg);
+		mem_free(e);
+	}
+}
+
+bool workers_each(struct instance *in, void (*fn)(struct worker *w, void *arg), void (*done)(void *arg), void *arg)
+{
+	struct each_mail *e = mem_zalloc(sizeof(*e));
+
+	if (!e)
+		return false;
+	*e = (struct each_mail){.mail = {.run = on_each}, .in = in, .fn = fn, .done = done, .arg = arg};
+	loop_post(in->workers[0]->loop, &e->mail);
+	return true;
+}
+
+static const char *state_text(const struct session *s)
+{
+	static const char *const names[] = {"greeted", "authenticating", "idle", "running", "receiving", "infile", "closed"};
+
+	return names[s->state];
+}
+
+void worker_view_sessions(struct worker *w, void (*fn)(void *arg, const struct session_view *v), void *arg)
+{
+	uint64_t now = clock_mono_ns();
+
+	list_each(&w->sessions, n) {
+		struct session *s = container_of(n, struct session, node);
+		struct session_view v = {
+			.id = s->id,
+			.user = span_str(s->account ? s->account->user : ""),
+			.schema = s->vars->schema,
+			.peer = s->peer,
+			.state = state_text(s),
+			.pinned = plan_pin_name(s->pins),
+			.backend = s->up ? s->up->backend->text : "",
+			.statement = s->request && s->request->st ? span_of(s->request->st->text, s->request->st->text_len)
+								  : span_of("", 0),
+			.age = (double)(now - s->opened_ns) / 1e9,
+			.idle = s->request ? 0 : (double)(now - s->active_ns) / 1e9,
+			.in_transaction = s->in_transaction,
+			.prepared = s->prepared.count,
+		};
+
+		fn(arg, &v);
+	}
+}
+
+/* ---- life ---- */
+
+struct worker *worker_new(struct instance *in, unsigned index)
+{
+	struct worker *w = mem_zalloc(sizeof(*w));
+	struct timeval tv = {.tv_usec = TICK_MS * 1000};
+	struct lease_limits limits;
+	static const char *const names[] = {"worker-0", "worker-1", "worker-2", "worker-3", "worker-4", "worker-5",
+					    "worker-6", "worker-7", "worker"};
+
+	if (!w)
+		return NULL;
+	w->in = in;
+	w->index = index;
+	list_init(&w->sessions);
+	statements_init(&w->statements, STATEMENTS_MOST);
+	iobuf_init(&w->tmp, 0);
+	w->settings = instance_settings(in);
+	limits = limits_of(w->settings);
+	w->loop = loop_new(names[index < countof(names) ? index : countof(names) - 1]);
+	w->scratch = w->loop ? channel_scratch_new(w->loop) : NULL;
+	w->sink = stats_sink_new(in->stats, true);
+	w->session_pool = pool_new("session", sizeof(struct session), 256);
+	w->request_pool = pool_new("request", sizeof(struct request), 64);
+	if (!w->scratch || !w->sink || !w->session_pool || !w->request_pool)
+		goto fail;
+	w->leases = lease_pool_new(w->loop, w->scratch, in->topology, in->accounts, w->sink, &limits);
+	w->tick = event_new(loop_base(w->loop), -1, EV_PERSIST, on_tick, w);
+	if (!w->leases || !w->tick || event_add(w->tick, &tv) != 0)
+		goto fail;
+	if (in->cache) {
+		w->cache = cache_worker_new(in->cache, w->loop, w->sink);
+		if (!w->cache)
+			goto fail;
+	}
+	return w;
+fail:
+	worker_free(w);
+	return NULL;
+}
+
+/* Everything is closed on the worker's own thread; what that defers is freed before its loop ends. */
+static void on_stop(struct mail *m)
+{
+	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
+	struct worker *w = wm->worker;
+
+	while (!list_empty(&w->sessions))
+		session_close(container_of(list_first(&w->sessions), struct session, node), CLOSE_SHUTDOWN, "exit");
+	lease_pool_close(w->leases);
+	mem_free(wm);
+	loop_stop(w->loop);
+}
+
+void worker_stop(struct worker *w)
+{
+	post_to(w, on_stop, 0);
+	loop_join(w->loop);
+}
+
+enum rc worker_start(struct worker *w)
+{
+	return loop_start(w->loop);
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	if (w->tick)
+		event_free(w->tick);
+	if (w->cache)
+		cache_worker_free(w->cache);
+	statements_reset(&w->statements);
+	lease_pool_free(w->leases);
+	channel_scratch_free(w->scratch);
+	pool_free(w->request_pool);
+	pool_free(w->session_pool);
+	settings_unref(w->settings);
+	iobuf_reset(&w->tmp);
+	if (w->loop)
+		loop_free(w->loop);
+	mem_free(w);
+}

@@ -1,0 +1,61 @@
+/*
+ * worker.h - one thread: its loop, its sessions, its server connections, its part of cache and statistics.
+ */
+#ifndef SUIMON_WORKER_H
+#define SUIMON_WORKER_H
+
+#include "channel.h"
+#include "instance.h"
+#include "lease.h"
+#include "pool.h"
+#include "statement.h"
+
+struct session;
+
+struct worker {
+	struct instance *in;
+	unsigned index;
+	struct loop *loop;
+	struct channel_scratch *scratch;
+	struct lease_pool *leases;
+	struct cache_worker *cache;      /* NULL: no cache */
+	struct stats_sink *sink;
+	struct statements statements;
+	struct settings *settings;       /* this worker's reference; replaced by mail at a reload */
+	struct list sessions;
+	struct pool *session_pool, *request_pool;
+	struct event *tick;
+	struct iobuf tmp;                /* short-lived text: keys, SQL made by suimon */
+	bool tracked;                    /* the primary reports session state */
+	bool follow_ups_seen;            /* somebody uses FOUND_ROWS() or ROW_COUNT(): connections are kept for it */
+	bool draining;
+	uint64_t drain_deadline_ns;
+	void (*drained)(struct worker *w); /* all sessions are gone after worker_drain */
+};
+
+struct worker *worker_new(struct instance *in, unsigned index) must_check;
+enum rc worker_start(struct worker *w) must_check;
+void worker_stop(struct worker *w); /* closes all it has and waits for its thread */
+void worker_free(struct worker *w); /* after worker_stop, or before worker_start */
+
+/* Any thread: fd becomes a session of this worker. peer is copied. */
+void worker_adopt(struct worker *w, int fd, const char *peer);
+void worker_reload(struct worker *w);   /* any thread: take the instance's settings */
+void worker_drain(struct worker *w, uint64_t deadline_ns); /* any thread: end sessions as they become free, all by the deadline */
+
+/* Runs fn(w, arg) on the thread of every worker, then done(arg) on the control loop. Any thread. false: out of memory. */
+bool workers_each(struct instance *in, void (*fn)(struct worker *w, void *arg), void (*done)(void *arg), void *arg) must_check;
+
+/* One line of /api/clients. Worker's thread; spans are valid during the call. */
+struct session_view {
+	uint64_t id;
+	struct span user, schema;
+	const char *peer, *state, *pinned, *backend;
+	struct span statement;  /* running now; normalised */
+	double age, idle;       /* seconds */
+	bool in_transaction;
+	uint64_t prepared;
+};
+void worker_view_sessions(struct worker *w, void (*fn)(void *arg, const struct session_view *v), void *arg);
+
+#endif
