@@ -1,0 +1,168 @@
+// Asks the API every two seconds and shows what it says. Nothing is kept but the last few answers, for rates.
+
+import {$, numbers, text} from "./dom.js";
+import {LoadChart, ROUTES} from "./chart.js";
+import * as f from "./format.js";
+import * as views from "./views.js";
+
+const EVERY_MS = 2000, KEEP = 6; // rates over the last ten seconds
+const chart = new LoadChart($("chart"), $("chart-at"), $("legend"));
+const past = []; // {overview, cache}
+let sort = "total_time", paused = false, busy = false;
+let token = sessionStorage.getItem("suimon-token") || "";
+
+class Refused extends Error {}
+
+async function get(path) {
+	const answer = await fetch(path, {headers: token ? {Authorization: "Bearer " + token} : {}, cache: "no-store"});
+	if (answer.status === 401 || answer.status === 403)
+		throw new Refused(path);
+	if (!answer.ok)
+		throw new Error(`${path}: ${answer.status}`);
+	return answer.json();
+}
+
+// null where that part does not answer; the page shows the rest.
+async function tryGet(path) {
+	try {
+		return await get(path);
+	} catch (e) {
+		if (e instanceof Refused || e instanceof TypeError)
+			throw e;
+		return null;
+	}
+}
+
+function sum(overview) {
+	return ROUTES.reduce((n, r) => n + (overview.queries[r] || 0), 0);
+}
+
+// The q-quantile of what lies between two cumulative counts.
+function quantile(now, then, q) {
+	const counts = now.counts.map((n, i) => n - (then ? then.counts[i] : 0));
+	const total = counts[counts.length - 1];
+	if (!total)
+		return null;
+	const i = counts.findIndex(n => n >= q * total), below = i ? counts[i - 1] : 0;
+	const from = i ? now.bounds[i - 1] : 0, part = counts[i] > below ? (q * total - below) / (counts[i] - below) : 1;
+	return from + (now.bounds[i] - from) * part;
+}
+
+// What the older of two answers lacks to the newer, a second.
+function rate(now, then, value) {
+	const span = then ? now.now - then.now : now.uptime;
+	return span > 0 ? (value(now) - (then ? value(then) : 0)) / span : null;
+}
+
+function hitRatio(cache, then) {
+	const hits = c => (c?.hits || 0) + (c?.hits_redis || 0), all = c => hits(c) + (c?.misses || 0);
+	const lately = all(cache) - all(then);
+	if (lately > 0)
+		return f.share(hits(cache) - hits(then), lately);
+	return f.share(hits(cache), all(cache));
+}
+
+function headline(overview, cache, queue) {
+	const then = past.length ? past[0].overview : null, errors = rate(overview, then, o => o.errors);
+	const latency = q => f.seconds(quantile(overview.latency, then?.latency, q) ?? quantile(overview.latency, null, q));
+	const behind = queue?.depth > 0;
+	numbers($("headline"), [
+		["Statements/s", f.count(rate(overview, then, sum)), "", `${f.count(sum(overview))} since start`],
+		["Median latency", latency(.5), "", ""],
+		["p99 latency", latency(.99), "", ""],
+		["Cache hit ratio", cache ? hitRatio(cache, past[0]?.cache) : "–", "", cache?.memory ? f.bytes(cache.memory.bytes) : ""],
+		["Queue depth", f.count(queue?.depth), "", behind ? `oldest ${f.seconds(queue.oldest_age)}` : ""],
+		["Errors/s", f.count(errors), errors > 0 ? "bad-text" : "", `${f.count(overview.errors)} since start`],
+		["Clients", f.count(overview.client_connections), "", `${f.count(overview.upstream_connections)} to servers`],
+	]);
+	text($("about"), `${overview.version || ""} · up ${f.seconds(overview.uptime)}`);
+}
+
+function remember(overview, cache) {
+	if (past.length && past[past.length - 1].overview.uptime > overview.uptime)
+		past.length = 0; // restarted meanwhile
+	past.push({overview, cache});
+	if (past.length > KEEP)
+		past.shift();
+}
+
+function status(cls, words) {
+	$("status").className = "dot " + cls;
+	text($("status"), words);
+}
+
+async function refresh() {
+	const [overview, queries, findings, backends, cache, queue, clients] = await Promise.all([
+		tryGet("api/overview"), tryGet(`api/queries?sort=${sort}&limit=50`), tryGet("api/findings"), tryGet("api/backends"),
+		tryGet("api/cache"), tryGet("api/queue"), tryGet("api/clients")]);
+	if (overview) {
+		headline(overview, cache, queue);
+		chart.show(overview.history);
+		remember(overview, cache);
+	}
+	if (queries)
+		views.queries(queries, sort, setSort, open);
+	if (findings)
+		views.findings(findings);
+	if (backends)
+		views.backends(backends);
+	if (cache)
+		views.cache(cache);
+	if (queue)
+		views.queue(queue);
+	if (clients)
+		views.clients(clients);
+	status(overview && queries ? "good" : "warn", overview && queries ? "live" : "in part");
+}
+
+async function tick() {
+	if (busy || paused || document.hidden)
+		return;
+	busy = true;
+	try {
+		await refresh();
+		$("login").hidden = true;
+	} catch (e) {
+		if (e instanceof Refused)
+			$("login").hidden = false;
+		status("bad", e instanceof Refused ? "token needed" : "no answer");
+	} finally {
+		busy = false;
+	}
+}
+
+function setSort(by) {
+	sort = by;
+	tick();
+}
+
+async function open(digest) {
+	try {
+		views.detail(await get("api/queries/" + encodeURIComponent(digest)));
+		if (!$("detail").open)
+			$("detail").showModal();
+	} catch {
+		status("warn", "that query is no longer known");
+	}
+}
+
+$("pause").addEventListener("click", () => {
+	paused = !paused;
+	$("pause").setAttribute("aria-pressed", String(paused));
+	text($("pause"), paused ? "Resume" : "Pause");
+	status(paused ? "warn" : "good", paused ? "paused" : "live");
+	tick();
+});
+$("login").addEventListener("submit", e => {
+	e.preventDefault();
+	token = $("token").value;
+	sessionStorage.setItem("suimon-token", token);
+	tick();
+});
+$("detail").addEventListener("click", e => {
+	if (e.target === $("detail"))
+		$("detail").close();
+});
+document.addEventListener("visibilitychange", tick);
+setInterval(tick, EVERY_MS);
+tick();
