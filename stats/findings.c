@@ -70,7 +70,10 @@ static void put_finding(const struct view *v, const struct finding *f, bool samp
 	char table[2 * STATS_NAME_MAX + 2], title[sizeof(table) + 128];
 
 	finding_table(f->row->main, table, sizeof(table));
-	snprintf(title, sizeof(title), "%s%s%s", f->title, table[0] ? " " : "", table);
+	if (f->advice.given_ns)
+		snprintf(title, sizeof(title), "%s has no index on %s", f->advice.table, f->advice.columns);
+	else
+		snprintf(title, sizeof(title), "%s%s%s", f->title, table[0] ? " " : "", table);
 	jsonw_open(w, NULL, '{');
 	jsonw_text(w, "kind", f->kind);
 	jsonw_hex64(w, "digest", f->row->digest);
@@ -87,12 +90,37 @@ static void put_finding(const struct view *v, const struct finding *f, bool samp
 	jsonw_close(w, '}');
 }
 
+static bool has_kind(const struct findings *l, const struct view_row *row, const char *kind)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->at[i].row == row && strcmp(l->at[i].kind, kind) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A read that lacks an index is not called a heavy aggregate too: the index comes first. */
+static void drop_doubles(struct findings *l)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->count; i++) {
+		bool heavy = strcmp(l->at[i].kind, "heavy_aggregate") == 0;
+
+		if (heavy && has_kind(l, l->at[i].row, "missing_index"))
+			continue;
+		l->at[kept++] = l->at[i];
+	}
+	l->count = kept;
+}
+
 static enum rc collect(const struct view *v, struct findings *l)
 {
 	if (find_loops(v, l) != RC_OK || find_indexes(v, l) != RC_OK || find_chances(v, l) != RC_OK) {
 		findings_reset(l);
 		return RC_ERROR;
 	}
+	drop_doubles(l);
 	if (l->count)
 		qsort(l->at, l->count, sizeof(*l->at), by_cost);
 	return RC_OK;

@@ -9,6 +9,8 @@
  *   - no list was read before: a batch job or single look-ups, not a loop over a result;
  *   - far more repeats than the lists had rows (RUN_PER_ROW each): a stream of look-ups that follows no list. Such a run is
  *     taken back when it gets there;
+ *   - a list read some statements before the first look-up (LIST_NEAR), or look-ups scattered among others (SCATTERED):
+ *     requests that share a connection one after the other;
  *   - the parent again, or a transaction's begin or end: the next request has begun, and with it the next run;
  *   - the same literals each time: asked for again, not for each row; that is the cache's business.
  */
@@ -16,8 +18,10 @@
 
 #include "mem.h"
 
-#define RUN_PER_ROW 4
+#define RUN_PER_ROW 2
 #define LIST_ROWS 2
+#define LIST_NEAR 5 /* statements from the list to the first of the run */
+#define SCATTERED 4 /* of so many statements since the run began at least one is of the run */
 #define NO_ENTRY UINT32_MAX
 
 /* b may be before a: statements sent ahead overlap. */
@@ -36,11 +40,22 @@ static bool starts_anew(const struct stats_event *e)
 /* A run begins with this statement; what was the last list before it? */
 static void run_start(struct stats_run *r, const struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
 {
-	*r = (struct stats_run){.digest = e->digest, .first_ns = e->start_ns, .entry = NO_ENTRY};
-	if (n->last_digest && n->last_digest != e->digest && !apart(n->last_end_ns, e->start_ns, window)) {
+	*r = (struct stats_run){.digest = e->digest, .first_ns = e->start_ns, .first_at = n->statements, .entry = NO_ENTRY};
+	if (n->last_digest && n->last_digest != e->digest && n->statements - n->last_at <= LIST_NEAR &&
+	    !apart(n->last_end_ns, e->start_ns, window)) {
 		r->parent = n->last_digest;
 		r->parent_rows = n->last_rows;
 	}
+}
+
+/* May this statement continue the run? */
+static bool run_goes_on(const struct stats_run *r, const struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
+{
+	uint64_t since = n->statements - r->first_at;
+
+	if (r->digest != e->digest || apart(r->last_ns, e->start_ns, window) || since > ((uint64_t)r->repeats + 1) * SCATTERED)
+		return false;
+	return r->reported || !apart(r->first_ns, e->start_ns, window);
 }
 
 static struct stats_run *run_of(struct stats_nplus1 *n, uint64_t digest)
@@ -250,6 +265,7 @@ static void note_list(struct stats_nplus1 *n, const struct stats_event *e)
 	n->last_digest = e->digest;
 	n->last_rows = e->rows_sent;
 	n->last_end_ns = e->start_ns + e->total_ns;
+	n->last_at = n->statements;
 }
 
 void stats_nplus1_note(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
@@ -257,6 +273,7 @@ void stats_nplus1_note(struct stats_sink *k, struct stats_nplus1 *n, const struc
 	uint64_t window = stats_get(&k->stats->nplus1_window_ns);
 	struct stats_run *r;
 
+	n->statements++;
 	if (!e->is_read || e->table.len == 0) {
 		if (starts_anew(e))
 			*n = (struct stats_nplus1){0};
@@ -266,8 +283,7 @@ void stats_nplus1_note(struct stats_sink *k, struct stats_nplus1 *n, const struc
 		return;
 	parent_again(n, e->digest);
 	r = run_of(n, e->digest);
-	if (r->digest != e->digest || apart(r->last_ns, e->start_ns, window) ||
-	    (!r->reported && apart(r->first_ns, e->start_ns, window)))
+	if (!run_goes_on(r, n, e, window))
 		run_start(r, n, e, window);
 	run_step(k, r, e);
 	if (e->rows_sent >= LIST_ROWS)

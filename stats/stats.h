@@ -88,6 +88,7 @@ struct stats_nplus1 {
 		uint64_t digest;        /* 0: free */
 		uint64_t seen;          /* which literals, as a bitmap by hash */
 		uint64_t first_ns, last_ns, spent_ns;
+		uint64_t first_at;      /* which statement of the session it began with */
 		uint32_t repeats, distinct;
 		uint64_t parent;        /* the list read before the run; 0: none */
 		uint64_t parent_rows;   /* what that and other lists since have returned, */
@@ -97,7 +98,9 @@ struct stats_nplus1 {
 	} run[STATS_NPLUS1_SLOTS];
 	uint64_t last_digest;   /* the last read that returned two rows or more, */
 	uint64_t last_rows;     /* how many, */
-	uint64_t last_end_ns;   /* and when it was done */
+	uint64_t last_end_ns;   /* when it was done, */
+	uint64_t last_at;       /* and which statement of the session that was */
+	uint64_t statements;    /* of the session so far */
 };
 
 /* Counts it all: the digest table, the N+1 detector, the counters by route. Sink's thread only. */

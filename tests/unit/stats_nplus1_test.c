@@ -225,6 +225,23 @@ static void a_stream_of_look_ups_follows_no_list(void **state)
 	assert_no_loop(&c);
 }
 
+/* Requests of several kinds over one pooled connection, each with one look-up. */
+static void scattered_look_ups_are_no_loop(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	for (unsigned n = 0; n < 2000; n++) {
+		if (n % 40 == 0)
+			list(&c, 25);
+		send(&c, OTHER + n % 3, "select a from t where id = 1", "select", 1);
+		send(&c, OTHER + 9, "update t set a = 1", "update", 0);
+		if (n % 2 == 0)
+			child(&c);
+	}
+	assert_no_loop(&c);
+}
+
 static void a_transactions_end_ends_the_run(void **state)
 {
 	struct session c;
@@ -286,6 +303,7 @@ int main(void)
 		cmocka_unit_test(slow_look_ups_are_no_loop),
 		cmocka_unit_test(the_same_literals_again_are_the_caches_business),
 		cmocka_unit_test(a_stream_of_look_ups_follows_no_list),
+		cmocka_unit_test(scattered_look_ups_are_no_loop),
 		cmocka_unit_test(a_transactions_end_ends_the_run),
 		cmocka_unit_test(a_loop_that_rarely_follows_its_list_is_not_reported),
 		cmocka_unit_test(many_loops_are_bounded),
