@@ -129,7 +129,7 @@ static enum cache_refusal judge(const struct request *r)
 		return CACHE_REFUSED_ERROR;
 	if (r->warnings)
 		return CACHE_REFUSED_WARNINGS;
-	if (r->status & (STATUS_IN_TRANS | STATUS_MORE_RESULTS | STATUS_CURSOR_EXISTS | STATUS_SESSION_STATE_CHANGED) ||
+	if (r->status & (STATUS_IN_TRANS | STATUS_MORE_RESULTS | STATUS_CURSOR_EXISTS) ||
 	    !(r->status & STATUS_AUTOCOMMIT) || r->s->up == NULL || r->s->up->track.results != 1)
 		return CACHE_REFUSED_STATUS;
 	return CACHE_STORED;

@@ -108,7 +108,7 @@ static void take_variable(struct request *r, const struct track_item *item)
 
 		varset_unref(vars);
 		vars = less;
-		r->collation_unknown = true;
+		r->collation_unknown = r->st && strstr(r->st->text, "collate");
 	} else if (vars && span_ieq(item->name, span_str("collation_connection"))) {
 		const struct varset *less = varset_without(vars, span_str("character_set_connection"));
 
@@ -263,6 +263,37 @@ static void settle_transaction(struct request *r, bool rolled_back)
 	forget_transaction(s);
 }
 
+/* Not a word of it ran: the server could not read its first statement. */
+static bool never_ran(const struct request *r)
+{
+	return (r->error == 1064 || r->error == 1065) && r->s->up && r->s->up->track.results == 0;
+}
+
+static bool is_rollback(const struct request *r)
+{
+	/* A warning of ROLLBACK says that some table could not be rolled back. */
+	return !r->error && r->st && r->st->facts.verb == SQL_ROLLBACK && !(r->st->facts.flags & SQL_F_MULTI) &&
+	       r->warnings == 0;
+}
+
+static void settle_writes(struct request *r)
+{
+	if (!r->plan.writes || never_ran(r))
+		return;
+	if (r->s->in_transaction)
+		remember_write(r);
+	else
+		invalidate(r, r->st ? r->st->writes : NULL, r->st ? r->st->nwrites : 0,
+			   r->plan.writes_anything || !r->st || !r->st->resolved);
+}
+
+void deltas_partial(struct request *r)
+{
+	if (!r->s->in_transaction)
+		settle_transaction(r, false);
+	settle_writes(r);
+}
+
 void deltas_settle(struct request *r)
 {
 	struct session *s = r->s;
@@ -276,21 +307,14 @@ void deltas_settle(struct request *r)
 		s->pins &= ~r->plan.unpins;
 		if (r->st && (r->st->facts.flags & SQL_F_RELEASE) && s->up)
 			s->up->condemned = true;
-	} else if (r->plan.pins & PIN_UNKNOWN) {
+	} else if ((r->plan.pins & PIN_UNKNOWN) && !never_ran(r)) {
 		pin(r, r->plan.pins); /* a part of it may have run */
 	}
 	if (r->st && (r->st->facts.flags & SQL_F_DDL))
 		catalog_invalidate(s->worker->in->catalog);
 	if (!s->in_transaction)
-	/* A warning of ROLLBACK says that some table could not be rolled back. */
-		settle_transaction(r, !failed && r->st && r->st->facts.verb == SQL_ROLLBACK && r->warnings == 0);
-	if (!r->plan.writes)
-		return;
-	if (s->in_transaction)
-		remember_write(r);
-	else
-		invalidate(r, r->st ? r->st->writes : NULL, r->st ? r->st->nwrites : 0,
-			   r->plan.writes_anything || !r->st || !r->st->resolved);
+		settle_transaction(r, is_rollback(r));
+	settle_writes(r);
 }
 
 void deltas_lost(struct request *r)

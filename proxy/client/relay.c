@@ -58,9 +58,13 @@ static void forward_ok(struct request *r, const struct track_piece *piece)
 	r->affected += ok.affected;
 	r->warnings = ok.warnings;
 	deltas_ok(r, &ok);
-	if (!(ok.status & STATUS_MORE_RESULTS))
+	if (ok.status & STATUS_MORE_RESULTS)
+		deltas_partial(r);
+	else
 		deltas_settle(r);
-	if ((s->caps & CLIENT_SESSION_TRACK) || (ok.track.len == 0 && !(ok.status & STATUS_SESSION_STATE_CHANGED))) {
+	if (ok.track.len == 0 || (s->caps & CLIENT_SESSION_TRACK)) {
+		if (ok.track.len && r->fill_refusal == CACHE_STORED)
+			r->fill_refusal = CACHE_REFUSED_STATUS; /* what it reports happens once */
 		forward(r, piece->p, piece->len);
 		return;
 	}

@@ -137,6 +137,7 @@ void relay_client_drained(struct session *s);
 void deltas_ok(struct request *r, const struct ok_packet *ok);
 void deltas_eof(struct request *r, uint16_t status);
 void deltas_settle(struct request *r);  /* the last packet is here, the client has not got it yet: invalidate */
+void deltas_partial(struct request *r); /* one of several results is here: the same for what has run so far */
 void deltas_lost(struct request *r);    /* outcome unknown */
 
 /* prepared.c */
