@@ -186,7 +186,6 @@ void conf_put_end(struct conf_sink *s);
 void conf_put_key(struct conf_sink *s, const char *key);
 void conf_put_text(struct conf_sink *s, const char *text);
 void conf_put_bool(struct conf_sink *s, bool on);
-void conf_put_int(struct conf_sink *s, int64_t i);
 /* A row's value, or the mapping a table describes. */
 void conf_put_opt(struct conf_sink *s, const struct conf_opt *o, const void *at);
 void conf_put_table(struct conf_sink *s, const struct conf_table *t, const void *at);

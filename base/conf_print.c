@@ -53,11 +53,6 @@ void conf_put_bool(struct conf_sink *s, bool on)
 	put_scalar(s, (struct conf_scalar){.type = CONF_BOOL, .on = on});
 }
 
-void conf_put_int(struct conf_sink *s, int64_t i)
-{
-	put_scalar(s, (struct conf_scalar){.type = CONF_INT, .i = i});
-}
-
 static void put_secret(struct conf_sink *s, struct span secret)
 {
 	put_scalar(s, (struct conf_scalar){

@@ -79,7 +79,7 @@ static const struct conf_opt rows[] = {
 };
 static const struct conf_table table = {.name = "sample", .size = sizeof(struct sample), .opts = rows};
 
-static char faults[64 * 1024]; /* of the last load */
+static char faults[256 * 1024]; /* of the last load */
 
 static enum rc load_bytes(const char *yaml, size_t len, struct sample *s)
 {
@@ -344,7 +344,7 @@ static void variables_are_replaced_anywhere(void **state)
 static void missing_and_malformed_variables_are_faults(void **state)
 {
 	unsetenv("CONF_TEST_NONE");
-	setenv("CONF_TEST_BYTES", "\xff", 1);
+	setenv("CONF_TEST_BYTES", "\xc3\xa9\xc3(", 1);
 	expect_faults("text: a\ntoken: x${CONF_TEST_NONE}y${CONF_TEST_NONE}\nstrings: [\"${\", '${1a}', '${a b}', "
 		      "'${CONF_TEST_BYTES}']\n",
 		      "f.yaml:2: token: environment variable CONF_TEST_NONE is not set, allowed are set ones and "
@@ -437,18 +437,29 @@ static void what_variables_blow_up_is_bounded(void **state)
 
 static void a_flood_of_faults_is_counted(void **state)
 {
-	char *yaml = mem_alloc(20 * 2000), *end;
-	struct sample s;
+	char *yaml = mem_alloc(20 * 1500);
 	size_t len = 0, lines = 0;
+	struct sample s;
 
-	for (int i = 0; i < 2000; i++)
+	for (int i = 0; i < 1500; i++)
 		len += (size_t)snprintf(yaml + len, 20, "nothing%d: 1\n", i);
 	assert_int_equal(load_bytes(yaml, len, &s), RC_ERROR);
 	conf_drop(&table, &s);
-	for (end = faults; (end = strchr(end, '\n')); end++)
+	for (const char *p = faults; (p = strchr(p, '\n')); p++)
 		lines++;
-	assert_true(lines > 100);
+	assert_int_equal(lines, 1001);
+	assert_non_null(strstr(faults, "f.yaml:0: faults: 500 more are not shown, allowed is none\n"));
 	mem_free(yaml);
+}
+
+/* A fault is one line of text whatever stands in the document. */
+static void faults_cite_values_short_and_printable(void **state)
+{
+	expect_fault("number: \"a\\nb\\x1b[0m\"", "f.yaml:1: number: a?b?[0m is no whole number");
+	expect_fault(
+		"number: 12345678901234567890123456789012345678901234567890123456789\xc3\xa9\xc3\xa9",
+		"f.yaml:1: number: 12345678901234567890123456789012345678901234567890123456789… is no whole number");
+	expect_fault("real: x", "f.yaml:1: real: x is no number, allowed is a number\n");
 }
 
 /* ---- printing ---- */
@@ -637,6 +648,7 @@ int main(void)
 		cmocka_unit_test(size_is_bounded),
 		cmocka_unit_test(what_variables_blow_up_is_bounded),
 		cmocka_unit_test(a_flood_of_faults_is_counted),
+		cmocka_unit_test(faults_cite_values_short_and_printable),
 		cmocka_unit_test(what_is_printed_loads_the_same),
 		cmocka_unit_test(effective_values_are_block_style_with_secrets_masked),
 		cmocka_unit_test(options_that_a_reload_may_not_change_are_named),

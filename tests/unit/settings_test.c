@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "check.h"
 #include "mem.h"
 #include "settings.h"
 
@@ -470,6 +472,41 @@ static void a_reload_names_what_it_cannot_change(void **state)
 	settings_unref(b);
 }
 
+/* Runs `suimon check` on a file of this text; what it writes to stream (1 or 2) is in faults then. */
+static int check(const char *yaml, int stream)
+{
+	char config[] = "/tmp/suimon-conf-XXXXXX", output[] = "/tmp/suimon-out-XXXXXX";
+	int in = mkstemp(config), out = mkstemp(output), saved = dup(stream), rc;
+	ssize_t len;
+
+	assert_true(in >= 0 && out >= 0 && saved >= 0);
+	assert_int_equal(write(in, yaml, strlen(yaml)), strlen(yaml));
+	assert_int_equal(dup2(out, stream), stream);
+	rc = settings_check_main(config, NULL);
+	assert_int_equal(dup2(saved, stream), stream);
+	len = pread(out, faults, sizeof(faults) - 1, 0);
+	assert_true(len >= 0);
+	faults[len] = '\0';
+	close(in);
+	close(out);
+	close(saved);
+	unlink(config);
+	unlink(output);
+	return rc;
+}
+
+static void check_prints_values_or_faults(void **state)
+{
+	assert_int_equal(check("primary: db:3306\nadmin_token: hidden\n", STDOUT_FILENO), 0);
+	assert_non_null(strstr(faults, "primary: db:3306\n"));
+	assert_null(strstr(faults, "hidden"));
+	assert_int_equal(check("primary: db:3306\nthreads: x\n", STDOUT_FILENO), 1);
+	assert_string_equal(faults, "");
+	assert_int_equal(check("primary: db\nthreads: x\n", STDERR_FILENO), 1);
+	assert_non_null(strstr(faults, ":1: primary: db is no address"));
+	assert_non_null(strstr(faults, ":2: threads: x is no whole number"));
+}
+
 static void references_keep_it_alive(void **state)
 {
 	struct settings *s = good("");
@@ -530,6 +567,7 @@ int main(void)
 		cmocka_unit_test(no_secret_is_printed),
 		cmocka_unit_test(json_has_seconds_and_bytes),
 		cmocka_unit_test(a_reload_names_what_it_cannot_change),
+		cmocka_unit_test(check_prints_values_or_faults),
 		cmocka_unit_test(references_keep_it_alive),
 		cmocka_unit_test(every_allocation_may_fail),
 	};
