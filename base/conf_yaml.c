@@ -50,7 +50,7 @@ static bool looks_like_number(const char *s)
 
 	if (dot && strchr(dot + 1, '.'))
 		return false;
-	return s[strspn(s, "0123456789abcdefABCDEFxXoO_.:+-")] == '\0' && strpbrk(s, "0123456789");
+	return strchr("0123456789+-.", s[0]) && s[strspn(s, "0123456789abcdefABCDEFxXoO_.:+-")] == '\0';
 }
 
 static bool is_plain(const char *s, size_t len)
