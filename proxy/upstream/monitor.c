@@ -1,0 +1,138 @@
+/*
+ * monitor.c - the threads that look after the servers, one each:
+ *
+ *   watch_run → monitor_check (monitor_check.c) → sleep until the next interval, or until settings change or the end
+ */
+#include "monitor_impl.h"
+
+#include <stdio.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+#define LEAST_INTERVAL_NS (10 * NS_PER_MS)
+
+/* The present settings for one check; the secret's reference is the watch's. */
+static void take_conf(struct watch *w)
+{
+	struct monitor *m = w->m;
+	uint64_t before = w->conf.generation;
+
+	secret_unref(w->conf.password);
+	pthread_mutex_lock(&m->lock);
+	w->conf = m->conf;
+	secret_ref(w->conf.password);
+	pthread_mutex_unlock(&m->lock);
+	if (before == w->conf.generation)
+		return;
+	sqlconn_close(w->conn); /* perhaps another account now */
+	w->denied_login = 0;
+	w->said_denied = w->said_privilege = false;
+}
+
+static void watch_run(void *arg)
+{
+	struct watch *w = arg;
+	uint64_t next;
+
+	do {
+		next = clock_mono_ns();
+		take_conf(w);
+		monitor_check(w);
+		next += w->conf.interval_ns > LEAST_INTERVAL_NS ? w->conf.interval_ns : LEAST_INTERVAL_NS;
+	} while (ticker_sleep(&w->ticker, next));
+}
+
+static void set_conf(struct monitor *m, const struct settings *s)
+{
+	struct monitor_conf *c = &m->conf;
+
+	pthread_mutex_lock(&m->lock);
+	snprintf(c->user, sizeof(c->user), "%s", s->backend.monitor.user ? s->backend.monitor.user : "");
+	secret_unref(c->password);
+	c->password = secret_ref(s->backend.monitor.password);
+	c->interval_ns = s->backend.monitor.interval_ns;
+	c->max_lag_ns = s->backend.monitor.max_lag_ns;
+	c->connect_ns = s->backend.connect_timeout_ns;
+	c->generation++;
+	pthread_mutex_unlock(&m->lock);
+}
+
+void monitor_reconfigure(struct monitor *m, const struct settings *s)
+{
+	set_conf(m, s);
+	for (size_t i = 0; i < m->n; i++)
+		ticker_wake(&m->watches[i].ticker);
+}
+
+struct monitor *monitor_new(struct topology *t, struct accounts *as, struct stats *stats, const struct settings *s,
+			    const struct monitor_hooks *hooks)
+{
+	struct monitor *m = mem_zalloc(sizeof(*m));
+
+	if (!m)
+		return NULL;
+	pthread_mutex_init(&m->lock, NULL);
+	m->topology = t;
+	m->accounts = as;
+	m->hooks = *hooks;
+	set_conf(m, s);
+	m->watches = mem_zalloc(t->n * sizeof(*m->watches));
+	if (!m->watches) {
+		monitor_free(m);
+		return NULL;
+	}
+	for (; m->n < t->n; m->n++) {
+		struct watch *w = &m->watches[m->n];
+
+		w->m = m;
+		w->b = t->all[m->n];
+		w->sink = stats_sink_new(stats, false);
+		w->conn = sqlconn_new();
+		ticker_init(&w->ticker);
+		if (!w->sink || !w->conn) {
+			m->n++;
+			monitor_free(m);
+			return NULL;
+		}
+	}
+	return m;
+}
+
+enum rc monitor_start(struct monitor *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		if (ticker_start(&m->watches[i].ticker, "monitor", watch_run, &m->watches[i]) != RC_OK) {
+			log_error("monitor", "cannot start a thread", NULL);
+			monitor_stop(m);
+			return RC_ERROR;
+		}
+	}
+	return RC_OK;
+}
+
+void monitor_stop(struct monitor *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		ticker_ask_stop(&m->watches[i].ticker);
+		sqlconn_interrupt(m->watches[i].conn);
+	}
+	for (size_t i = 0; i < m->n; i++)
+		ticker_stop(&m->watches[i].ticker);
+}
+
+void monitor_free(struct monitor *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->n; i++) {
+		sqlconn_free(m->watches[i].conn);
+		secret_unref(m->watches[i].conf.password);
+		ticker_reset(&m->watches[i].ticker);
+	}
+	mem_free(m->watches);
+	secret_unref(m->conf.password);
+	pthread_mutex_destroy(&m->lock);
+	mem_free(m);
+}

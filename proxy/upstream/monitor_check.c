@@ -1,0 +1,387 @@
+/*
+ * monitor_check.c - one check of one server:
+ *
+ *   resolve → log in, unless still logged in → greeting, when the server is new → variables → replication → verdict
+ *
+ * Without an account there is no login: the primary's greeting is read until it was seen once. Not again and again:
+ * a server blocks hosts that connect often and never log in (max_connect_errors).
+ */
+#include <netdb.h>
+#include <stdio.h>
+
+#include "clock.h"
+#include "log.h"
+#include "monitor_impl.h"
+
+#define DENIED_AGAIN_NS (10 * NS_PER_SEC) /* how long a refused account is not tried again */
+#define RESOLVE_AGAIN_NS (5 * NS_PER_SEC)         /* names move: a cluster's endpoint at a failover */
+#define RESOLVE_AFTER_FAILURE_NS (30 * NS_PER_SEC) /* a resolver that is gone may take long to say so */
+#define ER_TOO_MANY_CONNECTIONS 1040
+#define ER_UNKNOWN_SYSTEM_VARIABLE 1193
+
+struct asked { struct gtid_pos current, replayed; bool read_only; };
+
+static bool is_primary(const struct watch *w)
+{
+	return atomic_load_explicit(&w->b->role, memory_order_acquire) == BACKEND_PRIMARY;
+}
+
+/* ---- verdicts ---- */
+
+/* An operator's word stands. */
+static void set_state(struct watch *w, enum backend_state s, const char *why)
+{
+	if (backend_state(w->b) != BACKEND_DISABLED)
+		backend_set_state(w->b, s, why);
+}
+
+static void failed(struct watch *w, const char *why)
+{
+	if (ticker_stopping(&w->ticker)) /* it was cut short */
+		return;
+	stats_count(w->sink, STATS_C_MONITOR_FAILURES, 1);
+	if (!w->resolve_failed)
+		w->resolve_ns = 0; /* perhaps it has moved */
+	backend_problem(w->b, why);
+	if (!is_primary(w))
+		atomic_store_explicit(&w->b->lag_ns, BACKEND_LAG_UNKNOWN, memory_order_relaxed);
+	set_state(w, BACKEND_DOWN, why);
+}
+
+/* ---- accounts ---- */
+
+struct login_as { const char *user; struct secret *password; uint64_t login; struct account *account; };
+
+/* As whom to ask. RC_DECLINED: nobody is known. login names the choice: 1 is the configured account. */
+static enum rc choose(struct watch *w, struct login_as *as)
+{
+	*as = (struct login_as){.user = w->conf.user, .password = w->conf.password, .login = 1};
+	if (w->conf.user[0])
+		return RC_OK;
+	as->account = accounts_any(w->m->accounts);
+	if (!as->account)
+		return RC_DECLINED;
+	as->user = as->account->user;
+	as->password = as->account->password;
+	as->login = as->account->id + 2;
+	return RC_OK;
+}
+
+/* By the address that the workers use, so that one that is resolved wrongly is noticed. */
+static enum rc address_text(struct backend *b, char *out, size_t cap, uint16_t *port)
+{
+	struct sockaddr_storage addr;
+	socklen_t len;
+
+	if (b->is_unix) {
+		snprintf(out, cap, "%s", b->host);
+		*port = 0;
+		return RC_OK;
+	}
+	*port = b->port;
+	if (backend_address(b, &addr, &len) != RC_OK)
+		return RC_ERROR;
+	return getnameinfo((struct sockaddr *)&addr, len, out, (socklen_t)cap, NULL, 0, NI_NUMERICHOST) == 0 ? RC_OK
+													     : RC_ERROR;
+}
+
+static void refused(struct watch *w, const struct login_as *as)
+{
+	char quoted[320];
+
+	if (sqlconn_errno(w->conn) == ER_TOO_MANY_CONNECTIONS)
+		return; /* not the account's fault: the next check tries again */
+	w->denied_login = as->login;
+	w->denied_ns = clock_mono_ns();
+	if (!w->said_denied)
+		log_warn("monitor", "the server refuses the account that checks it: set backend.monitor.user and password",
+			 "addr=%s user=%s error=%u text=%s", w->b->text, as->user, sqlconn_errno(w->conn),
+			 log_quote(quoted, sizeof(quoted), span_str(sqlconn_error(w->conn))));
+	w->said_denied = true;
+}
+
+/* RC_DECLINED: the server is there, but does not let this account in. */
+static enum rc log_in(struct watch *w, const struct login_as *as)
+{
+	char host[256];
+	struct sqlconn_target t = {.host = host, .user = as->user, .password = as->password, .connect_ns = w->conf.connect_ns};
+
+	if (address_text(w->b, host, sizeof(host), &t.port) != RC_OK)
+		return RC_ERROR;
+	if (sqlconn_connect(w->conn, &t) == RC_OK) {
+		w->said_denied = w->plain_variables = false;
+		w->denied_login = 0;
+		return RC_OK;
+	}
+	if (!sqlconn_refused(w->conn))
+		return RC_ERROR;
+	refused(w, as);
+	return RC_DECLINED;
+}
+
+/* ---- the greeting ---- */
+
+/* Is what is known of the server that of another version? MariaDB's prefix is not part of its version. */
+static bool greeting_is_old(struct watch *w)
+{
+	static const char prefix[] = "5.5.5-";
+	struct backend_identity id;
+	const char *known = id.version;
+
+	if (!backend_identity(w->b, &id))
+		return true;
+	if (strncmp(known, prefix, sizeof(prefix) - 1) == 0)
+		known += sizeof(prefix) - 1;
+	return sqlconn_is_open(w->conn) && strcmp(known, sqlconn_version_text(w->conn)) != 0;
+}
+
+static enum rc read_greeting(struct watch *w)
+{
+	char problem[256] = "";
+	uint64_t start = clock_mono_ns();
+	enum rc rc = monitor_greeting(w->b, w->conf.connect_ns, &w->ticker, problem, sizeof(problem));
+
+	if (rc == RC_ERROR) {
+		failed(w, problem);
+		return RC_ERROR;
+	}
+	backend_problem(w->b, problem);
+	atomic_store_explicit(&w->b->latency_ns, clock_mono_ns() - start, memory_order_relaxed);
+	return rc;
+}
+
+/* Nobody to log in as. */
+static void check_by_greeting(struct watch *w)
+{
+	struct backend_identity id;
+
+	if (!is_primary(w) || (backend_identity(w->b, &id) && backend_state(w->b) != BACKEND_DOWN &&
+			       backend_state(w->b) != BACKEND_UNKNOWN))
+		return;
+	stats_count(w->sink, STATS_C_MONITOR_CHECKS, 1);
+	if (read_greeting(w) == RC_OK) {
+		atomic_store_explicit(&w->b->lag_ns, 0, memory_order_relaxed);
+		set_state(w, BACKEND_UP, "greeting seen");
+	}
+}
+
+/* ---- questions ---- */
+
+static bool is_on(struct span v)
+{
+	return v.len && !span_eq(v, span_str("0")) && !span_ieq(v, span_str("off"));
+}
+
+static enum rc on_variables(void *arg, const struct sqlconn_row *row)
+{
+	struct asked *a = arg;
+
+	a->read_only = is_on(sqlconn_field(row, "ro")) || is_on(sqlconn_field(row, "iro"));
+	if (gtid_parse(sqlconn_field(row, "cur"), &a->current) != RC_OK)
+		a->current = (struct gtid_pos){0};
+	if (gtid_parse(sqlconn_field(row, "rep"), &a->replayed) != RC_OK)
+		a->replayed = (struct gtid_pos){0};
+	return RC_OK;
+}
+
+static enum rc ask_variables(struct watch *w, struct asked *a)
+{
+	const char *sql = "SELECT @@global.read_only ro, @@global.innodb_read_only iro";
+	uint64_t start = clock_mono_ns();
+	enum rc rc;
+
+	if (w->plain_variables)
+		sql = "SELECT @@global.read_only ro";
+	else if (sqlconn_is_mariadb(w->conn))
+		sql = "SELECT @@global.read_only ro, @@global.innodb_read_only iro, @@global.gtid_current_pos cur, "
+		      "@@global.gtid_slave_pos rep";
+	*a = (struct asked){0};
+	rc = sqlconn_query(w->conn, span_str(sql), w->conf.connect_ns, on_variables, a);
+	if (rc == RC_OK)
+		atomic_store_explicit(&w->b->latency_ns, clock_mono_ns() - start, memory_order_relaxed);
+	else if (sqlconn_errno(w->conn) == ER_UNKNOWN_SYSTEM_VARIABLE && !w->plain_variables)
+		w->plain_variables = true;
+	else
+		return rc;
+	return rc == RC_OK ? rc : ask_variables(w, a);
+}
+
+/* ---- what they mean ---- */
+
+static void judge_primary(struct watch *w, const struct asked *a)
+{
+	pthread_mutex_lock(&w->m->lock);
+	lag_history_saw(&w->m->history, &a->current, clock_mono_ns());
+	pthread_mutex_unlock(&w->m->lock);
+	backend_saw_position(w->b, &a->current);
+	atomic_store_explicit(&w->b->lag_ns, 0, memory_order_relaxed);
+	backend_problem(w->b, a->read_only ? "the primary is read-only" : "");
+	if (a->read_only && !w->said_read_only)
+		log_warn("monitor", "the primary is read-only", "addr=%s", w->b->text);
+	w->said_read_only = a->read_only;
+	set_state(w, BACKEND_UP, "answers");
+}
+
+/* Where the account may not ask for the replication's state. */
+static void measure_by_position(struct watch *w, const struct asked *a, struct lag *l)
+{
+	uint64_t lag_ns;
+
+	if (!w->said_privilege)
+		log_info("monitor", "the account may not see the replication's state: lag is measured by GTID, or unknown",
+			 "addr=%s wanted=\"REPLICA MONITOR or REPLICATION CLIENT\"", w->b->text);
+	w->said_privilege = true;
+	pthread_mutex_lock(&w->m->lock);
+	l->known = lag_history_measure(&w->m->history, &a->replayed, clock_mono_ns(), &lag_ns) == RC_OK;
+	pthread_mutex_unlock(&w->m->lock);
+	l->lag_ns = l->known ? lag_ns : 0;
+}
+
+/* It applies what it has but has no link to its source. With the primary gone too, what it has is all there is, and
+ * reads go on (R4); otherwise it ages from when it was last connected. */
+static void judge_disconnected(struct watch *w, struct lag *l)
+{
+	l->known = backend_state(topology_primary(w->m->topology)) != BACKEND_DOWN && w->replicating_ns;
+	l->lag_ns = l->known ? clock_mono_ns() - w->replicating_ns : 0;
+}
+
+static void judge_replica(struct watch *w, const struct asked *a, struct lag *l)
+{
+	bool by_position = l->denied;
+
+	backend_saw_position(w->b, &a->replayed);
+	if (by_position)
+		measure_by_position(w, a, l);
+	else if (l->disconnected && !l->stopped)
+		judge_disconnected(w, l);
+	else if (!l->stopped)
+		w->replicating_ns = clock_mono_ns();
+	atomic_store_explicit(&w->b->lag_ns, l->known ? l->lag_ns : BACKEND_LAG_UNKNOWN, memory_order_relaxed);
+	if (!l->stopped && l->known && l->lag_ns > w->conf.max_lag_ns &&
+	    !(by_position && backend_state(topology_primary(w->m->topology)) == BACKEND_DOWN)) {
+		l->stopped = true;
+		snprintf(l->why, sizeof(l->why), "%llu ms behind the primary", (unsigned long long)(l->lag_ns / NS_PER_MS));
+	}
+	backend_problem(w->b, l->stopped ? l->why : "");
+	set_state(w, l->stopped ? BACKEND_LAGGING : BACKEND_UP, l->stopped ? l->why : "answers");
+}
+
+static enum rc ask_all(struct watch *w)
+{
+	struct asked a;
+	struct lag l = {0};
+
+	if (ask_variables(w, &a) != RC_OK || (!is_primary(w) && monitor_lag_ask(w, &l) != RC_OK))
+		return RC_ERROR;
+	if (is_primary(w))
+		judge_primary(w, &a);
+	else
+		judge_replica(w, &a, &l);
+	return RC_OK;
+}
+
+/* ---- one check ---- */
+
+/* The server answers, but not to us: it is there, and nothing else is known of it. */
+static void judge_refused(struct watch *w)
+{
+	if (is_primary(w) && greeting_is_old(w) && read_greeting(w) != RC_OK)
+		return;
+	if (!is_primary(w))
+		atomic_store_explicit(&w->b->lag_ns, BACKEND_LAG_UNKNOWN, memory_order_relaxed);
+	backend_problem(w->b, sqlconn_error(w->conn));
+	set_state(w, BACKEND_UP, "answers");
+}
+
+static void check_logged_in(struct watch *w, const struct login_as *as)
+{
+	bool open = sqlconn_is_open(w->conn);
+	enum rc rc;
+
+	stats_count(w->sink, STATS_C_MONITOR_CHECKS, 1);
+	rc = open ? ask_all(w) : RC_AGAIN;
+	/* A connection that has ended since its last use says nothing of the server: a new one does. */
+	if (rc == RC_ERROR && open && !sqlconn_is_open(w->conn) && !sqlconn_late(w->conn))
+		rc = RC_AGAIN;
+	if (rc == RC_AGAIN) {
+		rc = log_in(w, as);
+		if (rc == RC_DECLINED) {
+			judge_refused(w);
+			return;
+		}
+		if (rc == RC_OK && greeting_is_old(w) && read_greeting(w) != RC_OK)
+			return;
+		if (rc == RC_OK)
+			rc = ask_all(w);
+	}
+	if (rc != RC_OK) {
+		failed(w, sqlconn_error(w->conn));
+		sqlconn_close(w->conn);
+	}
+}
+
+/* Shortly after a refusal the same account is not tried again, unless workers have found the server lost since. */
+static bool pointless(const struct watch *w, const struct login_as *as)
+{
+	return !sqlconn_is_open(w->conn) && w->denied_login == as->login && backend_state(w->b) == BACKEND_UP &&
+	       clock_mono_ns() - w->denied_ns < DENIED_AGAIN_NS;
+}
+
+static void tell(struct watch *w, bool was_up)
+{
+	bool up = backend_state(w->b) == BACKEND_UP;
+
+	if (!is_primary(w) || (w->told && w->told_up == up && was_up == up))
+		return;
+	w->told = true;
+	w->told_up = up;
+	if (w->m->hooks.primary_changed)
+		w->m->hooks.primary_changed(w->m->hooks.arg, w->b);
+}
+
+/* Names are resolved again from time to time, and after a failure. RC_ERROR: no address at all. */
+static enum rc resolve(struct watch *w)
+{
+	struct sockaddr_storage before, after;
+	socklen_t had, has;
+	uint64_t now = clock_mono_ns();
+
+	if (backend_address(w->b, &before, &had) == RC_OK && now < w->resolve_ns)
+		return RC_OK;
+	w->resolve_ns = now + RESOLVE_AGAIN_NS;
+	w->resolve_failed = backend_resolve(w->b) != RC_OK;
+	if (w->resolve_failed) {
+		w->resolve_ns = now + RESOLVE_AFTER_FAILURE_NS;
+		return had ? RC_OK : RC_ERROR;
+	}
+	if (backend_address(w->b, &after, &has) == RC_OK && had && (had != has || memcmp(&before, &after, has) != 0))
+		sqlconn_close(w->conn);
+	return RC_OK;
+}
+
+static void copy_problem(struct backend *b, char *out, size_t cap)
+{
+	pthread_mutex_lock(&b->lock);
+	snprintf(out, cap, "%s", b->problem);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void monitor_check(struct watch *w)
+{
+	bool was_up = backend_state(w->b) == BACKEND_UP;
+	struct login_as as;
+	char problem[256];
+
+	if (resolve(w) != RC_OK) {
+		stats_count(w->sink, STATS_C_MONITOR_CHECKS, 1);
+		copy_problem(w->b, problem, sizeof(problem));
+		failed(w, problem);
+	} else if (choose(w, &as) != RC_OK) {
+		check_by_greeting(w);
+	} else {
+		if (!pointless(w, &as))
+			check_logged_in(w, &as);
+		account_unref(as.account);
+	}
+	tell(w, was_up);
+}

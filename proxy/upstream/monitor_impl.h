@@ -1,0 +1,86 @@
+/*
+ * monitor_impl.h - the monitor's own room: what its files share. Others use monitor.h.
+ *
+ * monitor.c          threads, settings, when to check
+ * monitor_check.c    one check of one server, and what follows from it
+ * monitor_greeting.c the first packet of a server, read without logging in
+ * monitor_lag.c      how far a replica is behind
+ */
+#ifndef SUIMON_MONITOR_IMPL_H
+#define SUIMON_MONITOR_IMPL_H
+
+#include "monitor.h"
+#include "sqlconn.h"
+#include "ticker.h"
+
+/* What the checks need of the settings. */
+struct monitor_conf {
+	char user[256];          /* empty: any account a client has proven */
+	struct secret *password; /* reference */
+	uint64_t interval_ns, max_lag_ns, connect_ns;
+	uint64_t generation;     /* of the settings */
+};
+
+/* When the primary was first seen at a position: what an unprivileged account can measure a replica's lag by. */
+#define LAG_MARKS 256
+struct lag_mark { uint64_t seen_ns; struct gtid_pos pos; };
+struct lag_history {
+	struct lag_mark at[LAG_MARKS]; /* a ring */
+	size_t first, n;
+};
+
+struct monitor;
+
+/* One server and the thread that looks after it. */
+struct watch {
+	struct monitor *m;
+	struct backend *b;
+	struct ticker ticker;
+	struct sqlconn *conn;     /* owned */
+	struct stats_sink *sink;
+	struct monitor_conf conf; /* of the present check; password borrowed from the reference held here */
+	uint64_t denied_login;    /* whom the server refused: 0 nobody, */
+	uint64_t denied_ns;       /* and when */
+	uint64_t resolve_ns;      /* when to resolve the name again */
+	bool resolve_failed;      /* it was not possible last time */
+	uint64_t replicating_ns;  /* when replication was last seen to run */
+	bool plain_variables;     /* the server knows only the oldest of the variables asked for */
+	bool told_up;             /* what primary_changed was last called with */
+	bool told;
+	bool said_denied, said_privilege, said_read_only;
+};
+
+struct monitor {
+	struct topology *topology;
+	struct accounts *accounts;
+	struct monitor_hooks hooks;
+	pthread_mutex_t lock;     /* guards conf and history */
+	struct monitor_conf conf;
+	struct lag_history history;
+	struct watch *watches;    /* owned */
+	size_t n;
+};
+
+/* One check of w->b, with all that follows from it. */
+void monitor_check(struct watch *w);
+
+/* Reads the greeting of the server and closes. RC_DECLINED: the server answered with an error (its text in problem). */
+enum rc monitor_greeting(struct backend *b, uint64_t limit_ns, struct ticker *t, char *problem, size_t cap) must_check;
+
+/* What a replica says of its replication. */
+struct lag {
+	bool known;          /* lag_ns is */
+	uint64_t lag_ns;
+	bool stopped;        /* a thread of it was stopped, or there is none: no reads */
+	bool disconnected;   /* it applies, but has no link to its source */
+	bool denied;         /* the account may not ask */
+	char why[128];
+};
+/* Asks w's server. RC_ERROR: the connection failed. */
+enum rc monitor_lag_ask(struct watch *w, struct lag *out) must_check;
+void lag_history_saw(struct lag_history *h, const struct gtid_pos *primary, uint64_t now_ns);
+/* How long ago the primary was past this position. RC_DECLINED: nothing is known of the primary's. */
+enum rc lag_history_measure(const struct lag_history *h, const struct gtid_pos *replica, uint64_t now_ns,
+			    uint64_t *lag_ns) must_check;
+
+#endif
