@@ -9,7 +9,7 @@
  *     libyaml events → nodes → ${NAME} replaced → rows parsed, defaults filled in → faults sorted by line
  *
  * A fault reads "FILE:LINE: key.path: what is wrong, what is allowed". One thread a run.
- * Sources: conf_read.c (YAML), conf_env.c (${NAME}), conf_value.c (scalars), conf_fill.c (tables), conf_fault.c,
+ * Sources: conf_read.c (YAML), conf_env.c (${NAME}), conf_value.c (scalars), conf_fill.c, conf_keys.c (tables), conf_fault.c,
  * conf_print.c and conf_yaml.c (effective values), conf_manual.c (reference).
  */
 #ifndef SUIMON_CONF_H

@@ -69,6 +69,11 @@ struct span conf_env_mark(struct conf_ctx *c, struct span text) must_check;
 /* Replaces the markers in every scalar and reports duplicate keys. */
 void conf_env_resolve(struct conf_ctx *c, struct conf_node *n);
 
+/* "mysql, http, tls": a table's keys. */
+void conf_key_list(const struct conf_table *t, char *buf, size_t cap);
+/* A fault for each member of n that no row has. */
+void conf_refuse_unknown(struct conf_ctx *c, const struct conf_table *t, const struct conf_node *n);
+
 /* What a row takes, for faults and the manual: "a whole number from 1 to 64". */
 void conf_allowed(const struct conf_opt *o, char *buf, size_t cap);
 /* A scalar's text by the row's type. RC_DECLINED: wrong type; RC_ERROR: out of range or memory. */
