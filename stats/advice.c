@@ -1,5 +1,6 @@
 /*
- * advice.c - the index adviser's work list and what it answers. The adviser itself is elsewhere: it has a server to ask.
+ * advice.c - the index adviser's work list and what it answers. The adviser itself is elsewhere: it has a server to
+ * ask.
  */
 #include "advice.h"
 
@@ -76,9 +77,9 @@ static bool claim(struct stats *s, uint64_t digest, uint64_t now)
 }
 
 /* The sample as a statement; cut ones can't be explained. */
-static enum rc hand_out(struct stats *s, const struct view_row *r, struct stats_explain *out)
+static enum rc hand_out(const struct view *v, const struct view_row *r, struct stats_explain *out)
 {
-	struct stats_sample *m = stats_sample_copy(s, r->digest);
+	struct stats_sample *m = view_sample(v, r);
 	bool whole = m && !m->cut;
 
 	*out = (struct stats_explain){.digest = r->digest};
@@ -123,7 +124,7 @@ enum rc stats_next_explain(struct stats *s, struct stats_explain *out)
 		rc = RC_ERROR;
 	for (size_t i = 0; i < v.count && rc == RC_DECLINED; i++) {
 		if (worth_it(&v.row[i]) && claim(s, v.row[i].digest, now))
-			rc = hand_out(s, &v.row[i], out);
+			rc = hand_out(&v, &v.row[i], out);
 		if (too_soon(s, now))
 			break;
 	}
@@ -147,7 +148,10 @@ static char *copy(struct span v, size_t most)
 
 void stats_put_advice(struct stats *s, const struct stats_index_advice *a)
 {
-	struct stats_advice made = {.digest = a->digest, .rows_examined = a->rows_examined, .given_ns = clock_mono_ns()}, *at;
+	struct stats_advice made = {.digest = a->digest,
+				    .rows_examined = a->rows_examined,
+				    .given_ns = clock_mono_ns()},
+			    *at;
 
 	made.table = copy(a->table, STATS_NAME_MAX);
 	made.columns = copy(a->columns, STATS_TEXT_MAX);

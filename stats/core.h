@@ -5,16 +5,16 @@
  *     │          ▲ names, text, sample; guarded by stats.lock
  *     └─ sinks ─ table ─ rows (numbers; written by the sink's thread only, relaxed atomics)
  *
- * Reading. A row is published by a pointer in table.row[]. A reader enters (stats_enter), loads pointers, reads, leaves.
- * The writer that takes a row away clears its pointer first and then puts the row into its limbo; the limbo is freed
- * when no reader is inside. Pointers and stats.readers are sequentially consistent: if the writer sees no reader after
- * clearing, every later reader sees the cleared pointer. So neither side ever waits for the other.
+ * Reading. A row is published by a pointer in table.row[]. A reader enters (stats_enter), loads pointers, reads,
+ * leaves. The writer that takes a row away clears its pointer first and then puts the row into its limbo; the limbo
+ * is freed when no reader is inside. Pointers and stats.readers are sequentially consistent: if the writer sees no
+ * reader after clearing, every later reader sees the cleared pointer. So neither side ever waits for the other.
  *
- * stats.lock guards the registry, the samples and the advice. It is held for microseconds: to admit a digest a sink has not
- * seen, to swap a sample (tried only, never waited for by a worker), to copy one out.
+ * stats.lock guards the registry, the samples and the advice. It is held for microseconds: to admit a digest a sink
+ * has not seen, to swap a sample (tried only, never waited for by a worker), to copy one out.
  *
- * Memory. digests x (record about 0.4 KiB + text and names up to 4.7 KiB + sample up to 4 KiB), and for each sink with
- * statements: rows it has seen x (0.6 KiB + 128 bytes an octave of its latencies), 0.1 MiB of fixed tables.
+ * Memory. digests x (0.1 KiB + text and names up to 4.7 KiB + sample up to 4 KiB), and for each sink with
+ * statements: rows it has seen x (0.8 KiB + 128 bytes an octave of its latencies), 0.1 MiB of fixed tables.
  */
 #ifndef SUIMON_STATS_CORE_H
 #define SUIMON_STATS_CORE_H
@@ -26,32 +26,42 @@
 #include "map.h"
 #include "stats.h"
 
-#define STATS_NAME_MAX 256    /* bytes of a schema, user or table name kept */
-#define STATS_TAGS 4          /* routes kept a row; others are counted in none */
-#define STATS_TAG_MAX 128     /* bytes of a route kept */
-#define STATS_ERRORS 4        /* error codes told apart a row */
-#define STATS_RECENT 4096     /* reads remembered to see identical ones again; a power of two */
+#define STATS_NAME_MAX 256 /* bytes of a schema, user or table name kept */
+#define STATS_TAGS 4       /* routes kept a row; others are counted in none */
+#define STATS_TAG_MAX 128  /* bytes of a route kept */
+#define STATS_ERRORS 4     /* error codes told apart a row */
+#define STATS_RECENT 4096  /* reads remembered to see identical ones again; a power of two */
 #define STATS_RECENT_NS (60 * NS_PER_SEC)
-#define STATS_DOOR 4096       /* digests remembered at the door of a full table; a power of two */
-#define STATS_LIMBO_MAX 1024  /* objects waiting for readers to leave; when full, nothing is admitted */
-#define STATS_NPLUS1_MAX 256  /* loops told apart a sink */
-#define STATS_SECONDS 512     /* seconds of history; a power of two */
-#define STATS_ADVICE_MAX 512  /* digests with an index verdict */
-#define STATS_PLAN_MAX 65536  /* bytes of an EXPLAIN kept */
+#define STATS_DOOR 4096      /* digests remembered at the door of a full table; a power of two */
+#define STATS_LIMBO_MAX 1024 /* objects waiting for readers to leave; when full, nothing is admitted */
+#define STATS_NPLUS1_MAX 256 /* loops told apart a sink */
+#define STATS_SECONDS 512    /* seconds of history; a power of two */
+#define STATS_ADVICE_MAX 512 /* digests with an index verdict */
+#define STATS_PLAN_MAX 65536 /* bytes of an EXPLAIN kept */
 #define STATS_EXPLAIN_AGAIN_NS (600 * NS_PER_SEC)
 
 /* The numbers of a row that add up. */
 enum stats_number {
-	STATS_N_CALLS, STATS_N_ERRORS, STATS_N_TOTAL_NS, STATS_N_WAIT_NS, STATS_N_SERVER_NS,
-	STATS_N_ROWS_SENT, STATS_N_ROWS_AFFECTED, STATS_N_BYTES_IN, STATS_N_BYTES_OUT,
-	STATS_N_CACHE_HITS, STATS_N_CACHE_MISSES,
+	STATS_N_CALLS,
+	STATS_N_ERRORS,
+	STATS_N_TOTAL_NS,
+	STATS_N_WAIT_NS,
+	STATS_N_SERVER_NS,
+	STATS_N_ROWS_SENT,
+	STATS_N_ROWS_AFFECTED,
+	STATS_N_BYTES_IN,
+	STATS_N_BYTES_OUT,
+	STATS_N_CACHE_HITS,
+	STATS_N_CACHE_MISSES,
 	STATS_N_ROUTED, /* and one for each further route */
 	STATS_N_NO_INDEX = STATS_N_ROUTED + STATS_ROUTES,
-	STATS_N_NO_GOOD_INDEX, STATS_N_SLOW, STATS_N_WARNINGS,
-	STATS_N_CACHEABLE,   /* calls that a cache rule could have covered and none did */
-	STATS_N_REPEATS,     /* of these, the same literals again within STATS_RECENT_NS */
-	STATS_N_REPEATS_NS,  /* and their time */
-	STATS_N_QUEUEABLE,   /* calls that a queue rule could have covered and none did */
+	STATS_N_NO_GOOD_INDEX,
+	STATS_N_SLOW,
+	STATS_N_WARNINGS,
+	STATS_N_CACHEABLE,  /* calls that a cache rule could have covered and none did */
+	STATS_N_REPEATS,    /* of these, the same literals again within STATS_RECENT_NS */
+	STATS_N_REPEATS_NS, /* and their time */
+	STATS_N_QUEUEABLE,  /* calls that a queue rule could have covered and none did */
 	STATS_NUMBERS
 };
 
@@ -64,45 +74,45 @@ struct stats_limbo {
 struct stats_sample {
 	uint64_t total_ns, at_ns; /* how long it took, when (monotonic) */
 	uint64_t rows_sent;
-	bool cut;                 /* longer than what is kept */
+	bool cut; /* longer than what is kept */
 	size_t len;
-	char text[];              /* NUL-terminated */
+	char text[]; /* NUL-terminated */
 };
 
 /* One distinct statement of one schema and user: what does not change, and its sample. */
 struct stats_digest {
-	struct map_node node;      /* registry.map; node.hash is the key's hash */
+	struct map_node node; /* registry.map; node.hash is the key's hash */
 	uint64_t digest;
-	const char *verb;          /* a literal */
+	const char *verb;                   /* a literal */
 	char *text, *schema, *user, *table; /* behind this struct, immutable */
 	bool is_read;
-	bool kept;                 /* in the registry; lock */
-	uint32_t at;               /* where in registry.all; lock */
-	unsigned refs;             /* the registry's and one a row; lock */
-	struct stats_row *rows;    /* lock */
-	_Atomic bool evicted;      /* its rows are to be given up by their writers */
-	_Atomic uint64_t sample_ns; /* how long the sample took; 0: none */
+	bool kept;                   /* in the registry; lock */
+	uint32_t at;                 /* where in registry.all; lock */
+	unsigned refs;               /* the registry's and one a row; lock */
+	struct stats_row *rows;      /* lock */
+	_Atomic bool evicted;        /* its rows are to be given up by their writers */
+	_Atomic uint64_t sample_ns;  /* how long the sample took; 0: none */
 	struct stats_sample *sample; /* owned; lock */
 };
 
 struct stats_row_tag {
-	_Atomic(char *) text;      /* owned; NULL: free. Immutable once published */
-	uint64_t hash;             /* writer's */
+	_Atomic(char *) text; /* owned; NULL: free. Immutable once published */
+	uint64_t hash;        /* writer's */
 	_Atomic uint64_t count;
 };
 
 struct stats_row_error {
-	_Atomic uint32_t code;     /* 0: free */
+	_Atomic uint32_t code; /* 0: free */
 	_Atomic uint64_t count;
 };
 
 /* The numbers of one digest in one sink. */
 struct stats_row {
-	struct map_node node;      /* table.map; writer's */
+	struct map_node node; /* table.map; writer's */
 	struct stats_limbo limbo;
-	struct stats_digest *digest; /* holds a reference */
+	struct stats_digest *digest;      /* holds a reference */
 	struct stats_row *next_of_digest; /* digest.rows; lock */
-	uint32_t at;               /* where in table.row; writer's */
+	uint32_t at;                      /* where in table.row; writer's */
 	_Atomic uint64_t n[STATS_NUMBERS];
 	_Atomic uint64_t min_ns, max_ns, first_ns, last_ns; /* times are monotonic */
 	struct stats_row_error error[STATS_ERRORS];
@@ -119,7 +129,7 @@ struct stats_loop {
 };
 
 struct stats_second {
-	_Atomic uint64_t second;   /* which one; monotonic */
+	_Atomic uint64_t second; /* which one; monotonic */
 	_Atomic uint32_t count[STATS_ROUTES], errors;
 	_Atomic uint64_t total_ns;
 };
@@ -132,13 +142,13 @@ struct stats_recent {
 struct stats_table {
 	struct stats *stats;
 	struct stats_sink *sink;
-	struct map map;            /* hash of digest, schema, user → struct stats_row */
-	uint32_t cap;              /* rows at most */
-	_Atomic uint32_t used;     /* slots of row[] ever used; grows only */
+	struct map map;             /* hash of digest, schema, user → struct stats_row */
+	uint32_t cap;               /* rows at most */
+	_Atomic uint32_t used;      /* slots of row[] ever used; grows only */
 	uint32_t nfree, *free_slot; /* slots used and given back */
-	uint32_t sweep;            /* where the search for evicted rows goes on */
+	uint32_t sweep;             /* where the search for evicted rows goes on */
 	_Atomic(struct stats_row *) *row;
-	struct stats_row *other;   /* sum of what has no row of its own; digest NULL */
+	struct stats_row *other; /* sum of what has no row of its own; digest NULL */
 	struct hist route[STATS_ROUTES];
 	_Atomic(struct stats_loop *) loop[STATS_NPLUS1_MAX];
 	struct stats_second second[STATS_SECONDS];
@@ -150,7 +160,7 @@ struct stats_table {
 
 /* What the adviser said of a digest, or only when it was asked. */
 struct stats_advice {
-	uint64_t digest, asked_ns, given_ns; /* 0: never */
+	uint64_t digest, asked_ns, given_ns;             /* 0: never */
 	char *table, *columns, *reason, *fix_sql, *plan; /* owned; NULL before it is given */
 	uint64_t rows_examined;
 };
@@ -164,7 +174,7 @@ struct stats {
 	_Atomic uint64_t slow_ns, nplus1_repeats, nplus1_window_ns;
 	_Atomic bool samples, explain;
 
-	struct {                   /* lock */
+	struct { /* lock */
 		struct map map;
 		struct stats_digest **all; /* owned, cap */
 		uint32_t cap, hand;
@@ -172,8 +182,8 @@ struct stats {
 	_Atomic uint32_t ndigests;
 
 	struct stats_advice advice[STATS_ADVICE_MAX]; /* lock */
-	uint32_t nadvice;          /* lock */
-	uint64_t explained_ns;     /* when the last digest was handed out; lock */
+	uint32_t nadvice;                             /* lock */
+	uint64_t explained_ns;                        /* when the last digest was handed out; lock */
 };
 
 /* ---- stats.c ---- */
@@ -195,7 +205,7 @@ static inline void stats_add(_Atomic uint64_t *at, uint64_t n)
 
 void stats_enter(struct stats *s);
 void stats_leave(struct stats *s);
-uint64_t stats_wall_us(const struct stats *s, uint64_t mono_ns); /* when that was, microseconds since 1970 */
+uint64_t stats_wall_us(const struct stats *s, uint64_t mono_ns);    /* when that was, microseconds since 1970 */
 void stats_limbo_put(struct stats_table *t, struct stats_limbo *l); /* frees it as soon as no reader can hold it */
 void stats_limbo_empty(struct stats_table *t);                      /* all that is possible now */
 
@@ -213,19 +223,19 @@ bool stats_registry_is(const struct stats_digest *d, const struct stats_event *e
 /* ---- sample.c ---- */
 void stats_sample_forget(struct stats *s); /* all of them */
 void stats_sample_offer(struct stats *s, struct stats_digest *d, const struct stats_event *e);
-/* A copy of the sample of any of this digest's records, the slowest; NULL: none. For the caller to mem_free. */
-struct stats_sample *stats_sample_copy(struct stats *s, uint64_t digest) must_check;
 
 /* ---- table.c ---- */
 struct stats_table *stats_table_new(struct stats_sink *k, uint32_t cap) must_check;
 void stats_table_free(struct stats_table *t);
-struct stats_row *stats_table_row(struct stats_table *t, uint64_t hash, const struct stats_event *e); /* or the sum of others; never NULL */
+/* The event's row, or the sum of others; never NULL. */
+struct stats_row *stats_table_row(struct stats_table *t, uint64_t hash, const struct stats_event *e);
 
 /* ---- row.c ---- */
 struct stats_row *stats_row_new(struct stats_digest *d) must_check; /* takes over a reference of d's; d may be NULL */
 void stats_row_free(struct stats *s, struct stats_row *r);
 void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again);
-enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from) must_check; /* RC_ERROR: the histogram is incomplete */
+/* RC_ERROR: no memory; the histogram is not complete. */
+enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from) must_check;
 
 /* ---- prometheus.c ---- */
 const char *stats_route_name(enum stats_route route);

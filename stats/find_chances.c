@@ -1,8 +1,10 @@
 /*
- * find_chances.c - cacheable, queueable, heavy_aggregate: time that a rule in the configuration or a summary would save.
+ * find_chances.c - cacheable, queueable, heavy_aggregate: time that a rule in the configuration or a summary would
+ * save.
  *
- * cacheable counts only what was really asked for again with the same literals within a minute (row.c), less what writes to
- * the table would have invalidated; queueable only tables that are written far more than read, as logs are.
+ * cacheable counts only what was really asked for again with the same literals within a minute (row.c), less what
+ * writes to the table would have invalidated; queueable only tables that are written far more than read, as logs
+ * are.
  */
 #include "findings.h"
 
@@ -68,16 +70,22 @@ static void put_cacheable(const struct view *v, const struct finding *f, struct 
 
 static void fix_cacheable(const struct view *v, const struct finding *f, struct jsonw *w)
 {
-	jsonw_text(w, "fix_text", "The same read with the same values comes again within a minute more often than not. A cache rule "
-				  "answers it from memory; writes to its tables through suimon invalidate what is stored.");
+	jsonw_text(w, "fix_text",
+		   "The same read with the same values comes again within a minute more often than not. A cache rule "
+		   "answers it from memory; writes to its tables through suimon invalidate what is stored.");
 	put_cache_rule(f->row, w);
 }
 
 static enum rc find_cacheable(const struct view *v, const struct view_row *r, struct findings *l)
 {
-	struct finding f = {.kind = "cacheable", .row = r, .put = put_cacheable, .put_fix = fix_cacheable,
-			    .title = "Repeated reads that the cache could answer:", .first_ns = r->first_ns,
-			    .last_ns = r->last_ns, .cost_ns = r->n[STATS_N_REPEATS_NS]};
+	struct finding f = {.kind = "cacheable",
+			    .row = r,
+			    .put = put_cacheable,
+			    .put_fix = fix_cacheable,
+			    .title = "Repeated reads that the cache could answer:",
+			    .first_ns = r->first_ns,
+			    .last_ns = r->last_ns,
+			    .cost_ns = r->n[STATS_N_REPEATS_NS]};
 
 	if (r->n[STATS_N_CACHEABLE] < COUNT_LEAST || r->n[STATS_N_REPEATS] * 2 < r->n[STATS_N_CACHEABLE] ||
 	    f.cost_ns < COST_LEAST_NS)
@@ -106,26 +114,35 @@ static void fix_queueable(const struct view *v, const struct finding *f, struct 
 {
 	char table[2 * STATS_NAME_MAX + 2];
 
-	jsonw_text(w, "fix_text", "Single rows go one by one into a table that is hardly read. If the application does not need the "
-				  "generated id or the row in other sessions at once, a queue rule acknowledges them when they are "
-				  "durable and applies them in batches.");
+	jsonw_text(w, "fix_text",
+		   "Single rows go one by one into a table that is hardly read. If the application does not need the "
+		   "generated id or the row in other sessions at once, a queue rule acknowledges them when they are "
+		   "durable and applies them in batches.");
 	finding_table(f->row->main, table, sizeof(table));
 	if (plain_name(table))
-		jsonw_printf(w, "fix_config", "queue:\n  rules:\n    - match: {table: %s, verb: %s}\n      order: table\n", table,
+		jsonw_printf(w, "fix_config",
+			     "queue:\n  rules:\n    - match: {table: %s, verb: %s}\n      order: table\n", table,
 			     f->row->main->verb);
 	else
-		jsonw_printf(w, "fix_config", "queue:\n  rules:\n    - match: {digest: \"0x%016llx\"}\n      order: table\n",
+		jsonw_printf(w, "fix_config",
+			     "queue:\n  rules:\n    - match: {digest: \"0x%016llx\"}\n      order: table\n",
 			     (unsigned long long)f->row->digest);
 }
 
 static enum rc find_queueable(const struct view *v, const struct view_row *r, struct findings *l)
 {
-	uint64_t n = r->n[STATS_N_QUEUEABLE], calls = r->n[STATS_N_CALLS], seconds = (r->last_ns - r->first_ns) / NS_PER_SEC;
-	struct finding f = {.kind = "queueable", .row = r, .put = put_queueable, .put_fix = fix_queueable,
-			    .title = "Single-row inserts that the queue could batch:", .first_ns = r->first_ns,
+	uint64_t n = r->n[STATS_N_QUEUEABLE], calls = r->n[STATS_N_CALLS],
+		 seconds = (r->last_ns - r->first_ns) / NS_PER_SEC;
+	struct finding f = {.kind = "queueable",
+			    .row = r,
+			    .put = put_queueable,
+			    .put_fix = fix_queueable,
+			    .title = "Single-row inserts that the queue could batch:",
+			    .first_ns = r->first_ns,
 			    .last_ns = r->last_ns};
 
-	if (n < COUNT_LEAST || n < seconds || r->main->table[0] == '\0' || !(is_verb(r, "insert") || is_verb(r, "replace")))
+	if (n < COUNT_LEAST || n < seconds || r->main->table[0] == '\0' ||
+	    !(is_verb(r, "insert") || is_verb(r, "replace")))
 		return RC_OK;
 	f.cost_ns = (uint64_t)((double)r->n[STATS_N_TOTAL_NS] * (double)n / (double)calls);
 	f.others = calls_on_table(v, r, true);
@@ -157,8 +174,9 @@ static void fix_aggregate(const struct view *v, const struct finding *f, struct 
 {
 	const struct view_row *r = f->row;
 
-	jsonw_text(w, "fix_text", "Many rows are read for a few numbers, each time anew. Keep the numbers in a summary table that the "
-				  "writes or a job bring up to date, or let a short-lived cached answer do.");
+	jsonw_text(w, "fix_text",
+		   "Many rows are read for a few numbers, each time anew. Keep the numbers in a summary table that the "
+		   "writes or a job bring up to date, or let a short-lived cached answer do.");
 	if (r->n[STATS_N_CACHEABLE] * 2 > r->n[STATS_N_CALLS])
 		put_cache_rule(r, w);
 }
@@ -166,8 +184,14 @@ static void fix_aggregate(const struct view *v, const struct finding *f, struct 
 static enum rc find_aggregate(const struct view *v, const struct view_row *r, struct findings *l)
 {
 	uint64_t calls = r->n[STATS_N_CALLS], total = r->n[STATS_N_TOTAL_NS];
-	struct finding f = {.kind = "heavy_aggregate", .row = r, .put = put_aggregate, .put_fix = fix_aggregate, .cost_ns = total,
-			    .title = "Heavy aggregate over", .first_ns = r->first_ns, .last_ns = r->last_ns};
+	struct finding f = {.kind = "heavy_aggregate",
+			    .row = r,
+			    .put = put_aggregate,
+			    .put_fix = fix_aggregate,
+			    .cost_ns = total,
+			    .title = "Heavy aggregate over",
+			    .first_ns = r->first_ns,
+			    .last_ns = r->last_ns};
 
 	if (!is_verb(r, "select") || calls < 5 || total < AGGREGATE_TOTAL_NS || total / calls < AGGREGATE_MEAN_NS ||
 	    r->n[STATS_N_ROWS_SENT] > calls * AGGREGATE_ROWS || !condenses(r->main->text))
@@ -180,7 +204,8 @@ enum rc find_chances(const struct view *v, struct findings *l)
 	for (size_t i = 0; i < v->count; i++) {
 		const struct view_row *r = &v->row[i];
 
-		if (find_cacheable(v, r, l) != RC_OK || find_queueable(v, r, l) != RC_OK || find_aggregate(v, r, l) != RC_OK)
+		if (find_cacheable(v, r, l) != RC_OK || find_queueable(v, r, l) != RC_OK ||
+		    find_aggregate(v, r, l) != RC_OK)
 			return RC_ERROR;
 	}
 	return RC_OK;

@@ -1,8 +1,9 @@
 /*
- * find_indexes.c - missing_index: statements the server flagged as reading without an index, and what the adviser found.
+ * find_indexes.c - missing_index: statements the server flagged as reading without an index, and what the adviser
+ * found.
  *
- * The flag alone says little: a table of ten rows is best read whole. So the adviser's word counts (it has seen the EXPLAIN
- * and the schema), and where it hasn't spoken only statements that take their time are named.
+ * The flag alone says little: a table of ten rows is best read whole. So the adviser's word counts (it has seen the
+ * EXPLAIN and the schema), and where it hasn't spoken only statements that take their time are named.
  */
 #include "findings.h"
 
@@ -65,8 +66,9 @@ static void put_fix(const struct view *v, const struct finding *f, struct jsonw 
 	const struct stats_advice *a = &f->advice;
 
 	if (!a->given_ns) {
-		jsonw_text(w, "fix_text", "The server reads this statement's rows without an index. Look at its EXPLAIN, and add an "
-					  "index on the columns that WHERE, JOIN and ORDER BY name.");
+		jsonw_text(w, "fix_text",
+			   "The server reads this statement's rows without an index. Look at its EXPLAIN, and add an "
+			   "index on the columns that WHERE, JOIN and ORDER BY name.");
 		return;
 	}
 	jsonw_printf(w, "fix_text", "%s. Add an index on %s (%s): no existing one begins with these columns.",
@@ -86,8 +88,13 @@ static uint64_t cost(const struct view_row *r)
 
 static enum rc find_index(const struct view *v, const struct view_row *r, struct findings *l)
 {
-	struct finding f = {.kind = "missing_index", .row = r, .put = put_evidence, .put_fix = put_fix,
-			    .title = "No index serves a read of", .first_ns = r->first_ns, .last_ns = r->last_ns};
+	struct finding f = {.kind = "missing_index",
+			    .row = r,
+			    .put = put_evidence,
+			    .put_fix = put_fix,
+			    .title = "No index serves a read of",
+			    .first_ns = r->first_ns,
+			    .last_ns = r->last_ns};
 	enum rc rc = advice_copy(v->stats, r->digest, &f.advice);
 
 	if (rc == RC_ERROR)

@@ -1,6 +1,6 @@
 /*
- * find_loops.c - n_plus_one: the loops that the sinks have seen (nplus1.c), merged, with the one statement that replaces
- * them where it can be derived from the child's text.
+ * find_loops.c - n_plus_one: the loops that the sinks have seen (nplus1.c), merged, with the one statement that
+ * replaces them where it can be derived from the child's text.
  */
 #include "findings.h"
 
@@ -8,11 +8,11 @@
 
 #include "mem.h"
 
-#define LEAST_SHARE 20  /* a loop follows at least one in so many reads of its list */
+#define LEAST_SHARE 20   /* a loop follows at least one in so many reads of its list */
 #define ROWS_PER_QUERY 4 /* and has at least one query for so many rows of it (an identity map saves some) */
 
 struct loops {
-	struct finding_loop *at;   /* owned */
+	struct finding_loop *at; /* owned */
 	size_t count;
 };
 
@@ -174,11 +174,13 @@ static void put_fix(const struct view *v, const struct finding *f, struct jsonw 
 	const char *text = f->row->main->text;
 	struct span column;
 
-	jsonw_printf(w, "fix_text",
-		     "After the list is read, one statement is sent for each of its rows. Collect the keys and load all of them "
-		     "with one statement, or join. Django: select_related or prefetch_related; Rails: includes; Laravel: "
-		     "with(); Hibernate: JOIN FETCH, an entity graph or @BatchSize; SQLAlchemy: selectinload or joinedload; "
-		     "Prisma: include.");
+	jsonw_printf(
+		w, "fix_text",
+		"After the list is read, one statement is sent for each of its rows. Collect the keys and load all of "
+		"them "
+		"with one statement, or join. Django: select_related or prefetch_related; Rails: includes; Laravel: "
+		"with(); Hibernate: JOIN FETCH, an entity graph or @BatchSize; SQLAlchemy: selectinload or joinedload; "
+		"Prisma: include.");
 	if (by_one_column(text, &column))
 		put_batched(text, column, w);
 }
@@ -196,9 +198,15 @@ enum rc find_loops(const struct view *v, struct findings *out)
 
 	for (size_t i = 0; i < all.count && rc == RC_OK; i++) {
 		const struct finding_loop *l = &all.at[i];
-		struct finding f = {.kind = "n_plus_one", .row = view_find(v, l->child), .parent = view_find(v, l->parent),
-				    .loop = *l, .put = put_evidence, .put_fix = put_fix, .title = "N+1 loop over",
-				    .first_ns = l->first_ns, .last_ns = l->last_ns};
+		struct finding f = {.kind = "n_plus_one",
+				    .row = view_find(v, l->child),
+				    .parent = view_find(v, l->parent),
+				    .loop = *l,
+				    .put = put_evidence,
+				    .put_fix = put_fix,
+				    .title = "N+1 loop over",
+				    .first_ns = l->first_ns,
+				    .last_ns = l->last_ns};
 
 		if (!f.row || !convincing(&all, l, f.parent))
 			continue;

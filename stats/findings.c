@@ -58,7 +58,7 @@ static int by_cost(const void *a, const void *b)
 /* The longest run of the statement, with its literals. */
 static void put_example(const struct view *v, const struct finding *f, bool samples, struct jsonw *w)
 {
-	struct stats_sample *m = samples ? stats_sample_copy(v->stats, f->row->digest) : NULL;
+	struct stats_sample *m = samples ? view_sample(v, f->row) : NULL;
 
 	if (m)
 		jsonw_str(w, "example", span_of(m->text, m->len));

@@ -32,8 +32,11 @@ static void put_text(struct jsonw *w, const char *s)
 /* Length of the UTF-8 sequence that p begins with; 0: none. */
 static size_t utf8_len(const unsigned char *p, size_t left)
 {
-	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 :
-		   p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	size_t n = p[0] < 0x80                 ? 1
+		 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+		 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+					       : 0;
 
 	if (n == 0 || n > left)
 		return 0;

@@ -7,8 +7,8 @@
  *
  * What tells a loop from other repetition, and so keeps the findings honest:
  *   - no list was read before: a batch job or single look-ups, not a loop over a result;
- *   - far more repeats than the lists had rows (RUN_PER_ROW each): a stream of look-ups that follows no list. Such a run is
- *     taken back when it gets there;
+ *   - far more repeats than the lists had rows (RUN_PER_ROW each): a stream of look-ups that follows no list. Such
+ *     a run is taken back when it gets there;
  *   - a list read some statements before the first look-up (LIST_NEAR), or look-ups scattered among others (SCATTERED):
  *     requests that share a connection one after the other;
  *   - the parent again, or a transaction's begin or end: the next request has begun, and with it the next run;
@@ -40,7 +40,8 @@ static bool starts_anew(const struct stats_event *e)
 /* A run begins with this statement; what was the last list before it? */
 static void run_start(struct stats_run *r, const struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
 {
-	*r = (struct stats_run){.digest = e->digest, .first_ns = e->start_ns, .first_at = n->statements, .entry = NO_ENTRY};
+	*r = (struct stats_run){
+		.digest = e->digest, .first_ns = e->start_ns, .first_at = n->statements, .entry = NO_ENTRY};
 	if (n->last_digest && n->last_digest != e->digest && n->statements - n->last_at <= LIST_NEAR &&
 	    !apart(n->last_end_ns, e->start_ns, window)) {
 		r->parent = n->last_digest;
@@ -49,11 +50,13 @@ static void run_start(struct stats_run *r, const struct stats_nplus1 *n, const s
 }
 
 /* May this statement continue the run? */
-static bool run_goes_on(const struct stats_run *r, const struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
+static bool run_goes_on(const struct stats_run *r, const struct stats_nplus1 *n, const struct stats_event *e,
+			uint64_t window)
 {
 	uint64_t since = n->statements - r->first_at;
 
-	if (r->digest != e->digest || apart(r->last_ns, e->start_ns, window) || since > ((uint64_t)r->repeats + 1) * SCATTERED)
+	if (r->digest != e->digest || apart(r->last_ns, e->start_ns, window) ||
+	    since > ((uint64_t)r->repeats + 1) * SCATTERED)
 		return false;
 	return r->reported || !apart(r->first_ns, e->start_ns, window);
 }
@@ -234,8 +237,8 @@ static const struct stats_run *run_find(const struct stats_nplus1 *n, uint64_t d
 }
 
 /*
- * The parent of some runs again. Where it is repeated itself, and they come no oftener than it, both are children of one
- * loop: the list is the parent's parent. Otherwise the runs over its rows are over.
+ * The parent of some runs again. Where it is repeated itself, and they come no oftener than it, both are children
+ * of one loop: the list is the parent's parent. Otherwise the runs over its rows are over.
  */
 static void parent_again(struct stats_nplus1 *n, uint64_t digest)
 {
@@ -246,7 +249,8 @@ static void parent_again(struct stats_nplus1 *n, uint64_t digest)
 
 		if (r->parent != digest)
 			continue;
-		if (parent && parent->parent && parent->parent != r->digest && !r->reported && r->repeats <= parent->repeats) {
+		if (parent && parent->parent && parent->parent != r->digest && !r->reported &&
+		    r->repeats <= parent->repeats) {
 			r->parent = parent->parent;
 			r->parent_rows = parent->parent_rows;
 		} else {

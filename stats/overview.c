@@ -1,5 +1,6 @@
 /*
- * overview.c - GET /api/overview: what the dashboard's head shows. Totals since start, and the last minutes by the second.
+ * overview.c - GET /api/overview: what the dashboard's head shows. Totals since start, and the last minutes by the
+ * second.
  */
 #include "core.h"
 
@@ -15,10 +16,18 @@ struct history {
 
 static void put_counters(struct stats *s, struct jsonw *w)
 {
-	static const struct { const char *name; enum stats_counter c; } rows[] = {
-		{"errors", STATS_C_ERRORS}, {"slow", STATS_C_SLOW_QUERIES}, {"no_index", STATS_C_NO_INDEX_QUERIES},
-		{"nplus1", STATS_C_NPLUS1}, {"rows_sent", STATS_C_ROWS_SENT}, {"rows_affected", STATS_C_ROWS_AFFECTED},
-		{"client_connections", STATS_C_CLIENT_CONNECTIONS_ACTIVE}, {"upstream_connections", STATS_C_UPSTREAM_ACTIVE},
+	static const struct {
+		const char *name;
+		enum stats_counter c;
+	} rows[] = {
+		{"errors", STATS_C_ERRORS},
+		{"slow", STATS_C_SLOW_QUERIES},
+		{"no_index", STATS_C_NO_INDEX_QUERIES},
+		{"nplus1", STATS_C_NPLUS1},
+		{"rows_sent", STATS_C_ROWS_SENT},
+		{"rows_affected", STATS_C_ROWS_AFFECTED},
+		{"client_connections", STATS_C_CLIENT_CONNECTIONS_ACTIVE},
+		{"upstream_connections", STATS_C_UPSTREAM_ACTIVE},
 	};
 
 	jsonw_open(w, "queries", '{');

@@ -23,10 +23,11 @@ static const struct counter_row rows[] = {
 static const char *const route_names[STATS_ROUTES] = {"primary", "replica", "cache", "queue", "local"};
 
 /* Nanoseconds, and the same in seconds as a label: 100 us to 10 s. */
-static const uint64_t bounds[] = {100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 25000000, 50000000, 100000000,
-				  250000000, 500000000, 1000000000, 2500000000, 5000000000, 10000000000};
-static const char *const bound_names[] = {"0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05",
-					  "0.1", "0.25", "0.5", "1", "2.5", "5", "10"};
+static const uint64_t bounds[] = {100000,     250000,     500000,     1000000,    2500000,   5000000,
+				  10000000,   25000000,   50000000,   100000000,  250000000, 500000000,
+				  1000000000, 2500000000, 5000000000, 10000000000};
+static const char *const bound_names[] = {"0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025",
+					  "0.05",   "0.1",     "0.25",   "0.5",   "1",      "2.5",   "5",    "10"};
 _Static_assert(countof(bounds) == countof(bound_names), "a name a bound");
 
 const char *stats_route_name(enum stats_route route)
@@ -88,12 +89,14 @@ static enum rc put_buckets(const struct hist *h, const char *route, struct iobuf
 	if (count < below[countof(bounds) - 1])
 		count = below[countof(bounds) - 1];
 	for (unsigned i = 0; i < countof(bounds); i++) {
-		if (iobuf_printf(out, "suimon_query_duration_seconds_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n", route,
-				 bound_names[i], below[i]) != RC_OK)
+		if (iobuf_printf(out, "suimon_query_duration_seconds_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n",
+				 route, bound_names[i], below[i]) != RC_OK)
 			return RC_ERROR;
 	}
-	if (iobuf_printf(out, "suimon_query_duration_seconds_bucket{route=\"%s\",le=\"+Inf\"} %" PRIu64 "\n"
-			      "suimon_query_duration_seconds_sum{route=\"%s\"}", route, count, route) != RC_OK ||
+	if (iobuf_printf(out,
+			 "suimon_query_duration_seconds_bucket{route=\"%s\",le=\"+Inf\"} %" PRIu64 "\n"
+			 "suimon_query_duration_seconds_sum{route=\"%s\"}",
+			 route, count, route) != RC_OK ||
 	    put_seconds(out, stats_get(&h->sum_ns)) != RC_OK)
 		return RC_ERROR;
 	return iobuf_printf(out, "suimon_query_duration_seconds_count{route=\"%s\"} %" PRIu64 "\n", route, count);

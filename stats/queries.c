@@ -11,7 +11,10 @@
 #define ERRORS_MAX 16 /* error codes */
 
 struct names {
-	struct { const char *text; uint64_t weight; } name[NAMES_MAX];
+	struct {
+		const char *text;
+		uint64_t weight;
+	} name[NAMES_MAX];
 	unsigned n;
 };
 
@@ -96,12 +99,22 @@ static void put_times(const struct view_row *r, const struct hist *h, struct jso
 
 static void put_counts(const struct view_row *r, struct jsonw *w)
 {
-	static const struct { enum stats_number n; const char *name; } rows[] = {
-		{STATS_N_CALLS, "calls"}, {STATS_N_ERRORS, "errors"}, {STATS_N_ROWS_SENT, "rows_sent"},
-		{STATS_N_ROWS_AFFECTED, "rows_affected"}, {STATS_N_BYTES_IN, "bytes_in"},
-		{STATS_N_BYTES_OUT, "bytes_out"}, {STATS_N_CACHE_HITS, "cache_hits"},
-		{STATS_N_CACHE_MISSES, "cache_misses"}, {STATS_N_NO_INDEX, "no_index"},
-		{STATS_N_NO_GOOD_INDEX, "no_good_index"}, {STATS_N_SLOW, "slow"}, {STATS_N_WARNINGS, "warnings"},
+	static const struct {
+		enum stats_number n;
+		const char *name;
+	} rows[] = {
+		{STATS_N_CALLS, "calls"},
+		{STATS_N_ERRORS, "errors"},
+		{STATS_N_ROWS_SENT, "rows_sent"},
+		{STATS_N_ROWS_AFFECTED, "rows_affected"},
+		{STATS_N_BYTES_IN, "bytes_in"},
+		{STATS_N_BYTES_OUT, "bytes_out"},
+		{STATS_N_CACHE_HITS, "cache_hits"},
+		{STATS_N_CACHE_MISSES, "cache_misses"},
+		{STATS_N_NO_INDEX, "no_index"},
+		{STATS_N_NO_GOOD_INDEX, "no_good_index"},
+		{STATS_N_SLOW, "slow"},
+		{STATS_N_WARNINGS, "warnings"},
 	};
 
 	for (unsigned i = 0; i < countof(rows); i++)
@@ -214,7 +227,10 @@ static void put_histogram(const struct hist *h, struct jsonw *w)
 }
 
 struct codes {
-	struct { uint32_t code; uint64_t count; } at[ERRORS_MAX];
+	struct {
+		uint32_t code;
+		uint64_t count;
+	} at[ERRORS_MAX];
 	unsigned n;
 };
 
@@ -256,7 +272,7 @@ static void put_errors(const struct view *v, const struct view_row *r, struct js
 	jsonw_close(w, ']');
 }
 
-void queries_put_sample(struct stats *s, const struct stats_sample *m, struct jsonw *w)
+static void put_sample(struct stats *s, const struct stats_sample *m, struct jsonw *w)
 {
 	jsonw_open(w, NULL, '{');
 	jsonw_str(w, "sql", span_of(m->text, m->len));
@@ -267,15 +283,15 @@ void queries_put_sample(struct stats *s, const struct stats_sample *m, struct js
 	jsonw_close(w, '}');
 }
 
-static void put_samples(struct stats *s, uint64_t digest, bool allowed, struct jsonw *w)
+static void put_samples(const struct view *v, const struct view_row *r, bool allowed, struct jsonw *w)
 {
-	struct stats_sample *m = allowed ? stats_sample_copy(s, digest) : NULL;
+	struct stats_sample *m = allowed ? view_sample(v, r) : NULL;
 
 	jsonw_open(w, "samples", '[');
 	if (m)
-		queries_put_sample(s, m, w);
+		put_sample(v->stats, m, w);
 	jsonw_close(w, ']');
-	jsonw_bool(w, "samples_allowed", allowed && atomic_load(&s->samples));
+	jsonw_bool(w, "samples_allowed", allowed && atomic_load(&v->stats->samples));
 	mem_free(m);
 }
 
@@ -303,7 +319,7 @@ static enum rc put_detail(const struct view *v, const struct view_row *r, bool s
 		put_row(v, r, &h, w);
 		put_histogram(&h, w);
 		put_errors(v, r, w);
-		put_samples(v->stats, r->digest, samples, w);
+		put_samples(v, r, samples, w);
 		rc = put_plan(v->stats, r->digest, samples, w);
 	}
 	hist_reset(&h);

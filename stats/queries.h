@@ -9,6 +9,5 @@
 
 /* The fields of one digest, into an object already open. */
 enum rc queries_put(const struct view *v, const struct view_row *r, struct jsonw *w) must_check;
-void queries_put_sample(struct stats *s, const struct stats_sample *m, struct jsonw *w); /* as an array element */
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * registry.c - which distinct statements are kept: names, text and sample of each, one record for all sinks.
  *
- * When it is full, a new digest takes the place of the least of sixteen looked at in turn (the hand goes round): least by
- * time spent, of what has lately been seen. What is heavy stays; what was seen once goes first.
+ * When it is full, a new digest takes the place of the least of sixteen looked at in turn (the hand goes round):
+ * least by time spent, of what has lately been seen. What is heavy stays; what was seen once goes first.
  */
 #include "core.h"
 
@@ -10,8 +10,8 @@
 #include "mem.h"
 
 #define CANDIDATES 16
-#define CALL_WEIGHT_NS 10000                 /* a call counts as this much time */
-#define HEAT_HALVES_NS (300 * NS_PER_SEC)    /* unseen for so long: half the weight */
+#define CALL_WEIGHT_NS 10000              /* a call counts as this much time */
+#define HEAT_HALVES_NS (300 * NS_PER_SEC) /* unseen for so long: half the weight */
 
 bool stats_registry_full(const struct stats *s)
 {

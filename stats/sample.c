@@ -12,8 +12,11 @@ static struct stats_sample *sample_new(const struct stats_event *e)
 
 	if (!m)
 		return NULL;
-	*m = (struct stats_sample){.total_ns = e->total_ns, .at_ns = e->start_ns, .rows_sent = e->rows_sent,
-				   .cut = e->text.len > len, .len = len};
+	*m = (struct stats_sample){.total_ns = e->total_ns,
+				   .at_ns = e->start_ns,
+				   .rows_sent = e->rows_sent,
+				   .cut = e->text.len > len,
+				   .len = len};
 	memcpy(m->text, e->text.p, len);
 	m->text[len] = '\0';
 	return m;
@@ -41,7 +44,8 @@ void stats_sample_offer(struct stats *s, struct stats_digest *d, const struct st
 		return;
 	}
 	old = m;
-	if (d->kept && atomic_load(&s->samples) && worth_it(d, e)) { /* looked at again: all may have changed meanwhile */
+	if (d->kept && atomic_load(&s->samples) &&
+	    worth_it(d, e)) { /* looked at again: all may have changed meanwhile */
 		old = d->sample;
 		d->sample = m;
 		stats_set(&d->sample_ns, e->total_ns ? e->total_ns : 1);
@@ -64,22 +68,4 @@ void stats_sample_forget(struct stats *s)
 	pthread_mutex_lock(&s->lock);
 	map_each(&s->registry.map, forget, NULL);
 	pthread_mutex_unlock(&s->lock);
-}
-
-struct stats_sample *stats_sample_copy(struct stats *s, uint64_t digest)
-{
-	const struct stats_sample *best = NULL;
-	struct stats_sample *copy = NULL;
-
-	pthread_mutex_lock(&s->lock);
-	for (uint32_t i = 0, n = atomic_load_explicit(&s->ndigests, memory_order_relaxed); i < n; i++) {
-		const struct stats_digest *d = s->registry.all[i];
-
-		if (d->digest == digest && d->sample && (!best || d->sample->total_ns > best->total_ns))
-			best = d->sample;
-	}
-	if (best && atomic_load(&s->samples))
-		copy = mem_dup(best, sizeof(*best) + best->len + 1);
-	pthread_mutex_unlock(&s->lock);
-	return copy;
 }

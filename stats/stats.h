@@ -21,14 +21,14 @@
 struct stats;
 struct stats_sink {
 	_Atomic uint64_t counter[STATS_COUNTERS_N];
-	struct stats_table *table;  /* digest table of this sink; owned; NULL for sinks that see no statements */
+	struct stats_table *table; /* digest table of this sink; owned; NULL for sinks that see no statements */
 	struct stats *stats;
 	struct stats_sink *next;
 };
 
 struct stats_options {
 	uint64_t slow_ns;
-	uint64_t digests;       /* most distinct digests kept, all sinks together */
+	uint64_t digests; /* most distinct digests kept, all sinks together */
 	bool samples;
 	uint64_t nplus1_repeats, nplus1_window_ns;
 	bool explain;
@@ -54,24 +54,24 @@ enum stats_cached { STATS_NOT_CACHEABLE, STATS_HIT, STATS_MISS };
 /* One finished statement. Spans are copied where they are kept. */
 struct stats_event {
 	uint64_t digest;
-	uint64_t literals;      /* hash of its literals */
-	const char *verb;       /* "select", a literal: kept by pointer */
-	struct span text;       /* the statement as sent (for a sample; normalised only when the digest is new) */
+	uint64_t literals; /* hash of its literals */
+	const char *verb;  /* "select", a literal: kept by pointer */
+	struct span text;  /* the statement as sent (for a sample; normalised only when the digest is new) */
 	/* Appends the normalised text of `text` to an iobuf of at most STATS_TEXT_MAX bytes; called when the digest is new. */
 	void (*normalise)(const struct stats_event *e, void *into_iobuf);
-	unsigned mode;          /* the caller's, for normalise */
+	unsigned mode; /* the caller's, for normalise */
 	struct span schema, user;
-	struct span table;      /* first table read or written, "" if none */
-	struct span tag_route;  /* sqlcommenter's route, or controller:action, decoded; "" if none */
-	uint64_t start_ns;      /* monotonic */
-	uint64_t total_ns;      /* first byte in to last byte out */
-	uint64_t wait_ns;       /* of that, waiting for a connection */
-	uint64_t server_ns;     /* of that, waiting for the server's first byte */
+	struct span table;     /* first table read or written, "" if none */
+	struct span tag_route; /* sqlcommenter's route, or controller:action, decoded; "" if none */
+	uint64_t start_ns;     /* monotonic */
+	uint64_t total_ns;     /* first byte in to last byte out */
+	uint64_t wait_ns;      /* of that, waiting for a connection */
+	uint64_t server_ns;    /* of that, waiting for the server's first byte */
 	uint64_t rows_sent, rows_affected, bytes_in, bytes_out;
 	uint16_t error, warnings;
 	bool no_index, no_good_index, slow_flag;
 	bool is_read;
-	bool private_text;      /* holds a password: never kept */
+	bool private_text; /* holds a password: never kept */
 	enum stats_route route;
 	enum stats_cached cached;
 	bool cacheable, queueable; /* would be eligible, whether or not a rule asks for it */
@@ -85,22 +85,22 @@ struct stats_event {
 #define STATS_NPLUS1_SLOTS 8
 struct stats_nplus1 {
 	struct stats_run {
-		uint64_t digest;        /* 0: free */
-		uint64_t seen;          /* which literals, as a bitmap by hash */
+		uint64_t digest; /* 0: free */
+		uint64_t seen;   /* which literals, as a bitmap by hash */
 		uint64_t first_ns, last_ns, spent_ns;
-		uint64_t first_at;      /* which statement of the session it began with */
+		uint64_t first_at; /* which statement of the session it began with */
 		uint32_t repeats, distinct;
-		uint64_t parent;        /* the list read before the run; 0: none */
-		uint64_t parent_rows;   /* what that and other lists since have returned, */
-		uint64_t counted_rows;  /* and had returned when it was reported */
-		uint32_t entry;         /* where it is reported */
+		uint64_t parent;       /* the list read before the run; 0: none */
+		uint64_t parent_rows;  /* what that and other lists since have returned, */
+		uint64_t counted_rows; /* and had returned when it was reported */
+		uint32_t entry;        /* where it is reported */
 		bool reported, overrun;
 	} run[STATS_NPLUS1_SLOTS];
-	uint64_t last_digest;   /* the last read that returned two rows or more, */
-	uint64_t last_rows;     /* how many, */
-	uint64_t last_end_ns;   /* when it was done, */
-	uint64_t last_at;       /* and which statement of the session that was */
-	uint64_t statements;    /* of the session so far */
+	uint64_t last_digest; /* the last read that returned two rows or more, */
+	uint64_t last_rows;   /* how many, */
+	uint64_t last_end_ns; /* when it was done, */
+	uint64_t last_at;     /* and which statement of the session that was */
+	uint64_t statements;  /* of the session so far */
 };
 
 /* Counts it all: the digest table, the N+1 detector, the counters by route. Sink's thread only. */
@@ -108,19 +108,24 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 
 /* ---- reading: any thread ---- */
 
-/* Each of these appends to out: an iobuf; JSON as the contract's section 3 says. samples: the caller may see literals (S2). */
+/* Each of these appends to out: an iobuf. samples: the caller may see literals (S2). */
 struct iobuf;
 enum stats_sort { STATS_BY_TOTAL_TIME, STATS_BY_CALLS, STATS_BY_P99, STATS_BY_ROWS_EXAMINED };
 enum rc stats_json_queries(struct stats *s, enum stats_sort sort, unsigned limit, struct iobuf *out) must_check;
-enum rc stats_json_query(struct stats *s, uint64_t digest, bool samples, struct iobuf *out) must_check; /* RC_DECLINED: not known */
+/* RC_DECLINED: this digest is not known. */
+enum rc stats_json_query(struct stats *s, uint64_t digest, bool samples, struct iobuf *out) must_check;
 enum rc stats_json_findings(struct stats *s, bool samples, struct iobuf *out) must_check;
 /* What happened lately, for the dashboard: totals by route, latency buckets, the last minutes second by second. */
 enum rc stats_json_overview(struct stats *s, struct iobuf *out) must_check;
-enum rc stats_prometheus(struct stats *s, struct iobuf *out) must_check; /* the counters and bounded summaries; no labels with literals */
+/* The counters, and latencies by route. No label holds anything of a client's. */
+enum rc stats_prometheus(struct stats *s, struct iobuf *out) must_check;
 
 /* The index adviser's work list: the next digest worth an EXPLAIN (slow or without index, not explained lately), with a
  * sample of it. RC_DECLINED: none just now. Strings are for the caller to mem_free. */
-struct stats_explain { uint64_t digest; char *schema, *user, *sql; };
+struct stats_explain {
+	uint64_t digest;
+	char *schema, *user, *sql;
+};
 enum rc stats_next_explain(struct stats *s, struct stats_explain *out) must_check;
 /* One row of the adviser's verdict on a digest. plan_json: EXPLAIN FORMAT=JSON's output. Copied. */
 struct stats_index_advice {

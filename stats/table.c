@@ -1,5 +1,6 @@
 /*
- * table.c - a sink's rows: found by digest, schema and user; made for what the registry admits; given up when it evicts.
+ * table.c - a sink's rows: found by digest, schema and user; made for what the registry admits; given up when it
+ * evicts.
  *
  * A statement seen for the first time while the registry is full stays outside, unless it is slow: it is admitted when
  * it comes again soon (the door remembers). So a flood of statements seen once each leaves the table as it is.
@@ -59,7 +60,7 @@ static void row_drop(struct stats *s, struct stats_limbo *l)
 	stats_row_free(s, container_of(l, struct stats_row, limbo));
 }
 
-/* The registry has evicted its digest: its numbers go to "other". A reader may miss them for a moment, never see them twice. */
+/* The registry has evicted its digest: its numbers go to "other". A reader may miss them for a moment. */
 static void row_retire(struct stats_table *t, struct stats_row *r)
 {
 	map_remove(&t->map, &r->node);

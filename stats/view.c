@@ -168,6 +168,25 @@ enum rc view_hist(const struct view *v, const struct view_row *r, struct hist *o
 	return RC_OK;
 }
 
+struct stats_sample *view_sample(const struct view *v, const struct view_row *r)
+{
+	struct stats *s = v->stats;
+	const struct stats_sample *best = NULL;
+	struct stats_sample *copy = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	for (uint32_t i = r->refs; i != VIEW_NONE; i = v->ref[i].next) {
+		const struct stats_sample *m = v->ref[i].row->digest->sample;
+
+		if (m && (!best || m->total_ns > best->total_ns))
+			best = m;
+	}
+	if (best && atomic_load(&s->samples))
+		copy = mem_dup(best, sizeof(*best) + best->len + 1);
+	pthread_mutex_unlock(&s->lock);
+	return copy;
+}
+
 static enum rc p99_of(const struct view *v, const struct view_row *r, uint64_t *out)
 {
 	struct hist h;

@@ -12,29 +12,29 @@
 
 struct view_ref {
 	const struct stats_row *row;
-	uint32_t next;             /* of the same digest, in view.ref; VIEW_NONE ends */
+	uint32_t next; /* of the same digest, in view.ref; VIEW_NONE ends */
 };
 
 struct view_row {
 	uint64_t digest;
 	const struct stats_digest *main; /* names and text: of the record that took most time; valid until close */
 	uint64_t main_ns;
-	uint32_t refs;             /* its rows, in view.ref; VIEW_NONE: none */
+	uint32_t refs; /* its rows, in view.ref; VIEW_NONE: none */
 	uint64_t n[STATS_NUMBERS];
 	uint64_t min_ns, max_ns, first_ns, last_ns;
-	uint64_t rows_examined;    /* as the adviser estimated, all calls together; 0: not known */
-	uint64_t key;              /* what it is sorted by */
+	uint64_t rows_examined; /* as the adviser estimated, all calls together; 0: not known */
+	uint64_t key;           /* what it is sorted by */
 };
 
 struct view {
 	struct stats *stats;
-	struct view_row *row;      /* owned, in no order until sorted */
+	struct view_row *row; /* owned, in no order until sorted */
 	size_t count;
-	struct view_ref *ref;      /* owned */
+	struct view_ref *ref; /* owned */
 	size_t nref;
-	uint32_t *bucket;          /* owned; digest → row, open addressing; VIEW_NONE: free */
+	uint32_t *bucket; /* owned; digest → row, open addressing; VIEW_NONE: free */
 	size_t buckets;
-	struct view_row other;     /* what has no row of its own; main NULL */
+	struct view_row other; /* what has no row of its own; main NULL */
 };
 
 enum rc view_open(struct stats *s, struct view *v) must_check; /* RC_ERROR: no memory; nothing to close */
@@ -43,5 +43,7 @@ struct view_row *view_find(const struct view *v, uint64_t digest); /* NULL: not 
 enum rc view_sort(struct view *v, enum stats_sort sort) must_check;
 /* Their latencies merged. For the caller to hist_reset, also after RC_ERROR. */
 enum rc view_hist(const struct view *v, const struct view_row *r, struct hist *out) must_check;
+/* A copy of the slowest of their samples; NULL: none. For the caller to mem_free. */
+struct stats_sample *view_sample(const struct view *v, const struct view_row *r) must_check;
 
 #endif

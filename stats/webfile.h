@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct webfile {
-	const char *path;          /* "/app.js"; NULL ends the table */
+	const char *path; /* "/app.js"; NULL ends the table */
 	const char *content_type;
 	const unsigned char *data;
 	size_t len;

@@ -101,11 +101,13 @@ static void prometheus_counts_and_buckets(void **state)
 
 static void a_row_has_the_contracts_fields(void **state)
 {
-	static const char *const fields[] = {"digest", "text", "verb", "schema", "user", "calls", "errors", "total_time",
-		"mean_time", "p50", "p95", "p99", "p999", "max_time", "rows_sent", "rows_examined", "rows_affected", "bytes_in",
-		"bytes_out", "cache_hits", "cache_misses", "routed", "no_index", "no_good_index", "slow", "warnings",
-		"wait_time", "server_time", "users", "tags", "first_seen", "last_seen", "histogram", "samples", "plan",
-		"findings", "errors_by_code"};
+	static const char *const fields[] = {
+		"digest",     "text",          "verb",          "schema",    "user",      "calls",      "errors",
+		"total_time", "mean_time",     "p50",           "p95",       "p99",       "p999",       "max_time",
+		"rows_sent",  "rows_examined", "rows_affected", "bytes_in",  "bytes_out", "cache_hits", "cache_misses",
+		"routed",     "no_index",      "no_good_index", "slow",      "warnings",  "wait_time",  "server_time",
+		"users",      "tags",          "first_seen",    "last_seen", "histogram", "samples",    "plan",
+		"findings",   "errors_by_code"};
 	struct stats *s = helper_stats(100);
 	struct stats_sink *k = helper_sink(s);
 	struct stats_event e = helper_event(1, "select '\xff\"\\' from t\n");
@@ -220,8 +222,7 @@ static void the_overview_has_history_by_route(void **state)
 	assert_int_equal(helper_uint(json_object_get(j, "queries"), "primary"), 7);
 	primary = json_object_get(json_object_get(j, "history"), "primary");
 	assert_int_equal(json_array_size(primary), 300);
-	json_array_foreach(primary, i, v)
-		sum += json_integer_value(v);
+	json_array_foreach(primary, i, v) sum += json_integer_value(v);
 	assert_int_equal(sum, 7);
 	assert_int_equal(json_array_size(json_object_get(json_object_get(j, "latency"), "bounds")),
 			 json_array_size(json_object_get(json_object_get(j, "latency"), "counts")));

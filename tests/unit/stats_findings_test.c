@@ -82,8 +82,11 @@ static void the_adviser_gets_work_and_its_word_counts(void **state)
 	mem_free(x.sql);
 	mem_free(x.schema);
 	mem_free(x.user);
-	assert_int_equal(stats_next_explain(s, &x), RC_DECLINED); /* neither within a second nor the same within minutes */
-	a = (struct stats_index_advice){.digest = 9, .table = span_str("shop.orders"), .columns = span_str("email"),
+	assert_int_equal(stats_next_explain(s, &x),
+			 RC_DECLINED); /* neither within a second nor the same within minutes */
+	a = (struct stats_index_advice){.digest = 9,
+					.table = span_str("shop.orders"),
+					.columns = span_str("email"),
 					.reason = span_str("full scan of 50000 rows"),
 					.fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)"),
 					.plan_json = span_str("{\"query_block\": {\"select_id\": 1}}"),
@@ -110,8 +113,8 @@ static void the_advisers_no_ends_the_finding(void **state)
 	struct stats *s = helper_stats(100);
 	struct stats_sink *k = helper_sink(s);
 	struct stats_event e = scan();
-	struct stats_index_advice a = {.digest = 9, .reason = span_str("reads all rows, as it must"),
-				       .plan_json = span_str("{cut")};
+	struct stats_index_advice a = {
+		.digest = 9, .reason = span_str("reads all rows, as it must"), .plan_json = span_str("{cut")};
 
 	record(k, &e, 50);
 	stats_put_advice(s, &a);
@@ -149,7 +152,8 @@ static void repeated_reads_are_cacheable(void **state)
 	assert_non_null(f);
 	assert_int_equal(helper_uint(json_object_get(f, "evidence"), "repeats"), 380);
 	assert_float_equal(helper_number(f, "cost_seconds"), 0.38, 1e-9);
-	assert_non_null(strstr(helper_text(f, "fix_config"), "- match: {digest: \"0x0000000000000abc\"}\n      ttl: 60s"));
+	assert_non_null(
+		strstr(helper_text(f, "fix_config"), "- match: {digest: \"0x0000000000000abc\"}\n      ttl: 60s"));
 	json_decref(all);
 	stats_free(s);
 }

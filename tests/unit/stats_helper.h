@@ -19,8 +19,12 @@
 
 static inline struct stats *helper_stats(uint64_t digests)
 {
-	struct stats_options opt = {.slow_ns = 200 * NS_PER_MS, .digests = digests, .samples = true,
-				    .nplus1_repeats = 8, .nplus1_window_ns = NS_PER_SEC, .explain = true};
+	struct stats_options opt = {.slow_ns = 200 * NS_PER_MS,
+				    .digests = digests,
+				    .samples = true,
+				    .nplus1_repeats = 8,
+				    .nplus1_window_ns = NS_PER_SEC,
+				    .explain = true};
 	struct stats *s = stats_new(&opt);
 
 	assert_non_null(s);
@@ -51,10 +55,19 @@ static inline void helper_normalise(const struct stats_event *e, void *into)
 /* A read of one row of shop.products by the user app, 1 ms, from the primary. */
 static inline struct stats_event helper_event(uint64_t digest, const char *text)
 {
-	return (struct stats_event){.digest = digest, .literals = 1, .verb = "select", .text = span_str(text),
-				    .normalise = helper_normalise, .schema = span_str("shop"), .user = span_str("app"),
-				    .table = span_str("products"), .start_ns = clock_mono_ns(), .total_ns = NS_PER_MS,
-				    .rows_sent = 1, .is_read = true, .route = STATS_PRIMARY};
+	return (struct stats_event){.digest = digest,
+				    .literals = 1,
+				    .verb = "select",
+				    .text = span_str(text),
+				    .normalise = helper_normalise,
+				    .schema = span_str("shop"),
+				    .user = span_str("app"),
+				    .table = span_str("products"),
+				    .start_ns = clock_mono_ns(),
+				    .total_ns = NS_PER_MS,
+				    .rows_sent = 1,
+				    .is_read = true,
+				    .route = STATS_PRIMARY};
 }
 
 static inline json_t *helper_parse(struct iobuf *out)
@@ -138,7 +151,8 @@ static inline json_t *helper_finding(const json_t *findings, const char *kind)
 	size_t i;
 	json_t *f;
 
-	json_array_foreach(json_object_get(findings, "findings"), i, f) {
+	json_array_foreach(json_object_get(findings, "findings"), i, f)
+	{
 		if (strcmp(helper_text(f, "kind"), kind) == 0)
 			return f;
 	}

@@ -126,7 +126,8 @@ static void two_reads_for_each_row_have_the_list_as_parent(void **state)
 		child(&c);
 	}
 	all = helper_findings(c.s, false);
-	json_array_foreach(json_object_get(all, "findings"), i, f) {
+	json_array_foreach(json_object_get(all, "findings"), i, f)
+	{
 		n += strcmp(helper_text(f, "kind"), "n_plus_one") == 0;
 		assert_string_equal(helper_text(json_object_get(f, "evidence"), "parent_digest"), "0x0000000000000064");
 	}

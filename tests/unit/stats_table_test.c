@@ -93,7 +93,8 @@ static void a_flood_of_digests_is_bounded_and_keeps_the_heavy(void **state)
 	j = helper_queries(s, STATS_BY_TOTAL_TIME, 100000);
 	assert_true(json_array_size(json_object_get(j, "queries")) <= 500);
 	calls = helper_uint(json_object_get(j, "other"), "calls");
-	json_array_foreach(json_object_get(j, "queries"), i, q) {
+	json_array_foreach(json_object_get(j, "queries"), i, q)
+	{
 		calls += helper_uint(q, "calls");
 		kept += strtoull(helper_text(q, "digest"), NULL, 16) < 1000;
 	}
@@ -129,9 +130,14 @@ static void sorts_by_what_is_asked(void **state)
 	struct stats *s = helper_stats(100);
 	struct stats_sink *k = helper_sink(s);
 	struct stats_event e = helper_event(1, "select a from t");
-	static const struct { enum stats_sort sort; const char *first; } rows[] = {
-		{STATS_BY_CALLS, "0x0000000000000001"}, {STATS_BY_TOTAL_TIME, "0x0000000000000002"},
-		{STATS_BY_P99, "0x0000000000000003"}, {STATS_BY_ROWS_EXAMINED, "0x0000000000000001"},
+	static const struct {
+		enum stats_sort sort;
+		const char *first;
+	} rows[] = {
+		{STATS_BY_CALLS, "0x0000000000000001"},
+		{STATS_BY_TOTAL_TIME, "0x0000000000000002"},
+		{STATS_BY_P99, "0x0000000000000003"},
+		{STATS_BY_ROWS_EXAMINED, "0x0000000000000001"},
 	};
 
 	for (int i = 0; i < 100; i++)
@@ -147,7 +153,8 @@ static void sorts_by_what_is_asked(void **state)
 		json_t *j = helper_queries(s, rows[i].sort, 1);
 
 		assert_int_equal(json_array_size(json_object_get(j, "queries")), 1);
-		assert_string_equal(helper_text(json_array_get(json_object_get(j, "queries"), 0), "digest"), rows[i].first);
+		assert_string_equal(helper_text(json_array_get(json_object_get(j, "queries"), 0), "digest"),
+				    rows[i].first);
 		json_decref(j);
 	}
 	stats_free(s);
@@ -166,8 +173,8 @@ static void out_of_memory_counts_into_other(void **state)
 		mem_fail_after(0, 0);
 	}
 	j = helper_queries(s, STATS_BY_CALLS, 100);
-	assert_int_equal(helper_uint(json_object_get(j, "other"), "calls") +
-			 json_array_size(json_object_get(j, "queries")), 12);
+	assert_int_equal(
+		helper_uint(json_object_get(j, "other"), "calls") + json_array_size(json_object_get(j, "queries")), 12);
 	json_decref(j);
 	stats_free(s);
 }
@@ -229,8 +236,7 @@ static void readers_and_writers_meet(void **state)
 		assert_int_equal(pthread_join(thread[t], NULL), 0);
 	j = helper_queries(s, STATS_BY_CALLS, 1000);
 	calls = json_is_null(json_object_get(j, "other")) ? 0 : helper_uint(json_object_get(j, "other"), "calls");
-	json_array_foreach(json_object_get(j, "queries"), i, q)
-		calls += helper_uint(q, "calls");
+	json_array_foreach(json_object_get(j, "queries"), i, q) calls += helper_uint(q, "calls");
 	assert_int_equal(calls, 120000);
 	assert_int_equal(stats_sum(s, STATS_C_ERRORS), 1200);
 	json_decref(j);

@@ -48,8 +48,10 @@ static void all_that_is_named_is_carried(void **state)
 /* Content-Security-Policy: default-src 'self' holds: no inline script or style, no other host. */
 static void nothing_is_inline_or_foreign(void **state)
 {
-	static const char *const files[] = {"/", "/app.js", "/chart.js", "/dom.js", "/format.js", "/views.js", "/style.css"};
-	static const char *const never[] = {"<script>", "<style", " style=", " onclick=", "innerHTML", "eval(", "https://", "@import"};
+	static const char *const files[] = {"/",          "/app.js",   "/chart.js", "/dom.js",
+					    "/format.js", "/views.js", "/style.css"};
+	static const char *const never[] = {
+		"<script>", "<style", " style=", " onclick=", "innerHTML", "eval(", "https://", "@import"};
 	const char *type;
 
 	for (unsigned i = 0; i < countof(files); i++) {
