@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #define MAX_PACKET_SMALLEST 65536u
+#define ER_UNKNOWN 1105u
+#define ER_PACKET_TOO_LARGE 1153u
 
 void dbconn_init(struct dbconn *c)
 {
@@ -113,7 +115,7 @@ enum rc dbconn_exec(struct dbconn *c, const char *sql, size_t len)
 	if (!c->my)
 		return note(c, CR_SERVER_LOST, "not connected");
 	if (len > c->max_packet && c->max_packet)
-		return note(c, 1153, "the statement is larger than the server's max_allowed_packet");
+		return note(c, ER_PACKET_TOO_LARGE, "the statement is larger than the server's max_allowed_packet");
 	if (mysql_real_query(c->my, sql, (unsigned long)len) != 0)
 		return note_last(c);
 	if (mysql_field_count(c->my) == 0 && !mysql_more_results(c->my))
@@ -166,7 +168,7 @@ enum rc dbconn_number(struct dbconn *c, const char *sql, uint64_t *out)
 		return rc;
 	*out = strtoull(text, &end, 10);
 	if (end == text || *end)
-		return note(c, CR_UNKNOWN_ERROR, "not a number");
+		return note(c, ER_UNKNOWN, "not a number");
 	return RC_OK;
 }
 

@@ -12,6 +12,19 @@ import time
 import pymysql
 
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def driver_binary():
+    """SUIMON_QUEUE_DRIVER, or the first that is built; failpoints need a build with assertions."""
+    given = os.environ.get("SUIMON_QUEUE_DRIVER")
+    places = [given] if given else [os.path.join(TOP, "build", d, "queue_driver") for d in ("asan", "debug", "")]
+    for p in places:
+        if os.path.exists(p):
+            return p
+    raise FileNotFoundError("no queue_driver in %s: build it, or name one in SUIMON_QUEUE_DRIVER" % ", ".join(places))
+
+
 class Server:
     """A mariadbd of our own on a unix socket, in a temporary directory."""
 

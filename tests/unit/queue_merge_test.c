@@ -1,0 +1,172 @@
+/*
+ * queue_merge_test.c - which INSERTs become one (Q6), and what an error of the database means (Q5).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "errclass.h"
+#include "merge.h"
+
+#define STRICT "sql_mode='STRICT_TRANS_TABLES'"
+
+/* The values are what stands between the first "(" behind VALUES and `tail`. */
+static struct queue_record insert(const char *sql, const char *tail)
+{
+	const char *values = strstr(sql, "VALUES ");
+	struct queue_record r = {.digest = 1, .time_us = 5000000, .environment = span_str(STRICT), .sql = span_str(sql)};
+
+	r.rows_at = (uint32_t)(values + 7 - sql);
+	r.rows_end = (uint32_t)(r.sql.len - strlen(tail));
+	return r;
+}
+
+static enum time_need need(const char *sql)
+{
+	struct queue_record r = insert(sql, "");
+
+	return merge_time_need(&r);
+}
+
+static void the_clock_is_found_in_the_values(void **state)
+{
+	assert_int_equal(need("INSERT INTO t VALUES (1,'a',NULL,DEFAULT,-2.5e3,x'00',_utf8'x',TRUE)"), TIME_FREE);
+	assert_int_equal(need("INSERT INTO t VALUES (INET6_ATON('::1'),UNHEX('00'), concat('a','b'))"), TIME_FREE);
+	assert_int_equal(need("INSERT INTO t VALUES (now())"), TIME_SECOND);
+	assert_int_equal(need("INSERT INTO t VALUES (NOW( ) + INTERVAL 1 DAY)"), TIME_SECOND);
+	assert_int_equal(need("INSERT INTO t VALUES (CURRENT_TIMESTAMP)"), TIME_SECOND);
+	assert_int_equal(need("INSERT INTO t VALUES (CURRENT_TIMESTAMP, 1)"), TIME_SECOND);
+	assert_int_equal(need("INSERT INTO t VALUES (NOW(6))"), TIME_MICRO);
+	assert_int_equal(need("INSERT INTO t VALUES (SYSDATE())"), TIME_MICRO);
+	assert_int_equal(need("INSERT INTO t VALUES (my_function(1))"), TIME_MICRO);
+	assert_int_equal(need("INSERT INTO t VALUES (@a)"), TIME_MICRO);
+	assert_int_equal(need("INSERT INTO t VALUES (1 /*! , NOW(6) */)"), TIME_MICRO);
+}
+
+static void text_in_quotes_is_not_code(void **state)
+{
+	struct queue_record r;
+
+	assert_int_equal(need("INSERT INTO t VALUES ('call NOW(6) (please)', \"f(x) -- no\")"), TIME_FREE);
+	assert_int_equal(need("INSERT INTO t VALUES ('it''s NOW(6)')"), TIME_FREE);
+	assert_int_equal(need("INSERT INTO t VALUES ('it\\'s NOW(6)')"), TIME_FREE);
+	assert_int_equal(need("INSERT INTO t VALUES ('open NOW(")
+			 , TIME_MICRO);
+	/* There the backslash is a character, and the string ends before NOW. */
+	r = insert("INSERT INTO t VALUES ('it\\', NOW(6))", "");
+	r.environment = span_str("sql_mode='STRICT_TRANS_TABLES,NO_BACKSLASH_ESCAPES'");
+	assert_int_equal(merge_time_need(&r), TIME_MICRO);
+}
+
+static void the_tail_counts_too(void **state)
+{
+	const char *tail = " ON DUPLICATE KEY UPDATE hits=hits+VALUES(hits)";
+	struct queue_record r = insert("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE hits=hits+VALUES(hits)", tail);
+
+	assert_int_equal(merge_time_need(&r), TIME_FREE);
+	r = insert("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE seen=NOW()", " ON DUPLICATE KEY UPDATE seen=NOW()");
+	assert_int_equal(merge_time_need(&r), TIME_SECOND);
+}
+
+static void times_may_differ_as_far_as_it_does_not_show(void **state)
+{
+	struct queue_record a = insert("INSERT INTO t VALUES (1)", ""), b = insert("INSERT INTO t VALUES (2)", "");
+
+	a.time_us = 5000000;
+	b.time_us = 5999999;
+	assert_true(merge_same(&a, &b, TIME_SECOND));
+	assert_false(merge_same(&a, &b, TIME_MICRO));
+	b.time_us = 6000000;
+	assert_false(merge_same(&a, &b, TIME_SECOND));
+	assert_true(merge_same(&a, &b, TIME_FREE));
+	b.time_us = a.time_us;
+	assert_true(merge_same(&a, &b, TIME_MICRO));
+}
+
+static void only_the_same_statement_in_the_same_state_is_merged(void **state)
+{
+	struct queue_record a = insert("INSERT INTO t VALUES (1)", ""), b = a;
+
+	assert_true(merge_same(&a, &b, TIME_FREE));
+	b.environment = span_str(STRICT ",time_zone='+01:00'");
+	assert_false(merge_same(&a, &b, TIME_FREE));
+	b = a;
+	b.schema = span_str("other");
+	assert_false(merge_same(&a, &b, TIME_FREE));
+	b = insert("INSERT INTO u VALUES (1)", "");
+	assert_false(merge_same(&a, &b, TIME_FREE));
+	b = insert("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a=1", " ON DUPLICATE KEY UPDATE a=1");
+	assert_false(merge_same(&a, &b, TIME_FREE));
+	b = a;
+	b.digest = 2;
+	assert_false(merge_same(&a, &b, TIME_FREE));
+	b = a;
+	b.on_error = QUEUE_HALT;
+	assert_false(merge_same(&a, &b, TIME_FREE));
+}
+
+static void a_comment_at_either_end_does_not_keep_them_apart(void **state)
+{
+	struct queue_record a = insert("INSERT INTO t VALUES (1) /*route='/a'*/", " /*route='/a'*/");
+	struct queue_record b = insert("/* req 7 */ INSERT INTO t VALUES (2) /*route='/b'*/", " /*route='/b'*/");
+
+	assert_true(merge_same(&a, &b, TIME_FREE));
+	b = insert("INSERT INTO t VALUES (2) /*! ON DUPLICATE KEY UPDATE a=1 */", " /*! ON DUPLICATE KEY UPDATE a=1 */");
+	assert_false(merge_same(&a, &b, TIME_FREE));
+}
+
+/* Alone, NULL for a NOT NULL column is an error there; in company it becomes 0. */
+static void without_strict_mode_nothing_is_merged(void **state)
+{
+	struct queue_record r = insert("INSERT INTO t VALUES (1)", "");
+
+	assert_true(merge_possible(&r, false));
+	r.environment = span_str("sql_mode=''");
+	assert_false(merge_possible(&r, true));
+	r.environment = span_str("time_zone='+00:00'");
+	assert_true(merge_possible(&r, true));
+	assert_false(merge_possible(&r, false));
+	r = insert("INSERT IGNORE INTO t VALUES (1)", "");
+	assert_false(merge_possible(&r, true));
+	r = insert("INSERT INTO ignored VALUES (1)", "");
+	assert_true(merge_possible(&r, true));
+	r.rows_at = r.rows_end = 0;
+	assert_false(merge_possible(&r, true));
+}
+
+static void errors_are_classified(void **state)
+{
+	static const struct {
+		unsigned code;
+		enum errclass class;
+	} cases[] = {
+		{1062, ERRCLASS_PERMANENT}, {1064, ERRCLASS_PERMANENT}, {1146, ERRCLASS_PERMANENT}, {1452, ERRCLASS_PERMANENT},
+		{1406, ERRCLASS_PERMANENT}, {1048, ERRCLASS_PERMANENT}, {1153, ERRCLASS_PERMANENT}, {4025, ERRCLASS_PERMANENT},
+		{1205, ERRCLASS_RETRY},     {1213, ERRCLASS_RETRY},     {1020, ERRCLASS_RETRY},     {1040, ERRCLASS_WAIT},
+		{1142, ERRCLASS_WAIT},      {1114, ERRCLASS_WAIT},      {1290, ERRCLASS_RECONNECT}, {1836, ERRCLASS_RECONNECT},
+		{1792, ERRCLASS_RECONNECT}, {2006, ERRCLASS_RECONNECT}, {2013, ERRCLASS_RECONNECT}, {2002, ERRCLASS_RECONNECT},
+		{1053, ERRCLASS_RECONNECT}, {1927, ERRCLASS_RECONNECT},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(errclass_of(cases[i].code), cases[i].class);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_clock_is_found_in_the_values),
+		cmocka_unit_test(text_in_quotes_is_not_code),
+		cmocka_unit_test(the_tail_counts_too),
+		cmocka_unit_test(times_may_differ_as_far_as_it_does_not_show),
+		cmocka_unit_test(only_the_same_statement_in_the_same_state_is_merged),
+		cmocka_unit_test(a_comment_at_either_end_does_not_keep_them_apart),
+		cmocka_unit_test(without_strict_mode_nothing_is_merged),
+		cmocka_unit_test(errors_are_classified),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
