@@ -1,0 +1,379 @@
+"""The queue against a real MariaDB: merging, dead letters, waiting, failover of the connection, order (Q2, Q3, Q5, Q6, F1)."""
+import os
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from queue_world import Driver, Server, driver_binary  # noqa: E402
+
+STRICT = "sql_mode='STRICT_TRANS_TABLES'"
+T0 = 1700000000_000000  # 2023-11-14 22:13:20 UTC
+
+
+@pytest.fixture(scope="module")
+def server():
+    s = Server()
+    yield s
+    s.stop()
+
+
+@pytest.fixture
+def schema(server):
+    server.run("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop",
+               "CREATE TABLE shop.log (id INT PRIMARY KEY, pos INT AUTO_INCREMENT UNIQUE, v VARCHAR(20))")
+    return server
+
+
+@pytest.fixture
+def start(schema, tmp_path):
+    started = []
+
+    def run(**options):
+        d = Driver(driver_binary(), str(tmp_path / "queue"), schema, **options)
+        started.append(d)
+        return d
+    yield run
+    for d in started:
+        if d.process.poll() is None:
+            d.kill()
+    text = (tmp_path / "driver.log").read_text()
+    assert "Sanitizer" not in text and "runtime error" not in text, text
+
+
+def put(d, n, sql, table="log", env=STRICT, time_us="", *rest):
+    d.add(n, "shop", table, sql, env, time_us, *rest)
+
+
+def finish(d, n):
+    """All n answered and applied, as one backlog."""
+    d.wait_answers(n)
+    d.send("resume")
+    d.drained()
+
+
+def inserts_run(server):
+    return int(server.run("SHOW GLOBAL STATUS LIKE 'Com_insert'")[0][1])
+
+
+def test_single_rows_become_few_statements(start, schema):
+    d = start(batch_rows=500)
+    d.send("pause")
+    for i in range(1000):
+        put(d, i, "INSERT INTO log (id,v) VALUES (%d,'x')" % i, time_us=T0 + i)
+    d.wait_answers(1000)
+    before = inserts_run(schema)
+    finish(d, 1000)
+    # Two of the log, one of the position's row, and no more.
+    assert inserts_run(schema) - before <= 4
+    assert schema.run("SELECT COUNT(*), SUM(pos=id+1) FROM shop.log") == [(1000, 1000)]
+    assert d.quit() == 0
+
+
+def test_a_culprit_among_merged_rows_is_found(start, schema):
+    schema.run("INSERT INTO shop.log (id,v) VALUES (37,'there'),(64,'there')")
+    d = start()
+    d.send("pause")
+    for i in range(100):
+        put(d, i, "INSERT INTO log (id,v) VALUES (%d,'x')" % i)
+    finish(d, 100)
+    assert schema.run("SELECT COUNT(*) FROM shop.log WHERE v='x'") == [(98,)]
+    letters = d.dead_letters()
+    assert [(code, sql) for _, code, _, sql in letters] == [
+        (1062, "INSERT INTO log (id,v) VALUES (37,'x')"), (1062, "INSERT INTO log (id,v) VALUES (64,'x')")]
+    assert d.totals()["dead"] == 2
+    # Worked by hand: one tried again after the reason is gone, one discarded.
+    schema.run("DELETE FROM shop.log WHERE id=37")
+    d.send("retry", letters[0][0])
+    assert d.said("retry") == "retry 0"
+    d.send("discard", letters[1][0])
+    assert d.said("discard") == "discard 0"
+    d.send("retry", letters[0][0])
+    assert d.said("retry") == "retry 2"  # no such
+    d.send("applied", 101)
+    d.said("applied")
+    assert schema.run("SELECT v FROM shop.log WHERE id=37") == [("x",)]
+    assert d.dead_letters() == []
+    assert d.quit() == 0
+
+
+def test_now_is_the_time_of_acceptance_and_seconds_are_not_mixed(start, schema):
+    schema.run("CREATE TABLE shop.t (id INT PRIMARY KEY, at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP, said DATETIME)")
+    d = start()
+    d.send("pause")
+    for i in range(60):
+        put(d, i, "INSERT INTO t (id,said) VALUES (%d,NOW())" % i, "t", STRICT + ",time_zone='+00:00'", T0 + i * 250000)
+    d.wait_answers(60)
+    before = inserts_run(schema)
+    finish(d, 60)
+    assert schema.run("SELECT COUNT(*) FROM shop.t WHERE at = '2023-11-14 22:13:20' + INTERVAL id DIV 4 SECOND AND said = at") == [(60,)]
+    assert inserts_run(schema) - before <= 15 + 2
+    assert d.quit() == 0
+
+
+def test_fractions_of_a_second_are_kept(start, schema):
+    schema.run("CREATE TABLE shop.t (id INT PRIMARY KEY, at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6))")
+    d = start()
+    d.send("pause")
+    for i in range(20):
+        put(d, i, "INSERT INTO t (id) VALUES (%d)" % i, "t", STRICT + ",time_zone='+00:00'", T0 + i)
+    finish(d, 20)
+    assert schema.run("SELECT COUNT(*) FROM shop.t WHERE at = '2023-11-14 22:13:20' + INTERVAL id MICROSECOND") == [(20,)]
+    assert d.quit() == 0
+
+
+def test_a_trigger_sees_each_rows_own_time(start, schema):
+    schema.run("CREATE TABLE shop.t (id INT PRIMARY KEY)", "CREATE TABLE shop.audit (id INT, at DATETIME(6))",
+               "CREATE TRIGGER shop.tr AFTER INSERT ON shop.t FOR EACH ROW INSERT INTO shop.audit VALUES (NEW.id, NOW(6))")
+    d = start()
+    d.send("pause")
+    for i in range(10):
+        put(d, i, "INSERT INTO t (id) VALUES (%d)" % i, "t", STRICT + ",time_zone='+00:00'", T0 + i * 1000)
+    finish(d, 10)
+    assert schema.run("SELECT COUNT(*) FROM shop.audit WHERE at = '2023-11-14 22:13:20' + INTERVAL id*1000 MICROSECOND") == [(10,)]
+    assert d.quit() == 0
+
+
+def test_without_the_right_to_see_triggers_times_are_not_mixed(start, schema):
+    schema.run("CREATE OR REPLACE USER drain@localhost", "GRANT ALL ON suimon.* TO drain@localhost",
+               "GRANT SELECT, INSERT ON shop.* TO drain@localhost",
+               "CREATE TABLE shop.t (id INT PRIMARY KEY)", "CREATE TABLE shop.audit (id INT, at DATETIME(6))",
+               "CREATE TRIGGER shop.tr AFTER INSERT ON shop.t FOR EACH ROW INSERT INTO shop.audit VALUES (NEW.id, NOW(6))")
+    d = start(user="drain")
+    d.send("pause")
+    for i in range(10):
+        put(d, i, "INSERT INTO t (id) VALUES (%d)" % i, "t", STRICT + ",time_zone='+00:00'", T0 + i * 1000)
+    finish(d, 10)
+    assert schema.run("SELECT COUNT(*) FROM shop.audit WHERE at = '2023-11-14 22:13:20' + INTERVAL id*1000 MICROSECOND") == [(10,)]
+    assert d.quit() == 0
+
+
+def test_without_strict_mode_the_outcome_is_that_of_single_statements(start, schema):
+    schema.run("CREATE TABLE shop.t (id INT PRIMARY KEY, v INT NOT NULL)")
+    d = start()
+    d.send("pause")
+    for i in range(10):
+        put(d, i, "INSERT INTO t (id,v) VALUES (%d,%s)" % (i, "NULL" if i == 5 else i), "t", "sql_mode=''")
+    finish(d, 10)
+    assert schema.run("SELECT id FROM shop.t ORDER BY id") == [(i,) for i in range(10) if i != 5]
+    assert [l[1] for l in d.dead_letters()] == [1048]
+    assert d.quit() == 0
+
+
+def test_the_environment_is_restored_for_each_record(start, schema):
+    schema.run("CREATE TABLE shop.t (id INT PRIMARY KEY, v VARCHAR(40))")
+    d = start()
+    d.send("pause")
+    envs = [STRICT + ",time_zone='+05:00'", "", STRICT + ",time_zone='-03:00'", "foreign_key_checks=0", ""]
+    for i, env in enumerate(envs):
+        put(d, i, "INSERT INTO t (id,v) VALUES (%d,CONCAT(@@time_zone,@@foreign_key_checks))" % i, "t", env, T0)
+    finish(d, 5)
+    assert schema.run("SELECT v FROM shop.t ORDER BY id") == [("+05:00ON",), ("SYSTEMON",), ("-03:00ON",), ("SYSTEMOFF",), ("SYSTEMON",)]
+    assert d.quit() == 0
+
+
+def test_on_duplicate_key_update_counts_right(start, schema):
+    schema.run("CREATE TABLE shop.hits (page INT PRIMARY KEY, n INT NOT NULL)")
+    d = start()
+    d.send("pause")
+    for i in range(300):
+        put(d, i, "INSERT INTO hits (page,n) VALUES (%d,1) ON DUPLICATE KEY UPDATE n=n+VALUES(n)" % (i % 7), "hits")
+    finish(d, 300)
+    assert schema.run("SELECT SUM(n), COUNT(*) FROM shop.hits") == [(300, 7)]
+    assert d.quit() == 0
+
+
+def test_a_rule_may_halt_instead(start, schema):
+    schema.run("INSERT INTO shop.log (id) VALUES (3)")
+    d = start()
+    d.send("pause")
+    for i in range(6):
+        put(d, i, "INSERT INTO log (id,v) VALUES (%d,'x')" % i, "log", STRICT, T0, "halt")
+    d.wait_answers(6)
+    d.send("resume")
+    for _ in range(200):
+        if d.totals()["state"] == "halted":
+            break
+        time.sleep(0.05)
+    t = d.totals()
+    assert t["state"] == "halted" and t["applied_seq"] == 3 and t["dead"] == 0
+    assert schema.run("SELECT id FROM shop.log WHERE v='x' ORDER BY id") == [(0,), (1,), (2,)]
+    schema.run("DELETE FROM shop.log WHERE id=3")
+    d.send("resume")
+    d.drained()
+    assert schema.run("SELECT id FROM shop.log WHERE v='x' ORDER BY id") == [(i,) for i in range(6)]
+    assert d.quit() == 0
+
+
+def test_a_lock_is_waited_for(start, schema):
+    schema.run("CREATE TABLE shop.c (id INT PRIMARY KEY, v INT)", "INSERT INTO shop.c VALUES (1,0)")
+    d = start()
+    blocker = schema.connect()
+    with blocker.cursor() as cur:
+        cur.execute("BEGIN")
+        cur.execute("UPDATE shop.c SET v=v+100 WHERE id=1")
+        put(d, 0, "UPDATE c SET v=v+1 WHERE id=1", "c")
+        d.wait_answers(1)
+        for _ in range(300):
+            if d.totals()["retries"]:
+                break
+            time.sleep(0.05)
+        assert d.totals()["retries"] >= 1
+        cur.execute("COMMIT")
+    blocker.close()
+    d.drained()
+    assert schema.run("SELECT v FROM shop.c") == [(101,)]
+    assert d.dead_letters() == []
+    assert d.quit() == 0
+
+
+def test_killed_connections_lose_and_double_nothing(start, schema):
+    schema.run("CREATE TABLE shop.n (pos INT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL)")
+    d = start(batch_rows=20)
+    me = schema.connect()
+    with me.cursor() as cur:
+        for i in range(2000):
+            put(d, i, "INSERT INTO n (n) VALUES (%d)" % i, "n")
+            if i % 100 == 50:
+                cur.execute("SELECT id FROM information_schema.processlist WHERE id<>CONNECTION_ID() AND command<>'Daemon' AND user='root'")
+                for (number,) in cur.fetchall():
+                    try:
+                        cur.execute("KILL %d" % number)
+                    except Exception:  # it has just gone
+                        pass
+    me.close()
+    finish(d, 2000)
+    assert schema.run("SELECT COUNT(*), COUNT(DISTINCT n) FROM shop.n") == [(2000, 2000)]
+    assert [r[0] for r in schema.run("SELECT n FROM shop.n ORDER BY pos")] == list(range(2000))
+    assert d.quit() == 0
+
+
+def test_the_database_may_be_away(start, schema):
+    d = start()
+    put(d, 0, "INSERT INTO log (id) VALUES (0)")
+    d.wait_answers(1)
+    d.drained()
+    schema.kill()
+    for i in range(1, 200):
+        put(d, i, "INSERT INTO log (id) VALUES (%d)" % i)
+    d.wait_answers(200)
+    assert not d.nacks
+    for _ in range(100):
+        if d.totals()["state"] == "waiting":
+            break
+        time.sleep(0.05)
+    t = d.totals()
+    assert t["state"] == "waiting" and t["depth"] == 199 and t["oldest_age_ns"] > 0
+    schema.start()
+    d.drained()
+    assert schema.run("SELECT COUNT(*) FROM shop.log") == [(200,)]
+    assert d.totals()["depth"] == 0
+    assert d.quit() == 0
+
+
+def test_a_missing_grant_is_waited_for_and_said(start, schema, tmp_path):
+    schema.run("CREATE OR REPLACE USER weak@localhost", "GRANT SELECT, INSERT, TRIGGER ON shop.* TO weak@localhost",
+               "DROP DATABASE IF EXISTS suimon")
+    d = start(user="weak")
+    put(d, 0, "INSERT INTO log (id) VALUES (0)")
+    d.wait_answers(1)
+    for _ in range(100):
+        if d.totals()["state"] == "waiting":
+            break
+        time.sleep(0.05)
+    assert d.totals()["state"] == "waiting"
+    assert "CREATE TABLE IF NOT EXISTS suimon.applied" in (tmp_path / "driver.log").read_text()
+    schema.run("CREATE DATABASE suimon",
+               "CREATE TABLE IF NOT EXISTS suimon.applied (queue_id BINARY(16) NOT NULL, shard INT UNSIGNED NOT NULL, "
+               "seq BIGINT UNSIGNED NOT NULL, epoch BIGINT UNSIGNED NOT NULL DEFAULT 0, updated_at DATETIME(6) NOT NULL, "
+               "PRIMARY KEY (queue_id, shard)) ENGINE=InnoDB",
+               "GRANT SELECT, INSERT, UPDATE ON suimon.applied TO weak@localhost")
+    d.drained()
+    assert schema.run("SELECT COUNT(*) FROM shop.log") == [(1,)]
+    assert d.quit() == 0
+
+
+def test_whoever_waits_finds_the_cache_invalidated_first(start, schema):
+    d = start()
+    put(d, 0, "INSERT INTO log (id) VALUES (0)")
+    d.wait_answers(1)
+    d.drained()
+    assert len(d.changed) == 1
+    tables, gtid = d.changed[0].split(" ")
+    assert tables == "shop.log." and gtid.startswith("0-1-")
+    assert d.quit() == 0
+
+
+def test_what_was_committed_while_nobody_was_told_is_announced(start, schema):
+    """Killed between COMMIT and the invalidation: the next run invalidates, though it has nothing to apply."""
+    d = start(failpoint="after-commit:1")
+    put(d, 0, "INSERT INTO log (id) VALUES (0)")
+    d.reap()
+    assert d.changed == [] and schema.run("SELECT COUNT(*) FROM shop.log") == [(1,)]
+    d = start()
+    d.send("applied", 1)
+    d.said("applied")
+    assert [c.split(" ")[0] for c in d.changed] == ["shop.log."]
+    assert schema.run("SELECT COUNT(*) FROM shop.log") == [(1,)]
+    assert d.quit() == 0
+
+
+def test_an_older_copy_of_the_directory_is_refused(start, schema, tmp_path):
+    import shutil
+    d = start()
+    put(d, 0, "INSERT INTO log (id) VALUES (0)")
+    d.wait_answers(1)
+    d.drained()
+    assert d.quit() == 0
+    shutil.copytree(tmp_path / "queue", tmp_path / "copy")
+    d = start()
+    for i in range(1, 10):
+        put(d, i, "INSERT INTO log (id) VALUES (%d)" % i)
+    d.wait_answers(9)
+    d.drained()
+    assert d.quit() == 0
+    shutil.rmtree(tmp_path / "queue")
+    shutil.move(tmp_path / "copy", tmp_path / "queue")
+    d = start()
+    put(d, 100, "INSERT INTO log (id) VALUES (100)")
+    d.wait_answers(1)
+    for _ in range(100):
+        if d.totals()["state"] == "halted":
+            break
+        time.sleep(0.05)
+    assert d.totals()["state"] == "halted"
+    d.kill()
+
+
+def test_the_rate_is_kept(start, schema):
+    d = start(rate=200)
+    d.send("pause")
+    for i in range(300):
+        put(d, i, "INSERT INTO log (id) VALUES (%d)" % i)
+    d.wait_answers(300)
+    began = time.monotonic()
+    d.send("resume")
+    d.drained()
+    assert 1.0 < time.monotonic() - began < 4
+    assert d.quit() == 0
+
+
+def test_applied_segments_go_and_a_full_queue_takes_writes_again(start, schema, tmp_path):
+    d = start(max_bytes=20000, segment_bytes=4096)
+    d.send("pause")
+    n = 0
+    while not d.nacks:
+        put(d, n, "INSERT INTO log (id,v) VALUES (%d,'some text')" % n)
+        n += 1
+        d.wait_answers(n)
+    assert list(d.nacks.values())[0] == ("declined", "the queue is full")
+    assert len(list((tmp_path / "queue").glob("*.seg"))) > 3
+    d.send("resume")
+    d.drained()
+    put(d, n, "INSERT INTO log (id,v) VALUES (%d,'some text')" % n)
+    d.wait_answers(n + 1)
+    d.drained()
+    assert str(n) in d.acks
+    assert len(list((tmp_path / "queue").glob("*.seg"))) <= 2
+    assert d.quit() == 0
