@@ -151,12 +151,11 @@ export class LoadChart {
 
 // buckets: [{from, to, count}], widths by octaves: drawn on a logarithmic axis.
 export function histogram(buckets) {
-	const w = 900, high = 128, floor = high - BOTTOM;
+	const w = Math.max(240, Math.min(960, innerWidth - 80)), high = 128, floor = high - BOTTOM;
 	const lo = Math.log2(Math.max(buckets[0].from, 1e-6)), hi = Math.log2(buckets[buckets.length - 1].to);
 	const x = s => LEFT + (Math.log2(Math.max(s, 1e-6)) - lo) / Math.max(hi - lo, .25) * (w - LEFT - 30);
 	const max = Math.max(...buckets.map(b => b.count));
-	const root = svg("svg", {viewBox: `0 0 ${w} ${high}`, role: "img", "aria-label": "Histogram of latencies",
-		preserveAspectRatio: "none"});
+	const root = svg("svg", {viewBox: `0 0 ${w} ${high}`, role: "img", "aria-label": "Histogram of latencies"});
 	root.append(svg("line", {class: "grid", x1: LEFT, x2: w, y1: floor, y2: floor}),
 		svg("text", {x: LEFT - 8, y: TOP + 8, "text-anchor": "end"}, f.count(max)));
 	for (const b of buckets) {
@@ -164,7 +163,7 @@ export function histogram(buckets) {
 		root.append(svg("rect", {class: "bar", x: left, width: Math.max(right - left - 1, 1), y: floor - tall, height: tall},
 			svg("title", {}, `${f.seconds(b.from)} to ${f.seconds(b.to)}: ${b.count}`)));
 	}
-	const step = Math.max(1, Math.ceil((hi - lo) / 8));
+	const step = Math.max(1, Math.ceil((hi - lo) / (w / 110)));
 	for (let o = Math.ceil(lo); o <= hi; o += step)
 		root.append(svg("text", {x: x(2 ** o), y: high - 5, "text-anchor": "middle"}, f.seconds(2 ** o)));
 	return el("div", {class: "plot"}, root);
