@@ -1,0 +1,293 @@
+/*
+ * catalog.c - the thread that keeps the snapshot, and the answers from it:
+ *
+ *   catalog_run: due? → target → connect → catalog_load → swap
+ *
+ * A snapshot answers while no DDL has been seen since its reading began. When the server cannot be reached it goes on
+ * answering (a server that is gone changes nothing, and the cache lives on); when the server refuses us, it does not.
+ */
+#include "catalog.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "catalog_load.h"
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "ticker.h"
+
+#define LEAST_GAP_NS (200 * NS_PER_MS)    /* between two readings, when DDL follows DDL */
+#define REFRESH_NS (60 * NS_PER_SEC)      /* for what changes behind our back */
+#define AGAIN_NS NS_PER_SEC               /* after a failure */
+#define CONNECT_NS (2 * NS_PER_SEC)
+
+struct catalog {
+	struct catalog_hooks hooks;
+	struct ticker ticker;
+	struct sqlconn *conn;       /* owned */
+	_Atomic uint64_t version;
+	_Atomic uint64_t wanted;    /* goes up with every invalidation */
+	_Atomic uint64_t loaded;    /* what wanted was when the present snapshot's reading began */
+	_Atomic bool nudged;        /* somebody hopes that it works now */
+	_Atomic bool failing;       /* the last attempt did */
+	pthread_mutex_t lock;       /* guards what follows; began_ns is the thread's own */
+	struct snapshot *now;       /* owned reference; NULL: never read */
+	bool readable;
+	uint64_t read_ns;
+	char problem[256];
+	uint64_t began_ns;          /* the last attempt */
+};
+
+static bool is_stale(struct catalog *c)
+{
+	return atomic_load_explicit(&c->wanted, memory_order_acquire) != atomic_load_explicit(&c->loaded, memory_order_acquire);
+}
+
+static void bump(struct catalog *c)
+{
+	atomic_fetch_add_explicit(&c->version, 1, memory_order_acq_rel);
+}
+
+/* ---- reading ---- */
+
+static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted)
+{
+	struct snapshot *old;
+	bool same, first;
+
+	pthread_mutex_lock(&c->lock);
+	old = c->now;
+	same = c->readable && old && old->hash == s->hash && atomic_load(&c->loaded) == wanted;
+	first = !c->readable || c->problem[0];
+	c->now = same ? old : s;
+	c->readable = true;
+	c->problem[0] = '\0';
+	c->read_ns = clock_mono_ns();
+	atomic_store_explicit(&c->loaded, wanted, memory_order_release);
+	pthread_mutex_unlock(&c->lock);
+	if (first)
+		log_info("catalog", "schema read", "tables=%llu views=%llu triggers=%llu cascades=%llu",
+			 (unsigned long long)s->tables, (unsigned long long)s->views, (unsigned long long)s->triggers,
+			 (unsigned long long)s->cascades);
+	snapshot_unref(same ? s : old);
+	if (same)
+		return;
+	bump(c);
+	if (c->hooks.changed)
+		c->hooks.changed(c->hooks.arg);
+}
+
+/* unusable: what was read before may no longer be believed. */
+static void keep_problem(struct catalog *c, const char *problem, bool unusable)
+{
+	bool fresh, was_readable;
+	char quoted[320];
+
+	pthread_mutex_lock(&c->lock);
+	fresh = strncmp(c->problem, problem, sizeof(c->problem) - 1) != 0;
+	snprintf(c->problem, sizeof(c->problem), "%s", problem);
+	was_readable = c->readable;
+	if (unusable)
+		c->readable = false;
+	pthread_mutex_unlock(&c->lock);
+	if (fresh)
+		log_warn("catalog", "the schema cannot be read", "why=%s",
+			 log_quote(quoted, sizeof(quoted), span_str(problem)));
+	if (unusable && was_readable)
+		bump(c);
+}
+
+static enum rc log_in(struct catalog *c)
+{
+	struct catalog_target at = {0};
+	struct sqlconn_target t = {.host = at.host, .user = at.user, .connect_ns = CONNECT_NS};
+	enum rc rc;
+
+	if (c->hooks.target(c->hooks.arg, &at) != RC_OK)
+		return RC_DECLINED;
+	t.port = at.port;
+	t.password = at.password;
+	rc = sqlconn_connect(c->conn, &t);
+	secret_unref(at.password);
+	return rc;
+}
+
+/* RC_DECLINED: nobody to log in as yet. */
+static enum rc read_once(struct catalog *c)
+{
+	uint64_t wanted = atomic_load_explicit(&c->wanted, memory_order_acquire);
+	struct snapshot *s = NULL;
+	char problem[256];
+	enum rc rc = log_in(c);
+
+	if (rc == RC_DECLINED) {
+		keep_problem(c, "no account is known yet: set backend.monitor.user, or let a client log in", false);
+		return rc;
+	}
+	if (rc == RC_OK)
+		rc = catalog_load(c->conn, &s, problem, sizeof(problem));
+	else
+		snprintf(problem, sizeof(problem), "%s", sqlconn_error(c->conn));
+	if (rc == RC_OK)
+		keep(c, s, wanted);
+	else if (!ticker_stopping(&c->ticker))
+		keep_problem(c, problem, sqlconn_refused(c->conn));
+	sqlconn_close(c->conn);
+	return rc;
+}
+
+/* When to read next: at once when stale, but not too often. */
+static uint64_t due(struct catalog *c)
+{
+	if (atomic_load_explicit(&c->nudged, memory_order_acquire))
+		return c->began_ns + LEAST_GAP_NS;
+	if (c->failing)
+		return c->began_ns + AGAIN_NS;
+	return c->began_ns + (is_stale(c) ? LEAST_GAP_NS : REFRESH_NS);
+}
+
+static void catalog_run(void *arg)
+{
+	struct catalog *c = arg;
+	uint64_t at = 0;
+
+	do {
+		if (clock_mono_ns() >= at) {
+			c->began_ns = clock_mono_ns();
+			atomic_store_explicit(&c->nudged, false, memory_order_release);
+			c->failing = read_once(c) != RC_OK;
+		}
+		at = due(c);
+	} while (ticker_sleep(&c->ticker, at));
+}
+
+/* ---- life ---- */
+
+struct catalog *catalog_new(const struct catalog_hooks *hooks)
+{
+	struct catalog *c = mem_zalloc(sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->hooks = *hooks;
+	c->version = 1;
+	c->wanted = 1;
+	c->conn = sqlconn_new();
+	if (!c->conn) {
+		mem_free(c);
+		return NULL;
+	}
+	pthread_mutex_init(&c->lock, NULL);
+	ticker_init(&c->ticker);
+	return c;
+}
+
+enum rc catalog_start(struct catalog *c)
+{
+	return ticker_start(&c->ticker, "catalog", catalog_run, c);
+}
+
+void catalog_stop(struct catalog *c)
+{
+	ticker_ask_stop(&c->ticker);
+	sqlconn_interrupt(c->conn);
+	ticker_stop(&c->ticker);
+}
+
+void catalog_free(struct catalog *c)
+{
+	if (!c)
+		return;
+	sqlconn_free(c->conn);
+	snapshot_unref(c->now);
+	ticker_reset(&c->ticker);
+	pthread_mutex_destroy(&c->lock);
+	mem_free(c);
+}
+
+/* ---- answers ---- */
+
+void catalog_invalidate(struct catalog *c)
+{
+	atomic_fetch_add_explicit(&c->wanted, 1, memory_order_acq_rel);
+	bump(c);
+	ticker_wake(&c->ticker);
+}
+
+void catalog_nudge(struct catalog *c)
+{
+	if (!is_stale(c) && !atomic_load_explicit(&c->failing, memory_order_acquire))
+		return;
+	atomic_store_explicit(&c->nudged, true, memory_order_release);
+	ticker_wake(&c->ticker);
+}
+
+uint64_t catalog_version(struct catalog *c)
+{
+	return atomic_load_explicit(&c->version, memory_order_acquire);
+}
+
+/* A reference to what is in force, or NULL and why. */
+static struct snapshot *take(struct catalog *c, struct span schema, const char **why)
+{
+	struct snapshot *s = NULL;
+
+	*why = NULL;
+	if (snapshot_is_system(schema)) {
+		*why = "it is of a system schema";
+		return NULL;
+	}
+	pthread_mutex_lock(&c->lock);
+	if (is_stale(c))
+		*why = c->now ? "the schema has changed and is being read" : "the schema has not been read yet";
+	else if (!c->readable)
+		*why = "the schema cannot be read";
+	else
+		s = snapshot_ref(c->now);
+	pthread_mutex_unlock(&c->lock);
+	return s;
+}
+
+enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_reads(s, schema, table, put, arg, why) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
+enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_writes(s, schema, table, put, arg, why) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
+enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_transactional(s, schema, table, why) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
+void catalog_status(struct catalog *c, struct catalog_status *out)
+{
+	*out = (struct catalog_status){.version = catalog_version(c), .stale = is_stale(c)};
+	pthread_mutex_lock(&c->lock);
+	out->readable = c->readable;
+	if (c->now) {
+		out->tables = c->now->tables;
+		out->views = c->now->views;
+		out->triggers = c->now->triggers;
+		out->cascades = c->now->cascades;
+		out->age_ns = clock_mono_ns() - c->read_ns;
+	}
+	memcpy(out->problem, c->problem, sizeof(out->problem));
+	pthread_mutex_unlock(&c->lock);
+}

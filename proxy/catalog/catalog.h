@@ -1,0 +1,56 @@
+/*
+ * catalog.h - what the schema says that a statement's text does not: which names are views and over what, which tables
+ * have triggers or are the parents of cascading foreign keys, which have what engine (C5).
+ *
+ * Read from information_schema on a thread of its own, at start, after DDL seen by suimon, and every minute. Readers take
+ * an immutable snapshot. While it is stale (DDL seen, not yet read again) or cannot be read, it says so, and those who
+ * ask are conservative: nothing is cached, writes invalidate everything.
+ */
+#ifndef SUIMON_CATALOG_H
+#define SUIMON_CATALOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rc.h"
+#include "secret.h"
+#include "span.h"
+
+struct catalog;
+
+/* Where and as whom to read it; asked anew at each attempt, on the catalog's thread. port 0: host is the path of a unix
+ * socket. password: a reference that becomes the catalog's, or NULL. */
+struct catalog_target { char host[256]; uint16_t port; char user[128]; struct secret *password; };
+struct catalog_hooks {
+	void *arg;
+	enum rc (*target)(void *arg, struct catalog_target *out); /* RC_DECLINED: none yet */
+	void (*changed)(void *arg);                               /* a new snapshot is in force; catalog's thread */
+};
+
+struct catalog *catalog_new(const struct catalog_hooks *hooks) must_check;
+enum rc catalog_start(struct catalog *c) must_check;
+void catalog_stop(struct catalog *c);
+void catalog_free(struct catalog *c);
+
+/* DDL was sent: stale from now on until read again. Any thread, cheap. */
+void catalog_invalidate(struct catalog *c);
+/* Another account may now be usable, or the primary is back: try at once if it is stale. Any thread. */
+void catalog_nudge(struct catalog *c);
+/* Changes whenever an answer may change (also on becoming stale). Any thread. */
+uint64_t catalog_version(struct catalog *c);
+
+enum catalog_kind { CATALOG_UNKNOWN, CATALOG_TABLE, CATALOG_VIEW };
+
+/* A name's closure: for a read, the base tables behind it; for a write, the table itself and every table that triggers
+ * and cascades may change. put is called for each ("schema", "table", folded as the server folds them).
+ * RC_DECLINED: not known (stale, unreadable, a routine involved, too deep): `*why` is a literal. Any thread. */
+typedef enum rc (*catalog_put_fn)(void *arg, struct span schema, struct span table);
+enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
+enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
+/* For the queue: a base table with a transactional engine. RC_DECLINED otherwise, with why. */
+enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why) must_check;
+
+struct catalog_status { bool readable, stale; uint64_t tables, views, triggers, cascades, version, age_ns; char problem[256]; };
+void catalog_status(struct catalog *c, struct catalog_status *out);
+
+#endif

@@ -1,0 +1,229 @@
+/*
+ * catalog_load.c - information_schema, row by row, into a snapshot:
+ *
+ *   letter case → grants → tables → views → triggers → foreign keys
+ *
+ * What is not understood is not left out: its table or view says that it is not known.
+ */
+#include "catalog_load.h"
+
+#include <stdio.h>
+
+#include "catalog_rights.h"
+#include "clock.h"
+#include "mem.h"
+
+#define STATEMENT_NS (30 * NS_PER_SEC)
+#define NOT_SYSTEM "NOT IN ('information_schema','performance_schema','mysql','sys')"
+
+struct load {
+	struct sqlconn *conn;
+	struct snapshot *s;
+	struct rights rights;
+	bool fold;
+	bool out_of_memory; /* or of bounds */
+	bool odd;           /* rows came without the columns that were asked for */
+};
+
+static bool has_columns(struct load *l, const struct sqlconn_row *row, unsigned n)
+{
+	if (row->n < n)
+		l->odd = true;
+	return row->n >= n;
+}
+
+/* Rows come in any order; a sum does not mind. */
+static void add_to_hash(struct load *l, const struct sqlconn_row *row)
+{
+	uint64_t h = row->n;
+
+	for (unsigned i = 0; i < row->n; i++)
+		h = h * UINT64_C(0x9e3779b97f4a7c15) +
+		    (row->value[i].len ? map_hash(row->value[i].p, row->value[i].len) : row->value[i].p != NULL);
+	l->s->hash += h;
+}
+
+static enum rc no_room(struct load *l)
+{
+	l->out_of_memory = true;
+	return RC_ERROR;
+}
+
+/* ---- tables ---- */
+
+/* Engines that keep their rows in this server and nowhere else, so that all writes to them are seen. */
+static bool engine_is_own(struct span engine)
+{
+	static const char *const own[] = {"InnoDB", "MyISAM", "Aria", "MEMORY", "ROCKSDB", "TokuDB", "ARCHIVE", "CSV",
+					  "Columnstore", "ndbcluster"};
+
+	for (size_t i = 0; i < countof(own); i++)
+		if (span_ieq(engine, span_str(own[i])))
+			return true;
+	return false;
+}
+
+/* TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TRANSACTIONS */
+static enum rc on_table(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+	const struct span *v = row->value;
+	struct entity *e;
+
+	if (!has_columns(l, row, 5))
+		return RC_ERROR;
+	e = snapshot_get(l->s, v[0], v[1]);
+	if (!e)
+		return no_room(l);
+	add_to_hash(l, row);
+	e->hidden = !rights_see_all(&l->rights, v[0], l->fold);
+	if (span_eq(v[2], span_str("VIEW"))) {
+		e->kind = CATALOG_VIEW;
+		e->why_reads = "the account that reads the schema may not see the view's definition";
+		l->s->views++;
+	} else if (span_eq(v[2], span_str("BASE TABLE")) || span_eq(v[2], span_str("SYSTEM VERSIONED"))) {
+		e->kind = CATALOG_TABLE;
+		e->transactional = span_ieq(v[4], span_str("YES"));
+		if (!engine_is_own(v[3]))
+			e->why_reads = e->why_writes = v[3].len ? "its engine keeps rows elsewhere" : "the server cannot open it";
+		l->s->tables++;
+	} else {
+		e->why_reads = "it is neither a table nor a view";
+	}
+	return RC_OK;
+}
+
+/* ---- views: TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION ---- */
+
+static enum rc on_view(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+	const struct span *v = row->value;
+	struct entity *e;
+
+	if (!has_columns(l, row, 3))
+		return RC_ERROR;
+	add_to_hash(l, row);
+	e = snapshot_find(l->s, v[0], v[1]);
+	if (!e || e->kind != CATALOG_VIEW || v[2].len == 0)
+		return RC_OK;
+	return catalog_take_view(l->s, e, v[2]) == RC_OK ? RC_OK : no_room(l);
+}
+
+/* ---- triggers: EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE ---- */
+
+static enum rc on_trigger(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+	const struct span *v = row->value;
+	struct entity *e;
+
+	if (!has_columns(l, row, 4))
+		return RC_ERROR;
+	add_to_hash(l, row);
+	l->s->triggers++;
+	e = snapshot_find(l->s, v[0], v[1]);
+	if (!e)
+		return RC_OK;
+	return catalog_take_trigger(l->s, e, v[2], v[3]) == RC_OK ? RC_OK : no_room(l);
+}
+
+/* ---- foreign keys that change their children: parent schema, parent, child schema, child ---- */
+
+static enum rc on_cascade(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+	const struct span *v = row->value;
+	struct entity *parent, *child;
+
+	if (!has_columns(l, row, 4))
+		return RC_ERROR;
+	add_to_hash(l, row);
+	l->s->cascades++;
+	parent = snapshot_find(l->s, v[0], v[1]);
+	if (!parent)
+		return RC_OK;
+	child = snapshot_get(l->s, v[2], v[3]);
+	return child && snapshot_link(&parent->writes, child) == RC_OK ? RC_OK : no_room(l);
+}
+
+/* ---- all of it ---- */
+
+static enum rc on_case(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+
+	if (!has_columns(l, row, 1))
+		return RC_ERROR;
+	l->fold = !span_eq(row->value[0], span_str("0"));
+	return RC_OK;
+}
+
+static enum rc on_grant(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+
+	if (!has_columns(l, row, 1))
+		return RC_ERROR;
+	return rights_add(&l->rights, row->value[0]) == RC_OK ? RC_OK : no_room(l);
+}
+
+static enum rc ask(struct load *l, const char *sql, sqlconn_row_fn row)
+{
+	return sqlconn_query(l->conn, span_str(sql), STATEMENT_NS, row, l);
+}
+
+static enum rc load_all(struct load *l)
+{
+	if (ask(l, "SELECT @@global.lower_case_table_names", on_case) != RC_OK || ask(l, "SHOW GRANTS", on_grant) != RC_OK)
+		return RC_ERROR;
+	l->s = snapshot_new(l->fold);
+	if (!l->s)
+		return no_room(l);
+	l->s->hash = l->fold;
+	if (ask(l, "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS "
+		   "FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
+		   "WHERE t.TABLE_TYPE <> 'TEMPORARY' AND t.TABLE_SCHEMA " NOT_SYSTEM,
+		on_table) != RC_OK)
+		return RC_ERROR;
+	if (ask(l, "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS "
+		   "WHERE TABLE_SCHEMA " NOT_SYSTEM,
+		on_view) != RC_OK)
+		return RC_ERROR;
+	if (ask(l, "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE "
+		   "FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA " NOT_SYSTEM,
+		on_trigger) != RC_OK)
+		return RC_ERROR;
+	return ask(l, "SELECT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME "
+		      "FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE UPDATE_RULE IN ('CASCADE','SET NULL','SET DEFAULT') "
+		      "OR DELETE_RULE IN ('CASCADE','SET NULL','SET DEFAULT')",
+		   on_cascade);
+}
+
+static uint64_t hash_rights(const struct rights *r, uint64_t h)
+{
+	for (const struct schema_right *l = r->granted; l; l = l->next)
+		h += map_hash(l->pattern, strlen(l->pattern)) * (l->bits + 1);
+	for (const struct schema_right *l = r->revoked; l; l = l->next)
+		h += map_hash(l->pattern, strlen(l->pattern)) * (l->bits + 5);
+	return h + r->everywhere;
+}
+
+enum rc catalog_load(struct sqlconn *c, struct snapshot **out, char *problem, size_t cap)
+{
+	struct load l = {.conn = c};
+	enum rc rc = load_all(&l);
+
+	if (rc == RC_OK) {
+		l.s->hash = hash_rights(&l.rights, l.s->hash);
+		*out = l.s;
+	} else {
+		snprintf(problem, cap, "%s",
+			 l.out_of_memory ? "out of memory, or too many tables"
+			 : l.odd         ? "the server's answer is not what was asked for"
+					 : sqlconn_error(c));
+		snapshot_unref(l.s);
+	}
+	rights_reset(&l.rights);
+	return rc;
+}

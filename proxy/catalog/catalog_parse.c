@@ -1,0 +1,115 @@
+/*
+ * catalog_parse.c - what the texts in information_schema say: a view's definition, a trigger's body.
+ */
+#include "catalog_load.h"
+#include "facts.h"
+
+/* Traits that make a view's answer hang on more than its tables. */
+#define VIEW_BEYOND_TABLES                                                                                             \
+	(SQL_F_NONDETERMINISTIC | SQL_F_USER_VAR_READ | SQL_F_USER_VAR_WRITE | SQL_F_SYSTEM_VAR | SQL_F_LAST_INSERT_ID |   \
+	 SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_USER_LOCK | SQL_F_SERVER_FILE | SQL_F_CONNECTION_ID | SQL_F_SEQUENCE | \
+	 SQL_F_SERVER_STATE)
+
+static const char *why_not_view(const struct sql_facts *f)
+{
+	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))
+		return "the view's definition is not understood";
+	if (f->flags & SQL_F_STORED_FUNCTION)
+		return "the view calls a stored function";
+	if (f->flags & SQL_F_SYSTEM_SCHEMA)
+		return "the view reads a system schema";
+	if (f->flags & VIEW_BEYOND_TABLES)
+		return "the view's answer hangs on more than its tables";
+	return f->flags & (SQL_F_WRITES | SQL_F_LOCKING_READ) ? "the view's definition is not understood" : NULL;
+}
+
+static enum rc link_tables(struct snapshot *s, const struct entity *e, const struct sql_facts *f, bool written,
+			   struct edge **list)
+{
+	for (uint16_t i = 0; i < f->ntables; i++) {
+		const struct sql_table *t = &f->tables[i];
+		struct entity *to;
+
+		if (written && !t->written)
+			continue;
+		to = snapshot_get(s, t->schema.len ? t->schema : e->schema, t->name);
+		if (!to || snapshot_link(list, to) != RC_OK)
+			return RC_ERROR;
+	}
+	return RC_OK;
+}
+
+enum rc catalog_take_view(struct snapshot *s, struct entity *e, struct span definition)
+{
+	struct sql_facts f;
+	enum rc rc;
+
+	/* Servers differ in how they print a string with a backslash for sessions in which it does not escape. */
+	if (memchr(definition.p, '\\', definition.len)) {
+		e->why_reads = "the view's definition holds a backslash";
+		return RC_OK;
+	}
+	if (sql_facts_parse(definition, 0, &f) != RC_OK)
+		return RC_ERROR;
+	e->why_reads = why_not_view(&f);
+	rc = e->why_reads ? RC_OK : link_tables(s, e, &f, false, &e->reads);
+	sql_facts_free(&f);
+	return rc;
+}
+
+/* ---- triggers ---- */
+
+static bool has_word(struct span list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (size_t i = 0; i + len <= list.len; i++)
+		if (strncasecmp(list.p + i, word, len) == 0 && (i == 0 || list.p[i - 1] == ',') &&
+		    (i + len == list.len || list.p[i + len] == ','))
+			return true;
+	return false;
+}
+
+static unsigned mode_of(struct span sql_mode)
+{
+	unsigned mode = 0;
+
+	if (has_word(sql_mode, "ANSI_QUOTES"))
+		mode |= SQL_MODE_ANSI_QUOTES;
+	if (has_word(sql_mode, "NO_BACKSLASH_ESCAPES"))
+		mode |= SQL_MODE_NO_BACKSLASH_ESCAPES;
+	if (has_word(sql_mode, "ORACLE"))
+		mode |= SQL_MODE_ORACLE;
+	if (has_word(sql_mode, "PIPES_AS_CONCAT"))
+		mode |= SQL_MODE_PIPES_AS_CONCAT;
+	return mode;
+}
+
+static const char *why_not_trigger(const struct sql_facts *f)
+{
+	if (f->flags & SQL_F_STORED_FUNCTION)
+		return "a trigger on it calls a stored function";
+	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI) || f->verb == SQL_COMPOUND || f->verb == SQL_BEGIN)
+		return "a trigger on it is not understood";
+	return f->verb == SQL_CALL ? "a trigger on it calls a procedure" : NULL;
+}
+
+enum rc catalog_take_trigger(struct snapshot *s, struct entity *e, struct span body, struct span sql_mode)
+{
+	struct sql_facts f;
+	const char *why;
+	enum rc rc;
+
+	if (body.len == 0) {
+		e->why_writes = "the account that reads the schema may not see a trigger on it";
+		return RC_OK;
+	}
+	if (sql_facts_parse(body, mode_of(sql_mode), &f) != RC_OK)
+		return RC_ERROR;
+	why = why_not_trigger(&f);
+	if (why)
+		e->why_writes = why;
+	rc = why ? RC_OK : link_tables(s, e, &f, true, &e->writes);
+	sql_facts_free(&f);
+	return rc;
+}

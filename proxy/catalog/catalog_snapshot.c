@@ -1,0 +1,252 @@
+#include "catalog_snapshot.h"
+
+#include <ctype.h>
+
+#include "mem.h"
+
+struct name_key { struct span schema, name; };
+
+static bool entity_eq(const struct map_node *node, const void *key)
+{
+	const struct entity *e = container_of(node, struct entity, node);
+	const struct name_key *k = key;
+
+	return span_eq(e->name, k->name) && span_eq(e->schema, k->schema);
+}
+
+struct snapshot *snapshot_new(bool fold)
+{
+	struct snapshot *s = mem_zalloc(sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->refs = 1;
+	s->fold = fold;
+	map_init(&s->entities, entity_eq);
+	return s;
+}
+
+struct snapshot *snapshot_ref(struct snapshot *s)
+{
+	atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+	return s;
+}
+
+static void drop_edges(struct edge *e)
+{
+	while (e) {
+		struct edge *next = e->next;
+
+		mem_free(e);
+		e = next;
+	}
+}
+
+static void drop_entity(struct map_node *node, void *arg)
+{
+	struct entity *e = container_of(node, struct entity, node);
+
+	map_remove(arg, node);
+	drop_edges(e->reads);
+	drop_edges(e->writes);
+	mem_free(e);
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+	if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	map_each(&s->entities, drop_entity, &s->entities);
+	map_reset(&s->entities);
+	mem_free(s);
+}
+
+/* ---- names ---- */
+
+struct folded { struct name_key key; uint64_t hash; char room[2 * SNAPSHOT_NAME_MAX]; };
+
+/* Only ASCII letters are folded: another letter in another case is a name that is not found, which is safe. */
+static enum rc fold_name(const struct snapshot *s, struct span schema, struct span name, struct folded *out)
+{
+	size_t len = schema.len + name.len;
+
+	if (schema.len > SNAPSHOT_NAME_MAX || name.len > SNAPSHOT_NAME_MAX)
+		return RC_ERROR;
+	memcpy(out->room, schema.len ? schema.p : "", schema.len);
+	memcpy(out->room + schema.len, name.len ? name.p : "", name.len);
+	for (size_t i = 0; s->fold && i < len; i++)
+		out->room[i] = (char)tolower((unsigned char)out->room[i]);
+	out->key.schema = span_of(out->room, schema.len);
+	out->key.name = span_of(out->room + schema.len, name.len);
+	out->hash = map_hash(out->room, len) + schema.len;
+	return RC_OK;
+}
+
+static struct entity *find(const struct snapshot *s, const struct folded *f)
+{
+	struct map_node *n = map_find(&s->entities, f->hash, &f->key);
+
+	return n ? container_of(n, struct entity, node) : NULL;
+}
+
+struct entity *snapshot_find(const struct snapshot *s, struct span schema, struct span name)
+{
+	struct folded f;
+
+	return fold_name(s, schema, name, &f) == RC_OK ? find(s, &f) : NULL;
+}
+
+struct entity *snapshot_get(struct snapshot *s, struct span schema, struct span name)
+{
+	struct folded f;
+	struct entity *e;
+	size_t len = schema.len + name.len;
+	char *room;
+
+	if (fold_name(s, schema, name, &f) != RC_OK)
+		return NULL;
+	e = find(s, &f);
+	if (e)
+		return e;
+	if (s->entities.count >= SNAPSHOT_MOST_ENTITIES)
+		return NULL;
+	e = mem_zalloc(sizeof(*e) + len);
+	if (!e)
+		return NULL;
+	room = (char *)(e + 1);
+	memcpy(room, f.room, len);
+	e->schema = span_of(room, schema.len);
+	e->name = span_of(room + schema.len, name.len);
+	if (map_insert(&s->entities, &e->node, f.hash) != RC_OK) {
+		mem_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+enum rc snapshot_link(struct edge **list, struct entity *to)
+{
+	struct edge *e;
+
+	for (e = *list; e; e = e->next)
+		if (e->to == to)
+			return RC_OK;
+	e = mem_alloc(sizeof(*e));
+	if (!e)
+		return RC_ERROR;
+	*e = (struct edge){.to = to, .next = *list};
+	*list = e;
+	return RC_OK;
+}
+
+bool snapshot_is_system(struct span schema)
+{
+	static const char *const names[] = {"information_schema", "performance_schema", "mysql", "sys"};
+
+	for (size_t i = 0; i < countof(names); i++)
+		if (span_ieq(schema, span_str(names[i])))
+			return true;
+	return false;
+}
+
+/* ---- closures ---- */
+
+/* Everything a name leads to, each once, in the order it was met. */
+struct walk {
+	const struct entity *met[SNAPSHOT_MOST_CLOSURE];
+	size_t n;
+	const char *why; /* set: not known */
+};
+
+static void meet(struct walk *w, const struct entity *e)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->met[i] == e)
+			return;
+	if (w->n == SNAPSHOT_MOST_CLOSURE)
+		w->why = "it leads to too many tables";
+	else
+		w->met[w->n++] = e;
+}
+
+static void meet_all(struct walk *w, const struct edge *e)
+{
+	for (; e && !w->why; e = e->next)
+		meet(w, e->to);
+}
+
+static const char *unknown(const struct entity *e, bool write)
+{
+	if (e->kind == CATALOG_UNKNOWN)
+		return e->why_reads ? e->why_reads : "it is not in the catalog";
+	if (e->hidden)
+		return "the account that reads the schema lacks SELECT or TRIGGER on it";
+	return write && e->kind == CATALOG_TABLE ? e->why_writes : e->why_reads;
+}
+
+/* RC_DECLINED: some of it is not known. */
+static enum rc walk(const struct snapshot *s, struct span schema, struct span name, bool write, struct walk *w)
+{
+	const struct entity *start = snapshot_find(s, schema, name);
+
+	w->n = 0;
+	w->why = start ? NULL : "it is not in the catalog";
+	if (start)
+		meet(w, start);
+	for (size_t i = 0; i < w->n && !w->why; i++) {
+		const struct entity *e = w->met[i];
+
+		w->why = unknown(e, write);
+		if (!w->why && e->kind == CATALOG_VIEW)
+			meet_all(w, e->reads);
+		if (!w->why && e->kind == CATALOG_TABLE && write)
+			meet_all(w, e->writes);
+	}
+	return w->why ? RC_DECLINED : RC_OK;
+}
+
+static enum rc closure(const struct snapshot *s, struct span schema, struct span name, bool write, catalog_put_fn put,
+		       void *arg, const char **why)
+{
+	struct walk w;
+	enum rc rc = walk(s, schema, name, write, &w);
+
+	*why = w.why;
+	for (size_t i = 0; rc == RC_OK && i < w.n; i++)
+		if (w.met[i]->kind == CATALOG_TABLE && put(arg, w.met[i]->schema, w.met[i]->name) != RC_OK) {
+			*why = "it leads to too many tables";
+			rc = RC_ERROR;
+		}
+	return rc;
+}
+
+enum rc snapshot_reads(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
+		       const char **why)
+{
+	return closure(s, schema, name, false, put, arg, why);
+}
+
+enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
+			const char **why)
+{
+	return closure(s, schema, name, true, put, arg, why);
+}
+
+/* Of all that changes with it, too: half of a change could not be taken back. */
+enum rc snapshot_transactional(const struct snapshot *s, struct span schema, struct span name, const char **why)
+{
+	struct walk w;
+	enum rc rc = walk(s, schema, name, true, &w);
+
+	*why = w.why;
+	for (size_t i = 0; rc == RC_OK && i < w.n; i++) {
+		if (i == 0 && w.met[i]->kind != CATALOG_TABLE)
+			*why = "it is a view";
+		else if (!w.met[i]->transactional)
+			*why = i == 0 ? "its engine has no transactions"
+				      : "a trigger or a cascade changes a table whose engine has no transactions";
+		if (*why)
+			rc = RC_DECLINED;
+	}
+	return rc;
+}
