@@ -11,16 +11,6 @@
 #include <unistd.h>
 
 #include <event2/event.h>
-#include <hiredis/hiredis.h>
-#include <jansson.h>
-#include <mysql.h>
-#include <openssl/crypto.h>
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-#include <yaml.h>
-#ifdef SUIMON_JEMALLOC
-#include <jemalloc/jemalloc.h>
-#endif
 
 #include "admin.h"
 #include "advise.h"
@@ -34,6 +24,7 @@
 #include "log.h"
 #include "mem.h"
 #include "monitor.h"
+#include "version.h"
 #include "worker.h"
 
 enum { EXIT_FINE = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_FATAL = 3 };
@@ -75,15 +66,7 @@ static int usage(FILE *out)
 
 static int version(void)
 {
-	(void)printf("suimon %s\n", SUIMON_VERSION);
-#ifdef SUIMON_JEMALLOC
-	(void)printf("build: jemalloc=%s\n", JEMALLOC_VERSION);
-#else
-	(void)printf("build: jemalloc=no\n");
-#endif
-	(void)printf("libevent %s\nlibmariadb %s\nhiredis %d.%d.%d\n%s\npcre2 %d.%d\njansson %s\nlibyaml %s\n",
-		     event_get_version(), mysql_get_client_info(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
-		     OpenSSL_version(OPENSSL_VERSION), PCRE2_MAJOR, PCRE2_MINOR, JANSSON_VERSION, yaml_get_version_string());
+	version_print();
 	return EXIT_FINE;
 }
 
@@ -408,7 +391,7 @@ static int run(const char *file, const char *primary)
 	log_setup(getenv("SUIMON_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, s->log_json);
 	(void)signal(SIGPIPE, SIG_IGN);
 	raise_file_limit();
-	if (mysql_library_init(0, NULL, NULL) != 0)
+	if (libraries_begin() != RC_OK)
 		return EXIT_START;
 	in->settings = s;
 	in->started_ns = clock_mono_ns();
@@ -427,7 +410,7 @@ static int run(const char *file, const char *primary)
 	log_info("main", "ready", "workers=%zu", in->nworkers);
 	code = loop_run(in->control) == 0 ? EXIT_FINE : EXIT_FATAL;
 	tear_down();
-	mysql_library_end();
+	libraries_end();
 	log_info("main", "stopped", NULL);
 	return code;
 }

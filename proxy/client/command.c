@@ -234,6 +234,7 @@ static void reset_session(struct session *s)
 
 	session_unpin_all(s);
 	prepared_free_all(s);
+	memset(&s->nplus1, 0, sizeof(s->nplus1));
 	with = vars ? varset_with(vars, span_str(VARSET_LOGIN_COLLATION), login) : NULL;
 	varset_unref(vars);
 	if (!with) {
@@ -423,66 +424,6 @@ void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_
 
 /* ---- the end of a request ---- */
 
-static void normalise(const struct stats_event *e, void *into)
-{
-	if (sql_normalise(e->text, e->mode, 4096, into) != RC_OK)
-		return; /* what fits is kept */
-}
-
-static struct span first_table(const struct sql_facts *f)
-{
-	return f->ntables ? f->tables[0].name : span_of("", 0);
-}
-
-static struct span tag_of(const struct sql_lexed *l, const char *key)
-{
-	for (uint16_t i = 0; i < l->ntags; i++)
-		if (span_eq(l->tags[i].key, span_str(key)))
-			return l->tags[i].value;
-	return span_of("", 0);
-}
-
-static void count_statement(struct request *r)
-{
-	struct session *s = r->s;
-	const struct sql_facts *f = &r->st->facts;
-	struct upstream *u = s->up;
-	bool served = r->route == STATS_PRIMARY || r->route == STATS_REPLICA;
-	struct stats_event e = {
-		.digest = r->st->digest,
-		.literals = r->prepared ? map_hash(r->execute.values.p, r->execute.values.len) : r->lexed.literals,
-		.verb = sql_verb_name(f->verb),
-		.text = r->sql,
-		.normalise = normalise,
-		.mode = r->mode,
-		.schema = s->vars->schema,
-		.user = span_str(s->account->user),
-		.table = first_table(f),
-		.tag_route = tag_of(&r->lexed, "route"),
-		.start_ns = r->start_ns,
-		.total_ns = clock_mono_ns() - r->start_ns,
-		.wait_ns = r->lease_ns,
-		.server_ns = served && r->first_ns > r->sent_ns ? r->first_ns - r->sent_ns : 0,
-		.rows_sent = r->rows,
-		.rows_affected = r->affected,
-		.bytes_in = iobuf_len(&r->packet),
-		.bytes_out = r->bytes_out,
-		.error = r->error,
-		.warnings = r->warnings,
-		.no_index = served && u && u->track.status & STATUS_NO_INDEX,
-		.no_good_index = served && u && u->track.status & STATUS_NO_GOOD_INDEX,
-		.slow_flag = served && u && u->track.status & STATUS_QUERY_WAS_SLOW,
-		.is_read = !(f->flags & SQL_F_WRITES),
-		.private_text = f->flags & SQL_F_PASSWORD,
-		.route = r->route,
-		.cached = r->cache_hit ? STATS_HIT : r->looked_up && r->plan.cache ? STATS_MISS : STATS_NOT_CACHEABLE,
-		.cacheable = r->plan.cacheable,
-		.queueable = r->plan.queueable,
-	};
-
-	stats_record(s->worker->sink, &s->nplus1, &e);
-}
-
 static void request_free(struct request *r)
 {
 	struct worker *w = r->worker; /* the session may be gone already */
@@ -518,7 +459,7 @@ void request_end(struct request *r)
 
 	if (r->st && !was_login && r->cmd != COM_STMT_PREPARE && r->cmd != COM_STMT_SEND_LONG_DATA &&
 	    r->cmd != COM_STMT_RESET && r->cmd != COM_STMT_FETCH)
-		count_statement(r);
+		request_count(r);
 	cached_finish(r);
 	settle_prepared(r);
 	s->request = NULL;

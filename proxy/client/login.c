@@ -273,27 +273,6 @@ static void take_clear(struct session *s, struct span payload)
 	learn_password(s, span_of(payload.p, len));
 }
 
-static void take_full(struct session *s, struct span payload)
-{
-	if (payload.len == 1 && payload.p[0] == SHA2_REQUEST_PUBLIC_KEY) {
-		s->login->step = LOGIN_CIPHER;
-		send_more(s, auth_rsa_public_pem(s->worker->in->rsa));
-	} else if (strcmp(s->peer, "unix") == 0) {
-		take_clear(s, payload);
-	} else if (payload.len == 256) { /* a client that has our key already */
-		uint8_t password[512];
-		size_t len;
-
-		if (auth_rsa_decrypt(s->worker->in->rsa, payload, s->scramble, password, &len) == RC_OK)
-			learn_password(s, span_of(password, len));
-		else
-			deny(s);
-		secret_wipe(password, sizeof(password));
-	} else {
-		session_close(s, CLOSE_MALFORMED, "authentication data");
-	}
-}
-
 static void take_cipher(struct session *s, struct span payload)
 {
 	uint8_t password[512];
@@ -304,6 +283,24 @@ static void take_cipher(struct session *s, struct span payload)
 	else
 		deny(s);
 	secret_wipe(password, sizeof(password));
+}
+
+/* Nobody else can listen on the way: clients send the password as it is over a unix socket, and some over loopback. */
+static bool is_local(const struct session *s)
+{
+	return strcmp(s->peer, "unix") == 0 || strncmp(s->peer, "127.", 4) == 0 || strcmp(s->peer, "::1") == 0;
+}
+
+static void take_full(struct session *s, struct span payload)
+{
+	if (payload.len == 1 && payload.p[0] == SHA2_REQUEST_PUBLIC_KEY) {
+		s->login->step = LOGIN_CIPHER;
+		send_more(s, auth_rsa_public_pem(s->worker->in->rsa));
+	} else if (payload.len && payload.p[payload.len - 1] == '\0' && is_local(s)) {
+		take_clear(s, payload);
+	} else {
+		take_cipher(s, payload); /* from a client that has our key already, or it is denied */
+	}
 }
 
 /* ---- the first packet ---- */
@@ -394,6 +391,7 @@ void login_change_user(struct session *s, struct span payload, uint8_t seq)
 	}
 	session_unpin_all(s);
 	prepared_free_all(s);
+	memset(&s->nplus1, 0, sizeof(s->nplus1));
 	login_free(s->login);
 	s->login = l;
 	s->seq = (uint8_t)(seq + 1);

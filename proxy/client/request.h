@@ -114,6 +114,7 @@ void exec_resume(struct request *r, enum request_step step);
 void exec_replied(struct request *r);                    /* a reply, hidden or not, has ended */
 void exec_lost(struct request *r, const char *why);      /* the connection went away */
 void exec_tick(struct request *r, uint64_t now_ns);      /* limits of waits that have no timer */
+void request_count(struct request *r);                   /* counted.c */
 void request_end(struct request *r);                     /* counts it, frees it, the session goes on */
 void request_abort(struct request *r);                   /* the session is closing */
 

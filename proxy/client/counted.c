@@ -1,0 +1,130 @@
+/*
+ * counted.c - a finished request becomes one event of the statistics.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "request.h"
+
+#define TAG_MOST 128
+
+static void normalise(const struct stats_event *e, void *into)
+{
+	if (sql_normalise(e->text, e->mode, STATS_TEXT_MAX, into) != RC_OK)
+		return; /* what fits is kept */
+}
+
+/* "schema.table" of the first table, where it is not of the session's schema. */
+static struct span first_table(const struct sql_facts *f, char *buf, size_t cap)
+{
+	const struct sql_table *t = f->tables;
+
+	if (!f->ntables)
+		return span_of("", 0);
+	if (!t->schema.len)
+		return t->name;
+	(void)snprintf(buf, cap, SPAN_FMT "." SPAN_FMT, SPAN_ARG(t->schema), SPAN_ARG(t->name));
+	return span_str(buf);
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Appends a tag's value, %XX decoded, to buf; returns the new length. */
+static size_t put_tag(const struct sql_lexed *l, const char *key, char *buf, size_t len, size_t cap)
+{
+	for (uint16_t i = 0; i < l->ntags; i++) {
+		struct span v = l->tags[i].value;
+
+		if (!span_eq(l->tags[i].key, span_str(key)))
+			continue;
+		for (size_t j = 0; j < v.len && len < cap; j++) {
+			if (v.p[j] == '%' && j + 2 < v.len && hex_digit(v.p[j + 1]) >= 0 && hex_digit(v.p[j + 2]) >= 0) {
+				buf[len++] = (char)(hex_digit(v.p[j + 1]) << 4 | hex_digit(v.p[j + 2]));
+				j += 2;
+			} else {
+				buf[len++] = v.p[j];
+			}
+		}
+		break;
+	}
+	return len;
+}
+
+/* sqlcommenter's route, else controller:action. */
+static struct span route_of(const struct sql_lexed *l, char buf[TAG_MOST])
+{
+	size_t len = put_tag(l, "route", buf, 0, TAG_MOST);
+
+	if (len || !l->ntags)
+		return span_of(buf, len);
+	len = put_tag(l, "controller", buf, 0, TAG_MOST - 1);
+	if (len) {
+		buf[len++] = ':';
+		len = put_tag(l, "action", buf, len, TAG_MOST);
+	}
+	return span_of(buf, len);
+}
+
+/* A sample that can be explained has its values in it: bound only where somebody will look at it. */
+static struct span text_of(struct request *r, bool worth_it)
+{
+	struct iobuf *tmp = &r->s->worker->tmp;
+
+	if (!r->prepared || !worth_it || !r->prepared->types)
+		return r->sql;
+	iobuf_consume(tmp, iobuf_len(tmp));
+	if (prepared_bind(r, tmp) != RC_OK)
+		return r->sql;
+	return span_of(iobuf_data(tmp), iobuf_len(tmp));
+}
+
+void request_count(struct request *r)
+{
+	struct session *s = r->s;
+	const struct sql_facts *f = &r->st->facts;
+	bool served = r->route == STATS_PRIMARY || r->route == STATS_REPLICA;
+	uint16_t status = served && s->up ? s->up->track.status : 0;
+	uint64_t total = clock_mono_ns() - r->start_ns;
+	char table[256], route[TAG_MOST];
+	struct stats_event e = {
+		.digest = r->st->digest,
+		.literals = r->prepared ? map_hash(r->execute.values.p, r->execute.values.len) : r->lexed.literals,
+		.verb = sql_verb_name(f->verb),
+		.text = text_of(r, status & (STATUS_NO_INDEX | STATUS_NO_GOOD_INDEX) ||
+					   total >= s->worker->settings->stats.slow_ns),
+		.normalise = normalise,
+		.mode = r->mode,
+		.schema = s->vars->schema,
+		.user = span_str(s->account->user),
+		.table = first_table(f, table, sizeof(table)),
+		.tag_route = route_of(&r->lexed, route),
+		.start_ns = r->start_ns,
+		.total_ns = total,
+		.wait_ns = r->lease_ns,
+		.server_ns = served && r->first_ns > r->sent_ns ? r->first_ns - r->sent_ns : 0,
+		.rows_sent = r->rows,
+		.rows_affected = r->affected,
+		.bytes_in = iobuf_len(&r->packet),
+		.bytes_out = r->bytes_out,
+		.error = r->error,
+		.warnings = r->warnings,
+		.no_index = status & STATUS_NO_INDEX,
+		.no_good_index = status & STATUS_NO_GOOD_INDEX,
+		.slow_flag = status & STATUS_QUERY_WAS_SLOW,
+		.is_read = !(f->flags & SQL_F_WRITES),
+		.private_text = f->flags & SQL_F_PASSWORD,
+		.route = r->route,
+		.cached = r->cache_hit ? STATS_HIT : r->looked_up && r->plan.cache ? STATS_MISS : STATS_NOT_CACHEABLE,
+		.cacheable = r->plan.cacheable,
+		.queueable = r->plan.queueable,
+	};
+
+	stats_record(s->worker->sink, &s->nplus1, &e);
+}
