@@ -1,0 +1,63 @@
+/*
+ * digest.h - one pass over a statement's text: its digest, its comments' hints and tags, what its literals hash to.
+ */
+#ifndef SUIMON_DIGEST_H
+#define SUIMON_DIGEST_H
+
+#include "facts.h"
+#include "iobuf.h"
+
+/* Hints: comments of the form "suimon: word" (design: contract section 2). */
+#define SQL_HINT_CACHE 0x01 /* cache=30s */
+#define SQL_HINT_NOCACHE 0x02
+#define SQL_HINT_PRIMARY 0x04
+#define SQL_HINT_REPLICA 0x08
+#define SQL_HINT_QUEUE 0x10
+#define SQL_HINT_SYNC 0x20
+#define SQL_HINT_BAD 0x80   /* a suimon comment that says nothing known: counted, otherwise ignored */
+
+#define SQL_MAX_TAGS 16
+
+struct sql_tag { struct span key, value; }; /* sqlcommenter, still URL-encoded, into the text */
+
+struct sql_lexed {
+	uint64_t digest;       /* XXH3 of the normalised text and the mode bits that change its reading */
+	uint64_t literals;     /* hash of the literals in order: equal texts have equal pairs (digest, literals) */
+	unsigned hints;
+	uint64_t hint_cache_ns;
+	uint16_t ntags;
+	struct sql_tag tags[SQL_MAX_TAGS];
+	struct span body;      /* the text less leading and trailing blanks, comments and semicolons */
+	bool has_executable_comment; /* a "/ *!" or "/ *M!" comment */
+	bool broken;           /* ends inside a quote or comment */
+};
+
+/* One pass, no allocation. Hints of several comments add up; of tags with the same key the first one counts for
+ * sql_lexed_tag. */
+void sql_lex(struct span text, unsigned mode, struct sql_lexed *out);
+/* The normalised text: pt-query-digest's fingerprint where that is well defined (lower case, literals to ?, lists of
+ * literals to (?+), blanks folded, comments gone). Appends to out, at most max bytes. */
+enum rc sql_normalise(struct span text, unsigned mode, size_t max, struct iobuf *out) must_check;
+/* The text that decides equality for the cache: comments that no server reads are gone, blanks outside quotes are
+ * folded, trailing semicolons gone; literals, letter case, executable comments and optimizer hints kept. Inside a select
+ * list everything stays as written, because an expression's text is its column's name. Appends to out. */
+enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out) must_check;
+
+/* Where an INSERT ... VALUES statement's rows lie, for merging: text[0..rows_at) is the head up to and with VALUES,
+ * text[rows_at..rows_end) the rows "(..),(..)", the rest the tail (ON DUPLICATE KEY UPDATE ...).
+ * RC_DECLINED: not such a statement. */
+struct sql_insert_shape { size_t rows_at, rows_end; uint32_t rows; };
+enum rc sql_insert_shape(struct span text, unsigned mode, struct sql_insert_shape *out) must_check;
+
+/* The JSON line of "suimon digest" for one statement, as far as the text alone tells, with a newline. Appends to out.
+ * RC_ERROR: memory or out's bound. */
+enum rc sql_digest_json(struct span text, unsigned mode, struct iobuf *out) must_check;
+/* "suimon digest": arg is the statement, or "-" for one a line from stdin. Returns the process's exit code. */
+int sql_digest_main(const char *arg);
+
+/* Replaces each ? placeholder outside quotes and comments by what put() appends for it, in order.
+ * RC_ERROR when put fails or placeholders and params differ in number. */
+enum rc sql_bind(struct span text, unsigned mode, uint16_t params,
+		 enum rc (*put)(void *arg, uint16_t index, struct iobuf *out), void *arg, struct iobuf *out) must_check;
+
+#endif

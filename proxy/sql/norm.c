@@ -1,0 +1,376 @@
+/*
+ * norm.c - the normalised text: pt-query-digest's fingerprint, made from tokens instead of by substitutions.
+ *
+ *   sql_norm_token -> list (folds lists of literals) -> signed_token -> put_token (LIMIT, ASC, rows) -> buffer -> sink
+ *
+ * A list of literals is not put out while it may still become (?+); when it turns out to hold something else, its text
+ * is cut into tokens again and put out as it stands. Each byte is so read at most twice. docs/sql.md lists where the
+ * text differs from the fingerprint, and why.
+ */
+#include "norm.h"
+
+#include "facts.h"
+
+void sql_norm_init(struct sql_norm *n, struct span text, unsigned mode, bool for_people,
+		   enum rc (*sink)(void *, const char *, size_t), void *arg)
+{
+	memset(n, 0, offsetof(struct sql_norm, buffer));
+	n->mode = mode;
+	n->for_people = for_people;
+	n->sink = sink;
+	n->arg = arg;
+	n->end = text.p;
+	n->text_end = text.p + text.len;
+}
+
+static void flush(struct sql_norm *n)
+{
+	if (n->rc == RC_OK)
+		n->rc = n->sink(n->arg, n->buffer, n->n);
+	n->flushed = true;
+	n->rows.on = false;
+	n->n = 0;
+}
+
+static void put(struct sql_norm *n, const char *p, size_t len)
+{
+	while (len > sizeof n->buffer - n->n) {
+		size_t part = sizeof n->buffer - n->n;
+
+		memcpy(n->buffer + n->n, p, part);
+		n->n += part;
+		p += part;
+		len -= part;
+		flush(n);
+	}
+	memcpy(n->buffer + n->n, p, len);
+	n->n += len;
+}
+
+static void put_folded(struct sql_norm *n, struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.p[i];
+
+		if (n->n == sizeof n->buffer)
+			flush(n);
+		n->buffer[n->n++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	}
+}
+
+static inline bool name_like(const struct sql_token *t)
+{
+	return t->kind == SQL_T_WORD || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES || t->kind == SQL_T_STRING ||
+	       t->kind == SQL_T_PARAM || t->kind == SQL_T_USER_VAR;
+}
+
+/* Blanks become one; a comment alone becomes one only where two words would grow together. */
+static inline void put_gap(struct sql_norm *n, const struct sql_token *t)
+{
+	enum sql_norm_gap gap = n->gap;
+
+	n->gap = SQL_GAP_NONE;
+	if (n->prev.kind != SQL_T_END && (gap == SQL_GAP_BLANK || (gap && name_like(t) && name_like(&n->prev))))
+		put(n, " ", 1);
+}
+
+/* Whether letter case is set aside for a word. Names of tables keep theirs, because servers may tell them apart and
+ * what is known of a statement is kept by its digest; a word that could be either is a name where a name may stand. */
+static bool folds(const struct sql_norm *n, const struct sql_token *t)
+{
+	const char *behind = t->text.p + t->text.len;
+	bool call = behind < n->text_end && *behind == '(';
+
+	if (sql_word_is(t->word, SQL_WT_RESERVED))
+		return true;
+	if (t->word == SQL_WORD_NONE || sql_token_is_op(&n->prev, '.'))
+		return false;
+	if (sql_token_is_op(&n->prev, ',') || sql_token_is_op(&n->prev, '('))
+		return call && sql_word_is(t->word, SQL_WT_FUNCTION);
+	return !(n->prev.kind == SQL_T_WORD && sql_word_is(n->prev.word, SQL_WT_BEFORE_NAME));
+}
+
+static void put_text(struct sql_norm *n, const struct sql_token *t)
+{
+	if (!sql_token_is_literal(t)) {
+		if (n->for_people || (t->kind == SQL_T_WORD && folds(n, t)))
+			put_folded(n, t->text);
+		else
+			put(n, t->text.p, t->text.len);
+		return;
+	}
+	if (t->kind == SQL_T_STRING && (*t->text.p | 0x20) == 'n')
+		put(n, "n", 1);
+	put(n, "?", 1);
+}
+
+/* Among the rows of an INSERT: a row that reads like the first is dropped. at: where the token was put. */
+static void rows_token(struct sql_norm *n, const struct sql_token *t, size_t at)
+{
+	struct sql_norm_rows *r = &n->rows;
+
+	if (sql_token_is_op(t, '(') && r->depth++ == 0)
+		r->at = at;
+	if (r->depth == 0 && !sql_token_is_op(t, ',')) {
+		r->on = false;
+		return;
+	}
+	if (!sql_token_is_op(t, ')') || --r->depth)
+		return;
+	if (!r->first_len) {
+		r->first_at = r->at;
+		r->first_len = n->n - r->at;
+	} else if (n->n - r->at == r->first_len && memcmp(n->buffer + r->first_at, n->buffer + r->at, r->first_len) == 0) {
+		n->n = r->end;
+	}
+	r->end = n->n;
+}
+
+/* Follows LIMIT; true when the token is not to be put out. */
+static bool in_limit(struct sql_norm *n, const struct sql_token *t)
+{
+	bool literal = sql_token_is_literal(t);
+
+	if (n->limit == SQL_LIMIT_WORD) {
+		n->limit = literal ? SQL_LIMIT_NUMBER : SQL_LIMIT_DONE;
+	} else if (n->limit == SQL_LIMIT_NUMBER) {
+		bool second = sql_token_is_op(t, ',') || (t->kind == SQL_T_WORD && t->word == SQL_W_OFFSET);
+
+		n->limit = second ? SQL_LIMIT_SECOND : SQL_LIMIT_DONE;
+		n->limit_by = *t;
+		n->limit_by.blank = n->gap == SQL_GAP_BLANK;
+		return second;
+	} else if (n->limit == SQL_LIMIT_SECOND) {
+		n->limit = SQL_LIMIT_DONE;
+		if (literal)
+			return true;
+		if (n->limit_by.blank)
+			put(n, " ", 1);
+		put_folded(n, n->limit_by.text);
+	}
+	return false;
+}
+
+/* Follows the words that matter; true when this one is not to be put out. */
+static bool follow_word(struct sql_norm *n, const struct sql_token *t)
+{
+	bool by_order = n->by_order;
+
+	n->by_order = t->word == SQL_W_ORDER;
+	switch (t->word) {
+	case SQL_W_BY:
+		n->ordered |= by_order;
+		return false;
+	case SQL_W_ASC:
+		return n->ordered;
+	case SQL_W_UNION:
+		n->unions = true;
+		return false;
+	case SQL_W_LIMIT:
+		if (n->limit == SQL_LIMIT_NONE)
+			n->limit = SQL_LIMIT_WORD;
+		return false;
+	default:
+		return false;
+	}
+}
+
+static void put_token(struct sql_norm *n, const struct sql_token *t)
+{
+	size_t at;
+
+	if ((n->limit != SQL_LIMIT_NONE && n->limit != SQL_LIMIT_DONE && in_limit(n, t)) ||
+	    (t->kind == SQL_T_WORD && follow_word(n, t))) {
+		n->gap = SQL_GAP_NONE;
+		return;
+	}
+	put_gap(n, t);
+	at = n->n;
+	put_text(n, t);
+	if (n->rows.on)
+		rows_token(n, t, at);
+	n->prev = *t;
+}
+
+static bool is_operand(const struct sql_token *t)
+{
+	switch (t->kind) {
+	case SQL_T_END: return false;
+	case SQL_T_OP: return t->op == ')';
+	case SQL_T_WORD:
+		return !sql_word_is(t->word, SQL_WT_RESERVED) || t->word == SQL_W_NULL || t->word == SQL_W_TRUE ||
+		       t->word == SQL_W_FALSE;
+	default: return true;
+	}
+}
+
+static inline bool is_sign(const struct sql_token *t)
+{
+	return t->kind == SQL_T_OP && (t->op == '-' || t->op == '+');
+}
+
+/* A sign in front of a number is part of the literal, unless it stands between two operands. */
+static void signed_token(struct sql_norm *n, const struct sql_token *t)
+{
+	if (n->sign.kind != SQL_T_END) {
+		struct sql_token sign = n->sign;
+		enum sql_norm_gap gap = n->gap;
+
+		n->sign.kind = SQL_T_END;
+		n->gap = n->sign_gap;
+		if (t->kind != SQL_T_NUMBER || gap) {
+			put_token(n, &sign);
+			n->gap = gap;
+		}
+	} else if (is_sign(t) && !is_operand(&n->prev)) {
+		n->sign = *t;
+		n->sign_gap = n->gap;
+		n->gap = SQL_GAP_NONE;
+		return;
+	}
+	put_token(n, t);
+}
+
+static inline void see_gap(struct sql_norm *n, const struct sql_token *t)
+{
+	if (t->blank)
+		n->gap = SQL_GAP_BLANK;
+}
+
+static inline bool see_comment(struct sql_norm *n, const struct sql_token *t)
+{
+	if (t->kind != SQL_T_COMMENT && t->kind != SQL_T_HINT)
+		return false;
+	if (n->gap == SQL_GAP_NONE)
+		n->gap = SQL_GAP_COMMENT;
+	return true;
+}
+
+/* Puts out, as it stands, the text that was held back. */
+static void replay(struct sql_norm *n, const char *to)
+{
+	struct sql_scan s;
+	struct sql_token t;
+
+	sql_scan_init(&s, (struct span){.p = n->pending, .len = (size_t)(to - n->pending)}, n->mode);
+	n->list = SQL_LIST_NONE;
+	n->gap = SQL_GAP_NONE;
+	for (;;) {
+		sql_scan_next(&s, &t);
+		see_gap(n, &t);
+		if (t.kind == SQL_T_END)
+			return;
+		if (!see_comment(n, &t))
+			signed_token(n, &t);
+	}
+}
+
+static void list_closes(struct sql_norm *n, const struct sql_token *t)
+{
+	if (!n->listed) {
+		put(n, "(?+)", 4);
+		n->rows.end = n->n;
+		n->prev = *t;
+	}
+	n->gap = SQL_GAP_NONE;
+	n->listed = true;
+	n->list = SQL_LIST_AFTER;
+	n->pending = t->text.p + t->text.len;
+}
+
+/* True when the token has become part of a list. */
+static bool list_token(struct sql_norm *n, const struct sql_token *t)
+{
+	switch (n->list) {
+	case SQL_LIST_NONE:
+		return false;
+	case SQL_LIST_WORD:
+		n->list = SQL_LIST_NONE;
+		n->listed = false;
+		if (!sql_token_is_op(t, '('))
+			return false;
+		n->pending = n->end;
+		n->list = SQL_LIST_OPEN;
+		return true;
+	case SQL_LIST_OPEN:
+		if (sql_token_is_op(t, ')')) {
+			list_closes(n, t);
+			return true;
+		}
+		if (sql_token_is_literal(t) || sql_token_is_op(t, ',') || is_sign(t))
+			return true;
+		break;
+	case SQL_LIST_AFTER:
+		if (sql_token_is_op(t, '('))
+			n->list = SQL_LIST_OPEN;
+		if (sql_token_is_op(t, '(') || sql_token_is_op(t, ','))
+			return true;
+		break;
+	}
+	replay(n, t->text.p);
+	return false;
+}
+
+static void opens_list(struct sql_norm *n, const struct sql_token *t)
+{
+	if (t->word != SQL_W_IN && t->word != SQL_W_VALUES && t->word != SQL_W_VALUE)
+		return;
+	n->list = SQL_LIST_WORD;
+	if (t->word != SQL_W_IN && (n->first == SQL_W_INSERT || n->first == SQL_W_REPLACE) && !n->flushed)
+		n->rows = (struct sql_norm_rows){.on = true};
+}
+
+/* What the fingerprint leaves out of USE and CALL. */
+static bool shown_otherwise(struct sql_norm *n, const struct sql_token *t)
+{
+	if (n->first == SQL_W_USE && n->tokens == 1) {
+		put_gap(n, t);
+		put(n, "?", 1);
+		n->stopped = true;
+	} else if (n->first == SQL_W_CALL && sql_token_is_op(t, '(')) {
+		n->stopped = true;
+	}
+	return n->stopped;
+}
+
+void sql_norm_token(struct sql_norm *n, const struct sql_token *t)
+{
+	if (n->stopped)
+		return;
+	see_gap(n, t);
+	if (see_comment(n, t))
+		return;
+	if (n->for_people && shown_otherwise(n, t))
+		return;
+	if (n->list == SQL_LIST_NONE || !list_token(n, t)) {
+		if (sql_token_is_op(t, ';')) {
+			n->semicolons++;
+		} else {
+			for (; n->semicolons; n->semicolons--)
+				put(n, ";", 1);
+			signed_token(n, t);
+			if (t->kind == SQL_T_WORD)
+				opens_list(n, t);
+		}
+	}
+	if (n->tokens == 0)
+		n->first = t->word;
+	n->tokens += n->tokens < 2;
+	n->end = t->text.p + t->text.len;
+}
+
+enum rc sql_norm_end(struct sql_norm *n)
+{
+	if (n->list == SQL_LIST_OPEN || n->list == SQL_LIST_AFTER)
+		replay(n, n->end);
+	if (n->sign.kind != SQL_T_END)
+		put_token(n, &(struct sql_token){.kind = SQL_T_OP, .op = n->sign.op, .text = n->sign.text});
+	if (n->limit == SQL_LIMIT_SECOND)
+		put_token(n, &(struct sql_token){.kind = SQL_T_OP, .text = {.p = "", .len = 0}});
+	if (n->unions && !n->flushed)
+		n->n = sql_norm_unions(n->buffer, n->n);
+	if (n->rc == RC_OK && n->n)
+		n->rc = n->sink(n->arg, n->buffer, n->n);
+	n->n = 0;
+	return n->rc;
+}

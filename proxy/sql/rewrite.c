@@ -1,0 +1,187 @@
+/*
+ * rewrite.c - texts made from a statement's text: for the cache's key, with values in the places of ?, and in pieces.
+ */
+#include "digest.h"
+
+#include "norm.h"
+
+/* Where an expression's text becomes a column's name: one bit a level of parentheses, set inside a select list. */
+struct places {
+	uint64_t lists;
+	unsigned depth;
+	bool verbatim_rest; /* nested beyond the bits: everything stays as written */
+};
+
+static void follow(struct places *w, const struct sql_token *t)
+{
+	uint64_t bit = w->depth < 64 ? UINT64_C(1) << w->depth : 0;
+
+	if (sql_token_is_op(t, '(')) {
+		w->depth++;
+		w->verbatim_rest |= w->depth >= 64;
+	} else if (sql_token_is_op(t, ')')) {
+		w->lists &= ~bit;
+		w->depth -= w->depth > 0;
+	} else if (sql_token_is_op(t, ';')) {
+		w->lists = 0;
+	} else if (t->kind == SQL_T_WORD) {
+		if (t->word == SQL_W_SELECT || t->word == SQL_W_RETURNING || t->word == SQL_W_VALUES)
+			w->lists |= bit;
+		else if (t->word == SQL_W_FROM || t->word == SQL_W_INTO || t->word == SQL_W_UNION)
+			w->lists &= ~bit;
+	}
+}
+
+/* True when what stands between two tokens is part of an expression whose text names a column. */
+static bool in_expression(const struct places *before, const struct places *after, const struct sql_token *prev,
+			  const struct sql_token *next)
+{
+	uint64_t lists = before->lists & after->lists;
+	bool innermost = before->depth < 64 && lists == UINT64_C(1) << before->depth;
+
+	if (before->verbatim_rest || after->verbatim_rest)
+		return true;
+	if (!lists || (prev->kind == SQL_T_WORD && prev->word == SQL_W_SELECT && innermost))
+		return false;
+	return !innermost || !(sql_token_is_op(prev, ',') || sql_token_is_op(next, ','));
+}
+
+/* Puts out a token and what stood before it. */
+static enum rc put_canonical(const struct sql_token *prev, const struct sql_token *t, bool verbatim, struct iobuf *out)
+{
+	const char *from = prev->text.p + prev->text.len;
+
+	if (prev->kind != SQL_T_END && from != t->text.p) {
+		enum rc rc = verbatim ? iobuf_append(out, from, (size_t)(t->text.p - from)) : iobuf_append(out, " ", 1);
+
+		if (rc != RC_OK)
+			return rc;
+	}
+	return iobuf_append(out, t->text.p, t->text.len);
+}
+
+enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out)
+{
+	struct places w = {0}, before;
+	struct sql_scan s;
+	struct sql_token t, prev = {0};
+	bool semicolon = false;
+
+	sql_scan_init(&s, text, mode);
+	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t)) {
+		if (t.kind == SQL_T_COMMENT)
+			continue;
+		before = w;
+		follow(&w, &t);
+		if (sql_token_is_op(&t, ';')) { /* put out only when something follows */
+			semicolon = prev.kind != SQL_T_END;
+			continue;
+		}
+		if (semicolon && iobuf_append(out, ";", 1) != RC_OK)
+			return RC_ERROR;
+		semicolon = false;
+		if (put_canonical(&prev, &t, in_expression(&before, &w, &prev, &t), out) != RC_OK)
+			return RC_ERROR;
+		prev = t;
+	}
+	return RC_OK;
+}
+
+enum rc sql_bind(struct span text, unsigned mode, uint16_t params,
+		 enum rc (*put)(void *arg, uint16_t index, struct iobuf *out), void *arg, struct iobuf *out)
+{
+	struct sql_scan s;
+	struct sql_token t;
+	const char *from;
+	uint16_t n = 0;
+
+	sql_scan_init(&s, text, mode);
+	from = s.p;
+	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t)) {
+		if (t.kind != SQL_T_PARAM)
+			continue;
+		if (n == params || iobuf_append(out, from, (size_t)(t.text.p - from)) != RC_OK || put(arg, n, out) != RC_OK)
+			return RC_ERROR;
+		n++;
+		from = s.p;
+	}
+	if (n != params)
+		return RC_ERROR;
+	return iobuf_append(out, from, (size_t)(s.end - from));
+}
+
+/* Behind INSERT: to VALUES on the statement's own level; false when there is none. */
+static bool find_values(struct sql_scan *s, struct sql_token *t)
+{
+	unsigned depth = 0;
+
+	for (sql_scan_next(s, t); t->kind != SQL_T_END && t->kind != SQL_T_BAD; sql_scan_next(s, t)) {
+		if (sql_token_is_op(t, '('))
+			depth++;
+		else if (sql_token_is_op(t, ')'))
+			depth -= depth > 0;
+		else if (sql_token_is_op(t, ';'))
+			return false;
+		if (t->kind != SQL_T_WORD || depth)
+			continue;
+		if (t->word == SQL_W_VALUES || t->word == SQL_W_VALUE)
+			return true;
+		if (t->word == SQL_W_SELECT || t->word == SQL_W_SET || t->word == SQL_W_TABLE || t->word == SQL_W_WITH)
+			return false;
+	}
+	return false;
+}
+
+static void next_code(struct sql_scan *s, struct sql_token *t)
+{
+	do
+		sql_scan_next(s, t);
+	while (t->kind == SQL_T_COMMENT || t->kind == SQL_T_HINT);
+}
+
+/* At "(": to behind its ")"; false when a query or the text's end comes first. */
+static bool skip_row(struct sql_scan *s, struct sql_token *t)
+{
+	unsigned depth = 1;
+
+	while (depth) {
+		next_code(s, t);
+		if (t->kind == SQL_T_END || t->kind == SQL_T_BAD || sql_token_is_op(t, ';') ||
+		    (t->kind == SQL_T_WORD && t->word == SQL_W_SELECT))
+			return false;
+		if (sql_token_is_op(t, '('))
+			depth++;
+		else if (sql_token_is_op(t, ')'))
+			depth--;
+	}
+	return true;
+}
+
+enum rc sql_insert_shape(struct span text, unsigned mode, struct sql_insert_shape *out)
+{
+	struct sql_scan s;
+	struct sql_token t;
+
+	*out = (struct sql_insert_shape){0};
+	sql_scan_init(&s, text, mode);
+	next_code(&s, &t);
+	if (t.kind != SQL_T_WORD || (t.word != SQL_W_INSERT && t.word != SQL_W_REPLACE) || !find_values(&s, &t))
+		return RC_DECLINED;
+	next_code(&s, &t);
+	out->rows_at = (size_t)(t.text.p - s.base);
+	do {
+		if (out->rows)
+			next_code(&s, &t);
+		if (!sql_token_is_op(&t, '(') || !skip_row(&s, &t))
+			return RC_DECLINED;
+		out->rows++;
+		out->rows_end = (size_t)(s.p - s.base);
+		next_code(&s, &t);
+	} while (sql_token_is_op(&t, ','));
+	while (t.kind != SQL_T_END && t.kind != SQL_T_BAD && t.kind != SQL_T_EXEC_OPEN && t.kind != SQL_T_EXEC_CLOSE &&
+	       !sql_token_is_op(&t, ';'))
+		next_code(&s, &t);
+	if (sql_token_is_op(&t, ';'))
+		next_code(&s, &t);
+	return t.kind == SQL_T_END && !s.broken ? RC_OK : RC_DECLINED;
+}
