@@ -1,0 +1,234 @@
+/*
+ * facts.c - a text's facts: every statement parsed, what was found copied out of the text.
+ */
+#include "facts.h"
+
+#include "mem.h"
+#include "parse.h"
+
+/* Everything up to the end of the text; facts of several statements are their union. */
+static void parse_all(struct sql_parser *p)
+{
+	enum sql_verb first = SQL_OTHER;
+	uint64_t flags = 0;
+	unsigned n = 0;
+
+	for (;;) {
+		while (sql_accept_op(p, ';'))
+			;
+		if (p->t.kind == SQL_T_END || p->why)
+			break;
+		p->flags = 0;
+		sql_statement(p);
+		flags |= p->flags;
+		if (n++ == 0)
+			first = p->verb;
+	}
+	p->verb = first;
+	p->flags = flags | (n > 1 ? SQL_F_MULTI : 0);
+}
+
+static void parse(struct sql_parser *p, struct span text, unsigned mode, bool skip_versions)
+{
+	sql_parser_init(p, text, mode, skip_versions);
+	parse_all(p);
+	if ((p->flags & SQL_F_SUBQUERY) && (p->flags & SQL_F_WRITES))
+		p->flags |= SQL_F_REPLAY_UNSAFE;
+	if (p->why)
+		p->flags |= SQL_F_UNKNOWN;
+}
+
+/* True when the text holds a comment that some servers run and others do not. */
+static bool depends_on_server(struct span text, unsigned mode)
+{
+	struct sql_scan s;
+	struct sql_token t;
+
+	for (const char *p = text.p; p && (p = memchr(p, '!', (size_t)(text.p + text.len - p))); p++) {
+		if (p == text.p || (p[-1] != '*' && p[-1] != 'M'))
+			continue;
+		sql_scan_init(&s, text, mode);
+		do {
+			sql_scan_next(&s, &t);
+			if (t.kind == SQL_T_EXEC_OPEN && sql_token_some_servers(&t))
+				return true;
+		} while (t.kind != SQL_T_END);
+		return false;
+	}
+	return false;
+}
+
+struct builder {
+	struct sql_facts *f;
+	char *at; /* where the next name goes in f->memory */
+};
+
+/* A copy of a name with its quotes taken off; never longer than what was written. */
+static struct span copy_name(struct builder *b, struct span s)
+{
+	char *from = b->at;
+	char quote = s.len > 1 && (*s.p == '`' || *s.p == '"') ? *s.p : '\0';
+
+	if (!quote && s.len)
+		b->at = mempcpy(b->at, s.p, s.len);
+	for (size_t i = 1; quote && i + 1 < s.len; i++) {
+		*b->at++ = s.p[i];
+		if (s.p[i] == quote && i + 2 < s.len)
+			i++;
+	}
+	return (struct span){.p = from, .len = (size_t)(b->at - from)};
+}
+
+static bool add_table(struct builder *b, const struct sql_ref *r)
+{
+	struct sql_facts *f = b->f;
+	struct sql_table t;
+	char *mark = b->at;
+
+	t = (struct sql_table){.read = r->read, .written = r->written};
+	t.schema = copy_name(b, r->schema);
+	t.name = copy_name(b, r->name);
+	for (uint16_t i = 0; i < f->ntables; i++) {
+		if (span_eq(f->tables[i].schema, t.schema) && span_eq(f->tables[i].name, t.name)) {
+			f->tables[i].read |= t.read;
+			f->tables[i].written |= t.written;
+			b->at = mark;
+			return true;
+		}
+	}
+	if (f->ntables == SQL_MAX_TABLES)
+		return false;
+	f->tables[f->ntables++] = t;
+	return true;
+}
+
+static void unknown(struct sql_facts *f, const char *why)
+{
+	f->flags |= SQL_F_UNKNOWN;
+	if (!f->unknown_why)
+		f->unknown_why = why;
+}
+
+static void add_routine(struct builder *b, const struct sql_call *c)
+{
+	struct sql_facts *f = b->f;
+	struct sql_routine *r = &f->routines[f->nroutines++];
+
+	r->schema = copy_name(b, c->schema);
+	r->name = copy_name(b, c->name);
+}
+
+static enum rc name_of_cause(struct sql_facts *f, struct span cause)
+{
+	char *s;
+
+	if (!cause.len)
+		return RC_OK;
+	s = mem_dup(cause.p, cause.len);
+	if (!s)
+		return RC_ERROR;
+	for (size_t i = 0; s[i]; i++)
+		if (s[i] >= 'a' && s[i] <= 'z')
+			s[i] -= 32;
+	f->nondeterministic = s;
+	return RC_OK;
+}
+
+static size_t names_length(const struct sql_parser *p)
+{
+	size_t n = p->use_schema.len;
+
+	for (uint16_t i = 0; i < p->nrefs; i++)
+		n += p->refs[i].schema.len + p->refs[i].name.len;
+	for (uint16_t i = 0; i < p->ncalls; i++)
+		n += p->calls[i].schema.len + p->calls[i].name.len;
+	return n;
+}
+
+/* Copies what the parser found; the text may go afterwards. */
+static enum rc build(const struct sql_parser *p, struct sql_facts *f)
+{
+	size_t tables = p->nrefs < SQL_MAX_TABLES ? p->nrefs : SQL_MAX_TABLES;
+	struct builder b = {.f = f};
+
+	f->verb = p->verb;
+	f->flags = p->flags;
+	f->unknown_why = p->why;
+	if (name_of_cause(f, p->nondeterministic) != RC_OK)
+		return RC_ERROR;
+	f->memory = mem_alloc(names_length(p) + 1);
+	f->tables = tables ? mem_alloc(tables * sizeof *f->tables) : NULL;
+	f->routines = p->ncalls ? mem_alloc(p->ncalls * sizeof *f->routines) : NULL;
+	if (!f->memory || (tables && !f->tables) || (p->ncalls && !f->routines))
+		return RC_ERROR;
+	b.at = f->memory;
+	f->use_schema = copy_name(&b, p->use_schema);
+	for (uint16_t i = 0; i < p->nrefs; i++)
+		if (!add_table(&b, &p->refs[i]))
+			unknown(f, "too many tables");
+	for (uint16_t i = 0; i < p->ncalls; i++)
+		add_routine(&b, &p->calls[i]);
+	return RC_OK;
+}
+
+/* A comment that only some servers run: the facts are those of running it, as far as not running it would be the same
+ * kind of statement. */
+static void check_without(const struct sql_parser *with, struct span text, unsigned mode, struct sql_facts *f)
+{
+	struct sql_parser without;
+
+	parse(&without, text, mode, true);
+	if (without.why)
+		unknown(f, "a comment that only some servers run changes the statement");
+	else if (without.verb != with->verb && without.verb != SQL_OTHER)
+		unknown(f, "a comment that only some servers run changes the statement's kind");
+	else
+		f->flags |= without.flags;
+}
+
+enum rc sql_facts_parse(struct span text, unsigned mode, struct sql_facts *out)
+{
+	struct sql_parser p;
+
+	*out = (struct sql_facts){0};
+	parse(&p, text, mode, false);
+	if (build(&p, out) != RC_OK) {
+		sql_facts_free(out);
+		return RC_ERROR;
+	}
+	if (!p.why && depends_on_server(text, mode))
+		check_without(&p, text, mode, out);
+	return RC_OK;
+}
+
+void sql_facts_free(struct sql_facts *f)
+{
+	char *cause = NULL;
+
+	memcpy(&cause, &f->nondeterministic, sizeof cause); /* owned, although its readers may not write to it */
+	mem_free(cause);
+	mem_free(f->tables);
+	mem_free(f->routines);
+	mem_free(f->memory);
+	*f = (struct sql_facts){0};
+}
+
+const char *sql_verb_name(enum sql_verb v)
+{
+	static const char *const names[SQL_VERBS] = {
+		[SQL_OTHER] = "other", [SQL_SELECT] = "select", [SQL_INSERT] = "insert", [SQL_REPLACE] = "replace",
+		[SQL_UPDATE] = "update", [SQL_DELETE] = "delete", [SQL_LOAD] = "load", [SQL_TRUNCATE] = "truncate",
+		[SQL_CALL] = "call", [SQL_DO] = "do", [SQL_HANDLER] = "handler", [SQL_VALUES] = "values",
+		[SQL_TABLE] = "table", [SQL_BEGIN] = "begin", [SQL_COMMIT] = "commit", [SQL_ROLLBACK] = "rollback",
+		[SQL_SAVEPOINT] = "savepoint", [SQL_ROLLBACK_TO] = "rollback_to",
+		[SQL_RELEASE_SAVEPOINT] = "release_savepoint", [SQL_XA] = "xa", [SQL_SET] = "set",
+		[SQL_SET_TRANSACTION] = "set_transaction", [SQL_USE] = "use", [SQL_SHOW] = "show",
+		[SQL_DESCRIBE] = "describe", [SQL_EXPLAIN] = "explain", [SQL_HELP] = "help", [SQL_CREATE] = "create",
+		[SQL_ALTER] = "alter", [SQL_DROP] = "drop", [SQL_RENAME] = "rename", [SQL_GRANT] = "grant",
+		[SQL_REVOKE] = "revoke", [SQL_ADMIN] = "admin", [SQL_LOCK_TABLES] = "lock_tables",
+		[SQL_UNLOCK_TABLES] = "unlock_tables", [SQL_PREPARE] = "prepare", [SQL_EXECUTE] = "execute",
+		[SQL_DEALLOCATE] = "deallocate", [SQL_KILL] = "kill", [SQL_COMPOUND] = "compound",
+	};
+
+	return (unsigned)v < SQL_VERBS && names[v] ? names[v] : "other";
+}

@@ -1,0 +1,398 @@
+/*
+ * query.c - SELECT, VALUES, TABLE, WITH, the set operations between them and the clauses behind them.
+ */
+#include "parse.h"
+
+bool sql_at_query(const struct sql_parser *p)
+{
+	return p->t.kind == SQL_T_WORD && (p->t.word == SQL_W_SELECT || p->t.word == SQL_W_WITH ||
+					   p->t.word == SQL_W_VALUES || p->t.word == SQL_W_TABLE);
+}
+
+/* Reads SELECT's options. */
+static void select_options(struct sql_parser *p)
+{
+	for (;;) {
+		switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
+		case SQL_W_DISTINCT: case SQL_W_DISTINCTROW:
+			p->flags |= SQL_F_AGGREGATE;
+			break;
+		case SQL_W_SQL_CALC_FOUND_ROWS:
+			p->flags |= SQL_F_CALC_FOUND_ROWS;
+			break;
+		case SQL_W_SQL_CACHE: case SQL_W_SQL_NO_CACHE: case SQL_W_SQL_BUFFER_RESULT:
+			if (sql_peek_op(p, '.') || sql_peek_op(p, ','))
+				return; /* a column of that name */
+			break;
+		case SQL_W_ALL: case SQL_W_HIGH_PRIORITY: case SQL_W_STRAIGHT_JOIN: case SQL_W_SQL_SMALL_RESULT:
+		case SQL_W_SQL_BIG_RESULT:
+			break;
+		default:
+			return;
+		}
+		sql_advance(p);
+	}
+}
+
+static void select_items(struct sql_parser *p)
+{
+	struct span alias;
+
+	do {
+		if (sql_accept_op(p, '*'))
+			continue;
+		sql_expr(p);
+		sql_alias(p, true, &alias);
+	} while (sql_accept_op(p, ','));
+}
+
+void sql_file_options(struct sql_parser *p)
+{
+	for (;;) {
+		switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
+		case SQL_W_CHARACTER: case SQL_W_CHARSET: case SQL_W_SET: case SQL_W_FIELDS: case SQL_W_COLUMNS:
+		case SQL_W_LINES: case SQL_W_TERMINATED: case SQL_W_ENCLOSED: case SQL_W_ESCAPED: case SQL_W_STARTING:
+		case SQL_W_OPTIONALLY: case SQL_W_BY:
+			break;
+		default:
+			return;
+		}
+		sql_advance(p);
+		if (p->t.kind == SQL_T_STRING || p->t.kind == SQL_T_BYTES ||
+		    (p->t.kind == SQL_T_WORD && p->t.word == SQL_WORD_NONE) || sql_is(p, SQL_W_BINARY) ||
+		    sql_is(p, SQL_W_DEFAULT))
+			sql_advance(p); /* the option's value */
+	}
+}
+
+void sql_into(struct sql_parser *p)
+{
+	struct span name;
+
+	if (sql_accept(p, SQL_W_OUTFILE) || sql_accept(p, SQL_W_DUMPFILE)) {
+		p->flags |= SQL_F_SERVER_FILE;
+		if (p->t.kind != SQL_T_STRING)
+			sql_fail(p, "a file name was expected");
+		sql_advance(p);
+		sql_file_options(p);
+		return;
+	}
+	p->flags |= SQL_F_USER_VAR_WRITE;
+	do {
+		if (p->t.kind == SQL_T_USER_VAR || p->t.kind == SQL_T_PARAM)
+			sql_advance(p);
+		else
+			sql_name(p, &name); /* a variable of a routine's */
+	} while (sql_accept_op(p, ','));
+}
+
+static void group_by(struct sql_parser *p)
+{
+	sql_advance(p);
+	sql_expect(p, SQL_W_BY, "BY was expected");
+	p->flags |= SQL_F_AGGREGATE;
+	do {
+		/* ROLLUP and CUBE with their parentheses read like functions, which they are not */
+		if ((sql_is(p, SQL_W_ROLLUP) || sql_is(p, SQL_W_CUBE)) && sql_peek_op(p, '('))
+			sql_advance(p);
+		sql_expr(p);
+		if (sql_is(p, SQL_W_ASC) || sql_is(p, SQL_W_DESC))
+			sql_advance(p);
+	} while (sql_accept_op(p, ','));
+	if (sql_accept(p, SQL_W_WITH) && !sql_accept(p, SQL_W_ROLLUP))
+		sql_expect(p, SQL_W_CUBE, "ROLLUP was expected");
+}
+
+void sql_order_by(struct sql_parser *p)
+{
+	sql_advance(p);
+	sql_expect(p, SQL_W_BY, "BY was expected");
+	do {
+		sql_expr(p);
+		if (sql_is(p, SQL_W_ASC) || sql_is(p, SQL_W_DESC))
+			sql_advance(p);
+	} while (sql_accept_op(p, ','));
+	if (sql_is(p, SQL_W_WITH) && sql_peek_is(p, SQL_W_ROLLUP)) {
+		sql_advance(p);
+		sql_advance(p);
+	}
+}
+
+void sql_limit(struct sql_parser *p)
+{
+	sql_advance(p);
+	if (sql_accept(p, SQL_W_ROWS)) { /* LIMIT ROWS EXAMINED n */
+		sql_expect(p, SQL_W_EXAMINED, "EXAMINED was expected");
+		sql_operand(p);
+		p->flags |= SQL_F_LIMIT_NO_ORDER;
+		return;
+	}
+	sql_operand(p);
+	if (sql_accept_op(p, ',') || sql_accept(p, SQL_W_OFFSET))
+		sql_operand(p);
+	if (sql_accept(p, SQL_W_ROWS)) {
+		sql_expect(p, SQL_W_EXAMINED, "EXAMINED was expected");
+		sql_operand(p);
+		p->flags |= SQL_F_LIMIT_NO_ORDER;
+	}
+}
+
+/* OFFSET n ROWS; FETCH FIRST n ROWS ONLY or WITH TIES. */
+static void offset_fetch(struct sql_parser *p)
+{
+	if (sql_accept(p, SQL_W_OFFSET)) {
+		sql_operand(p);
+		if (!sql_accept(p, SQL_W_ROWS))
+			sql_expect(p, SQL_W_ROW, "ROWS was expected");
+	}
+	if (!sql_accept(p, SQL_W_FETCH))
+		return;
+	if (!sql_accept(p, SQL_W_FIRST))
+		sql_expect(p, SQL_W_NEXT, "FIRST was expected");
+	if (!sql_is(p, SQL_W_ROW) && !sql_is(p, SQL_W_ROWS))
+		sql_operand(p);
+	if (!sql_accept(p, SQL_W_ROWS))
+		sql_expect(p, SQL_W_ROW, "ROWS was expected");
+	if (sql_accept(p, SQL_W_WITH))
+		sql_expect(p, SQL_W_TIES, "TIES was expected");
+	else
+		sql_expect(p, SQL_W_ONLY, "ONLY was expected");
+}
+
+/* FOR UPDATE, FOR SHARE with OF tables, NOWAIT, SKIP LOCKED, WAIT n. */
+static void for_lock(struct sql_parser *p)
+{
+	struct span name;
+
+	sql_advance(p);
+	if (!sql_accept(p, SQL_W_UPDATE))
+		sql_expect(p, SQL_W_SHARE, "UPDATE or SHARE was expected");
+	p->flags |= SQL_F_LOCKING_READ;
+	if (sql_accept(p, SQL_W_OF)) {
+		do {
+			sql_name(p, &name);
+			if (sql_accept_op(p, '.'))
+				sql_name(p, &name);
+		} while (sql_accept_op(p, ','));
+	}
+	if (sql_accept(p, SQL_W_SKIP))
+		sql_expect(p, SQL_W_LOCKED, "LOCKED was expected");
+	else if (sql_accept(p, SQL_W_WAIT))
+		sql_operand(p);
+	else
+		sql_accept(p, SQL_W_NOWAIT);
+}
+
+static void lock_in_share_mode(struct sql_parser *p)
+{
+	sql_advance(p);
+	sql_expect(p, SQL_W_IN, "IN SHARE MODE was expected");
+	sql_expect(p, SQL_W_SHARE, "SHARE MODE was expected");
+	sql_expect(p, SQL_W_MODE, "MODE was expected");
+	p->flags |= SQL_F_LOCKING_READ;
+	if (sql_accept(p, SQL_W_SKIP))
+		sql_expect(p, SQL_W_LOCKED, "LOCKED was expected");
+	else if (sql_accept(p, SQL_W_WAIT))
+		sql_operand(p);
+	else
+		sql_accept(p, SQL_W_NOWAIT);
+}
+
+/* One clause behind a query; false when there is none. *ordered: an ORDER BY has been seen. */
+static bool tail_clause(struct sql_parser *p, bool *ordered)
+{
+	switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
+	case SQL_W_ORDER:
+		*ordered = true;
+		sql_order_by(p);
+		return true;
+	case SQL_W_LIMIT:
+		if (!*ordered)
+			p->flags |= SQL_F_LIMIT_NO_ORDER;
+		sql_limit(p);
+		return true;
+	case SQL_W_OFFSET: case SQL_W_FETCH:
+		if (!*ordered)
+			p->flags |= SQL_F_LIMIT_NO_ORDER;
+		offset_fetch(p);
+		return true;
+	case SQL_W_INTO:
+		sql_advance(p);
+		sql_into(p);
+		return true;
+	case SQL_W_FOR:
+		for_lock(p);
+		return true;
+	case SQL_W_LOCK:
+		lock_in_share_mode(p);
+		return true;
+	case SQL_W_PROCEDURE: /* ANALYSE(..) */
+		sql_advance(p);
+		sql_operand(p);
+		p->flags |= SQL_F_NONDETERMINISTIC;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void clauses(struct sql_parser *p)
+{
+	bool ordered = false;
+
+	while (tail_clause(p, &ordered))
+		;
+}
+
+static void select_body(struct sql_parser *p)
+{
+	sql_advance(p);
+	select_options(p);
+	select_items(p);
+	if (sql_accept(p, SQL_W_INTO))
+		sql_into(p);
+	if (sql_accept(p, SQL_W_FROM))
+		sql_table_refs(p);
+	sql_where(p);
+	if (sql_is(p, SQL_W_GROUP))
+		group_by(p);
+	if (sql_accept(p, SQL_W_HAVING))
+		sql_expr(p);
+	if (sql_accept(p, SQL_W_WINDOW))
+		sql_windows(p);
+	if (sql_accept(p, SQL_W_QUALIFY))
+		sql_expr(p);
+	clauses(p);
+}
+
+/* VALUES (..), (..) or VALUES ROW(..), ROW(..) */
+static void values_body(struct sql_parser *p)
+{
+	sql_advance(p);
+	do {
+		sql_accept(p, SQL_W_ROW);
+		if (!sql_is_op(p, '(')) {
+			sql_fail(p, "a row was expected");
+			return;
+		}
+		sql_parens(p);
+	} while (sql_accept_op(p, ','));
+	clauses(p);
+}
+
+static void table_body(struct sql_parser *p)
+{
+	struct sql_ref *r;
+
+	sql_advance(p);
+	r = sql_table_name(p);
+	if (r)
+		r->read = true;
+	clauses(p);
+}
+
+static void primary(struct sql_parser *p)
+{
+	if (sql_accept_op(p, '(')) {
+		sql_query(p);
+		sql_expect_op(p, ')', "a closing parenthesis was expected");
+		clauses(p);
+	} else if (sql_is(p, SQL_W_SELECT)) {
+		select_body(p);
+	} else if (sql_is(p, SQL_W_VALUES)) {
+		values_body(p);
+	} else if (sql_is(p, SQL_W_TABLE)) {
+		table_body(p);
+	} else {
+		sql_fail(p, "a query was expected");
+	}
+}
+
+static bool set_operation(struct sql_parser *p)
+{
+	if (!sql_is(p, SQL_W_UNION) && !sql_is(p, SQL_W_EXCEPT) && !sql_is(p, SQL_W_INTERSECT) &&
+	    !(sql_is(p, SQL_W_MINUS) && (p->scan.mode & SQL_MODE_ORACLE)))
+		return false;
+	sql_advance(p);
+	if (!sql_accept(p, SQL_W_ALL))
+		sql_accept(p, SQL_W_DISTINCT);
+	return true;
+}
+
+void sql_query_tail(struct sql_parser *p)
+{
+	while (set_operation(p))
+		primary(p);
+	clauses(p);
+}
+
+/* WITH RECURSIVE: what the queries call by a name of the list is no table, also where the name stands further down. */
+static void drop_recursive_refs(struct sql_parser *p, uint16_t first_ref, uint16_t first_cte)
+{
+	uint16_t kept = first_ref;
+
+	for (uint16_t i = first_ref; i < p->nrefs; i++) {
+		bool cte = false;
+
+		for (uint16_t c = first_cte; c < p->nctes && !p->refs[i].schema.len; c++)
+			cte |= sql_same_name(p->ctes[c], p->refs[i].name);
+		if (!cte)
+			p->refs[kept++] = p->refs[i];
+	}
+	p->nrefs = kept;
+}
+
+/* name [(columns)] AS (query) [CYCLE columns RESTRICT] */
+static void cte(struct sql_parser *p)
+{
+	struct span name, column;
+
+	if (!sql_name(p, &name))
+		return;
+	if (sql_is_op(p, '('))
+		sql_skip_parens(p);
+	sql_expect(p, SQL_W_AS, "AS was expected");
+	sql_expect_op(p, '(', "an opening parenthesis was expected");
+	p->level++;
+	sql_query(p);
+	p->level--;
+	sql_expect_op(p, ')', "a closing parenthesis was expected");
+	if (sql_accept(p, SQL_W_CYCLE)) {
+		do
+			sql_name(p, &column);
+		while (sql_accept_op(p, ','));
+		sql_expect(p, SQL_W_RESTRICT, "RESTRICT was expected");
+	}
+	if (p->nctes == SQL_MAX_CTES)
+		sql_fail(p, "too many common table expressions");
+	else
+		p->ctes[p->nctes++] = name;
+}
+
+void sql_with(struct sql_parser *p)
+{
+	uint16_t first_ref = p->nrefs, first_cte = p->nctes;
+	bool recursive;
+
+	sql_advance(p);
+	recursive = sql_accept(p, SQL_W_RECURSIVE);
+	do
+		cte(p);
+	while (sql_accept_op(p, ','));
+	if (recursive)
+		drop_recursive_refs(p, first_ref, first_cte);
+}
+
+void sql_query(struct sql_parser *p)
+{
+	uint16_t scope = p->nctes;
+
+	if (sql_deeper(p)) {
+		if (sql_is(p, SQL_W_WITH))
+			sql_with(p);
+		primary(p);
+		sql_query_tail(p);
+	}
+	p->depth--;
+	p->nctes = scope;
+}
