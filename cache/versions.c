@@ -32,7 +32,7 @@ struct versions *versions_new(uint64_t lag_window_ns)
 
 	if (!v)
 		return NULL;
-	v->memory = mem_zalloc(KEYS_SLOTS * sizeof(struct versions_slot) + line);
+	v->memory = mem_zalloc(RKEY_SLOTS * sizeof(struct versions_slot) + line);
 	if (!v->memory) {
 		mem_free(v);
 		return NULL;
@@ -198,7 +198,7 @@ void versions_needs(struct versions *v, const cache_tag *tags, unsigned ntags, u
 	for (unsigned t = 0; t < ntags; t++) {
 		struct versions_pos p;
 
-		versions_read(v, keys_slot(tags[t]), &p);
+		versions_read(v, rkey_slot(tags[t]), &p);
 		for (unsigned i = 0; i < p.n; i++)
 			needs_pos(v, out, p.pos[i], now);
 		if (p.unknown_until > now)

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "cache.h"
-#include "keys.h"
+#include "rkey.h"
 #include "rc.h"
 
 #define VERSIONS_POSITIONS 2 /* GTID domains remembered a slot; a third makes the oldest "unknown" for a lag window */
@@ -40,7 +40,7 @@ struct versions_slot {
 };
 
 struct versions {
-	struct versions_slot *slots; /* KEYS_SLOTS, aligned inside `memory` */
+	struct versions_slot *slots; /* RKEY_SLOTS, aligned inside `memory` */
 	void *memory;                /* owned */
 	uint64_t lag_window_ns;      /* where a write brings none of its own */
 	_Atomic uint64_t epoch;      /* part of every version; never 0 */

@@ -52,7 +52,7 @@ static void fixture_free(struct fixture *f)
 
 static struct entry *make(struct fixture *f, struct span key, struct span data, cache_tag tag, uint64_t expires)
 {
-	uint64_t version = versions_get(f->v, keys_slot(tag));
+	uint64_t version = versions_get(f->v, rkey_slot(tag));
 	struct entry_parts p = {.key = key, .data = data, .tags = &tag, .versions = &version, .ntags = 1,
 				.epoch = versions_epoch(f->v), .rows = 1, .expires_ns = expires};
 	struct entry *e = entry_new(&p);
@@ -206,7 +206,7 @@ static void test_an_expired_entry_is_kept_for_who_may_have_it_stale(void **state
 	assert_int_equal(put(&f, "k", 10, 1000), RC_OK);
 	assert_int_equal(store_get(f.s, k, map_hash(k.p, k.len), 1400, 500, &f.fx, &e), RC_OK);
 	entry_unref(e);
-	versions_bump(f.v, keys_slot(7), &w, 1, false);
+	versions_bump(f.v, rkey_slot(7), &w, 1, false);
 	assert_int_equal(store_get(f.s, k, map_hash(k.p, k.len), 1400, 500, &f.fx, &e), RC_DECLINED);
 	fixture_free(&f);
 }
@@ -220,9 +220,9 @@ static void test_a_write_kills_what_depends_on_it(void **state)
 	struct entry *late = make(&f, k, span_str("old"), 7, UINT64_MAX);
 
 	assert_int_equal(put(&f, "k", 10, UINT64_MAX), RC_OK);
-	versions_bump(f.v, keys_slot(8), &w, 1, false);
+	versions_bump(f.v, rkey_slot(8), &w, 1, false);
 	assert_true(get(&f, "k", 0));
-	versions_bump(f.v, keys_slot(7), &w, 1, false);
+	versions_bump(f.v, rkey_slot(7), &w, 1, false);
 	assert_false(get(&f, "k", 0));
 	assert_int_equal(store_put(f.s, late, map_hash(k.p, k.len), 0, &f.fx), RC_OK);
 	assert_false(get(&f, "late", 0));
@@ -333,7 +333,7 @@ static void *hammer_run(void *arg)
 		if (x % 97 == 0) {
 			struct versions_pos w = versions_pos_of(h->f->v, NULL, 1, 1);
 
-			versions_bump(h->f->v, keys_slot(n), &w, 1, false);
+			versions_bump(h->f->v, rkey_slot(n), &w, 1, false);
 		}
 		entry_unref(e);
 	}

@@ -1,4 +1,4 @@
-#include "keys.h"
+#include "rkey.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,30 +11,30 @@ cache_tag cache_tag_table(struct span schema, struct span table)
 	return XXH3_64bits_withSeed(table.p, table.len, XXH3_64bits(schema.p, schema.len));
 }
 
-struct keys_name keys_token(uint32_t slot)
+struct rkey rkey_token(uint32_t slot)
 {
-	struct keys_name n;
+	struct rkey n;
 
-	n.len = (size_t)snprintf(n.text, sizeof(n.text), KEYS_PREFIX "t:%u", (unsigned)slot);
+	n.len = (size_t)snprintf(n.text, sizeof(n.text), RKEY_PREFIX "t:%u", (unsigned)slot);
 	return n;
 }
 
-struct keys_name keys_token_all(void)
+struct rkey rkey_token_all(void)
 {
-	return (struct keys_name){.text = KEYS_PREFIX "t:all", .len = sizeof(KEYS_PREFIX "t:all") - 1};
+	return (struct rkey){.text = RKEY_PREFIX "t:all", .len = sizeof(RKEY_PREFIX "t:all") - 1};
 }
 
-struct keys_name keys_value(struct span key)
+struct rkey rkey_value(struct span key)
 {
 	XXH128_hash_t h = XXH3_128bits(key.p, key.len);
-	struct keys_name n;
+	struct rkey n;
 
-	n.len = (size_t)snprintf(n.text, sizeof(n.text), KEYS_PREFIX "v:%016llx%016llx", (unsigned long long)h.high64,
+	n.len = (size_t)snprintf(n.text, sizeof(n.text), RKEY_PREFIX "v:%016llx%016llx", (unsigned long long)h.high64,
 				 (unsigned long long)h.low64);
 	return n;
 }
 
-enum rc keys_random(void *out, size_t len)
+enum rc rkey_random(void *out, size_t len)
 {
 	uint8_t *p = out;
 

@@ -1,0 +1,489 @@
+#include "redis.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <hiredis/hiredis.h>
+#include <xxhash.h>
+
+#include "iobuf.h"
+#include "log.h"
+#include "mem.h"
+
+#define CONNECT_LIMIT_MS 1000   /* for the socket and the greeting together */
+#define READ_SIZE (32 * 1024)
+#define READS_A_TURN 8          /* then others on the loop have their turn */
+#define WAITING_MAX 16384       /* commands without a reply */
+#define INFO_MAX (64 * 1024)    /* bytes of the greeting's answers */
+
+struct waiting {
+	redis_reply_fn fn; /* NULL: the reply does not matter */
+	void *arg;
+};
+
+struct redis {
+	struct redis_options opt;
+	enum redis_state state;
+	int fd;
+	uint64_t run;
+	uint64_t opened;         /* counts redis_open, so that a callback that closed and reopened shows */
+	struct event_base *base; /* not owned */
+	struct event *readable, *writable; /* owned while open */
+	struct event *flush;     /* owned; run at the end of a turn that sent something */
+	struct event *limit;     /* owned; of connecting and greeting */
+	redisReader *reader;     /* owned while open */
+	struct redis_reply_budget budget;
+	struct iobuf out;
+	struct waiting *ring;    /* owned; a queue of `count` from `head` */
+	size_t head, count, size;
+	bool pushing;            /* replies are messages of a subscription */
+};
+
+static void on_flush(evutil_socket_t fd, short what, void *arg);
+static void on_limit(evutil_socket_t fd, short what, void *arg);
+
+struct redis *redis_new(struct event_base *base, const struct redis_options *opt)
+{
+	struct redis *r = mem_zalloc(sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->opt = *opt;
+	r->fd = -1;
+	r->base = base;
+	iobuf_init(&r->out, opt->output_max);
+	r->flush = event_new(base, -1, 0, on_flush, r);
+	r->limit = evtimer_new(base, on_limit, r);
+	if (!r->flush || !r->limit) {
+		redis_free(r);
+		return NULL;
+	}
+	return r;
+}
+
+static void drop_event(struct event **ev)
+{
+	if (*ev)
+		event_free(*ev);
+	*ev = NULL;
+}
+
+/* Everyone waiting hears that nothing will come. They may not send: the state is closed already. */
+static void abandon_waiting(struct redis *r)
+{
+	while (r->count > 0) {
+		struct waiting w = r->ring[r->head];
+
+		r->head = (r->head + 1) % r->size;
+		r->count--;
+		if (w.fn)
+			w.fn(w.arg, NULL);
+	}
+}
+
+static void shut(struct redis *r)
+{
+	r->state = REDIS_CLOSED;
+	r->run = 0;
+	r->pushing = false;
+	drop_event(&r->readable);
+	drop_event(&r->writable);
+	event_del(r->flush);
+	event_del(r->limit);
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
+	if (r->reader)
+		redisReaderFree(r->reader);
+	r->reader = NULL;
+	iobuf_reset(&r->out);
+	abandon_waiting(r);
+}
+
+void redis_close(struct redis *r, const char *why)
+{
+	if (r->state == REDIS_CLOSED)
+		return;
+	shut(r);
+	r->opt.ops->down(r->opt.arg, why);
+}
+
+void redis_free(struct redis *r)
+{
+	if (!r)
+		return;
+	if (r->state != REDIS_CLOSED)
+		shut(r);
+	drop_event(&r->flush);
+	drop_event(&r->limit);
+	mem_free(r->ring);
+	mem_free(r);
+}
+
+enum redis_state redis_state(const struct redis *r)
+{
+	return r->state;
+}
+
+uint64_t redis_run(const struct redis *r)
+{
+	return r->state == REDIS_UP ? r->run : 0;
+}
+
+/* ---- sending ---- */
+
+static enum rc waiting_push(struct redis *r, redis_reply_fn fn, void *arg)
+{
+	if (r->count == r->size) {
+		size_t size = r->size ? r->size * 2 : 64;
+		struct waiting *ring = size <= WAITING_MAX ? mem_alloc(size * sizeof(*ring)) : NULL;
+
+		if (!ring)
+			return RC_ERROR;
+		for (size_t i = 0; i < r->count; i++)
+			ring[i] = r->ring[(r->head + i) % r->size];
+		mem_free(r->ring);
+		r->ring = ring;
+		r->size = size;
+		r->head = 0;
+	}
+	r->ring[(r->head + r->count++) % r->size] = (struct waiting){.fn = fn, .arg = arg};
+	return RC_OK;
+}
+
+static enum rc append_command(struct redis *r, unsigned argc, const struct span *argv)
+{
+	const char *text[REDIS_ARGS_MAX];
+	size_t lens[REDIS_ARGS_MAX];
+	char *command;
+	enum rc rc;
+	int len;
+
+	if (argc > REDIS_ARGS_MAX)
+		return RC_ERROR;
+	for (unsigned i = 0; i < argc; i++) {
+		text[i] = argv[i].len ? argv[i].p : "";
+		lens[i] = argv[i].len;
+	}
+	len = redisFormatCommandArgv(&command, (int)argc, text, lens);
+	if (len < 0)
+		return RC_ERROR;
+	rc = iobuf_append(&r->out, command, (size_t)len);
+	redisFreeCommand(command);
+	if (rc == RC_OK)
+		event_active(r->flush, EV_WRITE, 0);
+	return rc;
+}
+
+static enum rc send_command(struct redis *r, unsigned argc, const struct span *argv, redis_reply_fn fn, void *arg)
+{
+	if (waiting_push(r, fn, arg) != RC_OK)
+		return RC_ERROR;
+	if (append_command(r, argc, argv) == RC_OK)
+		return RC_OK;
+	r->count--;
+	return RC_ERROR;
+}
+
+enum rc redis_send(struct redis *r, unsigned argc, const struct span *argv, redis_reply_fn fn, void *arg)
+{
+	if (r->state != REDIS_UP || r->pushing)
+		return RC_ERROR;
+	return send_command(r, argc, argv, fn, arg);
+}
+
+enum rc redis_subscribe(struct redis *r, struct span channel)
+{
+	const struct span argv[] = {span_str("SUBSCRIBE"), channel};
+
+	if (r->state != REDIS_UP || r->count > 0)
+		return RC_ERROR;
+	r->pushing = true;
+	return append_command(r, 2, argv);
+}
+
+enum rc redis_send_push(struct redis *r, unsigned argc, const struct span *argv)
+{
+	return r->state == REDIS_UP && r->pushing ? append_command(r, argc, argv) : RC_ERROR;
+}
+
+static void close_errno(struct redis *r, const char *what, int err)
+{
+	char why[96];
+
+	snprintf(why, sizeof(why), "%s: errno %d", what, err);
+	redis_close(r, why);
+}
+
+static void write_out(struct redis *r)
+{
+	while (iobuf_len(&r->out) > 0) {
+		ssize_t n = send(r->fd, iobuf_data(&r->out), iobuf_len(&r->out), MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN) {
+			close_errno(r, "write failed", errno);
+			return;
+		}
+		if (n < 0) {
+			if (event_add(r->writable, NULL) != 0)
+				redis_close(r, "cannot wait for the socket");
+			return;
+		}
+		iobuf_consume(&r->out, (size_t)n);
+	}
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis *r = arg;
+
+	if (r->state == REDIS_GREETING || r->state == REDIS_UP)
+		write_out(r);
+}
+
+/* ---- receiving ---- */
+
+static void deliver(struct redis *r, struct redis_reply *reply)
+{
+	struct waiting w;
+
+	if (r->pushing) {
+		r->opt.ops->push(r->opt.arg, reply);
+		return;
+	}
+	if (r->count == 0) {
+		redis_reply_free(reply);
+		redis_close(r, "a reply to nothing");
+		return;
+	}
+	w = r->ring[r->head];
+	r->head = (r->head + 1) % r->size;
+	r->count--;
+	if (w.fn)
+		w.fn(w.arg, reply);
+	else
+		redis_reply_free(reply);
+}
+
+/* All complete replies the reader holds. False: the connection was closed meanwhile. */
+static bool deliver_all(struct redis *r)
+{
+	uint64_t opened = r->opened;
+
+	for (;;) {
+		void *reply = NULL;
+
+		if (redisReaderGetReply(r->reader, &reply) != REDIS_OK) {
+			redis_close(r, "a malformed or oversized reply");
+			return false;
+		}
+		if (!reply)
+			break;
+		r->budget.used = 0;
+		deliver(r, reply);
+		if (r->state == REDIS_CLOSED || r->opened != opened)
+			return false;
+	}
+	if (r->reader->len - r->reader->pos > r->budget.max) {
+		redis_close(r, "an oversized reply");
+		return false;
+	}
+	return true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis *r = arg;
+	char buf[READ_SIZE];
+
+	for (unsigned i = 0; i < READS_A_TURN; i++) {
+		ssize_t n = recv(r->fd, buf, sizeof(buf), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			if (n < 0)
+				close_errno(r, "read failed", errno);
+			else
+				redis_close(r, "closed by the server");
+			return;
+		}
+		if (redisReaderFeed(r->reader, buf, (size_t)n) != REDIS_OK) {
+			redis_close(r, "out of memory");
+			return;
+		}
+		if (!deliver_all(r) || (size_t)n < sizeof(buf))
+			return;
+	}
+}
+
+/* ---- connecting and greeting ---- */
+
+static void on_limit(evutil_socket_t fd, short what, void *arg)
+{
+	redis_close(arg, "no connection within a second");
+}
+
+static void greeting_failed(struct redis *r, const char *step, const struct redis_reply *reply)
+{
+	char why[160], quoted[96];
+
+	if (r->state == REDIS_CLOSED) /* the reply is NULL because of that */
+		return;
+	snprintf(why, sizeof(why), "%s refused: %s", step,
+		 redis_reply_is(reply, REDIS_REPLY_ERROR) ? log_quote(quoted, sizeof(quoted), redis_reply_text(reply)) : "?");
+	redis_close(r, why);
+}
+
+static void on_ok(struct redis *r, const char *step, struct redis_reply *reply)
+{
+	if (!redis_reply_is(reply, REDIS_REPLY_STATUS))
+		greeting_failed(r, step, reply);
+	redis_reply_free(reply);
+}
+
+static void on_auth(void *arg, struct redis_reply *reply)
+{
+	on_ok(arg, "AUTH", reply);
+}
+
+static void on_select(void *arg, struct redis_reply *reply)
+{
+	on_ok(arg, "SELECT", reply);
+}
+
+static uint64_t run_of(const struct redis_reply *reply)
+{
+	static const char field[] = "\nrun_id:";
+	const char *at, *end;
+	uint64_t h;
+
+	if (!redis_reply_is(reply, REDIS_REPLY_STRING))
+		return 0;
+	at = memmem(reply->str, reply->len, field, sizeof(field) - 1);
+	if (!at)
+		return 0;
+	at += sizeof(field) - 1;
+	end = at + strcspn(at, "\r\n");
+	if (end == at)
+		return 0;
+	h = XXH3_64bits(at, (size_t)(end - at));
+	return h ? h : 1;
+}
+
+static void on_info(void *arg, struct redis_reply *reply)
+{
+	struct redis *r = arg;
+	uint64_t run = run_of(reply);
+
+	if (run == 0) {
+		greeting_failed(r, "INFO", reply);
+	} else {
+		r->run = run;
+		r->state = REDIS_UP;
+		r->budget.max = r->opt.reply_max;
+		event_del(r->limit);
+		r->opt.ops->up(r->opt.arg);
+	}
+	redis_reply_free(reply);
+}
+
+static enum rc greet(struct redis *r)
+{
+	const struct redis_url *u = r->opt.url;
+	struct span auth[3] = {span_str("AUTH")}, argv[2];
+	unsigned n = 1;
+	char db[16];
+
+	if (u->password) {
+		if (u->user)
+			auth[n++] = span_str(u->user);
+		auth[n++] = secret_text(u->password);
+		if (send_command(r, n, auth, on_auth, r) != RC_OK)
+			return RC_ERROR;
+	}
+	if (u->db) {
+		argv[0] = span_str("SELECT");
+		argv[1] = span_of(db, (size_t)snprintf(db, sizeof(db), "%u", u->db));
+		if (send_command(r, 2, argv, on_select, r) != RC_OK)
+			return RC_ERROR;
+	}
+	argv[0] = span_str("INFO");
+	argv[1] = span_str("server");
+	return send_command(r, 2, argv, on_info, r);
+}
+
+static void connected(struct redis *r)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	if (getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
+		err = errno;
+	if (err) {
+		close_errno(r, "cannot connect", err);
+		return;
+	}
+	r->state = REDIS_GREETING;
+	if (event_add(r->readable, NULL) != 0 || greet(r) != RC_OK)
+		redis_close(r, "out of memory");
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis *r = arg;
+
+	if (r->state == REDIS_CONNECTING)
+		connected(r);
+	else
+		write_out(r);
+}
+
+/* A socket under way, its events and a reader. What fails is left to shut(). */
+static enum rc start(struct redis *r, const struct sockaddr_storage *to, socklen_t len, const char **why)
+{
+	const struct timeval limit = {.tv_sec = CONNECT_LIMIT_MS / 1000, .tv_usec = CONNECT_LIMIT_MS % 1000 * 1000};
+	int one = 1;
+
+	*why = "cannot make a socket";
+	r->fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (r->fd < 0)
+		return RC_ERROR;
+	(void)setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* slower without, no worse */
+	*why = "out of memory";
+	r->readable = event_new(r->base, r->fd, EV_READ | EV_PERSIST, on_readable, r);
+	r->writable = event_new(r->base, r->fd, EV_WRITE, on_writable, r);
+	r->reader = redisReaderCreateWithFunctions(&redis_reply_functions);
+	if (!r->readable || !r->writable || !r->reader)
+		return RC_ERROR;
+	r->budget = (struct redis_reply_budget){.max = INFO_MAX};
+	r->reader->privdata = &r->budget;
+	*why = "cannot connect";
+	if (connect(r->fd, (const struct sockaddr *)to, len) != 0 && errno != EINPROGRESS)
+		return RC_ERROR;
+	if (event_add(r->writable, NULL) != 0 || event_add(r->limit, &limit) != 0)
+		return RC_ERROR;
+	return RC_OK;
+}
+
+void redis_open(struct redis *r, const struct sockaddr_storage *to, socklen_t len)
+{
+	const char *why;
+
+	if (r->state != REDIS_CLOSED)
+		log_fatal("cache", "a connection to Redis opened twice", "state=%d", (int)r->state);
+	r->state = REDIS_CONNECTING;
+	r->opened++;
+	if (start(r, to, len, &why) != RC_OK)
+		redis_close(r, why);
+}

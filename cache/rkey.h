@@ -1,0 +1,33 @@
+/*
+ * rkey.h - the names things have in Redis, the slots that tags hash to, and random tokens. Same in every instance.
+ */
+#ifndef SUIMON_CACHE_RKEY_H
+#define SUIMON_CACHE_RKEY_H
+
+#include <stdint.h>
+
+#include "cache.h"
+#include "rc.h"
+#include "span.h"
+
+#define RKEY_PREFIX "suimon:1:" /* 1: the format of everything stored and published; another format shares nothing with it */
+#define RKEY_BUS RKEY_PREFIX "bus"
+#define RKEY_SLOTS 65536
+#define RKEY_TOKEN_LEN 16
+#define RKEY_NAME_MAX 64
+
+struct rkey {
+	char text[RKEY_NAME_MAX]; /* NUL-terminated */
+	size_t len;
+};
+
+static inline uint32_t rkey_slot(cache_tag tag) { return (uint32_t)(tag % RKEY_SLOTS); }
+
+struct rkey rkey_token(uint32_t slot);     /* the token of a slot */
+struct rkey rkey_token_all(void);          /* the token every value depends on */
+struct rkey rkey_value(struct span key);   /* a value: 128 bits of hash; the value holds the key in full */
+
+/* Bytes nobody can guess and nobody had before. */
+enum rc rkey_random(void *out, size_t len) must_check;
+
+#endif
