@@ -23,7 +23,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "list.h"
 #include "loop.h"
 #include "rc.h"
 #include "span.h"
@@ -33,12 +32,15 @@
 
 struct cache;
 struct cache_worker;
+struct l2_request;
 
 struct cache_options {
 	uint64_t memory;        /* bytes, keys and overhead included; 0: no in-process store */
 	uint64_t max_result;    /* bytes a value */
 	const char *redis;      /* URL or "" */
 	uint64_t stale_if_error_ns;
+	uint64_t lag_window_ns; /* how long replicas are distrusted after writes of unknown position whose caller names no
+				 * window, and after a gap in the bus; 0: 5 s */
 };
 
 /* A table's tag. schema and table as the catalog folds them (lower case where the server does). */
@@ -68,25 +70,29 @@ void cache_entry_unref(const struct cache_entry *e);
 
 /* opt is copied. NULL: out of memory or a bad URL (logged). The bus, if any, runs on `control`. */
 struct cache *cache_new(const struct cache_options *opt, struct loop *control, struct stats *stats) must_check;
-void cache_free(struct cache *c); /* after all workers are gone */
+void cache_free(struct cache *c); /* after all workers are gone and all loops have ended */
 void cache_reconfigure(struct cache *c, const struct cache_options *opt); /* memory, max_result: any thread */
 
 struct cache_worker *cache_worker_new(struct cache *c, struct loop *loop, struct stats_sink *sink) must_check;
-void cache_worker_free(struct cache_worker *w);
+void cache_worker_free(struct cache_worker *w); /* its loop's thread, or after that has ended; open look-ups are cancelled */
 
 /* One look-up. The caller fills the upper part and keeps the struct until done or cache_lookup_cancel. */
 struct cache_lookup {
 	struct span key;        /* everything that can change the bytes (C3); compared in full; kept by the caller */
 	const cache_tag *tags;  /* kept by the caller */
-	unsigned ntags;
+	unsigned ntags;         /* more than CACHE_MAX_TAGS: never cached */
+	bool stale_ok;          /* no server can answer: a result past its time by less than stale_if_error will do */
 	void (*done)(struct cache_lookup *l, enum rc rc, const struct cache_entry *e); /* only after RC_AGAIN */
 	/* For the cache: */
 	uint64_t key_hash;
 	uint64_t versions[CACHE_MAX_TAGS];   /* local, taken before anything is asked */
 	uint8_t tokens[CACHE_MAX_TAGS][16];  /* Redis's, when it was asked */
+	uint8_t token_all[16];
 	bool tokens_known;
-	uint64_t epoch;
-	struct list_node node;
+	uint64_t run;           /* the run of Redis the tokens are of */
+	uint64_t tokens_at;     /* bus_clock; when they were known */
+	uint64_t epoch;         /* 0: what is read may not be stored */
+	struct l2_request *request; /* while done() is to come */
 	struct cache_worker *worker;
 };
 
@@ -99,12 +105,16 @@ void cache_needs(struct cache *c, const cache_tag *tags, unsigned ntags, struct 
 
 enum cache_refusal { /* why a result was not stored; counted each */
 	CACHE_STORED = 0, CACHE_REFUSED_VERSION, CACHE_REFUSED_LAG, CACHE_REFUSED_SIZE, CACHE_REFUSED_WARNINGS,
-	CACHE_REFUSED_ERROR, CACHE_REFUSED_STATUS, CACHE_REFUSED_MEMORY, CACHE_REFUSED_CHEAP, CACHE_REFUSALS
+	CACHE_REFUSED_ERROR, CACHE_REFUSED_STATUS, CACHE_REFUSED_MEMORY, CACHE_REFUSED_CHEAP,
+	CACHE_REFUSED_BUS, /* Redis is configured and the bus was not live when the read began */
+	CACHE_REFUSALS
 };
 const char *cache_refusal_name(enum cache_refusal r);
 /* Stores a reply under the lookup's key and versions, in process and in Redis. Copies what it keeps. */
 enum cache_refusal cache_fill(struct cache_worker *w, const struct cache_lookup *l, struct span reply, uint64_t ttl_ns,
 			      uint64_t rows, uint64_t cost_ns, uint16_t results_status);
+/* Counts a result that the caller did not offer, and why. */
+void cache_refused(struct cache_worker *w, enum cache_refusal why);
 
 /* A write's answer is here: bump all it touched. before_reply: call this before the client gets its answer.
  * pos NULL: position unknown (lag_window_ns says for how long replicas are distrusted). Also tells the other instances. */
@@ -113,6 +123,11 @@ void cache_invalidate_all(struct cache_worker *w, uint64_t lag_window_ns);
 /* The same from any other thread (drain, binlog, admin). The local bump has happened when it returns. */
 void cache_invalidate_from(struct cache *c, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos, uint64_t lag_window_ns);
 void cache_flush(struct cache *c); /* everything, everywhere: any thread */
+/* The primary, asked at asked_ns (clock_mono_ns before the question was sent), was at these positions: bounds all writes
+ * of unknown position before, so that replicas are believed again without waiting for the lag window. Any thread. */
+void cache_primary_at(struct cache *c, const struct cache_pos *pos, unsigned n, uint64_t asked_ns);
+/* Redis has acknowledged all invalidations so far, or is not configured: what an orderly shutdown waits for. Any thread. */
+bool cache_settled(struct cache *c);
 
 struct cache_totals {
 	uint64_t entries, bytes, limit;

@@ -115,12 +115,26 @@ static void drop_dead(struct store *s, struct shard *h, struct entry *e)
 	unlink_entry(s, h, e);
 }
 
-static void free_shard(struct store *s, struct shard *h)
+static void clear_shard(struct store *s, struct shard *h)
 {
 	struct list_node *n;
 
 	while ((n = list_first(&h->small.list)) || (n = list_first(&h->main.list)))
 		unlink_entry(s, h, container_of(n, struct entry, fifo));
+}
+
+void store_clear(struct store *s)
+{
+	for (unsigned i = 0; i < SHARDS; i++) {
+		pthread_mutex_lock(&s->shards[i].lock);
+		clear_shard(s, &s->shards[i]);
+		pthread_mutex_unlock(&s->shards[i].lock);
+	}
+}
+
+static void free_shard(struct store *s, struct shard *h)
+{
+	clear_shard(s, h);
 	map_reset(&h->map);
 	ghost_reset(&h->ghost);
 	pthread_mutex_destroy(&h->lock);

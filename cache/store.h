@@ -36,6 +36,7 @@ struct store_effects {
 /* limit: bytes of all entries, keys and overhead included; 0 stores nothing. v is kept. NULL: no memory. */
 struct store *store_new(const struct versions *v, uint64_t limit) must_check;
 void store_free(struct store *s); /* NULL is allowed; references that others hold stay good */
+void store_clear(struct store *s);
 void store_set_limit(struct store *s, uint64_t limit, struct store_effects *fx);
 
 /* RC_OK: a reference for the caller. RC_DECLINED: not there, not current, or expired for more than stale_ns. hash is

@@ -1,0 +1,88 @@
+/*
+ * bus.h - the invalidation bus over Redis: tells the other instances of this one's writes, and hears of theirs.
+ *
+ * Two connections on the control loop, to one server: a subscription, and one for commands.
+ *
+ *   off --> resolving --> connecting --> subscribing --> proving --> live
+ *    ^          |             |               |              |         |
+ *    +----------+-------------+--- back-off --+--------------+---------+  lost, silent, or Redis refuses writes
+ *
+ * Proving: a heartbeat is published and must come back through the subscription. Then everything stored locally is
+ * dropped by a bump of the epoch (what was missed is not known), and the bus is live. It stays live on a lease: 3
+ * seconds from when the last heartbeat that came back was sent, by a clock that goes on while the machine sleeps.
+ *
+ * Sending. A write marks its slot dirty, once; the control loop takes all dirty slots together and sends, in this order:
+ * DEL of their tokens (so that no value in Redis is good any more, even where memory is short), MSET of new random ones,
+ * PUBLISH. When the publication is acknowledged the slots are settled. What fails stays dirty, so the backlog of a long
+ * outage is one bit a slot.
+ */
+#ifndef SUIMON_CACHE_BUS_H
+#define SUIMON_CACHE_BUS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "clock.h"
+#include "loop.h"
+#include "rc.h"
+#include "redis_url.h"
+#include "resolve.h"
+#include "stats.h"
+#include "versions.h"
+
+#define BUS_LEASE_NS (3 * NS_PER_SEC)
+#define BUS_HEARTBEAT_NS NS_PER_SEC
+
+struct bus;
+
+struct bus_options {
+	struct loop *loop;           /* the control loop */
+	const struct redis_url *url; /* kept */
+	struct versions *versions;   /* kept */
+	struct stats_sink *sink;     /* used on the control loop only */
+	void (*changed)(void *arg);  /* on the control loop: it became live or ceased to, or a barrier was passed */
+	void *arg;
+};
+
+/* What other threads look at. */
+struct bus_view {
+	_Atomic uint64_t lease_until; /* bus_clock; 0: not live */
+	_Atomic uint64_t barrier;     /* bus_clock; what was published before it has been heard */
+	_Atomic uint64_t run;         /* the server's run whose tokens may be believed; 0: none */
+	_Atomic bool up;              /* both connections are */
+};
+
+/* NULL: no memory. Starts by itself once the loop runs. */
+struct bus *bus_new(const struct bus_options *opt) must_check;
+void bus_free(struct bus *b); /* NULL is allowed; the control loop has ended */
+
+/* Goes on while the machine sleeps: a lease must run out then too. */
+static inline uint64_t bus_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- any thread ---- */
+
+struct bus_view *bus_view(struct bus *b);
+
+static inline bool bus_view_live(const struct bus_view *v)
+{
+	return atomic_load_explicit(&v->lease_until, memory_order_acquire) > bus_clock();
+}
+
+/* After versions_bump(own). The slot is sent with the positions it has by then. */
+void bus_dirty(struct bus *b, uint32_t slot);
+void bus_dirty_all(struct bus *b, uint64_t lag_ns); /* after versions_bump_all(own) */
+void bus_dirty_drop(struct bus *b);                 /* after versions_drop_all(own) */
+void bus_kick(struct bus *b);                       /* once after any of these */
+void bus_want_barrier(struct bus *b);               /* bus_view.barrier will soon be later than now, if the bus is live */
+/* The server that the bus talks to. RC_DECLINED: none just now. */
+enum rc bus_peer(struct bus *b, struct resolve_address *to) must_check;
+
+#endif
