@@ -194,6 +194,12 @@ void deltas_eof(struct request *r, uint16_t status)
 
 /* ---- what was written ---- */
 
+/* It may have written more than the tables it is known to write: a write that names none has written any. */
+static bool unknown_targets(const struct request *r)
+{
+	return r->plan.writes_anything || !r->st || !r->st->resolved || r->st->nwrites == 0;
+}
+
 static void remember_write(struct request *r)
 {
 	struct session *s = r->s;
@@ -206,7 +212,7 @@ static void remember_write(struct request *r)
 			cache_invalidate_all(s->worker->cache, instance_lag_window(s->worker->settings));
 		return;
 	}
-	if (r->plan.writes_anything || !r->st || !r->st->resolved)
+	if (unknown_targets(r))
 		w->anything = true;
 	for (uint8_t i = 0; r->st && i < r->st->nwrites; i++) {
 		if (w->n == CACHE_MAX_TAGS)
@@ -283,8 +289,7 @@ static void settle_writes(struct request *r)
 	if (r->s->in_transaction)
 		remember_write(r);
 	else
-		invalidate(r, r->st ? r->st->writes : NULL, r->st ? r->st->nwrites : 0,
-			   r->plan.writes_anything || !r->st || !r->st->resolved);
+		invalidate(r, r->st ? r->st->writes : NULL, r->st ? r->st->nwrites : 0, unknown_targets(r));
 }
 
 void deltas_partial(struct request *r)

@@ -1,0 +1,140 @@
+/*
+ * plan_make is pure: a table of statements and sessions, and what must come out (R1, C4, P2, P3, Q4).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "plan.h"
+
+#define REPLICA 0x01
+#define CACHED 0x02
+#define QUEUED 0x04
+#define WRITES 0x08
+#define ANYTHING 0x10
+
+enum session_kind { PLAIN, IN_TRANSACTION, NO_AUTOCOMMIT, PINNED, NO_REPLICAS };
+
+struct plan_case {
+	const char *sql;
+	enum session_kind session;
+	unsigned expect; /* of the bits above */
+	unsigned pins;
+};
+
+static const struct plan_case cases[] = {
+	/* R1: plain reads may go to a replica, nothing else may */
+	{"select * from shop.products where id = 1", PLAIN, REPLICA | CACHED, 0},
+	{"select * from shop.orders where id = 1", PLAIN, REPLICA, 0},
+	{"select * from shop.orders where id = 1 for update", PLAIN, 0, 0},
+	{"select * from shop.orders lock in share mode", PLAIN, 0, 0},
+	{"select get_lock('x', 1)", PLAIN, 0, PIN_USER_LOCK},
+	{"select * from shop.orders where id = 1", IN_TRANSACTION, 0, 0},
+	{"select * from shop.orders where id = 1", NO_AUTOCOMMIT, 0, 0},
+	{"select * from shop.orders where id = 1", PINNED, 0, 0},
+	{"select * from shop.orders where id = 1", NO_REPLICAS, 0, 0},
+	{"select last_insert_id()", PLAIN, 0, 0},
+	{"select @x", PLAIN, 0, 0},
+	/* C4: what is not answered from the cache */
+	{"select * from shop.products where id = 1", IN_TRANSACTION, 0, 0},
+	{"select * from shop.products where id = 1", NO_AUTOCOMMIT, 0, 0},
+	{"select * from shop.products where id = 1", PINNED, 0, 0},
+	{"select *, now() from shop.products", PLAIN, REPLICA, 0},
+	{"select * from shop.products order by rand()", PLAIN, REPLICA, 0},
+	/* writes, and what is known of them */
+	{"update shop.products set price = 1 where id = 2", PLAIN, WRITES, 0},
+	{"call shop.refill(1)", PLAIN, WRITES | ANYTHING, 0},
+	{"create table shop.t (a int)", PLAIN, WRITES | ANYTHING, 0},
+	{"grant select on shop.* to bob@localhost", PLAIN, WRITES | ANYTHING, 0},
+	{"this is not a statement", PLAIN, WRITES | ANYTHING, PIN_UNKNOWN},
+	/* P3: what pins */
+	{"set @x = 1", PLAIN, 0, PIN_USER_VARIABLE},
+	{"create temporary table shop.t (a int)", PLAIN, WRITES, PIN_TEMP_TABLE},
+	{"lock tables shop.t write", PLAIN, 0, PIN_LOCK},
+	{"set session transaction isolation level read committed", PLAIN, 0, 0},
+	{"set transaction isolation level read committed", PLAIN, 0, PIN_NEXT_TRANSACTION},
+	{"set time_zone = '+00:00'", PLAIN, 0, 0},
+	{"prepare p from 'select 1'", PLAIN, 0, PIN_SQL_PREPARE},
+	/* Q4: what is queued */
+	{"insert into shop.access_log (path) values ('/')", PLAIN, QUEUED | WRITES, 0},
+	{"insert into shop.access_log (path, at) values ('/', now())", PLAIN, QUEUED | WRITES, 0},
+	{"insert into shop.access_log (path) values (uuid())", PLAIN, WRITES, 0},
+	{"insert into shop.access_log (path) values (@x)", PLAIN, WRITES, 0},
+	{"insert into shop.access_log (path) select path from shop.other", PLAIN, WRITES, 0},
+	{"insert into shop.access_log (path) values ('/') returning id", PLAIN, WRITES, 0},
+	{"insert into shop.access_log (path) values ('/')", IN_TRANSACTION, WRITES, 0},
+	{"insert into shop.access_log (path) values ('/')", NO_AUTOCOMMIT, WRITES, 0},
+	/* hints override */
+	{"/* suimon: primary */ select * from shop.orders", PLAIN, 0, 0},
+	{"/* suimon: cache=5s */ select * from shop.orders", PLAIN, REPLICA | CACHED, 0},
+	{"/* suimon: nocache */ select * from shop.products", PLAIN, REPLICA, 0},
+	{"/* suimon: sync */ insert into shop.access_log (path) values ('/')", PLAIN, WRITES, 0},
+	{"/* suimon: queue */ insert into shop.orders (a) values (1)", PLAIN, QUEUED | WRITES, 0},
+	{"/* suimon: replica */ update shop.products set price = 1", PLAIN, WRITES, 0},
+};
+
+static struct plan_session session_of(enum session_kind k)
+{
+	return (struct plan_session){
+		.pins = k == PINNED ? PIN_TEMP_TABLE : 0,
+		.in_transaction = k == IN_TRANSACTION,
+		.autocommit = k != NO_AUTOCOMMIT,
+		.has_replicas = k != NO_REPLICAS,
+		.tracked = true,
+		.tracks_reads = true,
+	};
+}
+
+static const char *const yaml = "primary: 127.0.0.1:3306\n"
+				"users: [{name: app, password: x}]\n"
+				"cache: {rules: [{match: {table: shop.products}, ttl: 60s}]}\n"
+				"queue: {user: {name: app, password: x}, rules: [{match: {table: shop.access_log, verb: insert}}]}\n";
+
+static void every_case_plans_as_it_must(void **state)
+{
+	struct iobuf faults;
+	struct settings *cfg;
+
+	iobuf_init(&faults, 0);
+	cfg = settings_parse(yaml, strlen(yaml), "test", NULL, &faults);
+	assert_non_null(cfg);
+	for (size_t i = 0; i < countof(cases); i++) {
+		const struct plan_case *c = &cases[i];
+		struct span text = span_str(c->sql);
+		struct plan_session ss = session_of(c->session);
+		struct sql_lexed lexed;
+		struct sql_facts facts;
+		struct plan_verdict verdict;
+		struct plan p;
+		unsigned got;
+
+		sql_lex(text, 0, &lexed);
+		assert_int_equal(sql_facts_parse(text, 0, &facts), RC_OK);
+		plan_verdict(cfg, &(struct rule_subject){.digest = lexed.digest, .text = text, .facts = &facts,
+							 .schema = span_str("shop"), .user = span_str("app"), .lexed = &lexed},
+			     &verdict);
+		plan_make(cfg, &verdict, &facts, &lexed, &ss, &p);
+		got = (p.target == PLAN_REPLICA ? REPLICA : 0) | (p.cache ? CACHED : 0) | (p.queue ? QUEUED : 0) |
+		      (p.writes ? WRITES : 0) | (p.writes_anything ? ANYTHING : 0);
+		if (got != c->expect || p.pins != c->pins)
+			fail_msg("%s (session %d): got 0x%x pins 0x%x, expected 0x%x pins 0x%x; to primary because %s",
+				 c->sql, c->session, got, p.pins, c->expect, c->pins, p.target_why);
+		assert_non_null(p.target_why);
+		assert_true(p.cache || p.cache_why);
+		assert_true(p.queue || p.queue_why);
+		sql_facts_free(&facts);
+	}
+	settings_unref(cfg);
+	iobuf_reset(&faults);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(every_case_plans_as_it_must)};
+
+	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+}
