@@ -14,10 +14,11 @@
 #define MERGED_BYTES_MAX (UINT64_C(1) << 20)
 
 /* What a record's environment does not mention is as it was when the connection was made: kept there in variables. */
-static const char keep_defaults[] =
-	"SET @suimon_1=@@sql_mode, @suimon_2=@@time_zone, @suimon_3=@@character_set_client, @suimon_4=@@collation_connection, "
-	"@suimon_5=@@foreign_key_checks, @suimon_6=@@unique_checks, @suimon_7=@@lc_time_names, @suimon_8=@@sql_safe_updates, "
-	"@suimon_9=@@div_precision_increment";
+static const char keep_defaults[] = "SET @suimon_1=@@sql_mode, @suimon_2=@@time_zone, "
+				    "@suimon_3=@@character_set_client, @suimon_4=@@collation_connection, "
+				    "@suimon_5=@@foreign_key_checks, @suimon_6=@@unique_checks, "
+				    "@suimon_7=@@lc_time_names, @suimon_8=@@sql_safe_updates, "
+				    "@suimon_9=@@div_precision_increment";
 static const char defaults[] =
 	"sql_mode=@suimon_1, time_zone=@suimon_2, character_set_client=@suimon_3, collation_connection=@suimon_4, "
 	"foreign_key_checks=@suimon_5, unique_checks=@suimon_6, lc_time_names=@suimon_7, sql_safe_updates=@suimon_8, "
@@ -136,7 +137,8 @@ static enum rc set_state(struct applier *a, const struct queue_record *r)
 	iobuf_consume(&a->sql, iobuf_len(&a->sql));
 	rc = iobuf_printf(&a->sql, "SET TIMESTAMP=%" PRIu64 ".%06" PRIu64, r->time_us / 1000000, r->time_us % 1000000);
 	if (rc == RC_OK && !same)
-		rc = iobuf_printf(&a->sql, ", %s%s" SPAN_FMT, defaults, r->environment.len ? ", " : "", SPAN_ARG(r->environment));
+		rc = iobuf_printf(&a->sql, ", %s%s" SPAN_FMT, defaults, r->environment.len ? ", " : "",
+				  SPAN_ARG(r->environment));
 	if (rc != RC_OK)
 		return out_of_memory(a);
 	if (!same) {
@@ -191,8 +193,8 @@ static enum apply_result bury(struct applier *a, struct apply_item *item)
 {
 	if (item->rec.r.on_error == QUEUE_HALT) {
 		a->halted_seq = item->seq;
-		snprintf(a->reason, sizeof(a->reason), "record %" PRIu64 " failed and its rule says halt: error %u: %s", item->seq,
-			 a->conn.code, a->conn.error);
+		snprintf(a->reason, sizeof(a->reason), "record %" PRIu64 " failed and its rule says halt: error %u: %s",
+			 item->seq, a->conn.code, a->conn.error);
 		return APPLY_HALT;
 	}
 	item->dead = true;
@@ -252,8 +254,8 @@ static enum apply_result claim_letter(struct applier *a, struct apply_item *it)
 	enum dead_fate fate;
 	uint64_t by_seq;
 
-	if (dead_fate_of(a->dead, it->rec.retry_of, &fate, &by_seq) != RC_OK ||
-	    fate == DEAD_DISCARDED || (fate == DEAD_RETRIED && by_seq != it->seq)) {
+	if (dead_fate_of(a->dead, it->rec.retry_of, &fate, &by_seq) != RC_OK || fate == DEAD_DISCARDED ||
+	    (fate == DEAD_RETRIED && by_seq != it->seq)) {
 		it->skip = true;
 		return APPLY_DONE;
 	}
@@ -317,8 +319,10 @@ static enum apply_result write_letters(struct applier *a, const struct apply_ite
 	count = 0;
 	for (size_t i = 0; letters && i < n; i++) {
 		if (items[i].dead)
-			letters[count++] = (struct dead_letter){.seq = items[i].seq, .failed_us = clock_wall_us(),
-								.code = items[i].code, .error = span_str(items[i].error),
+			letters[count++] = (struct dead_letter){.seq = items[i].seq,
+								.failed_us = clock_wall_us(),
+								.code = items[i].code,
+								.error = span_str(items[i].error),
 								.body = items[i].body};
 	}
 	rc = letters ? dead_add(a->dead, letters, count) : RC_ERROR;
@@ -327,8 +331,9 @@ static enum apply_result write_letters(struct applier *a, const struct apply_ite
 		a->buried += count;
 		return APPLY_DONE;
 	}
-	snprintf(a->reason, sizeof(a->reason), rc == RC_DECLINED ? "there are too many dead letters: retry or discard them" :
-								    "dead letters cannot be written to the queue's directory");
+	snprintf(a->reason, sizeof(a->reason),
+		 rc == RC_DECLINED ? "there are too many dead letters: retry or discard them"
+				   : "dead letters cannot be written to the queue's directory");
 	return APPLY_WAIT;
 }
 

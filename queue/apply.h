@@ -22,14 +22,14 @@
 
 struct apply_item {
 	uint64_t seq;
-	struct span body;     /* the record, encoded */
-	struct record rec;    /* decoded from it */
+	struct span body;  /* the record, encoded */
+	struct record rec; /* decoded from it */
 	enum time_need need;
 	bool mergeable;
-	bool skip;            /* nothing to do: a dead letter already, or tried by another record */
-	bool dead;            /* failed for good in this batch */
+	bool skip; /* nothing to do: a dead letter already, or tried by another record */
+	bool dead; /* failed for good in this batch */
 	unsigned code;
-	char *error;          /* owned; NULL when memory was short */
+	char *error; /* owned; NULL when memory was short */
 };
 
 enum apply_result {
@@ -38,23 +38,23 @@ enum apply_result {
 	APPLY_WAIT,      /* cannot be now: the same again, later */
 	APPLY_RECONNECT, /* the connection is gone or its COMMIT undecided: read the position anew */
 	APPLY_SMALLER,   /* the server undid the whole batch for one statement: again, in parts */
-	APPLY_HALT,      /* a record whose rule says so failed for good; what was before it is committed, position.seq has moved */
+	APPLY_HALT, /* a record whose rule says so failed for good; those before it are committed */
 };
 
 struct applier {
 	struct dbconn conn;
 	struct position position;
 	struct tableinfo tables;
-	struct dead *dead;      /* not owned */
-	struct iobuf sql;       /* the statement being built */
-	char *environment;      /* owned; the state the connection is in; NULL: not known */
+	struct dead *dead; /* not owned */
+	struct iobuf sql;  /* the statement being built */
+	char *environment; /* owned; the state the connection is in; NULL: not known */
 	char schema[APPLY_SCHEMA_MAX];
-	uint64_t time_us;       /* TIMESTAMP as last set; 0: not known */
-	uint64_t merged_bytes;  /* bound of a merged statement */
-	char reason[640];       /* of the last result that is not APPLY_DONE */
-	uint64_t halted_seq;    /* the record that made it APPLY_HALT */
-	uint64_t statements;    /* run in the last batch */
-	uint64_t buried;        /* dead letters written in the last batch */
+	uint64_t time_us;      /* TIMESTAMP as last set; 0: not known */
+	uint64_t merged_bytes; /* bound of a merged statement */
+	char reason[640];      /* of the last result that is not APPLY_DONE */
+	uint64_t halted_seq;   /* the record that made it APPLY_HALT */
+	uint64_t statements;   /* run in the last batch */
+	uint64_t buried;       /* dead letters written in the last batch */
 	char gtid[APPLY_GTID_MAX];
 };
 

@@ -38,8 +38,9 @@ static enum rc configure(MYSQL *my)
 	my_bool no = 0;
 	size_t packet = (size_t)1 << 30;
 
-	if (mysql_optionsv(my, MYSQL_OPT_CONNECT_TIMEOUT, &connect) || mysql_optionsv(my, MYSQL_OPT_READ_TIMEOUT, &io) ||
-	    mysql_optionsv(my, MYSQL_OPT_WRITE_TIMEOUT, &io) || mysql_optionsv(my, MYSQL_OPT_RECONNECT, &no) ||
+	if (mysql_optionsv(my, MYSQL_OPT_CONNECT_TIMEOUT, &connect) ||
+	    mysql_optionsv(my, MYSQL_OPT_READ_TIMEOUT, &io) || mysql_optionsv(my, MYSQL_OPT_WRITE_TIMEOUT, &io) ||
+	    mysql_optionsv(my, MYSQL_OPT_RECONNECT, &no) ||
 	    mysql_optionsv(my, MYSQL_OPT_LOCAL_INFILE, &(unsigned){0}) ||
 	    mysql_optionsv(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet) ||
 	    mysql_optionsv(my, MYSQL_SET_CHARSET_NAME, "utf8mb4") ||
@@ -54,7 +55,8 @@ static enum rc learn(struct dbconn *c)
 	char mode[1024];
 
 	c->mariadb = strstr(mysql_get_server_info(c->my), "MariaDB") != NULL;
-	if (dbconn_execf(c, "SET SESSION innodb_lock_wait_timeout=%d, autocommit=1", DBCONN_LOCK_WAIT_SECONDS) != RC_OK ||
+	if (dbconn_execf(c, "SET SESSION innodb_lock_wait_timeout=%d, autocommit=1", DBCONN_LOCK_WAIT_SECONDS) !=
+		    RC_OK ||
 	    dbconn_number(c, "SELECT @@max_allowed_packet", &c->max_packet) != RC_OK ||
 	    dbconn_value(c, "SELECT @@sql_mode", mode, sizeof(mode)) != RC_OK)
 		return RC_ERROR;

@@ -18,12 +18,12 @@
 #define DBCONN_LOCK_WAIT_SECONDS 10 /* innodb_lock_wait_timeout: must be shorter than the time for an answer */
 
 struct dbconn {
-	MYSQL *my;              /* NULL: not connected */
-	bool mariadb;           /* knows @@last_gtid */
-	bool strict;            /* its own sql_mode is strict */
+	MYSQL *my;    /* NULL: not connected */
+	bool mariadb; /* knows @@last_gtid */
+	bool strict;  /* its own sql_mode is strict */
 	uint64_t max_packet;
-	unsigned code;          /* of the last failure */
-	char error[512];        /* its text */
+	unsigned code;   /* of the last failure */
+	char error[512]; /* its text */
 };
 
 void dbconn_init(struct dbconn *c);

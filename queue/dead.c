@@ -1,334 +1,18 @@
 /*
  * dead.c - see dead.h. All of it may be called by the drain and by people's requests at once: one lock.
- *
- * Bodies:  letter  id u64 | seq u64 | failed_us u64 | code u32 | length of the error u32 | error | record
- *          mark    id u64 | by_seq u64 | fate u32
- * The header's first sequence is the first id of the file, so that ids are not given twice; frames count from 1.
  */
-#include "dead.h"
+#include "dead_impl.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "bytes.h"
-#include "clock.h"
 #include "failpoint.h"
-#include "iobuf.h"
 #include "log.h"
-#include "mbuf.h"
 #include "mem.h"
 
-#define LETTER_FIXED_BYTES 32u
-#define MARK_BYTES 20u
-#define TIDY_BYTES (1u << 20) /* not worth rewriting the file for less */
 #define ERROR_TEXT_MAX 1024u
-
-struct dead_entry {
-	uint64_t id, seq, by_seq;
-	uint64_t at;        /* of its frame in the file */
-	uint64_t frame_seq;
-	enum dead_fate fate;
-};
-
-struct dead {
-	const struct qdir *dir; /* not owned */
-	pthread_mutex_t lock;
-	int fd;
-	uint32_t salt;
-	uint64_t end;        /* where the next frame goes */
-	uint64_t next_frame;
-	uint64_t next_id;
-	bool failed;         /* an fdatasync failed: nothing more is written */
-	struct dead_entry *entries; /* owned; ascending by id */
-	size_t count, cap;
-	uint64_t waiting;
-};
-
-/* The first of at least this id. There is one entry at least. */
-static struct dead_entry *find(struct dead *d, uint64_t id)
-{
-	size_t lo = 0, hi = d->count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (d->entries[mid].id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return &d->entries[lo];
-}
-
-static struct dead_entry *find_exact(struct dead *d, uint64_t id)
-{
-	struct dead_entry *e = d->count ? find(d, id) : NULL;
-
-	return e && e < d->entries + d->count && e->id == id ? e : NULL;
-}
-
-static enum rc reserve_entries(struct dead *d, size_t n)
-{
-	size_t cap = d->cap ? d->cap : 64;
-	struct dead_entry *grown;
-
-	if (d->count + n <= d->cap)
-		return RC_OK;
-	while (cap < d->count + n)
-		cap *= 2;
-	grown = mem_realloc(d->entries, cap * sizeof(*grown));
-	if (!grown)
-		return RC_ERROR;
-	d->entries = grown;
-	d->cap = cap;
-	return RC_OK;
-}
-
-static enum rc decode_letter(struct span body, struct dead_letter *l)
-{
-	struct mbuf m = mbuf_of(body.p, body.len);
-	uint32_t error_len;
-
-	if (mbuf_u64(&m, &l->id) != RC_OK || mbuf_u64(&m, &l->seq) != RC_OK || mbuf_u64(&m, &l->failed_us) != RC_OK ||
-	    mbuf_u32(&m, &l->code) != RC_OK || mbuf_u32(&m, &error_len) != RC_OK ||
-	    mbuf_bytes(&m, error_len, &l->error) != RC_OK)
-		return RC_ERROR;
-	return mbuf_bytes(&m, mbuf_left(&m), &l->body);
-}
-
-static enum rc load_letter(struct dead *d, const struct frame *f, uint64_t at)
-{
-	struct dead_letter l;
-
-	if (decode_letter(f->body, &l) != RC_OK || l.id < d->next_id || reserve_entries(d, 1) != RC_OK)
-		return RC_ERROR;
-	d->entries[d->count++] = (struct dead_entry){.id = l.id, .seq = l.seq, .at = at, .frame_seq = f->seq};
-	d->next_id = l.id + 1;
-	d->waiting++;
-	return RC_OK;
-}
-
-static void settle_entry(struct dead *d, struct dead_entry *e, enum dead_fate fate, uint64_t by_seq)
-{
-	if (e->fate == DEAD_WAITING)
-		d->waiting--;
-	e->fate = fate;
-	e->by_seq = by_seq;
-}
-
-static enum rc load_mark(struct dead *d, const struct frame *f)
-{
-	struct mbuf m = mbuf_of(f->body.p, f->body.len);
-	struct dead_entry *e;
-	uint64_t id, by_seq;
-	uint32_t fate;
-
-	if (mbuf_u64(&m, &id) != RC_OK || mbuf_u64(&m, &by_seq) != RC_OK || mbuf_u32(&m, &fate) != RC_OK ||
-	    (fate != DEAD_RETRIED && fate != DEAD_DISCARDED))
-		return RC_ERROR;
-	e = find_exact(d, id);
-	if (e && e->fate == DEAD_WAITING)
-		settle_entry(d, e, (enum dead_fate)fate, by_seq);
-	return RC_OK;
-}
-
-static enum rc load_frame(void *arg, const struct frame *f, uint64_t at)
-{
-	enum rc rc = f->kind == FRAME_LETTER ? load_letter(arg, f, at) : f->kind == FRAME_MARK ? load_mark(arg, f) : RC_ERROR;
-
-	if (rc != RC_OK)
-		errno = EBADMSG;
-	return rc;
-}
-
-static enum rc fail(const struct dead *d, char *err, size_t cap, const char *what)
-{
-	snprintf(err, cap, "%s/" QDIR_DEAD_NAME ": %s: %s", d->dir->path, what, strerror(errno));
-	return RC_ERROR;
-}
-
-static enum rc load_header(struct dead *d, char *err, size_t cap)
-{
-	uint8_t bytes[SEGMENT_HEADER_BYTES];
-	struct segment_header h;
-	ssize_t n = fileops_read_at(d->fd, bytes, sizeof(bytes), 0);
-
-	if (n < 0)
-		return fail(d, err, cap, "cannot read");
-	if (segment_header_decode(span_of(bytes, (size_t)n), &h) != RC_OK || h.kind != SEGMENT_DEAD ||
-	    memcmp(h.queue_id, d->dir->id, QUEUE_ID_BYTES) != 0) {
-		errno = EBADMSG;
-		return fail(d, err, cap, "its header is damaged or another queue's");
-	}
-	d->next_id = h.first_seq;
-	return RC_OK;
-}
-
-static enum rc load_frames(struct dead *d, bool hold, char *err, size_t cap)
-{
-	struct frames frames = {.salt = d->salt};
-	struct segment_scan scan;
-	enum rc rc;
-
-	window_init(&frames.window);
-	window_open(&frames.window, d->fd);
-	rc = segment_scan(&frames, SEGMENT_HEADER_BYTES, 1, load_frame, d, &scan);
-	window_reset(&frames.window);
-	if (rc != RC_OK)
-		return fail(d, err, cap, "cannot read");
-	d->end = scan.end;
-	d->next_frame = scan.next_seq;
-	if (scan.damaged) {
-		snprintf(err, cap, "%s/" QDIR_DEAD_NAME ": damaged at byte %" PRIu64, d->dir->path, scan.end);
-		return RC_ERROR;
-	}
-	if (!hold || !scan.torn)
-		return RC_OK;
-	log_warn("queue", "a torn dead letter was cut off: its record will be tried again", "dir=%s byte=%" PRIu64,
-		 d->dir->path, scan.end);
-	if (d->dir->ops->truncate(d->fd, (off_t)d->end) != 0 || d->dir->ops->fsync(d->fd) != 0)
-		return fail(d, err, cap, "cannot cut off its torn end");
-	return RC_OK;
-}
-
-static void header_bytes(const struct dead *d, uint64_t first_id, uint8_t out[SEGMENT_HEADER_BYTES])
-{
-	struct segment_header h = {.kind = SEGMENT_DEAD, .first_seq = first_id, .made_us = clock_wall_us()};
-
-	memcpy(h.queue_id, d->dir->id, QUEUE_ID_BYTES);
-	segment_header_encode(&h, out);
-}
-
-static enum rc open_file(struct dead *d, bool hold, char *err, size_t cap)
-{
-	const struct qdir *dir = d->dir;
-	uint8_t bytes[SEGMENT_HEADER_BYTES];
-
-	d->fd = dir->ops->open(dir->fd, QDIR_DEAD_NAME, hold ? O_RDWR : O_RDONLY, 0);
-	if (d->fd >= 0)
-		return RC_OK;
-	if (errno != ENOENT)
-		return fail(d, err, cap, "cannot open");
-	if (!hold)
-		return RC_DECLINED;
-	header_bytes(d, 1, bytes);
-	if (fileops_replace(dir->ops, dir->fd, QDIR_DEAD_NAME, bytes, sizeof(bytes)) != RC_OK)
-		return fail(d, err, cap, "cannot make it");
-	d->fd = dir->ops->open(dir->fd, QDIR_DEAD_NAME, O_RDWR, 0);
-	return d->fd >= 0 ? RC_OK : fail(d, err, cap, "cannot open");
-}
-
-/* Nobody will ask for it again. */
-static bool forgettable(const struct dead_entry *e, uint64_t known_applied)
-{
-	return e->fate != DEAD_WAITING && e->seq <= known_applied && e->by_seq <= known_applied;
-}
-
-/* The whole frame of an entry, its sequence and checksum to be made anew. The span is valid until the window moves. */
-static enum rc fetch(struct dead *d, struct frames *frames, const struct dead_entry *e, struct frame *f)
-{
-	uint64_t next;
-
-	return frame_read(frames, e->at, e->frame_seq, f, &next);
-}
-
-static enum rc append_frame(struct iobuf *out, uint64_t seq, enum frame_kind kind, struct span body, uint64_t durable,
-			    uint32_t salt)
-{
-	uint8_t *p = iobuf_reserve(out, frame_size(body.len));
-
-	if (!p)
-		return RC_ERROR;
-	memcpy(p + FRAME_HEADER_BYTES, body.p, body.len);
-	frame_begin(p, seq, kind, body.len);
-	frame_seal(p, durable, salt);
-	iobuf_commit(out, frame_size(body.len));
-	return RC_OK;
-}
-
-static enum rc append_mark(struct dead *d, struct iobuf *out, uint64_t seq, uint64_t id, enum dead_fate fate, uint64_t by_seq)
-{
-	uint8_t body[MARK_BYTES], *p = bytes_put(body, 8, id);
-
-	p = bytes_put(p, 8, by_seq);
-	bytes_put(p, 4, fate);
-	return append_frame(out, seq, FRAME_MARK, span_of(body, sizeof(body)), d->next_frame - 1, d->salt);
-}
-
-/* The file anew without what is forgettable, in memory: called at start and only while the file is small or mostly that. */
-static enum rc rewrite(struct dead *d, uint64_t known_applied, struct iobuf *out)
-{
-	struct frames frames = {.salt = d->salt};
-	uint8_t bytes[SEGMENT_HEADER_BYTES];
-	struct frame f;
-	uint64_t seq = 1;
-	enum rc rc;
-
-	header_bytes(d, d->count ? d->entries[0].id : d->next_id, bytes);
-	rc = iobuf_append(out, bytes, sizeof(bytes));
-	window_init(&frames.window);
-	window_open(&frames.window, d->fd);
-	for (size_t i = 0; i < d->count && rc == RC_OK; i++) {
-		const struct dead_entry *e = &d->entries[i];
-
-		/* The last one stays in any case: its id must not be given again. */
-		if (forgettable(e, known_applied) && i + 1 < d->count)
-			continue;
-		rc = fetch(d, &frames, e, &f);
-		if (rc == RC_OK)
-			rc = append_frame(out, seq++, FRAME_LETTER, f.body, 0, d->salt);
-		if (rc == RC_OK && e->fate != DEAD_WAITING)
-			rc = append_mark(d, out, seq++, e->id, e->fate, e->by_seq);
-	}
-	window_reset(&frames.window);
-	return rc;
-}
-
-static bool worth_tidying(const struct dead *d, uint64_t known_applied)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < d->count; i++)
-		n += forgettable(&d->entries[i], known_applied);
-	return d->end > TIDY_BYTES && n > d->count / 2;
-}
-
-static enum rc load(struct dead *d, bool hold, char *err, size_t cap)
-{
-	enum rc rc = open_file(d, hold, err, cap);
-
-	if (rc != RC_OK)
-		return rc == RC_DECLINED ? RC_OK : RC_ERROR;
-	if (load_header(d, err, cap) != RC_OK)
-		return RC_ERROR;
-	return load_frames(d, hold, err, cap);
-}
-
-static enum rc tidy(struct dead *d, uint64_t known_applied, char *err, size_t cap)
-{
-	struct iobuf out;
-	enum rc rc;
-
-	iobuf_init(&out, 0);
-	rc = rewrite(d, known_applied, &out);
-	if (rc == RC_OK)
-		rc = fileops_replace(d->dir->ops, d->dir->fd, QDIR_DEAD_NAME, iobuf_data(&out), iobuf_len(&out));
-	iobuf_reset(&out);
-	if (rc != RC_OK) {
-		log_warn("queue", "the dead letters' file could not be rewritten smaller; it stays as it is", "dir=%s",
-			 d->dir->path);
-		return RC_OK;
-	}
-	close(d->fd);
-	d->fd = -1;
-	d->count = 0;
-	d->waiting = 0;
-	return load(d, true, err, cap);
-}
 
 struct dead *dead_open(const struct qdir *dir, bool hold, uint64_t known_applied, char *err, size_t cap)
 {
@@ -343,8 +27,7 @@ struct dead *dead_open(const struct qdir *dir, bool hold, uint64_t known_applied
 	d->fd = -1;
 	d->salt = segment_salt(dir->id);
 	d->next_id = 1;
-	if (load(d, hold, err, cap) == RC_OK &&
-	    (!hold || !worth_tidying(d, known_applied) || tidy(d, known_applied, err, cap) == RC_OK))
+	if (dead_load(d, hold, known_applied, err, cap) == RC_OK)
 		return d;
 	dead_close(d);
 	return NULL;
@@ -388,7 +71,7 @@ static enum rc write_frames(struct dead *d, const struct iobuf *out, uint64_t fr
 static enum rc encode_letter(struct dead *d, struct iobuf *out, const struct dead_letter *l, uint64_t frame)
 {
 	size_t error_len = l->error.len < ERROR_TEXT_MAX ? l->error.len : ERROR_TEXT_MAX;
-	size_t body = LETTER_FIXED_BYTES + error_len + l->body.len;
+	size_t body = DEAD_LETTER_FIXED_BYTES + error_len + l->body.len;
 	uint8_t *start = iobuf_reserve(out, frame_size(body)), *p;
 
 	if (!start)
@@ -413,12 +96,12 @@ static enum rc add_locked(struct dead *d, struct dead_letter *letters, size_t n,
 
 	if (d->waiting + n > DEAD_MAX)
 		return RC_DECLINED;
-	if (reserve_entries(d, n) != RC_OK)
+	if (dead_reserve(d, n) != RC_OK)
 		return RC_ERROR;
 	for (size_t i = 0; i < n; i++) {
 		letters[i].id = d->next_id + i;
-		d->entries[d->count + i] = (struct dead_entry){.id = letters[i].id, .seq = letters[i].seq,
-							       .at = at + iobuf_len(out), .frame_seq = frame + i};
+		d->entries[d->count + i] = (struct dead_entry){
+			.id = letters[i].id, .seq = letters[i].seq, .at = at + iobuf_len(out), .frame_seq = frame + i};
 		if (encode_letter(d, out, &letters[i], frame + i) != RC_OK)
 			return RC_ERROR;
 	}
@@ -463,13 +146,13 @@ enum rc dead_mark(struct dead *d, uint64_t id, enum dead_fate fate, uint64_t by_
 
 	iobuf_init(&out, 0);
 	pthread_mutex_lock(&d->lock);
-	e = find_exact(d, id);
+	e = dead_find_exact(d, id);
 	if (e && e->fate == DEAD_WAITING) {
-		rc = append_mark(d, &out, d->next_frame, id, fate, by_seq);
+		rc = dead_put_mark(d, &out, d->next_frame, id, fate, by_seq);
 		if (rc == RC_OK)
 			rc = write_frames(d, &out, 1);
 		if (rc == RC_OK)
-			settle_entry(d, e, fate, by_seq);
+			dead_settle(d, e, fate, by_seq);
 	}
 	pthread_mutex_unlock(&d->lock);
 	iobuf_reset(&out);
@@ -481,7 +164,7 @@ enum rc dead_fate_of(struct dead *d, uint64_t id, enum dead_fate *fate, uint64_t
 	struct dead_entry *e;
 
 	pthread_mutex_lock(&d->lock);
-	e = find_exact(d, id);
+	e = dead_find_exact(d, id);
 	if (e) {
 		*fate = e->fate;
 		*by_seq = e->by_seq;
@@ -500,15 +183,16 @@ uint64_t dead_waiting(struct dead *d)
 	return n;
 }
 
-static enum rc each_locked(struct dead *d, struct frames *frames, uint64_t from_id, unsigned limit, dead_fn fn, void *arg)
+static enum rc each_locked(struct dead *d, struct frames *frames, uint64_t from_id, unsigned limit, dead_fn fn,
+			   void *arg)
 {
 	struct dead_letter l;
 	struct frame f;
 
-	for (struct dead_entry *e = find(d, from_id); e < d->entries + d->count && limit; e++) {
+	for (struct dead_entry *e = dead_find(d, from_id); e < d->entries + d->count && limit; e++) {
 		if (e->fate != DEAD_WAITING)
 			continue;
-		if (fetch(d, frames, e, &f) != RC_OK || decode_letter(f.body, &l) != RC_OK)
+		if (dead_fetch(frames, e, &f) != RC_OK || dead_decode(f.body, &l) != RC_OK)
 			return RC_ERROR;
 		fn(arg, &l);
 		limit--;

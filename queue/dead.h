@@ -20,7 +20,7 @@
 struct dead;
 
 struct dead_letter {
-	uint64_t id;        /* given by dead_add */
+	uint64_t id; /* given by dead_add */
 	uint64_t seq;
 	uint64_t failed_us; /* wall clock */
 	uint32_t code;      /* of the database's error */

@@ -48,18 +48,21 @@ static uint64_t backlog(const struct filelog *l)
 	return sum > l->applied_bytes ? sum - l->applied_bytes : 0;
 }
 
-/* NULL: the record may come in. lock held. */
-static const char *refusal(struct filelog *l, size_t size)
+/* NULL: the record may come in; else why not, and what that counts as. lock held. */
+static const char *refusal(struct filelog *l, size_t size, enum stats_counter *counter)
 {
+	*counter = STATS_C_QUEUE_DECLINED_DISK;
 	if (l->failed)
 		return l->failed;
-	if (l->stopping)
-		return "the queue is stopping";
 	if (l->no_room_until_ns) {
 		if (clock_mono_ns() < l->no_room_until_ns)
 			return "the queue's disk is full";
 		l->no_room_until_ns = 0;
 	}
+	*counter = STATS_C_QUEUE_DECLINED_STOPPING;
+	if (l->stopping)
+		return "the queue is stopping";
+	*counter = STATS_C_QUEUE_DECLINED_FULL;
 	if (l->opt.max_bytes && backlog(l) + size > l->opt.max_bytes)
 		return "the queue is full";
 	if (iobuf_len(&l->pending) + size > PENDING_MAX)
@@ -79,11 +82,15 @@ static enum rc append_locked(struct filelog *l, const struct record *rec, size_t
 			     const char **why)
 {
 	size_t size = frame_size(body);
+	enum stats_counter counter;
 	uint8_t *frame;
 
-	*why = refusal(l, size);
-	if (*why)
+	*why = refusal(l, size, &counter);
+	if (*why) {
+		if (l->opt.front)
+			stats_count(l->opt.front, counter, 1);
 		return RC_DECLINED;
+	}
 	frame = iobuf_reserve(&l->pending, size);
 	if (!frame) {
 		*why = "out of memory";
@@ -101,7 +108,8 @@ static enum rc append_locked(struct filelog *l, const struct record *rec, size_t
 	return RC_AGAIN;
 }
 
-static enum rc filelog_append(struct queue_engine *e, const struct record *rec, struct queue_ticket *t, const char **why)
+static enum rc filelog_append(struct queue_engine *e, const struct record *rec, struct queue_ticket *t,
+			      const char **why)
 {
 	struct filelog *l = self(e);
 	size_t body = record_size(rec);
@@ -224,8 +232,8 @@ static void delete_segments(struct filelog *l, uint64_t before)
 		qdir_segment_name(name, list[i]);
 		FAILPOINT("segment-delete");
 		if (ops->unlink(l->dir->fd, name) != 0)
-			log_warn("queue", "an applied segment cannot be deleted", "dir=%s name=%s errno=%d", l->dir->path, name,
-				 errno);
+			log_warn("queue", "an applied segment cannot be deleted", "dir=%s name=%s errno=%d",
+				 l->dir->path, name, errno);
 	}
 	mem_free(list);
 	if (ops->fsync(l->dir->fd) != 0)

@@ -18,13 +18,15 @@ struct filelog_options {
 	uint64_t segment_bytes; /* 0: chosen by max_bytes */
 	uint64_t known_applied; /* a lower bound, from the checkpoint */
 	uint64_t known_durable;
-	struct stats_sink *sink; /* the log thread's own; NULL: not counted */
+	struct stats_sink *sink;   /* the log thread's own; NULL: not counted */
+	struct stats_sink *front;  /* counts what is declined, under the log's lock; NULL: not counted */
 	queue_engine_wake_fn wake; /* NULL: nobody is to be woken */
 	void *wake_arg;
 };
 
 /* Checks and recovers the log in dir, which outlives the engine. NULL: err says why and what can be done. */
-struct queue_engine *filelog_open(const struct qdir *dir, const struct filelog_options *opt, char *err, size_t cap) must_check;
+struct queue_engine *filelog_open(const struct qdir *dir, const struct filelog_options *opt, char *err,
+				  size_t cap) must_check;
 
 /* The first sequence the log still holds. any thread. */
 uint64_t filelog_first(struct queue_engine *e);

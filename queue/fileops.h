@@ -15,8 +15,8 @@ struct file_ops {
 	int (*open)(int dirfd, const char *name, int flags, mode_t mode);
 	ssize_t (*pwrite)(int fd, const void *p, size_t len, off_t at);
 	int (*fdatasync)(int fd);
-	int (*fsync)(int fd);                       /* a file with its size, or a directory */
-	int (*allocate)(int fd, off_t len);         /* returns an errno value, as posix_fallocate does */
+	int (*fsync)(int fd);               /* a file with its size, or a directory */
+	int (*allocate)(int fd, off_t len); /* returns an errno value, as posix_fallocate does */
 	int (*truncate)(int fd, off_t len);
 	int (*unlink)(int dirfd, const char *name);
 	int (*rename)(int dirfd, const char *from, const char *to);

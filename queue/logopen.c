@@ -76,8 +76,8 @@ static enum rc recover_last(struct recovery *r, uint64_t first_seq)
 	if (scan.damaged || scan.next_seq <= l->opt.known_durable)
 		return damaged(r, first_seq, &scan);
 	if (scan.torn)
-		log_warn("queue", "a torn tail was cut off: it had not been acknowledged", "dir=%s seq=%" PRIu64 " byte=%" PRIu64,
-			 l->dir->path, scan.next_seq, scan.end);
+		log_warn("queue", "a torn tail was cut off: it had not been acknowledged",
+			 "dir=%s seq=%" PRIu64 " byte=%" PRIu64, l->dir->path, scan.next_seq, scan.end);
 	l->last_seq = l->written_seq = l->durable_seq = scan.next_seq - 1;
 	l->pieces[l->piece_count - 1].used = scan.end;
 	if (logfile_continue(&l->file, first_seq, scan.end, scan.torn) == RC_OK)
@@ -134,7 +134,8 @@ static enum rc begin(struct recovery *r)
 	uint64_t known = l->opt.known_durable > l->opt.known_applied ? l->opt.known_durable : l->opt.known_applied;
 
 	if (known) {
-		snprintf(r->err, r->cap, "%s: there are no segments, though records up to %" PRIu64 " had been acknowledged",
+		snprintf(r->err, r->cap,
+			 "%s: there are no segments, though records up to %" PRIu64 " had been acknowledged",
 			 l->dir->path, known);
 		return RC_ERROR;
 	}
@@ -159,5 +160,12 @@ enum rc filelog_recover(struct filelog *l, char *err, size_t cap)
 	mem_free(list);
 	if (rc != RC_OK)
 		return RC_ERROR;
-	return n ? recover_pieces(&r) : begin(&r);
+	if (!n)
+		return begin(&r);
+	if (recover_pieces(&r) != RC_OK)
+		return RC_ERROR;
+	/* How much of the first piece is applied is known when the drain comes to it, or when all is. */
+	for (size_t i = 0; l->applied_seq >= l->durable_seq && i < l->piece_count; i++)
+		l->applied_bytes += l->pieces[i].used - SEGMENT_HEADER_BYTES;
+	return RC_OK;
 }

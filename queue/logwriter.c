@@ -4,8 +4,8 @@
  * Takes everything that is pending at once: while one group is being synced the next one gathers, so that the group
  * grows with the load and no timer is needed.
  *
- * Failures: no room for a record is answered with RC_DECLINED (it is certain that nothing was stored) and the log goes on.
- * A write that failed and could be taken back is the same, but the log ends. A failed fdatasync leaves unknown what is
+ * Failures: no room for a record is answered with RC_DECLINED (it is certain that nothing was stored) and the log goes
+ * on. A write that failed and could be taken back is the same, but the log ends. A failed fdatasync leaves unknown what is
  * stored, now and after any later fdatasync that works: the log ends, and the tickets get RC_ERROR.
  */
 #include "filelog_impl.h"
@@ -23,14 +23,15 @@
 struct group {
 	struct iobuf bytes;
 	struct ticket_line line;
-	enum rc rc;          /* RC_OK so far */
+	enum rc rc; /* RC_OK so far */
 	const char *error;
 	bool log_ends;
 };
 
 static const char no_room[] = "the queue's disk is full";
 static const char cannot_write[] = "the queue's disk cannot be written";
-static const char cannot_sync[] = "the queue's disk failed to make the write durable: whether it will be applied is unknown";
+static const char cannot_sync[] =
+	"the queue's disk failed to make the write durable: whether it will be applied is unknown";
 
 static void group_fail(struct group *g, enum rc rc, const char *error, bool log_ends)
 {
@@ -180,16 +181,25 @@ static void answer(struct queue_ticket *t, enum rc rc, const char *error)
 		t->mail.run(&t->mail);
 }
 
-static void answer_line(struct ticket_line *line, uint64_t good_upto, const struct group *g)
+static void answer_line(struct filelog *l, struct ticket_line *line, uint64_t good_upto, const struct group *g)
 {
+	uint64_t good = 0, bad = 0;
+
 	for (struct mail *m = line->first, *next; m; m = next) {
 		struct queue_ticket *t = container_of(m, struct queue_ticket, mail);
+		bool stored = t->seq <= good_upto;
 
 		next = m->next;
-		answer(t, t->seq <= good_upto ? RC_OK : g->rc, t->seq <= good_upto ? NULL : g->error);
+		good += stored;
+		bad += !stored;
+		answer(t, stored ? RC_OK : g->rc, stored ? NULL : g->error);
 	}
 	line->first = NULL;
 	line->end = &line->first;
+	if (!l->opt.sink)
+		return;
+	stats_count(l->opt.sink, STATS_C_QUEUE_ACKNOWLEDGED, good);
+	stats_count(l->opt.sink, STATS_C_QUEUE_ERRORS, bad);
 }
 
 static void take_line(struct ticket_line *from, struct ticket_line *to)
@@ -215,7 +225,7 @@ static void give_up_pending(struct filelog *l, struct group *g)
 	else
 		l->no_room_until_ns = clock_mono_ns() + NO_ROOM_PAUSE_NS;
 	pthread_mutex_unlock(&l->lock);
-	answer_line(&behind.line, 0, &behind);
+	answer_line(l, &behind.line, 0, &behind);
 	wake_drain(l);
 }
 
@@ -229,7 +239,8 @@ static void forget_unsynced(struct filelog *l)
 	l->written_seq = l->durable_seq;
 	l->unsynced_ns = 0;
 	pthread_mutex_unlock(&l->lock);
-	if (l->file.fd >= 0 && l->dir->ops->truncate(l->file.fd, (off_t)good) == 0 && l->dir->ops->fsync(l->file.fd) == 0)
+	if (l->file.fd >= 0 && l->dir->ops->truncate(l->file.fd, (off_t)good) == 0 &&
+	    l->dir->ops->fsync(l->file.fd) == 0)
 		l->file.used = good;
 	logfile_close(&l->file);
 }
@@ -264,7 +275,7 @@ static void run_group(struct filelog *l, struct group *g, uint64_t sync_ns)
 	good = sync_ns == 0 ? l->durable_seq : l->written_seq;
 	if (g->rc != RC_OK)
 		give_up_pending(l, g);
-	answer_line(&g->line, good, g);
+	answer_line(l, &g->line, good, g);
 	iobuf_consume(&g->bytes, iobuf_len(&g->bytes));
 }
 

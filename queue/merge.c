@@ -5,36 +5,38 @@
 
 #include <ctype.h>
 
+/* Words, each between blanks. */
+
 /* Functions whose result depends on their arguments only, and words that may stand before a parenthesis. */
-static const char *const timeless[] = {
-	"abs", "and", "as", "aes_encrypt", "bin", "binary", "ceil", "ceiling", "char", "coalesce", "compress", "concat", "concat_ws",
-	"conv", "crc32", "else", "field", "floor", "format", "from_base64", "from_unixtime", "geomfromtext", "greatest",
-	"hex", "if", "ifnull", "in", "inet6_aton", "inet_aton", "is_uuid", "json_array", "json_object", "lcase", "least", "left", "length",
-	"linestring", "lower", "lpad", "ltrim", "makedate", "md5", "mod", "not", "nullif", "or", "point", "polygon", "pow",
-	"quote", "repeat", "replace", "reverse", "right", "round", "rpad", "rtrim", "sha", "sha1", "sha2", "st_geomfromtext", "st_pointfromtext",
-	"substr", "substring", "then", "to_base64", "trim", "truncate", "ucase", "unhex", "upper",
-	"uuid_to_bin", "value", "values", "when",
-};
-/* Ascending too. Each reads the clock in whole seconds when it stands without an argument. */
-static const char *const clocks[] = {
-	"curdate", "current_date", "current_time", "current_timestamp", "curtime", "localtime", "localtimestamp", "now",
-	"unix_timestamp", "utc_date", "utc_time", "utc_timestamp",
-};
+static const char timeless[] =
+	" abs and as aes_encrypt bin binary ceil ceiling char coalesce compress concat concat_ws conv crc32 "
+	" else field floor format from_base64 from_unixtime geomfromtext greatest hex if ifnull in inet6_aton "
+	" inet_aton is_uuid json_array json_object lcase least left length linestring lower lpad ltrim "
+	" makedate md5 mod not nullif or point polygon pow quote repeat replace reverse right round rpad "
+	" rtrim sha sha1 sha2 st_geomfromtext st_pointfromtext substr substring then to_base64 trim truncate "
+	" ucase unhex upper uuid_to_bin value values when ";
+/* Each reads the clock in whole seconds when it stands without an argument. */
+static const char clocks[] =
+	" curdate current_date current_time current_timestamp curtime localtime localtimestamp now "
+	" unix_timestamp utc_date utc_time utc_timestamp ";
 /* Of these, those that need no parentheses. */
-static const char *const bare_clocks[] = {
-	"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "utc_date", "utc_time", "utc_timestamp",
-};
+static const char bare_clocks[] =
+	" current_date current_time current_timestamp localtime localtimestamp utc_date utc_time "
+	" utc_timestamp ";
 
 struct scan {
 	const char *p, *end;
 	enum time_need need;
 };
 
-static bool listed(struct span word, const char *const *list, size_t n)
+static bool listed(struct span word, const char *list)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (span_ieq(word, span_str(list[i])))
+	while (*++list) {
+		size_t n = strcspn(list, " ");
+
+		if (span_ieq(word, span_of(list, n)))
 			return true;
+		list += n;
 	}
 	return false;
 }
@@ -83,13 +85,13 @@ static void scan_word(struct scan *s)
 	}
 	skip_space(s);
 	call = s->p < s->end && *s->p == '(';
-	if (call && listed(word, clocks, countof(clocks))) {
+	if (call && listed(word, clocks)) {
 		s->p++;
 		skip_space(s);
 		raise_need(s, s->p < s->end && *s->p == ')' ? TIME_SECOND : TIME_MICRO);
-	} else if (call && !listed(word, timeless, countof(timeless))) {
+	} else if (call && !listed(word, timeless)) {
 		raise_need(s, TIME_MICRO);
-	} else if (!call && listed(word, bare_clocks, countof(bare_clocks))) {
+	} else if (!call && listed(word, bare_clocks)) {
 		raise_need(s, TIME_SECOND);
 	}
 }

@@ -40,9 +40,11 @@ static enum rc make_table(struct position *p, struct dbconn *c)
 		return RC_OK;
 	}
 	if (!p->told && errclass_of(c->code) != ERRCLASS_RECONNECT)
-		log_error("queue", "the table suimon.applied is missing and may not be made; run its statements as an administrator",
-			  "error=%s sql=\"%s; %s\"", log_quote(why, sizeof(why), span_str(c->error)), position_schema_sql,
-			  position_table_sql);
+		log_error("queue",
+			  "the table suimon.applied is missing and may not be made; run its statements as an "
+			  "administrator",
+			  "error=%s sql=\"%s; %s\"", log_quote(why, sizeof(why), span_str(c->error)),
+			  position_schema_sql, position_table_sql);
 	p->told = true;
 	return RC_ERROR;
 }
@@ -51,9 +53,9 @@ static enum rc select_seq(struct position *p, struct dbconn *c)
 {
 	char sql[256];
 
-	/* FOR UPDATE: a transaction whose COMMIT was sent on a connection since lost holds this row until it is decided. */
-	snprintf(sql, sizeof(sql), "SELECT seq FROM suimon.applied WHERE queue_id=x'%s' AND shard=%u FOR UPDATE", p->id_hex,
-		 p->shard);
+	/* FOR UPDATE: a transaction whose COMMIT was sent on a connection since lost holds this row until it ends. */
+	snprintf(sql, sizeof(sql), "SELECT seq FROM suimon.applied WHERE queue_id=x'%s' AND shard=%u FOR UPDATE",
+		 p->id_hex, p->shard);
 	return dbconn_number(c, sql, &p->seq);
 }
 
@@ -74,12 +76,15 @@ static enum rc insert_row(struct position *p, struct dbconn *c, uint64_t initial
 	char now[40];
 
 	now_text(now);
-	if (dbconn_execf(c, "INSERT INTO suimon.applied (queue_id, shard, seq, updated_at) VALUES (x'%s', %u, %" PRIu64 ", '%s')",
+	if (dbconn_execf(c,
+			 "INSERT INTO suimon.applied (queue_id, shard, seq, updated_at) VALUES (x'%s', %u, %" PRIu64
+			 ", '%s')",
 			 p->id_hex, p->shard, initial, now) != RC_OK)
 		return RC_ERROR;
 	if (initial)
-		log_error("queue", "suimon.applied had no row for this queue, which had applied records before; "
-				   "going on from its own note of how far it had come",
+		log_error("queue",
+			  "suimon.applied had no row for this queue, which had applied records before; "
+			  "going on from its own note of how far it had come",
 			  "seq=%" PRIu64, initial);
 	p->seq = initial;
 	return RC_OK;
@@ -107,7 +112,9 @@ enum rc position_advance(const struct position *p, struct dbconn *c, uint64_t to
 	char now[40];
 
 	now_text(now);
-	if (dbconn_execf(c, "UPDATE suimon.applied SET seq=%" PRIu64 ", updated_at='%s' WHERE queue_id=x'%s' AND shard=%u AND seq=%" PRIu64,
+	if (dbconn_execf(c,
+			 "UPDATE suimon.applied SET seq=%" PRIu64
+			 ", updated_at='%s' WHERE queue_id=x'%s' AND shard=%u AND seq=%" PRIu64,
 			 to, now, p->id_hex, p->shard, p->seq) != RC_OK)
 		return RC_ERROR;
 	return dbconn_affected(c) == 1 ? RC_OK : RC_DECLINED;

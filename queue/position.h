@@ -1,5 +1,5 @@
 /*
- * position.h - suimon.applied: how far this queue's records are applied, kept in the database so that it commits with them (Q2).
+ * position.h - suimon.applied: how far this queue's records are applied, in the database so that it commits with them (Q2).
  */
 #ifndef SUIMON_POSITION_H
 #define SUIMON_POSITION_H
@@ -12,13 +12,13 @@
 struct position {
 	char id_hex[2 * QUEUE_ID_BYTES + 1];
 	unsigned shard;
-	uint64_t seq;        /* as last read or committed */
-	bool told;           /* that somebody must make the table: said once */
+	uint64_t seq; /* as last read or committed */
+	bool told;    /* that somebody must make the table: said once */
 };
 
 void position_init(struct position *p, const uint8_t id[QUEUE_ID_BYTES], unsigned shard);
-/* Reads it into seq, waiting for a transaction of a lost connection that still holds it; makes the schema, the table and the
- * row (with `initial`) if they are missing. RC_ERROR: the connection's code and error say why. */
+/* Reads it into seq, waiting for a transaction of a lost connection that still holds it; makes the schema, the table and
+ * the row (with `initial`) if they are missing. RC_ERROR: the connection's code and error say why. */
 enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial) must_check;
 /* Within a transaction: from seq to `to`. RC_DECLINED: somebody else moved it. */
 enum rc position_advance(const struct position *p, struct dbconn *c, uint64_t to) must_check;

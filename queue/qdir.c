@@ -106,8 +106,8 @@ static enum rc load_id(struct qdir *d, bool hold, char *err, size_t cap)
 		return fail(err, cap, d->path, "cannot list");
 	mem_free(segments);
 	if (n >= 0 || count) {
-		snprintf(err, cap, "queue directory %s: the file id is %s; without it nobody knows what was applied", d->path,
-			 n >= 0 ? "damaged" : "missing");
+		snprintf(err, cap, "queue directory %s: the file id is %s; without it nobody knows what was applied",
+			 d->path, n >= 0 ? "damaged" : "missing");
 		return RC_ERROR;
 	}
 	if (!hold) {

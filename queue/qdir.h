@@ -22,15 +22,16 @@
 #define QDIR_DEAD_NAME "dead"
 
 struct qdir {
-	char *path;     /* owned, for messages */
-	int fd;         /* of the directory */
-	int lock_fd;    /* -1: only looked at */
+	char *path;  /* owned, for messages */
+	int fd;      /* of the directory */
+	int lock_fd; /* -1: only looked at */
 	const struct file_ops *ops;
 	uint8_t id[QUEUE_ID_BYTES];
 };
 
 /* hold: makes what is missing and takes the lock; else the directory is only read. RC_ERROR: err says why. */
-enum rc qdir_open(struct qdir *d, const char *path, bool hold, const struct file_ops *ops, char *err, size_t cap) must_check;
+enum rc qdir_open(struct qdir *d, const char *path, bool hold, const struct file_ops *ops, char *err,
+		  size_t cap) must_check;
 void qdir_close(struct qdir *d); /* tolerant of one that failed to open */
 
 void qdir_segment_name(char out[32], uint64_t first_seq);

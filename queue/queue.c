@@ -18,7 +18,7 @@ static void wake(void *arg)
 }
 
 static enum rc open_log(struct queue *q, const struct queue_options *opt, const struct qdir_checkpoint *known,
-			struct stats_sink *sink, char *err, size_t cap)
+			struct stats *stats, char *err, size_t cap)
 {
 	struct filelog_options log = {
 		.max_bytes = opt->max_bytes,
@@ -26,7 +26,8 @@ static enum rc open_log(struct queue *q, const struct queue_options *opt, const 
 		.segment_bytes = opt->segment_bytes,
 		.known_applied = known->applied_seq,
 		.known_durable = known->durable_seq,
-		.sink = sink,
+		.sink = stats ? stats_sink_new(stats, false) : NULL,
+		.front = stats ? stats_sink_new(stats, false) : NULL,
 		.wake = wake,
 		.wake_arg = q,
 	};
@@ -37,16 +38,14 @@ static enum rc open_log(struct queue *q, const struct queue_options *opt, const 
 
 static enum rc open_parts(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t cap)
 {
-	struct stats_sink *log_sink = stats ? stats_sink_new(stats, false) : NULL;
-	struct stats_sink *drain_sink = stats ? stats_sink_new(stats, false) : NULL;
-	struct drain_parts parts = {.dir = &q->dir, .sink = drain_sink};
+	struct drain_parts parts = {.dir = &q->dir, .sink = stats ? stats_sink_new(stats, false) : NULL};
 
 	if (qdir_open(&q->dir, opt->dir, true, opt->files ? opt->files : &file_ops_system, err, cap) != RC_OK)
 		return RC_ERROR;
 	if (qdir_checkpoint_read(&q->dir, &parts.known) != RC_OK)
 		parts.known = (struct qdir_checkpoint){0};
 	q->dead = dead_open(&q->dir, true, parts.known.applied_seq, err, cap);
-	if (!q->dead || open_log(q, opt, &parts.known, log_sink, err, cap) != RC_OK)
+	if (!q->dead || open_log(q, opt, &parts.known, stats, err, cap) != RC_OK)
 		return RC_ERROR;
 	parts.engine = q->engine;
 	parts.dead = q->dead;
@@ -140,7 +139,8 @@ bool queue_wait_cancel(struct queue *q, struct queue_waiter *w)
 static void set_paused(struct queue *q, bool paused)
 {
 	if (qdir_set_paused(&q->dir, paused) != RC_OK)
-		log_warn("queue", "whether it is paused could not be noted and will not survive a restart", "dir=%s", q->dir.path);
+		log_warn("queue", "whether it is paused could not be noted and will not survive a restart", "dir=%s",
+			 q->dir.path);
 	drain_set_paused(q->drain, paused);
 	log_info("queue", paused ? "paused" : "resumed", NULL);
 }

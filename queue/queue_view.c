@@ -39,8 +39,8 @@ static void show_letter(void *arg, const struct dead_letter *l)
 }
 
 /* Pending records from seq on, up to one the log is known to reach, or to its end. */
-static enum rc show_pending(const struct qdir *dir, uint64_t seq, uint64_t upto, unsigned limit, const struct view *v, char *err,
-			    size_t cap)
+static enum rc show_pending(const struct qdir *dir, uint64_t seq, uint64_t upto, unsigned limit, const struct view *v,
+			    char *err, size_t cap)
 {
 	struct reader r;
 	struct record rec;
@@ -70,8 +70,8 @@ enum rc queue_list_pending(struct queue *q, uint64_t from_seq, unsigned limit, q
 	uint64_t next = queue_applied(q) + 1;
 	char err[256];
 
-	return show_pending(&q->dir, from_seq > next ? from_seq : next, q->engine->ops->durable(q->engine), limit, &v, err,
-			    sizeof(err));
+	return show_pending(&q->dir, from_seq > next ? from_seq : next, q->engine->ops->durable(q->engine), limit, &v,
+			    err, sizeof(err));
 }
 
 enum rc queue_list_dead(struct queue *q, uint64_t from_id, unsigned limit, queue_view_fn fn, void *arg)
@@ -136,8 +136,8 @@ static enum rc peek_pending(const struct qdir *dir, uint64_t from, unsigned limi
 	return end == RC_OK ? RC_OK : RC_ERROR;
 }
 
-static enum rc peek_dead(const struct qdir *dir, uint64_t from, unsigned limit, struct view *v, struct queue_totals *totals,
-			 char *err, size_t cap)
+static enum rc peek_dead(const struct qdir *dir, uint64_t from, unsigned limit, struct view *v,
+			 struct queue_totals *totals, char *err, size_t cap)
 {
 	struct dead *d = dead_open(dir, false, 0, err, cap);
 	enum rc rc;
@@ -152,9 +152,7 @@ static enum rc peek_dead(const struct qdir *dir, uint64_t from, unsigned limit, 
 	return rc;
 }
 
-static void ignore_letter(void *arg, const struct queue_view *v)
-{
-}
+static void ignore_letter(void *arg, const struct queue_view *v) {}
 
 enum rc queue_peek_dir(const char *path, bool dead, uint64_t from, unsigned limit, queue_view_fn fn, void *arg,
 		       struct queue_totals *totals, char *err, size_t err_cap)

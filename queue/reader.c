@@ -92,10 +92,11 @@ static enum rc describe(const struct reader *r, int error, char *err, size_t cap
 
 	qdir_segment_name(name, r->segment);
 	if (error == EBADMSG)
-		snprintf(err, cap, "%s/%s: record %" PRIu64 " at byte %" PRIu64 " is damaged", r->dir->path, name, r->next_seq,
-			 r->at);
+		snprintf(err, cap, "%s/%s: record %" PRIu64 " at byte %" PRIu64 " is damaged", r->dir->path, name,
+			 r->next_seq, r->at);
 	else
-		snprintf(err, cap, "%s/%s: cannot read at byte %" PRIu64 ": %s", r->dir->path, name, r->at, strerror(error));
+		snprintf(err, cap, "%s/%s: cannot read at byte %" PRIu64 ": %s", r->dir->path, name, r->at,
+			 strerror(error));
 	return RC_ERROR;
 }
 
@@ -141,7 +142,8 @@ static enum rc choose_segment(const struct reader *r, uint64_t seq, uint64_t *fi
 	size_t n, i;
 
 	if (qdir_segments(r->dir, &list, &n) != RC_OK || n == 0) {
-		snprintf(err, cap, "%s: cannot list its segments: %s", r->dir->path, n ? strerror(errno) : "there are none");
+		snprintf(err, cap, "%s: cannot list its segments: %s", r->dir->path,
+			 n ? strerror(errno) : "there are none");
 		mem_free(list);
 		return RC_ERROR;
 	}

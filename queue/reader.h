@@ -15,17 +15,17 @@
 struct reader {
 	const struct qdir *dir; /* not owned */
 	struct frames frames;
-	int fd;                 /* of the open segment; -1: none */
-	uint64_t segment;       /* its first sequence */
-	uint64_t at;            /* where in it the next frame begins */
-	uint64_t next_seq;      /* which must bear this sequence */
+	int fd;            /* of the open segment; -1: none */
+	uint64_t segment;  /* its first sequence */
+	uint64_t at;       /* where in it the next frame begins */
+	uint64_t next_seq; /* which must bear this sequence */
 };
 
 void reader_init(struct reader *r, const struct qdir *dir);
 void reader_reset(struct reader *r);
 
-/* The next record handed out will be seq, which may be one behind the last. RC_DECLINED: it is gone, the oldest there is
- * comes next. RC_ERROR: err says why. */
+/* The next record handed out will be seq, which may be one behind the last. RC_DECLINED: it is gone, the oldest there
+ * is comes next. RC_ERROR: err says why. */
 enum rc reader_seek(struct reader *r, uint64_t seq, char *err, size_t cap) must_check;
 /* RC_AGAIN: the next one is behind upto. RC_ERROR: damaged or unreadable, err says what and where. f->body is valid
  * until the next call. */

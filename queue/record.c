@@ -72,7 +72,8 @@ enum rc record_decode(struct span body, struct record *rec)
 {
 	struct mbuf m = mbuf_of(body.p, body.len);
 	struct queue_record *r = &rec->r;
-	struct span *const texts[TEXTS] = {&r->account, &r->schema, &r->tables, &r->order_key, &r->environment, &r->sql};
+	struct span *const texts[TEXTS] = {&r->account,   &r->schema,      &r->tables,
+					   &r->order_key, &r->environment, &r->sql};
 	uint32_t lens[TEXTS];
 
 	memset(rec, 0, sizeof(*rec));

@@ -2,7 +2,8 @@
  * record.h - a captured write as bytes: the body of a frame in the log and in the dead letters.
  *
  * Layout, little-endian, after which the texts follow in the order of their lengths, with nothing behind them:
- *   flags u32 (bit 0: halt on a permanent error) | digest u64 | time_us u64 | retry_of u64 | rows_at u32 | rows_end u32 |
+ *   flags u32 (bit 0: halt on a permanent error) | digest u64 | time_us u64 | retry_of u64 | rows_at u32 |
+ *   rows_end u32 |
  *   lengths u32 of account, schema, tables, order_key, environment, sql
  */
 #ifndef SUIMON_RECORD_H
@@ -16,8 +17,8 @@
 #define RECORD_MAX_BYTES (64u << 20) /* of a body: larger statements are not queued */
 
 struct record {
-	struct queue_record r;  /* spans point into the bytes decoded */
-	uint64_t retry_of;      /* the dead letter this is another try of; 0: none */
+	struct queue_record r; /* spans point into the bytes decoded */
+	uint64_t retry_of;     /* the dead letter this is another try of; 0: none */
 };
 
 /* Bytes the body takes, or 0: too large to be queued. */

@@ -1,14 +1,14 @@
 /*
  * segment.h - what a file of the queue looks like: a header, then frames, each with length, checksum and sequence.
  *
- * Header, 64 bytes:  magic "SUIMONQ\n" | version u32 | kind u32 | queue id 16 bytes | first sequence u64 | made at u64 (us) |
- *                    zero 12 bytes | CRC32C of the 60 bytes before u32
+ * Header, 64 bytes:  magic "SUIMONQ\n" | version u32 | kind u32 | queue id 16 bytes | first sequence u64 |
+ *                    made at u64 (us) | zero 12 bytes | CRC32C of the 60 bytes before u32
  * Frame, 24 bytes and the body, filled with zeros to a multiple of 8:
  *                    length of the body u32 | CRC32C of the rest of the frame and of the length u32 | sequence u64 |
  *                    since_sync u32 | kind u32
  * Sequences go up by one from frame to frame, over the files. A length of zero is the end: files are preallocated.
- * A frame's checksum begins with that of the queue's id, which no client knows: bytes inside a statement cannot pass for
- * a frame when a damaged file is searched.
+ * A frame's checksum begins with that of the queue's id, which no client knows: bytes inside a statement cannot pass
+ * for a frame when a damaged file is searched.
  *
  * since_sync says how far back the log was known to be on stable storage when this frame was written (sequence minus
  * since_sync). It is what tells a torn tail, which nobody was promised, from damage to an acknowledged frame: after a

@@ -14,10 +14,13 @@
 /* $ stands for the schema, # for the table: as hexadecimal literals, valid in any sql_mode and character set. */
 static const char question[] =
 	"SELECT CASE WHEN t.TABLE_TYPE<>'BASE TABLE' THEN 2"
-	" WHEN NOT EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES p WHERE p.GRANTEE=g.g AND p.PRIVILEGE_TYPE='TRIGGER')"
-	" AND NOT EXISTS (SELECT 1 FROM information_schema.SCHEMA_PRIVILEGES p WHERE p.GRANTEE=g.g AND p.PRIVILEGE_TYPE='TRIGGER'"
+	" WHEN NOT EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES p WHERE p.GRANTEE=g.g AND "
+	"p.PRIVILEGE_TYPE='TRIGGER')"
+	" AND NOT EXISTS (SELECT 1 FROM information_schema.SCHEMA_PRIVILEGES p WHERE p.GRANTEE=g.g AND "
+	"p.PRIVILEGE_TYPE='TRIGGER'"
 	" AND t.TABLE_SCHEMA LIKE p.TABLE_SCHEMA)"
-	" AND NOT EXISTS (SELECT 1 FROM information_schema.TABLE_PRIVILEGES p WHERE p.GRANTEE=g.g AND p.PRIVILEGE_TYPE='TRIGGER'"
+	" AND NOT EXISTS (SELECT 1 FROM information_schema.TABLE_PRIVILEGES p WHERE p.GRANTEE=g.g AND "
+	"p.PRIVILEGE_TYPE='TRIGGER'"
 	" AND t.TABLE_SCHEMA=p.TABLE_SCHEMA AND t.TABLE_NAME=p.TABLE_NAME) THEN 2"
 	" WHEN EXISTS (SELECT 1 FROM information_schema.TRIGGERS r WHERE r.EVENT_OBJECT_SCHEMA=CONVERT(x'$' USING utf8)"
 	" AND r.EVENT_OBJECT_TABLE=CONVERT(x'#' USING utf8)) THEN 2"
@@ -27,7 +30,8 @@ static const char question[] =
 	" ('','null','current_timestamp','current_timestamp()') THEN 1 ELSE 2 END)"
 	" FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA=CONVERT(x'$' USING utf8)"
 	" AND c.TABLE_NAME=CONVERT(x'#' USING utf8)) END"
-	" FROM information_schema.TABLES t, (SELECT CONCAT('''',LEFT(u.u,CHAR_LENGTH(u.u)-1-CHAR_LENGTH(SUBSTRING_INDEX(u.u,'@',-1))),"
+	" FROM information_schema.TABLES t, (SELECT "
+	"CONCAT('''',LEFT(u.u,CHAR_LENGTH(u.u)-1-CHAR_LENGTH(SUBSTRING_INDEX(u.u,'@',-1))),"
 	"'''@''',SUBSTRING_INDEX(u.u,'@',-1),'''') AS g FROM (SELECT CURRENT_USER() AS u) u) g"
 	" WHERE t.TABLE_SCHEMA=CONVERT(x'$' USING utf8) AND t.TABLE_NAME=CONVERT(x'#' USING utf8)";
 

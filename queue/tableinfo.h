@@ -8,13 +8,13 @@
 #include "merge.h"
 
 #define TABLEINFO_SLOTS 64
-#define TABLEINFO_NAME 136 /* "schema\0table\0" */
+#define TABLEINFO_NAME 136  /* "schema\0table\0" */
 #define TABLEINFO_SECONDS 2 /* how long a changed table may go unnoticed */
 
 struct tableinfo {
 	struct tableinfo_slot {
 		char name[TABLEINFO_NAME];
-		size_t len;          /* 0: free */
+		size_t len; /* 0: free */
 		enum time_need need;
 		uint64_t until_ns;
 	} slot[TABLEINFO_SLOTS];

@@ -1,7 +1,9 @@
 /*
  * queue_driver.c - the queue alone, worked by lines on stdin: what the crash and engine tests drive.
  *
- *   queue_driver DIR SOCKET USER [option=value ...]     options: sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate
+ *   queue_driver DIR SOCKET USER [option=value ...]
+ *
+ * Options: sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate.
  *
  * Commands, one a line; fields are separated by tabs:
  *   add TAG SCHEMA TABLE SQL [ENV [TIME_US [halt]]]  append; the values of an INSERT are found by " VALUES "
@@ -9,8 +11,8 @@
  *   pause resume hurry totals dead
  *   retry ID, discard ID
  *   quit             stop in order
- * Answers, one a line: "ready", "ack TAG SEQ", "nack TAG declined|error TEXT", "applied SEQ", "totals {json}", "dead ID CODE SEQ SQL",
- * "retry ID RC", "discard ID RC", "changed TABLES GTID", "open ERROR" (and exit 2).
+ * Answers, one a line: "ready", "ack TAG SEQ", "nack TAG declined|error TEXT", "applied SEQ", "totals {json}",
+ * "dead ID CODE SEQ SQL", "retry ID RC", "discard ID RC", "changed TABLES GTID", "open ERROR" (and exit 2).
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -99,7 +101,7 @@ static char *field(char **rest)
 {
 	char *f = strsep(rest, "\t");
 
-	return f ? f : (char *)(uintptr_t)"";
+	return f ? f : (char *)(uintptr_t) "";
 }
 
 static void find_rows(struct queue_record *r)
@@ -179,10 +181,11 @@ static void do_totals(struct queue *q)
 	queue_totals(q, &t);
 	say("totals {\"state\": \"%s\", \"depth\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"oldest_age_ns\": %" PRIu64
 	    ", \"applied\": %" PRIu64 ", \"dead\": %" PRIu64 ", \"dead_waiting\": %" PRIu64 ", \"retries\": %" PRIu64
-	    ", \"batches\": %" PRIu64 ", \"last_batch_rows\": %" PRIu64 ", \"first_seq\": %" PRIu64 ", \"last_seq\": %" PRIu64
-	    ", \"applied_seq\": %" PRIu64 ", \"fsyncs\": %" PRIu64 ", \"fsync_ns_total\": %" PRIu64 "}",
-	    queue_state_name(t.state), t.depth, t.bytes, t.oldest_age_ns, t.applied, t.dead, t.dead_waiting, t.retries, t.batches,
-	    t.last_batch_rows, t.first_seq, t.last_seq, t.applied_seq, t.fsyncs, t.fsync_ns_total);
+	    ", \"batches\": %" PRIu64 ", \"last_batch_rows\": %" PRIu64 ", \"first_seq\": %" PRIu64
+	    ", \"last_seq\": %" PRIu64 ", \"applied_seq\": %" PRIu64 ", \"fsyncs\": %" PRIu64
+	    ", \"fsync_ns_total\": %" PRIu64 "}",
+	    queue_state_name(t.state), t.depth, t.bytes, t.oldest_age_ns, t.applied, t.dead, t.dead_waiting, t.retries,
+	    t.batches, t.last_batch_rows, t.first_seq, t.last_seq, t.applied_seq, t.fsyncs, t.fsync_ns_total);
 }
 
 static void show_dead(void *arg, const struct queue_view *v)
@@ -242,7 +245,8 @@ static void set_option(struct queue_options *opt, const char *text)
 
 int main(int argc, char **argv)
 {
-	struct queue_options opt = {.max_bytes = 1u << 30, .batch_rows = 500, .batch_wait_ns = 5 * NS_PER_MS, .workers = 1};
+	struct queue_options opt = {
+		.max_bytes = 1u << 30, .batch_rows = 500, .batch_wait_ns = 5 * NS_PER_MS, .workers = 1};
 	struct queue *q;
 	char err[512], *line = NULL;
 	size_t cap = 0;

@@ -1,5 +1,6 @@
 /*
- * queue_dead_test.c - dead letters on disk: found again, keyed by sequence, worked once (Q5); a queue's face without a database.
+ * queue_dead_test.c - dead letters on disk: found again, keyed by sequence, worked once (Q5); the queue without a
+ * database.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +40,10 @@ static struct dead_letter letter(uint64_t seq, uint8_t *body, const char *sql)
 	struct record rec = kit_record(sql);
 
 	record_encode(&rec, body);
-	return (struct dead_letter){.seq = seq, .failed_us = 77, .code = 1062, .error = span_str("Duplicate entry"),
+	return (struct dead_letter){.seq = seq,
+				    .failed_us = 77,
+				    .code = 1062,
+				    .error = span_str("Duplicate entry"),
 				    .body = span_of(body, record_size(&rec))};
 }
 
@@ -67,7 +71,8 @@ static void letters_are_there_after_reopening(void **state)
 {
 	const char *path = kit_dir();
 	uint8_t body[3][512];
-	struct dead_letter l[3] = {letter(5, body[0], "five"), letter(9, body[1], "nine"), letter(12, body[2], "twelve")};
+	struct dead_letter l[3] = {letter(5, body[0], "five"), letter(9, body[1], "nine"),
+				   letter(12, body[2], "twelve")};
 	struct seen s = {0};
 	struct qdir d;
 	struct dead *dead;

@@ -20,7 +20,8 @@
 
 #define SECTOR 512
 
-struct kit_fault kit_fail_pwrite, kit_fail_fdatasync, kit_fail_fsync, kit_fail_allocate, kit_fail_open, kit_fail_truncate;
+struct kit_fault kit_fail_pwrite, kit_fail_fdatasync, kit_fail_fsync, kit_fail_allocate, kit_fail_open,
+	kit_fail_truncate;
 unsigned kit_fdatasyncs;
 
 const char *kit_dir(void)
@@ -150,15 +151,15 @@ void kit_copy(const char *from_dir, const char *to_dir)
 struct record kit_record(const char *sql)
 {
 	return (struct record){.r = {
-		.digest = 7,
-		.time_us = 1700000000123456,
-		.account = span_str("app"),
-		.schema = span_str("shop"),
-		.tables = span_of("shop\0log\0", 9),
-		.order_key = span_str("log"),
-		.environment = span_str("sql_mode='STRICT_TRANS_TABLES'"),
-		.sql = span_str(sql),
-	}};
+				       .digest = 7,
+				       .time_us = 1700000000123456,
+				       .account = span_str("app"),
+				       .schema = span_str("shop"),
+				       .tables = span_of("shop\0log\0", 9),
+				       .order_key = span_str("log"),
+				       .environment = span_str("sql_mode='STRICT_TRANS_TABLES'"),
+				       .sql = span_str(sql),
+			       }};
 }
 
 static void on_answer(struct mail *m)
@@ -319,8 +320,8 @@ const struct file_ops kit_files = {
 
 void kit_faults_reset(void)
 {
-	struct kit_fault *const all[] = {&kit_fail_pwrite, &kit_fail_fdatasync, &kit_fail_fsync,
-					 &kit_fail_allocate, &kit_fail_open, &kit_fail_truncate};
+	struct kit_fault *const all[] = {&kit_fail_pwrite,   &kit_fail_fdatasync, &kit_fail_fsync,
+					 &kit_fail_allocate, &kit_fail_open,      &kit_fail_truncate};
 
 	for (size_t i = 0; i < countof(all); i++)
 		*all[i] = (struct kit_fault){0};

@@ -36,7 +36,7 @@ struct kit_ticket {
 };
 /* Appends; RC_AGAIN as queue_append says. */
 enum rc kit_append(struct queue *q, struct kit_ticket *k, const char *sql, const char **why);
-enum rc kit_wait(struct kit_ticket *k); /* its rc */
+enum rc kit_wait(struct kit_ticket *k);                           /* its rc */
 enum rc kit_put(struct queue *q, const char *sql, uint64_t *seq); /* both; the refusal when it was declined */
 
 /* Queue options with small segments, no database. */
@@ -49,11 +49,12 @@ const char *kit_pending(struct queue *q);
 
 /* System calls, of which the n-th from now (1: the next) fails, or is short. 0: none. Reset by kit_faults_reset. */
 struct kit_fault {
-	int errnum;    /* 0: a short write */
-	unsigned nth;  /* counts down */
-	bool sticky;   /* and all after it */
+	int errnum;   /* 0: a short write */
+	unsigned nth; /* counts down */
+	bool sticky;  /* and all after it */
 };
-extern struct kit_fault kit_fail_pwrite, kit_fail_fdatasync, kit_fail_fsync, kit_fail_allocate, kit_fail_open, kit_fail_truncate;
+extern struct kit_fault kit_fail_pwrite, kit_fail_fdatasync, kit_fail_fsync, kit_fail_allocate, kit_fail_open,
+	kit_fail_truncate;
 extern const struct file_ops kit_files;
 extern unsigned kit_fdatasyncs;
 void kit_faults_reset(void);

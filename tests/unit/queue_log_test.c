@@ -1,5 +1,6 @@
 /*
- * queue_log_test.c - the file log: order, group commit, reopening, bounds, torn tails, damage, failing disks (Q1, Q7, F1).
+ * queue_log_test.c - the file log: order, group commit, reopening, bounds, torn tails, damage, failing disks
+ * (Q1, Q7, F1).
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -290,8 +291,8 @@ static void a_missing_segment_stops(void **state)
 	kit_remove(dir);
 }
 
-/* The second of two records holds, where a frame could begin, what looks like the ninth, written when eight were durable;
- * then the second is damaged. salt: what the forger thinks frames are checked with. */
+/* The second of two records holds, where a frame could begin, what looks like the ninth, written when eight were
+ * durable; then the second is damaged. salt: what the forger thinks frames are checked with. */
 static void forge(const char *dir, uint32_t salt)
 {
 	struct queue_options opt = kit_options(dir);

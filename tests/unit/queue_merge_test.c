@@ -17,7 +17,8 @@
 static struct queue_record insert(const char *sql, const char *tail)
 {
 	const char *values = strstr(sql, "VALUES ");
-	struct queue_record r = {.digest = 1, .time_us = 5000000, .environment = span_str(STRICT), .sql = span_str(sql)};
+	struct queue_record r = {
+		.digest = 1, .time_us = 5000000, .environment = span_str(STRICT), .sql = span_str(sql)};
 
 	r.rows_at = (uint32_t)(values + 7 - sql);
 	r.rows_end = (uint32_t)(r.sql.len - strlen(tail));
@@ -53,8 +54,7 @@ static void text_in_quotes_is_not_code(void **state)
 	assert_int_equal(need("INSERT INTO t VALUES ('call NOW(6) (please)', \"f(x) -- no\")"), TIME_FREE);
 	assert_int_equal(need("INSERT INTO t VALUES ('it''s NOW(6)')"), TIME_FREE);
 	assert_int_equal(need("INSERT INTO t VALUES ('it\\'s NOW(6)')"), TIME_FREE);
-	assert_int_equal(need("INSERT INTO t VALUES ('open NOW(")
-			 , TIME_MICRO);
+	assert_int_equal(need("INSERT INTO t VALUES ('open NOW("), TIME_MICRO);
 	/* There the backslash is a character, and the string ends before NOW. */
 	r = insert("INSERT INTO t VALUES ('it\\', NOW(6))", "");
 	r.environment = span_str("sql_mode='STRICT_TRANS_TABLES,NO_BACKSLASH_ESCAPES'");
@@ -67,7 +67,8 @@ static void the_tail_counts_too(void **state)
 	struct queue_record r = insert("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE hits=hits+VALUES(hits)", tail);
 
 	assert_int_equal(merge_time_need(&r), TIME_FREE);
-	r = insert("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE seen=NOW()", " ON DUPLICATE KEY UPDATE seen=NOW()");
+	r = insert("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE seen=NOW()",
+		   " ON DUPLICATE KEY UPDATE seen=NOW()");
 	assert_int_equal(merge_time_need(&r), TIME_SECOND);
 }
 
@@ -114,7 +115,8 @@ static void a_comment_at_either_end_does_not_keep_them_apart(void **state)
 	struct queue_record b = insert("/* req 7 */ INSERT INTO t VALUES (2) /*route='/b'*/", " /*route='/b'*/");
 
 	assert_true(merge_same(&a, &b, TIME_FREE));
-	b = insert("INSERT INTO t VALUES (2) /*! ON DUPLICATE KEY UPDATE a=1 */", " /*! ON DUPLICATE KEY UPDATE a=1 */");
+	b = insert("INSERT INTO t VALUES (2) /*! ON DUPLICATE KEY UPDATE a=1 */",
+		   " /*! ON DUPLICATE KEY UPDATE a=1 */");
 	assert_false(merge_same(&a, &b, TIME_FREE));
 }
 
@@ -143,12 +145,14 @@ static void errors_are_classified(void **state)
 		unsigned code;
 		enum errclass class;
 	} cases[] = {
-		{1062, ERRCLASS_PERMANENT}, {1064, ERRCLASS_PERMANENT}, {1146, ERRCLASS_PERMANENT}, {1452, ERRCLASS_PERMANENT},
-		{1406, ERRCLASS_PERMANENT}, {1048, ERRCLASS_PERMANENT}, {1153, ERRCLASS_PERMANENT}, {4025, ERRCLASS_PERMANENT},
-		{1205, ERRCLASS_RETRY},     {1213, ERRCLASS_RETRY},     {1020, ERRCLASS_RETRY},     {1040, ERRCLASS_WAIT},
-		{1142, ERRCLASS_WAIT},      {1114, ERRCLASS_WAIT},      {1290, ERRCLASS_RECONNECT}, {1836, ERRCLASS_RECONNECT},
-		{1792, ERRCLASS_RECONNECT}, {2006, ERRCLASS_RECONNECT}, {2013, ERRCLASS_RECONNECT}, {2002, ERRCLASS_RECONNECT},
-		{1053, ERRCLASS_RECONNECT}, {1927, ERRCLASS_RECONNECT},
+		{1062, ERRCLASS_PERMANENT}, {1064, ERRCLASS_PERMANENT}, {1146, ERRCLASS_PERMANENT},
+		{1452, ERRCLASS_PERMANENT}, {1406, ERRCLASS_PERMANENT}, {1048, ERRCLASS_PERMANENT},
+		{1153, ERRCLASS_PERMANENT}, {4025, ERRCLASS_PERMANENT}, {1205, ERRCLASS_RETRY},
+		{1213, ERRCLASS_RETRY},     {1020, ERRCLASS_RETRY},     {1040, ERRCLASS_WAIT},
+		{1142, ERRCLASS_WAIT},      {1114, ERRCLASS_WAIT},      {1290, ERRCLASS_RECONNECT},
+		{1836, ERRCLASS_RECONNECT}, {1792, ERRCLASS_RECONNECT}, {2006, ERRCLASS_RECONNECT},
+		{2013, ERRCLASS_RECONNECT}, {2002, ERRCLASS_RECONNECT}, {1053, ERRCLASS_RECONNECT},
+		{1927, ERRCLASS_RECONNECT},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
