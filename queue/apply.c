@@ -51,6 +51,7 @@ void applier_disconnect(struct applier *a)
 void applier_reset(struct applier *a)
 {
 	applier_disconnect(a);
+	dbconn_destroy(&a->conn);
 	iobuf_reset(&a->sql);
 }
 

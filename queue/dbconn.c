@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #define MAX_PACKET_SMALLEST 65536u
 #define ER_UNKNOWN 1105u
@@ -16,6 +17,30 @@
 void dbconn_init(struct dbconn *c)
 {
 	memset(c, 0, sizeof(*c));
+	pthread_mutex_init(&c->lock, NULL);
+	c->fd = -1;
+}
+
+void dbconn_destroy(struct dbconn *c)
+{
+	dbconn_close(c);
+	pthread_mutex_destroy(&c->lock);
+}
+
+/* Before the socket is closed nobody may know it any more. */
+static void set_fd(struct dbconn *c, int fd)
+{
+	pthread_mutex_lock(&c->lock);
+	c->fd = fd;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void dbconn_interrupt(struct dbconn *c)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->fd >= 0)
+		shutdown(c->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&c->lock);
 }
 
 static enum rc note(struct dbconn *c, unsigned code, const char *text)
@@ -75,21 +100,21 @@ enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
 	c->my = mysql_init(NULL);
 	if (!c->my)
 		return note(c, CR_OUT_OF_MEMORY, "out of memory");
-	if (configure(c->my) != RC_OK ||
-	    !mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL, t->port, path,
-				CLIENT_MULTI_RESULTS) ||
-	    learn(c) != RC_OK) {
-		if (mysql_errno(c->my))
-			note_last(c);
-		mysql_close(c->my);
-		c->my = NULL;
-		return RC_ERROR;
+	if (configure(c->my) == RC_OK && mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL,
+							    t->port, path, CLIENT_MULTI_RESULTS)) {
+		set_fd(c, (int)mysql_get_socket(c->my));
+		if (learn(c) == RC_OK)
+			return RC_OK;
 	}
-	return RC_OK;
+	if (mysql_errno(c->my))
+		note_last(c);
+	dbconn_close(c);
+	return RC_ERROR;
 }
 
 void dbconn_close(struct dbconn *c)
 {
+	set_fd(c, -1);
 	if (c->my)
 		mysql_close(c->my);
 	c->my = NULL;

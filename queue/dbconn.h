@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <mysql.h>
+#include <pthread.h>
 
 #include "errclass.h"
 #include "queue.h"
@@ -18,18 +19,23 @@
 #define DBCONN_LOCK_WAIT_SECONDS 10 /* innodb_lock_wait_timeout: must be shorter than the time for an answer */
 
 struct dbconn {
-	MYSQL *my;    /* NULL: not connected */
-	bool mariadb; /* knows @@last_gtid */
-	bool strict;  /* its own sql_mode is strict */
+	pthread_mutex_t lock; /* guards fd */
+	int fd;               /* while connected, for dbconn_interrupt; else -1 */
+	MYSQL *my;            /* NULL: not connected */
+	bool mariadb;         /* knows @@last_gtid */
+	bool strict;          /* its own sql_mode is strict */
 	uint64_t max_packet;
 	unsigned code;   /* of the last failure */
 	char error[512]; /* its text */
 };
 
 void dbconn_init(struct dbconn *c);
+void dbconn_destroy(struct dbconn *c);
 /* RC_ERROR: code and error say why. The target's password is read, not released. */
 enum rc dbconn_open(struct dbconn *c, const struct queue_target *target) must_check;
 void dbconn_close(struct dbconn *c);
+/* Any thread: what is being waited for fails at once, as if the connection were lost. */
+void dbconn_interrupt(struct dbconn *c);
 
 /* Runs one statement and throws its result away. RC_ERROR: code and error. */
 enum rc dbconn_exec(struct dbconn *c, const char *sql, size_t len) must_check;

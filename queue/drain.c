@@ -9,6 +9,8 @@
 #include "mem.h"
 #include "qthread.h"
 
+#define STOP_PATIENCE_NS (5 * NS_PER_SEC)
+
 struct drain *drain_new(const struct drain_parts *parts, const struct queue_options *opt)
 {
 	struct drain *d = mem_zalloc(sizeof(*d));
@@ -51,10 +53,16 @@ static void post_waiter(struct queue_waiter *w)
 
 void drain_stop(struct drain *d)
 {
+	uint64_t until = clock_mono_ns() + STOP_PATIENCE_NS;
+
 	pthread_mutex_lock(&d->lock);
 	d->stopping = true;
 	pthread_cond_broadcast(&d->work);
+	/* A batch is let finish; a database that doesn't answer isn't waited for: what it did is read back next time. */
+	while (d->started && !d->ended && clock_mono_ns() < until)
+		qthread_wait_until(&d->work, &d->lock, until);
 	pthread_mutex_unlock(&d->lock);
+	dbconn_interrupt(&d->applier.conn);
 	if (d->started)
 		pthread_join(d->thread, NULL);
 	d->started = false;

@@ -37,7 +37,7 @@ struct drain {
 	pthread_cond_t work;
 	uint64_t batch_rows, batch_wait_ns, rate;
 	struct queue_hooks hooks;
-	bool stopping, paused, hurry;
+	bool stopping, ended, paused, hurry;
 	bool kicked;            /* wakes it from any sleep */
 	bool woken;             /* there are more records */
 	enum queue_state state; /* RUNNING, WAITING, HALTED; the others are derived */

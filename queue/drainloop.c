@@ -363,5 +363,9 @@ void *drain_loop(void *arg)
 	drain_forget_batch(d);
 	applier_disconnect(&d->applier);
 	mysql_thread_end();
+	pthread_mutex_lock(&d->lock);
+	d->ended = true;
+	pthread_cond_broadcast(&d->work);
+	pthread_mutex_unlock(&d->lock);
 	return NULL;
 }

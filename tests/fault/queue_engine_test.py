@@ -377,3 +377,26 @@ def test_applied_segments_go_and_a_full_queue_takes_writes_again(start, schema, 
     assert str(n) in d.acks
     assert len(list((tmp_path / "queue").glob("*.seg"))) <= 2
     assert d.quit() == 0
+
+
+def test_stopping_does_not_wait_for_a_database_that_does_not_answer(start, schema):
+    import signal
+    d = start()
+    put(d, 0, "INSERT INTO log (id) VALUES (0)")
+    d.wait_answers(1)
+    d.drained()
+    schema.process.send_signal(signal.SIGSTOP)
+    try:
+        put(d, 1, "INSERT INTO log (id) VALUES (1)")
+        d.wait_answers(2)
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert d.quit() == 0
+        assert time.monotonic() - began < 9
+    finally:
+        schema.process.send_signal(signal.SIGCONT)
+    d = start()
+    d.send("applied", 2)
+    d.said("applied")
+    assert schema.run("SELECT COUNT(*) FROM shop.log") == [(2,)]
+    assert d.quit() == 0
