@@ -131,7 +131,7 @@ static void check_stores(struct conf_ctx *c, const struct settings *s)
 		conf_fault_at(c, "queue.user.password",
 			      "a password without a name, allowed is one with queue.user.name");
 	if (s->queue.nrules && !*s->queue.user.name && !*s->backend.monitor.user && !has_password(s) &&
-	    !conf_faulted(c, "users") && !conf_faulted(c, "backend.monitor.user"))
+	    !s->passthrough && !conf_faulted(c, "users") && !conf_faulted(c, "backend.monitor.user"))
 		conf_fault_at(c, "queue.user.name",
 			      "no account to drain the queue with, allowed are a name here, in "
 			      "backend.monitor.user, or an account with a password in users");

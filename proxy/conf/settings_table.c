@@ -274,7 +274,8 @@ static const char *const error_words[] = {"dead_letter", "halt", NULL};
 static const struct conf_opt queue_user_rows[] = {
 	STRING("name", queue.user.name, "", "an account's name",
 	       "The account that applies queued writes; empty: `backend.monitor.user`, and without that the first of "
-	       "`users` with a password. One of the three must be there if there are queue rules.",
+	       "`users` with a password; with pass-through alone, the account that logged in last: after a restart nothing is "
+	       "applied until a client has logged in.",
 	       RELOAD),
 	SCALAR(CONF_PASSWORD, "password", queue.user.password, "", "Its password, best as `${NAME}`.", RELOAD),
 	END,
