@@ -1,0 +1,22 @@
+/*
+ * admin.h - the HTTP interface (contract section 3), on the control loop.
+ */
+#ifndef SUIMON_ADMIN_H
+#define SUIMON_ADMIN_H
+
+#include "instance.h"
+
+struct admin;
+
+struct admin_hooks {
+	void *arg;
+	/* Re-reads the configuration and puts it in force. RC_ERROR: nothing was changed; why has the faults, one a line. */
+	enum rc (*reload)(void *arg, struct iobuf *why);
+};
+
+/* Listens on settings.listen.http. NULL: why is in err. */
+struct admin *admin_open(struct instance *in, const struct admin_hooks *hooks, char *err, size_t err_cap) must_check;
+uint16_t admin_port(const struct admin *a); /* the bound one */
+void admin_close(struct admin *a);          /* NULL is allowed; pending requests are answered 503 */
+
+#endif

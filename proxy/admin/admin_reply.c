@@ -1,0 +1,157 @@
+/*
+ * admin_reply.c - what handlers read of a call, and how its answer is sent.
+ */
+#include "admin_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <event2/buffer.h>
+
+#include "log.h"
+
+/* ---- reading ---- */
+
+const char *call_param(struct call *c, const char *name)
+{
+	return evhttp_find_header(&c->query, name);
+}
+
+enum rc call_number(struct call *c, const char *name, uint64_t def, uint64_t min, uint64_t max, uint64_t *out)
+{
+	const char *text = call_param(c, name);
+	char *end;
+
+	*out = def;
+	if (!text)
+		return RC_OK;
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	if (errno == 0 && text[0] >= '0' && text[0] <= '9' && *end == '\0' && *out >= min && *out <= max)
+		return RC_OK;
+	call_error(c, 400, "%s: not allowed, allowed is a number from %" PRIu64 " to %" PRIu64, name, min, max);
+	return RC_ERROR;
+}
+
+struct span call_body(struct call *c)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(c->req);
+
+	return span_of(evbuffer_pullup(in, -1), evbuffer_get_length(in));
+}
+
+/* ---- answering ---- */
+
+int call_error(struct call *c, int status, const char *fmt, ...)
+{
+	char text[1024];
+	struct jsonw w;
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	iobuf_reset(&c->out);
+	jsonw_init(&w, &c->out);
+	jsonw_open(&w, NULL, '{');
+	jsonw_text(&w, "error", text);
+	jsonw_close(&w, '}');
+	return status; /* without memory for it, the status alone must do */
+}
+
+int call_done(struct call *c, enum rc rc)
+{
+	return rc == RC_OK ? 200 : call_error(c, 500, "the answer is too large, or memory is short");
+}
+
+static const char *reason_of(int status)
+{
+	static const struct {
+		int status;
+		const char *text;
+	} reasons[] = {
+		{200, "OK"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
+		{405, "Method Not Allowed"}, {409, "Conflict"}, {503, "Service Unavailable"},
+	};
+
+	for (size_t i = 0; i < countof(reasons); i++)
+		if (reasons[i].status == status)
+			return reasons[i].text;
+	return "Internal Server Error";
+}
+
+static void add_headers(struct evkeyvalq *h, int status, const char *content_type)
+{
+	static const struct {
+		const char *name, *value;
+	} always[] = {
+		{"Cache-Control", "no-store"},
+		{"Content-Security-Policy",
+		 "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"},
+		{"Cross-Origin-Resource-Policy", "same-origin"},
+		{"Referrer-Policy", "no-referrer"},
+		{"X-Content-Type-Options", "nosniff"},
+		{"X-Frame-Options", "DENY"},
+	};
+
+	for (size_t i = 0; i < countof(always); i++)
+		(void)evhttp_add_header(h, always[i].name, always[i].value);
+	(void)evhttp_add_header(h, "Content-Type", content_type);
+	if (status == 401)
+		(void)evhttp_add_header(h, "WWW-Authenticate", "Bearer realm=\"suimon\"");
+}
+
+void reply_send(struct admin *a, struct evhttp_request *req, int status, const char *content_type, struct span body)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+	struct evbuffer *out = evhttp_request_get_output_buffer(req);
+	char length[24];
+
+	add_headers(headers, status, content_type);
+	if (status >= 400)
+		stats_count(a->sink, STATS_C_HTTP_ERRORS, 1);
+	if (evhttp_request_get_command(req) == EVHTTP_REQ_HEAD) {
+		(void)snprintf(length, sizeof(length), "%zu", body.len);
+		(void)evhttp_add_header(headers, "Content-Length", length);
+	} else if (body.len && evbuffer_add(out, body.p, body.len) != 0) {
+		log_warn("admin", "an answer was lost: out of memory", "bytes=%zu", body.len);
+		stats_count(a->sink, STATS_C_OUT_OF_MEMORY, 1);
+		status = 500;
+	}
+	evhttp_send_reply(req, status, reason_of(status), NULL);
+}
+
+/* ---- later ---- */
+
+/* The connection is gone, and with it the request. */
+static void on_gone(struct evhttp_connection *conn, void *arg)
+{
+	struct pending *p = arg;
+
+	p->req = NULL;
+	list_remove(&p->a->pending, &p->node);
+}
+
+void call_suspend(struct call *c, struct pending *p)
+{
+	p->a = c->a;
+	p->req = c->req;
+	list_push_back(&c->a->pending, &p->node);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(c->req), on_gone, p);
+}
+
+void pending_finish(struct pending *p, int status, struct iobuf *out)
+{
+	struct evhttp_request *req = p->req;
+
+	if (p->a && req) {
+		p->req = NULL;
+		list_remove(&p->a->pending, &p->node);
+		evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+		reply_send(p->a, req, status, "application/json", span_of(iobuf_data(out), iobuf_len(out)));
+	}
+	iobuf_reset(out);
+}

@@ -1,0 +1,90 @@
+#include "prom.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "clock.h"
+
+static void put(struct prom *p, const char *text, size_t len)
+{
+	if (p->rc == RC_OK)
+		p->rc = iobuf_append(p->out, text, len);
+}
+
+static void put_text(struct prom *p, const char *text)
+{
+	put(p, text, strlen(text));
+}
+
+static void put_escaped(struct prom *p, const char *value)
+{
+	for (; *value; value++) {
+		if (*value == '\\')
+			put_text(p, "\\\\");
+		else if (*value == '"')
+			put_text(p, "\\\"");
+		else if (*value == '\n')
+			put_text(p, "\\n");
+		else
+			put(p, value, 1);
+	}
+}
+
+static void put_label(struct prom *p, const char *name, const char *value, bool first)
+{
+	put_text(p, first ? "{" : ",");
+	put_text(p, name);
+	put_text(p, "=\"");
+	put_escaped(p, value);
+	put_text(p, "\"");
+}
+
+/* extra, where it has a name, is one more label. */
+static void put_series(struct prom *p, const struct prom_label *labels, struct prom_label extra)
+{
+	bool first = true;
+
+	put_text(p, "suimon_");
+	put_text(p, p->name);
+	for (; labels && labels->name; labels++, first = false)
+		put_label(p, labels->name, labels->value, first);
+	if (extra.name) {
+		put_label(p, extra.name, extra.value, first);
+		first = false;
+	}
+	put_text(p, first ? " " : "} ");
+}
+
+void prom_family(struct prom *p, const char *name, const char *type, const char *help)
+{
+	p->name = name;
+	if (p->rc == RC_OK)
+		p->rc = iobuf_printf(p->out, "# HELP suimon_%s %s\n# TYPE suimon_%s %s\n", name, help, name, type);
+}
+
+void prom_uint(struct prom *p, const struct prom_label *labels, uint64_t v)
+{
+	put_series(p, labels, (struct prom_label){NULL, NULL});
+	if (p->rc == RC_OK)
+		p->rc = iobuf_printf(p->out, "%" PRIu64 "\n", v);
+}
+
+void prom_seconds(struct prom *p, const struct prom_label *labels, uint64_t ns)
+{
+	put_series(p, labels, (struct prom_label){NULL, NULL});
+	if (p->rc == RC_OK)
+		p->rc = iobuf_printf(p->out, "%" PRIu64 ".%09" PRIu64 "\n", ns / NS_PER_SEC, ns % NS_PER_SEC);
+}
+
+void prom_gauge(struct prom *p, const char *name, const char *help, uint64_t v)
+{
+	prom_family(p, name, "gauge", help);
+	prom_uint(p, NULL, v);
+}
+
+void prom_state(struct prom *p, const struct prom_label *labels, const char *state, const char *is)
+{
+	put_series(p, labels, (struct prom_label){"state", state});
+	put_text(p, strcmp(state, is) == 0 ? "1\n" : "0\n");
+}
