@@ -52,6 +52,7 @@ void applier_reset(struct applier *a)
 {
 	applier_disconnect(a);
 	dbconn_destroy(&a->conn);
+	runs_reset(&a->runs);
 	iobuf_reset(&a->sql);
 }
 
@@ -160,31 +161,31 @@ static enum rc append_span(struct iobuf *b, struct span s)
 }
 
 /* The items' rows behind the first one's head. */
-static enum rc build_merged(struct iobuf *out, const struct apply_item *items, size_t n)
+static enum rc build_merged(struct iobuf *out, const struct apply_item *it, size_t n)
 {
-	const struct queue_record *r = &items[0].rec.r;
+	const struct queue_record *r = &it->rec.r;
 
 	iobuf_consume(out, iobuf_len(out));
 	if (append_span(out, merge_head(r)) != RC_OK)
 		return RC_ERROR;
-	for (size_t i = 0; i < n; i++) {
-		if ((i && iobuf_append(out, ",", 1) != RC_OK) || append_span(out, merge_rows(&items[i].rec.r)) != RC_OK)
+	for (size_t i = 0; i < n; i++, it = it->next) {
+		if ((i && iobuf_append(out, ",", 1) != RC_OK) || append_span(out, merge_rows(&it->rec.r)) != RC_OK)
 			return RC_ERROR;
 	}
 	return append_span(out, merge_tail(r));
 }
 
-/* One statement for n items. */
-static enum rc execute(struct applier *a, const struct apply_item *items, size_t n)
+/* One statement for n items of a run. */
+static enum rc execute(struct applier *a, const struct apply_item *first, size_t n)
 {
-	const struct queue_record *r = &items[0].rec.r;
+	const struct queue_record *r = &first->rec.r;
 
 	if (set_schema(a, r->schema) != RC_OK || set_state(a, r) != RC_OK)
 		return RC_ERROR;
 	a->statements++;
 	if (n == 1)
 		return dbconn_exec(&a->conn, r->sql.p, r->sql.len);
-	if (build_merged(&a->sql, items, n) != RC_OK)
+	if (build_merged(&a->sql, first, n) != RC_OK)
 		return out_of_memory(a);
 	return dbconn_exec(&a->conn, (const char *)iobuf_data(&a->sql), iobuf_len(&a->sql));
 }
@@ -204,49 +205,33 @@ static enum apply_result bury(struct applier *a, struct apply_item *item)
 	return APPLY_DONE;
 }
 
-static enum apply_result apply_run(struct applier *a, struct apply_item *items, size_t n, size_t batch)
+static enum apply_result apply_run(struct applier *a, struct apply_item *first, size_t n, size_t batch)
 {
 	enum apply_result result;
+	size_t half = n / 2;
 
-	if (execute(a, items, n) == RC_OK) {
+	if (execute(a, first, n) == RC_OK) {
 		FAILPOINT("mid-batch");
 		return APPLY_DONE;
 	}
 	if (errclass_of(a->conn.code) != ERRCLASS_PERMANENT)
 		return give_up(a, "cannot apply");
+	if (a->runs.reordered)
+		return APPLY_STRICTLY;
 	/* Undone were the other records too: only alone in its transaction does it become clear what fails. */
 	if (!dbconn_in_transaction(&a->conn) && batch > 1)
 		return APPLY_SMALLER;
 	if (n == 1) {
-		result = bury(a, items);
+		result = bury(a, first);
 		if (result == APPLY_DONE && !dbconn_in_transaction(&a->conn) &&
 		    dbconn_exec(&a->conn, "START TRANSACTION", 17) != RC_OK)
 			return give_up(a, "cannot begin");
 		return result;
 	}
-	result = apply_run(a, items, n / 2, batch);
-	return result == APPLY_DONE ? apply_run(a, items + n / 2, n - n / 2, batch) : result;
-}
-
-/* How many items from here on become one statement. */
-static size_t run_length(const struct applier *a, const struct apply_item *items, size_t n)
-{
-	uint64_t bytes = items[0].rec.r.sql.len;
-	size_t i;
-
-	if (!items[0].mergeable)
-		return 1;
-	for (i = 1; i < n; i++) {
-		const struct apply_item *it = &items[i];
-
-		if (it->skip || !it->mergeable || it->need != items[0].need ||
-		    !merge_same(&items[0].rec.r, &it->rec.r, it->need))
-			break;
-		bytes += merge_rows(&it->rec.r).len + 1;
-		if (bytes > a->merged_bytes)
-			break;
-	}
-	return i;
+	result = apply_run(a, first, half, batch);
+	for (size_t i = 0; i < half; i++)
+		first = first->next;
+	return result == APPLY_DONE ? apply_run(a, first, n - half, batch) : result;
 }
 
 /* A dead letter may be tried again by one record only; a crash may have let a second one in. */
@@ -283,27 +268,25 @@ static enum apply_result prepare_items(struct applier *a, struct apply_item *ite
 		it->need = merge_time_need(&it->rec.r);
 		if (table > it->need)
 			it->need = table;
+		it->mergeable = it->need != TIME_NEVER;
 	}
 	return APPLY_DONE;
 }
 
-/* Up to which item it went. */
+/* *done: how many items, from the first on, are applied. */
 static enum apply_result apply_items(struct applier *a, struct apply_item *items, size_t n, size_t *done)
 {
-	enum apply_result result;
-	size_t run;
+	enum apply_result result = APPLY_DONE;
 
-	for (size_t i = 0; i < n; i += run) {
-		*done = i;
-		run = items[i].skip ? 1 : run_length(a, items + i, n - i);
-		if (items[i].skip)
-			continue;
-		result = apply_run(a, items + i, run, n);
-		if (result != APPLY_DONE)
-			return result;
-	}
+	for (size_t i = 0; i < a->runs.n && result == APPLY_DONE; i++)
+		result = apply_run(a, a->runs.run[i].first, a->runs.run[i].n, n);
 	*done = n;
-	return APPLY_DONE;
+	/* In strict order, in which alone anything halts, all before that record are; halves run from left to right. */
+	if (result == APPLY_HALT) {
+		for (*done = 0; *done < n && items[*done].seq < a->halted_seq;)
+			++*done;
+	}
+	return result;
 }
 
 static enum apply_result write_letters(struct applier *a, const struct apply_item *items, size_t n)
@@ -388,23 +371,32 @@ static void forget_deaths(struct apply_item *items, size_t n)
 	}
 }
 
-static enum apply_result run_batch(struct applier *a, struct apply_item *items, size_t n)
+static enum apply_result run_batch(struct applier *a, struct apply_item *items, size_t n, bool strict)
 {
-	enum apply_result result = prepare_items(a, items, n), end;
-	size_t done = 0;
+	enum apply_result result, end;
+	size_t done;
 
-	if (result != APPLY_DONE)
-		return result;
+	if (runs_plan(&a->runs, items, n, a->merged_bytes, strict) != RC_OK) {
+		snprintf(a->reason, sizeof(a->reason), "out of memory");
+		return APPLY_WAIT;
+	}
 	if (dbconn_exec(&a->conn, "START TRANSACTION", 17) != RC_OK)
 		return give_up(a, "cannot begin");
 	result = apply_items(a, items, n, &done);
-	/* The run that halted has gone up to the very record: halves run from left to right. */
-	while (result == APPLY_HALT && done < n && items[done].seq < a->halted_seq)
-		done++;
 	if (result != APPLY_DONE && (result != APPLY_HALT || !done))
 		return result;
 	end = commit(a, items, done);
 	return end == APPLY_DONE ? result : end;
+}
+
+/* What is left behind by a batch that is not committed, or not in full. */
+static void clean_up(struct applier *a, struct apply_item *items, size_t n, enum apply_result result)
+{
+	forget_deaths(items, n);
+	if (result == APPLY_RECONNECT)
+		applier_disconnect(a);
+	else
+		roll_back(a);
 }
 
 enum apply_result applier_run(struct applier *a, struct apply_item *items, size_t n)
@@ -413,13 +405,14 @@ enum apply_result applier_run(struct applier *a, struct apply_item *items, size_
 
 	a->statements = 0;
 	a->buried = 0;
-	result = run_batch(a, items, n);
+	result = prepare_items(a, items, n);
 	if (result == APPLY_DONE)
-		return result;
-	forget_deaths(items, n);
-	if (result == APPLY_RECONNECT)
-		applier_disconnect(a);
-	else
-		roll_back(a);
+		result = run_batch(a, items, n, false);
+	if (result == APPLY_STRICTLY) {
+		clean_up(a, items, n, result);
+		result = a->conn.my ? run_batch(a, items, n, true) : APPLY_RECONNECT;
+	}
+	if (result != APPLY_DONE)
+		clean_up(a, items, n, result);
 	return result;
 }

@@ -1,10 +1,11 @@
 /*
  * apply.h - one batch of records into the database, with the position, in one transaction (Q2, Q5, Q6).
  *
- *   START TRANSACTION → runs of records, merged where the outcome allows → dead letters durable → position → COMMIT
+ *   START TRANSACTION → runs of records (runs.h), a statement each → dead letters durable → position → COMMIT
  *
  * A statement that fails for good is undone by the server alone; the transaction goes on without it. A merged one is
- * halved until the culprit is found.
+ * halved until the culprit is found. If records of other tables had been passed by, the batch is applied anew in strict
+ * order first: what failed may have failed for that.
  */
 #ifndef SUIMON_APPLY_H
 #define SUIMON_APPLY_H
@@ -15,22 +16,11 @@
 #include "merge.h"
 #include "position.h"
 #include "record.h"
+#include "runs.h"
 #include "tableinfo.h"
 
 #define APPLY_GTID_MAX 128
 #define APPLY_SCHEMA_MAX 256
-
-struct apply_item {
-	uint64_t seq;
-	struct span body;  /* the record, encoded */
-	struct record rec; /* decoded from it */
-	enum time_need need;
-	bool mergeable;
-	bool skip; /* nothing to do: a dead letter already, or tried by another record */
-	bool dead; /* failed for good in this batch */
-	unsigned code;
-	char *error; /* owned; NULL when memory was short */
-};
 
 enum apply_result {
 	APPLY_DONE,      /* committed: position.seq has moved */
@@ -38,7 +28,8 @@ enum apply_result {
 	APPLY_WAIT,      /* cannot be now: the same again, later */
 	APPLY_RECONNECT, /* the connection is gone or its COMMIT undecided: read the position anew */
 	APPLY_SMALLER,   /* the server undid the whole batch for one statement: again, in parts */
-	APPLY_HALT, /* a record whose rule says so failed for good; those before it are committed */
+	APPLY_STRICTLY,  /* not seen by callers: again, in strict order */
+	APPLY_HALT,      /* a record whose rule says so failed for good; those before it are committed */
 };
 
 struct applier {
@@ -46,6 +37,7 @@ struct applier {
 	struct position position;
 	struct tableinfo tables;
 	struct dead *dead; /* not owned */
+	struct runs runs;  /* the batch, put into statements */
 	struct iobuf sql;  /* the statement being built */
 	char *environment; /* owned; the state the connection is in; NULL: not known */
 	char schema[APPLY_SCHEMA_MAX];

@@ -282,6 +282,7 @@ static void apply_loaded(struct drain *d)
 		break;
 	case APPLY_RETRY:
 	case APPLY_WAIT:
+	case APPLY_STRICTLY:
 		drain_set_state(d, QUEUE_WAITING, d->applier.reason);
 		drain_back_off(d);
 		break;
@@ -343,6 +344,13 @@ static void idle(struct drain *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
+static void connect_or_wait(struct drain *d)
+{
+	look_at_oldest(d);
+	if (connect_now(d) != RC_OK)
+		drain_back_off(d);
+}
+
 void *drain_loop(void *arg)
 {
 	struct drain *d = arg;
@@ -352,8 +360,8 @@ void *drain_loop(void *arg)
 	while ((step = next_step(d)) != STEP_STOP) {
 		if (step == STEP_IDLE)
 			idle(d);
-		else if (!d->applier.conn.my && connect_now(d) != RC_OK)
-			drain_back_off(d);
+		else if (!d->applier.conn.my)
+			connect_or_wait(d);
 		else if (d->next == d->count)
 			drain_load_batch(d);
 		else

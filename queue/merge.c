@@ -24,6 +24,9 @@ static const char bare_clocks[] =
 	" current_date current_time current_timestamp localtime localtimestamp utc_date utc_time "
 	" utc_timestamp ";
 
+/* What reads rows. */
+static const char readers[] = " select table with ";
+
 struct scan {
 	const char *p, *end;
 	enum time_need need;
@@ -71,7 +74,7 @@ static void scan_quoted(struct scan *s, bool backslash)
 	if (s->p < s->end)
 		s->p++;
 	else
-		raise_need(s, TIME_MICRO);
+		raise_need(s, TIME_NEVER);
 }
 
 static void scan_word(struct scan *s)
@@ -89,8 +92,8 @@ static void scan_word(struct scan *s)
 		s->p++;
 		skip_space(s);
 		raise_need(s, s->p < s->end && *s->p == ')' ? TIME_SECOND : TIME_MICRO);
-	} else if (call && !listed(word, timeless)) {
-		raise_need(s, TIME_MICRO);
+	} else if (listed(word, readers) || (call && !listed(word, timeless))) {
+		raise_need(s, TIME_NEVER);
 	} else if (!call && listed(word, bare_clocks)) {
 		raise_need(s, TIME_SECOND);
 	}
@@ -100,7 +103,7 @@ static enum time_need need_of(struct span text, bool backslash)
 {
 	struct scan s = {.p = text.p, .end = text.p + text.len, .need = TIME_FREE};
 
-	while (s.p < s.end && s.need != TIME_MICRO) {
+	while (s.p < s.end && s.need != TIME_NEVER) {
 		char c = *s.p;
 
 		if (c == '\'' || c == '"' || c == '`')
@@ -109,7 +112,7 @@ static enum time_need need_of(struct span text, bool backslash)
 			scan_word(&s);
 		else if (c == '@' || c == '#' || (c == '/' && s.end - s.p > 1 && s.p[1] == '*') ||
 			 (c == '-' && s.end - s.p > 1 && s.p[1] == '-'))
-			raise_need(&s, TIME_MICRO); /* variables; comments would hide what stands in them */
+			raise_need(&s, TIME_NEVER); /* variables; comments, which may hide something */
 		else
 			s.p++;
 	}
@@ -201,9 +204,11 @@ static bool same_time(uint64_t a_us, uint64_t b_us, enum time_need need)
 	case TIME_SECOND:
 		return a_us / 1000000 == b_us / 1000000;
 	case TIME_MICRO:
+		return a_us == b_us;
+	case TIME_NEVER:
 		break;
 	}
-	return a_us == b_us;
+	return false;
 }
 
 bool merge_same(const struct queue_record *a, const struct queue_record *b, enum time_need need)

@@ -18,12 +18,13 @@ enum time_need {
 	TIME_FREE,   /* the time does not show in the outcome */
 	TIME_SECOND, /* whole seconds of it do */
 	TIME_MICRO,  /* all of it may */
+	TIME_NEVER, /* not only time: what the rows before it did may show in it (reads, variables, unknown functions) */
 };
 
 /* Could it be part of a multi-row INSERT at all? strict: the connection's own sql_mode is strict, for a record whose
  * environment does not say. Without it a NULL for a NOT NULL column fails alone and is changed in company. */
 bool merge_possible(const struct queue_record *r, bool strict);
-/* What its values and its tail need. */
+/* What its values and its tail need. TIME_NEVER: it is not to be merged. */
 enum time_need merge_time_need(const struct queue_record *r);
 /* need: what both need, of text and table. */
 bool merge_same(const struct queue_record *a, const struct queue_record *b, enum time_need need);

@@ -71,6 +71,38 @@ def test_single_rows_become_few_statements(start, schema):
     assert d.quit() == 0
 
 
+def test_tables_that_alternate_are_merged_all_the_same(start, schema):
+    schema.run(*["CREATE TABLE shop.m%d (id INT PRIMARY KEY, pos INT AUTO_INCREMENT UNIQUE)" % k for k in range(3)])
+    d = start(batch_rows=300)
+    d.send("pause")
+    for i in range(300):
+        put(d, i, "INSERT INTO m%d (id) VALUES (%d)" % (i % 3, i), "m%d" % (i % 3))
+    d.wait_answers(300)
+    before = inserts_run(schema)
+    finish(d, 300)
+    assert inserts_run(schema) - before <= 5
+    for k in range(3):
+        assert [r[0] for r in schema.run("SELECT id FROM shop.m%d ORDER BY pos" % k)] == list(range(k, 300, 3))
+    assert d.quit() == 0
+
+
+def test_a_parent_that_comes_between_its_children_is_found(start, schema):
+    """Merging would put the second child before its parent: then all is applied in strict order."""
+    schema.run("CREATE TABLE shop.parent (id INT PRIMARY KEY)", "INSERT INTO shop.parent VALUES (0)",
+               "CREATE TABLE shop.child (id INT PRIMARY KEY, parent INT NOT NULL, FOREIGN KEY (parent) REFERENCES parent (id))")
+    d = start()
+    d.send("pause")
+    put(d, 0, "INSERT INTO child (id,parent) VALUES (0,0)", "child")
+    put(d, 1, "INSERT INTO parent (id) VALUES (1)", "parent")
+    put(d, 2, "INSERT INTO child (id,parent) VALUES (1,1)", "child")
+    put(d, 3, "INSERT INTO child (id,parent) VALUES (2,7)", "child")
+    finish(d, 4)
+    assert schema.run("SELECT id FROM shop.child ORDER BY id") == [(0,), (1,)]
+    assert [(code, sql) for _, code, _, sql in d.dead_letters()] == [(1452, "INSERT INTO child (id,parent) VALUES (2,7)")]
+    schema.run("DROP TABLE shop.child")
+    assert d.quit() == 0
+
+
 def test_a_culprit_among_merged_rows_is_found(start, schema):
     schema.run("INSERT INTO shop.log (id,v) VALUES (37,'there'),(64,'there')")
     d = start()

@@ -4,12 +4,14 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "errclass.h"
 #include "merge.h"
+#include "runs.h"
 
 #define STRICT "sql_mode='STRICT_TRANS_TABLES'"
 
@@ -41,10 +43,22 @@ static void the_clock_is_found_in_the_values(void **state)
 	assert_int_equal(need("INSERT INTO t VALUES (CURRENT_TIMESTAMP)"), TIME_SECOND);
 	assert_int_equal(need("INSERT INTO t VALUES (CURRENT_TIMESTAMP, 1)"), TIME_SECOND);
 	assert_int_equal(need("INSERT INTO t VALUES (NOW(6))"), TIME_MICRO);
-	assert_int_equal(need("INSERT INTO t VALUES (SYSDATE())"), TIME_MICRO);
-	assert_int_equal(need("INSERT INTO t VALUES (my_function(1))"), TIME_MICRO);
-	assert_int_equal(need("INSERT INTO t VALUES (@a)"), TIME_MICRO);
-	assert_int_equal(need("INSERT INTO t VALUES (1 /*! , NOW(6) */)"), TIME_MICRO);
+	assert_int_equal(need("INSERT INTO t VALUES (SYSDATE())"), TIME_NEVER);
+	assert_int_equal(need("INSERT INTO t VALUES (my_function(1))"), TIME_NEVER);
+	assert_int_equal(need("INSERT INTO t VALUES (@a)"), TIME_NEVER);
+	assert_int_equal(need("INSERT INTO t VALUES (1 /*! , NOW(6) */)"), TIME_NEVER);
+}
+
+/* Rows of one statement would see each other, or not, where statements one by one do otherwise. */
+static void what_reads_is_never_merged(void **state)
+{
+	struct queue_record r = insert("INSERT INTO t VALUES ((SELECT a FROM t LIMIT 1))", "");
+
+	assert_int_equal(merge_time_need(&r), TIME_NEVER);
+	assert_false(merge_same(&r, &r, merge_time_need(&r)));
+	assert_int_equal(need("INSERT INTO t VALUES (@a:=@a+1)"), TIME_NEVER);
+	assert_int_equal(need("INSERT INTO t VALUES (NEXTVAL(s))"), TIME_NEVER);
+	assert_int_equal(need("INSERT INTO t VALUES ('select', `select`)"), TIME_FREE);
 }
 
 static void text_in_quotes_is_not_code(void **state)
@@ -54,7 +68,7 @@ static void text_in_quotes_is_not_code(void **state)
 	assert_int_equal(need("INSERT INTO t VALUES ('call NOW(6) (please)', \"f(x) -- no\")"), TIME_FREE);
 	assert_int_equal(need("INSERT INTO t VALUES ('it''s NOW(6)')"), TIME_FREE);
 	assert_int_equal(need("INSERT INTO t VALUES ('it\\'s NOW(6)')"), TIME_FREE);
-	assert_int_equal(need("INSERT INTO t VALUES ('open NOW("), TIME_MICRO);
+	assert_int_equal(need("INSERT INTO t VALUES ('open NOW("), TIME_NEVER);
 	/* There the backslash is a character, and the string ends before NOW. */
 	r = insert("INSERT INTO t VALUES ('it\\', NOW(6))", "");
 	r.environment = span_str("sql_mode='STRICT_TRANS_TABLES,NO_BACKSLASH_ESCAPES'");
@@ -139,6 +153,77 @@ static void without_strict_mode_nothing_is_merged(void **state)
 	assert_false(merge_possible(&r, true));
 }
 
+static struct apply_item item(const char *sql, const char *tables, bool mergeable)
+{
+	struct apply_item it = {.mergeable = mergeable};
+
+	if (mergeable)
+		it.rec.r = insert(sql, "");
+	else
+		it.rec.r.sql = span_str(sql);
+	it.rec.r.tables = span_of(tables, 4);
+	it.seq = 1;
+	return it;
+}
+
+/* The statements as numbers of records, each run as "(first,second,…)". */
+static const char *planned(struct apply_item *items, size_t n, uint64_t most, bool strict, bool *reordered)
+{
+	static char out[256];
+	struct runs r = {0};
+	size_t len = 0;
+
+	assert_int_equal(runs_plan(&r, items, n, most, strict), RC_OK);
+	out[0] = '\0';
+	for (size_t i = 0; i < r.n; i++) {
+		len += (size_t)snprintf(out + len, sizeof(out) - len, "(");
+		for (struct apply_item *it = r.run[i].first; it; it = it->next)
+			len += (size_t)snprintf(out + len, sizeof(out) - len, "%d", (int)(it - items));
+		len += (size_t)snprintf(out + len, sizeof(out) - len, ")");
+	}
+	*reordered = r.reordered;
+	runs_reset(&r);
+	return out;
+}
+
+#define A "INSERT INTO a VALUES (1)"
+#define B "INSERT INTO b VALUES (1)"
+#define IN_A "s\0a\0"
+#define IN_B "s\0b\0"
+
+static void records_of_other_tables_may_be_passed_by(void **state)
+{
+	struct apply_item items[] = {item(A, IN_A, true), item(B, IN_B, true), item(A, IN_A, true),
+				     item(B, IN_B, true)};
+	bool reordered;
+
+	assert_string_equal(planned(items, 4, 1000, false, &reordered), "(02)(13)");
+	assert_true(reordered);
+	assert_string_equal(planned(items, 4, 1000, true, &reordered), "(0)(1)(2)(3)");
+	assert_false(reordered);
+	assert_string_equal(planned(items, 4, strlen(A) + 3, false, &reordered),
+			    "(0)(1)(2)(3)"); /* too long together */
+	items[2].skip = true;
+	assert_string_equal(planned(items, 4, 1000, false, &reordered), "(0)(13)");
+	assert_false(reordered);
+}
+
+static void order_within_a_table_is_kept(void **state)
+{
+	struct apply_item update_a[] = {item(A, IN_A, true), item("UPDATE a", IN_A, false), item(A, IN_A, true)};
+	struct apply_item update_b[] = {item(A, IN_A, true), item("UPDATE b", IN_B, false), item(A, IN_A, true)};
+	struct apply_item trigger_b[] = {item(A, IN_A, true), item(B, IN_B, true), item(A, IN_A, true)};
+	struct apply_item other_a[] = {item(A, IN_A, true), item("INSERT INTO a (x) VALUES (1)", IN_A, true),
+				       item(A, IN_A, true)};
+	bool reordered;
+
+	assert_string_equal(planned(update_a, 3, 1000, false, &reordered), "(0)(1)(2)");
+	assert_string_equal(planned(update_b, 3, 1000, false, &reordered), "(0)(1)(2)"); /* it may read a */
+	trigger_b[1].need = TIME_MICRO;
+	assert_string_equal(planned(trigger_b, 3, 1000, false, &reordered), "(0)(1)(2)");
+	assert_string_equal(planned(other_a, 3, 1000, false, &reordered), "(0)(1)(2)");
+}
+
 static void errors_are_classified(void **state)
 {
 	static const struct {
@@ -163,12 +248,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_clock_is_found_in_the_values),
+		cmocka_unit_test(what_reads_is_never_merged),
 		cmocka_unit_test(text_in_quotes_is_not_code),
 		cmocka_unit_test(the_tail_counts_too),
 		cmocka_unit_test(times_may_differ_as_far_as_it_does_not_show),
 		cmocka_unit_test(only_the_same_statement_in_the_same_state_is_merged),
 		cmocka_unit_test(a_comment_at_either_end_does_not_keep_them_apart),
 		cmocka_unit_test(without_strict_mode_nothing_is_merged),
+		cmocka_unit_test(records_of_other_tables_may_be_passed_by),
+		cmocka_unit_test(order_within_a_table_is_kept),
 		cmocka_unit_test(errors_are_classified),
 	};
 
