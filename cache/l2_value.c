@@ -1,5 +1,6 @@
 #include "l2_value.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include <xxhash.h>
@@ -9,7 +10,15 @@
 #include "wirebuf.h"
 
 #define MAGIC 0x31564d53u /* "SMV1" */
-#define CHECKED_FROM 16   /* the checksum covers everything from here */
+#define CHECKED_FROM 16   /* behind the checksum */
+
+uint64_t l2_value_checksum(const uint8_t *bytes, size_t len)
+{
+	uint64_t first;
+
+	memcpy(&first, bytes, sizeof(first));
+	return XXH3_64bits_withSeed(bytes + CHECKED_FROM, len - CHECKED_FROM, le64toh(first));
+}
 
 /* All but the checksum. */
 static enum rc put_head(struct wirebuf *w, const struct l2_value *v)
@@ -53,7 +62,7 @@ uint8_t *l2_value_encode(const struct l2_value *v, size_t *len)
 	w = (struct wirebuf){.p = bytes, .end = bytes + *len};
 	sum = (struct wirebuf){.p = bytes + 8, .end = bytes + CHECKED_FROM};
 	if (put_head(&w, v) != RC_OK || put_body(&w, v) != RC_OK ||
-	    wirebuf_uint(&sum, 8, XXH3_64bits(bytes + CHECKED_FROM, *len - CHECKED_FROM)) != RC_OK) {
+	    wirebuf_uint(&sum, 8, l2_value_checksum(bytes, *len)) != RC_OK) {
 		mem_free(bytes);
 		return NULL;
 	}
@@ -98,7 +107,7 @@ enum rc l2_value_decode(struct span bytes, struct l2_value *out)
 	if (mbuf_u32(&m, &magic) != RC_OK || magic != MAGIC || mbuf_u16(&m, &out->status) != RC_OK ||
 	    mbuf_u16(&m, &ntags) != RC_OK || ntags > CACHE_MAX_TAGS || mbuf_u64(&m, &sum) != RC_OK)
 		return RC_DECLINED;
-	if (sum != XXH3_64bits(m.p, mbuf_left(&m)))
+	if (sum != l2_value_checksum((const uint8_t *)bytes.p, bytes.len))
 		return RC_DECLINED;
 	out->ntags = ntags;
 	return get_rest(&m, out) == RC_OK ? RC_OK : RC_DECLINED;

@@ -1,7 +1,7 @@
 /*
  * l2_value.h - a result as bytes in Redis. Little-endian:
  *
- *   0  magic "SMV1"    4  status, 2 bytes   6  tags, 2 bytes    8  XXH3 of all behind it
+ *   0  magic "SMV1"    4  status, 2 bytes   6  tags, 2 bytes    8  XXH3 of all else
  *  16  run of Redis   24  ttl ms           32  rows            40  cost ns
  *  48  key length, 4   52  data length, 4   56  token of all, 16
  *  72  a tag: slot, 4, and its token, 16 ...   then the key, then the data
@@ -40,6 +40,7 @@ struct l2_value {
 uint8_t *l2_value_encode(const struct l2_value *v, size_t *len) must_check;
 /* RC_DECLINED: not ours, or damaged. out's spans point into bytes. */
 enum rc l2_value_decode(struct span bytes, struct l2_value *out) must_check;
+uint64_t l2_value_checksum(const uint8_t *bytes, size_t len); /* of at least 16 bytes */
 /* Same run, same slots in the same order, same tokens. */
 bool l2_value_same_tokens(const struct l2_value *a, const struct l2_value *b);
 

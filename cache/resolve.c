@@ -19,6 +19,7 @@ struct resolve {
 	struct resolve_address found[RESOLVE_ADDRESSES];
 	unsigned n;
 	const char *why;
+	bool posted;          /* under lock */
 };
 
 static void resolve_end(struct resolve *r)
@@ -34,8 +35,7 @@ static void on_found(struct mail *mail)
 
 	pthread_mutex_lock(&r->lock); /* the thread that posted may still hold it */
 	pthread_mutex_unlock(&r->lock);
-	if (r->loop)
-		r->done(r->arg, r->found, r->n, r->why);
+	r->done(r->arg, r->found, r->n, r->why);
 	resolve_end(r);
 }
 
@@ -70,8 +70,10 @@ static void *run(void *arg)
 	(void)!ask(r, 0); /* r->n and r->why tell */
 	pthread_mutex_lock(&r->lock);
 	cancelled = !r->loop;
-	if (!cancelled)
+	if (!cancelled) {
+		r->posted = true;
 		loop_post(r->loop, &r->mail);
+	}
 	pthread_mutex_unlock(&r->lock);
 	if (cancelled)
 		resolve_end(r);
@@ -106,6 +108,7 @@ struct resolve *resolve_start(struct loop *loop, const char *host, uint16_t port
 	r->host = mem_strdup(host);
 	snprintf(r->port, sizeof(r->port), "%u", (unsigned)port);
 	if (r->host && ask(r, AI_NUMERICHOST) == RC_OK) {
+		r->posted = true;
 		loop_post(loop, &r->mail);
 		return r;
 	}
@@ -118,7 +121,12 @@ struct resolve *resolve_start(struct loop *loop, const char *host, uint16_t port
 
 void resolve_cancel(struct resolve *r)
 {
+	bool posted;
+
 	pthread_mutex_lock(&r->lock);
-	r->loop = NULL; /* the thread ends r, or the mail that is under way does */
+	posted = r->posted;
+	r->loop = NULL; /* if the thread is still asking, it ends r */
 	pthread_mutex_unlock(&r->lock);
+	if (posted)
+		resolve_end(r);
 }

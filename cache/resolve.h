@@ -24,6 +24,6 @@ typedef void (*resolve_fn)(void *arg, const struct resolve_address *a, unsigned 
 
 /* Numeric addresses too are answered through the loop. NULL: no memory or no thread. Ends itself after done. */
 struct resolve *resolve_start(struct loop *loop, const char *host, uint16_t port, resolve_fn done, void *arg) must_check;
-void resolve_cancel(struct resolve *r); /* on the loop's thread; done is not called any more */
+void resolve_cancel(struct resolve *r); /* once the loop has ended: done will not be called */
 
 #endif
