@@ -310,6 +310,24 @@ void instance_start(struct instance *i, const char *url, uint64_t memory)
 	assert_int_equal(loop_start(i->loop), RC_OK);
 }
 
+void instance_join(struct instance *i, const struct instance *first)
+{
+	*i = *first;
+	i->loop = loop_new("worker");
+	assert_non_null(i->loop);
+	i->worker = cache_worker_new(i->cache, i->loop, stats_sink_new(i->stats, false));
+	assert_non_null(i->worker);
+	assert_int_equal(loop_start(i->loop), RC_OK);
+}
+
+void instance_leave(struct instance *i)
+{
+	loop_stop(i->loop);
+	loop_join(i->loop);
+	cache_worker_free(i->worker);
+	loop_free(i->loop);
+}
+
 void instance_stop(struct instance *i)
 {
 	loop_stop(i->loop);
@@ -398,11 +416,9 @@ static void get_end(struct get *g, enum rc rc, const struct cache_entry *e)
 	sem_post(&g->done);
 }
 
-static _Thread_local struct get *getting; /* the loop's: one look-up at a time */
-
 static void get_done(struct cache_lookup *l, enum rc rc, const struct cache_entry *e)
 {
-	get_end(getting, rc, e);
+	get_end(container_of(l, struct read, l)->get, rc, e);
 }
 
 static void get_begin(struct mail *mail)
@@ -411,7 +427,7 @@ static void get_begin(struct mail *mail)
 	const struct cache_entry *e = NULL;
 	enum rc rc;
 
-	getting = g;
+	g->r->get = g;
 	g->r->l.done = get_done;
 	rc = cache_get(g->i->worker, &g->r->l, &e);
 	if (rc != RC_AGAIN)

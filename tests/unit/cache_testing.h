@@ -58,6 +58,9 @@ struct instance {
 
 void instance_start(struct instance *i, const char *url, uint64_t memory);
 void instance_stop(struct instance *i);
+/* Another worker of the same cache, with a loop of its own, to be used like an instance. Stopped before the first. */
+void instance_join(struct instance *i, const struct instance *first);
+void instance_leave(struct instance *i);
 bool instance_live(struct instance *i);
 bool instance_wait_live(struct instance *i, bool live, unsigned ms); /* false: not within that time */
 struct cache_totals instance_totals(struct instance *i);
@@ -65,6 +68,7 @@ uint64_t instance_count(struct instance *i, enum stats_counter c);
 
 /* One read: look-up, then perhaps a fill. Zeroed before use; key and tag set by the caller. */
 struct read {
+	struct get *get; /* the look-up under way */
 	char key[64];
 	cache_tag tag;
 	struct cache_lookup l;
