@@ -8,11 +8,6 @@
 #include <stdio.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <event2/listener.h>
 
 #include "admin_access.h"
 #include "log.h"
@@ -58,13 +53,12 @@ static struct access_caller caller_of(struct evhttp_request *req)
 {
 	struct evkeyvalq *h = evhttp_request_get_input_headers(req);
 	struct evhttp_connection *conn = evhttp_request_get_connection(req);
-	const struct sockaddr *sa = evhttp_connection_get_addr(conn);
 	char *peer = NULL;
 	ev_uint16_t port;
 
 	evhttp_connection_get_peer(conn, &peer, &port);
 	return (struct access_caller){
-		.peer = sa && sa->sa_family == AF_UNIX ? "" : peer ? peer : "unknown",
+		.peer = peer ? peer : "unknown",
 		.host = evhttp_find_header(h, "Host"),
 		.origin = evhttp_find_header(h, "Origin"),
 		.fetch_site = evhttp_find_header(h, "Sec-Fetch-Site"),
@@ -179,37 +173,11 @@ static bool bound_to_loopback(int fd)
 
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
 		return false;
-	if (ss.ss_family == AF_UNIX)
-		return true;
 	if (ss.ss_family == AF_INET)
 		evutil_inet_ntop(AF_INET, &((const struct sockaddr_in *)&ss)->sin_addr, host, sizeof(host));
 	else
 		evutil_inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)&ss)->sin6_addr, host, sizeof(host));
 	return access_is_loopback(host);
-}
-
-/* A socket file that a killed process left behind is in the way; any other file is not ours to remove. */
-static struct evhttp_bound_socket *listen_unix(struct admin *a, const char *path)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	struct evconnlistener *l;
-	struct evhttp_bound_socket *bound;
-	struct stat st;
-
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		errno = ENAMETOOLONG;
-		return NULL;
-	}
-	memcpy(sun.sun_path, path, strlen(path));
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-		(void)unlink(path);
-	l = evconnlistener_new_bind(loop_base(a->in->control), NULL, NULL,
-				    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1, (struct sockaddr *)&sun,
-				    sizeof(sun));
-	bound = l ? evhttp_bind_listener(a->http, l) : NULL;
-	if (l && !bound)
-		evconnlistener_free(l);
-	return bound;
 }
 
 static enum rc start_listening(struct admin *a, char *err, size_t err_cap)
@@ -219,17 +187,19 @@ static enum rc start_listening(struct admin *a, char *err, size_t err_cap)
 	struct evhttp_bound_socket *bound;
 
 	errno = 0;
-	bound = at->is_unix ? listen_unix(a, at->host) : evhttp_bind_socket_with_handle(a->http, at->host, at->port);
+	bound = evhttp_bind_socket_with_handle(a->http, at->host, at->port);
 	if (bound) {
 		int fd = evhttp_bound_socket_get_fd(bound);
 
 		a->port = bound_port(fd);
 		a->loopback_only = bound_to_loopback(fd);
 		if (!a->loopback_only && !(s->admin_token && s->admin_token[0]))
-			log_warn("admin", "open to other hosts without admin_token: calls that change something are refused",
+			log_warn("admin",
+				 "open to other hosts without admin_token: calls that change something are refused",
 				 "addr=%s", at->text);
 	} else {
-		(void)snprintf(err, err_cap, "listen.http %s: %s", at->text, errno ? strerror(errno) : "cannot be bound");
+		(void)snprintf(err, err_cap, "listen.http %s: %s", at->text,
+			       errno ? strerror(errno) : "cannot be bound");
 	}
 	settings_unref(s);
 	return bound ? RC_OK : RC_ERROR;

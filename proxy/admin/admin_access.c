@@ -10,7 +10,7 @@ bool access_is_loopback(const char *peer)
 {
 	if (strncasecmp(peer, "::ffff:", 7) == 0)
 		peer += 7;
-	return peer[0] == '\0' || strncmp(peer, "127.", 4) == 0 || strcmp(peer, "::1") == 0;
+	return strncmp(peer, "127.", 4) == 0 || strcmp(peer, "::1") == 0;
 }
 
 /* Takes as long for a guess that is nearly right as for one that is not. */
@@ -75,7 +75,8 @@ static bool is_same_site(const struct access_caller *c)
 static enum access is_local(const struct access_caller *c, const char **why)
 {
 	if (c->forwarded || !access_is_loopback(c->peer)) {
-		*why = "without admin_token only callers on loopback may do this: set admin_token, or call from this host";
+		*why = "without admin_token only callers on loopback may do this: set admin_token, or call from this "
+		       "host";
 		return ACCESS_FORBIDDEN;
 	}
 	if (c->host && !is_loopback_host(c->host)) {
@@ -98,8 +99,8 @@ enum access access_change(const struct access_policy *p, const struct access_cal
 		return ACCESS_UNKNOWN;
 	}
 	if (!p->loopback_only) {
-		*why = "listen.http can be reached from other hosts and no admin_token is set: set admin_token, or listen on "
-		       "127.0.0.1";
+		*why = "listen.http can be reached from other hosts and no admin_token is set: set admin_token, or "
+		       "listen on 127.0.0.1";
 		return ACCESS_FORBIDDEN;
 	}
 	return is_local(c, why);

@@ -12,7 +12,7 @@
 
 /* What a call says of itself; any of it may be NULL where the call has no such header. */
 struct access_caller {
-	const char *peer;          /* numeric address of the other end; "" for a unix socket */
+	const char *peer;          /* numeric address of the other end */
 	const char *host, *origin; /* Host, Origin */
 	const char *fetch_site;    /* Sec-Fetch-Site */
 	const char *authorization; /* Authorization */
@@ -28,7 +28,7 @@ struct access_policy {
 
 enum access { ACCESS_ALLOWED, ACCESS_UNKNOWN, ACCESS_FORBIDDEN }; /* go on, 401, 403 */
 
-bool access_is_loopback(const char *peer); /* 127.0.0.0/8, ::1, the former mapped into IPv6, or "" */
+bool access_is_loopback(const char *peer); /* 127.0.0.0/8, ::1, or the former mapped into IPv6 */
 bool access_bears_token(const struct access_policy *p, const struct access_caller *c); /* false where none is set */
 /* May it change something? Unless ACCESS_ALLOWED, *why is a literal that says what would help. */
 enum access access_change(const struct access_policy *p, const struct access_caller *c, const char **why);

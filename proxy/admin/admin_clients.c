@@ -28,8 +28,9 @@ static void put_session(void *arg, const struct session_view *v)
 	jsonw_text(w, "pinned", v->pinned && v->pinned[0] ? v->pinned : NULL);
 	jsonw_text(w, "backend", v->backend && v->backend[0] ? v->backend : NULL);
 	if (v->statement.len)
-		jsonw_str(w, "statement",
-			  span_of(v->statement.p, v->statement.len < STATEMENT_MOST ? v->statement.len : STATEMENT_MOST));
+		jsonw_str(
+			w, "statement",
+			span_of(v->statement.p, v->statement.len < STATEMENT_MOST ? v->statement.len : STATEMENT_MOST));
 	else
 		jsonw_null(w, "statement");
 	jsonw_bool(w, "in_transaction", v->in_transaction);

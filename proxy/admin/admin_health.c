@@ -20,7 +20,10 @@ static void put_reason(struct jsonw *w, struct backend *b, const char *what)
 	pthread_mutex_lock(&b->lock);
 	(void)snprintf(problem, sizeof(problem), "%s", b->problem);
 	pthread_mutex_unlock(&b->lock);
-	jsonw_printf(w, NULL, "%s %s %s%s%s", b == NULL ? "" : atomic_load(&b->role) == BACKEND_PRIMARY ? "primary" : "replica",
+	jsonw_printf(w, NULL, "%s %s %s%s%s",
+		     b == NULL                                  ? ""
+		     : atomic_load(&b->role) == BACKEND_PRIMARY ? "primary"
+								: "replica",
 		     b->text, what, problem[0] ? ": " : "", problem);
 }
 

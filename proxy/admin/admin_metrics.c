@@ -39,7 +39,8 @@ static void put_backend_states(struct prom *p, const struct topology *t)
 
 static void put_backend_times(struct prom *p, const struct topology *t)
 {
-	prom_family(p, "backend_lag_seconds", "gauge", "How far a replica is behind; not shown while that is not known.");
+	prom_family(p, "backend_lag_seconds", "gauge",
+		    "How far a replica is behind; not shown while that is not known.");
 	for (size_t i = 0; i < t->n; i++) {
 		uint64_t lag = atomic_load(&t->all[i]->lag_ns);
 
@@ -53,22 +54,27 @@ static void put_backend_times(struct prom *p, const struct topology *t)
 
 static void put_backend_load(struct prom *p, const struct topology *t, const struct settings *s)
 {
-	prom_family(p, "backend_connections", "gauge",
-		    "Connections to the server: open, of them active (used by a session), and requests waiting for one.");
+	prom_family(
+		p, "backend_connections", "gauge",
+		"Connections to the server: open, of them active (used by a session), and requests waiting for one.");
 	for (size_t i = 0; i < t->n; i++) {
 		const struct backend *b = t->all[i];
 		const char *role = role_of(b);
 
-		prom_uint(p, PROM_LABELS({"addr", b->text}, {"role", role}, {"state", "open"}), atomic_load(&b->connections));
-		prom_uint(p, PROM_LABELS({"addr", b->text}, {"role", role}, {"state", "active"}), atomic_load(&b->active));
-		prom_uint(p, PROM_LABELS({"addr", b->text}, {"role", role}, {"state", "waiting"}), atomic_load(&b->waiting));
+		prom_uint(p, PROM_LABELS({"addr", b->text}, {"role", role}, {"state", "open"}),
+			  atomic_load(&b->connections));
+		prom_uint(p, PROM_LABELS({"addr", b->text}, {"role", role}, {"state", "active"}),
+			  atomic_load(&b->active));
+		prom_uint(p, PROM_LABELS({"addr", b->text}, {"role", role}, {"state", "waiting"}),
+			  atomic_load(&b->waiting));
 	}
 	prom_gauge(p, "backend_connections_limit", "Most connections to one server (backend.pool.max).",
 		   (uint64_t)s->backend.pool.max);
 	prom_family(p, "backend_queries_total", "counter", "Statements sent to the server.");
 	for (size_t i = 0; i < t->n; i++)
 		prom_uint(p, BACKEND_LABELS(t->all[i]), atomic_load(&t->all[i]->queries));
-	prom_family(p, "backend_errors_total", "counter", "Statements the server answered with an error, or not at all.");
+	prom_family(p, "backend_errors_total", "counter",
+		    "Statements the server answered with an error, or not at all.");
 	for (size_t i = 0; i < t->n; i++)
 		prom_uint(p, BACKEND_LABELS(t->all[i]), atomic_load(&t->all[i]->errors));
 }
@@ -122,7 +128,8 @@ static void put_catalog(struct prom *p, struct catalog *catalog)
 
 	catalog_status(catalog, &st);
 	prom_gauge(p, "catalog_readable", "1 while the schema can be read from information_schema.", st.readable);
-	prom_gauge(p, "catalog_stale", "1 after DDL until the schema was read again: nothing is cached meanwhile.", st.stale);
+	prom_gauge(p, "catalog_stale", "1 after DDL until the schema was read again: nothing is cached meanwhile.",
+		   st.stale);
 	prom_gauge(p, "catalog_tables", "Base tables known.", st.tables);
 	prom_gauge(p, "catalog_views", "Views known.", st.views);
 	prom_gauge(p, "catalog_triggers", "Triggers known.", st.triggers);

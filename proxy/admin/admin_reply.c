@@ -73,8 +73,8 @@ static const char *reason_of(int status)
 		int status;
 		const char *text;
 	} reasons[] = {
-		{200, "OK"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-		{405, "Method Not Allowed"}, {409, "Conflict"}, {503, "Service Unavailable"},
+		{200, "OK"},        {400, "Bad Request"},        {401, "Unauthorized"}, {403, "Forbidden"},
+		{404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"},     {503, "Service Unavailable"},
 	};
 
 	for (size_t i = 0; i < countof(reasons); i++)

@@ -62,7 +62,8 @@ enum rc route_match(const char *pattern, const char *path, char arg[ROUTE_ARG_MA
 	arg[0] = '\0';
 	if (!star)
 		return strcmp(pattern, path) == 0 ? RC_OK : RC_DECLINED;
-	if (len < before + after || memcmp(path, pattern, before) != 0 || memcmp(path + len - after, star + 1, after) != 0)
+	if (len < before + after || memcmp(path, pattern, before) != 0 ||
+	    memcmp(path + len - after, star + 1, after) != 0)
 		return RC_DECLINED;
 	part = span_of(path + before, len - before - after);
 	if (memchr(part.p, '/', part.len))
