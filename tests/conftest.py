@@ -166,13 +166,44 @@ def suimon(cluster, tmp_path):
             ended_well(instance)
 
 
+class Plain:
+    """The plain suimon of the session; one that died is replaced, so that only the test that killed it fails."""
+
+    def __init__(self, cluster, base):
+        self.cluster, self.base = cluster, base
+        self.instance = None
+
+    def get(self):
+        if self.instance is None:
+            self.instance = servers.Suimon(self.base, self.cluster.config(), name="plain%d" % next(_numbers))
+            self.instance.start()
+        return self.instance
+
+    def check(self):
+        """Complains if it died."""
+        instance = self.instance
+        if instance is not None and not instance.process.alive():
+            self.instance = None
+            ended_well(instance)
+            pytest.fail("suimon ended by itself")
+
+    def end(self):
+        if self.instance is not None:
+            ended_well(self.instance)
+
+
 @pytest.fixture(scope="session")
-def proxy(cluster, tmp_path_factory):
-    """One suimon with the session's plain config, for tests that need nothing special of it."""
-    instance = servers.Suimon(str(tmp_path_factory.mktemp("proxy")), cluster.config())
-    instance.start()
-    yield instance
-    ended_well(instance)
+def plain(cluster, tmp_path_factory):
+    p = Plain(cluster, str(tmp_path_factory.mktemp("plain")))
+    yield p
+    p.end()
+
+
+@pytest.fixture
+def proxy(plain):
+    """A suimon with the session's plain config, for tests that need nothing special of it."""
+    yield plain.get()
+    plain.check()
 
 
 @pytest.fixture
