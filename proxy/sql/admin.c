@@ -25,7 +25,7 @@ static void explain_options(struct sql_parser *p)
 			sql_advance(p);
 			sql_any_word(p);
 		} else if (!sql_accept(p, SQL_W_EXTENDED) && !sql_accept(p, SQL_W_PARTITIONS) &&
-			   !sql_accept(p, SQL_W_ANALYZE)) {
+			   !sql_accept(p, SQL_W_ANALYZE) && !sql_accept(p, SQL_W_ALL)) {
 			return;
 		}
 	}
@@ -184,9 +184,6 @@ void sql_stmt_backup(struct sql_parser *p)
 void sql_stmt_kill(struct sql_parser *p)
 {
 	p->flags |= SQL_F_SERVER_STATE | SQL_F_REPLAY_UNSAFE;
-	while (p->t.kind == SQL_T_WORD) /* HARD, SOFT, CONNECTION, QUERY, ID, USER */
-		sql_advance(p);
-	sql_expr(p);
 	sql_skip_statement(p);
 }
 

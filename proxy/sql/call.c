@@ -63,18 +63,18 @@ static bool between_arguments(struct sql_parser *p, enum sql_word function)
 	}
 }
 
-static void argument(struct sql_parser *p)
+static void argument(struct sql_parser *p, enum sql_word w)
 {
+	struct span alias;
+
 	if (sql_is_op(p, '*'))
 		sql_advance(p);
 	else if (p->t.kind == SQL_T_WORD && sql_is_unit(p->t.word) && sql_word_is(p->t.word, SQL_WT_RESERVED))
 		sql_advance(p); /* EXTRACT(DAY_HOUR FROM x) */
 	else if (!sql_is(p, SQL_W_FROM)) /* TRIM(BOTH FROM x) */
 		sql_expr(p);
-	if (sql_is(p, SQL_W_AS)) { /* f(x AS name): a loadable function may be told its arguments' names */
-		sql_advance(p);
-		skip_type(p);
-	}
+	if (w == SQL_WORD_NONE) /* a loadable function may be told its arguments' names */
+		sql_alias(p, true, &alias);
 }
 
 /* At "(". */
@@ -94,12 +94,12 @@ static void arguments(struct sql_parser *p, enum sql_word w)
 			sql_query(p);
 			p->level--;
 		} else {
-			argument(p);
+			argument(p, w);
 		}
 		if (w == SQL_W_CONVERT && sql_accept_op(p, ','))
 			skip_type(p);
 		while (between_arguments(p, w))
-			argument(p);
+			argument(p, w);
 	}
 	sql_expect_op(p, ')', "a function's closing parenthesis was expected");
 	p->depth--;
@@ -226,7 +226,7 @@ void sql_call_function(struct sql_parser *p, enum sql_word w, struct span name, 
 
 void sql_oracle_sequence(struct sql_parser *p, const struct span *path, size_t n)
 {
-	enum sql_word w = sql_word_find(path[n - 1].p, path[n - 1].len);
+	enum sql_word w = sql_word_find(path[n - 1].p, path[n - 1].len, p->scan.end);
 	struct sql_ref *r;
 
 	if (w != SQL_W_NEXTVAL && w != SQL_W_CURRVAL)

@@ -310,7 +310,7 @@ static void delete_history(struct sql_parser *p)
 	sql_partition_list(p);
 	if (sql_accept(p, SQL_W_BEFORE)) {
 		sql_expect(p, SQL_W_SYSTEM_TIME, "SYSTEM_TIME was expected");
-		sql_expr(p);
+		sql_history_point(p);
 	}
 }
 
@@ -355,6 +355,7 @@ static void load_columns(struct sql_parser *p)
 
 static void load_tail(struct sql_parser *p)
 {
+	sql_file_options(p);
 	if (sql_accept(p, SQL_W_ROWS)) {
 		sql_expect(p, SQL_W_IDENTIFIED, "IDENTIFIED BY was expected");
 		sql_expect(p, SQL_W_BY, "BY was expected");

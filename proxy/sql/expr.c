@@ -86,8 +86,8 @@ static bool escape_operator(struct sql_parser *p)
 {
 	struct sql_token t = sql_peek(p);
 
-	if (t.kind == SQL_T_END || t.kind == SQL_T_OP)
-		return false;
+	if (t.kind == SQL_T_END || (t.kind == SQL_T_OP && t.op != '('))
+		return false; /* somebody's name */
 	sql_advance(p);
 	return true;
 }
@@ -225,8 +225,10 @@ void sql_system_variable(struct sql_parser *p)
 		sql_advance(p);
 		if (p->t.kind == SQL_T_WORD)
 			p->flags |= system_variable_effects(p->t.word);
-		else if (p->t.kind != SQL_T_QUOTED)
+		else if (p->t.kind != SQL_T_QUOTED && p->t.kind != SQL_T_STRING) /* a key cache's or connection's name */
 			sql_fail(p, "a variable's name was expected");
+		if (p->why)
+			return;
 		cause.len = (size_t)(p->t.text.p + p->t.text.len - cause.p);
 		sql_advance(p);
 	} while (sql_is_op(p, '.'));
@@ -338,12 +340,10 @@ static void column(struct sql_parser *p)
 		sql_oracle_sequence(p, path, n);
 	if (!sql_is_op(p, '('))
 		return;
-	if (n > 2)
-		sql_fail(p, "a function has at most a schema");
-	else if (n == 2)
-		sql_call_stored(p, path[0], path[1]);
+	if (n > 1)
+		sql_call_stored(p, path[0], path[n - 1]); /* a package's name may stand between (MariaDB) */
 	else
-		sql_call_function(p, word ? sql_word_find(name.p, name.len) : SQL_WORD_NONE, name, p->t.blank);
+		sql_call_function(p, word ? sql_word_find(name.p, name.len, p->scan.end) : SQL_WORD_NONE, name, p->t.blank);
 }
 
 /* DATE '..', TIME '..', TIMESTAMP '..', _utf8 '..': a word that belongs to the literal behind it. */
@@ -365,6 +365,7 @@ static void reserved(struct sql_parser *p)
 
 	switch (t.word) {
 	case SQL_W_NULL: case SQL_W_TRUE: case SQL_W_FALSE: case SQL_W_MAXVALUE:
+	case SQL_W_IGNORE: /* MariaDB: a value that says DEFAULT */
 		sql_advance(p);
 		return;
 	case SQL_W_CASE: case_expression(p); return;

@@ -10,6 +10,7 @@
 #include "norm.h"
 
 #include "facts.h"
+#include "swar.h"
 
 void sql_norm_init(struct sql_norm *n, struct span text, unsigned mode, bool for_people,
 		   enum rc (*sink)(void *, const char *, size_t), void *arg)
@@ -19,6 +20,7 @@ void sql_norm_init(struct sql_norm *n, struct span text, unsigned mode, bool for
 	n->for_people = for_people;
 	n->sink = sink;
 	n->arg = arg;
+	n->busy = true; /* with the first token */
 	n->end = text.p;
 	n->text_end = text.p + text.len;
 }
@@ -32,36 +34,46 @@ static void flush(struct sql_norm *n)
 	n->n = 0;
 }
 
-static void put(struct sql_norm *n, const char *p, size_t len)
+static inline void put_byte(struct sql_norm *n, char c)
 {
-	while (len > sizeof n->buffer - n->n) {
-		size_t part = sizeof n->buffer - n->n;
+	if (n->n == SQL_NORM_BUFFER)
+		flush(n);
+	n->buffer[n->n++] = c;
+}
 
-		memcpy(n->buffer + n->n, p, part);
+/* Text of the statement as it stands, or in lower case. */
+static inline void put_span(struct sql_norm *n, struct span s, bool folded)
+{
+	const char *p = s.p;
+	size_t left = s.len;
+
+	while (left) {
+		size_t part = left < 8 ? left : 8;
+		uint64_t x = swar_load(p, part, n->text_end);
+
+		if (part > SQL_NORM_BUFFER - n->n) {
+			flush(n);
+			part = left < 8 ? left : 8;
+		}
+		x = folded ? swar_lower(x) : x;
+		memcpy(n->buffer + n->n, &x, 8); /* into the slack, at worst */
 		n->n += part;
 		p += part;
-		len -= part;
-		flush(n);
-	}
-	memcpy(n->buffer + n->n, p, len);
-	n->n += len;
-}
-
-static void put_folded(struct sql_norm *n, struct span s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.p[i];
-
-		if (n->n == sizeof n->buffer)
-			flush(n);
-		n->buffer[n->n++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+		left -= part;
 	}
 }
 
-static inline bool name_like(const struct sql_token *t)
+/* A text of ours. */
+static void put(struct sql_norm *n, const char *p)
 {
-	return t->kind == SQL_T_WORD || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES || t->kind == SQL_T_STRING ||
-	       t->kind == SQL_T_PARAM || t->kind == SQL_T_USER_VAR;
+	while (*p)
+		put_byte(n, *p++);
+}
+
+static inline bool name_like(unsigned kind)
+{
+	return kind == SQL_T_WORD || kind == SQL_T_NUMBER || kind == SQL_T_BYTES || kind == SQL_T_STRING ||
+	       kind == SQL_T_PARAM || kind == SQL_T_USER_VAR;
 }
 
 /* Blanks become one; a comment alone becomes one only where two words would grow together. */
@@ -69,9 +81,21 @@ static inline void put_gap(struct sql_norm *n, const struct sql_token *t)
 {
 	enum sql_norm_gap gap = n->gap;
 
+	if (gap == SQL_GAP_NONE)
+		return;
 	n->gap = SQL_GAP_NONE;
-	if (n->prev.kind != SQL_T_END && (gap == SQL_GAP_BLANK || (gap && name_like(t) && name_like(&n->prev))))
-		put(n, " ", 1);
+	if (n->prev.kind != SQL_T_END && (gap == SQL_GAP_BLANK || (name_like(t->kind) && name_like(n->prev.kind))))
+		put_byte(n, ' ');
+}
+
+static inline bool prev_is_op(const struct sql_norm *n, unsigned op)
+{
+	return n->prev.kind == SQL_T_OP && n->prev.op == op;
+}
+
+static inline void set_prev(struct sql_norm *n, const struct sql_token *t)
+{
+	n->prev = (struct sql_norm_prev){.kind = t->kind, .word = t->word, .op = t->op};
 }
 
 /* Whether letter case is set aside for a word. Names of tables keep theirs, because servers may tell them apart and
@@ -83,9 +107,9 @@ static bool folds(const struct sql_norm *n, const struct sql_token *t)
 
 	if (sql_word_is(t->word, SQL_WT_RESERVED))
 		return true;
-	if (t->word == SQL_WORD_NONE || sql_token_is_op(&n->prev, '.'))
+	if (t->word == SQL_WORD_NONE || prev_is_op(n, '.'))
 		return false;
-	if (sql_token_is_op(&n->prev, ',') || sql_token_is_op(&n->prev, '('))
+	if (prev_is_op(n, ',') || prev_is_op(n, '('))
 		return call && sql_word_is(t->word, SQL_WT_FUNCTION);
 	return !(n->prev.kind == SQL_T_WORD && sql_word_is(n->prev.word, SQL_WT_BEFORE_NAME));
 }
@@ -93,15 +117,12 @@ static bool folds(const struct sql_norm *n, const struct sql_token *t)
 static void put_text(struct sql_norm *n, const struct sql_token *t)
 {
 	if (!sql_token_is_literal(t)) {
-		if (n->for_people || (t->kind == SQL_T_WORD && folds(n, t)))
-			put_folded(n, t->text);
-		else
-			put(n, t->text.p, t->text.len);
+		put_span(n, t->text, n->for_people || (t->kind == SQL_T_WORD && folds(n, t)));
 		return;
 	}
 	if (t->kind == SQL_T_STRING && (*t->text.p | 0x20) == 'n')
-		put(n, "n", 1);
-	put(n, "?", 1);
+		put_byte(n, 'n');
+	put_byte(n, '?');
 }
 
 /* Among the rows of an INSERT: a row that reads like the first is dropped. at: where the token was put. */
@@ -145,8 +166,8 @@ static bool in_limit(struct sql_norm *n, const struct sql_token *t)
 		if (literal)
 			return true;
 		if (n->limit_by.blank)
-			put(n, " ", 1);
-		put_folded(n, n->limit_by.text);
+			put_byte(n, ' ');
+		put_span(n, n->limit_by.text, true);
 	}
 	return false;
 }
@@ -189,10 +210,10 @@ static void put_token(struct sql_norm *n, const struct sql_token *t)
 	put_text(n, t);
 	if (n->rows.on)
 		rows_token(n, t, at);
-	n->prev = *t;
+	set_prev(n, t);
 }
 
-static bool is_operand(const struct sql_token *t)
+static bool is_operand(const struct sql_norm_prev *t)
 {
 	switch (t->kind) {
 	case SQL_T_END: return false;
@@ -268,9 +289,9 @@ static void replay(struct sql_norm *n, const char *to)
 static void list_closes(struct sql_norm *n, const struct sql_token *t)
 {
 	if (!n->listed) {
-		put(n, "(?+)", 4);
+		put(n, "(?+)");
 		n->rows.end = n->n;
-		n->prev = *t;
+		set_prev(n, t);
 	}
 	n->gap = SQL_GAP_NONE;
 	n->listed = true;
@@ -325,7 +346,7 @@ static bool shown_otherwise(struct sql_norm *n, const struct sql_token *t)
 {
 	if (n->first == SQL_W_USE && n->tokens == 1) {
 		put_gap(n, t);
-		put(n, "?", 1);
+		put_byte(n, '?');
 		n->stopped = true;
 	} else if (n->first == SQL_W_CALL && sql_token_is_op(t, '(')) {
 		n->stopped = true;
@@ -333,13 +354,9 @@ static bool shown_otherwise(struct sql_norm *n, const struct sql_token *t)
 	return n->stopped;
 }
 
-void sql_norm_token(struct sql_norm *n, const struct sql_token *t)
+/* The long way. */
+static void any_token(struct sql_norm *n, const struct sql_token *t)
 {
-	if (n->stopped)
-		return;
-	see_gap(n, t);
-	if (see_comment(n, t))
-		return;
 	if (n->for_people && shown_otherwise(n, t))
 		return;
 	if (n->list == SQL_LIST_NONE || !list_token(n, t)) {
@@ -347,7 +364,7 @@ void sql_norm_token(struct sql_norm *n, const struct sql_token *t)
 			n->semicolons++;
 		} else {
 			for (; n->semicolons; n->semicolons--)
-				put(n, ";", 1);
+				put_byte(n, ';');
 			signed_token(n, t);
 			if (t->kind == SQL_T_WORD)
 				opens_list(n, t);
@@ -359,6 +376,38 @@ void sql_norm_token(struct sql_norm *n, const struct sql_token *t)
 	n->end = t->text.p + t->text.len;
 }
 
+/* Whether anything waits for the next token. */
+static bool is_busy(const struct sql_norm *n)
+{
+	return n->for_people || n->list != SQL_LIST_NONE || n->semicolons || n->by_order || n->rows.on ||
+	       n->sign.kind != SQL_T_END || (n->limit != SQL_LIMIT_NONE && n->limit != SQL_LIMIT_DONE);
+}
+
+/* A token that is put out as it stands, whatever went before. */
+static inline bool is_plain(const struct sql_token *t)
+{
+	switch (t->kind) {
+	case SQL_T_WORD: return !(sql_words[t->word].traits & SQL_WT_LISTENS);
+	case SQL_T_OP: return t->op != ';' && t->op != '-' && t->op != '+';
+	case SQL_T_COMMENT: case SQL_T_HINT: return false;
+	default: return true;
+	}
+}
+
+void sql_norm_token(struct sql_norm *n, const struct sql_token *t)
+{
+	see_gap(n, t);
+	if (likely(!n->busy && is_plain(t))) {
+		put_gap(n, t);
+		put_text(n, t);
+		set_prev(n, t);
+		n->end = t->text.p + t->text.len;
+	} else if (!n->stopped && !see_comment(n, t)) {
+		any_token(n, t);
+		n->busy = is_busy(n);
+	}
+}
+
 enum rc sql_norm_end(struct sql_norm *n)
 {
 	if (n->list == SQL_LIST_OPEN || n->list == SQL_LIST_AFTER)
@@ -368,7 +417,7 @@ enum rc sql_norm_end(struct sql_norm *n)
 	if (n->limit == SQL_LIMIT_SECOND)
 		put_token(n, &(struct sql_token){.kind = SQL_T_OP, .text = {.p = "", .len = 0}});
 	if (n->unions && !n->flushed)
-		n->n = sql_norm_unions(n->buffer, n->n);
+		n->n = sql_norm_unions(n->buffer, n->n, SQL_NORM_BUFFER);
 	if (n->rc == RC_OK && n->n)
 		n->rc = n->sink(n->arg, n->buffer, n->n);
 	n->n = 0;

@@ -44,6 +44,7 @@ struct sql_norm {
 	const char *end;  /* behind the last token */
 	bool for_people;  /* the text that is shown, not the one that is hashed */
 	bool stopped;     /* the rest is left out */
+	bool busy;        /* the next token may need more than being put out */
 	bool flushed;     /* the buffer no longer holds the start */
 	bool ordered, by_order; /* ORDER BY has been seen; ORDER was the last word */
 	bool unions;
@@ -55,12 +56,12 @@ struct sql_norm {
 	enum sql_norm_limit limit;
 	enum sql_norm_list list;
 	const char *pending; /* the text from here on has not been put out (SQL_LIST_OPEN, SQL_LIST_AFTER) */
-	struct sql_token prev;     /* the last one put out; .kind END: none yet */
+	struct sql_norm_prev { uint8_t kind; uint16_t word, op; } prev; /* the last token put out; .kind END: none yet */
 	struct sql_token sign;     /* a + or - that may belong to the number behind it; .kind END: none */
 	struct sql_token limit_by; /* the comma or OFFSET of SQL_LIMIT_SECOND */
 	struct sql_norm_rows rows;
 	size_t n;
-	char buffer[SQL_NORM_BUFFER];
+	char buffer[SQL_NORM_BUFFER + 8]; /* and slack for the last eight bytes written at once */
 };
 
 /* for_people: lower case throughout, and the names of USE and the arguments of CALL go, as in the fingerprint; else
@@ -72,14 +73,15 @@ void sql_norm_token(struct sql_norm *n, const struct sql_token *t);
 /* Gives the rest to the sink. RC_ERROR: the sink failed. */
 enum rc sql_norm_end(struct sql_norm *n) must_check;
 
-/* norm_union.c: folds SELECTs that a UNION repeats; returns the text's new length. */
-size_t sql_norm_unions(char *text, size_t len);
+/* norm_union.c: folds SELECTs that a UNION repeats, in a text with room for cap bytes; returns its new length. */
+size_t sql_norm_unions(char *text, size_t len, size_t cap);
 
 /* True for what is put out as a question mark. */
 static inline bool sql_token_is_literal(const struct sql_token *t)
 {
-	return t->kind == SQL_T_STRING || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES || t->kind == SQL_T_PARAM ||
-	       (t->kind == SQL_T_WORD && t->word == SQL_W_NULL);
+	const unsigned kinds = 1u << SQL_T_STRING | 1u << SQL_T_NUMBER | 1u << SQL_T_BYTES | 1u << SQL_T_PARAM;
+
+	return (kinds >> t->kind & 1) || t->word == SQL_W_NULL;
 }
 
 static inline bool sql_token_is_op(const struct sql_token *t, unsigned op)

@@ -57,7 +57,6 @@ static const char *repetitions(const char *p, const char *q, const char *end, si
 	return at;
 }
 
-/* The fold is never longer than what it replaces: the mark takes the place of a whole SELECT. */
 static char *write_mark(char *to, size_t words)
 {
 	to = mempcpy(to, " /*repeat", 9);
@@ -65,27 +64,39 @@ static char *write_mark(char *to, size_t words)
 	return mempcpy(to, "*" "/", 2);
 }
 
-size_t sql_norm_unions(char *text, size_t len)
+/* The text from p on moves up, when the mark is longer than what it replaces. False: there is no room. */
+static bool make_room(char *text, size_t *len, size_t cap, size_t at, size_t have, size_t need)
 {
-	const char *end = text + len, *p = text;
-	char *to = text;
+	if (have >= need)
+		return true;
+	if (*len + (need - have) > cap)
+		return false;
+	memmove(text + at + (need - have), text + at, *len - at);
+	*len += need - have;
+	return true;
+}
 
-	while (p < end) {
-		const char *q, *after;
-		size_t words = 0;
+size_t sql_norm_unions(char *text, size_t len, size_t cap)
+{
+	size_t at = 0, to = 0;
 
-		if (!starts(p, end, "select ") || (p > text && name_byte(p[-1])) || !(q = select_end(p, end))) {
-			*to++ = *p++;
+	while (at < len) {
+		const char *p = text + at, *end = text + len, *q = NULL, *after;
+		size_t words = 0, size, mark;
+
+		if (starts(p, end, "select ") && (at == 0 || !name_byte(p[-1])))
+			q = select_end(p, end);
+		after = q ? repetitions(p, q, end, &words) : NULL;
+		mark = words == 11 ? 21 : 17;
+		size = q ? (size_t)(q - p) : 0;
+		if (!q || after == q || !make_room(text, &len, cap, (size_t)(after - text), (size_t)(after - q), mark)) {
+			text[to++] = text[at++];
 			continue;
 		}
-		after = repetitions(p, q, end, &words);
-		if ((size_t)(after - q) < 19) { /* nothing repeated, or too short to hold the mark */
-			*to++ = *p++;
-			continue;
-		}
-		memmove(to, p, (size_t)(q - p));
-		to = write_mark(to + (q - p), words);
-		p = after;
+		at = (size_t)(after - text);
+		at += (size_t)(after - q) < mark ? mark - (size_t)(after - q) : 0;
+		memmove(text + to, p, size);
+		to = (size_t)(write_mark(text + to + size, words) - text);
 	}
-	return (size_t)(to - text);
+	return to;
 }

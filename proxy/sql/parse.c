@@ -165,7 +165,7 @@ void sql_skip_statement(struct sql_parser *p)
 
 void sql_alias(struct sql_parser *p, bool strings, struct span *out)
 {
-	bool as = sql_accept(p, SQL_W_AS);
+	bool as = sql_accept(p, SQL_W_AS) || (!strings && sql_accept_op(p, '=')); /* MariaDB: FROM t = alias */
 
 	if (strings && p->t.kind == SQL_T_STRING) {
 		sql_advance(p);

@@ -16,7 +16,7 @@
 #define SQL_MAX_REFS 128
 #define SQL_MAX_CTES 64
 #define SQL_MAX_DEPTH 200
-#define SQL_MAX_CALLS 16
+#define SQL_MAX_CALLS 32
 
 struct sql_ref {
 	struct span schema, name, alias; /* as written, quotes included; into the text */
@@ -117,6 +117,7 @@ void sql_file_options(struct sql_parser *p);   /* FIELDS ... LINES ... */
 
 /* tables.c */
 void sql_table_refs(struct sql_parser *p);
+void sql_history_point(struct sql_parser *p);
 void sql_partition_list(struct sql_parser *p); /* an optional PARTITION (..) */
 
 /* where.c */

@@ -14,7 +14,7 @@ static void select_options(struct sql_parser *p)
 {
 	for (;;) {
 		switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
-		case SQL_W_DISTINCT: case SQL_W_DISTINCTROW:
+		case SQL_W_DISTINCT: case SQL_W_DISTINCTROW: case SQL_W_UNIQUE:
 			p->flags |= SQL_F_AGGREGATE;
 			break;
 		case SQL_W_SQL_CALC_FOUND_ROWS:
@@ -50,9 +50,11 @@ void sql_file_options(struct sql_parser *p)
 {
 	for (;;) {
 		switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
-		case SQL_W_CHARACTER: case SQL_W_CHARSET: case SQL_W_SET: case SQL_W_FIELDS: case SQL_W_COLUMNS:
-		case SQL_W_LINES: case SQL_W_TERMINATED: case SQL_W_ENCLOSED: case SQL_W_ESCAPED: case SQL_W_STARTING:
-		case SQL_W_OPTIONALLY: case SQL_W_BY:
+		case SQL_W_CHARACTER:
+			sql_advance(p); /* now at SET */
+			break;
+		case SQL_W_CHARSET: case SQL_W_FIELDS: case SQL_W_COLUMNS: case SQL_W_LINES: case SQL_W_TERMINATED:
+		case SQL_W_ENCLOSED: case SQL_W_ESCAPED: case SQL_W_STARTING: case SQL_W_OPTIONALLY: case SQL_W_BY:
 			break;
 		default:
 			return;

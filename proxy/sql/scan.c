@@ -9,8 +9,9 @@
 #include "facts.h"
 
 enum byte_class {
-	C_BAD = 0, C_BLANK, C_NAME, C_DIGIT, C_QUOTE, C_BACKTICK, C_PUNCT, C_DOT, C_SLASH, C_HASH, C_MINUS, C_AT,
-	C_PARAM, C_STAR, C_BACKSLASH, C_LESS, C_GREATER, C_TWIN, C_COLON, C_BANG,
+	C_BAD = 0, C_BLANK, C_QUOTE, C_BACKTICK, C_PUNCT, C_DOT, C_SLASH, C_HASH, C_MINUS, C_AT, C_PARAM, C_STAR,
+	C_BACKSLASH, C_LESS, C_GREATER, C_TWIN, C_COLON, C_BANG,
+	C_NAME, C_DIGIT, /* last: what a name may hold */
 };
 
 #define FOUR(c, class) [c] = class, [(c) + 1] = class, [(c) + 2] = class, [(c) + 3] = class
@@ -39,9 +40,7 @@ static inline uint8_t class_of(char c)
 
 static inline bool is_name_byte(char c)
 {
-	uint8_t k = class_of(c);
-
-	return k == C_NAME || k == C_DIGIT;
+	return class_of(c) >= C_NAME;
 }
 
 static inline bool is_digit(char c)
@@ -124,7 +123,7 @@ static void bytes_literal(struct sql_scan *s, struct sql_token *t)
 
 static void word(struct sql_scan *s, struct sql_token *t)
 {
-	const char *from = s->p, *p = from;
+	const char *from = s->p, *p = from, *end = s->end;
 	char c = *from | 0x20;
 
 	if (ahead(s, 1) == '\'' && !s->name_next) {
@@ -138,11 +137,11 @@ static void word(struct sql_scan *s, struct sql_token *t)
 			return;
 		}
 	}
-	while (p < s->end && is_name_byte(*p))
+	while (p < end && is_name_byte(*p))
 		p++;
 	s->p = s->name_end = p;
 	finish(s, t, SQL_T_WORD, from);
-	t->word = (uint16_t)sql_word_find(from, t->text.len);
+	t->word = (uint16_t)sql_word_find(from, t->text.len, s->end);
 	s->name_next = false;
 }
 
@@ -426,12 +425,13 @@ static void dispatch(struct sql_scan *s, struct sql_token *t)
 
 void sql_scan_next(struct sql_scan *s, struct sql_token *t)
 {
-	const char *from = s->p;
+	const char *p = s->p, *end = s->end;
 
-	while (s->p < s->end && class_of(*s->p) == C_BLANK)
-		s->p++;
-	*t = (struct sql_token){.blank = s->p != from};
-	if (s->p == s->end) {
+	while (p < end && class_of(*p) == C_BLANK)
+		p++;
+	*t = (struct sql_token){.blank = p != s->p};
+	s->p = p;
+	if (p == end) {
 		s->broken |= s->in_exec;
 		finish(s, t, SQL_T_END, s->p);
 		return;

@@ -32,13 +32,13 @@ static void set_system(struct sql_parser *p, enum sql_word scope)
 	enum sql_word w = p->t.kind == SQL_T_WORD ? (enum sql_word)p->t.word : SQL_WORD_NONE;
 	struct span name;
 
-	if (p->t.kind != SQL_T_WORD && p->t.kind != SQL_T_QUOTED) {
+	if (p->t.kind != SQL_T_WORD && p->t.kind != SQL_T_QUOTED && p->t.kind != SQL_T_STRING) {
 		sql_fail(p, "a variable was expected");
 		return;
 	}
 	sql_advance(p);
 	while (sql_accept_op(p, '.')) { /* a key cache's, or NEW.column in a trigger */
-		w = sql_word_find(p->t.text.p, p->t.text.len);
+		w = sql_word_find(p->t.text.p, p->t.text.len, p->scan.end);
 		sql_name(p, &name);
 	}
 	scope_of(p, scope);
@@ -56,7 +56,8 @@ static void set_value(struct sql_parser *p)
 	if (sql_is(p, SQL_W_ON) || sql_is(p, SQL_W_ALL) || sql_is(p, SQL_W_BINARY) || sql_is(p, SQL_W_ROW)) {
 		struct sql_token next = sql_peek(p);
 
-		if (next.kind == SQL_T_END || (next.kind == SQL_T_OP && (next.op == ',' || next.op == ';'))) {
+		if (next.kind == SQL_T_END || (next.kind == SQL_T_WORD && next.word == SQL_W_FOR) ||
+		    (next.kind == SQL_T_OP && (next.op == ',' || next.op == ';'))) {
 			sql_advance(p);
 			return;
 		}

@@ -11,22 +11,37 @@ void sql_partition_list(struct sql_parser *p)
 	}
 }
 
+/* [TIMESTAMP | TRANSACTION] expression */
+void sql_history_point(struct sql_parser *p)
+{
+	if ((sql_is(p, SQL_W_TIMESTAMP) || sql_is(p, SQL_W_TRANSACTION)) && !sql_peek_op(p, '('))
+		sql_advance(p);
+	sql_operand(p);
+	while (sql_is_op(p, '+') || sql_is_op(p, '-')) {
+		sql_advance(p);
+		sql_operand(p);
+	}
+}
+
 /* FOR SYSTEM_TIME AS OF e, BETWEEN e AND e, FROM e TO e, ALL. */
 static void system_time(struct sql_parser *p)
 {
 	sql_advance(p);
 	sql_advance(p);
+	p->flags |= SQL_F_REPLAY_UNSAFE;
 	if (sql_accept(p, SQL_W_ALL) || sql_accept(p, SQL_W_BEFORE))
 		return;
 	if (sql_accept(p, SQL_W_AS)) {
 		sql_expect(p, SQL_W_OF, "OF was expected");
-		sql_expr(p);
+		sql_history_point(p);
 	} else if (sql_accept(p, SQL_W_BETWEEN)) {
-		sql_expr(p); /* holds the AND */
+		sql_history_point(p);
+		sql_expect(p, SQL_W_AND, "AND was expected");
+		sql_history_point(p);
 	} else if (sql_accept(p, SQL_W_FROM)) {
-		sql_expr(p);
+		sql_history_point(p);
 		sql_expect(p, SQL_W_TO, "TO was expected");
-		sql_expr(p);
+		sql_history_point(p);
 	} else {
 		sql_fail(p, "a span of system time was expected");
 	}
@@ -80,6 +95,8 @@ static void derived_alias(struct sql_parser *p)
 {
 	struct span alias;
 
+	while (sql_is(p, SQL_W_FOR) && sql_peek_is(p, SQL_W_SYSTEM_TIME))
+		system_time(p);
 	sql_alias(p, false, &alias);
 	if (sql_is_op(p, '('))
 		sql_skip_parens(p);
@@ -180,13 +197,15 @@ static bool join_operator(struct sql_parser *p)
 static void join_conditions(struct sql_parser *p)
 {
 	for (;;) {
-		if (sql_accept(p, SQL_W_ON))
+		if (sql_is(p, SQL_W_ON) && !sql_peek_is(p, SQL_W_DUPLICATE)) {
+			sql_advance(p);
 			sql_expr(p);
-		else if (sql_is(p, SQL_W_USING) && sql_peek_op(p, '(')) {
+		} else if (sql_is(p, SQL_W_USING) && sql_peek_op(p, '(')) {
 			sql_advance(p);
 			sql_skip_parens(p);
-		} else
+		} else {
 			return;
+		}
 	}
 }
 

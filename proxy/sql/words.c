@@ -4,6 +4,7 @@
 #include "words.h"
 
 #include "facts.h"
+#include "swar.h"
 
 #define R SQL_WT_RESERVED
 #define A SQL_WT_NO_ALIAS
@@ -15,6 +16,7 @@
 #define C SQL_WT_CHARSET
 #define S SQL_WT_STARTS
 #define N SQL_WT_BEFORE_NAME
+#define L SQL_WT_LISTENS
 #define FX_TIME SQL_F_NONDETERMINISTIC /* the statement's own time: replayed with it, the answer is the same */
 #define FX_RANDOM (SQL_F_NONDETERMINISTIC | SQL_F_REPLAY_UNSAFE)
 #define FX_SESSION (SQL_F_NONDETERMINISTIC | SQL_F_REPLAY_UNSAFE)
@@ -27,60 +29,60 @@ const struct sql_word_info sql_words[SQL_WORDS] = {
 #undef W
 };
 
-#define SLOTS 4096u /* a power of two, about four times the number of words: short probes */
+#define SLOTS 4096u /* a power of two, about five times the number of words: short probes */
 #define MAX_WORD 40
 
 _Static_assert(SQL_WORDS * 2 < SLOTS, "the table of words has become too full");
 
 static uint16_t slots[SLOTS];
-static uint8_t lengths[SQL_WORDS];
+/* A word's letters in upper case, eight bytes at a time: the first, and the last when it has more than eight. */
+static struct ends { uint64_t head, tail; uint32_t len; } ends[SQL_WORDS];
 
-/* The upper-case form of a letter; other bytes that names may hold keep themselves apart from letters. */
-static inline unsigned fold(char c)
+static inline struct ends ends_of(const char *p, size_t len, const char *end)
 {
-	return (unsigned char)c >= 'a' && (unsigned char)c <= 'z' ? (unsigned char)c - 32u : (unsigned char)c;
+	struct ends e = {.len = (uint32_t)len};
+
+	e.head = swar_upper(swar_load(p, len, end));
+	if (len > 8)
+		e.tail = swar_upper(swar_load(p + len - 8, 8, end));
+	return e;
 }
 
-static inline uint32_t hash_of(const char *p, size_t len)
+static inline uint32_t hash_of(struct ends e)
 {
-	uint32_t h = (uint32_t)len;
+	uint64_t h = (e.head ^ e.tail << 7) * UINT64_C(0x9e3779b97f4a7c15) + e.len * UINT64_C(0xc2b2ae3d27d4eb4f);
 
-	for (size_t i = 0; i < len; i++)
-		h = h * 31 + fold(p[i]);
-	h *= 0x9e3779b1u;
-	return h >> 20;
+	return (uint32_t)(h >> 52);
 }
 
 /* Runs before main, so that looking up needs neither lock nor test. */
 __attribute__((constructor)) static void fill_slots(void)
 {
 	for (unsigned w = 1; w < SQL_WORDS; w++) {
-		size_t len = strlen(sql_words[w].name);
-		uint32_t at = hash_of(sql_words[w].name, len);
+		const char *name = sql_words[w].name;
+		size_t len = strlen(name);
+		uint32_t at;
 
+		ends[w] = ends_of(name, len, name + len);
+		at = hash_of(ends[w]);
 		while (slots[at])
 			at = (at + 1) & (SLOTS - 1);
 		slots[at] = (uint16_t)w;
-		lengths[w] = (uint8_t)len;
 	}
 }
 
-static inline bool same(const char *p, const char *upper, size_t len)
+enum sql_word sql_word_find(const char *p, size_t len, const char *end)
 {
-	for (size_t i = 0; i < len; i++)
-		if (fold(p[i]) != (unsigned char)upper[i])
-			return false;
-	return true;
-}
+	struct ends e;
 
-enum sql_word sql_word_find(const char *p, size_t len)
-{
 	if (len == 0 || len > MAX_WORD)
 		return SQL_WORD_NONE;
-	for (uint32_t at = hash_of(p, len); slots[at]; at = (at + 1) & (SLOTS - 1)) {
+	e = ends_of(p, len, end);
+	for (uint32_t at = hash_of(e); slots[at]; at = (at + 1) & (SLOTS - 1)) {
 		uint16_t w = slots[at];
 
-		if (lengths[w] == len && same(p, sql_words[w].name, len))
+		if (ends[w].head == e.head && ends[w].tail == e.tail && ends[w].len == e.len &&
+		    (len <= 16 || strncasecmp(p + 8, sql_words[w].name + 8, len - 16) == 0))
 			return w;
 	}
 	return SQL_WORD_NONE;

@@ -27,6 +27,7 @@ enum sql_word {
 #define SQL_WT_CHARSET 0x080
 #define SQL_WT_STARTS 0x100
 #define SQL_WT_BEFORE_NAME 0x200
+#define SQL_WT_LISTENS 0x400
 
 struct sql_word_info {
 	const char *name; /* upper case */
@@ -35,8 +36,8 @@ struct sql_word_info {
 };
 extern const struct sql_word_info sql_words[SQL_WORDS];
 
-/* SQL_WORD_NONE when the word has no meaning of its own. Letter case does not matter. */
-enum sql_word sql_word_find(const char *p, size_t len);
+/* SQL_WORD_NONE when the word has no meaning of its own. Letter case does not matter. Bytes up to end may be read. */
+enum sql_word sql_word_find(const char *p, size_t len, const char *end);
 
 static inline bool sql_word_is(enum sql_word w, unsigned traits)
 {
