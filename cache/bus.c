@@ -448,7 +448,7 @@ enum rc bus_peer(struct bus *b, struct resolve_address *to)
 /* Redis answered a settle with an error: a read-only replica, or a user without the right. */
 static void on_refused(void *arg)
 {
-	bus_fail(arg, "Redis refuses DEL or PUBLISH");
+	bus_fail(arg, "Redis refuses EVAL of DEL and PUBLISH");
 }
 
 static enum rc make_parts(struct bus *b)

@@ -11,10 +11,9 @@
  * dropped by a bump of the epoch (what was missed is not known), and the bus is live. It stays live on a lease: 3
  * seconds from when the last heartbeat that came back was sent, by a clock that goes on while the machine sleeps.
  *
- * Sending. A write marks its slot dirty, once; the control loop takes all dirty slots together and sends, in this order:
- * DEL of their tokens (so that no value in Redis is good any more, even where memory is short), MSET of new random ones,
- * PUBLISH. When the publication is acknowledged the slots are settled. What fails stays dirty, so the backlog of a long
- * outage is one bit a slot.
+ * Sending. A write marks its slot dirty, once; the control loop takes all dirty slots together and sends DEL of their
+ * tokens and PUBLISH as one script. When that is acknowledged the slots are settled. What fails stays dirty, so the
+ * backlog of a long outage is one bit a slot.
  */
 #ifndef SUIMON_CACHE_BUS_H
 #define SUIMON_CACHE_BUS_H

@@ -1,5 +1,7 @@
 #include "settle.h"
 
+#include <stdio.h>
+
 #include "clock.h"
 
 void settle_init(struct settle *s, struct versions *v, void (*refused)(void *arg), void *arg)
@@ -55,21 +57,12 @@ static void acknowledge(struct settle *s, const struct settle_batch *b)
 		versions_settle_all(s->versions, b->own_all);
 }
 
-static void on_deleted(void *arg, struct redis_reply *reply)
-{
-	struct settle_batch *b = arg;
-
-	if (!redis_reply_is(reply, REDIS_REPLY_INTEGER))
-		b->failed = true;
-	redis_reply_free(reply);
-}
-
-/* The batch's last reply. NULL: the connection went; what was sent may or may not have arrived, so it is sent again. */
-static void on_published(void *arg, struct redis_reply *reply)
+/* NULL: the connection went; what was sent may or may not have arrived, so it is sent again. */
+static void on_done(void *arg, struct redis_reply *reply)
 {
 	struct settle_batch *b = arg;
 	struct settle *s = b->settle;
-	bool good = !b->failed && redis_reply_is(reply, REDIS_REPLY_INTEGER), refused = !good && reply;
+	bool good = redis_reply_is(reply, REDIS_REPLY_INTEGER), refused = !good && reply;
 
 	redis_reply_free(reply);
 	b->used = false;
@@ -90,7 +83,7 @@ static struct settle_batch *free_batch(struct settle *s)
 
 		if (!b->used) {
 			b->used = true;
-			b->failed = b->all = b->drop = false;
+			b->all = b->drop = false;
 			b->n = 0;
 			return b;
 		}
@@ -107,29 +100,6 @@ static unsigned token_names(const struct settle_batch *b, struct rkey *name)
 	if (b->all || b->drop)
 		name[n++] = rkey_token_all();
 	return n;
-}
-
-/* DEL, then MSET: the DEL alone is enough, for an absent token makes no value good. So the MSET may fail. */
-static enum rc send_tokens(struct settle_batch *b, struct redis *to)
-{
-	struct rkey name[BUS_MSG_WRITES + 1];
-	uint8_t token[BUS_MSG_WRITES + 1][RKEY_TOKEN_LEN];
-	struct span argv[1 + 2 * (BUS_MSG_WRITES + 1)];
-	unsigned n = token_names(b, name);
-
-	argv[0] = span_str("DEL");
-	for (unsigned i = 0; i < n; i++)
-		argv[1 + i] = span_of(name[i].text, name[i].len);
-	if (redis_send(to, 1 + n, argv, on_deleted, b) != RC_OK)
-		return RC_ERROR;
-	if (rkey_random(token, n * RKEY_TOKEN_LEN) != RC_OK)
-		return RC_OK;
-	argv[0] = span_str("MSET");
-	for (unsigned i = 0; i < n; i++) {
-		argv[1 + 2 * i] = span_of(name[i].text, name[i].len);
-		argv[2 + 2 * i] = span_of(token[i], RKEY_TOKEN_LEN);
-	}
-	return redis_send(to, 1 + 2 * n, argv, NULL, NULL);
 }
 
 static void compose(struct settle_batch *b, struct bus_msg *m)
@@ -150,17 +120,54 @@ static void compose(struct settle_batch *b, struct bus_msg *m)
 	}
 }
 
-/* RC_ERROR: the caller closes the connection, and the batch comes back through its callbacks or was put back here. */
+/*
+ * DEL and PUBLISH as one step. A token absent makes no value good, and where memory is short DEL still works. Not one
+ * after the other: another instance's look-up could come between, set a token of its own, pass its barrier before our
+ * message is out, and store a replica's old answer under it. A script and not MULTI: that queues nothing where memory is short.
+ */
+#define SCRIPT "redis.call('DEL', unpack(KEYS)) return redis.call('PUBLISH', ARGV[1], ARGV[2])"
+
+static enum rc send_script(struct settle_batch *b, struct redis *to, const struct rkey *name, unsigned n)
+{
+	struct span argv[3 + BUS_MSG_WRITES + 1 + 2] = {span_str("EVAL"), span_str(SCRIPT)};
+	struct bus_msg m;
+	char keys[16];
+
+	argv[2] = span_of(keys, (size_t)snprintf(keys, sizeof(keys), "%u", n));
+	for (unsigned i = 0; i < n; i++)
+		argv[3 + i] = span_of(name[i].text, name[i].len);
+	compose(b, &m);
+	argv[3 + n] = span_str(RKEY_BUS);
+	argv[4 + n] = span_of(m.bytes, m.len);
+	return redis_send(to, 5 + n, argv, on_done, b);
+}
+
+/* New tokens, so that the next reader need not set them: a courtesy that may fail. */
+static void send_tokens(struct redis *to, const struct rkey *name, unsigned n)
+{
+	struct span argv[1 + 2 * (BUS_MSG_WRITES + 1)] = {span_str("MSETNX")};
+	uint8_t token[BUS_MSG_WRITES + 1][RKEY_TOKEN_LEN];
+
+	if (rkey_random(token, n * RKEY_TOKEN_LEN) != RC_OK)
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		argv[1 + 2 * i] = span_of(name[i].text, name[i].len);
+		argv[2 + 2 * i] = span_of(token[i], RKEY_TOKEN_LEN);
+	}
+	(void)!redis_send(to, 1 + 2 * n, argv, NULL, NULL);
+}
+
+/* RC_ERROR: the caller closes the connection; the batch has been put back. */
 static enum rc send_batch(struct settle_batch *b, struct redis *to)
 {
-	struct span argv[3] = {span_str("PUBLISH"), span_str(RKEY_BUS)};
-	struct bus_msg m;
+	struct rkey name[BUS_MSG_WRITES + 1];
+	unsigned n = token_names(b, name);
 
-	compose(b, &m);
-	argv[2] = span_of(m.bytes, m.len);
-	if (send_tokens(b, to) == RC_OK && redis_send(to, 3, argv, on_published, b) == RC_OK)
+	if (send_script(b, to, name, n) == RC_OK) {
+		send_tokens(to, name, n);
 		return RC_OK;
-	b->used = false; /* a reply of the DEL that may come only sets a flag */
+	}
+	b->used = false;
 	mark_again(b->settle, b);
 	return RC_ERROR;
 }

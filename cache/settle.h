@@ -20,7 +20,7 @@ struct settle;
 
 struct settle_batch {
 	struct settle *settle;
-	bool used, failed;
+	bool used;
 	bool all, drop;      /* the token of all, and which message */
 	uint64_t lag_ns;     /* with all */
 	uint32_t own_all;

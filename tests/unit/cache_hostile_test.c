@@ -101,11 +101,13 @@ static void answer_well(struct peer *p, const struct arg *a, unsigned n)
 		say(p, text, (size_t)snprintf(text, sizeof(text), "*2\r\n$4\r\npong\r\n$8\r\n")), say(p, a[1].p, 8), say(p, "\r\n", 2);
 	else if (is(&a[0], "PUBLISH"))
 		publish(&a[1], &a[2]), say_text(p, ":1\r\n");
+	else if (is(&a[0], "EVAL"))
+		publish(&a[n - 2], &a[n - 1]), say_text(p, ":1\r\n");
 	else if (is(&a[0], "MGET"))
 		answer_mget(p, n);
 	else if (is(&a[0], "GET"))
 		say_text(p, "$-1\r\n");
-	else if (is(&a[0], "PTTL") || is(&a[0], "DEL"))
+	else if (is(&a[0], "PTTL"))
 		say_text(p, ":-2\r\n");
 	else
 		say_text(p, "+OK\r\n");
@@ -286,7 +288,7 @@ static void test_wrong_answers_to_a_look_up(void **state)
 
 static void test_wrong_answers_to_the_bus(void **state)
 {
-	static const char *const commands[] = {"INFO", "SUBSCRIBE", "PUBLISH", "DEL", "MSET", "PING"};
+	static const char *const commands[] = {"INFO", "SUBSCRIBE", "PUBLISH", "EVAL", "MSETNX", "PING"};
 	struct instance i = {0};
 	char url[64];
 
