@@ -3,6 +3,7 @@
  *
  * Applied when the server's packet is here and before the client gets it: C1 counts from the client's point of view.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -18,7 +19,7 @@ static void pin(struct request *r, unsigned pins)
 		{PIN_USER_LOCK, STATS_C_PIN_LOCK},		{PIN_CURSOR, STATS_C_PIN_CURSOR},
 		{PIN_LONG_DATA, STATS_C_PIN_LONG_DATA},		{PIN_SESSION_STATE, STATS_C_PIN_SESSION_STATE},
 		{PIN_SQL_PREPARE, STATS_C_PIN_PREPARED_TEXT},	{PIN_NEXT_TRANSACTION, STATS_C_PIN_TRANSACTION},
-		{PIN_UNKNOWN, STATS_C_PIN_UNKNOWN},
+		{PIN_UNKNOWN, STATS_C_PIN_UNKNOWN},		{PIN_CONNECTION_ID, STATS_C_PIN_SESSION_STATE},
 	};
 	unsigned fresh = pins & ~r->s->pins;
 
@@ -150,6 +151,27 @@ static void take_tracked(struct request *r, struct span block)
 		pin(r, PIN_UNKNOWN);
 }
 
+/* SET NAMES x COLLATE y gives results a collation that no single variable can: it is replayed as it was said. */
+void deltas_names(struct request *r)
+{
+	struct span set = varset_get(r->s->vars, "character_set_client"), collation = varset_get(r->s->vars, "collation_connection");
+	char names[160];
+	const struct varset *vars;
+
+	if (strncmp(r->st->text, "set names", 9) != 0 || !set.len || !collation.len)
+		return;
+	(void)snprintf(names, sizeof(names), SPAN_FMT " COLLATE " SPAN_FMT, SPAN_ARG(set), SPAN_ARG(collation));
+	vars = varset_with(r->s->vars, span_str(VARSET_NAMES), span_str(names));
+	for (size_t i = 0; vars && i < 3; i++) {
+		static const char *const covered[] = {"character_set_client", "character_set_results", "collation_connection"};
+		const struct varset *less = varset_without(vars, span_str(covered[i]));
+
+		varset_unref(vars);
+		vars = less;
+	}
+	take_vars(r, vars);
+}
+
 /* A server that does not track: what the text says is all there is. */
 static void take_untracked(struct request *r)
 {
@@ -182,8 +204,11 @@ void deltas_ok(struct request *r, const struct ok_packet *ok)
 		take_tracked(r, ok->track);
 	if (r->s->up && !r->s->up->tracks)
 		take_untracked(r);
-	if (ok->insert_id)
+	if (ok->insert_id) {
 		r->s->last_insert_id = ok->insert_id;
+		if (r->s->up)
+			r->s->up->insert_id_of = r->s->id;
+	}
 	take_status(r, ok->status);
 }
 

@@ -34,8 +34,19 @@ void exec_release(struct request *r)
 	u->parked_for = s->id;
 	/* What the session may ask about its last statement lies on this connection alone. */
 	u->keep = u->track.insert_id || u->track.warnings || s->worker->follow_ups_seen ||
-		  (r->st && r->st->facts.flags & SQL_F_CALC_FOUND_ROWS);
+		  (r->st && r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_LAST_INSERT_ID));
 	lease_release(u);
+}
+
+/* FOUND_ROWS(), SHOW WARNINGS and the like ask for what the last statement left where it ran. A SELECT without tables
+ * goes there too: it leaves the warnings of the one before it as they are. LAST_INSERT_ID() is the primary's. */
+static bool asks_last_connection(const struct request *r)
+{
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	if (!f || f->flags & SQL_F_LAST_INSERT_ID)
+		return false;
+	return r->plan.follow_up || (f->verb == SQL_SELECT && f->ntables == 0 && r->plan.target == PLAN_REPLICA);
 }
 
 static void choose_backend(struct request *r)
@@ -44,7 +55,7 @@ static void choose_backend(struct request *r)
 	struct topology *t = s->worker->in->topology;
 
 	r->lease.parked_only = false;
-	if (r->plan.follow_up && !r->parked_tried && s->last_backend) {
+	if (asks_last_connection(r) && !r->parked_tried && s->last_backend) {
 		r->parked_tried = true;
 		r->lease.parked_only = true;
 		r->backend = s->last_backend;

@@ -60,13 +60,27 @@ static enum rc change_variables(struct request *r, const struct varset *to)
 	return rc;
 }
 
+/* The connection that knows LAST_INSERT_ID() went to somebody else meanwhile: this one is told. */
+static enum rc give_insert_id(struct request *r)
+{
+	struct session *s = r->s;
+	char sql[64];
+
+	if (likely(!r->st || !(r->st->facts.flags & SQL_F_LAST_INSERT_ID)) || r->cmd == COM_STMT_PREPARE ||
+	    s->up->insert_id_of == s->id || (s->up->insert_id_of == 0 && s->last_insert_id == 0))
+		return RC_OK;
+	s->up->insert_id_of = s->id;
+	(void)snprintf(sql, sizeof(sql), "SET last_insert_id=%llu", (unsigned long long)s->last_insert_id);
+	return say(r, HIDDEN_INSERT_ID, upstream_query(s->up, span_str(sql)));
+}
+
 enum rc hidden_sync(struct request *r)
 {
 	struct upstream *u = r->s->up;
 	const struct varset *to = r->sync_to ? r->sync_to : r->s->vars;
 
 	if (likely(u->vars == to))
-		return RC_OK;
+		return give_insert_id(r);
 	if (to->schema.len && !span_eq(u->vars->schema, to->schema))
 		return change_schema(r, to->schema);
 	return change_variables(r, to);
@@ -258,6 +272,7 @@ void hidden_done(struct request *r)
 		}
 		exec_resume(r, STEP_SYNC);
 		break;
+	case HIDDEN_INSERT_ID:
 	case HIDDEN_TRACKING:
 	case HIDDEN_SCHEMA:
 	case HIDDEN_VARIABLES:
@@ -273,6 +288,7 @@ void hidden_done(struct request *r)
 		check_done(r);
 		break;
 	case HIDDEN_COLLATION:
+		deltas_names(r);
 		exec_resume(r, STEP_END);
 		break;
 	case HIDDEN_NONE:

@@ -78,6 +78,7 @@ enum rc login_greet(struct session *s)
 
 	if (!backend_identity(topology_primary(in->topology), &id))
 		return RC_AGAIN; /* the worker's tick asks again until failover_hold is over */
+	s->worker->tracked = id.caps & CLIENT_SESSION_TRACK;
 	s->login = mem_zalloc(sizeof(*s->login));
 	if (!s->login || auth_scramble(s->scramble) != RC_OK)
 		return RC_ERROR;

@@ -157,10 +157,14 @@ static void on_ticket(struct mail *m)
 		if (packet_put_ok(&b, &s->seq, s->caps, &ok) == RC_OK)
 			(void)channel_put(&s->ch, iobuf_data(&b), iobuf_len(&b));
 		iobuf_reset(&b);
+	} else if (t->rc == RC_DECLINED && !s->worker->settings->queue.full_is_error) {
+		r->route = STATS_LOCAL; /* certainly not stored: it goes directly */
+		r->plan.queue = false;
+		exec_resume(r, STEP_ACQUIRE);
+		return;
 	} else {
 		r->error = 1030;
-		reply_error(s, 1030, "HY000", "the queue could not store this write, it was not applied: %s",
-			    t->error ? t->error : "disk error");
+		reply_error(s, 1030, "HY000", "the queue could not store this write: %s", t->error ? t->error : "disk error");
 	}
 	exec_resume(r, STEP_END);
 }

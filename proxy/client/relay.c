@@ -33,14 +33,19 @@ static void forward(struct request *r, const void *p, size_t len)
 }
 
 /* A packet made here instead of the server's. */
-static void forward_made(struct request *r, struct iobuf *b)
+static void forward_copy(struct request *r, const void *p, size_t len)
 {
 	if (!r->first_ns)
 		r->first_ns = clock_mono_ns();
 	r->reply_started = true;
-	r->bytes_out += iobuf_len(b);
-	cached_capture(r, iobuf_data(b), iobuf_len(b));
-	(void)channel_put(&r->s->ch, iobuf_data(b), iobuf_len(b));
+	r->bytes_out += len;
+	cached_capture(r, p, len);
+	(void)channel_put(&r->s->ch, p, len);
+}
+
+static void forward_made(struct request *r, const struct iobuf *b)
+{
+	forward_copy(r, iobuf_data(b), iobuf_len(b));
 }
 
 static void forward_ok(struct request *r, const struct track_piece *piece)
@@ -76,13 +81,32 @@ static void forward_ok(struct request *r, const struct track_piece *piece)
 	iobuf_reset(&b);
 }
 
+/* Positions are reported to suimon, not to a client that did not ask: the flag that announces a report goes with it. */
+static void forward_eof_packet(struct request *r, const struct track_piece *piece)
+{
+	uint8_t packet[PACKET_HEADER + 5];
+
+	if ((r->s->caps & CLIENT_SESSION_TRACK) || piece->len != sizeof(packet) ||
+	    !(piece->p[PACKET_HEADER + 4] & (STATUS_SESSION_STATE_CHANGED >> 8))) {
+		forward(r, piece->p, piece->len);
+		return;
+	}
+	memcpy(packet, piece->p, sizeof(packet));
+	packet[PACKET_HEADER + 4] &= (uint8_t) ~(STATUS_SESSION_STATE_CHANGED >> 8);
+	forward_copy(r, packet, sizeof(packet));
+}
+
 static void forward_eof(struct request *r, const struct track_piece *piece)
 {
-	r->warnings = r->s->up->track.warnings;
-	deltas_eof(r, r->s->up->track.status);
-	if (r->s->up->track.done)
+	const struct track *t = &r->s->up->track;
+
+	r->warnings = t->warnings;
+	deltas_eof(r, t->status);
+	if (t->done)
 		deltas_settle(r);
-	forward(r, piece->p, piece->len);
+	else
+		deltas_partial(r);
+	forward_eof_packet(r, piece);
 }
 
 static void forward_err(struct request *r, const struct track_piece *piece)
@@ -98,7 +122,6 @@ static void forward_prepared(struct request *r, const struct track_piece *piece)
 	struct session *s = r->s;
 	struct stmt_prepared sp;
 	struct prepared *p;
-	struct iobuf b;
 	uint8_t packet[64];
 
 	if (piece->len > sizeof(packet) ||
@@ -114,10 +137,7 @@ static void forward_prepared(struct request *r, const struct track_piece *piece)
 	memcpy(packet, piece->p, piece->len);
 	for (int i = 0; i < 4; i++)
 		packet[PACKET_HEADER + 1 + i] = (uint8_t)(p->id >> (8 * i));
-	iobuf_init(&b, 0);
-	if (iobuf_append(&b, packet, piece->len) == RC_OK)
-		forward_made(r, &b);
-	iobuf_reset(&b);
+	forward_copy(r, packet, piece->len);
 	r->warnings = sp.warnings;
 }
 
@@ -135,6 +155,9 @@ static void relay_visible(struct request *r, const struct track_piece *piece)
 		break;
 	case TRACK_EOF_PACKET:
 		forward_eof(r, piece);
+		break;
+	case TRACK_MIDDLE_EOF:
+		forward_eof_packet(r, piece);
 		break;
 	case TRACK_ERR_PACKET:
 		forward_err(r, piece);

@@ -29,7 +29,7 @@ enum request_step {
 enum request_hidden { /* what a hidden conversation on the connection is about */
 	HIDDEN_NONE,
 	HIDDEN_RESET, HIDDEN_TRACKING, HIDDEN_SCHEMA, HIDDEN_VARIABLES, HIDDEN_POSITION, HIDDEN_PREPARE, HIDDEN_CHECK_PREPARE,
-	HIDDEN_COLLATION,
+	HIDDEN_COLLATION, HIDDEN_INSERT_ID,
 };
 
 /* A statement prepared by the client. */
@@ -136,6 +136,7 @@ void relay_client_drained(struct session *s);
 
 /* deltas.c: what a reply has changed. */
 void deltas_ok(struct request *r, const struct ok_packet *ok);
+void deltas_names(struct request *r);   /* the collation behind a SET NAMES is known now */
 void deltas_eof(struct request *r, uint16_t status);
 void deltas_settle(struct request *r);  /* the last packet is here, the client has not got it yet: invalidate */
 void deltas_partial(struct request *r); /* one of several results is here: the same for what has run so far */

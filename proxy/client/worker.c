@@ -83,10 +83,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
 	uint64_t now = clock_mono_ns();
-	struct backend_identity id;
 
-	if (!w->tracked && backend_identity(topology_primary(w->in->topology), &id))
-		w->tracked = id.caps & CLIENT_SESSION_TRACK;
 	list_each_safe(&w->sessions, n, tmp)
 		tick_session(container_of(n, struct session, node), now);
 	if (w->draining)

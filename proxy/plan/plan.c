@@ -1,7 +1,7 @@
 #include "plan.h"
 
 static const char *const pin_names[] = {"transaction", "user_variable", "temp_table", "lock", "user_lock", "cursor",
-					"long_data", "session_state", "sql_prepare", "next_transaction", "unknown"};
+					"long_data", "session_state", "sql_prepare", "next_transaction", "unknown", "connection_id"};
 
 const char *plan_pin_name(unsigned pins)
 {
@@ -22,6 +22,8 @@ static void plan_pins(const struct sql_facts *f, const struct plan_session *ss, 
 		p->pins |= PIN_USER_VARIABLE;
 	if (f->flags & SQL_F_TEMP_TABLE)
 		p->pins |= PIN_TEMP_TABLE;
+	if (f->flags & SQL_F_CONNECTION_ID)
+		p->pins |= PIN_CONNECTION_ID;
 	if (f->flags & SQL_F_USER_LOCK)
 		p->pins |= PIN_USER_LOCK;
 	/* A stored function may set user variables; where the server would not say so, assume it. */

@@ -21,6 +21,7 @@ enum plan_pin {
 	PIN_SESSION_STATE = 1 << 7, /* a variable that cannot be replayed, or a server that does not track */
 	PIN_SQL_PREPARE = 1 << 8,   /* PREPARE as text */
 	PIN_NEXT_TRANSACTION = 1 << 9, /* SET TRANSACTION without SESSION: the next one only */
+	PIN_CONNECTION_ID = 1 << 11, /* it has asked for the connection's id */
 	PIN_UNKNOWN = 1 << 10,      /* the statement was not understood (P2) */
 };
 const char *plan_pin_name(unsigned pins); /* the name of the lowest one, or "" */

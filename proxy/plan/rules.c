@@ -1,24 +1,64 @@
 #include "rules.h"
 
+#include <pthread.h>
+
+#include "log.h"
+#include "mem.h"
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
 /* PCRE2's match limits keep a hostile statement from holding the worker. */
 #define MATCH_LIMIT 100000
 
+/* Scratch memory for matching: made once a thread, freed when the thread ends. */
+struct matcher { pcre2_match_data *data; pcre2_match_context *context; };
+
+static pthread_key_t matcher_key;
+static pthread_once_t matcher_once = PTHREAD_ONCE_INIT;
+
+static void matcher_free(void *p)
+{
+	struct matcher *m = p;
+
+	pcre2_match_data_free(m->data);
+	pcre2_match_context_free(m->context);
+	mem_free(m);
+}
+
+static void matcher_init(void)
+{
+	if (pthread_key_create(&matcher_key, matcher_free) != 0)
+		log_fatal("plan", "no thread-specific key left", NULL);
+}
+
+static struct matcher *matcher_get(void)
+{
+	struct matcher *m;
+
+	pthread_once(&matcher_once, matcher_init);
+	m = pthread_getspecific(matcher_key);
+	if (m)
+		return m;
+	m = mem_zalloc(sizeof(*m));
+	if (!m)
+		return NULL;
+	m->data = pcre2_match_data_create(1, NULL);
+	m->context = pcre2_match_context_create(NULL);
+	if (!m->data || !m->context || pthread_setspecific(matcher_key, m) != 0) {
+		matcher_free(m);
+		return NULL;
+	}
+	pcre2_set_match_limit(m->context, MATCH_LIMIT);
+	return m;
+}
+
 static bool regex_matches(void *re, struct span text)
 {
-	static _Thread_local pcre2_match_data *data;
-	static _Thread_local pcre2_match_context *context;
+	struct matcher *m = re ? matcher_get() : NULL;
 
-	if (!data) {
-		data = pcre2_match_data_create(1, NULL);
-		context = pcre2_match_context_create(NULL);
-		if (context)
-			pcre2_set_match_limit(context, MATCH_LIMIT);
-	}
 	/* 0: matched, the one pair of offsets was too few for its groups */
-	return re && data && pcre2_match(re, (PCRE2_SPTR)text.p, text.len, 0, 0, data, context) >= 0;
+	return m && pcre2_match(re, (PCRE2_SPTR)text.p, text.len, 0, 0, m->data, m->context) >= 0;
 }
 
 /* "schema.table" or "table"; compared without regard to case, as most servers fold names. */

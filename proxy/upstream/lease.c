@@ -310,7 +310,7 @@ static void begin_reset(struct upstream *u)
 	varset_unref(clean);
 	upstream_stmt_forget_all(u);
 	u->dirty = false;
-	u->parked_for = 0;
+	u->parked_for = u->insert_id_of = 0;
 	evtimer_add(&u->timer, &tv);
 	if (upstream_command(u, TRACK_SIMPLE, &reset, 1) != RC_OK)
 		upstream_close(u, "connection lost at reset");

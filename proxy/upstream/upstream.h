@@ -78,6 +78,7 @@ struct upstream {
 	bool tracking;             /* a reply is awaited */
 	const struct upstream_ops *ops;
 	void *owner;               /* of the lease */
+	uint64_t insert_id_of;     /* id of the session whose LAST_INSERT_ID() it would answer; 0 none */
 	uint64_t parked_for;       /* id of the session it served last; 0 none */
 	bool keep;                 /* holds what that session may ask for (LAST_INSERT_ID(), SHOW WARNINGS): lent to others last */
 	uint64_t born_ns, since_ns;

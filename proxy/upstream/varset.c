@@ -289,12 +289,21 @@ static enum rc put_assignment(struct iobuf *b, const struct varset_var *v, bool 
 				    "%scharacter_set_client=" SPAN_FMT ",character_set_results=" SPAN_FMT
 				    ",collation_connection=" SPAN_FMT,
 				    comma, SPAN_ARG(v->value), SPAN_ARG(v->value), SPAN_ARG(v->value));
+	if (span_eq(v->name, span_str(VARSET_NAMES)))
+		return iobuf_printf(b, "%sNAMES " SPAN_FMT, comma, SPAN_ARG(v->value));
 	if (iobuf_printf(b, "%s" SPAN_FMT "=", comma, SPAN_ARG(v->name)) != RC_OK)
 		return RC_ERROR;
 	/* A character set of NULL is tracked as the empty string. */
 	if (v->value.len == 0 && span_eq(v->name, span_str("character_set_results")))
 		return iobuf_append(b, "NULL", 4);
 	return put_value(b, v->value);
+}
+
+/* Said again whenever the login's collation or the names are, which overwrite it. */
+static bool is_about_charsets(struct span name)
+{
+	return span_eq(name, span_str(VARSET_NAMES)) || (name.len > 10 && memcmp(name.p, "character_", 10) == 0) ||
+	       (name.len > 10 && memcmp(name.p, "collation_", 10) == 0);
 }
 
 enum rc varset_difference(const struct varset *from, const struct varset *to, struct iobuf *out)
@@ -310,14 +319,15 @@ enum rc varset_difference(const struct varset *from, const struct varset *to, st
 	}
 	/* The login's collation comes first ('@' sorts before letters) and overwrites the character sets, so when it
 	 * differs those must be said again behind it. */
-	collation_again = !span_eq(varset_get(from, VARSET_LOGIN_COLLATION), varset_get(to, VARSET_LOGIN_COLLATION));
+	collation_again = !span_eq(varset_get(from, VARSET_LOGIN_COLLATION), varset_get(to, VARSET_LOGIN_COLLATION)) ||
+			  !span_eq(varset_get(from, VARSET_NAMES), varset_get(to, VARSET_NAMES));
 	for (i = 0; i < to->n; i++) {
 		bool found = false;
 
 		for (uint16_t j = 0; j < from->n && !found; j++)
 			found = span_eq(from->vars[j].name, to->vars[i].name) &&
 				span_eq(from->vars[j].value, to->vars[i].value);
-		if (found && !(collation_again && to->vars[i].name.len > 4 && to->vars[i].name.p[0] == 'c'))
+		if (found && !(collation_again && is_about_charsets(to->vars[i].name)))
 			continue;
 		if (first && iobuf_append(out, "SET ", 4) != RC_OK)
 			return RC_ERROR;

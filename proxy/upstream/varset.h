@@ -59,5 +59,7 @@ enum rc varset_assignments(const struct varset *s, struct iobuf *out) must_check
 
 /* The collation of a login (its number) is kept as this variable: it stands for the three character sets. */
 #define VARSET_LOGIN_COLLATION "@login"
+/* "utf8mb4 COLLATE utf8mb4_bin" of a SET NAMES with a collation. */
+#define VARSET_NAMES "@names"
 
 #endif

@@ -100,7 +100,11 @@ static enum track_piece_kind look_middle_eof(const struct track *t, const struct
 		return kind;
 	if (packet_parse_eof(payload(k), &warnings, &status) != RC_OK)
 		return TRACK_BROKEN;
-	return t->state == AT_COLUMNS_EOF && status & STATUS_CURSOR_EXISTS ? TRACK_EOF_PACKET : TRACK_BYTES;
+	if (t->state != AT_COLUMNS_EOF)
+		return TRACK_BYTES;
+	if (status & STATUS_CURSOR_EXISTS)
+		return TRACK_EOF_PACKET;
+	return status & STATUS_SESSION_STATE_CHANGED ? TRACK_MIDDLE_EOF : TRACK_BYTES;
 }
 
 static enum track_piece_kind look_first(const struct track *t, const struct packet *k)
@@ -306,6 +310,9 @@ static bool control(struct track *t, const struct packet *k, enum track_piece_ki
 		return control_err(t, k);
 	case TRACK_PREPARED:
 		return control_prepared(t, k);
+	case TRACK_MIDDLE_EOF:
+		t->state = AT_ROWS;
+		return true;
 	default: /* TRACK_INFILE, TRACK_PROGRESS: the reply goes on in the state it is in */
 		return true;
 	}

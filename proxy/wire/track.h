@@ -29,6 +29,7 @@ enum track_piece_kind {
 	TRACK_BYTES,     /* len bytes to pass on unread */
 	TRACK_OK_PACKET, /* a whole OK packet (also 0xfe ending a result set under DEPRECATE_EOF) */
 	TRACK_EOF_PACKET,
+	TRACK_MIDDLE_EOF, /* the EOF behind column definitions, where it announces a session-state report; rows follow */
 	TRACK_ERR_PACKET,
 	TRACK_INFILE,   /* the server asks for a local file: the client's packets follow, then the reply goes on */
 	TRACK_PREPARED, /* the first packet of a prepare reply: statement id, column and parameter counts */
