@@ -15,8 +15,8 @@ struct server {
 	pid_t pid;      /* 0: not running */
 	uint16_t port;
 	unsigned id;
-	char dir[256];
-	char socket[300];
+	char dir[128];
+	char socket[160];
 	struct st_mysql *my;     /* as root, by socket */
 };
 

@@ -1,0 +1,126 @@
+#include "advise.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "advise_impl.h"
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "ticker.h"
+
+#define EVERY_NS NS_PER_SEC
+#define CONNECT_NS (2 * NS_PER_SEC)
+#define MOST_TRIES 5 /* of one statement, when the server cannot be reached */
+
+struct advise {
+	struct stats *stats;
+	struct advise_hooks hooks;
+	struct ticker ticker;
+	struct sqlconn *conn;        /* owned */
+	_Atomic bool enabled;
+	struct stats_explain work;   /* strings owned; sql NULL: none */
+	unsigned tries;
+};
+
+static void drop_work(struct advise *a)
+{
+	mem_free(a->work.schema);
+	mem_free(a->work.user);
+	mem_free(a->work.sql);
+	a->work = (struct stats_explain){0};
+	a->tries = 0;
+}
+
+static enum rc log_in(struct advise *a)
+{
+	struct catalog_target at = {0};
+	struct sqlconn_target t = {.host = at.host, .user = at.user, .connect_ns = CONNECT_NS};
+	enum rc rc;
+
+	if (a->hooks.target(a->hooks.arg, a->work.user, &at) != RC_OK)
+		return RC_ERROR;
+	t.port = at.port;
+	t.password = at.password;
+	rc = sqlconn_connect(a->conn, &t);
+	secret_unref(at.password);
+	return rc;
+}
+
+static void work(struct advise *a)
+{
+	char quoted[320];
+	enum rc rc = log_in(a);
+	bool refused = false;
+
+	if (rc == RC_OK) {
+		rc = advise_statement(a->conn, a->stats, &a->work);
+		refused = rc == RC_ERROR && sqlconn_refused(a->conn);
+	}
+	if (rc == RC_ERROR && (refused || a->tries + 1 >= MOST_TRIES))
+		log_debug("advise", "a statement could not be explained", "digest=0x%016llx why=%s",
+			  (unsigned long long)a->work.digest,
+			  log_quote(quoted, sizeof(quoted), span_str(sqlconn_error(a->conn))));
+	sqlconn_close(a->conn);
+	if (rc != RC_ERROR || refused || ++a->tries >= MOST_TRIES)
+		drop_work(a);
+}
+
+static void advise_run(void *arg)
+{
+	struct advise *a = arg;
+
+	while (ticker_sleep(&a->ticker, clock_mono_ns() + EVERY_NS)) {
+		if (!atomic_load_explicit(&a->enabled, memory_order_acquire))
+			drop_work(a);
+		else if (a->work.sql || stats_next_explain(a->stats, &a->work) == RC_OK)
+			work(a);
+	}
+}
+
+struct advise *advise_new(struct stats *stats, const struct advise_hooks *hooks)
+{
+	struct advise *a = mem_zalloc(sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->stats = stats;
+	a->hooks = *hooks;
+	a->enabled = true;
+	a->conn = sqlconn_new();
+	if (!a->conn) {
+		mem_free(a);
+		return NULL;
+	}
+	ticker_init(&a->ticker);
+	return a;
+}
+
+enum rc advise_start(struct advise *a)
+{
+	return ticker_start(&a->ticker, "advise", advise_run, a);
+}
+
+void advise_stop(struct advise *a)
+{
+	if (!a)
+		return;
+	ticker_ask_stop(&a->ticker);
+	sqlconn_interrupt(a->conn);
+	ticker_stop(&a->ticker);
+}
+
+void advise_free(struct advise *a)
+{
+	if (!a)
+		return;
+	drop_work(a);
+	sqlconn_free(a->conn);
+	ticker_reset(&a->ticker);
+	mem_free(a);
+}
+
+void advise_enable(struct advise *a, bool on)
+{
+	atomic_store_explicit(&a->enabled, on, memory_order_release);
+}

@@ -1,0 +1,279 @@
+/*
+ * advise_cond.c - a condition as a plan prints it: fully qualified names, AND between terms. What is joined by OR, or
+ * hides its column in a function, no plain index serves.
+ */
+#include "advise_impl.h"
+
+#define MOST_TOKENS 512 /* of one condition; a longer one is let be */
+#define MOST_DEPTH 16
+
+struct cond {
+	struct sql_token t[MOST_TOKENS];
+	size_t n;
+	struct span table;           /* whose columns are wanted */
+	struct advise_columns *out;
+};
+
+struct path { struct span table, column; };
+
+static bool is_word(const struct sql_token *t, const char *word)
+{
+	return t->kind == SQL_T_WORD && span_ieq(t->text, span_str(word));
+}
+
+static bool is_op(const struct sql_token *t, unsigned op)
+{
+	return t->kind == SQL_T_OP && t->op == op;
+}
+
+static bool is_name(const struct sql_token *t)
+{
+	return t->kind == SQL_T_WORD || t->kind == SQL_T_QUOTED;
+}
+
+/* The index behind the parenthesis that opens at i; to when it does not close. */
+static size_t behind(const struct cond *c, size_t i, size_t to)
+{
+	int depth = 0;
+
+	for (; i < to; i++) {
+		if (is_op(&c->t[i], '('))
+			depth++;
+		else if (is_op(&c->t[i], ')') && --depth == 0)
+			return i + 1;
+	}
+	return to;
+}
+
+/* [schema.]table.column at i. Returns the index behind it, or i: there is none. */
+static size_t read_path(const struct cond *c, size_t i, size_t to, struct path *p)
+{
+	size_t start = i;
+
+	*p = (struct path){0};
+	for (;;) {
+		if (i >= to || !is_name(&c->t[i]))
+			return start;
+		p->table = p->column;
+		p->column = c->t[i].text;
+		i++;
+		if (i >= to || !is_op(&c->t[i], '.'))
+			break;
+		i++;
+	}
+	return i < to && is_op(&c->t[i], '(') ? start : i; /* a function's name */
+}
+
+static bool same_table(struct span quoted, struct span table)
+{
+	char name[ADVISE_NAME];
+
+	return quoted.len && advise_name(quoted, name) == RC_OK && span_ieq(span_str(name), table);
+}
+
+/* Does any name between from and to belong to the table? */
+static bool mentions(const struct cond *c, size_t from, size_t to)
+{
+	struct path p;
+
+	while (from < to) {
+		size_t next = read_path(c, from, to, &p);
+
+		if (next > from && same_table(p.table, c->table))
+			return true;
+		from = next > from ? next : from + 1;
+	}
+	return false;
+}
+
+static void add(struct advise_columns *out, struct span quoted, enum advise_use use)
+{
+	struct advise_column *col;
+
+	if (out->n == countof(out->at))
+		return;
+	col = &out->at[out->n];
+	*col = (struct advise_column){.use = use};
+	if (advise_name(quoted, col->name) != RC_OK)
+		return;
+	for (size_t i = 0; i < out->n; i++)
+		if (span_ieq(span_str(out->at[i].name), span_str(col->name)) && (out->at[i].use == use || use != ADVISE_EQUALS))
+			return;
+	out->n++;
+}
+
+/* A pattern that fixes the beginning. */
+static bool begins_fixed(const struct cond *c, size_t i, size_t to)
+{
+	if (i < to && c->t[i].kind == SQL_T_WORD && c->t[i].text.p[0] == '_') /* a character set */
+		i++;
+	return i < to && c->t[i].kind == SQL_T_STRING && c->t[i].text.len > 2 && c->t[i].text.p[1] != '%' &&
+	       c->t[i].text.p[1] != '_';
+}
+
+/* What the tokens behind a column of ours make of it. False: nothing an index serves. */
+static bool use_of(const struct cond *c, size_t i, size_t to, enum advise_use *use)
+{
+	const struct sql_token *t = &c->t[i];
+
+	if (i >= to || mentions(c, i, to))
+		return false;
+	if (is_op(t, '=') || is_op(t, SQL_OP_NULLSAFE) || (is_word(t, "is") && i + 2 == to && is_word(t + 1, "null")))
+		*use = ADVISE_EQUALS;
+	else if (is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE) || is_word(t, "between") ||
+		 (is_word(t, "like") && begins_fixed(c, i + 1, to)))
+		*use = ADVISE_RANGE;
+	else if (is_word(t, "in"))
+		*use = ADVISE_IN;
+	else
+		return false;
+	return true;
+}
+
+/* value = column: the operator on this level, with a column of ours and nothing else behind it. */
+static void mirrored(struct cond *c, size_t from, size_t to)
+{
+	struct path p;
+
+	for (size_t i = from; i < to; i++) {
+		const struct sql_token *t = &c->t[i];
+		bool equals = is_op(t, '=') || is_op(t, SQL_OP_NULLSAFE);
+
+		if (is_op(t, '(')) {
+			i = behind(c, i, to) - 1;
+		} else if (equals || is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE)) {
+			if (i > from && !mentions(c, from, i) && read_path(c, i + 1, to, &p) == to &&
+			    same_table(p.table, c->table))
+				add(c->out, p.column, equals ? ADVISE_EQUALS : ADVISE_RANGE);
+			return;
+		}
+	}
+}
+
+static void term(struct cond *c, size_t from, size_t to)
+{
+	enum advise_use use;
+	struct path p;
+	size_t next = read_path(c, from, to, &p);
+
+	if (next > from && same_table(p.table, c->table)) {
+		if (use_of(c, next, to, &use))
+			add(c->out, p.column, use);
+	} else {
+		mirrored(c, from, to);
+	}
+}
+
+/* Takes off what a plan wraps a condition into: parentheses, trigcond(..), <if>(.., condition, true). */
+static bool unwrap(const struct cond *c, size_t *from, size_t *to)
+{
+	size_t f = *from, t = *to, start;
+
+	if (f < t && is_op(&c->t[f], '(') && behind(c, f, t) == t) {
+		*from = f + 1;
+		*to = t - 1;
+		return true;
+	}
+	if (f + 1 < t && is_word(&c->t[f], "trigcond") && is_op(&c->t[f + 1], '(') && behind(c, f + 1, t) == t) {
+		*from = f + 2;
+		*to = t - 1;
+		return true;
+	}
+	if (f + 3 >= t || !is_op(&c->t[f], '<') || !is_word(&c->t[f + 1], "if") || !is_op(&c->t[f + 2], '>') ||
+	    !is_op(&c->t[f + 3], '(') || behind(c, f + 3, t) != t)
+		return false;
+	for (start = f + 4; start < t && !is_op(&c->t[start], ',');)
+		start = is_op(&c->t[start], '(') ? behind(c, start, t) : start + 1;
+	for (f = start + 1; f < t && !is_op(&c->t[f], ',');)
+		f = is_op(&c->t[f], '(') ? behind(c, f, t) : f + 1;
+	if (f >= t)
+		return false;
+	*from = start + 1;
+	*to = f;
+	return true;
+}
+
+static void conjunction(struct cond *c, size_t from, size_t to, unsigned depth)
+{
+	size_t start, parts = 0;
+	bool between = false;
+
+	if (depth > MOST_DEPTH)
+		return;
+	while (unwrap(c, &from, &to))
+		;
+	for (size_t i = from; i < to; i = is_op(&c->t[i], '(') ? behind(c, i, to) : i + 1)
+		if (is_word(&c->t[i], "or") || is_word(&c->t[i], "xor") || is_op(&c->t[i], SQL_OP_OROR))
+			return;
+	start = from;
+	for (size_t i = from; i < to; i = is_op(&c->t[i], '(') ? behind(c, i, to) : i + 1) {
+		if (is_word(&c->t[i], "between")) {
+			between = true;
+		} else if (is_word(&c->t[i], "and") && between) {
+			between = false;
+		} else if (is_word(&c->t[i], "and") || is_op(&c->t[i], SQL_OP_ANDAND)) {
+			conjunction(c, start, i, depth + 1);
+			start = i + 1;
+			parts++;
+		}
+	}
+	if (parts)
+		conjunction(c, start, to, depth + 1);
+	else
+		term(c, from, to);
+}
+
+/* False: too long, or not a text that can be read. */
+static bool read_tokens(struct cond *c, struct span text)
+{
+	struct sql_scan s;
+
+	sql_scan_init(&s, text, 0);
+	for (c->n = 0; c->n < MOST_TOKENS; c->n++) {
+		do
+			sql_scan_next(&s, &c->t[c->n]);
+		while (c->t[c->n].kind == SQL_T_COMMENT);
+		if (c->t[c->n].kind == SQL_T_END)
+			return true;
+		if (c->t[c->n].kind == SQL_T_BAD)
+			return false;
+	}
+	return false;
+}
+
+void advise_condition(struct span text, struct span table, struct advise_columns *out)
+{
+	struct cond c = {.table = table, .out = out};
+
+	if (read_tokens(&c, text))
+		conjunction(&c, 0, c.n, 0);
+}
+
+void advise_sort(struct span list, struct span table, struct advise_columns *out)
+{
+	struct cond c = {.table = table, .out = out};
+	size_t before = out->n, i = 0;
+	int direction = 0;
+
+	if (!read_tokens(&c, list))
+		return;
+	while (i < c.n) {
+		struct path p;
+		size_t next = read_path(&c, i, c.n, &p);
+		bool desc = next < c.n && is_word(&c.t[next], "desc");
+		bool ours = next > i && (p.table.len == 0 || same_table(p.table, table));
+
+		if (!ours || (direction && direction != (desc ? -1 : 1))) {
+			out->n = before; /* no index of this table gives that order */
+			return;
+		}
+		direction = desc ? -1 : 1;
+		add(out, p.column, ADVISE_SORT);
+		next += desc || (next < c.n && is_word(&c.t[next], "asc"));
+		if (next < c.n && !is_op(&c.t[next], ',')) {
+			out->n = before;
+			return;
+		}
+		i = next + 1;
+	}
+}

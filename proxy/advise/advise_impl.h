@@ -1,0 +1,90 @@
+/*
+ * advise_impl.h - the adviser's own room: what its files share. Others use advise.h.
+ *
+ * advise.c          the thread
+ * advise_explain.c  what is asked of a server: the plan, the table's columns and indexes
+ * advise_plan.c     full scans in an EXPLAIN's JSON, of MariaDB's shape and of MySQL's
+ * advise_cond.c     the columns a condition or an ORDER BY could use an index on
+ * advise_names.c    which table a plan's name stands for
+ * advise_index.c    the index, if one would help, and the words for it
+ */
+#ifndef SUIMON_ADVISE_IMPL_H
+#define SUIMON_ADVISE_IMPL_H
+
+#include <jansson.h>
+
+#include "facts.h"
+#include "iobuf.h"
+#include "scan.h"
+#include "span.h"
+#include "sqlconn.h"
+#include "stats.h"
+
+#define ADVISE_NAME 257       /* bytes of a name with its NUL; the servers allow 64 characters */
+#define ADVISE_MOST_EQUALS 4  /* columns of an index that stand for equalities */
+#define ADVISE_MOST_SORT 2
+#define ADVISE_MOST_COLUMNS (ADVISE_MOST_EQUALS + ADVISE_MOST_SORT)
+#define ADVISE_MOST_SCANS 16
+#define ADVISE_LEAST_ROWS 100 /* a smaller table is best read whole */
+
+/* ---- advise_plan.c ---- */
+
+struct advise_scan {
+	const char *table;       /* as the plan names it: an alias or a table; of the JSON */
+	uint64_t rows;           /* the server's estimate */
+	const char *condition;   /* of the table, or NULL; of the JSON */
+	const char *joined;      /* of the join buffer around it, or NULL */
+	const char *sort;        /* what it is sorted by afterwards, or NULL (MySQL does not say) */
+};
+/* Full scans of real tables, the largest first. Returns how many. */
+size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS]);
+
+/* ---- advise_cond.c ---- */
+
+enum advise_use { ADVISE_EQUALS, ADVISE_IN, ADVISE_RANGE, ADVISE_SORT };
+struct advise_column {
+	char name[ADVISE_NAME];
+	enum advise_use use;
+	bool exists;             /* advise_explain.c: the table has it, and it can be part of an index */
+	unsigned prefix;         /* characters to index; 0: all */
+};
+struct advise_columns { struct advise_column at[2 * ADVISE_MOST_COLUMNS]; size_t n; };
+
+/* Adds the columns of `table` that the condition compares with something else. */
+void advise_condition(struct span text, struct span table, struct advise_columns *out);
+/* Adds the columns of an ORDER BY list, if an index of the table could give that order. */
+void advise_sort(struct span list, struct span table, struct advise_columns *out);
+
+/* ---- advise_names.c ---- */
+
+/* Unquotes a name. RC_ERROR: too long. */
+enum rc advise_name(struct span quoted, char out[ADVISE_NAME]) must_check;
+struct advise_table { char schema[ADVISE_NAME], name[ADVISE_NAME]; };
+enum rc advise_table_of(struct span text, const struct sql_facts *f, const char *alias, const char *schema,
+			struct advise_table *out) must_check;
+/* The list behind a statement's own ORDER BY; empty: none. */
+struct span advise_order_by(struct span text);
+/* The statement with something for each placeholder, behind "EXPLAIN FORMAT=JSON ". */
+enum rc advise_explain_text(struct span text, struct iobuf *out) must_check;
+
+/* ---- advise_explain.c ---- */
+
+/* Makes the session safe and small; chooses the schema. */
+enum rc advise_session(struct sqlconn *c, const char *schema) must_check;
+/* The plan's text, appended to out. */
+enum rc advise_plan(struct sqlconn *c, struct span text, struct iobuf *out) must_check;
+/* Which columns exist, and what of them to index. */
+enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, struct advise_columns *cols) must_check;
+/* Is there an index that begins with these columns? Its name to out, or "". */
+enum rc advise_look_indexes(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
+			    char out[ADVISE_NAME]) must_check;
+enum rc advise_put_name(struct iobuf *b, const char *name) must_check; /* `quoted` */
+
+/* ---- advise_index.c ---- */
+
+/* Of the columns found, those of the index to propose, in its order. n 0: none would help. */
+void advise_choose(const struct advise_columns *found, struct advise_columns *index);
+/* All of it for one statement. RC_DECLINED: nothing to say of it; RC_ERROR: the connection or memory failed. */
+enum rc advise_statement(struct sqlconn *c, struct stats *stats, const struct stats_explain *e) must_check;
+
+#endif

@@ -1,0 +1,83 @@
+#include "advise_impl.h"
+
+#define MOST_DEPTH 64
+
+struct found { struct advise_scan *at; size_t n; };
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+/* MariaDB says rows; MySQL how many it looks at each time, and how many it hands on. */
+static uint64_t rows_of(const json_t *table)
+{
+	const json_t *v = json_object_get(table, "rows");
+
+	if (!v)
+		v = json_object_get(table, "rows_examined_per_scan");
+	return json_is_integer(v) && json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
+}
+
+/* ALL reads the table, index a whole index of it. Names in angle brackets are the plan's own temporary tables. */
+static bool is_full_scan(const json_t *table)
+{
+	const char *name = text_of(table, "table_name"), *access = text_of(table, "access_type");
+
+	if (!name || !access || name[0] == '<' || name[0] == '\0')
+		return false;
+	return strcmp(access, "ALL") == 0 || (strcmp(access, "index") == 0 && json_object_get(table, "attached_condition"));
+}
+
+static void add(struct found *f, const json_t *table, const char *joined, const char *sort)
+{
+	struct advise_scan one = {.table = text_of(table, "table_name"), .rows = rows_of(table),
+				  .condition = text_of(table, "attached_condition"), .joined = joined, .sort = sort};
+	size_t i = f->n;
+
+	if (f->n == ADVISE_MOST_SCANS) {
+		if (f->at[--i].rows >= one.rows)
+			return;
+	} else {
+		f->n++;
+	}
+	for (; i > 0 && f->at[i - 1].rows < one.rows; i--)
+		f->at[i] = f->at[i - 1];
+	f->at[i] = one;
+}
+
+/* joined, sort: what the object around this one says of a table in it. */
+static void walk(struct found *f, const json_t *node, const char *joined, const char *sort, unsigned depth)
+{
+	const json_t *child;
+	const char *key;
+	size_t i;
+
+	if (depth > MOST_DEPTH)
+		return;
+	if (json_is_array(node)) {
+		json_array_foreach(node, i, child) {
+			walk(f, child, NULL, NULL, depth + 1);
+		}
+		return;
+	}
+	if (is_full_scan(node))
+		add(f, node, joined, sort);
+	joined = text_of(node, "attached_condition");
+	sort = text_of(node, "sort_key");
+	/* jansson's iterator does not take a const object */
+	json_object_foreach((json_t *)(uintptr_t)node, key, child) {
+		bool table = strcmp(key, "table") == 0;
+
+		if (json_is_object(child) || json_is_array(child))
+			walk(f, child, table ? joined : NULL, table ? sort : NULL, depth + 1);
+	}
+}
+
+size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS])
+{
+	struct found f = {.at = out};
+
+	walk(&f, plan, NULL, NULL, 0);
+	return f.n;
+}

@@ -1,0 +1,249 @@
+/*
+ * advise_parse_test.c - what the adviser makes of plans and conditions, without a server (S3).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "advise_impl.h"
+
+/* "a= b~ c[] d^": equal, range, list, order. Static. */
+static const char *as_text(const struct advise_columns *c)
+{
+	static const char *const mark[] = {[ADVISE_EQUALS] = "=", [ADVISE_IN] = "[]", [ADVISE_RANGE] = "~", [ADVISE_SORT] = "^"};
+	static char text[1024];
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < c->n; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s%s", i ? " " : "", c->at[i].name,
+					mark[c->at[i].use]);
+	return text;
+}
+
+static const char *condition(const char *text, const char *table)
+{
+	struct advise_columns c = {0};
+
+	advise_condition(span_str(text), span_str(table), &c);
+	return as_text(&c);
+}
+
+static const char *sort(const char *text, const char *table)
+{
+	struct advise_columns c = {0};
+
+	advise_sort(span_str(text), span_str(table), &c);
+	return as_text(&c);
+}
+
+#define CONDITION(text, expected) assert_string_equal(condition(text, "o"), expected)
+
+static void comparisons_with_values_name_their_column(void **state)
+{
+	CONDITION("o.a = 'x'", "a=");
+	CONDITION("o.`a b` = 'x'", "a b=");
+	CONDITION("(`shop`.`o`.`a` = 'x')", "a=");
+	CONDITION("'x' = o.a", "a=");
+	CONDITION("o.a <=> 3", "a=");
+	CONDITION("o.a is null", "a=");
+	CONDITION("o.a in ('x','y')", "a[]");
+	CONDITION("o.a > 3", "a~");
+	CONDITION("3 >= o.a", "a~");
+	CONDITION("o.a between 3 and 5", "a~");
+	CONDITION("o.a like 'x%'", "a~");
+	CONDITION("o.a like _utf8mb4'x%'", "a~");
+}
+
+static void conjunctions_name_all_of_theirs(void **state)
+{
+	CONDITION("o.a = 1 and o.b = 2 and o.c > 3", "a= b= c~");
+	CONDITION("((`shop`.`o`.`a` = 1) and (`shop`.`o`.`b` = 2))", "a= b=");
+	CONDITION("o.a between 1 and 2 and o.b = 3", "a~ b=");
+	CONDITION("o.a = 1 and (o.b = 2 or o.c = 3)", "a=");
+	CONDITION("o.a = <cache>(convert(concat('a','b') using latin1)) and o.b = (subquery#2)", "a= b=");
+}
+
+static void joins_name_the_side_that_is_looked_up(void **state)
+{
+	CONDITION("o.a = i.b", "a=");
+	CONDITION("i.b = o.a", "a=");
+	CONDITION("trigcond(o.a = 7 and o.b > 3)", "a= b~");
+	CONDITION("<if>(is_not_null_compl(o), (`shop`.`o`.`a` = `shop`.`i`.`b`), true)", "a=");
+	CONDITION("i.a = 7", "");
+}
+
+static void what_no_index_serves_names_nothing(void **state)
+{
+	CONDITION("o.a = 1 or o.b = 2", "");
+	CONDITION("lcase(o.a) = 'x'", "");
+	CONDITION("cast(o.a as char charset binary) = 'x'", "");
+	CONDITION("o.a + 1 = 5", "");
+	CONDITION("o.a = o.b", "");
+	CONDITION("o.a = o.b + 1", "");
+	CONDITION("o.a <> 3", "");
+	CONDITION("o.a is not null", "");
+	CONDITION("o.a not in (1,2)", "");
+	CONDITION("o.a like '%x'", "");
+	CONDITION("o.a like concat('x','%')", "");
+	CONDITION("not(o.a = 1)", "");
+}
+
+static void odd_conditions_do_no_harm(void **state)
+{
+	static const char *const odd[] = {"", "(", ")", "((((", "o", "o.", "o.a", "o.a =", "= o.a", "and", "o.a = 1 and", "<if>(",
+					  "<if>(a", "<if>(a,", "<if>()", "trigcond(", "o.a = 'x", "o.a between", "o.a in", "o.a is",
+					  "`", "o.`a", "between and between"};
+	char deep[4096];
+
+	for (size_t i = 0; i < countof(odd); i++)
+		(void)condition(odd[i], "o");
+	memset(deep, '(', sizeof(deep) - 1);
+	deep[sizeof(deep) - 1] = '\0';
+	CONDITION(deep, "");
+}
+
+static void orders_of_one_direction_are_an_index_order(void **state)
+{
+	assert_string_equal(sort("o.a", "o"), "a^");
+	assert_string_equal(sort("o.a desc, o.`b` desc", "o"), "a^ b^");
+	assert_string_equal(sort(" created LIMIT", "o"), "");
+	assert_string_equal(sort("a asc, b", "o"), "a^ b^");
+	assert_string_equal(sort("o.a desc, o.b", "o"), "");
+	assert_string_equal(sort("o.a, i.b", "o"), "");
+	assert_string_equal(sort("count(0)", "o"), "");
+}
+
+/* The last letters say use and whether the table has it: "a=+". */
+static const char *choose(const char *const found[])
+{
+	struct advise_columns c = {0};
+	static struct advise_columns index;
+
+	for (; found[c.n]; c.n++) {
+		const char *f = found[c.n];
+
+		c.at[c.n].name[0] = f[0];
+		c.at[c.n].use = f[1] == '=' ? ADVISE_EQUALS : f[1] == '~' ? ADVISE_RANGE : f[1] == '[' ? ADVISE_IN : ADVISE_SORT;
+		c.at[c.n].exists = f[2] != '-';
+		c.at[c.n].prefix = f[2] == 'p' ? 100 : 0;
+	}
+	advise_choose(&c, &index);
+	return as_text(&index);
+}
+
+#define CHOOSE(expected, ...) assert_string_equal(choose((const char *const[]){__VA_ARGS__, NULL}), expected)
+
+static void equalities_come_first_then_one_range_or_the_order(void **state)
+{
+	CHOOSE("a= b= c~", "a=", "c~", "b=", "d~");
+	CHOOSE("a= c^ d^", "a=", "c^", "d^");
+	CHOOSE("a= b~", "a=", "c^", "b~");
+	CHOOSE("a= b[]", "b[", "a=", "c^");
+	CHOOSE("a=", "a=", "a~", "a^");
+	CHOOSE("a= b= c= d=", "a=", "b=", "c=", "d=", "e=");
+	CHOOSE("b=", "a=-", "b=");
+	CHOOSE("a=", "a=p", "b=", "c~");
+	CHOOSE("", "a=-");
+}
+
+static void plans_of_both_servers_are_read(void **state)
+{
+	static const char maria[] =
+		"{\"query_block\": {\"select_id\": 1, \"nested_loop\": [{\"read_sorted_file\": {\"filesort\": {\"sort_key\": "
+		"\"o.c\", \"table\": {\"table_name\": \"o\", \"access_type\": \"ALL\", \"rows\": 5000, \"attached_condition\": "
+		"\"o.a = 1\"}}}}, {\"block-nl-join\": {\"table\": {\"table_name\": \"i\", \"access_type\": \"ALL\", \"rows\": "
+		"9000}, \"attached_condition\": \"i.b = o.a\"}}, {\"table\": {\"table_name\": \"<derived2>\", \"access_type\": "
+		"\"ALL\", \"rows\": 3}}, {\"table\": {\"table_name\": \"k\", \"access_type\": \"eq_ref\", \"rows\": 1}}]}}";
+	static const char mysql[] =
+		"{\"query_block\": {\"select_id\": 1, \"cost_info\": {\"query_cost\": \"1.0\"}, \"ordering_operation\": "
+		"{\"using_filesort\": true, \"table\": {\"table_name\": \"o\", \"access_type\": \"ALL\", "
+		"\"rows_examined_per_scan\": 77, \"rows_produced_per_join\": 7, \"used_columns\": [\"a\"], "
+		"\"attached_condition\": \"(`shop`.`o`.`a` = 1)\"}}}}";
+	struct advise_scan s[ADVISE_MOST_SCANS];
+	json_t *j = json_loads(maria, 0, NULL);
+
+	assert_non_null(j);
+	assert_int_equal(advise_plan_scans(j, s), 2);
+	assert_string_equal(s[0].table, "i");
+	assert_int_equal(s[0].rows, 9000);
+	assert_null(s[0].condition);
+	assert_string_equal(s[0].joined, "i.b = o.a");
+	assert_string_equal(s[1].table, "o");
+	assert_string_equal(s[1].condition, "o.a = 1");
+	assert_string_equal(s[1].sort, "o.c");
+	json_decref(j);
+	j = json_loads(mysql, 0, NULL);
+	assert_non_null(j);
+	assert_int_equal(advise_plan_scans(j, s), 1);
+	assert_int_equal(s[0].rows, 77);
+	assert_string_equal(s[0].condition, "(`shop`.`o`.`a` = 1)");
+	json_decref(j);
+}
+
+static void table_is(const char *sql, const char *alias, const char *expected)
+{
+	struct sql_facts f;
+	struct advise_table t;
+	char text[2 * ADVISE_NAME];
+
+	assert_int_equal(sql_facts_parse(span_str(sql), 0, &f), RC_OK);
+	assert_int_equal(advise_table_of(span_str(sql), &f, alias, "shop", &t), RC_OK);
+	snprintf(text, sizeof(text), "%s.%s", t.schema, t.name);
+	assert_string_equal(text, expected);
+	sql_facts_free(&f);
+}
+
+static void aliases_lead_to_their_tables(void **state)
+{
+	table_is("SELECT * FROM orders WHERE a=1", "orders", "shop.orders");
+	table_is("SELECT * FROM orders o WHERE o.a=1", "o", "shop.orders");
+	table_is("SELECT * FROM other.orders AS o JOIN `items` `i` ON o.a=i.a", "o", "other.orders");
+	table_is("SELECT * FROM other.orders AS o JOIN `items` `i` ON o.a=i.a", "i", "shop.items");
+	table_is("SELECT * FROM other.orders WHERE other.orders.a=1", "orders", "other.orders");
+	table_is("SELECT * FROM a b JOIN b a", "a", "shop.b");
+	table_is("SELECT * FROM a_view", "orders", "shop.orders");
+}
+
+static void placeholders_get_values(void **state)
+{
+	struct iobuf b;
+
+	iobuf_init(&b, 0);
+	assert_int_equal(advise_explain_text(span_str("SELECT '?', a FROM t WHERE b = ? AND c > ? LIMIT ?, ?"), &b), RC_OK);
+	assert_int_equal(iobuf_append(&b, "", 1), RC_OK);
+	assert_string_equal((const char *)iobuf_data(&b),
+			    "EXPLAIN FORMAT=JSON SELECT '?', a FROM t WHERE b = '1' AND c > '1' LIMIT 10, 10");
+	iobuf_reset(&b);
+}
+
+static void the_order_of_the_statement_itself_is_found(void **state)
+{
+	struct span s = advise_order_by(span_str("SELECT a, (SELECT b FROM c ORDER BY d LIMIT 1) FROM t ORDER BY e, f DESC LIMIT 5"));
+
+	assert_true(span_eq(s, span_str(" e, f DESC")));
+	assert_int_equal(advise_order_by(span_str("SELECT (SELECT b FROM c ORDER BY d)")).len, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(comparisons_with_values_name_their_column),
+		cmocka_unit_test(conjunctions_name_all_of_theirs),
+		cmocka_unit_test(joins_name_the_side_that_is_looked_up),
+		cmocka_unit_test(what_no_index_serves_names_nothing),
+		cmocka_unit_test(odd_conditions_do_no_harm),
+		cmocka_unit_test(orders_of_one_direction_are_an_index_order),
+		cmocka_unit_test(equalities_come_first_then_one_range_or_the_order),
+		cmocka_unit_test(plans_of_both_servers_are_read),
+		cmocka_unit_test(aliases_lead_to_their_tables),
+		cmocka_unit_test(placeholders_get_values),
+		cmocka_unit_test(the_order_of_the_statement_itself_is_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,227 @@
+/*
+ * advise_test.c - the adviser with a real server: which index it proposes, and when it has the sense not to (S3).
+ */
+#include <unistd.h>
+
+#include "advise_impl.h"
+#include "advise.h"
+#include "log.h"
+#include "server_kit.h"
+#include "stats_helper.h"
+
+static struct server server;
+static struct stats *stats;
+static struct stats_sink *sink;
+static struct sqlconn *conn;
+
+static int begin(void **state)
+{
+	struct secret *password = secret_new(span_str("reader"));
+	struct sqlconn_target t = {.host = "127.0.0.1", .port = server.port, .user = "reader", .password = password,
+				   .connect_ns = 2 * NS_PER_SEC};
+
+	stats = helper_stats(100);
+	sink = helper_sink(stats);
+	conn = sqlconn_new();
+	assert_non_null(conn);
+	assert_int_equal(sqlconn_connect(conn, &t), RC_OK);
+	secret_unref(password);
+	return 0;
+}
+
+static int end(void **state)
+{
+	sqlconn_free(conn);
+	stats_free(stats);
+	return 0;
+}
+
+static void record(const char *sql)
+{
+	struct stats_event e = helper_event(7, sql);
+
+	e.no_index = true;
+	e.table = span_str("t");
+	stats_record(sink, NULL, &e);
+}
+
+/* The SQL of the fix, or NULL. evidence: the reason, when there is a finding. */
+static const char *fix_of(char reason[512])
+{
+	static char fix[1024];
+	json_t *all = helper_findings(stats, true), *f = helper_finding(all, "missing_index");
+	const json_t *sql = f ? json_object_get(f, "fix_sql") : NULL;
+
+	fix[0] = '\0';
+	if (json_is_string(sql)) {
+		snprintf(fix, sizeof(fix), "%s", json_string_value(sql));
+		snprintf(reason, 512, "%s", helper_text(json_object_get(f, "evidence"), "reason"));
+	}
+	json_decref(all);
+	return fix;
+}
+
+static void advised(const char *sql, const char *fix, const char *reason)
+{
+	struct stats_explain e = {.digest = 7, .schema = (char[]){"shop"}, .user = (char[]){"app"}};
+	char said[512] = "";
+	char *copy = mem_strdup(sql);
+	enum rc rc;
+
+	assert_non_null(copy);
+	e.sql = copy;
+	record(sql);
+	rc = advise_statement(conn, stats, &e);
+	if (rc == RC_ERROR)
+		print_error("%s: %s\n", sql, sqlconn_error(conn));
+	assert_int_not_equal(rc, RC_ERROR);
+	assert_string_equal(fix_of(said), fix);
+	if (reason)
+		assert_non_null(strstr(said, reason));
+	mem_free(copy);
+	end(NULL);
+	begin(NULL);
+}
+
+static void an_equality_gets_an_index(void **state)
+{
+	advised("SELECT * FROM orders WHERE customer_email = 'u5@x'",
+		"ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`)", "rows of shop.orders for `customer_email` = ?");
+	advised("SELECT * FROM orders WHERE customer_email = ? LIMIT ?",
+		"ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`)", NULL);
+}
+
+static void several_conditions_get_one_index(void **state)
+{
+	advised("SELECT id FROM orders WHERE created > '2020-01-01' AND total = 5 AND customer_email = 'a'",
+		"ALTER TABLE `shop`.`orders` ADD INDEX (`total`, `customer_email`, `created`)",
+		"for `total` = ? and `customer_email` = ? and `created` in a range");
+	advised("SELECT * FROM orders WHERE total = 3 ORDER BY created DESC LIMIT 5",
+		"ALTER TABLE `shop`.`orders` ADD INDEX (`total`, `created`)", "ordered by `created`");
+	advised("SELECT * FROM orders ORDER BY created LIMIT 5", "ALTER TABLE `shop`.`orders` ADD INDEX (`created`)",
+		"to order by `created`");
+}
+
+static void the_table_that_is_scanned_gets_it(void **state)
+{
+	advised("SELECT * FROM orders o JOIN items i ON i.order_id = o.id WHERE o.id = 5",
+		"ALTER TABLE `shop`.`items` ADD INDEX (`order_id`)", NULL);
+	advised("SELECT * FROM orders o WHERE o.id IN (SELECT order_id FROM items WHERE sku = 's5')",
+		"ALTER TABLE `shop`.`items` ADD INDEX (`sku`)", NULL);
+	advised("SELECT * FROM cheap_orders WHERE customer_email = 'a'",
+		"ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`, `total`)", NULL);
+}
+
+static void long_columns_get_an_index_on_their_beginning(void **state)
+{
+	advised("SELECT id FROM items WHERE note = 'x'", "ALTER TABLE `shop`.`items` ADD INDEX (`note`(100))", NULL);
+}
+
+static void an_index_that_is_there_is_not_proposed_again(void **state)
+{
+	advised("SELECT * FROM items WHERE flag = 1", "", NULL);            /* matches too much for its index */
+	advised("SELECT * FROM items WHERE kind = 1 AND flag = 1", "", NULL); /* (flag, kind) serves (kind, flag) */
+}
+
+static void small_tables_and_hopeless_conditions_get_none(void **state)
+{
+	advised("SELECT * FROM few WHERE a = 1", "", NULL);
+	advised("SELECT * FROM orders WHERE LOWER(customer_email) = 'a'", "", NULL);
+	advised("SELECT * FROM orders WHERE id = 3", "", NULL);
+}
+
+/* EXPLAIN may evaluate what is constant: a statement that does more than read is not explained. */
+static void statements_with_effects_are_not_explained(void **state)
+{
+	static const char *const texts[] = {"SELECT * FROM orders WHERE customer_email = 'a' FOR UPDATE",
+					    "SELECT shop.side_effect(), id FROM orders WHERE total = 5", "DELETE FROM orders",
+					    "SELECT GET_LOCK('x', 1) FROM orders WHERE total = 5", "SELECT 1; DELETE FROM orders"};
+
+	for (size_t i = 0; i < countof(texts); i++) {
+		struct stats_explain e = {.digest = 7, .schema = (char[]){"shop"}, .user = (char[]){"app"},
+					  .sql = (char *)(uintptr_t)texts[i]};
+
+		assert_int_equal(advise_statement(conn, stats, &e), RC_DECLINED);
+	}
+	assert_int_equal(server_number(&server, "SELECT COUNT(*) FROM shop.effects"), 0);
+}
+
+static enum rc on_target(void *arg, const char *user, struct catalog_target *out)
+{
+	assert_string_equal(user, "app");
+	snprintf(out->host, sizeof(out->host), "%s", server.socket);
+	snprintf(out->user, sizeof(out->user), "root");
+	return RC_OK;
+}
+
+static void the_thread_takes_its_work_from_the_statistics(void **state)
+{
+	struct advise_hooks hooks = {.target = on_target};
+	struct advise *a = advise_new(stats, &hooks);
+	char reason[512];
+
+	assert_non_null(a);
+	advise_enable(a, false);
+	assert_int_equal(advise_start(a), RC_OK);
+	record("SELECT * FROM orders WHERE customer_email = 'u5@x'");
+	usleep(1200000);
+	assert_string_equal(fix_of(reason), "");
+	advise_enable(a, true);
+	for (int i = 0; i < 300 && !fix_of(reason)[0]; i++)
+		usleep(10000);
+	advise_stop(a);
+	advise_free(a);
+	assert_string_equal(fix_of(reason), "ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`)");
+}
+
+static const char *const schema[] = {
+	"CREATE DATABASE shop", "USE shop", "CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'reader'",
+	"GRANT SELECT, SHOW VIEW ON shop.* TO reader@'127.0.0.1'",
+	"CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, customer_email VARCHAR(100), status VARCHAR(10), "
+	"created DATETIME, total INT, KEY (status))",
+	"CREATE TABLE items (id INT AUTO_INCREMENT PRIMARY KEY, order_id INT, sku VARCHAR(20), flag INT, kind INT, note TEXT, "
+	"KEY (flag, kind))",
+	"CREATE TABLE few (a INT)", "INSERT INTO few VALUES (1), (2)", "CREATE TABLE effects (a INT)",
+	"CREATE FUNCTION side_effect() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO effects VALUES (1); RETURN 1; END",
+	"CREATE VIEW cheap_orders AS SELECT * FROM orders WHERE total < 10",
+	"INSERT INTO orders (customer_email, status, created, total) SELECT CONCAT('u', seq, '@x'), 'done', "
+	"NOW() - INTERVAL seq MINUTE, seq FROM seq_1_to_3000",
+	"INSERT INTO items (order_id, sku, flag, kind) SELECT seq % 3000, CONCAT('s', seq % 100), 1, 1 FROM seq_1_to_6000",
+	"ANALYZE TABLE orders, items",
+};
+
+static int server_up(void **state)
+{
+	server_start(&server, 1, "--log-bin-trust-function-creators=1");
+	for (size_t i = 0; i < countof(schema); i++)
+		server_sql(&server, schema[i]);
+	return 0;
+}
+
+static int server_down(void **state)
+{
+	server_remove(&server);
+	return 0;
+}
+
+int main(void)
+{
+#define WITH_SERVER(f) cmocka_unit_test_setup_teardown(f, begin, end)
+	const struct CMUnitTest tests[] = {
+		WITH_SERVER(an_equality_gets_an_index),
+		WITH_SERVER(several_conditions_get_one_index),
+		WITH_SERVER(the_table_that_is_scanned_gets_it),
+		WITH_SERVER(long_columns_get_an_index_on_their_beginning),
+		WITH_SERVER(an_index_that_is_there_is_not_proposed_again),
+		WITH_SERVER(small_tables_and_hopeless_conditions_get_none),
+		WITH_SERVER(statements_with_effects_are_not_explained),
+		WITH_SERVER(the_thread_takes_its_work_from_the_statistics),
+	};
+
+	log_setup(LOG_LEVEL_ERROR, false);
+	if (!server_have()) {
+		print_message("no MariaDB server is installed\n");
+		return 77; /* skipped */
+	}
+	return cmocka_run_group_tests(tests, server_up, server_down);
+}
