@@ -190,6 +190,8 @@ enum rc catalog_start(struct catalog *c)
 
 void catalog_stop(struct catalog *c)
 {
+	if (!c)
+		return;
 	ticker_ask_stop(&c->ticker);
 	sqlconn_interrupt(c->conn);
 	ticker_stop(&c->ticker);

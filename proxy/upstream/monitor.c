@@ -114,6 +114,8 @@ enum rc monitor_start(struct monitor *m)
 
 void monitor_stop(struct monitor *m)
 {
+	if (!m)
+		return;
 	for (size_t i = 0; i < m->n; i++) {
 		ticker_ask_stop(&m->watches[i].ticker);
 		sqlconn_interrupt(m->watches[i].conn);
