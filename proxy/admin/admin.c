@@ -68,13 +68,23 @@ static struct access_caller caller_of(struct evhttp_request *req)
 	};
 }
 
-static int run_file(struct call *c, const char *path)
+static int refuse_method(struct call *c, const char *allowed)
 {
-	struct span file = stats_web_file(path, &c->content_type);
+	(void)evhttp_add_header(evhttp_request_get_output_headers(c->req), "Allow", allowed);
+	return call_error(c, 405, "the method is not allowed here, allowed is %s", allowed);
+}
+
+static int run_file(struct call *c, const char *path, enum evhttp_cmd_type method)
+{
+	const char *type;
+	struct span file = stats_web_file(path, &type);
 
 	if (!file.p)
 		return call_error(c, 404, "there is no %s", path);
+	if (method != EVHTTP_REQ_GET)
+		return refuse_method(c, "GET, HEAD");
 	c->file = file;
+	c->content_type = type;
 	return 200;
 }
 
@@ -118,12 +128,7 @@ static int run_call(struct call *c, const char *path)
 			return run_route(c, &routes[i]);
 		allowed = routes[i].method == EVHTTP_REQ_GET ? "GET, HEAD" : "POST";
 	}
-	if (!allowed && method == EVHTTP_REQ_GET)
-		return run_file(c, path);
-	if (!allowed)
-		allowed = "GET, HEAD";
-	(void)evhttp_add_header(evhttp_request_get_output_headers(c->req), "Allow", allowed);
-	return call_error(c, 405, "the method is not allowed here, allowed is %s", allowed);
+	return allowed ? refuse_method(c, allowed) : run_file(c, path, method);
 }
 
 static void on_request(struct evhttp_request *req, void *arg)

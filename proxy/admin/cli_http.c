@@ -1,10 +1,13 @@
 #include "cli_http.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -142,10 +145,33 @@ static void on_error(enum evhttp_request_error error, void *arg)
 	}
 }
 
+/* libevent does not tell why a connect failed: tried once more by hand. */
+static const char *connect_error(const struct cli_http *h)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+	const char *why = "no answer";
+	char port[8];
+	int rc, fd;
+
+	(void)snprintf(port, sizeof(port), "%u", h->at.port);
+	rc = getaddrinfo(h->at.host, port, &hints, &found);
+	if (rc != 0)
+		return gai_strerror(rc);
+	for (struct addrinfo *a = found; a; a = a->ai_next) {
+		fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+		if (fd < 0)
+			continue;
+		if (connect(fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS)
+			why = strerror(errno);
+		(void)close(fd);
+	}
+	freeaddrinfo(found);
+	return why;
+}
+
 /* The request is NULL or has no status where there was no answer; on_error has said why unless the connect failed. */
 static void on_answer(struct evhttp_request *req, void *arg)
 {
-	int error = EVUTIL_SOCKET_ERROR();
 	struct cli_http *h = arg;
 	struct evbuffer *in;
 
@@ -153,8 +179,7 @@ static void on_answer(struct evhttp_request *req, void *arg)
 	h->status = req ? evhttp_request_get_response_code(req) : 0;
 	if (h->status == 0) {
 		if (!h->failed)
-			(void)failed(h, "cannot be reached: %s",
-				     error ? evutil_socket_error_to_string(error) : "no answer");
+			(void)failed(h, "cannot be reached: %s", connect_error(h));
 		return;
 	}
 	in = evhttp_request_get_input_buffer(req);
@@ -193,7 +218,7 @@ static enum rc send_call(struct cli_http *h, enum evhttp_cmd_type method, const 
 	if (evhttp_make_request(h->conn, req, method, path) == 0)
 		return RC_OK;
 	h->waiting = false;
-	return failed(h, "cannot be reached");
+	return failed(h, "cannot be reached: %s", connect_error(h));
 }
 
 static enum rc wait_for_answer(struct cli_http *h)
@@ -234,7 +259,6 @@ static enum rc call(struct cli_http *h, enum evhttp_cmd_type method, const char 
 	h->failed = false;
 	h->why[0] = '\0';
 	iobuf_consume(&h->body, iobuf_len(&h->body));
-	errno = 0;
 	if (connect_to(h) != RC_OK || send_call(h, method, path) != RC_OK || wait_for_answer(h) != RC_OK)
 		return RC_ERROR;
 	*answer = json_loadb((const char *)iobuf_data(&h->body), iobuf_len(&h->body), 0, &error);

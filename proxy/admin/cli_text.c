@@ -191,37 +191,33 @@ static size_t measure(const struct cli_column *c, const json_t *rows, size_t mos
 	return widest;
 }
 
-/* at: characters of the line so far. */
-static enum rc put_cell(struct iobuf *out, const struct cli_column *c, const char *text, size_t wide, size_t *at,
-			size_t width)
+/* A cell, padded to its column's width, behind what the line of cap bytes has. Returns the line's bytes. */
+static size_t put_cell(char *line, size_t n, size_t cap, const struct cli_column *c, const char *text, size_t wide)
 {
-	size_t has = width_of(text), room = width > *at ? width - *at : 0, pad = wide > has ? wide - has : 0;
+	size_t has = width_of(text), pad = wide > has ? wide - has : 0;
 	bool last = !c[1].title;
+	int more = snprintf(line + n, cap - n, "%*s%s%*s%s", c->right ? (int)pad : 0, "", text,
+			    c->right || last ? 0 : (int)pad, "", last ? "" : "  ");
 
-	if (has > room) {
-		has = room;
-		pad = 0;
-	}
-	*at += has + pad + 2;
-	return iobuf_printf(out, "%*s%.*s%*s%s", c->right ? (int)pad : 0, "", bytes_of(text, has), text,
-			    c->right || last ? 0 : (int)pad, "", last ? "\n" : "  ");
+	return more < 0 ? n : (size_t)more < cap - n ? n + (size_t)more : cap - 1;
 }
 
+/* row NULL: the titles. */
 static enum rc put_row(struct iobuf *out, const struct cli_column *columns, const json_t *row, const size_t *widths,
 		       size_t width)
 {
-	char cell[CLI_TEXT_MAX];
-	size_t at = 0;
-	enum rc rc = RC_OK;
+	char cell[CLI_TEXT_MAX], line[4096];
+	size_t n = 0;
 
-	for (size_t i = 0; columns[i].title && rc == RC_OK; i++) {
+	line[0] = '\0';
+	for (size_t i = 0; columns[i].title; i++) {
 		if (row)
 			columns[i].cell(row, cell, sizeof(cell));
 		else
 			(void)snprintf(cell, sizeof(cell), "%s", columns[i].title);
-		rc = put_cell(out, &columns[i], cell, widths[i], &at, width);
+		n = put_cell(line, n, sizeof(line), &columns[i], cell, widths[i]);
 	}
-	return rc;
+	return iobuf_printf(out, "%.*s\n", bytes_of(line, width), line);
 }
 
 enum rc cli_table(struct iobuf *out, const struct cli_column *columns, const json_t *rows, size_t most, size_t width)

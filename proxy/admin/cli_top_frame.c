@@ -183,9 +183,9 @@ static enum rc put_connections(struct iobuf *out, const struct top_view *v)
 {
 	char text[CLI_TEXT_MAX];
 
-	(void)snprintf(text, sizeof(text), "Connections: %.0f from clients, %.0f to servers",
+	(void)snprintf(text, sizeof(text), "Connections: %.0f from clients, %.0f to servers | statements by %s",
 		       cli_number(v->now->overview, "client_connections"),
-		       cli_number(v->now->overview, "upstream_connections"));
+		       cli_number(v->now->overview, "upstream_connections"), v->sort);
 	return put_line(out, v, text);
 }
 
@@ -273,46 +273,42 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* An empty line, the titles, and up to most rows; nothing where there is no room or there are no rows. *room: lines. */
+/* An empty line, the titles, and as many rows as fit above `keep` lines; nothing where there are none or no room.
+ * *room: lines left. */
 static enum rc put_table(struct iobuf *out, const struct top_view *v, const struct cli_column *columns,
-			 const json_t *rows, size_t most, size_t *room)
+			 const json_t *rows, size_t keep, size_t *room)
 {
-	size_t n = least(json_array_size(rows), most);
+	size_t n = json_array_size(rows);
 
-	if (n == 0 || *room < 3)
+	if (n == 0 || *room < keep + 3)
 		return RC_OK;
-	n = least(n, *room - 2);
+	n = least(n, *room - keep - 2);
 	*room -= n + 2;
 	if (iobuf_append(out, "\n", 1) != RC_OK)
 		return RC_ERROR;
 	return cli_table(out, columns, rows, n, v->width);
 }
 
+/* Findings have up to a third of what the backends leave, statements the rest. */
+static enum rc put_tables(struct iobuf *out, const struct top_view *v, size_t room)
+{
+	const json_t *findings = json_object_get(v->now->findings, "findings");
+	enum rc rc = put_table(out, v, backend_columns, json_object_get(v->now->backends, "backends"), room / 2, &room);
+	size_t keep = json_array_size(findings) ? least(json_array_size(findings) + 2, room / 3) : 0;
+
+	if (rc == RC_OK)
+		rc = put_table(out, v, query_columns, json_object_get(v->now->queries, "queries"), keep, &room);
+	return rc == RC_OK ? put_table(out, v, finding_columns, findings, 0, &room) : rc;
+}
+
 enum rc top_frame(struct iobuf *out, const struct top_view *v)
 {
-	static enum rc (*const head[])(struct iobuf * out, const struct top_view *v) = {
+	static enum rc (*const head[])(struct iobuf *out, const struct top_view *v) = {
 		put_title, put_load, put_connections, put_cache, put_queue};
-	size_t room = v->height, lines = least(room, v->now->overview ? countof(head) : 1), queries;
-	const json_t *findings = json_object_get(v->now->findings, "findings");
-	char sorted[64];
-	enum rc rc = RC_OK;
+	size_t lines = least(v->height, v->now->overview ? countof(head) : 1);
 
-	for (size_t i = 0; i < lines && rc == RC_OK; i++)
-		rc = head[i](out, v);
-	room -= lines;
-	if (rc == RC_OK)
-		rc = put_table(out, v, backend_columns, json_object_get(v->now->backends, "backends"), 8, &room);
-	queries = room > 10 && json_array_size(findings) ? room - 2 - least(json_array_size(findings) + 2, room / 3)
-							 : room;
-	if (rc == RC_OK && room > 3 && v->now->queries) {
-		(void)snprintf(sorted, sizeof(sorted), "Statements by %s", v->sort);
-		rc = iobuf_append(out, "\n", 1) == RC_OK ? put_line(out, v, sorted) : RC_ERROR;
-		room -= 2;
-		if (rc == RC_OK)
-			rc = put_table(out, v, query_columns, json_object_get(v->now->queries, "queries"),
-				       queries > 5 ? queries - 5 : 1, &room);
-	}
-	if (rc == RC_OK)
-		rc = put_table(out, v, finding_columns, findings, SIZE_MAX, &room);
-	return rc;
+	for (size_t i = 0; i < lines; i++)
+		if (head[i](out, v) != RC_OK)
+			return RC_ERROR;
+	return put_tables(out, v, v->height - lines);
 }
