@@ -298,12 +298,12 @@ def test_large_results_are_not_stored(suimon, table):
 
 
 def test_memory_is_bounded(suimon, table):
-    s = suimon(rules(table, memory="256KiB"))
+    s = suimon(rules(table, memory="1MiB"))
     with s.connect(database=table.name) as a:
-        for n in range(600):
+        for n in range(1200):
             ask(a, "SELECT %d, REPEAT('x', 4000) FROM t WHERE id = 1" % n)
         assert sum_metric(s.metrics(), "suimon_cache_evictions_total") > 0
-        assert s.api("/api/cache")["bytes"] <= 256 * 1024
+        assert s.api("/api/cache")["bytes"] <= 1024 * 1024
 
 
 def test_nothing_is_stored_from_a_replica_that_lacks_the_write(cached, table):

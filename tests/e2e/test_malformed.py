@@ -24,6 +24,15 @@ def greeted(proxy):
     return s
 
 
+def say(s, data):
+    """Sends it and says no more; the other side may have hung up in the middle."""
+    try:
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
 def closed(s):
     """Reads until the other side closes."""
     try:
@@ -62,8 +71,7 @@ LOGINS = {
 def test_a_malformed_login(proxy, db, login):
     with proxy.connect(database=db.name) as other:
         s = greeted(proxy)
-        s.sendall(LOGINS[login])
-        s.shutdown(socket.SHUT_WR)
+        say(s, LOGINS[login])
         assert closed(s)
         assert ask(other, "SELECT 1") == ((1,),)
 
@@ -94,8 +102,7 @@ def test_a_malformed_command(proxy, db, command):
     """The session gets an error or ends; another goes on; the process lives."""
     with proxy.connect(database=db.name) as other:
         w = Wire(proxy.connect(database=db.name))
-        w.sock.sendall(COMMANDS[command])
-        w.sock.shutdown(socket.SHUT_WR)
+        say(w.sock, COMMANDS[command])
         w.sock.settimeout(5)
         assert closed(w.sock)
         assert ask(other, "SELECT 1") == ((1,),)
@@ -110,8 +117,7 @@ def test_a_prepared_execute_with_malformed_values(proxy, db):
     for value in values:
         w = Wire(proxy.connect(database=db.name))
         s = w.prepare("SELECT ?")
-        w.sock.sendall(packet(b"\x17" + struct.pack("<I", s.id) + good[4:] + value))
-        w.sock.shutdown(socket.SHUT_WR)
+        say(w.sock, packet(b"\x17" + struct.pack("<I", s.id) + good[4:] + value))
         assert closed(w.sock), value
     with proxy.connect(database=db.name) as other:
         assert ask(other, "SELECT 1") == ((1,),)
@@ -122,11 +128,7 @@ def test_noise(proxy, db):
     for n in range(60):
         s = greeted(proxy) if n % 2 else socket.create_connection((LOOPBACK, proxy.mysql_port), 5)
         s.settimeout(5)
-        try:
-            s.sendall(os.urandom(rng.randrange(1, 3000)))
-            s.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+        say(s, os.urandom(rng.randrange(1, 3000)))
         assert closed(s)
     with proxy.connect(database=db.name) as other:
         assert ask(other, "SELECT 1") == ((1,),)
@@ -135,8 +137,7 @@ def test_noise(proxy, db):
 def test_it_is_counted_and_logged(suimon):
     s = suimon()
     raw = greeted(s)
-    raw.sendall(LOGINS["answer longer than the packet"])
-    raw.shutdown(socket.SHUT_WR)
+    say(raw, LOGINS["answer longer than the packet"])
     assert closed(raw)
     wait_until("the counter", lambda: sum_metric(s.metrics(), "suimon_malformed_packets_total", 'side="client"') >= 1, 5)
     assert "malformed" in s.log_text().lower()

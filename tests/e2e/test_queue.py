@@ -271,15 +271,16 @@ def test_a_killed_suimon_loses_nothing_and_doubles_nothing(suimon, table):
 
 @pytest.mark.parametrize("policy", ["sync", "error"])
 def test_a_full_queue(suimon, table, policy):
-    s = suimon(rules(table, max_bytes="64KiB", on_full=policy))
+    table.setup("ALTER TABLE log MODIFY v TEXT")
+    s = suimon(rules(table, max_bytes="1MiB", on_full=policy))
     with s.connect(database=table.name) as c:
         queue_one(s, c, "INSERT INTO log (v) VALUES ('warm')")
         drained(s)
         act(s, "pause")
         failed = 0
-        for n in range(3000):
+        for _ in range(3000):
             try:
-                ask(c, "INSERT INTO log (v) VALUES ('%s')" % ("x" * 40))
+                ask(c, "INSERT INTO log (v) VALUES ('%s')" % ("x" * 1000))
             except pymysql.MySQLError as e:
                 assert e.args[1].startswith("suimon: ")
                 failed += 1
