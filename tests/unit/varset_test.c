@@ -1,0 +1,250 @@
+/*
+ * varset_test.c - the replayable part of a session's state (P3): equal sets are one, and SQL brings one to another.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "mem.h"
+#include "varset.h"
+
+static struct varsets table;
+
+static int begin(void **state)
+{
+	varsets_init(&table);
+	return 0;
+}
+
+/* Whatever a test does, all it made must be gone. */
+static int end(void **state)
+{
+	assert_int_equal(table.sets.count, 0);
+	varsets_reset(&table);
+	return 0;
+}
+
+static const struct varset *with(const struct varset *s, const char *name, const char *value)
+{
+	const struct varset *next = varset_with(s, span_str(name), span_str(value));
+
+	assert_non_null(next);
+	varset_unref(s);
+	return next;
+}
+
+static const struct varset *empty(void)
+{
+	const struct varset *s = varset_empty(&table);
+
+	assert_non_null(s);
+	return s;
+}
+
+static void sql_is(const struct varset *from, const struct varset *to, const char *expected)
+{
+	struct iobuf b;
+
+	iobuf_init(&b, 0);
+	assert_int_equal(varset_difference(from, to, &b), RC_OK);
+	assert_int_equal(iobuf_append(&b, "", 1), RC_OK);
+	assert_string_equal((const char *)iobuf_data(&b), expected);
+	iobuf_reset(&b);
+}
+
+/* ---- tests ---- */
+
+static void equal_sets_are_one(void **state)
+{
+	const struct varset *a = with(with(empty(), "sql_mode", "ANSI"), "autocommit", "ON");
+	const struct varset *b = with(with(with(empty(), "AutoCommit", "OFF"), "SQL_MODE", "ANSI"), "autocommit", "ON");
+	const struct varset *c = with(varset_ref(a), "autocommit", "OFF");
+
+	assert_ptr_equal(a, b);
+	assert_ptr_not_equal(a, c);
+	assert_int_not_equal(a->id, c->id);
+	assert_int_equal(a->n, 2);
+	varset_unref(a);
+	varset_unref(b);
+	varset_unref(c);
+}
+
+/* Lengths are part of it: no two different sets have the same bytes. */
+static void different_sets_are_two(void **state)
+{
+	const struct varset *a = with(empty(), "ab", "c"), *b = with(empty(), "a", "bc");
+	const struct varset *e = empty(), *c = varset_with_schema(e, span_str("ab"));
+
+	assert_non_null(c);
+	assert_ptr_not_equal(a, b);
+	assert_ptr_not_equal(a, c);
+	assert_false(span_eq(a->bytes, b->bytes));
+	varset_unref(a);
+	varset_unref(b);
+	varset_unref(c);
+	varset_unref(e);
+}
+
+static void taking_back_what_was_set_is_the_set_before(void **state)
+{
+	const struct varset *a = with(empty(), "sql_mode", "ANSI"), *b = varset_with(a, span_str("time_zone"), span_str("UTC"));
+	const struct varset *c = varset_without(b, span_str("TIME_ZONE")), *d = varset_without(c, span_str("nothing"));
+
+	assert_ptr_equal(a, c);
+	assert_ptr_equal(a, d);
+	varset_unref(a);
+	varset_unref(b);
+	varset_unref(c);
+	varset_unref(d);
+}
+
+static void values_are_found(void **state)
+{
+	const struct varset *e = empty(), *s = varset_with_schema(e, span_str("shop"));
+
+	s = with(with(s, "b", ""), "a", "x");
+	assert_true(span_eq(s->schema, span_str("shop")));
+	assert_true(span_eq(varset_get(s, "a"), span_str("x")));
+	assert_non_null(varset_get(s, "b").p);
+	assert_int_equal(varset_get(s, "b").len, 0);
+	assert_null(varset_get(s, "c").p);
+	varset_unref(s);
+	varset_unref(e);
+}
+
+static void sql_mode_tells_how_text_reads(void **state)
+{
+	const struct varset *s = empty();
+
+	assert_false(s->ansi_quotes || s->no_backslash || s->oracle || s->autocommit_off);
+	s = with(s, "sql_mode", "STRICT_TRANS_TABLES,NO_BACKSLASH_ESCAPES");
+	assert_true(s->no_backslash && !s->ansi_quotes);
+	s = with(s, "sql_mode", "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES_NOT");
+	assert_true(s->ansi_quotes && !s->no_backslash);
+	s = with(s, "sql_mode", "oracle");
+	assert_true(s->oracle && s->ansi_quotes);
+	s = with(s, "autocommit", "off");
+	assert_true(s->autocommit_off);
+	varset_unref(s);
+}
+
+static void sql_says_only_what_differs(void **state)
+{
+	const struct varset *e = empty(), *a = with(with(varset_ref(e), "sql_mode", "ANSI"), "wait_timeout", "5");
+	const struct varset *b = with(varset_ref(a), "wait_timeout", "-7.5");
+
+	sql_is(a, a, "");
+	sql_is(e, a, "SET sql_mode='ANSI',wait_timeout=5");
+	sql_is(a, b, "SET wait_timeout=-7.5");
+	varset_unref(a);
+	varset_unref(b);
+	varset_unref(e);
+}
+
+static void what_was_set_once_only_a_reset_takes_back(void **state)
+{
+	const struct varset *e = empty(), *a = with(varset_ref(e), "m", "1"), *b = with(varset_ref(e), "a", "1");
+	struct iobuf out;
+
+	iobuf_init(&out, 0);
+	assert_int_equal(varset_difference(a, e, &out), RC_DECLINED);
+	assert_int_equal(varset_difference(a, b, &out), RC_DECLINED);
+	assert_int_equal(varset_difference(b, a, &out), RC_DECLINED);
+	assert_int_equal(iobuf_len(&out), 0);
+	iobuf_reset(&out);
+	varset_unref(a);
+	varset_unref(b);
+	varset_unref(e);
+}
+
+/* The SQL must read the same whether or not a backslash escapes on that connection. */
+static void values_are_quoted_for_any_mode(void **state)
+{
+	const struct varset *e = empty(), *a = with(varset_ref(e), "a", "it's"), *b = with(varset_ref(e), "a", "\\' OR 1");
+	const struct varset *c = with(varset_ref(e), "a", ""), *d = with(varset_ref(e), "a", "1.2.3");
+	const struct varset *null = with(varset_ref(e), "character_set_results", "");
+
+	sql_is(e, a, "SET a='it''s'");
+	sql_is(e, b, "SET a=x'5c27204f522031'");
+	sql_is(e, c, "SET a=''");
+	sql_is(e, d, "SET a='1.2.3'");
+	sql_is(e, null, "SET character_set_results=NULL");
+	varset_unref(a);
+	varset_unref(b);
+	varset_unref(c);
+	varset_unref(d);
+	varset_unref(null);
+	varset_unref(e);
+}
+
+/* A login's collation sets three variables: what was set behind it is set again behind it. */
+static void a_logins_collation_is_said_first(void **state)
+{
+	const struct varset *e = empty();
+	const struct varset *a = with(with(varset_ref(e), "character_set_results", "latin1"), VARSET_LOGIN_COLLATION, "45");
+	const struct varset *b = with(varset_ref(a), VARSET_LOGIN_COLLATION, "33");
+
+	sql_is(a, b, "SET character_set_client=33,character_set_results=33,collation_connection=33,"
+		     "character_set_results='latin1'");
+	varset_unref(a);
+	varset_unref(b);
+	varset_unref(e);
+}
+
+static void more_than_the_bounds_is_refused(void **state)
+{
+	const struct varset *s = empty();
+	static char big[VARSET_MOST_BYTES + 1];
+	char name[16], longer[65];
+
+	for (int i = 0; i < VARSET_MOST; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		s = with(s, name, "x");
+	}
+	assert_null(varset_with(s, span_str("one_more"), span_str("x")));
+	s = with(s, "v7", "y"); /* not one more */
+	memset(big, 'x', sizeof(big));
+	assert_null(varset_with(s, span_str("v7"), span_of(big, sizeof(big))));
+	memset(longer, 'n', sizeof(longer));
+	assert_null(varset_with(s, span_of(longer, sizeof(longer)), span_str("x")));
+	assert_null(varset_with(s, span_of(longer, 0), span_str("x")));
+	varset_unref(s);
+}
+
+static void short_memory_leaves_the_set_as_it_was(void **state)
+{
+	const struct varset *s = with(empty(), "a", "1"), *next = NULL;
+
+	for (uint64_t n = 1; !next; n++) {
+		mem_fail_after(n, 0);
+		next = varset_with(s, span_str("b"), span_str("2"));
+		mem_fail_after(0, 0);
+		assert_true(span_eq(varset_get(s, "a"), span_str("1")));
+		assert_true(n < 10);
+	}
+	varset_unref(next);
+	varset_unref(s);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+	const struct CMUnitTest tests[] = {
+		TEST(equal_sets_are_one),
+		TEST(different_sets_are_two),
+		TEST(taking_back_what_was_set_is_the_set_before),
+		TEST(values_are_found),
+		TEST(sql_mode_tells_how_text_reads),
+		TEST(sql_says_only_what_differs),
+		TEST(what_was_set_once_only_a_reset_takes_back),
+		TEST(values_are_quoted_for_any_mode),
+		TEST(a_logins_collation_is_said_first),
+		TEST(more_than_the_bounds_is_refused),
+		TEST(short_memory_leaves_the_set_as_it_was),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
