@@ -1,8 +1,10 @@
 /*
  * catalog_parse.c - what the texts in information_schema say: a view's definition, a trigger's body.
  */
+#include "catalog_body.h"
 #include "catalog_load.h"
 #include "facts.h"
+#include "mem.h"
 
 /* Traits that make a view's answer hang on more than its tables. */
 #define VIEW_BEYOND_TABLES                                                                                             \
@@ -85,31 +87,65 @@ static unsigned mode_of(struct span sql_mode)
 	return mode;
 }
 
+/* What a body may hold: anything else can do more than its text says. */
 static const char *why_not_trigger(const struct sql_facts *f)
 {
 	if (f->flags & SQL_F_STORED_FUNCTION)
 		return "a trigger on it calls a stored function";
-	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI) || f->verb == SQL_COMPOUND || f->verb == SQL_BEGIN)
+	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))
 		return "a trigger on it is not understood";
-	return f->verb == SQL_CALL ? "a trigger on it calls a procedure" : NULL;
+	switch (f->verb) {
+	case SQL_SELECT: case SQL_INSERT: case SQL_REPLACE: case SQL_UPDATE: case SQL_DELETE: case SQL_SET: case SQL_DO:
+		return NULL;
+	case SQL_CALL:
+		return "a trigger on it calls a procedure";
+	default:
+		return "a trigger on it is not understood";
+	}
+}
+
+struct trigger {
+	struct snapshot *s;
+	struct entity *e;
+	unsigned mode;
+};
+
+/* An expression of the control flow is read as what a SELECT would answer. */
+static enum rc on_statement(void *arg, struct span text, bool expression)
+{
+	struct trigger *t = arg;
+	char *select = expression ? mem_printf("SELECT " SPAN_FMT, SPAN_ARG(text)) : NULL;
+	struct sql_facts f;
+	const char *why;
+	enum rc rc;
+
+	if (expression && !select)
+		return RC_ERROR;
+	rc = sql_facts_parse(select ? span_str(select) : text, t->mode, &f);
+	mem_free(select);
+	if (rc != RC_OK)
+		return rc;
+	why = why_not_trigger(&f);
+	if (why)
+		t->e->why_writes = why;
+	else
+		rc = link_tables(t->s, t->e, &f, true, &t->e->writes);
+	sql_facts_free(&f);
+	return why ? RC_DECLINED : rc;
 }
 
 enum rc catalog_take_trigger(struct snapshot *s, struct entity *e, struct span body, struct span sql_mode)
 {
-	struct sql_facts f;
-	const char *why;
+	struct trigger t = {.s = s, .e = e, .mode = mode_of(sql_mode)};
+	const char *before = e->why_writes;
 	enum rc rc;
 
 	if (body.len == 0) {
 		e->why_writes = "the account that reads the schema may not see a trigger on it";
 		return RC_OK;
 	}
-	if (sql_facts_parse(body, mode_of(sql_mode), &f) != RC_OK)
-		return RC_ERROR;
-	why = why_not_trigger(&f);
-	if (why)
-		e->why_writes = why;
-	rc = why ? RC_OK : link_tables(s, e, &f, true, &e->writes);
-	sql_facts_free(&f);
-	return rc;
+	rc = catalog_body_walk(body, t.mode, on_statement, &t);
+	if (rc == RC_DECLINED && e->why_writes == before)
+		e->why_writes = "a trigger on it is not understood";
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }

@@ -171,6 +171,7 @@ static void triggers_write_what_they_write(void **state)
 	WRITES("trig", "shop.log shop.trig");
 	WRITES("trig2", "other.far shop.log shop.trig shop.trig2"); /* a trigger that fires a trigger */
 	WRITES("trig_set", "shop.trig_set");
+	WRITES("trig_block", "other.far shop.log shop.trig_block");
 	assert_int_equal(answer(true, "shop", "trig_call")[0], '?');
 	assert_int_equal(answer(true, "shop", "trig_func")[0], '?');
 	READS("trig_call", "shop.trig_call");
@@ -344,6 +345,10 @@ static const char *const schema[] = {
 	"CREATE TRIGGER e AFTER INSERT ON trig_call FOR EACH ROW CALL proc()",
 	"CREATE TRIGGER f AFTER INSERT ON trig_func FOR EACH ROW INSERT INTO log (what) VALUES (func())",
 	"CREATE TRIGGER g AFTER INSERT ON trig_isam FOR EACH ROW INSERT INTO isam VALUES (NEW.id)",
+	"CREATE TABLE trig_block (id INT)",
+	"CREATE TRIGGER h AFTER UPDATE ON trig_block FOR EACH ROW BEGIN DECLARE n INT DEFAULT 0; "
+	"SELECT COUNT(*) INTO n FROM t; /* why */ IF n > 3 OR NEW.id <> OLD.id THEN INSERT INTO log (what) VALUES ('x;y'); "
+	"ELSE WHILE n < 3 DO UPDATE other.far SET n = n; SET n = n + 1; END WHILE; END IF; END",
 	"CREATE VIEW v AS SELECT id, n FROM t WHERE n > 3", "CREATE VIEW v_trig AS SELECT id FROM trig",
 	"CREATE VIEW v_join AS SELECT t.id, far.n FROM t JOIN other.far USING (id) LEFT JOIN parent ON parent.id = t.n",
 	"CREATE VIEW v_of_views AS SELECT v.id FROM v JOIN v_join ON v.id = v_join.id",
