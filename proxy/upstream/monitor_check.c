@@ -19,7 +19,7 @@
 #define ER_TOO_MANY_CONNECTIONS 1040
 #define ER_UNKNOWN_SYSTEM_VARIABLE 1193
 
-struct asked { struct gtid_pos current, replayed; bool read_only; };
+struct asked { struct gtid_pos current, replayed; bool read_only; uint64_t asked_ns; };
 
 static bool is_primary(const struct watch *w)
 {
@@ -195,7 +195,7 @@ static enum rc ask_variables(struct watch *w, struct asked *a)
 	else if (sqlconn_is_mariadb(w->conn))
 		sql = "SELECT @@global.read_only ro, @@global.innodb_read_only iro, @@global.gtid_current_pos cur, "
 		      "@@global.gtid_slave_pos rep";
-	*a = (struct asked){0};
+	*a = (struct asked){.asked_ns = start};
 	rc = sqlconn_query(w->conn, span_str(sql), w->conf.connect_ns, on_variables, a);
 	if (rc == RC_OK)
 		atomic_store_explicit(&w->b->latency_ns, clock_mono_ns() - start, memory_order_relaxed);
@@ -214,6 +214,8 @@ static void judge_primary(struct watch *w, const struct asked *a)
 	lag_history_saw(&w->m->history, &a->current, clock_mono_ns());
 	pthread_mutex_unlock(&w->m->lock);
 	backend_saw_position(w->b, &a->current);
+	if (w->m->hooks.primary_at && !gtid_empty(&a->current) && !a->current.overflow)
+		w->m->hooks.primary_at(w->m->hooks.arg, &a->current, a->asked_ns);
 	atomic_store_explicit(&w->b->lag_ns, 0, memory_order_relaxed);
 	backend_problem(w->b, a->read_only ? "the primary is read-only" : "");
 	if (a->read_only && !w->said_read_only)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ static struct accounts *accounts;
 static struct stats *stats;
 static struct monitor *monitor;
 static _Atomic int told;
+static _Atomic uint64_t primary_seq, primary_asked_ns;
 
 static struct backend *first(void) { return topology->all[0]; }
 static struct backend *second(void) { return topology->all[1]; }
@@ -31,6 +33,13 @@ static void on_primary(void *arg, struct backend *now)
 {
 	assert_ptr_equal(now, first());
 	atomic_fetch_add(&told, 1);
+}
+
+static void on_primary_at(void *arg, const struct gtid_pos *pos, uint64_t asked_ns)
+{
+	assert_int_equal(pos->n, 1);
+	primary_seq = pos->at[0].seq;
+	primary_asked_ns = asked_ns;
 }
 
 /* who: the monitor's account, "" for none. */
@@ -55,7 +64,7 @@ static struct settings *make_settings(const char *who, const char *password)
 static void start(const char *who, const char *password)
 {
 	struct stats_options opt = {.digests = 100};
-	struct monitor_hooks hooks = {.primary_changed = on_primary};
+	struct monitor_hooks hooks = {.primary_changed = on_primary, .primary_at = on_primary_at};
 
 	settings = make_settings(who, password);
 	topology = topology_new(settings);
@@ -137,6 +146,22 @@ static void an_account_sees_state_lag_position_and_identity(void **state)
 	assert_int_equal(stats_sum(stats, STATS_C_MONITOR_FAILURES), 0);
 	assert_int_equal(told, 1);
 	assert_ptr_equal(topology_replica(topology, NULL), second());
+}
+
+/* What bounds writes of unknown position: every answer is at least as new as its question (C2). */
+static void the_primarys_position_is_told_with_the_time_it_was_asked(void **state)
+{
+	uint64_t before;
+	struct gtid_pos wanted;
+
+	start("mon", "mon");
+	server_sql(&primary, "INSERT INTO shop.t VALUES (NULL)");
+	before = clock_mono_ns();
+	assert_int_equal(gtid_parse(span_str(server_value(&primary, "SELECT @@gtid_binlog_pos")), &wanted), RC_OK);
+	for (int i = 0; i < 400 && primary_asked_ns < before; i++)
+		usleep(5000);
+	assert_true(primary_asked_ns >= before);
+	assert_true(primary_seq >= wanted.at[0].seq);
 }
 
 /* Connections that never log in would have the server block this host. */
@@ -348,6 +373,7 @@ int main(void)
 #define WITH_SERVERS(f) cmocka_unit_test_teardown(f, stop)
 	const struct CMUnitTest tests[] = {
 		WITH_SERVERS(an_account_sees_state_lag_position_and_identity),
+		WITH_SERVERS(the_primarys_position_is_told_with_the_time_it_was_asked),
 		WITH_SERVERS(without_an_account_the_greeting_is_read_once),
 		WITH_SERVERS(an_account_a_client_has_proven_is_enough),
 		WITH_SERVERS(a_refused_account_means_the_server_is_there),
