@@ -49,6 +49,7 @@ struct bus_msg_in {
 	struct mbuf m;
 };
 enum rc bus_msg_read(struct span bytes, struct bus_msg_in *in) must_check; /* RC_ERROR: not a message of ours */
-enum rc bus_msg_next(struct bus_msg_in *in, uint64_t now, uint32_t *slot, struct versions_pos *pos) must_check; /* RC_DECLINED: no more */
+/* RC_DECLINED: no more. RC_ERROR: cut or malformed. */
+enum rc bus_msg_next(struct bus_msg_in *in, uint64_t now, uint32_t *slot, struct versions_pos *pos) must_check;
 
 #endif

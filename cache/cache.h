@@ -10,8 +10,8 @@
  *   - a read begun after the bump sees the write, if the server that answers it has applied it: each slot keeps the
  *     position (GTID domain and sequence) of its last write, and a fill from a replica must prove it was past all of them.
  * Redis holds for each slot a random version token and for each value the tokens its tags had before the read; a value
- * is good only while all of them match. A bump sets a new token and publishes; until Redis has acknowledged it, this
- * process does not read values of that slot from Redis. See docs/cache.md.
+ * is good only while all of them match. A bump deletes the token and publishes; until Redis has acknowledged it, this
+ * process does not read values of that slot from Redis. Without a live bus nothing is served or stored. See docs/cache.md.
  *
  * Knows nothing of SQL: keys, tags and values are bytes. Thread-safe where it says so; otherwise a cache_worker belongs
  * to one loop's thread.
@@ -118,10 +118,12 @@ void cache_refused(struct cache_worker *w, enum cache_refusal why);
 
 /* A write's answer is here: bump all it touched. before_reply: call this before the client gets its answer.
  * pos NULL: position unknown (lag_window_ns says for how long replicas are distrusted). Also tells the other instances. */
-void cache_invalidate(struct cache_worker *w, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos, uint64_t lag_window_ns);
+void cache_invalidate(struct cache_worker *w, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos,
+		      uint64_t lag_window_ns);
 void cache_invalidate_all(struct cache_worker *w, uint64_t lag_window_ns);
 /* The same from any other thread (drain, binlog, admin). The local bump has happened when it returns. */
-void cache_invalidate_from(struct cache *c, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos, uint64_t lag_window_ns);
+void cache_invalidate_from(struct cache *c, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos,
+			   uint64_t lag_window_ns);
 void cache_flush(struct cache *c); /* everything, everywhere: any thread */
 /* The primary, asked at asked_ns (clock_mono_ns before the question was sent), was at these positions: bounds all writes
  * of unknown position before, so that replicas are believed again without waiting for the lag window. Any thread. */

@@ -1,4 +1,4 @@
-#include "redis.h"
+#include "redis_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,9 +10,7 @@
 #include <unistd.h>
 
 #include <hiredis/hiredis.h>
-#include <xxhash.h>
 
-#include "iobuf.h"
 #include "log.h"
 #include "mem.h"
 
@@ -21,29 +19,6 @@
 #define READS_A_TURN 8          /* then others on the loop have their turn */
 #define WAITING_MAX 16384       /* commands without a reply */
 #define INFO_MAX (64 * 1024)    /* bytes of the greeting's answers */
-
-struct waiting {
-	redis_reply_fn fn; /* NULL: the reply does not matter */
-	void *arg;
-};
-
-struct redis {
-	struct redis_options opt;
-	enum redis_state state;
-	int fd;
-	uint64_t run;
-	uint64_t opened;         /* counts redis_open, so that a callback that closed and reopened shows */
-	struct event_base *base; /* not owned */
-	struct event *readable, *writable; /* owned while open */
-	struct event *flush;     /* owned; run at the end of a turn that sent something */
-	struct event *limit;     /* owned; of connecting and greeting */
-	redisReader *reader;     /* owned while open */
-	struct redis_reply_budget budget;
-	struct iobuf out;
-	struct waiting *ring;    /* owned; a queue of `count` from `head` */
-	size_t head, count, size;
-	bool pushing;            /* replies are messages of a subscription */
-};
 
 static void on_flush(evutil_socket_t fd, short what, void *arg);
 static void on_limit(evutil_socket_t fd, short what, void *arg);
@@ -181,7 +156,7 @@ static enum rc append_command(struct redis *r, unsigned argc, const struct span 
 	return rc;
 }
 
-static enum rc send_command(struct redis *r, unsigned argc, const struct span *argv, redis_reply_fn fn, void *arg)
+enum rc redis_send_now(struct redis *r, unsigned argc, const struct span *argv, redis_reply_fn fn, void *arg)
 {
 	if (waiting_push(r, fn, arg) != RC_OK)
 		return RC_ERROR;
@@ -195,7 +170,7 @@ enum rc redis_send(struct redis *r, unsigned argc, const struct span *argv, redi
 {
 	if (r->state != REDIS_UP || r->pushing)
 		return RC_ERROR;
-	return send_command(r, argc, argv, fn, arg);
+	return redis_send_now(r, argc, argv, fn, arg);
 }
 
 enum rc redis_subscribe(struct redis *r, struct span channel)
@@ -327,100 +302,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* ---- connecting and greeting ---- */
+/* ---- connecting ---- */
 
 static void on_limit(evutil_socket_t fd, short what, void *arg)
 {
 	redis_close(arg, "no connection within a second");
-}
-
-static void greeting_failed(struct redis *r, const char *step, const struct redis_reply *reply)
-{
-	char why[160], quoted[96];
-
-	if (r->state == REDIS_CLOSED) /* the reply is NULL because of that */
-		return;
-	snprintf(why, sizeof(why), "%s refused: %s", step,
-		 redis_reply_is(reply, REDIS_REPLY_ERROR) ? log_quote(quoted, sizeof(quoted), redis_reply_text(reply)) : "?");
-	redis_close(r, why);
-}
-
-static void on_ok(struct redis *r, const char *step, struct redis_reply *reply)
-{
-	if (!redis_reply_is(reply, REDIS_REPLY_STATUS))
-		greeting_failed(r, step, reply);
-	redis_reply_free(reply);
-}
-
-static void on_auth(void *arg, struct redis_reply *reply)
-{
-	on_ok(arg, "AUTH", reply);
-}
-
-static void on_select(void *arg, struct redis_reply *reply)
-{
-	on_ok(arg, "SELECT", reply);
-}
-
-static uint64_t run_of(const struct redis_reply *reply)
-{
-	static const char field[] = "\nrun_id:";
-	const char *at, *end;
-	uint64_t h;
-
-	if (!redis_reply_is(reply, REDIS_REPLY_STRING))
-		return 0;
-	at = memmem(reply->str, reply->len, field, sizeof(field) - 1);
-	if (!at)
-		return 0;
-	at += sizeof(field) - 1;
-	end = at + strcspn(at, "\r\n");
-	if (end == at)
-		return 0;
-	h = XXH3_64bits(at, (size_t)(end - at));
-	return h ? h : 1;
-}
-
-static void on_info(void *arg, struct redis_reply *reply)
-{
-	struct redis *r = arg;
-	uint64_t run = run_of(reply);
-
-	if (run == 0) {
-		greeting_failed(r, "INFO", reply);
-	} else {
-		r->run = run;
-		r->state = REDIS_UP;
-		r->budget.max = r->opt.reply_max;
-		event_del(r->limit);
-		r->opt.ops->up(r->opt.arg);
-	}
-	redis_reply_free(reply);
-}
-
-static enum rc greet(struct redis *r)
-{
-	const struct redis_url *u = r->opt.url;
-	struct span auth[3] = {span_str("AUTH")}, argv[2];
-	unsigned n = 1;
-	char db[16];
-
-	if (u->password) {
-		if (u->user)
-			auth[n++] = span_str(u->user);
-		auth[n++] = secret_text(u->password);
-		if (send_command(r, n, auth, on_auth, r) != RC_OK)
-			return RC_ERROR;
-	}
-	if (u->db) {
-		argv[0] = span_str("SELECT");
-		argv[1] = span_of(db, (size_t)snprintf(db, sizeof(db), "%u", u->db));
-		if (send_command(r, 2, argv, on_select, r) != RC_OK)
-			return RC_ERROR;
-	}
-	argv[0] = span_str("INFO");
-	argv[1] = span_str("server");
-	return send_command(r, 2, argv, on_info, r);
 }
 
 static void connected(struct redis *r)
@@ -435,7 +321,7 @@ static void connected(struct redis *r)
 		return;
 	}
 	r->state = REDIS_GREETING;
-	if (event_add(r->readable, NULL) != 0 || greet(r) != RC_OK)
+	if (event_add(r->readable, NULL) != 0 || redis_greet(r) != RC_OK)
 		redis_close(r, "out of memory");
 }
 

@@ -41,7 +41,9 @@ typedef void (*redis_reply_fn)(void *arg, struct redis_reply *reply);
 
 struct redis_ops {
 	void (*up)(void *arg);
-	void (*down)(void *arg, const char *why); /* after every waiting callback had its NULL; may call redis_open, not redis_free */
+	/* After every waiting callback had its NULL; may call redis_open, not redis_free. why may hold bytes of the server's:
+	 * to be quoted. */
+	void (*down)(void *arg, const char *why);
 	void (*push)(void *arg, struct redis_reply *reply); /* a subscription's messages; the callee owns the reply */
 };
 

@@ -1,5 +1,6 @@
 /*
- * Redis lost, frozen, slow, silent, restarted or read-only, on a real redis-server: what each does to two instances. Needs redis-server and redis-cli.
+ * Redis lost, frozen, slow, silent, restarted or read-only, on a real redis-server: what each does to two instances.
+ * Needs redis-server and redis-cli.
  */
 #include <setjmp.h>
 #include <signal.h>

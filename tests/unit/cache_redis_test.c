@@ -14,6 +14,7 @@
 
 #include "cache_testing.h"
 #include "clock.h"
+#include "mem.h"
 #include "rkey.h"
 #include "span.h"
 
@@ -204,6 +205,38 @@ static void test_only_redis_without_memory_of_its_own(void **state)
 	instance_stop(&c);
 }
 
+static void fail_allocations(void *n)
+{
+	mem_fail_after(*(const unsigned *)n, 1);
+}
+
+/* Whichever allocation fails, and all after it: a miss, a refusal, never a wrong answer; and it goes on afterwards. */
+static void test_out_of_memory_is_answered(void **state)
+{
+	for (unsigned n = 1; n < 40; n++) {
+		unsigned none = 0;
+		char key[32];
+		struct read r;
+
+		snprintf(key, sizeof(key), "key %u", n);
+		instance_run(&two.a, fail_allocations, &n);
+		if (!read_get(&two.a, &r, key, TAG))
+			(void)read_fill(&two.a, &r, "v");
+		if (read_get(&two.a, &r, key, TAG))
+			assert_string_equal(r.data, "v");
+		instance_invalidate(&two.a, TAG, NULL);
+		assert_false(read_get(&two.a, &r, key, TAG));
+		instance_run(&two.a, fail_allocations, &none);
+	}
+	{
+		struct read r;
+
+		/* Its back-off has grown: it lost the connection again and again. */
+		assert_true(WITHIN(12000, (!read_get(&two.a, &r, "k", TAG) && r.l.tokens_known)));
+	}
+	write_and_find(2000);
+}
+
 static void test_login_and_database(void **state)
 {
 	static const char *const extra[] = {"--requirepass", "s3cret/@:", NULL};
@@ -250,6 +283,7 @@ int main(void)
 		SERVED(test_a_full_redis_still_forgets),
 		SERVED(test_nonsense_on_the_bus_drops_everything),
 		SERVED(test_only_redis_without_memory_of_its_own),
+		SERVED(test_out_of_memory_is_answered),
 		cmocka_unit_test(test_login_and_database),
 		cmocka_unit_test(test_a_wrong_password_is_no_bus),
 	};

@@ -1,0 +1,59 @@
+/*
+ * cache_impl.h - what cache*.c share.
+ */
+#ifndef SUIMON_CACHE_IMPL_H
+#define SUIMON_CACHE_IMPL_H
+
+#include <pthread.h>
+
+#include "bus.h"
+#include "cache.h"
+#include "l2.h"
+#include "list.h"
+#include "loop.h"
+#include "redis_url.h"
+#include "store.h"
+#include "versions.h"
+
+struct cache {
+	struct versions *versions; /* owned */
+	struct store *store;       /* owned */
+	struct redis_url url;      /* empty without Redis */
+	struct bus *bus;           /* owned; NULL without Redis */
+	struct stats *stats;
+	struct stats_sink *control; /* the bus's */
+	struct stats_sink *others;  /* of threads that have none; under lock */
+	_Atomic uint64_t max_result, stale_ns;
+	uint64_t last_run;         /* of the control loop: what the workers were told of */
+	pthread_mutex_t lock;
+	struct list workers;       /* struct cache_worker.node; under lock */
+	struct list nudges;        /* struct nudge.node, all ever made; under lock */
+};
+
+/* A mail to a worker. It outlives the worker, for it may be under way when that goes. */
+struct nudge {
+	struct mail mail;
+	struct list_node node;
+	struct cache_worker *worker; /* NULL: gone. The worker's thread only */
+	_Atomic bool posted;
+};
+
+struct cache_worker {
+	struct cache *c;
+	struct loop *loop;
+	struct stats_sink *sink;
+	struct bus_view *view; /* the bus's; NULL without Redis */
+	struct l2 *l2;         /* owned; NULL without Redis */
+	struct nudge *nudge;   /* the cache's */
+	struct list_node node;
+};
+
+/* The counters stand in the order of the refusals. */
+static inline enum stats_counter cache_refusal_counter(unsigned r)
+{
+	return (enum stats_counter)(STATS_C_CACHE_REFUSED_VERSION + (r - CACHE_REFUSED_VERSION));
+}
+
+void cache_bus_changed(void *cache); /* bus_options.changed */
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * cache_worker.c - a worker's part of the cache, and how the bus, on the control loop, reaches it.
+ */
+#include "cache_impl.h"
+#include "mem.h"
+
+#define KEY_ROOM (64 * 1024) /* of a value in Redis, for its key */
+
+static void on_nudge(struct mail *mail)
+{
+	struct nudge *n = container_of(mail, struct nudge, mail);
+
+	(void)atomic_exchange_explicit(&n->posted, false, memory_order_acq_rel);
+	if (n->worker)
+		l2_wake(n->worker->l2);
+}
+
+static void nudge_post(struct cache_worker *w)
+{
+	if (!atomic_exchange_explicit(&w->nudge->posted, true, memory_order_acq_rel))
+		loop_post(w->loop, &w->nudge->mail);
+}
+
+void cache_bus_changed(void *arg)
+{
+	struct cache *c = arg;
+	uint64_t run = atomic_load_explicit(&bus_view(c->bus)->run, memory_order_relaxed);
+	bool another = run != c->last_run;
+
+	c->last_run = run;
+	pthread_mutex_lock(&c->lock);
+	list_each(&c->workers, n) {
+		struct cache_worker *w = container_of(n, struct cache_worker, node);
+
+		if (l2_waits(w->l2) || another)
+			nudge_post(w);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+static enum rc worker_second_level(struct cache_worker *w)
+{
+	struct cache *c = w->c;
+	struct l2_options opt = {.loop = w->loop, .url = &c->url, .versions = c->versions, .store = c->store, .bus = c->bus,
+				 .sink = w->sink,
+				 .value_max = atomic_load_explicit(&c->max_result, memory_order_relaxed) + KEY_ROOM};
+
+	w->nudge = mem_zalloc(sizeof(*w->nudge));
+	if (!w->nudge)
+		return RC_ERROR;
+	w->nudge->mail.run = on_nudge;
+	w->nudge->worker = w;
+	pthread_mutex_lock(&c->lock);
+	list_push_back(&c->nudges, &w->nudge->node);
+	pthread_mutex_unlock(&c->lock);
+	w->view = bus_view(c->bus);
+	w->l2 = l2_new(&opt);
+	return w->l2 ? RC_OK : RC_ERROR;
+}
+
+struct cache_worker *cache_worker_new(struct cache *c, struct loop *loop, struct stats_sink *sink)
+{
+	struct cache_worker *w = mem_zalloc(sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->c = c;
+	w->loop = loop;
+	w->sink = sink;
+	if (!c->bus)
+		return w;
+	if (worker_second_level(w) != RC_OK) {
+		cache_worker_free(w);
+		return NULL;
+	}
+	pthread_mutex_lock(&c->lock);
+	list_push_back(&c->workers, &w->node);
+	pthread_mutex_unlock(&c->lock);
+	nudge_post(w); /* the bus may be up already */
+	return w;
+}
+
+void cache_worker_free(struct cache_worker *w)
+{
+	if (!w)
+		return;
+	if (list_linked(&w->node)) {
+		pthread_mutex_lock(&w->c->lock);
+		list_remove(&w->c->workers, &w->node);
+		pthread_mutex_unlock(&w->c->lock);
+	}
+	if (w->nudge)
+		w->nudge->worker = NULL;
+	l2_free(w->l2);
+	mem_free(w);
+}

@@ -1,0 +1,37 @@
+/*
+ * redis_impl.h - what redis*.c share.
+ */
+#ifndef SUIMON_CACHE_REDIS_IMPL_H
+#define SUIMON_CACHE_REDIS_IMPL_H
+
+#include "iobuf.h"
+#include "redis.h"
+
+struct waiting {
+	redis_reply_fn fn; /* NULL: the reply does not matter */
+	void *arg;
+};
+
+struct redis {
+	struct redis_options opt;
+	enum redis_state state;
+	int fd;
+	uint64_t run;
+	uint64_t opened;         /* counts redis_open, so that a callback that closed and reopened shows */
+	struct event_base *base; /* not owned */
+	struct event *readable, *writable; /* owned while open */
+	struct event *flush;     /* owned; run at the end of a turn that sent something */
+	struct event *limit;     /* owned; of connecting and greeting */
+	redisReader *reader;     /* owned while open */
+	struct redis_reply_budget budget;
+	struct iobuf out;
+	struct waiting *ring;    /* owned; a queue of `count` from `head` */
+	size_t head, count, size;
+	bool pushing;            /* replies are messages of a subscription */
+};
+
+/* Whatever the state, for what comes before it is up. */
+enum rc redis_send_now(struct redis *r, unsigned argc, const struct span *argv, redis_reply_fn fn, void *arg) must_check;
+enum rc redis_greet(struct redis *r) must_check; /* up() or a close will come of it */
+
+#endif
