@@ -18,8 +18,11 @@ static int answer_totals(struct call *c)
 	struct queue_totals t;
 	struct jsonw w;
 
-	if (c->a->in->queue)
+	if (c->a->in->queue) {
 		queue_totals(c->a->in->queue, &t);
+		t.enqueued =
+			stats_sum(c->a->in->stats, STATS_C_QUEUE_ENQUEUED); /* since start, as applied and dead are */
+	}
 	jsonw_init(&w, &c->out);
 	jsonw_open(&w, NULL, '{');
 	queue_json_totals(&w, c->a->in->queue ? &t : NULL);

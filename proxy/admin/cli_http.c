@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,6 +127,48 @@ static enum rc failed(struct cli_http *h, const char *fmt, ...)
 	return RC_ERROR;
 }
 
+static int try_connect(const struct addrinfo *a)
+{
+	int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol), error = 0;
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	socklen_t len = sizeof(error);
+
+	if (fd < 0)
+		return errno;
+	if (connect(fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS)
+		error = errno;
+	else if (poll(&p, 1, 1000) != 1)
+		error = ETIMEDOUT;
+	else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	(void)close(fd);
+	return error;
+}
+
+/* libevent does not tell why a connect failed: tried once more by hand. NULL: it does not fail. */
+static const char *connect_error(const struct cli_http *h)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+	char port[8];
+	int rc, error = 0;
+
+	(void)snprintf(port, sizeof(port), "%u", h->at.port);
+	rc = getaddrinfo(h->at.host, port, &hints, &found);
+	if (rc != 0)
+		return gai_strerror(rc);
+	for (struct addrinfo *a = found; a; a = a->ai_next)
+		error = try_connect(a);
+	freeaddrinfo(found);
+	return error ? strerror(error) : NULL;
+}
+
+static enum rc not_answered(struct cli_http *h)
+{
+	const char *why = connect_error(h);
+
+	return why ? failed(h, "cannot be reached: %s", why) : failed(h, "the connection was closed before the answer");
+}
+
 static void on_error(enum evhttp_request_error error, void *arg)
 {
 	struct cli_http *h = arg;
@@ -135,7 +178,7 @@ static void on_error(enum evhttp_request_error error, void *arg)
 		(void)failed(h, "no answer within %d seconds", CLI_HTTP_SECONDS);
 		break;
 	case EVREQ_HTTP_EOF:
-		(void)failed(h, "the connection was closed before the answer");
+		(void)not_answered(h);
 		break;
 	case EVREQ_HTTP_DATA_TOO_LONG:
 		(void)failed(h, "the answer is larger than %d MiB", ANSWER_MAX / 1024 / 1024);
@@ -143,30 +186,6 @@ static void on_error(enum evhttp_request_error error, void *arg)
 	default:
 		(void)failed(h, "the answer is no HTTP that is understood");
 	}
-}
-
-/* libevent does not tell why a connect failed: tried once more by hand. */
-static const char *connect_error(const struct cli_http *h)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	const char *why = "no answer";
-	char port[8];
-	int rc, fd;
-
-	(void)snprintf(port, sizeof(port), "%u", h->at.port);
-	rc = getaddrinfo(h->at.host, port, &hints, &found);
-	if (rc != 0)
-		return gai_strerror(rc);
-	for (struct addrinfo *a = found; a; a = a->ai_next) {
-		fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
-		if (fd < 0)
-			continue;
-		if (connect(fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS)
-			why = strerror(errno);
-		(void)close(fd);
-	}
-	freeaddrinfo(found);
-	return why;
 }
 
 /* The request is NULL or has no status where there was no answer; on_error has said why unless the connect failed. */
@@ -179,7 +198,7 @@ static void on_answer(struct evhttp_request *req, void *arg)
 	h->status = req ? evhttp_request_get_response_code(req) : 0;
 	if (h->status == 0) {
 		if (!h->failed)
-			(void)failed(h, "cannot be reached: %s", connect_error(h));
+			(void)not_answered(h);
 		return;
 	}
 	in = evhttp_request_get_input_buffer(req);
@@ -218,7 +237,7 @@ static enum rc send_call(struct cli_http *h, enum evhttp_cmd_type method, const 
 	if (evhttp_make_request(h->conn, req, method, path) == 0)
 		return RC_OK;
 	h->waiting = false;
-	return failed(h, "cannot be reached: %s", connect_error(h));
+	return not_answered(h);
 }
 
 static enum rc wait_for_answer(struct cli_http *h)

@@ -183,7 +183,7 @@ static enum rc put_connections(struct iobuf *out, const struct top_view *v)
 {
 	char text[CLI_TEXT_MAX];
 
-	(void)snprintf(text, sizeof(text), "Connections: %.0f from clients, %.0f to servers | statements by %s",
+	(void)snprintf(text, sizeof(text), "Connections: %.0f from clients, %.0f to servers | sort %s",
 		       cli_number(v->now->overview, "client_connections"),
 		       cli_number(v->now->overview, "upstream_connections"), v->sort);
 	return put_line(out, v, text);

@@ -28,7 +28,8 @@ static enum access change(const struct access_policy *p, struct access_caller c)
 static void loopback_is_known_in_all_its_forms(void **state)
 {
 	static const char *const yes[] = {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "::FFFF:127.0.0.1"};
-	static const char *const no[] = {"10.0.0.1", "128.0.0.1", "::2", "::ffff:10.0.0.1", "", "unknown", "1127.0.0.1", "fe80::1"};
+	static const char *const no[] = {"10.0.0.1", "128.0.0.1", "::2",        "::ffff:10.0.0.1",
+					 "",         "unknown",   "1127.0.0.1", "fe80::1"};
 
 	for (size_t i = 0; i < countof(yes); i++)
 		assert_true(access_is_loopback(yes[i]));
@@ -40,7 +41,8 @@ static void without_a_token_only_loopback_changes_anything(void **state)
 {
 	assert_int_equal(change(&none_set, (struct access_caller){.peer = "127.0.0.1"}), ACCESS_ALLOWED);
 	assert_int_equal(change(&none_set, (struct access_caller){.peer = "10.0.0.1"}), ACCESS_FORBIDDEN);
-	assert_int_equal(change(&none_set, (struct access_caller){.peer = "127.0.0.1", .forwarded = true}), ACCESS_FORBIDDEN);
+	assert_int_equal(change(&none_set, (struct access_caller){.peer = "127.0.0.1", .forwarded = true}),
+			 ACCESS_FORBIDDEN);
 	/* A token that is not asked for proves nothing. */
 	assert_int_equal(change(&none_set, (struct access_caller){.peer = "10.0.0.1", .token = ""}), ACCESS_FORBIDDEN);
 }
@@ -53,18 +55,22 @@ static void open_to_other_hosts_without_a_token_nobody_does(void **state)
 
 static void the_token_is_asked_of_everybody(void **state)
 {
-	static const char *const wrong[] = {"Bearer wrong", "Bearer ",	   "Bearer let-me-i", "Bearer let-me-inn",
+	static const char *const wrong[] = {"Bearer wrong", "Bearer ",         "Bearer let-me-i", "Bearer let-me-inn",
 					    "let-me-in",    "Basic let-me-in", "Bearer LET-ME-IN"};
 
 	assert_int_equal(change(&token_set, (struct access_caller){.peer = "127.0.0.1"}), ACCESS_UNKNOWN);
 	for (size_t i = 0; i < countof(wrong); i++)
-		assert_int_equal(change(&token_set, (struct access_caller){.peer = "127.0.0.1", .authorization = wrong[i]}),
-				 ACCESS_UNKNOWN);
-	assert_int_equal(change(&token_set, (struct access_caller){.peer = "10.0.0.1", .authorization = "Bearer let-me-in"}),
+		assert_int_equal(
+			change(&token_set, (struct access_caller){.peer = "127.0.0.1", .authorization = wrong[i]}),
+			ACCESS_UNKNOWN);
+	assert_int_equal(
+		change(&token_set, (struct access_caller){.peer = "10.0.0.1", .authorization = "Bearer let-me-in"}),
+		ACCESS_ALLOWED);
+	assert_int_equal(
+		change(&token_set, (struct access_caller){.peer = "10.0.0.1", .authorization = "bearer  let-me-in"}),
+		ACCESS_ALLOWED);
+	assert_int_equal(change(&token_set, (struct access_caller){.peer = "10.0.0.1", .token = "let-me-in"}),
 			 ACCESS_ALLOWED);
-	assert_int_equal(change(&token_set, (struct access_caller){.peer = "10.0.0.1", .authorization = "bearer  let-me-in"}),
-			 ACCESS_ALLOWED);
-	assert_int_equal(change(&token_set, (struct access_caller){.peer = "10.0.0.1", .token = "let-me-in"}), ACCESS_ALLOWED);
 	assert_int_equal(change(&token_set, (struct access_caller){.peer = "10.0.0.1", .token = ""}), ACCESS_UNKNOWN);
 }
 
@@ -72,11 +78,18 @@ static void the_token_is_asked_of_everybody(void **state)
 static void a_rebound_name_is_refused(void **state)
 {
 	static const char *const mine[] = {"127.0.0.1:6034", "localhost:6034", "LOCALHOST", "[::1]:6034", "127.0.0.1"};
-	static const char *const others[] = {"evil.example:6034", "127.0.0.1.evil.example", "localhost.evil.example:80", "evil",
-					     "[::2]:6034",	  "",			    "[::1",	     "10.0.0.1"};
+	static const char *const others[] = {"evil.example:6034",
+					     "127.0.0.1.evil.example",
+					     "localhost.evil.example:80",
+					     "evil",
+					     "[::2]:6034",
+					     "",
+					     "[::1",
+					     "10.0.0.1"};
 
 	for (size_t i = 0; i < countof(mine); i++)
-		assert_int_equal(change(&none_set, (struct access_caller){.peer = "127.0.0.1", .host = mine[i]}), ACCESS_ALLOWED);
+		assert_int_equal(change(&none_set, (struct access_caller){.peer = "127.0.0.1", .host = mine[i]}),
+				 ACCESS_ALLOWED);
 	for (size_t i = 0; i < countof(others); i++)
 		assert_int_equal(change(&none_set, (struct access_caller){.peer = "127.0.0.1", .host = others[i]}),
 				 ACCESS_FORBIDDEN);

@@ -21,10 +21,11 @@ static void addresses_are_read(void **state)
 		uint16_t port;
 	} good[] = {
 		{"127.0.0.1:6034", "127.0.0.1", 6034}, {"http://db.example:80/", "db.example", 80},
-		{"0.0.0.0:1", "127.0.0.1", 1},	       {":7", "127.0.0.1", 7},
-		{"[::1]:65535", "::1", 65535},	       {"[::]:9", "::1", 9},
+		{"0.0.0.0:1", "127.0.0.1", 1},         {":7", "127.0.0.1", 7},
+		{"[::1]:65535", "::1", 65535},         {"[::]:9", "::1", 9},
 	};
-	static const char *const bad[] = {"", "127.0.0.1", "127.0.0.1:", "h:0", "h:65536", "h:1x", "h:-1", "http://h:1/path"};
+	static const char *const bad[] = {"",        "127.0.0.1", "127.0.0.1:", "h:0",
+					  "h:65536", "h:1x",      "h:-1",       "http://h:1/path"};
 	struct cli_host at;
 
 	for (size_t i = 0; i < countof(good); i++) {
@@ -41,7 +42,8 @@ static void numbers_are_short(void **state)
 	static const struct {
 		double s;
 		const char *text;
-	} rows[] = {{0, "0"}, {0.00002, "20 us"}, {0.0123, "12.3 ms"}, {0.5, "500 ms"}, {12, "12.0 s"}, {600, "10 min"}, {86400, "24.0 h"}};
+	} rows[] = {{0, "0"},       {0.00002, "20 us"}, {0.0123, "12.3 ms"}, {0.5, "500 ms"},
+		    {12, "12.0 s"}, {600, "10 min"},    {86400, "24.0 h"}};
 	char out[32];
 
 	for (size_t i = 0; i < countof(rows); i++) {
@@ -64,8 +66,14 @@ static void control_characters_reach_no_terminal(void **state)
 	struct iobuf text;
 
 	assert_string_equal(cli_line("a\033[2Jb\r\n\tc\177d", out, sizeof(out)), "a [2Jb c d");
-	assert_string_equal(cli_line("\xc2\x9b" "2J", out, sizeof(out)), "2J");
-	assert_string_equal(cli_line("\xff\xfe" "x\xe6\xb0", out, sizeof(out)), "x ");
+	assert_string_equal(cli_line("\xc2\x9b"
+				     "2J",
+				     out, sizeof(out)),
+			    "2J");
+	assert_string_equal(cli_line("\xff\xfe"
+				     "x\xe6\xb0",
+				     out, sizeof(out)),
+			    "x ");
 	assert_string_equal(cli_line("\xe6\xb0\xb4\xe9\x96\x80", out, sizeof(out)), "\xe6\xb0\xb4\xe9\x96\x80");
 	assert_string_equal(cli_line("\xe6\xb0\xb4\xe9\x96\x80", out, 5), "\xe6\xb0\xb4");
 	assert_string_equal(cli_line(NULL, out, sizeof(out)), "");
@@ -88,9 +96,10 @@ static void cell_n(const json_t *row, char *out, size_t cap)
 
 static void tables_line_up_and_are_cut(void **state)
 {
-	static const struct cli_column columns[] = {{"N", true, cell_n}, {"NAME", false, cell_name}, {NULL, false, NULL}};
-	json_t *rows = json_pack("[{s:i,s:s},{s:i,s:s},{s:i,s:s}]", "n", 5, "name", "x", "n", 1234, "name", "\xe6\xb0\xb4xxxx", "n", 1,
-				 "name", "not shown");
+	static const struct cli_column columns[] = {
+		{"N", true, cell_n}, {"NAME", false, cell_name}, {NULL, false, NULL}};
+	json_t *rows = json_pack("[{s:i,s:s},{s:i,s:s},{s:i,s:s}]", "n", 5, "name", "x", "n", 1234, "name",
+				 "\xe6\xb0\xb4xxxx", "n", 1, "name", "not shown");
 	struct iobuf out;
 
 	assert_non_null(rows);
@@ -106,8 +115,9 @@ static void tables_line_up_and_are_cut(void **state)
 
 static json_t *overview(double uptime, int primary, int cache)
 {
-	return json_pack("{s:s,s:f,s:{s:i,s:i},s:i,s:{s:[f,f],s:[i,i]}}", "version", "9.9", "uptime", uptime, "queries", "primary",
-			 primary, "cache", cache, "errors", 0, "latency", "bounds", 0.001, 0.002, "counts", primary, primary + cache);
+	return json_pack("{s:s,s:f,s:{s:i,s:i},s:i,s:{s:[f,f],s:[i,i]}}", "version", "9.9", "uptime", uptime, "queries",
+			 "primary", primary, "cache", cache, "errors", 0, "latency", "bounds", 0.001, 0.002, "counts",
+			 primary, primary + cache);
 }
 
 static struct iobuf frame_of(const struct top_view *v)
@@ -138,14 +148,18 @@ static json_t *many_queries(void)
 	json_t *list = json_array();
 
 	for (int i = 0; i < 200; i++)
-		assert_int_equal(json_array_append_new(list, json_pack("{s:s,s:i}", "text", "select \033 long long long", "calls", i)), 0);
+		assert_int_equal(json_array_append_new(list, json_pack("{s:s,s:i}", "text",
+								       "select \033 long long long", "calls", i)),
+				 0);
 	return json_pack("{s:o}", "queries", list);
 }
 
 static void a_frame_fits_every_terminal(void **state)
 {
-	struct top_answers now = {.overview = overview(12, 300, 100), .queries = many_queries(),
-				  .findings = json_pack("{s:[{s:s,s:s}]}", "findings", "kind", "n_plus_one", "title", "a loop"),
+	struct top_answers now = {.overview = overview(12, 300, 100),
+				  .queries = many_queries(),
+				  .findings = json_pack("{s:[{s:s,s:s}]}", "findings", "kind", "n_plus_one", "title",
+							"a loop"),
 				  .backends = json_pack("{s:[{s:s},{s:s}]}", "backends", "addr", "a:1", "addr", "b:1")},
 			   then = {NULL};
 	struct top_view v = {.now = &now, .then = &then, .where = "here", .sort = "calls"};
@@ -173,8 +187,13 @@ static void a_frame_fits_every_terminal(void **state)
 static void an_instance_that_does_not_answer_is_said(void **state)
 {
 	struct top_answers none = {NULL};
-	struct top_view v = {.now = &none, .then = &none, .where = "here", .problem = "cannot be reached", .sort = "calls",
-			     .width = 80, .height = 20};
+	struct top_view v = {.now = &none,
+			     .then = &none,
+			     .where = "here",
+			     .problem = "cannot be reached",
+			     .sort = "calls",
+			     .width = 80,
+			     .height = 20};
 	struct iobuf out = frame_of(&v);
 
 	assert_non_null(strstr((const char *)iobuf_data(&out), "cannot be reached\n"));
