@@ -146,6 +146,22 @@ static void statements_with_effects_are_not_explained(void **state)
 	assert_int_equal(server_number(&server, "SELECT COUNT(*) FROM shop.effects"), 0);
 }
 
+/* Out of memory at any step is an error, and leaves nothing behind. */
+static void short_memory_is_said(void **state)
+{
+	struct stats_explain e = {.digest = 7, .schema = (char[]){"shop"}, .user = (char[]){"app"},
+				  .sql = (char[]){"SELECT * FROM orders WHERE customer_email = 'a'"}};
+	enum rc rc = RC_ERROR;
+
+	record(e.sql);
+	for (uint64_t n = 1; rc != RC_OK; n++) {
+		mem_fail_after(n, 0);
+		rc = advise_statement(conn, stats, &e);
+		mem_fail_after(0, 0);
+		assert_true(n < 500);
+	}
+}
+
 static enum rc on_target(void *arg, const char *user, struct catalog_target *out)
 {
 	assert_string_equal(user, "app");
@@ -215,6 +231,7 @@ int main(void)
 		WITH_SERVER(an_index_that_is_there_is_not_proposed_again),
 		WITH_SERVER(small_tables_and_hopeless_conditions_get_none),
 		WITH_SERVER(statements_with_effects_are_not_explained),
+		WITH_SERVER(short_memory_is_said),
 		WITH_SERVER(the_thread_takes_its_work_from_the_statistics),
 	};
 

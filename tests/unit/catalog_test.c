@@ -14,8 +14,10 @@
 #include <cmocka.h>
 
 #include "catalog.h"
+#include "catalog_load.h"
 #include "clock.h"
 #include "log.h"
+#include "mem.h"
 #include "server_kit.h"
 
 static struct server server;
@@ -319,6 +321,33 @@ static void a_server_that_is_gone_changes_nothing_until_ddl_is_seen(void **state
 	assert_true(clock_mono_ns() - begun < 300 * NS_PER_MS);
 }
 
+/* Out of memory at any step is said, and leaves nothing behind. */
+static void short_memory_is_said(void **state)
+{
+	struct secret *password = secret_new(span_str("all"));
+	struct sqlconn_target t = {.host = "127.0.0.1", .port = server.port, .user = "all", .password = password,
+				   .connect_ns = 2 * NS_PER_SEC};
+	struct sqlconn *conn = sqlconn_new();
+	struct snapshot *s = NULL;
+	char problem[256];
+
+	assert_non_null(conn);
+	assert_int_equal(sqlconn_connect(conn, &t), RC_OK);
+	for (uint64_t n = 1; !s; n += n < 20 ? 1 : 11) {
+		mem_fail_after(n, 0);
+		if (catalog_load(conn, &s, problem, sizeof(problem)) != RC_OK) {
+			assert_null(s);
+			assert_non_null(strstr(problem, "memory"));
+		}
+		mem_fail_after(0, 0);
+		assert_true(sqlconn_is_open(conn));
+		assert_true(n < 5000);
+	}
+	snapshot_unref(s);
+	sqlconn_free(conn);
+	secret_unref(password);
+}
+
 static const char *const schema[] = {
 	"CREATE DATABASE shop", "CREATE DATABASE other", "USE shop",
 	"CREATE USER 'all'@'127.0.0.1' IDENTIFIED BY 'all'", "GRANT SELECT, SHOW VIEW, TRIGGER ON *.* TO 'all'@'127.0.0.1'",
@@ -393,6 +422,7 @@ int main(void)
 		WITH_CATALOG(an_application_account_is_enough),
 		WITH_CATALOG(it_waits_for_an_account_and_reads_when_nudged),
 		WITH_CATALOG(a_refused_account_makes_it_unreadable),
+		WITH_CATALOG(short_memory_is_said),
 		WITH_CATALOG(a_server_that_is_gone_changes_nothing_until_ddl_is_seen),
 	};
 
