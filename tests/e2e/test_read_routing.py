@@ -1,7 +1,6 @@
 """R1, R2: where a statement runs, and that a session sees what it wrote."""
 import pytest
 
-import servers
 from conftest import ask, who
 from servers import sum_metric, wait_until
 from wire import MULTI_STATEMENTS, Wire
@@ -115,7 +114,7 @@ def test_a_disabled_replica_gets_no_reads(suimon, cluster, db):
     with s.connect(database=db.name) as c:
         assert who(c) == "primary"
         assert s.http("/api/backends/%s/enable" % name, method="POST", data={})[0] == 200
-        servers.wait_until("the monitor to have looked at it again", lambda: who(c) == "replica", 5)
+        wait_until("the monitor to have looked at it again", lambda: who(c) == "replica", 5)
 
 
 def test_a_read_in_an_open_transaction_with_autocommit_off_ends_with_it(table, proxy):
