@@ -199,3 +199,9 @@ void sql_stmt_get(struct sql_parser *p)
 	p->flags |= SQL_F_DIAGNOSTICS | SQL_F_USER_VAR_WRITE | SQL_F_REPLAY_UNSAFE;
 	sql_skip_statement(p);
 }
+
+void sql_stmt_signal(struct sql_parser *p)
+{
+	p->flags |= SQL_F_DIAGNOSTICS | SQL_F_REPLAY_UNSAFE;
+	sql_skip_statement(p);
+}

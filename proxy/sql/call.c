@@ -33,8 +33,10 @@ static void skip_type(struct sql_parser *p)
 }
 
 /* What may follow an argument besides a comma. Returns true when another argument comes next. */
-static bool between_arguments(struct sql_parser *p, enum sql_word function)
+static bool between_arguments(struct sql_parser *p)
 {
+	while (sql_is(p, SQL_W_ORDER))
+		sql_order_by(p);
 	if (sql_accept_op(p, ','))
 		return true;
 	if (p->t.kind != SQL_T_WORD)
@@ -48,9 +50,6 @@ static bool between_arguments(struct sql_parser *p, enum sql_word function)
 		if (!sql_any_word(p))
 			sql_fail(p, "a character set was expected");
 		return false;
-	case SQL_W_ORDER:
-		sql_order_by(p);
-		return between_arguments(p, function);
 	case SQL_W_LIMIT:
 		sql_limit(p);
 		return false;
@@ -98,7 +97,7 @@ static void arguments(struct sql_parser *p, enum sql_word w)
 		}
 		if (w == SQL_W_CONVERT && sql_accept_op(p, ','))
 			skip_type(p);
-		while (between_arguments(p, w))
+		while (between_arguments(p))
 			argument(p, w);
 	}
 	sql_expect_op(p, ')', "a function's closing parenthesis was expected");

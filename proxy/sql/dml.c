@@ -36,6 +36,10 @@ static void assignments(struct sql_parser *p, void (*each)(struct sql_parser *, 
 			if (!sql_name(p, &name))
 				return;
 		}
+		if (p->keys && p->keys->nassigned < SQL_MAX_ASSIGNED)
+			p->keys->assigned[p->keys->nassigned] = name;
+		if (p->keys && p->keys->nassigned <= SQL_MAX_ASSIGNED)
+			p->keys->nassigned++;
 		if (!sql_accept_op(p, '='))
 			sql_expect_op(p, SQL_OP_ASSIGN, "an assignment was expected");
 		sql_expr(p);

@@ -25,7 +25,9 @@ static void parse_all(struct sql_parser *p)
 			first = p->verb;
 	}
 	p->verb = first;
-	p->flags = flags | (n > 1 ? SQL_F_MULTI : 0);
+	if (n > 1)
+		flags = (flags | SQL_F_MULTI) & ~SQL_F_INSERT_VALUES;
+	p->flags = flags;
 }
 
 static void parse(struct sql_parser *p, struct span text, unsigned mode, bool skip_versions)

@@ -42,7 +42,7 @@ const char *sql_verb_name(enum sql_verb v); /* lower case: "select" */
 #define SQL_F_LOCKING_READ     (UINT64_C(1) << 3)  /* FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE */
 #define SQL_F_NONDETERMINISTIC (UINT64_C(1) << 4)  /* NOW, RAND, UUID, CURRENT_USER, ...: not cacheable */
 #define SQL_F_USER_VAR_READ    (UINT64_C(1) << 5)
-#define SQL_F_USER_VAR_WRITE   (UINT64_C(1) << 6)  /* SET @x, @x := .., SELECT .. INTO @x */
+#define SQL_F_USER_VAR_WRITE   (UINT64_C(1) << 6)  /* SET @x, @x := .., SELECT .. INTO @x; and state that no SET can give again: SET ROLE, insert_id, .. */
 #define SQL_F_SYSTEM_VAR       (UINT64_C(1) << 7)  /* reads @@something */
 #define SQL_F_TEMP_TABLE       (UINT64_C(1) << 8)  /* creates a temporary table */
 #define SQL_F_LAST_INSERT_ID   (UINT64_C(1) << 9)  /* follow-ups: answered by what the connection did before */

@@ -125,7 +125,7 @@ static void put_text(struct sql_norm *n, const struct sql_token *t)
 	put_byte(n, '?');
 }
 
-/* Among the rows of an INSERT: a row that reads like the first is dropped. at: where the token was put. */
+/* Among the rows of an INSERT: a row that reads like the one before is dropped. at: where the token was put. */
 static void rows_token(struct sql_norm *n, const struct sql_token *t, size_t at)
 {
 	struct sql_norm_rows *r = &n->rows;
@@ -138,12 +138,12 @@ static void rows_token(struct sql_norm *n, const struct sql_token *t, size_t at)
 	}
 	if (!sql_token_is_op(t, ')') || --r->depth)
 		return;
-	if (!r->first_len) {
-		r->first_at = r->at;
-		r->first_len = n->n - r->at;
-	} else if (n->n - r->at == r->first_len && memcmp(n->buffer + r->first_at, n->buffer + r->at, r->first_len) == 0) {
+	if (n->n - r->at == r->last_len && memcmp(n->buffer + r->last_at, n->buffer + r->at, r->last_len) == 0) {
 		n->n = r->end;
+		return;
 	}
+	r->last_at = r->at;
+	r->last_len = n->n - r->at;
 	r->end = n->n;
 }
 

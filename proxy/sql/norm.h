@@ -32,7 +32,7 @@ struct sql_norm_rows {
 	unsigned depth;
 	size_t at;        /* where this row began */
 	size_t end;       /* behind the last row kept */
-	size_t first_at, first_len; /* the first row; no length: none yet */
+	size_t last_at, last_len; /* that row; no length: none yet */
 };
 
 struct sql_norm {

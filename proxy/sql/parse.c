@@ -171,7 +171,8 @@ void sql_alias(struct sql_parser *p, bool strings, struct span *out)
 		sql_advance(p);
 		return;
 	}
-	if (!as && (!sql_at_name(p) || (p->t.kind == SQL_T_WORD && sql_word_is(p->t.word, SQL_WT_NO_ALIAS))))
+	if (!as && (!sql_at_name(p) || (p->t.kind == SQL_T_WORD && sql_word_is(p->t.word, SQL_WT_NO_ALIAS)) ||
+		    ((p->scan.mode & SQL_MODE_ORACLE) && sql_is(p, SQL_W_MINUS))))
 		return;
 	sql_name(p, out);
 }

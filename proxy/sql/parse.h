@@ -161,6 +161,7 @@ void sql_stmt_backup(struct sql_parser *p);
 void sql_stmt_kill(struct sql_parser *p);
 void sql_stmt_help(struct sql_parser *p);
 void sql_stmt_get(struct sql_parser *p);
+void sql_stmt_signal(struct sql_parser *p);
 
 /* statement.c: one statement, whatever it is, up to its end. */
 void sql_statement(struct sql_parser *p);

@@ -49,9 +49,9 @@ static bool in_expression(const struct places *before, const struct places *afte
 /* Puts out a token and what stood before it. */
 static enum rc put_canonical(const struct sql_token *prev, const struct sql_token *t, bool verbatim, struct iobuf *out)
 {
-	const char *from = prev->text.p + prev->text.len;
+	const char *from = prev->kind == SQL_T_END ? t->text.p : prev->text.p + prev->text.len;
 
-	if (prev->kind != SQL_T_END && from != t->text.p) {
+	if (from != t->text.p) {
 		enum rc rc = verbatim ? iobuf_append(out, from, (size_t)(t->text.p - from)) : iobuf_append(out, " ", 1);
 
 		if (rc != RC_OK)
@@ -75,13 +75,18 @@ enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out)
 		follow(&w, &t);
 		if (sql_token_is_op(&t, ';')) { /* put out only when something follows */
 			semicolon = prev.kind != SQL_T_END;
+			prev = semicolon ? t : prev;
 			continue;
 		}
 		if (semicolon && iobuf_append(out, ";", 1) != RC_OK)
 			return RC_ERROR;
 		semicolon = false;
+		if (t.kind == SQL_T_BAD) /* no server reads on from here: the rest stays as it is */
+			t.text.len = (size_t)(s.end - t.text.p);
 		if (put_canonical(&prev, &t, in_expression(&before, &w, &prev, &t), out) != RC_OK)
 			return RC_ERROR;
+		if (t.kind == SQL_T_BAD)
+			break;
 		prev = t;
 	}
 	return RC_OK;

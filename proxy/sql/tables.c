@@ -211,8 +211,11 @@ static void join_conditions(struct sql_parser *p)
 
 void sql_table_refs(struct sql_parser *p)
 {
-	do {
-		table_factor(p);
-		join_conditions(p);
-	} while (join_operator(p));
+	if (sql_deeper(p)) {
+		do {
+			table_factor(p);
+			join_conditions(p);
+		} while (join_operator(p));
+	}
+	p->depth--;
 }

@@ -156,16 +156,33 @@ void sql_where(struct sql_parser *p)
 		sql_expr(p);
 }
 
+/* A row whose key is given another value is under two: such keys do not count. */
+static void drop_assigned(struct sql_keys *k)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < k->nkeys; i++) {
+		bool assigned = k->nassigned > SQL_MAX_ASSIGNED;
+
+		for (uint16_t j = 0; j < k->nassigned && j < SQL_MAX_ASSIGNED; j++)
+			assigned |= sql_like_name(k->keys[i].column, k->assigned[j]);
+		if (!assigned)
+			k->keys[kept++] = k->keys[i];
+	}
+	k->nkeys = kept;
+}
+
 enum rc sql_keys_parse(struct span text, unsigned mode, struct sql_keys *out)
 {
 	struct sql_parser p;
 
-	out->nkeys = out->nvalues = out->wheres = 0;
+	out->nkeys = out->nvalues = out->wheres = out->nassigned = 0;
 	out->schema = out->table = (struct span){0};
 	sql_parser_init(&p, text, mode, false);
 	p.keys = out;
 	sql_statement(&p);
 	sql_accept_op(&p, ';');
+	drop_assigned(out);
 	if (p.why || p.t.kind != SQL_T_END || p.nrefs != 1 || (p.flags & SQL_F_SUBQUERY) || out->wheres != 1 || !out->nkeys)
 		return RC_DECLINED;
 	if (p.verb != SQL_SELECT && p.verb != SQL_UPDATE && p.verb != SQL_DELETE)

@@ -1,0 +1,146 @@
+/*
+ * The first byte is how the text reads, the rest is the text. Everything that is made of it holds together: spans lie
+ * inside it, hashing and showing agree, the cache's text means the same as the text, bound text has no parameter left.
+ */
+#include <stdlib.h>
+
+#include "digest.h"
+#include "facts.h"
+#include "keys.h"
+#include "scan.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void must_lie_in(struct span text, struct span s)
+{
+	must(!s.len || (s.p >= text.p && s.len <= text.len && (size_t)(s.p - text.p) <= text.len - s.len));
+}
+
+static void tokens(struct span text, unsigned mode)
+{
+	const char *end = text.p;
+	struct sql_scan s;
+	struct sql_token t;
+
+	sql_scan_init(&s, text, mode);
+	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t)) {
+		must_lie_in(text, t.text);
+		must(t.text.len && t.text.p >= end);
+		end = t.text.p + t.text.len;
+	}
+}
+
+static enum rc put_number(void *arg, uint16_t index, struct iobuf *out)
+{
+	return iobuf_printf(out, "%u", index);
+}
+
+/* How many parameters the text has, found by binding it. */
+static void bind(struct span text, unsigned mode)
+{
+	for (uint16_t params = 0; params < 8; params++) {
+		struct iobuf b;
+		enum rc rc;
+
+		iobuf_init(&b, 0);
+		rc = sql_bind(text, mode, params, put_number, NULL, &b);
+		iobuf_reset(&b);
+		if (rc == RC_OK)
+			return;
+	}
+}
+
+static void lexed(struct span text, unsigned mode, struct sql_lexed *x)
+{
+	sql_lex(text, mode, x);
+	must_lie_in(text, x->body);
+	for (uint16_t i = 0; i < x->ntags; i++) {
+		must_lie_in(text, x->tags[i].key);
+		must_lie_in(text, x->tags[i].value);
+	}
+}
+
+/* The canonical text's digest and literals are the text's own, and its own canonical text is itself. */
+static void canonical(struct span text, unsigned mode, const struct sql_lexed *x)
+{
+	struct iobuf a, b;
+	struct sql_lexed y;
+
+	iobuf_init(&a, 0);
+	iobuf_init(&b, 0);
+	must(sql_canonical(text, mode, &a) == RC_OK);
+	/* two minus signs at the very end would be a comment, which they were not before one behind them went */
+	if (!x->broken && iobuf_len(&a) && iobuf_data(&a)[iobuf_len(&a) - 1] != '-') {
+		struct span s = span_of(iobuf_data(&a), iobuf_len(&a));
+
+		sql_lex(s, mode, &y);
+		must(y.literals == x->literals);
+		must(sql_canonical(s, mode, &b) == RC_OK);
+		must(iobuf_len(&a) == iobuf_len(&b) && memcmp(iobuf_data(&a), iobuf_data(&b), iobuf_len(&a)) == 0);
+	}
+	iobuf_reset(&a);
+	iobuf_reset(&b);
+}
+
+static void facts(struct span text, unsigned mode)
+{
+	struct sql_facts f;
+	const char *why;
+
+	must(sql_facts_parse(text, mode, &f) == RC_OK);
+	must(!(f.flags & SQL_F_UNKNOWN) == !f.unknown_why);
+	must(f.ntables <= SQL_MAX_TABLES);
+	for (uint16_t i = 0; i < f.ntables; i++)
+		must(f.tables[i].name.len <= text.len && f.tables[i].schema.len <= text.len);
+	if (f.flags & SQL_F_UNKNOWN)
+		must(!sql_cacheable(&f, &why) && !sql_replica_safe(&f, &why) && !sql_queueable(&f, &why));
+	sql_facts_free(&f);
+}
+
+static void pieces(struct span text, unsigned mode)
+{
+	struct sql_insert_shape shape;
+	struct sql_keys k;
+	struct span s;
+	size_t at = 0, before = 0;
+
+	while (sql_split(text, mode, &at, &s)) {
+		must_lie_in(text, s);
+		must(s.len && at > before);
+		before = at;
+	}
+	if (sql_insert_shape(text, mode, &shape) == RC_OK)
+		must(shape.rows && shape.rows_at < shape.rows_end && shape.rows_end <= text.len);
+	if (sql_keys_parse(text, mode, &k) == RC_OK)
+		for (uint16_t i = 0; i < k.nvalues; i++)
+			must_lie_in(text, k.values[i].text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct sql_lexed x;
+	struct iobuf b;
+	struct span text;
+	unsigned mode;
+
+	if (!size)
+		return 0;
+	mode = data[0] & 0x17;
+	text = span_of(data + 1, size - 1);
+	tokens(text, mode);
+	lexed(text, mode, &x);
+	canonical(text, mode, &x);
+	facts(text, mode);
+	pieces(text, mode);
+	bind(text, mode);
+	iobuf_init(&b, 0);
+	must(sql_digest_json(text, mode, &b) == RC_OK);
+	iobuf_reset(&b);
+	return 0;
+}

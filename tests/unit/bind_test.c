@@ -1,0 +1,113 @@
+/*
+ * Values take the places of parameters and of nothing else (P4, Q4); an INSERT's rows are found where they are (Q6).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "digest.h"
+
+static enum rc put_number(void *arg, uint16_t index, struct iobuf *out)
+{
+	if (arg)
+		return RC_ERROR;
+	return iobuf_printf(out, "<%u>", index);
+}
+
+static void bound(const char *text, unsigned mode, uint16_t params, const char *expected)
+{
+	struct iobuf b;
+	enum rc rc;
+
+	iobuf_init(&b, 0);
+	rc = sql_bind(span_str(text), mode, params, put_number, NULL, &b);
+	assert_int_equal(rc, expected ? RC_OK : RC_ERROR);
+	if (expected) {
+		assert_int_equal(iobuf_append(&b, "", 1), RC_OK);
+		assert_string_equal((const char *)iobuf_data(&b), expected);
+	}
+	iobuf_reset(&b);
+}
+
+static void parameters_are_replaced(void **state)
+{
+	bound("SELECT ?, a FROM t WHERE b=? AND c IN (?,?)", 0, 4, "SELECT <0>, a FROM t WHERE b=<1> AND c IN (<2>,<3>)");
+	bound("SELECT 1", 0, 0, "SELECT 1");
+	bound("?", 0, 1, "<0>");
+	bound("", 0, 0, "");
+}
+
+static void question_marks_elsewhere_stay(void **state)
+{
+	bound("SELECT '?', \"?\", `?`, ? /* ? */ -- ?\n# ?", 0, 1, "SELECT '?', \"?\", `?`, <0> /* ? */ -- ?\n# ?");
+	bound("SELECT 'a\\'?', ?", 0, 1, "SELECT 'a\\'?', <0>");
+	bound("SELECT 'a\\', ?", SQL_MODE_NO_BACKSLASH_ESCAPES, 1, "SELECT 'a\\', <0>");
+	bound("SELECT /*!50001 ?, */ ? /*+ ? */", 0, 2, "SELECT /*!50001 <0>, */ <1> /*+ ? */");
+}
+
+static void numbers_must_agree(void **state)
+{
+	struct iobuf b;
+
+	bound("SELECT ?", 0, 0, NULL);
+	bound("SELECT ?", 0, 2, NULL);
+	iobuf_init(&b, 0);
+	assert_int_equal(sql_bind(span_str("?"), 0, 1, put_number, &b, &b), RC_ERROR);
+	iobuf_reset(&b);
+	iobuf_init(&b, 4);
+	assert_int_equal(sql_bind(span_str("SELECT ?"), 0, 1, put_number, NULL, &b), RC_ERROR);
+	iobuf_reset(&b);
+}
+
+/* The rows between bars, or NULL for none. */
+static void shaped(const char *text, uint32_t rows, const char *expected)
+{
+	struct sql_insert_shape s;
+	enum rc rc = sql_insert_shape(span_str(text), 0, &s);
+
+	assert_int_equal(rc, expected ? RC_OK : RC_DECLINED);
+	if (!expected)
+		return;
+	assert_int_equal(s.rows, rows);
+	assert_true(span_eq(span_of(text + s.rows_at, s.rows_end - s.rows_at), span_str(expected)));
+}
+
+static void rows_are_found(void **state)
+{
+	shaped("INSERT INTO t VALUES (1,2)", 1, "(1,2)");
+	shaped("INSERT INTO t (a, b) VALUES (1, ')'), (f(2), '(') ;", 2, "(1, ')'), (f(2), '(')");
+	shaped("replace t value(1)", 1, "(1)");
+	shaped("INSERT INTO t (`values`) VALUES (1) ON DUPLICATE KEY UPDATE a = VALUES(a)", 1, "(1)");
+	shaped("INSERT INTO t /* VALUES (0) */ VALUES /* x */ (1) /* y */, (2) RETURNING id", 2, "(1) /* y */, (2)");
+	shaped("INSERT INTO t () VALUES ()", 1, "()");
+}
+
+static void other_statements_are_declined(void **state)
+{
+	shaped("SELECT 1", 0, NULL);
+	shaped("INSERT INTO t SELECT 1", 0, NULL);
+	shaped("INSERT INTO t SET a = 1", 0, NULL);
+	shaped("INSERT INTO t VALUES (1", 0, NULL);
+	shaped("INSERT INTO t VALUES (1),", 0, NULL);
+	shaped("INSERT INTO t VALUES ((SELECT 1))", 0, NULL);
+	shaped("INSERT INTO t VALUES (1); DELETE FROM t", 0, NULL);
+	shaped("INSERT INTO t VALUES (1) /*! , (2) */", 0, NULL);
+	shaped("INSERT INTO t VALUES (1, 'x)", 0, NULL);
+	shaped("INSERT INTO t VALUES ROW(1)", 0, NULL);
+	shaped("", 0, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parameters_are_replaced),
+		cmocka_unit_test(question_marks_elsewhere_stay),
+		cmocka_unit_test(numbers_must_agree),
+		cmocka_unit_test(rows_are_found),
+		cmocka_unit_test(other_statements_are_declined),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,191 @@
+/*
+ * The same statement has the same digest, another has another; comments speak; the cache's text keeps what can be seen.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "digest.h"
+
+static struct sql_lexed lex(const char *text, unsigned mode)
+{
+	struct sql_lexed x;
+
+	sql_lex(span_str(text), mode, &x);
+	return x;
+}
+
+#define same_digest(a, b) assert_true(lex(a, 0).digest == lex(b, 0).digest)
+#define other_digest(a, b) assert_true(lex(a, 0).digest != lex(b, 0).digest)
+
+static void digests_leave_out_literals(void **state)
+{
+	same_digest("SELECT a FROM t WHERE b = 1", "select a  from t where b = 'x'");
+	same_digest("SELECT a FROM t WHERE b IN (1)", "SELECT a FROM t WHERE b IN(2,3 , 4)");
+	same_digest("INSERT INTO t VALUES (1, 2)", "INSERT INTO t VALUES (3, 4), (5, 6)");
+	same_digest("INSERT INTO t VALUES (NOW(), 1)", "INSERT INTO t VALUES (NOW(), 2), (NOW(), 3)");
+	same_digest("SELECT /* a */ 1 /* b */;", "SELECT 2");
+	same_digest("SELECT a FROM t WHERE b = -1", "SELECT a FROM t WHERE b = 5");
+	other_digest("SELECT a FROM t", "SELECT a FROM u");
+	other_digest("SELECT a FROM t WHERE b IN (1)", "SELECT a FROM t WHERE b IN (c)");
+}
+
+/* Facts are kept by digest: what differs in its facts must differ in its digest (C5). */
+static void digests_tell_apart_what_means_something_else(void **state)
+{
+	other_digest("SELECT a FROM t", "SELECT a FROM T");
+	other_digest("SELECT a FROM Status", "SELECT a FROM status");
+	same_digest("SELECT COUNT(*) FROM t", "select count(*) from t");
+	other_digest("SELECT a FROM t1", "SELECT a FROM t2");
+	other_digest("SELECT a FROM t /*!80000 FOR UPDATE */", "SELECT a FROM t /*!40000 FOR UPDATE */");
+	other_digest("USE a", "USE b");
+	other_digest("CALL p(f())", "CALL p(g())");
+	other_digest("SELECT a FROM `t`", "SELECT a FROM `T`");
+	assert_true(lex("SELECT \"a\" FROM t", 0).digest != lex("SELECT \"a\" FROM t", SQL_MODE_ANSI_QUOTES).digest);
+	assert_true(lex("SELECT a FROM t", 0).digest == lex("SELECT a FROM t", SQL_MODE_ANSI_QUOTES).digest);
+	assert_true(lex("SELECT 'a\\\\' FROM t", 0).digest !=
+		    lex("SELECT 'a\\\\' FROM t", SQL_MODE_NO_BACKSLASH_ESCAPES).digest);
+}
+
+static void literals_have_their_own_hash(void **state)
+{
+	assert_true(lex("SELECT 1, 'a'", 0).literals == lex("SELECT  1,'a'", 0).literals);
+	assert_true(lex("SELECT 1, 'a'", 0).literals != lex("SELECT 1, 'b'", 0).literals);
+	assert_true(lex("SELECT 12, 3", 0).literals != lex("SELECT 1, 23", 0).literals);
+	assert_true(lex("SELECT NULL", 0).literals != lex("SELECT 1", 0).literals);
+	assert_true(lex("SELECT -1", 0).literals != lex("SELECT 1", 0).literals);
+}
+
+static void long_texts_hash_in_pieces(void **state)
+{
+	static char a[40000], b[40000];
+	size_t n;
+
+	memset(a, 'x', sizeof a);
+	memcpy(a, "SELECT ", 7);
+	for (n = 20; n < sizeof a - 20; n += 20)
+		memcpy(a + n, ", '1234', ", 10);
+	memcpy(b, a, sizeof a);
+	a[sizeof a - 1] = b[sizeof b - 1] = '\0';
+	same_digest(a, b);
+	b[30000 - 30000 % 20 + 3] = '5';
+	same_digest(a, b);
+	assert_true(lex(a, 0).literals != lex(b, 0).literals);
+	b[sizeof b - 5] = 'y';
+	other_digest(a, b);
+}
+
+static void reads_hints(void **state)
+{
+	struct sql_lexed x = lex("SELECT 1 /* suimon: cache=30s, primary */", 0);
+
+	assert_int_equal(x.hints, SQL_HINT_CACHE | SQL_HINT_PRIMARY);
+	assert_true(x.hint_cache_ns == UINT64_C(30000000000));
+	x = lex("/* SUIMON: NoCache queue */ -- suimon: sync\nSELECT 1", 0);
+	assert_int_equal(x.hints, SQL_HINT_NOCACHE | SQL_HINT_QUEUE | SQL_HINT_SYNC);
+	x = lex("SELECT 1 /* suimon: cache=250ms */", 0);
+	assert_true(x.hint_cache_ns == 250000000);
+	assert_int_equal(lex("SELECT 1 /* suimon: chache=3s */", 0).hints, SQL_HINT_BAD);
+	assert_int_equal(lex("SELECT 1 /* suimon: cache=3x */", 0).hints, SQL_HINT_BAD);
+	assert_int_equal(lex("SELECT 1 /* suimon: */", 0).hints, SQL_HINT_BAD);
+	assert_int_equal(lex("SELECT '/* suimon: primary */'", 0).hints, 0);
+	assert_int_equal(lex("SELECT 1 /* by suimon: primary */", 0).hints, 0);
+}
+
+static void reads_tags(void **state)
+{
+	struct sql_lexed x = lex("SELECT 1 /*action='%2Fparam*d',controller='index', framework='spring' */", 0);
+
+	assert_int_equal(x.ntags, 3);
+	assert_true(span_eq(x.tags[0].key, span_str("action")));
+	assert_true(span_eq(x.tags[0].value, span_str("%2Fparam*d")));
+	assert_true(span_eq(x.tags[2].key, span_str("framework")));
+	x = lex("/*a='it\\'s'*/ SELECT 1", 0);
+	assert_int_equal(x.ntags, 1);
+	assert_true(span_eq(x.tags[0].value, span_str("it\\'s")));
+	assert_int_equal(lex("SELECT 1 /* a='b', c */", 0).ntags, 0);
+	assert_int_equal(lex("SELECT 1 /* a='b */", 0).ntags, 0);
+	assert_int_equal(lex("SELECT 1 /* hello 'x' */", 0).ntags, 0);
+	assert_int_equal(lex("SELECT 1 /*''*/ /**/ /*/ */ --\n #", 0).ntags, 0);
+}
+
+static void finds_the_body(void **state)
+{
+	struct sql_lexed x = lex(" /* a */ SELECT 1 /* b */ ; -- c", 0);
+
+	assert_true(span_eq(x.body, span_str("SELECT 1")));
+	assert_int_equal(lex(" ; /* a */", 0).body.len, 0);
+	assert_true(lex("SELECT 'a", 0).broken);
+	assert_true(lex("SELECT 1 /*! + 2 */", 0).has_executable_comment);
+	assert_false(lex("SELECT 1 /* + 2 */", 0).has_executable_comment);
+}
+
+static void canonical(const char *text, const char *expected)
+{
+	struct iobuf b;
+
+	iobuf_init(&b, 0);
+	assert_int_equal(sql_canonical(span_str(text), 0, &b), RC_OK);
+	assert_true(iobuf_append(&b, "", 1) == RC_OK);
+	assert_string_equal((const char *)iobuf_data(&b), expected);
+	iobuf_reset(&b);
+}
+
+static void canonical_text_folds_what_cannot_be_seen(void **state)
+{
+	canonical("  SELECT a FROM  t\n WHERE b = 'x  y' ; ;", "SELECT a FROM t WHERE b = 'x  y'");
+	canonical("/*a*/SELECT /*b*/ a/*c*/ FROM t/*d*/WHERE b=1 -- e", "SELECT a FROM t WHERE b=1");
+	canonical("SELECT a ,  b FROM t", "SELECT a , b FROM t");
+	canonical("SELECT /*!40001 SQL_NO_CACHE */ /*+ X */ a FROM t", "SELECT /*!40001 SQL_NO_CACHE */ /*+ X */ a FROM t");
+	canonical("SELECT 1;  SELECT 2;", "SELECT 1; SELECT 2");
+}
+
+/* An expression's text is its column's name: P1, C3. */
+static void canonical_text_keeps_columns_names(void **state)
+{
+	canonical("SELECT a  +  1 FROM t", "SELECT a  +  1 FROM t");
+	canonical("SELECT a  +/* x */1, b FROM t", "SELECT a  +/* x */1, b FROM t");
+	canonical("SELECT (SELECT  b FROM  u) FROM  t", "SELECT (SELECT  b FROM  u) FROM t");
+	canonical("SELECT x FROM (SELECT 1  +  1) d WHERE  y = 1", "SELECT x FROM (SELECT 1  +  1) d WHERE y = 1");
+}
+
+static void splits_statements(void **state)
+{
+	struct span text = span_str("; SELECT 1 ;CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END; ; SELECT ';' /* ; */"), s;
+	size_t at = 0;
+
+	assert_true(sql_split(text, 0, &at, &s));
+	assert_true(span_eq(s, span_str("SELECT 1")));
+	assert_true(sql_split(text, 0, &at, &s));
+	assert_true(span_eq(s, span_str("CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END")));
+	assert_true(sql_split(text, 0, &at, &s));
+	assert_true(span_eq(s, span_str("SELECT ';'")));
+	assert_false(sql_split(text, 0, &at, &s));
+	at = 0;
+	assert_false(sql_split(span_str(" ;; /* a */"), 0, &at, &s));
+	at = 0;
+	assert_true(sql_split(span_str("SELECT 1; SELECT 'x; SELECT 2"), 0, &at, &s));
+	assert_true(sql_split(span_str("SELECT 1; SELECT 'x; SELECT 2"), 0, &at, &s));
+	assert_true(span_eq(s, span_str("SELECT 'x; SELECT 2")));
+	assert_false(sql_split(span_str("SELECT 1; SELECT 'x; SELECT 2"), 0, &at, &s));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(digests_leave_out_literals),
+		cmocka_unit_test(digests_tell_apart_what_means_something_else),
+		cmocka_unit_test(literals_have_their_own_hash),
+		cmocka_unit_test(long_texts_hash_in_pieces),
+		cmocka_unit_test(reads_hints),
+		cmocka_unit_test(reads_tags),
+		cmocka_unit_test(finds_the_body),
+		cmocka_unit_test(canonical_text_folds_what_cannot_be_seen),
+		cmocka_unit_test(canonical_text_keeps_columns_names),
+		cmocka_unit_test(splits_statements),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
