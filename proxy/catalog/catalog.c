@@ -21,6 +21,7 @@
 #define REFRESH_NS (60 * NS_PER_SEC)      /* for what changes behind our back */
 #define AGAIN_NS NS_PER_SEC               /* after a failure */
 #define CONNECT_NS (2 * NS_PER_SEC)
+#define MISS_GAP_NS (5 * NS_PER_SEC)      /* between two readings for a name that was not found */
 
 struct catalog {
 	struct catalog_hooks hooks;
@@ -29,6 +30,7 @@ struct catalog {
 	_Atomic uint64_t version;
 	_Atomic uint64_t wanted;    /* goes up with every invalidation */
 	_Atomic uint64_t loaded;    /* what wanted was when the present snapshot's reading began */
+	_Atomic uint64_t missed_ns; /* when a name was last looked for in vain and that led to a reading */
 	_Atomic bool nudged;        /* somebody hopes that it works now */
 	_Atomic bool failing;       /* the last attempt did */
 	pthread_mutex_t lock;       /* guards what follows; began_ns is the thread's own */
@@ -251,11 +253,26 @@ static struct snapshot *take(struct catalog *c, struct span schema, const char *
 	return s;
 }
 
+/* A table that is not there may have been made behind our back a moment ago: look again, but not at every turn. */
+static enum rc miss(struct catalog *c, const struct snapshot *s, enum rc rc, const char *why)
+{
+	uint64_t last = atomic_load_explicit(&c->missed_ns, memory_order_relaxed), now;
+
+	if (rc != RC_DECLINED || !s || !why || strcmp(why, SNAPSHOT_NOT_THERE) != 0)
+		return rc;
+	now = clock_mono_ns();
+	if (now - last > MISS_GAP_NS &&
+	    atomic_compare_exchange_strong_explicit(&c->missed_ns, &last, now, memory_order_relaxed, memory_order_relaxed))
+		catalog_invalidate(c);
+	return rc;
+}
+
 enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why)
 {
 	struct snapshot *s = take(c, schema, why);
 	enum rc rc = s ? snapshot_reads(s, schema, table, put, arg, why) : RC_DECLINED;
 
+	rc = miss(c, s, rc, *why);
 	snapshot_unref(s);
 	return rc;
 }
@@ -265,6 +282,7 @@ enum rc catalog_writes(struct catalog *c, struct span schema, struct span table,
 	struct snapshot *s = take(c, schema, why);
 	enum rc rc = s ? snapshot_writes(s, schema, table, put, arg, why) : RC_DECLINED;
 
+	rc = miss(c, s, rc, *why);
 	snapshot_unref(s);
 	return rc;
 }

@@ -178,7 +178,7 @@ static void meet_all(struct walk *w, const struct edge *e)
 static const char *unknown(const struct entity *e, bool write)
 {
 	if (e->kind == CATALOG_UNKNOWN)
-		return e->why_reads ? e->why_reads : "it is not in the catalog";
+		return e->why_reads ? e->why_reads : SNAPSHOT_NOT_THERE;
 	if (e->hidden)
 		return "the account that reads the schema lacks SELECT or TRIGGER on it";
 	return write && e->kind == CATALOG_TABLE ? e->why_writes : e->why_reads;
@@ -190,7 +190,7 @@ static enum rc walk(const struct snapshot *s, struct span schema, struct span na
 	const struct entity *start = snapshot_find(s, schema, name);
 
 	w->n = 0;
-	w->why = start ? NULL : "it is not in the catalog";
+	w->why = start ? NULL : SNAPSHOT_NOT_THERE;
 	if (start)
 		meet(w, start);
 	for (size_t i = 0; i < w->n && !w->why; i++) {

@@ -10,6 +10,8 @@
 #include "catalog.h"
 #include "map.h"
 
+#define SNAPSHOT_NOT_THERE "it is not in the catalog"
+
 #define SNAPSHOT_MOST_ENTITIES 1000000
 #define SNAPSHOT_MOST_CLOSURE 256 /* tables and views that one name may lead to */
 #define SNAPSHOT_NAME_MAX 256     /* bytes; the servers allow 64 characters */

@@ -74,7 +74,12 @@ enum rc cached_step(struct request *r)
 	if (r->prepared && (r->execute.flags & 0x07))
 		return RC_OK; /* a cursor's rows are fetched from its connection */
 	statement_resolve(r->st, w->in->catalog);
-	if (!r->st->resolved || r->st->nreads == 0 || build_key(r) != RC_OK)
+	if (!r->st->resolved) {
+		/* Which writes it must see is not known just now: only the primary is past them all. */
+		r->primary_only = true;
+		return RC_OK;
+	}
+	if (r->st->nreads == 0 || build_key(r) != RC_OK)
 		return RC_OK;
 	r->ntags = r->st->nreads;
 	memcpy(r->tags, r->st->reads, r->ntags * sizeof(r->tags[0]));

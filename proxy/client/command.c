@@ -243,6 +243,7 @@ static void reset_session(struct session *s)
 	}
 	session_set_vars(s, with);
 	s->last_insert_id = 0;
+	s->tracks_itself = false;
 	s->last_backend = NULL;
 	reply_ok(s);
 }

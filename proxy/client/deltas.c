@@ -99,6 +99,8 @@ static void take_variable(struct request *r, const struct track_item *item)
 	if (is_set_statement(r))
 		return;
 	if (is_volatile(item->name)) {
+		if (item->name.len >= 13 && strncasecmp(item->name.p, "session_track", 13) == 0)
+			s->tracks_itself = true;
 		pin(r, PIN_SESSION_STATE);
 		return;
 	}

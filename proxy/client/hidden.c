@@ -36,6 +36,19 @@ static enum rc change_schema(struct request *r, struct span schema)
 	return say(r, HIDDEN_SCHEMA, upstream_command(r->s->up, TRACK_SIMPLE, payload, schema.len + 1));
 }
 
+static enum rc reset_connection(struct request *r)
+{
+	static const uint8_t reset = COM_RESET_CONNECTION;
+
+	return say(r, HIDDEN_RESET, upstream_command(r->s->up, TRACK_SIMPLE, &reset, 1));
+}
+
+/* A statement without tables leaves the warnings that are there: another session's must not be. */
+static bool keeps_warnings(const struct request *r)
+{
+	return r->st && r->st->facts.ntables == 0 && r->cmd != COM_STMT_PREPARE;
+}
+
 static enum rc change_variables(struct request *r, const struct varset *to)
 {
 	struct upstream *u = r->s->up;
@@ -45,9 +58,7 @@ static enum rc change_variables(struct request *r, const struct varset *to)
 	iobuf_init(&sql, 0);
 	rc = varset_difference(u->vars, to, &sql);
 	if (rc == RC_DECLINED) {
-		static const uint8_t reset = COM_RESET_CONNECTION;
-
-		rc = say(r, HIDDEN_RESET, upstream_command(u, TRACK_SIMPLE, &reset, 1));
+		rc = reset_connection(r);
 	} else if (rc == RC_OK && iobuf_len(&sql) == 0) {
 		upstream_set_vars(u, to);
 	} else if (rc == RC_OK) {
@@ -79,6 +90,10 @@ enum rc hidden_sync(struct request *r)
 	struct upstream *u = r->s->up;
 	const struct varset *to = r->sync_to ? r->sync_to : r->s->vars;
 
+	if (unlikely(u->warnings_of && u->warnings_of != r->s->id) && keeps_warnings(r)) {
+		u->warnings_of = 0;
+		return reset_connection(r);
+	}
 	if (likely(u->vars == to))
 		return give_insert_id(r);
 	if (to->schema.len && !span_eq(u->vars->schema, to->schema))

@@ -48,12 +48,64 @@ static void forward_made(struct request *r, const struct iobuf *b)
 	forward_copy(r, iobuf_data(b), iobuf_len(b));
 }
 
+/* What a server reports to a client that has not changed its session_track variables: suimon has it report more. */
+static bool reported_by_default(const struct track_item *item)
+{
+	static const char *const names[] = {"autocommit", "character_set_client", "character_set_connection",
+					    "character_set_results", "time_zone"};
+
+	if (item->type == TRACK_SCHEMA)
+		return true;
+	for (size_t i = 0; item->type == TRACK_SYSTEM_VARIABLES && i < countof(names); i++)
+		if (span_ieq(item->name, span_str(names[i])))
+			return true;
+	return false;
+}
+
+static enum rc filter_report(struct span track, struct iobuf *out)
+{
+	struct track_iter it;
+	struct track_item item;
+	enum rc rc = RC_OK;
+
+	packet_track_begin(&it, track);
+	while (rc == RC_OK && packet_track_next(&it, &item) == RC_OK)
+		if (reported_by_default(&item))
+			rc = packet_put_track(out, &item);
+	return rc;
+}
+
+/* The server's OK as it would have been without suimon's interest in it. */
+static void remake_ok(struct request *r, struct ok_packet *ok, uint8_t seq)
+{
+	struct session *s = r->s;
+	struct iobuf b, track;
+	enum rc rc = RC_OK;
+
+	iobuf_init(&b, 0);
+	iobuf_init(&track, 0);
+	if (s->caps & CLIENT_SESSION_TRACK)
+		rc = filter_report(ok->track, &track);
+	ok->track = span_of(iobuf_data(&track), iobuf_len(&track));
+	if (ok->track.len == 0)
+		ok->status &= (uint16_t)~STATUS_SESSION_STATE_CHANGED;
+	else if (r->fill_refusal == CACHE_STORED)
+		r->fill_refusal = CACHE_REFUSED_STATUS;
+	if (rc == RC_OK)
+		rc = packet_put_ok(&b, &seq, s->caps, ok);
+	if (rc == RC_OK)
+		forward_made(r, &b);
+	else
+		session_close(s, CLOSE_MEMORY, "an OK packet could not be made");
+	iobuf_reset(&track);
+	iobuf_reset(&b);
+}
+
 static void forward_ok(struct request *r, const struct track_piece *piece)
 {
 	struct session *s = r->s;
 	struct span payload = span_of(piece->p + PACKET_HEADER, piece->len - PACKET_HEADER);
 	struct ok_packet ok;
-	struct iobuf b;
 	uint8_t seq = packet_seq(piece->p);
 
 	if (packet_parse_ok(payload, s->up->caps, &ok) != RC_OK) {
@@ -67,18 +119,13 @@ static void forward_ok(struct request *r, const struct track_piece *piece)
 		deltas_partial(r);
 	else
 		deltas_settle(r);
-	if (ok.track.len == 0 || (s->caps & CLIENT_SESSION_TRACK)) {
+	if (ok.track.len == 0 || ((s->caps & CLIENT_SESSION_TRACK) && s->tracks_itself)) {
 		if (ok.track.len && r->fill_refusal == CACHE_STORED)
 			r->fill_refusal = CACHE_REFUSED_STATUS; /* what it reports happens once */
 		forward(r, piece->p, piece->len);
 		return;
 	}
-	iobuf_init(&b, 0);
-	if (packet_put_ok(&b, &seq, s->caps, &ok) == RC_OK)
-		forward_made(r, &b);
-	else
-		session_close(s, CLOSE_MEMORY, "an OK packet could not be made");
-	iobuf_reset(&b);
+	remake_ok(r, &ok, seq);
 }
 
 /* Positions are reported to suimon, not to a client that did not ask: the flag that announces a report goes with it. */
@@ -301,6 +348,7 @@ static size_t stream_on(struct request *r, const uint8_t *p, size_t len)
 		if (len < PACKET_HEADER)
 			return 0;
 		r->stream_left = PACKET_HEADER + (uint64_t)packet_len(p);
+		r->s->seq = (uint8_t)(packet_seq(p) + 1);
 		r->stream_more = packet_len(p) == PACKET_MAX_PAYLOAD;
 	}
 	n = len < r->stream_left ? len : (size_t)r->stream_left;
@@ -337,7 +385,10 @@ size_t relay_from_client(struct session *s, const uint8_t *p, size_t len)
 	default: /* its closing is reported by its reader */
 		break;
 	}
-	if (ended && s->state != SESSION_CLOSED)
+	if (ended && s->state != SESSION_CLOSED) {
 		session_set_state(s, SESSION_RUNNING);
+		if (r->cmd == COM_STMT_SEND_LONG_DATA) /* has no reply to wait for */
+			exec_resume(r, STEP_END);
+	}
 	return n;
 }

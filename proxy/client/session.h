@@ -64,6 +64,7 @@ struct session {
 	bool queued_anything;          /* more tables than fit */
 	bool queued_eventual;          /* their rules say read: eventual */
 	uint64_t last_insert_id;
+	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass whole */
 	struct map prepared;           /* struct prepared by the client's id */
 	uint32_t next_prepared;
 	struct stats_nplus1 nplus1;

@@ -109,7 +109,7 @@ static enum rc open_for(struct lease_pool *p, struct lease_backend *lb, struct l
 
 	if (!count_one_more(p, r->backend) && !(evict_one(lb) && count_one_more(p, r->backend)))
 		return RC_DECLINED;
-	u = upstream_open(p, r->backend, r->account, r->wire);
+	u = upstream_open(p, r->backend, r->account, r->wire, r->vars ? varset_login_collation(r->vars) : 0);
 	if (!u) {
 		count_one_less(r->backend);
 		snprintf(r->err_text, sizeof(r->err_text), "cannot connect to %s", r->backend->text);
@@ -207,6 +207,20 @@ static void go_idle(struct upstream *u)
 		upstream_close(u, "another worker needs the place");
 }
 
+/* A fresh connection has the character sets of its login, and nothing else. */
+static void begin_state(struct upstream *u)
+{
+	const struct varset *vars = NULL;
+	char number[8];
+
+	if (u->collation && u->collation < 256) {
+		(void)snprintf(number, sizeof(number), "%u", u->collation);
+		vars = varset_with(u->pool->empty, span_str(VARSET_LOGIN_COLLATION), span_str(number));
+	}
+	upstream_set_vars(u, vars ? vars : u->pool->empty);
+	varset_unref(vars);
+}
+
 void lease_opened(struct upstream *u, bool ok, const char *why)
 {
 	struct lease_pool *p = u->pool;
@@ -215,7 +229,7 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 	evtimer_del(&u->timer);
 	if (ok) {
 		atomic_store_explicit(&u->account->verified_ns, clock_mono_ns(), memory_order_relaxed);
-		upstream_set_vars(u, p->empty);
+		begin_state(u);
 		list_remove(&lb->opening, &u->node);
 		if (backend_state(u->backend) == BACKEND_DOWN || backend_state(u->backend) == BACKEND_UNKNOWN)
 			if (atomic_load_explicit(&u->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
@@ -310,7 +324,7 @@ static void begin_reset(struct upstream *u)
 	varset_unref(clean);
 	upstream_stmt_forget_all(u);
 	u->dirty = false;
-	u->parked_for = u->insert_id_of = 0;
+	u->parked_for = u->insert_id_of = u->warnings_of = 0;
 	evtimer_add(&u->timer, &tv);
 	if (upstream_command(u, TRACK_SIMPLE, &reset, 1) != RC_OK)
 		upstream_close(u, "connection lost at reset");

@@ -350,7 +350,8 @@ static void upstream_free(struct mail *m)
 	mem_free(u);
 }
 
-struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struct account *a, uint64_t wire)
+struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struct account *a, uint64_t wire,
+			       uint16_t collation)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
@@ -367,6 +368,7 @@ struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struc
 	u->backend = b;
 	u->account = account_ref(a);
 	u->wire = wire;
+	u->collation = collation;
 	u->born_ns = u->since_ns = clock_mono_ns();
 	map_init(&u->stmts, stmt_eq);
 	list_init(&u->stmts_lru);

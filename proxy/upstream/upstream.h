@@ -66,6 +66,7 @@ struct upstream {
 	struct account *account;   /* reference */
 	uint64_t wire;             /* of UPSTREAM_WIRE_CAPS */
 	uint64_t caps;             /* negotiated */
+	uint16_t collation;        /* asked for at login; 0: the server's own */
 	bool mariadb;
 	bool tracks;               /* the server reports session state (P3) */
 	const struct varset *vars; /* reference: its present state; NULL until logged in */
@@ -79,6 +80,7 @@ struct upstream {
 	const struct upstream_ops *ops;
 	void *owner;               /* of the lease */
 	uint64_t insert_id_of;     /* id of the session whose LAST_INSERT_ID() it would answer; 0 none */
+	uint64_t warnings_of;      /* id of the session whose last statement left warnings here; 0 none */
 	uint64_t parked_for;       /* id of the session it served last; 0 none */
 	bool keep;                 /* holds what that session may ask for (LAST_INSERT_ID(), SHOW WARNINGS): lent to others last */
 	uint64_t born_ns, since_ns;
@@ -97,7 +99,8 @@ struct upstream {
 };
 
 /* Opens a connection and logs in; lease_opened(u, ...) tells the outcome. NULL: not even tried (errno or address). */
-struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struct account *a, uint64_t wire) must_check;
+struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struct account *a, uint64_t wire,
+			       uint16_t collation) must_check;
 /* Closes it and frees it after the turn. Idempotent. Takes it off its list. */
 void upstream_close(struct upstream *u, const char *why);
 

@@ -99,7 +99,7 @@ static enum rc on_greeting(struct upstream *u, struct span payload)
 	u->tracks = u->caps & CLIENT_SESSION_TRACK;
 	l.caps = u->caps;
 	l.max_packet = 1u << 30;
-	l.collation = g.collation;
+	l.collation = u->collation && u->collation < 256 ? (uint8_t)u->collation : g.collation;
 	l.user = span_str(u->account->user);
 	l.auth = span_of(response, len);
 	l.plugin = span_str(u->plugin);

@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include <mysql.h>
+
 #include "mem.h"
 
 static uint64_t next_id(void)
@@ -280,15 +282,36 @@ static enum rc put_value(struct iobuf *b, struct span v)
 	return iobuf_append(b, "'", 1);
 }
 
+static uint16_t collation_number(struct span v)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < v.len && n < 10000; i++)
+		n = n * 10 + (unsigned)(v.p[i] - '0');
+	return (uint16_t)n;
+}
+
+uint16_t varset_login_collation(const struct varset *s)
+{
+	return collation_number(varset_get(s, VARSET_LOGIN_COLLATION));
+}
+
+/* A login's collation as the three variables it stands for. Servers take a collation by number, a character set not. */
+static enum rc put_collation(struct iobuf *b, uint16_t number, const char *comma)
+{
+	const MARIADB_CHARSET_INFO *cs = mariadb_get_charset_by_nr(number);
+	const char *set = cs ? cs->csname : "utf8mb4"; /* what the library does not know is newer than it, and utf8mb4 */
+
+	return iobuf_printf(b, "%scharacter_set_client=%s,character_set_results=%s,collation_connection=%u", comma, set,
+			    set, number);
+}
+
 static enum rc put_assignment(struct iobuf *b, const struct varset_var *v, bool first)
 {
 	const char *comma = first ? "" : ",";
 
 	if (span_eq(v->name, span_str(VARSET_LOGIN_COLLATION)))
-		return iobuf_printf(b,
-				    "%scharacter_set_client=" SPAN_FMT ",character_set_results=" SPAN_FMT
-				    ",collation_connection=" SPAN_FMT,
-				    comma, SPAN_ARG(v->value), SPAN_ARG(v->value), SPAN_ARG(v->value));
+		return put_collation(b, collation_number(v->value), comma);
 	if (span_eq(v->name, span_str(VARSET_NAMES)))
 		return iobuf_printf(b, "%sNAMES " SPAN_FMT, comma, SPAN_ARG(v->value));
 	if (iobuf_printf(b, "%s" SPAN_FMT "=", comma, SPAN_ARG(v->name)) != RC_OK)

@@ -51,6 +51,8 @@ const struct varset *varset_with_schema(const struct varset *s, struct span sche
 /* The value of a variable, or an empty span with p NULL. */
 struct span varset_get(const struct varset *s, const char *name);
 
+uint16_t varset_login_collation(const struct varset *s); /* 0: none */
+
 /* The SQL that brings a connection from `from` to `to`: "SET a=1,b='x'" appended to out (nothing when variables are
  * equal). RC_DECLINED: `from` has variables that `to` lacks: only a reset brings them back. */
 enum rc varset_difference(const struct varset *from, const struct varset *to, struct iobuf *out) must_check;

@@ -61,3 +61,21 @@ enum rc packet_track_next(struct track_iter *it, struct track_item *item)
 			return rc;
 	}
 }
+
+enum rc packet_put_track(struct iobuf *b, const struct track_item *item)
+{
+	struct iobuf body;
+	enum rc rc = RC_OK;
+
+	iobuf_init(&body, 0);
+	if (item->type == TRACK_SYSTEM_VARIABLES)
+		rc = packet_put_lenenc_str(&body, item->name);
+	if (rc == RC_OK)
+		rc = packet_put_lenenc_str(&body, item->value);
+	if (rc == RC_OK)
+		rc = packet_put_uint(b, item->type, 1);
+	if (rc == RC_OK)
+		rc = packet_put_lenenc_str(b, span_of(iobuf_data(&body), iobuf_len(&body)));
+	iobuf_reset(&body);
+	return rc;
+}
