@@ -86,14 +86,14 @@ static bool mentions(const struct cond *c, size_t from, size_t to)
 	return false;
 }
 
-static void add(struct advise_columns *out, struct span quoted, enum advise_use use)
+static void add(struct advise_columns *out, struct span quoted, enum advise_use use, struct span test)
 {
 	struct advise_column *col;
 
 	if (out->n == countof(out->at))
 		return;
 	col = &out->at[out->n];
-	*col = (struct advise_column){.use = use};
+	*col = (struct advise_column){.use = use, .test = test};
 	if (advise_name(quoted, col->name) != RC_OK)
 		return;
 	for (size_t i = 0; i < out->n; i++)
@@ -130,6 +130,24 @@ static bool use_of(const struct cond *c, size_t i, size_t to, enum advise_use *u
 	return true;
 }
 
+/* The text from one token to another, if nothing but literals and comparisons stands there. */
+static struct span literals(const struct cond *c, size_t from, size_t to)
+{
+	static const char *const words[] = {"between", "and", "like", "in", "is", "null"};
+
+	for (size_t i = from; i < to; i++) {
+		const struct sql_token *t = &c->t[i];
+		bool fine = t->kind == SQL_T_STRING || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES || t->kind == SQL_T_OP ||
+			    (t->kind == SQL_T_WORD && t->text.p[0] == '_');
+
+		for (size_t w = 0; w < countof(words) && !fine; w++)
+			fine = is_word(t, words[w]);
+		if (!fine)
+			return span_of(NULL, 0);
+	}
+	return span_of(c->t[from].text.p, (size_t)(c->t[to - 1].text.p + c->t[to - 1].text.len - c->t[from].text.p));
+}
+
 /* value = column: the operator on this level, with a column of ours and nothing else behind it. */
 static void mirrored(struct cond *c, size_t from, size_t to)
 {
@@ -144,7 +162,7 @@ static void mirrored(struct cond *c, size_t from, size_t to)
 		} else if (equals || is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE)) {
 			if (i > from && !mentions(c, from, i) && read_path(c, i + 1, to, &p) == to &&
 			    same_table(p.table, c->table))
-				add(c->out, p.column, equals ? ADVISE_EQUALS : ADVISE_RANGE);
+				add(c->out, p.column, equals ? ADVISE_EQUALS : ADVISE_RANGE, span_of(NULL, 0));
 			return;
 		}
 	}
@@ -158,7 +176,7 @@ static void term(struct cond *c, size_t from, size_t to)
 
 	if (next > from && same_table(p.table, c->table)) {
 		if (use_of(c, next, to, &use))
-			add(c->out, p.column, use);
+			add(c->out, p.column, use, literals(c, next, to));
 	} else {
 		mirrored(c, from, to);
 	}
@@ -268,7 +286,7 @@ void advise_sort(struct span list, struct span table, struct advise_columns *out
 			return;
 		}
 		direction = desc ? -1 : 1;
-		add(out, p.column, ADVISE_SORT);
+		add(out, p.column, ADVISE_SORT, span_of(NULL, 0));
 		next += desc || (next < c.n && is_word(&c.t[next], "asc"));
 		if (next < c.n && !is_op(&c.t[next], ',')) {
 			out->n = before;

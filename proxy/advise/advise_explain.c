@@ -6,6 +6,7 @@
 #define LIMIT_NS (3 * NS_PER_SEC) /* the server's own limit is shorter */
 #define MOST_KEY_BYTES 1020       /* VARCHAR(255) in utf8mb4; three of these fit an index */
 #define PREFIX 100                /* characters of a longer column to index */
+#define SAMPLE_ROWS 10000
 #define MOST_INDEX 16             /* columns of one index that are looked at */
 
 enum rc advise_put_name(struct iobuf *b, const char *name)
@@ -201,4 +202,69 @@ enum rc advise_look_indexes(struct sqlconn *c, const struct advise_table *t, con
 	rc = run(c, &sql, on_index, &x);
 	end_index(&x);
 	return rc;
+}
+
+/* ---- values ---- */
+
+static uint64_t number(struct span s)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < s.len && i < 18 && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+		v = v * 10 + (uint64_t)(s.p[i] - '0');
+	return v;
+}
+
+static enum rc on_sample(void *arg, const struct sqlconn_row *row)
+{
+	struct advise_sample *out = arg;
+
+	if (row->n == 2)
+		*out = (struct advise_sample){.rows = number(row->value[0]), .match = number(row->value[1])};
+	return RC_OK;
+}
+
+static bool is_tried(const struct advise_column *c)
+{
+	return c->use != ADVISE_SORT && c->test.len;
+}
+
+static enum rc put_columns(const struct advise_columns *index, bool test, struct iobuf *sql)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < index->n; i++) {
+		const struct advise_column *c = &index->at[i];
+
+		if (!is_tried(c))
+			continue;
+		if ((!first && iobuf_printf(sql, "%s", test ? " AND " : ", ") != RC_OK) || advise_put_name(sql, c->name) != RC_OK ||
+		    (test && (iobuf_append(sql, " ", 1) != RC_OK || iobuf_append(sql, c->test.p, c->test.len) != RC_OK)))
+			return RC_ERROR;
+		first = false;
+	}
+	return RC_OK;
+}
+
+enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
+			   struct advise_sample *out)
+{
+	struct iobuf sql;
+	bool any = false;
+
+	*out = (struct advise_sample){0};
+	for (size_t i = 0; i < index->n; i++)
+		any |= is_tried(&index->at[i]);
+	if (!any)
+		return RC_OK;
+	iobuf_init(&sql, 0);
+	if (iobuf_printf(&sql, "SELECT COUNT(*), SUM(") != RC_OK || put_columns(index, true, &sql) != RC_OK ||
+	    iobuf_printf(&sql, ") FROM (SELECT ") != RC_OK || put_columns(index, false, &sql) != RC_OK ||
+	    iobuf_printf(&sql, " FROM ") != RC_OK || advise_put_name(&sql, t->schema) != RC_OK ||
+	    iobuf_append(&sql, ".", 1) != RC_OK || advise_put_name(&sql, t->name) != RC_OK ||
+	    iobuf_printf(&sql, " LIMIT %d) s", SAMPLE_ROWS) != RC_OK) {
+		iobuf_reset(&sql);
+		return RC_ERROR;
+	}
+	return run(c, &sql, on_sample, out);
 }

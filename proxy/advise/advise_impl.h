@@ -26,6 +26,8 @@
 #define ADVISE_MOST_COLUMNS (ADVISE_MOST_EQUALS + ADVISE_MOST_SORT)
 #define ADVISE_MOST_SCANS 16
 #define ADVISE_LEAST_ROWS 100 /* a smaller table is best read whole */
+#define ADVISE_LEAST_SAMPLE 1000 /* fewer rows say little */
+#define ADVISE_MOST_SHARE 5   /* where a fifth of the rows match, reading the table whole is as good */
 
 /* ---- advise_plan.c ---- */
 
@@ -45,6 +47,7 @@ enum advise_use { ADVISE_EQUALS, ADVISE_IN, ADVISE_RANGE, ADVISE_SORT };
 struct advise_column {
 	char name[ADVISE_NAME];
 	enum advise_use use;
+	struct span test;        /* what it is compared with, operator first, when these are literals: "= 'x'"; of the plan */
 	bool exists;             /* advise_explain.c: the table has it, and it can be part of an index */
 	unsigned prefix;         /* characters to index; 0: all */
 };
@@ -64,7 +67,7 @@ enum rc advise_table_of(struct span text, const struct sql_facts *f, const char 
 			struct advise_table *out) must_check;
 /* The list behind a statement's own ORDER BY; empty: none. */
 struct span advise_order_by(struct span text);
-/* The statement with something for each placeholder, behind "EXPLAIN FORMAT=JSON ". */
+/* The statement behind "EXPLAIN FORMAT=JSON ", with something for each placeholder and strings that JSON can hold. */
 enum rc advise_explain_text(struct span text, struct iobuf *out) must_check;
 
 /* ---- advise_explain.c ---- */
@@ -78,6 +81,11 @@ enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, str
 /* Is there an index that begins with these columns? Its name to out, or "". */
 enum rc advise_look_indexes(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
 			    char out[ADVISE_NAME]) must_check;
+/* Of a sample of the table's rows, how many there are and how many match the conditions on these columns. Both 0: the
+ * conditions cannot be tried by themselves. */
+struct advise_sample { uint64_t rows, match; };
+enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
+			   struct advise_sample *out) must_check;
 enum rc advise_put_name(struct iobuf *b, const char *name) must_check; /* `quoted` */
 
 /* ---- advise_index.c ---- */

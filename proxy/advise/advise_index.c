@@ -83,8 +83,13 @@ static const char *joint(const struct advise_columns *index, size_t i)
 	return " and ";
 }
 
+static bool too_many_match(const struct advise_sample *s)
+{
+	return s->rows >= ADVISE_LEAST_SAMPLE && s->match * ADVISE_MOST_SHARE > s->rows;
+}
+
 static enum rc put_reason(const struct advise_scan *s, const struct advise_table *t, const struct advise_columns *index,
-			  const char *existing, struct iobuf *out)
+			  const char *existing, const struct advise_sample *sample, struct iobuf *out)
 {
 	static const char *const how[] = {[ADVISE_EQUALS] = " = ?", [ADVISE_IN] = " in (?)", [ADVISE_RANGE] = " in a range",
 					  [ADVISE_SORT] = ""};
@@ -99,6 +104,9 @@ static enum rc put_reason(const struct advise_scan *s, const struct advise_table
 		return iobuf_printf(out, ": no condition that an index could serve");
 	if (existing[0])
 		return iobuf_printf(out, "; the index %s is there, but the server expects too many matches", existing);
+	if (too_many_match(sample))
+		return iobuf_printf(out, "; too many rows match for an index to help: %llu of %llu looked at",
+				    (unsigned long long)sample->match, (unsigned long long)sample->rows);
 	return RC_OK;
 }
 
@@ -109,6 +117,7 @@ struct verdict {
 	struct advise_table table;
 	struct advise_columns index;
 	char existing[ADVISE_NAME];
+	struct advise_sample sample;
 };
 
 struct question {
@@ -138,7 +147,11 @@ static enum rc judge(struct question *q, const struct advise_scan *s, struct ver
 	advise_choose(&found, &v->index);
 	if (v->index.n && advise_look_indexes(q->c, &v->table, &v->index, v->existing) != RC_OK)
 		return RC_ERROR;
-	return v->index.n && !v->existing[0] && s->rows >= ADVISE_LEAST_ROWS ? RC_OK : RC_DECLINED;
+	if (v->index.n == 0 || v->existing[0] || s->rows < ADVISE_LEAST_ROWS)
+		return RC_DECLINED;
+	if (advise_look_values(q->c, &v->table, &v->index, &v->sample) != RC_OK)
+		return RC_ERROR;
+	return too_many_match(&v->sample) ? RC_DECLINED : RC_OK;
 }
 
 /* The largest scan that an index would help; else the largest, with why none would. RC_DECLINED: no full scan. */
@@ -174,7 +187,7 @@ static enum rc put(struct stats *stats, const struct stats_explain *e, const str
 	snprintf(table, sizeof(table), "%s.%s", v->table.schema, v->table.name);
 	rc = put_columns(&v->index, false, &columns);
 	if (rc == RC_OK)
-		rc = put_reason(&v->scan, &v->table, &v->index, v->existing, &reason);
+		rc = put_reason(&v->scan, &v->table, &v->index, v->existing, &v->sample, &reason);
 	if (rc == RC_OK && fix)
 		rc = put_fix(&v->table, &v->index, &sql);
 	if (rc == RC_OK) {

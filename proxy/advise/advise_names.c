@@ -117,7 +117,32 @@ struct span advise_order_by(struct span text)
 	return list;
 }
 
-/* ---- placeholders ---- */
+/* ---- the statement to explain ---- */
+
+static bool is_plain(char c)
+{
+	return c != '\'' && c != '"' && c != '\\' && (unsigned char)c >= ' ';
+}
+
+/* MariaDB writes a plan's strings without regard for JSON: what would break it is left out of them. */
+static enum rc put_string(struct span quoted, struct iobuf *out)
+{
+	size_t from = 0;
+	bool plain = true;
+
+	while (from < quoted.len && quoted.p[from] != '\'' && quoted.p[from] != '"')
+		from++;
+	for (size_t i = from + 1; i + 1 < quoted.len; i++)
+		plain &= is_plain(quoted.p[i]);
+	if (plain)
+		return iobuf_append(out, quoted.p, quoted.len);
+	if (iobuf_append(out, "'", 1) != RC_OK)
+		return RC_ERROR;
+	for (size_t i = from + 1; i + 1 < quoted.len; i++)
+		if (is_plain(quoted.p[i]) && iobuf_append(out, quoted.p + i, 1) != RC_OK)
+			return RC_ERROR;
+	return iobuf_append(out, "'", 1);
+}
 
 /* A string stands for any value: as a number it is read as one, and no index is lost by it. LIMIT wants a number. */
 enum rc advise_explain_text(struct span text, struct iobuf *out)
@@ -133,10 +158,10 @@ enum rc advise_explain_text(struct span text, struct iobuf *out)
 	for (sql_scan_next(&s, &t); !is_end(&t); sql_scan_next(&s, &t)) {
 		if (t.kind == SQL_T_WORD)
 			limit = t.word == SQL_W_LIMIT || t.word == SQL_W_OFFSET || t.word == SQL_W_FETCH;
-		if (t.kind != SQL_T_PARAM)
+		if (t.kind != SQL_T_PARAM && t.kind != SQL_T_STRING)
 			continue;
 		if (iobuf_append(out, from, (size_t)(t.text.p - from)) != RC_OK ||
-		    iobuf_printf(out, "%s", limit ? "10" : "'1'") != RC_OK)
+		    (t.kind == SQL_T_STRING ? put_string(t.text, out) : iobuf_printf(out, "%s", limit ? "10" : "'1'")) != RC_OK)
 			return RC_ERROR;
 		from = t.text.p + t.text.len;
 	}
