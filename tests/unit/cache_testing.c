@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,6 +76,7 @@ static void run_server(const struct server *s)
 	snprintf(port, sizeof(port), "%u", s->port);
 	for (unsigned i = 0; i < 8 && s->extra[i]; i++)
 		argv[n++] = s->extra[i];
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is stopped leaves no server behind */
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
 		_exit(126);
 	execvp("redis-server", (char *const *)(uintptr_t)argv);
