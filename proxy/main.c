@@ -142,10 +142,26 @@ static void on_hup(evutil_socket_t fd, short what, void *arg)
 
 /* ---- drain ---- */
 
+#define SETTLE_TRIES 20 /* of 50 ms: the other instances learn of the last writes, if Redis answers */
+
+static void leave(evutil_socket_t fd, short what, void *arg)
+{
+	static int tries;
+	struct timeval tv = {.tv_usec = 50000};
+
+	if (process.in.cache && !cache_settled(process.in.cache) && ++tries < SETTLE_TRIES &&
+	    event_base_once(loop_base(process.in.control), -1, EV_TIMEOUT, leave, NULL, &tv) == 0)
+		return;
+	loop_stop(process.in.control);
+}
+
+/* No session is left: the queue applies what it has in hand, while the control loop still carries its invalidations. */
 static void all_drained(void)
 {
 	log_info("main", "drained", NULL);
-	loop_stop(process.in.control);
+	if (process.in.queue)
+		queue_stop(process.in.queue);
+	leave(-1, 0, NULL);
 }
 
 static void on_drained_mail(struct mail *m)
@@ -249,6 +265,7 @@ static enum rc make_cache(const struct settings *s)
 		.max_result = s->cache.max_result,
 		.redis = s->cache.redis,
 		.stale_if_error_ns = s->cache.stale_if_error_ns,
+		.lag_window_ns = instance_lag_window(s),
 	};
 
 	if (s->cache.memory == 0 && !s->cache.redis[0])

@@ -384,7 +384,7 @@ size_t track_next(struct track *t, const uint8_t *p, size_t len, struct track_pi
 {
 	bool at_first = t->state == AT_FIRST && t->pass_left == 0;
 	enum track_piece_kind kind = TRACK_NEED;
-	struct packet k;
+	struct packet k = {.p = p};
 	size_t n;
 
 	*piece = (struct track_piece){.kind = TRACK_NEED, .p = p};

