@@ -92,6 +92,9 @@ enum rc queue_start(struct queue *q)
 
 void queue_stop(struct queue *q)
 {
+	if (q->stopped)
+		return;
+	q->stopped = true;
 	q->engine->ops->stop(q->engine);
 	drain_stop(q->drain);
 }

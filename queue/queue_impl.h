@@ -15,6 +15,7 @@ struct queue {
 	struct queue_engine *engine; /* owned, as are the next two */
 	struct dead *dead;
 	struct drain *drain;
+	bool stopped;
 };
 
 #endif
