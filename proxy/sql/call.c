@@ -6,13 +6,34 @@
 bool sql_is_unit(enum sql_word w)
 {
 	switch (w) {
-	case SQL_W_DAY_HOUR: case SQL_W_DAY_MICROSECOND: case SQL_W_DAY_MINUTE: case SQL_W_DAY_SECOND:
-	case SQL_W_HOUR_MICROSECOND: case SQL_W_HOUR_MINUTE: case SQL_W_HOUR_SECOND: case SQL_W_MINUTE_MICROSECOND:
-	case SQL_W_MINUTE_SECOND: case SQL_W_SECOND_MICROSECOND: case SQL_W_YEAR_MONTH:
-	case SQL_W_MICROSECOND: case SQL_W_SECOND: case SQL_W_MINUTE: case SQL_W_HOUR: case SQL_W_DAY: case SQL_W_WEEK:
-	case SQL_W_MONTH: case SQL_W_QUARTER: case SQL_W_YEAR:
-	case SQL_W_SQL_TSI_SECOND: case SQL_W_SQL_TSI_MINUTE: case SQL_W_SQL_TSI_HOUR: case SQL_W_SQL_TSI_DAY:
-	case SQL_W_SQL_TSI_WEEK: case SQL_W_SQL_TSI_MONTH: case SQL_W_SQL_TSI_QUARTER: case SQL_W_SQL_TSI_YEAR:
+	case SQL_W_DAY_HOUR:
+	case SQL_W_DAY_MICROSECOND:
+	case SQL_W_DAY_MINUTE:
+	case SQL_W_DAY_SECOND:
+	case SQL_W_HOUR_MICROSECOND:
+	case SQL_W_HOUR_MINUTE:
+	case SQL_W_HOUR_SECOND:
+	case SQL_W_MINUTE_MICROSECOND:
+	case SQL_W_MINUTE_SECOND:
+	case SQL_W_SECOND_MICROSECOND:
+	case SQL_W_YEAR_MONTH:
+	case SQL_W_MICROSECOND:
+	case SQL_W_SECOND:
+	case SQL_W_MINUTE:
+	case SQL_W_HOUR:
+	case SQL_W_DAY:
+	case SQL_W_WEEK:
+	case SQL_W_MONTH:
+	case SQL_W_QUARTER:
+	case SQL_W_YEAR:
+	case SQL_W_SQL_TSI_SECOND:
+	case SQL_W_SQL_TSI_MINUTE:
+	case SQL_W_SQL_TSI_HOUR:
+	case SQL_W_SQL_TSI_DAY:
+	case SQL_W_SQL_TSI_WEEK:
+	case SQL_W_SQL_TSI_MONTH:
+	case SQL_W_SQL_TSI_QUARTER:
+	case SQL_W_SQL_TSI_YEAR:
 		return true;
 	default:
 		return false;
@@ -42,7 +63,10 @@ static bool between_arguments(struct sql_parser *p)
 	if (p->t.kind != SQL_T_WORD)
 		return false;
 	switch (p->t.word) {
-	case SQL_W_FROM: case SQL_W_FOR: case SQL_W_SEPARATOR: case SQL_W_VALUE:
+	case SQL_W_FROM:
+	case SQL_W_FOR:
+	case SQL_W_SEPARATOR:
+	case SQL_W_VALUE:
 		sql_advance(p);
 		return true;
 	case SQL_W_USING:
@@ -53,8 +77,15 @@ static bool between_arguments(struct sql_parser *p)
 	case SQL_W_LIMIT:
 		sql_limit(p);
 		return false;
-	case SQL_W_AS: case SQL_W_AT: case SQL_W_RETURNING: case SQL_W_NULL: case SQL_W_ERROR: case SQL_W_DEFAULT:
-	case SQL_W_LEVEL: case SQL_W_WITH: case SQL_W_WITHOUT:
+	case SQL_W_AS:
+	case SQL_W_AT:
+	case SQL_W_RETURNING:
+	case SQL_W_NULL:
+	case SQL_W_ERROR:
+	case SQL_W_DEFAULT:
+	case SQL_W_LEVEL:
+	case SQL_W_WITH:
+	case SQL_W_WITHOUT:
 		skip_type(p);
 		return sql_accept_op(p, ',');
 	default:
@@ -69,7 +100,7 @@ static void argument(struct sql_parser *p, enum sql_word w)
 	if (sql_is_op(p, '*'))
 		sql_advance(p);
 	else if (p->t.kind == SQL_T_WORD && sql_is_unit(p->t.word) && sql_word_is(p->t.word, SQL_WT_RESERVED))
-		sql_advance(p); /* EXTRACT(DAY_HOUR FROM x) */
+		sql_advance(p);          /* EXTRACT(DAY_HOUR FROM x) */
 	else if (!sql_is(p, SQL_W_FROM)) /* TRIM(BOTH FROM x) */
 		sql_expr(p);
 	if (w == SQL_WORD_NONE) /* a loadable function may be told its arguments' names */

@@ -33,7 +33,10 @@ static struct span inside(struct span c)
 /* A length of time such as 250ms, 30s, 10m, 1h; a bare number is in seconds. False when it is none. */
 static bool duration(struct span s, uint64_t *ns)
 {
-	static const struct { const char *unit; uint64_t ns; } units[] = {
+	static const struct {
+		const char *unit;
+		uint64_t ns;
+	} units[] = {
 		{"", 1000000000}, {"s", 1000000000}, {"ms", 1000000}, {"m", 60000000000}, {"h", 3600000000000},
 	};
 	uint64_t v = 0;
@@ -55,9 +58,12 @@ static bool duration(struct span s, uint64_t *ns)
 
 static unsigned hint(struct span word, struct sql_lexed *out)
 {
-	static const struct { const char *word; unsigned bit; } words[] = {
+	static const struct {
+		const char *word;
+		unsigned bit;
+	} words[] = {
 		{"nocache", SQL_HINT_NOCACHE}, {"primary", SQL_HINT_PRIMARY}, {"replica", SQL_HINT_REPLICA},
-		{"queue", SQL_HINT_QUEUE}, {"sync", SQL_HINT_SYNC},
+		{"queue", SQL_HINT_QUEUE},     {"sync", SQL_HINT_SYNC},
 	};
 
 	for (size_t i = 0; i < countof(words); i++)

@@ -27,88 +27,6 @@ static void if_exists(struct sql_parser *p)
 	sql_expect(p, SQL_W_EXISTS, "EXISTS was expected");
 }
 
-/* IF as a statement: not IF(..) as a function, nor IF [NOT] EXISTS in front of a name. Behind the IF. */
-static bool if_statement(struct sql_parser *p)
-{
-	struct sql_parser_mark m = sql_mark(p);
-	bool statement = true;
-
-	if (sql_accept(p, SQL_W_NOT) || sql_is(p, SQL_W_EXISTS)) {
-		if (sql_accept(p, SQL_W_EXISTS))
-			statement = sql_is_op(p, '(');
-	} else if (sql_is_op(p, '(')) {
-		sql_skip_parens(p);
-		statement = !sql_is_op(p, ',') && !sql_is_op(p, ')') && !sql_is(p, SQL_W_END) && !sql_is(p, SQL_W_WHEN) &&
-			    !sql_is(p, SQL_W_ELSE);
-	}
-	sql_rewind(p, &m);
-	return statement;
-}
-
-/* Whether a word that has just been read opens a block. starts: it stood where a statement of the body starts. */
-static bool opens_block(struct sql_parser *p, enum sql_word w, bool starts)
-{
-	switch (w) {
-	case SQL_W_BEGIN: case SQL_W_CASE: case SQL_W_LOOP: case SQL_W_WHILE:
-		return true;
-	case SQL_W_IF:
-		return starts && if_statement(p);
-	case SQL_W_REPEAT:
-		return starts && !sql_is_op(p, '(');
-	case SQL_W_FOR:
-		return starts;
-	default:
-		return false;
-	}
-}
-
-/* True when a statement of the body can start behind the token that is next. Outside of any block that is where the
- * routine's head ends. */
-static bool starts_statement(const struct sql_parser *p, bool in_block)
-{
-	if (sql_is_op(p, ';') || sql_is_op(p, ':'))
-		return true;
-	if (!in_block && (sql_is_op(p, ')') || p->t.kind == SQL_T_STRING))
-		return true;
-	if (p->t.kind != SQL_T_WORD)
-		return false;
-	switch (p->t.word) {
-	case SQL_W_ROW: case SQL_W_DETERMINISTIC: case SQL_W_SQL: case SQL_W_DATA: case SQL_W_DEFINER:
-		return !in_block;
-	case SQL_W_THEN: case SQL_W_ELSE: case SQL_W_DO: case SQL_W_LOOP: case SQL_W_BEGIN: case SQL_W_REPEAT:
-	case SQL_W_ATOMIC:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* A routine's body, in which semicolons end nothing as long as a block is open. */
-static void skip_body(struct sql_parser *p)
-{
-	size_t blocks = 0;
-	bool starts = false, xa = false;
-
-	while (p->t.kind != SQL_T_END && p->t.kind != SQL_T_BAD && (blocks || !sql_is_op(p, ';'))) {
-		enum sql_word w = p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE;
-		bool next_starts = starts_statement(p, blocks > 0);
-
-		sql_advance(p);
-		if (w == SQL_W_END && blocks && !xa) {
-			blocks--;
-			if (sql_is(p, SQL_W_IF) || sql_is(p, SQL_W_CASE) || sql_is(p, SQL_W_LOOP) ||
-			    sql_is(p, SQL_W_WHILE) || sql_is(p, SQL_W_REPEAT) || sql_is(p, SQL_W_FOR))
-				sql_advance(p);
-		} else if (opens_block(p, w, starts)) {
-			blocks++;
-		}
-		starts = next_starts;
-		xa = w == SQL_W_XA; /* XA END ends no block */
-	}
-	if (blocks)
-		sql_fail(p, "a block has no END");
-}
-
 /* Column definitions and options, up to a query that fills the table. */
 static void create_table_rest(struct sql_parser *p)
 {
@@ -125,7 +43,8 @@ static void create_table_rest(struct sql_parser *p)
 			continue;
 		}
 		next = sql_peek(p);
-		if (next.kind == SQL_T_WORD && (next.word == SQL_W_SELECT || next.word == SQL_W_WITH || next.word == SQL_W_VALUES))
+		if (next.kind == SQL_T_WORD &&
+		    (next.word == SQL_W_SELECT || next.word == SQL_W_WITH || next.word == SQL_W_VALUES))
 			break;
 		if (next.kind == SQL_T_OP && next.op == '(')
 			break;
@@ -177,7 +96,7 @@ static void create_trigger(struct sql_parser *p)
 		sql_advance(p);
 	sql_expect(p, SQL_W_ON, "ON was expected");
 	table(p, true);
-	skip_body(p);
+	sql_skip_body(p);
 }
 
 static void create_view(struct sql_parser *p)
@@ -187,14 +106,26 @@ static void create_view(struct sql_parser *p)
 	sql_skip_statement(p);
 }
 
-/* DEFINER = user, ALGORITHM = x, SQL SECURITY x, AGGREGATE, ONLINE, UNIQUE ... : what stands before the kind of thing. */
+/* DEFINER = user, ALGORITHM = x, SQL SECURITY x, ONLINE, UNIQUE ... : what stands before the kind of thing. */
 static void skip_to_kind(struct sql_parser *p)
 {
 	while (!sql_at_end(p)) {
 		switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
-		case SQL_W_TABLE: case SQL_W_TABLES: case SQL_W_VIEW: case SQL_W_INDEX: case SQL_W_PROCEDURE:
-		case SQL_W_FUNCTION: case SQL_W_TRIGGER: case SQL_W_EVENT: case SQL_W_PACKAGE: case SQL_W_SEQUENCE:
-		case SQL_W_DATABASE: case SQL_W_SCHEMA: case SQL_W_USER: case SQL_W_ROLE: case SQL_W_SERVER:
+		case SQL_W_TABLE:
+		case SQL_W_TABLES:
+		case SQL_W_VIEW:
+		case SQL_W_INDEX:
+		case SQL_W_PROCEDURE:
+		case SQL_W_FUNCTION:
+		case SQL_W_TRIGGER:
+		case SQL_W_EVENT:
+		case SQL_W_PACKAGE:
+		case SQL_W_SEQUENCE:
+		case SQL_W_DATABASE:
+		case SQL_W_SCHEMA:
+		case SQL_W_USER:
+		case SQL_W_ROLE:
+		case SQL_W_SERVER:
 		case SQL_W_PREPARE:
 			return;
 		default:
@@ -213,7 +144,10 @@ void sql_stmt_create(struct sql_parser *p)
 	temporary = sql_accept(p, SQL_W_TEMPORARY);
 	skip_to_kind(p);
 	switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
-	case SQL_W_TABLE: sql_advance(p); create_table(p, temporary); break;
+	case SQL_W_TABLE:
+		sql_advance(p);
+		create_table(p, temporary);
+		break;
 	case SQL_W_SEQUENCE:
 		sql_advance(p);
 		if_exists(p);
@@ -222,13 +156,32 @@ void sql_stmt_create(struct sql_parser *p)
 			p->flags |= SQL_F_TEMP_TABLE;
 		sql_skip_statement(p);
 		break;
-	case SQL_W_VIEW: sql_advance(p); create_view(p); break;
-	case SQL_W_INDEX: index_on_table(p); break;
-	case SQL_W_TRIGGER: create_trigger(p); break;
-	case SQL_W_PROCEDURE: case SQL_W_FUNCTION: case SQL_W_EVENT: case SQL_W_PACKAGE: skip_body(p); break;
-	case SQL_W_USER: p->flags |= SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA; sql_skip_statement(p); break;
-	case SQL_W_SERVER: p->flags |= SQL_F_PASSWORD; sql_skip_statement(p); break;
-	default: sql_skip_statement(p);
+	case SQL_W_VIEW:
+		sql_advance(p);
+		create_view(p);
+		break;
+	case SQL_W_INDEX:
+		index_on_table(p);
+		break;
+	case SQL_W_TRIGGER:
+		create_trigger(p);
+		break;
+	case SQL_W_PROCEDURE:
+	case SQL_W_FUNCTION:
+	case SQL_W_EVENT:
+	case SQL_W_PACKAGE:
+		sql_skip_body(p);
+		break;
+	case SQL_W_USER:
+		p->flags |= SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA;
+		sql_skip_statement(p);
+		break;
+	case SQL_W_SERVER:
+		p->flags |= SQL_F_PASSWORD;
+		sql_skip_statement(p);
+		break;
+	default:
+		sql_skip_statement(p);
 	}
 }
 
@@ -266,16 +219,28 @@ void sql_stmt_alter(struct sql_parser *p)
 	}
 	skip_to_kind(p);
 	switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
-	case SQL_W_TABLE: case SQL_W_SEQUENCE:
+	case SQL_W_TABLE:
+	case SQL_W_SEQUENCE:
 		sql_advance(p);
 		if_exists(p);
 		table(p, true);
 		alter_table_rest(p);
 		break;
-	case SQL_W_VIEW: sql_advance(p); create_view(p); break;
-	case SQL_W_PROCEDURE: case SQL_W_FUNCTION: case SQL_W_EVENT: skip_body(p); break;
-	case SQL_W_USER: p->flags |= SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA; sql_skip_statement(p); break;
-	default: sql_skip_statement(p);
+	case SQL_W_VIEW:
+		sql_advance(p);
+		create_view(p);
+		break;
+	case SQL_W_PROCEDURE:
+	case SQL_W_FUNCTION:
+	case SQL_W_EVENT:
+		sql_skip_body(p);
+		break;
+	case SQL_W_USER:
+		p->flags |= SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA;
+		sql_skip_statement(p);
+		break;
+	default:
+		sql_skip_statement(p);
 	}
 }
 
@@ -302,10 +267,22 @@ void sql_stmt_drop(struct sql_parser *p)
 		p->flags &= ~SQL_F_IMPLICIT_COMMIT;
 	skip_to_kind(p);
 	switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
-	case SQL_W_TABLE: case SQL_W_TABLES: case SQL_W_VIEW: case SQL_W_SEQUENCE: drop_tables(p); break;
-	case SQL_W_INDEX: index_on_table(p); break;
-	case SQL_W_USER: case SQL_W_ROLE: p->flags |= SQL_F_SYSTEM_SCHEMA; sql_skip_statement(p); break;
-	default: sql_skip_statement(p);
+	case SQL_W_TABLE:
+	case SQL_W_TABLES:
+	case SQL_W_VIEW:
+	case SQL_W_SEQUENCE:
+		drop_tables(p);
+		break;
+	case SQL_W_INDEX:
+		index_on_table(p);
+		break;
+	case SQL_W_USER:
+	case SQL_W_ROLE:
+		p->flags |= SQL_F_SYSTEM_SCHEMA;
+		sql_skip_statement(p);
+		break;
+	default:
+		sql_skip_statement(p);
 	}
 }
 

@@ -39,8 +39,8 @@ void sql_lex(struct span text, unsigned mode, struct sql_lexed *out);
  * literals to (?+), blanks folded, comments gone). Appends to out, at most max bytes. */
 enum rc sql_normalise(struct span text, unsigned mode, size_t max, struct iobuf *out) must_check;
 /* The text that decides equality for the cache: comments that no server reads are gone, blanks outside quotes are
- * folded, trailing semicolons gone; literals, letter case, executable comments and optimizer hints kept. Inside a select
- * list everything stays as written, because an expression's text is its column's name. Appends to out. */
+ * folded, trailing semicolons gone; literals, letter case, executable comments and optimizer hints kept. Inside a
+ * select list everything stays as written, because an expression's text is its column's name. Appends to out. */
 enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out) must_check;
 
 /* Where an INSERT ... VALUES statement's rows lie, for merging: text[0..rows_at) is the head up to and with VALUES,

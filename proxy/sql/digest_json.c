@@ -9,7 +9,7 @@
 #include "keys.h"
 #include "mem.h"
 
-#define MAX_TEXT 65536      /* bytes of normalised text shown */
+#define MAX_TEXT 65536       /* bytes of normalised text shown */
 #define MAX_LINE (16u << 20) /* bytes of a statement read from stdin */
 
 /* Text as a JSON string; bytes that are not UTF-8 become question marks. */
@@ -198,9 +198,12 @@ static bool add_verdicts(json_t *o, const struct sql_facts *f)
 
 static bool add_hints(json_t *o, const struct sql_lexed *lx)
 {
-	static const struct { unsigned bit; const char *word; } words[] = {
+	static const struct {
+		unsigned bit;
+		const char *word;
+	} words[] = {
 		{SQL_HINT_NOCACHE, "nocache"}, {SQL_HINT_PRIMARY, "primary"}, {SQL_HINT_REPLICA, "replica"},
-		{SQL_HINT_QUEUE, "queue"}, {SQL_HINT_SYNC, "sync"},
+		{SQL_HINT_QUEUE, "queue"},     {SQL_HINT_SYNC, "sync"},
 	};
 	json_t *array = json_array();
 	bool ok = set(o, "hints", array);

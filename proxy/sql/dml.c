@@ -11,7 +11,7 @@ static void modifiers(struct sql_parser *p)
 		sql_advance(p);
 }
 
-static void written_table(struct sql_parser *p)
+void sql_written_table(struct sql_parser *p)
 {
 	struct sql_ref *r;
 	uint16_t ctes = p->nctes;
@@ -24,7 +24,7 @@ static void written_table(struct sql_parser *p)
 }
 
 /* [db.][t.]column {= | :=} value, ...; each assigned is told the qualifier, or an empty span. */
-static void assignments(struct sql_parser *p, void (*each)(struct sql_parser *, struct span, uint16_t), uint16_t first)
+void sql_assignments(struct sql_parser *p, void (*each)(struct sql_parser *, struct span, uint16_t), uint16_t first)
 {
 	do {
 		struct span qualifier = {0}, name;
@@ -77,7 +77,7 @@ static void insert_tail(struct sql_parser *p)
 		sql_expect(p, SQL_W_DUPLICATE, "DUPLICATE was expected");
 		sql_expect(p, SQL_W_KEY, "KEY was expected");
 		sql_expect(p, SQL_W_UPDATE, "UPDATE was expected");
-		assignments(p, NULL, 0);
+		sql_assignments(p, NULL, 0);
 	}
 	returning(p);
 }
@@ -134,11 +134,11 @@ void sql_stmt_insert(struct sql_parser *p)
 	p->flags |= SQL_F_WRITES;
 	modifiers(p);
 	sql_accept(p, SQL_W_INTO);
-	written_table(p);
+	sql_written_table(p);
 	sql_partition_list(p);
 	column_list(p);
 	if (sql_accept(p, SQL_W_SET)) {
-		assignments(p, NULL, 0);
+		sql_assignments(p, NULL, 0);
 	} else if ((sql_is(p, SQL_W_VALUES) || sql_is(p, SQL_W_VALUE))) {
 		insert_rows(p);
 	} else {
@@ -167,7 +167,7 @@ static void portion(struct sql_parser *p)
 	sql_expr(p);
 }
 
-static void order_and_limit(struct sql_parser *p)
+void sql_order_and_limit(struct sql_parser *p)
 {
 	bool ordered = sql_is(p, SQL_W_ORDER);
 
@@ -209,9 +209,9 @@ void sql_stmt_update(struct sql_parser *p)
 	single = p->nrefs == first + 1 && p->refs[first].level == p->level;
 	portion(p);
 	sql_expect(p, SQL_W_SET, "SET was expected");
-	assignments(p, mark_written, first);
+	sql_assignments(p, mark_written, first);
 	sql_where(p);
-	order_and_limit(p);
+	sql_order_and_limit(p);
 	returning(p);
 	if (single)
 		p->refs[first].read = false; /* its rows are found, not read */
@@ -293,7 +293,7 @@ static void delete_from(struct sql_parser *p, uint16_t first)
 		return;
 	}
 	sql_rewind(p, &m);
-	written_table(p);
+	sql_written_table(p);
 	sql_partition_list(p);
 	portion(p);
 	if (p->nrefs > first)
@@ -301,7 +301,7 @@ static void delete_from(struct sql_parser *p, uint16_t first)
 	sql_partition_list(p);
 	portion(p);
 	sql_where(p);
-	order_and_limit(p);
+	sql_order_and_limit(p);
 	returning(p);
 }
 
@@ -310,7 +310,7 @@ static void delete_history(struct sql_parser *p)
 {
 	sql_advance(p);
 	sql_expect(p, SQL_W_FROM, "FROM was expected");
-	written_table(p);
+	sql_written_table(p);
 	sql_partition_list(p);
 	if (sql_accept(p, SQL_W_BEFORE)) {
 		sql_expect(p, SQL_W_SYSTEM_TIME, "SYSTEM_TIME was expected");
@@ -334,132 +334,4 @@ void sql_stmt_delete(struct sql_parser *p)
 		sql_expect(p, SQL_W_FROM, "FROM was expected");
 		delete_multi(p, &t, first);
 	}
-}
-
-/* (column | @variable, ...) */
-static void load_columns(struct sql_parser *p)
-{
-	struct span name;
-
-	sql_advance(p);
-	while (!sql_is_op(p, ')') && !sql_at_end(p)) {
-		if (p->t.kind == SQL_T_USER_VAR) {
-			p->flags |= SQL_F_USER_VAR_WRITE;
-			sql_advance(p);
-		} else {
-			sql_name(p, &name);
-			while (sql_accept_op(p, '.'))
-				sql_name(p, &name);
-		}
-		if (!sql_accept_op(p, ','))
-			break;
-	}
-	sql_expect_op(p, ')', "a closing parenthesis was expected");
-}
-
-static void load_tail(struct sql_parser *p)
-{
-	sql_file_options(p);
-	if (sql_accept(p, SQL_W_ROWS)) {
-		sql_expect(p, SQL_W_IDENTIFIED, "IDENTIFIED BY was expected");
-		sql_expect(p, SQL_W_BY, "BY was expected");
-		sql_any_word(p);
-	}
-	sql_file_options(p);
-	if (sql_accept(p, SQL_W_IGNORE)) {
-		sql_operand(p);
-		if (!sql_accept(p, SQL_W_LINES))
-			sql_expect(p, SQL_W_ROWS, "LINES was expected");
-	}
-	if (sql_is_op(p, '('))
-		load_columns(p);
-	if (sql_accept(p, SQL_W_SET))
-		assignments(p, NULL, 0);
-}
-
-void sql_stmt_load(struct sql_parser *p)
-{
-	if (!sql_accept(p, SQL_W_DATA) && !sql_accept(p, SQL_W_XML)) { /* LOAD INDEX INTO CACHE, LOAD PLUGIN .. */
-		p->verb = SQL_ADMIN;
-		p->flags |= SQL_F_SERVER_STATE;
-		sql_skip_statement(p);
-		return;
-	}
-	p->flags |= SQL_F_WRITES | SQL_F_REPLAY_UNSAFE;
-	if (!sql_accept(p, SQL_W_LOW_PRIORITY))
-		sql_accept(p, SQL_W_CONCURRENT);
-	p->flags |= sql_accept(p, SQL_W_LOCAL) ? SQL_F_LOCAL_INFILE : SQL_F_SERVER_FILE;
-	sql_expect(p, SQL_W_INFILE, "INFILE was expected");
-	if (!sql_any_word(p))
-		sql_fail(p, "a file name was expected");
-	if (!sql_accept(p, SQL_W_REPLACE))
-		sql_accept(p, SQL_W_IGNORE);
-	sql_expect(p, SQL_W_INTO, "INTO was expected");
-	sql_expect(p, SQL_W_TABLE, "TABLE was expected");
-	written_table(p);
-	sql_partition_list(p);
-	load_tail(p);
-}
-
-/* HANDLER t OPEN [[AS] alias] | READ index .. | CLOSE */
-void sql_stmt_handler(struct sql_parser *p)
-{
-	struct sql_ref *r = sql_table_name(p);
-	struct span alias = {0};
-
-	if (r)
-		r->read = true;
-	if (sql_accept(p, SQL_W_OPEN)) {
-		sql_alias(p, false, &alias);
-		return;
-	}
-	if (sql_accept(p, SQL_W_CLOSE))
-		return;
-	sql_expect(p, SQL_W_READ, "OPEN, READ or CLOSE was expected");
-	while (!sql_at_end(p) && !sql_is(p, SQL_W_WHERE) && !sql_is(p, SQL_W_LIMIT))
-		sql_is_op(p, '(') ? sql_parens(p) : sql_advance(p);
-	sql_where(p);
-	order_and_limit(p);
-}
-
-void sql_stmt_truncate(struct sql_parser *p)
-{
-	p->flags |= SQL_F_WRITES | SQL_F_DDL | SQL_F_IMPLICIT_COMMIT;
-	sql_accept(p, SQL_W_TABLE);
-	written_table(p);
-	if (sql_accept(p, SQL_W_WAIT))
-		sql_operand(p);
-	else
-		sql_accept(p, SQL_W_NOWAIT);
-}
-
-/* CALL [schema.]name[(arguments)]: what the procedure does is not known from here. */
-void sql_stmt_call(struct sql_parser *p)
-{
-	struct span schema = {0}, name = {0};
-
-	p->flags |= SQL_F_REPLAY_UNSAFE;
-	if (!sql_name(p, &name))
-		return;
-	while (sql_accept_op(p, '.')) {
-		schema = name;
-		if (!sql_name(p, &name))
-			return;
-	}
-	sql_add_call(p, schema, name);
-	if (!sql_accept_op(p, '('))
-		return;
-	if (!sql_is_op(p, ')'))
-		sql_expr_list(p);
-	sql_expect_op(p, ')', "a closing parenthesis was expected");
-}
-
-void sql_stmt_do(struct sql_parser *p)
-{
-	struct span alias;
-
-	do {
-		sql_expr(p);
-		sql_alias(p, true, &alias);
-	} while (sql_accept_op(p, ','));
 }

@@ -6,12 +6,41 @@
 #include "mem.h"
 #include "parse.h"
 
+_Static_assert(SQL_VERBS <= 64, "more verbs than bits");
+
+/* Verbs that say by themselves what a statement leaves behind or may write: facts of several statements have the first
+ * one's verb, so these may only come first. */
+static bool says_it_by_verb(enum sql_verb v)
+{
+	switch (v) {
+	case SQL_CALL:
+	case SQL_HANDLER:
+	case SQL_XA:
+	case SQL_SET_TRANSACTION:
+	case SQL_USE:
+	case SQL_GRANT:
+	case SQL_REVOKE:
+	case SQL_ADMIN:
+	case SQL_LOCK_TABLES:
+	case SQL_UNLOCK_TABLES:
+	case SQL_PREPARE:
+	case SQL_EXECUTE:
+	case SQL_DEALLOCATE:
+	case SQL_COMPOUND:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Everything up to the end of the text; facts of several statements are their union. */
 static void parse_all(struct sql_parser *p)
 {
+	const char *hidden = NULL;
 	enum sql_verb first = SQL_OTHER;
 	uint64_t flags = 0;
 	unsigned n = 0;
+	bool reads_anew = false;
 
 	for (;;) {
 		while (sql_accept_op(p, ';'))
@@ -21,9 +50,17 @@ static void parse_all(struct sql_parser *p)
 		p->flags = 0;
 		sql_statement(p);
 		flags |= p->flags;
+		p->verbs |= UINT64_C(1) << p->verb;
+		if (n && says_it_by_verb(p->verb))
+			hidden = "several statements, and one behind the first is of a kind that has to stand alone";
+		if (n && reads_anew)
+			hidden = "several statements, and one changes how the next are read";
+		reads_anew |= p->reads_anew;
 		if (n++ == 0)
 			first = p->verb;
 	}
+	if (hidden)
+		sql_fail(p, hidden);
 	p->verb = first;
 	if (n > 1)
 		flags = (flags | SQL_F_MULTI) & ~SQL_F_INSERT_VALUES;
@@ -154,6 +191,7 @@ static enum rc build(const struct sql_parser *p, struct sql_facts *f)
 	struct builder b = {.f = f};
 
 	f->verb = p->verb;
+	f->verbs = p->verbs;
 	f->flags = p->flags;
 	f->unknown_why = p->why;
 	if (name_of_cause(f, p->nondeterministic) != RC_OK)
@@ -218,18 +256,47 @@ void sql_facts_free(struct sql_facts *f)
 const char *sql_verb_name(enum sql_verb v)
 {
 	static const char *const names[SQL_VERBS] = {
-		[SQL_OTHER] = "other", [SQL_SELECT] = "select", [SQL_INSERT] = "insert", [SQL_REPLACE] = "replace",
-		[SQL_UPDATE] = "update", [SQL_DELETE] = "delete", [SQL_LOAD] = "load", [SQL_TRUNCATE] = "truncate",
-		[SQL_CALL] = "call", [SQL_DO] = "do", [SQL_HANDLER] = "handler", [SQL_VALUES] = "values",
-		[SQL_TABLE] = "table", [SQL_BEGIN] = "begin", [SQL_COMMIT] = "commit", [SQL_ROLLBACK] = "rollback",
-		[SQL_SAVEPOINT] = "savepoint", [SQL_ROLLBACK_TO] = "rollback_to",
-		[SQL_RELEASE_SAVEPOINT] = "release_savepoint", [SQL_XA] = "xa", [SQL_SET] = "set",
-		[SQL_SET_TRANSACTION] = "set_transaction", [SQL_USE] = "use", [SQL_SHOW] = "show",
-		[SQL_DESCRIBE] = "describe", [SQL_EXPLAIN] = "explain", [SQL_HELP] = "help", [SQL_CREATE] = "create",
-		[SQL_ALTER] = "alter", [SQL_DROP] = "drop", [SQL_RENAME] = "rename", [SQL_GRANT] = "grant",
-		[SQL_REVOKE] = "revoke", [SQL_ADMIN] = "admin", [SQL_LOCK_TABLES] = "lock_tables",
-		[SQL_UNLOCK_TABLES] = "unlock_tables", [SQL_PREPARE] = "prepare", [SQL_EXECUTE] = "execute",
-		[SQL_DEALLOCATE] = "deallocate", [SQL_KILL] = "kill", [SQL_COMPOUND] = "compound",
+		[SQL_OTHER] = "other",
+		[SQL_SELECT] = "select",
+		[SQL_INSERT] = "insert",
+		[SQL_REPLACE] = "replace",
+		[SQL_UPDATE] = "update",
+		[SQL_DELETE] = "delete",
+		[SQL_LOAD] = "load",
+		[SQL_TRUNCATE] = "truncate",
+		[SQL_CALL] = "call",
+		[SQL_DO] = "do",
+		[SQL_HANDLER] = "handler",
+		[SQL_VALUES] = "values",
+		[SQL_TABLE] = "table",
+		[SQL_BEGIN] = "begin",
+		[SQL_COMMIT] = "commit",
+		[SQL_ROLLBACK] = "rollback",
+		[SQL_SAVEPOINT] = "savepoint",
+		[SQL_ROLLBACK_TO] = "rollback_to",
+		[SQL_RELEASE_SAVEPOINT] = "release_savepoint",
+		[SQL_XA] = "xa",
+		[SQL_SET] = "set",
+		[SQL_SET_TRANSACTION] = "set_transaction",
+		[SQL_USE] = "use",
+		[SQL_SHOW] = "show",
+		[SQL_DESCRIBE] = "describe",
+		[SQL_EXPLAIN] = "explain",
+		[SQL_HELP] = "help",
+		[SQL_CREATE] = "create",
+		[SQL_ALTER] = "alter",
+		[SQL_DROP] = "drop",
+		[SQL_RENAME] = "rename",
+		[SQL_GRANT] = "grant",
+		[SQL_REVOKE] = "revoke",
+		[SQL_ADMIN] = "admin",
+		[SQL_LOCK_TABLES] = "lock_tables",
+		[SQL_UNLOCK_TABLES] = "unlock_tables",
+		[SQL_PREPARE] = "prepare",
+		[SQL_EXECUTE] = "execute",
+		[SQL_DEALLOCATE] = "deallocate",
+		[SQL_KILL] = "kill",
+		[SQL_COMPOUND] = "compound",
 	};
 
 	return (unsigned)v < SQL_VERBS && names[v] ? names[v] : "other";

@@ -25,11 +25,13 @@
 
 enum sql_verb {
 	SQL_OTHER = 0, /* understood to be something, of no interest of its own */
-	SQL_SELECT, SQL_INSERT, SQL_REPLACE, SQL_UPDATE, SQL_DELETE, SQL_LOAD, SQL_TRUNCATE, SQL_CALL, SQL_DO, SQL_HANDLER,
+	SQL_SELECT, SQL_INSERT, SQL_REPLACE, SQL_UPDATE, SQL_DELETE, SQL_LOAD, SQL_TRUNCATE, SQL_CALL, SQL_DO,
+	SQL_HANDLER,
 	SQL_VALUES, SQL_TABLE,        /* statement forms VALUES ..., TABLE t */
 	SQL_BEGIN, SQL_COMMIT, SQL_ROLLBACK, SQL_SAVEPOINT, SQL_ROLLBACK_TO, SQL_RELEASE_SAVEPOINT, SQL_XA,
 	SQL_SET, SQL_SET_TRANSACTION, SQL_USE, SQL_SHOW, SQL_DESCRIBE, SQL_EXPLAIN, SQL_HELP,
-	SQL_CREATE, SQL_ALTER, SQL_DROP, SQL_RENAME, SQL_GRANT, SQL_REVOKE, SQL_ADMIN, /* ANALYZE, OPTIMIZE, CHECK, REPAIR, FLUSH, RESET, INSTALL, ... */
+	SQL_CREATE, SQL_ALTER, SQL_DROP, SQL_RENAME, SQL_GRANT, SQL_REVOKE,
+	SQL_ADMIN, /* ANALYZE, OPTIMIZE, CHECK, REPAIR, FLUSH, RESET, INSTALL, ... */
 	SQL_LOCK_TABLES, SQL_UNLOCK_TABLES, SQL_PREPARE, SQL_EXECUTE, SQL_DEALLOCATE, SQL_KILL, SQL_COMPOUND,
 	SQL_VERBS
 };
@@ -42,7 +44,8 @@ const char *sql_verb_name(enum sql_verb v); /* lower case: "select" */
 #define SQL_F_LOCKING_READ     (UINT64_C(1) << 3)  /* FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE */
 #define SQL_F_NONDETERMINISTIC (UINT64_C(1) << 4)  /* NOW, RAND, UUID, CURRENT_USER, ...: not cacheable */
 #define SQL_F_USER_VAR_READ    (UINT64_C(1) << 5)
-#define SQL_F_USER_VAR_WRITE   (UINT64_C(1) << 6)  /* SET @x, @x := .., SELECT .. INTO @x; and state that no SET can give again: SET ROLE, insert_id, .. */
+#define SQL_F_USER_VAR_WRITE   (UINT64_C(1) << 6)  /* SET @x, @x := .., SELECT .. INTO @x; and what no SET
+                                                       * can give again: SET ROLE, insert_id, .. */
 #define SQL_F_SYSTEM_VAR       (UINT64_C(1) << 7)  /* reads @@something */
 #define SQL_F_TEMP_TABLE       (UINT64_C(1) << 8)  /* creates a temporary table */
 #define SQL_F_LAST_INSERT_ID   (UINT64_C(1) << 9)  /* follow-ups: answered by what the connection did before */
@@ -68,11 +71,14 @@ const char *sql_verb_name(enum sql_verb v); /* lower case: "select" */
 #define SQL_F_RELEASE          (UINT64_C(1) << 29) /* COMMIT/ROLLBACK RELEASE: the server closes the connection */
 #define SQL_F_SYSTEM_SCHEMA    (UINT64_C(1) << 30) /* touches information_schema, performance_schema, mysql, sys */
 #define SQL_F_AUTOCOMMIT_SET   (UINT64_C(1) << 31)
-#define SQL_F_REPLAY_UNSAFE    (UINT64_C(1) << 32) /* a queued write would mean something else later: RAND, UUID, user variables, LAST_INSERT_ID(), CONNECTION_ID, subqueries, locks … NOW() is safe */
+#define SQL_F_REPLAY_UNSAFE    (UINT64_C(1) << 32) /* a queued write would mean something else later: RAND,
+                                                       * UUID, user variables, LAST_INSERT_ID(), subqueries,
+                                                       * locks … NOW() is safe */
 #define SQL_F_AGGREGATE        (UINT64_C(1) << 33) /* GROUP BY, DISTINCT, COUNT, SUM … */
 #define SQL_F_LIMIT_NO_ORDER   (UINT64_C(1) << 34)
 #define SQL_F_PASSWORD         (UINT64_C(1) << 35) /* holds a password: never logged, never sampled */
-#define SQL_F_SERVER_STATE     (UINT64_C(1) << 36) /* answers from the server's own state (replication, threads): not the same on another */
+#define SQL_F_SERVER_STATE     (UINT64_C(1) << 36) /* answers from the server's own state (replication,
+                                                       * threads): not the same on another */
 #define SQL_F_SUBQUERY         (UINT64_C(1) << 37) /* holds a query inside */
 
 #define SQL_MAX_TABLES 32 /* more: SQL_F_UNKNOWN */
@@ -84,19 +90,21 @@ struct sql_table {
 };
 
 /* A routine the text calls: the procedure of a CALL, functions that are not the servers' own (SQL_F_STORED_FUNCTION),
- * and functions that only one of the servers has as its own: in the other, somebody's own may bear the name. */
+ * and functions that only one of the servers has: in the other, somebody's own may bear the name. */
 struct sql_routine {
 	struct span schema, name; /* into facts' own memory */
 };
 
 struct sql_facts {
-	enum sql_verb verb;         /* of the first statement */
+	enum sql_verb verb;         /* of the first statement; those that say by themselves what happens (CALL,
+	                             * LOCK TABLES, ..) make the facts unknown when they come behind it */
+	uint64_t verbs;             /* of all statements: bit 1 << verb */
 	uint64_t flags;
 	uint16_t ntables;
 	uint16_t nroutines;
-	struct sql_table *tables;   /* owned, names unquoted, as written (case kept); each table once. DDL without tables
-	                             * (DROP DATABASE, CREATE FUNCTION) may concern any. What is only searched for the rows
-	                             * to be written (UPDATE t, DELETE FROM t) counts as written, not as read. */
+	struct sql_table *tables;   /* owned, names unquoted, as written (case kept); each table once. DDL without
+	                             * tables (DROP DATABASE, CREATE FUNCTION) may concern any. What is only searched
+	                             * for the rows to be written (UPDATE t, DELETE FROM t) is written, not read. */
 	struct sql_routine *routines; /* owned */
 	const char *unknown_why;    /* literal; set with SQL_F_UNKNOWN */
 	const char *nondeterministic; /* owned; the first function or variable that made it so, or NULL */

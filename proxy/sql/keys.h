@@ -34,9 +34,9 @@ struct sql_keys {
 	struct sql_key_value values[SQL_MAX_KEY_VALUES];
 };
 
-/* The keys of a SELECT, UPDATE or DELETE of one table without a query inside: every row it reads or changes has, for each
- * key, one of its values in its column, before and after; equal as the server compares them, which may be by conversion
- * ('5' = 5) and by collation. RC_DECLINED: none are known. Costs about as much as parsing the facts. */
+/* The keys of a SELECT, UPDATE or DELETE of one table without a query inside: every row it reads or changes has, for
+ * each key, one of its values in its column, before and after; equal as the server compares them, which may be by
+ * conversion ('5' = 5) and by collation. RC_DECLINED: none are known. Costs about as much as parsing the facts. */
 enum rc sql_keys_parse(struct span text, unsigned mode, struct sql_keys *out) must_check;
 
 #endif

@@ -216,12 +216,15 @@ static void put_token(struct sql_norm *n, const struct sql_token *t)
 static bool is_operand(const struct sql_norm_prev *t)
 {
 	switch (t->kind) {
-	case SQL_T_END: return false;
-	case SQL_T_OP: return t->op == ')';
+	case SQL_T_END:
+		return false;
+	case SQL_T_OP:
+		return t->op == ')';
 	case SQL_T_WORD:
 		return !sql_word_is(t->word, SQL_WT_RESERVED) || t->word == SQL_W_NULL || t->word == SQL_W_TRUE ||
 		       t->word == SQL_W_FALSE;
-	default: return true;
+	default:
+		return true;
 	}
 }
 
@@ -387,10 +390,15 @@ static bool is_busy(const struct sql_norm *n)
 static inline bool is_plain(const struct sql_token *t)
 {
 	switch (t->kind) {
-	case SQL_T_WORD: return !(sql_words[t->word].traits & SQL_WT_LISTENS);
-	case SQL_T_OP: return t->op != ';' && t->op != '-' && t->op != '+';
-	case SQL_T_COMMENT: case SQL_T_HINT: return false;
-	default: return true;
+	case SQL_T_WORD:
+		return !(sql_words[t->word].traits & SQL_WT_LISTENS);
+	case SQL_T_OP:
+		return t->op != ';' && t->op != '-' && t->op != '+';
+	case SQL_T_COMMENT:
+	case SQL_T_HINT:
+		return false;
+	default:
+		return true;
 	}
 }
 

@@ -36,7 +36,7 @@ struct sql_norm_rows {
 };
 
 struct sql_norm {
-	enum rc (*sink)(void *arg, const char *p, size_t len); /* gets the text when the buffer is full, and at the end */
+	enum rc (*sink)(void *arg, const char *p, size_t len); /* gets the text: the buffer is full, or all is done */
 	void *arg;        /* not owned */
 	enum rc rc;       /* the sink's first failure */
 	unsigned mode;
@@ -56,7 +56,7 @@ struct sql_norm {
 	enum sql_norm_limit limit;
 	enum sql_norm_list list;
 	const char *pending; /* the text from here on has not been put out (SQL_LIST_OPEN, SQL_LIST_AFTER) */
-	struct sql_norm_prev { uint8_t kind; uint16_t word, op; } prev; /* the last token put out; .kind END: none yet */
+	struct sql_norm_prev { uint8_t kind; uint16_t word, op; } prev; /* the last token put out; END: none yet */
 	struct sql_token sign;     /* a + or - that may belong to the number behind it; .kind END: none */
 	struct sql_token limit_by; /* the comma or OFFSET of SQL_LIMIT_SECOND */
 	struct sql_norm_rows rows;

@@ -61,7 +61,10 @@ static char *write_mark(char *to, size_t words)
 {
 	to = mempcpy(to, " /*repeat", 9);
 	to = mempcpy(to, words == 11 ? " union all" : " union", words == 11 ? 10 : 6);
-	return mempcpy(to, "*" "/", 2);
+	return mempcpy(to,
+		       "*"
+		       "/",
+		       2);
 }
 
 /* The text from p on moves up, when the mark is longer than what it replaces. False: there is no room. */
@@ -89,7 +92,8 @@ size_t sql_norm_unions(char *text, size_t len, size_t cap)
 		after = q ? repetitions(p, q, end, &words) : NULL;
 		mark = words == 11 ? 21 : 17;
 		size = q ? (size_t)(q - p) : 0;
-		if (!q || after == q || !make_room(text, &len, cap, (size_t)(after - text), (size_t)(after - q), mark)) {
+		if (!q || after == q ||
+		    !make_room(text, &len, cap, (size_t)(after - text), (size_t)(after - q), mark)) {
 			text[to++] = text[at++];
 			continue;
 		}

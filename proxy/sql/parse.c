@@ -133,7 +133,12 @@ bool sql_name(struct sql_parser *p, struct span *out)
 bool sql_any_word(struct sql_parser *p)
 {
 	switch (p->t.kind) {
-	case SQL_T_WORD: case SQL_T_QUOTED: case SQL_T_STRING: case SQL_T_NUMBER: case SQL_T_BYTES: case SQL_T_PARAM:
+	case SQL_T_WORD:
+	case SQL_T_QUOTED:
+	case SQL_T_STRING:
+	case SQL_T_NUMBER:
+	case SQL_T_BYTES:
+	case SQL_T_PARAM:
 	case SQL_T_USER_VAR:
 		sql_advance(p);
 		return true;

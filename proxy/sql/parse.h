@@ -31,12 +31,14 @@ struct sql_parser {
 	struct sql_token t;    /* the token to be read next */
 	struct span last;      /* the token read before it */
 	enum sql_verb verb;
+	uint64_t verbs;        /* one bit a verb */
 	uint64_t flags;
 	const char *why;       /* set once: parsing has failed */
 	struct span nondeterministic; /* the first thing that made it so */
 	struct span use_schema;
 	uint16_t depth;        /* nested expressions and queries: bounded */
 	uint16_t level;        /* queries around here */
+	bool reads_anew;       /* a schema, sql_mode or character set was set: the next statement reads otherwise */
 	uint16_t nrefs, nctes, ncalls;
 	uint16_t params;       /* placeholders read */
 	struct sql_keys *keys; /* not owned; NULL: row keys are not asked for */
@@ -78,7 +80,12 @@ void sql_skip_statement(struct sql_parser *p); /* to its end */
 void sql_alias(struct sql_parser *p, bool strings, struct span *out); /* an optional one */
 
 /* A place to come back to, for the few forms that only a look ahead tells apart. */
-struct sql_parser_mark { struct sql_scan scan; struct sql_token t; struct span last; uint16_t params; };
+struct sql_parser_mark {
+	struct sql_scan scan;
+	struct sql_token t;
+	struct span last;
+	uint16_t params;
+};
 struct sql_parser_mark sql_mark(const struct sql_parser *p);
 void sql_rewind(struct sql_parser *p, const struct sql_parser_mark *m); /* findings stay; a failure stays */
 
@@ -92,9 +99,10 @@ struct sql_ref *sql_table_name(struct sql_parser *p);
 bool sql_same_name(struct span a, struct span b); /* as written, quotes taken off */
 bool sql_like_name(struct span a, struct span b); /* and letter case set aside */
 
-/* expr.c, call.c */
+/* expr.c, operand.c, call.c */
 void sql_expr(struct sql_parser *p);
 bool sql_conjunct(struct sql_parser *p); /* up to an AND of its own level; true: it holds an OR on its own level */
+void sql_expr_without_in(struct sql_parser *p); /* an IN ends it */
 void sql_expr_list(struct sql_parser *p); /* one or more with commas */
 bool sql_is_unit(enum sql_word w);       /* of time */
 void sql_parens(struct sql_parser *p);   /* at "(": a list of expressions or a query */
@@ -105,10 +113,11 @@ void sql_call_stored(struct sql_parser *p, struct span schema, struct span name)
 void sql_oracle_sequence(struct sql_parser *p, const struct span *path, size_t n); /* s.nextval */
 void sql_windows(struct sql_parser *p); /* behind WINDOW */
 
-/* query.c */
+/* query.c, query_tail.c */
 bool sql_at_query(const struct sql_parser *p); /* SELECT, WITH, VALUES, TABLE */
 void sql_query(struct sql_parser *p);          /* with its WITH, its set operations and its tail */
 void sql_query_tail(struct sql_parser *p);     /* set operations, ORDER BY, LIMIT, INTO, locks */
+void sql_clauses(struct sql_parser *p);        /* ORDER BY, LIMIT, INTO, locks */
 void sql_with(struct sql_parser *p);           /* the names stay in scope: the caller resets nctes */
 void sql_order_by(struct sql_parser *p);       /* at ORDER */
 void sql_limit(struct sql_parser *p);          /* at LIMIT */
@@ -123,7 +132,13 @@ void sql_partition_list(struct sql_parser *p); /* an optional PARTITION (..) */
 /* where.c */
 void sql_where(struct sql_parser *p); /* an optional WHERE: the condition, and row keys when asked for */
 
-/* dml.c, ddl.c, session.c: statements, at the word behind the first one */
+/* dml.c: what its statements share with others */
+void sql_written_table(struct sql_parser *p); /* [schema.]name of a table that is written */
+void sql_assignments(struct sql_parser *p, void (*each)(struct sql_parser *, struct span qualifier, uint16_t first),
+		     uint16_t first); /* column = value, ..; each may be NULL */
+void sql_order_and_limit(struct sql_parser *p);
+
+/* dml.c, load.c, ddl.c, session.c, admin.c: statements, at the word behind the first one */
 void sql_stmt_insert(struct sql_parser *p);
 void sql_stmt_update(struct sql_parser *p);
 void sql_stmt_delete(struct sql_parser *p);
@@ -162,6 +177,9 @@ void sql_stmt_kill(struct sql_parser *p);
 void sql_stmt_help(struct sql_parser *p);
 void sql_stmt_get(struct sql_parser *p);
 void sql_stmt_signal(struct sql_parser *p);
+
+/* body.c: a routine's body, up to the semicolon behind it or the text's end */
+void sql_skip_body(struct sql_parser *p);
 
 /* statement.c: one statement, whatever it is, up to its end. */
 void sql_statement(struct sql_parser *p);

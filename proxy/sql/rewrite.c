@@ -105,7 +105,8 @@ enum rc sql_bind(struct span text, unsigned mode, uint16_t params,
 	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t)) {
 		if (t.kind != SQL_T_PARAM)
 			continue;
-		if (n == params || iobuf_append(out, from, (size_t)(t.text.p - from)) != RC_OK || put(arg, n, out) != RC_OK)
+		if (n == params || iobuf_append(out, from, (size_t)(t.text.p - from)) != RC_OK ||
+		    put(arg, n, out) != RC_OK)
 			return RC_ERROR;
 		n++;
 		from = s.p;

@@ -9,28 +9,48 @@
 #include "facts.h"
 
 enum byte_class {
-	C_BAD = 0, C_BLANK, C_QUOTE, C_BACKTICK, C_PUNCT, C_DOT, C_SLASH, C_HASH, C_MINUS, C_AT, C_PARAM, C_STAR,
-	C_BACKSLASH, C_LESS, C_GREATER, C_TWIN, C_COLON, C_BANG,
-	C_NAME, C_DIGIT, /* last: what a name may hold */
+	C_BAD = 0,
+	C_BLANK,
+	C_QUOTE,
+	C_BACKTICK,
+	C_PUNCT,
+	C_DOT,
+	C_SLASH,
+	C_HASH,
+	C_MINUS,
+	C_AT,
+	C_PARAM,
+	C_STAR,
+	C_BACKSLASH,
+	C_LESS,
+	C_GREATER,
+	C_TWIN,
+	C_COLON,
+	C_BANG,
+	C_NAME,
+	C_DIGIT, /* last: what a name may hold */
 };
 
 #define FOUR(c, class) [c] = class, [(c) + 1] = class, [(c) + 2] = class, [(c) + 3] = class
 #define SIXTEEN(c, class) FOUR(c, class), FOUR((c) + 4, class), FOUR((c) + 8, class), FOUR((c) + 12, class)
-#define LETTERS(c, class) FOUR(c, class), FOUR((c) + 4, class), FOUR((c) + 8, class), FOUR((c) + 12, class), \
-			  FOUR((c) + 16, class), FOUR((c) + 20, class), [(c) + 24] = class, [(c) + 25] = class
+#define LETTERS(c, class)                                                                                              \
+	FOUR(c, class), FOUR((c) + 4, class), FOUR((c) + 8, class), FOUR((c) + 12, class), FOUR((c) + 16, class),      \
+		FOUR((c) + 20, class), [(c) + 24] = class, [(c) + 25] = class
 
 static const uint8_t classes[256] = {
-	['\t'] = C_BLANK, ['\n'] = C_BLANK, ['\v'] = C_BLANK, ['\f'] = C_BLANK, ['\r'] = C_BLANK, [' '] = C_BLANK,
-	LETTERS('a', C_NAME), LETTERS('A', C_NAME), ['_'] = C_NAME, ['$'] = C_NAME,
-	SIXTEEN(0x80, C_NAME), SIXTEEN(0x90, C_NAME), SIXTEEN(0xa0, C_NAME), SIXTEEN(0xb0, C_NAME),
-	SIXTEEN(0xc0, C_NAME), SIXTEEN(0xd0, C_NAME), SIXTEEN(0xe0, C_NAME), SIXTEEN(0xf0, C_NAME),
-	FOUR('0', C_DIGIT), FOUR('4', C_DIGIT), ['8'] = C_DIGIT, ['9'] = C_DIGIT,
-	['\''] = C_QUOTE, ['"'] = C_QUOTE, ['`'] = C_BACKTICK,
-	['('] = C_PUNCT, [')'] = C_PUNCT, [','] = C_PUNCT, [';'] = C_PUNCT, ['='] = C_PUNCT, ['+'] = C_PUNCT,
-	['%'] = C_PUNCT, ['^'] = C_PUNCT, ['~'] = C_PUNCT, ['{'] = C_PUNCT, ['}'] = C_PUNCT, ['['] = C_PUNCT,
-	[']'] = C_PUNCT, ['.'] = C_DOT, ['/'] = C_SLASH, ['#'] = C_HASH, ['-'] = C_MINUS, ['@'] = C_AT, ['?'] = C_PARAM,
-	['*'] = C_STAR, ['\\'] = C_BACKSLASH, ['<'] = C_LESS, ['>'] = C_GREATER, ['|'] = C_TWIN, ['&'] = C_TWIN,
-	[':'] = C_COLON, ['!'] = C_BANG,
+	['\t'] = C_BLANK,      ['\n'] = C_BLANK,      ['\v'] = C_BLANK,      ['\f'] = C_BLANK,
+	['\r'] = C_BLANK,      [' '] = C_BLANK,       LETTERS('a', C_NAME),  LETTERS('A', C_NAME),
+	['_'] = C_NAME,        ['$'] = C_NAME,        SIXTEEN(0x80, C_NAME), SIXTEEN(0x90, C_NAME),
+	SIXTEEN(0xa0, C_NAME), SIXTEEN(0xb0, C_NAME), SIXTEEN(0xc0, C_NAME), SIXTEEN(0xd0, C_NAME),
+	SIXTEEN(0xe0, C_NAME), SIXTEEN(0xf0, C_NAME), FOUR('0', C_DIGIT),    FOUR('4', C_DIGIT),
+	['8'] = C_DIGIT,       ['9'] = C_DIGIT,       ['\''] = C_QUOTE,      ['"'] = C_QUOTE,
+	['`'] = C_BACKTICK,    ['('] = C_PUNCT,       [')'] = C_PUNCT,       [','] = C_PUNCT,
+	[';'] = C_PUNCT,       ['='] = C_PUNCT,       ['+'] = C_PUNCT,       ['%'] = C_PUNCT,
+	['^'] = C_PUNCT,       ['~'] = C_PUNCT,       ['{'] = C_PUNCT,       ['}'] = C_PUNCT,
+	['['] = C_PUNCT,       [']'] = C_PUNCT,       ['.'] = C_DOT,         ['/'] = C_SLASH,
+	['#'] = C_HASH,        ['-'] = C_MINUS,       ['@'] = C_AT,          ['?'] = C_PARAM,
+	['*'] = C_STAR,        ['\\'] = C_BACKSLASH,  ['<'] = C_LESS,        ['>'] = C_GREATER,
+	['|'] = C_TWIN,        ['&'] = C_TWIN,        [':'] = C_COLON,       ['!'] = C_BANG,
 };
 
 static inline uint8_t class_of(char c)
@@ -399,27 +419,63 @@ static void dispatch(struct sql_scan *s, struct sql_token *t)
 	char c = *s->p;
 
 	switch ((enum byte_class)class_of(c)) {
-	case C_NAME: word(s, t); break;
-	case C_DIGIT: s->name_next ? word(s, t) : number(s, t); break;
-	case C_QUOTE: case C_BACKTICK: quoted(s, t, s->p); break;
-	case C_PUNCT: op(s, t, (unsigned char)c, 1); break;
-	case C_DOT: dot(s, t); break;
-	case C_SLASH: slash(s, t); break;
-	case C_HASH: line_comment(s, t); break;
-	case C_MINUS: minus(s, t); break;
-	case C_AT: at_sign(s, t); break;
-	case C_PARAM: one_byte(s, t, SQL_T_PARAM, 1); break;
-	case C_STAR: star(s, t); break;
-	case C_LESS: less(s, t); break;
-	case C_GREATER: greater(s, t); break;
-	case C_TWIN: twin(s, t); break;
-	case C_COLON: ahead(s, 1) == '=' ? op(s, t, SQL_OP_ASSIGN, 2) : op(s, t, ':', 1); break;
-	case C_BANG: ahead(s, 1) == '=' ? op(s, t, SQL_OP_NE, 2) : op(s, t, '!', 1); break;
+	case C_NAME:
+		word(s, t);
+		break;
+	case C_DIGIT:
+		s->name_next ? word(s, t) : number(s, t);
+		break;
+	case C_QUOTE:
+	case C_BACKTICK:
+		quoted(s, t, s->p);
+		break;
+	case C_PUNCT:
+		op(s, t, (unsigned char)c, 1);
+		break;
+	case C_DOT:
+		dot(s, t);
+		break;
+	case C_SLASH:
+		slash(s, t);
+		break;
+	case C_HASH:
+		line_comment(s, t);
+		break;
+	case C_MINUS:
+		minus(s, t);
+		break;
+	case C_AT:
+		at_sign(s, t);
+		break;
+	case C_PARAM:
+		one_byte(s, t, SQL_T_PARAM, 1);
+		break;
+	case C_STAR:
+		star(s, t);
+		break;
+	case C_LESS:
+		less(s, t);
+		break;
+	case C_GREATER:
+		greater(s, t);
+		break;
+	case C_TWIN:
+		twin(s, t);
+		break;
+	case C_COLON:
+		ahead(s, 1) == '=' ? op(s, t, SQL_OP_ASSIGN, 2) : op(s, t, ':', 1);
+		break;
+	case C_BANG:
+		ahead(s, 1) == '=' ? op(s, t, SQL_OP_NE, 2) : op(s, t, '!', 1);
+		break;
 	case C_BACKSLASH: /* \N is NULL */
 		one_byte(s, t, ahead(s, 1) == 'N' ? SQL_T_WORD : SQL_T_BAD, ahead(s, 1) == 'N' ? 2 : 1);
 		t->word = t->kind == SQL_T_WORD ? SQL_W_NULL : SQL_WORD_NONE;
 		break;
-	case C_BLANK: case C_BAD: one_byte(s, t, SQL_T_BAD, 1); break;
+	case C_BLANK:
+	case C_BAD:
+		one_byte(s, t, SQL_T_BAD, 1);
+		break;
 	}
 }
 

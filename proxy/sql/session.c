@@ -11,15 +11,23 @@ static void scope_of(struct sql_parser *p, enum sql_word scope)
 
 static bool is_scope(enum sql_word w)
 {
-	return w == SQL_W_GLOBAL || w == SQL_W_SESSION || w == SQL_W_LOCAL || w == SQL_W_PERSIST || w == SQL_W_PERSIST_ONLY;
+	return w == SQL_W_GLOBAL || w == SQL_W_SESSION || w == SQL_W_LOCAL || w == SQL_W_PERSIST ||
+	       w == SQL_W_PERSIST_ONLY;
 }
 
 /* Variables that act on the next statement or name the session: giving them again later means something else. */
 static bool replayable(enum sql_word w)
 {
 	switch (w) {
-	case SQL_W_INSERT_ID: case SQL_W_LAST_INSERT_ID: case SQL_W_IDENTITY: case SQL_W_RAND_SEED1: case SQL_W_RAND_SEED2:
-	case SQL_W_PSEUDO_THREAD_ID: case SQL_W_PSEUDO_SLAVE_MODE: case SQL_W_GTID_NEXT: case SQL_W_SQL_LOG_BIN:
+	case SQL_W_INSERT_ID:
+	case SQL_W_LAST_INSERT_ID:
+	case SQL_W_IDENTITY:
+	case SQL_W_RAND_SEED1:
+	case SQL_W_RAND_SEED2:
+	case SQL_W_PSEUDO_THREAD_ID:
+	case SQL_W_PSEUDO_SLAVE_MODE:
+	case SQL_W_GTID_NEXT:
+	case SQL_W_SQL_LOG_BIN:
 		return false;
 	default:
 		return true;
@@ -42,6 +50,7 @@ static void set_system(struct sql_parser *p, enum sql_word scope)
 		sql_name(p, &name);
 	}
 	scope_of(p, scope);
+	p->reads_anew |= w == SQL_W_SQL_MODE || w == SQL_W_CHARACTER_SET_CLIENT;
 	if (w == SQL_W_AUTOCOMMIT && scope != SQL_W_GLOBAL)
 		p->flags |= SQL_F_AUTOCOMMIT_SET;
 	if (!replayable(w))
@@ -67,6 +76,7 @@ static void set_value(struct sql_parser *p)
 
 static void set_names(struct sql_parser *p)
 {
+	p->reads_anew = true;
 	scope_of(p, SQL_W_SESSION);
 	if (!sql_any_word(p))
 		sql_fail(p, "a character set was expected");
@@ -300,6 +310,7 @@ void sql_stmt_xa(struct sql_parser *p)
 
 void sql_stmt_use(struct sql_parser *p)
 {
+	p->reads_anew = true;
 	sql_name(p, &p->use_schema);
 }
 

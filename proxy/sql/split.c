@@ -7,7 +7,12 @@
 static bool compound(const struct sql_parser *p)
 {
 	switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
-	case SQL_W_IF: case SQL_W_CASE: case SQL_W_LOOP: case SQL_W_WHILE: case SQL_W_REPEAT: case SQL_W_FOR:
+	case SQL_W_IF:
+	case SQL_W_CASE:
+	case SQL_W_LOOP:
+	case SQL_W_WHILE:
+	case SQL_W_REPEAT:
+	case SQL_W_FOR:
 	case SQL_W_DECLARE:
 		return true;
 	case SQL_W_BEGIN:

@@ -4,8 +4,8 @@
 #include "parse.h"
 
 struct statement {
-	uint16_t word; /* enum sql_word */
-	uint8_t verb;  /* enum sql_verb, until the statement's function knows better */
+	uint16_t word;                       /* enum sql_word */
+	uint8_t verb;                        /* enum sql_verb, until the statement's function knows better */
 	void (*parse)(struct sql_parser *p); /* NULL: a query, from its first word */
 };
 

@@ -64,8 +64,8 @@ static void index_hints(struct sql_parser *p)
 			sql_fail(p, "a list of indexes was expected");
 		else
 			sql_skip_parens(p);
-		if (sql_is_op(p, ',') && (sql_peek_is(p, SQL_W_USE) || sql_peek_is(p, SQL_W_IGNORE) ||
-					  sql_peek_is(p, SQL_W_FORCE)))
+		if (sql_is_op(p, ',') &&
+		    (sql_peek_is(p, SQL_W_USE) || sql_peek_is(p, SQL_W_IGNORE) || sql_peek_is(p, SQL_W_FORCE)))
 			sql_advance(p);
 	} while (sql_is(p, SQL_W_USE) || sql_is(p, SQL_W_IGNORE) || sql_is(p, SQL_W_FORCE));
 }
@@ -181,7 +181,11 @@ static bool join_operator(struct sql_parser *p)
 	if (sql_accept_op(p, ',') || sql_accept(p, SQL_W_STRAIGHT_JOIN) || sql_accept(p, SQL_W_JOIN))
 		return true;
 	switch (p->t.kind == SQL_T_WORD ? p->t.word : SQL_WORD_NONE) {
-	case SQL_W_INNER: case SQL_W_CROSS: case SQL_W_LEFT: case SQL_W_RIGHT: case SQL_W_NATURAL:
+	case SQL_W_INNER:
+	case SQL_W_CROSS:
+	case SQL_W_LEFT:
+	case SQL_W_RIGHT:
+	case SQL_W_NATURAL:
 		sql_advance(p);
 		break;
 	default:

@@ -20,24 +20,22 @@ static const char *first_reason(uint64_t flags, const struct reason *r, size_t n
 
 /* What neither cache nor replica may answer. */
 #define NOT_A_PLAIN_READ                                                                                               \
-	{SQL_F_UNKNOWN, "it was not understood to its end"},                                                           \
-	{SQL_F_MULTI, "it is several statements"},                                                                     \
-	{SQL_F_WRITES, "it writes"},                                                                                   \
-	{SQL_F_LOCKING_READ, "it locks the rows it reads"},                                                            \
-	{SQL_F_STORED_FUNCTION, "it calls a function that is not the server's own"},                                   \
-	{SQL_F_SEQUENCE, "it uses a sequence"},                                                                        \
-	{SQL_F_USER_LOCK, "it uses a named lock"},                                                                     \
-	{SQL_F_USER_VAR_WRITE, "it sets a user variable"},                                                             \
-	{SQL_F_USER_VAR_READ, "it reads a user variable"},                                                             \
-	{SQL_F_LAST_INSERT_ID, "it asks for the last insert id"},                                                      \
-	{SQL_F_FOUND_ROWS, "it asks for the rows found before"},                                                       \
-	{SQL_F_ROW_COUNT, "it asks for the rows changed before"},                                                      \
-	{SQL_F_DIAGNOSTICS, "it asks for the warnings of what ran before"},                                            \
-	{SQL_F_CONNECTION_ID, "it asks for the connection's id"},                                                      \
-	{SQL_F_SERVER_FILE, "it uses a file of the server's"},                                                         \
-	{SQL_F_SYSTEM_VAR, "it reads a system variable"},                                                              \
-	{SQL_F_SERVER_STATE, "it asks for the server's own state"},                                                    \
-	{SQL_F_SYSTEM_SCHEMA, "it reads the server's own schemas"}
+	{SQL_F_UNKNOWN, "it was not understood to its end"}, {SQL_F_MULTI, "it is several statements"},                \
+		{SQL_F_WRITES, "it writes"}, {SQL_F_LOCKING_READ, "it locks the rows it reads"},                       \
+		{SQL_F_STORED_FUNCTION, "it calls a function that is not the server's own"},                           \
+		{SQL_F_SEQUENCE, "it uses a sequence"}, {SQL_F_USER_LOCK, "it uses a named lock"},                     \
+		{SQL_F_USER_VAR_WRITE, "it sets a user variable"}, {SQL_F_USER_VAR_READ, "it reads a user variable"},  \
+		{SQL_F_LAST_INSERT_ID, "it asks for the last insert id"},                                              \
+		{SQL_F_FOUND_ROWS, "it asks for the rows found before"},                                               \
+		{SQL_F_ROW_COUNT, "it asks for the rows changed before"},                                              \
+		{SQL_F_DIAGNOSTICS, "it asks for the warnings of what ran before"},                                    \
+		{SQL_F_CONNECTION_ID, "it asks for the connection's id"},                                              \
+		{SQL_F_SERVER_FILE, "it uses a file of the server's"},                                                 \
+		{SQL_F_SYSTEM_VAR, "it reads a system variable"},                                                      \
+		{SQL_F_SERVER_STATE, "it asks for the server's own state"},                                            \
+	{                                                                                                              \
+		SQL_F_SYSTEM_SCHEMA, "it reads the server's own schemas"                                               \
+	}
 
 static const struct reason not_cacheable[] = {
 	NOT_A_PLAIN_READ,

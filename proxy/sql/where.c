@@ -21,8 +21,17 @@ static bool at_term_end(const struct sql_parser *p)
 	if (p->t.kind != SQL_T_WORD)
 		return false;
 	switch (p->t.word) {
-	case SQL_W_ORDER: case SQL_W_GROUP: case SQL_W_HAVING: case SQL_W_LIMIT: case SQL_W_FOR: case SQL_W_LOCK:
-	case SQL_W_INTO: case SQL_W_RETURNING: case SQL_W_OFFSET: case SQL_W_FETCH: case SQL_W_WINDOW:
+	case SQL_W_ORDER:
+	case SQL_W_GROUP:
+	case SQL_W_HAVING:
+	case SQL_W_LIMIT:
+	case SQL_W_FOR:
+	case SQL_W_LOCK:
+	case SQL_W_INTO:
+	case SQL_W_RETURNING:
+	case SQL_W_OFFSET:
+	case SQL_W_FETCH:
+	case SQL_W_WINDOW:
 		return true;
 	default:
 		return false;
@@ -183,7 +192,8 @@ enum rc sql_keys_parse(struct span text, unsigned mode, struct sql_keys *out)
 	sql_statement(&p);
 	sql_accept_op(&p, ';');
 	drop_assigned(out);
-	if (p.why || p.t.kind != SQL_T_END || p.nrefs != 1 || (p.flags & SQL_F_SUBQUERY) || out->wheres != 1 || !out->nkeys)
+	if (p.why || p.t.kind != SQL_T_END || p.nrefs != 1 || (p.flags & SQL_F_SUBQUERY) || out->wheres != 1 ||
+	    !out->nkeys)
 		return RC_DECLINED;
 	if (p.verb != SQL_SELECT && p.verb != SQL_UPDATE && p.verb != SQL_DELETE)
 		return RC_DECLINED;

@@ -36,7 +36,10 @@ _Static_assert(SQL_WORDS * 2 < SLOTS, "the table of words has become too full");
 
 static uint16_t slots[SLOTS];
 /* A word's letters in upper case, eight bytes at a time: the first, and the last when it has more than eight. */
-static struct ends { uint64_t head, tail; uint32_t len; } ends[SQL_WORDS];
+static struct ends {
+	uint64_t head, tail;
+	uint32_t len;
+} ends[SQL_WORDS];
 
 static inline struct ends ends_of(const char *p, size_t len, const char *end)
 {

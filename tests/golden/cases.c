@@ -64,8 +64,8 @@ static void end_of_case(struct file *f)
 	f->cases++;
 	if (!span_eq(held(&made), held(&f->expected))) {
 		f->wrong++;
-		fprintf(stderr, "%s:%zu: " SPAN_FMT "\n  is      " SPAN_FMT "\n  should  " SPAN_FMT "\n", f->path, f->line,
-			SPAN_ARG(held(&f->statement)), SPAN_ARG(held(&made)), SPAN_ARG(held(&f->expected)));
+		fprintf(stderr, "%s:%zu: " SPAN_FMT "\n  is      " SPAN_FMT "\n  should  " SPAN_FMT "\n", f->path,
+			f->line, SPAN_ARG(held(&f->statement)), SPAN_ARG(held(&made)), SPAN_ARG(held(&f->expected)));
 	}
 	put_made(&f->written, held(&made));
 	iobuf_reset(&made);
@@ -75,9 +75,14 @@ static void end_of_case(struct file *f)
 
 static unsigned mode_of(const char *words)
 {
-	static const struct { const char *word; unsigned bit; } modes[] = {
-		{"ansi_quotes", SQL_MODE_ANSI_QUOTES}, {"no_backslash_escapes", SQL_MODE_NO_BACKSLASH_ESCAPES},
-		{"oracle", SQL_MODE_ORACLE}, {"wide_trail", SQL_MODE_WIDE_TRAIL},
+	static const struct {
+		const char *word;
+		unsigned bit;
+	} modes[] = {
+		{"ansi_quotes", SQL_MODE_ANSI_QUOTES},
+		{"no_backslash_escapes", SQL_MODE_NO_BACKSLASH_ESCAPES},
+		{"oracle", SQL_MODE_ORACLE},
+		{"wide_trail", SQL_MODE_WIDE_TRAIL},
 	};
 	unsigned mode = 0;
 

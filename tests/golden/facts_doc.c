@@ -11,10 +11,12 @@
 
 static const char *const flags[] = {
 	NULL, /* unknown: its reason stands in its place */
-	"multi", "writes", "locking", "nondet", "var_read", "var_write", "sysvar", "temp", "insert_id", "found_rows",
-	"row_count", "diagnostics", "calc_found_rows", "lock", "file", "local_infile", "commits", "ddl", "returning",
-	"stored", "conn_id", "session_set", "global_set", "read_only", "snapshot", "sequence", "insert_values", "chain",
-	"release", "system", "autocommit", "unsafe", "aggregate", "limit_no_order", "password", "server_state", "query",
+	"multi",        "writes",       "locking",    "nondet",    "var_read",    "var_write",       "sysvar",
+	"temp",         "insert_id",    "found_rows", "row_count", "diagnostics", "calc_found_rows", "lock",
+	"file",         "local_infile", "commits",    "ddl",       "returning",   "stored",          "conn_id",
+	"session_set",  "global_set",   "read_only",  "snapshot",  "sequence",    "insert_values",   "chain",
+	"release",      "system",       "autocommit", "unsafe",    "aggregate",   "limit_no_order",  "password",
+	"server_state", "query",
 };
 
 static enum rc put_name(struct iobuf *out, struct span schema, struct span name)
@@ -50,8 +52,8 @@ static enum rc put_keys(struct iobuf *out, struct span statement, unsigned mode)
 		if (iobuf_printf(out, " k:" SPAN_FMT "=", SPAN_ARG(k.keys[i].column)) != RC_OK)
 			return RC_ERROR;
 		for (uint16_t j = 0; j < k.keys[i].n; j++)
-			if (iobuf_printf(out, "%s" SPAN_FMT, j ? "," : "", SPAN_ARG(k.values[k.keys[i].first + j].text)) !=
-			    RC_OK)
+			if (iobuf_printf(out, "%s" SPAN_FMT, j ? "," : "",
+					 SPAN_ARG(k.values[k.keys[i].first + j].text)) != RC_OK)
 				return RC_ERROR;
 	}
 	return RC_OK;

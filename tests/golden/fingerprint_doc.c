@@ -1,6 +1,6 @@
 /*
- * fingerprint_doc.c - the normalised text of each statement in tests/golden/fingerprint. The files named pt-*.txt hold
- * what pt-fingerprint --match-embedded-numbers of percona-toolkit 3.2 says; the others where docs/sql.md differs from it.
+ * fingerprint_doc.c - the normalised text of each statement in tests/golden/fingerprint. pt-equal.txt holds what
+ * pt-fingerprint --match-embedded-numbers of percona-toolkit 3.2 says, differences.txt where docs/sql.md differs.
  */
 #include "cases.h"
 #include "digest.h"

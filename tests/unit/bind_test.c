@@ -33,7 +33,8 @@ static void bound(const char *text, unsigned mode, uint16_t params, const char *
 
 static void parameters_are_replaced(void **state)
 {
-	bound("SELECT ?, a FROM t WHERE b=? AND c IN (?,?)", 0, 4, "SELECT <0>, a FROM t WHERE b=<1> AND c IN (<2>,<3>)");
+	bound("SELECT ?, a FROM t WHERE b=? AND c IN (?,?)", 0, 4,
+	      "SELECT <0>, a FROM t WHERE b=<1> AND c IN (<2>,<3>)");
 	bound("SELECT 1", 0, 0, "SELECT 1");
 	bound("?", 0, 1, "<0>");
 	bound("", 0, 0, "");

@@ -138,7 +138,8 @@ static void canonical_text_folds_what_cannot_be_seen(void **state)
 	canonical("  SELECT a FROM  t\n WHERE b = 'x  y' ; ;", "SELECT a FROM t WHERE b = 'x  y'");
 	canonical("/*a*/SELECT /*b*/ a/*c*/ FROM t/*d*/WHERE b=1 -- e", "SELECT a FROM t WHERE b=1");
 	canonical("SELECT a ,  b FROM t", "SELECT a , b FROM t");
-	canonical("SELECT /*!40001 SQL_NO_CACHE */ /*+ X */ a FROM t", "SELECT /*!40001 SQL_NO_CACHE */ /*+ X */ a FROM t");
+	canonical("SELECT /*!40001 SQL_NO_CACHE */ /*+ X */ a FROM t",
+		  "SELECT /*!40001 SQL_NO_CACHE */ /*+ X */ a FROM t");
 	canonical("SELECT 1;  SELECT 2;", "SELECT 1; SELECT 2");
 }
 
@@ -153,7 +154,9 @@ static void canonical_text_keeps_columns_names(void **state)
 
 static void splits_statements(void **state)
 {
-	struct span text = span_str("; SELECT 1 ;CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END; ; SELECT ';' /* ; */"), s;
+	struct span text = span_str(
+			    "; SELECT 1 ;CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END; ; SELECT ';' /* ; */"),
+		    s;
 	size_t at = 0;
 
 	assert_true(sql_split(text, 0, &at, &s));

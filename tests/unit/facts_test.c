@@ -1,5 +1,5 @@
 /*
- * Facts stay within their bounds and answer running out of memory; what they say of statements is in tests/golden/facts.
+ * Facts stay within their bounds and answer running out of memory. What they say of statements: tests/golden/facts.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,11 +39,21 @@ static char *repeated(const char *head, const char *part, size_t n, const char *
 static void nesting_is_bounded(void **state)
 {
 	static const char *const parts[][3] = {
-		{"SELECT ", "(", "1"}, {"SELECT ", "f(", "1"}, {"SELECT * FROM ", "(", "t"}, {"", "(", "SELECT 1"},
-		{"SELECT ", "(SELECT ", "1"}, {"", "WITH a AS (", "SELECT 1"}, {"", "EXPLAIN ", "SELECT 1"},
-		{"", "SET STATEMENT a=1 FOR ", "SELECT 1"}, {"SELECT ", "CASE ", "1"}, {"SELECT ", "@a:=", "1"},
-		{"SELECT ", "INTERVAL ", "1"}, {"SELECT ", "{d ", "1"}, {"SELECT * FROM ", "{oj ", "t"},
-		{"SELECT ", "EXISTS (", "1"}, {"SELECT * FROM t WHERE ", "(", "a = 1"},
+		{"SELECT ", "(", "1"},
+		{"SELECT ", "f(", "1"},
+		{"SELECT * FROM ", "(", "t"},
+		{"", "(", "SELECT 1"},
+		{"SELECT ", "(SELECT ", "1"},
+		{"", "WITH a AS (", "SELECT 1"},
+		{"", "EXPLAIN ", "SELECT 1"},
+		{"", "SET STATEMENT a=1 FOR ", "SELECT 1"},
+		{"SELECT ", "CASE ", "1"},
+		{"SELECT ", "@a:=", "1"},
+		{"SELECT ", "INTERVAL ", "1"},
+		{"SELECT ", "{d ", "1"},
+		{"SELECT * FROM ", "{oj ", "t"},
+		{"SELECT ", "EXISTS (", "1"},
+		{"SELECT * FROM t WHERE ", "(", "a = 1"},
 	};
 
 	for (size_t i = 0; i < countof(parts); i++) {
@@ -125,7 +135,8 @@ static void keys_tell_parameters_apart(void **state)
 {
 	struct sql_keys k;
 
-	assert_int_equal(sql_keys_parse(span_str("UPDATE s.t SET a = ?, b = ? WHERE c > ? AND id IN (?, 5, ?)"), 0, &k), RC_OK);
+	assert_int_equal(sql_keys_parse(span_str("UPDATE s.t SET a = ?, b = ? WHERE c > ? AND id IN (?, 5, ?)"), 0, &k),
+			 RC_OK);
 	assert_int_equal(k.nkeys, 1);
 	assert_true(span_eq(k.schema, span_str("s")));
 	assert_int_equal(k.keys[0].n, 3);
@@ -149,11 +160,13 @@ static json_t *described(const char *text)
 
 static void describes_a_statement_as_json(void **state)
 {
-	json_t *o = described("SELECT a, NOW() FROM shop.t WHERE id IN (5, 'x\\'y', ?) /* suimon: cache=30s */ /*route='%2Fa'*/");
+	json_t *o = described(
+		"SELECT a, NOW() FROM shop.t WHERE id IN (5, 'x\\'y', ?) /* suimon: cache=30s */ /*route='%2Fa'*/");
 	json_t *key = json_array_get(json_object_get(o, "row_keys"), 0), *values = json_object_get(key, "values");
 
 	assert_int_equal(json_string_length(json_object_get(o, "digest")), 18);
-	assert_string_equal(json_string_value(json_object_get(o, "text")), "select a, now() from shop.t where id in(?+)");
+	assert_string_equal(json_string_value(json_object_get(o, "text")),
+			    "select a, now() from shop.t where id in(?+)");
 	assert_string_equal(json_string_value(json_object_get(o, "kind")), "select");
 	assert_string_equal(json_string_value(json_array_get(json_object_get(o, "tables_read"), 0)), "shop.t");
 	assert_int_equal(json_array_size(json_object_get(o, "tables_written")), 0);

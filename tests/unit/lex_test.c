@@ -23,7 +23,8 @@ static char *tokens(const char *text, size_t len, unsigned mode)
 
 	sql_scan_init(&s, span_of(text, len), mode);
 	for (sql_scan_next(&s, &t); t.kind != SQL_T_END && n < sizeof out; sql_scan_next(&s, &t))
-		n += (size_t)snprintf(out + n, sizeof out - n, "%s%c:" SPAN_FMT, n ? " " : "", kinds[t.kind], SPAN_ARG(t.text));
+		n += (size_t)snprintf(out + n, sizeof out - n, "%s%c:" SPAN_FMT, n ? " " : "", kinds[t.kind],
+				      SPAN_ARG(t.text));
 	if (n < sizeof out)
 		snprintf(out + n, sizeof out - n, "%s", s.broken ? " broken" : "");
 	return out;
@@ -52,7 +53,8 @@ static void cuts_variables_and_operators(void **state)
 {
 	cut("@a @`b c` @'d' @@global.e @", 0, "@:@a @:@`b c` @:@'d' $:@@ w:global o:. w:e @:@");
 	cut("a:=b<=>c<=d>=e<>f!=g<<h>>i||j&&k->l->>m", 0,
-	    "w:a o::= w:b o:<=> w:c o:<= w:d o:>= w:e o:<> w:f o:!= w:g o:<< w:h o:>> w:i o:|| w:j o:&& w:k o:-> w:l o:->> w:m");
+	    "w:a o::= w:b o:<=> w:c o:<= w:d o:>= w:e o:<> w:f o:!= w:g o:<< w:h o:>> w:i o:|| w:j o:&& w:k o:-> w:l "
+	    "o:->> w:m");
 }
 
 static void cuts_comments(void **state)
