@@ -6,20 +6,19 @@
  * Without an account there is no login: the primary's greeting is read until it was seen once. Not again and again:
  * a server blocks hosts that connect often and never log in (max_connect_errors).
  */
-#include <netdb.h>
 #include <stdio.h>
 
 #include "clock.h"
 #include "log.h"
 #include "monitor_impl.h"
 
-#define DENIED_AGAIN_NS (10 * NS_PER_SEC) /* how long a refused account is not tried again */
-#define RESOLVE_AGAIN_NS (5 * NS_PER_SEC)         /* names move: a cluster's endpoint at a failover */
-#define RESOLVE_AFTER_FAILURE_NS (30 * NS_PER_SEC) /* a resolver that is gone may take long to say so */
-#define ER_TOO_MANY_CONNECTIONS 1040
 #define ER_UNKNOWN_SYSTEM_VARIABLE 1193
 
-struct asked { struct gtid_pos current, replayed; bool read_only; uint64_t asked_ns; };
+struct asked {
+	struct gtid_pos current, replayed;
+	bool read_only;
+	uint64_t asked_ns;
+};
 
 static bool is_primary(const struct watch *w)
 {
@@ -46,77 +45,6 @@ static void failed(struct watch *w, const char *why)
 	if (!is_primary(w))
 		atomic_store_explicit(&w->b->lag_ns, BACKEND_LAG_UNKNOWN, memory_order_relaxed);
 	set_state(w, BACKEND_DOWN, why);
-}
-
-/* ---- accounts ---- */
-
-struct login_as { const char *user; struct secret *password; uint64_t login; struct account *account; };
-
-/* As whom to ask. RC_DECLINED: nobody is known. login names the choice: 1 is the configured account. */
-static enum rc choose(struct watch *w, struct login_as *as)
-{
-	*as = (struct login_as){.user = w->conf.user, .password = w->conf.password, .login = 1};
-	if (w->conf.user[0])
-		return RC_OK;
-	as->account = accounts_any(w->m->accounts);
-	if (!as->account)
-		return RC_DECLINED;
-	as->user = as->account->user;
-	as->password = as->account->password;
-	as->login = as->account->id + 2;
-	return RC_OK;
-}
-
-/* By the address that the workers use, so that one that is resolved wrongly is noticed. */
-static enum rc address_text(struct backend *b, char *out, size_t cap, uint16_t *port)
-{
-	struct sockaddr_storage addr;
-	socklen_t len;
-
-	if (b->is_unix) {
-		snprintf(out, cap, "%s", b->host);
-		*port = 0;
-		return RC_OK;
-	}
-	*port = b->port;
-	if (backend_address(b, &addr, &len) != RC_OK)
-		return RC_ERROR;
-	return getnameinfo((struct sockaddr *)&addr, len, out, (socklen_t)cap, NULL, 0, NI_NUMERICHOST) == 0 ? RC_OK
-													     : RC_ERROR;
-}
-
-static void refused(struct watch *w, const struct login_as *as)
-{
-	char quoted[320];
-
-	if (sqlconn_errno(w->conn) == ER_TOO_MANY_CONNECTIONS)
-		return; /* not the account's fault: the next check tries again */
-	w->denied_login = as->login;
-	w->denied_ns = clock_mono_ns();
-	if (!w->said_denied)
-		log_warn("monitor", "the server refuses the account that checks it: set backend.monitor.user and password",
-			 "addr=%s user=%s error=%u text=%s", w->b->text, as->user, sqlconn_errno(w->conn),
-			 log_quote(quoted, sizeof(quoted), span_str(sqlconn_error(w->conn))));
-	w->said_denied = true;
-}
-
-/* RC_DECLINED: the server is there, but does not let this account in. */
-static enum rc log_in(struct watch *w, const struct login_as *as)
-{
-	char host[256];
-	struct sqlconn_target t = {.host = host, .user = as->user, .password = as->password, .connect_ns = w->conf.connect_ns};
-
-	if (address_text(w->b, host, sizeof(host), &t.port) != RC_OK)
-		return RC_ERROR;
-	if (sqlconn_connect(w->conn, &t) == RC_OK) {
-		w->said_denied = w->plain_variables = false;
-		w->denied_login = 0;
-		return RC_OK;
-	}
-	if (!sqlconn_refused(w->conn))
-		return RC_ERROR;
-	refused(w, as);
-	return RC_DECLINED;
 }
 
 /* ---- the greeting ---- */
@@ -230,7 +158,8 @@ static void measure_by_position(struct watch *w, const struct asked *a, struct l
 	uint64_t lag_ns;
 
 	if (!w->said_privilege)
-		log_info("monitor", "the account may not see the replication's state: lag is measured by GTID, or unknown",
+		log_info("monitor",
+			 "the account may not see the replication's state: lag is measured by GTID, or unknown",
 			 "addr=%s wanted=\"REPLICA MONITOR or REPLICATION CLIENT\"", w->b->text);
 	w->said_privilege = true;
 	pthread_mutex_lock(&w->m->lock);
@@ -262,7 +191,8 @@ static void judge_replica(struct watch *w, const struct asked *a, struct lag *l)
 	if (!l->stopped && l->known && l->lag_ns > w->conf.max_lag_ns &&
 	    !(by_position && backend_state(topology_primary(w->m->topology)) == BACKEND_DOWN)) {
 		l->stopped = true;
-		snprintf(l->why, sizeof(l->why), "%llu ms behind the primary", (unsigned long long)(l->lag_ns / NS_PER_MS));
+		snprintf(l->why, sizeof(l->why), "%llu ms behind the primary",
+			 (unsigned long long)(l->lag_ns / NS_PER_MS));
 	}
 	backend_problem(w->b, l->stopped ? l->why : "");
 	set_state(w, l->stopped ? BACKEND_LAGGING : BACKEND_UP, l->stopped ? l->why : "answers");
@@ -306,7 +236,7 @@ static void check_logged_in(struct watch *w, const struct login_as *as)
 	if (rc == RC_ERROR && open && !sqlconn_is_open(w->conn) && !sqlconn_late(w->conn))
 		rc = RC_AGAIN;
 	if (rc == RC_AGAIN) {
-		rc = log_in(w, as);
+		rc = monitor_log_in(w, as);
 		if (rc == RC_DECLINED) {
 			judge_refused(w);
 			return;
@@ -322,13 +252,6 @@ static void check_logged_in(struct watch *w, const struct login_as *as)
 	}
 }
 
-/* Shortly after a refusal the same account is not tried again, unless workers have found the server lost since. */
-static bool pointless(const struct watch *w, const struct login_as *as)
-{
-	return !sqlconn_is_open(w->conn) && w->denied_login == as->login && backend_state(w->b) == BACKEND_UP &&
-	       clock_mono_ns() - w->denied_ns < DENIED_AGAIN_NS;
-}
-
 static void tell(struct watch *w, bool was_up)
 {
 	bool up = backend_state(w->b) == BACKEND_UP;
@@ -339,26 +262,6 @@ static void tell(struct watch *w, bool was_up)
 	w->told_up = up;
 	if (w->m->hooks.primary_changed)
 		w->m->hooks.primary_changed(w->m->hooks.arg, w->b);
-}
-
-/* Names are resolved again from time to time, and after a failure. RC_ERROR: no address at all. */
-static enum rc resolve(struct watch *w)
-{
-	struct sockaddr_storage before, after;
-	socklen_t had, has;
-	uint64_t now = clock_mono_ns();
-
-	if (backend_address(w->b, &before, &had) == RC_OK && now < w->resolve_ns)
-		return RC_OK;
-	w->resolve_ns = now + RESOLVE_AGAIN_NS;
-	w->resolve_failed = backend_resolve(w->b) != RC_OK;
-	if (w->resolve_failed) {
-		w->resolve_ns = now + RESOLVE_AFTER_FAILURE_NS;
-		return had ? RC_OK : RC_ERROR;
-	}
-	if (backend_address(w->b, &after, &has) == RC_OK && had && (had != has || memcmp(&before, &after, has) != 0))
-		sqlconn_close(w->conn);
-	return RC_OK;
 }
 
 static void copy_problem(struct backend *b, char *out, size_t cap)
@@ -374,14 +277,14 @@ void monitor_check(struct watch *w)
 	struct login_as as;
 	char problem[256];
 
-	if (resolve(w) != RC_OK) {
+	if (monitor_resolve(w) != RC_OK) {
 		stats_count(w->sink, STATS_C_MONITOR_CHECKS, 1);
 		copy_problem(w->b, problem, sizeof(problem));
 		failed(w, problem);
-	} else if (choose(w, &as) != RC_OK) {
+	} else if (monitor_choose(w, &as) != RC_OK) {
 		check_by_greeting(w);
 	} else {
-		if (!pointless(w, &as))
+		if (!monitor_is_pointless(w, &as))
 			check_logged_in(w, &as);
 		account_unref(as.account);
 	}

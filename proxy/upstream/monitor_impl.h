@@ -3,6 +3,7 @@
  *
  * monitor.c          threads, settings, when to check
  * monitor_check.c    one check of one server, and what follows from it
+ * monitor_login.c    as whom it asks, and where
  * monitor_greeting.c the first packet of a server, read without logging in
  * monitor_lag.c      how far a replica is behind
  */
@@ -18,12 +19,15 @@ struct monitor_conf {
 	char user[256];          /* empty: any account a client has proven */
 	struct secret *password; /* reference */
 	uint64_t interval_ns, max_lag_ns, connect_ns;
-	uint64_t generation;     /* of the settings */
+	uint64_t generation; /* of the settings */
 };
 
 /* When the primary was first seen at a position: what an unprivileged account can measure a replica's lag by. */
 #define LAG_MARKS 256
-struct lag_mark { uint64_t seen_ns; struct gtid_pos pos; };
+struct lag_mark {
+	uint64_t seen_ns;
+	struct gtid_pos pos;
+};
 struct lag_history {
 	struct lag_mark at[LAG_MARKS]; /* a ring */
 	size_t first, n;
@@ -36,7 +40,7 @@ struct watch {
 	struct monitor *m;
 	struct backend *b;
 	struct ticker ticker;
-	struct sqlconn *conn;     /* owned */
+	struct sqlconn *conn; /* owned */
 	struct stats_sink *sink;
 	struct monitor_conf conf; /* of the present check; password borrowed from the reference held here */
 	uint64_t denied_login;    /* whom the server refused: 0 nobody, */
@@ -54,26 +58,42 @@ struct monitor {
 	struct topology *topology;
 	struct accounts *accounts;
 	struct monitor_hooks hooks;
-	pthread_mutex_t lock;     /* guards conf and history */
+	pthread_mutex_t lock; /* guards conf and history */
 	struct monitor_conf conf;
 	struct lag_history history;
-	struct watch *watches;    /* owned */
+	struct watch *watches; /* owned */
 	size_t n;
 };
 
 /* One check of w->b, with all that follows from it. */
 void monitor_check(struct watch *w);
 
+/* As whom to ask; login names the choice (0: nobody). account is a reference, or NULL. */
+struct login_as {
+	const char *user;
+	struct secret *password;
+	uint64_t login;
+	struct account *account;
+};
+/* RC_DECLINED: nobody is known. */
+enum rc monitor_choose(struct watch *w, struct login_as *as) must_check;
+/* RC_DECLINED: the server is there, but does not let this account in. */
+enum rc monitor_log_in(struct watch *w, const struct login_as *as) must_check;
+/* Shortly after a refusal the same account is not tried again, unless workers have found the server lost since. */
+bool monitor_is_pointless(const struct watch *w, const struct login_as *as) must_check;
+/* Names are resolved again from time to time, and after a failure. RC_ERROR: no address at all. */
+enum rc monitor_resolve(struct watch *w) must_check;
+
 /* Reads the greeting of the server and closes. RC_DECLINED: the server answered with an error (its text in problem). */
 enum rc monitor_greeting(struct backend *b, uint64_t limit_ns, struct ticker *t, char *problem, size_t cap) must_check;
 
 /* What a replica says of its replication. */
 struct lag {
-	bool known;          /* lag_ns is */
+	bool known; /* lag_ns is */
 	uint64_t lag_ns;
-	bool stopped;        /* a thread of it was stopped, or there is none: no reads */
-	bool disconnected;   /* it applies, but has no link to its source */
-	bool denied;         /* the account may not ask */
+	bool stopped;      /* a thread of it was stopped, or there is none: no reads */
+	bool disconnected; /* it applies, but has no link to its source */
+	bool denied;       /* the account may not ask */
 	char why[128];
 };
 /* Asks w's server. RC_ERROR: the connection failed. */

@@ -7,8 +7,10 @@
 #include "clock.h"
 #include "monitor_impl.h"
 
-
-struct collected { struct lag *out; unsigned channels; };
+struct collected {
+	struct lag *out;
+	unsigned channels;
+};
 
 static bool parse_uint(struct span s, uint64_t *out)
 {
@@ -142,7 +144,8 @@ void lag_history_saw(struct lag_history *h, const struct gtid_pos *primary, uint
 	h->n++;
 }
 
-enum rc lag_history_measure(const struct lag_history *h, const struct gtid_pos *replica, uint64_t now_ns, uint64_t *lag_ns)
+enum rc lag_history_measure(const struct lag_history *h, const struct gtid_pos *replica, uint64_t now_ns,
+			    uint64_t *lag_ns)
 {
 	size_t i = h->n;
 

@@ -26,8 +26,14 @@ static struct monitor *monitor;
 static _Atomic int told;
 static _Atomic uint64_t primary_seq, primary_asked_ns;
 
-static struct backend *first(void) { return topology->all[0]; }
-static struct backend *second(void) { return topology->all[1]; }
+static struct backend *first(void)
+{
+	return topology->all[0];
+}
+static struct backend *second(void)
+{
+	return topology->all[1];
+}
 
 static void on_primary(void *arg, struct backend *now)
 {
@@ -51,7 +57,8 @@ static struct settings *make_settings(const char *who, const char *password)
 
 	snprintf(yaml, sizeof(yaml),
 		 "primary: 127.0.0.1:%u\nreplicas: [\"127.0.0.1:%u\"]\n"
-		 "backend: {connect_timeout: 400ms, monitor: {user: \"%s\", password: \"%s\", interval: 50ms, max_lag: 1s}}\n",
+		 "backend: {connect_timeout: 400ms, monitor: {user: \"%s\", password: \"%s\", interval: 50ms, max_lag: "
+		 "1s}}\n",
 		 primary.port, replica.port, who, password);
 	iobuf_init(&faults, 0);
 	s = settings_parse(yaml, strlen(yaml), "test", NULL, &faults);
@@ -168,8 +175,9 @@ static void the_primarys_position_is_told_with_the_time_it_was_asked(void **stat
 static void without_an_account_the_greeting_is_read_once(void **state)
 {
 	struct backend_identity id;
-	unsigned long before = server_number(&primary, "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE "
-						       "VARIABLE_NAME='CONNECTIONS'");
+	unsigned long before =
+		server_number(&primary, "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE "
+					"VARIABLE_NAME='CONNECTIONS'");
 	unsigned long after;
 
 	start("", "");
@@ -321,8 +329,11 @@ static void reads_go_on_when_the_primary_is_lost(void **state)
 	assert_true(in_state(second(), BACKEND_UP, 2000));
 	server_kill(&primary);
 	assert_true(in_state(first(), BACKEND_DOWN, 500));
-	for (int i = 0; i < 100 && strcmp(server_value(&replica, "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS "
-								"WHERE VARIABLE_NAME='SLAVES_RUNNING'"), "0") == 0; i++)
+	for (int i = 0;
+	     i < 100 && strcmp(server_value(&replica, "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS "
+						      "WHERE VARIABLE_NAME='SLAVES_RUNNING'"),
+			       "0") == 0;
+	     i++)
 		usleep(20000);
 	check_times(10);
 	usleep(1200000); /* longer than max_lag */
