@@ -17,33 +17,34 @@
 #include "mem.h"
 #include "ticker.h"
 
-#define LEAST_GAP_NS (200 * NS_PER_MS)    /* between two readings, when DDL follows DDL */
-#define REFRESH_NS (60 * NS_PER_SEC)      /* for what changes behind our back */
-#define AGAIN_NS NS_PER_SEC               /* after a failure */
+#define LEAST_GAP_NS (200 * NS_PER_MS) /* between two readings, when DDL follows DDL */
+#define REFRESH_NS (60 * NS_PER_SEC)   /* for what changes behind our back */
+#define AGAIN_NS NS_PER_SEC            /* after a failure */
 #define CONNECT_NS (2 * NS_PER_SEC)
-#define MISS_GAP_NS (5 * NS_PER_SEC)      /* between two readings for a name that was not found */
+#define MISS_GAP_NS (5 * NS_PER_SEC) /* between two readings for a name that was not found */
 
 struct catalog {
 	struct catalog_hooks hooks;
 	struct ticker ticker;
-	struct sqlconn *conn;       /* owned */
+	struct sqlconn *conn; /* owned */
 	_Atomic uint64_t version;
 	_Atomic uint64_t wanted;    /* goes up with every invalidation */
 	_Atomic uint64_t loaded;    /* what wanted was when the present snapshot's reading began */
 	_Atomic uint64_t missed_ns; /* when a name was last looked for in vain and that led to a reading */
-	_Atomic bool nudged;        /* somebody hopes that it works now */
+	_Atomic bool nudged;        /* read at once: it may work now, or a name was not found */
 	_Atomic bool failing;       /* the last attempt did */
 	pthread_mutex_t lock;       /* guards what follows; began_ns is the thread's own */
 	struct snapshot *now;       /* owned reference; NULL: never read */
 	bool readable;
 	uint64_t read_ns;
 	char problem[256];
-	uint64_t began_ns;          /* the last attempt */
+	uint64_t began_ns; /* the last attempt */
 };
 
 static bool is_stale(struct catalog *c)
 {
-	return atomic_load_explicit(&c->wanted, memory_order_acquire) != atomic_load_explicit(&c->loaded, memory_order_acquire);
+	return atomic_load_explicit(&c->wanted, memory_order_acquire) !=
+	       atomic_load_explicit(&c->loaded, memory_order_acquire);
 }
 
 static void bump(struct catalog *c)
@@ -219,12 +220,16 @@ void catalog_invalidate(struct catalog *c)
 	ticker_wake(&c->ticker);
 }
 
-void catalog_nudge(struct catalog *c)
+static void read_soon(struct catalog *c)
 {
-	if (!is_stale(c) && !atomic_load_explicit(&c->failing, memory_order_acquire))
-		return;
 	atomic_store_explicit(&c->nudged, true, memory_order_release);
 	ticker_wake(&c->ticker);
+}
+
+void catalog_nudge(struct catalog *c)
+{
+	if (is_stale(c) || atomic_load_explicit(&c->failing, memory_order_acquire))
+		read_soon(c);
 }
 
 uint64_t catalog_version(struct catalog *c)
@@ -253,7 +258,8 @@ static struct snapshot *take(struct catalog *c, struct span schema, const char *
 	return s;
 }
 
-/* A table that is not there may have been made behind our back a moment ago: look again, but not at every turn. */
+/* A table that is not there may have been made behind our back a moment ago: look again, but not at every turn. What is
+ * known of the others stays in force meanwhile. */
 static enum rc miss(struct catalog *c, const struct snapshot *s, enum rc rc, const char *why)
 {
 	uint64_t last = atomic_load_explicit(&c->missed_ns, memory_order_relaxed), now;
@@ -261,13 +267,14 @@ static enum rc miss(struct catalog *c, const struct snapshot *s, enum rc rc, con
 	if (rc != RC_DECLINED || !s || !why || strcmp(why, SNAPSHOT_NOT_THERE) != 0)
 		return rc;
 	now = clock_mono_ns();
-	if (now - last > MISS_GAP_NS &&
-	    atomic_compare_exchange_strong_explicit(&c->missed_ns, &last, now, memory_order_relaxed, memory_order_relaxed))
-		catalog_invalidate(c);
+	if (now - last > MISS_GAP_NS && atomic_compare_exchange_strong_explicit(
+						&c->missed_ns, &last, now, memory_order_relaxed, memory_order_relaxed))
+		read_soon(c);
 	return rc;
 }
 
-enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why)
+enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
+		      const char **why)
 {
 	struct snapshot *s = take(c, schema, why);
 	enum rc rc = s ? snapshot_reads(s, schema, table, put, arg, why) : RC_DECLINED;
@@ -277,7 +284,8 @@ enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, 
 	return rc;
 }
 
-enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why)
+enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
+		       const char **why)
 {
 	struct snapshot *s = take(c, schema, why);
 	enum rc rc = s ? snapshot_writes(s, schema, table, put, arg, why) : RC_DECLINED;

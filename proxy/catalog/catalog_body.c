@@ -9,10 +9,10 @@
 
 struct body {
 	struct sql_scan scan;
-	struct sql_token t;    /* to be read next */
+	struct sql_token t; /* to be read next */
 	catalog_body_fn fn;
 	void *arg;
-	enum rc rc;            /* not RC_OK: the walk is over */
+	enum rc rc; /* not RC_OK: the walk is over */
 };
 
 static void next(struct body *b)

@@ -54,8 +54,8 @@ static enum rc no_room(struct load *l)
 /* Engines that keep their rows in this server and nowhere else, so that all writes to them are seen. */
 static bool engine_is_own(struct span engine)
 {
-	static const char *const own[] = {"InnoDB", "MyISAM", "Aria", "MEMORY", "ROCKSDB", "TokuDB", "ARCHIVE", "CSV",
-					  "Columnstore", "ndbcluster"};
+	static const char *const own[] = {"InnoDB", "MyISAM",  "Aria", "MEMORY",      "ROCKSDB",
+					  "TokuDB", "ARCHIVE", "CSV",  "Columnstore", "ndbcluster"};
 
 	for (size_t i = 0; i < countof(own); i++)
 		if (span_ieq(engine, span_str(own[i])))
@@ -85,7 +85,8 @@ static enum rc on_table(void *arg, const struct sqlconn_row *row)
 		e->kind = CATALOG_TABLE;
 		e->transactional = span_ieq(v[4], span_str("YES"));
 		if (!engine_is_own(v[3]))
-			e->why_reads = e->why_writes = v[3].len ? "its engine keeps rows elsewhere" : "the server cannot open it";
+			e->why_reads = e->why_writes =
+				v[3].len ? "its engine keeps rows elsewhere" : "the server cannot open it";
 		l->s->tables++;
 	} else {
 		e->why_reads = "it is neither a table nor a view";
@@ -175,28 +176,33 @@ static enum rc ask(struct load *l, const char *sql, sqlconn_row_fn row)
 
 static enum rc load_all(struct load *l)
 {
-	if (ask(l, "SELECT @@global.lower_case_table_names", on_case) != RC_OK || ask(l, "SHOW GRANTS", on_grant) != RC_OK)
+	if (ask(l, "SELECT @@global.lower_case_table_names", on_case) != RC_OK ||
+	    ask(l, "SHOW GRANTS", on_grant) != RC_OK)
 		return RC_ERROR;
 	l->s = snapshot_new(l->fold);
 	if (!l->s)
 		return no_room(l);
 	l->s->hash = l->fold;
-	if (ask(l, "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS "
-		   "FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
-		   "WHERE t.TABLE_TYPE <> 'TEMPORARY' AND t.TABLE_SCHEMA " NOT_SYSTEM,
+	if (ask(l,
+		"SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS "
+		"FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
+		"WHERE t.TABLE_TYPE <> 'TEMPORARY' AND t.TABLE_SCHEMA " NOT_SYSTEM,
 		on_table) != RC_OK)
 		return RC_ERROR;
-	if (ask(l, "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS "
-		   "WHERE TABLE_SCHEMA " NOT_SYSTEM,
+	if (ask(l,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS "
+		"WHERE TABLE_SCHEMA " NOT_SYSTEM,
 		on_view) != RC_OK)
 		return RC_ERROR;
-	if (ask(l, "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE "
-		   "FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA " NOT_SYSTEM,
+	if (ask(l,
+		"SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE "
+		"FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA " NOT_SYSTEM,
 		on_trigger) != RC_OK)
 		return RC_ERROR;
-	return ask(l, "SELECT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME "
-		      "FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE UPDATE_RULE IN ('CASCADE','SET NULL','SET DEFAULT') "
-		      "OR DELETE_RULE IN ('CASCADE','SET NULL','SET DEFAULT')",
+	return ask(l,
+		   "SELECT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME "
+		   "FROM information_schema.REFERENTIAL_CONSTRAINTS "
+		   "WHERE UPDATE_RULE NOT IN ('RESTRICT','NO ACTION') OR DELETE_RULE NOT IN ('RESTRICT','NO ACTION')",
 		   on_cascade);
 }
 

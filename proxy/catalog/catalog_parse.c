@@ -8,9 +8,9 @@
 
 /* Traits that make a view's answer hang on more than its tables. */
 #define VIEW_BEYOND_TABLES                                                                                             \
-	(SQL_F_NONDETERMINISTIC | SQL_F_USER_VAR_READ | SQL_F_USER_VAR_WRITE | SQL_F_SYSTEM_VAR | SQL_F_LAST_INSERT_ID |   \
-	 SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_USER_LOCK | SQL_F_SERVER_FILE | SQL_F_CONNECTION_ID | SQL_F_SEQUENCE | \
-	 SQL_F_SERVER_STATE)
+	(SQL_F_NONDETERMINISTIC | SQL_F_USER_VAR_READ | SQL_F_USER_VAR_WRITE | SQL_F_SYSTEM_VAR |                      \
+	 SQL_F_LAST_INSERT_ID | SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_USER_LOCK | SQL_F_SERVER_FILE |             \
+	 SQL_F_CONNECTION_ID | SQL_F_SEQUENCE | SQL_F_SERVER_STATE)
 
 static const char *why_not_view(const struct sql_facts *f)
 {
@@ -95,7 +95,13 @@ static const char *why_not_trigger(const struct sql_facts *f)
 	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))
 		return "a trigger on it is not understood";
 	switch (f->verb) {
-	case SQL_SELECT: case SQL_INSERT: case SQL_REPLACE: case SQL_UPDATE: case SQL_DELETE: case SQL_SET: case SQL_DO:
+	case SQL_SELECT:
+	case SQL_INSERT:
+	case SQL_REPLACE:
+	case SQL_UPDATE:
+	case SQL_DELETE:
+	case SQL_SET:
+	case SQL_DO:
 		return NULL;
 	case SQL_CALL:
 		return "a trigger on it calls a procedure";

@@ -14,7 +14,11 @@
 #define RIGHT_TRIGGER 0x2
 #define RIGHTS_ALL (RIGHT_SELECT | RIGHT_TRIGGER)
 
-struct schema_right { char *pattern; unsigned bits; struct schema_right *next; }; /* owned */
+struct schema_right {
+	char *pattern;
+	unsigned bits;
+	struct schema_right *next;
+}; /* owned */
 struct rights {
 	unsigned everywhere;
 	struct schema_right *granted, *revoked; /* revoked: MySQL's partial revokes */

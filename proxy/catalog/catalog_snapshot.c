@@ -4,7 +4,9 @@
 
 #include "mem.h"
 
-struct name_key { struct span schema, name; };
+struct name_key {
+	struct span schema, name;
+};
 
 static bool entity_eq(const struct map_node *node, const void *key)
 {
@@ -63,7 +65,11 @@ void snapshot_unref(struct snapshot *s)
 
 /* ---- names ---- */
 
-struct folded { struct name_key key; uint64_t hash; char room[2 * SNAPSHOT_NAME_MAX]; };
+struct folded {
+	struct name_key key;
+	uint64_t hash;
+	char room[2 * SNAPSHOT_NAME_MAX];
+};
 
 /* Only ASCII letters are folded: another letter in another case is a name that is not found, which is safe. */
 static enum rc fold_name(const struct snapshot *s, struct span schema, struct span name, struct folded *out)

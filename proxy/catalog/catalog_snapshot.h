@@ -16,26 +16,29 @@
 #define SNAPSHOT_MOST_CLOSURE 256 /* tables and views that one name may lead to */
 #define SNAPSHOT_NAME_MAX 256     /* bytes; the servers allow 64 characters */
 
-struct edge { struct entity *to; struct edge *next; };
+struct edge {
+	struct entity *to;
+	struct edge *next;
+};
 
 struct entity {
 	struct map_node node;
 	struct span schema, name; /* folded; behind the struct */
 	enum catalog_kind kind;
-	bool hidden;              /* the account does not see all of its schema */
+	bool hidden; /* the account does not see all of its schema */
 	bool transactional;
-	const char *why_reads;    /* literal: why what it reads is not known; NULL: it is */
-	const char *why_writes;   /* the same of what changes with it */
-	struct edge *reads;       /* a view's tables and views; owned */
-	struct edge *writes;      /* what triggers and cascades change with it; owned */
+	const char *why_reads;  /* literal: why what it reads is not known; NULL: it is */
+	const char *why_writes; /* the same of what changes with it */
+	struct edge *reads;     /* a view's tables and views; owned */
+	struct edge *writes;    /* what triggers and cascades change with it; owned */
 };
 
 struct snapshot {
 	_Atomic int refs;
-	bool fold;                /* names without regard to letter case */
-	struct map entities;      /* owned */
+	bool fold;           /* names without regard to letter case */
+	struct map entities; /* owned */
 	uint64_t tables, views, triggers, cascades;
-	uint64_t hash;            /* of all rows read: equal readings have equal ones */
+	uint64_t hash; /* of all rows read: equal readings have equal ones */
 };
 
 struct snapshot *snapshot_new(bool fold) must_check;
@@ -53,7 +56,8 @@ enum rc snapshot_reads(const struct snapshot *s, struct span schema, struct span
 		       const char **why) must_check;
 enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 			const char **why) must_check;
-enum rc snapshot_transactional(const struct snapshot *s, struct span schema, struct span name, const char **why) must_check;
+enum rc snapshot_transactional(const struct snapshot *s, struct span schema, struct span name,
+			       const char **why) must_check;
 
 bool snapshot_is_system(struct span schema); /* information_schema and its like */
 

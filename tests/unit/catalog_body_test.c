@@ -12,7 +12,10 @@
 #include "catalog_load.h"
 #include "facts.h"
 
-struct pieces { char text[2048]; size_t len; };
+struct pieces {
+	char text[2048];
+	size_t len;
+};
 
 static enum rc on_piece(void *arg, struct span text, bool expression)
 {
@@ -40,7 +43,8 @@ static void a_plain_statement_is_itself(void **state)
 	WALK("INSERT INTO a VALUES (1)", "INSERT INTO a VALUES (1)");
 	WALK("INSERT INTO a VALUES (1);", "INSERT INTO a VALUES (1)");
 	WALK("SET NEW.a = ';'", "SET NEW.a = ';'");
-	WALK("INSERT INTO a SELECT CASE WHEN b THEN 1 ELSE 2 END FROM c", "INSERT INTO a SELECT CASE WHEN b THEN 1 ELSE 2 END FROM c");
+	WALK("INSERT INTO a SELECT CASE WHEN b THEN 1 ELSE 2 END FROM c",
+	     "INSERT INTO a SELECT CASE WHEN b THEN 1 ELSE 2 END FROM c");
 }
 
 static void blocks_hold_statements(void **state)
@@ -58,13 +62,16 @@ static void branches_bring_their_conditions_and_statements(void **state)
 	WALK("CASE NEW.a WHEN 1 THEN DELETE FROM a; WHEN 2 THEN DELETE FROM b; ELSE DELETE FROM c; END CASE",
 	     "(NEW.a)|(1)|DELETE FROM a|(2)|DELETE FROM b|DELETE FROM c");
 	WALK("CASE WHEN NEW.a THEN DELETE FROM a; END CASE", "(NEW.a)|DELETE FROM a");
-	WALK("IF CASE WHEN a THEN b ELSE c END THEN DELETE FROM a; END IF", "(CASE WHEN a THEN b ELSE c END)|DELETE FROM a");
-	WALK("IF (SELECT COUNT(*) FROM t) THEN IF b THEN DELETE FROM a; END IF; END IF", "((SELECT COUNT(*) FROM t))|(b)|DELETE FROM a");
+	WALK("IF CASE WHEN a THEN b ELSE c END THEN DELETE FROM a; END IF",
+	     "(CASE WHEN a THEN b ELSE c END)|DELETE FROM a");
+	WALK("IF (SELECT COUNT(*) FROM t) THEN IF b THEN DELETE FROM a; END IF; END IF",
+	     "((SELECT COUNT(*) FROM t))|(b)|DELETE FROM a");
 }
 
 static void loops_bring_theirs(void **state)
 {
-	WALK("WHILE i < 3 DO INSERT INTO a VALUES (i); SET i = i + 1; END WHILE", "(i < 3)|INSERT INTO a VALUES (i)|SET i = i + 1");
+	WALK("WHILE i < 3 DO INSERT INTO a VALUES (i); SET i = i + 1; END WHILE",
+	     "(i < 3)|INSERT INTO a VALUES (i)|SET i = i + 1");
 	WALK("l: LOOP DELETE FROM a; ITERATE l; END LOOP l", "DELETE FROM a");
 	WALK("REPEAT DELETE FROM a; UNTIL i = 3 END REPEAT; DELETE FROM b", "DELETE FROM a|(i = 3)|DELETE FROM b");
 	WALK("`a b`: WHILE 1 DO LEAVE `a b`; END WHILE", "(1)");
@@ -123,7 +130,8 @@ static void a_trigger_writes_what_its_statements_write(void **state)
 	TAKEN("BEGIN IF NEW.a > 3 THEN INSERT INTO log VALUES (1); ELSE UPDATE other.far SET n = 2; END IF; END",
 	      "other.far shop.log");
 	TAKEN("SET NEW.a = UPPER(NEW.a), NEW.b = (SELECT MAX(id) FROM x)", "");
-	TAKEN("BEGIN DECLARE v INT; SELECT COUNT(*) INTO v FROM x; SET v = v + 1; INSERT INTO log VALUES (v); END", "shop.log");
+	TAKEN("BEGIN DECLARE v INT; SELECT COUNT(*) INTO v FROM x; SET v = v + 1; INSERT INTO log VALUES (v); END",
+	      "shop.log");
 	TAKEN("BEGIN DECLARE v INT DEFAULT 0; SET NEW.a = v; END", "");
 	TAKEN("BEGIN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'; END", "");
 	assert_string_equal(taken("INSERT INTO \"log\" VALUES ('x')", "ANSI_QUOTES"), "shop.log");

@@ -27,7 +27,9 @@ static bool sees(const char *const lines[], const char *schema, bool fold)
 
 static void global_rights_see_everything(void **state)
 {
-	assert_true(SEES("shop", "GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` IDENTIFIED BY PASSWORD '*AB' WITH GRANT OPTION"));
+	assert_true(SEES(
+		"shop",
+		"GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` IDENTIFIED BY PASSWORD '*AB' WITH GRANT OPTION"));
 	assert_true(SEES("shop", "GRANT SELECT, INSERT, TRIGGER ON *.* TO `m`@`%`"));
 	assert_false(SEES("shop", "GRANT USAGE ON *.* TO `m`@`%`"));
 	assert_false(SEES("shop", "GRANT SELECT ON *.* TO `m`@`%`"));
@@ -63,7 +65,8 @@ static void patterns_stand_for_schemas(void **state)
 /* The server takes one of the grants that match; which, is its own affair. */
 static void of_several_grants_all_must_say_so(void **state)
 {
-	assert_false(SEES("shop_1", "GRANT ALL PRIVILEGES ON `shop%`.* TO `m`@`%`", "GRANT SELECT ON `shop\\_1`.* TO `m`@`%`"));
+	assert_false(SEES("shop_1", "GRANT ALL PRIVILEGES ON `shop%`.* TO `m`@`%`",
+			  "GRANT SELECT ON `shop\\_1`.* TO `m`@`%`"));
 }
 
 static void a_partial_revoke_takes_a_schema_out(void **state)
@@ -82,9 +85,16 @@ static void letter_case_is_the_servers_affair(void **state)
 
 static void odd_lines_grant_nothing(void **state)
 {
-	static const char *const odd[] = {"", "GRANT", "GRANT ", "GRANT ON", "GRANT SELECT, TRIGGER ON", "GRANT `r`@`%` TO `m`@`%`",
-					  "GRANT SELECT, TRIGGER ON ` TO m", "GRANT SELECT, TRIGGER ON `shop TO `m`@`%`",
-					  "GRANT SELECT, TRIGGER ON `shop` TO `m`@`%`", "GRANT PROXY ON ''@'%' TO 'root'@'localhost'"};
+	static const char *const odd[] = {"",
+					  "GRANT",
+					  "GRANT ",
+					  "GRANT ON",
+					  "GRANT SELECT, TRIGGER ON",
+					  "GRANT `r`@`%` TO `m`@`%`",
+					  "GRANT SELECT, TRIGGER ON ` TO m",
+					  "GRANT SELECT, TRIGGER ON `shop TO `m`@`%`",
+					  "GRANT SELECT, TRIGGER ON `shop` TO `m`@`%`",
+					  "GRANT PROXY ON ''@'%' TO 'root'@'localhost'"};
 
 	for (size_t i = 0; i < countof(odd); i++)
 		assert_false(SEES("shop", odd[i]));

@@ -80,7 +80,10 @@ static int stop(void **state)
 
 /* ---- answers as text: "shop.a shop.b", sorted, or "? why" ---- */
 
-struct names { char *at[16]; size_t n; };
+struct names {
+	char *at[16];
+	size_t n;
+};
 
 static enum rc put_name(void *arg, struct span schema, struct span table)
 {
@@ -200,7 +203,8 @@ static void tables_whose_rows_lie_elsewhere_are_not_known(void **state)
 
 static void system_schemas_are_never_known(void **state)
 {
-	static const char *const names[] = {"information_schema", "INFORMATION_SCHEMA", "mysql", "performance_schema", "sys"};
+	static const char *const names[] = {"information_schema", "INFORMATION_SCHEMA", "mysql", "performance_schema",
+					    "sys"};
 
 	start("all");
 	wait_fresh();
@@ -245,6 +249,22 @@ static void ddl_makes_it_stale_until_it_is_read_again(void **state)
 		usleep(1000);
 	assert_true(catalog_version(catalog) > version);
 	server_sql(&server, "DROP TABLE shop.fresh");
+}
+
+/* A name that is not there is looked for again, and the others stay known meanwhile. */
+static void what_was_made_behind_our_back_is_found_when_asked_for(void **state)
+{
+	start("all");
+	wait_fresh();
+	usleep(250000);
+	server_sql(&server, "CREATE TABLE shop.behind (a INT)");
+	READS("behind", "? it is not in the catalog");
+	READS("t", "shop.t");
+	assert_false(status().stale);
+	for (int i = 0; i < 400 && answer(false, "shop", "behind")[0] == '?'; i++)
+		usleep(5000);
+	READS("behind", "shop.behind");
+	server_sql(&server, "DROP TABLE shop.behind");
 }
 
 /* An account that may not see triggers takes their absence for proof of nothing. */
@@ -325,7 +345,10 @@ static void a_server_that_is_gone_changes_nothing_until_ddl_is_seen(void **state
 static void short_memory_is_said(void **state)
 {
 	struct secret *password = secret_new(span_str("all"));
-	struct sqlconn_target t = {.host = "127.0.0.1", .port = server.port, .user = "all", .password = password,
+	struct sqlconn_target t = {.host = "127.0.0.1",
+				   .port = server.port,
+				   .user = "all",
+				   .password = password,
 				   .connect_ns = 2 * NS_PER_SEC};
 	struct sqlconn *conn = sqlconn_new();
 	struct snapshot *s = NULL;
@@ -349,22 +372,34 @@ static void short_memory_is_said(void **state)
 }
 
 static const char *const schema[] = {
-	"CREATE DATABASE shop", "CREATE DATABASE other", "USE shop",
-	"CREATE USER 'all'@'127.0.0.1' IDENTIFIED BY 'all'", "GRANT SELECT, SHOW VIEW, TRIGGER ON *.* TO 'all'@'127.0.0.1'",
-	"CREATE USER app@'127.0.0.1' IDENTIFIED BY 'app'", "GRANT ALL ON shop.* TO app@'127.0.0.1'",
-	"CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'reader'", "GRANT SELECT, SHOW VIEW ON *.* TO reader@'127.0.0.1'",
+	"CREATE DATABASE shop",
+	"CREATE DATABASE other",
+	"USE shop",
+	"CREATE USER 'all'@'127.0.0.1' IDENTIFIED BY 'all'",
+	"GRANT SELECT, SHOW VIEW, TRIGGER ON *.* TO 'all'@'127.0.0.1'",
+	"CREATE USER app@'127.0.0.1' IDENTIFIED BY 'app'",
+	"GRANT ALL ON shop.* TO app@'127.0.0.1'",
+	"CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'reader'",
+	"GRANT SELECT, SHOW VIEW ON *.* TO reader@'127.0.0.1'",
 	"GRANT TRIGGER ON other.* TO reader@'127.0.0.1'",
-	"CREATE TABLE t (id INT PRIMARY KEY, n INT)", "CREATE TABLE other.far (id INT PRIMARY KEY, n INT)",
-	"CREATE TABLE isam (id INT) ENGINE=MyISAM", "CREATE TABLE isam2 (id INT) ENGINE=MyISAM",
-	"CREATE TABLE merged (id INT) ENGINE=MERGE UNION=(isam, isam2)", "CREATE SEQUENCE seq",
+	"CREATE TABLE t (id INT PRIMARY KEY, n INT)",
+	"CREATE TABLE other.far (id INT PRIMARY KEY, n INT)",
+	"CREATE TABLE isam (id INT) ENGINE=MyISAM",
+	"CREATE TABLE isam2 (id INT) ENGINE=MyISAM",
+	"CREATE TABLE merged (id INT) ENGINE=MERGE UNION=(isam, isam2)",
+	"CREATE SEQUENCE seq",
 	"CREATE TABLE parent (id INT PRIMARY KEY)",
 	"CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
 	"CREATE TABLE other.grandchild (id INT, c INT, FOREIGN KEY (c) REFERENCES shop.child (id) ON UPDATE SET NULL)",
 	"CREATE TABLE restricted (id INT PRIMARY KEY)",
 	"CREATE TABLE bound (id INT, r INT, FOREIGN KEY (r) REFERENCES restricted (id) ON DELETE RESTRICT)",
-	"CREATE TABLE log (id INT AUTO_INCREMENT PRIMARY KEY, what TEXT)", "CREATE TABLE trig (id INT)",
-	"CREATE TABLE trig2 (id INT)", "CREATE TABLE trig_set (id INT)", "CREATE TABLE trig_call (id INT)",
-	"CREATE TABLE trig_func (id INT)", "CREATE TABLE trig_isam (id INT)",
+	"CREATE TABLE log (id INT AUTO_INCREMENT PRIMARY KEY, what TEXT)",
+	"CREATE TABLE trig (id INT)",
+	"CREATE TABLE trig2 (id INT)",
+	"CREATE TABLE trig_set (id INT)",
+	"CREATE TABLE trig_call (id INT)",
+	"CREATE TABLE trig_func (id INT)",
+	"CREATE TABLE trig_isam (id INT)",
 	"CREATE PROCEDURE proc() INSERT INTO log (what) VALUES ('p')",
 	"CREATE FUNCTION func() RETURNS INT DETERMINISTIC READS SQL DATA RETURN 1",
 	"CREATE TRIGGER a AFTER INSERT ON trig FOR EACH ROW INSERT INTO log (what) VALUES (CONCAT('new ', NEW.id))",
@@ -376,17 +411,23 @@ static const char *const schema[] = {
 	"CREATE TRIGGER g AFTER INSERT ON trig_isam FOR EACH ROW INSERT INTO isam VALUES (NEW.id)",
 	"CREATE TABLE trig_block (id INT)",
 	"CREATE TRIGGER h AFTER UPDATE ON trig_block FOR EACH ROW BEGIN DECLARE n INT DEFAULT 0; "
-	"SELECT COUNT(*) INTO n FROM t; /* why */ IF n > 3 OR NEW.id <> OLD.id THEN INSERT INTO log (what) VALUES ('x;y'); "
+	"SELECT COUNT(*) INTO n FROM t; /* why */ IF n > 3 OR NEW.id <> OLD.id THEN INSERT INTO log (what) VALUES "
+	"('x;y'); "
 	"ELSE WHILE n < 3 DO UPDATE other.far SET n = n; SET n = n + 1; END WHILE; END IF; END",
-	"CREATE VIEW v AS SELECT id, n FROM t WHERE n > 3", "CREATE VIEW v_trig AS SELECT id FROM trig",
+	"CREATE VIEW v AS SELECT id, n FROM t WHERE n > 3",
+	"CREATE VIEW v_trig AS SELECT id FROM trig",
 	"CREATE VIEW v_join AS SELECT t.id, far.n FROM t JOIN other.far USING (id) LEFT JOIN parent ON parent.id = t.n",
 	"CREATE VIEW v_of_views AS SELECT v.id FROM v JOIN v_join ON v.id = v_join.id",
 	"CREATE VIEW v_union AS SELECT id FROM t UNION ALL SELECT id FROM child",
 	"CREATE VIEW v_sub AS SELECT id, (SELECT MAX(id) FROM parent) m FROM child WHERE p IN (SELECT id FROM parent)",
-	"CREATE VIEW v_now AS SELECT id, NOW() FROM t", "CREATE VIEW v_user AS SELECT id, CURRENT_USER() FROM t",
-	"CREATE VIEW v_func AS SELECT id, func() FROM t", "CREATE VIEW v_over_now AS SELECT id FROM v_now",
+	"CREATE VIEW v_now AS SELECT id, NOW() FROM t",
+	"CREATE VIEW v_user AS SELECT id, CURRENT_USER() FROM t",
+	"CREATE VIEW v_func AS SELECT id, func() FROM t",
+	"CREATE VIEW v_over_now AS SELECT id FROM v_now",
 	"CREATE VIEW v_system AS SELECT * FROM information_schema.PROCESSLIST",
-	"CREATE TABLE gone (id INT)", "CREATE VIEW v_broken AS SELECT id FROM gone", "DROP TABLE gone",
+	"CREATE TABLE gone (id INT)",
+	"CREATE VIEW v_broken AS SELECT id FROM gone",
+	"DROP TABLE gone",
 	"CREATE VIEW other.v_far_t AS SELECT far.id FROM other.far JOIN shop.t USING (id)",
 };
 
@@ -417,6 +458,7 @@ int main(void)
 		WITH_CATALOG(system_schemas_are_never_known),
 		WITH_CATALOG(only_transactional_tables_are_transactional),
 		WITH_CATALOG(ddl_makes_it_stale_until_it_is_read_again),
+		WITH_CATALOG(what_was_made_behind_our_back_is_found_when_asked_for),
 		WITH_CATALOG(without_the_trigger_privilege_nothing_is_known),
 		WITH_CATALOG(a_view_over_what_the_account_may_not_see_is_not_known),
 		WITH_CATALOG(an_application_account_is_enough),
