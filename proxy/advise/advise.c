@@ -17,9 +17,9 @@ struct advise {
 	struct stats *stats;
 	struct advise_hooks hooks;
 	struct ticker ticker;
-	struct sqlconn *conn;        /* owned */
+	struct sqlconn *conn; /* owned */
 	_Atomic bool enabled;
-	struct stats_explain work;   /* strings owned; sql NULL: none */
+	struct stats_explain work; /* strings owned; sql NULL: none */
 	unsigned tries;
 };
 

@@ -10,11 +10,13 @@
 struct cond {
 	struct sql_token t[MOST_TOKENS];
 	size_t n;
-	struct span table;           /* whose columns are wanted */
+	struct span table; /* whose columns are wanted */
 	struct advise_columns *out;
 };
 
-struct path { struct span table, column; };
+struct path {
+	struct span table, column;
+};
 
 static bool is_word(const struct sql_token *t, const char *word)
 {
@@ -97,7 +99,8 @@ static void add(struct advise_columns *out, struct span quoted, enum advise_use 
 	if (advise_name(quoted, col->name) != RC_OK)
 		return;
 	for (size_t i = 0; i < out->n; i++)
-		if (span_ieq(span_str(out->at[i].name), span_str(col->name)) && (out->at[i].use == use || use != ADVISE_EQUALS))
+		if (span_ieq(span_str(out->at[i].name), span_str(col->name)) &&
+		    (out->at[i].use == use || use != ADVISE_EQUALS))
 			return;
 	out->n++;
 }
@@ -120,8 +123,8 @@ static bool use_of(const struct cond *c, size_t i, size_t to, enum advise_use *u
 		return false;
 	if (is_op(t, '=') || is_op(t, SQL_OP_NULLSAFE) || (is_word(t, "is") && i + 2 == to && is_word(t + 1, "null")))
 		*use = ADVISE_EQUALS;
-	else if (is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE) || is_word(t, "between") ||
-		 (is_word(t, "like") && begins_fixed(c, i + 1, to)))
+	else if (is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE) ||
+		 is_word(t, "between") || (is_word(t, "like") && begins_fixed(c, i + 1, to)))
 		*use = ADVISE_RANGE;
 	else if (is_word(t, "in"))
 		*use = ADVISE_IN;
@@ -137,8 +140,8 @@ static struct span literals(const struct cond *c, size_t from, size_t to)
 
 	for (size_t i = from; i < to; i++) {
 		const struct sql_token *t = &c->t[i];
-		bool fine = t->kind == SQL_T_STRING || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES || t->kind == SQL_T_OP ||
-			    (t->kind == SQL_T_WORD && t->text.p[0] == '_');
+		bool fine = t->kind == SQL_T_STRING || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES ||
+			    t->kind == SQL_T_OP || (t->kind == SQL_T_WORD && t->text.p[0] == '_');
 
 		for (size_t w = 0; w < countof(words) && !fine; w++)
 			fine = is_word(t, words[w]);

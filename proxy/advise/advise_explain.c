@@ -7,7 +7,7 @@
 #define MOST_KEY_BYTES 1020       /* VARCHAR(255) in utf8mb4; three of these fit an index */
 #define PREFIX 100                /* characters of a longer column to index */
 #define SAMPLE_ROWS 10000
-#define MOST_INDEX 16             /* columns of one index that are looked at */
+#define MOST_INDEX 16 /* columns of one index that are looked at */
 
 enum rc advise_put_name(struct iobuf *b, const char *name)
 {
@@ -76,8 +76,9 @@ enum rc advise_plan(struct sqlconn *c, struct span text, struct iobuf *out)
 /* Types whose values are too long for an index get one on their beginning; some cannot have any. */
 static void take_type(struct advise_column *col, struct span type, struct span octets)
 {
-	static const char *const without[] = {"json", "geometry", "point", "linestring", "polygon", "multipoint",
-					      "multilinestring", "multipolygon", "geometrycollection", "vector"};
+	static const char *const without[] = {
+		"json",       "geometry",        "point",        "linestring",         "polygon",
+		"multipoint", "multilinestring", "multipolygon", "geometrycollection", "vector"};
 	bool lob = type.len >= 4 && (span_ieq(span_of(type.p + type.len - 4, 4), span_str("text")) ||
 				     span_ieq(span_of(type.p + type.len - 4, 4), span_str("blob")));
 	unsigned length = 0;
@@ -119,7 +120,8 @@ enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, str
 	iobuf_init(&sql, 0);
 	if (iobuf_printf(&sql, "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_OCTET_LENGTH FROM information_schema.COLUMNS "
 			       "WHERE TABLE_SCHEMA=CONVERT(") != RC_OK ||
-	    put_string(&sql, t->schema) != RC_OK || iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") != RC_OK ||
+	    put_string(&sql, t->schema) != RC_OK ||
+	    iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") != RC_OK ||
 	    put_string(&sql, t->name) != RC_OK || iobuf_printf(&sql, " USING utf8mb4)") != RC_OK) {
 		iobuf_reset(&sql);
 		return RC_ERROR;
@@ -131,10 +133,10 @@ enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, str
 
 struct indexes {
 	const struct advise_columns *wanted;
-	char key[ADVISE_NAME];               /* of the index being read */
+	char key[ADVISE_NAME]; /* of the index being read */
 	char column[MOST_INDEX][ADVISE_NAME];
 	size_t n;
-	char *found;                         /* ADVISE_NAME bytes */
+	char *found; /* ADVISE_NAME bytes */
 };
 
 /* Does the index begin with the wanted columns? Those that stand for equalities may come in any order. */
@@ -238,8 +240,10 @@ static enum rc put_columns(const struct advise_columns *index, bool test, struct
 
 		if (!is_tried(c))
 			continue;
-		if ((!first && iobuf_printf(sql, "%s", test ? " AND " : ", ") != RC_OK) || advise_put_name(sql, c->name) != RC_OK ||
-		    (test && (iobuf_append(sql, " ", 1) != RC_OK || iobuf_append(sql, c->test.p, c->test.len) != RC_OK)))
+		if ((!first && iobuf_printf(sql, "%s", test ? " AND " : ", ") != RC_OK) ||
+		    advise_put_name(sql, c->name) != RC_OK ||
+		    (test &&
+		     (iobuf_append(sql, " ", 1) != RC_OK || iobuf_append(sql, c->test.p, c->test.len) != RC_OK)))
 			return RC_ERROR;
 		first = false;
 	}

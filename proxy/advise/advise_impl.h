@@ -20,23 +20,23 @@
 #include "sqlconn.h"
 #include "stats.h"
 
-#define ADVISE_NAME 257       /* bytes of a name with its NUL; the servers allow 64 characters */
-#define ADVISE_MOST_EQUALS 4  /* columns of an index that stand for equalities */
+#define ADVISE_NAME 257      /* bytes of a name with its NUL; the servers allow 64 characters */
+#define ADVISE_MOST_EQUALS 4 /* columns of an index that stand for equalities */
 #define ADVISE_MOST_SORT 2
 #define ADVISE_MOST_COLUMNS (ADVISE_MOST_EQUALS + ADVISE_MOST_SORT)
 #define ADVISE_MOST_SCANS 16
-#define ADVISE_LEAST_ROWS 100 /* a smaller table is best read whole */
+#define ADVISE_LEAST_ROWS 100    /* a smaller table is best read whole */
 #define ADVISE_LEAST_SAMPLE 1000 /* fewer rows say little */
-#define ADVISE_MOST_SHARE 5   /* where a fifth of the rows match, reading the table whole is as good */
+#define ADVISE_MOST_SHARE 5      /* where a fifth of the rows match, reading the table whole is as good */
 
 /* ---- advise_plan.c ---- */
 
 struct advise_scan {
-	const char *table;       /* as the plan names it: an alias or a table; of the JSON */
-	uint64_t rows;           /* the server's estimate */
-	const char *condition;   /* of the table, or NULL; of the JSON */
-	const char *joined;      /* of the join buffer around it, or NULL */
-	const char *sort;        /* what it is sorted by afterwards, or NULL (MySQL does not say) */
+	const char *table;     /* as the plan names it: an alias or a table; of the JSON */
+	uint64_t rows;         /* the server's estimate */
+	const char *condition; /* of the table, or NULL; of the JSON */
+	const char *joined;    /* of the join buffer around it, or NULL */
+	const char *sort;      /* what it is sorted by afterwards, or NULL (MySQL does not say) */
 };
 /* Full scans of real tables, the largest first. Returns how many. */
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS]);
@@ -47,11 +47,14 @@ enum advise_use { ADVISE_EQUALS, ADVISE_IN, ADVISE_RANGE, ADVISE_SORT };
 struct advise_column {
 	char name[ADVISE_NAME];
 	enum advise_use use;
-	struct span test;        /* what it is compared with, operator first, when these are literals: "= 'x'"; of the plan */
-	bool exists;             /* advise_explain.c: the table has it, and it can be part of an index */
-	unsigned prefix;         /* characters to index; 0: all */
+	struct span test; /* what it is compared with, operator first, when these are literals: "= 'x'"; of the plan */
+	bool exists;      /* advise_explain.c: the table has it, and it can be part of an index */
+	unsigned prefix;  /* characters to index; 0: all */
 };
-struct advise_columns { struct advise_column at[2 * ADVISE_MOST_COLUMNS]; size_t n; };
+struct advise_columns {
+	struct advise_column at[2 * ADVISE_MOST_COLUMNS];
+	size_t n;
+};
 
 /* Adds the columns of `table` that the condition compares with something else. */
 void advise_condition(struct span text, struct span table, struct advise_columns *out);
@@ -62,7 +65,9 @@ void advise_sort(struct span list, struct span table, struct advise_columns *out
 
 /* Unquotes a name. RC_ERROR: too long. */
 enum rc advise_name(struct span quoted, char out[ADVISE_NAME]) must_check;
-struct advise_table { char schema[ADVISE_NAME], name[ADVISE_NAME]; };
+struct advise_table {
+	char schema[ADVISE_NAME], name[ADVISE_NAME];
+};
 enum rc advise_table_of(struct span text, const struct sql_facts *f, const char *alias, const char *schema,
 			struct advise_table *out) must_check;
 /* The list behind a statement's own ORDER BY; empty: none. */
@@ -83,7 +88,9 @@ enum rc advise_look_indexes(struct sqlconn *c, const struct advise_table *t, con
 			    char out[ADVISE_NAME]) must_check;
 /* Of a sample of the table's rows, how many there are and how many match the conditions on these columns. Both 0: the
  * conditions cannot be tried by themselves. */
-struct advise_sample { uint64_t rows, match; };
+struct advise_sample {
+	uint64_t rows, match;
+};
 enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
 			   struct advise_sample *out) must_check;
 enum rc advise_put_name(struct iobuf *b, const char *name) must_check; /* `quoted` */

@@ -91,13 +91,15 @@ static bool too_many_match(const struct advise_sample *s)
 static enum rc put_reason(const struct advise_scan *s, const struct advise_table *t, const struct advise_columns *index,
 			  const char *existing, const struct advise_sample *sample, struct iobuf *out)
 {
-	static const char *const how[] = {[ADVISE_EQUALS] = " = ?", [ADVISE_IN] = " in (?)", [ADVISE_RANGE] = " in a range",
-					  [ADVISE_SORT] = ""};
+	static const char *const how[] = {
+		[ADVISE_EQUALS] = " = ?", [ADVISE_IN] = " in (?)", [ADVISE_RANGE] = " in a range", [ADVISE_SORT] = ""};
 
-	if (iobuf_printf(out, "full scan of %llu rows of %s.%s", (unsigned long long)s->rows, t->schema, t->name) != RC_OK)
+	if (iobuf_printf(out, "full scan of %llu rows of %s.%s", (unsigned long long)s->rows, t->schema, t->name) !=
+	    RC_OK)
 		return RC_ERROR;
 	for (size_t i = 0; i < index->n; i++)
-		if (iobuf_printf(out, "%s", joint(index, i)) != RC_OK || advise_put_name(out, index->at[i].name) != RC_OK ||
+		if (iobuf_printf(out, "%s", joint(index, i)) != RC_OK ||
+		    advise_put_name(out, index->at[i].name) != RC_OK ||
 		    iobuf_printf(out, "%s", how[index->at[i].use]) != RC_OK)
 			return RC_ERROR;
 	if (index->n == 0)
@@ -174,7 +176,8 @@ static enum rc judge_all(struct question *q, const json_t *plan, struct verdict 
 	return n ? RC_OK : RC_DECLINED;
 }
 
-static enum rc put(struct stats *stats, const struct stats_explain *e, const struct verdict *v, bool fix, struct span plan)
+static enum rc put(struct stats *stats, const struct stats_explain *e, const struct verdict *v, bool fix,
+		   struct span plan)
 {
 	struct stats_index_advice a = {.digest = e->digest, .plan_json = plan, .rows_examined = v->scan.rows};
 	char table[2 * ADVISE_NAME];
@@ -206,8 +209,12 @@ static enum rc put(struct stats *stats, const struct stats_explain *e, const str
 /* Without a full scan the plan is kept all the same: people look at it. */
 static void put_plan(struct stats *stats, const struct stats_explain *e, struct span plan)
 {
-	struct stats_index_advice a = {.digest = e->digest, .plan_json = plan, .table = span_str(""), .columns = span_str(""),
-				       .reason = span_str("no full scan"), .fix_sql = span_str("")};
+	struct stats_index_advice a = {.digest = e->digest,
+				       .plan_json = plan,
+				       .table = span_str(""),
+				       .columns = span_str(""),
+				       .reason = span_str("no full scan"),
+				       .fix_sql = span_str("")};
 
 	stats_put_advice(stats, &a);
 }
@@ -217,8 +224,8 @@ static bool may_explain(const struct sql_facts *f)
 {
 	return f->verb == SQL_SELECT &&
 	       !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_WRITES | SQL_F_LOCKING_READ | SQL_F_STORED_FUNCTION |
-			     SQL_F_USER_VAR_WRITE | SQL_F_USER_LOCK | SQL_F_SERVER_FILE | SQL_F_SEQUENCE | SQL_F_PASSWORD |
-			     SQL_F_SYSTEM_SCHEMA));
+			     SQL_F_USER_VAR_WRITE | SQL_F_USER_LOCK | SQL_F_SERVER_FILE | SQL_F_SEQUENCE |
+			     SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA));
 }
 
 static enum rc judge_plan(struct question *q, struct stats *stats, struct span text)

@@ -107,7 +107,8 @@ struct span advise_order_by(struct span text)
 			in = true;
 			list = span_of(t.text.p + t.text.len, 0);
 		} else if (in && depth == 0 && t.kind == SQL_T_WORD &&
-			   (t.word == SQL_W_LIMIT || t.word == SQL_W_FOR || t.word == SQL_W_INTO || t.word == SQL_W_LOCK)) {
+			   (t.word == SQL_W_LIMIT || t.word == SQL_W_FOR || t.word == SQL_W_INTO ||
+			    t.word == SQL_W_LOCK)) {
 			in = false;
 		} else if (in) {
 			list.len = (size_t)(t.text.p + t.text.len - list.p);
@@ -161,7 +162,8 @@ enum rc advise_explain_text(struct span text, struct iobuf *out)
 		if (t.kind != SQL_T_PARAM && t.kind != SQL_T_STRING)
 			continue;
 		if (iobuf_append(out, from, (size_t)(t.text.p - from)) != RC_OK ||
-		    (t.kind == SQL_T_STRING ? put_string(t.text, out) : iobuf_printf(out, "%s", limit ? "10" : "'1'")) != RC_OK)
+		    (t.kind == SQL_T_STRING ? put_string(t.text, out)
+					    : iobuf_printf(out, "%s", limit ? "10" : "'1'")) != RC_OK)
 			return RC_ERROR;
 		from = t.text.p + t.text.len;
 	}

@@ -2,7 +2,10 @@
 
 #define MOST_DEPTH 64
 
-struct found { struct advise_scan *at; size_t n; };
+struct found {
+	struct advise_scan *at;
+	size_t n;
+};
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -26,13 +29,17 @@ static bool is_full_scan(const json_t *table)
 
 	if (!name || !access || name[0] == '<' || name[0] == '\0')
 		return false;
-	return strcmp(access, "ALL") == 0 || (strcmp(access, "index") == 0 && json_object_get(table, "attached_condition"));
+	return strcmp(access, "ALL") == 0 ||
+	       (strcmp(access, "index") == 0 && json_object_get(table, "attached_condition"));
 }
 
 static void add(struct found *f, const json_t *table, const char *joined, const char *sort)
 {
-	struct advise_scan one = {.table = text_of(table, "table_name"), .rows = rows_of(table),
-				  .condition = text_of(table, "attached_condition"), .joined = joined, .sort = sort};
+	struct advise_scan one = {.table = text_of(table, "table_name"),
+				  .rows = rows_of(table),
+				  .condition = text_of(table, "attached_condition"),
+				  .joined = joined,
+				  .sort = sort};
 	size_t i = f->n;
 
 	if (f->n == ADVISE_MOST_SCANS) {
@@ -56,7 +63,8 @@ static void walk(struct found *f, const json_t *node, const char *joined, const 
 	if (depth > MOST_DEPTH)
 		return;
 	if (json_is_array(node)) {
-		json_array_foreach(node, i, child) {
+		json_array_foreach(node, i, child)
+		{
 			walk(f, child, NULL, NULL, depth + 1);
 		}
 		return;
@@ -66,7 +74,8 @@ static void walk(struct found *f, const json_t *node, const char *joined, const 
 	joined = text_of(node, "attached_condition");
 	sort = text_of(node, "sort_key");
 	/* jansson's iterator does not take a const object */
-	json_object_foreach((json_t *)(uintptr_t)node, key, child) {
+	json_object_foreach((json_t *)(uintptr_t)node, key, child)
+	{
 		bool table = strcmp(key, "table") == 0;
 
 		if (json_is_object(child) || json_is_array(child))

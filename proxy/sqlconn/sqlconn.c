@@ -22,7 +22,7 @@ struct sqlconn {
 	int wake_fd;          /* readable once interrupted */
 	uint64_t deadline_ns; /* of the call that runs */
 	unsigned err;
-	bool late;            /* err came of the deadline */
+	bool late; /* err came of the deadline */
 	char text[256];
 };
 
@@ -32,7 +32,8 @@ static _Thread_local struct sqlconn *current;
 /* 1: ready, -1 and errno: out of time or interrupted. timeout_ms is libmariadb's own idea, which is in whole seconds. */
 static int io_wait(my_socket fd, my_bool is_read, int timeout_ms)
 {
-	struct pollfd p[2] = {{.fd = fd, .events = is_read ? POLLIN : POLLOUT}, {.fd = current->wake_fd, .events = POLLIN}};
+	struct pollfd p[2] = {{.fd = fd, .events = is_read ? POLLIN : POLLOUT},
+			      {.fd = current->wake_fd, .events = POLLIN}};
 
 	for (;;) {
 		uint64_t now = clock_mono_ns();
@@ -177,15 +178,16 @@ static enum rc set_options(MYSQL *my, uint64_t connect_ns)
 	unsigned no = 0;
 	my_bool off = 0;
 
-	return mysql_optionsv(my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds) || mysql_optionsv(my, MYSQL_OPT_READ_TIMEOUT, &seconds) ||
+	return mysql_optionsv(my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds) ||
+			       mysql_optionsv(my, MYSQL_OPT_READ_TIMEOUT, &seconds) ||
 			       mysql_optionsv(my, MYSQL_OPT_WRITE_TIMEOUT, &seconds) ||
 			       mysql_optionsv(my, MARIADB_OPT_IO_WAIT, io_wait) ||
 			       mysql_optionsv(my, MYSQL_OPT_RECONNECT, &off) ||
 			       mysql_optionsv(my, MYSQL_OPT_LOCAL_INFILE, &no) ||
 			       mysql_optionsv(my, MYSQL_SET_CHARSET_NAME, "utf8mb4") ||
 			       mysql_optionsv(my, MYSQL_INIT_COMMAND, "SET autocommit=1")
-		       ? RC_ERROR
-		       : RC_OK;
+		     ? RC_ERROR
+		     : RC_OK;
 }
 
 enum rc sqlconn_connect(struct sqlconn *c, const struct sqlconn_target *t)
@@ -205,8 +207,8 @@ enum rc sqlconn_connect(struct sqlconn *c, const struct sqlconn_target *t)
 	}
 	current = c;
 	c->deadline_ns = clock_mono_ns() + t->connect_ns;
-	ok = mysql_real_connect(c->my, is_unix ? "localhost" : t->host, t->user, secret_text(t->password).p, NULL, t->port,
-				is_unix ? t->host : NULL, 0);
+	ok = mysql_real_connect(c->my, is_unix ? "localhost" : t->host, t->user, secret_text(t->password).p, NULL,
+				t->port, is_unix ? t->host : NULL, 0);
 	current = NULL;
 	if (!ok) {
 		fail_as_library(c);

@@ -18,15 +18,19 @@
 struct sqlconn;
 
 struct sqlconn_target {
-	const char *host;         /* a name, an address, or the path of a unix socket when port is 0; not owned */
+	const char *host; /* a name, an address, or the path of a unix socket when port is 0; not owned */
 	uint16_t port;
 	const char *user;
-	struct secret *password;  /* NULL: none; not owned */
-	uint64_t connect_ns;      /* most time for connecting and logging in; a name's resolution is not counted */
+	struct secret *password; /* NULL: none; not owned */
+	uint64_t connect_ns;     /* most time for connecting and logging in; a name's resolution is not counted */
 };
 
 /* One row of a result: values and column names, valid during the call. A NULL value has p NULL. */
-struct sqlconn_row { unsigned n; const struct span *value; const struct span *name; };
+struct sqlconn_row {
+	unsigned n;
+	const struct span *value;
+	const struct span *name;
+};
 /* Anything but RC_OK ends the statement: sqlconn_query answers with it. */
 typedef enum rc (*sqlconn_row_fn)(void *arg, const struct sqlconn_row *row);
 
@@ -53,8 +57,8 @@ bool sqlconn_late(const struct sqlconn *c); /* the last failure was the time lim
 
 /* What the server is. Only while open. */
 bool sqlconn_is_mariadb(const struct sqlconn *c);
-unsigned long sqlconn_version(const struct sqlconn *c);     /* 101119 = 10.11.19 */
-const char *sqlconn_version_text(const struct sqlconn *c);  /* without MariaDB's "5.5.5-" */
+unsigned long sqlconn_version(const struct sqlconn *c);    /* 101119 = 10.11.19 */
+const char *sqlconn_version_text(const struct sqlconn *c); /* without MariaDB's "5.5.5-" */
 
 /* Any thread: ends the call that runs and fails all later ones, for good. */
 void sqlconn_interrupt(struct sqlconn *c);

@@ -29,9 +29,9 @@ void ticker_reset(struct ticker *t); /* stopped before */
 enum rc ticker_start(struct ticker *t, const char *name, void (*run)(void *arg), void *arg) must_check;
 /* The thread's own: sleeps until the monotonic time until_ns or ticker_wake. False: stop now. */
 bool ticker_sleep(struct ticker *t, uint64_t until_ns) must_check;
-void ticker_wake(struct ticker *t);    /* any thread; a wake before the sleep counts too */
+void ticker_wake(struct ticker *t);     /* any thread; a wake before the sleep counts too */
 void ticker_ask_stop(struct ticker *t); /* any thread; does not wait */
-void ticker_stop(struct ticker *t);    /* asks and waits for the thread's end; idempotent */
+void ticker_stop(struct ticker *t);     /* asks and waits for the thread's end; idempotent */
 
 static inline bool ticker_stopping(struct ticker *t)
 {

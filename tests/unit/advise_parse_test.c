@@ -14,7 +14,8 @@
 /* "a= b~ c[] d^": equal, range, list, order. Static. */
 static const char *as_text(const struct advise_columns *c)
 {
-	static const char *const mark[] = {[ADVISE_EQUALS] = "=", [ADVISE_IN] = "[]", [ADVISE_RANGE] = "~", [ADVISE_SORT] = "^"};
+	static const char *const mark[] = {
+		[ADVISE_EQUALS] = "=", [ADVISE_IN] = "[]", [ADVISE_RANGE] = "~", [ADVISE_SORT] = "^"};
 	static char text[1024];
 	size_t len = 0;
 
@@ -95,9 +96,29 @@ static void what_no_index_serves_names_nothing(void **state)
 
 static void odd_conditions_do_no_harm(void **state)
 {
-	static const char *const odd[] = {"", "(", ")", "((((", "o", "o.", "o.a", "o.a =", "= o.a", "and", "o.a = 1 and", "<if>(",
-					  "<if>(a", "<if>(a,", "<if>()", "trigcond(", "o.a = 'x", "o.a between", "o.a in", "o.a is",
-					  "`", "o.`a", "between and between"};
+	static const char *const odd[] = {"",
+					  "(",
+					  ")",
+					  "((((",
+					  "o",
+					  "o.",
+					  "o.a",
+					  "o.a =",
+					  "= o.a",
+					  "and",
+					  "o.a = 1 and",
+					  "<if>(",
+					  "<if>(a",
+					  "<if>(a,",
+					  "<if>()",
+					  "trigcond(",
+					  "o.a = 'x",
+					  "o.a between",
+					  "o.a in",
+					  "o.a is",
+					  "`",
+					  "o.`a",
+					  "between and between"};
 	char deep[4096];
 
 	for (size_t i = 0; i < countof(odd); i++)
@@ -128,7 +149,10 @@ static const char *choose(const char *const found[])
 		const char *f = found[c.n];
 
 		c.at[c.n].name[0] = f[0];
-		c.at[c.n].use = f[1] == '=' ? ADVISE_EQUALS : f[1] == '~' ? ADVISE_RANGE : f[1] == '[' ? ADVISE_IN : ADVISE_SORT;
+		c.at[c.n].use = f[1] == '=' ? ADVISE_EQUALS
+			      : f[1] == '~' ? ADVISE_RANGE
+			      : f[1] == '[' ? ADVISE_IN
+					    : ADVISE_SORT;
 		c.at[c.n].exists = f[2] != '-';
 		c.at[c.n].prefix = f[2] == 'p' ? 100 : 0;
 	}
@@ -153,14 +177,19 @@ static void equalities_come_first_then_one_range_or_the_order(void **state)
 
 static void plans_of_both_servers_are_read(void **state)
 {
-	static const char maria[] =
-		"{\"query_block\": {\"select_id\": 1, \"nested_loop\": [{\"read_sorted_file\": {\"filesort\": {\"sort_key\": "
-		"\"o.c\", \"table\": {\"table_name\": \"o\", \"access_type\": \"ALL\", \"rows\": 5000, \"attached_condition\": "
-		"\"o.a = 1\"}}}}, {\"block-nl-join\": {\"table\": {\"table_name\": \"i\", \"access_type\": \"ALL\", \"rows\": "
-		"9000}, \"attached_condition\": \"i.b = o.a\"}}, {\"table\": {\"table_name\": \"<derived2>\", \"access_type\": "
-		"\"ALL\", \"rows\": 3}}, {\"table\": {\"table_name\": \"k\", \"access_type\": \"eq_ref\", \"rows\": 1}}]}}";
+	static const char maria[] = "{\"query_block\": {\"select_id\": 1, \"nested_loop\": [{\"read_sorted_file\": "
+				    "{\"filesort\": {\"sort_key\": "
+				    "\"o.c\", \"table\": {\"table_name\": \"o\", \"access_type\": \"ALL\", \"rows\": "
+				    "5000, \"attached_condition\": "
+				    "\"o.a = 1\"}}}}, {\"block-nl-join\": {\"table\": {\"table_name\": \"i\", "
+				    "\"access_type\": \"ALL\", \"rows\": "
+				    "9000}, \"attached_condition\": \"i.b = o.a\"}}, {\"table\": {\"table_name\": "
+				    "\"<derived2>\", \"access_type\": "
+				    "\"ALL\", \"rows\": 3}}, {\"table\": {\"table_name\": \"k\", \"access_type\": "
+				    "\"eq_ref\", \"rows\": 1}}]}}";
 	static const char mysql[] =
-		"{\"query_block\": {\"select_id\": 1, \"cost_info\": {\"query_cost\": \"1.0\"}, \"ordering_operation\": "
+		"{\"query_block\": {\"select_id\": 1, \"cost_info\": {\"query_cost\": \"1.0\"}, "
+		"\"ordering_operation\": "
 		"{\"using_filesort\": true, \"table\": {\"table_name\": \"o\", \"access_type\": \"ALL\", "
 		"\"rows_examined_per_scan\": 77, \"rows_produced_per_join\": 7, \"used_columns\": [\"a\"], "
 		"\"attached_condition\": \"(`shop`.`o`.`a` = 1)\"}}}}";
@@ -236,7 +265,8 @@ static void strings_that_would_break_the_plan_lose_what_does(void **state)
 
 static void the_order_of_the_statement_itself_is_found(void **state)
 {
-	struct span s = advise_order_by(span_str("SELECT a, (SELECT b FROM c ORDER BY d LIMIT 1) FROM t ORDER BY e, f DESC LIMIT 5"));
+	struct span s = advise_order_by(
+		span_str("SELECT a, (SELECT b FROM c ORDER BY d LIMIT 1) FROM t ORDER BY e, f DESC LIMIT 5"));
 
 	assert_true(span_eq(s, span_str(" e, f DESC")));
 	assert_int_equal(advise_order_by(span_str("SELECT (SELECT b FROM c ORDER BY d)")).len, 0);

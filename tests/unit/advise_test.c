@@ -17,7 +17,10 @@ static struct sqlconn *conn;
 static int begin(void **state)
 {
 	struct secret *password = secret_new(span_str("reader"));
-	struct sqlconn_target t = {.host = "127.0.0.1", .port = server.port, .user = "reader", .password = password,
+	struct sqlconn_target t = {.host = "127.0.0.1",
+				   .port = server.port,
+				   .user = "reader",
+				   .password = password,
 				   .connect_ns = 2 * NS_PER_SEC};
 
 	stats = helper_stats(100);
@@ -86,7 +89,8 @@ static void advised(const char *sql, const char *fix, const char *reason)
 static void an_equality_gets_an_index(void **state)
 {
 	advised("SELECT * FROM orders WHERE customer_email = 'u5@x'",
-		"ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`)", "rows of shop.orders for `customer_email` = ?");
+		"ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`)",
+		"rows of shop.orders for `customer_email` = ?");
 	advised("SELECT * FROM orders WHERE customer_email = ? LIMIT ?",
 		"ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`)", NULL);
 }
@@ -119,7 +123,7 @@ static void long_columns_get_an_index_on_their_beginning(void **state)
 
 static void an_index_that_is_there_is_not_proposed_again(void **state)
 {
-	advised("SELECT * FROM items WHERE flag = 1", "", NULL);            /* matches too much for its index */
+	advised("SELECT * FROM items WHERE flag = 1", "", NULL);              /* matches too much for its index */
 	advised("SELECT * FROM items WHERE kind = 1 AND flag = 1", "", NULL); /* (flag, kind) serves (kind, flag) */
 }
 
@@ -135,9 +139,11 @@ static void conditions_that_many_rows_match_get_none(void **state)
 {
 	advised("SELECT * FROM orders WHERE flag = 1", "", NULL);
 	advised("SELECT * FROM orders WHERE flag = 7", "ALTER TABLE `shop`.`orders` ADD INDEX (`flag`)", NULL);
-	advised("SELECT * FROM orders WHERE flag = 1 AND total = 5", "ALTER TABLE `shop`.`orders` ADD INDEX (`flag`, `total`)", NULL);
+	advised("SELECT * FROM orders WHERE flag = 1 AND total = 5",
+		"ALTER TABLE `shop`.`orders` ADD INDEX (`flag`, `total`)", NULL);
 	advised("SELECT * FROM orders WHERE total > 5", "", NULL);
-	advised("SELECT * FROM orders WHERE total BETWEEN 5 AND 7", "ALTER TABLE `shop`.`orders` ADD INDEX (`total`)", NULL);
+	advised("SELECT * FROM orders WHERE total BETWEEN 5 AND 7", "ALTER TABLE `shop`.`orders` ADD INDEX (`total`)",
+		NULL);
 	advised("SELECT * FROM orders WHERE customer_email LIKE 'u%'", "", NULL);
 	advised("SELECT * FROM orders WHERE customer_email IN ('a', 'it''s', '\\\\')",
 		"ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`)", NULL);
@@ -148,11 +154,14 @@ static void conditions_that_many_rows_match_get_none(void **state)
 static void statements_with_effects_are_not_explained(void **state)
 {
 	static const char *const texts[] = {"SELECT * FROM orders WHERE customer_email = 'a' FOR UPDATE",
-					    "SELECT shop.side_effect(), id FROM orders WHERE total = 5", "DELETE FROM orders",
-					    "SELECT GET_LOCK('x', 1) FROM orders WHERE total = 5", "SELECT 1; DELETE FROM orders"};
+					    "SELECT shop.side_effect(), id FROM orders WHERE total = 5",
+					    "DELETE FROM orders", "SELECT GET_LOCK('x', 1) FROM orders WHERE total = 5",
+					    "SELECT 1; DELETE FROM orders"};
 
 	for (size_t i = 0; i < countof(texts); i++) {
-		struct stats_explain e = {.digest = 7, .schema = (char[]){"shop"}, .user = (char[]){"app"},
+		struct stats_explain e = {.digest = 7,
+					  .schema = (char[]){"shop"},
+					  .user = (char[]){"app"},
 					  .sql = (char *)(uintptr_t)texts[i]};
 
 		assert_int_equal(advise_statement(conn, stats, &e), RC_DECLINED);
@@ -163,7 +172,9 @@ static void statements_with_effects_are_not_explained(void **state)
 /* Out of memory at any step is an error, and leaves nothing behind. */
 static void short_memory_is_said(void **state)
 {
-	struct stats_explain e = {.digest = 7, .schema = (char[]){"shop"}, .user = (char[]){"app"},
+	struct stats_explain e = {.digest = 7,
+				  .schema = (char[]){"shop"},
+				  .user = (char[]){"app"},
 				  .sql = (char[]){"SELECT * FROM orders WHERE customer_email = 'a'"}};
 	enum rc rc = RC_ERROR;
 
@@ -205,18 +216,25 @@ static void the_thread_takes_its_work_from_the_statistics(void **state)
 }
 
 static const char *const schema[] = {
-	"CREATE DATABASE shop", "USE shop", "CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'reader'",
+	"CREATE DATABASE shop",
+	"USE shop",
+	"CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'reader'",
 	"GRANT SELECT, SHOW VIEW ON shop.* TO reader@'127.0.0.1'",
 	"CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, customer_email VARCHAR(100), status VARCHAR(10), "
 	"created DATETIME, total INT, flag BOOL, KEY (status))",
-	"CREATE TABLE items (id INT AUTO_INCREMENT PRIMARY KEY, order_id INT, sku VARCHAR(20), flag INT, kind INT, note TEXT, "
+	"CREATE TABLE items (id INT AUTO_INCREMENT PRIMARY KEY, order_id INT, sku VARCHAR(20), flag INT, kind INT, "
+	"note TEXT, "
 	"KEY (flag, kind))",
-	"CREATE TABLE few (a INT)", "INSERT INTO few VALUES (1), (2)", "CREATE TABLE effects (a INT)",
-	"CREATE FUNCTION side_effect() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO effects VALUES (1); RETURN 1; END",
+	"CREATE TABLE few (a INT)",
+	"INSERT INTO few VALUES (1), (2)",
+	"CREATE TABLE effects (a INT)",
+	"CREATE FUNCTION side_effect() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO effects VALUES "
+	"(1); RETURN 1; END",
 	"CREATE VIEW cheap_orders AS SELECT * FROM orders WHERE total < 10",
 	"INSERT INTO orders (customer_email, status, created, total, flag) SELECT CONCAT('u', seq, '@x'), 'done', "
 	"NOW() - INTERVAL seq MINUTE, seq, seq % 2 FROM seq_1_to_3000",
-	"INSERT INTO items (order_id, sku, flag, kind) SELECT seq % 3000, CONCAT('s', seq % 100), 1, 1 FROM seq_1_to_6000",
+	"INSERT INTO items (order_id, sku, flag, kind) SELECT seq % 3000, CONCAT('s', seq % 100), 1, 1 FROM "
+	"seq_1_to_6000",
 	"ANALYZE TABLE orders, items",
 };
 

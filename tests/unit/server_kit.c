@@ -73,6 +73,20 @@ static pid_t spawn(const struct server *s, const char *const argv[])
 	return pid;
 }
 
+/* What a program had to say before it failed. */
+static void show_log(const struct server *s)
+{
+	char path[160], line[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/log", s->dir);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		print_error("%s", line);
+	if (f)
+		fclose(f);
+}
+
 static void run_to_end(const struct server *s, const char *const argv[])
 {
 	int status = 0;
@@ -80,7 +94,7 @@ static void run_to_end(const struct server *s, const char *const argv[])
 
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (status != 0)
-		print_error("%s ended with %d: see %s/log\n", argv[0], status, s->dir);
+		show_log(s);
 	assert_int_equal(status, 0);
 }
 
@@ -91,10 +105,23 @@ static char extra_option[256];
 static void launch(struct server *s)
 {
 	char datadir[300], port[32], sock[320], id[32], pidfile[320];
-	const char *argv[] = {server_path(), "--no-defaults", datadir, port, sock, id, pidfile, "--user=root",
-			      "--bind-address=127.0.0.1", "--log-bin=bin", "--log-slave-updates", "--skip-name-resolve",
-			      "--innodb-flush-log-at-trx-commit=0", "--skip-networking=0", SMALL,
-			      extra_option[0] ? extra_option : NULL, NULL};
+	const char *argv[] = {server_path(),
+			      "--no-defaults",
+			      datadir,
+			      port,
+			      sock,
+			      id,
+			      pidfile,
+			      "--user=root",
+			      "--bind-address=127.0.0.1",
+			      "--log-bin=bin",
+			      "--log-slave-updates",
+			      "--skip-name-resolve",
+			      "--innodb-flush-log-at-trx-commit=0",
+			      "--skip-networking=0",
+			      SMALL,
+			      extra_option[0] ? extra_option : NULL,
+			      NULL};
 
 	snprintf(datadir, sizeof(datadir), "--datadir=%s/data", s->dir);
 	snprintf(port, sizeof(port), "--port=%u", s->port);
@@ -109,17 +136,27 @@ static void launch(struct server *s)
 			return;
 		mysql_close(s->my);
 		s->my = NULL;
-		assert_int_equal(waitpid(s->pid, NULL, WNOHANG), 0);
+		if (waitpid(s->pid, NULL, WNOHANG) != 0) {
+			s->pid = 0;
+			break;
+		}
 		usleep(25000);
 	}
-	fail_msg("the server did not start: see %s/log", s->dir);
+	show_log(s);
+	fail_msg("the server did not start");
 }
 
 void server_start(struct server *s, unsigned id, const char *extra)
 {
 	char datadir[300];
-	const char *argv[] = {"/usr/bin/mariadb-install-db", "--no-defaults", datadir, "--auth-root-authentication-method=normal",
-			      "--skip-test-db", "--user=root", SMALL, NULL};
+	const char *argv[] = {"/usr/bin/mariadb-install-db",
+			      "--no-defaults",
+			      datadir,
+			      "--auth-root-authentication-method=normal",
+			      "--skip-test-db",
+			      "--user=root",
+			      SMALL,
+			      NULL};
 
 	*s = (struct server){.id = id, .port = server_free_port()};
 	snprintf(s->dir, sizeof(s->dir), "/tmp/suimon-unit-XXXXXX");
@@ -201,12 +238,14 @@ void server_replicate(struct server *replica, struct server *primary)
 {
 	char sql[512];
 
-	snprintf(sql, sizeof(sql),
-		 "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=%u, MASTER_USER='repl', MASTER_PASSWORD='repl', "
-		 "MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1",
-		 primary->port);
+	snprintf(
+		sql, sizeof(sql),
+		"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=%u, MASTER_USER='repl', MASTER_PASSWORD='repl', "
+		"MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1",
+		primary->port);
 	server_sql(replica, sql);
 	server_sql(replica, "START SLAVE");
-	snprintf(sql, sizeof(sql), "SELECT MASTER_GTID_WAIT('%s', 20)", server_value(primary, "SELECT @@gtid_binlog_pos"));
+	snprintf(sql, sizeof(sql), "SELECT MASTER_GTID_WAIT('%s', 20)",
+		 server_value(primary, "SELECT @@gtid_binlog_pos"));
 	assert_string_equal(server_value(replica, sql), "0");
 }

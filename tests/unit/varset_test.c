@@ -90,7 +90,8 @@ static void different_sets_are_two(void **state)
 
 static void taking_back_what_was_set_is_the_set_before(void **state)
 {
-	const struct varset *a = with(empty(), "sql_mode", "ANSI"), *b = varset_with(a, span_str("time_zone"), span_str("UTC"));
+	const struct varset *a = with(empty(), "sql_mode", "ANSI"),
+			    *b = varset_with(a, span_str("time_zone"), span_str("UTC"));
 	const struct varset *c = varset_without(b, span_str("TIME_ZONE")), *d = varset_without(c, span_str("nothing"));
 
 	assert_ptr_equal(a, c);
@@ -163,7 +164,8 @@ static void what_was_set_once_only_a_reset_takes_back(void **state)
 /* The SQL must read the same whether or not a backslash escapes on that connection. */
 static void values_are_quoted_for_any_mode(void **state)
 {
-	const struct varset *e = empty(), *a = with(varset_ref(e), "a", "it's"), *b = with(varset_ref(e), "a", "\\' OR 1");
+	const struct varset *e = empty(), *a = with(varset_ref(e), "a", "it's"),
+			    *b = with(varset_ref(e), "a", "\\' OR 1");
 	const struct varset *c = with(varset_ref(e), "a", ""), *d = with(varset_ref(e), "a", "1.2.3");
 	const struct varset *null = with(varset_ref(e), "character_set_results", "");
 
@@ -184,11 +186,13 @@ static void values_are_quoted_for_any_mode(void **state)
 static void a_logins_collation_is_said_first(void **state)
 {
 	const struct varset *e = empty();
-	const struct varset *a = with(with(varset_ref(e), "character_set_results", "latin1"), VARSET_LOGIN_COLLATION, "45");
-	const struct varset *b = with(varset_ref(a), VARSET_LOGIN_COLLATION, "33");
+	const struct varset *a =
+		with(with(varset_ref(e), "character_set_results", "latin1"), VARSET_LOGIN_COLLATION, "8");
+	const struct varset *b = with(varset_ref(a), VARSET_LOGIN_COLLATION, "45");
 
-	sql_is(a, b, "SET character_set_client=33,character_set_results=33,collation_connection=33,"
-		     "character_set_results='latin1'");
+	sql_is(a, b,
+	       "SET character_set_client=utf8mb4,character_set_results=utf8mb4,collation_connection=45,"
+	       "character_set_results='latin1'");
 	varset_unref(a);
 	varset_unref(b);
 	varset_unref(e);
