@@ -148,8 +148,9 @@ class MariaDB:
         if template is not None:
             shutil.copytree(template.data, self.data)
             return
+        # --force: a container may have no /etc/hosts, and nothing here goes by a host's name.
         argv = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
-                "--skip-name-resolve", "--datadir=" + self.data] + self._as_user()
+                "--force", "--datadir=" + self.data] + self._as_user()
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
             raise ServerError("mariadb-install-db: %s" % done.stdout.decode(errors="replace"))
