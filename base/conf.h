@@ -192,7 +192,7 @@ void conf_put_table(struct conf_sink *s, const struct conf_table *t, const void 
 
 /* All effective values as YAML that can be loaded again, secrets as "***". */
 enum rc conf_print(const struct conf_table *t, const void *at, struct iobuf *out) must_check;
-/* Key paths of the options that differ and that a reload may not change, one a line. */
+/* The options that differ and that a reload may not change: a line each, its key path first. RC_OK with out empty: none. */
 enum rc conf_fixed_differ(const struct conf_table *t, const void *a, const void *b, struct iobuf *out) must_check;
 /* The table as Markdown: a section a top-level mapping, a line an option. */
 enum rc conf_manual(const struct conf_table *t, struct iobuf *out) must_check;

@@ -221,7 +221,7 @@ static enum rc differ(const struct conf_opt *o, const void *a, const void *b, co
 
 	if (fingerprint(o, a, &x) != RC_OK || fingerprint(o, b, &y) != RC_OK)
 		return RC_ERROR;
-	return x == y ? RC_OK : iobuf_printf(out, "%s\n", path);
+	return x == y ? RC_OK : iobuf_printf(out, "%s: only a restart can change it\n", path);
 }
 
 static enum rc fixed_differ(const struct conf_table *t, const void *a, const void *b, const char *above,

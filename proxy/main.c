@@ -72,6 +72,22 @@ static int version(void)
 
 /* ---- reload ---- */
 
+/* A line of the log for each line of why; those beyond the log's limit on repeats `suimon check` shows. */
+static void log_refusal(const char *text, const struct iobuf *why)
+{
+	struct span left = span_of(iobuf_data(why), iobuf_len(why));
+	char quoted[1024];
+
+	while (left.len) {
+		const char *nl = memchr(left.p, '\n', left.len);
+		size_t len = nl ? (size_t)(nl - left.p) : left.len;
+
+		log_error("config", text, "fault=%s", log_quote(quoted, sizeof(quoted), span_of(left.p, len)));
+		len += nl != NULL;
+		left = span_of(left.p + len, left.len - len);
+	}
+}
+
 static enum rc reload(void *arg, struct iobuf *why)
 {
 	struct instance *in = &process.in;
@@ -79,14 +95,12 @@ static enum rc reload(void *arg, struct iobuf *why)
 
 	(void)arg;
 	if (!next) {
-		log_error("config", "reload refused: nothing was changed", "faults=see_below");
-		(void)fprintf(stderr, "%.*s", (int)iobuf_len(why), (const char *)iobuf_data(why));
+		log_refusal("reload refused: nothing was changed", why);
 		return RC_ERROR;
 	}
 	now = instance_settings(in);
-	if (settings_reload_check(now, next, why) != RC_OK) {
-		log_error("config", "reload refused: an option changed that only a restart can change", NULL);
-		(void)fprintf(stderr, "%.*s", (int)iobuf_len(why), (const char *)iobuf_data(why));
+	if (settings_reload_check(now, next, why) != RC_OK || iobuf_len(why)) {
+		log_refusal("reload refused: an option differs that only a restart can change", why);
 		settings_unref(now);
 		settings_unref(next);
 		return RC_ERROR;

@@ -118,7 +118,7 @@ void settings_unref(struct settings *s);
 enum rc settings_print(const struct settings *s, struct iobuf *out) must_check;      /* effective config as YAML, secrets masked */
 enum rc settings_print_json(const struct settings *s, struct iobuf *out) must_check; /* the same as JSON */
 enum rc settings_manual(struct iobuf *out) must_check; /* the option table as Markdown: docs/configuration.md's reference section is made of it, and a test compares */
-/* Which options differ that a reload may not change: names, one a line, to out. */
+/* Which options differ that a reload may not change: a line each to out. RC_OK with out empty: none. */
 enum rc settings_reload_check(const struct settings *now, const struct settings *next, struct iobuf *out) must_check;
 
 #endif

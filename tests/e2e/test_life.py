@@ -60,6 +60,16 @@ def test_a_reload_that_fails_changes_nothing_and_says_why(suimon, db):
         assert s.process.alive()
 
 
+def test_a_reload_cannot_change_what_needs_a_restart(suimon, db):
+    s = suimon()
+    s.write(merge(s.config, {"primary": "127.0.0.1:1", "routing": {"consistency": "strong"}}))
+    status, text = s.http("/api/config/reload", data={})
+    assert status == 409 and "primary: only a restart can change it" in text
+    assert "primary: only a restart can change it" in s.log_text()
+    with s.connect(database=db.name) as c:
+        assert who(c) == "replica"
+
+
 def test_reload_over_http(suimon, db):
     s = suimon()
     s.write(merge(s.config, {"routing": {"consistency": "strong"}}))
