@@ -26,6 +26,7 @@ struct login_state {
 	enum login_step step;
 	bool change_user;
 	bool sent_password;      /* for "using password: YES" */
+	bool proving;            /* no server has accepted the account of late: this login asks one */
 	bool fast_pending;       /* the fast answer was right; the server must confirm before we say so */
 	char *user, *schema;     /* owned */
 	size_t schema_len;
@@ -172,8 +173,9 @@ static void ask_primary(struct session *s)
 	struct span schema = login_schema(s);
 
 	s->login->step = LOGIN_ASKING;
+	s->login->proving = login_wants_proof(s);
 	session_set_state(s, SESSION_RUNNING);
-	if (!login_wants_proof(s) && (schema.len == 0 || account_schema_known(s->login->account, schema))) {
+	if (!s->login->proving && (schema.len == 0 || account_schema_known(s->login->account, schema))) {
 		const struct varset *vars = varset_with_schema(s->vars, schema);
 
 		if (!vars) {
@@ -428,7 +430,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 		send_more_byte(s, SHA2_FAST_OK);
 	if (s->state == SESSION_CLOSED)
 		return;
-	if (login_wants_proof(s))
+	if (l->proving)
 		accounts_learn(as, l->account);
 	if (l->schema_len)
 		account_saw_schema(l->account, login_schema(s));

@@ -31,6 +31,13 @@ def test_a_passed_through_account_logs_in_again_and_again(proxy):
         proxy.connect("guest", "guest").close()
 
 
+def test_with_passthrough_alone_the_schema_is_read_as_who_has_logged_in(suimon):
+    s = suimon({"users": "passthrough", "backend": {"monitor": {"user": "", "password": ""}}})
+    assert "no account is known yet" in s.http("/api/cache")[1]
+    s.connect("guest", "guest").close()
+    servers.wait_until("the schema", lambda: '"readable":true' in s.http("/api/cache")[1], 10)
+
+
 @pytest.mark.parametrize("user,password,using", [
     ("app", "wrong", "YES"), ("app", "", "NO"), ("guest", "wrong", "YES"), ("guest", "", "NO"),
     ("nobody", "x", "YES"), ("nobody", "", "NO")])
