@@ -16,13 +16,16 @@ void sql_stmt_show(struct sql_parser *p)
 		sql_limit(p);
 }
 
-/* EXTENDED, PARTITIONS, ANALYZE, FORMAT = x */
+/* EXTENDED, PARTITIONS, ANALYZE, FORMAT = x, INTO @x */
 static void explain_options(struct sql_parser *p)
 {
 	for (;;) {
 		if (sql_is(p, SQL_W_FORMAT) && sql_peek_op(p, '=')) {
 			sql_advance(p);
 			sql_advance(p);
+			sql_any_word(p);
+		} else if (sql_accept(p, SQL_W_INTO)) {
+			p->flags |= SQL_F_USER_VAR_WRITE;
 			sql_any_word(p);
 		} else if (!sql_accept(p, SQL_W_EXTENDED) && !sql_accept(p, SQL_W_PARTITIONS) &&
 			   !sql_accept(p, SQL_W_ANALYZE) && !sql_accept(p, SQL_W_ALL)) {
@@ -67,11 +70,9 @@ void sql_stmt_describe(struct sql_parser *p)
 	if (at_statement(p)) {
 		p->verb = SQL_EXPLAIN;
 		explained(p, false);
-	} else if (sql_is(p, SQL_W_FOR) || sql_is(p, SQL_W_INTO)) {
+	} else if (sql_is(p, SQL_W_FOR)) {
 		p->verb = SQL_EXPLAIN;
 		p->flags |= SQL_F_NONDETERMINISTIC | SQL_F_SERVER_STATE;
-		if (sql_is(p, SQL_W_INTO))
-			sql_fail(p, "EXPLAIN INTO a variable");
 		sql_skip_statement(p);
 	} else {
 		p->verb = SQL_DESCRIBE;

@@ -84,10 +84,6 @@ static void after_table(struct sql_parser *p, struct sql_ref *r)
 		system_time(p);
 	if (sql_is(p, SQL_W_USE) || sql_is(p, SQL_W_IGNORE) || sql_is(p, SQL_W_FORCE))
 		index_hints(p);
-	if (sql_accept(p, SQL_W_TABLESAMPLE)) {
-		sql_any_word(p);
-		sql_skip_parens(p);
-	}
 }
 
 /* An alias and perhaps names for the columns, behind a derived table. */
