@@ -280,6 +280,8 @@ static size_t upstream_input(struct channel *ch, const uint8_t *p, size_t len)
 		if (piece.kind == TRACK_NEED)
 			break;
 		if (piece.kind == TRACK_BROKEN) {
+			if (u->state == UPSTREAM_LEASED) /* what was forwarded may lie in the buffer that closing frees */
+				u->ops->turn(u);
 			lose(u, "the server's reply is not the MySQL protocol");
 			return len;
 		}
