@@ -98,7 +98,7 @@ static bool evict_one(struct lease_backend *lb)
 
 	if (!n)
 		return false;
-	upstream_close(container_of(n, struct upstream, node), "making room for another account");
+	upstream_close(container_of(n, struct upstream, node), "making room for somebody else");
 	return true;
 }
 
@@ -149,9 +149,7 @@ enum rc lease_acquire(struct lease_pool *p, struct lease_request *r, struct upst
 	if (p->closing)
 		return RC_DECLINED;
 	r->asked_ns = clock_mono_ns();
-	/* A replica that does not answer is not waited for: the read has somewhere else to go. */
-	if (open_for(p, lb, r) == RC_ERROR &&
-	    atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA)
+	if (open_for(p, lb, r) == RC_ERROR && r->impatient)
 		return RC_DECLINED;
 	list_push_back(&lb->waiters, &r->node);
 	atomic_fetch_add_explicit(&r->backend->waiting, 1, memory_order_relaxed);
@@ -257,7 +255,7 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 		if (u->err_code) {
 			leave_queue(lb, r);
 			r->done(r, RC_ERROR, NULL);
-		} else if (atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA) {
+		} else if (r->impatient) {
 			leave_queue(lb, r);
 			r->done(r, RC_DECLINED, NULL);
 		}
@@ -357,22 +355,40 @@ void lease_release(struct upstream *u)
 
 static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_t now)
 {
-	list_each_safe(&lb->waiters, n, tmp) {
+	struct list_node *first;
+
+	/* In order of their deadlines, nearly. done() may change the list: it is looked at anew each time. */
+	while ((first = list_first(&lb->waiters)) != NULL) {
+		struct lease_request *r = container_of(first, struct lease_request, node);
+
+		if (now < r->deadline_ns)
+			break;
+		leave_queue(lb, r);
+		stats_count(p->sink, STATS_C_POOL_WAIT_TIMEOUTS, 1);
+		if (!r->err_text[0])
+			snprintf(r->err_text, sizeof(r->err_text),
+				 "no connection to %s became free in time: raise backend.pool.max or look for "
+				 "what holds them (/api/clients)", r->backend->text);
+		r->done(r, RC_DECLINED, NULL);
+	}
+	list_each(&lb->waiters, n) {
 		struct lease_request *r = container_of(n, struct lease_request, node);
 
-		if (now >= r->deadline_ns) {
-			leave_queue(lb, r);
-			stats_count(p->sink, STATS_C_POOL_WAIT_TIMEOUTS, 1);
-			if (!r->err_text[0])
-				snprintf(r->err_text, sizeof(r->err_text),
-					 "no connection to %s became free in time: raise backend.pool.max or look for "
-					 "what holds them (/api/clients)", r->backend->text);
-			r->done(r, RC_DECLINED, NULL);
-			return; /* done() may have changed the list: the rest at the next tick */
-		}
 		if (!r->opening && open_for(p, lb, r) == RC_DECLINED)
 			break;
 	}
+}
+
+/* Another worker's requests wait, the limit is reached, and connections lie idle here: their places are given up. */
+static void tick_yield(struct lease_pool *p, struct lease_backend *lb, struct backend *b)
+{
+	size_t waiting = atomic_load_explicit(&b->waiting, memory_order_relaxed);
+
+	if (likely(waiting <= lb->waiters.count) ||
+	    atomic_load_explicit(&b->connections, memory_order_relaxed) < p->limits.max)
+		return;
+	for (waiting -= lb->waiters.count; waiting && evict_one(lb); waiting--)
+		;
 }
 
 static void tick_idle(struct lease_pool *p, struct lease_backend *lb, uint64_t now)
@@ -395,6 +411,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	for (size_t i = 0; i < p->topology->n; i++) {
 		if (!list_empty(&p->backends[i].waiters))
 			tick_waiters(p, &p->backends[i], now);
+		tick_yield(p, &p->backends[i], p->topology->all[i]);
 		tick_idle(p, &p->backends[i], now);
 	}
 }
