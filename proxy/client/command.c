@@ -23,14 +23,14 @@ static void take_verdict(struct request *r)
 	struct statement *st = r->st;
 	const struct settings *cfg = s->worker->settings;
 
-	if (st->verdict_settings == cfg && st->verdict_account == s->account)
+	if (st->verdict_settings == cfg && st->verdict_account == s->account->id)
 		return;
 	plan_verdict(cfg, &(struct rule_subject){.digest = st->digest, .text = span_of(st->text, st->text_len),
 						 .facts = &st->facts, .schema = s->vars->schema,
 						 .user = span_str(s->account->user), .lexed = &r->lexed},
 		     &st->verdict);
 	st->verdict_settings = rule_verdicts_last(cfg) ? cfg : NULL;
-	st->verdict_account = s->account;
+	st->verdict_account = s->account->id;
 }
 
 static void count_unqueued(struct request *r)
@@ -456,7 +456,7 @@ static void settle_prepared(struct request *r)
 void request_end(struct request *r)
 {
 	struct session *s = r->s;
-	bool was_login = s->login != NULL;
+	bool was_login = s->login != NULL, cut_short = r->stream_left || r->stream_more;
 
 	if (r->st && !was_login && r->cmd != COM_STMT_PREPARE && r->cmd != COM_STMT_SEND_LONG_DATA &&
 	    r->cmd != COM_STMT_RESET && r->cmd != COM_STMT_FETCH)
@@ -465,11 +465,13 @@ void request_end(struct request *r)
 	settle_prepared(r);
 	s->request = NULL;
 	exec_release(r);
-	if (s->state == SESSION_CLOSED) {
-		request_free(r);
+	request_free(r);
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (cut_short) { /* answered before all of it came: the rest must not be taken for commands */
+		session_close(s, CLOSE_BACKEND, "a statement failed before all of it had come");
 		return;
 	}
-	request_free(r);
 	if (was_login) {
 		login_done(s, true, NULL);
 		return;
@@ -503,7 +505,7 @@ void request_abort(struct request *r)
 		r->leasing = false;
 		if (s->up && s->up->tracking && r->sent_ns && !r->hidden)
 			deltas_lost(r); /* what it may have written is not known any more */
-		if (s->up && s->up->tracking) {
+		if (s->up && (s->up->tracking || (r->sent_ns && (r->stream_left || r->stream_more)))) {
 			struct upstream *u = s->up;
 
 			s->up = NULL;

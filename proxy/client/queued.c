@@ -127,13 +127,13 @@ static bool is_checked(const struct request *r)
 	const struct statement *st = r->st;
 
 	return st->queue_checked_version == catalog_version(r->s->worker->in->catalog) + 1 &&
-	       st->queue_checked_account == r->s->account;
+	       st->queue_checked_account == r->s->account->id;
 }
 
 void queued_checked(struct request *r)
 {
 	r->st->queue_checked_version = catalog_version(r->s->worker->in->catalog) + 1;
-	r->st->queue_checked_account = r->s->account;
+	r->st->queue_checked_account = r->s->account->id;
 	r->checking = false;
 }
 

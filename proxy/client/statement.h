@@ -34,10 +34,10 @@ struct statement {
 	/* The rules' verdict for one account and one version of the settings. */
 	struct plan_verdict verdict;
 	const struct settings *verdict_settings;
-	const void *verdict_account;
+	uint64_t verdict_account; /* its id: an address may be another account's by now */
 	/* Shapes the primary has accepted for the queue (Q4). */
 	uint64_t queue_checked_version; /* catalog version + 1 it was checked at; 0 never */
-	const void *queue_checked_account;
+	uint64_t queue_checked_account; /* id */
 	bool queue_refused;
 };
 
