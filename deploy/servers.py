@@ -26,16 +26,23 @@ class ServerError(Exception):
     """A server that did not start, did not stop, or did not answer; the text says which and why."""
 
 
+_given = []  # a port asked for twice in a row may come twice: nothing listens on it yet
+
+
 def free_port(wanted=0):
-    """The wanted loopback port if nothing listens there, else any free one."""
-    for port in (wanted, 0):
+    """The wanted loopback port if nothing listens there, else any free one; never one that was given out lately."""
+    for port in (wanted,) + (0,) * 20:
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 s.bind((LOOPBACK, port))
             except OSError:
                 continue
-            return s.getsockname()[1]
+            found = s.getsockname()[1]
+        if found not in _given:
+            _given.append(found)
+            del _given[:-200]
+            return found
     raise ServerError("no free loopback port")
 
 

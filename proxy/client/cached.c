@@ -75,8 +75,8 @@ enum rc cached_step(struct request *r)
 		return RC_OK; /* a cursor's rows are fetched from its connection */
 	statement_resolve(r->st, w->in->catalog);
 	if (!r->st->resolved) {
-		/* Which writes it must see is not known just now: only the primary is past them all. */
-		r->primary_only = true;
+		/* Which writes it must see is not known just now: only the primary is past them all, if it is there (R4). */
+		r->primary_only = backend_usable(topology_primary(w->in->topology));
 		return RC_OK;
 	}
 	if (r->st->nreads == 0 || build_key(r) != RC_OK)

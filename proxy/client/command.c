@@ -154,6 +154,8 @@ static enum rc begin_execute(struct request *r, struct span payload)
 		r->plan.cache = r->plan.queue = false;
 	if (r->execute.flags & 0x07) { /* a cursor lives on one connection */
 		r->plan.cache = r->plan.queue = false;
+		r->plan.target = PLAN_PRIMARY; /* what follows until it is closed runs there, too, writes among it */
+		r->plan.target_why = "opens a cursor";
 		r->prepared->cursor = true;
 	}
 	r->prepared->long_data = false;
@@ -232,9 +234,6 @@ static void reset_session(struct session *s)
 	const struct varset *vars = varset_with_schema(s->worker->leases->empty, s->vars->schema), *with;
 	struct span login = varset_get(s->vars, VARSET_LOGIN_COLLATION);
 
-	session_unpin_all(s);
-	prepared_free_all(s);
-	memset(&s->nplus1, 0, sizeof(s->nplus1));
 	with = vars ? varset_with(vars, span_str(VARSET_LOGIN_COLLATION), login) : NULL;
 	varset_unref(vars);
 	if (!with) {
@@ -242,9 +241,7 @@ static void reset_session(struct session *s)
 		return;
 	}
 	session_set_vars(s, with);
-	s->last_insert_id = 0;
-	s->tracks_itself = false;
-	s->last_backend = NULL;
+	session_forget(s);
 	reply_ok(s);
 }
 

@@ -257,6 +257,8 @@ static bool changed_nothing(struct request *r)
 
 	if (r->error || !s->up || !s->up->mariadb || !s->up->tracks || varset_get(s->vars, "sql_log_bin").p)
 		return false;
+	if (s->up->track.columns && !(s->up->caps & CLIENT_DEPRECATE_EOF))
+		return false; /* an EOF packet reports no positions */
 	backend_position(s->up->backend, &pos);
 	return !gtid_empty(&pos);
 }
@@ -319,10 +321,42 @@ static void settle_writes(struct request *r)
 		invalidate(r, r->st ? r->st->writes : NULL, r->st ? r->st->nwrites : 0, unknown_targets(r));
 }
 
+#define VERB(v) (UINT64_C(1) << (v))
+
+/* A transaction is open, but it need not be the one that was: BEGIN, COMMIT AND CHAIN, a routine or DDL that failed may
+ * have committed what was written before. */
+static void settle_inner_commit(struct request *r)
+{
+	struct session *s = r->s;
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+	const struct write_set *w = s->transaction;
+	uint64_t may = VERB(SQL_COMMIT) | VERB(SQL_CALL) | VERB(SQL_EXECUTE) | VERB(SQL_COMPOUND) | VERB(SQL_XA);
+
+	if (!w || never_ran(r))
+		return;
+	if (is_rollback(r)) { /* AND CHAIN */
+		forget_transaction(s);
+		return;
+	}
+	if (f ? !(f->verbs & may) && !(f->flags & (SQL_F_IMPLICIT_COMMIT | SQL_F_CHAIN | SQL_F_UNKNOWN))
+	      : !r->plan.writes_anything)
+		return;
+	invalidate(r, w->tags, w->n, w->anything);
+	if (f && !r->error && (f->verb == SQL_COMMIT || f->verb == SQL_BEGIN) && !(f->flags & SQL_F_MULTI))
+		forget_transaction(s);
+}
+
+static void settle_transactions(struct request *r, bool rolled_back)
+{
+	if (r->s->in_transaction)
+		settle_inner_commit(r);
+	else
+		settle_transaction(r, rolled_back);
+}
+
 void deltas_partial(struct request *r)
 {
-	if (!r->s->in_transaction)
-		settle_transaction(r, false);
+	settle_transactions(r, false);
 	settle_writes(r);
 }
 
@@ -339,18 +373,24 @@ void deltas_settle(struct request *r)
 		s->pins &= ~r->plan.unpins;
 		if (r->st && (r->st->facts.flags & SQL_F_RELEASE) && s->up)
 			s->up->condemned = true;
-	} else if ((r->plan.pins & PIN_UNKNOWN) && !never_ran(r)) {
+	} else if ((r->plan.pins & (PIN_UNKNOWN | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
+		    (r->st && (r->st->facts.flags & SQL_F_MULTI))) && !never_ran(r)) {
 		pin(r, r->plan.pins); /* a part of it may have run */
 	}
-	if (r->st && (r->st->facts.flags & SQL_F_DDL))
-		catalog_invalidate(s->worker->in->catalog);
-	if (!s->in_transaction)
-		settle_transaction(r, is_rollback(r));
+	deltas_schema(r);
+	settle_transactions(r, is_rollback(r));
 	settle_writes(r);
+}
+
+void deltas_schema(struct request *r)
+{
+	if (r->st && (r->st->facts.flags & (SQL_F_DDL | SQL_F_UNKNOWN)) && !never_ran(r))
+		catalog_invalidate(r->s->worker->in->catalog);
 }
 
 void deltas_lost(struct request *r)
 {
+	deltas_schema(r);
 	r->commit_known = false;
 	if (r->plan.writes && !r->reply_settled)
 		remember_write(r);

@@ -70,6 +70,28 @@ static void choose_backend(struct request *r)
 	}
 }
 
+/* A replica that does not answer: the read goes to the primary. A primary that does not: to a replica, if it is a read
+ * that was sent to the primary only to be on the safe side. */
+static bool try_elsewhere(struct request *r)
+{
+	if (!r->primary_only) {
+		r->primary_only = true;
+		return true;
+	}
+	if (!r->lease.impatient)
+		return false;
+	r->replica_last = true;
+	r->primary_only = false;
+	return true;
+}
+
+/* May this request be served elsewhere, should the server it asks for not be there? */
+static bool has_elsewhere(const struct request *r)
+{
+	return !r->primary_only || (r->plan.target == PLAN_REPLICA && !r->replica_last && !r->s->login &&
+				    topology_replica(r->s->worker->in->topology, NULL));
+}
+
 static void on_lease(struct lease_request *l, enum rc rc, struct upstream *u)
 {
 	struct request *r = container_of(l, struct request, lease);
@@ -78,8 +100,7 @@ static void on_lease(struct lease_request *l, enum rc rc, struct upstream *u)
 	if (rc == RC_OK) {
 		attach(r, u);
 		exec_resume(r, STEP_SYNC);
-	} else if (rc == RC_DECLINED && !r->primary_only) {
-		r->primary_only = true;
+	} else if (rc == RC_DECLINED && try_elsewhere(r)) {
 		exec_resume(r, STEP_ACQUIRE);
 	} else {
 		exec_fail(r);
@@ -105,6 +126,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.session = s->id;
 	r->lease.fresh = s->login && login_wants_proof(s);
 	r->lease.done = on_lease;
+	r->lease.impatient = has_elsewhere(r);
 	r->lease.asked_ns = 0;
 	r->lease.deadline_ns = clock_mono_ns() + w->settings->backend.failover_hold_ns;
 	rc = lease_acquire(w->leases, &r->lease, &u);
@@ -112,8 +134,7 @@ static enum rc step_acquire(struct request *r)
 		attach(r, u);
 	} else if (rc == RC_AGAIN) {
 		r->leasing = true;
-	} else if (r->lease.parked_only || !r->primary_only) {
-		r->primary_only |= !r->lease.parked_only;
+	} else if (r->lease.parked_only || try_elsewhere(r)) {
 		r->step = STEP_ACQUIRE;
 		return RC_DECLINED;
 	} else {
@@ -193,6 +214,7 @@ static enum rc step_send(struct request *r)
 		r->step = STEP_END;
 		return RC_DECLINED;
 	}
+	deltas_schema(r); /* before the server commits it, and again when it has answered */
 	r->sent_ns = clock_mono_ns();
 	r->route = r->backend && atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA
 			   ? STATS_REPLICA : STATS_PRIMARY;

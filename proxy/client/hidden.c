@@ -90,7 +90,8 @@ enum rc hidden_sync(struct request *r)
 	struct upstream *u = r->s->up;
 	const struct varset *to = r->sync_to ? r->sync_to : r->s->vars;
 
-	if (unlikely(u->warnings_of && u->warnings_of != r->s->id) && keeps_warnings(r)) {
+	/* A pinned one has run statements here already, and a reset would end its transaction. */
+	if (unlikely(u->warnings_of && u->warnings_of != r->s->id) && keeps_warnings(r) && !r->s->pins) {
 		u->warnings_of = 0;
 		return reset_connection(r);
 	}
@@ -155,8 +156,11 @@ enum rc hidden_position(struct request *r)
 			return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 		wanted = s->written;
 	}
-	if (!cached_needs(r, &wanted))
-		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
+	if (!cached_needs(r, &wanted)) {
+		if (!r->replica_last && backend_usable(topology_primary(s->worker->in->topology)))
+			return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
+		r->fill_refusal = CACHE_REFUSED_LAG; /* reads go on without the primary (R4), but nothing is stored */
+	}
 	if (gtid_empty(&wanted) || backend_has_position(r->backend, &wanted))
 		return RC_OK;
 	lag = atomic_load_explicit(&r->backend->lag_ns, memory_order_relaxed);

@@ -183,7 +183,20 @@ static void primary_changed(void *arg, struct backend *now)
 		catalog_nudge(in->catalog);
 }
 
+/* Bounds the writes whose position was not known: replicas past this are believed again. */
+static void primary_at(void *arg, const struct gtid_pos *pos, uint64_t asked_ns)
+{
+	struct instance *in = arg;
+	struct cache_pos at[GTID_DOMAINS];
+
+	if (!in->cache || pos->overflow)
+		return;
+	for (uint8_t i = 0; i < pos->n; i++)
+		at[i] = (struct cache_pos){.domain = pos->at[i].domain, .seq = pos->at[i].seq};
+	cache_primary_at(in->cache, at, pos->n, asked_ns);
+}
+
 struct monitor_hooks hooks_monitor(struct instance *in)
 {
-	return (struct monitor_hooks){.arg = in, .primary_changed = primary_changed};
+	return (struct monitor_hooks){.arg = in, .primary_changed = primary_changed, .primary_at = primary_at};
 }

@@ -392,9 +392,7 @@ void login_change_user(struct session *s, struct span payload, uint8_t seq)
 		session_close(s, l ? CLOSE_MALFORMED : CLOSE_MEMORY, "COM_CHANGE_USER");
 		return;
 	}
-	session_unpin_all(s);
-	prepared_free_all(s);
-	memset(&s->nplus1, 0, sizeof(s->nplus1));
+	session_forget(s);
 	login_free(s->login);
 	s->login = l;
 	s->seq = (uint8_t)(seq + 1);

@@ -70,6 +70,7 @@ struct request {
 	struct lease_request lease;
 	bool leasing;
 	bool primary_only;          /* a replica was tried in vain, or the primary is wanted */
+	bool replica_last;          /* the primary was tried in vain: a replica, or nothing (R4) */
 	bool checking;              /* the connection is wanted to have the statement's shape accepted for the queue */
 	bool parked_tried;
 	uint64_t deadline_ns;       /* of a wait that has no timer of its own */
@@ -140,6 +141,7 @@ void deltas_names(struct request *r);   /* the collation behind a SET NAMES is k
 void deltas_eof(struct request *r, uint16_t status);
 void deltas_settle(struct request *r);  /* the last packet is here, the client has not got it yet: invalidate */
 void deltas_partial(struct request *r); /* one of several results is here: the same for what has run so far */
+void deltas_schema(struct request *r);  /* it may change the schema: what the catalog says is doubtful from now on */
 void deltas_lost(struct request *r);    /* outcome unknown */
 
 /* prepared.c */

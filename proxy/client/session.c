@@ -13,6 +13,7 @@
 #define STATEMENT_PREFIX (64 * 1024)  /* ... after this much of it has been looked at */
 #define LOGIN_WHOLE (64 * 1024)
 #define KEPT_MOST (64 * 1024)         /* bytes kept of a client that sends while its request runs */
+#define UNREAD_MOST (1024 * 1024)     /* a client that has not read this much of its replies gets no further ones */
 
 static const struct {
 	const char *text;
@@ -133,6 +134,12 @@ static size_t session_input(struct channel *ch, const uint8_t *p, size_t len)
 		case SESSION_RUNNING:
 		case SESSION_CLOSED:
 			break;
+		case SESSION_READY:
+			if (unlikely(iobuf_len(&ch->out) > UNREAD_MOST)) {
+				channel_pause(ch); /* session_drained reads on */
+				break;
+			}
+			/* fall through */
 		default:
 			n = session_take(s, p + used, len - used);
 		}
@@ -150,7 +157,11 @@ static size_t session_input(struct channel *ch, const uint8_t *p, size_t len)
 
 static void session_drained(struct channel *ch)
 {
-	relay_client_drained(container_of(ch, struct session, ch));
+	struct session *s = container_of(ch, struct session, ch);
+
+	relay_client_drained(s);
+	if (s->state == SESSION_READY)
+		channel_resume(ch);
 }
 
 static void session_lost(struct channel *ch, const char *why)
@@ -223,14 +234,37 @@ static void session_free(struct mail *m)
 	pool_put(w->session_pool, s);
 }
 
+/* A transaction that is left is rolled back, but not what it wrote to tables without transactions. */
+static void leave_transaction(struct session *s)
+{
+	const struct write_set *w = s->transaction;
+	uint64_t window = instance_lag_window(s->worker->settings);
+
+	if (w && s->worker->cache && w->anything)
+		cache_invalidate_all(s->worker->cache, window);
+	else if (w && s->worker->cache)
+		cache_invalidate(s->worker->cache, w->tags, w->n, NULL, window);
+	mem_free(s->transaction);
+	s->transaction = NULL;
+	s->in_transaction = false;
+}
+
+void session_forget(struct session *s)
+{
+	session_unpin_all(s);
+	prepared_free_all(s);
+	memset(&s->nplus1, 0, sizeof(s->nplus1));
+	s->last_insert_id = 0;
+	s->tracks_itself = false;
+	s->last_backend = NULL;
+}
+
 void session_unpin_all(struct session *s)
 {
 	struct upstream *u = s->up;
 
 	s->pins = 0;
-	s->in_transaction = false;
-	mem_free(s->transaction);
-	s->transaction = NULL;
+	leave_transaction(s);
 	if (!u)
 		return;
 	s->up = NULL;

@@ -81,6 +81,7 @@ void session_set_vars(struct session *s, const struct varset *vars); /* takes th
 void session_next(struct session *s);
 /* Ends all that pins it and gives its connection back (reset first if need be). */
 void session_unpin_all(struct session *s);
+void session_forget(struct session *s); /* all it has but its account and variables: a reset, another user */
 uint16_t session_status(const struct session *s); /* status flags for packets suimon makes */
 static inline bool session_autocommit(const struct session *s) { return !s->vars || !s->vars->autocommit_off; }
 

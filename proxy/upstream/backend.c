@@ -120,11 +120,13 @@ struct backend *topology_find(const struct topology *t, const char *text)
 
 void backend_set_state(struct backend *b, enum backend_state s, const char *why)
 {
-	enum backend_state old = (enum backend_state)atomic_exchange_explicit(&b->state, (int)s, memory_order_acq_rel);
+	int old = atomic_load_explicit(&b->state, memory_order_acquire);
 	char quoted[320];
 
-	if (old == s)
-		return;
+	do { /* what an operator has disabled only an operator enables, which makes it unknown */
+		if (old == (int)s || (old == BACKEND_DISABLED && s != BACKEND_UNKNOWN))
+			return;
+	} while (!atomic_compare_exchange_weak_explicit(&b->state, &old, (int)s, memory_order_acq_rel, memory_order_acquire));
 	atomic_store_explicit(&b->state_since_ns, clock_mono_ns(), memory_order_relaxed);
 	if (s == BACKEND_UP)
 		log_info("backend", "up", "addr=%s was=%s", b->text, state_names[old]);

@@ -45,6 +45,8 @@ enum rc gtid_parse(struct span text, struct gtid_pos *out)
 			if (*text.p != ',')
 				return RC_ERROR;
 			text = span_of(text.p + 1, text.len - 1);
+			if (text.len == 0)
+				return RC_ERROR;
 		}
 	}
 	return RC_OK;

@@ -20,6 +20,7 @@ struct lease_request {
 	uint64_t session;           /* id, for parking */
 	uint64_t deadline_ns;
 	bool fresh;                 /* only a connection whose login is new will do: it proves the password */
+	bool impatient;             /* has somewhere else to go: declined as soon as the server cannot be reached */
 	bool parked_only;           /* only the connection parked for this session will do */
 	/* After RC_AGAIN: RC_OK with u leased; RC_DECLINED: the server cannot be reached or none became free in time;
 	 * RC_ERROR: the server refused the account (err_* of the request). */
