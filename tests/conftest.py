@@ -141,6 +141,11 @@ def ended_well(instance):
     assert code == 0, "suimon ended with %s\n%s" % (code, servers.tail(instance.log))
 
 
+def schema_is_known(instance):
+    """Nothing is cached or queued before the schema has been read, a moment after the start."""
+    servers.wait_until("the schema to be read", lambda: instance.api("/api/cache")["catalog"]["readable"], 10)
+
+
 @pytest.fixture
 def suimon(cluster, tmp_path):
     """suimon({...}) starts one with the session's servers and these changes to the config; all end with the test."""
@@ -157,6 +162,8 @@ def suimon(cluster, tmp_path):
         started.append(instance)
         if run:
             instance.start(ready)
+            if ready and config.get("backend", {}).get("monitor"):
+                schema_is_known(instance)
         return instance
 
     yield start
