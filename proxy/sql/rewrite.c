@@ -46,6 +46,12 @@ static bool in_expression(const struct places *before, const struct places *afte
 	return !innermost || !(sql_token_is_op(prev, ',') || sql_token_is_op(next, ','));
 }
 
+/* True behind two minus signs: a blank would make a comment's start of them. */
+static bool behind_minuses(const struct sql_scan *s, const struct sql_token *prev)
+{
+	return sql_token_is_op(prev, '-') && prev->text.p > s->base && prev->text.p[-1] == '-';
+}
+
 /* Puts out a token and what stood before it. */
 static enum rc put_canonical(const struct sql_token *prev, const struct sql_token *t, bool verbatim, struct iobuf *out)
 {
@@ -65,7 +71,7 @@ enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out)
 	struct places w = {0}, before;
 	struct sql_scan s;
 	struct sql_token t, prev = {0};
-	bool semicolon = false;
+	bool semicolon = false, verbatim;
 
 	sql_scan_init(&s, text, mode);
 	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t)) {
@@ -83,7 +89,8 @@ enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out)
 		semicolon = false;
 		if (t.kind == SQL_T_BAD) /* no server reads on from here: the rest stays as it is */
 			t.text.len = (size_t)(s.end - t.text.p);
-		if (put_canonical(&prev, &t, in_expression(&before, &w, &prev, &t), out) != RC_OK)
+		verbatim = in_expression(&before, &w, &prev, &t) || behind_minuses(&s, &prev);
+		if (put_canonical(&prev, &t, verbatim, out) != RC_OK)
 			return RC_ERROR;
 		if (t.kind == SQL_T_BAD)
 			break;

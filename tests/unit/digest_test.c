@@ -141,6 +141,7 @@ static void canonical_text_folds_what_cannot_be_seen(void **state)
 	canonical("SELECT /*!40001 SQL_NO_CACHE */ /*+ X */ a FROM t",
 		  "SELECT /*!40001 SQL_NO_CACHE */ /*+ X */ a FROM t");
 	canonical("SELECT 1;  SELECT 2;", "SELECT 1; SELECT 2");
+	canonical("DO 5--/* a */1", "DO 5--/* a */1"); /* with a blank, "-- 1" would be a comment */
 }
 
 /* An expression's text is its column's name: P1, C3. */
