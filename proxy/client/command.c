@@ -429,6 +429,7 @@ static void request_free(struct request *r)
 	cached_cancel(r);
 	iobuf_reset(&r->packet);
 	statement_unref(r->st);
+	varset_unref(r->bridge);
 	pool_put(w->request_pool, r);
 }
 

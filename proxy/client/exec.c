@@ -44,7 +44,7 @@ static bool asks_last_connection(const struct request *r)
 {
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 
-	if (!f || f->flags & SQL_F_LAST_INSERT_ID)
+	if (!f || f->flags & SQL_F_LAST_INSERT_ID || r->plan.writes)
 		return false;
 	return r->plan.follow_up || (f->verb == SQL_SELECT && f->ntables == 0 && r->plan.target == PLAN_REPLICA);
 }
@@ -182,6 +182,19 @@ static enum rc push_packet(struct request *r, struct upstream_stmt *stmt)
 	return channel_push(&r->s->up->ch, p, iobuf_len(&r->packet));
 }
 
+/* The packet in b is the beginning of one that goes on for `left` bytes. */
+static enum rc lengthen(struct iobuf *b, uint64_t left)
+{
+	uint64_t len = iobuf_len(b) - PACKET_HEADER + left;
+	uint8_t *p = b->data + b->start;
+
+	if (len >= PACKET_MAX_PAYLOAD)
+		return RC_ERROR;
+	for (int i = 0; i < 3; i++)
+		p[i] = (uint8_t)(len >> (8 * i));
+	return RC_OK;
+}
+
 /* An execute whose parameter types this connection has not seen must bring them along. */
 static enum rc push_execute(struct request *r, struct upstream_stmt *stmt)
 {
@@ -190,12 +203,16 @@ static enum rc push_execute(struct request *r, struct upstream_stmt *stmt)
 	uint8_t seq = 0;
 	enum rc rc;
 
-	if (p->params == 0 || r->execute.new_types || stmt->types_of == p->types_id || r->stream_left || r->stream_more) {
+	if (p->params == 0 || r->execute.new_types || stmt->types_of == p->types_id) {
 		stmt->types_of = p->types_id;
 		return push_packet(r, stmt);
 	}
 	iobuf_init(&b, 0);
-	rc = stmt_put_execute(&b, &seq, &r->execute, p->params, stmt->id, span_of(p->types, 2 * (size_t)p->params));
+	rc = r->stream_more ? RC_ERROR /* no room for them: what the server would make of the values is not known */
+			    : stmt_put_execute(&b, &seq, &r->execute, p->params, stmt->id,
+					       span_of(p->types, 2 * (size_t)p->params));
+	if (rc == RC_OK && r->stream_left)
+		rc = lengthen(&b, r->stream_left);
 	if (rc == RC_OK)
 		rc = channel_put(&r->s->up->ch, iobuf_data(&b), iobuf_len(&b));
 	iobuf_reset(&b);
@@ -347,6 +364,10 @@ void exec_fail(struct request *r)
 	} else {
 		reply_server_error(s, &e);
 		r->error = e.code;
+	}
+	if (r->cmd == COM_STMT_SEND_LONG_DATA) { /* nobody awaits its reply: the next one's would be taken for it */
+		session_close(s, CLOSE_BACKEND, "long data could not be passed on");
+		return;
 	}
 	exec_resume(r, STEP_END);
 }

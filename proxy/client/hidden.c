@@ -200,6 +200,28 @@ static enum rc prepare_text(struct request *r, enum request_hidden what, struct 
 	return say(r, what, rc);
 }
 
+/* The state to prepare the statement in again: the one it was prepared in. On a pinned connection a reset, or another
+ * autocommit, would end the session's transaction: there only the schema and the sql_mode are brought back. */
+static const struct varset *prepare_under(struct request *r)
+{
+	const struct varset *env = r->prepared->env, *with;
+	struct span mode = varset_get(env, "sql_mode");
+
+	if (!r->s->pins)
+		return env;
+	r->s->up->dirty = true; /* its other statements are not to be shared: they may read differently here */
+	with = varset_with_schema(r->s->vars, env->schema.len ? env->schema : r->s->vars->schema);
+	if (with && mode.p) {
+		const struct varset *less = with;
+
+		with = varset_with(less, span_str("sql_mode"), mode);
+		varset_unref(less);
+	}
+	varset_unref(r->bridge);
+	r->bridge = with;
+	return with;
+}
+
 enum rc hidden_prepare(struct request *r)
 {
 	struct prepared *p = r->prepared;
@@ -214,8 +236,12 @@ enum rc hidden_prepare(struct request *r)
 		r->step = STEP_SYNC;
 		return RC_DECLINED;
 	}
-	if (u->vars != p->env) {
-		r->sync_to = p->env;
+	if (u->vars != p->env && !r->sync_to) {
+		r->sync_to = prepare_under(r);
+		if (!r->sync_to) {
+			exec_lost(r, "out of memory");
+			return RC_ERROR;
+		}
 		r->step = STEP_SYNC;
 		return RC_DECLINED;
 	}
@@ -273,6 +299,8 @@ void hidden_done(struct request *r)
 			position_done(r);
 			return;
 		}
+		if (what == HIDDEN_RESET || what == HIDDEN_TRACKING || what == HIDDEN_VARIABLES)
+			r->s->up->condemned = true; /* what state it is in is not known any more */
 		r->hidden = HIDDEN_NONE;
 		r->error = r->lease.err_code;
 		exec_fail(r);

@@ -76,6 +76,7 @@ struct request {
 	uint64_t deadline_ns;       /* of a wait that has no timer of its own */
 	uint8_t attempts;
 	const struct varset *sync_to; /* state the connection is being brought to; not owned */
+	const struct varset *bridge;  /* owned: what sync_to points to while a pinned connection prepares */
 	bool sync_reset;
 	enum request_hidden hidden;
 	bool hidden_answer;         /* HIDDEN_POSITION: the replica has arrived */
