@@ -113,6 +113,15 @@ static void declined(struct request *r, enum stats_counter counter, const char *
 	r->plan.queue = false;
 }
 
+/* A write that is not queued after all does not overtake those of its session that are (Q3). */
+static enum rc directly(struct request *r)
+{
+	if (!r->s->queued_seq)
+		return RC_OK;
+	r->step = STEP_WAIT_QUEUE;
+	return RC_DECLINED;
+}
+
 static const struct sql_table *written_table(const struct sql_facts *f)
 {
 	for (uint16_t i = 0; i < f->ntables; i++)
@@ -160,7 +169,7 @@ static void on_ticket(struct mail *m)
 	} else if (t->rc == RC_DECLINED && !s->worker->settings->queue.full_is_error) {
 		r->route = STATS_LOCAL; /* certainly not stored: it goes directly */
 		r->plan.queue = false;
-		exec_resume(r, STEP_ACQUIRE);
+		exec_resume(r, STEP_WAIT_QUEUE); /* behind what this session has queued before (Q3) */
 		return;
 	} else {
 		r->error = 1030;
@@ -261,7 +270,7 @@ static enum rc append(struct request *r)
 		return RC_DECLINED;
 	}
 	declined(r, STATS_COUNTERS_N, why);
-	return RC_OK;
+	return directly(r);
 }
 
 enum rc queued_step(struct request *r)
@@ -274,17 +283,17 @@ enum rc queued_step(struct request *r)
 		return RC_OK;
 	if (!in->queue) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "the queue is off: no rule in the configuration asks for it");
-		return RC_OK;
+		return directly(r);
 	}
 	t = written_table(&r->st->facts);
 	statement_resolve(r->st, in->catalog);
 	if (!t || !r->st->resolved) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, t ? r->st->unresolved_why : "it writes no table");
-		return RC_OK;
+		return directly(r);
 	}
 	if (catalog_transactional(in->catalog, t->schema.len ? t->schema : r->s->vars->schema, t->name, &why) != RC_OK) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
-		return RC_OK;
+		return directly(r);
 	}
 	if (!is_checked(r)) { /* Q4: the primary is shown it first */
 		r->checking = true;
