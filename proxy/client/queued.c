@@ -169,7 +169,7 @@ static void on_ticket(struct mail *m)
 	} else if (t->rc == RC_DECLINED && !s->worker->settings->queue.full_is_error) {
 		r->route = STATS_LOCAL; /* certainly not stored: it goes directly */
 		r->plan.queue = false;
-		exec_resume(r, STEP_WAIT_QUEUE); /* behind what this session has queued before (Q3) */
+		exec_resume(r, STEP_ACQUIRE);
 		return;
 	} else {
 		r->error = 1030;
@@ -270,7 +270,7 @@ static enum rc append(struct request *r)
 		return RC_DECLINED;
 	}
 	declined(r, STATS_COUNTERS_N, why);
-	return directly(r);
+	return RC_OK; /* writes through, as on_full says: a full queue that is paused would never let it go on */
 }
 
 enum rc queued_step(struct request *r)
