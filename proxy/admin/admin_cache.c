@@ -39,6 +39,10 @@ static void put_rules(struct jsonw *w, const struct settings *s)
 		put_match(w, &r->match);
 		jsonw_seconds(w, "ttl", r->ttl_ns);
 		jsonw_seconds(w, "refresh", r->refresh_ns);
+		jsonw_uint(w, "hits", atomic_load_explicit(&s->cache_counts[i].hits, memory_order_relaxed));
+		jsonw_uint(w, "misses", atomic_load_explicit(&s->cache_counts[i].misses, memory_order_relaxed));
+		jsonw_uint(w, "fills", atomic_load_explicit(&s->cache_counts[i].fills, memory_order_relaxed));
+		jsonw_uint(w, "refused", atomic_load_explicit(&s->cache_counts[i].refused, memory_order_relaxed));
 		jsonw_close(w, '}');
 	}
 	jsonw_close(w, ']');
@@ -102,8 +106,6 @@ int get_cache(struct call *c)
 	jsonw_bool(&w, "enabled", c->a->in->cache != NULL);
 	put_totals(&w, &t);
 	put_rules(&w, c->settings);
-	jsonw_open(&w, "tables", '[');
-	jsonw_close(&w, ']');
 	put_catalog(&w, c->a->in->catalog);
 	jsonw_close(&w, '}');
 	return call_done(c, jsonw_end(&w));

@@ -29,9 +29,28 @@ static enum rc build_key(struct request *r)
 	return iobuf_append(&r->key, r->execute.values.p, r->execute.values.len);
 }
 
+/* What became of a read, for its rule in /api/cache. */
+enum outcome { RULE_HIT, RULE_MISS, RULE_FILL, RULE_REFUSED };
+
+static void count_rule(const struct request *r, enum outcome what)
+{
+	const struct settings *cfg = r->s->worker->settings;
+	struct settings_rule_counts *n;
+
+	if (!r->plan.cache_rule) /* a hint asked, or the rules have changed meanwhile */
+		return;
+	n = &cfg->cache_counts[r->plan.cache_rule - cfg->cache.rules];
+	atomic_fetch_add_explicit(what == RULE_HIT    ? &n->hits
+				  : what == RULE_MISS ? &n->misses
+				  : what == RULE_FILL ? &n->fills
+						      : &n->refused,
+				  1, memory_order_relaxed);
+}
+
 static void send_entry(struct request *r, const struct cache_entry *e)
 {
 	r->cache_hit = true;
+	count_rule(r, RULE_HIT);
 	r->route = STATS_CACHE;
 	r->rows = e->rows;
 	r->bytes_out = e->len;
@@ -44,6 +63,7 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 static void begin_fill(struct request *r)
 {
 	r->filling = true;
+	count_rule(r, RULE_MISS);
 	r->fill_refusal = CACHE_STORED;
 	iobuf_init(&r->fill, r->s->worker->settings->cache.max_result);
 }
@@ -150,10 +170,11 @@ void cached_finish(struct request *r)
 	r->filling = false;
 	refusal = judge(r);
 	if (refusal == CACHE_STORED)
-		(void)cache_fill(w->cache, &r->lookup, span_of(iobuf_data(&r->fill), iobuf_len(&r->fill)),
+		refusal = cache_fill(w->cache, &r->lookup, span_of(iobuf_data(&r->fill), iobuf_len(&r->fill)),
 				 r->plan.cache_ttl_ns, r->rows, r->first_ns - r->sent_ns, r->status);
 	else /* cache_fill counts its own refusals */
 		stats_count(w->sink, (enum stats_counter)(STATS_C_CACHE_REFUSED_VERSION + (refusal - CACHE_REFUSED_VERSION)), 1);
+	count_rule(r, refusal == CACHE_STORED ? RULE_FILL : RULE_REFUSED);
 	iobuf_reset(&r->fill);
 }
 

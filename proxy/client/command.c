@@ -12,7 +12,8 @@
 static unsigned text_mode(const struct session *s)
 {
 	return (s->vars->ansi_quotes ? SQL_MODE_ANSI_QUOTES : 0) |
-	       (s->vars->no_backslash ? SQL_MODE_NO_BACKSLASH_ESCAPES : 0) | (s->vars->oracle ? SQL_MODE_ORACLE : 0);
+	       (s->vars->no_backslash ? SQL_MODE_NO_BACKSLASH_ESCAPES : 0) | (s->vars->oracle ? SQL_MODE_ORACLE : 0) |
+	       (s->vars->wide_trail ? SQL_MODE_WIDE_TRAIL : 0);
 }
 
 /* ---- planning ---- */

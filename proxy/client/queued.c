@@ -295,6 +295,10 @@ enum rc queued_step(struct request *r)
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
 		return directly(r);
 	}
+	if (r->prepared && r->s->vars->wide_trail) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "its values cannot be written as text in this character set");
+		return RC_OK;
+	}
 	if (!is_checked(r)) { /* Q4: the primary is shown it first */
 		r->checking = true;
 		r->primary_only = true;

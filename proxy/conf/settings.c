@@ -9,6 +9,7 @@
 static void settings_free(struct settings *s)
 {
 	conf_drop(&settings_table, s);
+	mem_free(s->cache_counts);
 	mem_free(s->file);
 	mem_free(s);
 }
@@ -41,6 +42,9 @@ static struct settings *fill(struct conf_ctx *c, const char *file, const char *p
 		conf_set(c, "primary", primary, "--primary");
 	if (conf_fill(c, &settings_table, s) == RC_OK || conf_sound(c))
 		settings_check(c, s);
+	s->cache_counts = mem_zalloc((s->cache.nrules + 1) * sizeof(*s->cache_counts));
+	if (!s->cache_counts)
+		conf_no_memory(c);
 	return finish(c, s);
 }
 

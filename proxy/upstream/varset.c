@@ -51,6 +51,46 @@ static bool has_word(struct span list, const char *word)
 	return false;
 }
 
+static uint16_t collation_number(struct span v)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < v.len && n < 10000; i++)
+		n = n * 10 + (unsigned)(v.p[i] - '0');
+	return (uint16_t)n;
+}
+
+uint16_t varset_login_collation(const struct varset *s)
+{
+	return collation_number(varset_get(s, VARSET_LOGIN_COLLATION));
+}
+
+/* The character set the session's statements are written in: what was set last, else its login's. */
+static struct span client_charset(const struct varset *s)
+{
+	struct span set = varset_get(s, "character_set_client"), names = varset_get(s, VARSET_NAMES);
+	const MARIADB_CHARSET_INFO *cs;
+	const char *blank;
+
+	if (set.len)
+		return set;
+	blank = names.len ? memchr(names.p, ' ', names.len) : NULL;
+	if (blank)
+		return span_of(names.p, (size_t)(blank - names.p));
+	cs = mariadb_get_charset_by_nr(varset_login_collation(s));
+	return span_str(cs ? cs->csname : "");
+}
+
+static bool has_wide_trail(struct span set)
+{
+	static const char *const sets[] = {"sjis", "cp932", "gbk", "gb18030", "big5"};
+
+	for (size_t i = 0; i < countof(sets); i++)
+		if (span_ieq(set, span_str(sets[i])))
+			return true;
+	return false;
+}
+
 static void derive(struct varset *s)
 {
 	struct span mode = varset_get(s, "sql_mode"), autocommit = varset_get(s, "autocommit");
@@ -60,6 +100,7 @@ static void derive(struct varset *s)
 			 has_word(mode, "MAXDB") || has_word(mode, "MSSQL") || has_word(mode, "ORACLE") ||
 			 has_word(mode, "POSTGRESQL");
 	s->oracle = has_word(mode, "ORACLE");
+	s->wide_trail = has_wide_trail(client_charset(s));
 	s->autocommit_off = autocommit.len && (span_ieq(autocommit, span_str("off")) || span_eq(autocommit, span_str("0")));
 }
 
@@ -280,20 +321,6 @@ static enum rc put_value(struct iobuf *b, struct span v)
 		if ((v.p[i] == '\'' && iobuf_append(b, "'", 1) != RC_OK) || iobuf_append(b, v.p + i, 1) != RC_OK)
 			return RC_ERROR;
 	return iobuf_append(b, "'", 1);
-}
-
-static uint16_t collation_number(struct span v)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < v.len && n < 10000; i++)
-		n = n * 10 + (unsigned)(v.p[i] - '0');
-	return (uint16_t)n;
-}
-
-uint16_t varset_login_collation(const struct varset *s)
-{
-	return collation_number(varset_get(s, VARSET_LOGIN_COLLATION));
 }
 
 /* A login's collation as the three variables it stands for. Servers take a collation by number, a character set not. */
