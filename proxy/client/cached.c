@@ -91,6 +91,8 @@ enum rc cached_step(struct request *r)
 	if (!r->plan.cache || !w->cache || r->looked_up)
 		return RC_OK;
 	r->looked_up = true;
+	if (r->s->vars->dirty_reads)
+		return RC_OK; /* what it reads may never be committed */
 	if (r->prepared && (r->execute.flags & 0x07))
 		return RC_OK; /* a cursor's rows are fetched from its connection */
 	statement_resolve(r->st, w->in->catalog);

@@ -24,13 +24,13 @@ static void take_verdict(struct request *r)
 	struct statement *st = r->st;
 	const struct settings *cfg = s->worker->settings;
 
-	if (st->verdict_settings == cfg && st->verdict_account == s->account->id)
+	if (st->verdict_settings == s->worker->settings_serial && st->verdict_account == s->account->id)
 		return;
 	plan_verdict(cfg, &(struct rule_subject){.digest = st->digest, .text = span_of(st->text, st->text_len),
 						 .facts = &st->facts, .schema = s->vars->schema,
 						 .user = span_str(s->account->user), .lexed = &r->lexed},
 		     &st->verdict);
-	st->verdict_settings = rule_verdicts_last(cfg) ? cfg : NULL;
+	st->verdict_settings = rule_verdicts_last(cfg) ? s->worker->settings_serial : 0;
 	st->verdict_account = s->account->id;
 }
 
@@ -397,6 +397,7 @@ void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_
 		return;
 	case COM_CHANGE_USER:
 		session_set_state(s, SESSION_AUTH);
+		s->active_ns = clock_mono_ns();
 		login_change_user(s, span_of(payload.p + 1, payload.len - 1), 0);
 		return;
 	default:

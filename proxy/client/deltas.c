@@ -255,7 +255,7 @@ static bool changed_nothing(struct request *r)
 	struct session *s = r->s;
 	struct gtid_pos pos;
 
-	if (r->error || !s->up || !s->up->mariadb || !s->up->tracks || varset_get(s->vars, "sql_log_bin").p)
+	if (r->error || s->in_transaction || !s->up || !s->up->mariadb || !s->up->tracks || varset_get(s->vars, "sql_log_bin").p)
 		return false;
 	if (s->up->track.columns && !(s->up->caps & CLIENT_DEPRECATE_EOF))
 		return false; /* an EOF packet reports no positions */
@@ -317,7 +317,8 @@ static void settle_writes(struct request *r)
 		return;
 	if (r->s->in_transaction)
 		remember_write(r);
-	else
+	/* What cannot be rolled back others see already. */
+	if (!r->s->in_transaction || !r->st || !r->st->transactional)
 		invalidate(r, r->st ? r->st->writes : NULL, r->st ? r->st->nwrites : 0, unknown_targets(r));
 }
 

@@ -60,7 +60,10 @@ static enum rc change_variables(struct request *r, const struct varset *to)
 	if (rc == RC_DECLINED) {
 		rc = reset_connection(r);
 	} else if (rc == RC_OK && iobuf_len(&sql) == 0) {
-		upstream_set_vars(u, to);
+		const struct varset *now = varset_with_schema(to, u->vars->schema); /* which cannot be unchosen */
+
+		upstream_set_vars(u, now ? now : to);
+		varset_unref(now);
 	} else if (rc == RC_OK) {
 		stats_count(r->s->worker->sink, STATS_C_SESSION_RESTORES, 1);
 		rc = say(r, HIDDEN_VARIABLES, upstream_query(u, span_of(iobuf_data(&sql), iobuf_len(&sql))));

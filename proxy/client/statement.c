@@ -61,7 +61,7 @@ void statements_reset(struct statements *t)
 void statements_forget_verdicts(struct statements *t)
 {
 	list_each(&t->lru, n)
-		container_of(n, struct statement, lru)->verdict_settings = NULL;
+		container_of(n, struct statement, lru)->verdict_settings = 0;
 }
 
 static struct statement *statement_new(struct span text, unsigned mode, const struct statement_key *k)
@@ -142,13 +142,14 @@ static enum rc put_tag(void *arg, struct span schema, struct span table)
 void statement_resolve(struct statement *st, struct catalog *c)
 {
 	uint64_t version = catalog_version(c);
+	const char *why;
 	struct tag_set reads = {st->reads, &st->nreads}, writes = {st->writes, &st->nwrites};
 
 	if (st->catalog_version == version && version)
 		return;
 	st->catalog_version = version;
 	st->nreads = st->nwrites = 0;
-	st->resolved = true;
+	st->resolved = st->transactional = true;
 	for (uint16_t i = 0; i < st->facts.ntables && st->resolved; i++) {
 		const struct sql_table *t = &st->facts.tables[i];
 		struct span schema = t->schema.len ? t->schema : span_str(st->schema);
@@ -161,5 +162,7 @@ void statement_resolve(struct statement *st, struct catalog *c)
 			    catalog_writes(c, schema, t->name, put_tag, &writes, &st->unresolved_why) != RC_OK)) {
 			st->resolved = false;
 		}
+		if (t->written && (schema.len == 0 || catalog_transactional(c, schema, t->name, &why) != RC_OK))
+			st->transactional = false;
 	}
 }

@@ -29,11 +29,12 @@ struct statement {
 	uint64_t catalog_version;
 	bool resolved;          /* false: the catalog cannot say: neither cached nor narrowly invalidated */
 	const char *unresolved_why;
+	bool transactional;     /* every table it writes can be rolled back */
 	cache_tag reads[CACHE_MAX_TAGS], writes[CACHE_MAX_TAGS];
 	uint8_t nreads, nwrites;
 	/* The rules' verdict for one account and one version of the settings. */
 	struct plan_verdict verdict;
-	const struct settings *verdict_settings;
+	uint64_t verdict_settings; /* the settings' serial in this worker; 0 none */
 	uint64_t verdict_account; /* its id: an address may be another account's by now */
 	/* Shapes the primary has accepted for the queue (Q4). */
 	uint64_t queue_checked_version; /* catalog version + 1 it was checked at; 0 never */

@@ -49,7 +49,7 @@ static void tick_session(struct session *s, uint64_t now)
 		}
 		/* fall through */
 	case SESSION_AUTH:
-		if (now - s->opened_ns > cfg->listen.handshake_timeout_ns && !s->account)
+		if (now - s->active_ns > cfg->listen.handshake_timeout_ns)
 			session_close(s, CLOSE_TIMEOUT, "handshake_timeout");
 		break;
 	case SESSION_READY:
@@ -151,6 +151,7 @@ static void on_reload(struct mail *m)
 	struct settings *old = w->settings;
 
 	w->settings = instance_settings(w->in);
+	w->settings_serial++;
 	w->leases->limits = limits_of(w->settings);
 	statements_forget_verdicts(&w->statements);
 	list_each(&w->sessions, n) { /* plans in flight point into the old rules */
@@ -274,6 +275,7 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	statements_init(&w->statements, STATEMENTS_MOST);
 	iobuf_init(&w->tmp, 0);
 	w->settings = instance_settings(in);
+	w->settings_serial = 1;
 	limits = limits_of(w->settings);
 	w->loop = loop_new(names[index < countof(names) ? index : countof(names) - 1]);
 	w->scratch = w->loop ? channel_scratch_new(w->loop) : NULL;

@@ -22,6 +22,7 @@ struct worker {
 	struct stats_sink *sink;
 	struct statements statements;
 	struct settings *settings;       /* this worker's reference; replaced by mail at a reload */
+	uint64_t settings_serial;        /* changes with settings; never 0 */
 	struct list sessions;
 	struct pool *session_pool, *request_pool;
 	struct event *tick;

@@ -163,8 +163,8 @@ void lease_cancel(struct lease_pool *p, struct lease_request *r)
 		leave_queue(place_of(p, r->backend), r);
 }
 
-/* Gives an idle connection to the first waiter it fits. */
-static void serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct upstream *u)
+/* Gives an idle connection to the first waiter it fits. False: nobody's, and nothing changed. */
+static bool serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct upstream *u)
 {
 	list_each(&lb->waiters, n) {
 		struct lease_request *r = container_of(n, struct lease_request, node);
@@ -174,7 +174,7 @@ static void serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct
 		leave_queue(lb, r);
 		lend(u, r);
 		r->done(r, RC_OK, u);
-		return;
+		return true;
 	}
 	/* None fits: a waiter of another account needs the place more than this connection does. */
 	if (!list_empty(&lb->waiters)) {
@@ -183,15 +183,47 @@ static void serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct
 		if (!r->opening && atomic_load_explicit(&r->backend->connections, memory_order_relaxed) >= p->limits.max) {
 			upstream_close(u, "making room for another account");
 			(void)open_for(p, lb, r);
+			return true;
 		}
 	}
+	return false;
+}
+
+static bool serve_one(struct lease_pool *p, struct lease_backend *lb)
+{
+	list_each(&lb->idle, n) {
+		struct upstream *u = container_of(n, struct upstream, node);
+		bool full = atomic_load_explicit(&u->backend->connections, memory_order_relaxed) >= p->limits.max;
+
+		if ((full || !u->keep) && serve_waiters(p, lb, u))
+			return true; /* the lists are not what they were */
+	}
+	return false;
+}
+
+static void on_serve(struct mail *m)
+{
+	struct lease_pool *p = container_of(m, struct lease_pool, serve_mail);
+
+	p->serving = false;
+	for (size_t i = 0; i < p->topology->n && !p->closing; i++)
+		while (!list_empty(&p->backends[i].waiters) && serve_one(p, &p->backends[i]))
+			;
+}
+
+static void serve_soon(struct lease_pool *p)
+{
+	if (p->serving)
+		return;
+	p->serving = true;
+	p->serve_mail.run = on_serve;
+	loop_defer(p->loop, &p->serve_mail);
 }
 
 static void go_idle(struct upstream *u)
 {
 	struct lease_pool *p = u->pool;
 	struct lease_backend *lb = place_of(p, u->backend);
-
 	bool full = atomic_load_explicit(&u->backend->connections, memory_order_relaxed) >= p->limits.max;
 
 	u->state = UPSTREAM_IDLE;
@@ -200,7 +232,7 @@ static void go_idle(struct upstream *u)
 	u->since_ns = clock_mono_ns();
 	list_push_front(&lb->idle, &u->node);
 	if (!list_empty(&lb->waiters) && (full || !u->keep))
-		serve_waiters(p, lb, u);
+		serve_soon(p);
 	else if (full && unlikely(atomic_load_explicit(&u->backend->waiting, memory_order_relaxed)))
 		upstream_close(u, "another worker needs the place");
 }

@@ -54,6 +54,8 @@ struct lease_pool {
 	const struct varset *empty;       /* state of nothing; reference */
 	struct lease_backend *backends;   /* one a backend of the topology, same order; owned */
 	struct event *tick;
+	struct mail serve_mail;           /* idle connections meet waiters after the turn, not deep in a call */
+	bool serving;                     /* it is on its way */
 	bool closing;
 };
 

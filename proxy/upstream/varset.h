@@ -29,6 +29,7 @@ struct varset {
 	bool ansi_quotes;
 	bool oracle;
 	bool autocommit_off;
+	bool dirty_reads;        /* READ UNCOMMITTED */
 	bool wide_trail;         /* its client's character set has characters whose last byte looks like a quote or a backslash */
 	struct span schema;      /* empty: none chosen */
 	uint64_t id;             /* unique in the process: names the set in keys */

@@ -57,7 +57,7 @@ static enum rc plan_text(struct span statement, unsigned mode, struct iobuf *out
 		if (i == 0)
 			snprintf(plain, sizeof(plain), "%.*s", (int)iobuf_len(&line), (const char *)iobuf_data(&line));
 		if (rc == RC_OK && (i == 0 || !span_eq(span_str(plain), span_of(iobuf_data(&line), iobuf_len(&line)))))
-			rc = iobuf_printf(out, "%s: %.*s\n", sessions[i].name, (int)iobuf_len(&line),
+			rc = iobuf_printf(out, "%s%s: %.*s", i ? "\n" : "", sessions[i].name, (int)iobuf_len(&line),
 					  (const char *)iobuf_data(&line));
 		iobuf_reset(&line);
 	}
