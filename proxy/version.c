@@ -16,12 +16,25 @@
 
 void version_print(void)
 {
-	(void)printf("suimon %s\n", SUIMON_VERSION);
 #ifdef SUIMON_JEMALLOC
-	(void)printf("build: jemalloc=%s\n", JEMALLOC_VERSION);
+	const char *allocator = "jemalloc " JEMALLOC_VERSION;
 #else
-	(void)printf("build: jemalloc=no\n");
+	const char *allocator = "libc";
 #endif
+#ifdef NDEBUG
+	const char *assertions = "off";
+#else
+	const char *assertions = "on";
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	const char *sanitizer = "on";
+#else
+	const char *sanitizer = "off";
+#endif
+
+	(void)printf("suimon %s\n", SUIMON_VERSION);
+	(void)printf("build: compiler=\"%s\" allocator=\"%s\" assertions=%s sanitizer=%s\n", __VERSION__, allocator,
+		     assertions, sanitizer);
 	(void)printf("libevent %s\nlibmariadb %s\nhiredis %d.%d.%d\n%s\npcre2 %d.%d\njansson %s\nlibyaml %s\n",
 		     event_get_version(), mysql_get_client_info(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
 		     OpenSSL_version(OPENSSL_VERSION), PCRE2_MAJOR, PCRE2_MINOR, JANSSON_VERSION, yaml_get_version_string());
