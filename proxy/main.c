@@ -426,7 +426,8 @@ static int run(const char *file, const char *primary)
 		return EXIT_START;
 	in->settings = s;
 	in->started_ns = clock_mono_ns();
-	in->next_session = 1;
+	/* Out of the range of servers' own ids: a KILL of one, which passes to the server, hits nobody else. */
+	in->next_session = UINT64_C(0x80000001);
 	pthread_mutex_init(&in->settings_lock, NULL);
 	pthread_mutex_init(&in->drain_lock, NULL);
 	log_info("main", "starting", "version=%s primary=%s replicas=%zu cache=%s queue=%s", SUIMON_VERSION,

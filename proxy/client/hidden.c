@@ -315,8 +315,7 @@ void hidden_done(struct request *r)
 	case HIDDEN_RESET:
 		if (r->s->up->tracks) {
 			if (say(r, HIDDEN_TRACKING,
-				upstream_query(r->s->up, span_str("SET session_track_system_variables='*',"
-								  "session_track_state_change=ON"))) != RC_AGAIN)
+				upstream_query(r->s->up, upstream_tracking_sql(r->s->up))) != RC_AGAIN)
 				return;
 			break;
 		}

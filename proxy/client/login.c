@@ -84,8 +84,7 @@ enum rc login_greet(struct session *s)
 	if (!s->login || auth_scramble(s->scramble) != RC_OK)
 		return RC_ERROR;
 	memcpy(g.version, id.version, sizeof(g.version));
-	/* Out of the range of servers' own ids: a KILL of it, which passes to the server, hits nobody else. */
-	g.thread_id = UINT32_C(0x80000000) | (uint32_t)s->id;
+	g.thread_id = (uint32_t)s->id;
 	memcpy(g.scramble, s->scramble, SCRAMBLE_LEN);
 	/* Nothing is offered that the server behind could not honour. */
 	g.caps = OFFERED & (id.caps | CLIENT_LONG_PASSWORD | CLIENT_PLUGIN_AUTH | CLIENT_CONNECT_WITH_DB | CLIENT_RESERVED);

@@ -152,19 +152,21 @@ static void open_failed(struct upstream *u, const char *why)
 }
 
 /* Has the server report every system variable a session changes, and that other state changed: what P3 rests on. */
+struct span upstream_tracking_sql(const struct upstream *u)
+{
+	return u->mariadb ? span_str("SET session_track_system_variables='*',session_track_state_change=ON")
+			  : span_str("SET session_track_system_variables='*',session_track_state_change=ON,"
+				     "session_track_gtids=OWN_GTID");
+}
+
 static void begin_init(struct upstream *u)
 {
-	static const char mariadb[] = "SET session_track_system_variables='*',session_track_state_change=ON";
-	static const char mysql[] = "SET session_track_system_variables='*',session_track_state_change=ON,"
-				    "session_track_gtids=OWN_GTID";
-	struct span sql = u->mariadb ? span_str(mariadb) : span_str(mysql);
-
 	if (!u->tracks) {
 		lease_opened(u, true, NULL);
 		return;
 	}
 	u->state = UPSTREAM_INIT;
-	if (upstream_query(u, sql) != RC_OK)
+	if (upstream_query(u, upstream_tracking_sql(u)) != RC_OK)
 		open_failed(u, "the connection broke at once");
 }
 
@@ -212,7 +214,7 @@ static void resetting_done(struct upstream *u)
 	}
 	if (u->track.reply == TRACK_SIMPLE && u->tracks) { /* the reset took session tracking with it */
 		u->state = UPSTREAM_RESETTING;
-		if (upstream_query(u, span_str("SET session_track_system_variables='*',session_track_state_change=ON")) == RC_OK)
+		if (upstream_query(u, upstream_tracking_sql(u)) == RC_OK)
 			return;
 		upstream_close(u, "connection lost at reset");
 		return;

@@ -106,6 +106,7 @@ void upstream_close(struct upstream *u, const char *why);
 
 /* Sends one command packet (payload: the command byte and what follows; less than 16 MB) and awaits this reply. */
 enum rc upstream_command(struct upstream *u, enum track_reply reply, const void *payload, size_t len) must_check;
+struct span upstream_tracking_sql(const struct upstream *u); /* switches session tracking on; a reset takes it away */
 enum rc upstream_query(struct upstream *u, struct span sql) must_check; /* COM_QUERY */
 /* The caller has pushed a command itself: await its reply. Flushes. */
 enum rc upstream_await(struct upstream *u, enum track_reply reply) must_check;
