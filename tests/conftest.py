@@ -162,7 +162,7 @@ def suimon(cluster, tmp_path):
         started.append(instance)
         if run:
             instance.start(ready)
-            if ready and config.get("backend", {}).get("monitor"):
+            if ready and config.get("backend", {}).get("monitor", {}).get("user"):
                 schema_is_known(instance)
         return instance
 

@@ -101,7 +101,7 @@ def test_more_than_the_server_takes_fails_as_on_the_server(db, proxy):
     with proxy.connect(database=db.name, max_allowed_packet=128 * MIB) as c:
         with pytest.raises(pymysql.MySQLError) as e:
             ask(c, "SELECT LENGTH('" + "x" * (65 * MIB) + "')")
-        assert e.value.args[0] in (1153, 2006, 2013)
+        assert e.value.args[0] in (1153, 1927, 2006, 2013)  # the server hangs up in the middle: its word may be lost
     with proxy.connect(database=db.name) as c:
         assert ask(c, "SELECT 1") == ((1,),)
 

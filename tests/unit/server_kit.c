@@ -151,6 +151,7 @@ void server_start(struct server *s, unsigned id, const char *extra)
 	char datadir[300];
 	const char *argv[] = {"/usr/bin/mariadb-install-db",
 			      "--no-defaults",
+			      "--force", /* no name need resolve */
 			      datadir,
 			      "--auth-root-authentication-method=normal",
 			      "--skip-test-db",
