@@ -110,6 +110,28 @@ struct request {
 /* A whole command has come (or, for a large one, its beginning: left bytes follow). payload: with the command byte. */
 void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_t left, bool more);
 
+/* request.c */
+struct request *request_new(struct session *s) must_check; /* the session's from now on; NULL: out of memory */
+
+void request_end(struct request *r);                     /* counts it, frees it, the session goes on */
+void request_abort(struct request *r);                   /* the session is closing */
+void login_failed(struct request *r, const struct err_packet *e); /* the request was a login; it is over */
+
+/* command_plan.c */
+enum rc command_plan_text(struct request *r) must_check; /* r->sql to facts to a plan; RC_ERROR: out of memory, answered */
+void command_plan(struct request *r);                    /* r->st is known */
+/* A statement of which only the beginning is here, or which could not be parsed for lack of memory: P2. */
+void command_plan_blind(struct request *r);
+
+/* command_stmt.c: the rows of command.c's table, RC_OK: run it; RC_DECLINED: answered; RC_ERROR: answered with an error,
+ * or the session is closed */
+enum rc command_stmt_execute(struct request *r, struct span payload) must_check;
+enum rc command_stmt_fetch(struct request *r, struct span payload) must_check;
+enum rc command_stmt_long_data(struct request *r, struct span payload) must_check;
+enum rc command_stmt_reset(struct request *r, struct span payload) must_check;
+void command_stmt_close(struct session *s, struct span payload); /* has no reply */
+void command_stmt_settle(struct request *r);             /* the request is over: what cursors and long data pin, counted anew */
+
 /* exec.c */
 void exec_run(struct request *r);
 void exec_resume(struct request *r, enum request_step step);
@@ -117,8 +139,6 @@ void exec_replied(struct request *r);                    /* a reply, hidden or n
 void exec_lost(struct request *r, const char *why);      /* the connection went away */
 void exec_tick(struct request *r, uint64_t now_ns);      /* limits of waits that have no timer */
 void request_count(struct request *r);                   /* counted.c */
-void request_end(struct request *r);                     /* counts it, frees it, the session goes on */
-void request_abort(struct request *r);                   /* the session is closing */
 
 /* hidden.c: what suimon itself says on a session's connection before and after the client's command. */
 enum rc hidden_sync(struct request *r) must_check;       /* STEP_SYNC: RC_OK when the connection has the state wanted */
@@ -126,7 +146,6 @@ enum rc hidden_position(struct request *r) must_check;   /* STEP_POSITION */
 enum rc hidden_prepare(struct request *r) must_check;    /* STEP_PREPARE */
 enum rc hidden_after(struct request *r) must_check;      /* STEP_AFTER */
 void hidden_done(struct request *r);                     /* its reply has ended: goes on with the request */
-void login_failed(struct request *r, const struct err_packet *e);
 void exec_fail(struct request *r);                       /* answers the client with the error kept in r->lease; the request is over */
 void exec_release(struct request *r);                    /* gives the connection back, unless something pins it */
 

@@ -1,0 +1,87 @@
+/*
+ * command_plan.c - a statement's text becomes facts, and facts, rules and the session's state a plan.
+ */
+#include "request.h"
+
+static unsigned text_mode(const struct session *s)
+{
+	return (s->vars->ansi_quotes ? SQL_MODE_ANSI_QUOTES : 0) |
+	       (s->vars->no_backslash ? SQL_MODE_NO_BACKSLASH_ESCAPES : 0) | (s->vars->oracle ? SQL_MODE_ORACLE : 0) |
+	       (s->vars->wide_trail ? SQL_MODE_WIDE_TRAIL : 0);
+}
+
+static void take_verdict(struct request *r)
+{
+	struct session *s = r->s;
+	struct statement *st = r->st;
+	const struct settings *cfg = s->worker->settings;
+
+	if (st->verdict_settings == s->worker->settings_serial && st->verdict_account == s->account->id)
+		return;
+	plan_verdict(cfg, &(struct rule_subject){.digest = st->digest, .text = span_of(st->text, st->text_len),
+						 .facts = &st->facts, .schema = s->vars->schema,
+						 .user = span_str(s->account->user), .lexed = &r->lexed},
+		     &st->verdict);
+	st->verdict_settings = rule_verdicts_last(cfg) ? s->worker->settings_serial : 0;
+	st->verdict_account = s->account->id;
+}
+
+static void count_unqueued(struct request *r)
+{
+	if (r->plan.queue || !(r->plan.queue_rule || r->lexed.hints & SQL_HINT_QUEUE))
+		return;
+	stats_count(r->s->worker->sink,
+		    r->s->in_transaction ? STATS_C_QUEUE_DECLINED_TRANSACTION : STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, 1);
+}
+
+void command_plan(struct request *r)
+{
+	struct session *s = r->s;
+	const struct instance *in = s->worker->in;
+	struct plan_session ss = {
+		.pins = s->pins,
+		.in_transaction = s->in_transaction,
+		.autocommit = session_autocommit(s),
+		.has_replicas = in->topology->n > 1,
+		.tracked = s->worker->tracked,
+		.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF,
+	};
+
+	take_verdict(r);
+	plan_make(s->worker->settings, &r->st->verdict, &r->st->facts, &r->lexed, &ss, &r->plan);
+	if (r->plan.writes || r->plan.cache || r->plan.queue)
+		statement_resolve(r->st, in->catalog);
+	if (r->st->facts.flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT))
+		s->worker->follow_ups_seen = true;
+	if (r->lexed.hints & SQL_HINT_BAD)
+		stats_count(s->worker->sink, STATS_C_HINT_ERRORS, 1);
+	count_unqueued(r);
+}
+
+void command_plan_blind(struct request *r)
+{
+	r->plan = (struct plan){.target = PLAN_PRIMARY, .target_why = "too large to be looked at whole",
+				.writes = true, .writes_anything = true};
+}
+
+enum rc command_plan_text(struct request *r)
+{
+	struct session *s = r->s;
+	bool fresh;
+
+	r->mode = text_mode(s);
+	sql_lex(r->sql, r->mode, &r->lexed);
+	if (r->stream_left || r->stream_more) {
+		command_plan_blind(r);
+		return RC_OK;
+	}
+	r->st = statement_get(&s->worker->statements, r->lexed.body, r->mode, &r->lexed, s->vars->schema, &fresh);
+	if (!r->st) {
+		reply_error(s, 1041, "HY000", "out of memory");
+		return RC_ERROR;
+	}
+	stats_count(s->worker->sink, fresh ? STATS_C_FACTS_MISSES : STATS_C_FACTS_HITS, 1);
+	command_plan(r);
+	return RC_OK;
+}
+

@@ -1,0 +1,101 @@
+/*
+ * request.c - a request's beginning and end.
+ */
+#include <stdio.h>
+
+#include "clock.h"
+#include "request.h"
+
+struct request *request_new(struct session *s)
+{
+	struct request *r = pool_get(s->worker->request_pool);
+
+	if (!r)
+		return NULL;
+	r->s = s;
+	r->worker = s->worker;
+	r->start_ns = clock_mono_ns();
+	r->route = STATS_LOCAL;
+	r->plan.target_why = "not a statement";
+	iobuf_init(&r->packet, 0);
+	iobuf_init(&r->key, 0);
+	iobuf_init(&r->fill, 0);
+	s->request = r;
+	return r;
+}
+
+static void request_free(struct request *r)
+{
+	struct worker *w = r->worker; /* the session may be gone already */
+
+	cached_cancel(r);
+	iobuf_reset(&r->packet);
+	statement_unref(r->st);
+	varset_unref(r->bridge);
+	pool_put(w->request_pool, r);
+}
+
+void request_end(struct request *r)
+{
+	struct session *s = r->s;
+	bool was_login = s->login != NULL, cut_short = r->stream_left || r->stream_more;
+
+	if (r->st && !was_login && r->cmd != COM_STMT_PREPARE && r->cmd != COM_STMT_SEND_LONG_DATA &&
+	    r->cmd != COM_STMT_RESET && r->cmd != COM_STMT_FETCH)
+		request_count(r);
+	cached_finish(r);
+	command_stmt_settle(r);
+	s->request = NULL;
+	exec_release(r);
+	request_free(r);
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (cut_short) { /* answered before all of it came: the rest must not be taken for commands */
+		session_close(s, CLOSE_BACKEND, "a statement failed before all of it had come");
+		return;
+	}
+	if (was_login) {
+		login_done(s, true, NULL);
+		return;
+	}
+	(void)channel_flush(&s->ch);
+	session_next(s);
+}
+
+void login_failed(struct request *r, const struct err_packet *e)
+{
+	struct session *s = r->s;
+	char text[256];
+	struct err_packet copy = *e;
+
+	(void)snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(e->message)); /* e may lie in the request */
+	copy.message = span_str(text);
+	s->request = NULL;
+	exec_release(r);
+	request_free(r);
+	login_done(s, false, &copy);
+}
+
+void request_abort(struct request *r)
+{
+	struct session *s = r->s;
+
+	if (!r->dead) {
+		s->request = NULL;
+		if (r->leasing)
+			lease_cancel(s->worker->leases, &r->lease);
+		r->leasing = false;
+		if (s->up && s->up->tracking && r->sent_ns && !r->hidden)
+			deltas_lost(r); /* what it may have written is not known any more */
+		if (s->up && (s->up->tracking || (r->sent_ns && (r->stream_left || r->stream_more)))) {
+			struct upstream *u = s->up;
+
+			s->up = NULL;
+			lease_discard(u, "its session ended in the middle of a reply");
+		}
+		cached_cancel(r);
+	}
+	r->dead = true;
+	if (queued_cancel(r))
+		request_free(r);
+}
