@@ -1,0 +1,32 @@
+/*
+ * lease_impl.h - the pool's own room: what its files share. Others use lease.h.
+ *
+ * lease.c       a request asks for a connection: choosing, opening, waiting in order
+ * lease_life.c  a connection comes and goes: opened, idle, reset, lost, given back
+ * lease_pool.c  the pool's life, and what happens by time
+ */
+#ifndef SUIMON_LEASE_IMPL_H
+#define SUIMON_LEASE_IMPL_H
+
+#include "lease.h"
+
+struct lease_backend *lease_place(struct lease_pool *p, const struct backend *b);
+/* The limit of connections to b is reached. */
+static inline bool lease_is_full(const struct lease_pool *p, const struct backend *b)
+{
+	return atomic_load_explicit(&b->connections, memory_order_relaxed) >= p->limits.max;
+}
+static inline void lease_count_less(struct backend *b)
+{
+	atomic_fetch_sub_explicit(&b->connections, 1, memory_order_relaxed);
+}
+/* Opens one for r. RC_OK: one is on its way. RC_DECLINED: the limit is reached. RC_ERROR: it cannot even be tried. */
+enum rc lease_open(struct lease_pool *p, struct lease_backend *lb, struct lease_request *r);
+/* Somebody else's idle connection makes room. false: there is none. */
+bool lease_evict(struct lease_backend *lb) must_check;
+/* r waits no longer. */
+void lease_leave(struct lease_backend *lb, struct lease_request *r);
+/* Idle connections meet waiters after the turn. */
+void lease_serve_soon(struct lease_pool *p);
+
+#endif

@@ -1,0 +1,172 @@
+/*
+ * lease_life.c - a connection's comings and goings: opened, idle, reset, lost, given back.
+ */
+#include "lease_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+
+static void go_idle(struct upstream *u)
+{
+	struct lease_pool *p = u->pool;
+	struct lease_backend *lb = lease_place(p, u->backend);
+	bool full = lease_is_full(p, u->backend);
+
+	u->state = UPSTREAM_IDLE;
+	u->owner = NULL;
+	u->ops = NULL;
+	u->since_ns = clock_mono_ns();
+	list_push_front(&lb->idle, &u->node);
+	if (!list_empty(&lb->waiters) && (full || !u->keep))
+		lease_serve_soon(p);
+	else if (full && unlikely(atomic_load_explicit(&u->backend->waiting, memory_order_relaxed)))
+		upstream_close(u, "another worker needs the place");
+}
+
+/* A fresh connection has the character sets of its login, and nothing else. */
+static void begin_state(struct upstream *u)
+{
+	const struct varset *vars = NULL;
+	char number[8];
+
+	if (u->collation && u->collation < 256) {
+		(void)snprintf(number, sizeof(number), "%u", u->collation);
+		vars = varset_with(u->pool->empty, span_str(VARSET_LOGIN_COLLATION), span_str(number));
+	}
+	upstream_set_vars(u, vars ? vars : u->pool->empty);
+	varset_unref(vars);
+}
+
+void lease_opened(struct upstream *u, bool ok, const char *why)
+{
+	struct lease_pool *p = u->pool;
+	struct lease_backend *lb = lease_place(p, u->backend);
+
+	evtimer_del(&u->timer);
+	if (ok) {
+		atomic_store_explicit(&u->account->verified_ns, clock_mono_ns(), memory_order_relaxed);
+		begin_state(u);
+		list_remove(&lb->opening, &u->node);
+		if (backend_state(u->backend) == BACKEND_DOWN || backend_state(u->backend) == BACKEND_UNKNOWN)
+			if (atomic_load_explicit(&u->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
+				backend_set_state(u->backend, BACKEND_UP, "");
+		list_each(&lb->waiters, n)
+			if (container_of(n, struct lease_request, node)->opening == u)
+				container_of(n, struct lease_request, node)->opening = NULL;
+		go_idle(u);
+		return;
+	}
+	stats_count(p->sink, STATS_C_UPSTREAM_CONNECT_ERRORS, 1);
+	if (!u->err_code) { /* the network, not a refusal */
+		backend_problem(u->backend, why);
+		backend_set_state(u->backend, BACKEND_DOWN, why);
+	}
+	list_each_safe(&lb->waiters, n, tmp) {
+		struct lease_request *r = container_of(n, struct lease_request, node);
+
+		if (r->opening != u)
+			continue;
+		r->opening = NULL;
+		snprintf(r->err_text, sizeof(r->err_text), "%s", why);
+		r->err_code = u->err_code;
+		memcpy(r->err_state, u->err_state, sizeof(r->err_state));
+		if (u->err_code) {
+			lease_leave(lb, r);
+			r->done(r, RC_ERROR, NULL);
+		} else if (r->impatient) {
+			lease_leave(lb, r);
+			r->done(r, RC_DECLINED, NULL);
+		}
+		return; /* one connection serves one request; a request to the primary waits for the next tick */
+	}
+}
+
+void lease_ready(struct upstream *u)
+{
+	struct lease_backend *lb = lease_place(u->pool, u->backend);
+
+	evtimer_del(&u->timer);
+	list_remove(&lb->busy, &u->node);
+	go_idle(u);
+}
+
+void lease_lost(struct upstream *u)
+{
+	struct lease_backend *lb = lease_place(u->pool, u->backend);
+
+	switch (u->state) {
+	case UPSTREAM_CONNECTING:
+	case UPSTREAM_GREETING:
+	case UPSTREAM_AUTH:
+	case UPSTREAM_INIT:
+		list_remove(&lb->opening, &u->node);
+		break;
+	case UPSTREAM_IDLE:
+		list_remove(&lb->idle, &u->node);
+		break;
+	case UPSTREAM_LEASED:
+		atomic_fetch_sub_explicit(&u->backend->active, 1, memory_order_relaxed);
+		list_remove(&lb->busy, &u->node);
+		break;
+	case UPSTREAM_RESETTING:
+		list_remove(&lb->busy, &u->node);
+		break;
+	case UPSTREAM_CLOSED:
+		return;
+	}
+	lease_count_less(u->backend);
+}
+
+void lease_discard(struct upstream *u, const char *why)
+{
+	u->ops = NULL;
+	u->owner = NULL;
+	upstream_close(u, why);
+}
+
+/* Asks the server to forget the session; prepared statements go with it, the schema stays. */
+static void begin_reset(struct upstream *u)
+{
+	static const uint8_t reset = COM_RESET_CONNECTION;
+	struct timeval tv = {.tv_sec = 5};
+	const struct varset *clean = varset_with_schema(u->pool->empty, u->vars->schema);
+
+	u->state = UPSTREAM_RESETTING;
+	if (!clean) {
+		upstream_close(u, "out of memory");
+		return;
+	}
+	upstream_set_vars(u, clean);
+	varset_unref(clean);
+	upstream_stmt_forget_all(u);
+	u->dirty = false;
+	u->parked_for = u->insert_id_of = u->warnings_of = 0;
+	evtimer_add(&u->timer, &tv);
+	if (upstream_command(u, TRACK_SIMPLE, &reset, 1) != RC_OK)
+		upstream_close(u, "connection lost at reset");
+}
+
+void lease_release(struct upstream *u)
+{
+	struct lease_pool *p = u->pool;
+
+	if (u->state != UPSTREAM_LEASED)
+		return;
+	if (u->ch.paused)
+		channel_resume(&u->ch);
+	if (u->tracking || u->condemned || p->closing || !u->ch.open) {
+		lease_discard(u, u->tracking ? "left in the middle of a reply" : "no longer wanted");
+		return;
+	}
+	atomic_fetch_sub_explicit(&u->backend->active, 1, memory_order_relaxed);
+	u->ops = NULL;
+	u->owner = NULL;
+	if (u->dirty) {
+		begin_reset(u);
+		return;
+	}
+	list_remove(&lease_place(p, u->backend)->busy, &u->node);
+	go_idle(u);
+}

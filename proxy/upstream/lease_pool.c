@@ -1,0 +1,148 @@
+/*
+ * lease_pool.c - the pool's life, and what happens by time: waiters that have waited long enough, places that others
+ * need more, connections too old or too long idle.
+ */
+#include "lease_impl.h"
+
+#include <stdio.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+#define TICK_NS (100 * NS_PER_MS)
+
+struct lease_backend *lease_place(struct lease_pool *p, const struct backend *b)
+{
+	for (size_t i = 0; i < p->topology->n; i++)
+		if (p->topology->all[i] == b)
+			return &p->backends[i];
+	log_fatal("lease", "a backend that is not in the topology", "addr=%s", b->text);
+}
+
+/* ---- time ---- */
+
+static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_t now)
+{
+	struct list_node *first;
+
+	/* In order of their deadlines, nearly. done() may change the list: it is looked at anew each time. */
+	while ((first = list_first(&lb->waiters)) != NULL) {
+		struct lease_request *r = container_of(first, struct lease_request, node);
+
+		if (now < r->deadline_ns)
+			break;
+		lease_leave(lb, r);
+		stats_count(p->sink, STATS_C_POOL_WAIT_TIMEOUTS, 1);
+		if (!r->err_text[0])
+			snprintf(r->err_text, sizeof(r->err_text),
+				 "no connection to %s became free in time: raise backend.pool.max or look for "
+				 "what holds them (/api/clients)", r->backend->text);
+		r->done(r, RC_DECLINED, NULL);
+	}
+	list_each(&lb->waiters, n) {
+		struct lease_request *r = container_of(n, struct lease_request, node);
+
+		if (!r->opening && lease_open(p, lb, r) == RC_DECLINED)
+			break;
+	}
+}
+
+/* Another worker's requests wait, the limit is reached, and connections lie idle here: their places are given up. */
+static void tick_yield(struct lease_pool *p, struct lease_backend *lb, struct backend *b)
+{
+	size_t waiting = atomic_load_explicit(&b->waiting, memory_order_relaxed);
+
+	if (likely(waiting <= lb->waiters.count) || !lease_is_full(p, b))
+		return;
+	for (waiting -= lb->waiters.count; waiting && lease_evict(lb); waiting--)
+		;
+}
+
+static void tick_idle(struct lease_pool *p, struct lease_backend *lb, uint64_t now)
+{
+	list_each_safe(&lb->idle, n, tmp) {
+		struct upstream *u = container_of(n, struct upstream, node);
+
+		if (now - u->born_ns > p->limits.max_age_ns)
+			upstream_close(u, "max_age");
+		else if (now - u->since_ns > p->limits.idle_timeout_ns && lb->idle.count > p->limits.min_idle)
+			upstream_close(u, "idle_timeout");
+	}
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct lease_pool *p = arg;
+	uint64_t now = clock_mono_ns();
+
+	for (size_t i = 0; i < p->topology->n; i++) {
+		if (!list_empty(&p->backends[i].waiters))
+			tick_waiters(p, &p->backends[i], now);
+		tick_yield(p, &p->backends[i], p->topology->all[i]);
+		tick_idle(p, &p->backends[i], now);
+	}
+}
+
+/* ---- life ---- */
+
+struct lease_pool *lease_pool_new(struct loop *loop, struct channel_scratch *scratch, struct topology *t,
+				  struct accounts *as, struct stats_sink *sink, const struct lease_limits *limits)
+{
+	struct lease_pool *p = mem_zalloc(sizeof(*p));
+	struct timeval tv = {.tv_usec = TICK_NS / 1000};
+
+	if (!p)
+		return NULL;
+	p->loop = loop;
+	p->scratch = scratch;
+	p->topology = t;
+	p->accounts = as;
+	p->sink = sink;
+	p->limits = *limits;
+	varsets_init(&p->varsets);
+	p->empty = varset_empty(&p->varsets);
+	p->backends = mem_zalloc(t->n * sizeof(*p->backends));
+	p->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, p);
+	if (!p->empty || !p->backends || !p->tick || event_add(p->tick, &tv) != 0) {
+		lease_pool_free(p);
+		return NULL;
+	}
+	for (size_t i = 0; i < t->n; i++) {
+		list_init(&p->backends[i].idle);
+		list_init(&p->backends[i].busy);
+		list_init(&p->backends[i].opening);
+		list_init(&p->backends[i].waiters);
+	}
+	return p;
+}
+
+static void close_all(struct list *l)
+{
+	while (!list_empty(l))
+		upstream_close(container_of(list_first(l), struct upstream, node), "shutting down");
+}
+
+void lease_pool_close(struct lease_pool *p)
+{
+	p->closing = true;
+	for (size_t i = 0; i < p->topology->n; i++) {
+		close_all(&p->backends[i].idle);
+		close_all(&p->backends[i].opening);
+		close_all(&p->backends[i].busy);
+	}
+	if (p->tick)
+		event_del(p->tick);
+}
+
+void lease_pool_free(struct lease_pool *p)
+{
+	if (!p)
+		return;
+	if (p->tick)
+		event_free(p->tick);
+	varset_unref(p->empty);
+	varsets_reset(&p->varsets);
+	mem_free(p->backends);
+	mem_free(p);
+}
