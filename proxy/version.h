@@ -1,5 +1,5 @@
 /*
- * version.h - what this binary is made of. Apart from main.c, because the database client's header and our protocol
+ * version.h - what this binary is made of. Apart from the rest, because the database client's header and our protocol
  * constants share names.
  */
 #ifndef SUIMON_VERSION_H

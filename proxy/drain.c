@@ -1,0 +1,76 @@
+/*
+ * drain.c - leaving without loss: nobody new, transactions finish, the queue's log and the bus are settled, then out.
+ */
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "process.h"
+#include "worker.h"
+
+#define SETTLE_TRIES 20 /* of 50 ms: the other instances learn of the last writes, if Redis answers */
+
+static void leave(evutil_socket_t fd, short what, void *arg)
+{
+	static int tries;
+	struct timeval tv = {.tv_usec = 50000};
+
+	if (process.in.cache && !cache_settled(process.in.cache) && ++tries < SETTLE_TRIES &&
+	    event_base_once(loop_base(process.in.control), -1, EV_TIMEOUT, leave, NULL, &tv) == 0)
+		return;
+	loop_stop(process.in.control);
+}
+
+/* No session is left: the queue applies what it has in hand, while the control loop still carries its invalidations. */
+static void all_drained(void)
+{
+	log_info("main", "drained", NULL);
+	if (process.in.queue)
+		queue_stop(process.in.queue);
+	leave(-1, 0, NULL);
+}
+
+static void on_drained_mail(struct mail *m)
+{
+	mem_free(m);
+	if (--process.undrained == 0)
+		all_drained();
+}
+
+static void worker_is_drained(struct worker *w)
+{
+	struct mail *m = mem_zalloc(sizeof(*m));
+
+	(void)w;
+	if (!m)
+		_exit(EXIT_FINE); /* nothing acknowledged is lost by it: the queue's log is its own memory */
+	m->run = on_drained_mail;
+	loop_post(process.in.control, m);
+}
+
+void process_drain(void)
+{
+	struct settings *s;
+	uint64_t deadline;
+
+	if (atomic_exchange(&process.in.draining, true)) {
+		log_warn("main", "second signal: exiting at once", NULL);
+		_exit(EXIT_FINE);
+	}
+	s = instance_settings(&process.in);
+	deadline = clock_mono_ns() + s->drain_timeout_ns;
+	log_info("main", "draining", "sessions=%u timeout=%lums", atomic_load(&process.in.sessions),
+		 (unsigned long)(s->drain_timeout_ns / NS_PER_MS));
+	settings_unref(s);
+	for (size_t i = 0; i < process.nlisteners; i++)
+		listener_stop(process.listeners[i]);
+	process.undrained = process.in.nworkers;
+	for (size_t i = 0; i < process.in.nworkers; i++) {
+		process.in.workers[i]->drained = worker_is_drained;
+		worker_drain(process.in.workers[i], deadline);
+	}
+}

@@ -1,0 +1,115 @@
+/*
+ * reload.c - the configuration taken again: validated whole, refused whole, or handed to every part that may change.
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "hooks.h"
+#include "log.h"
+#include "process.h"
+#include "worker.h"
+
+struct stats_options process_stats_options(const struct settings *s)
+{
+	return (struct stats_options){
+		.slow_ns = s->stats.slow_ns,
+		.digests = (uint64_t)s->stats.digests,
+		.samples = s->stats.samples,
+		.nplus1_repeats = (uint64_t)s->stats.nplus1.repeats,
+		.nplus1_window_ns = s->stats.nplus1.window_ns,
+		.explain = s->stats.explain,
+	};
+}
+
+struct cache_options process_cache_options(const struct settings *s)
+{
+	return (struct cache_options){
+		.memory = s->cache.memory,
+		.max_result = s->cache.max_result,
+		.redis = s->cache.redis,
+		.stale_if_error_ns = s->cache.stale_if_error_ns,
+		.lag_window_ns = instance_lag_window(s),
+	};
+}
+
+struct queue_options process_queue_options(const struct settings *s)
+{
+	return (struct queue_options){
+		.dir = s->queue.dir,
+		.sync_ns = s->queue.sync_ns,
+		.max_bytes = s->queue.max_bytes,
+		.batch_rows = (uint64_t)s->queue.drain.batch_rows,
+		.batch_wait_ns = s->queue.drain.batch_wait_ns,
+		.rate = (uint64_t)s->queue.drain.rate,
+		.workers = (unsigned)s->queue.drain.workers,
+		.hooks = hooks_queue(&process.in),
+	};
+}
+
+/* A line of the log for each line of why; those beyond the log's limit on repeats `suimon check` shows. */
+static void log_refusal(const char *text, const struct iobuf *why)
+{
+	struct span left = span_of(iobuf_data(why), iobuf_len(why));
+	char quoted[1024];
+
+	while (left.len) {
+		const char *nl = memchr(left.p, '\n', left.len);
+		size_t len = nl ? (size_t)(nl - left.p) : left.len;
+
+		log_error("config", text, "fault=%s", log_quote(quoted, sizeof(quoted), span_of(left.p, len)));
+		len += nl != NULL;
+		left = span_of(left.p + len, left.len - len);
+	}
+}
+
+/* Hands every part its share of the settings. */
+static void take_options(const struct settings *s)
+{
+	struct instance *in = &process.in;
+	struct stats_options so = process_stats_options(s);
+
+	stats_reconfigure(in->stats, &so);
+	if (in->cache) {
+		struct cache_options co = process_cache_options(s);
+
+		cache_reconfigure(in->cache, &co);
+	}
+	if (in->queue) {
+		struct queue_options qo = process_queue_options(s);
+
+		queue_reconfigure(in->queue, &qo);
+	}
+}
+
+enum rc process_reload(void *arg, struct iobuf *why)
+{
+	struct instance *in = &process.in;
+	struct settings *next = settings_load(process.file, process.primary, why), *now;
+
+	(void)arg;
+	if (!next) {
+		log_refusal("reload refused: nothing was changed", why);
+		return RC_ERROR;
+	}
+	now = instance_settings(in);
+	if (settings_reload_check(now, next, why) != RC_OK || iobuf_len(why)) {
+		log_refusal("reload refused: an option differs that only a restart can change", why);
+		settings_unref(now);
+		settings_unref(next);
+		return RC_ERROR;
+	}
+	settings_unref(now);
+	if (accounts_configure(in->accounts, next) != RC_OK) {
+		settings_unref(next);
+		return RC_ERROR;
+	}
+	log_setup(LOG_LEVEL_INFO, next->log_json);
+	take_options(next);
+	monitor_reconfigure(process.monitor, next);
+	advise_enable(process.advise, next->stats.explain);
+	instance_put_settings(in, next);
+	for (size_t i = 0; i < in->nworkers; i++)
+		worker_reload(in->workers[i]);
+	log_info("config", "reloaded", "file=%s", process.file ? process.file : "-");
+	return RC_OK;
+}

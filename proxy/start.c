@@ -1,0 +1,239 @@
+/*
+ * start.c - the wiring of an instance: what is made in which order, and taken down in which.
+ */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "clock.h"
+#include "hooks.h"
+#include "log.h"
+#include "mem.h"
+#include "process.h"
+#include "version.h"
+#include "worker.h"
+
+struct process process;
+
+static void on_accept(void *arg, int fd, const char *peer)
+{
+	struct instance *in = &process.in;
+
+	worker_adopt(in->workers[process.next_worker++ % in->nworkers], fd, peer);
+}
+
+static void on_term(evutil_socket_t sig, short what, void *arg)
+{
+	process_drain();
+}
+
+static void on_hup(evutil_socket_t fd, short what, void *arg)
+{
+	struct iobuf why;
+
+	iobuf_init(&why, 1024 * 1024);
+	(void)process_reload(NULL, &why);
+	iobuf_reset(&why);
+}
+
+static bool add_signal(struct event **at, int sig, event_callback_fn fn)
+{
+	*at = evsignal_new(loop_base(process.in.control), sig, fn, NULL);
+	return *at && event_add(*at, NULL) == 0;
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+static enum rc make_parts(const struct settings *s)
+{
+	struct instance *in = &process.in;
+	struct stats_options so = process_stats_options(s);
+	struct catalog_hooks ch = hooks_catalog(in);
+	struct monitor_hooks mh = hooks_monitor(in);
+
+	in->control = loop_new("control");
+	in->stats = stats_new(&so);
+	in->topology = topology_new(s);
+	in->accounts = accounts_new(s);
+	in->rsa = auth_rsa_new();
+	in->catalog = catalog_new(&ch);
+	if (!in->control || !in->stats || !in->topology || !in->accounts || !in->rsa || !in->catalog)
+		return RC_ERROR;
+	process.monitor = monitor_new(in->topology, in->accounts, in->stats, s, &mh);
+	process.advise = advise_new(in->stats, &(struct advise_hooks){.arg = in, .target = hooks_explain_target});
+	return process.monitor && process.advise ? RC_OK : RC_ERROR;
+}
+
+/* The cache is there whenever it could be asked for: a hint needs no rule. */
+static enum rc make_cache(const struct settings *s)
+{
+	struct cache_options opt = process_cache_options(s);
+
+	if (s->cache.memory == 0 && !s->cache.redis[0])
+		return RC_OK;
+	process.in.cache = cache_new(&opt, process.in.control, process.in.stats);
+	return process.in.cache ? RC_OK : RC_ERROR;
+}
+
+static enum rc make_queue(const struct settings *s)
+{
+	struct queue_options opt = process_queue_options(s);
+	char err[512];
+
+	if (s->queue.nrules == 0)
+		return RC_OK;
+	process.in.queue = queue_open(&opt, process.in.stats, err, sizeof(err));
+	if (process.in.queue)
+		return RC_OK;
+	log_error("main", "the queue cannot be opened", "reason=\"%s\"", err);
+	return RC_ERROR;
+}
+
+static enum rc make_workers(const struct settings *s)
+{
+	struct instance *in = &process.in;
+	long n = s->threads ? (long)s->threads : sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n < 1)
+		n = 1;
+	in->workers = mem_zalloc((size_t)n * sizeof(*in->workers));
+	for (long i = 0; in->workers && i < n; i++) {
+		in->workers[i] = worker_new(in, (unsigned)i);
+		if (!in->workers[i])
+			return RC_ERROR;
+		in->nworkers++;
+	}
+	return in->workers ? RC_OK : RC_ERROR;
+}
+
+static enum rc open_listeners(const struct settings *s)
+{
+	char err[512];
+
+	for (size_t i = 0; i < s->listen.nmysql && i < PROCESS_LISTENERS_MOST; i++) {
+		const struct settings_addr *a = &s->listen.mysql[i];
+		struct listener *l = listener_open(process.in.control, a->host, a->port, a->is_unix, on_accept, NULL, err,
+						   sizeof(err));
+
+		if (!l) {
+			log_error("main", "cannot listen for clients", "reason=\"%s\"", err);
+			return RC_ERROR;
+		}
+		process.listeners[process.nlisteners++] = l;
+		log_info("main", "listening for clients", "addr=%s port=%u", a->text, listener_port(l));
+	}
+	process.admin = admin_open(&process.in, &(struct admin_hooks){.reload = process_reload}, err, sizeof(err));
+	if (!process.admin) {
+		log_error("main", "cannot listen for HTTP", "reason=\"%s\"", err);
+		return RC_ERROR;
+	}
+	log_info("main", "listening for HTTP", "addr=%s port=%u", s->listen.http.text, admin_port(process.admin));
+	return RC_OK;
+}
+
+static enum rc start_threads(void)
+{
+	struct instance *in = &process.in;
+
+	for (size_t i = 0; i < in->nworkers; i++)
+		if (worker_start(in->workers[i]) != RC_OK)
+			return RC_ERROR;
+	if (monitor_start(process.monitor) != RC_OK || catalog_start(in->catalog) != RC_OK ||
+	    advise_start(process.advise) != RC_OK)
+		return RC_ERROR;
+	return in->queue ? queue_start(in->queue) : RC_OK;
+}
+
+/* Down in the reverse order: nobody is left who could call into what is freed. */
+static void tear_down(void)
+{
+	struct instance *in = &process.in;
+
+	admin_close(process.admin);
+	for (size_t i = 0; i < process.nlisteners; i++)
+		listener_free(process.listeners[i]);
+	advise_stop(process.advise);
+	catalog_stop(in->catalog);
+	monitor_stop(process.monitor);
+	if (in->queue)
+		queue_stop(in->queue);
+	for (size_t i = 0; i < in->nworkers; i++)
+		worker_stop(in->workers[i]);
+	for (size_t i = 0; i < in->nworkers; i++)
+		worker_free(in->workers[i]);
+	mem_free(in->workers);
+	if (in->queue)
+		queue_close(in->queue);
+	if (in->cache)
+		cache_free(in->cache);
+	advise_free(process.advise);
+	monitor_free(process.monitor);
+	catalog_free(in->catalog);
+	event_free(process.on_term);
+	event_free(process.on_int);
+	event_free(process.on_hup);
+	loop_free(in->control);
+	stats_free(in->stats);
+	auth_rsa_free(in->rsa);
+	accounts_free(in->accounts);
+	topology_free(in->topology);
+	settings_unref(in->settings);
+}
+
+int process_run(const char *file, const char *primary)
+{
+	struct instance *in = &process.in;
+	struct iobuf faults;
+	struct settings *s;
+	int code;
+
+	iobuf_init(&faults, 1024 * 1024);
+	s = settings_load(file, primary, &faults);
+	if (!s) {
+		(void)fprintf(stderr, "%.*s", (int)iobuf_len(&faults), (const char *)iobuf_data(&faults));
+		iobuf_reset(&faults);
+		return EXIT_CONFIG;
+	}
+	iobuf_reset(&faults);
+	process.file = file;
+	process.primary = primary;
+	log_setup(getenv("SUIMON_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, s->log_json);
+	(void)signal(SIGPIPE, SIG_IGN);
+	raise_file_limit();
+	if (libraries_begin() != RC_OK)
+		return EXIT_START;
+	in->settings = s;
+	in->started_ns = clock_mono_ns();
+	/* Out of the range of servers' own ids: a KILL of one, which passes to the server, hits nobody else. */
+	in->next_session = UINT64_C(0x80000001);
+	pthread_mutex_init(&in->settings_lock, NULL);
+	pthread_mutex_init(&in->drain_lock, NULL);
+	log_info("main", "starting", "version=%s primary=%s replicas=%zu cache=%s queue=%s", SUIMON_VERSION,
+		 s->primary.text, s->nreplicas, s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
+		 s->queue.nrules ? s->queue.dir : "off");
+	if (make_parts(s) != RC_OK || make_cache(s) != RC_OK || make_queue(s) != RC_OK || make_workers(s) != RC_OK ||
+	    !add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||
+	    !add_signal(&process.on_hup, SIGHUP, on_hup) || open_listeners(s) != RC_OK || start_threads() != RC_OK) {
+		log_error("main", "could not start", NULL);
+		return EXIT_START;
+	}
+	log_info("main", "ready", "workers=%zu", in->nworkers);
+	code = loop_run(in->control) == 0 ? EXIT_FINE : EXIT_FATAL;
+	tear_down();
+	libraries_end();
+	log_info("main", "stopped", NULL);
+	return code;
+}
