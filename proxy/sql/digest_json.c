@@ -139,7 +139,8 @@ static bool add_keys(json_t *o, struct span text, unsigned mode)
 		return true;
 	for (uint16_t i = 0; i < k.nkeys; i++) {
 		json_t *key = json_object(), *values = json_array();
-		bool ok = add(array, key) && set(key, "table", name_json(k.table)) &&
+		bool ok = add(array, key) && set(key, "schema", name_json(k.schema)) &&
+			  set(key, "table", name_json(k.table)) &&
 			  set(key, "column", name_json(k.keys[i].column)) && set(key, "values", values);
 
 		for (uint16_t j = 0; ok && j < k.keys[i].n; j++)
@@ -174,7 +175,7 @@ static bool add_verdict(json_t *o, const char *key, const char *why_key, bool ye
 		return false;
 	what = yes ? NULL : named(f, why, &routine);
 	if (!what)
-		return set(o, why_key, yes ? json_string("") : json_string(why));
+		return set(o, why_key, json_string(why));
 	text = mem_printf("%s: %s" SPAN_FMT, why, what, SPAN_ARG(routine));
 	ok = text && set(o, why_key, text_json(span_str(text)));
 	mem_free(text);

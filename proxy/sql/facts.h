@@ -116,7 +116,7 @@ struct sql_facts {
 enum rc sql_facts_parse(struct span text, unsigned mode, struct sql_facts *out) must_check;
 void sql_facts_free(struct sql_facts *f);
 
-/* What the plan and the command line ask of facts, from text alone. *why: a literal, set when the answer is no; a
+/* What the plan and the command line ask of facts, from text alone. *why: a literal, for a yes as for a no; a
  * function's or variable's name stands in f->nondeterministic. */
 bool sql_cacheable(const struct sql_facts *f, const char **why);
 bool sql_replica_safe(const struct sql_facts *f, const char **why);

@@ -69,10 +69,11 @@ static bool is_read(const struct sql_facts *f)
 	return f->verb == SQL_SELECT || f->verb == SQL_TABLE || f->verb == SQL_VALUES;
 }
 
-static bool answer(const char *reason, const char **why)
+/* No for this reason, or yes: for that one. */
+static bool answer(const char *no, const char *yes, const char **why)
 {
-	*why = reason;
-	return !reason;
+	*why = no ? no : yes;
+	return !no;
 }
 
 bool sql_cacheable(const struct sql_facts *f, const char **why)
@@ -83,7 +84,7 @@ bool sql_cacheable(const struct sql_facts *f, const char **why)
 		r = "only SELECT, TABLE and VALUES are cached";
 	if (!r && !f->ntables)
 		r = "it reads no table";
-	return answer(r, why);
+	return answer(r, "it is a read whose answer hangs on its tables' rows alone", why);
 }
 
 bool sql_replica_safe(const struct sql_facts *f, const char **why)
@@ -92,7 +93,7 @@ bool sql_replica_safe(const struct sql_facts *f, const char **why)
 
 	if (!r && !is_read(f))
 		r = "only SELECT, TABLE and VALUES are read from replicas";
-	return answer(r, why);
+	return answer(r, "it reads, and leaves nothing behind", why);
 }
 
 static const char *not_one_write(const struct sql_facts *f)
@@ -112,5 +113,5 @@ bool sql_queueable(const struct sql_facts *f, const char **why)
 
 	if (!r)
 		r = first_reason(f->flags, not_queueable, countof(not_queueable));
-	return answer(r, why);
+	return answer(r, "it writes one table, and does the same when it is applied later", why);
 }

@@ -170,6 +170,8 @@ static void describes_a_statement_as_json(void **state)
 	assert_string_equal(json_string_value(json_object_get(o, "kind")), "select");
 	assert_string_equal(json_string_value(json_array_get(json_object_get(o, "tables_read"), 0)), "shop.t");
 	assert_int_equal(json_array_size(json_object_get(o, "tables_written")), 0);
+	assert_string_equal(json_string_value(json_object_get(key, "schema")), "shop");
+	assert_string_equal(json_string_value(json_object_get(key, "table")), "t");
 	assert_string_equal(json_string_value(json_object_get(key, "column")), "id");
 	assert_int_equal(json_integer_value(json_array_get(values, 0)), 5);
 	assert_string_equal(json_string_value(json_array_get(values, 1)), "x'y");
@@ -178,10 +180,40 @@ static void describes_a_statement_as_json(void **state)
 	assert_string_equal(json_string_value(json_object_get(o, "cacheable_why")),
 			    "it calls a function whose answer changes: NOW");
 	assert_true(json_is_true(json_object_get(o, "replica_safe")));
+	assert_string_equal(json_string_value(json_object_get(o, "replica_safe_why")),
+			    "it reads, and leaves nothing behind");
 	assert_true(json_is_false(json_object_get(o, "queueable")));
 	assert_string_equal(json_string_value(json_array_get(json_object_get(o, "hints"), 0)), "cache=30s");
 	assert_string_equal(json_string_value(json_object_get(json_object_get(o, "tags"), "route")), "/a");
 	json_decref(o);
+}
+
+static void gives_a_reason_for_yes_and_no(void **state)
+{
+	static const struct {
+		const char *sql, *yes;
+	} rows[] = {
+		{"SELECT a FROM t", "cacheable"},
+		{"SELECT NOW()", "replica_safe"},
+		{"INSERT INTO t VALUES (1)", "queueable"},
+		{"COMMIT", ""},
+	};
+	static const char *const verdicts[] = {"cacheable", "replica_safe", "queueable"};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		json_t *o = described(rows[i].sql);
+
+		for (size_t v = 0; v < countof(verdicts); v++) {
+			char *why = mem_printf("%s_why", verdicts[v]);
+
+			assert_non_null(why);
+			assert_true(json_string_length(json_object_get(o, why)) > 0);
+			if (strcmp(verdicts[v], rows[i].yes) == 0)
+				assert_true(json_is_true(json_object_get(o, verdicts[v])));
+			mem_free(why);
+		}
+		json_decref(o);
+	}
 }
 
 static void describes_any_bytes(void **state)
@@ -205,6 +237,7 @@ int main(void)
 		cmocka_unit_test(names_outlive_the_text),
 		cmocka_unit_test(keys_tell_parameters_apart),
 		cmocka_unit_test(describes_a_statement_as_json),
+		cmocka_unit_test(gives_a_reason_for_yes_and_no),
 		cmocka_unit_test(describes_any_bytes),
 	};
 
