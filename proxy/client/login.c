@@ -6,33 +6,14 @@
  *     passthrough:  caching_sha2: fast against a verifier that a server has confirmed within ACCOUNT_TRUST_NS, else
  *                   the full exchange (RSA, or plain over a unix socket); the password it yields logs in to the primary
  *   → a request (COM_CONNECT) asks the primary where it must be asked → OK or the server's refusal
+ *
+ * Here are the packets' order and the two ends; what is decided by them is in login_auth.c.
  */
 #include <stdio.h>
 
 #include "clock.h"
-#include "log.h"
+#include "login_impl.h"
 #include "mem.h"
-#include "request.h"
-
-enum login_step {
-	LOGIN_FIRST,       /* the client's login packet */
-	LOGIN_SWITCHED,    /* the answer to an AuthSwitch */
-	LOGIN_FULL,        /* caching_sha2: a request for the key, or the password */
-	LOGIN_CIPHER,      /* the password under our key */
-	LOGIN_ASKING,      /* the primary is being asked */
-};
-
-struct login_state {
-	enum login_step step;
-	bool change_user;
-	bool sent_password;      /* for "using password: YES" */
-	bool proving;            /* no server has accepted the account of late: this login asks one */
-	bool fast_pending;       /* the fast answer was right; the server must confirm before we say so */
-	char *user, *schema;     /* owned */
-	size_t schema_len;
-	char plugin[64];         /* the one the client answers with */
-	struct account *account; /* the one being proven; reference */
-};
 
 #define OFFERED                                                                                                        \
 	(CLIENT_LONG_PASSWORD | CLIENT_FOUND_ROWS | CLIENT_LONG_FLAG | CLIENT_CONNECT_WITH_DB | CLIENT_NO_SCHEMA |     \
@@ -107,7 +88,7 @@ enum rc login_greet(struct session *s)
 
 /* ---- refusals ---- */
 
-static void refuse(struct session *s, uint16_t code, const char *state, const char *text)
+void login_refuse(struct session *s, uint16_t code, const char *state, const char *text)
 {
 	struct err_packet e = {.code = code, .message = span_str(text)};
 
@@ -115,195 +96,6 @@ static void refuse(struct session *s, uint16_t code, const char *state, const ch
 	stats_count(s->worker->sink, STATS_C_AUTH_FAILURES, 1);
 	reply_server_error(s, &e);
 	session_close(s, CLOSE_AUTH, text);
-}
-
-static void deny(struct session *s)
-{
-	char text[256];
-
-	snprintf(text, sizeof(text), "Access denied for user '%.80s'@'%s' (using password: %s)", s->login->user, s->peer,
-		 s->login->sent_password ? "YES" : "NO");
-	refuse(s, 1045, "28000", text);
-}
-
-/* ---- packets out ---- */
-
-static void send_packet(struct session *s, struct iobuf *b, enum rc rc)
-{
-	if (rc == RC_OK)
-		rc = channel_put(&s->ch, iobuf_data(b), iobuf_len(b));
-	iobuf_reset(b);
-	if (rc != RC_OK)
-		session_close(s, CLOSE_MEMORY, "a login packet could not be sent");
-}
-
-static void send_more(struct session *s, struct span data)
-{
-	struct iobuf b;
-
-	iobuf_init(&b, 0);
-	send_packet(s, &b, handshake_put_auth_more(&b, &s->seq, data));
-}
-
-static void send_more_byte(struct session *s, char byte)
-{
-	send_more(s, span_of(&byte, 1));
-}
-
-static void send_switch(struct session *s, const char *plugin)
-{
-	struct iobuf b;
-
-	if (auth_scramble(s->scramble) != RC_OK) {
-		session_close(s, CLOSE_MEMORY, "no randomness");
-		return;
-	}
-	snprintf(s->login->plugin, sizeof(s->login->plugin), "%s", plugin);
-	s->login->step = LOGIN_SWITCHED;
-	session_set_state(s, SESSION_AUTH);
-	iobuf_init(&b, 0);
-	send_packet(s, &b, handshake_put_auth_switch(&b, &s->seq, plugin, s->scramble));
-}
-
-/* ---- the decision ---- */
-
-/* The account is proven as far as we can: let the primary say the rest (password by pass-through, schema). */
-static void ask_primary(struct session *s)
-{
-	struct span schema = login_schema(s);
-
-	s->login->step = LOGIN_ASKING;
-	s->login->proving = login_wants_proof(s);
-	session_set_state(s, SESSION_RUNNING);
-	if (!s->login->proving && (schema.len == 0 || account_schema_known(s->login->account, schema))) {
-		const struct varset *vars = varset_with_schema(s->vars, schema);
-
-		if (!vars) {
-			session_close(s, CLOSE_MEMORY, "login");
-			return;
-		}
-		session_set_vars(s, vars);
-		login_done(s, true, NULL);
-		return;
-	}
-	command_begin(s, NULL, 0, 0, false);
-}
-
-static void learn_password(struct session *s, struct span password)
-{
-	struct login_state *l = s->login;
-
-	account_unref(l->account);
-	l->account = account_new(span_str(l->user), password);
-	if (!l->account)
-		session_close(s, CLOSE_MEMORY, "no memory for an account");
-	else
-		ask_primary(s);
-}
-
-static void decide_configured(struct session *s, struct span auth)
-{
-	struct login_state *l = s->login;
-	struct account *a = l->account;
-	bool sha2 = strcmp(l->plugin, AUTH_SHA2) == 0, ok;
-
-	if (secret_text(a->password).len == 0)
-		ok = auth.len == 0;
-	else if (sha2)
-		ok = auth_sha2_check(auth, s->scramble, a->sha2);
-	else if (strcmp(l->plugin, AUTH_NATIVE) == 0)
-		ok = auth_native_check(auth, s->scramble, a->native);
-	else if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH)) {
-		send_switch(s, AUTH_NATIVE);
-		return;
-	} else
-		ok = false;
-	if (!ok) {
-		deny(s);
-		return;
-	}
-	if (sha2 && auth.len)
-		l->fast_pending = true;
-	ask_primary(s);
-}
-
-static void decide_passthrough(struct session *s, struct span auth)
-{
-	struct login_state *l = s->login;
-
-	if (strcmp(l->plugin, AUTH_SHA2) != 0) {
-		if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH))
-			send_switch(s, AUTH_SHA2);
-		else
-			refuse(s, 1251, "08004", "suimon: this client does not support caching_sha2_password, which pass-through "
-						 "accounts need: list the account under `users`, or use a newer client");
-		return;
-	}
-	if (auth.len == 0) {
-		learn_password(s, auth);
-		return;
-	}
-	if (l->account && auth_sha2_check(auth, s->scramble, l->account->sha2)) {
-		l->fast_pending = true;
-		ask_primary(s);
-		return;
-	}
-	l->step = LOGIN_FULL;
-	if (s->state != SESSION_AUTH)
-		session_set_state(s, SESSION_AUTH);
-	send_more_byte(s, SHA2_FULL);
-}
-
-static void decide(struct session *s, struct span auth)
-{
-	struct login_state *l = s->login;
-
-	l->sent_password = auth.len > 0;
-	if (l->account && l->account->configured)
-		decide_configured(s, auth);
-	else if (accounts_passthrough(s->worker->in->accounts))
-		decide_passthrough(s, auth);
-	else
-		deny(s);
-}
-
-/* ---- the full exchange ---- */
-
-static void take_clear(struct session *s, struct span payload)
-{
-	size_t len = payload.len && payload.p[payload.len - 1] == '\0' ? payload.len - 1 : payload.len;
-
-	learn_password(s, span_of(payload.p, len));
-}
-
-static void take_cipher(struct session *s, struct span payload)
-{
-	uint8_t password[512];
-	size_t len;
-
-	if (auth_rsa_decrypt(s->worker->in->rsa, payload, s->scramble, password, &len) == RC_OK)
-		learn_password(s, span_of(password, len));
-	else
-		deny(s);
-	secret_wipe(password, sizeof(password));
-}
-
-/* Nobody else can listen on the way: clients send the password as it is over a unix socket, and some over loopback. */
-static bool is_local(const struct session *s)
-{
-	return strcmp(s->peer, "unix") == 0 || strncmp(s->peer, "127.", 4) == 0 || strcmp(s->peer, "::1") == 0;
-}
-
-static void take_full(struct session *s, struct span payload)
-{
-	if (payload.len == 1 && payload.p[0] == SHA2_REQUEST_PUBLIC_KEY) {
-		s->login->step = LOGIN_CIPHER;
-		send_more(s, auth_rsa_public_pem(s->worker->in->rsa));
-	} else if (payload.len && payload.p[payload.len - 1] == '\0' && is_local(s)) {
-		take_clear(s, payload);
-	} else {
-		take_cipher(s, payload); /* from a client that has our key already, or it is denied */
-	}
 }
 
 /* ---- the first packet ---- */
@@ -346,7 +138,7 @@ static void first_packet(struct session *s, struct span payload)
 		id.collation = 45;
 	if (!begin(s, l.user, l.schema, l.plugin.len ? l.plugin : span_str(AUTH_NATIVE), l.collation ? l.collation : id.collation))
 		return;
-	decide(s, l.auth);
+	login_decide(s, l.auth);
 }
 
 void login_packet(struct session *s, struct span payload, uint8_t seq)
@@ -365,13 +157,13 @@ void login_packet(struct session *s, struct span payload, uint8_t seq)
 		first_packet(s, payload);
 		break;
 	case LOGIN_SWITCHED:
-		decide(s, payload);
+		login_decide(s, payload);
 		break;
 	case LOGIN_FULL:
-		take_full(s, payload);
+		login_take_full(s, payload);
 		break;
 	case LOGIN_CIPHER:
-		take_cipher(s, payload);
+		login_take_cipher(s, payload);
 		break;
 	case LOGIN_ASKING:
 		session_close(s, CLOSE_MALFORMED, "a packet while the login is being decided");
@@ -398,7 +190,7 @@ void login_change_user(struct session *s, struct span payload, uint8_t seq)
 	s->seq = (uint8_t)(seq + 1);
 	l->change_user = true;
 	if (begin(s, c.user, c.schema, c.plugin.len ? c.plugin : span_str(AUTH_NATIVE), c.collation ? c.collation : collation))
-		decide(s, c.auth);
+		login_decide(s, c.auth);
 }
 
 /* ---- the end ---- */
@@ -415,7 +207,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 			l->fast_pending = false;
 			l->step = LOGIN_FULL;
 			session_set_state(s, SESSION_AUTH);
-			send_more_byte(s, SHA2_FULL);
+			login_send_more(s, SHA2_FULL);
 			(void)channel_flush(&s->ch);
 			return;
 		}
@@ -425,7 +217,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 		return;
 	}
 	if (l->fast_pending)
-		send_more_byte(s, SHA2_FAST_OK);
+		login_send_more(s, SHA2_FAST_OK);
 	if (s->state == SESSION_CLOSED)
 		return;
 	if (l->proving)

@@ -1,0 +1,197 @@
+/*
+ * login_auth.c - what a client's answer proves, and which question comes next.
+ */
+#include <stdio.h>
+
+#include "clock.h"
+#include "login_impl.h"
+#include "mem.h"
+
+static void deny(struct session *s)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "Access denied for user '%.80s'@'%s' (using password: %s)", s->login->user, s->peer,
+		 s->login->sent_password ? "YES" : "NO");
+	login_refuse(s, 1045, "28000", text);
+}
+
+/* ---- packets out ---- */
+
+static void send_packet(struct session *s, struct iobuf *b, enum rc rc)
+{
+	if (rc == RC_OK)
+		rc = channel_put(&s->ch, iobuf_data(b), iobuf_len(b));
+	iobuf_reset(b);
+	if (rc != RC_OK)
+		session_close(s, CLOSE_MEMORY, "a login packet could not be sent");
+}
+
+static void send_more(struct session *s, struct span data)
+{
+	struct iobuf b;
+
+	iobuf_init(&b, 0);
+	send_packet(s, &b, handshake_put_auth_more(&b, &s->seq, data));
+}
+
+void login_send_more(struct session *s, char byte)
+{
+	send_more(s, span_of(&byte, 1));
+}
+
+static void send_switch(struct session *s, const char *plugin)
+{
+	struct iobuf b;
+
+	if (auth_scramble(s->scramble) != RC_OK) {
+		session_close(s, CLOSE_MEMORY, "no randomness");
+		return;
+	}
+	snprintf(s->login->plugin, sizeof(s->login->plugin), "%s", plugin);
+	s->login->step = LOGIN_SWITCHED;
+	session_set_state(s, SESSION_AUTH);
+	iobuf_init(&b, 0);
+	send_packet(s, &b, handshake_put_auth_switch(&b, &s->seq, plugin, s->scramble));
+}
+
+/* ---- the decision ---- */
+
+/* The account is proven as far as we can: let the primary say the rest (password by pass-through, schema). */
+static void ask_primary(struct session *s)
+{
+	struct span schema = login_schema(s);
+
+	s->login->step = LOGIN_ASKING;
+	s->login->proving = login_wants_proof(s);
+	session_set_state(s, SESSION_RUNNING);
+	if (!s->login->proving && (schema.len == 0 || account_schema_known(s->login->account, schema))) {
+		const struct varset *vars = varset_with_schema(s->vars, schema);
+
+		if (!vars) {
+			session_close(s, CLOSE_MEMORY, "login");
+			return;
+		}
+		session_set_vars(s, vars);
+		login_done(s, true, NULL);
+		return;
+	}
+	command_begin(s, NULL, 0, 0, false);
+}
+
+static void learn_password(struct session *s, struct span password)
+{
+	struct login_state *l = s->login;
+
+	account_unref(l->account);
+	l->account = account_new(span_str(l->user), password);
+	if (!l->account)
+		session_close(s, CLOSE_MEMORY, "no memory for an account");
+	else
+		ask_primary(s);
+}
+
+static void decide_configured(struct session *s, struct span auth)
+{
+	struct login_state *l = s->login;
+	struct account *a = l->account;
+	bool sha2 = strcmp(l->plugin, AUTH_SHA2) == 0, ok;
+
+	if (secret_text(a->password).len == 0)
+		ok = auth.len == 0;
+	else if (sha2)
+		ok = auth_sha2_check(auth, s->scramble, a->sha2);
+	else if (strcmp(l->plugin, AUTH_NATIVE) == 0)
+		ok = auth_native_check(auth, s->scramble, a->native);
+	else if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH)) {
+		send_switch(s, AUTH_NATIVE);
+		return;
+	} else
+		ok = false;
+	if (!ok) {
+		deny(s);
+		return;
+	}
+	if (sha2 && auth.len)
+		l->fast_pending = true;
+	ask_primary(s);
+}
+
+static void decide_passthrough(struct session *s, struct span auth)
+{
+	struct login_state *l = s->login;
+
+	if (strcmp(l->plugin, AUTH_SHA2) != 0) {
+		if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH))
+			send_switch(s, AUTH_SHA2);
+		else
+			login_refuse(s, 1251, "08004", "suimon: this client does not support caching_sha2_password, which pass-through "
+						 "accounts need: list the account under `users`, or use a newer client");
+		return;
+	}
+	if (auth.len == 0) {
+		learn_password(s, auth);
+		return;
+	}
+	if (l->account && auth_sha2_check(auth, s->scramble, l->account->sha2)) {
+		l->fast_pending = true;
+		ask_primary(s);
+		return;
+	}
+	l->step = LOGIN_FULL;
+	if (s->state != SESSION_AUTH)
+		session_set_state(s, SESSION_AUTH);
+	login_send_more(s, SHA2_FULL);
+}
+
+void login_decide(struct session *s, struct span auth)
+{
+	struct login_state *l = s->login;
+
+	l->sent_password = auth.len > 0;
+	if (l->account && l->account->configured)
+		decide_configured(s, auth);
+	else if (accounts_passthrough(s->worker->in->accounts))
+		decide_passthrough(s, auth);
+	else
+		deny(s);
+}
+
+/* ---- the full exchange ---- */
+
+static void take_clear(struct session *s, struct span payload)
+{
+	size_t len = payload.len && payload.p[payload.len - 1] == '\0' ? payload.len - 1 : payload.len;
+
+	learn_password(s, span_of(payload.p, len));
+}
+
+void login_take_cipher(struct session *s, struct span payload)
+{
+	uint8_t password[512];
+	size_t len;
+
+	if (auth_rsa_decrypt(s->worker->in->rsa, payload, s->scramble, password, &len) == RC_OK)
+		learn_password(s, span_of(password, len));
+	else
+		deny(s);
+	secret_wipe(password, sizeof(password));
+}
+
+/* Nobody else can listen on the way: clients send the password as it is over a unix socket, and some over loopback. */
+static bool is_local(const struct session *s)
+{
+	return strcmp(s->peer, "unix") == 0 || strncmp(s->peer, "127.", 4) == 0 || strcmp(s->peer, "::1") == 0;
+}
+
+void login_take_full(struct session *s, struct span payload)
+{
+	if (payload.len == 1 && payload.p[0] == SHA2_REQUEST_PUBLIC_KEY) {
+		s->login->step = LOGIN_CIPHER;
+		send_more(s, auth_rsa_public_pem(s->worker->in->rsa));
+	} else if (payload.len && payload.p[payload.len - 1] == '\0' && is_local(s)) {
+		take_clear(s, payload);
+	} else {
+		login_take_cipher(s, payload); /* from a client that has our key already, or it is denied */
+	}
+}

@@ -1,0 +1,38 @@
+/*
+ * login_impl.h - what the files of a client's login share.
+ */
+#ifndef SUIMON_LOGIN_IMPL_H
+#define SUIMON_LOGIN_IMPL_H
+
+#include "request.h"
+
+enum login_step {
+	LOGIN_FIRST,       /* the client's login packet */
+	LOGIN_SWITCHED,    /* the answer to an AuthSwitch */
+	LOGIN_FULL,        /* caching_sha2: a request for the key, or the password */
+	LOGIN_CIPHER,      /* the password under our key */
+	LOGIN_ASKING,      /* the primary is being asked */
+};
+
+struct login_state {
+	enum login_step step;
+	bool change_user;
+	bool sent_password;      /* for "using password: YES" */
+	bool proving;            /* no server has accepted the account of late: this login asks one */
+	bool fast_pending;       /* the fast answer was right; the server must confirm before we say so */
+	char *user, *schema;     /* owned */
+	size_t schema_len;
+	char plugin[64];         /* the one the client answers with */
+	struct account *account; /* the one being proven; reference */
+};
+
+/* login.c: the end of it, with an error that is suimon's own or told in the server's words. */
+void login_refuse(struct session *s, uint16_t code, const char *state, const char *text);
+
+/* login_auth.c */
+void login_decide(struct session *s, struct span auth);           /* the client's answer to the scramble */
+void login_take_full(struct session *s, struct span payload);     /* LOGIN_FULL: a request for the key, or the password */
+void login_take_cipher(struct session *s, struct span payload);   /* LOGIN_CIPHER */
+void login_send_more(struct session *s, char byte);               /* AuthMoreData of one byte */
+
+#endif
