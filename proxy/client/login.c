@@ -98,6 +98,15 @@ void login_refuse(struct session *s, uint16_t code, const char *state, const cha
 	session_close(s, CLOSE_AUTH, text);
 }
 
+void login_malformed(struct session *s, uint8_t seq, const char *detail)
+{
+	struct err_packet e = {.code = 1043, .sqlstate = "08S01", .message = span_str("Bad handshake")};
+
+	s->seq = (uint8_t)(seq + 1);
+	reply_server_error(s, &e);
+	session_close(s, CLOSE_MALFORMED, detail);
+}
+
 /* ---- the first packet ---- */
 
 static bool begin(struct session *s, struct span user, struct span schema, struct span plugin, uint64_t collation)
@@ -122,14 +131,14 @@ static bool begin(struct session *s, struct span user, struct span schema, struc
 	return true;
 }
 
-static void first_packet(struct session *s, struct span payload)
+static void first_packet(struct session *s, struct span payload, uint8_t seq)
 {
 	struct login l;
 	struct backend_identity id;
 
 	if (handshake_parse_login(payload, s->caps, &l) != RC_OK || l.ssl_request || !(l.caps & CLIENT_PROTOCOL_41) ||
 	    l.user.len > 128 || l.schema.len > 256) {
-		session_close(s, CLOSE_MALFORMED, "login");
+		login_malformed(s, seq, "login");
 		return;
 	}
 	s->caps &= l.caps | CLIENT_LONG_PASSWORD;
@@ -144,17 +153,17 @@ static void first_packet(struct session *s, struct span payload)
 void login_packet(struct session *s, struct span payload, uint8_t seq)
 {
 	if (!s->login) {
-		session_close(s, CLOSE_MALFORMED, "a packet before the greeting");
+		login_malformed(s, seq, "a packet before the greeting");
 		return;
 	}
 	if (seq != s->seq) {
-		session_close(s, CLOSE_MALFORMED, "login packets out of order");
+		login_malformed(s, seq, "login packets out of order");
 		return;
 	}
 	s->seq = (uint8_t)(seq + 1);
 	switch (s->login->step) {
 	case LOGIN_FIRST:
-		first_packet(s, payload);
+		first_packet(s, payload, seq);
 		break;
 	case LOGIN_SWITCHED:
 		login_decide(s, payload);
@@ -166,7 +175,7 @@ void login_packet(struct session *s, struct span payload, uint8_t seq)
 		login_take_cipher(s, payload);
 		break;
 	case LOGIN_ASKING:
-		session_close(s, CLOSE_MALFORMED, "a packet while the login is being decided");
+		login_malformed(s, seq, "a packet while the login is being decided");
 	}
 }
 
@@ -181,7 +190,10 @@ void login_change_user(struct session *s, struct span payload, uint8_t seq)
 		collation = (i ? collation * 10 : 0) + (uint64_t)(now.p[i] - '0');
 	if (!l || handshake_parse_change_user(payload, s->caps, &c) != RC_OK || c.user.len > 128 || c.schema.len > 256) {
 		mem_free(l);
-		session_close(s, l ? CLOSE_MALFORMED : CLOSE_MEMORY, "COM_CHANGE_USER");
+		if (l)
+			login_malformed(s, seq, "COM_CHANGE_USER");
+		else
+			session_close(s, CLOSE_MEMORY, "COM_CHANGE_USER");
 		return;
 	}
 	session_forget(s);

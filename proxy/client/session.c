@@ -102,7 +102,7 @@ static size_t session_take(struct session *s, const uint8_t *p, size_t len)
 		return PACKET_HEADER + n;
 	}
 	if (s->state != SESSION_READY) {
-		session_close(s, CLOSE_MALFORMED, "login packet too large");
+		login_malformed(s, packet_seq(p), "login packet too large");
 		return len;
 	}
 	if (len < STATEMENT_PREFIX)
@@ -111,6 +111,7 @@ static size_t session_take(struct session *s, const uint8_t *p, size_t len)
 	if (part > STATEMENT_WHOLE)
 		part = STATEMENT_WHOLE;
 	if (packet_seq(p) != 0) {
+		reply_error(s, 1156, "08S01", "got packets out of order");
 		session_close(s, CLOSE_MALFORMED, "a command must have sequence number 0");
 		return len;
 	}
@@ -168,7 +169,10 @@ static void session_lost(struct channel *ch, const char *why)
 {
 	struct session *s = container_of(ch, struct session, ch);
 
-	session_close(s, why[0] == 'c' ? CLOSE_EOF : CLOSE_IO, why);
+	if (strcmp(why, CHANNEL_NO_MEMORY) == 0)
+		session_close(s, CLOSE_MEMORY, why);
+	else
+		session_close(s, why[0] == 'c' ? CLOSE_EOF : CLOSE_IO, why);
 }
 
 static const struct channel_ops session_channel_ops = {session_input, session_drained, session_lost, NULL};

@@ -95,6 +95,8 @@ void reply_server_error(struct session *s, const struct err_packet *e); /* passe
 enum rc login_greet(struct session *s) must_check;
 /* One packet while GREETED or AUTH. */
 void login_packet(struct session *s, struct span payload, uint8_t seq);
+/* What came cannot be a login: the client is told 1043 as servers do, and the session ends. seq: of the packet. */
+void login_malformed(struct session *s, uint8_t seq, const char *detail);
 void login_change_user(struct session *s, struct span payload, uint8_t seq); /* COM_CHANGE_USER's payload behind the command */
 void login_done(struct session *s, bool ok, const struct err_packet *refusal); /* the server has judged the account */
 void login_free(struct login_state *l);

@@ -56,7 +56,7 @@ static bool offer_fresh(struct channel *ch, const uint8_t *p, size_t len)
 			return false;
 	}
 	if (n < len && iobuf_append(&ch->in, p + n, len - n) != RC_OK) {
-		ch->ops->closed(ch, "out of memory");
+		ch->ops->closed(ch, CHANNEL_NO_MEMORY);
 		return false;
 	}
 	if (n == 0 && iobuf_len(&ch->in) > len)
@@ -135,6 +135,14 @@ static enum rc keep_rest(struct channel *ch, size_t sent)
 	return RC_OK;
 }
 
+/* Nothing may follow what was lost. Its owner may be deep in a call that does not look: it hears of it in a later turn. */
+static enum rc fail(struct channel *ch, const char *why)
+{
+	ch->failed = why;
+	event_active(&ch->write_event, EV_WRITE, 0);
+	return RC_ERROR;
+}
+
 static enum rc send_gathered(struct channel *ch)
 {
 	struct channel_scratch *s = ch->scratch;
@@ -145,19 +153,15 @@ static enum rc send_gathered(struct channel *ch)
 	if (!channel_backlog(ch) && !ch->connecting) {
 		ssize_t n = ch->stream.ops->writev(&ch->stream, s->iov, s->niov);
 
-		if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			ch->failed = true;
-			return RC_ERROR;
-		}
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return fail(ch, "write error");
 		sent = n > 0 ? (size_t)n : 0;
 		ch->bytes_out += sent;
 	}
 	if (sent == total)
 		return RC_OK;
-	if (keep_rest(ch, sent) != RC_OK) {
-		ch->failed = true;
-		return RC_ERROR;
-	}
+	if (keep_rest(ch, sent) != RC_OK)
+		return fail(ch, CHANNEL_NO_MEMORY);
 	if (!ch->connecting)
 		event_add(&ch->write_event, NULL);
 	return RC_AGAIN;
@@ -243,6 +247,10 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct channel *ch = arg;
 
+	if (ch->failed) {
+		ch->ops->closed(ch, ch->failed);
+		return;
+	}
 	if (ch->connecting) {
 		int error = 0;
 		socklen_t len = sizeof(error);

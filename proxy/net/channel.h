@@ -24,6 +24,8 @@
 #define CHANNEL_IOV 32
 #define CHANNEL_ARENA (16 * 1024)   /* bytes of small packets made for one flush */
 
+#define CHANNEL_NO_MEMORY "out of memory" /* why it was closed; the other reasons are the network's */
+
 struct channel;
 
 struct channel_ops {
@@ -58,7 +60,7 @@ struct channel {
 	bool open;
 	bool connecting;
 	bool paused;        /* the reader is off: back-pressure */
-	bool failed;        /* bytes were lost on the way out: nothing may follow them */
+	const char *failed; /* bytes were lost on the way out, and why: nothing may follow them; ops->closed is told in a later turn */
 	uint64_t bytes_in, bytes_out;
 };
 
@@ -75,7 +77,7 @@ enum rc channel_push(struct channel *ch, const void *p, size_t len);
 /* Gathers a copy. */
 enum rc channel_put(struct channel *ch, const void *p, size_t len);
 /* Sends what was gathered. RC_OK: all of it has left; RC_AGAIN: some is kept (drained will be called); RC_ERROR: the
- * peer is gone (closed is not called for it: the caller knows now). */
+ * peer is gone, or there is no memory: ops->closed is called in a later turn, should the caller not close it itself. */
 enum rc channel_flush(struct channel *ch);
 
 void channel_pause(struct channel *ch);  /* stop reading */

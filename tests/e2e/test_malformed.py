@@ -8,7 +8,7 @@ import pytest
 
 from conftest import ask
 from servers import LOOPBACK, sum_metric, wait_until
-from wire import Wire, read_exactly
+from wire import Wire, error, read_exactly
 
 
 def packet(payload, seq=0, claimed=None):
@@ -65,6 +65,16 @@ LOGINS = {
     "name of a megabyte": packet(HELLO + b"a" * 1000000 + b"\x00\x00", 1),
     "binary": packet(bytes(range(256)) * 4, 1),
 }
+
+
+@pytest.mark.parametrize("login", [n for n in LOGINS if n != "binary"])  # which happens to be one that can be read
+def test_a_malformed_login_is_answered_as_servers_answer_it(proxy, login):
+    s = greeted(proxy)
+    s.sendall(LOGINS[login])
+    head = read_exactly(s, 4)
+    code, sqlstate, _ = error(read_exactly(s, int.from_bytes(head[:3], "little")))
+    assert (code, sqlstate) == (1043, "08S01")
+    assert closed(s)
 
 
 @pytest.mark.parametrize("login", LOGINS)
