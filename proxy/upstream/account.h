@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "auth.h"
+#include "crowd.h"
 #include "map.h"
 #include "rc.h"
 #include "secret.h"
@@ -28,6 +29,7 @@ struct account {
 	bool configured;
 	uint8_t native[AUTH_NATIVE_LEN], sha2[AUTH_SHA2_LEN]; /* verifiers */
 	_Atomic uint64_t verified_ns; /* when a server last accepted it; 0 never */
+	struct crowd crowd;       /* the servers have no connection left for it */
 	uint64_t id;              /* unique in the process */
 	struct { _Atomic uint64_t hash, ns; } schemas[ACCOUNT_SCHEMAS]; /* a server let it choose these, when */
 	_Atomic int refs;

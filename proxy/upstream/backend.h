@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "crowd.h"
 #include "gtid.h"
 #include "rc.h"
 #include "settings.h"
@@ -54,6 +55,7 @@ struct backend {
 	_Atomic uint32_t active;      /* of them, leased to sessions */
 	_Atomic uint32_t waiting;     /* requests waiting for one */
 	_Atomic uint64_t queries, errors;
+	struct crowd crowd;           /* it has no connection left for anybody */
 
 	pthread_mutex_t lock;    /* guards what follows */
 	struct sockaddr_storage addr;

@@ -43,7 +43,7 @@ static struct upstream *choose_idle(struct lease_pool *p, struct lease_backend *
 {
 	struct upstream *best = NULL;
 	int best_score = -1, looked = 0;
-	bool full = lease_is_full(p, r->backend);
+	bool full = lease_is_full(p, r->backend, r->account);
 
 	list_each(&lb->idle, n) {
 		struct upstream *u = container_of(n, struct upstream, node);
@@ -136,7 +136,7 @@ enum rc lease_acquire(struct lease_pool *p, struct lease_request *r, struct upst
 	if (p->closing)
 		return RC_DECLINED;
 	r->asked_ns = clock_mono_ns();
-	if (lease_open(p, lb, r) == RC_ERROR && r->impatient)
+	if (lease_is_crowded(r->backend, r->account) ? r->impatient : lease_open(p, lb, r) == RC_ERROR && r->impatient)
 		return RC_DECLINED;
 	list_push_back(&lb->waiters, &r->node);
 	atomic_fetch_add_explicit(&r->backend->waiting, 1, memory_order_relaxed);
@@ -167,7 +167,7 @@ static bool serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct
 	if (!list_empty(&lb->waiters)) {
 		struct lease_request *r = container_of(list_first(&lb->waiters), struct lease_request, node);
 
-		if (!r->opening && lease_is_full(p, r->backend)) {
+		if (!r->opening && lease_no_room(p, r->backend)) {
 			upstream_close(u, "making room for another account");
 			(void)lease_open(p, lb, r);
 			return true;
@@ -180,7 +180,7 @@ static bool serve_one(struct lease_pool *p, struct lease_backend *lb)
 {
 	list_each(&lb->idle, n) {
 		struct upstream *u = container_of(n, struct upstream, node);
-		bool full = lease_is_full(p, u->backend);
+		bool full = lease_is_full(p, u->backend, u->account);
 
 		if ((full || !u->keep) && serve_waiters(p, lb, u))
 			return true; /* the lists are not what they were */

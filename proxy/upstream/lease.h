@@ -2,7 +2,8 @@
  * lease.h - a worker's connections to the servers, lent to requests and taken back.
  *
  * The limit of connections a backend (backend.pool.max) counts over all workers. A request that cannot have one waits in
- * order, at most until its deadline. An idle connection stays parked for the session it served last, so that what only
+ * order, at most until its deadline; so does one whose server has no connection left (1040 and its kin), where a new one
+ * is tried for every now and then. An idle connection stays parked for the session it served last, so that what only
  * that connection knows (LAST_INSERT_ID and its kin) is still there when the session comes back and nobody else needed it.
  */
 #ifndef SUIMON_LEASE_H
@@ -22,8 +23,8 @@ struct lease_request {
 	bool fresh;                 /* only a connection whose login is new will do: it proves the password */
 	bool impatient;             /* has somewhere else to go: declined as soon as the server cannot be reached */
 	bool parked_only;           /* only the connection parked for this session will do */
-	/* After RC_AGAIN: RC_OK with u leased; RC_DECLINED: the server cannot be reached or none became free in time;
-	 * RC_ERROR: the server refused the account (err_* of the request). */
+	/* After RC_AGAIN: RC_OK with u leased; RC_DECLINED: the server cannot be reached or none became free in time (err_code:
+	 * because the server had none left); RC_ERROR: the server refused the account (err_* of the request). */
 	void (*done)(struct lease_request *r, enum rc rc, struct upstream *u);
 	/* For lease.c: */
 	uint16_t err_code;

@@ -11,10 +11,24 @@
 #include "lease.h"
 
 struct lease_backend *lease_place(struct lease_pool *p, const struct backend *b);
-/* The limit of connections to b is reached. */
-static inline bool lease_is_full(const struct lease_pool *p, const struct backend *b)
+#define ER_CON_COUNT 1040     /* max_connections */
+#define ER_ACCOUNT_COUNT 1203 /* max_user_connections, for all */
+#define ER_ACCOUNT_LIMIT 1226 /* the account's own */
+
+/* The server has no new connection left for this account. */
+static inline bool lease_is_crowded(const struct backend *b, const struct account *a)
 {
-	return atomic_load_explicit(&b->connections, memory_order_relaxed) >= p->limits.max;
+	return crowd_is(&b->crowd) || crowd_is(&a->crowd);
+}
+/* No new connection to b is to be had for anybody: the limit is reached, or the server's own. */
+static inline bool lease_no_room(const struct lease_pool *p, const struct backend *b)
+{
+	return atomic_load_explicit(&b->connections, memory_order_relaxed) >= p->limits.max || crowd_is(&b->crowd);
+}
+/* ... or for this account: whoever waits is served from those there are. */
+static inline bool lease_is_full(const struct lease_pool *p, const struct backend *b, const struct account *a)
+{
+	return lease_no_room(p, b) || crowd_is(&a->crowd);
 }
 static inline void lease_count_less(struct backend *b)
 {

@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 
 static void go_idle(struct upstream *u)
 {
 	struct lease_pool *p = u->pool;
 	struct lease_backend *lb = lease_place(p, u->backend);
-	bool full = lease_is_full(p, u->backend);
+	bool full = lease_is_full(p, u->backend, u->account);
 
 	u->state = UPSTREAM_IDLE;
 	u->owner = NULL;
@@ -39,6 +40,26 @@ static void begin_state(struct upstream *u)
 	varset_unref(vars);
 }
 
+/* Too many connections: of all, of this account at once, of this account by its own limit. */
+static bool says_crowded(uint16_t code)
+{
+	return code == ER_CON_COUNT || code == ER_ACCOUNT_COUNT || code == ER_ACCOUNT_LIMIT;
+}
+
+/* The server has no connection left: its waiter goes on waiting for one that becomes free, here or there. What lies idle
+ * meets it now, should it have been kept for somebody. */
+static void crowded(struct upstream *u)
+{
+	struct crowd *c = u->err_code == ER_CON_COUNT ? &u->backend->crowd : &u->account->crowd;
+
+	if (!crowd_is(c))
+		log_warn("lease", "the server has no connection left: statements wait",
+			 "addr=%s user=%s error=%u open=%u", u->backend->text, u->account->user, u->err_code,
+			 atomic_load_explicit(&u->backend->connections, memory_order_relaxed));
+	crowd_begin(c);
+	lease_serve_soon(u->pool);
+}
+
 void lease_opened(struct upstream *u, bool ok, const char *why)
 {
 	struct lease_pool *p = u->pool;
@@ -47,6 +68,8 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 	evtimer_del(&u->timer);
 	if (ok) {
 		atomic_store_explicit(&u->account->verified_ns, clock_mono_ns(), memory_order_relaxed);
+		crowd_end(&u->backend->crowd);
+		crowd_end(&u->account->crowd);
 		begin_state(u);
 		list_remove(&lb->opening, &u->node);
 		if (backend_state(u->backend) == BACKEND_DOWN || backend_state(u->backend) == BACKEND_UNKNOWN)
@@ -72,7 +95,9 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 		snprintf(r->err_text, sizeof(r->err_text), "%s", why);
 		r->err_code = u->err_code;
 		memcpy(r->err_state, u->err_state, sizeof(r->err_state));
-		if (u->err_code) {
+		if (says_crowded(u->err_code))
+			crowded(u);
+		if (u->err_code && !says_crowded(u->err_code)) {
 			lease_leave(lb, r);
 			r->done(r, RC_ERROR, NULL);
 		} else if (r->impatient) {

@@ -22,6 +22,23 @@ struct lease_backend *lease_place(struct lease_pool *p, const struct backend *b)
 
 /* ---- time ---- */
 
+static void say_why(struct lease_request *r)
+{
+	if (r->err_text[0])
+		return;
+	if (lease_is_crowded(r->backend, r->account)) {
+		r->err_code = ER_CON_COUNT;
+		snprintf(r->err_state, sizeof(r->err_state), "08004");
+		snprintf(r->err_text, sizeof(r->err_text),
+			 "suimon: no connection became free in time, and %s has none left to open: raise its max_connections or "
+			 "look for what holds them (/api/clients)", r->backend->text);
+		return;
+	}
+	snprintf(r->err_text, sizeof(r->err_text),
+		 "no connection to %s became free in time: raise backend.pool.max or look for what holds them (/api/clients)",
+		 r->backend->text);
+}
+
 static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_t now)
 {
 	struct list_node *first;
@@ -34,29 +51,35 @@ static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_
 			break;
 		lease_leave(lb, r);
 		stats_count(p->sink, STATS_C_POOL_WAIT_TIMEOUTS, 1);
-		if (!r->err_text[0])
-			snprintf(r->err_text, sizeof(r->err_text),
-				 "no connection to %s became free in time: raise backend.pool.max or look for "
-				 "what holds them (/api/clients)", r->backend->text);
+		say_why(r);
 		r->done(r, RC_DECLINED, NULL);
 	}
 	list_each(&lb->waiters, n) {
 		struct lease_request *r = container_of(n, struct lease_request, node);
 
-		if (!r->opening && lease_open(p, lb, r) == RC_DECLINED)
+		if (!r->opening && crowd_may_try(&r->backend->crowd) && crowd_may_try(&r->account->crowd) &&
+		    lease_open(p, lb, r) == RC_DECLINED)
 			break;
 	}
 }
 
-/* Another worker's requests wait, the limit is reached, and connections lie idle here: their places are given up. */
+/* Another worker's requests wait, no new connection is to be had, and connections lie idle here: their places are given up. */
 static void tick_yield(struct lease_pool *p, struct lease_backend *lb, struct backend *b)
 {
 	size_t waiting = atomic_load_explicit(&b->waiting, memory_order_relaxed);
 
-	if (likely(waiting <= lb->waiters.count) || !lease_is_full(p, b))
+	if (likely(waiting <= lb->waiters.count))
 		return;
-	for (waiting -= lb->waiters.count; waiting && lease_evict(lb); waiting--)
+	for (waiting -= lb->waiters.count; waiting && lease_no_room(p, b) && lease_evict(lb); waiting--)
 		;
+	list_each_safe(&lb->idle, n, tmp) {
+		struct upstream *u = container_of(n, struct upstream, node);
+
+		if (waiting && crowd_is(&u->account->crowd)) {
+			upstream_close(u, "another worker needs its account's place");
+			waiting--;
+		}
+	}
 }
 
 static void tick_idle(struct lease_pool *p, struct lease_backend *lb, uint64_t now)

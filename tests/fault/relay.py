@@ -15,6 +15,7 @@ class Relay:
         self.delay = 0.0        # seconds, each way
         self.held = threading.Event()
         self.refusing = False   # new links are closed at once
+        self.greeting = None    # bytes that new links are greeted with instead of the server's, and closed
         self.cut_when = None    # function(direction "up"/"down", bytes): True cuts the link before they pass
         self.links = []
         self.lock = threading.Lock()
@@ -32,7 +33,9 @@ class Relay:
             except OSError:
                 return
             try:
-                if self.refusing:
+                if self.greeting:
+                    client.sendall(self.greeting)
+                if self.refusing or self.greeting:
                     raise OSError()
                 server = socket.create_connection((LOOPBACK, self.target), 5)
                 server.settimeout(None)
