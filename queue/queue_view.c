@@ -38,6 +38,26 @@ static void show_letter(void *arg, const struct dead_letter *l)
 		show_record(arg, &out, &rec);
 }
 
+/* Bytes of the records behind `applied`, as a running queue counts its backlog: frames, whole. */
+static enum rc pending_bytes(const struct qdir *dir, uint64_t applied, uint64_t last, uint64_t *bytes, char *err, size_t cap)
+{
+	struct reader r;
+	struct frame f;
+	enum rc rc;
+
+	*bytes = 0;
+	if (last <= applied)
+		return RC_OK;
+	reader_init(&r, dir);
+	rc = reader_seek(&r, applied + 1, err, cap);
+	if (rc == RC_DECLINED)
+		rc = RC_OK;
+	while (rc == RC_OK && (rc = reader_next(&r, last, &f, err, cap)) == RC_OK)
+		*bytes += frame_size(f.body.len);
+	reader_reset(&r);
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+}
+
 /* Pending records from seq on, up to one the log is known to reach, or to its end. */
 static enum rc show_pending(const struct qdir *dir, uint64_t seq, uint64_t upto, unsigned limit, const struct view *v,
 			    char *err, size_t cap)
@@ -129,9 +149,12 @@ static enum rc peek_pending(const struct qdir *dir, uint64_t from, unsigned limi
 	if (end == RC_ERROR)
 		return RC_ERROR;
 	totals->depth = totals->last_seq > totals->applied_seq ? totals->last_seq - totals->applied_seq : 0;
+	totals->enqueued = totals->last_seq;
 	if (from <= totals->applied_seq)
 		from = totals->applied_seq + 1;
 	if (show_pending(dir, from, totals->last_seq, limit, v, err, cap) != RC_OK)
+		return RC_ERROR;
+	if (limit && pending_bytes(dir, totals->applied_seq, totals->last_seq, &totals->bytes, err, cap) != RC_OK)
 		return RC_ERROR;
 	return end == RC_OK ? RC_OK : RC_ERROR;
 }

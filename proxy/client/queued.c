@@ -122,6 +122,35 @@ static enum rc directly(struct request *r)
 	return RC_DECLINED;
 }
 
+/* Nothing is applied until somebody sees to it: what waits for it waits in vain. */
+static bool is_stuck(enum queue_state s)
+{
+	return s == QUEUE_PAUSED || s == QUEUE_HALTED || s == QUEUE_FAILED || s == QUEUE_STOPPED;
+}
+
+/* The queue has no room, and the write goes directly: behind its session's own records on its tables (Q3), which must be
+ * applied first. Where nothing is being applied, that is an error at once. */
+static enum rc write_through(struct request *r)
+{
+	struct session *s = r->s;
+	struct queue *q = s->worker->in->queue;
+	struct queue_totals t;
+
+	r->plan.queue = false;
+	if (!s->queued_seq || queue_applied(q) >= s->queued_seq || !touches_queued(r))
+		return directly(r);
+	queue_totals(q, &t);
+	if (!is_stuck(t.state))
+		return directly(r);
+	stats_count(s->worker->sink, STATS_C_QUEUE_WAIT_TIMEOUTS, 1);
+	reply_error(s, 1205, "HY000",
+		    "the queue has no room, and this session's own writes in it to this table cannot be applied first (queue %s%s%s): see /api/queue",
+		    queue_state_name(t.state), t.reason[0] ? ": " : "", t.reason);
+	r->error = 1205;
+	r->step = STEP_END;
+	return RC_DECLINED;
+}
+
 static const struct sql_table *written_table(const struct sql_facts *f)
 {
 	for (uint16_t i = 0; i < f->ntables; i++)
@@ -168,8 +197,7 @@ static void on_ticket(struct mail *m)
 		iobuf_reset(&b);
 	} else if (t->rc == RC_DECLINED && !s->worker->settings->queue.full_is_error) {
 		r->route = STATS_LOCAL; /* certainly not stored: it goes directly */
-		r->plan.queue = false;
-		exec_resume(r, STEP_ACQUIRE);
+		exec_resume(r, write_through(r) == RC_OK ? STEP_ACQUIRE : r->step);
 		return;
 	} else {
 		r->error = 1030;
@@ -270,7 +298,7 @@ static enum rc append(struct request *r)
 		return RC_DECLINED;
 	}
 	declined(r, STATS_COUNTERS_N, why);
-	return RC_OK; /* writes through, as on_full says: a full queue that is paused would never let it go on */
+	return write_through(r);
 }
 
 enum rc queued_step(struct request *r)
@@ -297,7 +325,7 @@ enum rc queued_step(struct request *r)
 	}
 	if (r->prepared && r->s->vars->wide_trail) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "its values cannot be written as text in this character set");
-		return RC_OK;
+		return directly(r);
 	}
 	if (!is_checked(r)) { /* Q4: the primary is shown it first */
 		r->checking = true;

@@ -1,6 +1,8 @@
 """Q1 to Q7: writes acknowledged from the durable queue and applied behind the client's back."""
+import json
 import os
 import subprocess
+import threading
 import time
 import uuid
 
@@ -273,6 +275,19 @@ def test_a_killed_suimon_loses_nothing_and_doubles_nothing(suimon, table):
     assert set(found) - set(sent) <= set(unsure)
 
 
+def fill(c, last=None):
+    """Inserts numbered rows until one is refused (its code) or has not been queued; then runs `last`."""
+    for n in range(3000):
+        try:
+            ask(c, "INSERT INTO log (v) VALUES ('x%08d%s')" % (n, "x" * 1000))
+        except pymysql.MySQLError as e:
+            assert e.args[1].startswith("suimon: ")
+            return e.args[0]
+    if last:
+        ask(c, last)
+    return None
+
+
 @pytest.mark.parametrize("policy", ["sync", "error"])
 def test_a_full_queue(suimon, table, policy):
     table.setup("ALTER TABLE log MODIFY v TEXT")
@@ -281,20 +296,37 @@ def test_a_full_queue(suimon, table, policy):
         queue_one(s, c, "INSERT INTO log (v) VALUES ('warm')")
         drained(s)
         act(s, "pause")
-        failed = 0
-        for _ in range(3000):
-            try:
-                ask(c, "INSERT INTO log (v) VALUES ('%s')" % ("x" * 1000))
-            except pymysql.MySQLError as e:
-                assert e.args[1].startswith("suimon: ")
-                failed += 1
-                break
-            if table.primary("SELECT COUNT(*) > 0 FROM log WHERE v LIKE 'xx%'") == ((1,),):
-                break
-        assert failed == (1 if policy == "error" else 0)
+        code = fill(c)
+        assert code == (1205 if policy == "sync" else 1114)  # its own records lie before it, and nothing applies them
         assert sum_metric(s.metrics(), "suimon_queue_declined_total", 'reason="full"') > 0
+        with s.connect(database=table.name) as other:  # has nothing in the queue: its write may go past it
+            if policy == "sync":
+                ask(other, "INSERT INTO log (v) VALUES ('%s')" % ("y" * 1000))
+                assert table.primary("SELECT COUNT(*) FROM log WHERE v LIKE 'yy%'") == ((1,),)
         act(s, "resume")
         drained(s)
+
+
+def test_a_write_through_a_full_queue_does_not_overtake_its_sessions_own(suimon, table):
+    """Q3 holds when the queue is full: the write waits until what its session queued before is applied, then runs."""
+    table.setup("ALTER TABLE log MODIFY v TEXT")
+    s = suimon(rules(table, max_bytes="1MiB", on_full="sync"))
+    with s.connect(database=table.name) as c:
+        queue_one(s, c, "INSERT INTO log (v) VALUES ('warm')")
+        drained(s)
+        with table.cluster.primary.root(database=table.name) as blocker, blocker.cursor() as cur:
+            cur.execute("LOCK TABLES log READ")  # the drain runs, but its batch waits
+            got = []
+            t = threading.Thread(target=lambda: got.append(fill(c, last="INSERT INTO log (v) VALUES ('last')")))
+            t.start()
+            wait_until("the queue to be full", lambda: sum_metric(s.metrics(), "suimon_queue_declined_total", 'reason="full"') > 0, 30)
+            cur.execute("UNLOCK TABLES")
+            t.join(30)
+        assert got == [None]
+        drained(s)
+        ids = table.primary("SELECT v, id FROM log WHERE v LIKE 'x%' OR v LIKE 'last%' ORDER BY id")
+        order = [v[1:9] for v, _ in ids if v.startswith("x")]
+        assert order == sorted(order)
 
 
 def test_hints(queued, table):
@@ -351,3 +383,21 @@ def test_the_verbs_of_the_command_line(queued, table):
         drained(queued)
         assert verb("nonsense").returncode == 1
     assert os.path.isdir(queued.config["queue"]["dir"])
+
+
+def test_a_stopped_directory_tells_the_same_figures(queued, table):
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        drained(queued)
+        act(queued, "pause")
+        for n in range(7):
+            ask(c, "INSERT INTO log (n, v) VALUES (%d, 'some text')" % n)
+    now = state(queued)
+    queued.stop()
+    got = subprocess.run([queued.binary, "queue", "ls", "--dir", queued.config["queue"]["dir"], "--json"], capture_output=True, text=True,
+                         timeout=20)
+    assert got.returncode == 0, got.stderr
+    then = json.loads(got.stdout)["queue"]
+    assert now["depth"] == 7 and now["bytes"] > 0
+    assert [then[k] for k in ("depth", "bytes", "last_seq", "applied_seq")] == [now[k] for k in ("depth", "bytes", "last_seq", "applied_seq")]
+    assert then["enqueued"] == then["last_seq"]

@@ -294,7 +294,7 @@ static void a_stopped_directory_can_be_looked_at(void **state)
 	const char *path = kit_dir();
 	struct queue_options opt = kit_options(path);
 	struct queue *q = kit_open(&opt);
-	struct queue_totals t;
+	struct queue_totals t, alive;
 	char err[256];
 	unsigned n = 0;
 
@@ -303,12 +303,15 @@ static void a_stopped_directory_can_be_looked_at(void **state)
 	/* Also while a process works on it. */
 	assert_int_equal(queue_peek_dir(path, false, 0, 10, count_view, &n, &t, err, sizeof(err)), RC_OK);
 	assert_int_equal(n, 10);
+	queue_totals(q, &alive);
 	kit_close(q);
 	n = 0;
 	assert_int_equal(queue_peek_dir(path, false, 41, 1000, count_view, &n, &t, err, sizeof(err)), RC_OK);
 	assert_int_equal(n, 20);
 	assert_int_equal(t.depth, 60);
 	assert_int_equal(t.last_seq, 60);
+	assert_int_equal(t.enqueued, 60);
+	assert_true(t.bytes > 0 && t.bytes == alive.bytes);
 	assert_int_equal(t.state, QUEUE_STOPPED);
 	n = 0;
 	assert_int_equal(queue_peek_dir(path, true, 0, 1000, count_view, &n, &t, err, sizeof(err)), RC_OK);
