@@ -81,6 +81,17 @@ static void take_options(const struct settings *s)
 	}
 }
 
+/* Opened anew even if nothing changed: whoever rotates the file asks for that by a reload. */
+static enum rc open_slow_log(const struct settings *next, struct iobuf *why)
+{
+	char err[512];
+
+	if (stats_slow_log(process.in.stats, next->stats.slow_log, err, sizeof(err)) == RC_OK)
+		return RC_OK;
+	(void)!iobuf_printf(why, "%s\n", err);
+	return RC_ERROR;
+}
+
 enum rc process_reload(void *arg, struct iobuf *why)
 {
 	struct instance *in = &process.in;
@@ -99,6 +110,11 @@ enum rc process_reload(void *arg, struct iobuf *why)
 		return RC_ERROR;
 	}
 	settings_unref(now);
+	if (open_slow_log(next, why) != RC_OK) {
+		log_refusal("reload refused: nothing was changed", why);
+		settings_unref(next);
+		return RC_ERROR;
+	}
 	if (accounts_configure(in->accounts, next) != RC_OK) {
 		settings_unref(next);
 		return RC_ERROR;

@@ -102,6 +102,16 @@ static enum rc make_queue(const struct settings *s)
 	return RC_ERROR;
 }
 
+static enum rc open_slow_log(const struct settings *s)
+{
+	char err[512];
+
+	if (stats_slow_log(process.in.stats, s->stats.slow_log, err, sizeof(err)) == RC_OK)
+		return RC_OK;
+	log_error("main", "the slow log cannot be opened", "reason=\"%s\"", err);
+	return RC_ERROR;
+}
+
 static enum rc make_workers(const struct settings *s)
 {
 	struct instance *in = &process.in;
@@ -224,7 +234,7 @@ int process_run(const char *file, const char *primary)
 	log_info("main", "starting", "version=%s primary=%s replicas=%zu cache=%s queue=%s", SUIMON_VERSION,
 		 s->primary.text, s->nreplicas, s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
 		 s->queue.nrules ? s->queue.dir : "off");
-	if (make_parts(s) != RC_OK || make_cache(s) != RC_OK || make_queue(s) != RC_OK || make_workers(s) != RC_OK ||
+	if (make_parts(s) != RC_OK || open_slow_log(s) != RC_OK || make_cache(s) != RC_OK || make_queue(s) != RC_OK || make_workers(s) != RC_OK ||
 	    !add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||
 	    !add_signal(&process.on_hup, SIGHUP, on_hup) || open_listeners(s) != RC_OK || start_threads() != RC_OK) {
 		log_error("main", "could not start", NULL);

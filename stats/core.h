@@ -173,6 +173,7 @@ struct stats {
 
 	_Atomic uint64_t slow_ns, nplus1_repeats, nplus1_window_ns;
 	_Atomic bool samples, explain;
+	_Atomic(struct slowlog *) slowlog; /* owned; NULL until one is asked for */
 
 	struct { /* lock */
 		struct map map;

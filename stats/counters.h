@@ -36,6 +36,9 @@
 	X(NPLUS1, counter, "nplus1_total", "", "Runs of one repeated read in one session that count as N+1 loops.")    \
 	X(NPLUS1_QUERIES, counter, "nplus1_queries_total", "", "Statements that were part of such a run.")             \
 	X(DIGESTS_REPLACED, counter, "digests_replaced_total", "", "Rows of the digest tables that were given to other statements; their numbers went to \"other\".") \
+	X(SLOW_LOGGED, counter, "slow_log_entries_total", "", "Statements written to the slow log.")                   \
+	X(SLOW_LOG_DROPPED, counter, "slow_log_dropped_total", "", "Slow statements left out of the slow log, because its disk does not keep up.") \
+	X(SLOW_LOG_FAILURES, counter, "slow_log_failures_total", "", "Writes to the slow log that failed; their entries are lost.") \
 	X(STATS_OUT_OF_MEMORY, counter, "stats_out_of_memory_total", "", "Events counted in part only, because memory was short.")
 
 #define STATS_COUNTERS_CLIENT(X)                                                                                       \

@@ -2,6 +2,7 @@
  * record.c - one finished statement: the sink's counters, its row, what was remembered of recent reads, loops.
  */
 #include "core.h"
+#include "slowlog.h"
 
 static uint64_t key_hash(const struct stats_event *e)
 {
@@ -67,6 +68,14 @@ static void count_event(struct stats_sink *k, const struct stats_event *e, bool 
 		stats_count(k, STATS_C_NO_INDEX_QUERIES, 1);
 }
 
+static void log_slow(struct stats_sink *k, const struct stats_event *e)
+{
+	struct slowlog *l = atomic_load(&k->stats->slowlog);
+
+	if (l)
+		slowlog_add(l, k, e, atomic_load(&k->stats->samples), clock_wall_us() - e->total_ns / 1000);
+}
+
 void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
 {
 	struct stats *s = k->stats;
@@ -76,6 +85,8 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 	uint64_t hash;
 
 	count_event(k, e, slow);
+	if (unlikely(e->total_ns > stats_get(&s->slow_ns)))
+		log_slow(k, e);
 	if (!t)
 		return;
 	hash = key_hash(e);

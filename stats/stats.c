@@ -3,9 +3,12 @@
  */
 #include "stats.h"
 
+#include <stdio.h>
+
 #include "advice.h"
 #include "core.h"
 #include "mem.h"
+#include "slowlog.h"
 
 #define DIGESTS_LEAST 16
 #define DIGESTS_MOST 1000000
@@ -50,10 +53,30 @@ void stats_reconfigure(struct stats *s, const struct stats_options *opt)
 		stats_sample_forget(s);
 }
 
+enum rc stats_slow_log(struct stats *s, const char *path, char *err, size_t cap)
+{
+	struct slowlog *l = atomic_load(&s->slowlog);
+	struct stats_sink *counts;
+
+	if (!l && !*path)
+		return RC_OK;
+	if (!l) {
+		counts = stats_sink_new(s, false);
+		l = counts ? slowlog_new(counts) : NULL;
+		if (!l) {
+			(void)snprintf(err, cap, "stats.slow_log: out of memory");
+			return RC_ERROR;
+		}
+		atomic_store(&s->slowlog, l);
+	}
+	return slowlog_open(l, path, SLOWLOG_MAX, err, cap);
+}
+
 void stats_free(struct stats *s)
 {
 	if (!s)
 		return;
+	slowlog_free(atomic_load(&s->slowlog));
 	for (struct stats_sink *k = atomic_load(&s->sinks), *next; k; k = next) {
 		next = k->next;
 		stats_table_free(k->table);

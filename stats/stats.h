@@ -60,7 +60,8 @@ struct stats_event {
 	/* Appends the normalised text of `text` to an iobuf of at most STATS_TEXT_MAX bytes; called when the digest is new. */
 	void (*normalise)(const struct stats_event *e, void *into_iobuf);
 	unsigned mode; /* the caller's, for normalise */
-	struct span schema, user;
+	struct span schema, user, host;
+	uint64_t session; /* its id */
 	struct span table;     /* first table read or written, "" if none */
 	struct span tag_route; /* sqlcommenter's route, or controller:action, decoded; "" if none */
 	uint64_t start_ns;     /* monotonic */
@@ -103,7 +104,14 @@ struct stats_nplus1 {
 	uint64_t statements;  /* of the session so far */
 };
 
-/* Counts it all: the digest table, the N+1 detector, the counters by route. Sink's thread only. */
+/*
+ * The slow log: statements that take longer than slow_ns go to the file at path, in MySQL's format; "" ends it. Calling it
+ * again opens the file anew, as after a rotation. RC_ERROR: it cannot be opened, err says why, all stays as it was.
+ * One thread at a time.
+ */
+enum rc stats_slow_log(struct stats *s, const char *path, char *err, size_t cap) must_check;
+
+/* Counts it all: the digest table, the N+1 detector, the counters by route, the slow log. Sink's thread only. */
 void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e);
 
 /* ---- reading: any thread ---- */

@@ -103,6 +103,8 @@ void request_count(struct request *r)
 		.mode = r->mode,
 		.schema = s->vars->schema,
 		.user = span_str(s->account->user),
+		.host = span_str(s->peer),
+		.session = s->id,
 		.table = first_table(f, table, sizeof(table)),
 		.tag_route = route_of(&r->lexed, route),
 		.start_ns = r->start_ns,

@@ -28,7 +28,6 @@ CHOSEN(binlog, s->cache.binlog)
 CHOSEN(keys, s->cache.nkeys > 0)
 CHOSEN(engine, s->queue.engine != SETTINGS_ENGINE_FILE && s->queue.nrules > 0) /* without rules there is no queue */
 CHOSEN(workers, s->queue.drain.workers > 1)
-CHOSEN(slow_log, *s->stats.slow_log)
 CHOSEN(cost, s->stats.cost_per_hour > 0)
 
 static bool refresh(const void *in)
@@ -53,5 +52,4 @@ const struct conf_absent settings_absent_keys = {"invalidation by row", "{}", ke
 const struct conf_absent settings_absent_engine = {"queue engines other than file, with rules", "file", engine};
 const struct conf_absent settings_absent_workers = {"more than one connection that drains", "1", workers};
 const struct conf_absent settings_absent_refresh = {"serving while a result is fetched anew", "0s", refresh};
-const struct conf_absent settings_absent_slow_log = {"the slow log", "\"\"", slow_log};
 const struct conf_absent settings_absent_cost = {"splitting the cost", "0", cost};

@@ -50,7 +50,7 @@ extern const struct conf_absent settings_absent_listen_cert, settings_absent_lis
 	settings_absent_listen_require, settings_absent_proxy_protocol, settings_absent_discovery,
 	settings_absent_tls_mode, settings_absent_tls_ca, settings_absent_redis, settings_absent_binlog,
 	settings_absent_keys, settings_absent_engine, settings_absent_workers, settings_absent_refresh,
-	settings_absent_slow_log, settings_absent_cost;
+	settings_absent_cost;
 
 /* settings_check.c: what no single row can tell; faults go to the run. */
 void settings_check(struct conf_ctx *c, const struct settings *s);

@@ -368,7 +368,7 @@ static const struct conf_table nplus1_table = {.opts = nplus1_rows};
 static const struct conf_opt stats_rows[] = {
 	DURATION("slow", stats.slow_ns, "200ms", 0, HOUR, "Statements that take longer count as slow.", RELOAD),
 	STRING("slow_log", stats.slow_log, "", "a file's path",
-	       "Slow statements in MySQL's slow-log format, as pt-query-digest reads it.", RELOAD, ABSENT(slow_log)),
+	       "Slow statements in MySQL's slow-log format, as pt-query-digest reads it.", RELOAD),
 	INT("digests", stats.digests, "5000", 10, 1000000, "Distinct statements kept; the rest is summed as \"other\".",
 	    FIXED),
 	BOOL("samples", stats.samples, "on", "off: no literal value of any statement is kept anywhere.", RELOAD),

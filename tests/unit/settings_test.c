@@ -359,7 +359,6 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 		 "queue.drain.workers: more than one connection that drains: not available"},
 		{"cache:\n  rules:\n  - match: {table: a}\n    ttl: 1s\n    refresh: 1s",
 		 "f.yaml:5: cache.rules[0].refresh: serving while"},
-		{"stats: {slow_log: /x}", "stats.slow_log: the slow log: not available"},
 		{"stats: {cost_per_hour: 2}", "stats.cost_per_hour: splitting the cost: not available"},
 	};
 
