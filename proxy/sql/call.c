@@ -256,7 +256,7 @@ void sql_call_function(struct sql_parser *p, enum sql_word w, struct span name, 
 
 void sql_oracle_sequence(struct sql_parser *p, const struct span *path, size_t n)
 {
-	enum sql_word w = sql_word_find(path[n - 1].p, path[n - 1].len, p->scan.end);
+	enum sql_word w = sql_word_find(path[n - 1].p, path[n - 1].len);
 	struct sql_ref *r;
 
 	if (w != SQL_W_NEXTVAL && w != SQL_W_CURRVAL)

@@ -25,11 +25,11 @@ struct sql_lexed {
 	uint64_t literals;     /* hash of the literals in order: equal texts have equal pairs (digest, literals) */
 	unsigned hints;
 	uint64_t hint_cache_ns;
-	uint16_t ntags;
-	struct sql_tag tags[SQL_MAX_TAGS];
 	struct span body;      /* the text less leading and trailing blanks, comments and semicolons */
 	bool has_executable_comment; /* a "/ *!" or "/ *M!" comment */
 	bool broken;           /* ends inside a quote or comment */
+	uint16_t ntags;
+	struct sql_tag tags[SQL_MAX_TAGS]; /* the first ntags of them */
 };
 
 /* One pass, no allocation. Hints of several comments add up; of tags with the same key the first one counts for

@@ -35,8 +35,11 @@ struct sql_norm_rows {
 	size_t last_at, last_len; /* that row; no length: none yet */
 };
 
+/* Gets the text, piece by piece: the buffer is full, or (last) all is done. */
+typedef enum rc sql_norm_sink(void *arg, const char *p, size_t len, bool last);
+
 struct sql_norm {
-	enum rc (*sink)(void *arg, const char *p, size_t len); /* gets the text: the buffer is full, or all is done */
+	sql_norm_sink *sink;
 	void *arg;        /* not owned */
 	enum rc rc;       /* the sink's first failure */
 	unsigned mode;
@@ -46,7 +49,7 @@ struct sql_norm {
 	bool stopped;     /* the rest is left out */
 	bool busy;        /* the next token may need more than being put out */
 	bool flushed;     /* the buffer no longer holds the start */
-	bool ordered, by_order; /* ORDER BY has been seen; ORDER was the last word */
+	bool ordered;     /* ORDER BY has been seen */
 	bool unions;
 	bool listed;      /* (?+) stands for the word before already */
 	uint16_t first;   /* enum sql_word the statement begins with */
@@ -61,13 +64,13 @@ struct sql_norm {
 	struct sql_token limit_by; /* the comma or OFFSET of SQL_LIMIT_SECOND */
 	struct sql_norm_rows rows;
 	size_t n;
-	char buffer[SQL_NORM_BUFFER + 8]; /* and slack for the last eight bytes written at once */
+	char buffer[SQL_NORM_BUFFER + VEC]; /* and slack for the last vector written */
 };
 
 /* for_people: lower case throughout, and the names of USE and the arguments of CALL go, as in the fingerprint; else
  * names keep their letter case, as the digest needs it. */
 void sql_norm_init(struct sql_norm *n, struct span text, unsigned mode, bool for_people,
-		   enum rc (*sink)(void *, const char *, size_t), void *arg);
+		   sql_norm_sink *sink, void *arg);
 /* A token of the text, in order; comments too. */
 void sql_norm_token(struct sql_norm *n, const struct sql_token *t);
 /* Gives the rest to the sink. RC_ERROR: the sink failed. */

@@ -162,7 +162,7 @@ static void column(struct sql_parser *p)
 	if (n > 1)
 		sql_call_stored(p, path[0], path[n - 1]); /* a package's name may stand between (MariaDB) */
 	else
-		sql_call_function(p, word ? sql_word_find(name.p, name.len, p->scan.end) : SQL_WORD_NONE, name,
+		sql_call_function(p, word ? sql_word_find(name.p, name.len) : SQL_WORD_NONE, name,
 				  p->t.blank);
 }
 

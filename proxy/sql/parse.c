@@ -3,6 +3,8 @@
  */
 #include "parse.h"
 
+#include "scan_fast.h"
+
 void sql_parser_init(struct sql_parser *p, struct span text, unsigned mode, bool skip_versions)
 {
 	/* the arrays are written before they are read */
@@ -18,7 +20,7 @@ void sql_parser_init(struct sql_parser *p, struct span text, unsigned mode, bool
 static void next_code(struct sql_scan *s, struct sql_token *t)
 {
 	do
-		sql_scan_next(s, t);
+		sql_scan_next_fast(s, t);
 	while (t->kind == SQL_T_COMMENT || t->kind == SQL_T_HINT || t->kind == SQL_T_EXEC_OPEN ||
 	       t->kind == SQL_T_EXEC_CLOSE);
 }

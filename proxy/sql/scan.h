@@ -36,12 +36,37 @@ enum sql_op {
 struct sql_token {
 	uint8_t kind;  /* enum sql_token_kind */
 	bool blank;    /* blanks or comments stood before it */
+	bool maria;    /* of a SQL_T_EXEC_OPEN: for MariaDB alone */
 	uint16_t word; /* enum sql_word of a SQL_T_WORD */
 	uint16_t op;   /* of a SQL_T_OP */
 	uint32_t version; /* of a SQL_T_EXEC_OPEN; 0 = none */
-	bool maria;    /* of a SQL_T_EXEC_OPEN: for MariaDB alone */
 	struct span text; /* into the statement */
 };
+
+/* What a byte may start. */
+enum sql_byte_class {
+	SQL_C_BAD = 0,
+	SQL_C_BLANK,
+	SQL_C_QUOTE,
+	SQL_C_BACKTICK,
+	SQL_C_PUNCT, /* an operator of one byte, whatever follows */
+	SQL_C_DOT,
+	SQL_C_SLASH,
+	SQL_C_HASH,
+	SQL_C_MINUS,
+	SQL_C_AT,
+	SQL_C_PARAM,
+	SQL_C_STAR,
+	SQL_C_BACKSLASH,
+	SQL_C_LESS,
+	SQL_C_GREATER,
+	SQL_C_TWIN,
+	SQL_C_COLON,
+	SQL_C_BANG,
+	SQL_C_NAME,
+	SQL_C_DIGIT, /* last: what a name may hold */
+};
+extern const uint8_t sql_byte_classes[256];
 
 struct sql_scan {
 	const char *base, *p, *end; /* the text is not owned */

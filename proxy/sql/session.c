@@ -46,7 +46,7 @@ static void set_system(struct sql_parser *p, enum sql_word scope)
 	}
 	sql_advance(p);
 	while (sql_accept_op(p, '.')) { /* a key cache's, or NEW.column in a trigger */
-		w = sql_word_find(p->t.text.p, p->t.text.len, p->scan.end);
+		w = sql_word_find(p->t.text.p, p->t.text.len);
 		sql_name(p, &name);
 	}
 	scope_of(p, scope);

@@ -4,7 +4,6 @@
 #include "words.h"
 
 #include "facts.h"
-#include "swar.h"
 
 #define R SQL_WT_RESERVED
 #define A SQL_WT_NO_ALIAS
@@ -29,33 +28,19 @@ const struct sql_word_info sql_words[SQL_WORDS] = {
 #undef W
 };
 
-#define SLOTS 4096u /* a power of two, about five times the number of words: short probes */
 #define MAX_WORD 40
 
-_Static_assert(SQL_WORDS * 2 < SLOTS, "the table of words has become too full");
+_Static_assert(SQL_WORDS * 2 < SQL_WORD_SLOTS, "the table of words has become too full");
 
-static uint16_t slots[SLOTS];
-/* A word's letters in upper case, eight bytes at a time: the first, and the last when it has more than eight. */
-static struct ends {
-	uint64_t head, tail;
-	uint32_t len;
-} ends[SQL_WORDS];
+uint16_t sql_word_slots[SQL_WORD_SLOTS];
+vec sql_word_heads[SQL_WORDS];
+/* Words of sixteen letters and more are few: chained by length, with one bit a first letter. */
+static uint16_t long_first[MAX_WORD + 1], long_next[SQL_WORDS];
+static uint32_t long_letters[MAX_WORD + 1];
 
-static inline struct ends ends_of(const char *p, size_t len, const char *end)
+static inline uint32_t letter_bit(char c)
 {
-	struct ends e = {.len = (uint32_t)len};
-
-	e.head = swar_upper(swar_load(p, len, end));
-	if (len > 8)
-		e.tail = swar_upper(swar_load(p + len - 8, 8, end));
-	return e;
-}
-
-static inline uint32_t hash_of(struct ends e)
-{
-	uint64_t h = (e.head ^ e.tail << 7) * UINT64_C(0x9e3779b97f4a7c15) + e.len * UINT64_C(0xc2b2ae3d27d4eb4f);
-
-	return (uint32_t)(h >> 52);
+	return UINT32_C(1) << (c & 31);
 }
 
 /* Runs before main, so that looking up needs neither lock nor test. */
@@ -66,27 +51,26 @@ __attribute__((constructor)) static void fill_slots(void)
 		size_t len = strlen(name);
 		uint32_t at;
 
-		ends[w] = ends_of(name, len, name + len);
-		at = hash_of(ends[w]);
-		while (slots[at])
-			at = (at + 1) & (SLOTS - 1);
-		slots[at] = (uint16_t)w;
+		if (len >= VEC) {
+			long_letters[len] |= letter_bit(*name);
+			long_next[w] = long_first[len];
+			long_first[len] = (uint16_t)w;
+			continue;
+		}
+		sql_word_heads[w] = vec_load_part(name, len);
+		at = sql_word_hash(sql_word_heads[w]);
+		while (sql_word_slots[at])
+			at = (at + 1) & (SQL_WORD_SLOTS - 1);
+		sql_word_slots[at] = (uint16_t)w;
 	}
 }
 
-enum sql_word sql_word_find(const char *p, size_t len, const char *end)
+enum sql_word sql_word_find_long(const char *p, size_t len)
 {
-	struct ends e;
-
-	if (len == 0 || len > MAX_WORD)
+	if (len > MAX_WORD || !(long_letters[len] & letter_bit(*p)))
 		return SQL_WORD_NONE;
-	e = ends_of(p, len, end);
-	for (uint32_t at = hash_of(e); slots[at]; at = (at + 1) & (SLOTS - 1)) {
-		uint16_t w = slots[at];
-
-		if (ends[w].head == e.head && ends[w].tail == e.tail && ends[w].len == e.len &&
-		    (len <= 16 || strncasecmp(p + 8, sql_words[w].name + 8, len - 16) == 0))
+	for (unsigned w = long_first[len]; w; w = long_next[w])
+		if (strncasecmp(p, sql_words[w].name, len) == 0)
 			return w;
-	}
 	return SQL_WORD_NONE;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "span.h"
+#include "vec.h"
 
 enum sql_word {
 	SQL_WORD_NONE = 0, /* a name like any other */
@@ -36,8 +37,38 @@ struct sql_word_info {
 };
 extern const struct sql_word_info sql_words[SQL_WORDS];
 
-/* SQL_WORD_NONE when the word has no meaning of its own. Letter case does not matter. Bytes up to end may be read. */
-enum sql_word sql_word_find(const char *p, size_t len, const char *end);
+/* words.c's: what sql_word_of looks up in. Words of less than sixteen letters by the hash of their letters. */
+#define SQL_WORD_SLOTS 4096 /* a power of two, about five times the number of words: short probes */
+extern uint16_t sql_word_slots[SQL_WORD_SLOTS];
+extern vec sql_word_heads[SQL_WORDS]; /* upper case, zeroes behind them */
+
+static inline uint32_t sql_word_hash(vec upper)
+{
+	uint64_t half[2];
+
+	memcpy(half, &upper, sizeof half);
+	return (uint32_t)((half[0] ^ half[1] << 7) * UINT64_C(0x9e3779b97f4a7c15) >> 52);
+}
+
+/* The word of these letters, which are upper case, less than sixteen, and zeroes behind them. */
+static inline enum sql_word sql_word_of(vec upper)
+{
+	for (uint32_t at = sql_word_hash(upper); sql_word_slots[at]; at = (at + 1) & (SQL_WORD_SLOTS - 1))
+		if (vec_run((vec)(sql_word_heads[sql_word_slots[at]] == upper)) == VEC)
+			return sql_word_slots[at];
+	return SQL_WORD_NONE;
+}
+
+/* The same for sixteen letters and more, in any letter case. */
+enum sql_word sql_word_find_long(const char *p, size_t len);
+
+/* SQL_WORD_NONE when the word has no meaning of its own. Letter case does not matter. */
+static inline enum sql_word sql_word_find(const char *p, size_t len)
+{
+	if (len >= VEC)
+		return sql_word_find_long(p, len);
+	return len && p[len - 1] ? sql_word_of(vec_upper(vec_load_part(p, len))) : SQL_WORD_NONE;
+}
 
 static inline bool sql_word_is(enum sql_word w, unsigned traits)
 {

@@ -6,8 +6,12 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
 
 #include "digest.h"
+#include "norm.h"
 
 static struct sql_lexed lex(const char *text, unsigned mode)
 {
@@ -75,6 +79,76 @@ static void long_texts_hash_in_pieces(void **state)
 	assert_true(lex(a, 0).literals != lex(b, 0).literals);
 	b[sizeof b - 5] = 'y';
 	other_digest(a, b);
+}
+
+/* Whatever the text's length, every byte of it counts: the buffer between is 4 KiB. */
+static void every_byte_of_a_long_text_counts(void **state)
+{
+	char a[8192], b[8192];
+
+	for (int len = 4040; len < 4140; len++) {
+		int n = snprintf(a, sizeof a, "select a%0*d, a_second_longer_name, b from t where c = 1", len, 0);
+
+		assert_true(n > len);
+		memcpy(b, a, (size_t)n + 1);
+		b[9] = '1'; /* in the first name */
+		assert_true(lex(a, 0).digest != lex(b, 0).digest);
+		memcpy(b, a, (size_t)n + 1);
+		b[n - 6] = 'd'; /* the last name */
+		assert_true(lex(a, 0).digest != lex(b, 0).digest);
+	}
+}
+
+static enum rc keep(void *arg, const char *p, size_t len, bool last)
+{
+	return iobuf_append(arg, p, len);
+}
+
+/* The digest made of one token after the other, without lex.c's shorter way for runs of plain ones. */
+static uint64_t the_long_way(const char *text)
+{
+	struct iobuf b;
+	struct sql_norm n;
+	struct sql_scan s;
+	struct sql_token t;
+	uint64_t digest;
+
+	iobuf_init(&b, 0);
+	sql_norm_init(&n, span_str(text), 0, false, keep, &b);
+	sql_scan_init(&s, span_str(text), 0);
+	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t))
+		sql_norm_token(&n, &t);
+	assert_int_equal(sql_norm_end(&n), RC_OK);
+	digest = XXH3_64bits(iobuf_len(&b) ? (const char *)iobuf_data(&b) : "", iobuf_len(&b));
+	iobuf_reset(&b);
+	return digest;
+}
+
+static void the_short_way_is_the_long_way(void **state)
+{
+	static const char *const texts[] = {
+		"SELECT c FROM sbtest1 WHERE id=5012",
+		"select a.b, `c`.`d`, ```e`, a.1b, a.`x`, a . b, a.*, 1.5, .5, 1., 1e5, 1.e5, 0x4d, 0b1, x'4d', b'1', n'x' from t",
+		"SELECT 'it''s', 'a\\'b', \"c\", '', 'a string that is longer than two vectors of sixteen bytes' FROM T",
+		"SELECT 1 a, -1, - 1, a-1, a - -1, +5, 1+2 FROM t ORDER BY a ASC, b DESC, c ASC LIMIT 5, 6",
+		"insert into Log (a, `Status`, status) values (1, 'x', NOW()), (2, 'y', NOW()), (3, 'z', NOW())",
+		"SELECT a FROM t WHERE a<b AND a>b AND a<=b AND a<>b AND a>=1 AND a<=>2 AND a:=3 AND NULL IS NULL",
+		"SELECT count(*), COUNT (*), Max(a) FROM Status, t2 WHERE a IN (1,2,3) AND b IN (c) UNION SELECT 1",
+		"/* c */ SELECT /*+ hint */ a /*!50000 , b */ FROM t -- end",
+		"\t\n SELECT\r\n  @a, @@b, ?  ,? FROM caf\xc3\xa9 ; ",
+		"a_name_of_sixteen a_name_of_fifteen_ CURRENT_TIMESTAMP concat_operator_oracle",
+		"S", "SE'", "`", "x'", "1", "1.", "-", ";;a", "a.", "\xff",
+	};
+
+	for (size_t i = 0; i < countof(texts); i++)
+		for (size_t n = 1; n <= strlen(texts[i]); n++) {
+			char *part = strndup(texts[i], n);
+
+			assert_non_null(part);
+			if (lex(part, 0).digest != the_long_way(part) && lex(part, 0).body.len)
+				fail_msg("%s", part);
+			free(part);
+		}
 }
 
 static void reads_hints(void **state)
@@ -183,6 +257,8 @@ int main(void)
 		cmocka_unit_test(digests_tell_apart_what_means_something_else),
 		cmocka_unit_test(literals_have_their_own_hash),
 		cmocka_unit_test(long_texts_hash_in_pieces),
+		cmocka_unit_test(every_byte_of_a_long_text_counts),
+		cmocka_unit_test(the_short_way_is_the_long_way),
 		cmocka_unit_test(reads_hints),
 		cmocka_unit_test(reads_tags),
 		cmocka_unit_test(finds_the_body),
