@@ -237,23 +237,31 @@ def grants(schema):
 
 def pair(base, schemas=()):
     """A primary and its replica, started, with the accounts and the schemas."""
-    primary = MariaDB(base, "primary", 1)
-    replica = MariaDB(base, "replica", 2)
+    return family(base, ("primary", "replica"), schemas)
+
+
+def family(base, names, schemas=(), template=None):
+    """A primary (the first name) and its replicas, as pair(). template: a server that was installed and never started."""
+    members = [MariaDB(base, name, i + 1) for i, name in enumerate(names)]
+    primary, replicas = members[0], members[1:]
     try:
-        primary.install()
-        replica.install(primary)
-        primary.start()
-        replica.start()
-        replica.follow(primary)
+        primary.install(template)
+        for r in replicas:
+            r.install(primary)
+        for m in members:
+            m.start()
+        for r in replicas:
+            r.follow(primary)
         primary.sql(*ACCOUNTS)
         for schema in schemas:
             primary.sql("CREATE DATABASE `%s`" % schema, *grants(schema))
-        replica.catch_up(primary)
+        for r in replicas:
+            r.catch_up(primary)
     except BaseException:
-        primary.stop()
-        replica.stop()
+        for m in members:
+            m.stop()
         raise
-    return primary, replica
+    return tuple(members)
 
 
 class Redis:

@@ -68,6 +68,10 @@ static enum rc make_parts(const struct settings *s)
 	in->stats = stats_new(&so);
 	in->topology = topology_new(s);
 	in->accounts = accounts_new(s);
+	if (in->topology) {
+		in->topology->moved_arg = in;
+		in->topology->on_moved = hooks_primary_moved;
+	}
 	in->rsa = auth_rsa_new();
 	in->catalog = catalog_new(&ch);
 	if (!in->control || !in->stats || !in->topology || !in->accounts || !in->rsa || !in->catalog)

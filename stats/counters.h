@@ -102,7 +102,6 @@
 	X(GTID_WAIT_TIMEOUTS, counter, "gtid_wait_timeouts_total", "", "Such waits that ran out; the read went to the primary.") \
 	X(REPLICA_LAG_FALLBACKS, counter, "replica_lag_fallbacks_total", "", "Reads meant for a replica that went to the primary because none was fresh enough.") \
 	X(RETRIES, counter, "retries_total", "", "Reads sent again to another server before any byte of the answer had left.") \
-	X(FAILOVERS, counter, "failovers_total", "", "Times another server became the primary.")                       \
 	X(FAILOVER_HOLDS, counter, "failover_holds_total", "", "Statements that waited for a primary.")                \
 	X(FAILOVER_HOLD_TIMEOUTS, counter, "failover_hold_timeouts_total", "", "Statements that waited for a primary in vain.") \
 	X(MONITOR_CHECKS, counter, "monitor_checks_total", "", "Health checks of database servers.")                   \

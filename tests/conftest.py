@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-sys.path[:0] = [os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "deploy"),
-                os.path.dirname(os.path.abspath(__file__))]
+_HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(os.path.dirname(_HERE), "deploy"), _HERE, os.path.join(_HERE, "e2e")]
 
 import servers  # noqa: E402 (after the path is set)
 

@@ -79,6 +79,17 @@ static void put_backend_load(struct prom *p, const struct topology *t, const str
 		prom_uint(p, BACKEND_LABELS(t->all[i]), atomic_load(&t->all[i]->errors));
 }
 
+static void put_roles(struct prom *p, const struct topology *t)
+{
+	prom_family(p, "failovers_total", "counter", "Times another server became the primary.");
+	prom_uint(p, NULL, atomic_load(&t->moves));
+	prom_gauge(p, "writable_servers", "Servers that take writes, as far as is known: more than one is a mistake.",
+		   atomic_load(&t->writable));
+	prom_family(p, "backend_read_only", "gauge", "1 while the server is known to be read-only.");
+	for (size_t i = 0; i < t->n; i++)
+		prom_uint(p, BACKEND_LABELS(t->all[i]), backend_is_read_only(t->all[i]));
+}
+
 /* ---- cache, queue, catalog ---- */
 
 static void put_cache(struct prom *p, struct cache *cache)
@@ -184,6 +195,7 @@ int get_metrics(struct call *c)
 	put_backend_states(&p, in->topology);
 	put_backend_times(&p, in->topology);
 	put_backend_load(&p, in->topology, c->settings);
+	put_roles(&p, in->topology);
 	put_cache(&p, in->cache);
 	put_queue(&p, in->queue, c->settings);
 	put_catalog(&p, in->catalog);

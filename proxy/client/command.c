@@ -204,6 +204,7 @@ void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_
 	r->cmd = (enum command)(uint8_t)payload.p[0];
 	r->stream_left = left;
 	r->stream_more = more;
+	r->streamed = left || more;
 	session_set_state(s, SESSION_RUNNING);
 	payload.p = (const char *)iobuf_data(&r->packet) + PACKET_HEADER;
 	rc = dispatch(r, payload);

@@ -9,6 +9,8 @@
 #include "mem.h"
 #include "request.h"
 
+#define ATTEMPTS_MOST 3 /* of one request, after a connection was lost under it */
+
 /* ---- the connection ---- */
 
 static void attach(struct request *r, struct upstream *u)
@@ -16,6 +18,7 @@ static void attach(struct request *r, struct upstream *u)
 	struct session *s = r->s;
 
 	s->up = u;
+	s->on_primary = topology_is_primary(s->worker->in->topology, u->backend);
 	u->ops = &relay_ops;
 	u->owner = s;
 	r->backend = u->backend;
@@ -107,6 +110,18 @@ static void on_lease(struct lease_request *l, enum rc rc, struct upstream *u)
 	}
 }
 
+/* It is pinned to what was the primary: what it would do there is not what it means. */
+static enum rc end_stranded(struct request *r)
+{
+	struct session *s = r->s;
+
+	reply_error(s, 1927, "08S01", "another server has become the primary, and this session's state (%s) was on %s",
+		    plan_pin_name(s->pins), s->up->backend->text);
+	r->error = 1927;
+	session_close(s, CLOSE_BACKEND, "its state is on a former primary");
+	return RC_ERROR;
+}
+
 static enum rc step_acquire(struct request *r)
 {
 	struct session *s = r->s;
@@ -116,9 +131,11 @@ static enum rc step_acquire(struct request *r)
 
 	if (s->up) {
 		r->backend = s->up->backend;
-		return RC_OK;
+		return unlikely(failover_strands(s)) ? end_stranded(r) : RC_OK;
 	}
 	choose_backend(r);
+	if (failover_holds(r))
+		return RC_AGAIN;
 	r->lease.backend = r->backend;
 	r->lease.account = s->login ? login_account(s) : s->account;
 	r->lease.wire = s->wire;
@@ -128,7 +145,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.done = on_lease;
 	r->lease.impatient = has_elsewhere(r);
 	r->lease.asked_ns = 0;
-	r->lease.deadline_ns = clock_mono_ns() + w->settings->backend.failover_hold_ns;
+	r->lease.deadline_ns = failover_deadline(r);
 	rc = lease_acquire(w->leases, &r->lease, &u);
 	if (rc == RC_OK) {
 		attach(r, u);
@@ -334,7 +351,10 @@ void exec_replied(struct request *r)
 		session_close(s, CLOSE_BACKEND, "the server answered before it had the whole statement");
 		return;
 	}
-	exec_resume(r, STEP_AFTER);
+	if (r->refused)
+		failover_refused(r);
+	else
+		exec_resume(r, STEP_AFTER);
 }
 
 /* ---- failing ---- */
@@ -372,17 +392,55 @@ void exec_fail(struct request *r)
 	exec_resume(r, STEP_END);
 }
 
+/* R3: what has not been sent, or a read of which no byte of the answer has left. */
 static bool may_retry(struct request *r)
 {
-	return r->plan.target == PLAN_REPLICA && !r->plan.writes && !r->reply_started && !r->primary_only &&
-	       r->cmd != COM_STMT_SEND_LONG_DATA && r->s->pins == 0 && !r->stream_left && !r->stream_more &&
-	       r->attempts++ == 0;
+	if (r->reply_started || r->s->pins || r->streamed || r->cmd == COM_STMT_SEND_LONG_DATA ||
+	    r->attempts >= ATTEMPTS_MOST)
+		return false;
+	return !r->sent_ns || failover_only_reads(r);
+}
+
+static void retry(struct request *r)
+{
+	stats_count(r->worker->sink, STATS_C_RETRIES, 1);
+	r->attempts++;
+	if (r->sent_ns)
+		r->hold_until_ns = 0; /* it did not wait until now: it ran */
+	r->primary_only |= !r->replica_last;
+	r->sent_ns = r->first_ns = 0;
+	r->sync_to = NULL;
+	r->hidden_answer = false;
+	iobuf_consume(&r->fill, iobuf_len(&r->fill));
+	exec_resume(r, STEP_ACQUIRE);
+}
+
+/* What the client must know of a statement that was on its way: what became of it, as far as that can be known. */
+static const char *outcome(const struct request *r)
+{
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	if (!r->sent_ns)
+		return r->s->in_transaction ? "; the statement was not sent, its transaction is rolled back" : "";
+	if (f && f->verb == SQL_COMMIT)
+		return "; whether the transaction was committed is not known";
+	if (r->s->in_transaction && f && !(f->flags & (SQL_F_IMPLICIT_COMMIT | SQL_F_UNKNOWN | SQL_F_MULTI)) &&
+	    f->verb != SQL_CALL && f->verb != SQL_XA)
+		return "; its transaction is rolled back";
+	return r->plan.writes || r->s->pins ? "; whether the statement was executed is not known" : "";
+}
+
+static void tell_lost(struct request *r, const char *why)
+{
+	struct session *s = r->s;
+
+	reply_error(s, 1927, "08S01", "the connection to the server was lost (%s)%s%s", why, outcome(r),
+		    s->pins & ~(unsigned)PIN_TRANSACTION ? "; the session's state is lost with it" : "");
 }
 
 void exec_lost(struct request *r, const char *why)
 {
 	struct session *s = r->s;
-	bool sent = r->sent_ns != 0;
 
 	if (s->up) { /* it broke under our hands: nobody else has noticed yet */
 		struct upstream *u = s->up;
@@ -391,12 +449,9 @@ void exec_lost(struct request *r, const char *why)
 		lease_discard(u, why);
 	}
 	r->hidden = HIDDEN_NONE;
-	if (may_retry(r)) { /* R3: a read of which no byte has left */
-		stats_count(s->worker->sink, STATS_C_RETRIES, 1);
-		r->primary_only = true;
-		r->sent_ns = r->first_ns = 0;
-		iobuf_consume(&r->fill, iobuf_len(&r->fill));
-		exec_resume(r, STEP_ACQUIRE);
+	topology_look(s->worker->in->topology);
+	if (may_retry(r)) {
+		retry(r);
 		return;
 	}
 	if (s->login) {
@@ -407,22 +462,18 @@ void exec_lost(struct request *r, const char *why)
 		return;
 	}
 	r->error = 1927;
+	if (!r->reply_started)
+		tell_lost(r, why);
 	deltas_lost(r);
-	if (r->reply_started || s->pins) {
-		/* Half a reply, or a session whose state is gone: the client cannot go on with it. */
-		if (!r->reply_started)
-			reply_error(s, 1927, "08S01", "the connection to the server was lost (%s)%s, and with it this session's state",
-				    why, sent ? "; whether the statement was executed is not known" : "");
+	if (r->reply_started || s->pins) /* half a reply, or a session whose state is gone: the client cannot go on with it */
 		session_close(s, CLOSE_BACKEND, why);
-		return;
-	}
-	reply_error(s, 1927, "08S01", "the connection to the server was lost (%s)%s", why,
-		    sent && r->plan.writes ? "; whether the statement was executed is not known" : "");
-	exec_resume(r, STEP_END);
+	else
+		exec_resume(r, STEP_END);
 }
 
 void exec_tick(struct request *r, uint64_t now_ns)
 {
 	if (r->queue_waiting && now_ns > r->deadline_ns)
 		queued_wait_expired(r);
+	failover_tick(r, now_ns);
 }

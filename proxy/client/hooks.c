@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "worker.h"
 
 /* ---- accounts for background work, best first ---- */
 
@@ -194,6 +195,18 @@ static void primary_at(void *arg, const struct gtid_pos *pos, uint64_t asked_ns)
 	for (uint8_t i = 0; i < pos->n; i++)
 		at[i] = (struct cache_pos){.domain = pos->at[i].domain, .seq = pos->at[i].seq};
 	cache_primary_at(in->cache, at, pos->n, asked_ns);
+}
+
+void hooks_primary_moved(void *arg, struct backend *from, struct backend *to)
+{
+	struct instance *in = arg;
+
+	/* What the former primary had acknowledged need not be on the new one, whose positions begin anew. */
+	if (in->cache)
+		cache_flush(in->cache);
+	for (size_t i = 0; i < in->nworkers; i++)
+		worker_primary_moved(in->workers[i]);
+	catalog_nudge(in->catalog);
 }
 
 struct monitor_hooks hooks_monitor(struct instance *in)

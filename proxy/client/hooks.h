@@ -12,6 +12,8 @@
 
 struct queue_hooks hooks_queue(struct instance *in);
 struct catalog_hooks hooks_catalog(struct instance *in);
+/* For topology.on_moved. */
+void hooks_primary_moved(void *arg, struct backend *from, struct backend *to);
 struct monitor_hooks hooks_monitor(struct instance *in);
 /* Where and as whom to EXPLAIN: a replica if one is up. user: the account that ran the statement. RC_DECLINED: nobody. */
 enum rc hooks_explain_target(void *arg, const char *user, struct catalog_target *out);

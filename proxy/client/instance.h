@@ -11,7 +11,6 @@
 
 #include "account.h"
 #include "auth.h"
-#include "backend.h"
 #include "cache.h"
 #include "catalog.h"
 #include "lease.h"
@@ -19,6 +18,7 @@
 #include "queue.h"
 #include "settings.h"
 #include "stats.h"
+#include "topology.h"
 
 struct worker;
 

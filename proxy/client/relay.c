@@ -4,6 +4,7 @@
  * Bytes pass as they are; OK packets are read for what they change, and rewritten only for a client that did not ask
  * for session tracking. A client that reads slowly stops the reading from its server, and the other way round.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -156,8 +157,27 @@ static void forward_eof(struct request *r, const struct track_piece *piece)
 	forward_eof_packet(r, piece);
 }
 
+static bool parse_error(const struct track_piece *piece, struct err_packet *e)
+{
+	return packet_parse_err(span_of(piece->p + PACKET_HEADER, piece->len - PACKET_HEADER), e) == RC_OK;
+}
+
+/* The error becomes the request's own, to be told if nothing else helps. */
+static void keep_error(struct request *r, const struct err_packet *e)
+{
+	r->lease.err_code = e->code;
+	memcpy(r->lease.err_state, e->sqlstate, sizeof(r->lease.err_state));
+	(void)snprintf(r->lease.err_text, sizeof(r->lease.err_text), SPAN_FMT, SPAN_ARG(e->message));
+}
+
 static void forward_err(struct request *r, const struct track_piece *piece)
 {
+	struct err_packet e;
+
+	if (parse_error(piece, &e) && failover_takes(r, &e)) {
+		keep_error(r, &e);
+		return;
+	}
 	r->error = r->s->up->track.error;
 	deltas_settle(r);
 	forward(r, piece->p, piece->len);
@@ -231,11 +251,8 @@ static void keep_hidden_error(struct request *r, const struct track_piece *piece
 {
 	struct err_packet e;
 
-	if (packet_parse_err(span_of(piece->p + PACKET_HEADER, piece->len - PACKET_HEADER), &e) != RC_OK)
-		return;
-	r->lease.err_code = e.code;
-	memcpy(r->lease.err_state, e.sqlstate, sizeof(r->lease.err_state));
-	(void)snprintf(r->lease.err_text, sizeof(r->lease.err_text), SPAN_FMT, SPAN_ARG(e.message));
+	if (parse_error(piece, &e))
+		keep_error(r, &e);
 }
 
 /* The reply to a position wait ends with one row of one column: "0" when the position was reached. */

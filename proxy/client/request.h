@@ -26,6 +26,12 @@ enum request_step {
 	STEP_END,
 };
 
+enum request_refusal { /* why the server did not run it */
+	REFUSED_NOT,
+	REFUSED_READ_ONLY, /* it is no primary */
+	REFUSED_ENDING,    /* it is going down */
+};
+
 enum request_hidden { /* what a hidden conversation on the connection is about */
 	HIDDEN_NONE,
 	HIDDEN_RESET, HIDDEN_TRACKING, HIDDEN_SCHEMA, HIDDEN_VARIABLES, HIDDEN_POSITION, HIDDEN_PREPARE, HIDDEN_CHECK_PREPARE,
@@ -59,6 +65,7 @@ struct request {
 	struct track_infile infile;
 	uint64_t stream_left;       /* bytes of the packet still to come from the client */
 	bool stream_more;           /* and another packet follows it */
+	bool streamed;              /* it was too large to be kept: it can be sent only once */
 	struct span sql;            /* the statement's text, into packet or prepared */
 	unsigned mode;
 	struct statement *st;       /* reference; NULL for commands without text */
@@ -75,6 +82,9 @@ struct request {
 	bool parked_tried;
 	uint64_t deadline_ns;       /* of a wait that has no timer of its own */
 	uint8_t attempts;
+	enum request_refusal refused;
+	bool held;                  /* waits for a primary that takes writes */
+	uint64_t hold_until_ns;     /* when it has waited for servers long enough; 0: has not begun to */
 	const struct varset *sync_to; /* state the connection is being brought to; not owned */
 	const struct varset *bridge;  /* owned: what sync_to points to while a pinned connection prepares */
 	bool sync_reset;
@@ -148,6 +158,17 @@ enum rc hidden_after(struct request *r) must_check;      /* STEP_AFTER */
 void hidden_done(struct request *r);                     /* its reply has ended: goes on with the request */
 void exec_fail(struct request *r);                       /* answers the client with the error kept in r->lease; the request is over */
 void exec_release(struct request *r);                    /* gives the connection back, unless something pins it */
+
+/* failover.c */
+uint64_t failover_deadline(struct request *r);           /* of its waits for a server */
+bool failover_only_reads(const struct request *r);       /* it may run twice */
+/* The server has refused it with e: is it to be sent again? Then the client does not get e, and failover_refused follows. */
+bool failover_takes(struct request *r, const struct err_packet *e);
+void failover_refused(struct request *r);
+bool failover_holds(struct request *r);                  /* before it is sent: true when it must wait */
+void failover_tick(struct request *r, uint64_t now_ns);
+bool failover_strands(struct session *s);                /* what pins it lies on a server that was the primary */
+void failover_moved(struct worker *w);                   /* another server is the primary */
 
 /* relay.c: the upstream's ops while a request holds it. */
 extern const struct upstream_ops relay_ops;

@@ -53,6 +53,7 @@ struct session {
 	unsigned pins;                 /* enum plan_pin */
 	bool in_transaction;
 	struct upstream *up;           /* leased: while a request runs or a pin lasts */
+	bool on_primary;               /* up was leased from the primary of then */
 	struct backend *last_backend;  /* where its last statement ran */
 	struct request *request;
 	struct gtid_pos written;       /* what its reads must see (R2) */

@@ -169,6 +169,19 @@ void worker_reload(struct worker *w)
 	post_to(w, on_reload, 0);
 }
 
+static void on_moved(struct mail *m)
+{
+	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
+
+	failover_moved(wm->worker);
+	mem_free(wm);
+}
+
+void worker_primary_moved(struct worker *w)
+{
+	post_to(w, on_moved, 0);
+}
+
 static void on_drain(struct mail *m)
 {
 	struct worker_mail *wm = container_of(m, struct worker_mail, mail);

@@ -16,7 +16,7 @@ const char *backend_state_name(enum backend_state s)
 	return state_names[s];
 }
 
-static void backend_free(struct backend *b)
+void backend_free(struct backend *b)
 {
 	if (!b)
 		return;
@@ -26,7 +26,7 @@ static void backend_free(struct backend *b)
 	mem_free(b);
 }
 
-static struct backend *backend_new(const struct settings_addr *addr, enum backend_role role, int64_t weight)
+struct backend *backend_new(const struct settings_addr *addr, enum backend_role role, int64_t weight)
 {
 	struct backend *b = mem_zalloc(sizeof(*b));
 
@@ -37,7 +37,7 @@ static struct backend *backend_new(const struct settings_addr *addr, enum backen
 	b->host = mem_strdup(addr->host);
 	b->port = addr->port;
 	b->is_unix = addr->is_unix;
-	b->weight = weight > 0 ? weight : 1;
+	b->weight = weight;
 	b->role = role;
 	b->lag_ns = BACKEND_LAG_UNKNOWN;
 	b->state_since_ns = clock_mono_ns();
@@ -46,76 +46,6 @@ static struct backend *backend_new(const struct settings_addr *addr, enum backen
 		return NULL;
 	}
 	return b;
-}
-
-struct topology *topology_new(const struct settings *s)
-{
-	struct topology *t = mem_zalloc(sizeof(*t));
-
-	if (!t)
-		return NULL;
-	t->all = mem_zalloc((1 + s->nreplicas) * sizeof(*t->all));
-	if (!t->all)
-		goto fail;
-	for (size_t i = 0; i <= s->nreplicas; i++) {
-		t->all[i] = i == 0 ? backend_new(&s->primary, BACKEND_PRIMARY, 1)
-				   : backend_new(&s->replicas[i - 1].addr, BACKEND_REPLICA, s->replicas[i - 1].weight);
-		if (!t->all[i])
-			goto fail;
-		t->n++;
-	}
-	return t;
-fail:
-	topology_free(t);
-	return NULL;
-}
-
-void topology_free(struct topology *t)
-{
-	if (!t)
-		return;
-	for (size_t i = 0; i < t->n; i++)
-		backend_free(t->all[i]);
-	mem_free(t->all);
-	mem_free(t);
-}
-
-struct backend *topology_primary(const struct topology *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		if (atomic_load_explicit(&t->all[i]->role, memory_order_acquire) == BACKEND_PRIMARY)
-			return t->all[i];
-	return t->all[0];
-}
-
-struct backend *topology_replica(const struct topology *t, const struct backend *except)
-{
-	struct backend *best = NULL;
-	uint64_t best_load = 0;
-
-	for (size_t i = 0; i < t->n; i++) {
-		struct backend *b = t->all[i];
-		uint64_t load;
-
-		if (b == except || atomic_load_explicit(&b->role, memory_order_acquire) != BACKEND_REPLICA ||
-		    backend_state(b) != BACKEND_UP)
-			continue;
-		load = ((uint64_t)atomic_load_explicit(&b->active, memory_order_relaxed) + 1) * 1024 /
-		       (uint64_t)b->weight;
-		if (!best || load < best_load) {
-			best = b;
-			best_load = load;
-		}
-	}
-	return best;
-}
-
-struct backend *topology_find(const struct topology *t, const char *text)
-{
-	for (size_t i = 0; i < t->n; i++)
-		if (strcmp(t->all[i]->text, text) == 0)
-			return t->all[i];
-	return NULL;
 }
 
 void backend_set_state(struct backend *b, enum backend_state s, const char *why)
@@ -204,6 +134,13 @@ void backend_saw_position(struct backend *b, const struct gtid_pos *pos)
 {
 	pthread_mutex_lock(&b->lock);
 	gtid_merge(&b->pos, pos);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void backend_at_position(struct backend *b, const struct gtid_pos *pos)
+{
+	pthread_mutex_lock(&b->lock);
+	b->pos = *pos;
 	pthread_mutex_unlock(&b->lock);
 }
 

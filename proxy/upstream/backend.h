@@ -1,7 +1,7 @@
 /*
- * backend.h - the servers behind suimon, as all threads see them: address, role, state, lag, position, load.
+ * backend.h - one server behind suimon, as all threads see it: address, role, state, lag, position, load.
  *
- * Made once from the configuration; what changes at run time is atomic or under the backend's small lock. Written by
+ * Made from the configuration, or by discovery; topology.h keeps the list and decides the roles. What changes at run time is atomic or under the backend's small lock. Written by
  * the monitor and, where an error proves something, by the workers; read by all.
  */
 #ifndef SUIMON_BACKEND_H
@@ -29,6 +29,9 @@ enum backend_state {
 };
 const char *backend_state_name(enum backend_state s);
 
+enum backend_access { BACKEND_ACCESS_UNKNOWN, BACKEND_WRITABLE, BACKEND_READ_ONLY };
+enum backend_source { BACKEND_SOURCE_UNKNOWN, BACKEND_HAS_SOURCE, BACKEND_NO_SOURCE }; /* does it replicate? */
+
 #define BACKEND_LAG_UNKNOWN UINT64_MAX
 
 /* What a server says of itself in its greeting: shown to clients as suimon's own (the primary's). */
@@ -45,10 +48,16 @@ struct backend {
 	uint16_t port;
 	bool is_unix;
 	int64_t weight;
-	_Atomic int role;        /* enum backend_role */
+	_Atomic int role;        /* enum backend_role; changed by topology.c alone */
+	_Atomic int access;      /* enum backend_access: as last seen; topology.c's */
+	_Atomic uint64_t read_only_ns; /* since when it has been read-only; 0: is not */
+	bool was_read_only;      /* since it was last the primary; under the topology's lock, as */
+	enum backend_source source;
 	_Atomic int state;       /* enum backend_state; changed by backend_set_state alone */
 	_Atomic uint64_t state_since_ns;
 	_Atomic uint64_t lag_ns; /* BACKEND_LAG_UNKNOWN */
+	/* It is known to have all that the primary had committed by then (monotonic); 0: nothing is known. */
+	_Atomic uint64_t fresh_ns;
 	_Atomic uint64_t latency_ns; /* of the last check */
 	/* Load, kept by the workers. */
 	_Atomic uint32_t connections; /* open or being opened, all workers */
@@ -66,19 +75,9 @@ struct backend {
 	char problem[256];       /* of the last failed check, for people */
 };
 
-struct topology {
-	struct backend **all;    /* owned; [0] is the configured primary */
-	size_t n;
-	_Atomic uint64_t primary_changes;
-};
-
-struct topology *topology_new(const struct settings *s) must_check;
-void topology_free(struct topology *t);
-/* The one that is written to, whatever its state; never NULL. */
-struct backend *topology_primary(const struct topology *t);
-/* The replica a read should go to: up, by weight and least outstanding. NULL: none. except may be NULL. */
-struct backend *topology_replica(const struct topology *t, const struct backend *except);
-struct backend *topology_find(const struct topology *t, const char *text);
+/* Owned by the topology. NULL: no memory, also for a NULL addr. */
+struct backend *backend_new(const struct settings_addr *addr, enum backend_role role, int64_t weight) must_check;
+void backend_free(struct backend *b);
 
 /* Changes the state and logs the change with its reason (for people). */
 void backend_set_state(struct backend *b, enum backend_state s, const char *why);
@@ -89,6 +88,8 @@ static inline bool backend_usable(const struct backend *b)
 
 	return s == BACKEND_UP || s == BACKEND_UNKNOWN;
 }
+static inline uint64_t backend_fresh(const struct backend *b) { return atomic_load_explicit(&b->fresh_ns, memory_order_relaxed); }
+static inline bool backend_is_read_only(const struct backend *b) { return atomic_load_explicit(&b->access, memory_order_acquire) == BACKEND_READ_ONLY; }
 /* Resolves the name (blocking: never on a worker) and keeps the address. */
 enum rc backend_resolve(struct backend *b) must_check;
 /* RC_DECLINED: not resolved yet. */
@@ -96,6 +97,7 @@ enum rc backend_address(struct backend *b, struct sockaddr_storage *out, socklen
 void backend_identify(struct backend *b, const struct backend_identity *id);
 bool backend_identity(struct backend *b, struct backend_identity *out); /* false: not known yet */
 void backend_saw_position(struct backend *b, const struct gtid_pos *pos); /* merged into what is known */
+void backend_at_position(struct backend *b, const struct gtid_pos *pos); /* the server itself says so: replaces what is known */
 bool backend_has_position(struct backend *b, const struct gtid_pos *wanted);
 void backend_position(struct backend *b, struct gtid_pos *out);
 void backend_problem(struct backend *b, const char *text);

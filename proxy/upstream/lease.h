@@ -10,6 +10,7 @@
 #define SUIMON_LEASE_H
 
 #include "stats.h"
+#include "topology.h"
 #include "upstream.h"
 
 struct lease_request {
@@ -53,7 +54,7 @@ struct lease_pool {
 	struct lease_limits limits;
 	struct varsets varsets;
 	const struct varset *empty;       /* state of nothing; reference */
-	struct lease_backend *backends;   /* one a backend of the topology, same order; owned */
+	struct lease_backend *backends;   /* one a place in the topology, same order; owned */
 	struct event *tick;
 	struct mail serve_mail;           /* idle connections meet waiters after the turn, not deep in a call */
 	bool serving;                     /* it is on its way */

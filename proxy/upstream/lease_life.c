@@ -85,6 +85,7 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 	if (!u->err_code) { /* the network, not a refusal */
 		backend_problem(u->backend, why);
 		backend_set_state(u->backend, BACKEND_DOWN, why);
+		topology_look(p->topology);
 	}
 	list_each_safe(&lb->waiters, n, tmp) {
 		struct lease_request *r = container_of(n, struct lease_request, node);

@@ -125,13 +125,13 @@ struct lease_pool *lease_pool_new(struct loop *loop, struct channel_scratch *scr
 	p->limits = *limits;
 	varsets_init(&p->varsets);
 	p->empty = varset_empty(&p->varsets);
-	p->backends = mem_zalloc(t->n * sizeof(*p->backends));
+	p->backends = mem_zalloc(t->cap * sizeof(*p->backends));
 	p->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, p);
 	if (!p->empty || !p->backends || !p->tick || event_add(p->tick, &tv) != 0) {
 		lease_pool_free(p);
 		return NULL;
 	}
-	for (size_t i = 0; i < t->n; i++) {
+	for (size_t i = 0; i < t->cap; i++) {
 		list_init(&p->backends[i].idle);
 		list_init(&p->backends[i].busy);
 		list_init(&p->backends[i].opening);

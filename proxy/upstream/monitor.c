@@ -59,11 +59,18 @@ static void set_conf(struct monitor *m, const struct settings *s)
 	pthread_mutex_unlock(&m->lock);
 }
 
+static void look_now(void *arg)
+{
+	struct monitor *m = arg;
+
+	for (size_t i = 0; i < m->n; i++)
+		ticker_wake(&m->watches[i].ticker);
+}
+
 void monitor_reconfigure(struct monitor *m, const struct settings *s)
 {
 	set_conf(m, s);
-	for (size_t i = 0; i < m->n; i++)
-		ticker_wake(&m->watches[i].ticker);
+	look_now(m);
 }
 
 struct monitor *monitor_new(struct topology *t, struct accounts *as, struct stats *stats, const struct settings *s,
@@ -77,6 +84,8 @@ struct monitor *monitor_new(struct topology *t, struct accounts *as, struct stat
 	m->topology = t;
 	m->accounts = as;
 	m->hooks = *hooks;
+	t->on_look = look_now;
+	t->look_arg = m;
 	set_conf(m, s);
 	m->watches = mem_zalloc(t->n * sizeof(*m->watches));
 	if (!m->watches) {

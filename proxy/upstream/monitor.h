@@ -7,9 +7,9 @@
 #define SUIMON_MONITOR_H
 
 #include "account.h"
-#include "backend.h"
 #include "settings.h"
 #include "stats.h"
+#include "topology.h"
 
 struct monitor;
 

@@ -13,6 +13,7 @@
 #include "monitor_impl.h"
 
 #define ER_UNKNOWN_SYSTEM_VARIABLE 1193
+#define WITHIN_LAG_CHECKS 5
 
 struct asked {
 	struct gtid_pos current, replayed;
@@ -45,6 +46,7 @@ static void failed(struct watch *w, const char *why)
 	if (!is_primary(w))
 		atomic_store_explicit(&w->b->lag_ns, BACKEND_LAG_UNKNOWN, memory_order_relaxed);
 	set_state(w, BACKEND_DOWN, why);
+	topology_judge(w->m->topology);
 }
 
 /* ---- the greeting ---- */
@@ -138,10 +140,15 @@ static enum rc ask_variables(struct watch *w, struct asked *a)
 
 static void judge_primary(struct watch *w, const struct asked *a)
 {
+	struct lag_history *h = &w->m->history;
+
 	pthread_mutex_lock(&w->m->lock);
-	lag_history_saw(&w->m->history, &a->current, clock_mono_ns());
+	if (h->of != w->b) /* what a former primary had need not have come through */
+		h->n = 0;
+	h->of = w->b;
+	lag_history_saw(h, &a->current, a->asked_ns, clock_mono_ns());
 	pthread_mutex_unlock(&w->m->lock);
-	backend_saw_position(w->b, &a->current);
+	backend_at_position(w->b, &a->current);
 	if (w->m->hooks.primary_at && !gtid_empty(&a->current) && !a->current.overflow)
 		w->m->hooks.primary_at(w->m->hooks.arg, &a->current, a->asked_ns);
 	atomic_store_explicit(&w->b->lag_ns, 0, memory_order_relaxed);
@@ -176,11 +183,37 @@ static void judge_disconnected(struct watch *w, struct lag *l)
 	l->lag_ns = l->known ? clock_mono_ns() - w->replicating_ns : 0;
 }
 
+/* Beyond max_lag it is out, and comes back when it is well within, or within for a while: not at every check. */
+static bool is_beyond_lag(struct watch *w, uint64_t lag_ns)
+{
+	if (lag_ns > w->conf.max_lag_ns) {
+		w->beyond_lag = true;
+		w->within_lag = 0;
+	} else if (w->beyond_lag && (lag_ns <= w->conf.max_lag_ns / 2 || ++w->within_lag >= WITHIN_LAG_CHECKS)) {
+		w->beyond_lag = false;
+	}
+	return w->beyond_lag;
+}
+
+static void set_fresh(struct watch *w, const struct asked *a, const struct lag *l)
+{
+	uint64_t fresh = 0;
+
+	if (l->known && l->exact && a->asked_ns > l->lag_ns) {
+		fresh = a->asked_ns - l->lag_ns;
+	} else if (!gtid_empty(&a->replayed)) {
+		pthread_mutex_lock(&w->m->lock);
+		fresh = lag_history_fresh(&w->m->history, &a->replayed);
+		pthread_mutex_unlock(&w->m->lock);
+	}
+	atomic_store_explicit(&w->b->fresh_ns, fresh, memory_order_relaxed);
+}
+
 static void judge_replica(struct watch *w, const struct asked *a, struct lag *l)
 {
 	bool by_position = l->denied;
 
-	backend_saw_position(w->b, &a->replayed);
+	backend_at_position(w->b, &a->replayed);
 	if (by_position)
 		measure_by_position(w, a, l);
 	else if (l->disconnected && !l->stopped)
@@ -188,7 +221,8 @@ static void judge_replica(struct watch *w, const struct asked *a, struct lag *l)
 	else if (!l->stopped)
 		w->replicating_ns = clock_mono_ns();
 	atomic_store_explicit(&w->b->lag_ns, l->known ? l->lag_ns : BACKEND_LAG_UNKNOWN, memory_order_relaxed);
-	if (!l->stopped && l->known && l->lag_ns > w->conf.max_lag_ns &&
+	set_fresh(w, a, l);
+	if (!l->stopped && l->known && is_beyond_lag(w, l->lag_ns) &&
 	    !(by_position && backend_state(topology_primary(w->m->topology)) == BACKEND_DOWN)) {
 		l->stopped = true;
 		snprintf(l->why, sizeof(l->why), "%llu ms behind the primary",
@@ -203,11 +237,16 @@ static enum rc ask_all(struct watch *w)
 	struct asked a;
 	struct lag l = {0};
 
-	if (ask_variables(w, &a) != RC_OK || (!is_primary(w) && monitor_lag_ask(w, &l) != RC_OK))
+	bool was_primary = is_primary(w);
+
+	if (ask_variables(w, &a) != RC_OK || (!was_primary && monitor_lag_ask(w, &l) != RC_OK))
 		return RC_ERROR;
+	topology_saw(w->m->topology, w->b, &(struct topology_sight){.read_only = a.read_only,
+								    .may_ask = !was_primary && !l.denied,
+								    .replicates = l.replicates});
 	if (is_primary(w))
 		judge_primary(w, &a);
-	else
+	else if (!was_primary) /* one that has just ceased to be is judged by its next check */
 		judge_replica(w, &a, &l);
 	return RC_OK;
 }

@@ -26,11 +26,13 @@ struct monitor_conf {
 #define LAG_MARKS 256
 struct lag_mark {
 	uint64_t seen_ns;
+	uint64_t asked_ns; /* before it was last asked and still there: all committed by then is in pos */
 	struct gtid_pos pos;
 };
 struct lag_history {
 	struct lag_mark at[LAG_MARKS]; /* a ring */
 	size_t first, n;
+	const struct backend *of; /* whose positions they are */
 };
 
 struct monitor;
@@ -48,6 +50,8 @@ struct watch {
 	uint64_t resolve_ns;      /* when to resolve the name again */
 	bool resolve_failed;      /* it was not possible last time */
 	uint64_t replicating_ns;  /* when replication was last seen to run */
+	unsigned within_lag;      /* checks in a row that found it within max_lag, after it was beyond */
+	bool beyond_lag;          /* it was, and has not come back for good */
 	bool plain_variables;     /* the server knows only the oldest of the variables asked for */
 	bool told_up;             /* what primary_changed was last called with */
 	bool told;
@@ -94,11 +98,16 @@ struct lag {
 	bool stopped;      /* a thread of it was stopped, or there is none: no reads */
 	bool disconnected; /* it applies, but has no link to its source */
 	bool denied;       /* the account may not ask */
+	bool replicates;   /* it has a source, whatever its state */
+	bool exact;        /* lag_ns says all: nothing can be on its way that it does not count */
 	char why[128];
 };
 /* Asks w's server. RC_ERROR: the connection failed. */
 enum rc monitor_lag_ask(struct watch *w, struct lag *out) must_check;
-void lag_history_saw(struct lag_history *h, const struct gtid_pos *primary, uint64_t now_ns);
+/* asked_ns: before the primary was asked for its position. */
+void lag_history_saw(struct lag_history *h, const struct gtid_pos *primary, uint64_t asked_ns, uint64_t now_ns);
+/* Until when (monotonic) all that the primary had committed is in this position; 0: nothing is known. */
+uint64_t lag_history_fresh(const struct lag_history *h, const struct gtid_pos *replica) must_check;
 /* How long ago the primary was past this position. RC_DECLINED: nothing is known of the primary's. */
 enum rc lag_history_measure(const struct lag_history *h, const struct gtid_pos *replica, uint64_t now_ns,
 			    uint64_t *lag_ns) must_check;

@@ -46,6 +46,7 @@ static enum rc on_channel(void *arg, const struct sqlconn_row *row)
 	uint64_t seconds;
 
 	c->channels++;
+	out->replicates = true;
 	if (!span_ieq(sql, span_str("Yes"))) {
 		struct span error = sqlconn_field(row, "Last_SQL_Error");
 
@@ -75,7 +76,7 @@ static enum rc on_milliseconds(void *arg, const struct sqlconn_row *row)
 	if (point)
 		whole.len = (size_t)(point - v.p);
 	if (parse_uint(whole, &ms)) {
-		out->known = true;
+		out->known = out->exact = true;
 		out->lag_ns = ms * NS_PER_MS;
 	}
 	return RC_OK;
@@ -132,15 +133,19 @@ static const struct lag_mark *mark(const struct lag_history *h, size_t i)
 	return &h->at[(h->first + i) % LAG_MARKS];
 }
 
-void lag_history_saw(struct lag_history *h, const struct gtid_pos *primary, uint64_t now_ns)
+void lag_history_saw(struct lag_history *h, const struct gtid_pos *primary, uint64_t asked_ns, uint64_t now_ns)
 {
-	if (gtid_empty(primary) || (h->n && gtid_reached(&mark(h, h->n - 1)->pos, primary)))
+	if (gtid_empty(primary))
 		return;
+	if (h->n && gtid_reached(&mark(h, h->n - 1)->pos, primary)) {
+		h->at[(h->first + h->n - 1) % LAG_MARKS].asked_ns = asked_ns;
+		return;
+	}
 	if (h->n == LAG_MARKS) {
 		h->first = (h->first + 1) % LAG_MARKS;
 		h->n--;
 	}
-	h->at[(h->first + h->n) % LAG_MARKS] = (struct lag_mark){.seen_ns = now_ns, .pos = *primary};
+	h->at[(h->first + h->n) % LAG_MARKS] = (struct lag_mark){.seen_ns = now_ns, .asked_ns = asked_ns, .pos = *primary};
 	h->n++;
 }
 
@@ -155,4 +160,12 @@ enum rc lag_history_measure(const struct lag_history *h, const struct gtid_pos *
 		i--;
 	*lag_ns = i == h->n ? 0 : now_ns - mark(h, i)->seen_ns;
 	return RC_OK;
+}
+
+uint64_t lag_history_fresh(const struct lag_history *h, const struct gtid_pos *replica)
+{
+	for (size_t i = h->n; i > 0; i--)
+		if (gtid_reached(replica, &mark(h, i - 1)->pos))
+			return mark(h, i - 1)->asked_ns;
+	return 0;
 }

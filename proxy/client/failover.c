@@ -1,0 +1,221 @@
+/*
+ * failover.c - statements, and a primary that refuses writes or is another server now (R3, R4):
+ *
+ *   refused as read-only (1290, 1836): not executed, so it may be sent again → held until the primary has moved or takes
+ *       writes again → STEP_ACQUIRE
+ *   a write, or the beginning of a transaction, while the primary is known to be read-only → held before it is sent
+ *   waiting for a connection to a server that is the primary no more → asks the new one
+ *   refused by a server that is going down: what only reads is sent elsewhere
+ *
+ * All of it for backend.failover_hold at most. A statement of an open transaction is never held: its server's own answer
+ * is what the client needs to know.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "request.h"
+
+#define ER_SERVER_SHUTDOWN 1053
+#define ER_OPTION_PREVENTS_STATEMENT 1290
+#define ER_READ_ONLY_MODE 1836
+#define ER_CONNECTION_KILLED 1927
+
+static struct topology *topology_of(const struct request *r)
+{
+	return r->worker->in->topology;
+}
+
+uint64_t failover_deadline(struct request *r)
+{
+	if (!r->hold_until_ns)
+		r->hold_until_ns = clock_mono_ns() + r->worker->settings->backend.failover_hold_ns;
+	return r->hold_until_ns;
+}
+
+/* ---- what may be sent again ---- */
+
+/* BEGIN on a lost connection is undone with it; a session's SET twice is as once. */
+static bool may_run_twice(const struct sql_facts *f)
+{
+	const char *why;
+
+	switch (f->verb) {
+	case SQL_BEGIN:
+	case SQL_USE:
+		return true;
+	case SQL_SET:
+		return !(f->flags & (SQL_F_GLOBAL_SET | SQL_F_USER_VAR_WRITE));
+	default:
+		return sql_replica_safe(f, &why);
+	}
+}
+
+bool failover_only_reads(const struct request *r)
+{
+	switch (r->cmd) {
+	case COM_QUERY:
+	case COM_STMT_EXECUTE:
+		return r->st && !r->plan.writes && !(r->st->facts.flags & SQL_F_MULTI) && may_run_twice(&r->st->facts);
+	case COM_INIT_DB:
+	case COM_STMT_PREPARE:
+	case COM_FIELD_LIST:
+	case COM_STATISTICS:
+	case COM_PROCESS_INFO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* It is all here, no byte of an answer has left, and nothing of the session lies on the connection alone. */
+static bool is_movable(const struct request *r)
+{
+	const struct session *s = r->s;
+
+	return !r->reply_started && !s->pins && !s->in_transaction && !s->login && !r->streamed &&
+	       (r->cmd == COM_QUERY || r->cmd == COM_STMT_EXECUTE);
+}
+
+static bool says_read_only(const struct err_packet *e)
+{
+	static const char *const words[] = {"read-only", "read_only"};
+
+	if (e->code == ER_READ_ONLY_MODE)
+		return true;
+	for (size_t i = 0; i < countof(words) && e->code == ER_OPTION_PREVENTS_STATEMENT; i++)
+		if (memmem(e->message.p, e->message.len, words[i], strlen(words[i])))
+			return true;
+	return false;
+}
+
+/* A server that has been read-only for longer than anybody is to wait is meant to be: its error is the answer. */
+static bool is_passing(const struct request *r, const struct backend *b)
+{
+	return topology_read_only_for(b) < r->worker->settings->backend.failover_hold_ns;
+}
+
+bool failover_takes(struct request *r, const struct err_packet *e)
+{
+	if (says_read_only(e)) {
+		topology_doubt(topology_of(r), r->backend);
+		if (is_movable(r) && is_passing(r, r->backend))
+			r->refused = REFUSED_READ_ONLY;
+	} else if (e->code == ER_SERVER_SHUTDOWN || e->code == ER_CONNECTION_KILLED) {
+		topology_look(topology_of(r));
+		if (is_movable(r) && failover_only_reads(r) && r->attempts == 0)
+			r->refused = REFUSED_ENDING;
+	}
+	return r->refused != REFUSED_NOT;
+}
+
+/* ---- holding ---- */
+
+/* Can the primary take it now? */
+static bool is_there(const struct request *r)
+{
+	return !backend_is_read_only(topology_primary(topology_of(r)));
+}
+
+static void hold(struct request *r)
+{
+	(void)failover_deadline(r);
+	stats_count(r->worker->sink, STATS_C_FAILOVER_HOLDS, 1);
+	log_debug("failover", "held", "session=%lu", (unsigned long)r->s->id);
+	r->held = true;
+}
+
+static void go_on(struct request *r)
+{
+	r->held = false;
+	r->lease.err_code = 0;
+	r->lease.err_text[0] = '\0';
+	exec_resume(r, STEP_ACQUIRE);
+}
+
+void failover_refused(struct request *r)
+{
+	struct session *s = r->s;
+	enum request_refusal why = r->refused;
+
+	r->refused = REFUSED_NOT;
+	r->sent_ns = r->first_ns = 0;
+	r->primary_only = true;
+	if (s->up) { /* without autocommit the refused statement may have begun a transaction */
+		s->up->dirty = true;
+		s->up->condemned |= why == REFUSED_ENDING;
+	}
+	exec_release(r);
+	if (why == REFUSED_ENDING) {
+		stats_count(r->worker->sink, STATS_C_RETRIES, 1);
+		r->attempts++;
+		exec_resume(r, STEP_ACQUIRE);
+		return;
+	}
+	hold(r);
+	if (is_there(r))
+		go_on(r);
+}
+
+static bool wants_writes(const struct request *r)
+{
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	return r->plan.writes || (f && f->verb == SQL_BEGIN && !(f->flags & SQL_F_TRX_READ_ONLY));
+}
+
+bool failover_holds(struct request *r)
+{
+	if (likely(!backend_is_read_only(r->backend)) || !topology_is_primary(topology_of(r), r->backend) ||
+	    !is_movable(r) || !wants_writes(r) || !is_passing(r, r->backend) || clock_mono_ns() >= failover_deadline(r))
+		return false;
+	hold(r);
+	return true;
+}
+
+void failover_tick(struct request *r, uint64_t now_ns)
+{
+	if (!r->held)
+		return;
+	if (is_there(r)) {
+		go_on(r);
+	} else if (now_ns >= r->hold_until_ns) {
+		stats_count(r->worker->sink, STATS_C_FAILOVER_HOLD_TIMEOUTS, 1);
+		if (!r->lease.err_code) /* held before it was sent */
+			(void)snprintf(r->lease.err_text, sizeof(r->lease.err_text), "the primary %s is read-only",
+				       topology_primary(topology_of(r))->text);
+		r->held = false;
+		exec_fail(r);
+	}
+}
+
+/* ---- the primary has moved ---- */
+
+bool failover_strands(struct session *s)
+{
+	return s->on_primary && s->pins && !s->in_transaction &&
+	       !topology_is_primary(s->worker->in->topology, s->up->backend);
+}
+
+static void look_again(struct session *s)
+{
+	struct request *r = s->request;
+
+	if (!r)
+		return;
+	if (r->held) {
+		failover_tick(r, clock_mono_ns());
+	} else if (r->leasing && r->primary_only && !r->lease.parked_only &&
+		   !topology_is_primary(topology_of(r), r->lease.backend)) {
+		lease_cancel(r->worker->leases, &r->lease);
+		r->leasing = false;
+		go_on(r);
+	}
+}
+
+void failover_moved(struct worker *w)
+{
+	list_each_safe(&w->sessions, n, tmp)
+		look_again(container_of(n, struct session, node));
+}

@@ -1,0 +1,342 @@
+"""R3, R4: the primary changes. Statements that can wait do; what is not known is said; nothing runs twice; one primary."""
+import threading
+import time
+
+import pymysql
+import pytest
+
+from conftest import ask
+import servers
+from wire import Wire
+
+LOST = (1927, 2006, 2013)
+REFUSED = (1290, 1836)
+
+
+class Trio:
+    """A primary and two replicas of this test's own."""
+
+    def __init__(self, base, template):
+        self.all = servers.family(base, ("first", "second", "third"), ["shop"], template)
+        self.first, self.second, self.third = self.all
+        self.first.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, n INT)", "INSERT INTO shop.t VALUES (1, 0)",
+                       "CREATE TABLE shop.log (id BIGINT PRIMARY KEY AUTO_INCREMENT, writer INT, n INT, UNIQUE (writer, n))",
+                       "CREATE TABLE shop.pair (id INT PRIMARY KEY, a INT, b INT)", "INSERT INTO shop.pair VALUES (1, 0, 0)")
+        for r in self.all[1:]:
+            r.catch_up(self.first)
+
+    def stop(self):
+        for s in self.all: # nothing of them is looked at any more
+            if s.process.alive():
+                s.process.kill()
+
+    def config(self, cluster, **backend):
+        base = cluster.config()
+        base["primary"] = "127.0.0.1:%d" % self.first.port
+        base["replicas"] = ["127.0.0.1:%d" % s.port for s in (self.second, self.third)]
+        base["backend"].update(backend)
+        return base
+
+
+def switch_over(old, new, others=()):
+    """As an operator does it: the old one read-only, the new one catches up and takes over, the others follow it."""
+    old.sql("SET GLOBAL read_only = ON")
+    new.catch_up(old)
+    promote(new)
+    for s in others:
+        s.sql("STOP SLAVE", "CHANGE MASTER TO MASTER_PORT=%d" % new.port, "START SLAVE")
+    old.sql("SET GLOBAL gtid_slave_pos = @@gtid_binlog_pos")
+    old.follow(new)
+
+
+def promote(new):
+    new.sql("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    server = servers.MariaDB(str(tmp_path_factory.mktemp("template")), "template", 0)
+    server.install()
+    return server
+
+
+@pytest.fixture
+def trio(tmp_path, template):
+    t = Trio(str(tmp_path), template)
+    yield t
+    t.stop()
+
+
+def roles(s):
+    return {b["addr"]: b["role"] for b in servers.listing(s.api("/api/backends"))}
+
+
+def wait_for_primary(s, server, seconds=10):
+    servers.wait_until("the new primary", lambda: roles(s)["127.0.0.1:%d" % server.port] == "primary", seconds)
+
+
+class Load(threading.Thread):
+    """A client that writes numbered rows and reads them back; it keeps what it was told."""
+
+    def __init__(self, s, number, kind):
+        super().__init__(daemon=True)
+        self.s, self.number, self.kind = s, number, kind
+        self.acknowledged, self.unknown, self.refused, self.stale = [], [], [], []
+        self.going = True
+        self.n = 0
+
+    def run(self):
+        c = None
+        while self.going:
+            self.n += 1
+            try:
+                if c is None:
+                    c = self.s.connect(database="shop", read_timeout=30)
+                if self.kind == "transaction":
+                    c.begin()
+                    ask(c, "INSERT INTO log (writer, n) VALUES (%d, %d)" % (self.number, self.n))
+                    c.commit()
+                else:
+                    ask(c, "INSERT INTO log (writer, n) VALUES (%d, %d)" % (self.number, self.n))
+                self.acknowledged.append(self.n)
+                found = ask(c, "SELECT COUNT(*) FROM log WHERE writer = %d AND n = %d" % (self.number, self.n))
+                if found != ((1,),):
+                    self.stale.append(self.n)
+            except pymysql.MySQLError as e:
+                (self.refused if e.args[0] in REFUSED else self.unknown).append((self.n, e.args))
+                if e.args[0] in REFUSED:
+                    c.rollback()
+                    continue
+                try:
+                    c.close()
+                except (pymysql.MySQLError, AttributeError):
+                    pass
+                c = None
+
+
+def start_load(s, n=16):
+    load = [Load(s, i, "transaction" if i % 4 == 3 else "plain") for i in range(n)]
+    for w in load:
+        w.start()
+    servers.wait_until("load", lambda: all(w.n > 5 for w in load), 20)
+    return load
+
+
+def stop_load(load, server):
+    """Ends it and compares what it was told with what there is."""
+    for w in load:
+        w.going = False
+    for w in load:
+        w.join(40)
+    there = {}
+    for writer, n in server.sql("SELECT writer, n FROM shop.log"):
+        there.setdefault(writer, set()).add(n)
+    for w in load:
+        mine = there.get(w.number, set())
+        assert set(w.acknowledged) <= mine, sorted(set(w.acknowledged) - mine)[:5]
+        assert not mine & {n for n, _ in w.refused}, "refused, and there all the same"
+        assert mine <= set(w.acknowledged) | {n for n, _ in w.unknown}
+        assert not w.stale, w.stale[:5]
+
+
+def test_a_switch_over_under_load_fails_nothing_but_open_transactions(cluster, trio, suimon):
+    s = suimon(base=trio.config(cluster))
+    load = start_load(s)
+    switch_over(trio.first, trio.second, [trio.third])
+    wait_for_primary(s, trio.second)
+    at = [w.n for w in load]
+    servers.wait_until("writes on the new primary", lambda: all(w.n > n + 5 for w, n in zip(load, at)), 20)
+    stop_load(load, trio.second)
+    for w in load:
+        assert not w.unknown, w.unknown[:3]
+        if w.kind == "plain":
+            assert not w.refused, w.refused[:3]
+    m = s.metrics()
+    assert servers.sum_metric(m, "suimon_failovers_total") == 1
+    assert servers.sum_metric(m, "suimon_failover_holds_total") > 0
+    assert servers.sum_metric(m, "suimon_failover_hold_timeouts_total") == 0
+    assert "another server is the primary" in s.log_text()
+    servers.wait_until("the old one to serve reads", lambda: [b["state"] for b in servers.listing(s.api("/api/backends"))]
+                       == ["up"] * 3, 10)
+
+
+def test_a_primary_killed_under_load_and_a_replica_promoted(cluster, trio, suimon):
+    s = suimon(base=trio.config(cluster))
+    load = start_load(s)
+    trio.first.process.kill()
+    # What the operator's tool does: the replica with the most becomes the primary.
+    for r in (trio.second, trio.third):
+        r.sql("STOP SLAVE IO_THREAD")
+    at = {r: int(r.sql("SELECT @@gtid_slave_pos")[0][0].split("-")[2]) for r in (trio.second, trio.third)}
+    new = max(at, key=at.get)
+    other = trio.third if new is trio.second else trio.second
+    other.sql("STOP SLAVE", "CHANGE MASTER TO MASTER_PORT=%d" % new.port)
+    promote(new)
+    other.sql("START SLAVE")
+    wait_for_primary(s, new)
+    at = [len(w.acknowledged) for w in load]
+    servers.wait_until("writes on the new primary", lambda: all(len(w.acknowledged) > n + 5 for w, n in zip(load, at)), 20)
+    for w in load:
+        w.going = False
+    for w in load:
+        w.join(40)
+    rows = new.sql("SELECT writer, n FROM shop.log")
+    assert len(rows) == len(set(rows))
+    for w in load:
+        # The one statement that was on its way when the link broke; whether it ran nobody can know.
+        assert len(w.unknown) <= 1, w.unknown
+        for _, args in w.unknown:
+            assert args[0] in LOST
+            assert "not known" in args[1] or "rolled back" in args[1] or "not sent" in args[1], args
+        assert not w.stale
+
+
+def test_an_operator_can_go_back_and_forth(cluster, trio, suimon):
+    s = suimon(base=trio.config(cluster))
+    with s.connect(database="shop") as c:
+        old, new = trio.first, trio.second
+        for n in range(1, 4):
+            switch_over(old, new, [trio.third])
+            ask(c, "UPDATE t SET n = %d" % n)
+            assert ask(c, "SELECT n FROM t") == ((n,),)
+            assert new.sql("SELECT n FROM shop.t") == ((n,),)
+            wait_for_primary(s, new)
+            old, new = new, old
+    assert servers.sum_metric(s.metrics(), "suimon_failovers_total") == 3
+
+
+def test_two_servers_that_take_writes_are_never_both_written_to(cluster, trio, suimon):
+    s = suimon(base=trio.config(cluster))
+    with s.connect(database="shop") as c:
+        promote(trio.second)
+        servers.wait_until("the metric", lambda: servers.sum_metric(s.metrics(), "suimon_writable_servers") == 2, 5)
+        for n in range(20):
+            ask(c, "UPDATE t SET n = n + 1")
+        assert trio.first.sql("SELECT n FROM shop.t") == ((20,),)
+        assert trio.second.sql("SELECT n FROM shop.t") == ((0,),)
+        assert "several servers take writes" in s.log_text()
+        # Nor is one chosen of two when the primary is gone.
+        promote(trio.third)
+        servers.wait_until("the metric", lambda: servers.sum_metric(s.metrics(), "suimon_writable_servers") == 3, 5)
+        trio.first.process.kill()
+        time.sleep(1.5)
+        assert servers.sum_metric(s.metrics(), "suimon_failovers_total") == 0
+
+
+def test_a_replica_that_is_not_read_only_does_not_become_the_primary_by_itself(cluster, trio, suimon):
+    """It was never read-only and still follows the primary: nobody has promoted it."""
+    for r in (trio.second, trio.third):
+        r.sql("SET GLOBAL read_only = OFF")
+    s = suimon(base=trio.config(cluster, failover_hold="20s"))
+    with s.connect(database="shop") as c:
+        ask(c, "UPDATE t SET n = 1")
+        trio.first.stop()
+        time.sleep(1.5)
+        got = []
+        writer = threading.Thread(target=lambda: got.append(ask(c, "UPDATE t SET n = 7")))
+        writer.start()
+        time.sleep(0.5)
+        trio.first.start()
+        writer.join(20)
+        assert got == [()]
+    assert trio.first.sql("SELECT n FROM shop.t") == ((7,),)
+    assert servers.sum_metric(s.metrics(), "suimon_failovers_total") == 0
+
+
+def test_a_primary_that_stays_read_only_says_so_itself(cluster, trio, suimon):
+    s = suimon(base=trio.config(cluster, failover_hold="1s"))
+    with s.connect(database="shop") as c:
+        trio.first.sql("SET GLOBAL read_only = ON")
+        begin = time.monotonic()
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "UPDATE t SET n = 1")
+        assert time.monotonic() - begin >= 0.8
+        assert e.value.args[0] == 1290 or e.value.args[1].startswith("suimon: ")
+        time.sleep(0.5)
+        with pytest.raises(pymysql.MySQLError) as e: # nobody waits any more: the server's own answer
+            ask(c, "UPDATE t SET n = 1")
+        assert e.value.args[0] == 1290
+        assert ask(c, "SELECT n FROM t") == ((0,),)
+        trio.first.sql("SET GLOBAL read_only = OFF")
+        ask(c, "UPDATE t SET n = 2")
+    assert servers.sum_metric(s.metrics(), "suimon_failover_hold_timeouts_total") == 1
+
+
+def test_what_is_pinned_ends_clearly_with_the_primary_it_was_on(cluster, trio, suimon):
+    s = suimon(base=trio.config(cluster))
+    plain, open_, variable = (s.connect(database="shop") for _ in range(3))
+    prepared = s.connect(database="shop")
+    ask(prepared, "PREPARE p FROM 'SELECT n FROM t WHERE id = ?'")
+    ask(variable, "SET @a = 5")
+    open_.begin()
+    ask(open_, "UPDATE t SET n = 100")
+    ask(plain, "UPDATE pair SET a = 1")
+    switch = threading.Thread(target=switch_over, args=(trio.first, trio.second, [trio.third]))
+    switch.start()
+    with pytest.raises(pymysql.MySQLError) as e: # the server rolls it back and says why
+        while True:
+            ask(open_, "UPDATE pair SET b = b + 1")
+            time.sleep(0.05)
+    assert e.value.args[0] in REFUSED
+    open_.rollback()
+    switch.join(30)
+    wait_for_primary(s, trio.second)
+    ask(open_, "UPDATE pair SET b = 50")
+    for c, what in ((variable, "user_variable"), (prepared, "sql_prepare")):
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "SELECT @a")
+        assert e.value.args[0] == 1927 and what in e.value.args[1]
+    ask(plain, "UPDATE pair SET a = 2")
+    assert trio.second.sql("SELECT * FROM shop.pair") == ((1, 2, 50),)
+    assert trio.second.sql("SELECT n FROM shop.t") == ((0,),)
+
+
+def test_prepared_statements_go_on_at_the_new_primary(cluster, trio, suimon):
+    s = suimon(base=trio.config(cluster))
+    with Wire(s.connect(database="shop")) as w:
+        statement = w.prepare("UPDATE t SET n = ? WHERE id = 1")
+        statement.execute((1,))
+        switch_over(trio.first, trio.second, [trio.third])
+        for n in (2, 3):
+            assert statement.execute((n,))[-1][0] == 0
+    assert trio.second.sql("SELECT n FROM shop.t") == ((3,),)
+
+
+def test_the_cache_forgets_what_a_lost_primary_alone_had(cluster, trio, suimon):
+    """An acknowledged write that never reached the replica is gone with its server: nobody reads it from the cache."""
+    base = trio.config(cluster)
+    base["cache"] = {"rules": [{"match": {"table": "shop.t"}, "ttl": "60s"}]}
+    s = suimon(base=base)
+    with s.connect(database="shop") as c:
+        for r in (trio.second, trio.third):
+            r.sql("STOP SLAVE IO_THREAD")
+        ask(c, "UPDATE t SET n = 42")
+        for _ in range(5):
+            assert ask(c, "SELECT n FROM t") == ((42,),)
+        trio.first.process.kill()
+        promote(trio.second)
+        trio.third.sql("STOP SLAVE", "CHANGE MASTER TO MASTER_PORT=%d" % trio.second.port, "START SLAVE")
+        wait_for_primary(s, trio.second)
+        with s.connect(database="shop") as d:
+            assert ask(d, "SELECT n FROM t") == ((0,),)
+            ask(d, "UPDATE t SET n = 1")
+            for _ in range(5):
+                assert ask(d, "SELECT n FROM t") == ((1,),)
+
+
+def test_the_queue_goes_on_at_the_new_primary(cluster, trio, suimon):
+    base = trio.config(cluster)
+    base["queue"] = {"rules": [{"match": {"table": "shop.log", "verb": "insert"}, "order": "table"}]}
+    s = suimon(base=base)
+    with s.connect(database="shop") as c:
+        for n in range(50):
+            ask(c, "INSERT INTO log (writer, n) VALUES (1, %d)" % n)
+        switch = threading.Thread(target=switch_over, args=(trio.first, trio.second, [trio.third]))
+        switch.start()
+        for n in range(50, 1000):
+            ask(c, "INSERT INTO log (writer, n) VALUES (1, %d)" % n)
+        switch.join(30)
+        wait_for_primary(s, trio.second)
+        servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+        assert s.api("/api/queue")["dead_waiting"] == 0
+    assert [r[0] for r in trio.second.sql("SELECT n FROM shop.log ORDER BY n")] == list(range(1000))
