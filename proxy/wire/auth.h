@@ -4,6 +4,7 @@
  * mysql_native_password:   SHA1(pw) XOR SHA1(scramble + SHA1(SHA1(pw)))
  * caching_sha2_password:   SHA256(pw) XOR SHA256(SHA256(SHA256(pw)) + scramble); else full exchange: over TLS or a unix
  *                          socket the password and a NUL, elsewhere that XORed with the repeated scramble under RSA-OAEP.
+ * client_ed25519 (MariaDB): the scramble signed by the Ed25519 key that is made of the password.
  */
 #ifndef SUIMON_AUTH_H
 #define SUIMON_AUTH_H
@@ -22,6 +23,9 @@
 #define AUTH_ED25519 "client_ed25519"
 #define AUTH_NATIVE_LEN 20
 #define AUTH_SHA2_LEN 32
+#define AUTH_ED25519_LEN 64
+#define AUTH_ED25519_SCRAMBLE 32
+#define AUTH_RESPONSE_MOST AUTH_ED25519_LEN
 /* AuthMoreData bytes of caching_sha2_password */
 #define SHA2_REQUEST_PUBLIC_KEY 0x02
 #define SHA2_FAST_OK 0x03
@@ -34,6 +38,7 @@ enum rc auth_native_response(struct span password, const uint8_t scramble[SCRAMB
 			     uint8_t out[AUTH_NATIVE_LEN]) must_check;
 enum rc auth_sha2_response(struct span password, const uint8_t scramble[SCRAMBLE_LEN],
 			   uint8_t out[AUTH_SHA2_LEN]) must_check;
+enum rc auth_ed25519_response(struct span password, struct span scramble, uint8_t out[AUTH_ED25519_LEN]) must_check;
 /* The password for the server's public key (PEM); out holds ciphertext, *out_len its capacity and then its length. */
 enum rc auth_rsa_encrypt(struct span pem, struct span password, const uint8_t scramble[SCRAMBLE_LEN], uint8_t *out,
 			 size_t *out_len) must_check;

@@ -120,8 +120,8 @@ enum rc handshake_parse_auth_switch(struct span payload, struct auth_switch *s)
 	}
 	if (mbuf_str_nul(&m, &s->plugin) != RC_OK || mbuf_bytes(&m, mbuf_left(&m), &s->data) != RC_OK)
 		return RC_ERROR;
-	if (s->data.len && s->data.p[s->data.len - 1] == '\0')
-		s->data.len--;
+	if (s->data.len == SCRAMBLE_LEN + 1 && s->data.p[SCRAMBLE_LEN] == '\0')
+		s->data.len--; /* longer ones are another plugin's, and may end in any byte */
 	return RC_OK;
 }
 

@@ -53,7 +53,7 @@ enum rc handshake_put_change_user(struct iobuf *b, uint8_t *seq, uint64_t caps, 
 
 struct auth_switch {
 	struct span plugin;
-	struct span data; /* the scramble, trailing NUL taken off */
+	struct span data; /* the scramble; behind one of 20 bytes the NUL is taken off */
 };
 /* The payload begins with 0xfe. */
 enum rc handshake_parse_auth_switch(struct span payload, struct auth_switch *s) must_check;

@@ -52,6 +52,63 @@ static void responses_and_verifiers_match_the_vectors(void **state)
 	}
 }
 
+/* RFC 8032, section 7.1: where the password is 32 bytes long, MariaDB's scheme is the RFC's. */
+static void ed25519_signs_as_the_rfc_does(void **state)
+{
+	static const char *const known[][3] = {
+		{"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", "",
+		 "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24"
+		 "655141438e7a100b"},
+		{"4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb", "72",
+		 "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aee"
+		 "b00d291612bb0c00"},
+	};
+
+	for (size_t i = 0; i < countof(known); i++) {
+		uint8_t out[AUTH_ED25519_LEN];
+		size_t password_len, message_len;
+		uint8_t *password = unhex(known[i][0], &password_len), *message = unhex(known[i][1], &message_len);
+
+		assert_int_equal(auth_ed25519_response(span_of(password, password_len), span_of(message, message_len), out),
+				 RC_OK);
+		assert_hex(out, known[i][2]);
+		free(password);
+		free(message);
+	}
+}
+
+static bool verifies(const char *key_hex, const uint8_t *signature, struct span message)
+{
+	size_t len;
+	uint8_t *raw = unhex(key_hex, &len);
+	EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, len);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ok = EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1 &&
+		  EVP_DigestVerify(ctx, signature, AUTH_ED25519_LEN, (const uint8_t *)message.p, message.len) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	EVP_PKEY_free(key);
+	free(raw);
+	return ok;
+}
+
+/* MariaDB's manual gives the public key that it keeps for the password "secret". */
+static void ed25519_passwords_may_have_any_length(void **state)
+{
+	static const char key[] = "648814444520e4f56043a2ec9215e63be7992d2d270bc6dee873e36164786096";
+	uint8_t nonce[AUTH_ED25519_SCRAMBLE], out[AUTH_ED25519_LEN];
+
+	for (unsigned i = 0; i < 50; i++) {
+		memset(nonce, (int)i * 5, sizeof(nonce));
+		assert_int_equal(auth_ed25519_response(span_str("secret"), span_of(nonce, sizeof(nonce)), out), RC_OK);
+		assert_true(verifies(key, out, span_of(nonce, sizeof(nonce))));
+		nonce[i % 32] ^= 1;
+		assert_false(verifies(key, out, span_of(nonce, sizeof(nonce))));
+	}
+	assert_int_equal(auth_ed25519_response(span_str("Secret"), span_of(nonce, sizeof(nonce)), out), RC_OK);
+	assert_false(verifies(key, out, span_of(nonce, sizeof(nonce))));
+}
+
 /* Every bit of a response counts, and so does its length. */
 static void only_the_right_native_response_passes(void **state)
 {
@@ -212,6 +269,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(responses_and_verifiers_match_the_vectors),
+		cmocka_unit_test(ed25519_signs_as_the_rfc_does),
+		cmocka_unit_test(ed25519_passwords_may_have_any_length),
 		cmocka_unit_test(only_the_right_native_response_passes),
 		cmocka_unit_test(only_the_right_sha2_response_passes),
 		cmocka_unit_test(knowing_the_verifier_is_not_enough),
