@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "sqlconn.h"
+
 #define MAX_PACKET_SMALLEST 65536u
 #define ER_UNKNOWN 1105u
 #define ER_PACKET_TOO_LARGE 1153u
@@ -100,9 +102,14 @@ enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
 	c->my = mysql_init(NULL);
 	if (!c->my)
 		return note(c, CR_OUT_OF_MEMORY, "out of memory");
-	if (configure(c->my) == RC_OK && mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL,
+	if (configure(c->my) == RC_OK && sqlconn_tls_ask(c->my, &t->tls, path != NULL) == RC_OK && mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL,
 							    t->port, path, CLIENT_MULTI_RESULTS)) {
 		set_fd(c, (int)mysql_get_socket(c->my));
+		secret_wipe(c->my->passwd, strlen(c->my->passwd));
+		if (!sqlconn_tls_stands(c->my, &t->tls, path != NULL)) {
+			dbconn_close(c);
+			return note(c, CR_SSL_CONNECTION_ERROR, SQLCONN_NO_TLS);
+		}
 		if (learn(c) == RC_OK)
 			return RC_OK;
 	}

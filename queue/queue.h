@@ -18,6 +18,7 @@
 #include "secret.h"
 #include "span.h"
 #include "stats.h"
+#include "tls.h"
 
 struct queue;
 struct file_ops;
@@ -30,6 +31,7 @@ struct queue_target {
 	uint16_t port;
 	char user[128];
 	struct secret *password; /* a reference for the callee to release; may be NULL */
+	struct tls_policy tls;
 };
 
 /* What it must tell those above; both run on the drain thread and must not block long. */

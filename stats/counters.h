@@ -59,6 +59,8 @@
 	X(BYTES_CLIENT_OUT, counter, "bytes_client_out_total", "", "Bytes written to clients.")                        \
 	X(AUTH_OK, counter, "auth_successes_total", "", "Clients that logged in.")                                     \
 	X(AUTH_FAILURES, counter, "auth_failures_total", "", "Clients turned away with a wrong name or password.")     \
+	X(CLIENT_TLS, counter, "client_tls_total", "", "TLS handshakes with clients that succeeded.")                  \
+	X(CLIENT_TLS_FAILURES, counter, "client_tls_failures_total", "", "TLS handshakes with clients that failed.")   \
 	X(MALFORMED_PACKETS, counter, "malformed_packets_total", "side=\"client\"", "Packets that could not be understood; their connection was closed.") \
 	X(MALFORMED_PACKETS_SERVER, counter, "malformed_packets_total", "side=\"server\"", "")                         \
 	X(COMMANDS_QUERY, counter, "commands_total", "command=\"query\"", "Commands received, by kind.")               \
@@ -93,6 +95,8 @@
 	X(BYTES_SERVER_OUT, counter, "bytes_server_out_total", "", "Bytes written to database servers.")               \
 	X(UPSTREAM_CONNECTS, counter, "upstream_connects_total", "", "Connections to database servers that came up.")  \
 	X(UPSTREAM_CONNECT_ERRORS, counter, "upstream_connect_errors_total", "", "Connections to database servers that failed to come up.") \
+	X(UPSTREAM_TLS, counter, "upstream_tls_total", "", "TLS handshakes with database servers that succeeded.")     \
+	X(UPSTREAM_TLS_FAILURES, counter, "upstream_tls_failures_total", "", "TLS handshakes with database servers that failed.") \
 	X(UPSTREAM_CLOSES, counter, "upstream_closes_total", "", "Connections to database servers that ended.")        \
 	X(UPSTREAM_ACTIVE, gauge, "upstream_connections", "", "Connections to database servers open now.")             \
 	X(UPSTREAM_LOST, counter, "upstream_lost_total", "", "Connections to database servers lost while a statement ran.") \

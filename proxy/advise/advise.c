@@ -42,6 +42,7 @@ static enum rc log_in(struct advise *a)
 		return RC_ERROR;
 	t.port = at.port;
 	t.password = at.password;
+	t.tls = at.tls;
 	rc = sqlconn_connect(a->conn, &t);
 	secret_unref(at.password);
 	return rc;

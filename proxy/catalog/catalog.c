@@ -111,6 +111,7 @@ static enum rc log_in(struct catalog *c)
 		return RC_DECLINED;
 	t.port = at.port;
 	t.password = at.password;
+	t.tls = at.tls;
 	rc = sqlconn_connect(c->conn, &t);
 	secret_unref(at.password);
 	return rc;

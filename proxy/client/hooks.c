@@ -41,6 +41,12 @@ static bool use_learnt(struct credentials *c, struct instance *in)
 	return ok;
 }
 
+static void put_tls(const struct settings *s, struct tls_policy *out)
+{
+	out->mode = (enum tls_mode)s->backend.tls.mode;
+	(void)snprintf(out->ca, sizeof(out->ca), "%s", s->backend.tls.ca);
+}
+
 static void fill_target(struct backend *b, const struct credentials *c, struct catalog_target *out)
 {
 	(void)snprintf(out->host, sizeof(out->host), "%s", b->host);
@@ -59,6 +65,7 @@ static enum rc catalog_where(void *arg, struct catalog_target *out)
 	bool ok = use(&c, s->backend.monitor.user, s->backend.monitor.password) || use_configured(&c, s) ||
 		  use_learnt(&c, in);
 
+	put_tls(s, &out->tls);
 	settings_unref(s);
 	if (!ok)
 		return RC_DECLINED;
@@ -86,6 +93,7 @@ enum rc hooks_explain_target(void *arg, const char *user, struct catalog_target 
 	bool ok = (a && use(&c, a->user, a->password)) || use(&c, s->backend.monitor.user, s->backend.monitor.password);
 
 	account_unref(a);
+	put_tls(s, &out->tls);
 	settings_unref(s);
 	if (!ok)
 		return RC_DECLINED;
@@ -105,6 +113,7 @@ static enum rc queue_where(void *arg, struct queue_target *out)
 		  use(&c, s->backend.monitor.user, s->backend.monitor.password) || use_configured(&c, s) ||
 		  use_learnt(&c, in);
 
+	put_tls(s, &out->tls);
 	settings_unref(s);
 	if (!ok)
 		return RC_ERROR;

@@ -1,15 +1,16 @@
 /*
  * login.c - the connection phase with a client.
  *
- *   greeting → login → by account:
+ *   greeting → [SSLRequest → TLS] → login → by account:
  *     configured:   native or fast caching_sha2 against the password of the file
  *     passthrough:  caching_sha2: fast against a verifier that a server has confirmed within ACCOUNT_TRUST_NS, else
- *                   the full exchange (RSA, or plain over a unix socket); the password it yields logs in to the primary
+ *                   the full exchange (RSA, or in clear over TLS and unix sockets); the password it yields logs in to the primary
  *   → a request (COM_CONNECT) asks the primary where it must be asked → OK or the server's refusal
  *
  * Here are the packets' order and the two ends; what is decided by them is in login_auth.c.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "clock.h"
 #include "login_impl.h"
@@ -69,6 +70,8 @@ enum rc login_greet(struct session *s)
 	memcpy(g.scramble, s->scramble, SCRAMBLE_LEN);
 	/* Nothing is offered that the server behind could not honour. */
 	g.caps = OFFERED & (id.caps | CLIENT_LONG_PASSWORD | CLIENT_PLUGIN_AUTH | CLIENT_CONNECT_WITH_DB | CLIENT_RESERVED);
+	if (s->worker->settings->listen.tls_context)
+		g.caps |= CLIENT_SSL;
 	g.mariadb = id.mariadb;
 	if (id.mariadb)
 		g.caps &= ~CLIENT_LONG_PASSWORD;
@@ -131,17 +134,43 @@ static bool begin(struct session *s, struct span user, struct span schema, struc
 	return true;
 }
 
+/* The client's SSLRequest: its login comes again, and whole, when the handshake is done. */
+static void go_secure(struct session *s, uint8_t seq)
+{
+	struct tls_context *c = s->worker->settings->listen.tls_context;
+
+	if (!(s->caps & CLIENT_SSL) || !c || s->ch.stream.tls)
+		login_malformed(s, seq, "a request for TLS that was not offered");
+	else if (channel_secure(&s->ch, c, NULL) != RC_OK)
+		session_close(s, CLOSE_MEMORY, "TLS");
+}
+
+static bool is_refused_plain(struct session *s)
+{
+	if (s->ch.stream.tls || !s->worker->settings->listen.tls.require || strcmp(s->peer, "unix") == 0)
+		return false;
+	login_refuse(s, 3159, "HY000", "suimon: connections without TLS are refused here (listen.tls.require): switch TLS on in "
+				       "the client, e.g. --ssl-mode=REQUIRED or --ssl");
+	return true;
+}
+
 static void first_packet(struct session *s, struct span payload, uint8_t seq)
 {
 	struct login l;
 	struct backend_identity id;
 
-	if (handshake_parse_login(payload, s->caps, &l) != RC_OK || l.ssl_request || !(l.caps & CLIENT_PROTOCOL_41) ||
-	    l.user.len > 128 || l.schema.len > 256) {
+	if (handshake_parse_login(payload, s->caps, &l) != RC_OK || !(l.caps & CLIENT_PROTOCOL_41) || l.user.len > 128 ||
+	    l.schema.len > 256) {
 		login_malformed(s, seq, "login");
 		return;
 	}
-	s->caps &= l.caps | CLIENT_LONG_PASSWORD;
+	if (l.ssl_request) {
+		go_secure(s, seq);
+		return;
+	}
+	if (is_refused_plain(s))
+		return;
+	s->caps &= (l.caps | CLIENT_LONG_PASSWORD) & ~CLIENT_SSL;
 	s->wire = s->caps & UPSTREAM_WIRE_CAPS;
 	if (!backend_identity(topology_primary(s->worker->in->topology), &id))
 		id.collation = 45;

@@ -178,10 +178,10 @@ void login_take_cipher(struct session *s, struct span payload)
 	secret_wipe(password, sizeof(password));
 }
 
-/* Nobody else can listen on the way: clients send the password as it is over a unix socket, and some over loopback. */
-static bool is_local(const struct session *s)
+/* Nobody else can listen on the way: clients send the password as it is over TLS and unix sockets, and some over loopback. */
+static bool is_private(const struct session *s)
 {
-	return strcmp(s->peer, "unix") == 0 || strncmp(s->peer, "127.", 4) == 0 || strcmp(s->peer, "::1") == 0;
+	return s->ch.stream.tls || strcmp(s->peer, "unix") == 0 || strncmp(s->peer, "127.", 4) == 0 || strcmp(s->peer, "::1") == 0;
 }
 
 void login_take_full(struct session *s, struct span payload)
@@ -189,7 +189,7 @@ void login_take_full(struct session *s, struct span payload)
 	if (payload.len == 1 && payload.p[0] == SHA2_REQUEST_PUBLIC_KEY) {
 		s->login->step = LOGIN_CIPHER;
 		send_more(s, auth_rsa_public_pem(s->worker->in->rsa));
-	} else if (payload.len && payload.p[payload.len - 1] == '\0' && is_local(s)) {
+	} else if (payload.len && payload.p[payload.len - 1] == '\0' && is_private(s)) {
 		take_clear(s, payload);
 	} else {
 		login_take_cipher(s, payload); /* from a client that has our key already, or it is denied */

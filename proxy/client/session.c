@@ -124,7 +124,7 @@ static size_t session_input(struct channel *ch, const uint8_t *p, size_t len)
 	struct session *s = container_of(ch, struct session, ch);
 	size_t used = 0;
 
-	while (used < len && s->state != SESSION_CLOSED) {
+	while (used < len && s->state != SESSION_CLOSED && !ch->securing) {
 		size_t n = 0;
 
 		switch (s->state) {
@@ -165,17 +165,39 @@ static void session_drained(struct channel *ch)
 		channel_resume(ch);
 }
 
+static void session_secured(struct channel *ch)
+{
+	struct session *s = container_of(ch, struct session, ch);
+
+	stats_count(s->worker->sink, STATS_C_CLIENT_TLS, 1);
+	log_debug("session", "secured", "id=%lu version=%s cipher=%s", (unsigned long)s->id, tls_version(ch->stream.tls),
+		  tls_cipher(ch->stream.tls));
+}
+
+static void handshake_failed(struct session *s)
+{
+	char why[160], quoted[320];
+
+	tls_why(s->ch.stream.tls, why, sizeof(why));
+	stats_count(s->worker->sink, STATS_C_CLIENT_TLS_FAILURES, 1);
+	log_warn("session", "a TLS handshake failed", "id=%lu peer=%s why=%s", (unsigned long)s->id, s->peer,
+		 log_quote(quoted, sizeof(quoted), span_str(why)));
+}
+
 static void session_lost(struct channel *ch, const char *why)
 {
 	struct session *s = container_of(ch, struct session, ch);
 
+	if (ch->securing)
+		handshake_failed(s);
 	if (strcmp(why, CHANNEL_NO_MEMORY) == 0)
 		session_close(s, CLOSE_MEMORY, why);
 	else
 		session_close(s, why[0] == 'c' ? CLOSE_EOF : CLOSE_IO, why);
 }
 
-static const struct channel_ops session_channel_ops = {session_input, session_drained, session_lost, NULL};
+static const struct channel_ops session_channel_ops = {session_input, session_drained, session_lost, NULL,
+						       session_secured};
 
 /* ---- life ---- */
 

@@ -141,6 +141,8 @@ static struct lease_limits limits_of(const struct settings *s)
 		.idle_timeout_ns = s->backend.pool.idle_timeout_ns,
 		.max_age_ns = s->backend.pool.max_age_ns,
 		.connect_timeout_ns = s->backend.connect_timeout_ns,
+		.tls_mode = (enum tls_mode)s->backend.tls.mode,
+		.tls = s->backend.tls_context,
 	};
 }
 

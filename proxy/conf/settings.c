@@ -9,6 +9,8 @@
 static void settings_free(struct settings *s)
 {
 	conf_drop(&settings_table, s);
+	tls_unref(s->listen.tls_context);
+	tls_unref(s->backend.tls_context);
 	mem_free(s->cache_counts);
 	mem_free(s->file);
 	mem_free(s);
@@ -40,8 +42,10 @@ static struct settings *fill(struct conf_ctx *c, const char *file, const char *p
 	}
 	if (primary)
 		conf_set(c, "primary", primary, "--primary");
-	if (conf_fill(c, &settings_table, s) == RC_OK || conf_sound(c))
+	if (conf_fill(c, &settings_table, s) == RC_OK || conf_sound(c)) {
 		settings_check(c, s);
+		settings_tls_load(c, s);
+	}
 	s->cache_counts = mem_zalloc((s->cache.nrules + 1) * sizeof(*s->cache_counts));
 	if (!s->cache_counts)
 		conf_no_memory(c);

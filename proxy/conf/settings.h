@@ -15,6 +15,7 @@
 #include "rc.h"
 #include "secret.h"
 #include "span.h"
+#include "tls.h"
 
 struct settings_addr {
 	char *text;      /* as written: host:port or unix:/path; owned */
@@ -27,9 +28,6 @@ struct settings_replica { struct settings_addr addr; int64_t weight; };
  * so passthrough is false here. */
 struct settings_user { char *name; struct secret *password; bool passthrough; };
 
-enum settings_tls_mode {
-	SETTINGS_TLS_DISABLED, SETTINGS_TLS_PREFERRED, SETTINGS_TLS_REQUIRED, SETTINGS_TLS_VERIFY_CA, SETTINGS_TLS_VERIFY_IDENTITY
-};
 enum settings_engine { SETTINGS_ENGINE_FILE, SETTINGS_ENGINE_REDIS, SETTINGS_ENGINE_SQS, SETTINGS_ENGINE_KAFKA };
 enum settings_sql_target { TO_PRIMARY, TO_REPLICA };
 enum settings_consistency { CONSISTENCY_EVENTUAL, CONSISTENCY_SESSION, CONSISTENCY_STRONG };
@@ -56,6 +54,7 @@ struct settings {
 		struct settings_addr *mysql; size_t nmysql;
 		struct settings_addr http;
 		struct { char *cert, *key, *ca; bool require; } tls;
+		struct tls_context *tls_context; /* made of them when loaded; owned reference; NULL: no TLS for clients */
 		char **proxy_protocol; size_t nproxy_protocol; /* CIDRs, validated */
 		int64_t max_connections;
 		uint64_t handshake_timeout_ns, idle_timeout_ns;
@@ -68,7 +67,8 @@ struct settings {
 	struct settings_replica *replicas; size_t nreplicas;
 	bool discovery_aurora;
 	struct {
-		struct { int mode; char *ca; } tls; /* enum settings_tls_mode */
+		struct { int mode; char *ca; } tls; /* enum tls_mode */
+		struct tls_context *tls_context; /* made of it when loaded; owned reference; NULL: disabled */
 		uint64_t connect_timeout_ns;
 		struct { int64_t max, min_idle; uint64_t idle_timeout_ns, max_age_ns; } pool;
 		struct { char *user; struct secret *password; uint64_t interval_ns, max_lag_ns; } monitor;

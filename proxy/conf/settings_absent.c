@@ -15,14 +15,8 @@
 		return condition;                                                                                      \
 	}
 
-CHOSEN(listen_cert, *s->listen.tls.cert)
-CHOSEN(listen_key, *s->listen.tls.key)
-CHOSEN(listen_ca, *s->listen.tls.ca)
-CHOSEN(listen_require, s->listen.tls.require)
 CHOSEN(proxy_protocol, s->listen.nproxy_protocol > 0)
 CHOSEN(discovery, s->discovery_aurora)
-CHOSEN(tls_mode, s->backend.tls.mode > SETTINGS_TLS_PREFERRED)
-CHOSEN(tls_ca, *s->backend.tls.ca)
 CHOSEN(redis, *s->cache.redis &&strncmp(s->cache.redis, "redis://", 8) != 0)
 CHOSEN(binlog, s->cache.binlog)
 CHOSEN(keys, s->cache.nkeys > 0)
@@ -35,17 +29,8 @@ static bool refresh(const void *in)
 	return ((const struct settings_cache_rule *)in)->refresh_ns > 0;
 }
 
-#define TLS_IN "TLS on connections from clients"
-
-const struct conf_absent settings_absent_listen_cert = {TLS_IN, "\"\"", listen_cert};
-const struct conf_absent settings_absent_listen_key = {TLS_IN, "\"\"", listen_key};
-const struct conf_absent settings_absent_listen_ca = {TLS_IN, "\"\"", listen_ca};
-const struct conf_absent settings_absent_listen_require = {TLS_IN, "false", listen_require};
 const struct conf_absent settings_absent_proxy_protocol = {"PROXY protocol", "[]", proxy_protocol};
 const struct conf_absent settings_absent_discovery = {"discovery", "none", discovery};
-const struct conf_absent settings_absent_tls_mode = {"TLS on connections to servers",
-						     "disabled or preferred (which connects without it)", tls_mode};
-const struct conf_absent settings_absent_tls_ca = {"TLS on connections to servers", "\"\"", tls_ca};
 const struct conf_absent settings_absent_redis = {"Redis by TLS and Redis Cluster", "redis://…", redis};
 const struct conf_absent settings_absent_binlog = {"following the binlog", "off", binlog};
 const struct conf_absent settings_absent_keys = {"invalidation by row", "{}", keys};

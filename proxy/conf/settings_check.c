@@ -74,6 +74,10 @@ static void check_listen(struct conf_ctx *c, const struct settings *s)
 	if (!*s->listen.tls.cert != !*s->listen.tls.key)
 		conf_fault_at(c, *s->listen.tls.cert ? "listen.tls.key" : "listen.tls.cert",
 			      "missing, allowed are a certificate and its key, or neither");
+	if (!*s->listen.tls.cert && *s->listen.tls.ca)
+		conf_fault_at(c, "listen.tls.ca", "has no meaning without listen.tls.cert, allowed is \"\"");
+	if (!*s->listen.tls.cert && s->listen.tls.require)
+		conf_fault_at(c, "listen.tls.require", "on without a certificate in listen.tls.cert, allowed is false");
 }
 
 static void check_servers(struct conf_ctx *c, const struct settings *s)

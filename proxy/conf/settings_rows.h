@@ -46,13 +46,14 @@ extern const struct conf_table settings_match_table;
 bool settings_match_empty(const struct settings_match *m);
 
 /* settings_absent.c: what this build cannot do, by option */
-extern const struct conf_absent settings_absent_listen_cert, settings_absent_listen_key, settings_absent_listen_ca,
-	settings_absent_listen_require, settings_absent_proxy_protocol, settings_absent_discovery,
-	settings_absent_tls_mode, settings_absent_tls_ca, settings_absent_redis, settings_absent_binlog,
+extern const struct conf_absent settings_absent_proxy_protocol, settings_absent_discovery, settings_absent_redis, settings_absent_binlog,
 	settings_absent_keys, settings_absent_engine, settings_absent_workers, settings_absent_refresh,
 	settings_absent_cost;
 
 /* settings_check.c: what no single row can tell; faults go to the run. */
 void settings_check(struct conf_ctx *c, const struct settings *s);
+
+/* settings_tls.c: reads the files of both sections `tls` into contexts; what is wrong with one is a fault of its key. */
+void settings_tls_load(struct conf_ctx *c, struct settings *s);
 
 #endif

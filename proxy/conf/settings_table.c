@@ -74,12 +74,11 @@ IS_LIST(struct settings, queue.rules, queue.nrules);
 
 static const struct conf_opt listen_tls_rows[] = {
 	STRING("cert", listen.tls.cert, "", "a file (PEM)",
-	       "Certificate shown to clients, with its chain; with it TLS is offered.", RELOAD, ABSENT(listen_cert)),
-	STRING("key", listen.tls.key, "", "a file (PEM)", "The certificate's private key.", RELOAD, ABSENT(listen_key)),
+	       "Certificate shown to clients, with its chain; with it TLS is offered.", RELOAD),
+	STRING("key", listen.tls.key, "", "a file (PEM)", "The certificate's private key, without a passphrase.", RELOAD),
 	STRING("ca", listen.tls.ca, "", "a file (PEM)", "If set, clients must show a certificate that it has signed.",
-	       RELOAD, ABSENT(listen_ca)),
-	BOOL("require", listen.tls.require, "false", "Refuses clients without TLS (unix sockets excepted).", RELOAD,
-	     ABSENT(listen_require)),
+	       RELOAD),
+	BOOL("require", listen.tls.require, "false", "Refuses clients without TLS (unix sockets excepted).", RELOAD),
 	END,
 };
 static const struct conf_table listen_tls = {.opts = listen_tls_rows};
@@ -123,10 +122,13 @@ static const struct conf_table listen_table = {.opts = listen_rows};
 static const char *const tls_modes[] = {"disabled", "preferred", "required", "verify_ca", "verify_identity", NULL};
 
 static const struct conf_opt backend_tls_rows[] = {
-	WORD(CONF_ENUM, "mode", backend.tls.mode, "preferred", tls_modes, "How far TLS to the servers is insisted on.",
-	     FIXED, ABSENT(tls_mode)),
+	WORD(CONF_ENUM, "mode", backend.tls.mode, "preferred", tls_modes,
+	     "How far TLS to the servers is insisted on: preferred, where a server has it; required, or no connection; verify_ca, "
+	     "and the certificate is by `ca`; verify_identity, and it is made for the server's name or address. Unix sockets "
+	     "go without.",
+	     FIXED),
 	STRING("ca", backend.tls.ca, "", "a file (PEM)",
-	       "Who must have signed the servers' certificates, for the modes that verify.", FIXED, ABSENT(tls_ca)),
+	       "Who must have signed the servers' certificates, for the modes that verify; empty: the system's authorities.", FIXED),
 	END,
 };
 static const struct conf_table backend_tls = {.opts = backend_tls_rows};

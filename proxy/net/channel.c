@@ -61,13 +61,51 @@ static bool offer_fresh(struct channel *ch, const uint8_t *p, size_t len)
 	}
 	if (n == 0 && iobuf_len(&ch->in) > len)
 		offer_kept(ch);
-	return ch->open && !ch->paused;
+	return ch->open && !ch->paused && !ch->securing;
+}
+
+/* ---- TLS ---- */
+
+/* One step of the handshake. True when it is done and what follows can be read. */
+static bool secure_step(struct channel *ch)
+{
+	bool wants_write;
+
+	/* What came in clear behind the request for TLS belongs to the handshake, and is never taken for anything else. */
+	if (iobuf_len(&ch->in)) {
+		if (tls_early(ch->stream.tls, span_of(iobuf_data(&ch->in), iobuf_len(&ch->in))) != RC_OK) {
+			ch->ops->closed(ch, CHANNEL_NO_MEMORY);
+			return false;
+		}
+		iobuf_reset(&ch->in);
+	}
+	switch (tls_handshake(ch->stream.tls, &wants_write)) {
+	case RC_OK:
+		ch->securing = false;
+		if (channel_backlog(ch))
+			event_add(&ch->write_event, NULL);
+		else
+			event_del(&ch->write_event);
+		ch->ops->secured(ch);
+		return ch->open && !ch->paused;
+	case RC_AGAIN:
+		if (wants_write)
+			event_add(&ch->write_event, NULL);
+		else
+			event_del(&ch->write_event);
+		return false;
+	default:
+		ch->ops->closed(ch, "the TLS handshake failed");
+		return false;
+	}
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct channel *ch = arg;
 
+	if (unlikely(ch->securing) && !secure_step(ch))
+		return;
 	if (what & EV_TIMEOUT && iobuf_len(&ch->in)) { /* channel_resume */
 		offer_kept(ch);
 		if (!ch->open || ch->paused)
@@ -81,7 +119,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			if (!offer_fresh(ch, ch->scratch->in, (size_t)n))
 				return;
 			if ((size_t)n < CHANNEL_SCRATCH)
-				return; /* the socket is very likely empty: epoll will say if not */
+				break; /* the socket is very likely empty: epoll will say if not */
 		} else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 			return;
 		} else {
@@ -89,6 +127,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			return;
 		}
 	}
+	if (unlikely(stream_pending(&ch->stream)))
+		event_active(&ch->read_event, EV_READ, 0);
 }
 
 void channel_pause(struct channel *ch)
@@ -105,6 +145,8 @@ void channel_resume(struct channel *ch)
 		return;
 	ch->paused = false;
 	event_add(&ch->read_event, NULL);
+	if (stream_pending(&ch->stream))
+		event_active(&ch->read_event, EV_READ, 0);
 	channel_kick(ch);
 }
 
@@ -150,7 +192,7 @@ static enum rc send_gathered(struct channel *ch)
 
 	for (int i = 0; i < s->niov; i++)
 		total += s->iov[i].iov_len;
-	if (!channel_backlog(ch) && !ch->connecting) {
+	if (!channel_backlog(ch) && !ch->connecting && !ch->securing) {
 		ssize_t n = ch->stream.ops->writev(&ch->stream, s->iov, s->niov);
 
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -162,7 +204,7 @@ static enum rc send_gathered(struct channel *ch)
 		return RC_OK;
 	if (keep_rest(ch, sent) != RC_OK)
 		return fail(ch, CHANNEL_NO_MEMORY);
-	if (!ch->connecting)
+	if (!ch->connecting && !ch->securing)
 		event_add(&ch->write_event, NULL);
 	return RC_AGAIN;
 }
@@ -264,6 +306,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		ch->ops->connected(ch, error);
 		return;
 	}
+	if (ch->securing) {
+		if (secure_step(ch))
+			event_active(&ch->read_event, EV_READ, 0);
+		return;
+	}
 	while (channel_backlog(ch)) {
 		struct iovec iov = {.iov_base = (void *)(uintptr_t)iobuf_data(&ch->out), .iov_len = iobuf_len(&ch->out)};
 		ssize_t n = ch->stream.ops->writev(&ch->stream, &iov, 1);
@@ -334,6 +381,15 @@ enum rc channel_connect(struct channel *ch, struct channel_scratch *scratch, con
 		errno = saved;
 		return RC_ERROR;
 	}
+	return RC_OK;
+}
+
+enum rc channel_secure(struct channel *ch, struct tls_context *c, const char *host)
+{
+	if (!ch->open || channel_flush(ch) != RC_OK || stream_secure(&ch->stream, c, host) != RC_OK)
+		return RC_ERROR;
+	ch->securing = true;
+	event_active(&ch->read_event, EV_READ, 0);
 	return RC_OK;
 }
 

@@ -4,6 +4,9 @@
  *   socket readable → read into the loop's scratch buffer → ops->input(bytes) → what it does not consume is kept
  *   channel_push / channel_put … → channel_flush → one writev → what the socket does not take is kept → ops->drained
  *
+ * Below it is the stream, plain or TLS (stream.h); channel_secure goes from one to the other. What is above sees the same
+ * bytes either way, and a layer that changes bytes (compression) has its place between a channel and the packets.
+ *
  * The decider marks, the mover moves: protocol code calls push and put, only this file touches the socket. A channel
  * is closed once, by channel_close; its owner frees what embeds it no sooner than the end of the loop's turn
  * (loop_defer), because the call stack below it may still hold it.
@@ -35,6 +38,7 @@ struct channel_ops {
 	void (*drained)(struct channel *ch);                  /* everything that was kept has been sent */
 	void (*closed)(struct channel *ch, const char *why);  /* the peer or the network ended it; why is a literal. The owner calls channel_close. */
 	void (*connected)(struct channel *ch, int error);     /* after channel_connect: 0 or an errno */
+	void (*secured)(struct channel *ch);                  /* after channel_secure: what follows is encrypted; a failure is closed() */
 };
 
 /* What the channels of one loop share: only one of them reads or gathers at a time. */
@@ -59,6 +63,7 @@ struct channel {
 	struct iobuf out;   /* gathered but not sent */
 	bool open;
 	bool connecting;
+	bool securing;      /* the TLS handshake runs: nothing is handed up, what is pushed is kept */
 	bool paused;        /* the reader is off: back-pressure */
 	const char *failed; /* bytes were lost on the way out, and why: nothing may follow them; ops->closed is told in a later turn */
 	uint64_t bytes_in, bytes_out;
@@ -70,6 +75,9 @@ enum rc channel_open(struct channel *ch, struct channel_scratch *scratch, const 
 struct sockaddr;
 enum rc channel_connect(struct channel *ch, struct channel_scratch *scratch, const struct channel_ops *ops,
 			const struct sockaddr *sa, unsigned sa_len) must_check;
+/* Goes over to TLS: bytes not consumed so far are the peer's part of the handshake, which begins in a later turn. All that
+ * was to be sent in clear must have left. host: see tls_open. RC_ERROR: out of memory, or something is still to be sent. */
+enum rc channel_secure(struct channel *ch, struct tls_context *c, const char *host) must_check;
 void channel_close(struct channel *ch); /* idempotent */
 
 /* Gathers len bytes, which must stay where they are until channel_flush. RC_ERROR: the channel is closed or failed. */

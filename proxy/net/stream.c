@@ -32,5 +32,38 @@ void stream_plain(struct stream *s, int fd)
 {
 	s->ops = &plain_ops;
 	s->fd = fd;
-	s->state = NULL;
+	s->tls = NULL;
+}
+
+/* ---- TLS ---- */
+
+static ssize_t secure_read(struct stream *s, void *p, size_t len)
+{
+	return tls_read(s->tls, p, len);
+}
+
+static ssize_t secure_writev(struct stream *s, const struct iovec *iov, int n)
+{
+	return tls_writev(s->tls, iov, n);
+}
+
+static void secure_close(struct stream *s)
+{
+	tls_bye(s->tls);
+	tls_free(s->tls);
+	s->tls = NULL;
+	plain_close(s);
+}
+
+static const struct stream_ops secure_ops = {secure_read, secure_writev, secure_close};
+
+enum rc stream_secure(struct stream *s, struct tls_context *c, const char *host)
+{
+	struct tls *t = tls_open(c, s->fd, host);
+
+	if (!t)
+		return RC_ERROR;
+	s->tls = t;
+	s->ops = &secure_ops;
+	return RC_OK;
 }

@@ -193,7 +193,7 @@ static enum rc set_options(MYSQL *my, uint64_t connect_ns)
 enum rc sqlconn_connect(struct sqlconn *c, const struct sqlconn_target *t)
 {
 	bool is_unix = t->port == 0;
-	MYSQL *ok;
+	bool ok;
 
 	sqlconn_close(c);
 	if (interrupted(c))
@@ -207,7 +207,8 @@ enum rc sqlconn_connect(struct sqlconn *c, const struct sqlconn_target *t)
 	}
 	current = c;
 	c->deadline_ns = clock_mono_ns() + t->connect_ns;
-	ok = mysql_real_connect(c->my, is_unix ? "localhost" : t->host, t->user, secret_text(t->password).p, NULL,
+	ok = sqlconn_tls_ask(c->my, &t->tls, is_unix) == RC_OK &&
+	     mysql_real_connect(c->my, is_unix ? "localhost" : t->host, t->user, secret_text(t->password).p, NULL,
 				t->port, is_unix ? t->host : NULL, 0);
 	current = NULL;
 	if (!ok) {
@@ -215,6 +216,11 @@ enum rc sqlconn_connect(struct sqlconn *c, const struct sqlconn_target *t)
 		sqlconn_close(c);
 		return RC_ERROR;
 	}
+	if (!sqlconn_tls_stands(c->my, &t->tls, is_unix)) {
+		sqlconn_close(c);
+		return fail(c, CR_SSL_CONNECTION_ERROR, SQLCONN_NO_TLS);
+	}
+	secret_wipe(c->my->passwd, strlen(c->my->passwd)); /* it lies in memory that a core dump shows, and is not needed again */
 	c->err = 0;
 	return RC_OK;
 }

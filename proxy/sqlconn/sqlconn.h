@@ -14,6 +14,7 @@
 #include "rc.h"
 #include "secret.h"
 #include "span.h"
+#include "tls.h"
 
 struct sqlconn;
 
@@ -22,6 +23,7 @@ struct sqlconn_target {
 	uint16_t port;
 	const char *user;
 	struct secret *password; /* NULL: none; not owned */
+	struct tls_policy tls;   /* with TLS_VERIFY_IDENTITY, host is what the certificate must name */
 	uint64_t connect_ns;     /* most time for connecting and logging in; a name's resolution is not counted */
 };
 
@@ -59,6 +61,13 @@ bool sqlconn_late(const struct sqlconn *c); /* the last failure was the time lim
 bool sqlconn_is_mariadb(const struct sqlconn *c);
 unsigned long sqlconn_version(const struct sqlconn *c);    /* 101119 = 10.11.19 */
 const char *sqlconn_version_text(const struct sqlconn *c); /* without MariaDB's "5.5.5-" */
+
+/* For whoever connects by libmariadb itself: before the connect, the options that a policy asks for; behind it, whether what
+ * it insists on is there. is_unix: over a unix socket nothing is asked for. */
+struct st_mysql;
+enum rc sqlconn_tls_ask(struct st_mysql *my, const struct tls_policy *p, bool is_unix) must_check; /* RC_ERROR: no memory */
+bool sqlconn_tls_stands(struct st_mysql *my, const struct tls_policy *p, bool is_unix);
+#define SQLCONN_NO_TLS "the server does not offer TLS, which backend.tls.mode insists on"
 
 /* Any thread: ends the call that runs and fails all later ones, for good. */
 void sqlconn_interrupt(struct sqlconn *c);

@@ -36,7 +36,11 @@ struct lease_request {
 	struct upstream *opening;
 };
 
-struct lease_limits { uint64_t max, min_idle, idle_timeout_ns, max_age_ns, connect_timeout_ns; };
+struct lease_limits {
+	uint64_t max, min_idle, idle_timeout_ns, max_age_ns, connect_timeout_ns;
+	enum tls_mode tls_mode;
+	struct tls_context *tls; /* the settings' own; NULL: disabled */
+};
 
 struct lease_backend {
 	struct list idle;      /* most recently used first */

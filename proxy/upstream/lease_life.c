@@ -125,6 +125,7 @@ void lease_lost(struct upstream *u)
 	switch (u->state) {
 	case UPSTREAM_CONNECTING:
 	case UPSTREAM_GREETING:
+	case UPSTREAM_SECURING:
 	case UPSTREAM_AUTH:
 	case UPSTREAM_INIT:
 		list_remove(&lb->opening, &u->node);

@@ -55,6 +55,8 @@ static void set_conf(struct monitor *m, const struct settings *s)
 	c->interval_ns = s->backend.monitor.interval_ns;
 	c->max_lag_ns = s->backend.monitor.max_lag_ns;
 	c->connect_ns = s->backend.connect_timeout_ns;
+	c->tls.mode = (enum tls_mode)s->backend.tls.mode;
+	snprintf(c->tls.ca, sizeof(c->tls.ca), "%s", s->backend.tls.ca ? s->backend.tls.ca : "");
 	c->generation++;
 	pthread_mutex_unlock(&m->lock);
 }

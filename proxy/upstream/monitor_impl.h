@@ -19,6 +19,7 @@ struct monitor_conf {
 	char user[256];          /* empty: any account a client has proven */
 	struct secret *password; /* reference */
 	uint64_t interval_ns, max_lag_ns, connect_ns;
+	struct tls_policy tls;
 	uint64_t generation; /* of the settings */
 };
 

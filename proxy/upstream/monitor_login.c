@@ -27,18 +27,18 @@ enum rc monitor_choose(struct watch *w, struct login_as *as)
 	return RC_OK;
 }
 
-/* By the address that the workers use, so that one that is resolved wrongly is noticed. */
-static enum rc address_text(struct backend *b, char *out, size_t cap, uint16_t *port)
+/* By the address that the workers use, so that one that is resolved wrongly is noticed; by name where the server's certificate
+ * must bear it. */
+static enum rc address_text(struct backend *b, bool by_name, char *out, size_t cap, uint16_t *port)
 {
 	struct sockaddr_storage addr;
 	socklen_t len;
 
-	if (b->is_unix) {
+	*port = b->is_unix ? 0 : b->port;
+	if (b->is_unix || by_name) {
 		snprintf(out, cap, "%s", b->host);
-		*port = 0;
 		return RC_OK;
 	}
-	*port = b->port;
 	if (backend_address(b, &addr, &len) != RC_OK)
 		return RC_ERROR;
 	return getnameinfo((struct sockaddr *)&addr, len, out, (socklen_t)cap, NULL, 0, NI_NUMERICHOST) == 0 ? RC_OK
@@ -65,9 +65,9 @@ enum rc monitor_log_in(struct watch *w, const struct login_as *as)
 {
 	char host[256];
 	struct sqlconn_target t = {
-		.host = host, .user = as->user, .password = as->password, .connect_ns = w->conf.connect_ns};
+		.host = host, .user = as->user, .password = as->password, .connect_ns = w->conf.connect_ns, .tls = w->conf.tls};
 
-	if (address_text(w->b, host, sizeof(host), &t.port) != RC_OK)
+	if (address_text(w->b, w->conf.tls.mode == TLS_VERIFY_IDENTITY, host, sizeof(host), &t.port) != RC_OK)
 		return RC_ERROR;
 	if (sqlconn_connect(w->conn, &t) == RC_OK) {
 		w->said_denied = w->plain_variables = false;

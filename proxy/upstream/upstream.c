@@ -269,7 +269,7 @@ static size_t upstream_input(struct channel *ch, const uint8_t *p, size_t len)
 
 	if (u->state == UPSTREAM_GREETING || u->state == UPSTREAM_AUTH) {
 		used = connection_phase(u, p, len);
-		if (!ch->open || u->state == UPSTREAM_GREETING || u->state == UPSTREAM_AUTH)
+		if (!ch->open || u->state < UPSTREAM_INIT)
 			return used;
 	}
 	while (used < len) {
@@ -312,7 +312,22 @@ static void upstream_drained(struct channel *ch)
 
 static void upstream_closed(struct channel *ch, const char *why)
 {
-	lose(container_of(ch, struct upstream, ch), why);
+	struct upstream *u = container_of(ch, struct upstream, ch);
+
+	if (ch->securing) {
+		upstream_login_unsecured(u);
+		open_failed(u, u->err_text);
+		return;
+	}
+	lose(u, why);
+}
+
+static void upstream_secured(struct channel *ch)
+{
+	struct upstream *u = container_of(ch, struct upstream, ch);
+
+	if (upstream_login_secured(u) == RC_ERROR)
+		open_failed(u, u->err_text);
 }
 
 static void upstream_connected(struct channel *ch, int error)
@@ -328,7 +343,7 @@ static void upstream_connected(struct channel *ch, int error)
 }
 
 static const struct channel_ops upstream_channel_ops = {upstream_input, upstream_drained, upstream_closed,
-							upstream_connected};
+							upstream_connected, upstream_secured};
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {

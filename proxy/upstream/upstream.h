@@ -29,6 +29,7 @@
 enum upstream_state {
 	UPSTREAM_CONNECTING, /* waiting for TCP */
 	UPSTREAM_GREETING,   /* waiting for the server's first packet */
+	UPSTREAM_SECURING,   /* TLS handshake */
 	UPSTREAM_AUTH,       /* login sent */
 	UPSTREAM_INIT,       /* switching session tracking on */
 	UPSTREAM_IDLE,       /* nobody's: on the idle list */
@@ -67,6 +68,7 @@ struct upstream {
 	uint64_t wire;             /* of UPSTREAM_WIRE_CAPS */
 	uint64_t caps;             /* negotiated */
 	uint16_t collation;        /* asked for at login; 0: the server's own */
+	uint8_t server_collation;  /* the server's own */
 	bool mariadb;
 	bool tracks;               /* the server reports session state (P3) */
 	const struct varset *vars; /* reference: its present state; NULL until logged in */
@@ -85,7 +87,7 @@ struct upstream {
 	bool keep;                 /* holds what that session may ask for (LAST_INSERT_ID(), SHOW WARNINGS): lent to others last */
 	uint64_t born_ns, since_ns;
 	uint32_t thread_id;
-	uint8_t seq;
+	uint8_t seq;               /* of the next packet of the login */
 	uint8_t scramble[SCRAMBLE_LEN];
 	char plugin[64];
 	uint8_t auth_step;
@@ -122,5 +124,7 @@ void upstream_stmt_forget_all(struct upstream *u);
 
 /* upstream_login.c, for upstream.c: one packet of the connection phase. RC_AGAIN: more to come; RC_OK: logged in; RC_ERROR: err_* says why. */
 enum rc upstream_login_packet(struct upstream *u, struct span payload, uint8_t seq) must_check;
+enum rc upstream_login_secured(struct upstream *u) must_check;   /* TLS stands: RC_AGAIN, or RC_ERROR as above */
+void upstream_login_unsecured(struct upstream *u);               /* its handshake failed: err_* say why */
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * upstream_login.c - suimon's side of a login on a server.
  *
- *   greeting → our login with the answer to its scramble → [AuthSwitch → answer] → [caching_sha2: fast, or the
- *   password by RSA or over a unix socket] → OK
+ *   greeting → [SSLRequest → TLS] → our login with the answer to its scramble → [AuthSwitch → answer] →
+ *   [caching_sha2: fast, or the password by RSA, or in clear over TLS or a unix socket] → OK
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +10,8 @@
 #include "lease.h"
 #include "log.h"
 #include "upstream.h"
+
+#define CR_SSL_CONNECTION 2026 /* what clients call it */
 
 static enum rc fail(struct upstream *u, uint16_t code, const char *state, const char *text)
 {
@@ -32,11 +34,17 @@ static enum rc server_error(struct upstream *u, struct span payload)
 }
 
 /* The answer of a plugin to the scramble at hand. RC_DECLINED: a plugin we do not speak. */
-static enum rc answer(struct upstream *u, uint8_t out[AUTH_SHA2_LEN], size_t *len)
+static enum rc answer(struct upstream *u, struct span scramble, uint8_t out[AUTH_RESPONSE_MOST], size_t *len)
 {
 	struct span password = secret_text(u->account->password);
 
 	*len = 0;
+	if (strcmp(u->plugin, AUTH_ED25519) == 0) {
+		if (scramble.len != AUTH_ED25519_SCRAMBLE)
+			return RC_DECLINED;
+		*len = AUTH_ED25519_LEN;
+		return auth_ed25519_response(password, scramble, out);
+	}
 	if (strcmp(u->plugin, AUTH_NATIVE) == 0) {
 		if (password.len == 0)
 			return RC_OK;
@@ -64,42 +72,23 @@ static enum rc send_packet(struct upstream *u, struct iobuf *b, enum rc built)
 	return rc == RC_OK ? RC_AGAIN : fail(u, 0, "08S01", "the login could not be sent");
 }
 
-static enum rc on_greeting(struct upstream *u, struct span payload)
-{
-	struct greeting g;
-	struct login l = {0};
-	struct iobuf b;
-	struct backend_identity id = {0};
-	uint8_t response[AUTH_SHA2_LEN];
-	size_t len = 0;
-	enum rc rc = handshake_parse_greeting(payload, &g);
+/* ---- the greeting, and TLS ---- */
 
-	if (rc == RC_DECLINED)
-		return server_error(u, payload);
-	if (rc != RC_OK)
-		return fail(u, 0, "08S01", "the server's greeting could not be read");
-	memcpy(id.version, g.version, sizeof(id.version));
-	id.caps = g.caps;
-	id.collation = g.collation;
-	id.mariadb = g.mariadb;
-	backend_identify(u->backend, &id);
-	u->mariadb = g.mariadb;
-	u->thread_id = g.thread_id;
-	memcpy(u->scramble, g.scramble, SCRAMBLE_LEN);
-	snprintf(u->plugin, sizeof(u->plugin), "%s", g.plugin[0] ? g.plugin : AUTH_NATIVE);
-	if (answer(u, response, &len) != RC_OK) { /* the server will ask for the plugin it wants */
+static enum rc send_login(struct upstream *u)
+{
+	struct login l = {.caps = u->caps, .max_packet = 1u << 30};
+	uint8_t response[AUTH_RESPONSE_MOST];
+	size_t len = 0;
+	struct iobuf b;
+	enum rc rc;
+
+	if (answer(u, span_of(u->scramble, SCRAMBLE_LEN), response, &len) != RC_OK) {
+		/* The server will ask for the plugin it wants. */
 		snprintf(u->plugin, sizeof(u->plugin), "%s", AUTH_NATIVE);
-		if (answer(u, response, &len) != RC_OK)
+		if (answer(u, span_of(u->scramble, SCRAMBLE_LEN), response, &len) != RC_OK)
 			return fail(u, 0, "08S01", "the login could not be computed");
 	}
-	u->caps = (CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH | CLIENT_SESSION_TRACK | u->wire) &
-		  (g.caps | CLIENT_PROTOCOL_41);
-	if (!g.mariadb)
-		u->caps = (u->caps & UINT32_MAX) | CLIENT_LONG_PASSWORD;
-	u->tracks = u->caps & CLIENT_SESSION_TRACK;
-	l.caps = u->caps;
-	l.max_packet = 1u << 30;
-	l.collation = u->collation && u->collation < 256 ? (uint8_t)u->collation : g.collation;
+	l.collation = u->collation && u->collation < 256 ? (uint8_t)u->collation : u->server_collation;
 	l.user = span_str(u->account->user);
 	l.auth = span_of(response, len);
 	l.plugin = span_str(u->plugin);
@@ -109,11 +98,90 @@ static enum rc on_greeting(struct upstream *u, struct span payload)
 	return send_packet(u, &b, rc);
 }
 
+/* Asks for TLS; the login follows when it stands. */
+static enum rc send_ssl_request(struct upstream *u)
+{
+	struct login l = {.caps = u->caps | CLIENT_SSL, .max_packet = 1u << 30, .ssl_request = true};
+	struct iobuf b;
+	enum rc rc;
+
+	l.collation = u->collation && u->collation < 256 ? (uint8_t)u->collation : u->server_collation;
+	iobuf_init(&b, 0);
+	rc = send_packet(u, &b, handshake_put_login(&b, &u->seq, &l));
+	if (rc != RC_AGAIN)
+		return rc;
+	u->state = UPSTREAM_SECURING;
+	if (channel_secure(&u->ch, u->pool->limits.tls, u->backend->host) != RC_OK)
+		return fail(u, 0, "08S01", "TLS could not be begun");
+	return RC_AGAIN;
+}
+
+enum rc upstream_login_secured(struct upstream *u)
+{
+	stats_count(u->pool->sink, STATS_C_UPSTREAM_TLS, 1);
+	u->caps |= CLIENT_SSL;
+	return send_login(u);
+}
+
+/* A refused certificate is an answer, and clients hear it at once; a cut link is not. */
+void upstream_login_unsecured(struct upstream *u)
+{
+	char why[160], text[256];
+
+	tls_why(u->ch.stream.tls, why, sizeof(why));
+	snprintf(text, sizeof(text), "suimon: TLS with %s failed: %s", u->backend->text, why);
+	(void)fail(u, tls_cut(u->ch.stream.tls) ? 0 : CR_SSL_CONNECTION, "HY000", text);
+	stats_count(u->pool->sink, STATS_C_UPSTREAM_TLS_FAILURES, 1);
+	log_warn("upstream", "a TLS handshake failed", "addr=%s why=\"%s\"", u->backend->text, why);
+}
+
+static void take_greeting(struct upstream *u, const struct greeting *g)
+{
+	struct backend_identity id = {.caps = g->caps, .collation = g->collation, .mariadb = g->mariadb};
+
+	memcpy(id.version, g->version, sizeof(id.version));
+	backend_identify(u->backend, &id);
+	u->mariadb = g->mariadb;
+	u->thread_id = g->thread_id;
+	u->server_collation = g->collation;
+	memcpy(u->scramble, g->scramble, SCRAMBLE_LEN);
+	snprintf(u->plugin, sizeof(u->plugin), "%s", g->plugin[0] ? g->plugin : AUTH_NATIVE);
+	u->caps = (CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH | CLIENT_SESSION_TRACK | u->wire) &
+		  (g->caps | CLIENT_PROTOCOL_41);
+	if (!g->mariadb)
+		u->caps = (u->caps & UINT32_MAX) | CLIENT_LONG_PASSWORD;
+	u->tracks = u->caps & CLIENT_SESSION_TRACK;
+}
+
+static enum rc on_greeting(struct upstream *u, struct span payload)
+{
+	const struct lease_limits *limits = &u->pool->limits;
+	struct greeting g;
+	char text[256];
+	enum rc rc = handshake_parse_greeting(payload, &g);
+
+	if (rc == RC_DECLINED)
+		return server_error(u, payload);
+	if (rc != RC_OK)
+		return fail(u, 0, "08S01", "the server's greeting could not be read");
+	take_greeting(u, &g);
+	if (!limits->tls || u->backend->is_unix)
+		return send_login(u);
+	if (g.caps & CLIENT_SSL)
+		return send_ssl_request(u);
+	if (limits->tls_mode == TLS_PREFERRED)
+		return send_login(u);
+	snprintf(text, sizeof(text), "suimon: %s does not offer TLS, which backend.tls.mode insists on", u->backend->text);
+	return fail(u, CR_SSL_CONNECTION, "HY000", text);
+}
+
+/* ---- its questions ---- */
+
 static enum rc on_auth_switch(struct upstream *u, struct span payload)
 {
 	struct auth_switch s;
 	struct iobuf b;
-	uint8_t response[AUTH_SHA2_LEN];
+	uint8_t response[AUTH_RESPONSE_MOST];
 	char text[256];
 	size_t len;
 	enum rc rc;
@@ -126,11 +194,11 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 		return fail(u, 0, "08S01", "the server's scramble is too short");
 	if (s.data.len >= SCRAMBLE_LEN)
 		memcpy(u->scramble, s.data.p, SCRAMBLE_LEN);
-	rc = answer(u, response, &len);
+	rc = answer(u, s.data, response, &len);
 	if (rc == RC_DECLINED) {
 		snprintf(text, sizeof(text),
 			 "suimon: the server wants authentication plugin '%s', which suimon does not speak: give the "
-			 "account mysql_native_password or caching_sha2_password",
+			 "account mysql_native_password, caching_sha2_password or ed25519",
 			 u->plugin);
 		return fail(u, 2059, "HY000", text);
 	}
@@ -139,6 +207,12 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 	iobuf_init(&b, 0);
 	rc = packet_put(&b, &u->seq, response, len);
 	return send_packet(u, &b, rc);
+}
+
+/* Nobody else can listen on the way. */
+static bool is_private(const struct upstream *u)
+{
+	return u->backend->is_unix || u->ch.stream.tls;
 }
 
 /* caching_sha2_password after the fast answer was not enough. */
@@ -151,7 +225,7 @@ static enum rc send_password(struct upstream *u, struct span pem)
 	enum rc rc;
 
 	iobuf_init(&b, 0);
-	if (u->backend->is_unix) { /* the socket is as safe as TLS: the password and its NUL */
+	if (is_private(u)) { /* the password and its NUL */
 		rc = packet_put(&b, &u->seq, password.p, password.len + 1);
 	} else {
 		if (auth_rsa_encrypt(pem, password, u->scramble, out, &len) != RC_OK)
@@ -177,7 +251,7 @@ static enum rc on_auth_more(struct upstream *u, struct span payload)
 		return RC_AGAIN;
 	if (payload.p[1] != SHA2_FULL)
 		return fail(u, 0, "08S01", "the server sent unknown authentication data");
-	if (u->backend->is_unix)
+	if (is_private(u))
 		return send_password(u, span_of(NULL, 0));
 	u->asked_key = true;
 	iobuf_init(&b, 0);

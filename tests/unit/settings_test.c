@@ -85,7 +85,7 @@ static void defaults_are_the_contract(void **state)
 	assert_string_equal(s->admin_token, "");
 	assert_string_equal(s->primary.text, "127.0.0.1:3306");
 	assert_int_equal(s->nreplicas, 0);
-	assert_int_equal(s->backend.tls.mode, SETTINGS_TLS_PREFERRED);
+	assert_int_equal(s->backend.tls.mode, TLS_PREFERRED);
 	assert_int_equal(s->backend.connect_timeout_ns, 2 * SEC);
 	assert_int_equal(s->backend.pool.max, 200);
 	assert_int_equal(s->backend.pool.min_idle, 2);
@@ -338,15 +338,9 @@ static void good_urls_of_redis_are_taken(void **state)
 static void what_this_build_cannot_do_is_a_fault(void **state)
 {
 	static const char *const cases[][2] = {
-		{"listen: {tls: {cert: a, key: b}}",
-		 "listen.tls.cert: TLS on connections from clients: not available in this build, allowed is \"\""},
-		{"listen: {tls: {require: true}}", "listen.tls.require: TLS on"},
 		{"listen: {proxy_protocol: [10.0.0.0/8]}",
 		 "listen.proxy_protocol: PROXY protocol: not available in this build"},
 		{"discovery: aurora", "discovery: discovery: not available in this build, allowed is none"},
-		{"backend: {tls: {mode: required}}", "backend.tls.mode: TLS on connections to servers: not available"},
-		{"backend: {tls: {mode: verify_identity, ca: x}}",
-		 "backend.tls.ca: TLS on connections to servers: not available"},
 		{"cache: {binlog: on}",
 		 "cache.binlog: following the binlog: not available in this build, allowed is off"},
 		{"cache: {keys: {s.t: [a, b]}}", "cache.keys: invalidation by row: not available"},
@@ -366,6 +360,31 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 		expect(cases[i][0], cases[i][1]);
 	settings_unref(good("queue: {engine: kafka, url: h:1}")); /* without rules there is no queue to honour */
 	settings_unref(good("backend: {tls: {mode: disabled}}"));
+}
+
+/* What is wrong with a certificate, a key or an authority is found before anything is started or reloaded with it. */
+static void files_for_tls_are_read(void **state)
+{
+	static const char *const cases[][2] = {
+		{"listen: {tls: {cert: /nonexistent/a, key: b}}",
+		 "listen.tls.cert: /nonexistent/a: No such file or directory, allowed is a file with a certificate in PEM"},
+		{"listen: {tls: {cert: /dev/zero, key: b}}", "listen.tls.cert: /dev/zero: not a file of 1 byte to 1 MiB"},
+		{"listen: {tls: {cert: /proc/self/stat, key: b}}", "listen.tls.cert: /proc/self/stat: not a file"},
+		{"listen: {tls: {cert: /etc/passwd, key: b}}", "listen.tls.cert: /etc/passwd: not a certificate in PEM"},
+		{"listen: {tls: {cert: a}}", "listen.tls.key: missing, allowed are a certificate and its key"},
+		{"listen: {tls: {ca: a}}", "listen.tls.ca: has no meaning without listen.tls.cert"},
+		{"listen: {tls: {require: true}}", "listen.tls.require: on without a certificate"},
+		{"backend: {tls: {mode: verify_ca, ca: /etc/passwd}}", "backend.tls.ca: /etc/passwd: no certificate in PEM"},
+		{"backend: {tls: {ca: /nonexistent/a}}", "backend.tls.ca: /nonexistent/a: No such file"},
+	};
+	struct settings *s;
+
+	for (size_t i = 0; i < countof(cases); i++)
+		expect(cases[i][0], cases[i][1]);
+	s = good("backend: {tls: {mode: verify_identity}}");
+	assert_non_null(s->backend.tls_context);
+	assert_null(s->listen.tls_context);
+	settings_unref(s);
 }
 
 static void a_queue_needs_an_account_to_drain_with(void **state)
@@ -564,6 +583,7 @@ int main(void)
 		cmocka_unit_test(lists_are_bounded),
 		cmocka_unit_test(good_urls_of_redis_are_taken),
 		cmocka_unit_test(what_this_build_cannot_do_is_a_fault),
+		cmocka_unit_test(files_for_tls_are_read),
 		cmocka_unit_test(a_queue_needs_an_account_to_drain_with),
 		cmocka_unit_test(what_is_printed_loads_again),
 		cmocka_unit_test(no_secret_is_printed),

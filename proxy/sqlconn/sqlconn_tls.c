@@ -1,0 +1,33 @@
+/*
+ * sqlconn_tls.c - a TLS policy in libmariadb's options.
+ *
+ * MYSQL_OPT_SSL_ENFORCE alone is "preferred": TLS where the server has it. An authority makes the library verify the chain,
+ * MYSQL_OPT_SSL_VERIFY_SERVER_CERT the name too; so for the modes that do not verify, none is given.
+ */
+#include <mysql.h>
+#include <openssl/x509.h>
+
+#include "sqlconn.h"
+
+enum rc sqlconn_tls_ask(MYSQL *my, const struct tls_policy *p, bool is_unix)
+{
+	my_bool on = 1;
+
+	if (p->mode == TLS_DISABLED || is_unix)
+		return RC_OK;
+	if (mysql_optionsv(my, MYSQL_OPT_SSL_ENFORCE, &on))
+		return RC_ERROR;
+	if (p->mode < TLS_VERIFY_CA)
+		return RC_OK;
+	if (p->ca[0] ? mysql_optionsv(my, MYSQL_OPT_SSL_CA, p->ca)
+		     : mysql_optionsv(my, MYSQL_OPT_SSL_CAPATH, X509_get_default_cert_dir()))
+		return RC_ERROR;
+	if (p->mode == TLS_VERIFY_IDENTITY && mysql_optionsv(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on))
+		return RC_ERROR;
+	return RC_OK;
+}
+
+bool sqlconn_tls_stands(MYSQL *my, const struct tls_policy *p, bool is_unix)
+{
+	return p->mode < TLS_REQUIRED || is_unix || mysql_get_ssl_cipher(my);
+}
