@@ -143,6 +143,7 @@
 	X(QUEUE_DECLINED_NOT_ELIGIBLE, counter, "queue_declined_total", "reason=\"not_eligible\"", "")                 \
 	X(QUEUE_DECLINED_TRANSACTION, counter, "queue_declined_total", "reason=\"transaction\"", "")                   \
 	X(QUEUE_DECLINED_NOT_VALIDATED, counter, "queue_declined_total", "reason=\"not_validated\"", "")               \
+	X(QUEUE_DECLINED_NO_DEFAULT, counter, "queue_declined_total", "reason=\"no_default\"", "")                     \
 	X(QUEUE_ERRORS, counter, "queue_errors_total", "", "Writes that could not be made durable; their clients got an error.") \
 	X(QUEUE_APPLIED, counter, "queue_applied_total", "", "Queued writes committed on the primary.")                \
 	X(QUEUE_DEAD, counter, "queue_dead_total", "", "Queued writes that failed for good.")                          \

@@ -148,6 +148,12 @@ void cached_capture(struct request *r, const void *p, size_t len)
 	}
 }
 
+/* It may have read what is never committed. */
+static bool reads_dirty(const struct session *s)
+{
+	return s->vars->isolation ? s->vars->dirty_reads : s->up->dirty_reads;
+}
+
 static enum cache_refusal judge(const struct request *r)
 {
 	if (r->fill_refusal != CACHE_STORED)
@@ -157,7 +163,8 @@ static enum cache_refusal judge(const struct request *r)
 	if (r->warnings)
 		return CACHE_REFUSED_WARNINGS;
 	if (r->status & (STATUS_IN_TRANS | STATUS_MORE_RESULTS | STATUS_CURSOR_EXISTS) ||
-	    !(r->status & STATUS_AUTOCOMMIT) || r->s->up == NULL || r->s->up->track.results != 1)
+	    !(r->status & STATUS_AUTOCOMMIT) || r->s->up == NULL || r->s->up->track.results != 1 ||
+	    reads_dirty(r->s))
 		return CACHE_REFUSED_STATUS;
 	return CACHE_STORED;
 }

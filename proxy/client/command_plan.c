@@ -49,7 +49,11 @@ void command_plan(struct request *r)
 
 	take_verdict(r);
 	plan_make(s->worker->settings, &r->st->verdict, &r->st->facts, &r->lexed, &ss, &r->plan);
-	if (r->plan.writes || r->plan.cache || r->plan.queue)
+	if (unlikely(r->st->leaves_state) && r->plan.target == PLAN_REPLICA) {
+		r->plan.target = PLAN_PRIMARY;
+		r->plan.target_why = "it leaves state that only its connection has";
+	}
+	if ((r->plan.writes || r->plan.cache || r->plan.queue) && !temps_named(r))
 		statement_resolve(r->st, in->catalog);
 	if (r->st->facts.flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT))
 		s->worker->follow_ups_seen = true;

@@ -149,8 +149,10 @@ static void take_tracked(struct request *r, struct span block)
 	}
 	/* The state changed, and neither the report nor the statement's text says how: only this connection has it. */
 	if (changed && !named && !r->plan.pins && !r->plan.unpins && !r->s->pins && r->st &&
-	    r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP)
+	    r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP) {
 		pin(r, PIN_UNKNOWN);
+		r->st->leaves_state = true; /* whoever runs it again can write afterwards */
+	}
 }
 
 /* SET NAMES x COLLATE y gives results a collation that no single variable can: it is replayed as it was said. */
@@ -200,8 +202,19 @@ static void take_status(struct request *r, uint16_t status)
 	s->in_transaction = in;
 }
 
+/* It has chosen what the server reports, which the server need not report. */
+static void take_choice(struct request *r)
+{
+	if (likely(!r->st || !(r->st->facts.verbs & UINT64_C(1) << SQL_SET)) || !strstr(r->st->text, "session_track"))
+		return;
+	r->s->tracks_itself = true;
+	r->s->tracks_change |= strstr(r->st->text, "session_track_state_change") != NULL;
+	pin(r, PIN_SESSION_STATE);
+}
+
 void deltas_ok(struct request *r, const struct ok_packet *ok)
 {
+	take_choice(r);
 	if (ok->track.len)
 		take_tracked(r, ok->track);
 	if (r->s->up && !r->s->up->tracks)
@@ -221,17 +234,13 @@ void deltas_eof(struct request *r, uint16_t status)
 
 /* ---- what was written ---- */
 
-/* It may have written more than the tables it is known to write: a write that names none has written any. */
-static bool unknown_targets(const struct request *r)
-{
-	return r->plan.writes_anything || !r->st || !r->st->resolved || r->st->nwrites == 0;
-}
-
-static void remember_write(struct request *r)
+static void remember_write(struct request *r, const struct write_targets *t)
 {
 	struct session *s = r->s;
 	struct write_set *w = s->transaction;
 
+	if (!t->n && !t->anything)
+		return;
 	if (!w)
 		w = s->transaction = mem_zalloc(sizeof(*w));
 	if (!w) { /* no memory to remember it: treat it as done now, and again at the end */
@@ -239,13 +248,12 @@ static void remember_write(struct request *r)
 			cache_invalidate_all(s->worker->cache, instance_lag_window(s->worker->settings));
 		return;
 	}
-	if (unknown_targets(r))
-		w->anything = true;
-	for (uint8_t i = 0; r->st && i < r->st->nwrites; i++) {
+	w->anything |= t->anything;
+	for (uint8_t i = 0; i < t->n; i++) {
 		if (w->n == CACHE_MAX_TAGS)
 			w->anything = true;
 		else
-			w->tags[w->n++] = r->st->writes[i];
+			w->tags[w->n++] = t->tags[i];
 	}
 }
 
@@ -313,13 +321,18 @@ static bool is_rollback(const struct request *r)
 
 static void settle_writes(struct request *r)
 {
+	struct write_targets t;
+
 	if (!r->plan.writes || never_ran(r))
 		return;
+	temps_targets(r, &t);
+	if (!t.n && !t.anything)
+		return; /* nobody else sees it */
 	if (r->s->in_transaction)
-		remember_write(r);
+		remember_write(r, &t);
 	/* What cannot be rolled back others see already. */
-	if (!r->s->in_transaction || !r->st || !r->st->transactional)
-		invalidate(r, r->st ? r->st->writes : NULL, r->st ? r->st->nwrites : 0, unknown_targets(r));
+	if (!r->s->in_transaction || !t.transactional)
+		invalidate(r, t.tags, t.n, t.anything);
 }
 
 #define VERB(v) (UINT64_C(1) << (v))
@@ -381,20 +394,24 @@ void deltas_settle(struct request *r)
 	deltas_schema(r);
 	settle_transactions(r, is_rollback(r));
 	settle_writes(r);
+	temps_settle(r);
 }
 
 void deltas_schema(struct request *r)
 {
-	if (r->st && (r->st->facts.flags & (SQL_F_DDL | SQL_F_UNKNOWN)) && !never_ran(r))
+	if (r->st && (r->st->facts.flags & (SQL_F_DDL | SQL_F_UNKNOWN)) && !never_ran(r) && !temps_only(r))
 		catalog_invalidate(r->s->worker->in->catalog);
 }
 
 void deltas_lost(struct request *r)
 {
+	struct write_targets t;
+
 	deltas_schema(r);
 	r->commit_known = false;
+	temps_targets(r, &t);
 	if (r->plan.writes && !r->reply_settled)
-		remember_write(r);
+		remember_write(r, &t);
 	r->reply_settled = true;
 	settle_transaction(r, false);
 	r->s->in_transaction = false;

@@ -122,6 +122,17 @@ static enum rc end_stranded(struct request *r)
 	return RC_ERROR;
 }
 
+/* The session's state lies on a replica (a read left it there that did not look like it), and this may not run there. */
+static enum rc refuse_on_replica(struct request *r)
+{
+	reply_error(r->s, 1290, "HY000",
+		    "this statement needs the primary, and the session holds state (%s) on the replica %s: open a new connection, or "
+		    "read with /* suimon: primary */ what leaves that state", plan_pin_name(r->s->pins), r->backend->text);
+	r->error = 1290;
+	r->step = STEP_END;
+	return RC_DECLINED;
+}
+
 static enum rc step_acquire(struct request *r)
 {
 	struct session *s = r->s;
@@ -131,7 +142,12 @@ static enum rc step_acquire(struct request *r)
 
 	if (s->up) {
 		r->backend = s->up->backend;
-		return unlikely(failover_strands(s)) ? end_stranded(r) : RC_OK;
+		if (unlikely(failover_strands(s)))
+			return end_stranded(r);
+		if (unlikely(r->plan.needs_primary || r->plan.writes) &&
+		    atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA)
+			return refuse_on_replica(r);
+		return RC_OK;
 	}
 	choose_backend(r);
 	if (failover_holds(r))

@@ -268,13 +268,30 @@ static void prepare_done(struct request *r)
 	exec_resume(r, STEP_PREPARE);
 }
 
-static void check_done(struct request *r)
+static void check_done(struct request *r, bool accepted)
 {
-	close_on_server(r->s->up, r->hidden_stmt);
-	queued_checked(r);
+	r->hidden_answer = false;
+	queued_checked(r, accepted);
 	exec_release(r);
 	r->primary_only = false;
 	exec_resume(r, STEP_QUEUE);
+}
+
+/* The text is accepted; but PREPARE does not mind a column left out that must be given. */
+static void check_columns(struct request *r)
+{
+	struct iobuf sql;
+	enum rc rc;
+
+	close_on_server(r->s->up, r->hidden_stmt);
+	iobuf_init(&sql, 0);
+	rc = queued_columns_sql(r, &sql);
+	r->hidden_answer = false;
+	if (rc == RC_OK)
+		(void)say(r, HIDDEN_CHECK_COLUMNS, upstream_query(r->s->up, span_of(iobuf_data(&sql), iobuf_len(&sql))));
+	else
+		check_done(r, rc == RC_DECLINED);
+	iobuf_reset(&sql);
 }
 
 /* ---- STEP_AFTER ---- */
@@ -300,6 +317,11 @@ void hidden_done(struct request *r)
 			r->hidden = HIDDEN_NONE;
 			r->hidden_answer = false;
 			position_done(r);
+			return;
+		}
+		if (what == HIDDEN_CHECK_COLUMNS) { /* not known: it runs directly */
+			r->hidden = HIDDEN_NONE;
+			check_done(r, false);
 			return;
 		}
 		if (what == HIDDEN_RESET || what == HIDDEN_TRACKING || what == HIDDEN_VARIABLES)
@@ -334,7 +356,10 @@ void hidden_done(struct request *r)
 		prepare_done(r);
 		break;
 	case HIDDEN_CHECK_PREPARE:
-		check_done(r);
+		check_columns(r);
+		break;
+	case HIDDEN_CHECK_COLUMNS:
+		check_done(r, r->hidden_answer);
 		break;
 	case HIDDEN_COLLATION:
 		deltas_names(r);

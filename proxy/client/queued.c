@@ -168,11 +168,52 @@ static bool is_checked(const struct request *r)
 	       st->queue_checked_account == r->s->account->id;
 }
 
-void queued_checked(struct request *r)
+void queued_checked(struct request *r, bool accepted)
 {
 	r->st->queue_checked_version = catalog_version(r->s->worker->in->catalog) + 1;
 	r->st->queue_checked_account = r->s->account->id;
+	r->st->queue_refused = !accepted;
 	r->checking = false;
+}
+
+static enum rc put_column(void *arg, struct span name)
+{
+	return iobuf_printf(arg, "%s'" SPAN_FMT "'", iobuf_len(arg) ? "," : "", SPAN_ARG(name));
+}
+
+static bool quotable(struct span s)
+{
+	return s.len && !memchr(s.p, '\'', s.len) && !memchr(s.p, '\\', s.len);
+}
+
+/* Of the session's own account: what it may not see of the table it could not leave out either. An ENUM's first value
+ * stands for a default that it lacks. RC_ERROR: memory, or names that cannot be written down. */
+enum rc queued_columns_sql(struct request *r, struct iobuf *out)
+{
+	const struct sql_facts *f = &r->st->facts;
+	const struct sql_table *t = written_table(f);
+	struct span schema = t->schema.len ? t->schema : r->s->vars->schema, text = r->prepared ? r->sql : r->lexed.body;
+	struct sql_insert_columns given;
+	struct iobuf names;
+	enum rc rc;
+
+	if (f->verb != SQL_INSERT && f->verb != SQL_REPLACE)
+		return RC_DECLINED;
+	iobuf_init(&names, 0);
+	rc = sql_insert_columns(text, r->mode, put_column, &names, &given);
+	if (rc == RC_OK && given.all && !given.defaults)
+		rc = RC_DECLINED;
+	else if (rc != RC_OK || !quotable(schema) || !quotable(t->name))
+		rc = RC_ERROR;
+	if (rc == RC_OK)
+		rc = iobuf_printf(out, "SELECT COUNT(*)>0 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA='" SPAN_FMT
+				       "' AND TABLE_NAME='" SPAN_FMT "' AND IS_NULLABLE='NO' AND COLUMN_DEFAULT IS NULL AND DATA_TYPE<>'enum'"
+				       " AND EXTRA NOT LIKE '%%auto_increment%%' AND EXTRA NOT LIKE '%%GENERATED%%'",
+				  SPAN_ARG(schema), SPAN_ARG(t->name));
+	if (rc == RC_OK && !given.defaults && iobuf_len(&names))
+		rc = iobuf_printf(out, " AND COLUMN_NAME NOT IN (%.*s)", (int)iobuf_len(&names), (const char *)iobuf_data(&names));
+	iobuf_reset(&names);
+	return rc;
 }
 
 static void on_ticket(struct mail *m)
@@ -331,6 +372,10 @@ enum rc queued_step(struct request *r)
 		r->checking = true;
 		r->primary_only = true;
 		return RC_OK;
+	}
+	if (unlikely(r->st->queue_refused)) {
+		declined(r, STATS_C_QUEUE_DECLINED_NO_DEFAULT, "it leaves out a column that must be given, or that could not be told");
+		return directly(r);
 	}
 	return append(r);
 }

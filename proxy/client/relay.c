@@ -63,7 +63,15 @@ static bool reported_by_default(const struct track_item *item)
 	return false;
 }
 
-static enum rc filter_report(struct span track, struct iobuf *out)
+/* A client that has chosen gets what the server reports by its choice; that anything has changed is suimon's unless it was chosen. */
+static bool reported(const struct session *s, const struct track_item *item)
+{
+	if (!s->tracks_itself)
+		return reported_by_default(item);
+	return item->type != TRACK_STATE_CHANGE || s->tracks_change;
+}
+
+static enum rc filter_report(const struct session *s, struct span track, struct iobuf *out)
 {
 	struct track_iter it;
 	struct track_item item;
@@ -71,7 +79,7 @@ static enum rc filter_report(struct span track, struct iobuf *out)
 
 	packet_track_begin(&it, track);
 	while (rc == RC_OK && packet_track_next(&it, &item) == RC_OK)
-		if (reported_by_default(&item))
+		if (reported(s, &item))
 			rc = packet_put_track(out, &item);
 	return rc;
 }
@@ -86,7 +94,7 @@ static void remake_ok(struct request *r, struct ok_packet *ok, uint8_t seq)
 	iobuf_init(&b, 0);
 	iobuf_init(&track, 0);
 	if (s->caps & CLIENT_SESSION_TRACK)
-		rc = filter_report(ok->track, &track);
+		rc = filter_report(s, ok->track, &track);
 	ok->track = span_of(iobuf_data(&track), iobuf_len(&track));
 	if (ok->track.len == 0)
 		ok->status &= (uint16_t)~STATUS_SESSION_STATE_CHANGED;
@@ -120,9 +128,7 @@ static void forward_ok(struct request *r, const struct track_piece *piece)
 		deltas_partial(r);
 	else
 		deltas_settle(r);
-	if (ok.track.len == 0 || ((s->caps & CLIENT_SESSION_TRACK) && s->tracks_itself)) {
-		if (ok.track.len && r->fill_refusal == CACHE_STORED)
-			r->fill_refusal = CACHE_REFUSED_STATUS; /* what it reports happens once */
+	if (ok.track.len == 0) {
 		forward(r, piece->p, piece->len);
 		return;
 	}
@@ -255,7 +261,7 @@ static void keep_hidden_error(struct request *r, const struct track_piece *piece
 		keep_error(r, &e);
 }
 
-/* The reply to a position wait ends with one row of one column: "0" when the position was reached. */
+/* The reply ends with one row of one column: "0" when the position waited for was reached, when no column is left out. */
 static void look_for_answer(struct request *r, const struct track_piece *piece)
 {
 	if (piece->len >= 2)
@@ -275,9 +281,11 @@ static void relay_hidden(struct request *r, const struct track_piece *piece)
 	case TRACK_OK_PACKET:
 		if (r->hidden == HIDDEN_COLLATION && packet_parse_ok(payload, r->s->up->caps, &ok) == RC_OK)
 			deltas_ok(r, &ok);
+		else if (r->hidden == HIDDEN_TRACKING)
+			upstream_tracked(r->s->up, payload);
 		break;
 	case TRACK_BYTES:
-		if (r->hidden == HIDDEN_POSITION)
+		if (r->hidden == HIDDEN_POSITION || r->hidden == HIDDEN_CHECK_COLUMNS)
 			look_for_answer(r, piece);
 		break;
 	case TRACK_PREPARED:

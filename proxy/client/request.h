@@ -35,7 +35,7 @@ enum request_refusal { /* why the server did not run it */
 enum request_hidden { /* what a hidden conversation on the connection is about */
 	HIDDEN_NONE,
 	HIDDEN_RESET, HIDDEN_TRACKING, HIDDEN_SCHEMA, HIDDEN_VARIABLES, HIDDEN_POSITION, HIDDEN_PREPARE, HIDDEN_CHECK_PREPARE,
-	HIDDEN_COLLATION, HIDDEN_INSERT_ID,
+	HIDDEN_CHECK_COLUMNS, HIDDEN_COLLATION, HIDDEN_INSERT_ID,
 };
 
 /* A statement prepared by the client. */
@@ -185,6 +185,13 @@ void deltas_partial(struct request *r); /* one of several results is here: the s
 void deltas_schema(struct request *r);  /* it may change the schema: what the catalog says is doubtful from now on */
 void deltas_lost(struct request *r);    /* outcome unknown */
 
+/* temps.c: the session's own temporary tables */
+bool temps_named(const struct request *r);  /* it names one of them, or makes one */
+bool temps_only(const struct request *r);   /* ... and writes nothing else */
+void temps_targets(const struct request *r, struct write_targets *out); /* what it writes that others see */
+void temps_settle(struct request *r);       /* it has run: one more, one less, or none is certain any more */
+void temps_forget(struct session *s);
+
 /* prepared.c */
 struct prepared *prepared_find(struct session *s, uint32_t id);
 struct prepared *prepared_new(struct request *r, const struct stmt_prepared *p) must_check;
@@ -205,7 +212,9 @@ void cached_cancel(struct request *r);
 /* queued.c */
 enum rc queued_wait_step(struct request *r) must_check; /* STEP_WAIT_QUEUE */
 enum rc queued_step(struct request *r) must_check;      /* STEP_QUEUE */
-void queued_checked(struct request *r);                 /* the primary has accepted the statement's shape */
+/* The statement that asks whether a shape leaves out a column that must be given; RC_DECLINED: it need not be asked. */
+enum rc queued_columns_sql(struct request *r, struct iobuf *out) must_check;
+void queued_checked(struct request *r, bool accepted);  /* the primary has looked at the statement's shape */
 void queued_wait_expired(struct request *r);
 bool queued_cancel(struct request *r);                  /* true: no callback will come any more */
 

@@ -281,7 +281,7 @@ void session_forget(struct session *s)
 	prepared_free_all(s);
 	memset(&s->nplus1, 0, sizeof(s->nplus1));
 	s->last_insert_id = 0;
-	s->tracks_itself = false;
+	s->tracks_itself = s->tracks_change = false;
 	s->last_backend = NULL;
 }
 
@@ -290,6 +290,7 @@ void session_unpin_all(struct session *s)
 	struct upstream *u = s->up;
 
 	s->pins = 0;
+	temps_forget(s);
 	leave_transaction(s);
 	if (!u)
 		return;

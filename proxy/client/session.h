@@ -30,8 +30,10 @@ enum close_reason {
 
 struct request;
 struct login_state; /* login.c */
+struct temps;       /* temps.c */
 
 #define SESSION_QUEUED_TAGS 8
+#define SESSION_TEMPS 16 /* temporary tables known; more are taken for shared ones */
 
 /* Tables written in the open transaction. */
 struct write_set { cache_tag tags[CACHE_MAX_TAGS]; uint8_t n; bool anything; };
@@ -59,13 +61,15 @@ struct session {
 	struct gtid_pos written;       /* what its reads must see (R2) */
 	uint64_t written_unknown_ns;   /* monotonic: its last write of unknown position; 0 none */
 	struct write_set *transaction; /* owned; NULL: nothing written in it */
+	struct temps *temps;           /* temps.c; owned; NULL: none */
 	uint64_t queued_seq;           /* its last queued record */
 	cache_tag queued_tags[SESSION_QUEUED_TAGS];
 	uint8_t nqueued_tags;
 	bool queued_anything;          /* more tables than fit */
 	bool queued_eventual;          /* their rules say read: eventual */
 	uint64_t last_insert_id;
-	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass whole */
+	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass ... */
+	bool tracks_change;            /* ... that something else has changed, too */
 	struct map prepared;           /* struct prepared by the client's id */
 	uint32_t next_prepared;
 	struct stats_nplus1 nplus1;

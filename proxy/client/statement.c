@@ -166,3 +166,31 @@ void statement_resolve(struct statement *st, struct catalog *c)
 			st->transactional = false;
 	}
 }
+
+static enum rc pass(void *arg, struct span schema, struct span table)
+{
+	return RC_OK;
+}
+
+bool statement_shared(const struct statement *st, struct catalog *c, bool (*skip)(const void *arg, const struct sql_table *t),
+		      const void *arg, struct write_targets *out)
+{
+	struct tag_set writes = {out->tags, &out->n};
+	const char *why;
+
+	out->n = 0;
+	out->transactional = true;
+	for (uint16_t i = 0; i < st->facts.ntables; i++) {
+		const struct sql_table *t = &st->facts.tables[i];
+		struct span schema = t->schema.len ? t->schema : span_str(st->schema);
+
+		if (skip(arg, t))
+			continue;
+		if (schema.len == 0 || (t->read && catalog_reads(c, schema, t->name, pass, NULL, &why) != RC_OK) ||
+		    (t->written && catalog_writes(c, schema, t->name, put_tag, &writes, &why) != RC_OK))
+			return false;
+		if (t->written && catalog_transactional(c, schema, t->name, &why) != RC_OK)
+			out->transactional = false;
+	}
+	return true;
+}

@@ -25,6 +25,7 @@ struct statement {
 	size_t text_len;
 	struct sql_facts facts;
 	bool system_schema;
+	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */
 	/* Tables read and written, with all that views, triggers and cascades add; valid for catalog_version. */
 	uint64_t catalog_version;
 	bool resolved;          /* false: the catalog cannot say: neither cached nor narrowly invalidated */
@@ -39,7 +40,7 @@ struct statement {
 	/* Shapes the primary has accepted for the queue (Q4). */
 	uint64_t queue_checked_version; /* catalog version + 1 it was checked at; 0 never */
 	uint64_t queue_checked_account; /* id */
-	bool queue_refused;
+	bool queue_refused;             /* it may not wait: it leaves out a column that has no default */
 };
 
 struct statements {
@@ -59,5 +60,16 @@ struct statement *statement_ref(struct statement *st);
 void statement_unref(struct statement *st); /* NULL is allowed */
 /* Brings its tags up to the catalog's present version. */
 void statement_resolve(struct statement *st, struct catalog *c);
+
+/* What a statement has written that others can see. */
+struct write_targets {
+	cache_tag tags[CACHE_MAX_TAGS];
+	uint8_t n;
+	bool anything;      /* more than the tags say: not known */
+	bool transactional; /* all of it can be rolled back */
+};
+/* The tags of what it writes, without the tables that skip() says are nobody else's. Asks the catalog anew. false: not known. */
+bool statement_shared(const struct statement *st, struct catalog *c, bool (*skip)(const void *arg, const struct sql_table *t),
+		      const void *arg, struct write_targets *out) must_check;
 
 #endif

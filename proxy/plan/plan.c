@@ -75,6 +75,13 @@ static void plan_writes(const struct sql_facts *f, struct plan *p)
 	p->writes |= p->writes_anything;
 }
 
+/* What no replica may ever run, not even for a session whose state lies on one (R1). */
+static bool needs_primary(const struct sql_facts *f, const struct plan *p)
+{
+	return p->writes || f->verb == SQL_LOCK_TABLES || f->verb == SQL_XA ||
+	       (f->flags & (SQL_F_LOCKING_READ | SQL_F_USER_LOCK | SQL_F_SEQUENCE | SQL_F_SERVER_FILE));
+}
+
 static const char *why_primary(const struct settings *cfg, const struct sql_facts *f, const struct sql_lexed *lexed,
 			       const struct plan_verdict *v, const struct plan_session *ss, const struct plan *p)
 {
@@ -161,6 +168,7 @@ void plan_make(const struct settings *cfg, const struct plan_verdict *v, const s
 	*out = (struct plan){.follow_up = f->flags & FOLLOW_UPS};
 	plan_pins(f, ss, out);
 	plan_writes(f, out);
+	out->needs_primary = needs_primary(f, out);
 	out->target_why = why_primary(cfg, f, lexed, v, ss, out);
 	if (!out->target_why) {
 		out->target = PLAN_REPLICA;

@@ -48,6 +48,7 @@ struct plan_verdict { /* what the rules say of a statement; may be kept for its 
 struct plan {
 	enum plan_target target;
 	const char *target_why;
+	bool needs_primary;       /* R1, whatever pins the session: it writes, locks, or its effect is not known */
 	bool eventual;            /* the reader asked for a replica however old */
 	bool follow_up;           /* asks for what the last statement left on its connection */
 	bool cache;               /* look in the cache, and fill it */

@@ -49,6 +49,15 @@ enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out) must_c
 struct sql_insert_shape { size_t rows_at, rows_end; uint32_t rows; };
 enum rc sql_insert_shape(struct span text, unsigned mode, struct sql_insert_shape *out) must_check;
 
+/* The columns an INSERT or REPLACE gives values to, one call of put each, names without quotes; .all: no list, so all of them.
+ * RC_DECLINED: it could not be told. Else what put said, when not RC_OK. */
+struct sql_insert_columns {
+	bool all;
+	bool defaults; /* the word DEFAULT stands among its values: any of them may be the column's default */
+};
+typedef enum rc (*sql_column_fn)(void *arg, struct span name);
+enum rc sql_insert_columns(struct span text, unsigned mode, sql_column_fn put, void *arg, struct sql_insert_columns *out) must_check;
+
 /* The JSON line of "suimon digest" for one statement, as far as the text alone tells, with a newline. Appends to out.
  * RC_ERROR: memory or out's bound. */
 enum rc sql_digest_json(struct span text, unsigned mode, struct iobuf *out) must_check;

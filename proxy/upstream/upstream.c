@@ -151,12 +151,29 @@ static void open_failed(struct upstream *u, const char *why)
 	upstream_close(u, why);
 }
 
-/* Has the server report every system variable a session changes, and that other state changed: what P3 rests on. */
+/* Has the server report every system variable a session changes, and that other state changed: what P3 rests on. The
+ * isolation level is set to itself so that it is reported now: its global value may be READ UNCOMMITTED. */
+#define TRACK_ALL "SET session_track_system_variables='*',session_track_state_change=ON,"
+
 struct span upstream_tracking_sql(const struct upstream *u)
 {
-	return u->mariadb ? span_str("SET session_track_system_variables='*',session_track_state_change=ON")
-			  : span_str("SET session_track_system_variables='*',session_track_state_change=ON,"
-				     "session_track_gtids=OWN_GTID");
+	return u->mariadb ? span_str(TRACK_ALL "tx_isolation=@@tx_isolation")
+			  : span_str(TRACK_ALL "session_track_gtids=OWN_GTID,transaction_isolation=@@transaction_isolation");
+}
+
+void upstream_tracked(struct upstream *u, struct span payload)
+{
+	struct track_iter it;
+	struct track_item item;
+	struct ok_packet ok;
+
+	if (packet_parse_ok(payload, u->caps, &ok) != RC_OK)
+		return;
+	packet_track_begin(&it, ok.track);
+	while (packet_track_next(&it, &item) == RC_OK)
+		if (item.type == TRACK_SYSTEM_VARIABLES && (span_ieq(item.name, span_str("tx_isolation")) ||
+							    span_ieq(item.name, span_str("transaction_isolation"))))
+			u->dirty_reads = span_ieq(item.value, span_str("READ-UNCOMMITTED"));
 }
 
 static void begin_init(struct upstream *u)
@@ -290,6 +307,8 @@ static size_t upstream_input(struct channel *ch, const uint8_t *p, size_t len)
 		used += n;
 		if (u->state == UPSTREAM_LEASED)
 			u->ops->piece(u, &piece);
+		else if (piece.kind == TRACK_OK_PACKET)
+			upstream_tracked(u, span_of(piece.p + PACKET_HEADER, piece.len - PACKET_HEADER));
 		if (!ch->open)
 			return len;
 		if (u->track.done)
@@ -388,6 +407,7 @@ struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struc
 	u->account = account_ref(a);
 	u->wire = wire;
 	u->collation = collation;
+	u->dirty_reads = true; /* until it says otherwise */
 	u->born_ns = u->since_ns = clock_mono_ns();
 	map_init(&u->stmts, stmt_eq);
 	list_init(&u->stmts_lru);

@@ -72,6 +72,7 @@ struct upstream {
 	bool mariadb;
 	bool tracks;               /* the server reports session state (P3) */
 	const struct varset *vars; /* reference: its present state; NULL until logged in */
+	bool dirty_reads;          /* its sessions begin with READ UNCOMMITTED, or the server has not said with what */
 	bool lent;                 /* has been leased before: its login is no longer news */
 	bool dirty;                /* has state that no varset holds: reset before anybody else gets it */
 	bool condemned;            /* close instead of idling */
@@ -109,6 +110,7 @@ void upstream_close(struct upstream *u, const char *why);
 /* Sends one command packet (payload: the command byte and what follows; less than 16 MB) and awaits this reply. */
 enum rc upstream_command(struct upstream *u, enum track_reply reply, const void *payload, size_t len) must_check;
 struct span upstream_tracking_sql(const struct upstream *u); /* switches session tracking on; a reset takes it away */
+void upstream_tracked(struct upstream *u, struct span ok); /* its answer's OK, the payload: what a session here begins with */
 enum rc upstream_query(struct upstream *u, struct span sql) must_check; /* COM_QUERY */
 /* The caller has pushed a command itself: await its reply. Flushes. */
 enum rc upstream_await(struct upstream *u, enum track_reply reply) must_check;

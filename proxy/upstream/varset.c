@@ -100,6 +100,7 @@ static void derive(struct varset *s)
 			 has_word(mode, "MAXDB") || has_word(mode, "MSSQL") || has_word(mode, "ORACLE") ||
 			 has_word(mode, "POSTGRESQL");
 	s->oracle = has_word(mode, "ORACLE");
+	s->isolation = varset_get(s, "tx_isolation").len || varset_get(s, "transaction_isolation").len;
 	s->dirty_reads = span_ieq(varset_get(s, "tx_isolation"), span_str("READ-UNCOMMITTED")) ||
 			 span_ieq(varset_get(s, "transaction_isolation"), span_str("READ-UNCOMMITTED"));
 	s->wide_trail = has_wide_trail(client_charset(s));

@@ -29,7 +29,8 @@ struct varset {
 	bool ansi_quotes;
 	bool oracle;
 	bool autocommit_off;
-	bool dirty_reads;        /* READ UNCOMMITTED */
+	bool isolation;          /* it has been set in the session; else it is what the connection began with */
+	bool dirty_reads;        /* READ UNCOMMITTED, set so */
 	bool wide_trail;         /* its client's character set has characters whose last byte looks like a quote or a backslash */
 	struct span schema;      /* empty: none chosen */
 	uint64_t id;             /* unique in the process: names the set in keys */

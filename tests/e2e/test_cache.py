@@ -1,4 +1,5 @@
 """C1 to C6: what is answered from the cache, and that it is never older than an acknowledged write."""
+import pymysql
 import pytest
 
 from conftest import ask
@@ -165,6 +166,23 @@ def test_a_rollback_leaves_the_cache_as_it_was(cached, table):
         assert is_hit(cached, b)
 
 
+def test_what_cannot_be_rolled_back_is_seen_before_the_transaction_ends(suimon, table):
+    """A write to a table without transactions is there for all at once, and stays through a rollback."""
+    table.setup("CREATE TABLE plain (id INT PRIMARY KEY, n INT) ENGINE=MyISAM", "INSERT INTO plain VALUES (1, 0)")
+    s = suimon({"cache": {"rules": [{"match": {"table": "%s.plain" % table.name}, "ttl": "60s"}]}})
+    read = "SELECT n FROM plain WHERE id = 1"
+    with s.connect(database=table.name) as a, s.connect(database=table.name) as b:
+        for n in range(1, 4):
+            filled(s, b, read)
+            a.begin()
+            ask(a, "UPDATE plain SET n = %d" % n)
+            assert ask(b, read) == ((n,),)
+            filled(s, b, read)
+            ask(a, "UPDATE plain SET n = n + 100")
+            a.rollback()
+            assert ask(b, read) == ((n + 100,),)
+
+
 def test_an_open_transaction_does_not_fill_with_what_nobody_else_may_see(cached, table):
     with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
         a.begin()
@@ -230,6 +248,55 @@ def test_a_temporary_table_hides_the_cached_one(cached, table):
         assert ask(a, READ) == ()
         ask(a, "DROP TEMPORARY TABLE t")
         assert ask(a, READ) == ((1, 0, "one"),)
+
+
+def invalidations(s):
+    return sum_metric(s.metrics(), "suimon_cache_invalidations_total")
+
+
+def test_writes_to_a_temporary_table_leave_the_cache_as_it_is(cached, table):
+    """They touch nothing that others see: inside a transaction and outside, with a shared table beside it or not."""
+    with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
+        filled(cached, b)
+        before = invalidations(cached)
+        ask(a, "CREATE TEMPORARY TABLE tmp (id INT PRIMARY KEY, n INT)")
+        ask(a, "INSERT INTO tmp VALUES (1, 1)")
+        a.begin()
+        ask(a, "INSERT INTO tmp SELECT id + 10, n FROM t")
+        ask(a, "UPDATE tmp SET n = 5")
+        assert is_hit(cached, b)
+        a.commit()
+        ask(a, "DROP TEMPORARY TABLE tmp")
+        assert is_hit(cached, b)
+        assert invalidations(cached) == before
+        ask(a, "CREATE TEMPORARY TABLE tmp AS SELECT 7 AS n")
+        a.begin()
+        ask(a, "UPDATE t SET n = (SELECT n FROM tmp) WHERE id = 1")  # what is shared beside it counts
+        a.commit()
+        assert ask(b, READ)[0][1] == 7
+
+
+@pytest.mark.parametrize("end", ["DROP TABLE t", "DROP TEMPORARY TABLE t", "CALL drops()", "ALTER TABLE t RENAME TO t_else",
+                                 "SELECT drops_too()", "DO 1; DROP TEMPORARY TABLE t", "CREATE OR REPLACE TEMPORARY TABLE t AS SELECT * FROM missing"])
+def test_a_name_that_was_a_temporary_tables_is_the_shared_one_again(cached, table, end):
+    """C1: however it ends, a write to the table that it hid is seen."""
+    table.setup("CREATE PROCEDURE drops() DROP TEMPORARY TABLE t",
+                "CREATE FUNCTION drops_too() RETURNS INT BEGIN DROP TEMPORARY TABLE IF EXISTS t; RETURN 1; END")
+    with cached.connect(database=table.name, client_flag=MULTI_STATEMENTS) as a, cached.connect(database=table.name) as b:
+        ask(a, "CREATE TEMPORARY TABLE t (id INT, n INT, v VARCHAR(50))")
+        ask(a, "INSERT INTO t VALUES (1, 1, 'own')")
+        filled(cached, b)
+        try:
+            with a.cursor() as cur:
+                cur.execute(end)
+                while cur.nextset():
+                    pass
+        except pymysql.MySQLError:
+            assert "missing" in end
+        filled(cached, b)
+        ask(a, "UPDATE t SET n = 42 WHERE id = 1")
+        want = table.primary(READ)
+        assert ask(b, READ) == want
 
 
 @pytest.mark.parametrize("change,sql", [

@@ -153,6 +153,16 @@ def test_it_is_counted_and_logged(suimon):
     assert "malformed" in s.log_text().lower()
 
 
+def test_a_client_that_changes_its_user_and_says_no_more_is_let_go(suimon, db):
+    s = suimon({"listen": {"handshake_timeout": "1s"}})
+    with Wire(s.connect(database=db.name)) as w:
+        # A user that must be asked for its password: the answer to the question never comes.
+        w.send(b"\x11guest\x00\x14" + b"x" * 20 + db.name.encode() + b"\x00\x2d\x00mysql_native_password\x00")
+        w.sock.settimeout(10)
+        assert closed(w.sock)
+    wait_until("the reason", lambda: sum_metric(s.metrics(), "suimon_client_connections_closed_total", 'reason="timeout"') >= 1, 5)
+
+
 def test_a_client_that_says_nothing_is_let_go(suimon):
     s = suimon({"listen": {"handshake_timeout": "500ms"}})
     raw = greeted(s)

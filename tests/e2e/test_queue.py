@@ -120,6 +120,27 @@ def test_a_wrong_statement_is_refused_at_once(queued, table, sql, code):
     assert dead(queued) == []
 
 
+@pytest.mark.parametrize("sql", ["INSERT INTO strict_one (id) VALUES (%d)", "INSERT INTO strict_one SET id = %d",
+                                 "REPLACE INTO strict_one (`id`, opt) VALUES (%d, DEFAULT)", "INSERT INTO strict_one VALUES (%d, DEFAULT, 1)",
+                                 "INSERT INTO strict_one () VALUES ()"])
+def test_what_leaves_out_a_column_that_must_be_given_fails_at_once(suimon, table, sql):
+    """PREPARE accepts it, and its execution is error 1364: the client gets that, and no dead letter is left."""
+    table.setup("CREATE TABLE strict_one (id INT PRIMARY KEY, must INT NOT NULL, opt INT NOT NULL DEFAULT 3)")
+    s = suimon({"queue": {"rules": [{"match": {"table": "%s.strict_one" % table.name, "verb": "insert"}}]}})
+    with s.connect(database=table.name) as c:
+        for n in range(3):
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, (sql + "/* suimon: queue */") % n if "%d" in sql else sql + " /* suimon: queue */")
+            assert e.value.args[0] == 1364
+        assert acknowledged(s) == 0
+        assert sum_metric(s.metrics(), "suimon_queue_declined_total", 'reason="no_default"') >= 2
+        queue_one(s, c, "INSERT IGNORE INTO strict_one (must, id) VALUES (1, 99)")
+        queue_one(s, c, "INSERT IGNORE INTO strict_one SET strict_one.must = IF(1, 2, 3), id = 98")
+        queue_one(s, c, "INSERT IGNORE INTO strict_one VALUES (97, 2, 3)")
+    drained(s)
+    assert dead(s) == []
+
+
 def test_a_record_that_fails_for_good_becomes_a_dead_letter(queued, table):
     with queued.connect(database=table.name) as c:
         queue_one(queued, c, "INSERT INTO log (n) VALUES (0)")

@@ -152,6 +152,17 @@ def test_connection_id_stays_the_same(narrow, db):
             assert (ask(a, "SELECT CONNECTION_ID()"), ask(b, "SELECT CONNECTION_ID()")) == first
 
 
+def test_a_session_has_one_id_everywhere_that_no_server_has(proxy, db):
+    """A KILL of it, which passes to the server, hits nobody else there."""
+    with proxy.connect(database=db.name) as c, proxy.connect(database=db.name) as other:
+        assert c.thread_id() >= 1 << 31
+        assert c.thread_id() in [r.get("id") for r in listing(proxy.api("/api/clients"))]
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(other, "KILL %d" % c.thread_id())
+        assert e.value.args[0] in (1094, 1927)  # no such thread: nobody was hit
+        assert ask(c, "SELECT 1") == ((1,),)
+
+
 def test_a_statement_prepared_in_sql_is_the_sessions(proxy, db):
     with proxy.connect(database=db.name) as a, proxy.connect(database=db.name) as b:
         ask(a, "PREPARE p FROM 'SELECT 1'")

@@ -103,8 +103,21 @@ static void facts(struct span text, unsigned mode)
 	sql_facts_free(&f);
 }
 
+struct span_of_all { struct span text; };
+
+static enum rc name_lies_in(void *arg, struct span name)
+{
+	const struct span_of_all *all = arg;
+
+	must_lie_in(all->text, name);
+	must(name.len);
+	return RC_OK;
+}
+
 static void pieces(struct span text, unsigned mode)
 {
+	struct span_of_all all = {text};
+	struct sql_insert_columns columns;
 	struct sql_insert_shape shape;
 	struct sql_keys k;
 	struct span s;
@@ -117,6 +130,8 @@ static void pieces(struct span text, unsigned mode)
 	}
 	if (sql_insert_shape(text, mode, &shape) == RC_OK)
 		must(shape.rows && shape.rows_at < shape.rows_end && shape.rows_end <= text.len);
+	if (sql_insert_columns(text, mode, name_lies_in, &all, &columns) == RC_OK)
+		must(text.len);
 	if (sql_keys_parse(text, mode, &k) == RC_OK)
 		for (uint16_t i = 0; i < k.nvalues; i++)
 			must_lie_in(text, k.values[i].text);

@@ -100,6 +100,49 @@ static void other_statements_are_declined(void **state)
 	shaped("", 0, NULL);
 }
 
+static enum rc put_column(void *arg, struct span name)
+{
+	return iobuf_printf(arg, SPAN_FMT ",", SPAN_ARG(name));
+}
+
+/* What an INSERT gives values to: the names, "*" for all, "D" behind it where a DEFAULT is among the values; NULL: untold. */
+static void given(const char *text, const char *expected)
+{
+	struct sql_insert_columns c;
+	struct iobuf b;
+	enum rc rc;
+
+	iobuf_init(&b, 0);
+	rc = sql_insert_columns(span_str(text), 0, put_column, &b, &c);
+	assert_int_equal(rc, expected ? RC_OK : RC_DECLINED);
+	if (expected) {
+		assert_int_equal(iobuf_printf(&b, "%s%s%c", c.all ? "*" : "", c.defaults ? "D" : "", 0), RC_OK);
+		assert_string_equal((const char *)iobuf_data(&b), expected);
+	}
+	iobuf_reset(&b);
+}
+
+static void columns_are_told(void **state)
+{
+	given("INSERT INTO t VALUES (1, 2)", "*");
+	given("INSERT INTO t () VALUES ()", "");
+	given("INSERT INTO t VALUES ()", "");
+	given("INSERT IGNORE INTO s.t (a, `b c`, t.d, s.t.e) VALUES (1, 2, 3, 4), (5, 6, 7, 8)", "a,b c,d,e,");
+	given("insert t partition (p0, p1) (a) value (1)", "a,");
+	given("REPLACE INTO t SET a = f(1, 2), b = (3), `c` = ',' ON DUPLICATE KEY UPDATE d = 4", "a,b,c,");
+	given("INSERT INTO t (a, b) VALUES (1, DEFAULT)", "a,b,D");
+	given("INSERT INTO t SET a = default(a), b = 'DEFAULT'", "a,b,D");
+	given("INSERT INTO t VALUES (1, 'default')", "*");
+	given("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = DEFAULT(a)", "*D");
+	given("INSERT INTO t (a) SELECT 1", NULL);
+	given("INSERT INTO t (a, `b``c`) VALUES (1, 2)", NULL);
+	given("INSERT INTO t (a, 1) VALUES (1, 2)", NULL);
+	given("INSERT INTO t (a) /*! (b) */ VALUES (1)", NULL);
+	given("INSERT INTO t SET", NULL);
+	given("INSERT INTO t (a", NULL);
+	given("", NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +151,7 @@ int main(void)
 		cmocka_unit_test(numbers_must_agree),
 		cmocka_unit_test(rows_are_found),
 		cmocka_unit_test(other_statements_are_declined),
+		cmocka_unit_test(columns_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
