@@ -274,26 +274,30 @@ static enum rc miss(struct catalog *c, const struct snapshot *s, enum rc rc, con
 	return rc;
 }
 
-enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
-		      const char **why)
+typedef enum rc (*closure_fn)(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
+			      const char **why);
+
+static enum rc closure(struct catalog *c, closure_fn fn, struct span schema, struct span table, catalog_put_fn put, void *arg,
+		       const char **why)
 {
 	struct snapshot *s = take(c, schema, why);
-	enum rc rc = s ? snapshot_reads(s, schema, table, put, arg, why) : RC_DECLINED;
+	enum rc rc = s ? fn(s, schema, table, put, arg, why) : RC_DECLINED;
 
 	rc = miss(c, s, rc, *why);
 	snapshot_unref(s);
 	return rc;
 }
 
+enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
+		      const char **why)
+{
+	return closure(c, snapshot_reads, schema, table, put, arg, why);
+}
+
 enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
 		       const char **why)
 {
-	struct snapshot *s = take(c, schema, why);
-	enum rc rc = s ? snapshot_writes(s, schema, table, put, arg, why) : RC_DECLINED;
-
-	rc = miss(c, s, rc, *why);
-	snapshot_unref(s);
-	return rc;
+	return closure(c, snapshot_writes, schema, table, put, arg, why);
 }
 
 enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why)

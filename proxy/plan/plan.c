@@ -110,6 +110,16 @@ static const char *why_primary(const struct settings *cfg, const struct sql_fact
 	return NULL;
 }
 
+/* Neither cache nor queue for a statement that hangs together with others of its session. */
+static const char *why_not_alone(const struct plan_session *ss)
+{
+	if (ss->in_transaction || !ss->autocommit)
+		return "inside a transaction";
+	if (ss->pins)
+		return "the session is pinned to its connection";
+	return NULL;
+}
+
 static const char *why_not_cached(const struct sql_facts *f, const struct sql_lexed *lexed, const struct plan_verdict *v,
 				  const struct plan_session *ss, struct plan *p)
 {
@@ -128,11 +138,7 @@ static const char *why_not_cached(const struct sql_facts *f, const struct sql_le
 	}
 	if (!p->cache_ttl_ns)
 		return "no rule or hint asks for it";
-	if (ss->in_transaction || !ss->autocommit)
-		return "inside a transaction";
-	if (ss->pins)
-		return "the session is pinned to its connection";
-	return NULL;
+	return why_not_alone(ss);
 }
 
 static const char *why_not_queued(const struct sql_facts *f, const struct sql_lexed *lexed, const struct plan_verdict *v,
@@ -148,11 +154,7 @@ static const char *why_not_queued(const struct sql_facts *f, const struct sql_le
 	p->queue_rule = v->queue;
 	if (!v->queue && !(lexed->hints & SQL_HINT_QUEUE))
 		return "no rule or hint asks for it";
-	if (ss->in_transaction || !ss->autocommit)
-		return "inside a transaction";
-	if (ss->pins)
-		return "the session is pinned to its connection";
-	return NULL;
+	return why_not_alone(ss);
 }
 
 void plan_verdict(const struct settings *cfg, const struct rule_subject *s, struct plan_verdict *out)
