@@ -42,9 +42,12 @@ struct cache *cache_new(const struct cache_options *opt, struct loop *control, s
 	c->versions = versions_new(opt->lag_window_ns ? opt->lag_window_ns : LAG_WINDOW_NS);
 	if (c->versions)
 		c->store = store_new(c->versions, opt->memory);
+	c->tables = tables_new();
+	if (c->store)
+		store_count_in(c->store, c->tables);
 	c->control = stats_sink_new(stats, false);
 	c->others = stats_sink_new(stats, false);
-	if (!c->store || !c->control || !c->others || make_bus(c, opt->redis, control) != RC_OK) {
+	if (!c->store || !c->tables || !c->control || !c->others || make_bus(c, opt->redis, control) != RC_OK) {
 		cache_free(c);
 		return NULL;
 	}
@@ -61,6 +64,7 @@ void cache_free(struct cache *c)
 	while ((n = list_pop_front(&c->nudges)))
 		mem_free(container_of(n, struct nudge, node));
 	store_free(c->store);
+	tables_free(c->tables);
 	versions_free(c->versions);
 	redis_url_reset(&c->url);
 	pthread_mutex_destroy(&c->lock);
@@ -87,6 +91,7 @@ static void bump_tags(struct cache *c, const cache_tag *tags, unsigned ntags, co
 
 	for (unsigned i = 0; i < ntags; i++) {
 		versions_bump(c->versions, rkey_slot(tags[i]), &write, now, c->bus != NULL);
+		atomic_fetch_add_explicit(&tables_find(c->tables, tables_key(tags[i]))->invalidations, 1, memory_order_relaxed);
 		if (c->bus)
 			bus_dirty(c->bus, rkey_slot(tags[i]));
 	}
@@ -149,6 +154,51 @@ bool cache_settled(struct cache *c)
 			return false;
 	}
 	return versions_settled_all(c->versions);
+}
+
+/* ---- by table ---- */
+
+void cache_table_name(struct cache *c, struct span schema, struct span table)
+{
+	tables_name(c->tables, cache_tag_table(schema, table), schema, table);
+}
+
+void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, enum cache_outcome what, enum cache_refusal why)
+{
+	for (unsigned i = 0; i < ntags; i++) {
+		struct table_counts *n = tables_find(c->tables, tables_key(tags[i]));
+
+		atomic_fetch_add_explicit(what == CACHE_HIT    ? &n->hits
+					  : what == CACHE_MISS ? &n->misses
+					  : what == CACHE_FILL ? &n->fills
+							       : &n->refused[why],
+					  1, memory_order_relaxed);
+	}
+}
+
+static uint64_t not_below_zero(_Atomic int64_t *v)
+{
+	int64_t n = atomic_load_explicit(v, memory_order_relaxed);
+
+	return n > 0 ? (uint64_t)n : 0; /* comings and goings of other threads may be seen out of order */
+}
+
+static void show(struct table_counts *n, const char *name, cache_table_fn fn, void *arg)
+{
+	struct cache_table out = {.name = name, .entries = not_below_zero(&n->entries), .bytes = not_below_zero(&n->bytes),
+				  .hits = n->hits, .misses = n->misses, .fills = n->fills, .invalidations = n->invalidations};
+
+	for (unsigned r = 0; r < CACHE_REFUSALS; r++)
+		out.refused[r] = n->refused[r];
+	fn(arg, &out);
+}
+
+void cache_tables(struct cache *c, cache_table_fn fn, void *arg)
+{
+	for (unsigned i = 0; i < TABLES_MOST; i++)
+		if (atomic_load_explicit(&c->tables->all[i].tag, memory_order_acquire))
+			show(&c->tables->all[i], c->tables->all[i].name, fn, arg);
+	show(&c->tables->other, NULL, fn, arg);
 }
 
 /* ---- totals ---- */

@@ -131,6 +131,18 @@ void cache_primary_at(struct cache *c, const struct cache_pos *pos, unsigned n, 
 /* Redis has acknowledged all invalidations so far, or is not configured: what an orderly shutdown waits for. Any thread. */
 bool cache_settled(struct cache *c);
 
+/* By table, for people: bounded; a table counts from when it has been named. All of it from any thread. */
+enum cache_outcome { CACHE_HIT, CACHE_MISS, CACHE_FILL, CACHE_REFUSED };
+struct cache_table {
+	const char *name; /* schema.table; NULL: all those without a place of their own */
+	uint64_t entries, bytes, hits, misses, fills, invalidations, refused[CACHE_REFUSALS];
+};
+typedef void (*cache_table_fn)(void *arg, const struct cache_table *t);
+void cache_table_name(struct cache *c, struct span schema, struct span table);
+/* why: of a CACHE_REFUSED. */
+void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, enum cache_outcome what, enum cache_refusal why);
+void cache_tables(struct cache *c, cache_table_fn fn, void *arg);
+
 struct cache_totals {
 	uint64_t entries, bytes, limit;
 	uint64_t hits, hits_redis, misses, fills, evictions, expirations, invalidations, bus_received;

@@ -13,11 +13,13 @@
 #include "loop.h"
 #include "redis_url.h"
 #include "store.h"
+#include "tables.h"
 #include "versions.h"
 
 struct cache {
 	struct versions *versions; /* owned */
 	struct store *store;       /* owned */
+	struct tables *tables;     /* owned */
 	struct redis_url url;      /* empty without Redis */
 	struct bus *bus;           /* owned; NULL without Redis */
 	struct stats *stats;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mem.h"
+#include "tables.h"
 
 #define ALLOCATION 16 /* the allocator's own bytes and rounding */
 #define INDEX 24      /* the entry's share of the map's buckets and of the ghosts */
@@ -39,7 +40,7 @@ struct entry *entry_new(const struct entry_parts *p)
 	};
 	atomic_init(&e->refs, 1);
 	for (unsigned i = 0; i < p->ntags; i++)
-		e->tags[i] = (struct entry_tag){.version = p->versions[i], .slot = rkey_slot(p->tags[i])};
+		e->tags[i] = (struct entry_tag){.version = p->versions[i], .slot = rkey_slot(p->tags[i]), .table = tables_key(p->tags[i])};
 	if (p->key.len)
 		memcpy(bytes, p->key.p, p->key.len);
 	if (p->data.len)

@@ -20,6 +20,7 @@
 struct entry_tag {
 	uint64_t version; /* of the slot, before the read was sent */
 	uint32_t slot;
+	uint32_t table;   /* tables_key, for counting */
 };
 
 struct entry {

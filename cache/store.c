@@ -6,6 +6,7 @@
 #include "list.h"
 #include "log.h"
 #include "mem.h"
+#include "tables.h"
 
 #define SHARDS 64
 #define SMALL_SHARE 10     /* small is one in this many of the shard's bytes */
@@ -27,6 +28,7 @@ struct shard {
 
 struct store {
 	const struct versions *versions;
+	struct tables *tables; /* not owned; NULL: not counted by table */
 	_Atomic uint64_t limit, bytes, entries;
 	struct shard *shards; /* SHARDS, aligned inside `memory` */
 	void *memory;         /* owned */
@@ -64,6 +66,18 @@ struct store *store_new(const struct versions *v, uint64_t limit)
 	return s;
 }
 
+void store_count_in(struct store *s, struct tables *t)
+{
+	s->tables = t;
+}
+
+/* More: 1 for an entry that comes, -1 for one that goes. */
+static void count_tables(const struct store *s, const struct entry *e, int more)
+{
+	for (uint32_t i = 0; s->tables && i < e->ntags; i++)
+		tables_add_entry(s->tables, e->tags[i].table, more, more * (int64_t)e->charge);
+}
+
 static struct shard *shard_of(const struct store *s, uint64_t hash)
 {
 	return &s->shards[(hash >> 58) % SHARDS]; /* the map uses the low bits */
@@ -97,6 +111,7 @@ static void unlink_entry(struct store *s, struct shard *h, struct entry *e)
 {
 	fifo_remove(h, e);
 	map_remove(&h->map, &e->node);
+	count_tables(s, e, -1);
 	atomic_fetch_sub_explicit(&s->bytes, e->charge, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&s->entries, 1, memory_order_relaxed);
 	entry_unref(e);
@@ -282,6 +297,7 @@ static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uin
 	entry_ref(e);
 	fifo_push(h, e, to_main);
 	e->freq = freq;
+	count_tables(s, e, 1);
 	atomic_fetch_add_explicit(&s->entries, 1, memory_order_relaxed);
 	return RC_OK;
 }

@@ -35,6 +35,9 @@ struct store_effects {
 
 /* limit: bytes of all entries, keys and overhead included; 0 stores nothing. v is kept. NULL: no memory. */
 struct store *store_new(const struct versions *v, uint64_t limit) must_check;
+/* Counts entries and bytes there, by table; before anything is stored. t is kept. */
+struct tables;
+void store_count_in(struct store *s, struct tables *t);
 void store_free(struct store *s); /* NULL is allowed; references that others hold stay good */
 void store_clear(struct store *s);
 void store_set_limit(struct store *s, uint64_t limit, struct store_effects *fx);

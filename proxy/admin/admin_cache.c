@@ -48,6 +48,14 @@ static void put_rules(struct jsonw *w, const struct settings *s)
 	jsonw_close(w, ']');
 }
 
+static void put_refused(struct jsonw *w, const uint64_t *refused)
+{
+	jsonw_open(w, "refused", '{');
+	for (unsigned i = CACHE_STORED + 1; i < CACHE_REFUSALS; i++)
+		jsonw_uint(w, cache_refusal_name((enum cache_refusal)i), refused[i]);
+	jsonw_close(w, '}');
+}
+
 static void put_totals(struct jsonw *w, const struct cache_totals *t)
 {
 	jsonw_open(w, "memory", '{');
@@ -70,9 +78,25 @@ static void put_totals(struct jsonw *w, const struct cache_totals *t)
 	jsonw_uint(w, "evictions", t->evictions);
 	jsonw_uint(w, "expirations", t->expirations);
 	jsonw_uint(w, "bus_received", t->bus_received);
-	jsonw_open(w, "refused", '{');
-	for (unsigned i = CACHE_STORED + 1; i < CACHE_REFUSALS; i++)
-		jsonw_uint(w, cache_refusal_name((enum cache_refusal)i), t->refused[i]);
+	put_refused(w, t->refused);
+}
+
+static void put_table(void *arg, const struct cache_table *t)
+{
+	struct jsonw *w = arg;
+
+	jsonw_open(w, NULL, '{');
+	if (t->name)
+		jsonw_text(w, "table", t->name);
+	else
+		jsonw_null(w, "table");
+	jsonw_uint(w, "entries", t->entries);
+	jsonw_uint(w, "bytes", t->bytes);
+	jsonw_uint(w, "hits", t->hits);
+	jsonw_uint(w, "misses", t->misses);
+	jsonw_uint(w, "fills", t->fills);
+	jsonw_uint(w, "invalidations", t->invalidations);
+	put_refused(w, t->refused);
 	jsonw_close(w, '}');
 }
 
@@ -106,6 +130,10 @@ int get_cache(struct call *c)
 	jsonw_bool(&w, "enabled", c->a->in->cache != NULL);
 	put_totals(&w, &t);
 	put_rules(&w, c->settings);
+	jsonw_open(&w, "tables", '[');
+	if (c->a->in->cache)
+		cache_tables(c->a->in->cache, put_table, &w);
+	jsonw_close(&w, ']');
 	put_catalog(&w, c->a->in->catalog);
 	jsonw_close(&w, '}');
 	return call_done(c, jsonw_end(&w));

@@ -29,28 +29,27 @@ static enum rc build_key(struct request *r)
 	return iobuf_append(&r->key, r->execute.values.p, r->execute.values.len);
 }
 
-/* What became of a read, for its rule in /api/cache. */
-enum outcome { RULE_HIT, RULE_MISS, RULE_FILL, RULE_REFUSED };
-
-static void count_rule(const struct request *r, enum outcome what)
+/* What became of a read, for its tables and its rule in /api/cache. */
+static void count(const struct request *r, enum cache_outcome what, enum cache_refusal why)
 {
 	const struct settings *cfg = r->s->worker->settings;
 	struct settings_rule_counts *n;
 
+	cache_table_count(r->s->worker->in->cache, r->st->reads, r->st->nreads, what, why);
 	if (!r->plan.cache_rule) /* a hint asked, or the rules have changed meanwhile */
 		return;
 	n = &cfg->cache_counts[r->plan.cache_rule - cfg->cache.rules];
-	atomic_fetch_add_explicit(what == RULE_HIT    ? &n->hits
-				  : what == RULE_MISS ? &n->misses
-				  : what == RULE_FILL ? &n->fills
-						      : &n->refused,
+	atomic_fetch_add_explicit(what == CACHE_HIT    ? &n->hits
+				  : what == CACHE_MISS ? &n->misses
+				  : what == CACHE_FILL ? &n->fills
+						       : &n->refused,
 				  1, memory_order_relaxed);
 }
 
 static void send_entry(struct request *r, const struct cache_entry *e)
 {
 	r->cache_hit = true;
-	count_rule(r, RULE_HIT);
+	count(r, CACHE_HIT, CACHE_STORED);
 	r->route = STATS_CACHE;
 	r->rows = e->rows;
 	r->bytes_out = e->len;
@@ -63,7 +62,7 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 static void begin_fill(struct request *r)
 {
 	r->filling = true;
-	count_rule(r, RULE_MISS);
+	count(r, CACHE_MISS, CACHE_STORED);
 	r->fill_refusal = CACHE_STORED;
 	iobuf_init(&r->fill, r->s->worker->settings->cache.max_result);
 }
@@ -79,6 +78,29 @@ static void on_lookup(struct cache_lookup *l, enum rc rc, const struct cache_ent
 	} else {
 		begin_fill(r);
 		exec_resume(r, STEP_QUEUE);
+	}
+}
+
+static enum rc name_table(void *arg, struct span schema, struct span table)
+{
+	cache_table_name(arg, schema, table);
+	return RC_OK;
+}
+
+/* Its tables are counted by name from now on. */
+static void name_tables(struct request *r)
+{
+	struct instance *in = r->s->worker->in;
+	struct statement *st = r->st;
+	const char *why;
+
+	st->named_version = st->catalog_version;
+	for (uint16_t i = 0; i < st->facts.ntables; i++) {
+		const struct sql_table *t = &st->facts.tables[i];
+
+		if (catalog_reads(in->catalog, t->schema.len ? t->schema : span_str(st->schema), t->name, name_table, in->cache,
+				  &why) != RC_OK)
+			return; /* it has just changed: it is counted with the others */
 	}
 }
 
@@ -103,6 +125,8 @@ enum rc cached_step(struct request *r)
 	}
 	if (r->st->nreads == 0 || build_key(r) != RC_OK)
 		return RC_OK;
+	if (unlikely(r->st->named_version != r->st->catalog_version))
+		name_tables(r);
 	r->ntags = r->st->nreads;
 	memcpy(r->tags, r->st->reads, r->ntags * sizeof(r->tags[0]));
 	r->lookup.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key));
@@ -183,7 +207,7 @@ void cached_finish(struct request *r)
 				 r->plan.cache_ttl_ns, r->rows, r->first_ns - r->sent_ns, r->status);
 	else /* cache_fill counts its own refusals */
 		stats_count(w->sink, (enum stats_counter)(STATS_C_CACHE_REFUSED_VERSION + (refusal - CACHE_REFUSED_VERSION)), 1);
-	count_rule(r, refusal == CACHE_STORED ? RULE_FILL : RULE_REFUSED);
+	count(r, refusal == CACHE_STORED ? CACHE_FILL : CACHE_REFUSED, refusal);
 	iobuf_reset(&r->fill);
 }
 

@@ -30,6 +30,7 @@ struct statement {
 	uint64_t catalog_version;
 	bool resolved;          /* false: the catalog cannot say: neither cached nor narrowly invalidated */
 	const char *unresolved_why;
+	uint64_t named_version; /* of the catalog, when the cache was told its tables' names */
 	bool transactional;     /* every table it writes can be rolled back */
 	cache_tag reads[CACHE_MAX_TAGS], writes[CACHE_MAX_TAGS];
 	uint8_t nreads, nwrites;

@@ -250,6 +250,28 @@ def test_a_temporary_table_hides_the_cached_one(cached, table):
         assert ask(a, READ) == ((1, 0, "one"),)
 
 
+def test_the_api_counts_by_table(suimon, table):
+    table.setup("CREATE TABLE u (id INT PRIMARY KEY, pad VARCHAR(3000))", "INSERT INTO u VALUES (1, REPEAT('x', 3000))")
+    s = suimon({"cache": {"max_result": "2KiB", "rules": [{"match": {"schema": table.name}, "ttl": "60s"}]}})
+
+    def of(name):
+        return next(r for r in s.api("/api/cache")["tables"] if r["table"] == name and r["table"])
+    with s.connect(database=table.name) as c:
+        filled(s, c)
+        filled(s, c, "SELECT t.n, u.id FROM t JOIN u USING (id)")
+        for _ in range(3):
+            ask(c, "SELECT pad FROM u WHERE id = 1")
+        t, u = of(table.name + ".t"), of(table.name + ".u")
+        assert t["entries"] == 2 and u["entries"] == 1 and t["bytes"] > u["bytes"] > 0
+        assert t["hits"] >= 2 and t["misses"] >= 2 and t["fills"] >= 2 and u["fills"] >= 1
+        assert u["refused"]["size"] == 3 and t["refused"]["size"] == 0
+        ask(c, "UPDATE t SET n = 3")
+        assert of(table.name + ".t")["invalidations"] == t["invalidations"] + 1
+        assert of(table.name + ".u")["invalidations"] == u["invalidations"]
+        assert s.http("/api/cache/flush", data={})[0] == 200
+        assert of(table.name + ".t")["entries"] == of(table.name + ".u")["entries"] == of(table.name + ".t")["bytes"] == 0
+
+
 def invalidations(s):
     return sum_metric(s.metrics(), "suimon_cache_invalidations_total")
 

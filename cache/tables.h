@@ -1,0 +1,52 @@
+/*
+ * tables.h - what the cache does with each table, for people: bounded, and exact only in what it counts, not in when.
+ *
+ * A table has a place once it has been named; what has none (they are taken, or it was never named) is counted together.
+ * Any thread, no lock but for naming.
+ */
+#ifndef SUIMON_CACHE_TABLES_H
+#define SUIMON_CACHE_TABLES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cache.h"
+
+#define TABLES_MOST 1024 /* a power of two */
+
+struct table_counts {
+	_Atomic uint32_t tag;  /* upper half of the table's tag, never 0; 0: free */
+	char *name;            /* "schema.table"; owned; set before tag is */
+	_Atomic int64_t entries, bytes; /* in process; an entry counts for each table it depends on */
+	_Atomic uint64_t hits, misses, fills, invalidations, refused[CACHE_REFUSALS];
+};
+
+struct tables {
+	pthread_mutex_t lock; /* for naming */
+	struct table_counts all[TABLES_MOST], other;
+	unsigned n;           /* under lock */
+};
+
+struct tables *tables_new(void) must_check;
+void tables_free(struct tables *t); /* NULL is allowed */
+void tables_name(struct tables *t, cache_tag tag, struct span schema, struct span table);
+
+/* Never NULL. */
+struct table_counts *tables_find(struct tables *t, uint32_t tag);
+
+static inline uint32_t tables_key(cache_tag tag)
+{
+	uint32_t key = (uint32_t)(tag >> 32);
+
+	return key ? key : 1;
+}
+
+static inline void tables_add_entry(struct tables *t, uint32_t tag, int64_t entries, int64_t bytes)
+{
+	struct table_counts *n = tables_find(t, tag);
+
+	atomic_fetch_add_explicit(&n->entries, entries, memory_order_relaxed);
+	atomic_fetch_add_explicit(&n->bytes, bytes, memory_order_relaxed);
+}
+
+#endif
