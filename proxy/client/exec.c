@@ -144,7 +144,8 @@ static enum rc step_acquire(struct request *r)
 		r->backend = s->up->backend;
 		if (unlikely(failover_strands(s)))
 			return end_stranded(r);
-		if (unlikely(r->plan.needs_primary || r->plan.writes) &&
+		/* A transaction on what was the primary is told by that server itself. */
+		if (unlikely(r->plan.needs_primary || r->plan.writes) && !s->on_primary &&
 		    atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA)
 			return refuse_on_replica(r);
 		return RC_OK;
