@@ -167,11 +167,12 @@ enum rc hidden_position(struct request *r)
 	if (gtid_empty(&wanted) || backend_has_position(r->backend, &wanted))
 		return RC_OK;
 	lag = atomic_load_explicit(&r->backend->lag_ns, memory_order_relaxed);
-	if (!s->up->mariadb || (lag != BACKEND_LAG_UNKNOWN && lag > LAG_HOPELESS_NS))
+	if (lag != BACKEND_LAG_UNKNOWN && lag > LAG_HOPELESS_NS)
 		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 	stats_count(s->worker->sink, STATS_C_GTID_WAITS, 1);
 	gtid_print(&wanted, pos);
-	(void)snprintf(sql, sizeof(sql), "SELECT MASTER_GTID_WAIT('%s'," POSITION_WAIT ")", pos);
+	(void)snprintf(sql, sizeof(sql), "SELECT %s('%s'," POSITION_WAIT ")",
+		       s->up->mariadb ? "MASTER_GTID_WAIT" : "WAIT_FOR_EXECUTED_GTID_SET", pos);
 	r->wanted = wanted;
 	return say(r, HIDDEN_POSITION, upstream_query(s->up, span_str(sql)));
 }

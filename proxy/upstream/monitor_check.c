@@ -102,21 +102,30 @@ static bool is_on(struct span v)
 	return v.len && !span_eq(v, span_str("0")) && !span_ieq(v, span_str("off"));
 }
 
+/* Where a server gives its own transactions no GTIDs, what others have given them says nothing of its writes. */
+static void take_positions(struct asked *a, const struct sqlconn_row *row)
+{
+	struct span mode = sqlconn_field(row, "mode"), logs = sqlconn_field(row, "logs"), executed = sqlconn_field(row, "rep");
+	bool numbers = !mode.p || (mode.len >= 2 && strncasecmp(mode.p, "on", 2) == 0); /* ON, ON_PERMISSIVE */
+
+	if (!numbers || (logs.p && !is_on(logs)) || gtid_parse(sqlconn_field(row, "cur"), &a->current) != RC_OK)
+		a->current = (struct gtid_pos){0};
+	if (!numbers || gtid_parse_applied(executed, &a->replayed) != RC_OK)
+		a->replayed = (struct gtid_pos){0};
+}
+
 static enum rc on_variables(void *arg, const struct sqlconn_row *row)
 {
 	struct asked *a = arg;
 
 	a->read_only = is_on(sqlconn_field(row, "ro")) || is_on(sqlconn_field(row, "iro"));
-	if (gtid_parse(sqlconn_field(row, "cur"), &a->current) != RC_OK)
-		a->current = (struct gtid_pos){0};
-	if (gtid_parse(sqlconn_field(row, "rep"), &a->replayed) != RC_OK)
-		a->replayed = (struct gtid_pos){0};
+	take_positions(a, row);
 	return RC_OK;
 }
 
 static enum rc ask_variables(struct watch *w, struct asked *a)
 {
-	const char *sql = "SELECT @@global.read_only ro, @@global.innodb_read_only iro";
+	const char *sql;
 	uint64_t start = clock_mono_ns();
 	enum rc rc;
 
@@ -125,6 +134,9 @@ static enum rc ask_variables(struct watch *w, struct asked *a)
 	else if (sqlconn_is_mariadb(w->conn))
 		sql = "SELECT @@global.read_only ro, @@global.innodb_read_only iro, @@global.gtid_current_pos cur, "
 		      "@@global.gtid_slave_pos rep";
+	else
+		sql = "SELECT @@global.read_only ro, @@global.innodb_read_only iro, @@global.gtid_executed cur, "
+		      "@@global.gtid_executed rep, @@global.gtid_mode mode, @@global.log_bin logs";
 	*a = (struct asked){.asked_ns = start};
 	rc = sqlconn_query(w->conn, span_str(sql), w->conf.connect_ns, on_variables, a);
 	if (rc == RC_OK)
