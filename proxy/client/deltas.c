@@ -45,8 +45,9 @@ static void take_vars(struct request *r, const struct varset *vars)
 /* Variables that mean something for the next statement or one connection only. */
 static bool is_volatile(struct span name)
 {
-	static const char *const names[] = {"insert_id",   "rand_seed1",       "rand_seed2",        "pseudo_thread_id",
-					    "gtid_seq_no", "identity", "pseudo_slave_mode", "skip_replication"};
+	static const char *const names[] = {"insert_id",   "rand_seed1", "rand_seed2",        "pseudo_thread_id",
+					    "gtid_seq_no", "identity",   "pseudo_slave_mode", "skip_replication",
+					    "gtid_next",   "pseudo_replica_mode", "original_commit_timestamp"};
 
 	for (size_t i = 0; i < countof(names); i++)
 		if (span_ieq(name, span_str(names[i])))
@@ -83,13 +84,20 @@ static bool is_set_statement(const struct request *r)
 	       r->st->text_len > 13 && strncmp(r->st->text, "set statement", 13) == 0;
 }
 
+/* What is reported as a variable and is no state of the session: MariaDB's position, MySQL's count of its own statements. */
+static bool is_news(struct span name)
+{
+	return span_ieq(name, span_str("last_gtid")) || span_ieq(name, span_str("statement_id"));
+}
+
 static void take_variable(struct request *r, const struct track_item *item)
 {
 	struct session *s = r->s;
 	const struct varset *vars;
 
-	if (span_ieq(item->name, span_str("last_gtid"))) {
-		take_gtid(r, item->value);
+	if (is_news(item->name)) {
+		if (span_ieq(item->name, span_str("last_gtid")))
+			take_gtid(r, item->value);
 		return;
 	}
 	if (span_ieq(item->name, span_str("last_insert_id"))) {
@@ -132,7 +140,7 @@ static void take_tracked(struct request *r, struct span block)
 	while (packet_track_next(&it, &item) == RC_OK) {
 		switch (item.type) {
 		case TRACK_SYSTEM_VARIABLES:
-			if (!span_ieq(item.name, span_str("last_gtid")))
+			if (!is_news(item.name))
 				named = true;
 			take_variable(r, &item);
 			break;
@@ -142,6 +150,9 @@ static void take_tracked(struct request *r, struct span block)
 			break;
 		case TRACK_STATE_CHANGE:
 			changed = item.value.len && item.value.p[0] == '1';
+			break;
+		case TRACK_GTIDS: /* MySQL's; MariaDB has a variable */
+			take_gtid(r, item.value);
 			break;
 		default:
 			break;
@@ -263,7 +274,8 @@ static bool changed_nothing(struct request *r)
 	struct session *s = r->s;
 	struct gtid_pos pos;
 
-	if (r->error || s->in_transaction || !s->up || !s->up->mariadb || !s->up->tracks || varset_get(s->vars, "sql_log_bin").p)
+	if (r->error || s->in_transaction || !s->up || !s->up->tracks || s->tracks_itself ||
+	    varset_get(s->vars, "sql_log_bin").p)
 		return false;
 	if (s->up->track.columns && !(s->up->caps & CLIENT_DEPRECATE_EOF))
 		return false; /* an EOF packet reports no positions */
