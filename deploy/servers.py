@@ -132,8 +132,25 @@ class Process:
         self.child.wait()
 
 
+# What the servers' accounts are, beside those of the data. `app` is listed in suimon's config, `guest` comes through by
+# pass-through, `monitor` is what suimon watches the servers with, `suimon_queue` what its queue is drained with.
+ACCOUNTS = (
+    "DELETE FROM mysql.global_priv WHERE User = ''",
+    "FLUSH PRIVILEGES",
+    "CREATE USER replication@'%' IDENTIFIED BY 'replication'",
+    "GRANT REPLICATION SLAVE ON *.* TO replication@'%'",
+    "CREATE USER app@'%' IDENTIFIED BY 'app'",
+    "CREATE USER guest@'%' IDENTIFIED BY 'guest'",
+    "CREATE USER monitor@'%' IDENTIFIED BY 'monitor'",
+    "GRANT REPLICATION CLIENT, SLAVE MONITOR, PROCESS, SELECT, SHOW VIEW, TRIGGER ON *.* TO monitor@'%'",
+    "CREATE USER suimon_queue@'%' IDENTIFIED BY 'suimon_queue'",
+    "GRANT ALL ON suimon.* TO suimon_queue@'%'",
+)
+
+
 class MariaDB:
     """One MariaDB server. root has no password and is reached by the unix socket only."""
+    accounts = ACCOUNTS
 
     def __init__(self, base, name, server_id, options=()):
         self.dir = os.path.join(base, name)
@@ -209,40 +226,27 @@ class MariaDB:
                  " MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos" % (LOOPBACK, primary.port),
                  "START SLAVE")
 
+    def position(self):
+        return self.sql("SELECT @@gtid_binlog_pos")[0][0]
+
     def catch_up(self, primary, timeout=30):
-        position = primary.sql("SELECT @@gtid_binlog_pos")[0][0]
+        position = primary.position()
         if self.sql("SELECT MASTER_GTID_WAIT('%s', %g)" % (position, timeout))[0][0] != 0:
             raise ServerError("replica did not catch up with %s: %s" % (position, self.sql("SHOW SLAVE STATUS")))
-
-
-# What the servers' accounts are, beside those of the data. `app` is listed in suimon's config, `guest` comes through by
-# pass-through, `monitor` is what suimon watches the servers with, `suimon_queue` what its queue is drained with.
-ACCOUNTS = (
-    "DELETE FROM mysql.global_priv WHERE User = ''",
-    "FLUSH PRIVILEGES",
-    "CREATE USER replication@'%' IDENTIFIED BY 'replication'",
-    "GRANT REPLICATION SLAVE ON *.* TO replication@'%'",
-    "CREATE USER app@'%' IDENTIFIED BY 'app'",
-    "CREATE USER guest@'%' IDENTIFIED BY 'guest'",
-    "CREATE USER monitor@'%' IDENTIFIED BY 'monitor'",
-    "GRANT REPLICATION CLIENT, SLAVE MONITOR, PROCESS, SELECT, SHOW VIEW, TRIGGER ON *.* TO monitor@'%'",
-    "CREATE USER suimon_queue@'%' IDENTIFIED BY 'suimon_queue'",
-    "GRANT ALL ON suimon.* TO suimon_queue@'%'",
-)
 
 
 def grants(schema):
     return ["GRANT ALL ON `%s`.* TO %s@'%%'" % (schema, user) for user in ("app", "guest", "suimon_queue")]
 
 
-def pair(base, schemas=()):
-    """A primary and its replica, started, with the accounts and the schemas."""
-    return family(base, ("primary", "replica"), schemas)
+def pair(base, schemas=(), make=MariaDB):
+    """A primary and its replica, started, with the accounts and the schemas. make: the servers' class."""
+    return family(base, ("primary", "replica"), schemas, make=make)
 
 
-def family(base, names, schemas=(), template=None):
+def family(base, names, schemas=(), template=None, make=MariaDB):
     """A primary (the first name) and its replicas, as pair(). template: a server that was installed and never started."""
-    members = [MariaDB(base, name, i + 1) for i, name in enumerate(names)]
+    members = [make(base, name, i + 1) for i, name in enumerate(names)]
     primary, replicas = members[0], members[1:]
     try:
         primary.install(template)
@@ -252,7 +256,7 @@ def family(base, names, schemas=(), template=None):
             m.start()
         for r in replicas:
             r.follow(primary)
-        primary.sql(*ACCOUNTS)
+        primary.sql(*primary.accounts)
         for schema in schemas:
             primary.sql("CREATE DATABASE `%s`" % schema, *grants(schema))
         for r in replicas:

@@ -1,6 +1,7 @@
 """What the end-to-end and the fault tests share: servers for the session, a schema for each test, suimon on demand.
 
-SUIMON names the binary to test; without it the first that is built (see deploy/servers.py) is taken.
+SUIMON names the binary to test; without it the first that is built (see deploy/servers.py) is taken. SUIMON_SERVER names
+the kind of server behind it: mariadb (the default), or mysql, which `tests/mysql_root` must have made.
 """
 import contextlib
 import itertools
@@ -13,8 +14,11 @@ import pytest
 _HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(_HERE), "deploy"), _HERE, os.path.join(_HERE, "e2e")]
 
-import servers  # noqa: E402 (after the path is set)
+import mysql_server  # noqa: E402 (after the path is set)
+import servers  # noqa: E402
 
+KIND = os.environ.get("SUIMON_SERVER", "mariadb")
+_CLASSES = {"mariadb": servers.MariaDB, "mysql": mysql_server.MySQL}
 _numbers = itertools.count(1)
 _SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:")
 
@@ -24,7 +28,7 @@ class Cluster:
 
     def __init__(self, base):
         self.base = base
-        self.primary, self.replica = servers.pair(base)
+        self.primary, self.replica = servers.pair(base, make=_CLASSES[KIND])
         self.redis = servers.Redis(base)
         self.primary.sql(*["GRANT ALL ON `e2e\\_%%`.* TO %s@'%%'" % u for u in ("app", "guest", "suimon_queue")])
         self.redis.start()
@@ -64,9 +68,35 @@ class Cluster:
         }
 
 
+def mariadb_only(why):
+    """For a test of what only MariaDB has."""
+    return pytest.mark.skipif(KIND != "mariadb", reason="MariaDB only: " + why)
+
+
+def mysql_only(why):
+    """For a test of what only MySQL has."""
+    return pytest.mark.skipif(KIND != "mysql", reason="MySQL only (tests/run --mysql): " + why)
+
+
+# The variable that holds a session's isolation level; MariaDB learned MySQL's name for it after 10.11.
+ISOLATION = "tx_isolation" if KIND == "mariadb" else "transaction_isolation"
+
+
+def numbers(first, last):
+    """A table of the numbers from first to last, column seq, to stand behind FROM."""
+    if KIND == "mariadb":
+        return "seq_%d_to_%d" % (first, last)
+    return ("(WITH RECURSIVE n (seq) AS (SELECT %d UNION ALL SELECT seq + 1 FROM n WHERE seq < %d) SELECT seq FROM n) numbers"
+            % (first, last))
+
+
 def pytest_sessionstart(session):
     try:
         servers.find_suimon()
+        if KIND not in _CLASSES:
+            raise servers.ServerError("SUIMON_SERVER is %s, not one of %s" % (KIND, ", ".join(_CLASSES)))
+        if KIND == "mysql":
+            mysql_server.program("usr/sbin/mysqld")
     except servers.ServerError as e:
         pytest.exit(str(e), returncode=2)
 

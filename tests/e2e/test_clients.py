@@ -6,6 +6,7 @@ import MySQLdb
 import pytest
 
 import servers
+from conftest import numbers
 from servers import LOOPBACK
 from wire import MULTI_STATEMENTS
 
@@ -58,7 +59,7 @@ DELIMITER //
 CREATE PROCEDURE p() BEGIN SELECT 1; SELECT s FROM cli; END//
 DELIMITER ;
 CALL p();
-SELECT CAST('1x' AS INT);
+SELECT CAST('1x' AS SIGNED);
 SHOW WARNINGS;
 DROP PROCEDURE p;
 DROP TABLE cli;
@@ -75,7 +76,7 @@ def test_the_mariadb_client(db, proxy, user, flags):
 
 
 def test_mariadb_dump(db, proxy):
-    db.setup("CREATE TABLE d (id INT PRIMARY KEY, s TEXT, b BLOB)", "INSERT INTO d SELECT seq, REPEAT('x', seq), x'00ff' FROM seq_1_to_200",
+    db.setup("CREATE TABLE d (id INT PRIMARY KEY, s TEXT, b BLOB)", "INSERT INTO d SELECT seq, REPEAT('x', seq), x'00ff' FROM " + numbers(1, 200),
              "CREATE VIEW v AS SELECT id FROM d")
 
     def run(port):
@@ -93,7 +94,8 @@ def test_mysqlclient(db, proxy, user):
                             client_flag=MULTI_STATEMENTS)
         got = []
         cur = c.cursor()
-        cur.execute("CREATE OR REPLACE TABLE m (id INT PRIMARY KEY AUTO_INCREMENT, s VARCHAR(30), d DATETIME)")
+        cur.execute("DROP TABLE IF EXISTS m")
+        cur.execute("CREATE TABLE m (id INT PRIMARY KEY AUTO_INCREMENT, s VARCHAR(30), d DATETIME)")
         got.append(cur.executemany("INSERT INTO m (s, d) VALUES (%s, %s)", [("水%d" % n, "2024-01-01 00:00:%02d" % n) for n in range(20)]))
         got.append((c.insert_id(), cur.lastrowid))
         c.commit()
@@ -104,7 +106,7 @@ def test_mysqlclient(db, proxy, user):
                 cur.execute(sql)
             except MySQLdb.Error as e:
                 got.append((type(e).__name__, e.args))
-        cur.execute("SELECT CAST('1x' AS INT)")
+        cur.execute("SELECT CAST('1x' AS SIGNED)")
         got.append((c.warning_count(), c.show_warnings()))
         c.rollback()
         cur.execute("SELECT 1; SELECT 2")
@@ -113,7 +115,7 @@ def test_mysqlclient(db, proxy, user):
         got.append(cur.fetchall())
         cur.close()
         stream = c.cursor(MySQLdb.cursors.SSCursor)
-        stream.execute("SELECT seq FROM seq_1_to_3000")
+        stream.execute("SELECT seq FROM " + numbers(1, 3000))
         got.append(sum(r[0] for r in stream))
         stream.close()
         c.ping()

@@ -10,7 +10,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask
+from conftest import ask, numbers
 
 ROWS = 8
 SECONDS = 8
@@ -82,7 +82,7 @@ class Judge:
 
 @pytest.mark.parametrize("redis", [False, True], ids=["in process", "with Redis"])
 def test_no_read_is_older_than_what_was_acknowledged(cluster, suimon, db, redis):
-    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t SELECT seq, 0 FROM seq_0_to_%d" % (2 * ROWS - 1))
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t SELECT seq, 0 FROM " + numbers(0, 2 * ROWS - 1))
     cache = {"redis": cluster.redis.url if redis else "", "rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "60s" if redis else "900ms"}]}
     pair = [suimon({"cache": cache}), suimon({"cache": cache})]
     judge = Judge(db.name)

@@ -6,7 +6,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask
+from conftest import ask, numbers
 from wire import Wire
 
 MIB = 1024 * 1024
@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 @pytest.fixture
 def big(db):
     db.setup("CREATE TABLE big (id INT PRIMARY KEY, d LONGTEXT)",
-             "INSERT INTO big SELECT seq, REPEAT(CHAR(64 + seq % 50), 1048576) FROM seq_1_to_64")
+             "INSERT INTO big SELECT seq, REPEAT(CHAR(64 + seq % 50), 1048576) FROM " + numbers(1, 64))
     return db
 
 
@@ -107,7 +107,7 @@ def test_more_than_the_server_takes_fails_as_on_the_server(db, proxy):
 
 
 def test_many_small_rows(db, proxy):
-    sql = "SELECT seq, seq * 2, CONCAT('row ', seq) FROM seq_1_to_200000"
+    sql = "SELECT seq, seq * 2, CONCAT('row ', seq) FROM " + numbers(1, 200000)
     with Wire(proxy.connect(database=db.name)) as w, Wire(db.direct()) as direct:
         assert w.query(sql) == direct.query(sql)
 

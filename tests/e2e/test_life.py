@@ -80,7 +80,7 @@ def test_reload_over_http(suimon, db):
 
 
 def test_a_new_account_after_reload(suimon, cluster):
-    cluster.setup("CREATE OR REPLACE USER late@'%' IDENTIFIED BY 'late'")
+    cluster.setup("DROP USER IF EXISTS late@'%'", "CREATE USER late@'%' IDENTIFIED BY 'late'")
     s = suimon({"users": [{"name": "app", "password": "app"}]})
     with pytest.raises(pymysql.MySQLError):
         s.connect("late", "late")

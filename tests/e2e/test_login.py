@@ -83,7 +83,7 @@ def test_a_configured_account_whose_password_the_server_refuses(cluster, suimon)
 
 
 def test_a_password_changed_on_the_server_works_at_once(cluster, suimon):
-    cluster.setup("CREATE OR REPLACE USER changing@'%' IDENTIFIED BY 'first'")
+    cluster.setup("DROP USER IF EXISTS changing@'%'", "CREATE USER changing@'%' IDENTIFIED BY 'first'")
     s = suimon()
     s.connect("changing", "first").close()
     cluster.setup("ALTER USER changing@'%' IDENTIFIED BY 'second'")

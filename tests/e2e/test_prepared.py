@@ -32,7 +32,7 @@ QUERIES = [
     ("SELECT * FROM t ORDER BY id LIMIT ?", [(1,), (2,)]),
     ("SET @p = ?", [(5,)]),
     ("SELECT @p", [()]),
-    ("SELECT CAST(? AS INT)", [("12x",), ("7",)]),
+    ("SELECT CAST(? AS SIGNED)", [("12x",), ("7",)]),
     ("UPDATE t SET v = v WHERE id = ?", [(1,)]),
     ("SELECT REPEAT(?, 70000)", [("y",)]),
 ]

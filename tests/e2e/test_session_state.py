@@ -4,7 +4,7 @@ import threading
 import pymysql
 import pytest
 
-from conftest import ask
+from conftest import ISOLATION, ask, numbers
 import servers
 from servers import listing
 
@@ -21,7 +21,7 @@ STATES = [
     ("SET NAMES %s", "SELECT @@character_set_client", None),
     ("SET group_concat_max_len = 10%d", "SELECT @@group_concat_max_len", lambda n: 100 + n),
     ("SET autocommit = %d", "SELECT @@autocommit", None),
-    ("SET SESSION TRANSACTION ISOLATION LEVEL %s", "SELECT @@tx_isolation", None),
+    ("SET SESSION TRANSACTION ISOLATION LEVEL %s", "SELECT @@" + ISOLATION, None),
     ("SET div_precision_increment = %d", "SELECT @@div_precision_increment", lambda n: n),
 ]
 VALUES = {
@@ -127,7 +127,7 @@ def test_last_insert_id_is_the_sessions(narrow, db):
 
 def test_what_follows_a_statement_is_about_that_statement(narrow, db):
     """FOUND_ROWS(), ROW_COUNT() and SHOW WARNINGS, with other sessions' statements in between."""
-    db.setup("CREATE TABLE f (id INT PRIMARY KEY)", "INSERT INTO f SELECT seq FROM seq_1_to_30")
+    db.setup("CREATE TABLE f (id INT PRIMARY KEY)", "INSERT INTO f SELECT seq FROM " + numbers(1, 30))
     with narrow.connect(database=db.name) as a, narrow.connect(database=db.name) as b:
         for _ in range(5):
             ask(a, "SELECT SQL_CALC_FOUND_ROWS id FROM f LIMIT 2")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from conftest import ask
+from conftest import ask, numbers
 from servers import listing, sum_metric, wait_until
 from wire import Wire
 
@@ -12,7 +12,7 @@ from wire import Wire
 @pytest.fixture
 def table(db):
     db.setup("CREATE TABLE orders (id INT PRIMARY KEY, customer INT, email VARCHAR(60), total INT, KEY (customer))",
-             "INSERT INTO orders SELECT seq, seq % 100, CONCAT('c', seq % 500, '@example.com'), seq % 91 FROM seq_1_to_20000",
+             "INSERT INTO orders SELECT seq, seq % 100, CONCAT('c', seq % 500, '@example.com'), seq % 91 FROM " + numbers(1, 20000),
              "ANALYZE TABLE orders")
     return db
 

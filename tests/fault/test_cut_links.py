@@ -5,7 +5,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask, who
+from conftest import ask, numbers, who
 from relay import Relay
 from servers import sum_metric, wait_until
 
@@ -64,7 +64,7 @@ def test_a_read_whose_link_is_cut_before_the_answer_is_answered_elsewhere(links,
 
 def test_a_read_whose_answer_had_begun_is_not_repeated(links, table):
     s, primary, replica = links
-    table.setup("INSERT INTO t (n) SELECT seq FROM seq_1_to_50000")
+    table.setup("INSERT INTO t (n) SELECT seq FROM " + numbers(1, 50000))
     with s.connect(database=table.name) as c, s.connect(database=table.name) as other:
         seen = []
 

@@ -3,7 +3,7 @@ import threading
 
 import pymysql
 
-from conftest import ask
+from conftest import ask, numbers
 from servers import Process, sum_metric, wait_until
 import servers
 
@@ -56,7 +56,7 @@ class History:
 
 
 def test_redis_restarts_under_load(cluster, suimon, db):
-    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t SELECT seq, 0 FROM seq_0_to_4")
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t SELECT seq, 0 FROM " + numbers(0, 4))
     redis = servers.Redis(cluster.base, db.name)
     redis.start()
     try:
