@@ -29,7 +29,7 @@ SCRIPTS = {
         "INSERT INTO a (v) VALUES ('q') RETURNING id, v", "UPDATE a SET v = 'w' WHERE id > 1", "SELECT ROW_COUNT()", "UPDATE a SET v = 'w' WHERE id > 1",
         "REPLACE INTO a VALUES (1, 'r')", "INSERT INTO a VALUES (1, 'dup') ON DUPLICATE KEY UPDATE v = 'dup'", "INSERT IGNORE INTO a VALUES (1, 'ign')",
         "SHOW WARNINGS", "DELETE FROM a WHERE id = 2", "SELECT * FROM a ORDER BY id", "INSERT INTO a SELECT NULL, v FROM a", "TRUNCATE a", "SELECT COUNT(*) FROM a",
-        "CREATE TABLE c AS SELECT 1 x", "ALTER TABLE c ADD y INT DEFAULT 7", "SELECT * FROM c", "RENAME TABLE c TO c2", "SELECT * FROM c2", "DROP TABLE c2",
+        "CREATE TABLE c (x INT) AS SELECT 1 x", "ALTER TABLE c ADD y INT DEFAULT 7", "SELECT * FROM c", "RENAME TABLE c TO c2", "SELECT * FROM c2", "DROP TABLE c2",
         "UPDATE a, types SET a.v = types.v WHERE a.id = types.id", "DELETE a FROM a JOIN types USING (id)"],
     "errors": [
         "SELEKT 1", "SELECT * FROM missing", "SELECT missing FROM types", "INSERT INTO types (id) VALUES (1)", "SELECT 1/0", "SHOW WARNINGS",
@@ -108,9 +108,9 @@ def test_bytes_of_every_character_set_arrive_as_sent(db, proxy, charset):
     """Multi-byte characters whose second byte is a backslash or a quote must not mislead the lexer."""
     python = {"utf8mb4": "utf-8", "sjis": "shift_jis"}.get(charset, charset)
     text = {"latin1": "é'\\", "big5": "功許蓋"}.get(charset, "表ソ能") .encode(python)
-    statements = [b"SET NAMES " + charset.encode(), b"DROP TABLE IF EXISTS chars", b"CREATE TABLE chars (v VARCHAR(40) CHARACTER SET utf8mb4)",
+    statements = [b"SET NAMES " + charset.encode(), b"CREATE TABLE chars (v VARCHAR(40) CHARACTER SET utf8mb4)",
                   b"INSERT INTO chars VALUES ('" + text.replace(b"'", b"''") + (b"\\" if charset == "latin1" else b"") + b"')",
-                  b"SELECT v, HEX(v) FROM chars", b"SELECT v FROM chars WHERE v LIKE '%" + text[:2] + b"%'"]
+                  b"SELECT v, HEX(v) FROM chars", b"SELECT v FROM chars WHERE v LIKE '%" + text[:2] + b"%'", b"DROP TABLE chars"]
     want = run(db, db.direct(), statements)
     got = run(db, proxy.connect(database=db.name), statements)
     for statement, w, g in zip(statements, want, got):
