@@ -52,25 +52,27 @@ static bool asks_last_connection(const struct request *r)
 	return r->plan.follow_up || (f->verb == SQL_SELECT && f->ntables == 0 && r->plan.target == PLAN_REPLICA);
 }
 
-static void choose_backend(struct request *r)
+static enum rc choose_backend(struct request *r)
 {
 	struct session *s = r->s;
 	struct topology *t = s->worker->in->topology;
+	enum rc rc = RC_OK;
 
 	r->lease.parked_only = false;
 	if (asks_last_connection(r) && !r->parked_tried && s->last_backend) {
 		r->parked_tried = true;
 		r->lease.parked_only = true;
 		r->backend = s->last_backend;
-		return;
+		return RC_OK;
 	}
 	r->backend = NULL;
 	if (r->plan.target == PLAN_REPLICA && !r->primary_only)
-		r->backend = topology_replica(t, NULL);
-	if (!r->backend) {
+		rc = replica_choose(r, &r->backend);
+	if (rc == RC_OK && !r->backend) {
 		r->primary_only = true;
 		r->backend = topology_primary(t);
 	}
+	return rc;
 }
 
 /* A replica that does not answer: the read goes to the primary. A primary that does not: to a replica, if it is a read
@@ -150,8 +152,7 @@ static enum rc step_acquire(struct request *r)
 			return refuse_on_replica(r);
 		return RC_OK;
 	}
-	choose_backend(r);
-	if (failover_holds(r))
+	if (choose_backend(r) == RC_AGAIN || failover_holds(r))
 		return RC_AGAIN;
 	r->lease.backend = r->backend;
 	r->lease.account = s->login ? login_account(s) : s->account;
@@ -362,6 +363,8 @@ void exec_replied(struct request *r)
 		return;
 	}
 	r->rows = s->up->track.rows;
+	if (r->plan.target == PLAN_REPLICA && !r->refused)
+		replica_read(r);
 	if (s->up->track.warnings || (r->st && r->st->facts.ntables))
 		s->up->warnings_of = s->up->track.warnings ? s->id : 0;
 	if (s->state == SESSION_STREAMING || s->state == SESSION_INFILE) {
@@ -427,7 +430,7 @@ static void retry(struct request *r)
 	r->primary_only |= !r->replica_last;
 	r->sent_ns = r->first_ns = 0;
 	r->sync_to = NULL;
-	r->hidden_answer = false;
+	r->hidden_answer = r->floor = false;
 	iobuf_consume(&r->fill, iobuf_len(&r->fill));
 	exec_resume(r, STEP_ACQUIRE);
 }
@@ -493,4 +496,5 @@ void exec_tick(struct request *r, uint64_t now_ns)
 	if (r->queue_waiting && now_ns > r->deadline_ns)
 		queued_wait_expired(r);
 	failover_tick(r, now_ns);
+	replica_tick(r, now_ns);
 }

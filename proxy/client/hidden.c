@@ -136,6 +136,8 @@ static void sync_done(struct request *r)
 static enum rc go_to_primary(struct request *r, enum stats_counter why)
 {
 	stats_count(r->s->worker->sink, why, 1);
+	if (unlikely(r->floor))
+		r->s->behind_ns = clock_mono_ns();
 	exec_release(r);
 	r->primary_only = true;
 	r->step = STEP_ACQUIRE;
@@ -155,9 +157,12 @@ enum rc hidden_position(struct request *r)
 		return RC_OK;
 	if (!r->plan.eventual) {
 		now = clock_mono_ns();
-		if (s->written_unknown_ns && now - s->written_unknown_ns < instance_lag_window(s->worker->settings))
+		if (s->written_unknown_ns && backend_fresh(r->backend) < s->written_unknown_ns &&
+		    now - s->written_unknown_ns < instance_lag_window(s->worker->settings))
 			return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 		wanted = s->written;
+		if (unlikely(r->floor))
+			replica_floor(r, &wanted);
 	}
 	if (!cached_needs(r, &wanted)) {
 		if (!r->replica_last && backend_usable(topology_primary(s->worker->in->topology)))

@@ -199,6 +199,10 @@ static void primary_at(void *arg, const struct gtid_pos *pos, uint64_t asked_ns)
 	struct instance *in = arg;
 	struct cache_pos at[GTID_DOMAINS];
 
+	if (atomic_load_explicit(&in->position_waiters, memory_order_relaxed))
+		for (size_t i = 0; i < in->nworkers; i++)
+			worker_primary_at(in->workers[i]);
+
 	if (!in->cache || pos->overflow)
 		return;
 	for (uint8_t i = 0; i < pos->n; i++)

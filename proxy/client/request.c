@@ -85,6 +85,7 @@ void request_abort(struct request *r)
 		if (r->leasing)
 			lease_cancel(s->worker->leases, &r->lease);
 		r->leasing = false;
+		replica_wait_over(r);
 		if (s->up && s->up->tracking && r->sent_ns && !r->hidden)
 			deltas_lost(r); /* what it may have written is not known any more */
 		if (s->up && (s->up->tracking || (r->sent_ns && (r->stream_left || r->stream_more)))) {

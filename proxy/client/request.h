@@ -84,6 +84,9 @@ struct request {
 	uint8_t attempts;
 	enum request_refusal refused;
 	bool held;                  /* waits for a primary that takes writes */
+	bool awaits_position;       /* waits to be told where the primary is, so that another replica can be waited for */
+	uint64_t asked_ns;          /* ... since when */
+	bool floor;                 /* its replica is a new one to the session: it must be where the primary is */
 	uint64_t hold_until_ns;     /* when it has waited for servers long enough; 0: has not begun to */
 	const struct varset *sync_to; /* state the connection is being brought to; not owned */
 	const struct varset *bridge;  /* owned: what sync_to points to while a pinned connection prepares */
@@ -158,6 +161,15 @@ enum rc hidden_after(struct request *r) must_check;      /* STEP_AFTER */
 void hidden_done(struct request *r);                     /* its reply has ended: goes on with the request */
 void exec_fail(struct request *r);                       /* answers the client with the error kept in r->lease; the request is over */
 void exec_release(struct request *r);                    /* gives the connection back, unless something pins it */
+
+/* replica.c: which replica a session reads from. */
+/* RC_OK: *b is it, or NULL: none, the primary. RC_AGAIN: exec_resume(STEP_ACQUIRE) follows. */
+enum rc replica_choose(struct request *r, struct backend **b) must_check;
+void replica_floor(struct request *r, struct gtid_pos *wanted); /* r->floor: what its replica must have applied */
+void replica_read(struct request *r);                    /* a read meant for replicas has been answered */
+void replica_wait_over(struct request *r);               /* the primary's position is known, or was waited for in vain */
+void replica_position_known(struct worker *w);           /* mail of the monitor's news */
+void replica_tick(struct request *r, uint64_t now_ns);
 
 /* failover.c */
 uint64_t failover_deadline(struct request *r);           /* of its waits for a server */

@@ -184,6 +184,19 @@ void worker_primary_moved(struct worker *w)
 	post_to(w, on_moved, 0);
 }
 
+static void on_primary_at(struct mail *m)
+{
+	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
+
+	replica_position_known(wm->worker);
+	mem_free(wm);
+}
+
+void worker_primary_at(struct worker *w)
+{
+	post_to(w, on_primary_at, 0);
+}
+
 static void on_drain(struct mail *m)
 {
 	struct worker_mail *wm = container_of(m, struct worker_mail, mail);

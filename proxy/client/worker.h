@@ -43,6 +43,7 @@ void worker_free(struct worker *w); /* after worker_stop, or before worker_start
 void worker_adopt(struct worker *w, int fd, const char *peer);
 void worker_reload(struct worker *w);   /* any thread: take the instance's settings */
 void worker_primary_moved(struct worker *w); /* any thread: what waits for the old one asks the new one */
+void worker_primary_at(struct worker *w);    /* any thread: the primary's position is known anew */
 void worker_drain(struct worker *w, uint64_t deadline_ns); /* any thread: end sessions as they become free, all by the deadline */
 
 /* Runs fn(w, arg) on the thread of every worker, then done(arg) on the control loop. Any thread. false: out of memory. */

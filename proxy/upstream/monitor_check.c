@@ -161,6 +161,8 @@ static void judge_primary(struct watch *w, const struct asked *a)
 	lag_history_saw(h, &a->current, a->asked_ns, clock_mono_ns());
 	pthread_mutex_unlock(&w->m->lock);
 	backend_at_position(w->b, &a->current);
+	if (!gtid_empty(&a->current))
+		atomic_store_explicit(&w->m->topology->primary_asked_ns, a->asked_ns, memory_order_release);
 	if (w->m->hooks.primary_at && !gtid_empty(&a->current) && !a->current.overflow)
 		w->m->hooks.primary_at(w->m->hooks.arg, &a->current, a->asked_ns);
 	atomic_store_explicit(&w->b->lag_ns, 0, memory_order_relaxed);

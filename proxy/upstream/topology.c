@@ -137,6 +137,7 @@ static void move(struct topology *t, struct backend *from, struct backend *to)
 	atomic_store_explicit(&to->role, BACKEND_PRIMARY, memory_order_release);
 	atomic_store_explicit(&t->primary, to, memory_order_release);
 	atomic_store_explicit(&from->role, BACKEND_REPLICA, memory_order_release);
+	atomic_store_explicit(&t->primary_asked_ns, 0, memory_order_release);
 	to->was_read_only = false;
 	atomic_store_explicit(&to->lag_ns, 0, memory_order_relaxed);
 	atomic_fetch_add_explicit(&t->moves, 1, memory_order_relaxed);

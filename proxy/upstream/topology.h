@@ -23,6 +23,8 @@ struct topology {
 	size_t cap;                     /* places in all */
 	_Atomic(struct backend *) primary;
 	_Atomic uint32_t writable;      /* servers that seem to take writes: more than one is somebody's mistake */
+	/* The primary's position is known as of then (monotonic): all it had committed is in it. 0: has none. */
+	_Atomic uint64_t primary_asked_ns;
 	_Atomic uint64_t moves;         /* how often the primary has changed */
 	pthread_mutex_t lock;           /* one judgement, one change of the list at a time */
 	/* Set before the threads start; may be NULL. */

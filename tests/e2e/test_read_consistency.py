@@ -1,0 +1,139 @@
+"""R2: a session's reads see its writes, and never an older state than one it has seen before, whichever replica answers."""
+import threading
+import time
+
+import pytest
+
+from conftest import address, ask
+import servers
+from servers import sum_metric, wait_until
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """A primary and two replicas."""
+    members = servers.family(str(tmp_path_factory.mktemp("three")), ("primary", "one", "two"), ["shop"])
+    members[0].sql("CREATE TABLE shop.t (id INT PRIMARY KEY, n BIGINT)", "INSERT INTO shop.t VALUES (1, 0)",
+                   "CREATE TABLE shop.whoami (name VARCHAR(10))")
+    for name, m in zip(("primary", "one", "two"), members):
+        if m is not members[0]:
+            m.catch_up(members[0])
+        m.sql("SET sql_log_bin = 0", "INSERT INTO shop.whoami VALUES ('%s')" % name)
+    yield members
+    for m in members:
+        m.stop()
+
+
+def config(cluster, three, **more):
+    base = cluster.config()
+    base.update(primary=address(three[0]), replicas=[address(m) for m in three[1:]], **more)
+    return base
+
+
+def use(s, server, on):
+    verb = "enable" if on else "disable"
+    assert s.http("/api/backends/%s/%s" % (address(server), verb), method="POST", data={})[0] == 200
+
+
+def is_up(s, server):
+    return [b["state"] for b in servers.listing(s.api("/api/backends")) if b["addr"] == address(server)] == ["up"]
+
+
+def who(c):
+    return ask(c, "SELECT name FROM whoami")[0][0]
+
+
+def number(c):
+    return ask(c, "SELECT n FROM t WHERE id = 1")[0][0]
+
+
+def test_reads_stay_on_one_replica_and_sessions_spread(cluster, three, suimon):
+    s = suimon(base=config(cluster, three))
+    seen = set()
+    sessions = [s.connect(database="shop") for _ in range(8)]
+    wait_until("both replicas", lambda: is_up(s, three[1]) and is_up(s, three[2]), 5)
+    for c in sessions:
+        mine = {who(c) for _ in range(5)}
+        assert len(mine) == 1 and mine <= {"one", "two"}
+        seen |= mine
+        c.close()
+
+
+def test_a_read_does_not_go_back_in_time_when_its_replica_goes(cluster, three, suimon):
+    primary, one, two = three
+    base = config(cluster, three)
+    base["backend"]["monitor"]["max_lag"] = "30s" # a replica that is behind stays in use
+    s = suimon(base=base)
+    wait_until("both replicas", lambda: is_up(s, one) and is_up(s, two), 5)
+    with s.connect(database="shop") as c, two.root() as behind, behind.cursor() as lock:
+        use(s, two, False)
+        lock.execute("FLUSH TABLES WITH READ LOCK")
+        try:
+            primary.sql("UPDATE shop.t SET n = 1000")
+            one.catch_up(primary)
+            assert who(c) == "one" and number(c) == 1000
+            use(s, two, True)
+            wait_until("the other replica", lambda: is_up(s, two), 5)
+            use(s, one, False)
+            for _ in range(20):
+                assert number(c) == 1000, who(c)
+                assert who(c) == "primary"
+                time.sleep(0.05)
+            with s.connect(database="shop") as fresh: # has seen nothing yet
+                assert number(fresh) < 1000 and who(fresh) == "two"
+        finally:
+            lock.execute("UNLOCK TABLES")
+        wait_until("the replica to be known to have caught up", lambda: who(c) == "two", 5)
+        assert number(c) == 1000
+
+
+def test_reads_never_go_back_while_replicas_come_and_go(cluster, three, suimon):
+    primary, one, two = three
+    s = suimon(base=config(cluster, three))
+    wait_until("both replicas", lambda: is_up(s, one) and is_up(s, two), 5)
+    stop, wrong, reads, places = threading.Event(), [], [0], set()
+
+    def read():
+        with s.connect(database="shop") as c:
+            last = 0
+            while not stop.is_set():
+                name, n = ask(c, "SELECT name, n FROM whoami, t")[0]
+                places.add(name)
+                reads[0] += 1
+                if n < last:
+                    wrong.append((last, n, name))
+                last = n
+
+    def write():
+        with primary.root(database="shop") as c:
+            while not stop.is_set():
+                ask(c, "UPDATE t SET n = n + 1")
+
+    threads = [threading.Thread(target=read) for _ in range(3)] + [threading.Thread(target=write)]
+    for t in threads:
+        t.start()
+    for i in range(8):
+        use(s, (one, two)[i % 2], False)
+        time.sleep(0.4)
+        use(s, (one, two)[i % 2], True)
+        time.sleep(0.4)
+    stop.set()
+    for t in threads:
+        t.join(20)
+    assert not wrong, wrong[:5]
+    assert reads[0] > 500 and {"one", "two"} <= places
+
+
+def test_after_a_write_of_unknown_position_reads_return_once_the_replica_is_known_to_have_it(cluster, three, suimon):
+    """INSERT .. RETURNING to a client without DEPRECATE_EOF reports no position: the monitor's checks bound it."""
+    primary, one, two = three
+    base = config(cluster, three)
+    base["backend"]["monitor"]["max_lag"] = "1h" # the fixed window would last that long
+    s = suimon(base=base)
+    wait_until("both replicas", lambda: is_up(s, one) and is_up(s, two), 5)
+    with s.connect(database="shop") as c:
+        assert who(c) in ("one", "two")
+        assert ask(c, "INSERT INTO t VALUES (%d, 7) RETURNING n" % (time.time_ns() % 10**9)) == ((7,),)
+        assert who(c) == "primary"
+        wait_until("a replica again", lambda: who(c) in ("one", "two"), 5)
+        assert sum_metric(s.metrics(), "suimon_replica_lag_fallbacks_total") > 0
