@@ -32,7 +32,7 @@ static void put_backend(struct jsonw *w, struct backend *b, const struct setting
 	pthread_mutex_unlock(&b->lock);
 	jsonw_open(w, NULL, '{');
 	jsonw_text(w, "addr", b->text);
-	jsonw_text(w, "role", atomic_load(&b->role) == BACKEND_PRIMARY ? "primary" : "replica");
+	jsonw_text(w, "role", backend_role_name(b));
 	jsonw_text(w, "state", backend_state_name(backend_state(b)));
 	if (lag == BACKEND_LAG_UNKNOWN)
 		jsonw_null(w, "lag");

@@ -15,7 +15,7 @@
 
 static const char *role_of(const struct backend *b)
 {
-	return atomic_load(&b->role) == BACKEND_PRIMARY ? "primary" : "replica";
+	return backend_role_name(b);
 }
 
 #define BACKEND_LABELS(b) PROM_LABELS({"addr", (b)->text}, {"role", role_of(b)})
@@ -23,7 +23,7 @@ static const char *role_of(const struct backend *b)
 static void put_backend_states(struct prom *p, const struct topology *t)
 {
 	static const enum backend_state all[] = {BACKEND_UNKNOWN, BACKEND_UP, BACKEND_LAGGING, BACKEND_DOWN,
-						 BACKEND_DISABLED};
+						 BACKEND_DISABLED, BACKEND_GONE};
 
 	prom_family(p, "backend_up", "gauge", "1 while the server answers its checks and may be used.");
 	for (size_t i = 0; i < t->n; i++)

@@ -73,6 +73,7 @@ struct settings {
 		struct { int64_t max, min_idle; uint64_t idle_timeout_ns, max_age_ns; } pool;
 		struct { char *user; struct secret *password; uint64_t interval_ns, max_lag_ns; } monitor;
 		uint64_t failover_hold_ns;
+		char *aurora_host;      /* empty: settings_aurora_host derives it */
 	} backend;
 	struct settings_user *users; size_t nusers;
 	bool passthrough;               /* some entry of users says so, or users: passthrough */
@@ -123,6 +124,9 @@ enum rc settings_print(const struct settings *s, struct iobuf *out) must_check; 
 enum rc settings_print_json(const struct settings *s, struct iobuf *out) must_check; /* the same as JSON */
 enum rc settings_manual(struct iobuf *out) must_check; /* the option table as Markdown: docs/configuration.md's reference section is made of it, and a test compares */
 /* Which options differ that a reload may not change: a line each to out. RC_OK with out empty: none. */
+/* With discovery: aurora, the host names of the cluster's servers: their identifier stands for the ?. RC_DECLINED: it cannot
+ * be known from primary; RC_ERROR: too long. */
+enum rc settings_aurora_host(const struct settings *s, char *out, size_t cap) must_check;
 enum rc settings_reload_check(const struct settings *now, const struct settings *next, struct iobuf *out) must_check;
 
 #endif

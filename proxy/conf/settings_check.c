@@ -80,6 +80,24 @@ static void check_listen(struct conf_ctx *c, const struct settings *s)
 		conf_fault_at(c, "listen.tls.require", "on without a certificate in listen.tls.cert, allowed is false");
 }
 
+static void check_aurora(struct conf_ctx *c, const struct settings *s)
+{
+	const char *template = s->backend.aurora_host, *mark = strchr(template, '?');
+	char derived[256];
+
+	if (s->nreplicas)
+		conf_fault_at(c, "replicas", "discovery: aurora finds them itself, allowed is []");
+	if (s->primary.is_unix)
+		conf_fault_at(c, "primary", "a socket with discovery: aurora, allowed is the cluster's endpoint");
+	else if (*template && (!mark || strchr(mark + 1, '?')))
+		conf_fault_at(c, "backend.aurora_host", "needs one ? for the server's identifier");
+	else if (settings_aurora_host(s, derived, sizeof(derived)) != RC_OK)
+		conf_fault_at(c, "primary",
+			      "the names of its servers cannot be known from %s, allowed is an endpoint of the cluster's "
+			      "own (….rds.amazonaws.com), or any with backend.aurora_host",
+			      s->primary.host);
+}
+
 static void check_servers(struct conf_ctx *c, const struct settings *s)
 {
 	char path[PATH_TEXT];
@@ -91,6 +109,8 @@ static void check_servers(struct conf_ctx *c, const struct settings *s)
 				conf_fault_at(c, path, "%s is listed twice, allowed is once", s->replicas[i].addr.text);
 				break;
 			}
+	if (s->discovery_aurora)
+		check_aurora(c, s);
 	if (s->backend.pool.min_idle > s->backend.pool.max)
 		conf_fault_at(c, "backend.pool.min_idle", "%lld is more than backend.pool.max, allowed is at most %lld",
 			      (long long)s->backend.pool.min_idle, (long long)s->backend.pool.max);

@@ -166,6 +166,9 @@ static const struct conf_opt backend_rows[] = {
 	SECTION("monitor", monitor_table, "Watching the servers."),
 	DURATION("failover_hold", backend.failover_hold_ns, "10s", 0, 10 * MIN,
 		 "Statements wait this long for a primary before they fail.", RELOAD),
+	STRING("aurora_host", backend.aurora_host, "", "a host name with a ? in it",
+	       "With discovery: aurora, what a server is called; its identifier stands for the ?. Empty: from primary, which "
+	       "must then be an endpoint of the cluster's own (….rds.amazonaws.com).", FIXED),
 	END,
 };
 static const struct conf_table backend_table = {.opts = backend_rows};
@@ -416,7 +419,8 @@ static const struct conf_opt rows[] = {
 	LIST("replicas", replicas, "[]", &replica_item, "a list of addresses or {addr: …, weight: …}",
 	     "Servers for reads.", FIXED, .max = 256),
 	WORD(CONF_CHOICE, "discovery", discovery_aurora, "none", discovery_words,
-	     "aurora: servers and their roles from information_schema.replica_host_status.", FIXED, ABSENT(discovery)),
+	     "aurora: primary is the cluster's endpoint; its servers and their roles come from "
+	     "information_schema.replica_host_status.", FIXED),
 	SECTION("backend", backend_table, "Connections to the servers."),
 	{.name = "users",
 	 .type = CONF_CUSTOM,

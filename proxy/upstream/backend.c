@@ -9,11 +9,18 @@
 #include "log.h"
 #include "mem.h"
 
-static const char *const state_names[] = {"unknown", "up", "lagging", "down", "disabled"};
+static const char *const state_names[] = {"unknown", "up", "lagging", "down", "disabled", "gone"};
 
 const char *backend_state_name(enum backend_state s)
 {
 	return state_names[s];
+}
+
+const char *backend_role_name(const struct backend *b)
+{
+	if (atomic_load_explicit(&b->role, memory_order_acquire) == BACKEND_PRIMARY)
+		return "primary";
+	return b->endpoint ? "endpoint" : "replica";
 }
 
 void backend_free(struct backend *b)
@@ -53,8 +60,8 @@ void backend_set_state(struct backend *b, enum backend_state s, const char *why)
 	int old = atomic_load_explicit(&b->state, memory_order_acquire);
 	char quoted[320];
 
-	do { /* what an operator has disabled only an operator enables, which makes it unknown */
-		if (old == (int)s || (old == BACKEND_DISABLED && s != BACKEND_UNKNOWN))
+	do { /* what an operator has disabled only an operator enables, which makes it unknown; what is gone discovery alone brings back */
+		if (old == (int)s || ((old == BACKEND_DISABLED || old == BACKEND_GONE) && s != BACKEND_UNKNOWN))
 			return;
 	} while (!atomic_compare_exchange_weak_explicit(&b->state, &old, (int)s, memory_order_acq_rel, memory_order_acquire));
 	atomic_store_explicit(&b->state_since_ns, clock_mono_ns(), memory_order_relaxed);

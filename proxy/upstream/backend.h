@@ -26,6 +26,7 @@ enum backend_state {
 	BACKEND_LAGGING,  /* a replica too far behind, or not replicating: no reads */
 	BACKEND_DOWN,     /* did not answer */
 	BACKEND_DISABLED, /* by an operator */
+	BACKEND_GONE,     /* discovery lists it no more */
 };
 const char *backend_state_name(enum backend_state s);
 
@@ -48,6 +49,10 @@ struct backend {
 	uint16_t port;
 	bool is_unix;
 	int64_t weight;
+	size_t slot;             /* its place in the topology */
+	bool endpoint;           /* a cluster's name, not a server's: used while no server of it is known by its own */
+	unsigned unlisted;       /* how often discovery has missed it; under the topology's lock */
+	struct backend *next_retired;
 	_Atomic int role;        /* enum backend_role; changed by topology.c alone */
 	_Atomic int access;      /* enum backend_access: as last seen; topology.c's */
 	_Atomic uint64_t read_only_ns; /* since when it has been read-only; 0: is not */
@@ -75,6 +80,7 @@ struct backend {
 	char problem[256];       /* of the last failed check, for people */
 };
 
+const char *backend_role_name(const struct backend *b); /* primary, replica, or endpoint */
 /* Owned by the topology. NULL: no memory, also for a NULL addr. */
 struct backend *backend_new(const struct settings_addr *addr, enum backend_role role, int64_t weight) must_check;
 void backend_free(struct backend *b);

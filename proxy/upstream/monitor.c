@@ -31,6 +31,20 @@ static void take_conf(struct watch *w)
 	w->said_denied = w->said_privilege = false;
 }
 
+/* Another server may have its place now. */
+static void take_backend(struct watch *w)
+{
+	struct backend *b = w->m->topology->all[w - w->m->watches];
+
+	if (w->b == b)
+		return;
+	sqlconn_close(w->conn);
+	w->b = b;
+	w->resolve_ns = w->replicating_ns = w->denied_login = 0;
+	w->beyond_lag = w->told = false;
+	w->said_aurora = w->said_denied = w->said_privilege = w->said_read_only = false;
+}
+
 static void watch_run(void *arg)
 {
 	struct watch *w = arg;
@@ -38,6 +52,7 @@ static void watch_run(void *arg)
 
 	do {
 		next = clock_mono_ns();
+		take_backend(w);
 		take_conf(w);
 		monitor_check(w);
 		next += w->conf.interval_ns > LEAST_INTERVAL_NS ? w->conf.interval_ns : LEAST_INTERVAL_NS;
@@ -58,6 +73,8 @@ static void set_conf(struct monitor *m, const struct settings *s)
 	c->tls.mode = (enum tls_mode)s->backend.tls.mode;
 	snprintf(c->tls.ca, sizeof(c->tls.ca), "%s", s->backend.tls.ca ? s->backend.tls.ca : "");
 	c->generation++;
+	if (s->discovery_aurora && settings_aurora_host(s, c->aurora_host, sizeof(c->aurora_host)) != RC_OK)
+		c->aurora_host[0] = '\0'; /* settings_check does not let it come to this */
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -89,16 +106,15 @@ struct monitor *monitor_new(struct topology *t, struct accounts *as, struct stat
 	t->on_look = look_now;
 	t->look_arg = m;
 	set_conf(m, s);
-	m->watches = mem_zalloc(t->n * sizeof(*m->watches));
+	m->watches = mem_zalloc(t->cap * sizeof(*m->watches));
 	if (!m->watches) {
 		monitor_free(m);
 		return NULL;
 	}
-	for (; m->n < t->n; m->n++) {
+	for (; m->n < t->cap; m->n++) {
 		struct watch *w = &m->watches[m->n];
 
 		w->m = m;
-		w->b = t->all[m->n];
 		w->sink = stats_sink_new(stats, false);
 		w->conn = sqlconn_new();
 		ticker_init(&w->ticker);
@@ -111,27 +127,47 @@ struct monitor *monitor_new(struct topology *t, struct accounts *as, struct stat
 	return m;
 }
 
+enum rc monitor_follow(struct monitor *m)
+{
+	enum rc rc = RC_OK;
+
+	pthread_mutex_lock(&m->lock);
+	while (!m->stopping && m->started < m->topology->n && rc == RC_OK) {
+		struct watch *w = &m->watches[m->started];
+
+		rc = ticker_start(&w->ticker, "monitor", watch_run, w);
+		if (rc == RC_OK)
+			m->started++;
+		else
+			log_error("monitor", "cannot start a thread", NULL);
+	}
+	pthread_mutex_unlock(&m->lock);
+	return rc;
+}
+
 enum rc monitor_start(struct monitor *m)
 {
-	for (size_t i = 0; i < m->n; i++) {
-		if (ticker_start(&m->watches[i].ticker, "monitor", watch_run, &m->watches[i]) != RC_OK) {
-			log_error("monitor", "cannot start a thread", NULL);
-			monitor_stop(m);
-			return RC_ERROR;
-		}
-	}
-	return RC_OK;
+	if (monitor_follow(m) == RC_OK)
+		return RC_OK;
+	monitor_stop(m);
+	return RC_ERROR;
 }
 
 void monitor_stop(struct monitor *m)
 {
+	size_t n;
+
 	if (!m)
 		return;
-	for (size_t i = 0; i < m->n; i++) {
+	pthread_mutex_lock(&m->lock);
+	m->stopping = true;
+	n = m->started;
+	pthread_mutex_unlock(&m->lock);
+	for (size_t i = 0; i < n; i++) {
 		ticker_ask_stop(&m->watches[i].ticker);
 		sqlconn_interrupt(m->watches[i].conn);
 	}
-	for (size_t i = 0; i < m->n; i++)
+	for (size_t i = 0; i < n; i++)
 		ticker_stop(&m->watches[i].ticker);
 }
 

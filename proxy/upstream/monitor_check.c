@@ -213,8 +213,8 @@ static void set_fresh(struct watch *w, const struct asked *a, const struct lag *
 {
 	uint64_t fresh = 0;
 
-	if (l->known && l->exact && a->asked_ns > l->lag_ns) {
-		fresh = a->asked_ns - l->lag_ns;
+	if (l->known && l->exact && a->asked_ns > l->lag_ns + l->age_ns) {
+		fresh = a->asked_ns - l->lag_ns - l->age_ns;
 	} else if (!gtid_empty(&a->replayed)) {
 		pthread_mutex_lock(&w->m->lock);
 		fresh = lag_history_fresh(&w->m->history, &a->replayed);
@@ -246,6 +246,18 @@ static void judge_replica(struct watch *w, const struct asked *a, struct lag *l)
 	set_state(w, l->stopped ? BACKEND_LAGGING : BACKEND_UP, l->stopped ? l->why : "answers");
 }
 
+static enum rc ask_replication(struct watch *w, bool is_primary, struct lag *l)
+{
+	enum rc rc = w->conf.aurora_host[0] ? monitor_aurora_ask(w, l) : RC_DECLINED;
+
+	if (rc == RC_DECLINED && is_primary)
+		return RC_OK;
+	if (rc == RC_DECLINED)
+		rc = monitor_lag_ask(w, l);
+	l->asked = rc == RC_OK;
+	return rc;
+}
+
 static enum rc ask_all(struct watch *w)
 {
 	struct asked a;
@@ -253,13 +265,15 @@ static enum rc ask_all(struct watch *w)
 
 	bool was_primary = is_primary(w);
 
-	if (ask_variables(w, &a) != RC_OK || (!was_primary && monitor_lag_ask(w, &l) != RC_OK))
+	if (ask_variables(w, &a) != RC_OK || ask_replication(w, was_primary, &l) != RC_OK)
 		return RC_ERROR;
 	topology_saw(w->m->topology, w->b, &(struct topology_sight){.read_only = a.read_only,
-								    .may_ask = !was_primary && !l.denied,
+								    .may_ask = l.asked && !l.denied,
 								    .replicates = l.replicates});
 	if (is_primary(w))
 		judge_primary(w, &a);
+	else if (w->b->endpoint) /* stands for a server that has its own name */
+		set_state(w, BACKEND_UP, "answers");
 	else if (!was_primary) /* one that has just ceased to be is judged by its next check */
 		judge_replica(w, &a, &l);
 	return RC_OK;
@@ -330,6 +344,10 @@ void monitor_check(struct watch *w)
 	struct login_as as;
 	char problem[256];
 
+	if (backend_state(w->b) == BACKEND_GONE) {
+		sqlconn_close(w->conn);
+		return;
+	}
 	if (monitor_resolve(w) != RC_OK) {
 		stats_count(w->sink, STATS_C_MONITOR_CHECKS, 1);
 		copy_problem(w->b, problem, sizeof(problem));
@@ -341,5 +359,6 @@ void monitor_check(struct watch *w)
 			check_logged_in(w, &as);
 		account_unref(as.account);
 	}
+	topology_judge(w->m->topology);
 	tell(w, was_up);
 }

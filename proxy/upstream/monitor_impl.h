@@ -5,6 +5,7 @@
  * monitor_check.c    one check of one server, and what follows from it
  * monitor_login.c    as whom it asks, and where
  * monitor_greeting.c the first packet of a server, read without logging in
+ * monitor_aurora.c   discovery: aurora
  * monitor_lag.c      how far a replica is behind
  */
 #ifndef SUIMON_MONITOR_IMPL_H
@@ -21,6 +22,7 @@ struct monitor_conf {
 	uint64_t interval_ns, max_lag_ns, connect_ns;
 	struct tls_policy tls;
 	uint64_t generation; /* of the settings */
+	char aurora_host[256]; /* with a ?; empty: no discovery. Does not change */
 };
 
 /* When the primary was first seen at a position: what an unprivileged account can measure a replica's lag by. */
@@ -56,7 +58,7 @@ struct watch {
 	bool plain_variables;     /* the server knows only the oldest of the variables asked for */
 	bool told_up;             /* what primary_changed was last called with */
 	bool told;
-	bool said_denied, said_privilege, said_read_only;
+	bool said_aurora, said_denied, said_privilege, said_read_only;
 };
 
 struct monitor {
@@ -66,9 +68,14 @@ struct monitor {
 	pthread_mutex_t lock; /* guards conf and history */
 	struct monitor_conf conf;
 	struct lag_history history;
-	struct watch *watches; /* owned */
+	struct watch *watches; /* owned; a place in the topology each */
 	size_t n;
+	size_t started; /* of them, in order; under lock, as */
+	bool stopping;
 };
+
+/* Starts the watches of servers that have joined the topology. RC_ERROR: no thread to be had. */
+enum rc monitor_follow(struct monitor *m);
 
 /* One check of w->b, with all that follows from it. */
 void monitor_check(struct watch *w);
@@ -98,13 +105,17 @@ struct lag {
 	uint64_t lag_ns;
 	bool stopped;      /* a thread of it was stopped, or there is none: no reads */
 	bool disconnected; /* it applies, but has no link to its source */
+	bool asked;        /* what follows is known */
 	bool denied;       /* the account may not ask */
 	bool replicates;   /* it has a source, whatever its state */
+	uint64_t age_ns;   /* of what it says, if exact */
 	bool exact;        /* lag_ns says all: nothing can be on its way that it does not count */
 	char why[128];
 };
 /* Asks w's server. RC_ERROR: the connection failed. */
 enum rc monitor_lag_ask(struct watch *w, struct lag *out) must_check;
+/* The same of an Aurora server, which also lists its cluster: that goes to the topology. RC_DECLINED: it lists none. */
+enum rc monitor_aurora_ask(struct watch *w, struct lag *own) must_check;
 /* asked_ns: before the primary was asked for its position. */
 void lag_history_saw(struct lag_history *h, const struct gtid_pos *primary, uint64_t asked_ns, uint64_t now_ns);
 /* Until when (monotonic) all that the primary had committed is in this position; 0: nothing is known. */

@@ -76,7 +76,7 @@ static enum rc on_milliseconds(void *arg, const struct sqlconn_row *row)
 	if (point)
 		whole.len = (size_t)(point - v.p);
 	if (parse_uint(whole, &ms)) {
-		out->known = out->exact = true;
+		out->known = true;
 		out->lag_ns = ms * NS_PER_MS;
 	}
 	return RC_OK;

@@ -1,5 +1,6 @@
 #include "topology.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -7,7 +8,6 @@
 #include "mem.h"
 
 #define DISCOVERED_MOST 48                /* places for servers that discovery finds; Aurora has at most 16 in a cluster */
-#define LOOK_AGAIN_NS (50 * NS_PER_MS)
 
 /* ---- the list ---- */
 
@@ -19,6 +19,7 @@ static enum rc add(struct topology *t, struct backend *b)
 		backend_free(b);
 		return RC_ERROR;
 	}
+	b->slot = n;
 	atomic_store_explicit(&t->all[n], b, memory_order_release);
 	atomic_store_explicit(&t->n, n + 1, memory_order_release);
 	return RC_OK;
@@ -38,6 +39,7 @@ struct topology *topology_new(const struct settings *s)
 		return NULL;
 	}
 	t->primary = t->all[0];
+	t->all[0]->endpoint = s->discovery_aurora;
 	for (size_t i = 0; i < s->nreplicas; i++) {
 		if (add(t, backend_new(&s->replicas[i].addr, BACKEND_REPLICA, s->replicas[i].weight)) != RC_OK) {
 			topology_free(t);
@@ -53,6 +55,12 @@ void topology_free(struct topology *t)
 		return;
 	for (size_t i = 0; i < t->n; i++)
 		backend_free(t->all[i]);
+	while (t->retired) {
+		struct backend *b = t->retired;
+
+		t->retired = b->next_retired;
+		backend_free(b);
+	}
 	mem_free(t->all);
 	pthread_mutex_destroy(&t->lock);
 	mem_free(t);
@@ -71,14 +79,113 @@ struct backend *topology_find(const struct topology *t, const char *text)
 	return NULL;
 }
 
+/* ---- discovery ---- */
+
+#define UNLISTED_MOST 2 /* lists in a row without a server, and it is gone */
+
+static struct backend *find_host(const struct topology *t, const char *host)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->all[i]->endpoint && strcasecmp(t->all[i]->host, host) == 0)
+			return t->all[i];
+	return NULL;
+}
+
+/* The place of one that is gone, with nothing left of it. */
+static enum rc replace(struct topology *t, struct backend *b)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct backend *old = t->all[i];
+
+		if (backend_state(old) != BACKEND_GONE || old == topology_primary(t) ||
+		    atomic_load_explicit(&old->connections, memory_order_relaxed) ||
+		    atomic_load_explicit(&old->waiting, memory_order_relaxed))
+			continue;
+		b->slot = i;
+		old->next_retired = t->retired;
+		t->retired = old;
+		atomic_store_explicit(&t->all[i], b, memory_order_release);
+		return RC_OK;
+	}
+	return RC_DECLINED;
+}
+
+static void join(struct topology *t, const char *host)
+{
+	char text[300], name[256];
+	struct settings_addr addr = {.text = text, .host = name, .port = t->all[0]->port};
+	struct backend *b;
+
+	snprintf(name, sizeof(name), "%s", host);
+	snprintf(text, sizeof(text), "%s:%u", host, addr.port);
+	b = backend_new(&addr, BACKEND_REPLICA, 1);
+	if (!b || (replace(t, b) != RC_OK && add(t, b) != RC_OK)) {
+		log_error("topology", "a server of the cluster cannot be taken in", "addr=%s", text);
+		return;
+	}
+	log_info("topology", "a server has joined the cluster", "addr=%s", text);
+}
+
+static bool is_listed(const struct topology_listing *l, const struct backend *b)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcasecmp(l->host[i], b->host) == 0)
+			return true;
+	return false;
+}
+
+static void drop_unlisted(struct topology *t, const struct topology_listing *l)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct backend *b = t->all[i];
+
+		if (b->endpoint || is_listed(l, b))
+			b->unlisted = 0;
+		else if (++b->unlisted >= UNLISTED_MOST)
+			backend_set_state(b, BACKEND_GONE, "its cluster lists it no more");
+	}
+}
+
+void topology_listed(struct topology *t, const struct topology_listing *l)
+{
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < l->n; i++) {
+		struct backend *b = find_host(t, l->host[i]);
+
+		if (!b)
+			join(t, l->host[i]);
+		else if (backend_state(b) == BACKEND_GONE)
+			backend_set_state(b, BACKEND_UNKNOWN, "listed again");
+	}
+	if (l->complete)
+		drop_unlisted(t, l);
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* ---- reads ---- */
 
-/* Least outstanding for its weight, in 1/1024ths. A weight of 0 serves when nobody else does. */
-static uint64_t load_of(const struct backend *b)
+#define STAYS 4 /* outstanding statements that are no reason to leave a replica */
+
+/* Outstanding for its weight, in 1/1024ths. A weight of 0 serves when nobody else does. */
+static uint64_t load_of(const struct backend *b, bool preferred)
 {
 	uint64_t active = atomic_load_explicit(&b->active, memory_order_relaxed);
 
-	return b->weight > 0 ? (active + 1) * 1024 / (uint64_t)b->weight : UINT64_MAX / 4;
+	if (preferred)
+		active = active > STAYS ? (active - STAYS) / 2 : 0;
+	return b->weight > 0 ? active * 1024 / (uint64_t)b->weight : UINT64_MAX / 4;
+}
+
+static uint64_t random_below(uint64_t n)
+{
+	static _Thread_local uint64_t state;
+
+	if (!state)
+		state = clock_mono_ns() | 1;
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state % n;
 }
 
 /* What a read in its session's past saw, this replica has, too. */
@@ -92,158 +199,25 @@ struct backend *topology_replica(const struct topology *t, const struct topology
 {
 	static const struct topology_wish nothing;
 	struct backend *best = NULL;
-	uint64_t best_load = UINT64_MAX, now;
+	uint64_t best_load = UINT64_MAX, now, weights = 0;
 
 	wish = wish ? wish : &nothing;
 	now = wish->read_ns ? clock_mono_ns() : 0;
 	for (size_t i = 0; i < t->n; i++) {
 		struct backend *b = t->all[i];
-		uint64_t load;
+		uint64_t load, weight = b->weight > 0 ? (uint64_t)b->weight : 1;
 
-		if (atomic_load_explicit(&b->role, memory_order_acquire) != BACKEND_REPLICA ||
+		if (atomic_load_explicit(&b->role, memory_order_acquire) != BACKEND_REPLICA || b->endpoint ||
 		    backend_state(b) != BACKEND_UP || !is_past(b, wish, now))
 			continue;
-		load = load_of(b);
-		if (b == wish->prefer) /* kept unless twice as busy: moving costs a look at how far the other one is */
-			load /= 2;
-		if (!best || load < best_load) {
+		load = load_of(b, b == wish->prefer);
+		weights = load < best_load ? weight : weights + weight;
+		/* Of those that are equally busy any, by weight; but not instead of the one that is preferred. */
+		if (load < best_load || (load == best_load && (b == wish->prefer || (best != wish->prefer &&
+										     random_below(weights) < weight))))
 			best = b;
+		if (load < best_load)
 			best_load = load;
-		}
 	}
 	return best;
-}
-
-/* ---- who is the primary ---- */
-
-/* Takes writes, and not by mistake: a replica that merely is not read-only must not become the primary when the real one
- * restarts. */
-static bool is_promoted(const struct backend *b)
-{
-	enum backend_state s = backend_state(b);
-
-	return (s == BACKEND_UP || s == BACKEND_LAGGING) &&
-	       atomic_load_explicit(&b->access, memory_order_acquire) == BACKEND_WRITABLE &&
-	       (b->was_read_only || b->source == BACKEND_NO_SOURCE);
-}
-
-static bool is_fine(const struct backend *b)
-{
-	return backend_usable(b) && atomic_load_explicit(&b->access, memory_order_acquire) != BACKEND_READ_ONLY;
-}
-
-static void move(struct topology *t, struct backend *from, struct backend *to)
-{
-	atomic_store_explicit(&to->role, BACKEND_PRIMARY, memory_order_release);
-	atomic_store_explicit(&t->primary, to, memory_order_release);
-	atomic_store_explicit(&from->role, BACKEND_REPLICA, memory_order_release);
-	atomic_store_explicit(&t->primary_asked_ns, 0, memory_order_release);
-	to->was_read_only = false;
-	atomic_store_explicit(&to->lag_ns, 0, memory_order_relaxed);
-	atomic_fetch_add_explicit(&t->moves, 1, memory_order_relaxed);
-	log_warn("topology", "another server is the primary", "addr=%s was=%s which=\"%s\"", to->text, from->text,
-		 backend_state(from) == BACKEND_DOWN       ? "does not answer"
-		 : backend_state(from) == BACKEND_DISABLED ? "is disabled"
-							   : "is read-only");
-	backend_set_state(to, BACKEND_UP, "promoted");
-	if (backend_state(from) == BACKEND_UP)
-		backend_set_state(from, BACKEND_LAGGING, "it was the primary: whether it replicates is not known yet");
-	atomic_store_explicit(&from->fresh_ns, 0, memory_order_relaxed);
-	atomic_store_explicit(&from->lag_ns, BACKEND_LAG_UNKNOWN, memory_order_relaxed);
-	if (t->on_moved)
-		t->on_moved(t->moved_arg, from, to);
-}
-
-static void tell_writable(struct topology *t, uint32_t n, const struct backend *stays)
-{
-	uint32_t before = atomic_exchange_explicit(&t->writable, n, memory_order_relaxed);
-
-	if (n > 1 && before <= 1)
-		log_error("topology", "several servers take writes: suimon stays with one, the others should be read-only",
-			  "primary=%s servers=%u", stays->text, n);
-	else if (n <= 1 && before > 1)
-		log_info("topology", "no more than one server takes writes", "primary=%s", stays->text);
-}
-
-static void judge(struct topology *t)
-{
-	struct backend *now = topology_primary(t), *other = NULL;
-	uint32_t others = 0;
-	bool fine = is_fine(now);
-
-	for (size_t i = 0; i < t->n; i++) {
-		struct backend *b = t->all[i];
-
-		if (b != now && is_promoted(b)) {
-			other = b;
-			others++;
-		}
-	}
-	if (!fine && others == 1) {
-		move(t, now, other);
-		others = 0;
-		fine = true;
-		now = other;
-	}
-	tell_writable(t, others + (fine ? 1 : 0), now);
-}
-
-void topology_judge(struct topology *t)
-{
-	pthread_mutex_lock(&t->lock);
-	judge(t);
-	pthread_mutex_unlock(&t->lock);
-}
-
-/* ---- what was seen ---- */
-
-static void set_access(struct backend *b, enum backend_access now)
-{
-	uint64_t since = 0;
-
-	if (now == BACKEND_READ_ONLY)
-		(void)atomic_compare_exchange_strong_explicit(&b->read_only_ns, &since, clock_mono_ns(),
-							      memory_order_relaxed, memory_order_relaxed);
-	else
-		atomic_store_explicit(&b->read_only_ns, 0, memory_order_relaxed);
-	atomic_store_explicit(&b->access, (int)now, memory_order_release);
-}
-
-void topology_saw(struct topology *t, struct backend *b, const struct topology_sight *s)
-{
-	pthread_mutex_lock(&t->lock);
-	set_access(b, s->read_only ? BACKEND_READ_ONLY : BACKEND_WRITABLE);
-	b->was_read_only |= s->read_only;
-	b->source = !s->may_ask ? BACKEND_SOURCE_UNKNOWN : s->replicates ? BACKEND_HAS_SOURCE : BACKEND_NO_SOURCE;
-	judge(t);
-	pthread_mutex_unlock(&t->lock);
-}
-
-void topology_doubt(struct topology *t, struct backend *b)
-{
-	if (atomic_load_explicit(&b->access, memory_order_acquire) != BACKEND_READ_ONLY) {
-		pthread_mutex_lock(&t->lock);
-		set_access(b, BACKEND_READ_ONLY);
-		judge(t);
-		pthread_mutex_unlock(&t->lock);
-	}
-	topology_look(t);
-}
-
-void topology_look(struct topology *t)
-{
-	uint64_t now = clock_mono_ns(), before = atomic_load_explicit(&t->looked_ns, memory_order_relaxed);
-
-	if (now - before < LOOK_AGAIN_NS || !t->on_look ||
-	    !atomic_compare_exchange_strong_explicit(&t->looked_ns, &before, now, memory_order_relaxed,
-						     memory_order_relaxed))
-		return;
-	t->on_look(t->look_arg);
-}
-
-uint64_t topology_read_only_for(const struct backend *b)
-{
-	uint64_t since = atomic_load_explicit(&b->read_only_ns, memory_order_relaxed);
-
-	return since ? clock_mono_ns() - since : 0;
 }

@@ -9,8 +9,8 @@
  *     is not read-only and was promoted: it was seen read-only before, or it replicates from nobody
  *   - where several do, nobody is chosen: it is logged, and suimon_writable_servers tells
  *
- * The list grows when discovery finds a server; a place in it is never given up while the process lives, and a backend
- * once seen stays in memory (sessions may point to it).
+ * The list grows when discovery finds a server. One that is gone gives its place to a new one when no connection to it is
+ * left; it stays in memory all the same (sessions may point to it).
  */
 #ifndef SUIMON_TOPOLOGY_H
 #define SUIMON_TOPOLOGY_H
@@ -33,6 +33,7 @@ struct topology {
 	void (*on_moved)(void *arg, struct backend *from, struct backend *to);
 	void (*on_look)(void *arg);     /* the monitor's: look again now. Any thread */
 	_Atomic uint64_t looked_ns;
+	struct backend *retired;        /* whose place another has; owned */
 };
 
 struct topology *topology_new(const struct settings *s) must_check;
@@ -60,6 +61,15 @@ struct topology_sight {
 	bool replicates; /* it has a source */
 };
 void topology_saw(struct topology *t, struct backend *b, const struct topology_sight *s);
+/* The servers of the cluster, as one of them has listed them. */
+#define TOPOLOGY_LISTED_MOST 32
+struct topology_listing {
+	char host[TOPOLOGY_LISTED_MOST][256];
+	size_t n;
+	bool complete; /* by the one who knows: who is not in it is gone */
+};
+/* Those that are new join as replicas, on the configured primary's port. */
+void topology_listed(struct topology *t, const struct topology_listing *l);
 /* b has answered a write with an error that says that it is read-only. */
 void topology_doubt(struct topology *t, struct backend *b);
 /* Something happened that may have changed the roles: has the monitor look now. Often called, seldom acted on. */

@@ -340,7 +340,6 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 	static const char *const cases[][2] = {
 		{"listen: {proxy_protocol: [10.0.0.0/8]}",
 		 "listen.proxy_protocol: PROXY protocol: not available in this build"},
-		{"discovery: aurora", "discovery: discovery: not available in this build, allowed is none"},
 		{"cache: {binlog: on}",
 		 "cache.binlog: following the binlog: not available in this build, allowed is off"},
 		{"cache: {keys: {s.t: [a, b]}}", "cache.keys: invalidation by row: not available"},
@@ -385,6 +384,18 @@ static void files_for_tls_are_read(void **state)
 	assert_non_null(s->backend.tls_context);
 	assert_null(s->listen.tls_context);
 	settings_unref(s);
+}
+
+static void aurora_needs_names_and_finds_its_replicas_itself(void **state)
+{
+	expect("discovery: aurora", "primary: the names of its servers cannot be known from 127.0.0.1");
+	expect("{discovery: aurora, backend: {aurora_host: db.example}}", "backend.aurora_host: needs one ?");
+	expect("{discovery: aurora, backend: {aurora_host: '?.?'}}", "backend.aurora_host: needs one ?");
+	expect("{discovery: aurora, backend: {aurora_host: '127.0.0.?'}, replicas: [b:1]}",
+	       "replicas: discovery: aurora finds them itself, allowed is []");
+	assert_null(load("{primary: 'unix:/s', discovery: aurora, backend: {aurora_host: '?'}}", NULL));
+	assert_non_null(strstr(faults, "primary: a socket with discovery: aurora"));
+	settings_unref(good("{discovery: aurora, backend: {aurora_host: '127.0.0.?'}}"));
 }
 
 static void a_queue_needs_an_account_to_drain_with(void **state)
@@ -584,6 +595,7 @@ int main(void)
 		cmocka_unit_test(good_urls_of_redis_are_taken),
 		cmocka_unit_test(what_this_build_cannot_do_is_a_fault),
 		cmocka_unit_test(files_for_tls_are_read),
+		cmocka_unit_test(aurora_needs_names_and_finds_its_replicas_itself),
 		cmocka_unit_test(a_queue_needs_an_account_to_drain_with),
 		cmocka_unit_test(what_is_printed_loads_again),
 		cmocka_unit_test(no_secret_is_printed),
