@@ -321,14 +321,6 @@ static enum apply_result write_letters(struct applier *a, const struct apply_ite
 	return APPLY_WAIT;
 }
 
-static void read_gtid(struct applier *a)
-{
-	a->gtid[0] = '\0';
-	/* The commit stands whatever comes of this; a lost connection shows at the next statement. */
-	if (a->conn.mariadb && dbconn_value(&a->conn, "SELECT @@last_gtid", a->gtid, sizeof(a->gtid)) != RC_OK)
-		a->gtid[0] = '\0';
-}
-
 static enum apply_result commit(struct applier *a, const struct apply_item *items, size_t n)
 {
 	uint64_t to = items[n - 1].seq;
@@ -351,7 +343,8 @@ static enum apply_result commit(struct applier *a, const struct apply_item *item
 	}
 	FAILPOINT("after-commit");
 	a->position.seq = to;
-	read_gtid(a);
+	/* The commit stands whatever comes of this; a lost connection shows at the next statement. */
+	dbconn_gtid(&a->conn, a->gtid, sizeof(a->gtid));
 	return APPLY_DONE;
 }
 

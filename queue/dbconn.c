@@ -76,6 +76,14 @@ static enum rc configure(MYSQL *my)
 	return RC_OK;
 }
 
+/* MariaDB has a variable for it, and older servers have nothing. */
+static enum rc track_gtids(struct dbconn *c)
+{
+	if (c->mariadb || dbconn_execf(c, "SET SESSION session_track_gtids=OWN_GTID") == RC_OK)
+		return RC_OK;
+	return errclass_of(c->code) == ERRCLASS_RECONNECT ? RC_ERROR : RC_OK;
+}
+
 /* What must be known of the server before the first batch. */
 static enum rc learn(struct dbconn *c)
 {
@@ -90,7 +98,7 @@ static enum rc learn(struct dbconn *c)
 	c->strict = strstr(mode, "STRICT_TRANS_TABLES") || strstr(mode, "STRICT_ALL_TABLES");
 	if (c->max_packet < MAX_PACKET_SMALLEST)
 		c->max_packet = MAX_PACKET_SMALLEST;
-	return RC_OK;
+	return track_gtids(c);
 }
 
 enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
@@ -209,6 +217,32 @@ enum rc dbconn_number(struct dbconn *c, const char *sql, uint64_t *out)
 uint64_t dbconn_affected(struct dbconn *c)
 {
 	return c->my ? mysql_affected_rows(c->my) : 0;
+}
+
+static void take_gtid_variable(struct dbconn *c, char *out, size_t cap)
+{
+	if (dbconn_value(c, "SELECT @@last_gtid", out, cap) != RC_OK)
+		out[0] = '\0';
+}
+
+static void take_gtid_report(struct dbconn *c, char *out, size_t cap)
+{
+	const char *data;
+	size_t len;
+
+	if (mysql_session_track_get_first(c->my, SESSION_TRACK_GTIDS, &data, &len) == 0 && len < cap) {
+		memcpy(out, data, len);
+		out[len] = '\0';
+	}
+}
+
+void dbconn_gtid(struct dbconn *c, char *out, size_t cap)
+{
+	out[0] = '\0';
+	if (c->my && c->mariadb)
+		take_gtid_variable(c, out, cap);
+	else if (c->my)
+		take_gtid_report(c, out, cap);
 }
 
 bool dbconn_in_transaction(const struct dbconn *c)

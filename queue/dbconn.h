@@ -22,7 +22,7 @@ struct dbconn {
 	pthread_mutex_t lock; /* guards fd */
 	int fd;               /* while connected, for dbconn_interrupt; else -1 */
 	MYSQL *my;            /* NULL: not connected */
-	bool mariadb;         /* knows @@last_gtid */
+	bool mariadb;         /* tells positions by @@last_gtid; MySQL reports them with the commit */
 	bool strict;          /* its own sql_mode is strict */
 	uint64_t max_packet;
 	unsigned code;   /* of the last failure */
@@ -44,6 +44,8 @@ enum rc dbconn_execf(struct dbconn *c, const char *fmt, ...) must_check printf_l
 enum rc dbconn_value(struct dbconn *c, const char *sql, char *out, size_t cap) must_check;
 enum rc dbconn_number(struct dbconn *c, const char *sql, uint64_t *out) must_check;
 uint64_t dbconn_affected(struct dbconn *c); /* by the last statement */
+/* The position of what the last statement committed, as the server reported it. "" if it did not. */
+void dbconn_gtid(struct dbconn *c, char *out, size_t cap);
 bool dbconn_in_transaction(const struct dbconn *c);
 
 #endif

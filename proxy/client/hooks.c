@@ -165,12 +165,14 @@ static void queue_applied_hook(void *arg, struct span tables, struct span gtid)
 	bool known = gtid_parse(gtid, &pos) == RC_OK && pos.n == 1;
 	struct cache_pos at = {.domain = known ? pos.at[0].domain : 0, .seq = known ? pos.at[0].seq : 0};
 
-	if (known) {
-		pthread_mutex_lock(&in->drain_lock);
+	pthread_mutex_lock(&in->drain_lock);
+	if (known)
 		gtid_merge(&in->drain_pos, &pos);
-		pthread_mutex_unlock(&in->drain_lock);
+	else
+		in->drain_unknown_ns = clock_mono_ns();
+	pthread_mutex_unlock(&in->drain_lock);
+	if (known)
 		backend_saw_position(topology_primary(in->topology), &pos);
-	}
 	if (in->cache && closure_of(in, tables, &list))
 		cache_invalidate_from(in->cache, list.tags, list.n, known ? &at : NULL, instance_lag_window(s));
 	else if (in->cache)

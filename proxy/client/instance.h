@@ -41,6 +41,7 @@ struct instance {
 	_Atomic bool draining;
 	pthread_mutex_t drain_lock;
 	struct gtid_pos drain_pos;       /* of the last batch the queue's drain committed; under drain_lock */
+	uint64_t drain_unknown_ns;       /* when it committed a batch whose position the server did not tell; likewise */
 	uint64_t started_ns;
 };
 

@@ -37,6 +37,8 @@ static void caught_up(struct session *s)
 
 	pthread_mutex_lock(&in->drain_lock);
 	gtid_merge(&s->written, &in->drain_pos);
+	if (in->drain_unknown_ns > s->written_unknown_ns)
+		s->written_unknown_ns = in->drain_unknown_ns;
 	pthread_mutex_unlock(&in->drain_lock);
 	s->queued_seq = 0;
 	s->nqueued_tags = 0;
