@@ -23,12 +23,23 @@ static void set_option(struct request *r, struct span payload)
 	s->wire = s->caps & UPSTREAM_WIRE_CAPS;
 }
 
+/* MariaDB goes back to the character sets of the login, MySQL to the server's own. */
+static struct span collation_after_reset(const struct session *s, char room[8])
+{
+	struct backend_identity id;
+
+	if (!backend_identity(topology_primary(s->worker->in->topology), &id) || id.mariadb)
+		return varset_get(s->vars, VARSET_LOGIN_COLLATION);
+	(void)snprintf(room, 8, "%u", (unsigned)id.collation);
+	return span_str(room);
+}
+
 static void reset_session(struct session *s)
 {
 	const struct varset *vars = varset_with_schema(s->worker->leases->empty, s->vars->schema), *with;
-	struct span login = varset_get(s->vars, VARSET_LOGIN_COLLATION);
+	char room[8];
 
-	with = vars ? varset_with(vars, span_str(VARSET_LOGIN_COLLATION), login) : NULL;
+	with = vars ? varset_with(vars, span_str(VARSET_LOGIN_COLLATION), collation_after_reset(s, room)) : NULL;
 	varset_unref(vars);
 	if (!with) {
 		session_close(s, CLOSE_MEMORY, "COM_RESET_CONNECTION");

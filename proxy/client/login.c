@@ -112,6 +112,20 @@ void login_malformed(struct session *s, uint8_t seq, const char *detail)
 
 /* ---- the first packet ---- */
 
+/* utf8mb4_0900_ai_ci and those that came with it */
+#define MYSQL_0900_FIRST 255
+#define MYSQL_0900_LAST 323
+
+/* MySQL's newer collations mean nothing to MariaDB, which takes its own default where a client logs in with one. */
+static uint64_t known_collation(struct session *s, uint64_t wanted)
+{
+	struct backend_identity id;
+
+	if (!backend_identity(topology_primary(s->worker->in->topology), &id))
+		return wanted ? wanted : 45;
+	return wanted == 0 || (id.mariadb && wanted >= MYSQL_0900_FIRST && wanted <= MYSQL_0900_LAST) ? id.collation : wanted;
+}
+
 static bool begin(struct session *s, struct span user, struct span schema, struct span plugin, uint64_t collation)
 {
 	struct login_state *l = s->login;
@@ -122,7 +136,7 @@ static bool begin(struct session *s, struct span user, struct span schema, struc
 	l->schema = mem_dup(schema.p, schema.len);
 	l->schema_len = schema.len;
 	snprintf(l->plugin, sizeof(l->plugin), SPAN_FMT, SPAN_ARG(plugin));
-	snprintf(number, sizeof(number), "%u", (unsigned)collation);
+	snprintf(number, sizeof(number), "%u", (unsigned)known_collation(s, collation));
 	vars = varset_with(s->worker->leases->empty, span_str(VARSET_LOGIN_COLLATION), span_str(number));
 	if (!l->user || !l->schema || !vars) {
 		varset_unref(vars);
@@ -157,7 +171,6 @@ static bool is_refused_plain(struct session *s)
 static void first_packet(struct session *s, struct span payload, uint8_t seq)
 {
 	struct login l;
-	struct backend_identity id;
 
 	if (handshake_parse_login(payload, s->caps, &l) != RC_OK || !(l.caps & CLIENT_PROTOCOL_41) || l.user.len > 128 ||
 	    l.schema.len > 256) {
@@ -172,9 +185,7 @@ static void first_packet(struct session *s, struct span payload, uint8_t seq)
 		return;
 	s->caps &= (l.caps | CLIENT_LONG_PASSWORD) & ~CLIENT_SSL;
 	s->wire = s->caps & UPSTREAM_WIRE_CAPS;
-	if (!backend_identity(topology_primary(s->worker->in->topology), &id))
-		id.collation = 45;
-	if (!begin(s, l.user, l.schema, l.plugin.len ? l.plugin : span_str(AUTH_NATIVE), l.collation ? l.collation : id.collation))
+	if (!begin(s, l.user, l.schema, l.plugin.len ? l.plugin : span_str(AUTH_NATIVE), l.collation))
 		return;
 	login_decide(s, l.auth);
 }

@@ -326,12 +326,15 @@ static enum rc put_value(struct iobuf *b, struct span v)
 	return iobuf_append(b, "'", 1);
 }
 
-/* A login's collation as the three variables it stands for. Servers take a collation by number, a character set not. */
+/* What a login's collation means, said in SQL: it is that of results, too, which the three variables cannot say. Of the
+ * names, utf8mb3's are too new for some servers; their numbers are known to all. */
 static enum rc put_collation(struct iobuf *b, uint16_t number, const char *comma)
 {
 	const MARIADB_CHARSET_INFO *cs = mariadb_get_charset_by_nr(number);
 	const char *set = cs ? cs->csname : "utf8mb4"; /* what the library does not know is newer than it, and utf8mb4 */
 
+	if (cs && strcmp(set, "utf8mb3") != 0 && strcmp(set, "utf8") != 0)
+		return iobuf_printf(b, "%sNAMES %s COLLATE %s", comma, set, cs->name);
 	return iobuf_printf(b, "%scharacter_set_client=%s,character_set_results=%s,collation_connection=%u", comma, set,
 			    set, number);
 }

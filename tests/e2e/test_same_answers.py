@@ -1,8 +1,11 @@
 """P1: the same statements direct and through suimon give the same packets, byte for byte."""
+from types import SimpleNamespace
+
+import pymysql
 import pytest
 
-from conftest import ISOLATION, KIND
-from wire import MULTI_STATEMENTS, Wire
+from conftest import ISOLATION, KIND, ask
+from wire import MULTI_STATEMENTS, RESET_CONNECTION, Wire
 
 TYPES = """CREATE TABLE types (
     id INT PRIMARY KEY AUTO_INCREMENT, ti TINYINT, si SMALLINT UNSIGNED, mi MEDIUMINT, bi BIGINT UNSIGNED, de DECIMAL(30,10),
@@ -75,7 +78,7 @@ SCRIPTS = {
         "CREATE TRIGGER tr BEFORE INSERT ON a FOR EACH ROW SET NEW.v = UPPER(NEW.v)", "INSERT INTO a (v) VALUES ('low')", "SELECT v FROM a",
         "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'mine'"],
     "schemas": [
-        "SELECT DATABASE()", "USE information_schema", "SELECT DATABASE()", "SELECT COUNT(*) > 0 FROM TABLES", "SELECT * FROM types"],
+        "SELECT DATABASE()", "USE information_schema", "SELECT DATABASE()", "SELECT TABLE_NAME FROM TABLES WHERE TABLE_SCHEMA = 'information_schema' AND TABLE_NAME = 'TABLES'", "SELECT * FROM types"],
 }
 
 
@@ -117,11 +120,30 @@ def test_bytes_of_every_character_set_arrive_as_sent(db, proxy, charset):
         assert g == w, statement
 
 
+@pytest.mark.parametrize("collation", [8, 28, 33, 45, 46, 63, 224, 255])
+def test_the_collation_of_the_login_is_the_sessions(suimon, db, monkeypatch, collation):
+    """In the metadata of results, too, on a connection that another session has used, and after a reset."""
+    statements = ["SELECT 'a', COLLATION('a')", "SELECT @@character_set_client, @@character_set_results, @@collation_connection"]
+
+    def talk(connection):
+        with Wire(connection) as w:
+            answers = [w.query(s) for s in statements]
+            w.send(bytes([RESET_CONNECTION]))
+            return answers + [w.packet()] + [w.query(s) for s in statements]
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with s.connect() as other:
+        monkeypatch.setattr(pymysql.connections, "charset_by_name", lambda name: SimpleNamespace(id=collation, encoding="utf8"))
+        want = talk(db.direct())
+        for _ in range(2):
+            ask(other, "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_520_ci")
+            assert talk(s.connect(database=db.name)) == want
+
+
 def test_commands_other_than_queries(db, proxy):
     def talk(connection):
         with Wire(connection) as w:
             answers = []
-            for payload in (b"\x0e", b"\x02" + db.name.encode(), b"\x02e2e_missing", b"\x1b\x01\x00", b"\x1b\x00\x00", b"\x1f", b"\x03SELECT DATABASE()"):
+            for payload in (b"\x0e", b"\x02" + db.name.encode(), b"\x1b\x01\x00", b"\x1b\x00\x00", b"\x02e2e_missing", b"\x1f", b"\x03SELECT DATABASE()"):
                 w.send(payload)
                 answers.append(w.answer() if payload[0] == 3 else w.packet())
             return answers

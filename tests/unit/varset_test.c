@@ -182,19 +182,23 @@ static void values_are_quoted_for_any_mode(void **state)
 	varset_unref(e);
 }
 
-/* A login's collation sets three variables: what was set behind it is set again behind it. */
+/* A login's collation says three variables and the collation of results: what was set behind it is set again behind it. */
 static void a_logins_collation_is_said_first(void **state)
 {
 	const struct varset *e = empty();
 	const struct varset *a =
 		with(with(varset_ref(e), "character_set_results", "latin1"), VARSET_LOGIN_COLLATION, "8");
 	const struct varset *b = with(varset_ref(a), VARSET_LOGIN_COLLATION, "45");
+	const struct varset *c = with(varset_ref(e), VARSET_LOGIN_COLLATION, "255");
+	const struct varset *d = with(varset_ref(e), VARSET_LOGIN_COLLATION, "83");
 
-	sql_is(a, b,
-	       "SET character_set_client=utf8mb4,character_set_results=utf8mb4,collation_connection=45,"
-	       "character_set_results='latin1'");
+	sql_is(a, b, "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci,character_set_results='latin1'");
+	sql_is(e, c, "SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci");
+	sql_is(e, d, "SET character_set_client=utf8mb3,character_set_results=utf8mb3,collation_connection=83");
 	varset_unref(a);
 	varset_unref(b);
+	varset_unref(c);
+	varset_unref(d);
 	varset_unref(e);
 }
 
