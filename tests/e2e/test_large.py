@@ -44,7 +44,7 @@ def ask_one(db, proxy, sql):
 
 
 def digest_of(connection, pause):
-    h = hashlib.md5()
+    h = hashlib.sha256()
     with connection as c, c.cursor() as cur:
         cur.execute("SELECT id, d FROM big ORDER BY id")
         for number, text in cur:
@@ -81,7 +81,7 @@ def test_a_20_mib_insert(db, proxy):
     data = bytes(range(256)) * (20 * MIB // 256)
     with proxy.connect(database=db.name, max_allowed_packet=64 * MIB) as c:
         ask(c, "INSERT INTO b VALUES (1, _binary %s)", (data,))
-        assert ask(c, "SELECT MD5(d), LENGTH(d) FROM b") == ((hashlib.md5(data).hexdigest(), len(data)),)
+        assert ask(c, "SELECT SHA2(d, 256), LENGTH(d) FROM b") == ((hashlib.sha256(data).hexdigest(), len(data)),)
         assert ask(c, "SELECT d FROM b")[0][0] == data
 
 
@@ -94,7 +94,7 @@ def test_a_prepared_20_mib_value(db, proxy):
         s.long_data(1, data[:8 * MIB])
         s.long_data(1, data[8 * MIB:])
         assert s.execute((2, b""), long_data=(1,))[0][0] == 0
-    assert [r[0] for r in db.primary("SELECT MD5(d) FROM b")] == [hashlib.md5(data).hexdigest()] * 2
+    assert [r[0] for r in db.primary("SELECT SHA2(d, 256) FROM b")] == [hashlib.sha256(data).hexdigest()] * 2
 
 
 def test_more_than_the_server_takes_fails_as_on_the_server(db, proxy):
