@@ -15,6 +15,7 @@
 #include "log.h"
 #include "mem.h"
 #include "process.h"
+#include "session.h"
 #include "version.h"
 #include "worker.h"
 
@@ -231,8 +232,7 @@ int process_run(const char *file, const char *primary)
 		return EXIT_START;
 	in->settings = s;
 	in->started_ns = clock_mono_ns();
-	/* Out of the range of servers' own ids: a KILL of one, which passes to the server, hits nobody else. */
-	in->next_session = UINT64_C(0x80000001);
+	in->next_session = SESSION_NUMBERS + 1;
 	pthread_mutex_init(&in->settings_lock, NULL);
 	pthread_mutex_init(&in->drain_lock, NULL);
 	log_info("main", "starting", "version=%s primary=%s replicas=%zu cache=%s queue=%s", SUIMON_VERSION,

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "kill.h"
 #include "request.h"
 
 /* ---- commands answered here ---- */
@@ -63,6 +64,20 @@ static enum rc begin_text(struct request *r, struct span payload)
 {
 	r->sql = span_of(payload.p + 1, payload.len - 1);
 	return command_plan_text(r);
+}
+
+static enum rc begin_query(struct request *r, struct span payload)
+{
+	enum rc rc = begin_text(r, payload);
+
+	return rc == RC_OK && r->st && r->st->facts.verb == SQL_KILL ? kill_statement(r) : rc;
+}
+
+static enum rc begin_execute(struct request *r, struct span payload)
+{
+	enum rc rc = command_stmt_execute(r, payload);
+
+	return rc == RC_OK && r->st && r->st->facts.verb == SQL_KILL ? kill_statement(r) : rc;
 }
 
 /* Only asks what the statement is like. */
@@ -122,13 +137,13 @@ static enum rc begin_as_it_is(struct request *r, struct span payload)
 	return RC_OK;
 }
 
-/* One row a command. begin: RC_OK: run it. RC_DECLINED: answered, nothing to run. RC_ERROR: answered with an error, or
- * the session is closed. What is not here suimon does not know, and says so. */
+/* One row a command. begin: RC_OK: run it. RC_DECLINED: answered, nothing to run. RC_AGAIN: under
+ * way. RC_ERROR: answered with an error, or the session is closed. What is not here suimon does not know, and says so. */
 static const struct {
 	enum rc (*begin)(struct request *r, struct span payload);
 	enum stats_counter counter;
 } commands[256] = {
-	[COM_QUERY] = {begin_text, STATS_C_COMMANDS_QUERY},
+	[COM_QUERY] = {begin_query, STATS_C_COMMANDS_QUERY},
 	[COM_INIT_DB] = {begin_init_db, STATS_C_COMMANDS_OTHER},
 	[COM_FIELD_LIST] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
 	[COM_CREATE_DB] = {begin_unknown_write, STATS_C_COMMANDS_OTHER},
@@ -137,11 +152,11 @@ static const struct {
 	[COM_SHUTDOWN] = {begin_unknown_write, STATS_C_COMMANDS_OTHER},
 	[COM_STATISTICS] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
 	[COM_PROCESS_INFO] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
-	[COM_PROCESS_KILL] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
+	[COM_PROCESS_KILL] = {kill_command, STATS_C_COMMANDS_OTHER},
 	[COM_DEBUG] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
 	[COM_PING] = {begin_ping, STATS_C_COMMANDS_OTHER},
 	[COM_STMT_PREPARE] = {begin_prepare, STATS_C_COMMANDS_PREPARE},
-	[COM_STMT_EXECUTE] = {command_stmt_execute, STATS_C_COMMANDS_EXECUTE},
+	[COM_STMT_EXECUTE] = {begin_execute, STATS_C_COMMANDS_EXECUTE},
 	[COM_STMT_SEND_LONG_DATA] = {command_stmt_long_data, STATS_C_COMMANDS_OTHER},
 	[COM_STMT_RESET] = {command_stmt_reset, STATS_C_COMMANDS_OTHER},
 	[COM_SET_OPTION] = {begin_set_option, STATS_C_COMMANDS_OTHER},
@@ -223,7 +238,7 @@ void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_
 		return;
 	if (rc == RC_OK)
 		exec_run(r);
-	else
+	else if (rc != RC_AGAIN)
 		request_end(r);
 }
 

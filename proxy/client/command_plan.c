@@ -2,6 +2,7 @@
  * command_plan.c - a statement's text becomes facts, and facts, rules and the session's state a plan.
  */
 #include "request.h"
+#include "thread.h"
 
 static unsigned text_mode(const struct session *s)
 {
@@ -52,6 +53,11 @@ void command_plan(struct request *r)
 	if (unlikely(r->st->leaves_state) && r->plan.target == PLAN_REPLICA) {
 		r->plan.target = PLAN_PRIMARY;
 		r->plan.target_why = "it leaves state that only its connection has";
+	}
+	if (unlikely(r->st->facts.flags & SQL_F_CONNECTION_ID) && sql_asks_connection_id(r->lexed.body, r->mode) &&
+	    !(r->prepared && r->execute.flags & 0x07)) { /* a cursor's rows come later */
+		r->own_number = true;
+		r->plan.pins &= ~(unsigned)PIN_CONNECTION_ID;
 	}
 	if ((r->plan.writes || r->plan.cache || r->plan.queue) && !temps_named(r))
 		statement_resolve(r->st, in->catalog);

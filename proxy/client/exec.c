@@ -354,6 +354,13 @@ void exec_resume(struct request *r, enum request_step step)
 	exec_run(r);
 }
 
+/* The error was the server's last word on this connection: somebody has killed it there, or it has killed itself. */
+static bool killed_on_server(const struct request *r)
+{
+	return r->error == 1927 || (r->error == 1317 && (r->kills_itself || (r->st && r->st->facts.verb == SQL_KILL &&
+									       !strstr(r->st->text, "query"))));
+}
+
 void exec_replied(struct request *r)
 {
 	struct session *s = r->s;
@@ -371,10 +378,16 @@ void exec_replied(struct request *r)
 		session_close(s, CLOSE_BACKEND, "the server answered before it had the whole statement");
 		return;
 	}
-	if (r->refused)
+	if (unlikely(r->refused)) {
 		failover_refused(r);
-	else
-		exec_resume(r, STEP_AFTER);
+		return;
+	}
+	if (unlikely(killed_on_server(r))) {
+		s->up->condemned = true;
+		session_close(s, CLOSE_KILLED, "killed on the server");
+		return;
+	}
+	exec_resume(r, STEP_AFTER);
 }
 
 /* ---- failing ---- */

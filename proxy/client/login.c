@@ -66,7 +66,7 @@ enum rc login_greet(struct session *s)
 	if (!s->login || auth_scramble(s->scramble) != RC_OK)
 		return RC_ERROR;
 	memcpy(g.version, id.version, sizeof(g.version));
-	g.thread_id = (uint32_t)s->id;
+	g.thread_id = session_number(s);
 	memcpy(g.scramble, s->scramble, SCRAMBLE_LEN);
 	/* Nothing is offered that the server behind could not honour. */
 	g.caps = OFFERED & (id.caps | CLIENT_LONG_PASSWORD | CLIENT_PLUGIN_AUTH | CLIENT_CONNECT_WITH_DB | CLIENT_RESERVED);

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "mem.h"
 #include "request.h"
+#include "result.h"
 
 #define INFILE_BACKLOG (256 * 1024)
 
@@ -214,10 +215,39 @@ static void forward_prepared(struct request *r, const struct track_piece *piece)
 	r->warnings = sp.warnings;
 }
 
+/* The answer to SELECT CONNECTION_ID() is kept until its row is here. RC_OK: kept. */
+static enum rc keep_number(struct request *r, const struct track_piece *piece)
+{
+	if (piece->kind != TRACK_BYTES && piece->kind != TRACK_MIDDLE_EOF)
+		return RC_DECLINED;
+	return iobuf_append(&r->number_reply, piece->p, piece->len);
+}
+
+/* The session's number in place of the server's. What is not the small result that was expected passes as it came. */
+static void forward_number(struct request *r)
+{
+	struct iobuf *kept = &r->number_reply, changed;
+	struct span reply = span_of(iobuf_data(kept), iobuf_len(kept));
+
+	r->own_number = false;
+	iobuf_init(&changed, 0);
+	if (result_put_number(&changed, reply, r->s->up->caps, r->prepared != NULL, session_number(r->s)) == RC_OK)
+		forward_made(r, &changed);
+	else if (reply.len)
+		forward_copy(r, reply.p, reply.len);
+	iobuf_reset(&changed);
+	iobuf_reset(kept);
+}
+
 static void relay_visible(struct request *r, const struct track_piece *piece)
 {
 	struct session *s = r->s;
 
+	if (unlikely(r->own_number)) {
+		if (keep_number(r, piece) == RC_OK)
+			return;
+		forward_number(r);
+	}
 	switch (piece->kind) {
 	case TRACK_BYTES:
 	case TRACK_PROGRESS:
@@ -333,10 +363,17 @@ static void relay_done(struct upstream *u)
 
 static void relay_gone(struct upstream *u, const char *why)
 {
+	static const struct err_packet killed = {.code = 1927, .sqlstate = "70100",
+						 .message = {.p = "Connection was killed", .len = 21}};
 	struct session *s = u->owner;
 
 	s->up = NULL;
 	stats_count(s->worker->sink, STATS_C_UPSTREAM_LOST, 1);
+	if (u->holds) { /* which somebody is about to tell us anyway */
+		reply_server_error(s, &killed);
+		session_close(s, CLOSE_KILLED, "KILL");
+		return;
+	}
 	if (s->request) {
 		exec_lost(s->request, why);
 		return;

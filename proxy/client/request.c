@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "request.h"
+#include "result.h"
 
 struct request *request_new(struct session *s)
 {
@@ -20,6 +21,7 @@ struct request *request_new(struct session *s)
 	iobuf_init(&r->packet, 0);
 	iobuf_init(&r->key, 0);
 	iobuf_init(&r->fill, 0);
+	iobuf_init(&r->number_reply, RESULT_SMALL);
 	s->request = r;
 	return r;
 }
@@ -30,6 +32,7 @@ static void request_free(struct request *r)
 
 	cached_cancel(r);
 	iobuf_reset(&r->packet);
+	iobuf_reset(&r->number_reply);
 	statement_unref(r->st);
 	varset_unref(r->bridge);
 	pool_put(w->request_pool, r);
@@ -76,6 +79,22 @@ void login_failed(struct request *r, const struct err_packet *e)
 	login_done(s, false, &copy);
 }
 
+void request_interrupt(struct request *r)
+{
+	static const struct err_packet interrupted = {.code = 1317, .sqlstate = "70100",
+						      .message = {.p = "Query execution was interrupted", .len = 31}};
+
+	if (r->leasing) {
+		lease_cancel(r->worker->leases, &r->lease);
+		r->leasing = false;
+	} else if (!r->queue_waiting || !queued_cancel(r)) {
+		return; /* a server has it, and was told */
+	}
+	reply_server_error(r->s, &interrupted);
+	r->error = interrupted.code;
+	exec_resume(r, STEP_END);
+}
+
 void request_abort(struct request *r)
 {
 	struct session *s = r->s;
@@ -97,6 +116,6 @@ void request_abort(struct request *r)
 		cached_cancel(r);
 	}
 	r->dead = true;
-	if (queued_cancel(r))
+	if (queued_cancel(r) && !r->killing)
 		request_free(r);
 }

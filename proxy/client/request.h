@@ -117,6 +117,10 @@ struct request {
 	uint64_t rows, affected, bytes_out;
 	uint16_t error, warnings, status;
 	enum stats_route route;
+	bool own_number;            /* asks for CONNECTION_ID(): the answer is the session's number */
+	struct iobuf number_reply;  /* ... held back until it is whole */
+	bool killing;               /* a KILL is under way (kill.c): waits for its end */
+	bool kills_itself;          /* KILL of this very session */
 	bool dead;                  /* the session is gone; freed when the last callback has come */
 };
 
@@ -128,6 +132,7 @@ struct request *request_new(struct session *s) must_check; /* the session's from
 
 void request_end(struct request *r);                     /* counts it, frees it, the session goes on */
 void request_abort(struct request *r);                   /* the session is closing */
+void request_interrupt(struct request *r);               /* KILL QUERY: ends a wait for a connection or the queue */
 void login_failed(struct request *r, const struct err_packet *e); /* the request was a login; it is over */
 
 /* command_plan.c */

@@ -246,6 +246,17 @@ void session_open(struct worker *w, int fd, const char *peer)
 		session_close(s, CLOSE_MEMORY, "no greeting");
 }
 
+struct session *session_find(struct worker *w, uint64_t number)
+{
+	list_each(&w->sessions, n) {
+		struct session *s = container_of(n, struct session, node);
+
+		if (session_number(s) == number || s->id == number)
+			return s;
+	}
+	return NULL;
+}
+
 static void session_free(struct mail *m)
 {
 	struct session *s = container_of(m, struct session, free_mail);
@@ -340,7 +351,9 @@ void session_next(struct session *s)
 		session_close(s, CLOSE_SHUTDOWN, "draining");
 		return;
 	}
-	if (s->ch.paused)
+	if (unlikely(s->kills))
+		channel_pause(&s->ch);
+	else if (s->ch.paused)
 		channel_resume(&s->ch);
 	else
 		channel_kick(&s->ch);

@@ -71,6 +71,7 @@ struct session {
 	bool queued_anything;          /* more tables than fit */
 	bool queued_eventual;          /* their rules say read: eventual */
 	uint64_t last_insert_id;
+	uint16_t kills;                /* KILLs of it being judged: no further command is taken until they are */
 	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass ... */
 	bool tracks_change;            /* ... that something else has changed, too */
 	struct map prepared;           /* struct prepared by the client's id */
@@ -79,6 +80,16 @@ struct session {
 	uint64_t opened_ns, active_ns; /* active: when the last command began or ended */
 	struct mail free_mail;
 };
+
+/* The number its client knows a session by, as CONNECTION_ID(): within 31 bits, for clients that keep it in a signed int, and
+ * above what a server will count to, so that a KILL of a server's own thread hits nobody here. */
+#define SESSION_NUMBERS UINT32_C(0x40000000)
+static inline uint32_t session_number(const struct session *s)
+{
+	return SESSION_NUMBERS | (uint32_t)(s->id & (SESSION_NUMBERS - 1));
+}
+static inline bool session_is_number(uint64_t n) { return n >= SESSION_NUMBERS && n < UINT64_C(2) * SESSION_NUMBERS; }
+struct session *session_find(struct worker *w, uint64_t number); /* its own thread; also by id. NULL: none */
 
 void session_open(struct worker *w, int fd, const char *peer);
 /* The one way a session ends. Tolerates half-built ones; the memory goes after the turn. */

@@ -266,7 +266,7 @@ void worker_view_sessions(struct worker *w, void (*fn)(void *arg, const struct s
 	list_each(&w->sessions, n) {
 		struct session *s = container_of(n, struct session, node);
 		struct session_view v = {
-			.id = s->id,
+			.id = session_number(s),
 			.user = span_str(s->account ? s->account->user : ""),
 			.schema = s->vars->schema,
 			.peer = s->peer,

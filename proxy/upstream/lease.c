@@ -94,7 +94,9 @@ enum rc lease_open(struct lease_pool *p, struct lease_backend *lb, struct lease_
 {
 	struct upstream *u;
 
-	if (!count_one_more(p, r->backend) && !(lease_evict(lb) && count_one_more(p, r->backend)))
+	if (r->urgent)
+		atomic_fetch_add_explicit(&r->backend->connections, 1, memory_order_relaxed);
+	else if (!count_one_more(p, r->backend) && !(lease_evict(lb) && count_one_more(p, r->backend)))
 		return RC_DECLINED;
 	u = upstream_open(p, r->backend, r->account, r->wire, r->vars ? varset_login_collation(r->vars) : 0);
 	if (!u) {
@@ -138,7 +140,10 @@ enum rc lease_acquire(struct lease_pool *p, struct lease_request *r, struct upst
 	r->asked_ns = clock_mono_ns();
 	if (lease_is_crowded(r->backend, r->account) ? r->impatient : lease_open(p, lb, r) == RC_ERROR && r->impatient)
 		return RC_DECLINED;
-	list_push_back(&lb->waiters, &r->node);
+	if (r->urgent)
+		list_push_front(&lb->waiters, &r->node);
+	else
+		list_push_back(&lb->waiters, &r->node);
 	atomic_fetch_add_explicit(&r->backend->waiting, 1, memory_order_relaxed);
 	stats_count(p->sink, STATS_C_POOL_WAITS, 1);
 	return RC_AGAIN;

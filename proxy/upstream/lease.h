@@ -23,6 +23,7 @@ struct lease_request {
 	uint64_t deadline_ns;
 	bool fresh;                 /* only a connection whose login is new will do: it proves the password */
 	bool impatient;             /* has somewhere else to go: declined as soon as the server cannot be reached */
+	bool urgent;                /* goes before all others, and beyond the pool's limit if need be */
 	bool parked_only;           /* only the connection parked for this session will do */
 	/* After RC_AGAIN: RC_OK with u leased; RC_DECLINED: the server cannot be reached or none became free in time (err_code:
 	 * because the server had none left); RC_ERROR: the server refused the account (err_* of the request). */
@@ -76,6 +77,12 @@ void lease_cancel(struct lease_pool *p, struct lease_request *r); /* while it wa
 /* Gives it back; a dirty one is reset first, a condemned or busy one closed. */
 void lease_release(struct upstream *u);
 void lease_discard(struct upstream *u, const char *why);
+
+/* lease_hold.c: u is spoken of elsewhere by its thread's number (KILL): once released it stays unlent until it is let go,
+ * by that number, because it may be gone by then. */
+void lease_hold(struct upstream *u);
+void lease_unhold(struct lease_pool *p, const struct backend *b, uint32_t thread);
+bool lease_is_held(struct upstream *u); /* from lease_release: true: it stays as it is */
 
 /* From upstream.c. */
 void lease_opened(struct upstream *u, bool ok, const char *why);

@@ -187,6 +187,8 @@ void lease_release(struct upstream *u)
 		lease_discard(u, u->tracking ? "left in the middle of a reply" : "no longer wanted");
 		return;
 	}
+	if (unlikely(u->holds) && lease_is_held(u))
+		return;
 	atomic_fetch_sub_explicit(&u->backend->active, 1, memory_order_relaxed);
 	u->ops = NULL;
 	u->owner = NULL;

@@ -86,6 +86,8 @@ struct upstream {
 	uint64_t warnings_of;      /* id of the session whose last statement left warnings here; 0 none */
 	uint64_t parked_for;       /* id of the session it served last; 0 none */
 	bool keep;                 /* holds what that session may ask for (LAST_INSERT_ID(), SHOW WARNINGS): lent to others last */
+	uint16_t holds;            /* lease_hold: nobody else gets it */
+	bool let_go;               /* was released while held */
 	uint64_t born_ns, since_ns;
 	uint32_t thread_id;
 	uint8_t seq;               /* of the next packet of the login */

@@ -1,0 +1,392 @@
+#include "kill.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+struct kill {
+	struct mail mail;
+	struct request *r;         /* the killer's; waits for us, also when its session is gone */
+	struct worker *home;       /* the killer's */
+	struct account *killer;    /* reference */
+	size_t at;                 /* index of the worker that is asked */
+	struct worker *there;      /* the victim's */
+	struct sql_kill what;
+	uint64_t victim;           /* its session's id */
+	struct backend *backend;   /* where the thread to kill is */
+	uint32_t thread;
+	bool held;                 /* it is the victim's own; else the stand-in's */
+	struct lease_request lease; /* of the side at work */
+	struct upstream *stand_in; /* there */
+	struct upstream *up;       /* home */
+	bool fresh;                /* ... and newly logged in */
+	uint16_t error;            /* what the killer is told; 0: OK */
+	char state[6], text[256];
+};
+
+static void post(struct kill *k, struct worker *w, void (*run)(struct mail *m))
+{
+	k->mail.run = run;
+	loop_post(w->loop, &k->mail);
+}
+
+static void fail(struct kill *k, uint16_t code, const char *state, const char *text)
+{
+	k->error = code;
+	(void)snprintf(k->state, sizeof(k->state), "%s", state);
+	(void)snprintf(k->text, sizeof(k->text), "%s", text);
+}
+
+/* The server speaks of its thread, the client knows the session's number. */
+static void take_error(struct kill *k, struct span message)
+{
+	char thread[16], text[256], *at;
+
+	(void)snprintf(thread, sizeof(thread), "%u", k->thread);
+	(void)snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(message));
+	at = strstr(text, thread);
+	if (at)
+		(void)snprintf(k->text, sizeof(k->text), "%.*s%llu%s", (int)(at - text), text,
+			       (unsigned long long)k->what.id, at + strlen(thread));
+	else
+		(void)snprintf(k->text, sizeof(k->text), "%s", text);
+}
+
+/* A connection of a on the server concerned, beyond the pool's limit if need be: a KILL is what ends a full pool. */
+static enum rc borrow(struct kill *k, struct worker *w, struct account *a, uint64_t wire,
+		      void (*done)(struct lease_request *l, enum rc rc, struct upstream *u), struct upstream **u)
+{
+	k->lease = (struct lease_request){
+		.backend = k->backend, .account = a, .wire = wire, .done = done,
+		.urgent = true, .impatient = true, .fresh = k->fresh,
+		.deadline_ns = clock_mono_ns() + w->settings->backend.failover_hold_ns,
+	};
+	return lease_acquire(w->leases, &k->lease, u);
+}
+
+static void give_back(struct worker *w, struct upstream *u)
+{
+	if (atomic_load_explicit(&u->backend->connections, memory_order_relaxed) > w->leases->limits.max)
+		u->condemned = true;
+	u->parked_for = 0;
+	u->keep = false;
+	lease_release(u);
+}
+
+/* ---- home: the end ---- */
+
+static void kill_free(struct kill *k)
+{
+	account_unref(k->killer);
+	mem_free(k);
+}
+
+static void kill_end(struct mail *m)
+{
+	struct kill *k = container_of(m, struct kill, mail);
+	struct request *r = k->r;
+
+	r->killing = false;
+	if (r->dead) {
+		kill_free(k);
+		request_abort(r);
+		return;
+	}
+	if (k->error) {
+		struct err_packet e = {.code = k->error, .message = span_str(k->text)};
+
+		memcpy(e.sqlstate, k->state, sizeof(e.sqlstate));
+		reply_server_error(r->s, &e);
+		r->error = k->error;
+	} else {
+		stats_count(r->worker->sink, STATS_C_KILLS, 1);
+		reply_ok(r->s);
+	}
+	kill_free(k);
+	exec_resume(r, STEP_END);
+}
+
+/* Nobody here has this number: the server may have. */
+static void kill_pass_on(struct mail *m)
+{
+	struct kill *k = container_of(m, struct kill, mail);
+	struct request *r = k->r;
+
+	r->killing = false;
+	kill_free(k);
+	if (r->dead)
+		request_abort(r);
+	else
+		exec_run(r);
+}
+
+/* ---- there: what the server allowed ---- */
+
+static void apply(struct kill *k, struct session *s)
+{
+	if (!k->what.query)
+		session_close(s, CLOSE_KILLED, "KILL");
+	else if (s->request && !s->login)
+		request_interrupt(s->request);
+}
+
+static void kill_settle(struct mail *m)
+{
+	struct kill *k = container_of(m, struct kill, mail);
+	struct session *s;
+
+	if (k->stand_in)
+		give_back(k->there, k->stand_in);
+	k->stand_in = NULL;
+	s = session_find(k->there, k->victim);
+	if (s && k->held)
+		s->kills--;
+	if (s && k->error == 0)
+		apply(k, s);
+	if (s && s->kills == 0 && s->state == SESSION_READY)
+		session_next(s);
+	if (k->held)
+		lease_unhold(k->there->leases, k->backend, k->thread);
+	post(k, k->home, kill_end);
+}
+
+/* ---- home: the server judges ---- */
+
+static void judge_piece(struct upstream *u, const struct track_piece *piece)
+{
+	struct kill *k = u->owner;
+	struct err_packet e;
+
+	if (piece->kind != TRACK_ERR_PACKET ||
+	    packet_parse_err(span_of(piece->p + PACKET_HEADER, piece->len - PACKET_HEADER), &e) != RC_OK)
+		return;
+	fail(k, e.code, e.sqlstate, "");
+	take_error(k, e.message);
+}
+
+static void kill_judge(struct mail *m);
+
+/* A connection has the privileges of its login: one that was made before a GRANT is not the last word. */
+static void judge_done(struct upstream *u)
+{
+	struct kill *k = u->owner;
+	bool again = k->error == 1095 && !k->fresh;
+
+	k->up = NULL;
+	give_back(k->home, u);
+	if (again) {
+		k->fresh = true;
+		k->error = 0;
+	}
+	post(k, again ? k->home : k->there, again ? kill_judge : kill_settle);
+}
+
+static void judge_turn(struct upstream *u)
+{
+}
+
+static void judge_gone(struct upstream *u, const char *why)
+{
+	struct kill *k = u->owner;
+
+	k->up = NULL;
+	fail(k, 1927, "08S01", "suimon: the connection to the server was lost; whether the KILL ran is not known");
+	post(k, k->there, kill_settle);
+}
+
+static void judge_drained(struct upstream *u)
+{
+}
+
+static const struct upstream_ops judge_ops = {judge_piece, judge_done, judge_turn, judge_gone, judge_drained};
+
+static void say(struct kill *k, struct upstream *u)
+{
+	char sql[64];
+
+	k->up = u;
+	u->ops = &judge_ops;
+	u->owner = k;
+	/* What only stands in for the victim is not to be lost: the right to kill is the same for its statement. */
+	(void)snprintf(sql, sizeof(sql), "KILL %s%s %u", k->what.how,
+		       k->what.query || !k->held ? "QUERY" : "CONNECTION", k->thread);
+	if (upstream_query(u, span_str(sql)) != RC_OK) {
+		lease_discard(u, "a KILL could not be sent");
+		judge_gone(u, "");
+	}
+}
+
+static void judge_leased(struct lease_request *l, enum rc rc, struct upstream *u)
+{
+	struct kill *k = container_of(l, struct kill, lease);
+
+	if (rc == RC_OK) {
+		say(k, u);
+		return;
+	}
+	fail(k, l->err_code ? l->err_code : 1927, l->err_code ? l->err_state : "08S01",
+	     l->err_text[0] ? l->err_text : "suimon: the server cannot be reached");
+	post(k, k->there, kill_settle);
+}
+
+static void kill_judge(struct mail *m)
+{
+	struct kill *k = container_of(m, struct kill, mail);
+	struct upstream *u = NULL;
+	/* As good as any: a KILL and its OK look the same whatever was negotiated. */
+	enum rc rc = borrow(k, k->home, k->killer, k->r->dead ? 0 : k->r->s->wire, judge_leased, &u);
+
+	if (rc != RC_AGAIN)
+		judge_leased(&k->lease, rc, u);
+}
+
+/* ---- there: whose is it? ---- */
+
+static void stand_in_piece(struct upstream *u, const struct track_piece *piece)
+{
+}
+
+static void stand_in_done(struct upstream *u)
+{
+}
+
+static void stand_in_gone(struct upstream *u, const char *why)
+{
+	((struct kill *)u->owner)->stand_in = NULL;
+}
+
+static const struct upstream_ops stand_in_ops = {stand_in_piece, stand_in_done, judge_turn, stand_in_gone,
+						 judge_drained};
+
+static void stand_in_leased(struct lease_request *l, enum rc rc, struct upstream *u)
+{
+	struct kill *k = container_of(l, struct kill, lease);
+
+	if (rc != RC_OK) {
+		fail(k, l->err_code ? l->err_code : 1927, l->err_code ? l->err_state : "08S01",
+		     l->err_text[0] ? l->err_text : "suimon: the server cannot be reached");
+		post(k, k->home, kill_end);
+		return;
+	}
+	k->stand_in = u;
+	u->ops = &stand_in_ops;
+	u->owner = k;
+	k->thread = u->thread_id;
+	post(k, k->home, kill_judge);
+}
+
+static void found(struct kill *k, struct session *s)
+{
+	struct upstream *u = NULL;
+	enum rc rc;
+
+	k->victim = s->id;
+	if (s->up) {
+		k->held = true;
+		s->kills++;
+		k->backend = s->up->backend;
+		k->thread = s->up->thread_id;
+		lease_hold(s->up);
+		post(k, k->home, kill_judge);
+	} else if (strcmp(s->account->user, k->killer->user) == 0) { /* one may always kill one's own */
+		apply(k, s);
+		post(k, k->home, kill_end);
+	} else {
+		k->backend = topology_primary(s->worker->in->topology);
+		rc = borrow(k, s->worker, s->account, s->wire, stand_in_leased, &u);
+		if (rc != RC_AGAIN)
+			stand_in_leased(&k->lease, rc, u);
+	}
+}
+
+static void kill_look(struct mail *m)
+{
+	struct kill *k = container_of(m, struct kill, mail);
+	struct instance *in = k->home->in;
+	struct session *s;
+
+	k->there = in->workers[k->at];
+	s = session_find(k->there, k->what.id);
+	if (s && s->account)
+		found(k, s);
+	else if (++k->at < in->nworkers)
+		post(k, in->workers[k->at], kill_look);
+	else
+		post(k, k->home, kill_pass_on);
+}
+
+/* ---- home: the beginning ---- */
+
+/* Oneself: the server knows which of its threads that is. */
+static enum rc suicide(struct request *r, const struct sql_kill *what)
+{
+	char text[64];
+	uint8_t seq = 0;
+
+	text[0] = COM_QUERY;
+	(void)snprintf(text + 1, sizeof(text) - 1, "KILL %s%s CONNECTION_ID()", what->how,
+		       what->query ? "QUERY" : "CONNECTION");
+	iobuf_consume(&r->packet, iobuf_len(&r->packet));
+	if (packet_put(&r->packet, &seq, text, strlen(text + 1) + 1) != RC_OK) {
+		session_close(r->s, CLOSE_MEMORY, "KILL");
+		return RC_ERROR;
+	}
+	r->cmd = COM_QUERY;
+	r->prepared = NULL;
+	r->kills_itself = !what->query;
+	return RC_OK;
+}
+
+static enum rc kill_begin(struct request *r, const struct sql_kill *what)
+{
+	struct instance *in = r->worker->in;
+	struct kill *k;
+
+	if (!session_is_number(what->id))
+		return RC_OK;
+	if (what->id == session_number(r->s))
+		return suicide(r, what);
+	k = mem_zalloc(sizeof(*k));
+	if (!k) {
+		reply_error(r->s, 1041, "HY000", "out of memory");
+		r->error = 1041;
+		return RC_ERROR;
+	}
+	k->r = r;
+	k->home = r->worker;
+	k->killer = account_ref(r->s->account);
+	k->what = *what;
+	r->killing = true;
+	post(k, in->workers[0], kill_look);
+	return RC_AGAIN;
+}
+
+enum rc kill_statement(struct request *r)
+{
+	struct iobuf *tmp = &r->worker->tmp;
+	struct span text = r->sql;
+	struct sql_kill what;
+
+	if (r->prepared && r->prepared->params) {
+		iobuf_consume(tmp, iobuf_len(tmp));
+		if (!r->prepared->types || prepared_bind(r, tmp) != RC_OK)
+			return RC_OK;
+		text = span_of(iobuf_data(tmp), iobuf_len(tmp));
+	}
+	return sql_kill_parse(text, r->mode, &what) == RC_OK ? kill_begin(r, &what) : RC_OK;
+}
+
+enum rc kill_command(struct request *r, struct span payload)
+{
+	struct mbuf m = mbuf_of(payload.p + 1, payload.len - 1);
+	struct sql_kill what = {.how = ""};
+	uint32_t id;
+
+	if (mbuf_u32(&m, &id) != RC_OK)
+		return RC_OK; /* the server says what is wrong with it */
+	what.id = id;
+	return kill_begin(r, &what);
+}

@@ -1,0 +1,280 @@
+"""KILL and COM_PROCESS_KILL by the numbers clients know: P1, R3; and CONNECTION_ID(), which pins nobody (P3)."""
+import contextlib
+import struct
+import threading
+
+import pymysql
+import pytest
+
+from conftest import ask
+import servers
+from servers import listing
+from wire import Wire
+
+PROCESS_KILL = 0x0c
+
+
+class Sleeper:
+    """A session that runs a long statement in a thread; its outcome is an error's code or rows."""
+
+    def __init__(self, connection, sql="/* suimon: primary */ SELECT SLEEP(30)"):
+        self.connection, self.sql, self.outcome = connection, sql, None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            self.outcome = ask(self.connection, self.sql)
+        except pymysql.MySQLError as e:
+            self.outcome = e.args[0]
+
+    def ended(self):
+        self.thread.join(20)
+        assert not self.thread.is_alive(), "still running"
+        return self.outcome
+
+
+def running(db):
+    """The server's own number of the thread that runs this."""
+    def found():
+        return db.primary("SELECT id FROM information_schema.processlist WHERE info LIKE '/* suimon: primary */ SELECT SLEEP%'")
+    servers.wait_until("the statement to run", found, 10)
+    return found()[0][0]
+
+
+def error_of(connection, sql):
+    with pytest.raises(pymysql.MySQLError) as e:
+        ask(connection, sql)
+    return e.value.args
+
+
+def lost(connection):
+    try:
+        ask(connection, "SELECT 1")
+    except pymysql.MySQLError as e:
+        return e.args[0] in (0, 1927, 2006, 2013)  # 0: PyMySQL knows already
+    except (AttributeError, OSError):
+        return True
+    return False
+
+
+@pytest.fixture
+def two(proxy, db):
+    with contextlib.ExitStack() as stack:
+        def connect(user="app", **more):
+            c = proxy.connect(user, user, database=db.name, **more)
+            stack.callback(lambda: c.open and c._force_close())
+            return c
+        yield connect
+
+
+@pytest.mark.parametrize("times", range(4))
+def test_kill_query_ends_the_statement_not_the_session(two, db, times):
+    """Four times: killer and victim are on one worker or on two."""
+    victim, killer = two(), two()
+    if times % 2:
+        two()
+    s = Sleeper(victim)
+    running(db)
+    ask(killer, "KILL QUERY %d" % victim.thread_id())
+    assert s.ended() in (1317, ((1,),))
+    assert ask(victim, "SELECT 5") == ((5,),)
+
+
+@pytest.mark.parametrize("form", ["KILL %d", "KILL CONNECTION %d", "KILL HARD %d", "kill soft connection %d; -- x"])
+def test_kill_ends_a_running_session(two, db, form):
+    victim, killer = two(), two()
+    s = Sleeper(victim)
+    running(db)
+    ask(killer, form % victim.thread_id())
+    assert s.ended() in (1317, 1927, 2013)
+    assert lost(victim)
+    assert ask(killer, "SELECT 5") == ((5,),)
+
+
+def test_kill_ends_an_idle_session(two):
+    victim, killer = two(), two()
+    ask(victim, "SELECT 1")
+    ask(killer, "KILL %d" % victim.thread_id())
+    assert lost(victim)
+    assert error_of(killer, "KILL %d" % victim.thread_id()) == (1094, "Unknown thread id: %d" % victim.thread_id())
+
+
+def test_kill_query_of_an_idle_session_changes_nothing(two):
+    victim, killer = two(), two()
+    ask(victim, "SELECT 1")
+    ask(killer, "KILL QUERY %d" % victim.thread_id())
+    for n in range(3):
+        assert ask(victim, "SELECT %d" % n) == ((n,),)
+
+
+def test_kill_ends_a_pinned_session_and_its_transaction(two, db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY)")
+    victim, killer = two(), two()
+    victim.begin()
+    ask(victim, "INSERT INTO t VALUES (1)")
+    ask(killer, "KILL %d" % victim.thread_id())
+    assert lost(victim)
+    ask(killer, "INSERT INTO t VALUES (1)")  # nothing holds the row any more
+
+
+def test_the_old_command_and_a_prepared_kill(two, db, proxy):
+    victim, second = two(), two()
+    with Wire(two()) as w:
+        w.send(bytes([PROCESS_KILL]) + struct.pack("<I", victim.thread_id()))
+        assert w.packet()[0] == 0
+        assert lost(victim)
+        w.send(bytes([PROCESS_KILL]) + struct.pack("<I", victim.thread_id()))
+        assert w.packet()[:9] == b"\xff\x46\x04#HY000"
+        kill = w.prepare("KILL ?")
+        assert kill.execute((second.thread_id(),))[0][0] == 0
+        assert lost(second)
+
+
+def test_only_the_privileged_kill_others(two, db, cluster):
+    """`guest` may not kill a session of `app`, running or idle; with the privilege it may."""
+    victim, killer = two("app"), two("guest")
+    number = victim.thread_id()
+    ask(victim, "SELECT 1")
+    assert error_of(killer, "KILL %d" % number) == (1095, "You are not owner of thread %d" % number)
+    assert error_of(killer, "KILL QUERY %d" % number)[0] == 1095
+    s = Sleeper(victim)
+    running(db)
+    assert error_of(killer, "KILL QUERY %d" % number) == (1095, "You are not owner of thread %d" % number)
+    assert error_of(killer, "KILL %d" % number)[0] == 1095
+    cluster.primary.sql("GRANT CONNECTION ADMIN ON *.* TO guest@'%'")
+    try:
+        allowed = two("guest")
+        ask(allowed, "KILL QUERY %d" % number)
+        assert s.ended() in (1317, ((1,),))
+        ask(victim, "SELECT 1")
+        ask(allowed, "KILL %d" % number)
+        assert lost(victim)
+    finally:
+        cluster.primary.sql("REVOKE CONNECTION ADMIN ON *.* FROM guest@'%'")
+
+
+def test_a_session_kills_itself(two, db):
+    direct = db.direct()
+    want = error_of(direct, "KILL CONNECTION_ID()")[0]
+    for sql in ("KILL CONNECTION_ID()", None):
+        c = two()
+        assert error_of(c, sql or "KILL %d" % c.thread_id())[0] == want
+        assert lost(c)
+    direct = db.direct()
+    want = error_of(direct, "KILL QUERY CONNECTION_ID()")[0]
+    c = two()
+    assert error_of(c, "KILL QUERY %d" % c.thread_id())[0] == want
+    assert not lost(c)
+
+
+def test_the_servers_own_numbers_work_too(two, db):
+    victim, killer = two(), two()
+    s = Sleeper(victim)
+    thread = running(db)
+    ask(killer, "KILL QUERY %d" % thread)
+    assert s.ended() in (1317, ((1,),))
+    assert error_of(killer, "KILL 999999999")[0] == 1094
+    assert error_of(killer, "KILL 1073741823")[0] == 1094
+    assert error_of(killer, "KILL 2147483647")[0] == 1094
+
+
+def test_kill_finds_a_statement_on_a_replica(two, db, cluster):
+    """The reads of a plain session run on the replica: KILL goes there."""
+    victim, killer = two(), two()
+    s = Sleeper(victim, "SELECT name, SLEEP(30) FROM whoami")
+
+    def runs():
+        with cluster.replica.root() as c, c.cursor() as cur:
+            return cur.execute("SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT name, SLEEP%'")
+    servers.wait_until("the statement to run on the replica", runs, 10)
+    ask(killer, "KILL QUERY %d" % victim.thread_id())
+    outcome = s.ended()
+    assert outcome == 1317 or outcome[0][1] == 1
+
+
+def test_kill_does_not_wait_for_a_full_pool(suimon, db):
+    """Two connections on the primary, both held; a third session is killed out of its wait, a fourth kills."""
+    s = suimon({"threads": 2, "replicas": [], "backend": {"pool": {"max": 2, "min_idle": 0}, "failover_hold": "60s"}})
+    killer = s.connect(database=db.name)
+    holders = [s.connect(database=db.name) for _ in range(2)]
+    waiter = s.connect(database=db.name)
+    for c in holders:
+        c.begin()
+        ask(c, "SELECT 1")
+    w = Sleeper(waiter, "SELECT 77")
+    servers.wait_until("it to wait", lambda: sum(r["state"] == "running" for r in listing(s.api("/api/clients"))) == 1, 10)
+    ask(killer, "KILL QUERY %d" % waiter.thread_id())
+    assert w.ended() == 1317
+    ask(killer, "KILL %d" % holders[0].thread_id())
+    assert lost(holders[0])
+    assert ask(waiter, "SELECT 78") == ((78,),)
+    assert s.metrics()["suimon_kills_total"] == 2
+    for c in (killer, waiter, holders[1]):
+        c.close()
+
+
+def test_a_killer_that_leaves_at_once(two, proxy, db):
+    """Nobody waits for the answer: nothing breaks, the session is killed all the same."""
+    victim = two()
+    with Wire(two()) as w:
+        w.send(b"\x03KILL %d" % victim.thread_id())
+    servers.wait_until("the session to end", lambda: lost(victim), 10)
+    assert ask(two(), "SELECT 1") == ((1,),)
+
+
+def test_kills_at_random_hit_nobody_else(two, proxy, db):
+    """Sessions run short statements while others are killed: those that are not named see nothing of it."""
+    stop, wrong = threading.Event(), []
+
+    def live(c):
+        while not stop.is_set():
+            try:
+                if ask(c, "SELECT COUNT(*) FROM whoami") != ((1,),):
+                    wrong.append("rows")
+            except pymysql.MySQLError as e:
+                wrong.append(e.args)
+                return
+    bystanders = [two() for _ in range(4)]
+    threads = [threading.Thread(target=live, args=(c,)) for c in bystanders]
+    for t in threads:
+        t.start()
+    killer = two()
+    for _ in range(40):
+        victim = two()
+        v = threading.Thread(target=lambda c=victim: lost(c))
+        v.start()
+        ask(killer, "KILL %s%d" % ("QUERY " if _ % 2 else "", victim.thread_id()))
+        v.join(10)
+    stop.set()
+    for t in threads:
+        t.join(20)
+    assert not wrong
+
+
+def test_connection_id_is_the_sessions_number_and_pins_nobody(two, proxy, db):
+    with Wire(db.direct()) as w:
+        text = w.query("SELECT CONNECTION_ID()")
+        binary = w.prepare("SELECT CONNECTION_ID() AS `me`").execute(())
+    c = two()
+    number = c.thread_id()
+    with Wire(c) as w:
+        got = w.query("SELECT CONNECTION_ID()")
+        assert got[:-2] == text[:-2] and got[-1] == text[-1], "metadata is the server's"
+        assert got[-2] == bytes([len(str(number))]) + str(number).encode()
+        got = w.prepare("SELECT CONNECTION_ID() AS `me`").execute(())
+        assert got[:-2] == binary[:-2] and got[-1] == binary[-1]
+        assert len(got[-2]) == len(binary[-2]) and int.from_bytes(got[-2][2:], "little") == number
+        row = next(r for r in listing(proxy.api("/api/clients")) if r["id"] == number)
+        assert not row["pinned"]
+
+
+def test_connection_id_among_other_things_is_the_servers_and_stays(two, proxy, db):
+    c = two()
+    first = ask(c, "SELECT CONNECTION_ID(), 1")
+    for _ in range(3):
+        assert ask(c, "SELECT CONNECTION_ID(), 1") == first
+        ask(c, "SELECT name FROM whoami")
+    assert ask(c, "SELECT COUNT(*) FROM information_schema.processlist WHERE id = CONNECTION_ID()") == ((1,),)
+    row = next(r for r in listing(proxy.api("/api/clients")) if r["id"] == c.thread_id())
+    assert row["pinned"] == "connection_id"

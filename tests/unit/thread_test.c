@@ -1,0 +1,68 @@
+/*
+ * The statements about a connection's number are told from those that only look like them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "thread.h"
+
+static void a_kill_by_number_is_read(void **state)
+{
+	static const struct { const char *sql; uint64_t id; bool query; const char *how; } cases[] = {
+		{"KILL 5", 5, false, ""},
+		{"kill connection 1073741825;", 1073741825, false, ""},
+		{"KILL QUERY 7 -- now", 7, true, ""},
+		{"KILL HARD 8", 8, false, "HARD "},
+		{"/* a */ KILL soft QUERY 9 ; ", 9, true, "SOFT "},
+		{"KILL /*! QUERY */ 10", 10, true, ""},
+	};
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct sql_kill k;
+
+		assert_int_equal(sql_kill_parse(span_str(cases[i].sql), 0, &k), RC_OK);
+		assert_int_equal(k.id, cases[i].id);
+		assert_int_equal(k.query, cases[i].query);
+		assert_string_equal(k.how, cases[i].how);
+	}
+}
+
+static void any_other_kill_is_the_servers(void **state)
+{
+	static const char *const cases[] = {"KILL", "KILL QUERY ID 5", "KILL USER 'a'", "KILL @x", "KILL 5 + 1", "KILL CONNECTION_ID()",
+					    "KILL 1e3", "KILL 0x05", "KILL -5", "KILL 99999999999999999999", "SELECT 5", "KILL 5; SELECT 1", ""};
+	struct sql_kill k;
+
+	for (size_t i = 0; i < countof(cases); i++)
+		assert_int_equal(sql_kill_parse(span_str(cases[i]), 0, &k), RC_DECLINED);
+}
+
+static void the_question_for_ones_own_number_stands_alone(void **state)
+{
+	static const char *const yes[] = {"SELECT CONNECTION_ID()", "select connection_id( ) ;", "SELECT CONNECTION_ID() AS id",
+					  "SELECT CONNECTION_ID() `my id`", "SELECT connection_id() as 'x'", "SELECT /* a */ CONNECTION_ID() id -- b"};
+	static const char *const no[] = {"SELECT CONNECTION_ID", "SELECT CONNECTION_ID() + 1", "SELECT CONNECTION_ID(), 1", "SELECT 1, CONNECTION_ID()",
+					 "SELECT CONNECTION_ID() FROM t", "SELECT IS_USED_LOCK('x') = CONNECTION_ID()", "SELECT (CONNECTION_ID())",
+					 "SELECT CONNECTION_ID() INTO @x", "SELECT CONNECTION_ID() AS", "SELECT CONNECTION_ID(); SELECT 1",
+					 "SELECT CONNECTION_ID() UNION SELECT 1", ""};
+
+	for (size_t i = 0; i < countof(yes); i++)
+		assert_true(sql_asks_connection_id(span_str(yes[i]), 0));
+	for (size_t i = 0; i < countof(no); i++)
+		assert_false(sql_asks_connection_id(span_str(no[i]), 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_kill_by_number_is_read),
+		cmocka_unit_test(any_other_kill_is_the_servers),
+		cmocka_unit_test(the_question_for_ones_own_number_stands_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
