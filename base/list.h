@@ -80,6 +80,11 @@ static inline struct list_node *list_next(const struct list *l, const struct lis
 	return n->next == &l->head ? NULL : n->next;
 }
 
+static inline struct list_node *list_prev(const struct list *l, const struct list_node *n)
+{
+	return n->prev == &l->head ? NULL : n->prev;
+}
+
 static inline struct list_node *list_pop_front(struct list *l)
 {
 	struct list_node *n = list_first(l);

@@ -86,6 +86,7 @@
 	X(PIN_UNKNOWN, counter, "session_pins_total", "reason=\"unknown\"", "")                                        \
 	X(SESSION_RESTORES, counter, "session_restores_total", "", "Times session state was replayed onto a server connection.") \
 	X(PREPARED_REPREPARES, counter, "prepared_reprepares_total", "", "Prepared statements prepared anew on another server connection.") \
+	X(PREPARED_NO_ROOM, counter, "prepared_no_room_total", "", "Times a server had no room for a statement (max_prepared_stmt_count) and others were closed.") \
 	X(TRANSACTIONS, counter, "transactions_total", "", "Transactions that ended, committed or not.")               \
 	X(FACTS_HITS, counter, "statement_facts_hits_total", "", "Statements whose facts were already known.")         \
 	X(FACTS_MISSES, counter, "statement_facts_misses_total", "", "Statements that had to be parsed.")
@@ -105,6 +106,7 @@
 	X(GTID_WAITS, counter, "gtid_waits_total", "", "Reads that waited on a replica for the session's last write.") \
 	X(GTID_WAIT_TIMEOUTS, counter, "gtid_wait_timeouts_total", "", "Such waits that ran out; the read went to the primary.") \
 	X(REPLICA_LAG_FALLBACKS, counter, "replica_lag_fallbacks_total", "", "Reads meant for a replica that went to the primary because none was fresh enough.") \
+	X(REPLICA_ERROR_FALLBACKS, counter, "replica_error_fallbacks_total", "", "Reads that failed on a replica and were asked of the primary.") \
 	X(RETRIES, counter, "retries_total", "", "Reads sent again to another server before any byte of the answer had left.") \
 	X(FAILOVER_HOLDS, counter, "failover_holds_total", "", "Statements that waited for a primary.")                \
 	X(FAILOVER_HOLD_TIMEOUTS, counter, "failover_hold_timeouts_total", "", "Statements that waited for a primary in vain.") \

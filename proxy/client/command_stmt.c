@@ -172,6 +172,12 @@ void command_stmt_settle(struct request *r)
 	} else if (r->cmd == COM_STMT_FETCH && s->up && (r->error || s->up->track.status & STATUS_LAST_ROW_SENT)) {
 		p->cursor = false;
 	}
+	if (s->up && !p->cursor && !p->long_data) {
+		struct upstream_stmt *stmt = upstream_stmt_find(s->up, p->key);
+
+		if (stmt && stmt->claimed_by == p->id)
+			stmt->claimed_by = 0;
+	}
 	recount_pins(s);
 }
 

@@ -47,8 +47,8 @@ static bool asks_last_connection(const struct request *r)
 {
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 
-	if (!f || f->flags & SQL_F_LAST_INSERT_ID || r->plan.writes)
-		return false;
+	if (!f || f->flags & SQL_F_LAST_INSERT_ID || r->plan.writes || r->plan.pins)
+		return false; /* nothing is pinned to a replica */
 	return r->plan.follow_up || (f->verb == SQL_SELECT && f->ntables == 0 && r->plan.target == PLAN_REPLICA);
 }
 
@@ -259,7 +259,7 @@ static enum rc step_send(struct request *r)
 {
 	struct session *s = r->s;
 	struct upstream *u = s->up;
-	struct upstream_stmt *stmt = r->prepared ? upstream_stmt_find(u, r->prepared->key) : NULL;
+	struct upstream_stmt *stmt = r->prepared ? prepared_on(r) : NULL;
 	enum rc rc;
 
 	if (s->login) { /* a login is over when the server has taken account and schema */
@@ -271,6 +271,8 @@ static enum rc step_send(struct request *r)
 	r->route = r->backend && atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA
 			   ? STATS_REPLICA : STATS_PRIMARY;
 	s->last_backend = r->backend;
+	if (stmt && (r->prepared->cursor || r->prepared->long_data))
+		stmt->claimed_by = r->prepared->id;
 	if (r->cmd == COM_STMT_EXECUTE && stmt)
 		rc = push_execute(r, stmt);
 	else

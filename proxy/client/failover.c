@@ -6,6 +6,8 @@
  *   a write, or the beginning of a transaction, while the primary is known to be read-only → held before it is sent
  *   waiting for a connection to a server that is the primary no more → asks the new one
  *   refused by a server that is going down: what only reads is sent elsewhere
+ *   no room for another prepared statement (1461) → the same connection again, when others have been closed
+ *   any other error of a replica: the primary's is the one that counts
  *
  * All of it for backend.failover_hold at most. A statement of an open transaction is never held: its server's own answer
  * is what the client needs to know.
@@ -74,7 +76,7 @@ static bool is_movable(const struct request *r)
 {
 	const struct session *s = r->s;
 
-	return !r->reply_started && !s->pins && !s->in_transaction && !s->login && !r->streamed &&
+	return !r->reply_started && !s->pins && !s->in_transaction && !s->login && !s->kills && !r->streamed &&
 	       (r->cmd == COM_QUERY || r->cmd == COM_STMT_EXECUTE);
 }
 
@@ -96,6 +98,20 @@ static bool is_passing(const struct request *r, const struct backend *b)
 	return topology_read_only_for(b) < r->worker->settings->backend.failover_hold_ns;
 }
 
+/* A replica may lack what the primary has (a table that was made a moment ago, a right), and what an error leaves for GET
+ * DIAGNOSTICS must be where the session's variables are: the primary is asked, and its error passes. Not for a statement
+ * that was ended on purpose, or that would take its time again. */
+static bool is_replicas_own(const struct request *r, const struct err_packet *e)
+{
+	static const uint16_t ended[] = {1205, 1213, 1317, 1969, 3024};
+
+	for (size_t i = 0; i < countof(ended); i++)
+		if (e->code == ended[i])
+			return false;
+	return !topology_is_primary(topology_of(r), r->backend) && !r->replica_last && is_movable(r) && failover_only_reads(r) &&
+	       backend_usable(topology_primary(topology_of(r)));
+}
+
 bool failover_takes(struct request *r, const struct err_packet *e)
 {
 	if (says_read_only(e)) {
@@ -106,6 +122,10 @@ bool failover_takes(struct request *r, const struct err_packet *e)
 		topology_look(topology_of(r));
 		if (is_movable(r) && failover_only_reads(r) && r->attempts == 0)
 			r->refused = REFUSED_ENDING;
+	} else if (e->code == ER_MAX_PREPARED_STMT_COUNT_REACHED && r->cmd == COM_STMT_PREPARE && prepared_make_room(r)) {
+		r->refused = REFUSED_FULL;
+	} else if (is_replicas_own(r, e)) {
+		r->refused = REFUSED_BY_REPLICA;
 	}
 	return r->refused != REFUSED_NOT;
 }
@@ -140,8 +160,19 @@ void failover_refused(struct request *r)
 	enum request_refusal why = r->refused;
 
 	r->refused = REFUSED_NOT;
+	if (why == REFUSED_FULL) {
+		exec_resume(r, STEP_SEND);
+		return;
+	}
 	r->sent_ns = r->first_ns = 0;
 	r->primary_only = true;
+	if (why == REFUSED_BY_REPLICA) {
+		stats_count(r->worker->sink, STATS_C_REPLICA_ERROR_FALLBACKS, 1);
+		iobuf_consume(&r->fill, iobuf_len(&r->fill));
+		exec_release(r);
+		exec_resume(r, STEP_ACQUIRE);
+		return;
+	}
 	if (s->up) { /* without autocommit the refused statement may have begun a transaction */
 		s->up->dirty = true;
 		s->up->condemned |= why == REFUSED_ENDING;

@@ -238,7 +238,7 @@ enum rc hidden_prepare(struct request *r)
 
 	if (r->checking)
 		return prepare_text(r, HIDDEN_CHECK_PREPARE, r->prepared ? r->sql : r->lexed.body);
-	if (!p || upstream_stmt_find(u, p->key)) {
+	if (!p || prepared_on(r)) {
 		if (!r->sync_to)
 			return RC_OK;
 		r->sync_to = NULL; /* prepared under its old state; now back to the session's present one */
@@ -314,6 +314,23 @@ enum rc hidden_after(struct request *r)
 
 /* ---- */
 
+/* A statement could not be prepared again: room can be made for it, or a replica lacks what the primary has. */
+static bool not_the_last_word(struct request *r)
+{
+	if (r->lease.err_code == ER_MAX_PREPARED_STMT_COUNT_REACHED && prepared_make_room(r)) {
+		exec_resume(r, STEP_PREPARE);
+		return true;
+	}
+	if (r->s->pins || r->primary_only || r->replica_last ||
+	    topology_is_primary(r->worker->in->topology, r->backend) ||
+	    !backend_usable(topology_primary(r->worker->in->topology)))
+		return false;
+	r->sync_to = NULL;
+	(void)go_to_primary(r, STATS_C_REPLICA_ERROR_FALLBACKS);
+	exec_resume(r, STEP_ACQUIRE);
+	return true;
+}
+
 void hidden_done(struct request *r)
 {
 	enum request_hidden what = r->hidden;
@@ -333,6 +350,8 @@ void hidden_done(struct request *r)
 		if (what == HIDDEN_RESET || what == HIDDEN_TRACKING || what == HIDDEN_VARIABLES)
 			r->s->up->condemned = true; /* what state it is in is not known any more */
 		r->hidden = HIDDEN_NONE;
+		if (what == HIDDEN_PREPARE && not_the_last_word(r))
+			return;
 		r->error = r->lease.err_code;
 		exec_fail(r);
 		return;

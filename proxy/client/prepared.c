@@ -1,6 +1,7 @@
 /*
  * prepared.c - the statements a client has prepared, wherever on the servers they happen to be prepared.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -27,6 +28,39 @@ void prepared_key(struct span text, const struct varset *env, uint8_t key[16])
 
 	XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(text.p, text.len, seed));
 	memcpy(key, canonical.digest, 16);
+}
+
+void prepared_own_key(struct prepared *p)
+{
+	static _Atomic uint64_t next = 1;
+	uint64_t number = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
+
+	for (size_t i = 0; i < sizeof(number); i++)
+		p->key[i] ^= (uint8_t)(number >> (8 * i));
+}
+
+struct upstream_stmt *prepared_on(struct request *r)
+{
+	struct prepared *p = r->prepared;
+	struct upstream_stmt *stmt = upstream_stmt_find(r->s->up, p->key);
+
+	if (!stmt || !stmt->claimed_by || stmt->claimed_by == p->id)
+		return stmt;
+	prepared_own_key(p); /* its twin's rows or data would be lost */
+	return NULL;
+}
+
+bool prepared_make_room(struct request *r)
+{
+	struct upstream *u = r->s->up;
+
+	if (r->made_room)
+		return false;
+	r->made_room = true;
+	stats_count(r->worker->sink, STATS_C_PREPARED_NO_ROOM, 1);
+	upstream_stmt_close_all(u);
+	lease_close_statements(r->worker->leases, u->backend);
+	return true;
 }
 
 static void release(struct prepared *p)

@@ -196,6 +196,7 @@ static void forward_prepared(struct request *r, const struct track_piece *piece)
 	struct session *s = r->s;
 	struct stmt_prepared sp;
 	struct prepared *p;
+	struct upstream_stmt *twin;
 	uint8_t packet[64];
 
 	if (piece->len > sizeof(packet) ||
@@ -204,6 +205,9 @@ static void forward_prepared(struct request *r, const struct track_piece *piece)
 		return;
 	}
 	p = prepared_new(r, &sp);
+	twin = p ? upstream_stmt_find(s->up, p->key) : NULL;
+	if (twin && twin->claimed_by)
+		prepared_own_key(p);
 	if (!p || !upstream_stmt_add(s->up, p->key, sp.id)) {
 		session_close(s, CLOSE_LIMIT, "too many prepared statements in one session");
 		return;

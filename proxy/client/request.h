@@ -30,6 +30,8 @@ enum request_refusal { /* why the server did not run it */
 	REFUSED_NOT,
 	REFUSED_READ_ONLY, /* it is no primary */
 	REFUSED_ENDING,    /* it is going down */
+	REFUSED_FULL,      /* it has no room for another prepared statement */
+	REFUSED_BY_REPLICA, /* an error that the primary need not have */
 };
 
 enum request_hidden { /* what a hidden conversation on the connection is about */
@@ -95,6 +97,7 @@ struct request {
 	bool hidden_answer;         /* HIDDEN_POSITION: the replica has arrived */
 	struct gtid_pos wanted;     /* ... at this */
 	uint32_t hidden_stmt;
+	bool made_room;             /* prepared_make_room */
 	bool relaying;              /* the reply goes to the client */
 	bool reply_started;         /* a byte of it has left */
 	bool reply_settled;         /* its deltas are applied */
@@ -214,6 +217,11 @@ struct prepared *prepared_find(struct session *s, uint32_t id);
 struct prepared *prepared_new(struct request *r, const struct stmt_prepared *p) must_check;
 void prepared_free(struct session *s, struct prepared *p);
 void prepared_free_all(struct session *s);
+/* The statement as it is on the request's connection; NULL: it must be prepared there first. Not another one's cursor. */
+struct upstream_stmt *prepared_on(struct request *r);
+void prepared_own_key(struct prepared *p); /* from now on it shares no statement of a server with its like */
+/* A server refused to prepare for want of room (1461): room is made, as far as this worker can. False: it has been before. */
+bool prepared_make_room(struct request *r);
 void prepared_key(struct span text, const struct varset *env, uint8_t key[16]);
 /* Reads an execute packet into r; keeps its types. RC_ERROR: malformed. RC_DECLINED: parameters were never typed. */
 enum rc prepared_read_execute(struct request *r, struct span payload) must_check;

@@ -78,6 +78,9 @@ void lease_cancel(struct lease_pool *p, struct lease_request *r); /* while it wa
 void lease_release(struct upstream *u);
 void lease_discard(struct upstream *u, const char *why);
 
+/* The server has no room for another prepared statement: idle connections to it give theirs up. */
+void lease_close_statements(struct lease_pool *p, const struct backend *b);
+
 /* lease_hold.c: u is spoken of elsewhere by its thread's number (KILL): once released it stays unlent until it is let go,
  * by that number, because it may be gone by then. */
 void lease_hold(struct upstream *u);

@@ -1,7 +1,7 @@
 /*
  * lease_hold.c - a connection that is being spoken of elsewhere by its thread's number: nobody else gets it meanwhile.
  */
-#include "lease.h"
+#include "lease_impl.h"
 
 static void held_piece(struct upstream *u, const struct track_piece *piece)
 {
@@ -43,14 +43,10 @@ static void unhold(struct upstream *u)
 
 void lease_unhold(struct lease_pool *p, const struct backend *b, uint32_t thread)
 {
-	for (size_t i = 0; i < p->topology->n; i++) {
-		if (p->topology->all[i] != b)
-			continue;
-		list_each_safe(&p->backends[i].busy, n, tmp) {
-			struct upstream *u = container_of(n, struct upstream, node);
+	list_each_safe(&lease_place(p, b)->busy, n, tmp) {
+		struct upstream *u = container_of(n, struct upstream, node);
 
-			if (u->thread_id == thread)
-				unhold(u);
-		}
+		if (u->thread_id == thread)
+			unhold(u);
 	}
 }

@@ -17,6 +17,12 @@ struct lease_backend *lease_place(struct lease_pool *p, const struct backend *b)
 	return &p->backends[b->slot];
 }
 
+void lease_close_statements(struct lease_pool *p, const struct backend *b)
+{
+	list_each(&lease_place(p, b)->idle, n)
+		upstream_stmt_close_all(container_of(n, struct upstream, node));
+}
+
 /* ---- time ---- */
 
 static void say_why(struct lease_request *r)

@@ -9,82 +9,6 @@
 #include "log.h"
 #include "mem.h"
 
-/* ---- prepared statements of a connection ---- */
-
-static bool stmt_eq(const struct map_node *node, const void *key)
-{
-	return memcmp(container_of(node, struct upstream_stmt, node)->key, key, 16) == 0;
-}
-
-static uint64_t stmt_hash(const uint8_t key[16])
-{
-	uint64_t h;
-
-	memcpy(&h, key, sizeof(h));
-	return h;
-}
-
-struct upstream_stmt *upstream_stmt_find(struct upstream *u, const uint8_t key[16])
-{
-	struct map_node *n = map_find(&u->stmts, stmt_hash(key), key);
-	struct upstream_stmt *s = n ? container_of(n, struct upstream_stmt, node) : NULL;
-
-	if (s) {
-		list_remove(&u->stmts_lru, &s->lru);
-		list_push_front(&u->stmts_lru, &s->lru);
-	}
-	return s;
-}
-
-void upstream_stmt_drop(struct upstream *u, struct upstream_stmt *s)
-{
-	map_remove(&u->stmts, &s->node);
-	list_remove(&u->stmts_lru, &s->lru);
-	mem_free(s);
-}
-
-static void stmt_close_on_server(struct upstream *u, uint32_t id)
-{
-	uint8_t payload[5] = {COM_STMT_CLOSE, (uint8_t)id, (uint8_t)(id >> 8), (uint8_t)(id >> 16), (uint8_t)(id >> 24)};
-
-	(void)upstream_notify(u, payload, sizeof(payload)); /* a lost connection has no statements */
-}
-
-struct upstream_stmt *upstream_stmt_add(struct upstream *u, const uint8_t key[16], uint32_t id)
-{
-	struct upstream_stmt *s = upstream_stmt_find(u, key);
-
-	if (s) {
-		stmt_close_on_server(u, s->id);
-		s->id = id;
-		s->types_of = 0;
-		return s;
-	}
-	if (u->stmts_lru.count >= UPSTREAM_MOST_STMTS) {
-		struct upstream_stmt *old = container_of(list_last(&u->stmts_lru), struct upstream_stmt, lru);
-
-		stmt_close_on_server(u, old->id);
-		upstream_stmt_drop(u, old);
-	}
-	s = mem_zalloc(sizeof(*s));
-	if (!s)
-		return NULL;
-	memcpy(s->key, key, sizeof(s->key));
-	s->id = id;
-	if (map_insert(&u->stmts, &s->node, stmt_hash(key)) != RC_OK) {
-		mem_free(s);
-		return NULL;
-	}
-	list_push_front(&u->stmts_lru, &s->lru);
-	return s;
-}
-
-void upstream_stmt_forget_all(struct upstream *u)
-{
-	while (!list_empty(&u->stmts_lru))
-		upstream_stmt_drop(u, container_of(list_first(&u->stmts_lru), struct upstream_stmt, lru));
-}
-
 void upstream_set_vars(struct upstream *u, const struct varset *vars)
 {
 	const struct varset *old = u->vars;
@@ -409,8 +333,7 @@ struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struc
 	u->collation = collation;
 	u->dirty_reads = true; /* until it says otherwise */
 	u->born_ns = u->since_ns = clock_mono_ns();
-	map_init(&u->stmts, stmt_eq);
-	list_init(&u->stmts_lru);
+	upstream_stmt_init(u);
 	if (channel_connect(&u->ch, pool->scratch, &upstream_channel_ops, (struct sockaddr *)&ss, len) != RC_OK) {
 		account_unref(u->account);
 		mem_free(u);

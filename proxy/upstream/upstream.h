@@ -56,6 +56,7 @@ struct upstream_stmt {
 	uint8_t key[16];      /* of text, schema and variables at its preparation */
 	uint32_t id;          /* the server's */
 	uint64_t types_of;    /* names the parameter types it was last executed with; 0 none */
+	uint32_t claimed_by;  /* the client's statement whose cursor or long data it holds; 0 none: it may be shared and closed */
 };
 #define UPSTREAM_MOST_STMTS 256
 
@@ -120,11 +121,13 @@ enum rc upstream_await(struct upstream *u, enum track_reply reply) must_check;
 enum rc upstream_notify(struct upstream *u, const void *payload, size_t len);
 
 void upstream_set_vars(struct upstream *u, const struct varset *vars); /* takes a reference of its own */
+void upstream_stmt_init(struct upstream *u);
 struct upstream_stmt *upstream_stmt_find(struct upstream *u, const uint8_t key[16]);
 /* Remembers a prepared statement; the oldest is closed on the server when there are too many, a twin is replaced. NULL: no memory. */
 struct upstream_stmt *upstream_stmt_add(struct upstream *u, const uint8_t key[16], uint32_t id);
 void upstream_stmt_drop(struct upstream *u, struct upstream_stmt *s);
 void upstream_stmt_forget_all(struct upstream *u);
+void upstream_stmt_close_all(struct upstream *u); /* on the server too; but not those that are claimed */
 
 /* upstream_login.c, for upstream.c: one packet of the connection phase. RC_AGAIN: more to come; RC_OK: logged in; RC_ERROR: err_* says why. */
 enum rc upstream_login_packet(struct upstream *u, struct span payload, uint8_t seq) must_check;

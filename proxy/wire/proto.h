@@ -10,6 +10,8 @@
 #define PACKET_MAX_PAYLOAD 0xffffffu /* a longer payload continues in the next packet */
 #define SCRAMBLE_LEN 20
 
+#define ER_MAX_PREPARED_STMT_COUNT_REACHED 1461
+
 enum command {
 	COM_SLEEP = 0x00,
 	COM_QUIT = 0x01,

@@ -1,0 +1,122 @@
+"""P1, P3: what a statement leaves behind for the next ones is answered as on one connection: the same packets as direct,
+while other sessions disturb every server connection between any two statements."""
+import contextlib
+
+import pytest
+
+from conftest import ask
+from wire import MULTI_STATEMENTS, Wire
+
+TABLE = ["CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(5), n INT)",
+         "INSERT INTO a (v, n) SELECT CONCAT('v', seq), seq FROM seq_1_to_9"]
+
+
+def execute(sql, *values):
+    """A statement prepared, executed once and closed."""
+    def run(w):
+        s = w.prepare(sql)
+        got = s.execute(values)
+        s.close()
+        return got
+    return run
+
+
+def keep(sql, *values):
+    """Prepared and executed, and left open."""
+    return lambda w: w.prepare(sql).execute(values)
+
+
+CONVERSATIONS = {
+    "insert id, text": [
+        "INSERT INTO a (v) VALUES ('x')", "SELECT LAST_INSERT_ID()", "SELECT n FROM a WHERE id = 1", "SELECT LAST_INSERT_ID()", "SELECT @@identity",
+        "UPDATE a SET n = 1 WHERE id = LAST_INSERT_ID()", "SELECT id FROM a WHERE n = 1 ORDER BY id", "SELECT @@last_insert_id", "SELECT LAST_INSERT_ID(77)",
+        "SELECT v FROM a WHERE id = 2", "SELECT LAST_INSERT_ID(), @@last_insert_id", "INSERT INTO a (id, v) VALUES (500, 'y')", "SELECT LAST_INSERT_ID()",
+        "UPDATE a SET n = LAST_INSERT_ID(n + 1) WHERE id = 3", "SELECT LAST_INSERT_ID()", "INSERT INTO a (v) VALUES ('p'), ('q')", "SELECT LAST_INSERT_ID()",
+        "INSERT INTO a (id, v) VALUES (1, 'z') ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id), v = 'z'", "SELECT LAST_INSERT_ID()",
+        "SET last_insert_id = 9", "SELECT LAST_INSERT_ID()", "SET insert_id = 900", "INSERT INTO a (v) VALUES ('i')", "SELECT LAST_INSERT_ID()",
+        "SELECT id FROM a WHERE id = 900"],
+    "insert id, prepared": [
+        execute("INSERT INTO a (v) VALUES (?)", "x"), execute("SELECT LAST_INSERT_ID()"), "SELECT COUNT(*) FROM a", execute("SELECT LAST_INSERT_ID()"),
+        execute("SELECT id FROM a WHERE id = LAST_INSERT_ID()"), "SELECT LAST_INSERT_ID()", execute("SELECT @@identity"),
+        keep("INSERT INTO a (v) VALUES (?), (?)", "y", "z"), "SELECT LAST_INSERT_ID()"],
+    "insert id, several at once": [
+        "SELECT 1; INSERT INTO a (v) VALUES ('m'); SELECT n FROM a WHERE id = 2", "SELECT LAST_INSERT_ID()", "INSERT INTO a (v) VALUES ('o'); SELECT LAST_INSERT_ID()",
+        "SELECT COUNT(*) FROM a", "SELECT LAST_INSERT_ID(), @@identity", "INSERT INTO a (v) VALUES ('1'); INSERT INTO a (v) VALUES ('2')", "SELECT LAST_INSERT_ID()",
+        "INSERT INTO a (v) VALUES ('3'); SELEKT", "SELECT LAST_INSERT_ID()"],
+    "insert id, in a procedure": ["CALL ins()", "SELECT LAST_INSERT_ID()", "SELECT COUNT(*) FROM a", "SELECT LAST_INSERT_ID()", "SELECT fins()", "SELECT LAST_INSERT_ID()"],
+    "found rows": [
+        "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2", "SELECT FOUND_ROWS()", "SELECT id FROM a LIMIT 4", "SELECT FOUND_ROWS()", "SELECT FOUND_ROWS()",
+        execute("SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT ?", 3), "SELECT FOUND_ROWS()", execute("SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT ?", 3), execute("SELECT FOUND_ROWS()"),
+        "SELECT 1; SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 1", "SELECT FOUND_ROWS()", "SELECT id FROM a WHERE id < 0", "SELECT FOUND_ROWS()", "SHOW TABLES", "SELECT FOUND_ROWS()",
+        "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2; SELECT FOUND_ROWS()", "SELECT id FROM a UNION SELECT 99 LIMIT 2", "SELECT FOUND_ROWS() AS total"],
+    "row count": [
+        "UPDATE a SET n = 0 WHERE id < 4", "SELECT ROW_COUNT()", "SELECT ROW_COUNT()", "DELETE FROM a WHERE id = 9", "SELECT ROW_COUNT(), LAST_INSERT_ID()",
+        execute("UPDATE a SET n = ? WHERE id > ?", 5, 3), "SELECT ROW_COUNT()", execute("UPDATE a SET n = ? WHERE id > ?", 6, 3), execute("SELECT ROW_COUNT()"),
+        "SELECT id FROM a", "SELECT ROW_COUNT()", "INSERT INTO a (v) VALUES ('1'), ('2')", "SELECT ROW_COUNT()", "UPDATE a SET n = 1; DELETE FROM a WHERE id = 8", "SELECT ROW_COUNT()",
+        "SELEKT", "SELECT ROW_COUNT()", "DO 1", "SELECT ROW_COUNT()", "SET @r = 1", "SELECT ROW_COUNT()"],
+    "warnings": [
+        "SELECT CAST('1x' AS INT) FROM a WHERE id = 1", "SHOW WARNINGS", "SHOW WARNINGS", "SELECT @@warning_count", "SHOW COUNT(*) WARNINGS", "SELECT CAST('1x' AS INT)",
+        "SELECT @@warning_count, @@error_count", "SHOW COUNT(*) WARNINGS", "SHOW ERRORS", "SELECT n FROM a WHERE id = 1", "SHOW WARNINGS",
+        execute("SELECT CAST(? AS INT) FROM a WHERE id = 1", "1x"), "SHOW WARNINGS", execute("SELECT CAST(? AS INT) FROM a WHERE id = 1", "1x"), execute("SHOW WARNINGS"),
+        "SELECT CAST('1x' AS INT); SELECT CAST('2x' AS INT)", "SHOW WARNINGS", "SELECT CAST('1x' AS INT); SELECT n FROM a WHERE id = 1", "SHOW WARNINGS",
+        "INSERT IGNORE INTO a (v) VALUES ('too long')", "SHOW WARNINGS LIMIT 1", "SELECT @@warning_count", "DROP TABLE IF EXISTS none", "SHOW WARNINGS",
+        "SELECT * FROM none", "SHOW ERRORS", "SHOW WARNINGS", "SELECT @@error_count", "SHOW COUNT(*) ERRORS", "SELEKT", "SHOW WARNINGS", "GET DIAGNOSTICS @c = NUMBER", "SELECT @c"],
+    "diagnostics": [
+        "SELECT * FROM none", "GET DIAGNOSTICS CONDITION 1 @code = MYSQL_ERRNO, @text = MESSAGE_TEXT", "SELECT @code, @text", "UPDATE a SET n = 3 WHERE id < 3",
+        "GET DIAGNOSTICS @rows = ROW_COUNT", "SELECT @rows"],
+    "temporary tables": [
+        "CREATE TEMPORARY TABLE tt (id INT PRIMARY KEY AUTO_INCREMENT, x INT)", "INSERT INTO tt (x) VALUES (4)", "SELECT LAST_INSERT_ID()", "SELECT * FROM tt", execute("SELECT * FROM tt WHERE x = ?", 4),
+        "CREATE TEMPORARY TABLE a (only_here INT)", "SELECT * FROM a", "DROP TEMPORARY TABLE a", "SELECT COUNT(*) FROM a", "DROP TEMPORARY TABLE tt", "SELECT * FROM tt",
+        execute("CREATE TEMPORARY TABLE t2 AS SELECT * FROM a WHERE id = ?", 1), "SELECT * FROM t2", "SELECT 1; CREATE TEMPORARY TABLE t3 (x INT); INSERT INTO t3 VALUES (1)",
+        "SELECT * FROM t3", "DROP TABLE t2, t3", "SELECT COUNT(*) FROM a"],
+    "user variables": [
+        execute("SET @p = ?", 5), "SELECT @p", "SELECT n INTO @n FROM a WHERE id = 2", "SELECT @n", "SELECT 1; SET @m = 8", "SELECT @m", execute("SELECT @p + @m"),
+        "SELECT @p := n FROM a ORDER BY id LIMIT 1", "SELECT @p", "SET @p = NULL, @m = NULL", "SELECT @p, @m"],
+}
+ROUTINES = ["CREATE PROCEDURE ins() INSERT INTO a (v) VALUES ('call')",
+            "CREATE FUNCTION fins() RETURNS INT BEGIN INSERT INTO a (v) VALUES ('func'); RETURN LAST_INSERT_ID(); END"]
+
+
+def converse(connection, steps, between=lambda: None):
+    with Wire(connection) as w:
+        answers = []
+        for step in steps:
+            answers.append(step(w) if callable(step) else w.query(step))
+            between()
+        return answers
+
+
+def fresh(db):
+    with db.cluster.primary.root() as c, c.cursor() as cur:
+        cur.execute("DROP DATABASE `%s`" % db.name)
+        cur.execute("CREATE DATABASE `%s`" % db.name)
+    db.setup(*TABLE, *ROUTINES, "CREATE TABLE whoami (name VARCHAR(10))", "CREATE TABLE noise (id INT PRIMARY KEY AUTO_INCREMENT, x VARCHAR(9)) AUTO_INCREMENT = 5000")
+
+
+class Noise:
+    """Three sessions that leave ids, warnings, counts and errors behind on whatever connection they get."""
+
+    def __init__(self, suimon, db, stack):
+        self.sessions = [stack.enter_context(suimon.connect(database=db.name)) for _ in range(3)]
+        self.turn = 0
+
+    def __call__(self):
+        statements = ["INSERT INTO noise (x) VALUES ('n')", "SELECT CAST('9z' AS INT), id FROM noise LIMIT 3", "UPDATE noise SET x = 'm'",
+                      "SELECT SQL_CALC_FOUND_ROWS id FROM noise LIMIT 1", "SELECT name FROM whoami", "DELETE FROM noise WHERE id < 0"]
+        for c in self.sessions:
+            self.turn += 1
+            ask(c, statements[self.turn % len(statements)])
+
+
+@pytest.mark.parametrize("pool", [2, 50])
+@pytest.mark.parametrize("what", CONVERSATIONS)
+def test_answers_as_on_one_connection(suimon, db, what, pool):
+    """With two server connections for four sessions each one changes hands all the time; with fifty reads go to replicas."""
+    s = suimon({"threads": 1, "backend": {"pool": {"max": pool, "min_idle": 0}}})
+    fresh(db)
+    want = converse(db.direct(client_flag=MULTI_STATEMENTS), CONVERSATIONS[what])
+    fresh(db)
+    with contextlib.ExitStack() as stack:
+        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), CONVERSATIONS[what], Noise(s, db, stack))
+    for step, w, g in zip(CONVERSATIONS[what], want, got):
+        assert g == w, step
