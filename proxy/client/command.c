@@ -111,8 +111,15 @@ static enum rc begin_reset(struct request *r, struct span payload)
 
 static enum rc begin_set_option(struct request *r, struct span payload)
 {
+	static const struct err_packet unknown = {.code = 1047, .sqlstate = "08S01",
+						  .message = {.p = "Unknown command", .len = 15}};
 	struct session *s = r->s;
 
+	if (payload.len >= 3 && (payload.p[1] > 1 || payload.p[2])) { /* the server's words for an option it does not know */
+		r->error = unknown.code;
+		reply_server_error(s, &unknown);
+		return RC_ERROR;
+	}
 	set_option(r, payload);
 	if (s->up) {
 		s->up->condemned = true; /* it no longer is what its pool takes it for */
