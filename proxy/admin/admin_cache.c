@@ -113,6 +113,7 @@ static void put_catalog(struct jsonw *w, struct catalog *catalog)
 	jsonw_uint(w, "views", st.views);
 	jsonw_uint(w, "triggers", st.triggers);
 	jsonw_uint(w, "cascades", st.cascades);
+	jsonw_uint(w, "routines", st.routines);
 	jsonw_seconds(w, "age", st.age_ns);
 	jsonw_text(w, "problem", st.problem);
 	jsonw_close(w, '}');

@@ -145,6 +145,7 @@ static void put_catalog(struct prom *p, struct catalog *catalog)
 	prom_gauge(p, "catalog_views", "Views known.", st.views);
 	prom_gauge(p, "catalog_triggers", "Triggers known.", st.triggers);
 	prom_gauge(p, "catalog_cascades", "Cascading foreign keys known.", st.cascades);
+	prom_gauge(p, "catalog_routines", "Stored functions and procedures known.", st.routines);
 	prom_family(p, "catalog_age_seconds", "gauge", "Time since the schema was last read.");
 	prom_seconds(p, NULL, st.age_ns);
 }

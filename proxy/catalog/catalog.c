@@ -70,9 +70,9 @@ static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted)
 	atomic_store_explicit(&c->loaded, wanted, memory_order_release);
 	pthread_mutex_unlock(&c->lock);
 	if (first)
-		log_info("catalog", "schema read", "tables=%llu views=%llu triggers=%llu cascades=%llu",
+		log_info("catalog", "schema read", "tables=%llu views=%llu triggers=%llu cascades=%llu routines=%llu",
 			 (unsigned long long)s->tables, (unsigned long long)s->views, (unsigned long long)s->triggers,
-			 (unsigned long long)s->cascades);
+			 (unsigned long long)s->cascades, (unsigned long long)s->routines);
 	snapshot_unref(same ? s : old);
 	if (same)
 		return;
@@ -300,6 +300,24 @@ enum rc catalog_writes(struct catalog *c, struct span schema, struct span table,
 	return closure(c, snapshot_writes, schema, table, put, arg, why);
 }
 
+enum rc catalog_routine(struct catalog *c, struct span schema, struct span name, bool procedure, enum catalog_effect effect,
+			catalog_put_fn put, void *arg, const char **why)
+{
+	static const enum snapshot_walk modes[] = {
+		[CATALOG_PLAIN_READ] = SNAPSHOT_READ,
+		[CATALOG_READ] = SNAPSHOT_READ_ANY,
+		[CATALOG_WRITE] = SNAPSHOT_WRITE,
+	};
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = RC_DECLINED;
+
+	if (s)
+		rc = snapshot_closure(snapshot_find_routine(s, schema, name, procedure), modes[effect], put, arg, why);
+	rc = miss(c, s, rc, *why);
+	snapshot_unref(s);
+	return rc;
+}
+
 enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why)
 {
 	struct snapshot *s = take(c, schema, why);
@@ -319,6 +337,7 @@ void catalog_status(struct catalog *c, struct catalog_status *out)
 		out->views = c->now->views;
 		out->triggers = c->now->triggers;
 		out->cascades = c->now->cascades;
+		out->routines = c->now->routines;
 		out->age_ns = clock_mono_ns() - c->read_ns;
 	}
 	memcpy(out->problem, c->problem, sizeof(out->problem));

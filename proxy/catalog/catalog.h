@@ -1,6 +1,6 @@
 /*
  * catalog.h - what the schema says that a statement's text does not: which names are views and over what, which tables
- * have triggers or are the parents of cascading foreign keys, which have what engine (C5).
+ * have triggers or are the parents of cascading foreign keys, which have what engine, what stored routines do (C5).
  *
  * Read from information_schema on a thread of its own, at start, after DDL seen by suimon, and every minute. Readers take
  * an immutable snapshot. While it is stale (DDL seen, not yet read again) or cannot be read, it says so, and those who
@@ -40,7 +40,7 @@ void catalog_nudge(struct catalog *c);
 /* Changes whenever an answer may change (also on becoming stale). Any thread. */
 uint64_t catalog_version(struct catalog *c);
 
-enum catalog_kind { CATALOG_UNKNOWN, CATALOG_TABLE, CATALOG_VIEW };
+enum catalog_kind { CATALOG_UNKNOWN, CATALOG_TABLE, CATALOG_VIEW, CATALOG_ROUTINE };
 
 /* A name's closure: for a read, the base tables behind it; for a write, the table itself and every table that triggers
  * and cascades may change. put is called for each ("schema", "table", folded as the server folds them).
@@ -51,7 +51,16 @@ enum rc catalog_writes(struct catalog *c, struct span schema, struct span table,
 /* For the queue: a base table with a transactional engine. RC_DECLINED otherwise, with why. */
 enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why) must_check;
 
-struct catalog_status { bool readable, stale; uint64_t tables, views, triggers, cascades, version, age_ns; char problem[256]; };
+/* The same of a stored routine and all it calls. */
+enum catalog_effect {
+	CATALOG_PLAIN_READ, /* RC_OK: its answer hangs on its arguments and these tables, and it leaves nothing behind */
+	CATALOG_READ,       /* these tables, whatever else it does */
+	CATALOG_WRITE,      /* RC_OK with no table put: it changes none */
+};
+enum rc catalog_routine(struct catalog *c, struct span schema, struct span name, bool procedure, enum catalog_effect effect,
+			catalog_put_fn put, void *arg, const char **why) must_check;
+
+struct catalog_status { bool readable, stale; uint64_t tables, views, triggers, cascades, routines, version, age_ns; char problem[256]; };
 void catalog_status(struct catalog *c, struct catalog_status *out);
 
 #endif

@@ -47,10 +47,10 @@ static bool accept(struct body *b, const char *word)
 	return true;
 }
 
-static void give(struct body *b, const char *from, const char *to, bool expression)
+static void give(struct body *b, const char *from, const char *to, enum catalog_piece piece)
 {
 	if (b->rc == RC_OK && to > from)
-		b->rc = b->fn(b->arg, span_of(from, (size_t)(to - from)), expression);
+		b->rc = b->fn(b->arg, span_of(from, (size_t)(to - from)), piece);
 }
 
 /* Reads on to the semicolon of this level, and behind it. Returns where it stood. */
@@ -73,7 +73,7 @@ static void plain_statement(struct body *b)
 {
 	const char *from = b->t.text.p;
 
-	give(b, from, to_semicolon(b), false);
+	give(b, from, to_semicolon(b), CATALOG_STATEMENT);
 }
 
 /* An expression up to one of these words on its own level: a CASE inside it has a WHEN, THEN and END of its own. */
@@ -97,7 +97,7 @@ static void expression(struct body *b, const char *stop, const char *or_stop)
 			b->rc = RC_DECLINED;
 		end = b->t.text.p + b->t.text.len;
 	}
-	give(b, from, end, true);
+	give(b, from, end, CATALOG_EXPRESSION);
 	if (!going(b))
 		b->rc = b->rc == RC_OK ? RC_DECLINED : b->rc;
 }
@@ -117,6 +117,26 @@ static void handler_conditions(struct body *b)
 	} while (going(b));
 }
 
+/* Up to a semicolon. */
+static void whole_expression(struct body *b)
+{
+	const char *from = b->t.text.p;
+
+	give(b, from, to_semicolon(b), CATALOG_EXPRESSION);
+}
+
+/* a, b, c of DECLARE a, b, c INT; the names of cursors and conditions, too, which does no harm. */
+static void declared_names(struct body *b)
+{
+	while (going(b) && (b->t.kind == SQL_T_WORD || b->t.kind == SQL_T_QUOTED)) {
+		give(b, b->t.text.p, b->t.text.p + b->t.text.len, CATALOG_VARIABLE);
+		next(b);
+		if (!going(b) || !is_op(b, ','))
+			return;
+		next(b);
+	}
+}
+
 static void declare(struct body *b)
 {
 	if (accept(b, "continue") || accept(b, "exit") || accept(b, "undo")) {
@@ -126,12 +146,11 @@ static void declare(struct body *b)
 			b->rc = RC_DECLINED;
 		return;
 	}
+	declared_names(b);
 	while (going(b) && !is_op(b, ';') && !is(b, "default") && !is(b, "for"))
 		next(b);
 	if (accept(b, "default")) {
-		const char *from = b->t.text.p;
-
-		give(b, from, to_semicolon(b), true);
+		whole_expression(b);
 	} else if (accept(b, "for")) { /* a cursor's query, or a condition's number */
 		if (is(b, "select") || is(b, "with"))
 			plain_statement(b);
@@ -196,7 +215,9 @@ static void one(struct body *b)
 		case_statement(b);
 	} else if (accept(b, "declare")) {
 		declare(b);
-	} else if (is(b, "for") || is(b, "return") || is(b, "goto")) {
+	} else if (accept(b, "return")) {
+		whole_expression(b);
+	} else if (is(b, "for") || is(b, "goto")) {
 		b->rc = RC_DECLINED;
 	} else if (is_skipped(b)) {
 		(void)to_semicolon(b);

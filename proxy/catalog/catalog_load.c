@@ -1,7 +1,7 @@
 /*
  * catalog_load.c - information_schema, row by row, into a snapshot:
  *
- *   letter case → grants → tables → views → triggers → foreign keys
+ *   letter case → grants → tables → views → triggers → foreign keys → routines
  *
  * What is not understood is not left out: its table or view says that it is not known.
  */
@@ -148,6 +148,29 @@ static enum rc on_cascade(void *arg, const struct sqlconn_row *row)
 	return child && snapshot_link(&parent->writes, child) == RC_OK ? RC_OK : no_room(l);
 }
 
+/* ---- routines: ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, ROUTINE_DEFINITION, SQL_MODE, names of parameters ---- */
+
+static enum rc on_routine(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+	const struct span *v = row->value;
+	bool procedure;
+	struct entity *e;
+
+	if (!has_columns(l, row, 6))
+		return RC_ERROR;
+	procedure = span_ieq(v[2], span_str("PROCEDURE"));
+	if (!procedure && !span_ieq(v[2], span_str("FUNCTION")))
+		return RC_OK;
+	add_to_hash(l, row);
+	l->s->routines++;
+	e = snapshot_get_routine(l->s, v[0], v[1], procedure);
+	if (!e)
+		return no_room(l);
+	e->kind = CATALOG_ROUTINE;
+	return catalog_take_routine(l->s, e, v[3], v[5], v[4]) == RC_OK ? RC_OK : no_room(l);
+}
+
 /* ---- all of it ---- */
 
 static enum rc on_case(void *arg, const struct sqlconn_row *row)
@@ -199,11 +222,20 @@ static enum rc load_all(struct load *l)
 		"FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA " NOT_SYSTEM,
 		on_trigger) != RC_OK)
 		return RC_ERROR;
+	if (ask(l,
+		"SELECT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME "
+		"FROM information_schema.REFERENTIAL_CONSTRAINTS "
+		"WHERE UPDATE_RULE NOT IN ('RESTRICT','NO ACTION') OR DELETE_RULE NOT IN ('RESTRICT','NO ACTION')",
+		on_cascade) != RC_OK)
+		return RC_ERROR;
 	return ask(l,
-		   "SELECT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME "
-		   "FROM information_schema.REFERENTIAL_CONSTRAINTS "
-		   "WHERE UPDATE_RULE NOT IN ('RESTRICT','NO ACTION') OR DELETE_RULE NOT IN ('RESTRICT','NO ACTION')",
-		   on_cascade);
+		   "SELECT r.ROUTINE_SCHEMA, r.ROUTINE_NAME, r.ROUTINE_TYPE, r.ROUTINE_DEFINITION, r.SQL_MODE, p.NAMES "
+		   "FROM information_schema.ROUTINES r LEFT JOIN (SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, "
+		   "GROUP_CONCAT(PARAMETER_NAME) AS NAMES FROM information_schema.PARAMETERS "
+		   "WHERE SPECIFIC_SCHEMA " NOT_SYSTEM " GROUP BY 1, 2, 3) p ON p.SPECIFIC_SCHEMA = r.ROUTINE_SCHEMA "
+		   "AND p.SPECIFIC_NAME = r.SPECIFIC_NAME AND p.ROUTINE_TYPE = r.ROUTINE_TYPE "
+		   "WHERE r.ROUTINE_SCHEMA " NOT_SYSTEM,
+		   on_routine);
 }
 
 static uint64_t hash_rights(const struct rights *r, uint64_t h)

@@ -1,32 +1,24 @@
 /*
  * catalog_parse.c - what the texts in information_schema say: a view's definition, a trigger's body.
  */
-#include "catalog_body.h"
-#include "catalog_load.h"
-#include "facts.h"
-#include "mem.h"
+#include "catalog_parse.h"
 
-/* Traits that make a view's answer hang on more than its tables. */
-#define VIEW_BEYOND_TABLES                                                                                             \
-	(SQL_F_NONDETERMINISTIC | SQL_F_USER_VAR_READ | SQL_F_USER_VAR_WRITE | SQL_F_SYSTEM_VAR |                      \
-	 SQL_F_LAST_INSERT_ID | SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_USER_LOCK | SQL_F_SERVER_FILE |             \
-	 SQL_F_CONNECTION_ID | SQL_F_SEQUENCE | SQL_F_SERVER_STATE)
+#include "catalog_body.h"
+#include "mem.h"
 
 static const char *why_not_view(const struct sql_facts *f)
 {
 	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))
 		return "the view's definition is not understood";
-	if (f->flags & SQL_F_STORED_FUNCTION)
-		return "the view calls a stored function";
 	if (f->flags & SQL_F_SYSTEM_SCHEMA)
 		return "the view reads a system schema";
-	if (f->flags & VIEW_BEYOND_TABLES)
+	if (f->flags & CATALOG_BEYOND_TABLES)
 		return "the view's answer hangs on more than its tables";
 	return f->flags & (SQL_F_WRITES | SQL_F_LOCKING_READ) ? "the view's definition is not understood" : NULL;
 }
 
-static enum rc link_tables(struct snapshot *s, const struct entity *e, const struct sql_facts *f, bool written,
-			   struct edge **list)
+enum rc catalog_link_tables(struct snapshot *s, const struct entity *e, const struct sql_facts *f, bool written,
+			    struct edge **list)
 {
 	for (uint16_t i = 0; i < f->ntables; i++) {
 		const struct sql_table *t = &f->tables[i];
@@ -35,6 +27,24 @@ static enum rc link_tables(struct snapshot *s, const struct entity *e, const str
 		if (written && !t->written)
 			continue;
 		to = snapshot_get(s, t->schema.len ? t->schema : e->schema, t->name);
+		if (!to || snapshot_link(list, to) != RC_OK)
+			return RC_ERROR;
+	}
+	return RC_OK;
+}
+
+enum rc catalog_link_calls(struct snapshot *s, const struct entity *e, const struct sql_facts *f, struct edge **list)
+{
+	bool calls = f->verb == SQL_CALL;
+
+	/* Functions that one of the servers has are the server's own, unless a routine of the name is there. */
+	for (uint16_t i = 0; i < f->nroutines; i++) {
+		const struct sql_routine *r = &f->routines[i];
+		struct span schema = r->schema.len ? r->schema : e->schema;
+		struct entity *to = snapshot_get_routine(s, schema, r->name, calls && i == 0);
+
+		if (!calls && !(f->flags & SQL_F_STORED_FUNCTION))
+			continue;
 		if (!to || snapshot_link(list, to) != RC_OK)
 			return RC_ERROR;
 	}
@@ -54,7 +64,9 @@ enum rc catalog_take_view(struct snapshot *s, struct entity *e, struct span defi
 	if (sql_facts_parse(definition, 0, &f) != RC_OK)
 		return RC_ERROR;
 	e->why_reads = why_not_view(&f);
-	rc = e->why_reads ? RC_OK : link_tables(s, e, &f, false, &e->reads);
+	rc = e->why_reads ? RC_OK : catalog_link_tables(s, e, &f, false, &e->reads);
+	if (rc == RC_OK && !e->why_reads)
+		rc = catalog_link_calls(s, e, &f, &e->reads);
 	sql_facts_free(&f);
 	return rc;
 }
@@ -72,7 +84,7 @@ static bool has_word(struct span list, const char *word)
 	return false;
 }
 
-static unsigned mode_of(struct span sql_mode)
+unsigned catalog_mode_of(struct span sql_mode)
 {
 	unsigned mode = 0;
 
@@ -90,8 +102,6 @@ static unsigned mode_of(struct span sql_mode)
 /* What a body may hold: anything else can do more than its text says. */
 static const char *why_not_trigger(const struct sql_facts *f)
 {
-	if (f->flags & SQL_F_STORED_FUNCTION)
-		return "a trigger on it calls a stored function";
 	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))
 		return "a trigger on it is not understood";
 	switch (f->verb) {
@@ -102,9 +112,8 @@ static const char *why_not_trigger(const struct sql_facts *f)
 	case SQL_DELETE:
 	case SQL_SET:
 	case SQL_DO:
-		return NULL;
 	case SQL_CALL:
-		return "a trigger on it calls a procedure";
+		return NULL;
 	default:
 		return "a trigger on it is not understood";
 	}
@@ -117,14 +126,17 @@ struct trigger {
 };
 
 /* An expression of the control flow is read as what a SELECT would answer. */
-static enum rc on_statement(void *arg, struct span text, bool expression)
+static enum rc on_piece(void *arg, struct span text, enum catalog_piece piece)
 {
 	struct trigger *t = arg;
+	bool expression = piece == CATALOG_EXPRESSION;
 	char *select = expression ? mem_printf("SELECT " SPAN_FMT, SPAN_ARG(text)) : NULL;
 	struct sql_facts f;
 	const char *why;
 	enum rc rc;
 
+	if (piece == CATALOG_VARIABLE)
+		return RC_OK;
 	if (expression && !select)
 		return RC_ERROR;
 	rc = sql_facts_parse(select ? span_str(select) : text, t->mode, &f);
@@ -135,14 +147,16 @@ static enum rc on_statement(void *arg, struct span text, bool expression)
 	if (why)
 		t->e->why_writes = why;
 	else
-		rc = link_tables(t->s, t->e, &f, true, &t->e->writes);
+		rc = catalog_link_tables(t->s, t->e, &f, true, &t->e->writes);
+	if (!why && rc == RC_OK)
+		rc = catalog_link_calls(t->s, t->e, &f, &t->e->writes);
 	sql_facts_free(&f);
 	return why ? RC_DECLINED : rc;
 }
 
 enum rc catalog_take_trigger(struct snapshot *s, struct entity *e, struct span body, struct span sql_mode)
 {
-	struct trigger t = {.s = s, .e = e, .mode = mode_of(sql_mode)};
+	struct trigger t = {.s = s, .e = e, .mode = catalog_mode_of(sql_mode)};
 	const char *before = e->why_writes;
 	enum rc rc;
 
@@ -150,7 +164,7 @@ enum rc catalog_take_trigger(struct snapshot *s, struct entity *e, struct span b
 		e->why_writes = "the account that reads the schema may not see a trigger on it";
 		return RC_OK;
 	}
-	rc = catalog_body_walk(body, t.mode, on_statement, &t);
+	rc = catalog_body_walk(body, t.mode, on_piece, &t);
 	if (rc == RC_DECLINED && e->why_writes == before)
 		e->why_writes = "a trigger on it is not understood";
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;

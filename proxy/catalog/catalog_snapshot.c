@@ -130,6 +130,31 @@ struct entity *snapshot_get(struct snapshot *s, struct span schema, struct span 
 	return e;
 }
 
+/* A routine's name: a byte that no table's begins with, and lower case. NULL: too long. */
+static char *routine_name(struct span name, bool procedure, char room[SNAPSHOT_NAME_MAX])
+{
+	if (name.len >= SNAPSHOT_NAME_MAX)
+		return NULL;
+	room[0] = procedure ? '\2' : '\1';
+	for (size_t i = 0; i < name.len; i++)
+		room[i + 1] = (char)tolower((unsigned char)name.p[i]);
+	return room;
+}
+
+struct entity *snapshot_find_routine(const struct snapshot *s, struct span schema, struct span name, bool procedure)
+{
+	char room[SNAPSHOT_NAME_MAX];
+
+	return routine_name(name, procedure, room) ? snapshot_find(s, schema, span_of(room, name.len + 1)) : NULL;
+}
+
+struct entity *snapshot_get_routine(struct snapshot *s, struct span schema, struct span name, bool procedure)
+{
+	char room[SNAPSHOT_NAME_MAX];
+
+	return routine_name(name, procedure, room) ? snapshot_get(s, schema, span_of(room, name.len + 1)) : NULL;
+}
+
 enum rc snapshot_link(struct edge **list, struct entity *to)
 {
 	struct edge *e;
@@ -181,19 +206,23 @@ static void meet_all(struct walk *w, const struct edge *e)
 		meet(w, e->to);
 }
 
-static const char *unknown(const struct entity *e, bool write)
+static const char *unknown(const struct entity *e, enum snapshot_walk mode)
 {
+	bool write = mode == SNAPSHOT_WRITE;
+
 	if (e->kind == CATALOG_UNKNOWN)
 		return e->why_reads ? e->why_reads : SNAPSHOT_NOT_THERE;
 	if (e->hidden)
 		return "the account that reads the schema lacks SELECT or TRIGGER on it";
+	if (e->kind == CATALOG_ROUTINE) /* what writes are known of, the reads are */
+		return mode == SNAPSHOT_READ ? e->why_reads : e->why_writes;
 	return write && e->kind == CATALOG_TABLE ? e->why_writes : e->why_reads;
 }
 
 /* RC_DECLINED: some of it is not known. */
-static enum rc walk(const struct snapshot *s, struct span schema, struct span name, bool write, struct walk *w)
+static enum rc walk(const struct entity *start, enum snapshot_walk mode, struct walk *w)
 {
-	const struct entity *start = snapshot_find(s, schema, name);
+	bool write = mode == SNAPSHOT_WRITE;
 
 	w->n = 0;
 	w->why = start ? NULL : SNAPSHOT_NOT_THERE;
@@ -202,20 +231,20 @@ static enum rc walk(const struct snapshot *s, struct span schema, struct span na
 	for (size_t i = 0; i < w->n && !w->why; i++) {
 		const struct entity *e = w->met[i];
 
-		w->why = unknown(e, write);
-		if (!w->why && e->kind == CATALOG_VIEW)
+		w->why = unknown(e, mode);
+		if (!w->why && (e->kind == CATALOG_VIEW || (e->kind == CATALOG_ROUTINE && !write)))
 			meet_all(w, e->reads);
-		if (!w->why && e->kind == CATALOG_TABLE && write)
+		if (!w->why && e->kind != CATALOG_VIEW && write)
 			meet_all(w, e->writes);
 	}
 	return w->why ? RC_DECLINED : RC_OK;
 }
 
-static enum rc closure(const struct snapshot *s, struct span schema, struct span name, bool write, catalog_put_fn put,
-		       void *arg, const char **why)
+enum rc snapshot_closure(const struct entity *start, enum snapshot_walk mode, catalog_put_fn put, void *arg,
+			 const char **why)
 {
 	struct walk w;
-	enum rc rc = walk(s, schema, name, write, &w);
+	enum rc rc = walk(start, mode, &w);
 
 	*why = w.why;
 	for (size_t i = 0; rc == RC_OK && i < w.n; i++)
@@ -229,25 +258,27 @@ static enum rc closure(const struct snapshot *s, struct span schema, struct span
 enum rc snapshot_reads(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 		       const char **why)
 {
-	return closure(s, schema, name, false, put, arg, why);
+	return snapshot_closure(snapshot_find(s, schema, name), SNAPSHOT_READ, put, arg, why);
 }
 
 enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 			const char **why)
 {
-	return closure(s, schema, name, true, put, arg, why);
+	return snapshot_closure(snapshot_find(s, schema, name), SNAPSHOT_WRITE, put, arg, why);
 }
 
 /* Of all that changes with it, too: half of a change could not be taken back. */
 enum rc snapshot_transactional(const struct snapshot *s, struct span schema, struct span name, const char **why)
 {
 	struct walk w;
-	enum rc rc = walk(s, schema, name, true, &w);
+	enum rc rc = walk(snapshot_find(s, schema, name), SNAPSHOT_WRITE, &w);
 
 	*why = w.why;
 	for (size_t i = 0; rc == RC_OK && i < w.n; i++) {
 		if (i == 0 && w.met[i]->kind != CATALOG_TABLE)
 			*why = "it is a view";
+		else if (w.met[i]->kind == CATALOG_ROUTINE)
+			*why = "a trigger on it calls a routine";
 		else if (!w.met[i]->transactional)
 			*why = i == 0 ? "its engine has no transactions"
 				      : "a trigger or a cascade changes a table whose engine has no transactions";

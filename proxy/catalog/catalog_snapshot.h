@@ -27,17 +27,18 @@ struct entity {
 	enum catalog_kind kind;
 	bool hidden; /* the account does not see all of its schema */
 	bool transactional;
-	const char *why_reads;  /* literal: why what it reads is not known; NULL: it is */
+	const char *why_reads;  /* literal: why what it reads is not known, or, of a routine, why it is no plain read;
+				 * NULL: it is */
 	const char *why_writes; /* the same of what changes with it */
-	struct edge *reads;     /* a view's tables and views; owned */
-	struct edge *writes;    /* what triggers and cascades change with it; owned */
+	struct edge *reads;     /* a view's or routine's tables, views and routines; owned */
+	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls; owned */
 };
 
 struct snapshot {
 	_Atomic int refs;
 	bool fold;           /* names without regard to letter case */
 	struct map entities; /* owned */
-	uint64_t tables, views, triggers, cascades;
+	uint64_t tables, views, triggers, cascades, routines;
 	uint64_t hash; /* of all rows read: equal readings have equal ones */
 };
 
@@ -49,9 +50,20 @@ void snapshot_unref(struct snapshot *s); /* NULL is allowed */
 struct entity *snapshot_find(const struct snapshot *s, struct span schema, struct span name) must_check;
 /* Makes it, of unknown kind, where there is none. NULL: no memory, or too many, or too long a name. */
 struct entity *snapshot_get(struct snapshot *s, struct span schema, struct span name) must_check;
+/* The same for routines, which have names of their own, in any letter case. */
+struct entity *snapshot_find_routine(const struct snapshot *s, struct span schema, struct span name,
+				     bool procedure) must_check;
+struct entity *snapshot_get_routine(struct snapshot *s, struct span schema, struct span name, bool procedure) must_check;
 enum rc snapshot_link(struct edge **list, struct entity *to) must_check; /* RC_ERROR: no memory */
 
 /* As catalog.h has them. RC_ERROR: put said so. */
+enum snapshot_walk {
+	SNAPSHOT_READ,     /* what a plain read of it reads */
+	SNAPSHOT_READ_ANY, /* the same, but a routine need not be a plain read */
+	SNAPSHOT_WRITE,
+};
+enum rc snapshot_closure(const struct entity *start, enum snapshot_walk mode, catalog_put_fn put, void *arg,
+			 const char **why) must_check;
 enum rc snapshot_reads(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 		       const char **why) must_check;
 enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,

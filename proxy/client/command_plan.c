@@ -49,6 +49,10 @@ void command_plan(struct request *r)
 	};
 
 	take_verdict(r);
+	if (r->st->facts.nroutines) {
+		statement_resolve(r->st, in->catalog);
+		ss.calls = r->st->calls;
+	}
 	plan_make(s->worker->settings, &r->st->verdict, &r->st->facts, &r->lexed, &ss, &r->plan);
 	if (unlikely(r->st->leaves_state) && r->plan.target == PLAN_REPLICA) {
 		r->plan.target = PLAN_PRIMARY;

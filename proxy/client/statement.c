@@ -139,6 +139,52 @@ static enum rc put_tag(void *arg, struct span schema, struct span table)
 	return RC_OK;
 }
 
+static enum rc put_nothing(void *arg, struct span schema, struct span table)
+{
+	return RC_OK;
+}
+
+/* What one routine does; its tables are added to the sets. */
+static enum plan_calls resolve_routine(const struct statement *st, struct catalog *c, const struct sql_routine *r,
+				       struct tag_set *reads, struct tag_set *writes)
+{
+	struct span schema = r->schema.len ? r->schema : span_str(st->schema);
+	bool procedure = st->facts.verb == SQL_CALL;
+	uint8_t before = *writes->n;
+	const char *why;
+
+	if (!schema.len ||
+	    catalog_routine(c, schema, r->name, procedure, CATALOG_WRITE, put_tag, writes, &why) != RC_OK ||
+	    catalog_routine(c, schema, r->name, procedure, CATALOG_READ, put_tag, reads, &why) != RC_OK)
+		return PLAN_CALLS_UNKNOWN;
+	if (*writes->n != before)
+		return PLAN_CALLS_WRITES;
+	return catalog_routine(c, schema, r->name, procedure, CATALOG_PLAIN_READ, put_nothing, NULL, &why) == RC_OK
+		       ? PLAN_CALLS_PLAIN
+		       : PLAN_CALLS_READS;
+}
+
+/* Of several routines the one that does most counts. Tables that a routine writes are taken for such as cannot be rolled
+ * back. A function may bear the name of the procedure whose arguments it is in, and facts name each once. */
+static void resolve_routines(struct statement *st, struct catalog *c, struct tag_set *reads, struct tag_set *writes)
+{
+	const struct sql_facts *f = &st->facts;
+	bool stored = f->flags & SQL_F_STORED_FUNCTION, call = f->verb == SQL_CALL;
+
+	st->calls = PLAN_CALLS_UNKNOWN;
+	if (f->nroutines == 0 || stored == call || (f->flags & SQL_F_UNKNOWN))
+		return;
+	st->calls = PLAN_CALLS_PLAIN;
+	for (uint16_t i = 0; i < f->nroutines && st->calls != PLAN_CALLS_UNKNOWN; i++) {
+		enum plan_calls calls = resolve_routine(st, c, &f->routines[i], reads, writes);
+
+		if (calls < st->calls)
+			st->calls = calls;
+	}
+	if (st->calls == PLAN_CALLS_WRITES)
+		st->transactional = false;
+}
+
 void statement_resolve(struct statement *st, struct catalog *c)
 {
 	uint64_t version = catalog_version(c);
@@ -150,6 +196,7 @@ void statement_resolve(struct statement *st, struct catalog *c)
 	st->catalog_version = version;
 	st->nreads = st->nwrites = 0;
 	st->resolved = st->transactional = true;
+	resolve_routines(st, c, &reads, &writes);
 	for (uint16_t i = 0; i < st->facts.ntables && st->resolved; i++) {
 		const struct sql_table *t = &st->facts.tables[i];
 		struct span schema = t->schema.len ? t->schema : span_str(st->schema);

@@ -26,12 +26,13 @@ struct statement {
 	struct sql_facts facts;
 	bool system_schema;
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */
-	/* Tables read and written, with all that views, triggers and cascades add; valid for catalog_version. */
+	/* Tables read and written, with all that views, triggers, cascades and routines add; valid for catalog_version. */
 	uint64_t catalog_version;
 	bool resolved;          /* false: the catalog cannot say: neither cached nor narrowly invalidated */
 	const char *unresolved_why;
 	uint64_t named_version; /* of the catalog, when the cache was told its tables' names */
 	bool transactional;     /* every table it writes can be rolled back */
+	enum plan_calls calls;  /* what the routines it calls do; their tables are among reads and writes */
 	cache_tag reads[CACHE_MAX_TAGS], writes[CACHE_MAX_TAGS];
 	uint8_t nreads, nwrites;
 	/* The rules' verdict for one account and one version of the settings. */

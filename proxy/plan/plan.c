@@ -55,11 +55,16 @@ static void plan_pins(const struct sql_facts *f, const struct plan_session *ss, 
 	}
 }
 
-static void plan_writes(const struct sql_facts *f, struct plan *p)
+static void plan_writes(const struct sql_facts *f, enum plan_calls calls, struct plan *p)
 {
-	p->writes = f->flags & (SQL_F_WRITES | SQL_F_DDL | SQL_F_UNKNOWN | SQL_F_STORED_FUNCTION);
+	bool stored = f->flags & SQL_F_STORED_FUNCTION;
+
+	p->writes = (f->flags & (SQL_F_WRITES | SQL_F_DDL | SQL_F_UNKNOWN)) || calls == PLAN_CALLS_WRITES ||
+		    (stored && calls == PLAN_CALLS_UNKNOWN);
 	switch (f->verb) {
 	case SQL_CALL:
+		p->writes_anything = calls == PLAN_CALLS_UNKNOWN || (f->flags & SQL_F_UNKNOWN);
+		break;
 	case SQL_EXECUTE:
 	case SQL_COMPOUND:
 	case SQL_XA:
@@ -69,7 +74,7 @@ static void plan_writes(const struct sql_facts *f, struct plan *p)
 		break;
 	default:
 		/* DDL on what is not a named table (a schema, a view, a routine) is not followed: all of it may have changed. */
-		p->writes_anything = (f->flags & (SQL_F_UNKNOWN | SQL_F_STORED_FUNCTION)) ||
+		p->writes_anything = (f->flags & SQL_F_UNKNOWN) || (stored && calls == PLAN_CALLS_UNKNOWN) ||
 				     ((f->flags & SQL_F_DDL) && !(f->flags & SQL_F_TEMP_TABLE));
 	}
 	p->writes |= p->writes_anything;
@@ -167,9 +172,17 @@ void plan_verdict(const struct settings *cfg, const struct rule_subject *s, stru
 void plan_make(const struct settings *cfg, const struct plan_verdict *v, const struct sql_facts *f, const struct sql_lexed *lexed,
 	       const struct plan_session *ss, struct plan *out)
 {
+	struct sql_facts plain;
+
+	/* A function that only reads is one of the server's own as far as it matters here. */
+	if (ss->calls == PLAN_CALLS_PLAIN && f->verb != SQL_CALL) {
+		plain = *f;
+		plain.flags &= ~SQL_F_STORED_FUNCTION;
+		f = &plain;
+	}
 	*out = (struct plan){.follow_up = f->flags & FOLLOW_UPS};
 	plan_pins(f, ss, out);
-	plan_writes(f, out);
+	plan_writes(f, ss->calls, out);
 	out->needs_primary = needs_primary(f, out);
 	out->target_why = why_primary(cfg, f, lexed, v, ss, out);
 	if (!out->target_why) {

@@ -30,6 +30,14 @@ const char *plan_pin_name(unsigned pins); /* the name of the lowest one, or "" *
 
 enum plan_target { PLAN_PRIMARY, PLAN_REPLICA };
 
+/* What is known of the stored routines a statement calls. */
+enum plan_calls {
+	PLAN_CALLS_UNKNOWN = 0, /* they may do anything; or there are none */
+	PLAN_CALLS_WRITES,      /* they change tables that are known */
+	PLAN_CALLS_READS,       /* they change no table; what they answer may hang on more than tables */
+	PLAN_CALLS_PLAIN,       /* plain reads of tables that are known */
+};
+
 struct plan_session { /* what of a session matters to a plan */
 	unsigned pins;
 	bool in_transaction;
@@ -37,6 +45,7 @@ struct plan_session { /* what of a session matters to a plan */
 	bool has_replicas;
 	bool tracked;       /* its server connections report session state */
 	bool tracks_reads;  /* ... at the end of result sets too (DEPRECATE_EOF) */
+	enum plan_calls calls; /* of the statement, by the schema at this moment */
 };
 
 struct plan_verdict { /* what the rules say of a statement; may be kept for its digest (rule_verdicts_last) */

@@ -102,27 +102,45 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static const char *answer(bool write, const char *schema, const char *table)
+static const char *as_text(enum rc rc, struct names *s, const char *why)
 {
 	static char text[1024];
-	struct names s = {0};
-	const char *why = NULL;
 	size_t len = 0;
-	enum rc rc = write ? catalog_writes(catalog, span_str(schema), span_str(table), put_name, &s, &why)
-			   : catalog_reads(catalog, span_str(schema), span_str(table), put_name, &s, &why);
 
 	text[0] = '\0';
 	if (rc != RC_OK) {
 		assert_non_null(why);
 		snprintf(text, sizeof(text), "? %s", why);
 	}
-	qsort(s.at, s.n, sizeof(s.at[0]), by_name);
-	for (size_t i = 0; i < s.n; i++) {
+	qsort(s->at, s->n, sizeof(s->at[0]), by_name);
+	for (size_t i = 0; i < s->n; i++) {
 		if (rc == RC_OK)
-			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i ? " " : "", s.at[i]);
-		free(s.at[i]);
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i ? " " : "", s->at[i]);
+		free(s->at[i]);
 	}
 	return text;
+}
+
+static const char *answer(bool write, const char *schema, const char *table)
+{
+	struct names s = {0};
+	const char *why = NULL;
+	enum rc rc = write ? catalog_writes(catalog, span_str(schema), span_str(table), put_name, &s, &why)
+			   : catalog_reads(catalog, span_str(schema), span_str(table), put_name, &s, &why);
+
+	return as_text(rc, &s, why);
+}
+
+/* procedure: "p:name", a function: "name" */
+static const char *routine(enum catalog_effect effect, const char *name)
+{
+	struct names s = {0};
+	const char *why = NULL;
+	bool procedure = strncmp(name, "p:", 2) == 0;
+	struct span n = span_str(procedure ? name + 2 : name);
+	enum rc rc = catalog_routine(catalog, span_str("shop"), n, procedure, effect, put_name, &s, &why);
+
+	return as_text(rc, &s, why);
 }
 
 #define READS(table, expected) assert_string_equal(answer(false, "shop", table), expected)
@@ -162,7 +180,7 @@ static void views_that_hang_on_more_are_not_known(void **state)
 	wait_fresh();
 	assert_int_equal(answer(false, "shop", "v_now")[0], '?');
 	assert_int_equal(answer(false, "shop", "v_user")[0], '?');
-	assert_int_equal(answer(false, "shop", "v_func")[0], '?');
+	assert_int_equal(answer(false, "shop", "v_func_now")[0], '?');
 	assert_int_equal(answer(false, "shop", "v_system")[0], '?');
 	assert_int_equal(answer(false, "shop", "v_over_now")[0], '?');
 	assert_int_equal(answer(false, "shop", "v_broken")[0], '?');
@@ -177,9 +195,46 @@ static void triggers_write_what_they_write(void **state)
 	WRITES("trig2", "other.far shop.log shop.trig shop.trig2"); /* a trigger that fires a trigger */
 	WRITES("trig_set", "shop.trig_set");
 	WRITES("trig_block", "other.far shop.log shop.trig_block");
-	assert_int_equal(answer(true, "shop", "trig_call")[0], '?');
-	assert_int_equal(answer(true, "shop", "trig_func")[0], '?');
+	WRITES("trig_call", "shop.log shop.trig_call");
+	WRITES("trig_func", "shop.log shop.trig_func");
+	assert_int_equal(answer(true, "shop", "trig_dynamic")[0], '?');
 	READS("trig_call", "shop.trig_call");
+}
+
+#define CALL_READS(name, expected) assert_string_equal(routine(CATALOG_PLAIN_READ, name), expected)
+#define CALL_WRITES(name, expected) assert_string_equal(routine(CATALOG_WRITE, name), expected)
+
+static void routines_read_and_write_what_their_bodies_do(void **state)
+{
+	start("all");
+	wait_fresh();
+	CALL_READS("func", "");
+	CALL_WRITES("FUNC", "");
+	CALL_READS("f_reads", "other.far shop.t");  /* through a view and another function */
+	CALL_WRITES("f_reads", "");
+	CALL_READS("f_writes", "? it calls a routine that writes");
+	CALL_WRITES("f_writes", "other.far shop.log shop.trig shop.trig2"); /* and their triggers */
+	assert_string_equal(routine(CATALOG_READ, "f_writes"), "shop.trig2");
+	assert_string_equal(routine(CATALOG_READ, "p:p_calls"), "shop.log shop.parent");
+	CALL_READS("f_now", "? it calls a routine whose answer hangs on more than tables");
+	CALL_WRITES("f_now", "");
+	CALL_WRITES("p:proc", "shop.log");
+	CALL_WRITES("p:p_calls", "other.grandchild shop.child shop.log shop.parent");
+	CALL_WRITES("p:dynamic", "? a routine does more than read and write rows");
+	CALL_WRITES("p:func", "? it is not in the catalog");
+	CALL_WRITES("nothing", "? it is not in the catalog");
+	CALL_READS("f_again", "shop.t"); /* it calls itself */
+	READS("v_func", "shop.t");
+	READS("v_func_reads", "other.far shop.t");
+}
+
+/* The server hides bodies from those who may not see them. */
+static void a_routine_whose_body_is_hidden_is_not_known(void **state)
+{
+	start("app");
+	wait_fresh();
+	CALL_READS("f_reads", "? the account that reads the schema may not see a routine's body");
+	CALL_WRITES("f_reads", "? the account that reads the schema may not see a routine's body");
 }
 
 static void cascades_write_the_children(void **state)
@@ -402,6 +457,17 @@ static const char *const schema[] = {
 	"CREATE TABLE trig_isam (id INT)",
 	"CREATE PROCEDURE proc() INSERT INTO log (what) VALUES ('p')",
 	"CREATE FUNCTION func() RETURNS INT DETERMINISTIC READS SQL DATA RETURN 1",
+	"CREATE TABLE trig_dynamic (id INT)",
+	"CREATE PROCEDURE dynamic(a TEXT) BEGIN PREPARE s FROM a; EXECUTE s; END",
+	"CREATE PROCEDURE p_calls(IN a INT) BEGIN CALL proc(); IF a > 1 THEN DELETE FROM parent; END IF; END",
+	"CREATE FUNCTION f_far() RETURNS INT READS SQL DATA RETURN (SELECT MAX(n) FROM other.far)",
+	"CREATE VIEW v_early AS SELECT id, n FROM t",
+	"CREATE FUNCTION f_reads(a INT) RETURNS INT READS SQL DATA BEGIN DECLARE v INT; SET a = a + 1; "
+	"SELECT COUNT(*) INTO v FROM v_early WHERE id = a; RETURN v + f_far(); END",
+	"CREATE FUNCTION f_writes() RETURNS INT DETERMINISTIC BEGIN UPDATE trig2 SET id = 1; RETURN 1; END",
+	"CREATE FUNCTION f_now() RETURNS DATETIME DETERMINISTIC RETURN NOW()",
+	"CREATE FUNCTION f_again(a INT) RETURNS INT READS SQL DATA RETURN IF(a, f_again(a - 1), (SELECT MAX(id) FROM t))",
+	"CREATE TRIGGER i AFTER INSERT ON trig_dynamic FOR EACH ROW CALL dynamic('x')",
 	"CREATE TRIGGER a AFTER INSERT ON trig FOR EACH ROW INSERT INTO log (what) VALUES (CONCAT('new ', NEW.id))",
 	"CREATE TRIGGER b AFTER UPDATE ON trig2 FOR EACH ROW UPDATE trig SET id = NEW.id WHERE id = OLD.id",
 	"CREATE TRIGGER c AFTER DELETE ON trig2 FOR EACH ROW DELETE FROM other.far WHERE id = OLD.id",
@@ -423,6 +489,8 @@ static const char *const schema[] = {
 	"CREATE VIEW v_now AS SELECT id, NOW() FROM t",
 	"CREATE VIEW v_user AS SELECT id, CURRENT_USER() FROM t",
 	"CREATE VIEW v_func AS SELECT id, func() FROM t",
+	"CREATE VIEW v_func_reads AS SELECT f_reads(1)",
+	"CREATE VIEW v_func_now AS SELECT id, f_now() FROM t",
 	"CREATE VIEW v_over_now AS SELECT id FROM v_now",
 	"CREATE VIEW v_system AS SELECT * FROM information_schema.PROCESSLIST",
 	"CREATE TABLE gone (id INT)",
@@ -453,6 +521,8 @@ int main(void)
 		WITH_CATALOG(views_lead_to_their_tables),
 		WITH_CATALOG(views_that_hang_on_more_are_not_known),
 		WITH_CATALOG(triggers_write_what_they_write),
+		WITH_CATALOG(routines_read_and_write_what_their_bodies_do),
+		WITH_CATALOG(a_routine_whose_body_is_hidden_is_not_known),
 		WITH_CATALOG(cascades_write_the_children),
 		WITH_CATALOG(tables_whose_rows_lie_elsewhere_are_not_known),
 		WITH_CATALOG(system_schemas_are_never_known),

@@ -1,0 +1,24 @@
+/*
+ * catalog_parse.h - what the readers of definitions share: catalog_parse.c for views and triggers, catalog_routine.c.
+ */
+#ifndef SUIMON_CATALOG_PARSE_H
+#define SUIMON_CATALOG_PARSE_H
+
+#include "catalog_load.h"
+#include "facts.h"
+
+/* Traits that make an answer hang on more than tables. */
+#define CATALOG_BEYOND_TABLES                                                                                          \
+	(SQL_F_NONDETERMINISTIC | SQL_F_USER_VAR_READ | SQL_F_USER_VAR_WRITE | SQL_F_SYSTEM_VAR |                      \
+	 SQL_F_LAST_INSERT_ID | SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_USER_LOCK | SQL_F_SERVER_FILE |             \
+	 SQL_F_CONNECTION_ID | SQL_F_SEQUENCE | SQL_F_SERVER_STATE)
+
+unsigned catalog_mode_of(struct span sql_mode); /* SQL_MODE_* of information_schema's list */
+/* Links the tables of a definition to list: all, or those it writes. RC_ERROR: no memory. */
+enum rc catalog_link_tables(struct snapshot *s, const struct entity *e, const struct sql_facts *f, bool written,
+			    struct edge **list) must_check;
+/* The same for the routines it calls. */
+enum rc catalog_link_calls(struct snapshot *s, const struct entity *e, const struct sql_facts *f,
+			   struct edge **list) must_check;
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * catalog_routine.c - what a stored routine's text says: which tables it reads and writes, what it calls, and whether it
+ * is a plain read. All that could run in it counts.
+ */
+#include "catalog_body.h"
+#include "catalog_parse.h"
+#include "mem.h"
+#include "scan.h"
+
+#define MOST_LOCALS 128
+
+struct reading {
+	struct snapshot *s;
+	struct entity *e;
+	unsigned mode;
+	size_t nlocals;
+	struct span locals[MOST_LOCALS]; /* as written; into the body and the list of parameters */
+};
+
+/* What a plain read has none of. */
+#define BEYOND_ROWS                                                                                                    \
+	(CATALOG_BEYOND_TABLES | SQL_F_WRITES | SQL_F_LOCKING_READ | SQL_F_TEMP_TABLE | SQL_F_SYSTEM_SCHEMA |          \
+	 SQL_F_SESSION_SET | SQL_F_GLOBAL_SET | SQL_F_DIAGNOSTICS | SQL_F_CALC_FOUND_ROWS)
+
+static const char *why_no_routine(const struct sql_facts *f)
+{
+	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))
+		return "a routine is not understood";
+	switch (f->verb) {
+	case SQL_SELECT:
+	case SQL_INSERT:
+	case SQL_REPLACE:
+	case SQL_UPDATE:
+	case SQL_DELETE:
+	case SQL_SET:
+	case SQL_DO:
+	case SQL_CALL:
+		return NULL;
+	default:
+		return "a routine does more than read and write rows";
+	}
+}
+
+static const char *why_no_plain_read(const struct sql_facts *f, struct span text)
+{
+	uint64_t beyond = f->flags & BEYOND_ROWS;
+
+	/* SELECT .. INTO a local variable */
+	if (beyond & SQL_F_USER_VAR_WRITE && !memchr(text.p, '@', text.len))
+		beyond &= ~SQL_F_USER_VAR_WRITE;
+	if (beyond & SQL_F_WRITES)
+		return "it calls a routine that writes";
+	if (beyond)
+		return "it calls a routine whose answer hangs on more than tables";
+	return f->verb == SQL_SET ? "it calls a routine that sets variables" : NULL;
+}
+
+static enum rc take_facts(struct reading *r, struct span text)
+{
+	struct sql_facts f;
+	const char *why;
+	enum rc rc;
+
+	if (sql_facts_parse(text, r->mode, &f) != RC_OK)
+		return RC_ERROR;
+	why = why_no_routine(&f);
+	if (why) {
+		r->e->why_reads = r->e->why_writes = why;
+		rc = RC_DECLINED;
+	} else {
+		why = why_no_plain_read(&f, text);
+		if (why)
+			r->e->why_reads = why;
+		rc = catalog_link_tables(r->s, r->e, &f, false, &r->e->reads);
+		if (rc == RC_OK)
+			rc = catalog_link_tables(r->s, r->e, &f, true, &r->e->writes);
+		if (rc == RC_OK)
+			rc = catalog_link_calls(r->s, r->e, &f, &r->e->reads);
+		if (rc == RC_OK)
+			rc = catalog_link_calls(r->s, r->e, &f, &r->e->writes);
+	}
+	sql_facts_free(&f);
+	return rc;
+}
+
+static enum rc take_expression(struct reading *r, struct span text)
+{
+	char *select = mem_printf("SELECT " SPAN_FMT, SPAN_ARG(text));
+	enum rc rc = select ? take_facts(r, span_str(select)) : RC_ERROR;
+
+	mem_free(select);
+	return rc;
+}
+
+static bool is_local(const struct reading *r, struct span name)
+{
+	for (size_t i = 0; i < r->nlocals; i++)
+		if (span_ieq(r->locals[i], name))
+			return true;
+	return false;
+}
+
+static bool is_op(const struct sql_token *t, unsigned op)
+{
+	return t->kind == SQL_T_OP && t->op == op;
+}
+
+/* The end of the expression that begins behind t: a comma of this level, or the text's end. t is what ends it. */
+static const char *expression_end(struct sql_scan *s, struct sql_token *t)
+{
+	const char *end = s->p;
+	int depth = 0;
+
+	for (sql_scan_next(s, t); t->kind != SQL_T_END && !(depth == 0 && is_op(t, ',')); sql_scan_next(s, t)) {
+		depth += is_op(t, '(') - is_op(t, ')');
+		end = t->text.p + t->text.len;
+	}
+	return end;
+}
+
+/* SET a = .., b = ..: those of local variables are expressions; at the first that is not, all of it is a statement. */
+static enum rc take_set(struct reading *r, struct span text)
+{
+	struct sql_scan s;
+	struct sql_token t;
+
+	sql_scan_init(&s, text, r->mode);
+	sql_scan_next(&s, &t);
+	do {
+		const char *from;
+		enum rc rc;
+
+		sql_scan_next(&s, &t);
+		if ((t.kind != SQL_T_WORD && t.kind != SQL_T_QUOTED) || !is_local(r, t.text))
+			return take_facts(r, text);
+		sql_scan_next(&s, &t);
+		if (!is_op(&t, '=') && !is_op(&t, SQL_OP_ASSIGN))
+			return take_facts(r, text);
+		from = s.p;
+		rc = take_expression(r, span_of(from, (size_t)(expression_end(&s, &t) - from)));
+		if (rc != RC_OK)
+			return rc;
+	} while (t.kind != SQL_T_END);
+	return RC_OK;
+}
+
+static enum rc add_local(struct reading *r, struct span name)
+{
+	if (r->nlocals == MOST_LOCALS)
+		return RC_DECLINED;
+	r->locals[r->nlocals++] = name;
+	return RC_OK;
+}
+
+static enum rc on_piece(void *arg, struct span text, enum catalog_piece piece)
+{
+	struct reading *r = arg;
+
+	if (piece == CATALOG_VARIABLE)
+		return add_local(r, text);
+	if (piece == CATALOG_EXPRESSION)
+		return take_expression(r, text);
+	if (text.len > 4 && strncasecmp(text.p, "set", 3) == 0 && (text.p[3] == ' ' || text.p[3] == '\n' || text.p[3] == '\t'))
+		return take_set(r, text);
+	return take_facts(r, text);
+}
+
+/* a,b,c */
+static enum rc add_parameters(struct reading *r, struct span list)
+{
+	while (list.len) {
+		const char *comma = memchr(list.p, ',', list.len);
+		size_t n = comma ? (size_t)(comma - list.p) : list.len;
+
+		if (n && add_local(r, span_of(list.p, n)) != RC_OK)
+			return RC_DECLINED;
+		n += comma != NULL;
+		list = span_of(list.p + n, list.len - n);
+	}
+	return RC_OK;
+}
+
+enum rc catalog_take_routine(struct snapshot *s, struct entity *e, struct span body, struct span parameters,
+			     struct span sql_mode)
+{
+	struct reading r = {.s = s, .e = e, .mode = catalog_mode_of(sql_mode)};
+	enum rc rc;
+
+	e->why_reads = e->why_writes = NULL;
+	rc = body.len ? add_parameters(&r, parameters) : RC_DECLINED;
+	if (rc == RC_OK)
+		rc = catalog_body_walk(body, r.mode, on_piece, &r);
+	if (rc == RC_DECLINED && !e->why_writes)
+		e->why_reads = e->why_writes = body.len ? "a routine is not understood"
+							: "the account that reads the schema may not see a routine's body";
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+}
