@@ -196,9 +196,18 @@ static void lose(struct upstream *u, const char *why)
 		ops->gone(u, why);
 }
 
+static void count_malformed(struct upstream *u, const char *what)
+{
+	stats_count(u->pool->sink, STATS_C_MALFORMED_PACKETS_SERVER, 1);
+	log_warn("upstream", "the server breaks the protocol", "addr=%s thread=%u what=\"%s\"", u->backend->text, u->thread_id,
+		 what);
+}
+
 /* A server that closes an idle connection may say why first (ERR 1927, 4031 and the like): not news for anybody. */
 static size_t unexpected(struct upstream *u, size_t len)
 {
+	if (u->state == UPSTREAM_LEASED)
+		count_malformed(u, "bytes that were not asked for");
 	lose(u, u->state == UPSTREAM_LEASED ? "the server sent what was not asked for" : "closed by the server");
 	return len;
 }
@@ -225,6 +234,7 @@ static size_t upstream_input(struct channel *ch, const uint8_t *p, size_t len)
 		if (piece.kind == TRACK_BROKEN) {
 			if (u->state == UPSTREAM_LEASED) /* what was forwarded may lie in the buffer that closing frees */
 				u->ops->turn(u);
+			count_malformed(u, "a reply");
 			lose(u, "the server's reply is not the MySQL protocol");
 			return len;
 		}
