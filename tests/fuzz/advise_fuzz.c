@@ -1,0 +1,77 @@
+/*
+ * advise_fuzz.c - a server's plan as JSON and the conditions in it, a statement to be explained (F2). The first byte says
+ * what the rest is.
+ */
+#include <stdlib.h>
+
+#include "advise_impl.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void try_columns(struct span condition, struct span sort, struct span table)
+{
+	struct advise_columns found = {.n = 0}, index = {.n = 0};
+
+	advise_condition(condition, table, &found);
+	advise_sort(sort, table, &found);
+	must(found.n <= countof(found.at));
+	for (size_t i = 0; i < found.n; i++) {
+		must(memchr(found.at[i].name, '\0', ADVISE_NAME) != NULL);
+		found.at[i].exists = true;
+	}
+	advise_choose(&found, &index);
+	must(index.n <= ADVISE_MOST_COLUMNS);
+}
+
+static void try_plan(struct span text)
+{
+	struct advise_scan scans[ADVISE_MOST_SCANS];
+	json_t *plan = json_loadb(text.p, text.len, 0, NULL);
+	size_t n = plan ? advise_plan_scans(plan, scans) : 0;
+
+	must(n <= ADVISE_MOST_SCANS);
+	for (size_t i = 0; i < n; i++) {
+		must(scans[i].table && (i == 0 || scans[i].rows <= scans[i - 1].rows));
+		try_columns(span_str(scans[i].condition), span_str(scans[i].sort), span_str(scans[i].table));
+	}
+	json_decref(plan);
+}
+
+static void try_statement(struct span text)
+{
+	struct span order = advise_order_by(text);
+	struct advise_table t;
+	struct sql_facts f;
+	struct iobuf b;
+
+	must(!order.len || (order.p >= text.p && order.p + order.len <= text.p + text.len));
+	iobuf_init(&b, 0);
+	must(advise_explain_text(text, &b) != RC_AGAIN);
+	iobuf_reset(&b);
+	must(sql_facts_parse(text, 0, &f) == RC_OK);
+	if (advise_table_of(text, &f, "t", "shop", &t) == RC_OK)
+		must(memchr(t.schema, '\0', ADVISE_NAME) && memchr(t.name, '\0', ADVISE_NAME));
+	sql_facts_free(&f);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct span text;
+
+	if (!size)
+		return 0;
+	text = span_of(data + 1, size - 1);
+	if (data[0] % 3 == 0)
+		try_plan(text);
+	else if (data[0] % 3 == 1)
+		try_columns(text, text, span_str("t"));
+	else
+		try_statement(text);
+	return 0;
+}
