@@ -83,8 +83,8 @@ static void plan_writes(const struct sql_facts *f, enum plan_calls calls, struct
 /* What no replica may ever run, not even for a session whose state lies on one (R1). */
 static bool needs_primary(const struct sql_facts *f, const struct plan *p)
 {
-	return p->writes || f->verb == SQL_LOCK_TABLES || f->verb == SQL_XA ||
-	       (f->flags & (SQL_F_LOCKING_READ | SQL_F_USER_LOCK | SQL_F_SEQUENCE | SQL_F_SERVER_FILE));
+	return p->writes || f->verb == SQL_LOCK_TABLES || f->verb == SQL_XA || f->verb == SQL_CALL ||
+	       (f->flags & (SQL_F_LOCKING_READ | SQL_F_USER_LOCK | SQL_F_SEQUENCE | SQL_F_SERVER_FILE | SQL_F_STORED_FUNCTION));
 }
 
 static const char *why_primary(const struct settings *cfg, const struct sql_facts *f, const struct sql_lexed *lexed,
