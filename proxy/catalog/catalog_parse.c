@@ -26,6 +26,8 @@ enum rc catalog_link_tables(struct snapshot *s, const struct entity *e, const st
 
 		if (written && !t->written)
 			continue;
+		if (t->schema.len > SNAPSHOT_NAME_MAX || t->name.len > SNAPSHOT_NAME_MAX)
+			return RC_DECLINED;
 		to = snapshot_get(s, t->schema.len ? t->schema : e->schema, t->name);
 		if (!to || snapshot_link(list, to) != RC_OK)
 			return RC_ERROR;
@@ -41,10 +43,13 @@ enum rc catalog_link_calls(struct snapshot *s, const struct entity *e, const str
 	for (uint16_t i = 0; i < f->nroutines; i++) {
 		const struct sql_routine *r = &f->routines[i];
 		struct span schema = r->schema.len ? r->schema : e->schema;
-		struct entity *to = snapshot_get_routine(s, schema, r->name, calls && i == 0);
+		struct entity *to;
 
 		if (!calls && !(f->flags & SQL_F_STORED_FUNCTION))
 			continue;
+		if (schema.len > SNAPSHOT_NAME_MAX || r->name.len >= SNAPSHOT_NAME_MAX)
+			return RC_DECLINED;
+		to = snapshot_get_routine(s, schema, r->name, calls && i == 0);
 		if (!to || snapshot_link(list, to) != RC_OK)
 			return RC_ERROR;
 	}
@@ -68,7 +73,9 @@ enum rc catalog_take_view(struct snapshot *s, struct entity *e, struct span defi
 	if (rc == RC_OK && !e->why_reads)
 		rc = catalog_link_calls(s, e, &f, &e->reads);
 	sql_facts_free(&f);
-	return rc;
+	if (rc == RC_DECLINED)
+		e->why_reads = "the view's definition holds a name that is too long";
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }
 
 /* ---- triggers ---- */

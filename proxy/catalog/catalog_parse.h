@@ -14,7 +14,8 @@
 	 SQL_F_CONNECTION_ID | SQL_F_SEQUENCE | SQL_F_SERVER_STATE)
 
 unsigned catalog_mode_of(struct span sql_mode); /* SQL_MODE_* of information_schema's list */
-/* Links the tables of a definition to list: all, or those it writes. RC_ERROR: no memory. */
+/* Links the tables of a definition to list: all, or those it writes. RC_ERROR: no memory; RC_DECLINED: a name no server
+ * would take. */
 enum rc catalog_link_tables(struct snapshot *s, const struct entity *e, const struct sql_facts *f, bool written,
 			    struct edge **list) must_check;
 /* The same for the routines it calls. */

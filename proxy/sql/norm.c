@@ -92,8 +92,20 @@ bool norm_folds(const struct sql_norm *n, const struct sql_token *t)
 	return !(n->prev.kind == SQL_T_WORD && sql_word_is(n->prev.word, SQL_WT_BEFORE_NAME));
 }
 
+/* 'user'@'host': the host reads like a user variable. People are not shown who logs in from where. */
+static bool is_host(const struct sql_norm *n, const struct sql_token *t)
+{
+	return t->kind == SQL_T_USER_VAR && t->text.len > 2 && (t->text.p[1] == '\'' || t->text.p[1] == '"') &&
+	       n->prev.kind != SQL_T_OP && n->n && n->buffer[n->n - 1] != ' ';
+}
+
 static void put_text(struct sql_norm *n, const struct sql_token *t)
 {
+	if (n->for_people && is_host(n, t)) {
+		norm_put_byte(n, '@');
+		norm_put_byte(n, '?');
+		return;
+	}
 	if (!sql_token_is_literal(t)) {
 		norm_put_span(n, t->text, n->for_people || (t->kind == SQL_T_WORD && norm_folds(n, t)));
 		return;
