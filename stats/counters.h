@@ -57,6 +57,7 @@
 	X(CLIENT_CLOSED_SHUTDOWN, counter, "client_connections_closed_total", "reason=\"shutdown\"", "")               \
 	X(BYTES_CLIENT_IN, counter, "bytes_client_in_total", "", "Bytes read from clients.")                           \
 	X(BYTES_CLIENT_OUT, counter, "bytes_client_out_total", "", "Bytes written to clients.")                        \
+	X(CLIENT_COMPRESSED, counter, "client_compressed_total", "", "Clients that logged in with compression.")            \
 	X(AUTH_OK, counter, "auth_successes_total", "", "Clients that logged in.")                                     \
 	X(AUTH_FAILURES, counter, "auth_failures_total", "", "Clients turned away with a wrong name or password.")     \
 	X(CLIENT_TLS, counter, "client_tls_total", "", "TLS handshakes with clients that succeeded.")                  \

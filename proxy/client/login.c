@@ -22,7 +22,7 @@
 	 CLIENT_IGNORE_SIGPIPE | CLIENT_TRANSACTIONS | CLIENT_RESERVED | CLIENT_SECURE_CONNECTION |                    \
 	 CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS | CLIENT_PS_MULTI_RESULTS | CLIENT_PLUGIN_AUTH |               \
 	 CLIENT_CONNECT_ATTRS | CLIENT_PLUGIN_AUTH_LENENC | CLIENT_SESSION_TRACK | CLIENT_DEPRECATE_EOF |              \
-	 MARIADB_CLIENT_EXTENDED_METADATA)
+	 CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION | MARIADB_CLIENT_EXTENDED_METADATA)
 
 void login_free(struct login_state *l)
 {
@@ -187,6 +187,7 @@ static void first_packet(struct session *s, struct span payload, uint8_t seq)
 	s->wire = s->caps & UPSTREAM_WIRE_CAPS;
 	if (!begin(s, l.user, l.schema, l.plugin.len ? l.plugin : span_str(AUTH_NATIVE), l.collation))
 		return;
+	s->login->zstd_level = l.zstd_level;
 	login_decide(s, l.auth);
 }
 
@@ -247,6 +248,19 @@ void login_change_user(struct session *s, struct span payload, uint8_t seq)
 
 /* ---- the end ---- */
 
+/* Compression is between the client and us: the first byte behind the login's OK is compressed, either way. */
+static void begin_compression(struct session *s, const struct login_state *l)
+{
+	bool zstd = !(s->caps & CLIENT_COMPRESS);
+
+	if (l->change_user || !(s->caps & (CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION)))
+		return;
+	if (channel_compress(&s->ch, zstd ? ZIPPED_ZSTD : ZIPPED_ZLIB, zstd && l->zstd_level ? l->zstd_level : 3) != RC_OK)
+		session_close(s, CLOSE_MEMORY, "compression");
+	else
+		stats_count(s->worker->sink, STATS_C_CLIENT_COMPRESSED, 1);
+}
+
 void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 {
 	struct login_state *l = s->login;
@@ -279,9 +293,11 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 	account_unref(s->account);
 	s->account = account_ref(l->account);
 	stats_count(s->worker->sink, STATS_C_AUTH_OK, 1);
-	login_free(l);
 	s->login = NULL;
 	reply_ok(s);
 	(void)channel_flush(&s->ch);
-	session_next(s);
+	begin_compression(s, l);
+	login_free(l);
+	if (s->state != SESSION_CLOSED)
+		session_next(s);
 }

@@ -22,6 +22,7 @@ struct login_state {
 	bool fast_pending;       /* the fast answer was right; the server must confirm before we say so */
 	char *user, *schema;     /* owned */
 	size_t schema_len;
+	uint8_t zstd_level;      /* asked for by the client */
 	char plugin[64];         /* the one the client answers with */
 	struct account *account; /* the one being proven; reference */
 };

@@ -1,4 +1,4 @@
-#include "channel.h"
+#include "channel_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +32,7 @@ void channel_scratch_free(struct channel_scratch *s)
 	if (!s)
 		return;
 	mem_free(s->in);
+	mem_free(s->unpacked);
 	mem_free(s);
 }
 
@@ -45,8 +46,7 @@ static void offer_kept(struct channel *ch)
 		iobuf_consume(&ch->in, n);
 }
 
-/* Hands fresh bytes up; false when the channel must not be read further now. */
-static bool offer_fresh(struct channel *ch, const uint8_t *p, size_t len)
+bool channel_offer(struct channel *ch, const uint8_t *p, size_t len)
 {
 	size_t n = 0;
 
@@ -111,12 +111,15 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		if (!ch->open || ch->paused)
 			return;
 	}
+	if (unlikely(ch->zip != NULL) && !channel_unzip_kept(ch))
+		return;
 	for (int i = 0; i < READS_A_WAKEUP; i++) {
 		ssize_t n = ch->stream.ops->read(&ch->stream, ch->scratch->in, CHANNEL_SCRATCH);
 
 		if (n > 0) {
 			ch->bytes_in += (uint64_t)n;
-			if (!offer_fresh(ch, ch->scratch->in, (size_t)n))
+			if (unlikely(ch->zip != NULL) ? !channel_unzip(ch, ch->scratch->in, (size_t)n)
+						      : !channel_offer(ch, ch->scratch->in, (size_t)n))
 				return;
 			if ((size_t)n < CHANNEL_SCRATCH)
 				break; /* the socket is very likely empty: epoll will say if not */
@@ -152,7 +155,7 @@ void channel_resume(struct channel *ch)
 
 void channel_kick(struct channel *ch)
 {
-	if (ch->open && !ch->paused && iobuf_len(&ch->in))
+	if (ch->open && !ch->paused && (iobuf_len(&ch->in) || channel_zip_pending(ch)))
 		event_active(&ch->read_event, EV_TIMEOUT, 0);
 }
 
@@ -185,11 +188,39 @@ static enum rc fail(struct channel *ch, const char *why)
 	return RC_ERROR;
 }
 
+/* Packed, and as much of it sent as the socket takes. */
+static enum rc send_zipped(struct channel *ch)
+{
+	bool waiting = channel_backlog(ch);
+
+	if (channel_zip_gathered(ch) != RC_OK)
+		return fail(ch, CHANNEL_NO_MEMORY);
+	if (!waiting) {
+		struct iovec iov = {.iov_base = (void *)(uintptr_t)iobuf_data(&ch->out), .iov_len = iobuf_len(&ch->out)};
+		ssize_t n = ch->stream.ops->writev(&ch->stream, &iov, 1);
+
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return fail(ch, "write error");
+		if (n > 0) {
+			ch->bytes_out += (uint64_t)n;
+			iobuf_consume(&ch->out, (size_t)n);
+		}
+	}
+	if (!channel_backlog(ch)) {
+		iobuf_reset(&ch->out);
+		return RC_OK;
+	}
+	event_add(&ch->write_event, NULL);
+	return RC_AGAIN;
+}
+
 static enum rc send_gathered(struct channel *ch)
 {
 	struct channel_scratch *s = ch->scratch;
 	size_t total = 0, sent = 0;
 
+	if (unlikely(ch->zip != NULL))
+		return send_zipped(ch);
 	for (int i = 0; i < s->niov; i++)
 		total += s->iov[i].iov_len;
 	if (!channel_backlog(ch) && !ch->connecting && !ch->securing) {
@@ -408,6 +439,7 @@ void channel_close(struct channel *ch)
 	event_del(&ch->read_event);
 	event_del(&ch->write_event);
 	ch->stream.ops->close(&ch->stream);
+	channel_zip_free(ch);
 	iobuf_reset(&ch->in);
 	iobuf_reset(&ch->out);
 }

@@ -22,6 +22,7 @@
 #include "iobuf.h"
 #include "loop.h"
 #include "stream.h"
+#include "zipped.h"
 
 #define CHANNEL_SCRATCH (64 * 1024) /* bytes read at once */
 #define CHANNEL_IOV 32
@@ -45,6 +46,7 @@ struct channel_ops {
 struct channel_scratch {
 	struct loop *loop;
 	uint8_t *in;                    /* CHANNEL_SCRATCH bytes; owned */
+	uint8_t *unpacked;              /* as many, for what came compressed; owned, NULL until first needed */
 	struct channel *gathering;      /* whose pieces lie in iov */
 	struct iovec iov[CHANNEL_IOV];
 	int niov;
@@ -61,6 +63,7 @@ struct channel {
 	struct event read_event, write_event;
 	struct iobuf in;    /* read but not consumed */
 	struct iobuf out;   /* gathered but not sent */
+	struct channel_zip *zip; /* owned; NULL: packets pass uncompressed */
 	bool open;
 	bool connecting;
 	bool securing;      /* the TLS handshake runs: nothing is handed up, what is pushed is kept */
@@ -78,6 +81,8 @@ enum rc channel_connect(struct channel *ch, struct channel_scratch *scratch, con
 /* Goes over to TLS: bytes not consumed so far are the peer's part of the handshake, which begins in a later turn. All that
  * was to be sent in clear must have left. host: see tls_open. RC_ERROR: out of memory, or something is still to be sent. */
 enum rc channel_secure(struct channel *ch, struct tls_context *c, const char *host) must_check;
+/* From the next byte on, either way, packets are compressed. What has been pushed leaves before, as it is. RC_ERROR: no memory. */
+enum rc channel_compress(struct channel *ch, enum zipped_kind kind, int level) must_check;
 void channel_close(struct channel *ch); /* idempotent */
 
 /* Gathers len bytes, which must stay where they are until channel_flush. RC_ERROR: the channel is closed or failed. */

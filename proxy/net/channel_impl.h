@@ -1,0 +1,19 @@
+/*
+ * channel_impl.h - what channel.c and channel_zip.c know of each other.
+ */
+#ifndef SUIMON_CHANNEL_IMPL_H
+#define SUIMON_CHANNEL_IMPL_H
+
+#include "channel.h"
+
+/* channel.c: hands bytes up; false when the channel must not be read further now. */
+bool channel_offer(struct channel *ch, const uint8_t *p, size_t len);
+
+/* channel_zip.c: the same for bytes that are compressed; what the channel may not hand up now is kept as it came. */
+bool channel_unzip(struct channel *ch, const uint8_t *p, size_t len);
+bool channel_unzip_kept(struct channel *ch); /* after a pause: the same for what was kept */
+bool channel_zip_pending(const struct channel *ch);
+enum rc channel_zip_gathered(struct channel *ch) must_check; /* what is gathered goes to ch->out */
+void channel_zip_free(struct channel *ch);
+
+#endif
