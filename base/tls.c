@@ -114,8 +114,10 @@ static enum rc expect_host(struct tls *t, const char *host, bool identity)
 {
 	struct in6_addr a;
 	bool is_ip = inet_pton(AF_INET, host, &a) == 1 || inet_pton(AF_INET6, host, &a) == 1;
+	char name[256]; /* the macro below takes the const away, which clang minds */
 
-	if (!is_ip && SSL_set_tlsext_host_name(t->ssl, host) != 1)
+	if (!is_ip && (snprintf(name, sizeof(name), "%s", host) >= (int)sizeof(name) ||
+		       SSL_set_tlsext_host_name(t->ssl, name) != 1))
 		return RC_ERROR;
 	if (!identity)
 		return RC_OK;
