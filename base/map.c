@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <sys/random.h>
 
+#define XXH_INLINE_ALL /* keys are short: the call would cost as much as the hash */
 #include <xxhash.h>
 
 #include "clock.h"

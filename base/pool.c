@@ -21,9 +21,11 @@
 
 #ifdef POOL_ASAN
 #include <sanitizer/asan_interface.h>
+#define mark_unset(p, n) memset(p, 0xa5, n)
 #define poison(p, n) __asan_poison_memory_region(p, n)
 #define unpoison(p, n) __asan_unpoison_memory_region(p, n)
 #else
+#define mark_unset(p, n) ((void)0)
 #define poison(p, n) ((void)0)
 #define unpoison(p, n) ((void)0)
 #endif
@@ -31,6 +33,7 @@
 struct pool {
 	const char *name;
 	size_t size;   /* bytes an object */
+	size_t clear;  /* of them zeroed by pool_get */
 	size_t keep;   /* most objects on the free list */
 	size_t live;   /* objects out */
 	void **spare;  /* owned; the free list */
@@ -38,7 +41,7 @@ struct pool {
 	size_t room;   /* pointers `spare` has room for */
 };
 
-struct pool *pool_new(const char *name, size_t size, size_t keep)
+struct pool *pool_new_part(const char *name, size_t size, size_t clear, size_t keep)
 {
 	struct pool *pool = mem_zalloc(sizeof(*pool));
 
@@ -46,8 +49,14 @@ struct pool *pool_new(const char *name, size_t size, size_t keep)
 		return NULL;
 	pool->name = name;
 	pool->size = size;
+	pool->clear = clear;
 	pool->keep = keep;
 	return pool;
+}
+
+struct pool *pool_new(const char *name, size_t size, size_t keep)
+{
+	return pool_new_part(name, size, size, keep);
 }
 
 void pool_free(struct pool *pool)
@@ -70,16 +79,18 @@ void *pool_get(struct pool *pool)
 	void *object;
 
 	if (pool->spares == 0) {
-		object = mem_zalloc(pool->size);
+		object = mem_alloc(pool->size);
 	} else if (mem_refuse()) {
 		object = NULL;
 	} else {
 		object = pool->spare[--pool->spares];
 		unpoison(object, pool->size);
-		memset(object, 0, pool->size);
 	}
-	if (object)
-		pool->live++;
+	if (!object)
+		return NULL;
+	memset(object, 0, pool->clear);
+	mark_unset((char *)object + pool->clear, pool->size - pool->clear);
+	pool->live++;
 	return object;
 }
 

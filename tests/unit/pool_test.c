@@ -39,6 +39,21 @@ static void the_last_object_put_is_the_next_one_got(void **state)
 	pool_free(pool);
 }
 
+static void the_first_part_alone_comes_back_zeroed(void **state)
+{
+	struct pool *pool = pool_new_part("test", 100, 40, 4);
+	char *o = pool_get(pool), zero[40] = {0};
+
+	assert_memory_equal(o, zero, sizeof(zero));
+	memset(o, 0xff, 100);
+	pool_put(pool, o);
+	o = pool_get(pool);
+	assert_memory_equal(o, zero, sizeof(zero));
+	assert_int_not_equal(o[40], 0); /* what lay there, or the mark of a build with ASan */
+	pool_put(pool, o);
+	pool_free(pool);
+}
+
 static void objects_out_are_counted(void **state)
 {
 	struct pool *pool = pool_new("test", sizeof(struct object), 2);
@@ -101,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_object_put_is_the_next_one_got),
+		cmocka_unit_test(the_first_part_alone_comes_back_zeroed),
 		cmocka_unit_test(objects_out_are_counted),
 		cmocka_unit_test(a_pool_that_keeps_nothing_works),
 		cmocka_unit_test(refusal_reaches_reused_objects_too),
