@@ -9,7 +9,7 @@
 
 static void put_pool(struct jsonw *w, const struct backend *b, const struct settings *s)
 {
-	uint32_t open = atomic_load(&b->connections), active = atomic_load(&b->active);
+	uint32_t open = atomic_load(&b->connections), active = backend_active(b->loads);
 
 	jsonw_open(w, "pool", '{');
 	jsonw_uint(w, "idle", open > active ? open - active : 0);
@@ -41,8 +41,8 @@ static void put_backend(struct jsonw *w, struct backend *b, const struct setting
 	jsonw_uint(w, "weight", (uint64_t)b->weight);
 	put_pool(w, b, s);
 	jsonw_seconds(w, "latency", atomic_load(&b->latency_ns));
-	jsonw_uint(w, "errors", atomic_load(&b->errors));
-	jsonw_uint(w, "queries", atomic_load(&b->queries));
+	jsonw_uint(w, "errors", backend_errors(b->loads));
+	jsonw_uint(w, "queries", backend_queries(b->loads));
 	jsonw_text(w, "gtid", gtid);
 	if (since)
 		jsonw_time(w, "since", clock_wall_us() - (now > since ? now - since : 0) / 1000);

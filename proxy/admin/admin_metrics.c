@@ -64,7 +64,7 @@ static void put_backend_load(struct prom *p, const struct topology *t, const str
 		prom_uint(p, PROM_LABELS({"addr", b->text}, {"role", role}, {"state", "open"}),
 			  atomic_load(&b->connections));
 		prom_uint(p, PROM_LABELS({"addr", b->text}, {"role", role}, {"state", "active"}),
-			  atomic_load(&b->active));
+			  backend_active(b->loads));
 		prom_uint(p, PROM_LABELS({"addr", b->text}, {"role", role}, {"state", "waiting"}),
 			  atomic_load(&b->waiting));
 	}
@@ -72,11 +72,11 @@ static void put_backend_load(struct prom *p, const struct topology *t, const str
 		   (uint64_t)s->backend.pool.max);
 	prom_family(p, "backend_queries_total", "counter", "Statements sent to the server.");
 	for (size_t i = 0; i < t->n; i++)
-		prom_uint(p, BACKEND_LABELS(t->all[i]), atomic_load(&t->all[i]->queries));
+		prom_uint(p, BACKEND_LABELS(t->all[i]), backend_queries(t->all[i]->loads));
 	prom_family(p, "backend_errors_total", "counter",
 		    "Statements the server answered with an error, or not at all.");
 	for (size_t i = 0; i < t->n; i++)
-		prom_uint(p, BACKEND_LABELS(t->all[i]), atomic_load(&t->all[i]->errors));
+		prom_uint(p, BACKEND_LABELS(t->all[i]), backend_errors(t->all[i]->loads));
 }
 
 static void put_roles(struct prom *p, const struct topology *t)

@@ -34,7 +34,7 @@ void exec_release(struct request *r)
 	if (!u || s->pins)
 		return;
 	s->up = NULL;
-	u->parked_for = s->id;
+	lease_park(u, &s->park, s->id);
 	/* What the session may ask about its last statement lies on this connection alone. */
 	u->keep = u->track.insert_id || u->track.warnings || s->worker->follow_ups_seen ||
 		  (r->st && r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_LAST_INSERT_ID));
@@ -159,6 +159,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.wire = s->wire;
 	r->lease.vars = s->vars;
 	r->lease.session = s->id;
+	r->lease.park = &s->park;
 	r->lease.fresh = s->login && login_wants_proof(s);
 	r->lease.done = on_lease;
 	r->lease.impatient = has_elsewhere(r);

@@ -336,6 +336,7 @@ void session_close(struct session *s, enum close_reason reason, const char *deta
 	if (s->request)
 		request_abort(s->request);
 	session_unpin_all(s);
+	lease_park_end(&s->park);
 	list_remove(&w->sessions, &s->node);
 	channel_close(&s->ch);
 	s->free_mail.run = session_free;
@@ -344,7 +345,7 @@ void session_close(struct session *s, enum close_reason reason, const char *deta
 
 void session_next(struct session *s)
 {
-	s->active_ns = clock_mono_ns();
+	s->active_ns = loop_now_ns(s->worker->loop);
 	if (s->state == SESSION_RUNNING || s->state == SESSION_AUTH)
 		session_set_state(s, SESSION_READY);
 	if (s->worker->draining && !s->pins) {

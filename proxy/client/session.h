@@ -56,6 +56,7 @@ struct session {
 	bool in_transaction;
 	struct upstream *up;           /* leased: while a request runs or a pin lasts */
 	bool on_primary;               /* up was leased from the primary of then */
+	struct lease_park park;        /* the connection it used last */
 	struct backend *read_from;     /* the replica its last read there came from; NULL: none yet */
 	uint64_t read_ns;              /* ... and when that ended: another replica must be past it */
 	uint64_t behind_ns;            /* when no replica had caught up with that; 0: not lately */

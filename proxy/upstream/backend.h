@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "crowd.h"
+#include "backend_load.h"
 #include "gtid.h"
 #include "rc.h"
 #include "settings.h"
@@ -66,9 +67,8 @@ struct backend {
 	_Atomic uint64_t latency_ns; /* of the last check */
 	/* Load, kept by the workers. */
 	_Atomic uint32_t connections; /* open or being opened, all workers */
-	_Atomic uint32_t active;      /* of them, leased to sessions */
 	_Atomic uint32_t waiting;     /* requests waiting for one */
-	_Atomic uint64_t queries, errors;
+	struct backend_load loads[BACKEND_LOADS];
 	struct crowd crowd;           /* it has no connection left for anybody */
 
 	pthread_mutex_t lock;    /* guards what follows */

@@ -39,12 +39,22 @@ static bool state_reachable(const struct upstream *u, const struct lease_request
 	return !r->vars || r->vars->schema.len || !u->vars->schema.len;
 }
 
+/* The connection this session used last, if it lies here idle. */
+static struct upstream *parked(const struct lease_request *r)
+{
+	struct upstream *u = r->park ? r->park->u : NULL;
+
+	return u && u->state == UPSTREAM_IDLE && u->backend == r->backend && fits(u, r) && state_reachable(u, r) ? u : NULL;
+}
+
 static struct upstream *choose_idle(struct lease_pool *p, struct lease_backend *lb, const struct lease_request *r)
 {
-	struct upstream *best = NULL;
+	struct upstream *best = parked(r);
 	int best_score = -1, looked = 0;
 	bool full = lease_is_full(p, r->backend, r->account);
 
+	if (likely(best != NULL))
+		return best;
 	list_each(&lb->idle, n) {
 		struct upstream *u = container_of(n, struct upstream, node);
 		int score;
@@ -74,10 +84,11 @@ static void lend(struct upstream *u, struct lease_request *r)
 
 	list_remove(&lb->idle, &u->node);
 	list_push_back(&lb->busy, &u->node);
+	if (u->park != r->park)
+		lease_unpark(u);
 	u->state = UPSTREAM_LEASED;
 	u->lent = true;
-	u->since_ns = clock_mono_ns();
-	atomic_fetch_add_explicit(&u->backend->active, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&u->load->active, 1, memory_order_relaxed);
 }
 
 bool lease_evict(struct lease_backend *lb)
@@ -108,6 +119,32 @@ enum rc lease_open(struct lease_pool *p, struct lease_backend *lb, struct lease_
 	r->opening = u;
 	stats_count(p->sink, STATS_C_UPSTREAM_CONNECTS, 1);
 	return RC_OK;
+}
+
+/* ---- parking ---- */
+
+void lease_unpark(struct upstream *u)
+{
+	if (u->park)
+		u->park->u = NULL;
+	u->park = NULL;
+}
+
+void lease_park_end(struct lease_park *park)
+{
+	if (park->u)
+		lease_unpark(park->u);
+}
+
+void lease_park(struct upstream *u, struct lease_park *park, uint64_t session)
+{
+	u->parked_for = session;
+	if (likely(u->park == park))
+		return;
+	lease_unpark(u);
+	lease_park_end(park);
+	u->park = park;
+	park->u = u;
 }
 
 /* ---- requests ---- */

@@ -13,6 +13,9 @@
 #include "topology.h"
 #include "upstream.h"
 
+/* Lives in a session: the connection it used last, as long as nobody else has used it since. Spares it the search. */
+struct lease_park { struct upstream *u; };
+
 struct lease_request {
 	/* Filled by the caller: */
 	struct backend *backend;
@@ -20,6 +23,7 @@ struct lease_request {
 	uint64_t wire;
 	const struct varset *vars;  /* preferred state; may be NULL */
 	uint64_t session;           /* id, for parking */
+	struct lease_park *park;    /* the same session's; NULL: none */
 	uint64_t deadline_ns;
 	bool fresh;                 /* only a connection whose login is new will do: it proves the password */
 	bool impatient;             /* has somewhere else to go: declined as soon as the server cannot be reached */
@@ -31,10 +35,10 @@ struct lease_request {
 	/* For lease.c: */
 	uint16_t err_code;
 	char err_state[6];
-	char err_text[256];
 	uint64_t asked_ns;
 	struct list_node node;
 	struct upstream *opening;
+	char err_text[256];         /* last: a request clears only its first byte */
 };
 
 struct lease_limits {
@@ -63,6 +67,7 @@ struct lease_pool {
 	struct event *tick;
 	struct mail serve_mail;           /* idle connections meet waiters after the turn, not deep in a call */
 	bool serving;                     /* it is on its way */
+	unsigned load;                    /* its place in backend.loads */
 	bool closing;
 };
 
@@ -76,6 +81,10 @@ enum rc lease_acquire(struct lease_pool *p, struct lease_request *r, struct upst
 void lease_cancel(struct lease_pool *p, struct lease_request *r); /* while it waits */
 /* Gives it back; a dirty one is reset first, a condemned or busy one closed. */
 void lease_release(struct upstream *u);
+/* It is to be found again by this session: call it before lease_release. */
+void lease_park(struct upstream *u, struct lease_park *park, uint64_t session);
+void lease_unpark(struct upstream *u);            /* nobody's any more; harmless if it was not */
+void lease_park_end(struct lease_park *park);     /* the session ends */
 void lease_discard(struct upstream *u, const char *why);
 
 /* The server has no room for another prepared statement: idle connections to it give theirs up. */

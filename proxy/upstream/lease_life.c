@@ -18,7 +18,7 @@ static void go_idle(struct upstream *u)
 	u->state = UPSTREAM_IDLE;
 	u->owner = NULL;
 	u->ops = NULL;
-	u->since_ns = clock_mono_ns();
+	u->since_ns = loop_now_ns(p->loop);
 	list_push_front(&lb->idle, &u->node);
 	if (!list_empty(&lb->waiters) && (full || !u->keep))
 		lease_serve_soon(p);
@@ -122,6 +122,7 @@ void lease_lost(struct upstream *u)
 {
 	struct lease_backend *lb = lease_place(u->pool, u->backend);
 
+	lease_unpark(u);
 	switch (u->state) {
 	case UPSTREAM_CONNECTING:
 	case UPSTREAM_GREETING:
@@ -134,7 +135,7 @@ void lease_lost(struct upstream *u)
 		list_remove(&lb->idle, &u->node);
 		break;
 	case UPSTREAM_LEASED:
-		atomic_fetch_sub_explicit(&u->backend->active, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&u->load->active, 1, memory_order_relaxed);
 		list_remove(&lb->busy, &u->node);
 		break;
 	case UPSTREAM_RESETTING:
@@ -170,6 +171,7 @@ static void begin_reset(struct upstream *u)
 	upstream_stmt_forget_all(u);
 	u->dirty = false;
 	u->parked_for = u->insert_id_of = u->warnings_of = 0;
+	lease_unpark(u);
 	evtimer_add(&u->timer, &tv);
 	if (upstream_command(u, TRACK_SIMPLE, &reset, 1) != RC_OK)
 		upstream_close(u, "connection lost at reset");
@@ -189,7 +191,7 @@ void lease_release(struct upstream *u)
 	}
 	if (unlikely(u->holds) && lease_is_held(u))
 		return;
-	atomic_fetch_sub_explicit(&u->backend->active, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&u->load->active, 1, memory_order_relaxed);
 	u->ops = NULL;
 	u->owner = NULL;
 	if (u->dirty) {

@@ -126,6 +126,7 @@ struct lease_pool *lease_pool_new(struct loop *loop, struct channel_scratch *scr
 	p->accounts = as;
 	p->sink = sink;
 	p->limits = *limits;
+	p->load = backend_load_place();
 	varsets_init(&p->varsets);
 	p->empty = varset_empty(&p->varsets);
 	p->backends = mem_zalloc(t->cap * sizeof(*p->backends));

@@ -169,7 +169,7 @@ void topology_listed(struct topology *t, const struct topology_listing *l)
 /* Outstanding for its weight, in 1/1024ths. A weight of 0 serves when nobody else does. */
 static uint64_t load_of(const struct backend *b, bool preferred)
 {
-	uint64_t active = atomic_load_explicit(&b->active, memory_order_relaxed);
+	uint64_t active = backend_active(b->loads);
 
 	if (preferred)
 		active = active > STAYS ? (active - STAYS) / 2 : 0;

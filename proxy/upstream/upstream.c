@@ -23,7 +23,7 @@ enum rc upstream_await(struct upstream *u, enum track_reply reply)
 {
 	track_begin(&u->track, reply, u->caps);
 	u->tracking = true;
-	atomic_fetch_add_explicit(&u->backend->queries, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&u->load->queries, 1, memory_order_relaxed);
 	return channel_flush(&u->ch) == RC_ERROR ? RC_ERROR : RC_OK;
 }
 
@@ -169,7 +169,7 @@ static void reply_ended(struct upstream *u)
 {
 	u->tracking = false;
 	if (u->track.error)
-		atomic_fetch_add_explicit(&u->backend->errors, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&u->load->errors, 1, memory_order_relaxed);
 	switch (u->state) {
 	case UPSTREAM_INIT:
 		init_done(u);
@@ -338,6 +338,7 @@ struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struc
 		return NULL;
 	u->pool = pool;
 	u->backend = b;
+	u->load = &b->loads[pool->load];
 	u->account = account_ref(a);
 	u->wire = wire;
 	u->collation = collation;

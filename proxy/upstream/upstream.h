@@ -40,6 +40,7 @@ enum upstream_state {
 
 struct upstream;
 struct lease_pool;
+struct lease_park;
 
 struct upstream_ops {
 	void (*piece)(struct upstream *u, const struct track_piece *piece);
@@ -65,6 +66,7 @@ struct upstream {
 	enum upstream_state state;
 	struct lease_pool *pool;
 	struct backend *backend;
+	struct backend_load *load; /* of the backend, this worker's */
 	struct account *account;   /* reference */
 	uint64_t wire;             /* of UPSTREAM_WIRE_CAPS */
 	uint64_t caps;             /* negotiated */
@@ -86,10 +88,11 @@ struct upstream {
 	uint64_t insert_id_of;     /* id of the session whose LAST_INSERT_ID() it would answer; 0 none */
 	uint64_t warnings_of;      /* id of the session whose last statement left warnings here; 0 none */
 	uint64_t parked_for;       /* id of the session it served last; 0 none */
+	struct lease_park *park;   /* of that session; NULL: none, or the session has another */
 	bool keep;                 /* holds what that session may ask for (LAST_INSERT_ID(), SHOW WARNINGS): lent to others last */
 	uint16_t holds;            /* lease_hold: nobody else gets it */
 	bool let_go;               /* was released while held */
-	uint64_t born_ns, since_ns;
+	uint64_t born_ns, since_ns; /* since: idle */
 	uint32_t thread_id;
 	uint8_t seq;               /* of the next packet of the login */
 	uint8_t scramble[SCRAMBLE_LEN];
