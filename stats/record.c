@@ -4,11 +4,12 @@
 #include "core.h"
 #include "slowlog.h"
 
-static uint64_t key_hash(const struct stats_event *e)
+uint64_t stats_key(uint64_t digest, struct span schema, struct span user)
 {
-	uint64_t key[3] = {e->digest, map_hash(e->schema.p, e->schema.len), map_hash(e->user.p, e->user.len)};
+	uint64_t key[3] = {digest, map_hash(schema.p, schema.len), map_hash(user.p, user.len)}, hash;
 
-	return map_hash(key, sizeof(key));
+	hash = map_hash(key, sizeof(key));
+	return hash ? hash : 1;
 }
 
 /* The same statement with the same literals within a minute, from any session of this sink? */
@@ -89,7 +90,7 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 		log_slow(k, e);
 	if (!t)
 		return;
-	hash = key_hash(e);
+	hash = e->key ? e->key : stats_key(e->digest, e->schema, e->user);
 	r = stats_table_row(t, hash, e);
 	stats_row_add(r, e, slow, seen_again(t, hash, e));
 	hist_add(&t->route[e->route], e->total_ns);

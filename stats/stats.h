@@ -54,6 +54,7 @@ enum stats_cached { STATS_NOT_CACHEABLE, STATS_HIT, STATS_MISS };
 /* One finished statement. Spans are copied where they are kept. */
 struct stats_event {
 	uint64_t digest;
+	uint64_t key;      /* stats_key() of digest, schema and user, if the caller has kept it; else 0 */
 	uint64_t literals; /* hash of its literals */
 	const char *verb;  /* "select", a literal: kept by pointer */
 	struct span text;  /* the statement as sent (for a sample; normalised only when the digest is new) */
@@ -111,6 +112,8 @@ struct stats_nplus1 {
  */
 enum rc stats_slow_log(struct stats *s, const char *path, char *err, size_t cap) must_check;
 
+/* What names a row of the digest table: the same for the same digest, schema and user, in this process. */
+uint64_t stats_key(uint64_t digest, struct span schema, struct span user);
 /* Counts it all: the digest table, the N+1 detector, the counters by route, the slow log. Sink's thread only. */
 void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e);
 

@@ -129,10 +129,8 @@ enum rc cached_step(struct request *r)
 		name_tables(r);
 	r->ntags = r->st->nreads;
 	memcpy(r->tags, r->st->reads, r->ntags * sizeof(r->tags[0]));
-	r->lookup.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key));
-	r->lookup.tags = r->tags;
-	r->lookup.ntags = r->ntags;
-	r->lookup.done = on_lookup;
+	r->lookup = (struct cache_lookup){.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key)),
+					  .tags = r->tags, .ntags = r->ntags, .done = on_lookup};
 	rc = cache_get(w->cache, &r->lookup, &e);
 	if (rc == RC_OK) {
 		send_entry(r, e);

@@ -1,6 +1,8 @@
 /*
  * command_plan.c - a statement's text becomes facts, and facts, rules and the session's state a plan.
  */
+#include <string.h>
+
 #include "request.h"
 #include "thread.h"
 
@@ -21,44 +23,63 @@ static void take_verdict(struct request *r)
 		return;
 	plan_verdict(cfg, &(struct rule_subject){.digest = st->digest, .text = span_of(st->text, st->text_len),
 						 .facts = &st->facts, .schema = s->vars->schema,
-						 .user = span_str(s->account->user), .lexed = &r->lexed},
+						 .user = span_str(s->account->user), .lexed = r->lexed},
 		     &st->verdict);
+	st->planned = false;
 	st->verdict_settings = rule_verdicts_last(cfg) ? s->worker->settings_serial : 0;
 	st->verdict_account = s->account->id;
 }
 
 static void count_unqueued(struct request *r)
 {
-	if (r->plan.queue || !(r->plan.queue_rule || r->lexed.hints & SQL_HINT_QUEUE))
+	if (r->plan.queue || !(r->plan.queue_rule || r->lexed->hints & SQL_HINT_QUEUE))
 		return;
 	stats_count(r->s->worker->sink,
 		    r->s->in_transaction ? STATS_C_QUEUE_DECLINED_TRANSACTION : STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, 1);
+}
+
+/* The plan is a function of what it is made from: where that is the same as last time, so is the plan. */
+static void plan_again(struct request *r, const struct plan_session *ss)
+{
+	struct statement *st = r->st;
+	bool lasts = st->verdict_settings && !r->lexed->hints;
+
+	if (likely(lasts && st->planned && memcmp(&st->plan_for, ss, sizeof(*ss)) == 0)) {
+		r->plan = st->plan;
+		return;
+	}
+	plan_make(r->s->worker->settings, &st->verdict, &st->facts, r->lexed, ss, &r->plan);
+	if (lasts) {
+		st->plan = r->plan;
+		st->plan_for = *ss;
+		st->planned = true;
+	}
 }
 
 void command_plan(struct request *r)
 {
 	struct session *s = r->s;
 	const struct instance *in = s->worker->in;
-	struct plan_session ss = {
-		.pins = s->pins,
-		.in_transaction = s->in_transaction,
-		.autocommit = session_autocommit(s),
-		.has_replicas = in->topology->n > 1,
-		.tracked = s->worker->tracked,
-		.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF,
-	};
+	struct plan_session ss;
 
+	memset(&ss, 0, sizeof(ss)); /* compared as bytes */
+	ss.pins = s->pins;
+	ss.in_transaction = s->in_transaction;
+	ss.autocommit = session_autocommit(s);
+	ss.has_replicas = in->topology->n > 1;
+	ss.tracked = s->worker->tracked;
+	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;
 	take_verdict(r);
 	if (r->st->facts.nroutines) {
 		statement_resolve(r->st, in->catalog);
 		ss.calls = r->st->calls;
 	}
-	plan_make(s->worker->settings, &r->st->verdict, &r->st->facts, &r->lexed, &ss, &r->plan);
+	plan_again(r, &ss);
 	if (unlikely(r->st->leaves_state) && r->plan.target == PLAN_REPLICA) {
 		r->plan.target = PLAN_PRIMARY;
 		r->plan.target_why = "it leaves state that only its connection has";
 	}
-	if (unlikely(r->st->facts.flags & SQL_F_CONNECTION_ID) && sql_asks_connection_id(r->lexed.body, r->mode) &&
+	if (unlikely(r->st->facts.flags & SQL_F_CONNECTION_ID) && sql_asks_connection_id(r->lexed->body, r->mode) &&
 	    !(r->prepared && r->execute.flags & 0x07)) { /* a cursor's rows come later */
 		r->own_number = true;
 		r->plan.pins &= ~(unsigned)PIN_CONNECTION_ID;
@@ -67,7 +88,7 @@ void command_plan(struct request *r)
 		statement_resolve(r->st, in->catalog);
 	if (r->st->facts.flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT))
 		s->worker->follow_ups_seen = true;
-	if (r->lexed.hints & SQL_HINT_BAD)
+	if (r->lexed->hints & SQL_HINT_BAD)
 		stats_count(s->worker->sink, STATS_C_HINT_ERRORS, 1);
 	count_unqueued(r);
 }
@@ -84,12 +105,13 @@ enum rc command_plan_text(struct request *r)
 	bool fresh;
 
 	r->mode = text_mode(s);
-	sql_lex(r->sql, r->mode, &r->lexed);
+	sql_lex(r->sql, r->mode, &r->own_lexed);
+	r->lexed = &r->own_lexed;
 	if (r->stream_left || r->stream_more) {
 		command_plan_blind(r);
 		return RC_OK;
 	}
-	r->st = statement_get(&s->worker->statements, r->lexed.body, r->mode, &r->lexed, s->vars->schema, &fresh);
+	r->st = statement_get(&s->worker->statements, r->lexed->body, r->mode, r->lexed, s->vars->schema, &fresh);
 	if (!r->st) {
 		reply_error(s, 1041, "HY000", "out of memory");
 		return RC_ERROR;

@@ -35,7 +35,7 @@ static enum rc find_prepared(struct request *r, struct span payload)
 	r->sql = span_of(r->prepared->text, r->prepared->text_len);
 	r->mode = r->prepared->mode;
 	r->st = r->prepared->st ? statement_ref(r->prepared->st) : NULL;
-	r->lexed = r->prepared->lexed;
+	r->lexed = &r->prepared->lexed;
 	return RC_OK;
 }
 

@@ -15,6 +15,21 @@ static void normalise(const struct stats_event *e, void *into)
 		return; /* what fits is kept */
 }
 
+/* The same from one call to the next, but for a schema that was changed since the statement was parsed. */
+static uint64_t key_of(struct request *r)
+{
+	struct statement *st = r->st;
+	const struct account *a = r->s->account;
+
+	if (!span_eq(r->s->vars->schema, span_of(st->schema, st->schema_len)))
+		return 0;
+	if (unlikely(st->stats_account != a->id)) {
+		st->stats_key = stats_key(st->digest, r->s->vars->schema, span_str(a->user));
+		st->stats_account = a->id;
+	}
+	return st->stats_key;
+}
+
 /* "schema.table" of the first table, where it is not of the session's schema. */
 static struct span first_table(const struct sql_facts *f, char *buf, size_t cap)
 {
@@ -24,8 +39,12 @@ static struct span first_table(const struct sql_facts *f, char *buf, size_t cap)
 		return span_of("", 0);
 	if (!t->schema.len)
 		return t->name;
-	(void)snprintf(buf, cap, SPAN_FMT "." SPAN_FMT, SPAN_ARG(t->schema), SPAN_ARG(t->name));
-	return span_str(buf);
+	if (t->schema.len + 1 + t->name.len > cap)
+		return t->name;
+	memcpy(buf, t->schema.p, t->schema.len);
+	buf[t->schema.len] = '.';
+	memcpy(buf + t->schema.len + 1, t->name.p, t->name.len);
+	return span_of(buf, t->schema.len + 1 + t->name.len);
 }
 
 static int hex_digit(char c)
@@ -95,7 +114,8 @@ void request_count(struct request *r)
 	char table[256], route[TAG_MOST];
 	struct stats_event e = {
 		.digest = r->st->digest,
-		.literals = r->prepared ? map_hash(r->execute.values.p, r->execute.values.len) : r->lexed.literals,
+		.key = key_of(r),
+		.literals = r->prepared ? map_hash(r->execute.values.p, r->execute.values.len) : r->lexed->literals,
 		.verb = sql_verb_name(f->verb),
 		.text = text_of(r, status & (STATUS_NO_INDEX | STATUS_NO_GOOD_INDEX) ||
 					   total >= s->worker->settings->stats.slow_ns),
@@ -106,7 +126,7 @@ void request_count(struct request *r)
 		.host = span_str(s->peer),
 		.session = s->id,
 		.table = first_table(f, table, sizeof(table)),
-		.tag_route = route_of(&r->lexed, route),
+		.tag_route = route_of(r->lexed, route),
 		.start_ns = r->start_ns,
 		.total_ns = total,
 		.wait_ns = r->lease_ns,

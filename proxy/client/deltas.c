@@ -80,7 +80,7 @@ static uint64_t number_of(struct span s)
 /* "SET STATEMENT a=1 FOR ..." reports a for its own duration only. */
 static bool is_set_statement(const struct request *r)
 {
-	return r->lexed.body.len > 13 && strncasecmp(r->lexed.body.p, "set", 3) == 0 && r->st &&
+	return r->lexed->body.len > 13 && strncasecmp(r->lexed->body.p, "set", 3) == 0 && r->st &&
 	       r->st->text_len > 13 && strncmp(r->st->text, "set statement", 13) == 0;
 }
 

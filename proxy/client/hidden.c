@@ -237,7 +237,7 @@ enum rc hidden_prepare(struct request *r)
 	struct upstream *u = r->s->up;
 
 	if (r->checking)
-		return prepare_text(r, HIDDEN_CHECK_PREPARE, r->prepared ? r->sql : r->lexed.body);
+		return prepare_text(r, HIDDEN_CHECK_PREPARE, r->prepared ? r->sql : r->lexed->body);
 	if (!p || prepared_on(r)) {
 		if (!r->sync_to)
 			return RC_OK;

@@ -14,9 +14,15 @@
 
 static _Atomic uint64_t next_types_id = 1;
 
+/* The ids are given here, one after the other: nobody can aim at a bucket, and they spread by themselves. */
+static uint64_t id_hash(uint32_t id)
+{
+	return id;
+}
+
 struct prepared *prepared_find(struct session *s, uint32_t id)
 {
-	struct map_node *n = map_find(&s->prepared, map_hash(&id, sizeof(id)), &id);
+	struct map_node *n = map_find(&s->prepared, id_hash(id), &id);
 
 	return n ? container_of(n, struct prepared, node) : NULL;
 }
@@ -94,7 +100,7 @@ struct prepared *prepared_new(struct request *r, const struct stmt_prepared *sp)
 		sql_lex(span_of(p->text, p->text_len), p->mode, &p->lexed);
 		prepared_key(span_of(p->text, p->text_len), p->env, p->key);
 	}
-	if (!p->text || map_insert(&s->prepared, &p->node, map_hash(&p->id, sizeof(p->id))) != RC_OK) {
+	if (!p->text || map_insert(&s->prepared, &p->node, id_hash(p->id)) != RC_OK) {
 		release(p);
 		return NULL;
 	}

@@ -194,7 +194,7 @@ enum rc queued_columns_sql(struct request *r, struct iobuf *out)
 {
 	const struct sql_facts *f = &r->st->facts;
 	const struct sql_table *t = written_table(f);
-	struct span schema = t->schema.len ? t->schema : r->s->vars->schema, text = r->prepared ? r->sql : r->lexed.body;
+	struct span schema = t->schema.len ? t->schema : r->s->vars->schema, text = r->prepared ? r->sql : r->lexed->body;
 	struct sql_insert_columns given;
 	struct iobuf names;
 	enum rc rc;
@@ -284,7 +284,7 @@ static enum rc build_record(struct request *r, struct iobuf *sql, struct iobuf *
 
 	varset_unref(vars);
 	if (rc == RC_OK)
-		rc = r->prepared ? prepared_bind(r, sql) : iobuf_append(sql, r->lexed.body.p, r->lexed.body.len);
+		rc = r->prepared ? prepared_bind(r, sql) : iobuf_append(sql, r->lexed->body.p, r->lexed->body.len);
 	if (rc == RC_OK)
 		rc = iobuf_printf(tables, SPAN_FMT "%c" SPAN_FMT "%c", SPAN_ARG(schema), 0, SPAN_ARG(t->name), 0);
 	if (rc != RC_OK)

@@ -1,11 +1,15 @@
 /*
  * request.c - a request's beginning and end.
  */
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "clock.h"
 #include "request.h"
 #include "result.h"
+
+static const struct sql_lexed no_text;
 
 struct request *request_new(struct session *s)
 {
@@ -17,6 +21,9 @@ struct request *request_new(struct session *s)
 	r->worker = s->worker;
 	r->start_ns = clock_mono_ns();
 	r->route = STATS_LOCAL;
+	r->lexed = &no_text;
+	memset(&r->lease, 0, offsetof(struct lease_request, err_text));
+	r->lease.err_text[0] = '\0';
 	r->plan.target_why = "not a statement";
 	iobuf_init(&r->packet, 0);
 	iobuf_init(&r->key, 0);

@@ -71,12 +71,11 @@ struct request {
 	struct span sql;            /* the statement's text, into packet or prepared */
 	unsigned mode;
 	struct statement *st;       /* reference; NULL for commands without text */
-	struct sql_lexed lexed;
+	const struct sql_lexed *lexed; /* of the text, or of the prepared statement; never NULL */
 	struct plan plan;
 	struct prepared *prepared;  /* not owned */
 	struct stmt_execute execute;
 	struct backend *backend;    /* where it runs */
-	struct lease_request lease;
 	bool leasing;
 	bool primary_only;          /* a replica was tried in vain, or the primary is wanted */
 	bool replica_last;          /* the primary was tried in vain: a replica, or nothing (R4) */
@@ -95,16 +94,13 @@ struct request {
 	bool sync_reset;
 	enum request_hidden hidden;
 	bool hidden_answer;         /* HIDDEN_POSITION: the replica has arrived */
-	struct gtid_pos wanted;     /* ... at this */
 	uint32_t hidden_stmt;
 	bool made_room;             /* prepared_make_room */
 	bool relaying;              /* the reply goes to the client */
 	bool reply_started;         /* a byte of it has left */
 	bool reply_settled;         /* its deltas are applied */
-	struct cache_lookup lookup;
 	bool looked_up, lookup_pending, cache_hit;
 	struct iobuf key;
-	cache_tag tags[CACHE_MAX_TAGS];
 	unsigned ntags;
 	bool filling;
 	struct iobuf fill;
@@ -125,6 +121,12 @@ struct request {
 	bool killing;               /* a KILL is under way (kill.c): waits for its end */
 	bool kills_itself;          /* KILL of this very session */
 	bool dead;                  /* the session is gone; freed when the last callback has come */
+	/* From here on nothing is cleared for a new request (request_new): written before it is read. */
+	struct lease_request lease;
+	struct sql_lexed own_lexed; /* what lexed points to for a text */
+	struct gtid_pos wanted;     /* HIDDEN_POSITION: where the replica must be */
+	struct cache_lookup lookup;
+	cache_tag tags[CACHE_MAX_TAGS]; /* ntags of them */
 };
 
 /* A whole command has come (or, for a large one, its beginning: left bytes follow). payload: with the command byte. */

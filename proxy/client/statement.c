@@ -13,7 +13,7 @@ static bool statement_eq(const struct map_node *node, const void *key)
 	const struct statement *st = container_of(node, struct statement, node);
 	const struct statement_key *k = key;
 
-	return st->digest == k->digest && span_eq(span_str(st->schema), k->schema);
+	return st->digest == k->digest && span_eq(span_of(st->schema, st->schema_len), k->schema);
 }
 
 static uint64_t statement_hash(const struct statement_key *k)
@@ -74,6 +74,7 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 	st->refs = 1;
 	st->digest = k->digest;
 	st->schema = mem_dup(k->schema.p, k->schema.len);
+	st->schema_len = k->schema.len;
 	iobuf_init(&b, TEXT_MOST + 64);
 	if (!st->schema || sql_facts_parse(text, mode, &st->facts) != RC_OK ||
 	    sql_normalise(text, mode, TEXT_MOST, &b) != RC_OK) {

@@ -21,6 +21,7 @@ struct statement {
 	uint32_t refs;          /* requests and prepared statements that hold it, and the table itself */
 	uint64_t digest;
 	char *schema;           /* the session's when it was parsed; owned */
+	size_t schema_len;
 	char *text;             /* normalised; owned, NUL-terminated */
 	size_t text_len;
 	struct sql_facts facts;
@@ -39,6 +40,12 @@ struct statement {
 	struct plan_verdict verdict;
 	uint64_t verdict_settings; /* the settings' serial in this worker; 0 none */
 	uint64_t verdict_account; /* its id: an address may be another account's by now */
+	/* The last plan made under this verdict for a text without hints, and what of the session it was made for. */
+	bool planned;
+	struct plan_session plan_for;
+	struct plan plan;
+	uint64_t stats_key;       /* stats_key() of digest, schema and ... */
+	uint64_t stats_account;   /* ... this account's id; 0 none */
 	/* Shapes the primary has accepted for the queue (Q4). */
 	uint64_t queue_checked_version; /* catalog version + 1 it was checked at; 0 never */
 	uint64_t queue_checked_account; /* id */

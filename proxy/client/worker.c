@@ -1,5 +1,6 @@
 #include "worker.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -309,7 +310,7 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	w->scratch = w->loop ? channel_scratch_new(w->loop) : NULL;
 	w->sink = stats_sink_new(in->stats, true);
 	w->session_pool = pool_new("session", sizeof(struct session), 256);
-	w->request_pool = pool_new("request", sizeof(struct request), 64);
+	w->request_pool = pool_new_part("request", sizeof(struct request), offsetof(struct request, lease), 64);
 	if (!w->scratch || !w->sink || !w->session_pool || !w->request_pool)
 		goto fail;
 	w->leases = lease_pool_new(w->loop, w->scratch, in->topology, in->accounts, w->sink, &limits);
