@@ -32,7 +32,7 @@ static struct topology *topology_of(const struct request *r)
 uint64_t failover_deadline(struct request *r)
 {
 	if (!r->hold_until_ns)
-		r->hold_until_ns = clock_mono_ns() + r->worker->settings->backend.failover_hold_ns;
+		r->hold_until_ns = loop_now_ns(r->worker->loop) + r->worker->settings->backend.failover_hold_ns;
 	return r->hold_until_ns;
 }
 
