@@ -111,6 +111,7 @@
 	X(RETRIES, counter, "retries_total", "", "Reads sent again to another server before any byte of the answer had left.") \
 	X(FAILOVER_HOLDS, counter, "failover_holds_total", "", "Statements that waited for a primary.")                \
 	X(FAILOVER_HOLD_TIMEOUTS, counter, "failover_hold_timeouts_total", "", "Statements that waited for a primary in vain.") \
+	X(RESOLVE_FAILURES, counter, "resolve_failures_total", "", "Times a server's name could not be resolved.")         \
 	X(MONITOR_CHECKS, counter, "monitor_checks_total", "", "Health checks of database servers.")                   \
 	X(MONITOR_FAILURES, counter, "monitor_failures_total", "", "Health checks that failed.")
 

@@ -91,12 +91,18 @@ enum rc monitor_resolve(struct watch *w)
 	struct sockaddr_storage before, after;
 	socklen_t had, has;
 	uint64_t now = clock_mono_ns();
+	bool failed_before;
 
 	if (backend_address(w->b, &before, &had) == RC_OK && now < w->resolve_ns)
 		return RC_OK;
 	w->resolve_ns = now + RESOLVE_AGAIN_NS;
+	failed_before = w->resolve_failed;
 	w->resolve_failed = backend_resolve(w->b) != RC_OK;
 	if (w->resolve_failed) {
+		stats_count(w->sink, STATS_C_RESOLVE_FAILURES, 1);
+		if (!failed_before)
+			log_warn("monitor", "a server's name cannot be resolved: its last address is used, if it had one",
+				 "addr=%s known=%s", w->b->text, had ? "yes" : "no");
 		w->resolve_ns = now + RESOLVE_AFTER_FAILURE_NS;
 		return had ? RC_OK : RC_ERROR;
 	}

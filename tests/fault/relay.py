@@ -17,6 +17,7 @@ class Relay:
         self.refusing = False   # new links are closed at once
         self.greeting = None    # bytes that new links are greeted with instead of the server's, and closed
         self.cut_when = None    # function(direction "up"/"down", bytes): True cuts the link before they pass
+        self.cut_at = None      # function(link, direction, bytes): the bytes that pass before the link is cut, or None
         self.links = []
         self.lock = threading.Lock()
         self.open = True
@@ -50,6 +51,7 @@ class Relay:
             threading.Thread(target=self.pump, args=(server, client, "down"), daemon=True).start()
 
     def pump(self, source, sink, direction):
+        link = source.fileno() if direction == "up" else sink.fileno()
         try:
             while True:
                 data = source.recv(65536)
@@ -60,6 +62,10 @@ class Relay:
                 if self.delay:
                     time.sleep(self.delay)
                 if self.cut_when and self.cut_when(direction, data):
+                    break
+                passing = self.cut_at(link, direction, data) if self.cut_at else None
+                if passing is not None:
+                    sink.sendall(data[:passing])
                     break
                 sink.sendall(data)
         except OSError:

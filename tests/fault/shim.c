@@ -1,0 +1,100 @@
+/*
+ * shim.c - preloaded into suimon by test_scarce.py: names that stop resolving, a clock that jumps.
+ *
+ * $SUIMON_SHIM/hosts  "name address" lines: what names ending in .test resolve to; others of them do not resolve
+ * $SUIMON_SHIM/clock  seconds added to the wall clock; the monotonic clock is left alone, as by whoever sets the time
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+static FILE *open_file(const char *name)
+{
+	const char *dir = getenv("SUIMON_SHIM");
+	char path[512];
+
+	if (!dir)
+		return NULL;
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return fopen(path, "re");
+}
+
+static int address_of(const char *name, char out[64])
+{
+	FILE *f = open_file("hosts");
+	char known[128];
+	int found = 0;
+
+	while (f && !found && fscanf(f, "%127s %63s", known, out) == 2)
+		found = strcmp(known, name) == 0;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	size_t n = node ? strlen(node) : 0;
+	char address[64];
+
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (n < 5 || strcmp(node + n - 5, ".test") != 0)
+		return real(node, service, hints, res);
+	return address_of(node, address) ? real(address, service, hints, res) : EAI_AGAIN;
+}
+
+static long jump(void)
+{
+	int saved = errno; /* who asks for the time does not expect it to change */
+	FILE *f = open_file("clock");
+	long seconds = 0;
+
+	if (f) {
+		if (fscanf(f, "%ld", &seconds) != 1)
+			seconds = 0;
+		fclose(f);
+	}
+	errno = saved;
+	return seconds;
+}
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	static int (*real)(clockid_t, struct timespec *);
+	int rc;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+	rc = real(id, ts);
+	if (rc == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
+		ts->tv_sec += jump();
+	return rc;
+}
+
+int gettimeofday(struct timeval *restrict tv, void *restrict zone)
+{
+	struct timespec ts;
+
+	(void)zone;
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	tv->tv_sec = ts.tv_sec;
+	tv->tv_usec = ts.tv_nsec / 1000;
+	return 0;
+}
+
+time_t time(time_t *out)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	if (out)
+		*out = ts.tv_sec;
+	return ts.tv_sec;
+}

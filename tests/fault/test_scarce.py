@@ -1,0 +1,212 @@
+"""F1, R3, R4: no file descriptors, no names, a clock that jumps, servers killed in the middle of a result."""
+import os
+import resource
+import subprocess
+import threading
+import time
+
+import pymysql
+import pytest
+
+from conftest import ask, who
+import servers
+from servers import sum_metric, wait_until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+# ---- file descriptors ----
+
+def limit_files(s, more):
+    """The process may open so many more files than it has now; None: as many as it likes."""
+    pid = s.process.pid if isinstance(s.process.pid, int) else s.process.pid()
+    now = len(os.listdir("/proc/%d/fd" % pid))
+    hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard if more is None else now + more, hard))
+
+
+class Late(threading.Thread):
+    """A client that comes while there is no descriptor for it."""
+
+    def __init__(self, s, schema):
+        super().__init__(daemon=True)
+        self.s, self.schema, self.rows = s, schema, None
+        self.start()
+
+    def run(self):
+        with self.s.connect(database=self.schema, connect_timeout=30) as c:
+            self.rows = ask(c, "SELECT 7")
+
+
+def test_without_descriptors_new_clients_wait_and_old_ones_go_on(suimon, db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0)")
+    s = suimon()
+    with s.connect(database=db.name) as c:
+        ask(c, "UPDATE t SET n = 1")
+        who(c)
+        limit_files(s, 0)
+        try:
+            late = Late(s, db.name)
+            wait_until("the log", lambda: "cannot accept" in s.log_text(), 10)
+            for n in range(20):
+                ask(c, "UPDATE t SET n = %d" % n)
+                assert ask(c, "SELECT n FROM t") == ((n,),)
+            assert late.rows is None
+        finally:
+            limit_files(s, None)
+        late.join(20)
+        assert late.rows == ((7,),)
+
+
+def test_without_descriptors_for_server_connections_statements_wait_or_fail_clearly(suimon, db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0), (2, 0)")
+    s = suimon({"backend": {"failover_hold": "1s"}})
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as d:
+        c.begin()
+        ask(c, "UPDATE t SET n = 1 WHERE id = 1")
+        holders = [s.connect(database=db.name) for _ in range(3)]
+        for i, h in enumerate(holders): # every idle connection is somebody's
+            h.begin()
+            ask(h, "SELECT n FROM t")
+        limit_files(s, 0)
+        try:
+            with pytest.raises(pymysql.MySQLError) as e:
+                d.begin()
+                ask(d, "UPDATE t SET n = 2 WHERE id = 2")
+            assert e.value.args[0] == 1927 and "cannot connect" in e.value.args[1], e.value
+            ask(c, "UPDATE t SET n = 3 WHERE id = 1")
+        finally:
+            limit_files(s, None)
+        ask(d, "UPDATE t SET n = 4 WHERE id = 2")
+        c.commit()
+        for h in holders:
+            h.close()
+    assert db.primary("SELECT n FROM t ORDER BY id") == ((3,), (4,))
+
+
+# ---- names and the clock ----
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("shim") / "shim.so")
+    subprocess.run([os.environ.get("CC", "cc").split()[-1], "-shared", "-fPIC", "-O1", "-o", path, os.path.join(HERE, "shim.c"),
+                    "-ldl"], check=True)
+    return path
+
+
+@pytest.fixture
+def shimmed(shim, tmp_path, monkeypatch):
+    """Files that the shim reads, as a function of name and text."""
+    monkeypatch.setenv("LD_PRELOAD", shim)
+    monkeypatch.setenv("SUIMON_SHIM", str(tmp_path))
+    monkeypatch.setenv("ASAN_OPTIONS",
+                       "detect_leaks=1:abort_on_error=0:exitcode=99:handle_abort=1:verify_asan_link_order=0")
+
+    def put(name, text):
+        (tmp_path / (name + ".new")).write_text(text)
+        os.rename(tmp_path / (name + ".new"), tmp_path / name)
+    return put
+
+
+def named(cluster):
+    base = cluster.config()
+    base["primary"] = "db.test:%d" % cluster.primary.port
+    base["replicas"] = ["ro.test:%d" % cluster.replica.port]
+    return base
+
+
+HOSTS = "db.test 127.0.0.1\nro.test 127.0.0.1\n"
+
+
+def test_names_that_stop_resolving_leave_the_last_address(cluster, db, suimon, shimmed):
+    shimmed("hosts", HOSTS)
+    s = suimon(base=named(cluster))
+    with s.connect(database=db.name) as c:
+        assert who(c) == "replica"
+        shimmed("hosts", "")
+        wait_until("the metric", lambda: sum_metric(s.metrics(), "suimon_resolve_failures_total") >= 2, 15)
+        assert "cannot be resolved" in s.log_text()
+        for _ in range(5):
+            with s.connect(database=db.name) as d: # a new session, new connections
+                ask(d, "DO 1")
+                assert who(d) == "replica"
+        assert who(c) == "replica"
+    assert s.http("/readyz")[0] == 200
+
+
+def test_names_that_do_not_resolve_at_the_start_are_waited_for(cluster, db, suimon, shimmed):
+    shimmed("hosts", "")
+    base = named(cluster)
+    base["backend"]["failover_hold"] = "1s"
+    s = suimon(base=base, ready=False)
+    wait_until("the process", lambda: s.http("/healthz")[0] == 200, 10)
+    with pytest.raises(pymysql.MySQLError) as e:
+        s.connect(database=db.name)
+    assert "db.test" in str(e.value)
+    assert s.http("/readyz")[0] == 503
+    shimmed("hosts", HOSTS)
+    wait_until("the servers", lambda: s.http("/readyz")[0] == 200, 10)
+    with s.connect(database=db.name) as c:
+        wait_until("the replica", lambda: who(c) == "replica", 5)
+
+
+def test_a_clock_that_jumps_harms_nobody(cluster, db, suimon, shimmed):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0)",
+             "CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, n INT)")
+    shimmed("clock", "0")
+    s = suimon({"cache": {"rules": [{"match": {"table": db.name + ".t"}, "ttl": "2s"}]},
+                "listen": {"idle_timeout": "1m"},
+                "queue": {"rules": [{"match": {"table": db.name + ".log", "verb": "insert"}, "order": "table"}]}})
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as waiting:
+        ask(waiting, "SELECT 1")
+        sent = 0
+        for seconds in (86400, -86400, 10 ** 9, -10 ** 9, 0):
+            shimmed("clock", str(seconds))
+            for n in range(10):
+                ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+                sent += 1
+                ask(c, "UPDATE t SET n = %d" % n)
+                assert ask(c, "SELECT n FROM t") == ((n,),)
+                assert ask(c, "SELECT n FROM t") == ((n,),)
+            wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 10)
+        assert ask(waiting, "SELECT 2") == ((2,),) # not closed as idle for a day
+        db.setup("UPDATE t SET n = 1000") # past suimon: seen when the entry's time is over, not a day later
+        wait_until("the ttl", lambda: ask(c, "SELECT n FROM t") == ((1000,),), 5)
+        assert who(c) == "replica"
+    assert db.primary("SELECT COUNT(*) FROM log")[0][0] == sent
+
+
+# ---- servers killed in the middle of a result ----
+
+@pytest.mark.parametrize("role", ["replica", "primary"])
+def test_a_server_killed_in_the_middle_of_a_result_ends_that_result_alone(cluster, tmp_path, suimon, role):
+    primary, replica = servers.pair(str(tmp_path), ["shop"])
+    try:
+        primary.sql("USE shop", "CREATE TABLE big (id INT PRIMARY KEY, pad CHAR(200))",
+                    "INSERT INTO big SELECT seq, REPEAT('x', 200) FROM seq_1_to_100000")
+        replica.catch_up(primary)
+        base = cluster.config()
+        base["primary"] = "127.0.0.1:%d" % primary.port
+        base["replicas"] = ["127.0.0.1:%d" % replica.port]
+        s = suimon(base=base)
+        hint = "/* suimon: %s */ " % role
+        with s.connect(database="shop") as other, \
+                s.connect(database="shop", cursorclass=pymysql.cursors.SSCursor) as c:
+            assert ask(other, "SELECT COUNT(*) FROM big") == ((100000,),)
+            cur = c.cursor()
+            cur.execute(hint + "SELECT id, pad FROM big ORDER BY id")
+            got = [cur.fetchone()[0] for _ in range(10)]
+            (replica if role == "replica" else primary).process.kill()
+            with pytest.raises((pymysql.MySQLError, OSError)):
+                while True:
+                    row = cur.fetchone()
+                    assert row is not None, "the result ended as if it were whole"
+                    got.append(row[0])
+            assert got == list(range(1, len(got) + 1)) and len(got) < 100000
+            c._force_close()
+            for _ in range(20):
+                assert ask(other, "SELECT pad FROM big WHERE id = 5") == (("x" * 200,),)
+    finally:
+        for m in (replica, primary):
+            if m.process.alive():
+                m.process.kill()
