@@ -509,8 +509,11 @@ void exec_lost(struct request *r, const char *why)
 
 void exec_tick(struct request *r, uint64_t now_ns)
 {
-	if (r->queue_waiting && now_ns > r->deadline_ns)
+	/* Each may end the request: it waits for one thing at a time. */
+	if (r->held)
+		failover_tick(r, now_ns);
+	else if (r->awaits_position)
+		replica_tick(r, now_ns);
+	else if (r->queue_waiting && now_ns > r->deadline_ns)
 		queued_wait_expired(r);
-	failover_tick(r, now_ns);
-	replica_tick(r, now_ns);
 }
