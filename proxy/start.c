@@ -74,8 +74,9 @@ static enum rc make_parts(const struct settings *s)
 		in->topology->on_moved = hooks_primary_moved;
 	}
 	in->rsa = auth_rsa_new();
+	in->throttle = throttle_new();
 	in->catalog = catalog_new(&ch);
-	if (!in->control || !in->stats || !in->topology || !in->accounts || !in->rsa || !in->catalog)
+	if (!in->control || !in->stats || !in->topology || !in->accounts || !in->rsa || !in->throttle || !in->catalog)
 		return RC_ERROR;
 	process.monitor = monitor_new(in->topology, in->accounts, in->stats, s, &mh);
 	process.advise = advise_new(in->stats, &(struct advise_hooks){.arg = in, .target = hooks_explain_target});
@@ -203,6 +204,7 @@ static void tear_down(void)
 	loop_free(in->control);
 	stats_free(in->stats);
 	auth_rsa_free(in->rsa);
+	throttle_free(in->throttle);
 	accounts_free(in->accounts);
 	topology_free(in->topology);
 	settings_unref(in->settings);

@@ -60,6 +60,8 @@
 	X(CLIENT_COMPRESSED, counter, "client_compressed_total", "", "Clients that logged in with compression.")            \
 	X(AUTH_OK, counter, "auth_successes_total", "", "Clients that logged in.")                                     \
 	X(AUTH_FAILURES, counter, "auth_failures_total", "", "Clients turned away with a wrong name or password.")     \
+	X(AUTH_THROTTLED, counter, "auth_throttled_total", "", "Clients turned away because too many logins from their address failed.") \
+	X(PROXY_HEADERS, counter, "proxy_headers_total", "", "Client connections that came with a PROXY header.")      \
 	X(CLIENT_TLS, counter, "client_tls_total", "", "TLS handshakes with clients that succeeded.")                  \
 	X(CLIENT_TLS_FAILURES, counter, "client_tls_failures_total", "", "TLS handshakes with clients that failed.")   \
 	X(MALFORMED_PACKETS, counter, "malformed_packets_total", "side=\"client\"", "Packets that could not be understood; their connection was closed.") \

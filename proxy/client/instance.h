@@ -18,6 +18,7 @@
 #include "queue.h"
 #include "settings.h"
 #include "stats.h"
+#include "throttle.h"
 #include "topology.h"
 
 struct worker;
@@ -33,6 +34,7 @@ struct instance {
 	struct cache *cache;             /* NULL: switched off */
 	struct queue *queue;             /* NULL: no rule asks for it */
 	struct auth_rsa *rsa;
+	struct throttle *throttle;
 	struct worker **workers;
 	size_t nworkers;
 	_Atomic uint64_t next_session;

@@ -91,12 +91,19 @@ enum rc login_greet(struct session *s)
 
 /* ---- refusals ---- */
 
+static void count_failure(struct session *s, uint16_t code)
+{
+	stats_count(s->worker->sink, STATS_C_AUTH_FAILURES, 1);
+	if (code == 1045) /* not a server that is full, or a schema that is not there */
+		throttle_failed(s->worker->in->throttle, s->peer, clock_mono_ns());
+}
+
 void login_refuse(struct session *s, uint16_t code, const char *state, const char *text)
 {
 	struct err_packet e = {.code = code, .message = span_str(text)};
 
 	snprintf(e.sqlstate, sizeof(e.sqlstate), "%s", state);
-	stats_count(s->worker->sink, STATS_C_AUTH_FAILURES, 1);
+	count_failure(s, code);
 	reply_server_error(s, &e);
 	session_close(s, CLOSE_AUTH, text);
 }
@@ -237,6 +244,10 @@ void login_change_user(struct session *s, struct span payload, uint8_t seq)
 			session_close(s, CLOSE_MEMORY, "COM_CHANGE_USER");
 		return;
 	}
+	if (entry_is_blocked(s)) {
+		mem_free(l);
+		return;
+	}
 	session_forget(s);
 	login_free(s->login);
 	s->login = l;
@@ -277,7 +288,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 			(void)channel_flush(&s->ch);
 			return;
 		}
-		stats_count(s->worker->sink, STATS_C_AUTH_FAILURES, 1);
+		count_failure(s, refusal->code);
 		reply_server_error(s, refusal);
 		session_close(s, CLOSE_AUTH, "refused by the server");
 		return;
@@ -293,6 +304,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 	account_unref(s->account);
 	s->account = account_ref(l->account);
 	stats_count(s->worker->sink, STATS_C_AUTH_OK, 1);
+	throttle_cleared(s->worker->in->throttle, s->peer);
 	s->login = NULL;
 	reply_ok(s);
 	(void)channel_flush(&s->ch);

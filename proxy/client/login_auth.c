@@ -181,7 +181,9 @@ void login_take_cipher(struct session *s, struct span payload)
 /* Nobody else can listen on the way: clients send the password as it is over TLS and unix sockets, and some over loopback. */
 static bool is_private(const struct session *s)
 {
-	return s->ch.stream.tls || strcmp(s->peer, "unix") == 0 || strncmp(s->peer, "127.", 4) == 0 || strcmp(s->peer, "::1") == 0;
+	if (s->ch.stream.tls || strcmp(s->peer, "unix") == 0)
+		return true;
+	return !s->proxied && (strncmp(s->peer, "127.", 4) == 0 || strcmp(s->peer, "::1") == 0);
 }
 
 void login_take_full(struct session *s, struct span payload)

@@ -34,7 +34,8 @@ static const struct {
 
 /* Which state may follow which: anything else is a bug. */
 static const unsigned allowed[] = {
-	[SESSION_GREETED] = 1u << SESSION_AUTH | 1u << SESSION_RUNNING | 1u << SESSION_READY | 1u << SESSION_CLOSED,
+	[SESSION_HEADER] = 1u << SESSION_GREETED | 1u << SESSION_CLOSED,
+	[SESSION_GREETED] = 1u << SESSION_HEADER | 1u << SESSION_AUTH | 1u << SESSION_RUNNING | 1u << SESSION_READY | 1u << SESSION_CLOSED,
 	[SESSION_AUTH] = 1u << SESSION_AUTH | 1u << SESSION_RUNNING | 1u << SESSION_READY | 1u << SESSION_CLOSED,
 	[SESSION_READY] = 1u << SESSION_RUNNING | 1u << SESSION_STREAMING | 1u << SESSION_AUTH | 1u << SESSION_CLOSED,
 	[SESSION_RUNNING] = 1u << SESSION_READY | 1u << SESSION_STREAMING | 1u << SESSION_INFILE | 1u << SESSION_AUTH |
@@ -128,6 +129,9 @@ static size_t session_input(struct channel *ch, const uint8_t *p, size_t len)
 		size_t n = 0;
 
 		switch (s->state) {
+		case SESSION_HEADER:
+			n = entry_header(s, p + used, len - used);
+			break;
 		case SESSION_STREAMING:
 		case SESSION_INFILE:
 			n = relay_from_client(s, p + used, len - used);
@@ -242,8 +246,7 @@ void session_open(struct worker *w, int fd, const char *peer)
 		session_close(s, CLOSE_SHUTDOWN, "draining");
 		return;
 	}
-	if (login_greet(s) == RC_ERROR)
-		session_close(s, CLOSE_MEMORY, "no greeting");
+	entry_begin(s);
 }
 
 struct session *session_find(struct worker *w, uint64_t number)

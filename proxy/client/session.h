@@ -14,6 +14,7 @@
 #include "worker.h"
 
 enum session_state {
+	SESSION_HEADER,    /* a PROXY header awaited, before anything is said */
 	SESSION_GREETED,   /* greeting sent, login awaited */
 	SESSION_AUTH,      /* more of the authentication awaited */
 	SESSION_READY,     /* next command awaited */
@@ -44,7 +45,8 @@ struct session {
 	enum session_state state;
 	struct list_node node;         /* worker's sessions */
 	uint64_t id;
-	char peer[46];
+	char peer[46];                 /* the client's address as text, a PROXY header's if there was one; or "unix" */
+	bool proxied;                  /* a proxy stands between: what is at the socket's other end is not the client */
 	uint64_t caps;                 /* negotiated with the client */
 	uint64_t wire;                 /* of them, those a server connection must share */
 	uint8_t seq;                   /* of the next packet suimon sends by itself */
@@ -110,6 +112,12 @@ void reply_ok(struct session *s);
 void reply_eof(struct session *s);
 void reply_error(struct session *s, uint16_t code, const char *state, const char *fmt, ...) printf_like(4, 5); /* text gets "suimon: " in front */
 void reply_server_error(struct session *s, const struct err_packet *e); /* passed on as it is */
+
+/* ---- entry.c ---- */
+void entry_begin(struct session *s);                                  /* greets it, or waits for a PROXY header first */
+size_t entry_header(struct session *s, const uint8_t *p, size_t len); /* SESSION_HEADER: returns how many bytes were taken */
+void entry_tick(struct session *s, uint64_t now_ns);                  /* SESSION_HEADER: its time limit */
+bool entry_is_blocked(struct session *s); /* true: too many logins from its address have failed; it is told and closed */
 
 /* ---- login.c ---- */
 enum rc login_greet(struct session *s) must_check;

@@ -43,6 +43,9 @@ static void tick_session(struct session *s, uint64_t now)
 	const struct settings *cfg = s->worker->settings;
 
 	switch (s->state) {
+	case SESSION_HEADER:
+		entry_tick(s, now);
+		break;
 	case SESSION_GREETED:
 		if (!s->login) {
 			tick_greeting(s, now);
@@ -68,7 +71,7 @@ static void tick_drain(struct worker *w, uint64_t now)
 	list_each_safe(&w->sessions, n, tmp) {
 		struct session *s = container_of(n, struct session, node);
 
-		if (now >= w->drain_deadline_ns || s->state == SESSION_GREETED || s->state == SESSION_AUTH ||
+		if (now >= w->drain_deadline_ns || s->state <= SESSION_AUTH ||
 		    (s->state == SESSION_READY && !s->in_transaction))
 			session_close(s, CLOSE_SHUTDOWN, "draining");
 	}
@@ -255,7 +258,7 @@ bool workers_each(struct instance *in, void (*fn)(struct worker *w, void *arg), 
 
 static const char *state_text(const struct session *s)
 {
-	static const char *const names[] = {"greeted", "authenticating", "idle", "running", "receiving", "infile", "closed"};
+	static const char *const names[] = {"proxied", "greeted", "authenticating", "idle", "running", "receiving", "infile", "closed"};
 
 	return names[s->state];
 }

@@ -12,6 +12,7 @@ static void settings_free(struct settings *s)
 	tls_unref(s->listen.tls_context);
 	tls_unref(s->backend.tls_context);
 	mem_free(s->cache_counts);
+	mem_free(s->proxy_networks);
 	mem_free(s->file);
 	mem_free(s);
 }
@@ -46,8 +47,12 @@ static struct settings *fill(struct conf_ctx *c, const char *file, const char *p
 		settings_check(c, s);
 		settings_tls_load(c, s);
 	}
+	s->proxy_networks = mem_zalloc((s->listen.nproxy_protocol + 1) * sizeof(*s->proxy_networks));
+	for (size_t i = 0; s->proxy_networks && i < s->listen.nproxy_protocol; i++)
+		if (!s->listen.proxy_protocol[i] || cidr_parse(s->listen.proxy_protocol[i], &s->proxy_networks[i]) != RC_OK)
+			s->proxy_networks[i] = (struct cidr){.bits = 128}; /* its fault is reported: these settings are dropped */
 	s->cache_counts = mem_zalloc((s->cache.nrules + 1) * sizeof(*s->cache_counts));
-	if (!s->cache_counts)
+	if (!s->cache_counts || !s->proxy_networks)
 		conf_no_memory(c);
 	return finish(c, s);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cidr.h"
 #include "conf.h"
 #include "iobuf.h"
 #include "rc.h"
@@ -109,6 +110,7 @@ struct settings {
 		bool explain;
 		double cost_per_hour;
 	} stats;
+	struct cidr *proxy_networks;    /* listen.proxy_protocol, parsed; owned */
 	struct settings_rule_counts *cache_counts; /* one a cache rule; owned */
 	int refs;                       /* atomic; settings_ref, settings_unref */
 	char *file;                     /* where it came from, or NULL; owned */

@@ -15,7 +15,6 @@
 		return condition;                                                                                      \
 	}
 
-CHOSEN(proxy_protocol, s->listen.nproxy_protocol > 0)
 CHOSEN(redis, *s->cache.redis &&strncmp(s->cache.redis, "redis://", 8) != 0)
 CHOSEN(binlog, s->cache.binlog)
 CHOSEN(keys, s->cache.nkeys > 0)
@@ -28,7 +27,6 @@ static bool refresh(const void *in)
 	return ((const struct settings_cache_rule *)in)->refresh_ns > 0;
 }
 
-const struct conf_absent settings_absent_proxy_protocol = {"PROXY protocol", "[]", proxy_protocol};
 const struct conf_absent settings_absent_redis = {"Redis by TLS and Redis Cluster", "redis://…", redis};
 const struct conf_absent settings_absent_binlog = {"following the binlog", "off", binlog};
 const struct conf_absent settings_absent_keys = {"invalidation by row", "{}", keys};

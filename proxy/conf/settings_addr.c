@@ -161,15 +161,9 @@ const char *settings_addr_check_cidr(const char *text)
 {
 	static const char *const wrong =
 		"not a network, allowed is an address with or without a length (10.0.0.0/8, fd00::/8)";
-	const char *slash = strchr(text, '/');
-	struct span ip = slash ? span_of(text, (size_t)(slash - text)) : span_str(text);
-	int64_t bits = 0;
+	struct cidr c;
 
-	if (slash && (!isdigit((unsigned char)slash[1]) || conf_int(span_str(slash + 1), &bits) != RC_OK))
-		return wrong;
-	if (is_ip(AF_INET, ip))
-		return bits <= 32 ? NULL : wrong;
-	return is_ip(AF_INET6, ip) && bits <= 128 ? NULL : wrong;
+	return cidr_parse(text, &c) == RC_OK ? NULL : wrong;
 }
 
 /* ---- redis://[user:password@]host[:port][/db], rediss:// the same, redis+cluster://host:port,host:port ---- */

@@ -106,7 +106,7 @@ static const struct conf_opt listen_rows[] = {
 	 .help = "Where the dashboard, the metrics and the administration listen."},
 	SECTION("tls", listen_tls, "TLS towards clients."),
 	LIST("proxy_protocol", listen.proxy_protocol, "[]", &cidr_item, "a list of networks (10.0.0.0/8)",
-	     "From these addresses a PROXY v1 or v2 header is expected.", RELOAD, ABSENT(proxy_protocol), .max = 1000),
+	     "From these addresses a PROXY v1 or v2 header is expected.", RELOAD, .max = 1000),
 	INT("max_connections", listen.max_connections, "10000", 1, 1000000,
 	    "Clients at one time; more are refused with error 1040.", RELOAD),
 	DURATION("handshake_timeout", listen.handshake_timeout_ns, "10s", 10 * MS, HOUR,

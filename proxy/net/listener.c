@@ -31,6 +31,8 @@ void listener_peer_name(const struct sockaddr *sa, char *out, size_t cap)
 {
 	if (sa->sa_family == AF_INET)
 		inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, out, (socklen_t)cap);
+	else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr))
+		inet_ntop(AF_INET, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr.s6_addr[12], out, (socklen_t)cap);
 	else if (sa->sa_family == AF_INET6)
 		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, out, (socklen_t)cap);
 	else

@@ -338,8 +338,6 @@ static void good_urls_of_redis_are_taken(void **state)
 static void what_this_build_cannot_do_is_a_fault(void **state)
 {
 	static const char *const cases[][2] = {
-		{"listen: {proxy_protocol: [10.0.0.0/8]}",
-		 "listen.proxy_protocol: PROXY protocol: not available in this build"},
 		{"cache: {binlog: on}",
 		 "cache.binlog: following the binlog: not available in this build, allowed is off"},
 		{"cache: {keys: {s.t: [a, b]}}", "cache.keys: invalidation by row: not available"},

@@ -1,0 +1,153 @@
+#include "throttle.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "cidr.h"
+#include "list.h"
+#include "map.h"
+#include "mem.h"
+
+struct address {
+	struct map_node node;
+	struct list_node order;
+	uint8_t key[16];
+	uint64_t paid_ns; /* when it will have got back all that it has spent */
+};
+
+struct throttle {
+	pthread_mutex_t lock;
+	struct map by_key;
+	struct list order;      /* the last to fail in front */
+	_Atomic size_t count;   /* 0: nobody fails, and nobody need take the lock */
+};
+
+static bool address_eq(const struct map_node *node, const void *key)
+{
+	return memcmp(container_of(node, struct address, node)->key, key, 16) == 0;
+}
+
+/* false: not an address that counts. */
+static bool key_of(const char *peer, uint8_t key[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, loopback[16] = {[15] = 1};
+
+	if (cidr_address(peer, key) != RC_OK)
+		return false;
+	if (memcmp(key, mapped, sizeof(mapped)) != 0 && memcmp(key, loopback, sizeof(loopback)) != 0)
+		memset(key + 8, 0, 8);
+	return true;
+}
+
+static struct address *find(struct throttle *t, const uint8_t key[16])
+{
+	struct map_node *n = map_find(&t->by_key, map_hash(key, 16), key);
+
+	return n ? container_of(n, struct address, node) : NULL;
+}
+
+static void forget(struct throttle *t, struct address *a)
+{
+	map_remove(&t->by_key, &a->node);
+	list_remove(&t->order, &a->order);
+	atomic_fetch_sub_explicit(&t->count, 1, memory_order_relaxed);
+	mem_free(a);
+}
+
+static struct address *remember(struct throttle *t, const uint8_t key[16])
+{
+	struct address *a;
+
+	if (t->order.count >= THROTTLE_MOST)
+		forget(t, container_of(list_last(&t->order), struct address, order));
+	a = mem_zalloc(sizeof(*a));
+	if (!a)
+		return NULL;
+	memcpy(a->key, key, 16);
+	if (map_insert(&t->by_key, &a->node, map_hash(key, 16)) != RC_OK) {
+		mem_free(a);
+		return NULL;
+	}
+	list_push_front(&t->order, &a->order);
+	atomic_fetch_add_explicit(&t->count, 1, memory_order_relaxed);
+	return a;
+}
+
+bool throttle_blocks(struct throttle *t, const char *peer, uint64_t now)
+{
+	uint8_t key[16];
+	struct address *a;
+	bool blocks;
+
+	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key))
+		return false;
+	pthread_mutex_lock(&t->lock);
+	a = find(t, key);
+	blocks = a && a->paid_ns > now && a->paid_ns - now > (THROTTLE_BURST - 1) * THROTTLE_BACK_NS;
+	if (a && a->paid_ns <= now)
+		forget(t, a);
+	pthread_mutex_unlock(&t->lock);
+	return blocks;
+}
+
+void throttle_failed(struct throttle *t, const char *peer, uint64_t now)
+{
+	uint8_t key[16];
+	struct address *a;
+
+	if (!key_of(peer, key))
+		return;
+	pthread_mutex_lock(&t->lock);
+	a = find(t, key);
+	if (a) {
+		list_remove(&t->order, &a->order);
+		list_push_front(&t->order, &a->order);
+	} else {
+		a = remember(t, key);
+	}
+	if (a) {
+		a->paid_ns = (a->paid_ns > now ? a->paid_ns : now) + THROTTLE_BACK_NS;
+		/* Connections that stood before the block may fail on: they do not lengthen it. */
+		if (a->paid_ns > now + THROTTLE_BURST * THROTTLE_BACK_NS)
+			a->paid_ns = now + THROTTLE_BURST * THROTTLE_BACK_NS;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void throttle_cleared(struct throttle *t, const char *peer)
+{
+	uint8_t key[16];
+	struct address *a;
+
+	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key))
+		return;
+	pthread_mutex_lock(&t->lock);
+	a = find(t, key);
+	if (a)
+		forget(t, a);
+	pthread_mutex_unlock(&t->lock);
+}
+
+struct throttle *throttle_new(void)
+{
+	struct throttle *t = mem_zalloc(sizeof(*t));
+
+	if (!t)
+		return NULL;
+	pthread_mutex_init(&t->lock, NULL);
+	map_init(&t->by_key, address_eq);
+	list_init(&t->order);
+	return t;
+}
+
+void throttle_free(struct throttle *t)
+{
+	if (!t)
+		return;
+	while (!list_empty(&t->order))
+		forget(t, container_of(list_first(&t->order), struct address, order));
+	map_reset(&t->by_key);
+	pthread_mutex_destroy(&t->lock);
+	mem_free(t);
+}

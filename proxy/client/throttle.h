@@ -1,0 +1,31 @@
+/*
+ * throttle.h - failed logins by address: who guesses passwords is kept waiting. Shared by all workers, under one lock that
+ * only failures take, and logins while there are any.
+ *
+ * An address has THROTTLE_BURST failures to spend and gets one back each THROTTLE_BACK_NS; a login that succeeds gives all
+ * back. While it has none left, its connections are refused before the greeting, as servers do by max_connect_errors. IPv6
+ * addresses count by their first 64 bits, which one host owns whole; unix sockets do not count.
+ */
+#ifndef SUIMON_THROTTLE_H
+#define SUIMON_THROTTLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rc.h"
+
+#define THROTTLE_BURST 100
+#define THROTTLE_BACK_NS (UINT64_C(1000) * 1000 * 1000)
+#define THROTTLE_MOST 4096 /* addresses remembered; beyond, the one whose last failure is longest ago is forgotten */
+
+struct throttle;
+
+struct throttle *throttle_new(void) must_check; /* NULL: out of memory */
+void throttle_free(struct throttle *t);         /* NULL is allowed */
+
+/* peer: an address as text, or "unix". now_ns: monotonic. */
+bool throttle_blocks(struct throttle *t, const char *peer, uint64_t now_ns);
+void throttle_failed(struct throttle *t, const char *peer, uint64_t now_ns); /* not remembered when memory is short */
+void throttle_cleared(struct throttle *t, const char *peer);                 /* it has logged in */
+
+#endif
