@@ -10,6 +10,7 @@
 #include <yaml.h>
 
 #include "conf_run.h"
+#include "secret.h"
 
 #define MAX_ANCHORS 256
 
@@ -246,6 +247,16 @@ static void read_events(struct conf_ctx *c, yaml_parser_t *p, struct span text)
 		c->root = NULL;
 }
 
+/* The library's buffers hold the whole text, passwords too, and it frees them as they are. */
+static void delete_parser(yaml_parser_t *p)
+{
+	if (p->raw_buffer.start)
+		secret_wipe(p->raw_buffer.start, (size_t)(p->raw_buffer.end - p->raw_buffer.start));
+	if (p->buffer.start)
+		secret_wipe(p->buffer.start, (size_t)(p->buffer.end - p->buffer.start));
+	yaml_parser_delete(p);
+}
+
 void conf_read(struct conf_ctx *c, struct span text)
 {
 	yaml_parser_t parser;
@@ -265,7 +276,7 @@ void conf_read(struct conf_ctx *c, struct span text)
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)marked.p, marked.len);
 	read_events(c, &parser, marked);
-	yaml_parser_delete(&parser);
+	delete_parser(&parser);
 	if (c->root && c->root->kind != CONF_MAP) {
 		if (!conf_is_null(c->root))
 			conf_broken(c, c->root->line, "yaml", "%s, allowed is a mapping of options",

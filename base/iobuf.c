@@ -18,10 +18,18 @@ void iobuf_init(struct iobuf *b, size_t max)
 	*b = (struct iobuf){.max = max};
 }
 
+/* Bytes behind end were never written, or wiped when they were consumed. */
+static void release(struct iobuf *b)
+{
+	if (b->wipes && b->data)
+		explicit_bzero(b->data, b->end);
+	mem_free(b->data);
+}
+
 void iobuf_reset(struct iobuf *b)
 {
-	mem_free(b->data);
-	iobuf_init(b, b->max);
+	release(b);
+	*b = (struct iobuf){.max = b->max, .wipes = b->wipes};
 }
 
 /* A bounded buffer may take half as much again, so that a full one isn't moved for every few bytes consumed. */
@@ -46,7 +54,7 @@ static enum rc grow(struct iobuf *b, size_t need)
 		return RC_ERROR;
 	if (len)
 		memcpy(data, b->data + b->start, len);
-	mem_free(b->data);
+	release(b);
 	b->data = data;
 	b->cap = cap;
 	b->start = 0;
@@ -63,6 +71,8 @@ uint8_t *iobuf_reserve(struct iobuf *b, size_t n)
 	if (!b->data || n > b->cap - b->end) {
 		if (len + n <= b->cap && (b->start >= len || b->cap == cap_limit(b))) {
 			memmove(b->data, b->data + b->start, len);
+			if (b->wipes)
+				explicit_bzero(b->data + len, b->end - len);
 			b->start = 0;
 			b->end = len;
 		} else if (grow(b, len + n) != RC_OK) {
@@ -98,10 +108,13 @@ void iobuf_consume(struct iobuf *b, size_t n)
 	b->start += n;
 	if (b->start < b->end)
 		return;
-	if (b->cap > IOBUF_KEEP)
+	if (b->cap > IOBUF_KEEP) {
 		iobuf_reset(b);
-	else
-		b->start = b->end = 0;
+		return;
+	}
+	if (b->wipes && b->data)
+		explicit_bzero(b->data, b->end);
+	b->start = b->end = 0;
 }
 
 enum rc iobuf_printf(struct iobuf *b, const char *fmt, ...)

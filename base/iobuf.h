@@ -4,6 +4,7 @@
 #ifndef SUIMON_IOBUF_H
 #define SUIMON_IOBUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,10 +16,11 @@ struct iobuf {
 	size_t end;    /* behind the last stored byte */
 	size_t cap;    /* bytes allocated; at most one and a half times max */
 	size_t max;    /* most unread bytes it may hold; 0 = unlimited */
+	bool wipes;    /* a secret may be in it: memory is overwritten before it is given back, and when all is consumed */
 };
 
 void iobuf_init(struct iobuf *b, size_t max);
-void iobuf_reset(struct iobuf *b); /* frees the memory, keeps max */
+void iobuf_reset(struct iobuf *b); /* frees the memory, keeps max and wipes */
 
 static inline size_t iobuf_len(const struct iobuf *b)
 {

@@ -34,15 +34,32 @@ void secret_wipe(void *p, size_t len)
 		explicit_bzero(p, len);
 }
 
-static void *map_pages(size_t bytes)
+/* Best effort, this and the locking: an old kernel or a low RLIMIT_MEMLOCK must not keep the product from starting. */
+void *secret_pages(size_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mem_refuse() ? MAP_FAILED
+			       : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
-	/* Both are best effort: an old kernel or a low RLIMIT_MEMLOCK must not keep the product from starting. */
 	(void)madvise(p, bytes, MADV_DONTDUMP);
-	(void)mlock(p, bytes);
+	return p;
+}
+
+void secret_pages_free(void *p, size_t bytes)
+{
+	if (!p)
+		return;
+	secret_wipe(p, bytes);
+	(void)munmap(p, bytes);
+}
+
+static void *map_pages(size_t bytes)
+{
+	void *p = secret_pages(bytes);
+
+	if (p)
+		(void)mlock(p, bytes);
 	return p;
 }
 

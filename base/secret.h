@@ -16,6 +16,9 @@ struct secret *secret_ref(struct secret *s);            /* NULL gives NULL */
 void secret_unref(struct secret *s);                    /* NULL is allowed; wipes at the last */
 /* Valid while the caller holds a reference; a NUL stands behind its len bytes. NULL gives empty. */
 struct span secret_text(const struct secret *s);
+/* Whole pages that core dumps leave out, for buffers that secrets pass through; zeroed. NULL: no room. */
+void *secret_pages(size_t bytes) must_check;
+void secret_pages_free(void *p, size_t bytes); /* NULL is allowed */
 void secret_wipe(void *p, size_t len); /* memset that is not optimised away */
 
 #endif

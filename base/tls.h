@@ -18,6 +18,9 @@
 #include "rc.h"
 #include "span.h"
 
+/* Before any other use of OpenSSL, once: what it frees is overwritten first, since passwords and keys are among it. */
+void tls_begin(void);
+
 /* How far a client insists: the words of backend.tls.mode. */
 enum tls_mode {
 	TLS_DISABLED,       /* never */

@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,6 +41,45 @@ static enum rc fail_ssl(struct tls_fault *f, enum tls_part part, const char *tex
 
 	(void)snprintf(whole, sizeof(whole), "%s (%s)", text, reason ? reason : "no reason given");
 	return fail(f, part, whole);
+}
+
+/* ---- memory ---- */
+
+static void *plain_alloc(size_t n, const char *file, int line)
+{
+	return malloc(n);
+}
+
+static void wiping_free(void *p, const char *file, int line)
+{
+	if (p)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *wiping_realloc(void *p, size_t n, const char *file, int line)
+{
+	size_t had = p ? malloc_usable_size(p) : 0;
+	void *q;
+
+	if (n == 0) {
+		wiping_free(p, file, line);
+		return NULL;
+	}
+	if (p && n <= had)
+		return p;
+	q = malloc(n);
+	if (!q)
+		return NULL;
+	if (p)
+		memcpy(q, p, had);
+	wiping_free(p, file, line);
+	return q;
+}
+
+void tls_begin(void)
+{
+	(void)CRYPTO_set_mem_functions(plain_alloc, wiping_realloc, wiping_free); /* fails when it is too late: no harm */
 }
 
 /* ---- files ---- */

@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "digest.h"
 #include "process.h"
+#include "tls.h"
 #include "version.h"
 
 static const char usage_text[] =
@@ -67,6 +68,7 @@ int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
 
+	tls_begin();
 	if (strcmp(verb, "check") == 0)
 		return run_options(argc - 1, argv + 1, true);
 	if (strcmp(verb, "run") == 0)

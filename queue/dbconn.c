@@ -113,7 +113,7 @@ enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
 	if (configure(c->my) == RC_OK && sqlconn_tls_ask(c->my, &t->tls, path != NULL) == RC_OK && mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL,
 							    t->port, path, CLIENT_MULTI_RESULTS)) {
 		set_fd(c, (int)mysql_get_socket(c->my));
-		secret_wipe(c->my->passwd, strlen(c->my->passwd));
+		sqlconn_forget_password(c->my);
 		if (!sqlconn_tls_stands(c->my, &t->tls, path != NULL)) {
 			dbconn_close(c);
 			return note(c, CR_SSL_CONNECTION_ERROR, SQLCONN_NO_TLS);
@@ -121,6 +121,7 @@ enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
 		if (learn(c) == RC_OK)
 			return RC_OK;
 	}
+	sqlconn_forget_password(c->my);
 	if (mysql_errno(c->my))
 		note_last(c);
 	dbconn_close(c);

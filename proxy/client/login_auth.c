@@ -100,9 +100,9 @@ static void decide_configured(struct session *s, struct span auth)
 	if (secret_text(a->password).len == 0)
 		ok = auth.len == 0;
 	else if (sha2)
-		ok = auth_sha2_check(auth, s->scramble, a->sha2);
+		ok = auth_sha2_check(auth, s->scramble, account_sha2(a));
 	else if (strcmp(l->plugin, AUTH_NATIVE) == 0)
-		ok = auth_native_check(auth, s->scramble, a->native);
+		ok = auth_native_check(auth, s->scramble, account_native(a));
 	else if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH)) {
 		send_switch(s, AUTH_NATIVE);
 		return;
@@ -133,7 +133,7 @@ static void decide_passthrough(struct session *s, struct span auth)
 		learn_password(s, auth);
 		return;
 	}
-	if (l->account && auth_sha2_check(auth, s->scramble, l->account->sha2)) {
+	if (l->account && auth_sha2_check(auth, s->scramble, account_sha2(l->account))) {
 		l->fast_pending = true;
 		ask_primary(s);
 		return;

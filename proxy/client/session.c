@@ -235,6 +235,7 @@ void session_open(struct worker *w, int fd, const char *peer)
 		session_close(s, CLOSE_IO, "cannot watch the socket");
 		return;
 	}
+	s->ch.in.wipes = true;
 	if (open > (uint32_t)w->settings->listen.max_connections) {
 		reply_error(s, 1040, "08004", "too many connections: listen.max_connections is %ld",
 			    (long)w->settings->listen.max_connections);

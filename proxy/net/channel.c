@@ -9,31 +9,24 @@
 #include <unistd.h>
 
 #include "mem.h"
+#include "secret.h"
 
 #define READS_A_WAKEUP 4 /* then other channels have their turn */
 
 struct channel_scratch *channel_scratch_new(struct loop *loop)
 {
-	struct channel_scratch *s = mem_zalloc(sizeof(*s));
+	struct channel_scratch *s = secret_pages(sizeof(*s));
 
-	if (!s)
-		return NULL;
-	s->loop = loop;
-	s->in = mem_alloc(CHANNEL_SCRATCH);
-	if (!s->in) {
-		mem_free(s);
-		return NULL;
-	}
+	if (s)
+		s->loop = loop;
 	return s;
 }
 
 void channel_scratch_free(struct channel_scratch *s)
 {
-	if (!s)
-		return;
-	mem_free(s->in);
-	mem_free(s->unpacked);
-	mem_free(s);
+	if (s)
+		mem_free(s->unpacked);
+	secret_pages_free(s, sizeof(*s));
 }
 
 /* ---- reading ---- */

@@ -42,16 +42,17 @@ struct channel_ops {
 	void (*secured)(struct channel *ch);                  /* after channel_secure: what follows is encrypted; a failure is closed() */
 };
 
-/* What the channels of one loop share: only one of them reads or gathers at a time. */
+/* What the channels of one loop share: only one of them reads or gathers at a time. All that clients and servers say passes
+ * through it, passwords too: it lies in pages that core dumps leave out. */
 struct channel_scratch {
 	struct loop *loop;
-	uint8_t *in;                    /* CHANNEL_SCRATCH bytes; owned */
-	uint8_t *unpacked;              /* as many, for what came compressed; owned, NULL until first needed */
+	uint8_t *unpacked;              /* as many bytes as in, for what came compressed; owned, NULL until first needed */
 	struct channel *gathering;      /* whose pieces lie in iov */
 	struct iovec iov[CHANNEL_IOV];
 	int niov;
 	size_t arena_used;
 	uint8_t arena[CHANNEL_ARENA];
+	uint8_t in[CHANNEL_SCRATCH];
 };
 struct channel_scratch *channel_scratch_new(struct loop *loop) must_check;
 void channel_scratch_free(struct channel_scratch *s);

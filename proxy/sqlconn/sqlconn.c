@@ -211,6 +211,7 @@ enum rc sqlconn_connect(struct sqlconn *c, const struct sqlconn_target *t)
 	     mysql_real_connect(c->my, is_unix ? "localhost" : t->host, t->user, secret_text(t->password).p, NULL,
 				t->port, is_unix ? t->host : NULL, 0);
 	current = NULL;
+	sqlconn_forget_password(c->my);
 	if (!ok) {
 		fail_as_library(c);
 		sqlconn_close(c);
@@ -220,7 +221,6 @@ enum rc sqlconn_connect(struct sqlconn *c, const struct sqlconn_target *t)
 		sqlconn_close(c);
 		return fail(c, CR_SSL_CONNECTION_ERROR, SQLCONN_NO_TLS);
 	}
-	secret_wipe(c->my->passwd, strlen(c->my->passwd)); /* it lies in memory that a core dump shows, and is not needed again */
 	c->err = 0;
 	return RC_OK;
 }

@@ -66,6 +66,7 @@ const char *sqlconn_version_text(const struct sqlconn *c); /* without MariaDB's 
  * it insists on is there. is_unix: over a unix socket nothing is asked for. */
 struct st_mysql;
 enum rc sqlconn_tls_ask(struct st_mysql *my, const struct tls_policy *p, bool is_unix) must_check; /* RC_ERROR: no memory */
+void sqlconn_forget_password(struct st_mysql *my); /* libmariadb's copy lies where a core dump shows it, and has been used */
 bool sqlconn_tls_stands(struct st_mysql *my, const struct tls_policy *p, bool is_unix);
 #define SQLCONN_NO_TLS "the server does not offer TLS, which backend.tls.mode insists on"
 

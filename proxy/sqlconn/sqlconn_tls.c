@@ -4,6 +4,8 @@
  * MYSQL_OPT_SSL_ENFORCE alone is "preferred": TLS where the server has it. An authority makes the library verify the chain,
  * MYSQL_OPT_SSL_VERIFY_SERVER_CERT the name too; so for the modes that do not verify, none is given.
  */
+#include <string.h>
+
 #include <mysql.h>
 #include <openssl/x509.h>
 
@@ -25,6 +27,12 @@ enum rc sqlconn_tls_ask(MYSQL *my, const struct tls_policy *p, bool is_unix)
 	if (p->mode == TLS_VERIFY_IDENTITY && mysql_optionsv(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on))
 		return RC_ERROR;
 	return RC_OK;
+}
+
+void sqlconn_forget_password(MYSQL *my)
+{
+	if (my->passwd)
+		secret_wipe(my->passwd, strlen(my->passwd));
 }
 
 bool sqlconn_tls_stands(MYSQL *my, const struct tls_policy *p, bool is_unix)

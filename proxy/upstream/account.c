@@ -40,8 +40,7 @@ void account_unref(struct account *a)
 	if (!a || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	secret_unref(a->password);
-	secret_wipe(a->native, sizeof(a->native));
-	secret_wipe(a->sha2, sizeof(a->sha2));
+	secret_unref(a->verifiers);
 	mem_free(a->user);
 	mem_free(a);
 }
@@ -65,6 +64,18 @@ void account_saw_schema(struct account *a, struct span schema)
 	atomic_store_explicit(&a->schemas[at].ns, clock_mono_ns(), memory_order_release);
 }
 
+/* Unsalted digests that a dictionary may be tried on: kept as the password itself is. */
+static struct secret *make_verifiers(struct span password)
+{
+	uint8_t both[AUTH_NATIVE_LEN + AUTH_SHA2_LEN];
+	struct secret *s = NULL;
+
+	if (auth_native_verifier(password, both) == RC_OK && auth_sha2_verifier(password, both + AUTH_NATIVE_LEN) == RC_OK)
+		s = secret_new(span_of(both, sizeof(both)));
+	secret_wipe(both, sizeof(both));
+	return s;
+}
+
 struct account *account_new(struct span user, struct span password)
 {
 	struct account *a = mem_zalloc(sizeof(*a));
@@ -75,8 +86,8 @@ struct account *account_new(struct span user, struct span password)
 	a->id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
 	a->user = mem_dup(user.p, user.len);
 	a->password = secret_new(password);
-	if (!a->user || !a->password || auth_native_verifier(password, a->native) != RC_OK ||
-	    auth_sha2_verifier(password, a->sha2) != RC_OK) {
+	a->verifiers = make_verifiers(password);
+	if (!a->user || !a->password || !a->verifiers) {
 		account_unref(a);
 		return NULL;
 	}

@@ -26,8 +26,8 @@
 struct account {
 	char *user;               /* owned */
 	struct secret *password;  /* owned; immutable: a new password makes a new account */
+	struct secret *verifiers; /* owned: what clients' answers are checked against; account_native, account_sha2 */
 	bool configured;
-	uint8_t native[AUTH_NATIVE_LEN], sha2[AUTH_SHA2_LEN]; /* verifiers */
 	_Atomic uint64_t verified_ns; /* when a server last accepted it; 0 never */
 	struct crowd crowd;       /* the servers have no connection left for it */
 	uint64_t id;              /* unique in the process */
@@ -55,6 +55,12 @@ struct account *accounts_any(struct accounts *as) must_check;
 /* Has a server let the account choose this schema within ACCOUNT_TRUST_NS? Any thread. */
 bool account_schema_known(struct account *a, struct span schema);
 void account_saw_schema(struct account *a, struct span schema);
+
+static inline const uint8_t *account_native(const struct account *a)
+{
+	return (const uint8_t *)secret_text(a->verifiers).p;
+}
+static inline const uint8_t *account_sha2(const struct account *a) { return account_native(a) + AUTH_NATIVE_LEN; }
 
 struct account *account_ref(struct account *a);
 void account_unref(struct account *a);

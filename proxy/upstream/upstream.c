@@ -102,6 +102,7 @@ void upstream_tracked(struct upstream *u, struct span payload)
 
 static void begin_init(struct upstream *u)
 {
+	u->ch.out.wipes = false;
 	if (!u->tracks) {
 		lease_opened(u, true, NULL);
 		return;
@@ -350,6 +351,7 @@ struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struc
 		mem_free(u);
 		return NULL;
 	}
+	u->ch.out.wipes = true;
 	evtimer_assign(&u->timer, loop_base(pool->loop), on_timeout, u);
 	evtimer_add(&u->timer, &tv);
 	return u;

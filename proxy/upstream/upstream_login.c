@@ -68,6 +68,7 @@ static enum rc send_packet(struct upstream *u, struct iobuf *b, enum rc built)
 		rc = channel_put(&u->ch, iobuf_data(b), iobuf_len(b));
 	if (rc == RC_OK && channel_flush(&u->ch) == RC_ERROR)
 		rc = RC_ERROR;
+	b->wipes = true;
 	iobuf_reset(b);
 	return rc == RC_OK ? RC_AGAIN : fail(u, 0, "08S01", "the login could not be sent");
 }

@@ -1,6 +1,7 @@
 """P1: who may log in, how, and what the refused are told."""
 import os
 import re
+import time
 
 import pymysql
 import pytest
@@ -89,6 +90,31 @@ def test_a_password_changed_on_the_server_works_at_once(cluster, suimon):
     cluster.setup("ALTER USER changing@'%' IDENTIFIED BY 'second'")
     with s.connect("changing", "second") as c:
         assert ask(c, "SELECT 1") == ((1,),)
+
+
+def test_what_the_server_no_longer_accepts_ends_here_within_30_seconds(cluster, proxy):
+    """A changed password, a dropped account, a revoked host: with sessions standing and connections idle in the pool."""
+    users = ["altered", "dropped", "locked"]
+    cluster.setup(*["CREATE OR REPLACE USER %s@'%%' IDENTIFIED BY 'first'" % u for u in users])
+    held = [proxy.connect(u, "first") for u in users]
+    for c in held:
+        ask(c, "SELECT 1")
+    cluster.setup("ALTER USER altered@'%' IDENTIFIED BY 'second'", "DROP USER dropped@'%'", "ALTER USER locked@'%' ACCOUNT LOCK")
+    end = time.monotonic() + 30
+    left = set(users)
+    while left and time.monotonic() < end:
+        for u in sorted(left):
+            ask(held[users.index(u)], "SELECT 1")  # a session that stands keeps its connection busy, as it would direct
+            try:
+                proxy.connect(u, "first").close()
+            except pymysql.MySQLError as e:
+                assert e.args[0] in (1045, 4151), e  # 4151: the account is locked
+                left.discard(u)
+        time.sleep(0.5)
+    assert not left
+    proxy.connect("altered", "second").close()
+    for c in held:
+        c.close()
 
 
 def test_the_schema_of_the_login_is_the_sessions(proxy, db):

@@ -131,13 +131,20 @@ def test_many_statements_in_one_write_over_tls(suimon, ca, pair):
             assert w.answer()[-2] == b"\x011"
 
 
-def test_the_mariadb_client_and_mysql2_over_tls(suimon, ca, pair):
+def test_the_mariadb_client_and_mysql2_over_tls(suimon, ca, pair, db):
     s = suimon(listen(pair))
     out = subprocess.run(["mariadb", "--no-defaults", "-h", servers.LOOPBACK, "-P", str(s.mysql_port), "-uguest", "-pguest", "--ssl-ca=" + ca.cert,
                           "--ssl-verify-server-cert", "-Nse", "SELECT 40 + 2", "-e", "\\s"],
                          capture_output=True, text=True, timeout=60)
     assert out.returncode == 0, out.stderr
     assert "42" in out.stdout and "Cipher in use" in out.stdout
+    modules = os.path.join(servers.TOP, "build", "node", "node_modules")
+    assert os.path.isdir(modules), "deploy/deps --test installs mysql2"
+    out = subprocess.run(["node", os.path.join(os.path.dirname(__file__), "node", "mysql2.js"), servers.LOOPBACK, str(s.mysql_port),
+                          "guest", "guest", db.name, ca.cert], env=dict(os.environ, NODE_MODULES=modules, TZ="UTC"),
+                         capture_output=True, text=True, timeout=120)
+    assert out.returncode == 0 and "\npool [1,2," in out.stdout, out.stdout + out.stderr
+    assert metric(s, "client_tls_total") >= 2
 
 
 def test_without_a_certificate_tls_is_not_offered(proxy):

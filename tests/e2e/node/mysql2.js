@@ -4,12 +4,14 @@
 const path = require('path');
 const mysql = require(path.join(process.env.NODE_MODULES, 'mysql2/promise'));
 
-const [host, port, user, password, database] = process.argv.slice(2);
+// With an authority's file behind the schema it connects by TLS.
+const [host, port, user, password, database, ca] = process.argv.slice(2);
 const say = (what, value) => console.log(what + ' ' + JSON.stringify(value, (k, v) => typeof v === 'bigint' ? v.toString() : v));
 
 async function main() {
 	const c = await mysql.createConnection({host, port: Number(port), user, password, database, multipleStatements: true,
-		supportBigNumbers: true, bigNumberStrings: true});
+		supportBigNumbers: true, bigNumberStrings: true,
+		ssl: ca ? {ca: require('fs').readFileSync(ca), servername: 'localhost'} : undefined});
 	const run = async (kind, sql, values) => {
 		try {
 			const [rows, fields] = await c[kind](sql, values);
