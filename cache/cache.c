@@ -91,7 +91,8 @@ static void bump_tags(struct cache *c, const cache_tag *tags, unsigned ntags, co
 
 	for (unsigned i = 0; i < ntags; i++) {
 		versions_bump(c->versions, rkey_slot(tags[i]), &write, now, c->bus != NULL);
-		atomic_fetch_add_explicit(&tables_find(c->tables, tables_key(tags[i]))->invalidations, 1, memory_order_relaxed);
+		if (tables_counts(tags[i]) || (tags[i] & CACHE_TAG_KIND) == CACHE_TAG_ROWS) /* one of them a write */
+			tables_invalidated(c->tables, tags[i]);
 		if (c->bus)
 			bus_dirty(c->bus, rkey_slot(tags[i]));
 	}
@@ -168,6 +169,8 @@ void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, e
 	for (unsigned i = 0; i < ntags; i++) {
 		struct table_counts *n = tables_find(c->tables, tables_key(tags[i]));
 
+		if (!tables_counts(tags[i]))
+			continue;
 		atomic_fetch_add_explicit(what == CACHE_HIT    ? &n->hits
 					  : what == CACHE_MISS ? &n->misses
 					  : what == CACHE_FILL ? &n->fills

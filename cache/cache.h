@@ -2,7 +2,7 @@
  * cache.h - the result cache: an in-process store, Redis as second level and invalidation bus, and the versions that
  * keep both correct (promises C1, C2, C3).
  *
- * The protocol. Every cacheable result depends on tags (a table; later a row). A tag hashes to a slot of the version
+ * The protocol. Every cacheable result depends on tags (tables, rows). A tag hashes to a slot of the version
  * table; a collision costs an invalidation too many, never one too few. An entry carries the versions its slots had
  * before its read was sent; it is served only while they are still current. A write bumps the slots of all it touched
  * after the server's answer and before the client's (cache_invalidate), so:
@@ -43,9 +43,24 @@ struct cache_options {
 				 * window, and after a gap in the bus; 0: 5 s */
 };
 
-/* A table's tag. schema and table as the catalog folds them (lower case where the server does). */
+/*
+ * What a result depends on and what a write bumps (C6). Of a table T with the key columns K, K' ...:
+ *
+ *                                          read not named   read of K = v   write not named   write of K = v
+ *   cache_tag_table(schema, table)   T        depends          depends           bumps
+ *   cache_tag_rows(T)                         depends                                              bumps
+ *   cache_tag_key(T, K)                                        depends                             bumps those of K' ...
+ *   cache_tag_row(cache_tag_key(T, K), v)                      depends                             bumps
+ *
+ * schema, table and column as the catalog folds them; v so that values the server may hold equal are equal bytes.
+ */
 typedef uint64_t cache_tag;
+#define CACHE_TAG_KIND UINT64_C(3) /* a tag's lowest bits: what it stands for */
+enum { CACHE_TAG_TABLE, CACHE_TAG_ROW, CACHE_TAG_ROWS, CACHE_TAG_KEY };
 cache_tag cache_tag_table(struct span schema, struct span table);
+cache_tag cache_tag_rows(cache_tag table);
+cache_tag cache_tag_key(cache_tag table, struct span column);
+cache_tag cache_tag_row(cache_tag key, struct span value);
 
 /* How far a server must have come to have applied a write. */
 struct cache_pos { uint32_t domain; uint64_t seq; };

@@ -40,7 +40,9 @@ struct entry *entry_new(const struct entry_parts *p)
 	};
 	atomic_init(&e->refs, 1);
 	for (unsigned i = 0; i < p->ntags; i++)
-		e->tags[i] = (struct entry_tag){.version = p->versions[i], .slot = rkey_slot(p->tags[i]), .table = tables_key(p->tags[i])};
+		e->tags[i] = (struct entry_tag){.version = p->versions[i],
+						.slot = rkey_slot(p->tags[i]),
+						.table = tables_counts(p->tags[i]) ? tables_key(p->tags[i]) : 0};
 	if (p->key.len)
 		memcpy(bytes, p->key.p, p->key.len);
 	if (p->data.len)

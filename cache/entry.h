@@ -20,7 +20,7 @@
 struct entry_tag {
 	uint64_t version; /* of the slot, before the read was sent */
 	uint32_t slot;
-	uint32_t table;   /* tables_key, for counting */
+	uint32_t table;   /* tables_key, for counting; 0: it stands for no table */
 };
 
 struct entry {

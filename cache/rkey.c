@@ -6,9 +6,29 @@
 #include <xxhash.h>
 
 /* Not seeded: all instances must agree. Who crafts names that collide gets needless invalidations, nothing else. */
+static cache_tag tag_of(struct span what, uint64_t within, unsigned kind)
+{
+	return (XXH3_64bits_withSeed(what.p, what.len, within) & ~CACHE_TAG_KIND) | kind;
+}
+
 cache_tag cache_tag_table(struct span schema, struct span table)
 {
-	return XXH3_64bits_withSeed(table.p, table.len, XXH3_64bits(schema.p, schema.len));
+	return tag_of(table, XXH3_64bits(schema.p, schema.len), CACHE_TAG_TABLE);
+}
+
+cache_tag cache_tag_rows(cache_tag table)
+{
+	return (table & ~CACHE_TAG_KIND) | CACHE_TAG_ROWS;
+}
+
+cache_tag cache_tag_key(cache_tag table, struct span column)
+{
+	return tag_of(column, table, CACHE_TAG_KEY);
+}
+
+cache_tag cache_tag_row(cache_tag key, struct span value)
+{
+	return tag_of(value, key, CACHE_TAG_ROW);
 }
 
 struct rkey rkey_token(uint32_t slot)

@@ -13,6 +13,7 @@
 #define RKEY_PREFIX "suimon:1:" /* 1: the format of everything stored and published; another format shares nothing with it */
 #define RKEY_BUS RKEY_PREFIX "bus"
 #define RKEY_SLOTS 65536
+#define RKEY_TABLE_SLOTS 16384 /* of these, for tables and their parts; the rest is for rows */
 #define RKEY_TOKEN_LEN 16
 #define RKEY_NAME_MAX 64
 
@@ -21,7 +22,20 @@ struct rkey {
 	size_t len;
 };
 
-static inline uint32_t rkey_slot(cache_tag tag) { return (uint32_t)(tag % RKEY_SLOTS); }
+/* Rows have slots of their own: there are many, and one that is written must not take a whole table along. */
+static inline uint32_t rkey_slot(cache_tag tag)
+{
+	uint64_t hash = tag >> 2;
+
+	switch (tag & CACHE_TAG_KIND) {
+	case CACHE_TAG_ROW:
+		return RKEY_TABLE_SLOTS + (uint32_t)(hash % (RKEY_SLOTS - RKEY_TABLE_SLOTS));
+	case CACHE_TAG_ROWS: /* has its table's hash, and must not have its slot */
+		return (uint32_t)((hash ^ 1) % RKEY_TABLE_SLOTS);
+	default:
+		return (uint32_t)(hash % RKEY_TABLE_SLOTS);
+	}
+}
 
 struct rkey rkey_token(uint32_t slot);     /* the token of a slot */
 struct rkey rkey_token_all(void);          /* the token every value depends on */

@@ -41,12 +41,25 @@ static inline uint32_t tables_key(cache_tag tag)
 	return key ? key : 1;
 }
 
+static inline bool tables_counts(cache_tag tag)
+{
+	return (tag & CACHE_TAG_KIND) == CACHE_TAG_TABLE;
+}
+
 static inline void tables_add_entry(struct tables *t, uint32_t tag, int64_t entries, int64_t bytes)
 {
-	struct table_counts *n = tables_find(t, tag);
+	struct table_counts *n;
 
+	if (!tag)
+		return;
+	n = tables_find(t, tag);
 	atomic_fetch_add_explicit(&n->entries, entries, memory_order_relaxed);
 	atomic_fetch_add_explicit(&n->bytes, bytes, memory_order_relaxed);
+}
+
+static inline void tables_invalidated(struct tables *t, cache_tag tag)
+{
+	atomic_fetch_add_explicit(&tables_find(t, tables_key(tag))->invalidations, 1, memory_order_relaxed);
 }
 
 #endif

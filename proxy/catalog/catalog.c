@@ -327,6 +327,16 @@ enum rc catalog_transactional(struct catalog *c, struct span schema, struct span
 	return rc;
 }
 
+enum rc catalog_row_keys(struct catalog *c, struct span schema, struct span table, struct catalog_keys *out)
+{
+	const char *why;
+	struct snapshot *s = take(c, schema, &why);
+	enum rc rc = s ? snapshot_row_keys(s, schema, table, out) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
 void catalog_status(struct catalog *c, struct catalog_status *out)
 {
 	*out = (struct catalog_status){.version = catalog_version(c), .stale = is_stale(c)};

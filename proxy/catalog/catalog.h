@@ -60,6 +60,24 @@ enum catalog_effect {
 enum rc catalog_routine(struct catalog *c, struct span schema, struct span name, bool procedure, enum catalog_effect effect,
 			catalog_put_fn put, void *arg, const char **why) must_check;
 
+/* The columns of a table's keys, of a type whose equal values can be told (C6). */
+#define CATALOG_KEYS_MOST 8
+enum catalog_type { CATALOG_INTEGER, CATALOG_TEXT };
+struct catalog_key {
+	char column[65];         /* lower case: columns know no letter case */
+	enum catalog_type type;
+	bool unique;             /* of a primary or unique key; else of some index */
+	bool auto_increment;
+};
+struct catalog_keys {
+	unsigned n;
+	bool one_unique;         /* of primary and unique keys there is one, and it holds whole columns */
+	bool written_by_row;     /* no trigger changes a row on its way, no cascade leads back to the table */
+	struct catalog_key at[CATALOG_KEYS_MOST];
+};
+/* RC_DECLINED: no base table, not known, or no such columns. Any thread. */
+enum rc catalog_row_keys(struct catalog *c, struct span schema, struct span table, struct catalog_keys *out) must_check;
+
 struct catalog_status { bool readable, stale; uint64_t tables, views, triggers, cascades, routines, version, age_ns; char problem[256]; };
 void catalog_status(struct catalog *c, struct catalog_status *out);
 

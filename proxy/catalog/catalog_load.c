@@ -1,13 +1,15 @@
 /*
  * catalog_load.c - information_schema, row by row, into a snapshot:
  *
- *   letter case → grants → tables → views → triggers → foreign keys → routines
+ *   letter case → grants → tables → views → triggers → foreign keys → routines → key columns → how many keys
  *
  * What is not understood is not left out: its table or view says that it is not known.
  */
 #include "catalog_load.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "catalog_rights.h"
 #include "clock.h"
@@ -126,6 +128,7 @@ static enum rc on_trigger(void *arg, const struct sqlconn_row *row)
 	e = snapshot_find(l->s, v[0], v[1]);
 	if (!e)
 		return RC_OK;
+	e->triggered = true;
 	return catalog_take_trigger(l->s, e, v[2], v[3]) == RC_OK ? RC_OK : no_room(l);
 }
 
@@ -171,6 +174,126 @@ static enum rc on_routine(void *arg, const struct sqlconn_row *row)
 	return catalog_take_routine(l->s, e, v[3], v[5], v[4]) == RC_OK ? RC_OK : no_room(l);
 }
 
+/* ---- key columns: TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA ---- */
+
+/* Collations whose equality of ASCII letters and digits is that of the letters without their case: those of the root,
+ * not of a language (in Lithuanian i and y are one). */
+static bool collation_is_plain(struct span c)
+{
+	static const char *const sets[] = {"utf8mb4_", "utf8mb3_", "utf8_", "latin1_", "ascii_", "ucs2_", "utf16_", "utf32_"};
+	static const char *const names[] = {"bin",		   "nopad_bin",		"general_ci",	      "general_nopad_ci",
+					    "unicode_ci",	   "unicode_nopad_ci",	"unicode_520_ci",     "unicode_520_nopad_ci",
+					    "general_mysql500_ci", "swedish_ci",	"swedish_nopad_ci",   "0900_ai_ci",
+					    "0900_as_ci",	   "0900_as_cs",	"0900_bin",	      "uca1400_ai_ci",
+					    "uca1400_as_ci",	   "uca1400_as_cs",	"uca1400_nopad_ai_ci"};
+	bool latin = c.len > 7 && memcmp(c.p, "latin1_", 7) == 0;
+
+	for (size_t i = 0; i < countof(sets); i++) {
+		size_t n = strlen(sets[i]);
+
+		if (c.len <= n || memcmp(c.p, sets[i], n) != 0)
+			continue;
+		for (size_t j = 0; j < countof(names); j++)
+			if (span_eq(span_of(c.p + n, c.len - n), span_str(names[j])))
+				return latin || strncmp(names[j], "swedish", 7) != 0; /* latin1's is the default, and plain */
+	}
+	return false;
+}
+
+static bool has_word(struct span text, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= text.len; i++)
+		if (strncasecmp(text.p + i, word, n) == 0)
+			return true;
+	return false;
+}
+
+static enum rc key_type(const struct span *v, enum catalog_type *type)
+{
+	static const char *const integers[] = {"tinyint", "smallint", "mediumint", "int", "bigint"};
+	static const char *const texts[] = {"char", "varchar", "tinytext", "text", "mediumtext", "longtext"};
+	static const char *const bytes[] = {"binary", "varbinary"};
+
+	for (size_t i = 0; i < countof(integers); i++)
+		if (span_ieq(v[3], span_str(integers[i]))) {
+			*type = CATALOG_INTEGER;
+			return RC_OK;
+		}
+	*type = CATALOG_TEXT;
+	for (size_t i = 0; i < countof(texts); i++)
+		if (span_ieq(v[3], span_str(texts[i])))
+			return collation_is_plain(v[4]) ? RC_OK : RC_DECLINED;
+	for (size_t i = 0; i < countof(bytes); i++)
+		if (span_ieq(v[3], span_str(bytes[i])))
+			return RC_OK;
+	return RC_DECLINED;
+}
+
+static enum rc on_key_column(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+	const struct span *v = row->value;
+	struct catalog_key *k;
+	struct entity *e;
+	enum catalog_type type;
+	bool unique;
+
+	if (!has_columns(l, row, 7))
+		return RC_ERROR;
+	add_to_hash(l, row);
+	e = snapshot_find(l->s, v[0], v[1]);
+	if (!e || e->kind != CATALOG_TABLE)
+		return RC_OK;
+	if (!e->keys) {
+		e->keys = mem_zalloc(sizeof(*e->keys));
+		if (!e->keys)
+			return no_room(l);
+	}
+	if (e->keys->n == CATALOG_KEYS_MOST || v[2].len >= sizeof(k->column) || has_word(v[6], "VIRTUAL") ||
+	    has_word(v[6], "STORED") || has_word(v[6], "PERSISTENT") || key_type(v, &type) != RC_OK)
+		return RC_OK;
+	unique = span_ieq(v[5], span_str("PRI")) || span_ieq(v[5], span_str("UNI"));
+	k = &e->keys->at[e->keys->n++];
+	*k = (struct catalog_key){.type = type, .unique = unique, .auto_increment = has_word(v[6], "auto_increment")};
+	for (size_t i = 0; i < v[2].len; i++)
+		k->column[i] = (char)(v[2].p[i] >= 'A' && v[2].p[i] <= 'Z' ? v[2].p[i] | 0x20 : v[2].p[i]);
+	return RC_OK;
+}
+
+/* ---- how many keys keep rows apart: TABLE_SCHEMA, TABLE_NAME, number ---- */
+
+static enum rc on_key_count(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+	struct entity *e;
+
+	if (!has_columns(l, row, 3))
+		return RC_ERROR;
+	add_to_hash(l, row);
+	e = snapshot_find(l->s, row->value[0], row->value[1]);
+	if (e)
+		e->uniques = span_eq(row->value[2], span_str("1")) ? 1 : 2;
+	return RC_OK;
+}
+
+/* ---- keys over the beginnings of values: TABLE_SCHEMA, TABLE_NAME ---- */
+
+static enum rc on_key_prefix(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+	struct entity *e;
+
+	if (!has_columns(l, row, 2))
+		return RC_ERROR;
+	add_to_hash(l, row);
+	e = snapshot_find(l->s, row->value[0], row->value[1]);
+	if (e)
+		e->uniques = 2; /* two different values can be in each other's way */
+	return RC_OK;
+}
+
 /* ---- all of it ---- */
 
 static enum rc on_case(void *arg, const struct sqlconn_row *row)
@@ -195,6 +318,26 @@ static enum rc on_grant(void *arg, const struct sqlconn_row *row)
 static enum rc ask(struct load *l, const char *sql, sqlconn_row_fn row)
 {
 	return sqlconn_query(l->conn, span_str(sql), STATEMENT_NS, row, l);
+}
+
+static enum rc load_keys(struct load *l)
+{
+	if (ask(l,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA "
+		"FROM information_schema.COLUMNS WHERE COLUMN_KEY <> '' AND TABLE_SCHEMA " NOT_SYSTEM
+		" ORDER BY COLUMN_KEY = 'PRI' DESC, COLUMN_KEY = 'UNI' DESC, ORDINAL_POSITION",
+		on_key_column) != RC_OK)
+		return RC_ERROR;
+	if (ask(l,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, COUNT(*) FROM information_schema.TABLE_CONSTRAINTS "
+		"WHERE CONSTRAINT_TYPE IN ('PRIMARY KEY','UNIQUE') AND TABLE_SCHEMA " NOT_SYSTEM
+		" GROUP BY TABLE_SCHEMA, TABLE_NAME",
+		on_key_count) != RC_OK)
+		return RC_ERROR;
+	return ask(l,
+		   "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS "
+		   "WHERE NON_UNIQUE = 0 AND SUB_PART IS NOT NULL AND TABLE_SCHEMA " NOT_SYSTEM,
+		   on_key_prefix);
 }
 
 static enum rc load_all(struct load *l)
@@ -228,14 +371,16 @@ static enum rc load_all(struct load *l)
 		"WHERE UPDATE_RULE NOT IN ('RESTRICT','NO ACTION') OR DELETE_RULE NOT IN ('RESTRICT','NO ACTION')",
 		on_cascade) != RC_OK)
 		return RC_ERROR;
-	return ask(l,
+	if (ask(l,
 		   "SELECT r.ROUTINE_SCHEMA, r.ROUTINE_NAME, r.ROUTINE_TYPE, r.ROUTINE_DEFINITION, r.SQL_MODE, p.NAMES "
 		   "FROM information_schema.ROUTINES r LEFT JOIN (SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, "
 		   "GROUP_CONCAT(PARAMETER_NAME) AS NAMES FROM information_schema.PARAMETERS "
 		   "WHERE SPECIFIC_SCHEMA " NOT_SYSTEM " GROUP BY 1, 2, 3) p ON p.SPECIFIC_SCHEMA = r.ROUTINE_SCHEMA "
 		   "AND p.SPECIFIC_NAME = r.SPECIFIC_NAME AND p.ROUTINE_TYPE = r.ROUTINE_TYPE "
 		   "WHERE r.ROUTINE_SCHEMA " NOT_SYSTEM,
-		   on_routine);
+		   on_routine) != RC_OK)
+		return RC_ERROR;
+	return load_keys(l);
 }
 
 static uint64_t hash_rights(const struct rights *r, uint64_t h)

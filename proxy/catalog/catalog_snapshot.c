@@ -51,6 +51,7 @@ static void drop_entity(struct map_node *node, void *arg)
 	map_remove(arg, node);
 	drop_edges(e->reads);
 	drop_edges(e->writes);
+	mem_free(e->keys);
 	mem_free(e);
 }
 
@@ -286,4 +287,29 @@ enum rc snapshot_transactional(const struct snapshot *s, struct span schema, str
 			rc = RC_DECLINED;
 	}
 	return rc;
+}
+
+/* ---- rows ---- */
+
+static bool leads_back(const struct walk *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		for (const struct edge *e = w->met[i]->writes; e; e = e->next)
+			if (e->to == w->met[0])
+				return true;
+	return false;
+}
+
+enum rc snapshot_row_keys(const struct snapshot *s, struct span schema, struct span name, struct catalog_keys *out)
+{
+	const struct entity *e = snapshot_find(s, schema, name);
+	struct walk w;
+
+	if (!e || e->kind != CATALOG_TABLE || e->hidden || !e->keys)
+		return RC_DECLINED;
+	*out = *e->keys;
+	out->one_unique = e->uniques == 1;
+	out->written_by_row =
+		!e->triggered && walk(e, SNAPSHOT_WRITE, &w) == RC_OK && !leads_back(&w);
+	return RC_OK;
 }

@@ -32,6 +32,9 @@ struct entity {
 	const char *why_writes; /* the same of what changes with it */
 	struct edge *reads;     /* a view's or routine's tables, views and routines; owned */
 	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls; owned */
+	bool triggered;         /* it has triggers */
+	uint32_t uniques;       /* primary and unique keys */
+	struct catalog_keys *keys; /* owned; NULL: none */
 };
 
 struct snapshot {
@@ -70,6 +73,9 @@ enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct spa
 			const char **why) must_check;
 enum rc snapshot_transactional(const struct snapshot *s, struct span schema, struct span name,
 			       const char **why) must_check;
+
+enum rc snapshot_row_keys(const struct snapshot *s, struct span schema, struct span name,
+			  struct catalog_keys *out) must_check;
 
 bool snapshot_is_system(struct span schema); /* information_schema and its like */
 

@@ -5,7 +5,7 @@
 
 #include "clock.h"
 #include "mem.h"
-#include "request.h"
+#include "rows.h"
 
 /* C3: everything that can change the reply's bytes, spelled out. */
 static enum rc build_key(struct request *r)
@@ -117,7 +117,7 @@ enum rc cached_step(struct request *r)
 		return RC_OK; /* what it reads may never be committed */
 	if (r->prepared && (r->execute.flags & 0x07))
 		return RC_OK; /* a cursor's rows are fetched from its connection */
-	statement_resolve(r->st, w->in->catalog);
+	statement_resolve(r->st, w->in->catalog, w->settings);
 	if (!r->st->resolved) {
 		/* Which writes it must see is not known just now: only the primary is past them all, if it is there (R4). */
 		r->primary_only = backend_usable(topology_primary(w->in->topology));
@@ -127,8 +127,7 @@ enum rc cached_step(struct request *r)
 		return RC_OK;
 	if (unlikely(r->st->named_version != r->st->catalog_version))
 		name_tables(r);
-	r->ntags = r->st->nreads;
-	memcpy(r->tags, r->st->reads, r->ntags * sizeof(r->tags[0]));
+	rows_read(r);
 	r->lookup = (struct cache_lookup){.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key)),
 					  .tags = r->tags, .ntags = r->ntags, .done = on_lookup};
 	rc = cache_get(w->cache, &r->lookup, &e);

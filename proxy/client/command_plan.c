@@ -71,7 +71,7 @@ void command_plan(struct request *r)
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;
 	take_verdict(r);
 	if (r->st->facts.nroutines) {
-		statement_resolve(r->st, in->catalog);
+		statement_resolve(r->st, in->catalog, s->worker->settings);
 		ss.calls = r->st->calls;
 	}
 	plan_again(r, &ss);
@@ -85,7 +85,7 @@ void command_plan(struct request *r)
 		r->plan.pins &= ~(unsigned)PIN_CONNECTION_ID;
 	}
 	if ((r->plan.writes || r->plan.cache || r->plan.queue) && !temps_named(r))
-		statement_resolve(r->st, in->catalog);
+		statement_resolve(r->st, in->catalog, s->worker->settings);
 	if (r->st->facts.flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT))
 		s->worker->follow_ups_seen = true;
 	if (r->lexed->hints & SQL_HINT_BAD)
@@ -116,6 +116,7 @@ enum rc command_plan_text(struct request *r)
 		reply_error(s, 1041, "HY000", "out of memory");
 		return RC_ERROR;
 	}
+	r->names_rows = true;
 	stats_count(s->worker->sink, fresh ? STATS_C_FACTS_MISSES : STATS_C_FACTS_HITS, 1);
 	command_plan(r);
 	return RC_OK;

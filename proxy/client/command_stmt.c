@@ -60,7 +60,8 @@ enum rc command_stmt_execute(struct request *r, struct span payload)
 		command_plan(r);
 	else
 		command_plan_blind(r);
-	if (r->stream_left || r->stream_more || r->prepared->long_data)
+	r->names_rows = !r->stream_left && !r->stream_more && !r->prepared->long_data;
+	if (!r->names_rows)
 		r->plan.cache = r->plan.queue = false;
 	if (r->execute.flags & 0x07) { /* a cursor lives on one connection */
 		r->plan.cache = r->plan.queue = false;

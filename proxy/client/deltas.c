@@ -9,7 +9,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
-#include "request.h"
+#include "rows.h"
 
 static void pin(struct request *r, unsigned pins)
 {
@@ -230,6 +230,7 @@ void deltas_ok(struct request *r, const struct ok_packet *ok)
 		take_tracked(r, ok->track);
 	if (r->s->up && !r->s->up->tracks)
 		take_untracked(r);
+	r->insert_id = ok->insert_id;
 	if (ok->insert_id) {
 		r->s->last_insert_id = ok->insert_id;
 		if (r->s->up)
@@ -245,7 +246,19 @@ void deltas_eof(struct request *r, uint16_t status)
 
 /* ---- what was written ---- */
 
-static void remember_write(struct request *r, const struct write_targets *t)
+/* Each once. False: there is no room. */
+static bool write_set_put(cache_tag *tags, uint16_t *n, unsigned most, cache_tag tag)
+{
+	for (uint16_t i = 0; i < *n; i++)
+		if (tags[i] == tag)
+			return true;
+	if (*n == most)
+		return false;
+	tags[(*n)++] = tag;
+	return true;
+}
+
+static void remember_write(struct request *r, const struct write_targets *t, const struct rows_tags *rows)
 {
 	struct session *s = r->s;
 	struct write_set *w = s->transaction;
@@ -260,12 +273,10 @@ static void remember_write(struct request *r, const struct write_targets *t)
 		return;
 	}
 	w->anything |= t->anything;
-	for (uint8_t i = 0; i < t->n; i++) {
-		if (w->n == CACHE_MAX_TAGS)
-			w->anything = true;
-		else
-			w->tags[w->n++] = t->tags[i];
-	}
+	for (uint8_t i = 0; i < t->n && !w->anything; i++)
+		w->anything = !write_set_put(w->tables, &w->ntables, CACHE_MAX_TAGS, t->tags[i]);
+	for (unsigned i = 0; i < rows->n && !w->by_table; i++)
+		w->by_table = !write_set_put(w->tags, &w->n, SESSION_WRITTEN_TAGS, rows->tag[i]);
 }
 
 /* A server that writes a binlog and reports positions gave none for this statement: it changed no row. */
@@ -300,6 +311,11 @@ static void invalidate(struct request *r, const cache_tag *tags, unsigned n, boo
 		cache_invalidate(s->worker->cache, tags, n, known ? &pos : NULL, window);
 }
 
+static void invalidate_set(struct request *r, const struct write_set *w)
+{
+	invalidate(r, w->by_table ? w->tables : w->tags, w->by_table ? w->ntables : w->n, w->anything);
+}
+
 static void forget_transaction(struct session *s)
 {
 	mem_free(s->transaction);
@@ -314,7 +330,7 @@ static void settle_transaction(struct request *r, bool rolled_back)
 	if (!s->transaction)
 		return;
 	if (!rolled_back)
-		invalidate(r, s->transaction->tags, s->transaction->n, s->transaction->anything);
+		invalidate_set(r, s->transaction);
 	forget_transaction(s);
 }
 
@@ -334,17 +350,19 @@ static bool is_rollback(const struct request *r)
 static void settle_writes(struct request *r)
 {
 	struct write_targets t;
+	struct rows_tags rows;
 
 	if (!r->plan.writes || never_ran(r))
 		return;
 	temps_targets(r, &t);
 	if (!t.n && !t.anything)
 		return; /* nobody else sees it */
+	rows_written(r, &t, &rows);
 	if (r->s->in_transaction)
-		remember_write(r, &t);
+		remember_write(r, &t, &rows);
 	/* What cannot be rolled back others see already. */
 	if (!r->s->in_transaction || !t.transactional)
-		invalidate(r, t.tags, t.n, t.anything);
+		invalidate(r, rows.tag, rows.n, t.anything);
 }
 
 #define VERB(v) (UINT64_C(1) << (v))
@@ -367,7 +385,7 @@ static void settle_inner_commit(struct request *r)
 	if (f ? !(f->verbs & may) && !(f->flags & (SQL_F_IMPLICIT_COMMIT | SQL_F_CHAIN | SQL_F_UNKNOWN))
 	      : !r->plan.writes_anything)
 		return;
-	invalidate(r, w->tags, w->n, w->anything);
+	invalidate_set(r, w);
 	if (f && !r->error && (f->verb == SQL_COMMIT || f->verb == SQL_BEGIN) && !(f->flags & SQL_F_MULTI))
 		forget_transaction(s);
 }
@@ -418,12 +436,15 @@ void deltas_schema(struct request *r)
 void deltas_lost(struct request *r)
 {
 	struct write_targets t;
+	struct rows_tags rows;
 
 	deltas_schema(r);
 	r->commit_known = false;
 	temps_targets(r, &t);
-	if (r->plan.writes && !r->reply_settled)
-		remember_write(r, &t);
+	if (r->plan.writes && !r->reply_settled) {
+		rows_by_table(&t, &rows);
+		remember_write(r, &t, &rows);
+	}
 	r->reply_settled = true;
 	settle_transaction(r, false);
 	r->s->in_transaction = false;

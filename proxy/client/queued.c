@@ -71,7 +71,7 @@ enum rc queued_wait_step(struct request *r)
 		return RC_OK;
 	}
 	if (r->st)
-		statement_resolve(r->st, in->catalog);
+		statement_resolve(r->st, in->catalog, r->s->worker->settings);
 	if (r->plan.queue || !touches_queued(r))
 		return RC_OK;
 	r->waiter.mail.run = on_applied;
@@ -357,7 +357,7 @@ enum rc queued_step(struct request *r)
 		return directly(r);
 	}
 	t = written_table(&r->st->facts);
-	statement_resolve(r->st, in->catalog);
+	statement_resolve(r->st, in->catalog, r->s->worker->settings);
 	if (!t || !r->st->resolved) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, t ? r->st->unresolved_why : "it writes no table");
 		return directly(r);

@@ -110,6 +110,8 @@ struct request {
 	bool queue_waiting, ticket_pending;
 	struct gtid commit;         /* position of the write, if the server said */
 	bool commit_known;
+	uint64_t insert_id;         /* of its last OK packet */
+	bool names_rows;            /* all of its text and values are here, so that rows can be told (rows.h) */
 	bool collation_unknown;
 	struct mail resume_mail;
 	uint64_t start_ns, lease_ns, sent_ns, first_ns;

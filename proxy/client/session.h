@@ -35,9 +35,16 @@ struct temps;       /* temps.c */
 
 #define SESSION_QUEUED_TAGS 8
 #define SESSION_TEMPS 16 /* temporary tables known; more are taken for shared ones */
+#define SESSION_WRITTEN_TAGS 512
 
 /* Tables written in the open transaction. */
-struct write_set { cache_tag tags[CACHE_MAX_TAGS]; uint8_t n; bool anything; };
+struct write_set {
+	cache_tag tags[SESSION_WRITTEN_TAGS]; /* of what was written, rows where they are known */
+	cache_tag tables[CACHE_MAX_TAGS];     /* the same by table */
+	uint16_t n, ntables;
+	bool by_table; /* more rows than fit */
+	bool anything;
+};
 
 struct session {
 	struct channel ch;

@@ -39,6 +39,7 @@ void statement_unref(struct statement *st)
 	if (!st || --st->refs)
 		return;
 	sql_facts_free(&st->facts);
+	mem_free(st->keys);
 	mem_free(st->schema);
 	mem_free(st->text);
 	mem_free(st);
@@ -58,10 +59,14 @@ void statements_reset(struct statements *t)
 	map_reset(&t->map);
 }
 
-void statements_forget_verdicts(struct statements *t)
+void statements_forget_settings(struct statements *t)
 {
-	list_each(&t->lru, n)
-		container_of(n, struct statement, lru)->verdict_settings = 0;
+	list_each(&t->lru, n) {
+		struct statement *st = container_of(n, struct statement, lru);
+
+		st->verdict_settings = 0;
+		st->catalog_version = 0;
+	}
 }
 
 static struct statement *statement_new(struct span text, unsigned mode, const struct statement_key *k)
@@ -126,11 +131,8 @@ struct statement *statement_get(struct statements *t, struct span text, unsigned
 
 struct tag_set { cache_tag *tags; uint8_t *n; };
 
-static enum rc put_tag(void *arg, struct span schema, struct span table)
+static enum rc put(struct tag_set *set, cache_tag tag)
 {
-	struct tag_set *set = arg;
-	cache_tag tag = cache_tag_table(schema, table);
-
 	for (uint8_t i = 0; i < *set->n; i++)
 		if (set->tags[i] == tag)
 			return RC_OK;
@@ -138,6 +140,18 @@ static enum rc put_tag(void *arg, struct span schema, struct span table)
 		return RC_ERROR;
 	set->tags[(*set->n)++] = tag;
 	return RC_OK;
+}
+
+static enum rc put_written(void *arg, struct span schema, struct span table)
+{
+	return put(arg, cache_tag_table(schema, table));
+}
+
+static enum rc put_read(void *arg, struct span schema, struct span table)
+{
+	cache_tag tag = cache_tag_table(schema, table);
+
+	return put(arg, tag) == RC_OK ? put(arg, cache_tag_rows(tag)) : RC_ERROR;
 }
 
 static enum rc put_nothing(void *arg, struct span schema, struct span table)
@@ -155,8 +169,8 @@ static enum plan_calls resolve_routine(const struct statement *st, struct catalo
 	const char *why;
 
 	if (!schema.len ||
-	    catalog_routine(c, schema, r->name, procedure, CATALOG_WRITE, put_tag, writes, &why) != RC_OK ||
-	    catalog_routine(c, schema, r->name, procedure, CATALOG_READ, put_tag, reads, &why) != RC_OK)
+	    catalog_routine(c, schema, r->name, procedure, CATALOG_WRITE, put_written, writes, &why) != RC_OK ||
+	    catalog_routine(c, schema, r->name, procedure, CATALOG_READ, put_read, reads, &why) != RC_OK)
 		return PLAN_CALLS_UNKNOWN;
 	if (*writes->n != before)
 		return PLAN_CALLS_WRITES;
@@ -186,7 +200,58 @@ static void resolve_routines(struct statement *st, struct catalog *c, struct tag
 		st->transactional = false;
 }
 
-void statement_resolve(struct statement *st, struct catalog *c)
+/* ---- rows ---- */
+
+/* Columns the settings name for this table instead of the schema's unique ones; NULL: none. */
+static const struct settings_cache_keys *keys_set(const struct settings *cfg, struct span schema, struct span table)
+{
+	for (size_t i = 0; i < cfg->cache.nkeys; i++) {
+		struct span name = span_str(cfg->cache.keys[i].table);
+		const char *dot = memchr(name.p, '.', name.len);
+
+		if (dot && !span_ieq(span_of(name.p, (size_t)(dot - name.p)), schema))
+			continue;
+		if (span_ieq(dot ? span_str(dot + 1) : name, table))
+			return &cfg->cache.keys[i];
+	}
+	return NULL;
+}
+
+static bool is_named(const struct settings_cache_keys *set, const struct catalog_key *k)
+{
+	if (!set)
+		return k->unique;
+	for (size_t i = 0; i < set->ncolumns; i++)
+		if (span_ieq(span_str(set->columns[i]), span_str(k->column)))
+			return true;
+	return false;
+}
+
+static void resolve_keys(struct statement *st, struct catalog *c, const struct settings *cfg)
+{
+	const struct sql_table *t = st->facts.tables;
+	const struct settings_cache_keys *set;
+	struct catalog_keys keys;
+	struct span schema;
+
+	mem_free(st->keys);
+	st->keys = NULL;
+	if (!st->resolved || st->facts.ntables != 1 || st->facts.nroutines || (st->facts.flags & SQL_F_SUBQUERY))
+		return;
+	schema = t->schema.len ? t->schema : span_str(st->schema);
+	if (catalog_row_keys(c, schema, t->name, &keys) != RC_OK)
+		return;
+	st->keys = mem_dup(&keys, sizeof(keys)); /* without memory it is by table */
+	if (!st->keys)
+		return;
+	st->keys_of = t->written ? st->writes[0] : st->reads[0];
+	set = keys_set(cfg, schema, t->name);
+	st->keys_named = 0;
+	for (unsigned i = 0; i < keys.n; i++)
+		st->keys_named |= (unsigned)is_named(set, &keys.at[i]) << i;
+}
+
+void statement_resolve(struct statement *st, struct catalog *c, const struct settings *cfg)
 {
 	uint64_t version = catalog_version(c);
 	const char *why;
@@ -205,14 +270,15 @@ void statement_resolve(struct statement *st, struct catalog *c)
 		if (schema.len == 0) {
 			st->resolved = false;
 			st->unresolved_why = "no schema is chosen";
-		} else if ((t->read && catalog_reads(c, schema, t->name, put_tag, &reads, &st->unresolved_why) != RC_OK) ||
+		} else if ((t->read && catalog_reads(c, schema, t->name, put_read, &reads, &st->unresolved_why) != RC_OK) ||
 			   (t->written &&
-			    catalog_writes(c, schema, t->name, put_tag, &writes, &st->unresolved_why) != RC_OK)) {
+			    catalog_writes(c, schema, t->name, put_written, &writes, &st->unresolved_why) != RC_OK)) {
 			st->resolved = false;
 		}
 		if (t->written && (schema.len == 0 || catalog_transactional(c, schema, t->name, &why) != RC_OK))
 			st->transactional = false;
 	}
+	resolve_keys(st, c, cfg);
 }
 
 static enum rc pass(void *arg, struct span schema, struct span table)
@@ -235,7 +301,7 @@ bool statement_shared(const struct statement *st, struct catalog *c, bool (*skip
 		if (skip(arg, t))
 			continue;
 		if (schema.len == 0 || (t->read && catalog_reads(c, schema, t->name, pass, NULL, &why) != RC_OK) ||
-		    (t->written && catalog_writes(c, schema, t->name, put_tag, &writes, &why) != RC_OK))
+		    (t->written && catalog_writes(c, schema, t->name, put_written, &writes, &why) != RC_OK))
 			return false;
 		if (t->written && catalog_transactional(c, schema, t->name, &why) != RC_OK)
 			out->transactional = false;

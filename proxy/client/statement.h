@@ -36,6 +36,10 @@ struct statement {
 	enum plan_calls calls;  /* what the routines it calls do; their tables are among reads and writes */
 	cache_tag reads[CACHE_MAX_TAGS], writes[CACHE_MAX_TAGS];
 	uint8_t nreads, nwrites;
+	/* What it takes to tell its rows, where it is about one base table (C6). */
+	struct catalog_keys *keys; /* owned; NULL: it names none */
+	unsigned keys_named;       /* by which of them it may name rows, a bit each */
+	cache_tag keys_of;         /* the table */
 	/* The rules' verdict for one account and one version of the settings. */
 	struct plan_verdict verdict;
 	uint64_t verdict_settings; /* the settings' serial in this worker; 0 none */
@@ -60,15 +64,15 @@ struct statements {
 
 void statements_init(struct statements *t, size_t most);
 void statements_reset(struct statements *t);
-void statements_forget_verdicts(struct statements *t); /* after a reload */
+void statements_forget_settings(struct statements *t); /* after a reload: verdicts and key columns */
 
 /* The statement of this text in this schema; parsed if it is new (*fresh). A reference. NULL: out of memory. */
 struct statement *statement_get(struct statements *t, struct span text, unsigned mode, const struct sql_lexed *lexed,
 				struct span schema, bool *fresh) must_check;
 struct statement *statement_ref(struct statement *st);
 void statement_unref(struct statement *st); /* NULL is allowed */
-/* Brings its tags up to the catalog's present version. */
-void statement_resolve(struct statement *st, struct catalog *c);
+/* Brings its tags up to the catalog's present version. keys: the settings' cache.keys. */
+void statement_resolve(struct statement *st, struct catalog *c, const struct settings *cfg);
 
 /* What a statement has written that others can see. */
 struct write_targets {

@@ -159,7 +159,7 @@ static void on_reload(struct mail *m)
 	w->settings = instance_settings(w->in);
 	w->settings_serial++;
 	w->leases->limits = limits_of(w->settings);
-	statements_forget_verdicts(&w->statements);
+	statements_forget_settings(&w->statements);
 	list_each(&w->sessions, n) { /* plans in flight point into the old rules */
 		struct request *r = container_of(n, struct session, node)->request;
 

@@ -42,6 +42,8 @@ void sql_assignments(struct sql_parser *p, void (*each)(struct sql_parser *, str
 			p->keys->nassigned++;
 		if (!sql_accept_op(p, '='))
 			sql_expect_op(p, SQL_OP_ASSIGN, "an assignment was expected");
+		if (p->insert)
+			sql_insert_assigned(p, name);
 		sql_expr(p);
 		if (each)
 			each(p, qualifier, first);
@@ -77,6 +79,8 @@ static void insert_tail(struct sql_parser *p)
 		sql_expect(p, SQL_W_DUPLICATE, "DUPLICATE was expected");
 		sql_expect(p, SQL_W_KEY, "KEY was expected");
 		sql_expect(p, SQL_W_UPDATE, "UPDATE was expected");
+		if (p->insert)
+			p->insert->in_update = p->insert->replaces = true;
 		sql_assignments(p, NULL, 0);
 	}
 	returning(p);
@@ -85,6 +89,8 @@ static void insert_tail(struct sql_parser *p)
 /* (value, ...) with DEFAULT among the values; may be empty. */
 static void row(struct sql_parser *p)
 {
+	if (p->insert)
+		sql_insert_row(p);
 	sql_expect_op(p, '(', "a row was expected");
 	if (!sql_is_op(p, ')'))
 		sql_expr_list(p);
@@ -125,6 +131,8 @@ static bool column_list(struct sql_parser *p)
 	if (next.kind == SQL_T_WORD && (next.word == SQL_W_SELECT || next.word == SQL_W_WITH ||
 					next.word == SQL_W_VALUES || next.word == SQL_W_TABLE))
 		return false;
+	if (p->insert)
+		sql_insert_list(p);
 	sql_skip_parens(p);
 	return true;
 }

@@ -4,6 +4,7 @@
 #ifndef SUIMON_KEYS_H
 #define SUIMON_KEYS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "rc.h"
@@ -38,5 +39,36 @@ struct sql_keys {
  * each key, one of its values in its column, before and after; equal as the server compares them, which may be by
  * conversion ('5' = 5) and by collation. RC_DECLINED: none are known. Costs about as much as parsing the facts. */
 enum rc sql_keys_parse(struct span text, unsigned mode, struct sql_keys *out) must_check;
+
+/* Is a column, as written, the one of this name (without quotes)? */
+bool sql_key_is(struct span column, const char *name);
+
+/* What an INSERT or REPLACE ... VALUES, or ... SET, gives some columns. */
+#define SQL_INSERT_COLUMNS 8
+#define SQL_INSERT_ROWS 16
+
+enum sql_given {
+	SQL_GIVEN_NOT,     /* the column is not in the list: it has its default, or a number of its own */
+	SQL_GIVEN_VALUES,  /* a literal or a placeholder in every row */
+	SQL_GIVEN_UNKNOWN, /* anything else: an expression, NULL, DEFAULT, no list of columns, too many rows */
+};
+struct sql_insert_column {
+	enum sql_given given;
+	bool assigned;      /* behind ON DUPLICATE KEY UPDATE */
+	uint16_t n;
+	struct sql_key_value values[SQL_INSERT_ROWS]; /* one a row */
+};
+struct sql_insert_keys {
+	const char *const *columns; /* the caller's: those asked for, */
+	unsigned ncolumns;          /* at most SQL_INSERT_COLUMNS */
+	struct sql_insert_column at[SQL_INSERT_COLUMNS];
+	uint32_t rows;
+	bool replaces;      /* REPLACE, or ON DUPLICATE KEY UPDATE: a row that was there may change */
+	bool listed, in_update; /* the parser's */
+	uint16_t nplaces;       /* the parser's: the list's length, */
+	uint8_t place[256];     /* and which column stands there: its index + 1, or 0 */
+};
+/* columns, ncolumns are set by the caller. RC_DECLINED: no such statement, or one that takes its rows from a query. */
+enum rc sql_insert_keys_parse(struct span text, unsigned mode, struct sql_insert_keys *k) must_check;
 
 #endif

@@ -42,6 +42,7 @@ struct sql_parser {
 	uint16_t nrefs, nctes, ncalls;
 	uint16_t params;       /* placeholders read */
 	struct sql_keys *keys; /* not owned; NULL: row keys are not asked for */
+	struct sql_insert_keys *insert; /* not owned; NULL: what an INSERT gives is not asked for */
 	struct sql_ref refs[SQL_MAX_REFS];
 	struct span ctes[SQL_MAX_CTES]; /* names in scope, innermost last */
 	struct sql_call calls[SQL_MAX_CALLS];
@@ -131,6 +132,13 @@ void sql_partition_list(struct sql_parser *p); /* an optional PARTITION (..) */
 
 /* where.c */
 void sql_where(struct sql_parser *p); /* an optional WHERE: the condition, and row keys when asked for */
+
+bool sql_key_literal(struct sql_parser *p, struct sql_key_value *out); /* false: neither literal nor placeholder */
+
+/* keys_insert.c: what the parser of an INSERT tells as it goes, where p->insert asks for it; each at its "(" or value */
+void sql_insert_list(struct sql_parser *p);
+void sql_insert_row(struct sql_parser *p);
+void sql_insert_assigned(struct sql_parser *p, struct span column);
 
 /* dml.c: what its statements share with others */
 void sql_written_table(struct sql_parser *p); /* [schema.]name of a table that is written */

@@ -38,14 +38,10 @@ static bool at_term_end(const struct sql_parser *p)
 	}
 }
 
-/* A literal or a placeholder, added to the values. */
-static bool value(struct sql_parser *p)
+bool sql_key_literal(struct sql_parser *p, struct sql_key_value *out)
 {
-	struct sql_keys *k = p->keys;
 	struct sql_key_value v = {.text = p->t.text, .param = SQL_NO_PARAM};
 
-	if (k->nvalues == SQL_MAX_KEY_VALUES)
-		return false;
 	if (sql_accept_op(p, '-')) {
 		if (p->t.kind != SQL_T_NUMBER)
 			return false;
@@ -56,8 +52,16 @@ static bool value(struct sql_parser *p)
 		return false;
 	}
 	sql_advance(p);
-	k->values[k->nvalues++] = v;
+	*out = v;
 	return true;
+}
+
+/* A literal or a placeholder, added to the values. */
+static bool value(struct sql_parser *p)
+{
+	struct sql_keys *k = p->keys;
+
+	return k->nvalues < SQL_MAX_KEY_VALUES && sql_key_literal(p, &k->values[k->nvalues]) && ++k->nvalues;
 }
 
 /* [[schema.]table.]column: the column's own name. */
@@ -200,4 +204,9 @@ enum rc sql_keys_parse(struct span text, unsigned mode, struct sql_keys *out)
 	out->schema = p.refs[0].schema;
 	out->table = p.refs[0].name;
 	return RC_OK;
+}
+
+bool sql_key_is(struct span column, const char *name)
+{
+	return sql_like_name(column, span_str(name));
 }

@@ -206,6 +206,8 @@ static void pieces(struct span text, unsigned mode)
 	struct span_of_all all = {text};
 	struct sql_insert_columns columns;
 	struct sql_insert_shape shape;
+	static const char *const columns_of[] = {"id", "b"};
+	struct sql_insert_keys given = {.columns = columns_of, .ncolumns = 2};
 	struct sql_keys k;
 	struct span s;
 	size_t at = 0, before = 0;
@@ -219,6 +221,10 @@ static void pieces(struct span text, unsigned mode)
 		must(shape.rows && shape.rows_at < shape.rows_end && shape.rows_end <= text.len);
 	if (sql_insert_columns(text, mode, name_lies_in, &all, &columns) == RC_OK)
 		must(text.len);
+	if (sql_insert_keys_parse(text, mode, &given) == RC_OK)
+		for (unsigned c = 0; c < given.ncolumns; c++)
+			for (unsigned v = 0; given.at[c].given == SQL_GIVEN_VALUES && v < given.at[c].n; v++)
+				must_lie_in(text, given.at[c].values[v].text);
 	if (sql_keys_parse(text, mode, &k) == RC_OK)
 		for (uint16_t i = 0; i < k.nvalues; i++)
 			must_lie_in(text, k.values[i].text);

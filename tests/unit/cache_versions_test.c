@@ -17,7 +17,7 @@
 #include "store.h"
 #include "versions.h"
 
-#define TAG 7
+#define TAG (SLOT << 2) /* a table of that slot */
 #define SLOT 7
 
 /*

@@ -340,7 +340,6 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 	static const char *const cases[][2] = {
 		{"cache: {binlog: on}",
 		 "cache.binlog: following the binlog: not available in this build, allowed is off"},
-		{"cache: {keys: {s.t: [a, b]}}", "cache.keys: invalidation by row: not available"},
 		{"cache: {redis: 'rediss://h:1'}", "cache.redis: Redis by TLS and Redis Cluster: not available"},
 		{"cache: {redis: 'redis+cluster://h:1,h:2'}",
 		 "cache.redis: Redis by TLS and Redis Cluster: not available"},
