@@ -112,9 +112,37 @@ static bool is_replicas_own(const struct request *r, const struct err_packet *e)
 	       backend_usable(topology_primary(topology_of(r)));
 }
 
+#define VERB(v) (UINT64_C(1) << (v))
+
+/*
+ * One statement, whose tables and all that triggers change with them can be rolled back: refused means that nothing of it
+ * stands. A routine may have committed something before the statement in it that was refused, and may say anything in the
+ * server's name (SIGNAL).
+ */
+static bool is_whole(const struct request *r)
+{
+	const uint64_t parts = VERB(SQL_CALL) | VERB(SQL_EXECUTE) | VERB(SQL_COMPOUND) | VERB(SQL_XA) | VERB(SQL_DO);
+	const struct sql_facts *f;
+
+	if (!r->st)
+		return false;
+	f = &r->st->facts;
+	if (f->verbs & parts || f->nroutines ||
+	    f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_STORED_FUNCTION | SQL_F_USER_LOCK))
+		return false;
+	if (f->flags & SQL_F_DDL)
+		return true; /* judged before it begins */
+	statement_resolve(r->st, r->worker->in->catalog, r->worker->settings);
+	return r->st->resolved && r->st->transactional;
+}
+
 bool failover_takes(struct request *r, const struct err_packet *e)
 {
 	if (says_read_only(e)) {
+		if (!is_whole(r)) { /* its error passes; whether the server takes writes the monitor will see */
+			topology_look(topology_of(r));
+			return false;
+		}
 		topology_doubt(topology_of(r), r->backend);
 		if (is_movable(r) && is_passing(r, r->backend))
 			r->refused = REFUSED_READ_ONLY;

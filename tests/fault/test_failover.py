@@ -340,3 +340,34 @@ def test_the_queue_goes_on_at_the_new_primary(cluster, trio, suimon):
         servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
         assert s.api("/api/queue")["dead_waiting"] == 0
     assert [r[0] for r in trio.second.sql("SELECT n FROM shop.log ORDER BY n")] == list(range(1000))
+
+
+def test_a_call_that_has_partly_run_is_not_run_again(trio, cluster, suimon):
+    """R3: the second statement of a routine is refused by a server that has become read-only; the first stands."""
+    trio.first.sql("CREATE PROCEDURE shop.two() SQL SECURITY INVOKER BEGIN INSERT INTO shop.log (writer, n) VALUES (1, 1); "
+                   "DO SLEEP(1); INSERT INTO shop.log (writer, n) VALUES (1, 2); END",
+                   "CREATE PROCEDURE shop.says() SQL SECURITY INVOKER BEGIN INSERT INTO shop.log (writer) VALUES (2); "
+                   "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'it is read_only'; END")
+    s = suimon(base=trio.config(cluster))
+    with s.connect(database="shop") as c:
+        for text in ("CALL says()", "EXECUTE IMMEDIATE 'CALL says()'"):
+            before = trio.first.sql("SELECT COUNT(*) FROM shop.log")[0][0]
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, text)
+            assert e.value.args[0] == 1290
+            assert trio.first.sql("SELECT COUNT(*) FROM shop.log")[0][0] == before + 1
+        told = []
+
+        def call():
+            try:
+                told.append(ask(c, "CALL two()"))
+            except pymysql.MySQLError as error:
+                told.append(error.args[0])
+        t = threading.Thread(target=call)
+        t.start()
+        servers.wait_until("the first statement", lambda: trio.first.sql("SELECT COUNT(*) FROM shop.log WHERE n = 1")[0][0] == 1, 10)
+        trio.first.sql("SET GLOBAL read_only = ON")
+        t.join(30)
+        trio.first.sql("SET GLOBAL read_only = OFF")
+        assert told == [1290]
+        assert trio.first.sql("SELECT COUNT(*) FROM shop.log WHERE writer = 1")[0][0] == 1
