@@ -76,19 +76,23 @@ bool temps_named(const struct request *r)
 	return false;
 }
 
-bool temps_only(const struct request *r)
-{
-	const struct sql_facts *f = &r->st->facts;
-
-	for (uint16_t i = 0; i < f->ntables; i++)
-		if (f->tables[i].written && !is_own(r, &f->tables[i]))
-			return false;
-	return f->ntables > 0 && temps_named(r) && !(f->flags & (SQL_F_MULTI | SQL_F_UNKNOWN | SQL_F_STORED_FUNCTION));
-}
-
 static bool skip(const void *arg, const struct sql_table *t)
 {
 	return is_own(arg, t);
+}
+
+/* What it reads is looked at, too: a view may call a function that writes. */
+bool temps_only(const struct request *r)
+{
+	const struct sql_facts *f = &r->st->facts;
+	struct write_targets shared;
+
+	if (!f->ntables || !temps_named(r) || f->flags & (SQL_F_MULTI | SQL_F_UNKNOWN | SQL_F_STORED_FUNCTION))
+		return false;
+	for (uint16_t i = 0; i < f->ntables; i++)
+		if (f->tables[i].written && !is_own(r, &f->tables[i]))
+			return false;
+	return statement_shared(r->st, r->s->worker->in->catalog, skip, r, &shared) && shared.n == 0;
 }
 
 void temps_targets(const struct request *r, struct write_targets *out)
@@ -156,6 +160,8 @@ void temps_settle(struct request *r)
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 
 	if (f && makes_one(f) && !r->error && r->plan.writes) { /* a PREPARE of it writes nothing */
+		if (s->temps && may_drop_unseen(r))
+			temps_forget(s);
 		for (uint16_t i = 0; i < f->ntables; i++)
 			if (f->tables[i].written)
 				add(s, r->st, &f->tables[i]);
