@@ -17,6 +17,10 @@ static bool touches_queued(const struct request *r)
 
 	if (!st || r->cmd == COM_STMT_PREPARE)
 		return false;
+	/* A transaction sees what was there when it took its snapshot: with its first read, of whatever table. */
+	if (!s->queued_eventual && (st->facts.flags & SQL_F_SNAPSHOT ||
+				    (st->facts.ntables && (s->in_transaction || !session_autocommit(s)))))
+		return true;
 	if (s->queued_anything || !st->resolved || r->plan.writes_anything)
 		return st->facts.ntables > 0 || r->plan.writes_anything;
 	for (uint8_t i = 0; i < s->nqueued_tags; i++) {
