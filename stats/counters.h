@@ -132,6 +132,7 @@
 	X(CACHE_REFUSED_MEMORY, counter, "cache_refused_total", "reason=\"memory\"", "")                               \
 	X(CACHE_REFUSED_CHEAP, counter, "cache_refused_total", "reason=\"cheap\"", "")                                 \
 	X(CACHE_REFUSED_BUS, counter, "cache_refused_total", "reason=\"bus\"", "")                                     \
+	X(CACHE_DOUBTS, counter, "cache_doubts_total", "", "Invalidations repeated because a write was lost sight of: its server may commit it late.") \
 	X(CACHE_INVALIDATIONS, counter, "cache_invalidations_total", "", "Tables or rows declared changed by writes through this process.") \
 	X(CACHE_EVICTIONS, counter, "cache_evictions_total", "", "Entries that left the cache to make room.")          \
 	X(CACHE_EXPIRATIONS, counter, "cache_expirations_total", "", "Entries that outlived their ttl.")               \

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "doubt.h"
 #include "log.h"
 #include "mem.h"
 #include "rows.h"
@@ -446,6 +447,9 @@ void deltas_lost(struct request *r)
 		remember_write(r, &t, &rows);
 	}
 	r->reply_settled = true;
+	if (r->s->transaction)
+		doubts_add(r->s->worker, r->s->transaction->tables, r->s->transaction->ntables,
+			   r->s->transaction->anything);
 	settle_transaction(r, false);
 	r->s->in_transaction = false;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "doubt.h"
 #include "log.h"
 #include "mem.h"
 #include "request.h"
@@ -90,6 +91,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	list_each_safe(&w->sessions, n, tmp)
 		tick_session(container_of(n, struct session, node), now);
+	doubts_tick(w, now);
 	if (w->draining)
 		tick_drain(w, now);
 }
@@ -304,6 +306,7 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	w->in = in;
 	w->index = index;
 	list_init(&w->sessions);
+	doubts_init(&w->doubts);
 	statements_init(&w->statements, STATEMENTS_MOST);
 	iobuf_init(&w->tmp, 0);
 	w->settings = instance_settings(in);
@@ -363,6 +366,7 @@ void worker_free(struct worker *w)
 		event_free(w->tick);
 	if (w->cache)
 		cache_worker_free(w->cache);
+	doubts_reset(&w->doubts);
 	statements_reset(&w->statements);
 	lease_pool_free(w->leases);
 	channel_scratch_free(w->scratch);

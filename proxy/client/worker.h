@@ -12,6 +12,8 @@
 
 struct session;
 
+struct doubts { struct list list; unsigned n; }; /* doubt.h */
+
 struct worker {
 	struct instance *in;
 	unsigned index;
@@ -24,6 +26,7 @@ struct worker {
 	struct settings *settings;       /* this worker's reference; replaced by mail at a reload */
 	uint64_t settings_serial;        /* changes with settings; never 0 */
 	struct list sessions;
+	struct doubts doubts;            /* writes whose outcome is not known */
 	struct pool *session_pool, *request_pool;
 	struct event *tick;
 	struct iobuf tmp;                /* short-lived text: keys, SQL made by suimon */

@@ -1,0 +1,82 @@
+"""Writes that are not what they seem: that end after nobody listens any more (C1), that hide behind a view (C5), that are waited for (Q3)."""
+import threading
+
+import pymysql
+import pytest
+
+from conftest import ask
+from servers import sum_metric, wait_until
+
+READ = "SELECT n FROM t WHERE id = 1"
+
+
+@pytest.fixture
+def table(db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0), (2, 0)",
+             "CREATE TABLE log (id INT AUTO_INCREMENT PRIMARY KEY, v INT)", "CREATE TABLE u (id INT)",
+             "CREATE FUNCTION bump() RETURNS INT BEGIN UPDATE t SET n = n + 1 WHERE id = 1; RETURN 1; END",
+             "CREATE VIEW bumps AS SELECT bump() AS x")
+    return db
+
+
+def rules(db, **more):
+    return dict({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "600s"}]}}, **more)
+
+
+def filled(s, c, sql=READ):
+    def hit():
+        before = sum_metric(s.metrics(), "suimon_cache_hits_total")
+        ask(c, sql)
+        return sum_metric(s.metrics(), "suimon_cache_hits_total") > before
+    wait_until("a hit", hit, 10)
+
+
+def test_a_write_that_ends_after_its_client_has_gone(suimon, table):
+    """The client gives up in mid-statement; the server goes on. What was read meanwhile does not stay."""
+    s = suimon(rules(table))
+    with s.connect(database=table.name) as reader:
+        filled(s, reader)
+        with table.direct() as holder:
+            holder.begin()
+            ask(holder, "UPDATE t SET n = 1 WHERE id = 2")
+            writer = s.connect(database=table.name, read_timeout=1)
+            with pytest.raises(pymysql.MySQLError):
+                ask(writer, "UPDATE t SET n = 50 WHERE id IN (1, 2)")  # waits for the row
+            filled(s, reader)
+            holder.rollback()
+        wait_until("the late write", lambda: table.primary(READ) == ((50,),), 30)
+        wait_until("the cache to forget what was before it", lambda: ask(reader, READ) == ((50,),), 30)
+
+
+@pytest.mark.parametrize("write", ["INSERT INTO mine SELECT x FROM bumps", "CREATE TEMPORARY TABLE more AS SELECT x FROM bumps"])
+def test_a_temporary_table_does_not_hide_what_a_view_writes(suimon, table, write):
+    s = suimon(rules(table))
+    with s.connect(database=table.name) as c, s.connect(database=table.name) as reader:
+        ask(c, "CREATE TEMPORARY TABLE mine (x INT)")
+        for n in (1, 2):
+            filled(s, reader)
+            ask(c, write if n == 1 else "INSERT INTO mine SELECT x FROM bumps")
+            assert ask(reader, READ) == ((n,),)
+
+
+@pytest.mark.parametrize("begin", [["START TRANSACTION WITH CONSISTENT SNAPSHOT"], ["BEGIN", "SELECT COUNT(*) FROM t"],
+                                   ["SET autocommit = 0", "SELECT COUNT(*) FROM t"]])
+def test_a_snapshot_holds_the_sessions_own_queued_writes(suimon, table, begin):
+    s = suimon(rules(table, queue={"rules": [{"match": {"table": "%s.log" % table.name, "verb": "insert"}}]}))
+    with s.connect(database=table.name) as c:
+        def queued():
+            ask(c, "INSERT INTO log (v) VALUES (0)")
+            return s.api("/api/queue")["enqueued"] > 0
+        wait_until("a queued write", queued, 10)
+        wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 20)
+        before = table.primary("SELECT COUNT(*) FROM log")[0][0]
+        with table.cluster.primary.root(database=table.name) as blocker, blocker.cursor() as cur:
+            cur.execute("LOCK TABLES log READ")  # the drain waits
+            ask(c, "INSERT INTO log (v) VALUES (1)")
+            timer = threading.Timer(0.5, lambda: cur.execute("UNLOCK TABLES"))
+            timer.start()
+            for sql in begin:
+                ask(c, sql)
+            timer.join()
+            assert ask(c, "SELECT COUNT(*) FROM log") == ((before + 1,),)
+        ask(c, "COMMIT")
