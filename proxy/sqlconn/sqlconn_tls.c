@@ -15,6 +15,9 @@ enum rc sqlconn_tls_ask(MYSQL *my, const struct tls_policy *p, bool is_unix)
 {
 	my_bool on = 1;
 
+	/* Those suimon itself speaks: a server must not be able to ask for the password in clear. */
+	if (mysql_optionsv(my, MARIADB_OPT_RESTRICTED_AUTH, "mysql_native_password,caching_sha2_password,client_ed25519"))
+		return RC_ERROR;
 	if (p->mode == TLS_DISABLED || is_unix)
 		return RC_OK;
 	if (mysql_optionsv(my, MYSQL_OPT_SSL_ENFORCE, &on))
