@@ -16,6 +16,7 @@
 #define OK_MIN 7       /* an OK packet has at least so many bytes, an EOF never */
 #define PREPARED_MIN 9 /* up to the parameter count */
 #define PROGRESS_CODE 0xffff
+#define COLUMNS_MOST (UINT32_C(1) << 23) /* a select without tables may have more than any table */
 
 enum track_state {
 	AT_FIRST,       /* a result begins */
@@ -88,7 +89,8 @@ static enum track_piece_kind look_row(const struct track *t, const struct packet
 	return k->first == 0xfe && end ? look_end(t, k) : TRACK_BYTES;
 }
 
-/* The EOF behind definitions passes, unless it says that the rows wait in a cursor: then the result ends here. */
+/* The EOF behind definitions passes, unless it says that the rows wait in a cursor: then the result ends here. Where the
+ * client asked for none, that flag tells of one inside a stored routine, and the rows follow. */
 static enum track_piece_kind look_middle_eof(const struct track *t, const struct packet *k)
 {
 	enum track_piece_kind kind = whole_or(k, EOF_MAX - 1, TRACK_BYTES);
@@ -102,7 +104,7 @@ static enum track_piece_kind look_middle_eof(const struct track *t, const struct
 		return TRACK_BROKEN;
 	if (t->state != AT_COLUMNS_EOF)
 		return TRACK_BYTES;
-	if (status & STATUS_CURSOR_EXISTS)
+	if (t->reply == TRACK_CURSOR && status & STATUS_CURSOR_EXISTS)
 		return TRACK_EOF_PACKET;
 	return status & STATUS_SESSION_STATE_CHANGED ? TRACK_MIDDLE_EOF : TRACK_BYTES;
 }
@@ -170,7 +172,7 @@ static bool pass_count(struct track *t, const struct packet *k)
 	uint64_t count;
 	uint8_t follows = 1;
 
-	if (packet_get_lenenc(&m, &count) != RC_OK || count == 0 || count > UINT16_MAX)
+	if (packet_get_lenenc(&m, &count) != RC_OK || count == 0 || count > COLUMNS_MOST)
 		return false;
 	/* MySQL's documentation has the flag before the count; both servers send it behind. */
 	if ((t->caps & (CLIENT_OPTIONAL_RESULTSET_METADATA | MARIADB_CLIENT_CACHE_METADATA)) && mbuf_left(&m) &&
@@ -178,7 +180,7 @@ static bool pass_count(struct track *t, const struct packet *k)
 		return false;
 	if (mbuf_left(&m))
 		return false;
-	t->columns = (uint16_t)count;
+	t->columns = (uint32_t)count;
 	t->columns_left = follows ? count : 0;
 	t->results++;
 	if (follows)
@@ -237,7 +239,7 @@ static void end_result(struct track *t, uint16_t status, uint16_t warnings)
 {
 	t->status = status;
 	t->warnings = warnings;
-	if (t->reply == TRACK_RESULT && status & STATUS_MORE_RESULTS)
+	if (t->reply <= TRACK_CURSOR && status & STATUS_MORE_RESULTS)
 		t->state = AT_FIRST;
 	else
 		t->done = true;
@@ -351,8 +353,9 @@ static size_t drain(struct track *t, size_t len)
 void track_begin(struct track *t, enum track_reply reply, uint64_t caps)
 {
 	static const int first[] = {
-		[TRACK_RESULT] = AT_FIRST, [TRACK_SIMPLE] = AT_SIMPLE, [TRACK_PREPARE] = AT_PREPARED,
-		[TRACK_FIELDS] = AT_ROWS,  [TRACK_ROWS] = AT_ROWS,     [TRACK_TEXT] = AT_TEXT,
+		[TRACK_RESULT] = AT_FIRST,     [TRACK_CURSOR] = AT_FIRST, [TRACK_SIMPLE] = AT_SIMPLE,
+		[TRACK_PREPARE] = AT_PREPARED, [TRACK_FIELDS] = AT_ROWS,  [TRACK_ROWS] = AT_ROWS,
+		[TRACK_TEXT] = AT_TEXT,
 	};
 
 	*t = (struct track){.caps = caps, .reply = reply, .state = first[reply]};

@@ -17,6 +17,7 @@
 
 enum track_reply {
 	TRACK_RESULT,  /* COM_QUERY, COM_STMT_EXECUTE, COM_PROCESS_INFO: OK, ERR, LOCAL INFILE or result sets */
+	TRACK_CURSOR,  /* COM_STMT_EXECUTE that asks for a cursor: its rows may stay behind on the server */
 	TRACK_SIMPLE,  /* one OK, EOF or ERR packet: ping, init db, reset, set option, stmt reset, ... */
 	TRACK_PREPARE, /* COM_STMT_PREPARE */
 	TRACK_FIELDS,  /* COM_FIELD_LIST: definitions up to EOF or ERR */
@@ -61,7 +62,7 @@ struct track {
 	uint16_t warnings;
 	uint16_t error;   /* code of the ERR that ended it, 0 if none */
 	uint16_t results; /* result sets and OKs seen */
-	uint16_t columns; /* of the last result set */
+	uint32_t columns; /* of the last result set */
 	bool done;        /* the reply has ended: nothing more belongs to it */
 };
 

@@ -50,8 +50,8 @@ static const struct known replies[] = {
 	{"an execute, no EOF", reply_execute_new, TRACK_RESULT, NEW, "BO", 2, 0, 1, 2, 0x02, 0},
 	{"definitions left out", reply_execute_cached, TRACK_RESULT, CACHED, "BO", 2, 0, 1, 2, 0x02, 0},
 	{"the same with EOF", reply_execute_cached_eof, TRACK_RESULT, CACHED_EOF, "BE", 2, 0, 1, 2, 0x02, 0},
-	{"a cursor opened", reply_cursor, TRACK_RESULT, OLD, "BE", 0, 0, 1, 2, 0x42, 0},
-	{"a cursor opened, no EOF", reply_cursor_new, TRACK_RESULT, NEW, "BO", 0, 0, 1, 2, 0x42, 0},
+	{"a cursor opened", reply_cursor, TRACK_CURSOR, OLD, "BE", 0, 0, 1, 2, 0x42, 0},
+	{"a cursor opened, no EOF", reply_cursor_new, TRACK_CURSOR, NEW, "BO", 0, 0, 1, 2, 0x42, 0},
 	{"a fetch", reply_fetch, TRACK_ROWS, OLD, "BE", 1, 0, 0, 0, 0x42, 0},
 	{"a fetch, no EOF", reply_fetch_new, TRACK_ROWS, NEW, "BO", 1, 0, 0, 0, 0x42, 0},
 	{"the last fetch", reply_fetch_last, TRACK_ROWS, OLD, "BE", 1, 0, 0, 0, 0x82, 0},
@@ -68,6 +68,9 @@ static const struct known replies[] = {
 	{"progress reports", reply_progress, TRACK_RESULT, PROGRESS, "RRO", 0, 500000, 1, 0, 0x02, 0},
 	{"a result that ends with tracked state", reply_track_select, TRACK_RESULT, NEW, "BO", 1, 0, 1, 1, 0xe003, 0},
 	{"a GTID", reply_track_gtid, TRACK_RESULT, NEW, "O", 0, 1, 1, 0, 0xc002, 0},
+	/* CALL of a routine that has opened a cursor of its own and then selects. */
+	{"a cursor inside a routine", "0100000101 020000020000 05000003fe00004200 020000040137 05000005fe00000a00 0700000600000002000000",
+	 TRACK_RESULT, OLD, "BEO", 1, 0, 2, 1, 0x02, 0},
 	/* MySQL 8 with resultset_metadata=NONE, by its documentation. */
 	{"MySQL leaves definitions out", "0200000101000200000201370700000 3fe000002000000", TRACK_RESULT, MYSQL_SKIPS,
 	 "BO", 1, 0, 1, 1, 0x02, 0},
@@ -235,6 +238,19 @@ static void marks_where_each_result_set_begins(void **state)
 	offer(&f, p, len);
 	assert_int_equal(f.sets, 2);
 	free(p);
+}
+
+/* A select of literals has no limit but the statement's length. */
+static void takes_more_columns_than_a_table_has(void **state)
+{
+	static const uint8_t count[] = {4, 0, 0, 1, 0xfd, 0x01, 0x00, 0x01}; /* 65537 */
+	struct track_piece piece;
+	struct track t;
+
+	track_begin(&t, TRACK_RESULT, OLD);
+	assert_int_equal(track_next(&t, count, sizeof(count), &piece), sizeof(count));
+	assert_int_equal(piece.kind, TRACK_BYTES);
+	assert_int_equal(t.columns, 65537);
 }
 
 static void keeps_the_insert_id_and_warnings(void **state)
@@ -439,6 +455,7 @@ int main(void)
 		cmocka_unit_test(takes_byte_by_byte),
 		cmocka_unit_test(leaves_the_next_reply_alone),
 		cmocka_unit_test(marks_where_each_result_set_begins),
+		cmocka_unit_test(takes_more_columns_than_a_table_has),
 		cmocka_unit_test(keeps_the_insert_id_and_warnings),
 		cmocka_unit_test(takes_progress_for_an_error_where_it_was_not_asked_for),
 		cmocka_unit_test(passes_huge_rows_as_they_come),
