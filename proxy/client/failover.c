@@ -114,13 +114,25 @@ static bool is_replicas_own(const struct request *r, const struct err_packet *e)
 
 #define VERB(v) (UINT64_C(1) << (v))
 
+static bool in_servers_words(const struct err_packet *e)
+{
+	static const char *const words[] = {"The MySQL server is running with the --", "The MariaDB server is running with the --"};
+
+	for (size_t i = 0; i < countof(words); i++)
+		if (e->message.len > strlen(words[i]) && memcmp(e->message.p, words[i], strlen(words[i])) == 0)
+			return true;
+	return false;
+}
+
 /*
  * One statement, whose tables and all that triggers change with them can be rolled back: refused means that nothing of it
  * stands. A routine may have committed something before the statement in it that was refused, and may say anything in the
- * server's name (SIGNAL).
+ * server's name (SIGNAL). Where the catalog cannot say what hangs on the tables, a server's own words on a plain statement
+ * are taken for what they nearly always are: said before it began.
  */
-static bool is_whole(const struct request *r)
+static bool is_whole(const struct request *r, const struct err_packet *e)
 {
+	const uint64_t plain = VERB(SQL_INSERT) | VERB(SQL_REPLACE) | VERB(SQL_UPDATE) | VERB(SQL_DELETE) | VERB(SQL_SELECT);
 	const uint64_t parts = VERB(SQL_CALL) | VERB(SQL_EXECUTE) | VERB(SQL_COMPOUND) | VERB(SQL_XA) | VERB(SQL_DO);
 	const struct sql_facts *f;
 
@@ -133,13 +145,13 @@ static bool is_whole(const struct request *r)
 	if (f->flags & SQL_F_DDL)
 		return true; /* judged before it begins */
 	statement_resolve(r->st, r->worker->in->catalog, r->worker->settings);
-	return r->st->resolved && r->st->transactional;
+	return r->st->resolved ? r->st->transactional : (f->verbs & ~plain) == 0 && in_servers_words(e);
 }
 
 bool failover_takes(struct request *r, const struct err_packet *e)
 {
 	if (says_read_only(e)) {
-		if (!is_whole(r)) { /* its error passes; whether the server takes writes the monitor will see */
+		if (!is_whole(r, e)) { /* its error passes; whether the server takes writes the monitor will see */
 			topology_look(topology_of(r));
 			return false;
 		}
