@@ -120,7 +120,8 @@ def test_bytes_of_every_character_set_arrive_as_sent(db, proxy, charset):
         assert g == w, statement
 
 
-@pytest.mark.parametrize("collation", [8, 28, 33, 45, 46, 63, 224, 255])
+# MariaDB does not know 255, and then answers by whatever the connection's thread was left with.
+@pytest.mark.parametrize("collation", [8, 28, 33, 45, 46, 63, 224] + [255] * (KIND == "mysql"))
 def test_the_collation_of_the_login_is_the_sessions(suimon, db, monkeypatch, collation):
     """In the metadata of results, too, on a connection that another session has used, and after a reset."""
     statements = ["SELECT 'a', COLLATION('a')", "SELECT @@character_set_client, @@character_set_results, @@collation_connection"]
