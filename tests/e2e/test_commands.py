@@ -5,6 +5,7 @@ import pymysql
 import pytest
 
 import servers
+from conftest import KIND, mariadb_only, numbers
 from wire import FIELD_LIST, MULTI_STATEMENTS, SET_OPTION, STATISTICS, Wire, error
 
 CREATE_DB, DROP_DB, REFRESH, SHUTDOWN, PROCESS_INFO, DEBUG = 0x05, 0x06, 0x07, 0x08, 0x0a, 0x0d
@@ -27,7 +28,8 @@ def one(*payload):
 
 @pytest.mark.parametrize("payload", [
     (DEBUG,), (REFRESH, 0x01), (SHUTDOWN,), (SHUTDOWN, 0), (CREATE_DB, b"e2e_x"), (DROP_DB, b"e2e_x"), (0x02, b"missing_schema"), (0x0e,), (0x1f,),
-    (SET_OPTION, b"\x00\x00"), (SET_OPTION, b"\x01\x00"), (SET_OPTION, b"\x07\x00"), (SET_OPTION,)], ids=str)
+    (SET_OPTION, b"\x00\x00"), (SET_OPTION, b"\x01\x00"), (SET_OPTION, b"\x07\x00"),
+    pytest.param((SET_OPTION,), marks=mariadb_only("it takes what is too short for a zero"))], ids=str)
 def test_one_packet_answers(db, proxy, payload):
     """What an ordinary account may not do it is refused in the server's words."""
     want, got = both(db, proxy, one(*payload))
@@ -73,14 +75,18 @@ def test_an_unknown_command_is_refused(db, proxy):
 
 
 def test_multi_statements_are_switched_on_and_off(db, proxy):
+    def switched(packet):
+        # MySQL repeats the warnings of the statement before (docs/servers.md).
+        return packet if KIND == "mariadb" else packet[:1] + packet[3:]
+
     def talk(w):
         answers = [w.query("SELECT 1; SELECT 2")[-1][:3]]
         for option in (0, 1, 0):
             w.send(bytes([SET_OPTION, option, 0]))
-            answers += [w.packet(), w.query("SELECT 1; SELECT 2")[-1][:3]]
+            answers += [switched(w.packet()), w.query("SELECT 1; SELECT 2")[-1][:3]]
         w.query("BEGIN")
         w.send(bytes([SET_OPTION, 1, 0]))
-        answers += [w.packet(), w.query("SELECT 1; SELECT 2")[-1][:3], w.query("COMMIT"), w.query("SELECT 1; SELECT 2")[-1][:3]]
+        answers += [switched(w.packet()), w.query("SELECT 1; SELECT 2")[-1][:3], w.query("COMMIT"), w.query("SELECT 1; SELECT 2")[-1][:3]]
         return answers
     for flags in (0, MULTI_STATEMENTS):
         want, got = both(db, proxy, talk, client_flag=flags)
@@ -89,7 +95,7 @@ def test_multi_statements_are_switched_on_and_off(db, proxy):
 
 def test_equal_statements_keep_their_own_cursors_and_data(db, proxy):
     """They share a statement of the server until one of them holds a cursor or data there."""
-    db.setup("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t SELECT seq FROM seq_1_to_20")
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t SELECT seq FROM " + numbers(1, 20))
 
     def talk(w):
         sql = "SELECT id FROM t WHERE id > ? ORDER BY id"
@@ -98,7 +104,9 @@ def test_equal_statements_keep_their_own_cursors_and_data(db, proxy):
         c = w.prepare(sql)
         got += [c.execute((18,)), a.fetch(2), b.fetch(2)]
         b.close()
-        got += [a.fetch(2), a.reset(), c.execute((19,)), a.execute((17,))]
+        got += [a.fetch(2), a.reset(), c.execute((19,))]
+        if KIND == "mariadb":  # MySQL sends no rows: it goes on with the cursor
+            got.append(a.execute((17,)))
         one, two = w.prepare("SELECT CONCAT(?, ?)"), w.prepare("SELECT CONCAT(?, ?)")
         one.long_data(0, b"first")
         two.long_data(0, b"second")
@@ -114,7 +122,8 @@ def test_columns_that_ddl_changes(db, proxy):
     db.setup("CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 2)")
 
     def talk(w):
-        w.query("CREATE OR REPLACE TABLE d AS SELECT * FROM t")
+        w.query("DROP TABLE IF EXISTS d")
+        w.query("CREATE TABLE d AS SELECT * FROM t")
         s = w.prepare("SELECT * FROM d")
         got = [s.execute(())]
         for ddl in ("ALTER TABLE d ADD x VARCHAR(9) DEFAULT 'new'", "ALTER TABLE d DROP v", "ALTER TABLE d MODIFY id BIGINT", "DROP TABLE d"):
@@ -140,7 +149,7 @@ def test_statements_on_a_server_are_bounded(db, suimon, cluster):
         assert prepared_count(cluster) - before <= 256
         for n in (0, 3):
             for i in (0, 199):
-                assert kept[n][i].execute(())[-2][2:] == struct.pack("<ii", n, i)
+                assert kept[n][i].execute(())[-2][2:] == struct.pack("<ii" if KIND == "mariadb" else "<qq", n, i)
         assert prepared_count(cluster) - before <= 256
     finally:
         for w in wires:

@@ -3,7 +3,7 @@ import contextlib
 
 import pytest
 
-from conftest import ask
+from conftest import ISOLATION, ask
 from servers import sum_metric
 
 READ = "SELECT n FROM t WHERE id = 1"
@@ -17,7 +17,7 @@ def table(db):
 
 @contextlib.contextmanager
 def globally(server, level):
-    before = server.sql("SELECT @@global.tx_isolation")[0][0].replace("-", " ")
+    before = server.sql("SELECT @@global." + ISOLATION)[0][0].replace("-", " ")
     server.sql("SET GLOBAL TRANSACTION ISOLATION LEVEL " + level)
     try:
         yield

@@ -6,12 +6,16 @@ import threading
 import pymysql
 import pytest
 
-from conftest import ask
+from conftest import KIND, ask
 import servers
 from servers import listing
 from wire import Wire
 
 PROCESS_KILL = 0x0c
+
+# MySQL writes the privilege as one word, and has one way to end a session.
+MAY_KILL = "CONNECTION ADMIN" if KIND == "mariadb" else "CONNECTION_ADMIN"
+KILLS = ["KILL %d", "KILL CONNECTION %d"] + (["KILL HARD %d", "kill soft connection %d; -- x"] if KIND == "mariadb" else [])
 
 
 class Sleeper:
@@ -81,7 +85,7 @@ def test_kill_query_ends_the_statement_not_the_session(two, db, times):
     assert ask(victim, "SELECT 5") == ((5,),)
 
 
-@pytest.mark.parametrize("form", ["KILL %d", "KILL CONNECTION %d", "KILL HARD %d", "kill soft connection %d; -- x"])
+@pytest.mark.parametrize("form", KILLS)
 def test_kill_ends_a_running_session(two, db, form):
     victim, killer = two(), two()
     s = Sleeper(victim)
@@ -124,8 +128,11 @@ def test_the_old_command_and_a_prepared_kill(two, db, proxy):
         w.send(bytes([PROCESS_KILL]) + struct.pack("<I", victim.thread_id()))
         assert w.packet()[0] == 0
         assert lost(victim)
-        w.send(bytes([PROCESS_KILL]) + struct.pack("<I", victim.thread_id()))
-        assert w.packet()[:9] == b"\xff\x46\x04#HY000"
+        if KIND == "mariadb":  # MySQL no longer knows the command: what suimon cannot settle itself is refused there
+            w.send(bytes([PROCESS_KILL]) + struct.pack("<I", victim.thread_id()))
+            assert w.packet()[:9] == b"\xff\x46\x04#HY000"
+        else:  # nor does it prepare a KILL
+            return
         kill = w.prepare("KILL ?")
         assert kill.execute((second.thread_id(),))[0][0] == 0
         assert lost(second)
@@ -142,7 +149,7 @@ def test_only_the_privileged_kill_others(two, db, cluster):
     running(db)
     assert error_of(killer, "KILL QUERY %d" % number) == (1095, "You are not owner of thread %d" % number)
     assert error_of(killer, "KILL %d" % number)[0] == 1095
-    cluster.primary.sql("GRANT CONNECTION ADMIN ON *.* TO guest@'%'")
+    cluster.primary.sql("GRANT %s ON *.* TO guest@'%%'" % MAY_KILL)
     try:
         allowed = two("guest")
         ask(allowed, "KILL QUERY %d" % number)
@@ -151,7 +158,7 @@ def test_only_the_privileged_kill_others(two, db, cluster):
         ask(allowed, "KILL %d" % number)
         assert lost(victim)
     finally:
-        cluster.primary.sql("REVOKE CONNECTION ADMIN ON *.* FROM guest@'%'")
+        cluster.primary.sql("REVOKE %s ON *.* FROM guest@'%%'" % MAY_KILL)
 
 
 def test_a_session_kills_itself(two, db):
