@@ -3,7 +3,7 @@
  *
  *   queue_driver DIR SOCKET USER [option=value ...]
  *
- * Options: sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate.
+ * Options: sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate; power=SEED: dying is a power cut (power_files.h).
  *
  * Commands, one a line; fields are separated by tabs:
  *   add TAG SCHEMA TABLE SQL [ENV [TIME_US [halt]]]  append; the values of an INSERT are found by " VALUES "
@@ -25,6 +25,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "power_files.h"
 #include "queue.h"
 
 struct add {
@@ -222,6 +223,12 @@ static bool run_command(struct queue *q, char *line)
 	return true;
 }
 
+static void cut_power(struct queue_options *opt, unsigned seed)
+{
+	power_files_seed(seed);
+	opt->files = &power_files;
+}
+
 static void set_option(struct queue_options *opt, const char *text)
 {
 	const char *eq = strchr(text, '=');
@@ -239,6 +246,8 @@ static void set_option(struct queue_options *opt, const char *text)
 		opt->batch_wait_ns = v * NS_PER_MS;
 	else if (strncmp(text, "rate=", 5) == 0)
 		opt->rate = v;
+	else if (strncmp(text, "power=", 6) == 0)
+		cut_power(opt, (unsigned)v);
 	else
 		exit(1);
 }
