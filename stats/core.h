@@ -28,7 +28,8 @@
 
 #define STATS_NAME_MAX 256 /* bytes of a schema, user or table name kept */
 #define STATS_TAGS 4       /* routes kept a row; others are counted in none */
-#define STATS_TAG_MAX 128  /* bytes of a route kept */
+#define STATS_TAG_MAX 128  /* bytes of a route, or of a server's address, kept */
+#define STATS_SERVERS 4    /* servers told apart a row; others are counted in none */
 #define STATS_ERRORS 4     /* error codes told apart a row */
 #define STATS_RECENT 4096  /* reads remembered to see identical ones again; a power of two */
 #define STATS_RECENT_NS (60 * NS_PER_SEC)
@@ -47,12 +48,15 @@ enum stats_number {
 	STATS_N_TOTAL_NS,
 	STATS_N_WAIT_NS,
 	STATS_N_SERVER_NS,
+	STATS_N_ANSWER_NS,
 	STATS_N_ROWS_SENT,
 	STATS_N_ROWS_AFFECTED,
 	STATS_N_BYTES_IN,
 	STATS_N_BYTES_OUT,
 	STATS_N_CACHE_HITS,
 	STATS_N_CACHE_MISSES,
+	STATS_N_CACHE_REFUSED,
+	STATS_N_RETRIES,
 	STATS_N_ROUTED, /* and one for each further route */
 	STATS_N_NO_INDEX = STATS_N_ROUTED + STATS_ROUTES,
 	STATS_N_NO_GOOD_INDEX,
@@ -116,7 +120,7 @@ struct stats_row {
 	_Atomic uint64_t n[STATS_NUMBERS];
 	_Atomic uint64_t min_ns, max_ns, first_ns, last_ns; /* times are monotonic */
 	struct stats_row_error error[STATS_ERRORS];
-	struct stats_row_tag tag[STATS_TAGS];
+	struct stats_row_tag tag[STATS_TAGS], server[STATS_SERVERS];
 	struct hist hist;
 };
 

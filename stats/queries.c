@@ -7,72 +7,6 @@
 #include "findings.h"
 #include "mem.h"
 
-#define NAMES_MAX 16  /* users, routes listed a digest */
-#define ERRORS_MAX 16 /* error codes */
-
-struct names {
-	struct {
-		const char *text;
-		uint64_t weight;
-	} name[NAMES_MAX];
-	unsigned n;
-};
-
-static void names_add(struct names *l, const char *text, uint64_t weight)
-{
-	if (text[0] == '\0')
-		return;
-	for (unsigned i = 0; i < l->n; i++) {
-		if (strcmp(l->name[i].text, text) == 0) {
-			l->name[i].weight += weight;
-			return;
-		}
-	}
-	if (l->n < NAMES_MAX) {
-		l->name[l->n].text = text;
-		l->name[l->n++].weight = weight;
-	}
-}
-
-/* Heaviest first. */
-static void names_put(struct names *l, struct jsonw *w, const char *key)
-{
-	jsonw_open(w, key, '[');
-	while (l->n > 0) {
-		unsigned best = 0;
-
-		for (unsigned i = 1; i < l->n; i++) {
-			if (l->name[i].weight > l->name[best].weight)
-				best = i;
-		}
-		jsonw_text(w, NULL, l->name[best].text);
-		l->name[best] = l->name[--l->n];
-	}
-	jsonw_close(w, ']');
-}
-
-static void put_names(const struct view *v, const struct view_row *r, struct jsonw *w)
-{
-	struct names users = {0}, schemas = {0}, tags = {0};
-
-	for (uint32_t i = r->main ? r->refs : VIEW_NONE; i != VIEW_NONE; i = v->ref[i].next) {
-		const struct stats_row *row = v->ref[i].row;
-		uint64_t spent = stats_get(&row->n[STATS_N_TOTAL_NS]);
-
-		names_add(&users, row->digest->user, spent);
-		names_add(&schemas, row->digest->schema, spent);
-		for (unsigned t = 0; t < STATS_TAGS; t++) {
-			const char *text = atomic_load_explicit(&row->tag[t].text, memory_order_acquire);
-
-			if (text)
-				names_add(&tags, text, stats_get(&row->tag[t].count));
-		}
-	}
-	names_put(&users, w, "users");
-	names_put(&schemas, w, "schemas");
-	names_put(&tags, w, "tags");
-}
-
 static void put_routes(const struct view_row *r, struct jsonw *w)
 {
 	jsonw_open(w, "routed", '{');
@@ -95,6 +29,7 @@ static void put_times(const struct view_row *r, const struct hist *h, struct jso
 	jsonw_seconds(w, "p999", hist_quantile(h, 0.999));
 	jsonw_seconds(w, "wait_time", r->n[STATS_N_WAIT_NS]);
 	jsonw_seconds(w, "server_time", r->n[STATS_N_SERVER_NS]);
+	jsonw_seconds(w, "answer_time", r->n[STATS_N_ANSWER_NS]);
 }
 
 static void put_counts(const struct view_row *r, struct jsonw *w)
@@ -111,6 +46,8 @@ static void put_counts(const struct view_row *r, struct jsonw *w)
 		{STATS_N_BYTES_OUT, "bytes_out"},
 		{STATS_N_CACHE_HITS, "cache_hits"},
 		{STATS_N_CACHE_MISSES, "cache_misses"},
+		{STATS_N_CACHE_REFUSED, "cache_refused"},
+		{STATS_N_RETRIES, "retries"},
 		{STATS_N_NO_INDEX, "no_index"},
 		{STATS_N_NO_GOOD_INDEX, "no_good_index"},
 		{STATS_N_SLOW, "slow"},
@@ -136,7 +73,8 @@ static void put_row(const struct view *v, const struct view_row *r, const struct
 	put_counts(r, w);
 	put_times(r, h, w);
 	put_routes(r, w);
-	put_names(v, r, w);
+	query_names_put(v, r, w);
+	query_errors_put(v, r, w);
 	jsonw_time(w, "first_seen", stats_wall_us(v->stats, r->first_ns));
 	jsonw_time(w, "last_seen", stats_wall_us(v->stats, r->last_ns));
 }
@@ -226,52 +164,6 @@ static void put_histogram(const struct hist *h, struct jsonw *w)
 	jsonw_close(w, ']');
 }
 
-struct codes {
-	struct {
-		uint32_t code;
-		uint64_t count;
-	} at[ERRORS_MAX];
-	unsigned n;
-};
-
-static void codes_add(struct codes *l, uint32_t code, uint64_t count)
-{
-	unsigned i;
-
-	for (i = 0; i < l->n && l->at[i].code != code; i++)
-		;
-	if (i == ERRORS_MAX)
-		return;
-	if (i == l->n) {
-		l->at[l->n].code = code;
-		l->at[l->n++].count = 0;
-	}
-	l->at[i].count += count;
-}
-
-static void put_errors(const struct view *v, const struct view_row *r, struct jsonw *w)
-{
-	struct codes l = {0};
-
-	for (uint32_t i = r->refs; i != VIEW_NONE; i = v->ref[i].next) {
-		for (unsigned e = 0; e < STATS_ERRORS; e++) {
-			const struct stats_row_error *at = &v->ref[i].row->error[e];
-			uint32_t code = atomic_load_explicit(&at->code, memory_order_acquire);
-
-			if (code)
-				codes_add(&l, code, stats_get(&at->count));
-		}
-	}
-	jsonw_open(w, "errors_by_code", '[');
-	for (unsigned i = 0; i < l.n; i++) {
-		jsonw_open(w, NULL, '{');
-		jsonw_uint(w, "code", l.at[i].code);
-		jsonw_uint(w, "count", l.at[i].count);
-		jsonw_close(w, '}');
-	}
-	jsonw_close(w, ']');
-}
-
 static void put_sample(struct stats *s, const struct stats_sample *m, struct jsonw *w)
 {
 	jsonw_open(w, NULL, '{');
@@ -318,7 +210,7 @@ static enum rc put_detail(const struct view *v, const struct view_row *r, bool s
 	if (rc == RC_OK) {
 		put_row(v, r, &h, w);
 		put_histogram(&h, w);
-		put_errors(v, r, w);
+		query_accounts_put(v, r, w);
 		put_samples(v, r, samples, w);
 		rc = put_plan(v->stats, r->digest, samples, w);
 	}

@@ -25,6 +25,8 @@ void stats_row_free(struct stats *s, struct stats_row *r)
 		return;
 	for (unsigned i = 0; i < STATS_TAGS; i++)
 		mem_free(atomic_load_explicit(&r->tag[i].text, relaxed));
+	for (unsigned i = 0; i < STATS_SERVERS; i++)
+		mem_free(atomic_load_explicit(&r->server[i].text, relaxed));
 	hist_reset(&r->hist);
 	if (r->digest)
 		stats_registry_unref(s, r->digest);
@@ -45,13 +47,13 @@ static void count_error(struct stats_row *r, uint32_t code, uint64_t n)
 	}
 }
 
-/* The first few routes have a count of their own; text is copied when it is new. */
-static void count_tag(struct stats_row *r, struct span text, uint64_t n)
+/* The first few names have a count of their own; text is copied when it is new. */
+static void count_tag(struct stats_row_tag *tags, unsigned most, struct span text, uint64_t n)
 {
 	uint64_t hash = map_hash(text.p, text.len);
 
-	for (unsigned i = 0; i < STATS_TAGS; i++) {
-		struct stats_row_tag *tag = &r->tag[i];
+	for (unsigned i = 0; i < most; i++) {
+		struct stats_row_tag *tag = &tags[i];
 
 		if (!atomic_load_explicit(&tag->text, relaxed)) {
 			char *copy = mem_dup(text.p, text.len < STATS_TAG_MAX ? text.len : STATS_TAG_MAX);
@@ -82,6 +84,7 @@ static void add_times(struct stats_row *r, const struct stats_event *e)
 	stats_add(&r->n[STATS_N_TOTAL_NS], e->total_ns);
 	add_some(r, STATS_N_WAIT_NS, e->wait_ns);
 	add_some(r, STATS_N_SERVER_NS, e->server_ns);
+	add_some(r, STATS_N_ANSWER_NS, e->answer_ns);
 	if (e->total_ns < stats_get(&r->min_ns))
 		stats_set(&r->min_ns, e->total_ns);
 	if (e->total_ns > stats_get(&r->max_ns))
@@ -118,6 +121,8 @@ void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, 
 	add_some(r, STATS_N_BYTES_OUT, e->bytes_out);
 	add_some(r, STATS_N_CACHE_HITS, e->cached == STATS_HIT);
 	add_some(r, STATS_N_CACHE_MISSES, e->cached == STATS_MISS);
+	add_some(r, STATS_N_CACHE_REFUSED, e->cache_refused);
+	add_some(r, STATS_N_RETRIES, e->retries);
 	add_some(r, STATS_N_NO_INDEX, e->no_index);
 	add_some(r, STATS_N_NO_GOOD_INDEX, e->no_good_index);
 	add_some(r, STATS_N_SLOW, slow);
@@ -127,23 +132,22 @@ void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, 
 		stats_add(&r->n[STATS_N_ERRORS], 1);
 		count_error(r, e->error, 1);
 	}
-	if (e->tag_route.len && r->digest)
-		count_tag(r, e->tag_route, 1);
+	if (!r->digest)
+		return;
+	if (e->tag_route.len)
+		count_tag(r->tag, STATS_TAGS, e->tag_route, 1);
+	if (e->server.len)
+		count_tag(r->server, STATS_SERVERS, e->server, 1);
 }
 
-static void fold_names(struct stats_row *into, const struct stats_row *from)
+/* Into "other", which has no names. */
+static void fold_errors(struct stats_row *into, const struct stats_row *from)
 {
 	for (unsigned i = 0; i < STATS_ERRORS; i++) {
 		uint32_t code = atomic_load_explicit(&from->error[i].code, memory_order_acquire);
 
 		if (code)
 			count_error(into, code, stats_get(&from->error[i].count));
-	}
-	for (unsigned i = 0; i < STATS_TAGS; i++) {
-		const char *text = atomic_load_explicit(&from->tag[i].text, memory_order_acquire);
-
-		if (text && into->digest)
-			count_tag(into, span_str(text), stats_get(&from->tag[i].count));
 	}
 }
 
@@ -161,6 +165,6 @@ enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from)
 		stats_set(&into->first_ns, first);
 	if (stats_get(&from->last_ns) > stats_get(&into->last_ns))
 		stats_set(&into->last_ns, stats_get(&from->last_ns));
-	fold_names(into, from);
+	fold_errors(into, from);
 	return hist_merge(&into->hist, &from->hist);
 }

@@ -69,8 +69,12 @@ struct stats_event {
 	uint64_t total_ns;     /* first byte in to last byte out */
 	uint64_t wait_ns;      /* of that, waiting for a connection */
 	uint64_t server_ns;    /* of that, waiting for the server's first byte */
+	uint64_t answer_ns;    /* of that, from the sending to the server's last byte */
 	uint64_t rows_sent, rows_affected, bytes_in, bytes_out;
+	struct span server; /* its address; "": none answered */
 	uint16_t error, warnings;
+	unsigned retries;   /* how often it was sent anew */
+	bool cache_refused; /* its answer was meant for the cache, which did not take it */
 	bool no_index, no_good_index, slow_flag;
 	bool is_read;
 	bool private_text; /* holds a password: never kept */

@@ -190,13 +190,13 @@ static enum cache_refusal judge(const struct request *r)
 	return CACHE_STORED;
 }
 
-void cached_finish(struct request *r)
+bool cached_finish(struct request *r)
 {
 	struct worker *w = r->s->worker;
 	enum cache_refusal refusal;
 
 	if (!r->filling)
-		return;
+		return false;
 	r->filling = false;
 	refusal = judge(r);
 	if (refusal == CACHE_STORED)
@@ -206,6 +206,7 @@ void cached_finish(struct request *r)
 		stats_count(w->sink, (enum stats_counter)(STATS_C_CACHE_REFUSED_VERSION + (refusal - CACHE_REFUSED_VERSION)), 1);
 	count(r, refusal == CACHE_STORED ? CACHE_FILL : CACHE_REFUSED, refusal);
 	iobuf_reset(&r->fill);
+	return refusal != CACHE_STORED;
 }
 
 void cached_cancel(struct request *r)

@@ -104,13 +104,13 @@ static struct span text_of(struct request *r, bool worth_it)
 	return span_of(iobuf_data(tmp), iobuf_len(tmp));
 }
 
-void request_count(struct request *r)
+void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 {
 	struct session *s = r->s;
 	const struct sql_facts *f = &r->st->facts;
 	bool served = r->route == STATS_PRIMARY || r->route == STATS_REPLICA;
 	uint16_t status = served && s->up ? s->up->track.status : 0;
-	uint64_t total = clock_mono_ns() - r->start_ns;
+	uint64_t total = now_ns - r->start_ns;
 	char table[256], route[TAG_MOST];
 	struct stats_event e = {
 		.digest = r->st->digest,
@@ -131,6 +131,10 @@ void request_count(struct request *r)
 		.total_ns = total,
 		.wait_ns = r->lease_ns,
 		.server_ns = served && r->first_ns > r->sent_ns ? r->first_ns - r->sent_ns : 0,
+		.answer_ns = served && r->first_ns > r->sent_ns ? now_ns - r->sent_ns : 0,
+		.server = served && r->backend ? span_str(r->backend->text) : span_of("", 0),
+		.retries = r->attempts,
+		.cache_refused = cache_refused,
 		.rows_sent = r->rows,
 		.rows_affected = r->affected,
 		.bytes_in = iobuf_len(&r->packet),

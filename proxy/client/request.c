@@ -49,11 +49,12 @@ void request_end(struct request *r)
 {
 	struct session *s = r->s;
 	bool was_login = s->login != NULL, cut_short = r->stream_left || r->stream_more;
+	uint64_t now = clock_mono_ns();
+	bool cache_refused = cached_finish(r);
 
 	if (r->st && !was_login && r->cmd != COM_STMT_PREPARE && r->cmd != COM_STMT_SEND_LONG_DATA &&
 	    r->cmd != COM_STMT_RESET && r->cmd != COM_STMT_FETCH)
-		request_count(r);
-	cached_finish(r);
+		request_count(r, now, cache_refused);
 	command_stmt_settle(r);
 	s->request = NULL;
 	exec_release(r);

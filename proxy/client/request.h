@@ -163,7 +163,7 @@ void exec_resume(struct request *r, enum request_step step);
 void exec_replied(struct request *r);                    /* a reply, hidden or not, has ended */
 void exec_lost(struct request *r, const char *why);      /* the connection went away */
 void exec_tick(struct request *r, uint64_t now_ns);      /* limits of waits that have no timer */
-void request_count(struct request *r);                   /* counted.c */
+void request_count(struct request *r, uint64_t now_ns, bool cache_refused); /* counted.c */
 
 /* hidden.c: what suimon itself says on a session's connection before and after the client's command. */
 enum rc hidden_sync(struct request *r) must_check;       /* STEP_SYNC: RC_OK when the connection has the state wanted */
@@ -235,7 +235,7 @@ enum rc prepared_bind(struct request *r, struct iobuf *out) must_check; /* the t
 enum rc cached_step(struct request *r) must_check;      /* STEP_CACHE */
 bool cached_needs(struct request *r, struct gtid_pos *pos); /* what a replica must have applied for a fill; false: no replica will do */
 void cached_capture(struct request *r, const void *p, size_t len);
-void cached_finish(struct request *r);                  /* the reply has ended */
+bool cached_finish(struct request *r);                  /* the reply has ended; true: it was meant to be stored, and is not */
 void cached_cancel(struct request *r);
 
 /* queued.c */

@@ -107,7 +107,7 @@ static void a_row_has_the_contracts_fields(void **state)
 		"rows_sent",  "rows_examined", "rows_affected", "bytes_in",  "bytes_out", "cache_hits", "cache_misses",
 		"routed",     "no_index",      "no_good_index", "slow",      "warnings",  "wait_time",  "server_time",
 		"users",      "tags",          "first_seen",    "last_seen", "histogram", "samples",    "plan",
-		"findings",   "errors_by_code"};
+		"findings",   "errors_by_code", "cache_refused", "retries",  "answer_time", "servers",   "accounts"};
 	struct stats *s = helper_stats(100);
 	struct stats_sink *k = helper_sink(s);
 	struct stats_event e = helper_event(1, "select '\xff\"\\' from t\n");
@@ -115,8 +115,15 @@ static void a_row_has_the_contracts_fields(void **state)
 
 	e.tag_route = span_str("orders#show");
 	e.error = 1146;
+	e.retries = 2;
+	e.cache_refused = true;
+	e.server = span_str("10.0.0.1:3306");
 	stats_record(k, NULL, &e);
 	q = helper_query(s, 1, true);
+	assert_int_equal(helper_uint(q, "retries"), 2);
+	assert_int_equal(helper_uint(q, "cache_refused"), 1);
+	assert_string_equal(helper_text(json_array_get(json_object_get(q, "servers"), 0), "addr"), "10.0.0.1:3306");
+	assert_string_equal(helper_text(json_array_get(json_object_get(q, "accounts"), 0), "user"), "app");
 	for (unsigned i = 0; i < countof(fields); i++) {
 		if (!json_object_get(q, fields[i]))
 			print_error("missing: %s\n", fields[i]);
