@@ -186,6 +186,7 @@ void drain_totals(struct drain *d, struct queue_totals *out)
 
 	pthread_mutex_lock(&d->lock);
 	out->state = d->stopping ? QUEUE_STOPPED : d->paused ? QUEUE_PAUSED : d->state;
+	out->stuck = out->state != QUEUE_RUNNING && out->state != QUEUE_WAITING; /* whatever the log's disk does */
 	if (out->state == d->state)
 		snprintf(out->reason, sizeof(out->reason), "%s", d->reason);
 	out->applied_seq = d->applied_seq;

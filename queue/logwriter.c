@@ -11,6 +11,7 @@
 #include "filelog_impl.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "clock.h"
 #include "failpoint.h"
@@ -33,12 +34,29 @@ static const char cannot_write[] = "the queue's disk cannot be written";
 static const char cannot_sync[] =
 	"the queue's disk failed to make the write durable: whether it will be applied is unknown";
 
-static void group_fail(struct group *g, enum rc rc, const char *error, bool log_ends)
+/* What whoever reads the log is to do about it. */
+static const char *advice(enum rc rc, bool log_ends)
 {
+	if (!log_ends)
+		return "free some space there, or set queue.max_bytes lower; until then writes go as queue.on_full says, and "
+		       "the disk is asked again every second";
+	if (rc == RC_DECLINED)
+		return "see what is wrong with that disk, then restart suimon; until then writes go as queue.on_full says, and "
+		       "what had been acknowledged is applied";
+	return "whether the last writes are stored is unknown and their clients were told so; see what is wrong with that "
+	       "disk, then restart suimon; until then writes go as queue.on_full says";
+}
+
+static void group_fail(struct filelog *l, struct group *g, enum rc rc, const char *error, bool log_ends)
+{
+	char reason[128];
+	int code = errno;
+
 	g->rc = rc;
 	g->error = error;
 	g->log_ends = log_ends;
-	log_error("queue", error, "errno=%d state=%s", errno, log_ends ? "failed" : "declining");
+	log_error("queue", error, "dir=%s errno=%d reason=\"%s\" state=%s do=\"%s\"", l->dir->path, code,
+		  strerror_r(code, reason, sizeof(reason)), log_ends ? "failed" : "declining", advice(rc, log_ends));
 }
 
 static void wake_drain(struct filelog *l)
@@ -72,7 +90,7 @@ static void sync_log(struct filelog *l, struct group *g)
 	if (l->file.fd < 0 || l->written_seq == l->durable_seq)
 		return;
 	if (logfile_sync(&l->file) != RC_OK)
-		group_fail(g, RC_ERROR, cannot_sync, true);
+		group_fail(l, g, RC_ERROR, cannot_sync, true);
 	else
 		publish_sync(l, clock_mono_ns() - start);
 }
@@ -89,14 +107,14 @@ static enum rc new_segment(struct filelog *l, struct group *g, uint64_t need)
 	if (logfile_create(&l->file, l->written_seq + 1, need) != RC_OK) {
 		bool full = errno == ENOSPC || errno == EDQUOT;
 
-		group_fail(g, RC_DECLINED, full ? no_room : cannot_write, !full);
+		group_fail(l, g, RC_DECLINED, full ? no_room : cannot_write, !full);
 		return RC_ERROR;
 	}
 	pthread_mutex_lock(&l->lock);
 	rc = filelog_add_piece(l, l->file.first_seq, l->file.used);
 	pthread_mutex_unlock(&l->lock);
 	if (rc != RC_OK)
-		group_fail(g, RC_DECLINED, "out of memory", true);
+		group_fail(l, g, RC_DECLINED, "out of memory", true);
 	return rc;
 }
 
@@ -140,11 +158,11 @@ static enum rc write_frames(struct filelog *l, struct group *g, const uint8_t *p
 		return RC_OK;
 	}
 	if (rc == RC_ERROR)
-		group_fail(g, RC_ERROR, cannot_sync, true);
+		group_fail(l, g, RC_ERROR, cannot_sync, true);
 	else if (errno == ENOSPC || errno == EDQUOT)
-		group_fail(g, RC_DECLINED, no_room, false);
+		group_fail(l, g, RC_DECLINED, no_room, false);
 	else
-		group_fail(g, RC_DECLINED, cannot_write, true);
+		group_fail(l, g, RC_DECLINED, cannot_write, true);
 	return RC_ERROR;
 }
 

@@ -109,6 +109,7 @@ enum queue_state { QUEUE_RUNNING, QUEUE_PAUSED, QUEUE_WAITING, QUEUE_HALTED, QUE
 const char *queue_state_name(enum queue_state s);
 struct queue_totals {
 	enum queue_state state;
+	bool stuck;             /* nothing is applied until somebody sees to it: what waits for it waits in vain */
 	char reason[256];       /* why it waits, is halted or failed */
 	uint64_t depth, bytes, oldest_age_ns;
 	uint64_t enqueued, applied, dead, retries, batches, last_batch_rows;

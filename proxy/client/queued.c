@@ -128,12 +128,6 @@ static enum rc directly(struct request *r)
 	return RC_DECLINED;
 }
 
-/* Nothing is applied until somebody sees to it: what waits for it waits in vain. */
-static bool is_stuck(enum queue_state s)
-{
-	return s == QUEUE_PAUSED || s == QUEUE_HALTED || s == QUEUE_FAILED || s == QUEUE_STOPPED;
-}
-
 /* The queue has no room, and the write goes directly: behind its session's own records on its tables (Q3), which must be
  * applied first. Where nothing is being applied, that is an error at once. */
 static enum rc write_through(struct request *r)
@@ -146,7 +140,7 @@ static enum rc write_through(struct request *r)
 	if (!s->queued_seq || queue_applied(q) >= s->queued_seq || !touches_queued(r))
 		return directly(r);
 	queue_totals(q, &t);
-	if (!is_stuck(t.state))
+	if (!t.stuck)
 		return directly(r);
 	stats_count(s->worker->sink, STATS_C_QUEUE_WAIT_TIMEOUTS, 1);
 	reply_error(s, 1205, "HY000",
