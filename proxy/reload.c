@@ -69,6 +69,8 @@ static void take_options(const struct settings *s)
 	struct stats_options so = process_stats_options(s);
 
 	stats_reconfigure(in->stats, &so);
+	if (s->cache.nrules || s->queue.nrules)
+		catalog_want(in->catalog);
 	if (in->cache) {
 		struct cache_options co = process_cache_options(s);
 

@@ -78,6 +78,8 @@ static enum rc make_parts(const struct settings *s)
 	in->catalog = catalog_new(&ch);
 	if (!in->control || !in->stats || !in->topology || !in->accounts || !in->rsa || !in->throttle || !in->catalog)
 		return RC_ERROR;
+	if (s->cache.nrules || s->queue.nrules)
+		catalog_want(in->catalog);
 	process.monitor = monitor_new(in->topology, in->accounts, in->stats, s, &mh);
 	process.advise = advise_new(in->stats, &(struct advise_hooks){.arg = in, .target = hooks_explain_target});
 	return process.monitor && process.advise ? RC_OK : RC_ERROR;

@@ -31,6 +31,7 @@ struct catalog {
 	_Atomic uint64_t wanted;    /* goes up with every invalidation */
 	_Atomic uint64_t loaded;    /* what wanted was when the present snapshot's reading began */
 	_Atomic uint64_t missed_ns; /* when a name was last looked for in vain and that led to a reading */
+	_Atomic bool wanting;       /* somebody caches or queues: what DDL changed is read again */
 	_Atomic bool nudged;        /* read at once: it may work now, or a name was not found */
 	_Atomic bool failing;       /* the last attempt did */
 	pthread_mutex_t lock;       /* guards what follows; began_ns is the thread's own */
@@ -148,6 +149,8 @@ static uint64_t due(struct catalog *c)
 		return c->began_ns + LEAST_GAP_NS;
 	if (c->failing)
 		return c->began_ns + AGAIN_NS;
+	if (!atomic_load_explicit(&c->wanting, memory_order_acquire))
+		return UINT64_MAX;
 	return c->began_ns + (is_stale(c) ? LEAST_GAP_NS : REFRESH_NS);
 }
 
@@ -221,6 +224,14 @@ void catalog_invalidate(struct catalog *c)
 	ticker_wake(&c->ticker);
 }
 
+void catalog_want(struct catalog *c)
+{
+	if (likely(atomic_load_explicit(&c->wanting, memory_order_relaxed)))
+		return;
+	atomic_store_explicit(&c->wanting, true, memory_order_release);
+	ticker_wake(&c->ticker);
+}
+
 static void read_soon(struct catalog *c)
 {
 	atomic_store_explicit(&c->nudged, true, memory_order_release);
@@ -265,7 +276,8 @@ static enum rc miss(struct catalog *c, const struct snapshot *s, enum rc rc, con
 {
 	uint64_t last = atomic_load_explicit(&c->missed_ns, memory_order_relaxed), now;
 
-	if (rc != RC_DECLINED || !s || !why || strcmp(why, SNAPSHOT_NOT_THERE) != 0)
+	if (rc != RC_DECLINED || !s || !why || strcmp(why, SNAPSHOT_NOT_THERE) != 0 ||
+	    !atomic_load_explicit(&c->wanting, memory_order_relaxed))
 		return rc;
 	now = clock_mono_ns();
 	if (now - last > MISS_GAP_NS && atomic_compare_exchange_strong_explicit(

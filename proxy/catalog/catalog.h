@@ -2,8 +2,8 @@
  * catalog.h - what the schema says that a statement's text does not: which names are views and over what, which tables
  * have triggers or are the parents of cascading foreign keys, which have what engine, what stored routines do (C5).
  *
- * Read from information_schema on a thread of its own, at start, after DDL seen by suimon, and every minute. Readers take
- * an immutable snapshot. While it is stale (DDL seen, not yet read again) or cannot be read, it says so, and those who
+ * Read from information_schema on a thread of its own, at start, and then, if anything is cached or queued (catalog_want),
+ * after DDL seen by suimon and every minute. Readers take an immutable snapshot. While it is stale (DDL seen, not yet read again) or cannot be read, it says so, and those who
  * ask are conservative: nothing is cached, writes invalidate everything.
  */
 #ifndef SUIMON_CATALOG_H
@@ -33,6 +33,8 @@ enum rc catalog_start(struct catalog *c) must_check;
 void catalog_stop(struct catalog *c);
 void catalog_free(struct catalog *c);
 
+/* From now on what it says is needed. Any thread, cheap. */
+void catalog_want(struct catalog *c);
 /* DDL was sent: stale from now on until read again. Any thread, cheap. */
 void catalog_invalidate(struct catalog *c);
 /* Another account may now be usable, or the primary is back: try at once if it is stale. Any thread. */

@@ -71,10 +71,17 @@ void command_plan(struct request *r)
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;
 	take_verdict(r);
 	if (r->st->facts.nroutines) {
+		catalog_want(in->catalog);
 		statement_resolve(r->st, in->catalog, s->worker->settings);
 		ss.calls = r->st->calls;
 	}
 	plan_again(r, &ss);
+	if (unlikely(r->st->names_tracking)) {
+		r->plan.target = PLAN_PRIMARY;
+		r->plan.target_why = "asks what the server reports";
+	}
+	if (r->plan.cache || r->plan.queue)
+		catalog_want(in->catalog);
 	if (unlikely(r->st->leaves_state) && r->plan.target == PLAN_REPLICA) {
 		r->plan.target = PLAN_PRIMARY;
 		r->plan.target_why = "it leaves state that only its connection has";

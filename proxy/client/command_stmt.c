@@ -126,7 +126,33 @@ static void recount_pins(struct session *s)
 	s->pins = (s->pins & ~(unsigned)(PIN_CURSOR | PIN_LONG_DATA)) | now.pins;
 }
 
-/* COM_STMT_CLOSE has no reply and needs no server: the statement stays prepared there for whoever prepares the same. */
+/* Statements that read and write rows are prepared again and again: they stay on the server for whoever does. Others
+ * would hold what they name (a plugin that is to be uninstalled). */
+static bool stays_prepared(const struct prepared *p)
+{
+	const uint64_t kept = UINT64_C(1) << SQL_SELECT | UINT64_C(1) << SQL_INSERT | UINT64_C(1) << SQL_REPLACE |
+			      UINT64_C(1) << SQL_UPDATE | UINT64_C(1) << SQL_DELETE | UINT64_C(1) << SQL_CALL;
+
+	return p->st && UINT64_C(1) << p->st->facts.verb & kept && !p->cursor && !p->long_data;
+}
+
+static void close_on_server(struct session *s, const struct prepared *p)
+{
+	struct upstream *u = s->up;
+	struct upstream_stmt *stmt;
+	uint8_t payload[5] = {COM_STMT_CLOSE};
+
+	if (!u && s->last_backend)
+		u = lease_parked(s->worker->leases, s->last_backend, s->id);
+	stmt = u ? upstream_stmt_find(u, p->key) : NULL;
+	if (!stmt)
+		return;
+	memcpy(payload + 1, &stmt->id, 4);
+	(void)upstream_notify(u, payload, sizeof(payload));
+	upstream_stmt_drop(u, stmt);
+}
+
+/* COM_STMT_CLOSE has no reply. */
 void command_stmt_close(struct session *s, struct span payload)
 {
 	struct mbuf m = mbuf_of(payload.p + 1, payload.len - 1);
@@ -138,16 +164,8 @@ void command_stmt_close(struct session *s, struct span payload)
 	p = prepared_find(s, id);
 	if (!p)
 		return;
-	if (s->up && (p->cursor || p->long_data)) {
-		struct upstream_stmt *stmt = upstream_stmt_find(s->up, p->key);
-		uint8_t reset[5] = {COM_STMT_CLOSE};
-
-		if (stmt) { /* its cursor or its data must go on the server, too */
-			memcpy(reset + 1, &stmt->id, 4);
-			(void)upstream_notify(s->up, reset, sizeof(reset));
-			upstream_stmt_drop(s->up, stmt);
-		}
-	}
+	if (!stays_prepared(p))
+		close_on_server(s, p);
 	prepared_free(s, p);
 	recount_pins(s);
 	if (s->up && !s->pins) {

@@ -48,7 +48,8 @@ static bool is_volatile(struct span name)
 {
 	static const char *const names[] = {"insert_id",   "rand_seed1", "rand_seed2",        "pseudo_thread_id",
 					    "gtid_seq_no", "identity",   "pseudo_slave_mode", "skip_replication",
-					    "gtid_next",   "pseudo_replica_mode", "original_commit_timestamp"};
+					    "gtid_next",   "pseudo_replica_mode", "original_commit_timestamp",
+					    "profiling"};
 
 	for (size_t i = 0; i < countof(names); i++)
 		if (span_ieq(name, span_str(names[i])))
@@ -413,6 +414,12 @@ void deltas_settle(struct request *r)
 	if (r->reply_settled)
 		return;
 	r->reply_settled = true;
+	if (r->st && r->st->changes_accounts) /* also if it failed: a part of it may have been done */
+		accounts_changed(s->worker->in->accounts);
+	else if (r->st && r->st->facts.flags & SQL_F_GLOBAL_SET)
+		accounts_renew(s->worker->in->accounts);
+	if (!failed && r->st && r->st->names_tracking && (r->st->facts.flags & SQL_F_GLOBAL_SET))
+		atomic_store_explicit(&s->worker->in->own_tracking, !strstr(r->st->text, "default"), memory_order_relaxed);
 	if (!failed) {
 		pin(r, r->plan.pins);
 		s->pins &= ~r->plan.unpins;

@@ -22,6 +22,8 @@ static void attach(struct request *r, struct upstream *u)
 	u->ops = &relay_ops;
 	u->owner = s;
 	r->backend = u->backend;
+	if (unlikely(s->epoch < u->epoch))
+		s->epoch = u->epoch; /* what it has seen now does not go back */
 	r->lease_ns += r->lease.asked_ns ? clock_mono_ns() - r->lease.asked_ns : 0;
 	r->lease.asked_ns = 0;
 }
@@ -160,6 +162,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.vars = s->vars;
 	r->lease.session = s->id;
 	r->lease.park = &s->park;
+	r->lease.epoch = s->epoch;
 	r->lease.fresh = s->login && login_wants_proof(s);
 	r->lease.done = on_lease;
 	r->lease.impatient = has_elsewhere(r);
@@ -182,13 +185,21 @@ static enum rc step_acquire(struct request *r)
 
 /* ---- sending ---- */
 
+/* A routine has no cursor to give, even if one is asked for: its own are its business. */
+static bool opens_cursor(const struct request *r)
+{
+	return r->execute.flags & 0x07 &&
+	       !(r->st && (r->st->facts.verb == SQL_CALL || r->st->facts.verb == SQL_COMPOUND));
+}
+
 static enum track_reply reply_kind(const struct request *r)
 {
 	switch (r->cmd) {
 	case COM_QUERY:
-	case COM_STMT_EXECUTE:
 	case COM_PROCESS_INFO:
 		return TRACK_RESULT;
+	case COM_STMT_EXECUTE:
+		return opens_cursor(r) ? TRACK_CURSOR : TRACK_RESULT;
 	case COM_STMT_PREPARE:
 		return TRACK_PREPARE;
 	case COM_FIELD_LIST:

@@ -88,6 +88,22 @@ static enum rc give_insert_id(struct request *r)
 	return say(r, HIDDEN_INSERT_ID, upstream_query(s->up, span_str(sql)));
 }
 
+/* A client that looks at what its server reports, or changes it, gets a connection that reports as if suimon had asked for
+ * nothing: for good, since its changes are not reported any more. */
+static bool wants_own_tracking(const struct request *r)
+{
+	if (likely(!r->st || (!r->st->names_tracking &&
+			      !atomic_load_explicit(&r->worker->in->own_tracking, memory_order_relaxed))))
+		return false;
+	return !r->s->tracks_itself && r->s->up->tracks;
+}
+
+static enum rc give_own_tracking(struct request *r)
+{
+	return say(r, HIDDEN_OWN_TRACKING,
+		   upstream_query(r->s->up, span_str("SET session_track_system_variables=DEFAULT,session_track_state_change=DEFAULT")));
+}
+
 enum rc hidden_sync(struct request *r)
 {
 	struct upstream *u = r->s->up;
@@ -99,7 +115,7 @@ enum rc hidden_sync(struct request *r)
 		return reset_connection(r);
 	}
 	if (likely(u->vars == to))
-		return give_insert_id(r);
+		return unlikely(wants_own_tracking(r)) ? give_own_tracking(r) : give_insert_id(r);
 	if (to->schema.len && !span_eq(u->vars->schema, to->schema))
 		return change_schema(r, to->schema);
 	return change_variables(r, to);
@@ -366,6 +382,11 @@ void hidden_done(struct request *r)
 				return;
 			break;
 		}
+		exec_resume(r, STEP_SYNC);
+		break;
+	case HIDDEN_OWN_TRACKING:
+		r->s->tracks_itself = true;
+		r->s->pins |= PIN_SESSION_STATE;
 		exec_resume(r, STEP_SYNC);
 		break;
 	case HIDDEN_INSERT_ID:

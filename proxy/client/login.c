@@ -30,6 +30,7 @@ void login_free(struct login_state *l)
 		return;
 	mem_free(l->user);
 	mem_free(l->schema);
+	mem_free(l->kept);
 	account_unref(l->account);
 	mem_free(l);
 }
@@ -98,14 +99,41 @@ static void count_failure(struct session *s, uint16_t code)
 		throttle_failed(s->worker->in->throttle, s->peer, clock_mono_ns());
 }
 
+/* A user that cannot be changed to leaves a session of MariaDB's with the one it had; other servers hang up. */
+static bool goes_on(const struct session *s)
+{
+	struct backend_identity id;
+
+	return s->login->change_user && s->account &&
+	       backend_identity(topology_primary(s->worker->in->topology), &id) && id.mariadb;
+}
+
+void login_refused(struct session *s, const struct err_packet *e)
+{
+	struct login_state *l = s->login;
+	const struct varset *vars;
+
+	count_failure(s, e->code);
+	accounts_doubt(s->worker->in->accounts, span_str(l->user));
+	reply_server_error(s, e);
+	vars = goes_on(s) ? varset_with_schema(s->vars, span_of(l->kept, l->kept_len)) : NULL;
+	if (!vars) {
+		session_close(s, CLOSE_AUTH, "refused");
+		return;
+	}
+	session_set_vars(s, vars);
+	login_free(l);
+	s->login = NULL;
+	(void)channel_flush(&s->ch);
+	session_next(s);
+}
+
 void login_refuse(struct session *s, uint16_t code, const char *state, const char *text)
 {
 	struct err_packet e = {.code = code, .message = span_str(text)};
 
 	snprintf(e.sqlstate, sizeof(e.sqlstate), "%s", state);
-	count_failure(s, code);
-	reply_server_error(s, &e);
-	session_close(s, CLOSE_AUTH, text);
+	login_refused(s, &e);
 }
 
 void login_malformed(struct session *s, uint8_t seq, const char *detail)
@@ -152,6 +180,7 @@ static bool begin(struct session *s, struct span user, struct span schema, struc
 	}
 	session_set_vars(s, vars);
 	l->account = accounts_find(s->worker->in->accounts, user);
+	s->epoch = accounts_epoch(s->worker->in->accounts);
 	return true;
 }
 
@@ -248,6 +277,8 @@ void login_change_user(struct session *s, struct span payload, uint8_t seq)
 		mem_free(l);
 		return;
 	}
+	l->kept = mem_dup(s->vars->schema.p, s->vars->schema.len);
+	l->kept_len = l->kept ? s->vars->schema.len : 0;
 	session_forget(s);
 	login_free(s->login);
 	s->login = l;
@@ -288,9 +319,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 			(void)channel_flush(&s->ch);
 			return;
 		}
-		count_failure(s, refusal->code);
-		reply_server_error(s, refusal);
-		session_close(s, CLOSE_AUTH, "refused by the server");
+		login_refused(s, refusal);
 		return;
 	}
 	if (l->fast_pending)

@@ -117,6 +117,12 @@ static void decide_configured(struct session *s, struct span auth)
 	ask_primary(s);
 }
 
+/* Without a password there is nothing to verify: whether the server still wants none, it says at the next proof. */
+static bool known_without_password(const struct login_state *l)
+{
+	return l->account && secret_text(l->account->password).len == 0;
+}
+
 static void decide_passthrough(struct session *s, struct span auth)
 {
 	struct login_state *l = s->login;
@@ -130,7 +136,10 @@ static void decide_passthrough(struct session *s, struct span auth)
 		return;
 	}
 	if (auth.len == 0) {
-		learn_password(s, auth);
+		if (known_without_password(l))
+			ask_primary(s);
+		else
+			learn_password(s, auth);
 		return;
 	}
 	if (l->account && auth_sha2_check(auth, s->scramble, account_sha2(l->account))) {

@@ -23,11 +23,14 @@ struct login_state {
 	char *user, *schema;     /* owned */
 	size_t schema_len;
 	uint8_t zstd_level;      /* asked for by the client */
+	char *kept;              /* change_user: the schema so far, for a session that stays as it was; owned */
+	size_t kept_len;
 	char plugin[64];         /* the one the client answers with */
 	struct account *account; /* the one being proven; reference */
 };
 
 /* login.c: the end of it, with an error that is suimon's own or told in the server's words. */
+void login_refused(struct session *s, const struct err_packet *e);
 void login_refuse(struct session *s, uint16_t code, const char *state, const char *text);
 
 /* login_auth.c */

@@ -59,6 +59,7 @@ struct session {
 	uint8_t seq;                   /* of the next packet suimon sends by itself */
 	uint8_t scramble[SCRAMBLE_LEN];
 	struct account *account;       /* reference; NULL until logged in */
+	uint64_t epoch;                /* accounts_epoch when its login began */
 	struct login_state *login;     /* owned; only while logging in */
 	const struct varset *vars;     /* reference */
 	unsigned pins;                 /* enum plan_pin */

@@ -69,6 +69,29 @@ void statements_forget_settings(struct statements *t)
 	}
 }
 
+/* CREATE USER, SET PASSWORD, GRANT, FLUSH PRIVILEGES, an UPDATE of mysql.global_priv, ... */
+static bool changes_accounts(const struct statement *st)
+{
+	const struct sql_facts *f = &st->facts;
+
+	switch (f->verb) {
+	case SQL_GRANT:
+	case SQL_REVOKE:
+		return true;
+	case SQL_SET:
+		return strncmp(st->text, "set password", 12) == 0;
+	case SQL_ADMIN:
+		return strstr(st->text, "privileges") != NULL;
+	case SQL_CREATE:
+	case SQL_ALTER:
+	case SQL_DROP:
+	case SQL_RENAME:
+		return f->ntables == 0 && (strstr(st->text, " user") || strstr(st->text, " role"));
+	default:
+		return (f->flags & SQL_F_SYSTEM_SCHEMA) && (f->flags & SQL_F_WRITES);
+	}
+}
+
 static struct statement *statement_new(struct span text, unsigned mode, const struct statement_key *k)
 {
 	struct statement *st = mem_zalloc(sizeof(*st));
@@ -95,6 +118,8 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 		return NULL;
 	}
 	st->system_schema = st->facts.flags & SQL_F_SYSTEM_SCHEMA;
+	st->changes_accounts = changes_accounts(st);
+	st->names_tracking = strstr(st->text, "session_track") != NULL;
 	return st;
 }
 

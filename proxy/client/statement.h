@@ -25,6 +25,8 @@ struct statement {
 	char *text;             /* normalised; owned, NUL-terminated */
 	size_t text_len;
 	struct sql_facts facts;
+	bool changes_accounts;       /* or what they may do */
+	bool names_tracking;         /* session_track_*: what the server reports is its own business then */
 	bool system_schema;
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */
 	/* Tables read and written, with all that views, triggers, cascades and routines add; valid for catalog_version. */

@@ -323,6 +323,7 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	w->tick = event_new(loop_base(w->loop), -1, EV_PERSIST, on_tick, w);
 	if (!w->leases || !w->tick || event_add(w->tick, &tv) != 0)
 		goto fail;
+	w->leases->clients = &in->sessions;
 	if (in->cache) {
 		w->cache = cache_worker_new(in->cache, w->loop, w->sink);
 		if (!w->cache)

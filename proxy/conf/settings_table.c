@@ -137,7 +137,8 @@ static const struct conf_opt pool_rows[] = {
 	INT("max", backend.pool.max, "200", 1, 100000,
 	    "Connections to one server, all threads together; statements wait in order for a free one.", RELOAD),
 	INT("min_idle", backend.pool.min_idle, "2", 0, 100000,
-	    "Idle connections to one server that are kept however long they idle.", RELOAD),
+	    "Idle connections to one server that are kept however long they idle while no client is connected; while some are, "
+	    "connections beyond their number are closed a second after their last use.", RELOAD),
 	DURATION("idle_timeout", backend.pool.idle_timeout_ns, "60s", 10 * MS, 30 * DAY,
 		 "Idle connections beyond min_idle are closed after this.", RELOAD),
 	DURATION("max_age", backend.pool.max_age_ns, "1h", 10 * MS, 30 * DAY,

@@ -12,6 +12,7 @@ struct accounts {
 	pthread_mutex_t lock;
 	struct map by_user;
 	bool passthrough;
+	_Atomic uint64_t epoch;
 	struct account *last; /* the last one a server accepted; owned reference */
 };
 
@@ -148,6 +149,41 @@ struct account *accounts_find(struct accounts *as, struct span user)
 	return a;
 }
 
+void accounts_doubt(struct accounts *as, struct span user)
+{
+	struct account *a;
+
+	pthread_mutex_lock(&as->lock);
+	a = find_locked(as, user);
+	if (a)
+		atomic_store_explicit(&a->verified_ns, 0, memory_order_relaxed);
+	pthread_mutex_unlock(&as->lock);
+}
+
+static void doubt_one(struct map_node *node, void *arg)
+{
+	(void)arg;
+	atomic_store_explicit(&container_of(node, struct account, node)->verified_ns, 0, memory_order_relaxed);
+}
+
+void accounts_renew(struct accounts *as)
+{
+	atomic_fetch_add_explicit(&as->epoch, 1, memory_order_acq_rel);
+}
+
+void accounts_changed(struct accounts *as)
+{
+	accounts_renew(as);
+	pthread_mutex_lock(&as->lock);
+	map_each(&as->by_user, doubt_one, NULL);
+	pthread_mutex_unlock(&as->lock);
+}
+
+uint64_t accounts_epoch(struct accounts *as)
+{
+	return atomic_load_explicit(&as->epoch, memory_order_acquire);
+}
+
 struct account *accounts_any(struct accounts *as)
 {
 	struct account *a;
@@ -219,6 +255,7 @@ struct accounts *accounts_new(const struct settings *s)
 	if (!as)
 		return NULL;
 	pthread_mutex_init(&as->lock, NULL);
+	as->epoch = 1;
 	map_init(&as->by_user, account_eq);
 	if (accounts_configure(as, s) != RC_OK) {
 		accounts_free(as);

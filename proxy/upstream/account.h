@@ -49,6 +49,14 @@ bool accounts_passthrough(struct accounts *as);
 struct account *account_new(struct span user, struct span password) must_check;
 void accounts_learn(struct accounts *as, struct account *a); /* a server accepted it: find gives it from now on */
 void accounts_forget(struct accounts *as, struct account *a); /* a server refused it */
+/* Accounts or their rights have changed: each is put to a server before it is trusted again. Any thread. */
+void accounts_changed(struct accounts *as);
+/* What a login finds has changed (global rights, global variables): connections that logged in before serve no session
+ * that does later. Any thread. accounts_changed does it, too. */
+void accounts_renew(struct accounts *as);
+uint64_t accounts_epoch(struct accounts *as); /* goes up each time; never 0 */
+/* A login under this name has failed: the next one is put to a server, which counts failures and may have news. */
+void accounts_doubt(struct accounts *as, struct span user);
 /* Any account that a server has accepted, for the background work of an instance without a monitor account. */
 struct account *accounts_any(struct accounts *as) must_check;
 

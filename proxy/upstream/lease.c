@@ -30,7 +30,8 @@ static bool count_one_more(struct lease_pool *p, struct backend *b)
 
 static bool fits(const struct upstream *u, const struct lease_request *r)
 {
-	return u->wire == r->wire && (u->account == r->account || u->account->id == r->account->id);
+	return u->wire == r->wire && u->epoch >= r->epoch &&
+	       (u->account == r->account || u->account->id == r->account->id);
 }
 
 /* A connection with a schema cannot go back to having none. */
@@ -67,15 +68,31 @@ static struct upstream *choose_idle(struct lease_pool *p, struct lease_backend *
 			return u;
 		if (u->keep && !full)
 			continue;
-		score = u->vars == r->vars ? 2 : span_eq(u->vars->schema, r->vars ? r->vars->schema : u->vars->schema);
+		score = u->epoch == r->epoch ? 4 : 0;
+		score += u->vars == r->vars ? 2 : span_eq(u->vars->schema, r->vars ? r->vars->schema : u->vars->schema);
 		if (score > best_score) {
 			best = u;
 			best_score = score;
-			if (score == 2 && r->session == 0)
+			if (score == 6 && r->session == 0)
 				break;
 		}
 	}
 	return best;
+}
+
+struct upstream *lease_parked(struct lease_pool *p, struct backend *b, uint64_t session)
+{
+	int looked = 0;
+
+	list_each(&lease_place(p, b)->idle, n) {
+		struct upstream *u = container_of(n, struct upstream, node);
+
+		if (u->parked_for == session)
+			return u;
+		if (++looked > LOOK_AT)
+			break;
+	}
+	return NULL;
 }
 
 static void lend(struct upstream *u, struct lease_request *r)

@@ -24,6 +24,7 @@ struct lease_request {
 	const struct varset *vars;  /* preferred state; may be NULL */
 	uint64_t session;           /* id, for parking */
 	struct lease_park *park;    /* the same session's; NULL: none */
+	uint64_t epoch;             /* accounts_epoch of its login: no connection older than that will do */
 	uint64_t deadline_ns;
 	bool fresh;                 /* only a connection whose login is new will do: it proves the password */
 	bool impatient;             /* has somewhere else to go: declined as soon as the server cannot be reached */
@@ -69,6 +70,7 @@ struct lease_pool {
 	bool serving;                     /* it is on its way */
 	unsigned load;                    /* its place in backend.loads */
 	bool closing;
+	const _Atomic uint32_t *clients;  /* of all workers; NULL: not known */
 };
 
 struct lease_pool *lease_pool_new(struct loop *loop, struct channel_scratch *scratch, struct topology *t,
@@ -95,6 +97,9 @@ void lease_close_statements(struct lease_pool *p, const struct backend *b);
 void lease_hold(struct upstream *u);
 void lease_unhold(struct lease_pool *p, const struct backend *b, uint32_t thread);
 bool lease_is_held(struct upstream *u); /* from lease_release: true: it stays as it is */
+
+/* The idle connection that is parked for the session, or NULL. It stays where it is. */
+struct upstream *lease_parked(struct lease_pool *p, struct backend *b, uint64_t session) must_check;
 
 /* From upstream.c. */
 void lease_opened(struct upstream *u, bool ok, const char *why);

@@ -11,6 +11,7 @@
 #include "mem.h"
 
 #define TICK_NS (100 * NS_PER_MS)
+#define SPARE_NS NS_PER_SEC /* so long a connection stays that no client of today can need */
 
 struct lease_backend *lease_place(struct lease_pool *p, const struct backend *b)
 {
@@ -97,6 +98,22 @@ static void tick_idle(struct lease_pool *p, struct lease_backend *lb, uint64_t n
 	}
 }
 
+/* While clients are here, more connections than clients are of no use to any of them: those that nobody came back for
+ * are closed, the longest idle first. So a server sees no more connections than it would without suimon. */
+static void tick_spare(struct lease_pool *p, struct lease_backend *lb, struct backend *b, uint64_t now)
+{
+	uint32_t clients = p->clients ? atomic_load_explicit(p->clients, memory_order_relaxed) : 0;
+
+	while (clients && atomic_load_explicit(&b->connections, memory_order_relaxed) > clients) {
+		struct list_node *n = list_last(&lb->idle);
+		struct upstream *u = n ? container_of(n, struct upstream, node) : NULL;
+
+		if (!u || now - u->since_ns < SPARE_NS)
+			return;
+		upstream_close(u, "no client needs it");
+	}
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct lease_pool *p = arg;
@@ -107,6 +124,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 			tick_waiters(p, &p->backends[i], now);
 		tick_yield(p, &p->backends[i], p->topology->all[i]);
 		tick_idle(p, &p->backends[i], now);
+		tick_spare(p, &p->backends[i], p->topology->all[i], now);
 	}
 }
 

@@ -57,6 +57,14 @@ static enum rc answer(struct upstream *u, struct span scramble, uint8_t out[AUTH
 		*len = AUTH_SHA2_LEN;
 		return auth_sha2_response(password, u->scramble, out);
 	}
+	if (strcmp(u->plugin, AUTH_OLD) == 0) {
+		if (password.len == 0)
+			return RC_OK;
+		auth_old_response(password, u->scramble, out);
+		out[AUTH_OLD_LEN] = 0;
+		*len = AUTH_OLD_LEN + 1;
+		return RC_OK;
+	}
 	return RC_DECLINED;
 }
 
@@ -187,7 +195,9 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 	size_t len;
 	enum rc rc;
 
-	if (payload.len == 1 || handshake_parse_auth_switch(payload, &s) != RC_OK || s.plugin.len >= sizeof(u->plugin))
+	if (payload.len == 1) /* from the time when there were two ways: the older one, for the scramble at hand */
+		s = (struct auth_switch){.plugin = span_str(AUTH_OLD)};
+	else if (handshake_parse_auth_switch(payload, &s) != RC_OK || s.plugin.len >= sizeof(u->plugin))
 		return fail(u, 0, "08S01", "the server asked for an authentication that could not be read");
 	memcpy(u->plugin, s.plugin.p, s.plugin.len);
 	u->plugin[s.plugin.len] = '\0';
@@ -195,6 +205,8 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 		return fail(u, 0, "08S01", "the server's scramble is too short");
 	if (s.data.len >= SCRAMBLE_LEN)
 		memcpy(u->scramble, s.data.p, SCRAMBLE_LEN);
+	else if (s.data.len >= AUTH_OLD_LEN && strcmp(u->plugin, AUTH_OLD) == 0)
+		memcpy(u->scramble, s.data.p, AUTH_OLD_LEN);
 	rc = answer(u, s.data, response, &len);
 	if (rc == RC_DECLINED) {
 		snprintf(text, sizeof(text),

@@ -19,6 +19,7 @@
 
 #define AUTH_NATIVE "mysql_native_password"
 #define AUTH_SHA2 "caching_sha2_password"
+#define AUTH_OLD "mysql_old_password"
 #define AUTH_CLEAR "mysql_clear_password"
 #define AUTH_ED25519 "client_ed25519"
 #define AUTH_NATIVE_LEN 20
@@ -26,6 +27,7 @@
 #define AUTH_ED25519_LEN 64
 #define AUTH_ED25519_SCRAMBLE 32
 #define AUTH_RESPONSE_MOST AUTH_ED25519_LEN
+#define AUTH_OLD_LEN 8 /* of the scramble, too; a NUL follows it in its packet */
 /* AuthMoreData bytes of caching_sha2_password */
 #define SHA2_REQUEST_PUBLIC_KEY 0x02
 #define SHA2_FAST_OK 0x03
@@ -39,6 +41,8 @@ enum rc auth_native_response(struct span password, const uint8_t scramble[SCRAMB
 enum rc auth_sha2_response(struct span password, const uint8_t scramble[SCRAMBLE_LEN],
 			   uint8_t out[AUTH_SHA2_LEN]) must_check;
 enum rc auth_ed25519_response(struct span password, struct span scramble, uint8_t out[AUTH_ED25519_LEN]) must_check;
+/* Not for an empty password. */
+void auth_old_response(struct span password, const uint8_t scramble[AUTH_OLD_LEN], uint8_t out[AUTH_OLD_LEN]);
 /* The password for the server's public key (PEM); out holds ciphertext, *out_len its capacity and then its length. */
 enum rc auth_rsa_encrypt(struct span pem, struct span password, const uint8_t scramble[SCRAMBLE_LEN], uint8_t *out,
 			 size_t *out_len) must_check;

@@ -41,7 +41,7 @@ static void on_changed(void *arg)
 	atomic_fetch_add(&changes, 1);
 }
 
-static void start(const char *who)
+static void start_unwanted(const char *who)
 {
 	struct catalog_hooks hooks = {.target = on_target, .changed = on_changed};
 
@@ -50,6 +50,12 @@ static void start(const char *who)
 	catalog = catalog_new(&hooks);
 	assert_non_null(catalog);
 	assert_int_equal(catalog_start(catalog), RC_OK);
+}
+
+static void start(const char *who)
+{
+	start_unwanted(who);
+	catalog_want(catalog);
 }
 
 static struct catalog_status status(void)
@@ -306,6 +312,19 @@ static void ddl_makes_it_stale_until_it_is_read_again(void **state)
 	server_sql(&server, "DROP TABLE shop.fresh");
 }
 
+/* Where nothing is cached or queued, DDL costs the server no reading of its schema. */
+static void it_is_not_read_again_for_nobody(void **state)
+{
+	start_unwanted("all");
+	wait_fresh();
+	catalog_invalidate(catalog);
+	usleep(500000);
+	assert_true(status().stale);
+	catalog_want(catalog);
+	wait_fresh();
+	READS("t", "shop.t");
+}
+
 /* A name that is not there is looked for again, and the others stay known meanwhile. */
 static void what_was_made_behind_our_back_is_found_when_asked_for(void **state)
 {
@@ -528,6 +547,7 @@ int main(void)
 		WITH_CATALOG(system_schemas_are_never_known),
 		WITH_CATALOG(only_transactional_tables_are_transactional),
 		WITH_CATALOG(ddl_makes_it_stale_until_it_is_read_again),
+		WITH_CATALOG(it_is_not_read_again_for_nobody),
 		WITH_CATALOG(what_was_made_behind_our_back_is_found_when_asked_for),
 		WITH_CATALOG(without_the_trigger_privilege_nothing_is_known),
 		WITH_CATALOG(a_view_over_what_the_account_may_not_see_is_not_known),

@@ -1,0 +1,152 @@
+"""P1, P3: what MariaDB's own regression suite asks of a connection, and went another way through suimon before."""
+import MySQLdb
+import pymysql
+import pytest
+
+from conftest import ask
+import servers
+from wire import Wire
+
+
+@pytest.fixture
+def alone(suimon):
+    """suimon before the primary only, without rules."""
+    return suimon({"replicas": []})
+
+
+def test_a_routine_that_opens_a_cursor_may_select(alone, db):
+    db.setup("CREATE PROCEDURE walk() BEGIN DECLARE v INT; DECLARE c CURSOR FOR SELECT 7; OPEN c; FETCH c INTO v;"
+             " SELECT v; SELECT v + 1; END")
+    with alone.connect(database=db.name) as c, c.cursor() as cur:
+        cur.execute("CALL walk()")
+        assert cur.fetchall() == ((7,),)
+        assert cur.nextset() and cur.fetchall() == ((8,),)
+
+
+def test_a_select_may_have_more_columns_than_a_table(alone, db):
+    with alone.connect(database=db.name) as c:
+        assert len(ask(c, "SELECT " + ",".join(["1"] * 70000))[0]) == 70000
+
+
+def test_connections_without_a_client_go(alone, db, cluster):
+    """A server has no more connections than suimon has clients, a moment after some have left."""
+    with alone.connect(database=db.name) as stays:
+        ask(stays, "SELECT 1")
+        before = cluster.primary.status("Threads_connected")
+        others = [alone.connect(database=db.name) for _ in range(5)]
+        for c in others:
+            ask(c, "SET @a = 1")  # pins: each has a connection of its own
+        assert cluster.primary.status("Threads_connected") > before
+        for c in others:
+            c.close()
+        servers.wait_until("connections to go", lambda: cluster.primary.status("Threads_connected") <= before, 30)
+        assert ask(stays, "SELECT 2") == ((2,),)
+
+
+def test_a_user_that_cannot_be_changed_to_leaves_the_session_as_it_was(alone, db):
+    c = MySQLdb.connect(host=servers.LOOPBACK, port=alone.mysql_port, user="app", passwd="app", db=db.name)
+    try:
+        for user, password in (("app", "wrong"), ("nobody", "x"), ("guest", "wrong")):
+            with pytest.raises(MySQLdb.Error) as refused:
+                c.change_user(user, password)
+            assert refused.value.args[0] == 1045
+            c.query("SELECT CURRENT_USER() = 'app@%%', DATABASE() = '%s'" % db.name)
+            assert c.store_result().fetch_row() == ((1, 1),)
+        c.change_user("guest", "guest", db.name)
+        c.query("SELECT CURRENT_USER() = 'guest@%'")
+        assert c.store_result().fetch_row() == ((1,),)
+    finally:
+        c.close()
+
+
+def test_an_account_with_an_old_password_comes_through(alone, cluster):
+    cluster.setup("SET GLOBAL secure_auth = OFF", "CREATE USER ancient@'%' IDENTIFIED BY PASSWORD '09301740536db389'")
+    try:
+        with alone.connect(user="ancient", password="oldpw") as c:
+            assert ask(c, "SELECT CURRENT_USER()") == (("ancient@%",),)
+        with pytest.raises(pymysql.Error) as refused:
+            alone.connect(user="ancient", password="other")
+        assert refused.value.args[0] == 1045
+    finally:
+        cluster.setup("SET GLOBAL secure_auth = ON", "DROP USER ancient@'%'")
+
+
+def admin(instance, cluster):
+    cluster.setup("CREATE USER IF NOT EXISTS boss@'%' IDENTIFIED BY 'boss'", "GRANT ALL ON *.* TO boss@'%' WITH GRANT OPTION")
+    return instance.connect(user="boss", password="boss")
+
+
+def test_what_is_changed_about_accounts_is_so_at_the_next_login(alone, cluster):
+    """No trust outlives a statement that changes accounts, and no connection serves rights it logged in before."""
+    with admin(alone, cluster) as boss:
+        try:
+            ask(boss, "CREATE USER brief@'%' IDENTIFIED BY 'brief'")
+            with alone.connect(user="brief", password="brief") as c:
+                assert ask(c, "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'boss'") == ((0,),)
+            ask(boss, "GRANT PROCESS ON *.* TO brief@'%'")
+            with alone.connect(user="brief", password="brief") as c:
+                assert ask(c, "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'boss'") == ((1,),)
+            ask(boss, "DROP USER brief@'%'")
+            with pytest.raises(pymysql.Error) as refused:
+                alone.connect(user="brief", password="brief")
+            assert refused.value.args[0] == 1045
+        finally:
+            cluster.setup("DROP USER IF EXISTS brief@'%'", "DROP USER boss@'%'")
+
+
+def test_a_failed_login_makes_the_next_one_ask_the_server(alone, cluster):
+    """The server counts failures and forgets them at a success: suimon's own knowledge of a password must not hide one."""
+    cluster.setup("SET GLOBAL max_password_errors = 2", "CREATE USER careless@'%' IDENTIFIED BY 'right'")
+    try:
+        for _ in range(3):
+            with pytest.raises(pymysql.Error) as refused:
+                alone.connect(user="careless", password="wrong")
+            assert refused.value.args[0] == 1045
+            alone.connect(user="careless", password="right").close()
+    finally:
+        cluster.setup("SET GLOBAL max_password_errors = DEFAULT", "DROP USER careless@'%'")
+
+
+def test_what_a_server_reports_is_as_it_would_be(alone, db):
+    """suimon has servers report more than they would; a client that looks or chooses sees nothing of it."""
+    question = "SELECT @@session_track_system_variables, @@session_track_state_change"
+    with alone.connect(database=db.name) as c, db.direct() as d:
+        assert ask(c, question) == ask(d, question)
+        assert ask(c, "SHOW VARIABLES LIKE 'autocommit'") == ask(d, "SHOW VARIABLES LIKE 'autocommit'")
+        for one in (c, d):
+            ask(one, "SET session_track_system_variables = 'sql_mode'")
+        assert ask(c, question) == ask(d, question)
+
+
+def test_a_new_session_has_the_global_variables_of_its_login(alone, cluster, db):
+    """Whatever connection serves it; a session that was there before keeps its own."""
+    with admin(alone, cluster) as boss, alone.connect(user="boss", password="boss") as before:
+        try:
+            for c in (boss, before):
+                ask(c, "SELECT 1")
+            ask(boss, "SET GLOBAL div_precision_increment = 9")
+            assert ask(before, "SELECT @@div_precision_increment") == ((4,),)
+            with alone.connect(user="boss", password="boss") as after:
+                assert ask(after, "SELECT @@div_precision_increment") == ((9,),)
+        finally:
+            cluster.setup("SET GLOBAL div_precision_increment = DEFAULT", "DROP USER boss@'%'")
+
+
+def test_what_asked_for_spaces_to_be_ignored_keeps_it(alone, db):
+    """CLIENT_IGNORE_SPACE counts at a login only: a connection with it is never reset for the next one."""
+    for _ in range(3):
+        with alone.connect(database=db.name, client_flag=pymysql.constants.CLIENT.IGNORE_SPACE) as c:
+            assert ask(c, "SELECT COUNT (*) FROM whoami") == ((1,),)
+            ask(c, "SET @a = 1")  # leaves something behind
+
+
+def test_a_closed_statement_holds_nothing_on_the_server(alone, db, cluster):
+    """What reads and writes rows stays prepared for whoever prepares it next; DDL would hold plugins and the like."""
+    with alone.connect(database=db.name) as c, Wire(c) as w:
+        held = cluster.primary.status("Prepared_stmt_count")
+        for sql in ("CREATE TABLE held (a INT)", "DROP TABLE held"):
+            s = w.prepare(sql)
+            s.execute()
+            assert cluster.primary.status("Prepared_stmt_count") == held + 1
+            s.close()
+            servers.wait_until("it to be closed", lambda: cluster.primary.status("Prepared_stmt_count") == held, 30)
