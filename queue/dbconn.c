@@ -59,7 +59,7 @@ static enum rc note_last(struct dbconn *c)
 	return note(c, code ? code : CR_UNKNOWN_ERROR, mysql_error(c->my));
 }
 
-static enum rc configure(MYSQL *my)
+static enum rc configure(MYSQL *my, const struct queue_target *t)
 {
 	unsigned connect = DBCONN_CONNECT_SECONDS, io = DBCONN_IO_SECONDS;
 	my_bool no = 0;
@@ -70,7 +70,7 @@ static enum rc configure(MYSQL *my)
 	    mysql_optionsv(my, MYSQL_OPT_RECONNECT, &no) ||
 	    mysql_optionsv(my, MYSQL_OPT_LOCAL_INFILE, &(unsigned){0}) ||
 	    mysql_optionsv(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet) ||
-	    mysql_optionsv(my, MYSQL_SET_CHARSET_NAME, "utf8mb4") ||
+	    (t->compress && mysql_optionsv(my, MYSQL_OPT_COMPRESS)) || mysql_optionsv(my, MYSQL_SET_CHARSET_NAME, "utf8mb4") ||
 	    mysql_optionsv(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "suimon-queue"))
 		return RC_ERROR;
 	return RC_OK;
@@ -110,8 +110,8 @@ enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
 	c->my = mysql_init(NULL);
 	if (!c->my)
 		return note(c, CR_OUT_OF_MEMORY, "out of memory");
-	if (configure(c->my) == RC_OK && sqlconn_tls_ask(c->my, &t->tls, path != NULL) == RC_OK && mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL,
-							    t->port, path, CLIENT_MULTI_RESULTS)) {
+	if (configure(c->my, t) == RC_OK && sqlconn_tls_ask(c->my, &t->tls, path != NULL) == RC_OK &&
+	    mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL, t->port, path, CLIENT_MULTI_RESULTS)) {
 		set_fd(c, (int)mysql_get_socket(c->my));
 		sqlconn_forget_password(c->my);
 		if (!sqlconn_tls_stands(c->my, &t->tls, path != NULL)) {

@@ -32,6 +32,7 @@ struct queue_target {
 	char user[128];
 	struct secret *password; /* a reference for the callee to release; may be NULL */
 	struct tls_policy tls;
+	bool compress;
 };
 
 /* What it must tell those above; both run on the drain thread and must not block long. */

@@ -99,6 +99,7 @@
 	X(BYTES_SERVER_OUT, counter, "bytes_server_out_total", "", "Bytes written to database servers.")               \
 	X(UPSTREAM_CONNECTS, counter, "upstream_connects_total", "", "Connections to database servers that came up.")  \
 	X(UPSTREAM_CONNECT_ERRORS, counter, "upstream_connect_errors_total", "", "Connections to database servers that failed to come up.") \
+	X(UPSTREAM_COMPRESSED, counter, "upstream_compressed_total", "", "Logins of workers on database servers with compression.") \
 	X(UPSTREAM_TLS, counter, "upstream_tls_total", "", "TLS handshakes with database servers that succeeded.")     \
 	X(UPSTREAM_TLS_FAILURES, counter, "upstream_tls_failures_total", "", "TLS handshakes with database servers that failed.") \
 	X(UPSTREAM_CLOSES, counter, "upstream_closes_total", "", "Connections to database servers that ended.")        \

@@ -43,6 +43,7 @@ static enum rc log_in(struct advise *a)
 	t.port = at.port;
 	t.password = at.password;
 	t.tls = at.tls;
+	t.compress = at.compress;
 	rc = sqlconn_connect(a->conn, &t);
 	secret_unref(at.password);
 	return rc;

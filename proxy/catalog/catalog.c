@@ -113,6 +113,7 @@ static enum rc log_in(struct catalog *c)
 	t.port = at.port;
 	t.password = at.password;
 	t.tls = at.tls;
+	t.compress = at.compress;
 	rc = sqlconn_connect(c->conn, &t);
 	secret_unref(at.password);
 	return rc;

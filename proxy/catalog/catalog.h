@@ -21,7 +21,7 @@ struct catalog;
 
 /* Where and as whom to read it; asked anew at each attempt, on the catalog's thread. port 0: host is the path of a unix
  * socket. password: a reference that becomes the catalog's, or NULL. */
-struct catalog_target { char host[256]; uint16_t port; char user[128]; struct secret *password; struct tls_policy tls; };
+struct catalog_target { char host[256]; uint16_t port; char user[128]; struct secret *password; struct tls_policy tls; bool compress; };
 struct catalog_hooks {
 	void *arg;
 	enum rc (*target)(void *arg, struct catalog_target *out); /* RC_DECLINED: none yet */

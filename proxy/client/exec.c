@@ -226,7 +226,7 @@ static enum rc push_packet(struct request *r, struct upstream_stmt *stmt)
 
 	if (stmt && iobuf_len(&r->packet) >= PACKET_HEADER + 5)
 		put_id(p + PACKET_HEADER + 1, stmt->id);
-	return channel_push(&r->s->up->ch, p, iobuf_len(&r->packet));
+	return channel_command(&r->s->up->ch) == RC_OK ? channel_push(&r->s->up->ch, p, iobuf_len(&r->packet)) : RC_ERROR;
 }
 
 /* The packet in b is the beginning of one that goes on for `left` bytes. */
@@ -260,6 +260,8 @@ static enum rc push_execute(struct request *r, struct upstream_stmt *stmt)
 					       span_of(p->types, 2 * (size_t)p->params));
 	if (rc == RC_OK && r->stream_left)
 		rc = lengthen(&b, r->stream_left);
+	if (rc == RC_OK)
+		rc = channel_command(&r->s->up->ch);
 	if (rc == RC_OK)
 		rc = channel_put(&r->s->up->ch, iobuf_data(&b), iobuf_len(&b));
 	iobuf_reset(&b);

@@ -149,6 +149,7 @@ static struct lease_limits limits_of(const struct settings *s)
 		.connect_timeout_ns = s->backend.connect_timeout_ns,
 		.tls_mode = (enum tls_mode)s->backend.tls.mode,
 		.tls = s->backend.tls_context,
+		.compress = (enum settings_compress)s->backend.compress,
 	};
 }
 

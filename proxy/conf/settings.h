@@ -29,6 +29,8 @@ struct settings_replica { struct settings_addr addr; int64_t weight; };
  * so passthrough is false here. */
 struct settings_user { char *name; struct secret *password; bool passthrough; };
 
+/* Towards servers: what is asked for; a server that lacks zstd gets zlib, one that has neither nothing. */
+enum settings_compress { SETTINGS_COMPRESS_OFF, SETTINGS_COMPRESS_ZLIB, SETTINGS_COMPRESS_ZSTD };
 enum settings_engine { SETTINGS_ENGINE_FILE, SETTINGS_ENGINE_REDIS, SETTINGS_ENGINE_SQS, SETTINGS_ENGINE_KAFKA };
 enum settings_sql_target { TO_PRIMARY, TO_REPLICA };
 enum settings_consistency { CONSISTENCY_EVENTUAL, CONSISTENCY_SESSION, CONSISTENCY_STRONG };
@@ -70,6 +72,7 @@ struct settings {
 	struct {
 		struct { int mode; char *ca; } tls; /* enum tls_mode */
 		struct tls_context *tls_context; /* made of it when loaded; owned reference; NULL: disabled */
+		int compress;           /* enum settings_compress */
 		uint64_t connect_timeout_ns;
 		struct { int64_t max, min_idle; uint64_t idle_timeout_ns, max_age_ns; } pool;
 		struct { char *user; struct secret *password; uint64_t interval_ns, max_lag_ns; } monitor;

@@ -9,14 +9,18 @@
 #include "channel_impl.h"
 
 #include "mem.h"
+#include "numbered.h"
 
 struct channel_zip {
 	struct zipped state;
+	bool is_server;   /* the peer */
+	struct numbered to, from; /* is_server: packets as they pass */
+	uint8_t number;   /* is_server: of the next packet, whosever it is */
 	struct iobuf raw; /* packed bytes that have been read and not unpacked */
 	bool more;        /* the unpacker holds bytes that no buffer had room for */
 };
 
-enum rc channel_compress(struct channel *ch, enum zipped_kind kind, int level)
+enum rc channel_compress(struct channel *ch, enum zipped_kind kind, int level, bool is_server)
 {
 	struct channel_scratch *s = ch->scratch;
 
@@ -28,6 +32,7 @@ enum rc channel_compress(struct channel *ch, enum zipped_kind kind, int level)
 	if (!ch->zip)
 		return RC_ERROR;
 	zipped_init(&ch->zip->state, kind, level);
+	ch->zip->is_server = is_server;
 	iobuf_init(&ch->zip->raw, 0);
 	return RC_OK;
 }
@@ -47,6 +52,28 @@ bool channel_zip_pending(const struct channel *ch)
 	return ch->zip && (iobuf_len(&ch->zip->raw) || ch->zip->more);
 }
 
+/* A server counts compressed packets from 0 with each command, and takes what is in one for one exchange's. */
+enum rc channel_zip_command(struct channel *ch)
+{
+	if (channel_flush(ch) == RC_ERROR)
+		return RC_ERROR;
+	ch->zip->state.seq = 0;
+	return RC_OK;
+}
+
+/* What it packs it numbers by the packets around it; who is behind us and has no compression expects the plain count. */
+static void number_packets(struct channel_zip *z, uint8_t *p, size_t len)
+{
+	for (size_t at = numbered_next(&z->from, p, len); at < len; at += 1 + numbered_next(&z->from, p + at + 1, len - at - 1))
+		p[at] = z->number++;
+}
+
+static void count_packets(struct channel_zip *z, const uint8_t *p, size_t len)
+{
+	for (size_t at = numbered_next(&z->to, p, len); at < len; at += 1 + numbered_next(&z->to, p + at + 1, len - at - 1))
+		z->number = (uint8_t)(p[at] + 1);
+}
+
 /* Unpacks and hands up; *used tells how far it came when it is false. */
 static bool unzip(struct channel *ch, const uint8_t *p, size_t len, size_t *used)
 {
@@ -61,6 +88,8 @@ static bool unzip(struct channel *ch, const uint8_t *p, size_t len, size_t *used
 		}
 		*used += n;
 		z->more = made == CHANNEL_SCRATCH;
+		if (z->is_server)
+			number_packets(z, ch->scratch->unpacked, made);
 		if (made && !channel_offer(ch, ch->scratch->unpacked, made))
 			return false;
 	} while (*used < len || z->more);
@@ -97,5 +126,9 @@ bool channel_unzip_kept(struct channel *ch)
 
 enum rc channel_zip_gathered(struct channel *ch)
 {
-	return zipped_write(&ch->zip->state, ch->scratch->iov, ch->scratch->niov, &ch->out);
+	struct channel_scratch *s = ch->scratch;
+
+	for (int i = 0; ch->zip->is_server && i < s->niov; i++)
+		count_packets(ch->zip, s->iov[i].iov_base, s->iov[i].iov_len);
+	return zipped_write(&ch->zip->state, s->iov, s->niov, &ch->out);
 }

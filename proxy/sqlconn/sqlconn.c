@@ -172,9 +172,9 @@ bool sqlconn_refused(const struct sqlconn *c)
 
 /* ---- connecting ---- */
 
-static enum rc set_options(MYSQL *my, uint64_t connect_ns)
+static enum rc set_options(MYSQL *my, const struct sqlconn_target *t)
 {
-	unsigned seconds = (unsigned)(connect_ns / NS_PER_SEC) + 1; /* io_wait is the one that measures */
+	unsigned seconds = (unsigned)(t->connect_ns / NS_PER_SEC) + 1; /* io_wait is the one that measures */
 	unsigned no = 0;
 	my_bool off = 0;
 
@@ -184,6 +184,7 @@ static enum rc set_options(MYSQL *my, uint64_t connect_ns)
 			       mysql_optionsv(my, MARIADB_OPT_IO_WAIT, io_wait) ||
 			       mysql_optionsv(my, MYSQL_OPT_RECONNECT, &off) ||
 			       mysql_optionsv(my, MYSQL_OPT_LOCAL_INFILE, &no) ||
+			       (t->compress && mysql_optionsv(my, MYSQL_OPT_COMPRESS)) ||
 			       mysql_optionsv(my, MYSQL_SET_CHARSET_NAME, "utf8mb4") ||
 			       mysql_optionsv(my, MYSQL_INIT_COMMAND, "SET autocommit=1")
 		     ? RC_ERROR
@@ -201,7 +202,7 @@ enum rc sqlconn_connect(struct sqlconn *c, const struct sqlconn_target *t)
 	c->my = mysql_init(NULL);
 	if (!c->my)
 		return fail(c, 0, "out of memory");
-	if (set_options(c->my, t->connect_ns) != RC_OK) {
+	if (set_options(c->my, t) != RC_OK) {
 		sqlconn_close(c);
 		return fail(c, 0, "out of memory");
 	}

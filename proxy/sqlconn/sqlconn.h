@@ -24,6 +24,7 @@ struct sqlconn_target {
 	const char *user;
 	struct secret *password; /* NULL: none; not owned */
 	struct tls_policy tls;   /* with TLS_VERIFY_IDENTITY, host is what the certificate must name */
+	bool compress;           /* by zlib, where the server has it */
 	uint64_t connect_ns;     /* most time for connecting and logging in; a name's resolution is not counted */
 };
 

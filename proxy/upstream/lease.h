@@ -46,6 +46,7 @@ struct lease_limits {
 	uint64_t max, min_idle, idle_timeout_ns, max_age_ns, connect_timeout_ns;
 	enum tls_mode tls_mode;
 	struct tls_context *tls; /* the settings' own; NULL: disabled */
+	enum settings_compress compress;
 };
 
 struct lease_backend {

@@ -21,6 +21,7 @@ struct monitor_conf {
 	struct secret *password; /* reference */
 	uint64_t interval_ns, max_lag_ns, connect_ns;
 	struct tls_policy tls;
+	bool compress;
 	uint64_t generation; /* of the settings */
 	char aurora_host[256]; /* with a ?; empty: no discovery. Does not change */
 };

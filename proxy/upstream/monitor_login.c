@@ -65,7 +65,8 @@ enum rc monitor_log_in(struct watch *w, const struct login_as *as)
 {
 	char host[256];
 	struct sqlconn_target t = {
-		.host = host, .user = as->user, .password = as->password, .connect_ns = w->conf.connect_ns, .tls = w->conf.tls};
+		.host = host, .user = as->user, .password = as->password, .connect_ns = w->conf.connect_ns, .tls = w->conf.tls,
+		.compress = w->conf.compress};
 
 	if (address_text(w->b, w->conf.tls.mode == TLS_VERIFY_IDENTITY, host, sizeof(host), &t.port) != RC_OK)
 		return RC_ERROR;

@@ -31,7 +31,8 @@ static enum rc put_command(struct upstream *u, const void *payload, size_t len)
 {
 	uint8_t header[PACKET_HEADER] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16), 0};
 
-	if (len >= PACKET_MAX_PAYLOAD || channel_put(&u->ch, header, sizeof(header)) != RC_OK)
+	if (len >= PACKET_MAX_PAYLOAD || channel_command(&u->ch) != RC_OK ||
+	    channel_put(&u->ch, header, sizeof(header)) != RC_OK)
 		return RC_ERROR;
 	return channel_put(&u->ch, payload, len);
 }
@@ -55,7 +56,8 @@ enum rc upstream_query(struct upstream *u, struct span sql)
 	head[2] = (uint8_t)(len >> 16);
 	head[3] = 0;
 	head[4] = COM_QUERY;
-	if (channel_put(&u->ch, head, sizeof(head)) != RC_OK || channel_put(&u->ch, sql.p, sql.len) != RC_OK)
+	if (channel_command(&u->ch) != RC_OK || channel_put(&u->ch, head, sizeof(head)) != RC_OK ||
+	    channel_put(&u->ch, sql.p, sql.len) != RC_OK)
 		return RC_ERROR;
 	return upstream_await(u, TRACK_RESULT);
 }
@@ -100,9 +102,24 @@ void upstream_tracked(struct upstream *u, struct span payload)
 			u->dirty_reads = span_ieq(item.value, span_str("READ-UNCOMMITTED"));
 }
 
+/* The login's OK was the last that came as it is. */
+static enum rc begin_compression(struct upstream *u)
+{
+	enum zipped_kind kind = u->caps & CLIENT_ZSTD_COMPRESSION ? ZIPPED_ZSTD : ZIPPED_ZLIB;
+
+	if (!(u->caps & (CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION)))
+		return RC_OK;
+	stats_count(u->pool->sink, STATS_C_UPSTREAM_COMPRESSED, 1);
+	return channel_compress(&u->ch, kind, UPSTREAM_ZSTD_LEVEL, true);
+}
+
 static void begin_init(struct upstream *u)
 {
 	u->ch.out.wipes = false;
+	if (begin_compression(u) != RC_OK) {
+		open_failed(u, CHANNEL_NO_MEMORY);
+		return;
+	}
 	if (!u->tracks) {
 		lease_opened(u, true, NULL);
 		return;

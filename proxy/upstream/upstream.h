@@ -60,6 +60,7 @@ struct upstream_stmt {
 	uint32_t claimed_by;  /* the client's statement whose cursor or long data it holds; 0 none: it may be shared and closed */
 };
 #define UPSTREAM_MOST_STMTS 256
+#define UPSTREAM_ZSTD_LEVEL 3 /* with which the server packs, and we */
 
 struct upstream {
 	struct channel ch;

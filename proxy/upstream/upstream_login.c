@@ -101,6 +101,7 @@ static enum rc send_login(struct upstream *u)
 	l.user = span_str(u->account->user);
 	l.auth = span_of(response, len);
 	l.plugin = span_str(u->plugin);
+	l.zstd_level = UPSTREAM_ZSTD_LEVEL;
 	iobuf_init(&b, 0);
 	rc = handshake_put_login(&b, &u->seq, &l);
 	u->state = UPSTREAM_AUTH;
@@ -144,6 +145,21 @@ void upstream_login_unsecured(struct upstream *u)
 	log_warn("upstream", "a TLS handshake failed", "addr=%s why=\"%s\"", u->backend->text, why);
 }
 
+static uint64_t compression(const struct upstream *u, uint64_t offered)
+{
+	switch (u->pool->limits.compress) {
+	case SETTINGS_COMPRESS_ZSTD:
+		if (offered & CLIENT_ZSTD_COMPRESSION)
+			return CLIENT_ZSTD_COMPRESSION;
+		return offered & CLIENT_COMPRESS;
+	case SETTINGS_COMPRESS_ZLIB:
+		return offered & CLIENT_COMPRESS;
+	case SETTINGS_COMPRESS_OFF:
+		break;
+	}
+	return 0;
+}
+
 static void take_greeting(struct upstream *u, const struct greeting *g)
 {
 	struct backend_identity id = {.caps = g->caps, .collation = g->collation, .mariadb = g->mariadb};
@@ -159,6 +175,7 @@ static void take_greeting(struct upstream *u, const struct greeting *g)
 		  (g->caps | CLIENT_PROTOCOL_41);
 	if (!g->mariadb)
 		u->caps = (u->caps & UINT32_MAX) | CLIENT_LONG_PASSWORD;
+	u->caps |= compression(u, g->caps);
 	u->tracks = u->caps & CLIENT_SESSION_TRACK;
 }
 

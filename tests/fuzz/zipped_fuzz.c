@@ -1,10 +1,11 @@
 /*
  * Reads the bytes as compressed packets, in pieces and into a small buffer: what comes out of a packet is never more than it
- * said. Packs the bytes and unpacks them again.
+ * said. Packs the bytes and unpacks them again. Finds the numbers of the packets in them, however they are cut.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "numbered.h"
 #include "packet.h"
 #include "zipped.h"
 
@@ -45,10 +46,26 @@ static size_t unpack(enum zipped_kind kind, const uint8_t *p, size_t len, size_t
 	return total;
 }
 
+/* The offsets of the numbers, as a sum that tells their order. */
+static uint64_t numbers(const uint8_t *p, size_t len, size_t step)
+{
+	struct numbered n = {0};
+	uint64_t sum = 0;
+
+	for (size_t at = 0; at < len; at += step) {
+		size_t end = len - at < step ? len : at + step;
+
+		for (size_t i = at + numbered_next(&n, p + at, end - at); i < end; i += 1 + numbered_next(&n, p + i + 1, end - i - 1))
+			sum = sum * 31 + i;
+	}
+	return sum;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	bool whole;
 
+	must(numbers(data, size, 1) == numbers(data, size, size ? size : 1) && numbers(data, size, 3) == numbers(data, size, 64));
 	for (int kind = ZIPPED_ZLIB; kind <= ZIPPED_ZSTD; kind++) {
 		struct iovec iov = {(void *)(uintptr_t)data, size};
 		struct iobuf packed;

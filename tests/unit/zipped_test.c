@@ -4,6 +4,7 @@
  */
 #include "wire_test.h"
 
+#include "numbered.h"
 #include "packet.h"
 #include "zipped.h"
 
@@ -136,12 +137,46 @@ static void what_is_not_packed_at_all_is_refused(void **state)
 	iobuf_reset(&out);
 }
 
+/* Packets of some lengths, an empty one among them, in pieces of any size: every number is found, and nothing else. */
+static void numbers_are_found_however_the_bytes_are_cut(void **state)
+{
+	static const uint32_t lens[] = {0, 1, 300, 0, 2, 70000, 5};
+	uint8_t *p = calloc(1, 80000);
+	size_t total = 0;
+
+	assert_non_null(p);
+	for (size_t i = 0; i < 7; i++) {
+		p[total] = (uint8_t)lens[i];
+		p[total + 1] = (uint8_t)(lens[i] >> 8);
+		p[total + 2] = (uint8_t)(lens[i] >> 16);
+		memset(p + total + 4, 0xee, lens[i]);
+		total += 4 + lens[i];
+	}
+	for (size_t step = 1; step < total; step = step * 2 + 1) {
+		struct numbered n = {0};
+		uint8_t number = 1;
+
+		for (size_t at = 0; at < total; at += step) {
+			size_t end = total - at < step ? total : at + step;
+
+			for (size_t i = at + numbered_next(&n, p + at, end - at); i < end; i += 1 + numbered_next(&n, p + i + 1, end - i - 1))
+				p[i] = number++;
+		}
+		assert_int_equal(number, 8);
+		for (size_t at = 0, i = 0; i < 7; at += 4 + lens[i], i++)
+			assert_int_equal(p[at + 3], i + 1);
+	}
+	assert_int_equal(p[total - 1], 0xee);
+	free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_packed_comes_out_the_same),
 		cmocka_unit_test(a_length_that_is_not_true_is_refused),
 		cmocka_unit_test(what_is_not_packed_at_all_is_refused),
+		cmocka_unit_test(numbers_are_found_however_the_bytes_are_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
