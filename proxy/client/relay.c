@@ -382,9 +382,7 @@ static void relay_gone(struct upstream *u, const char *why)
 		exec_lost(s->request, why);
 		return;
 	}
-	/* Pinned, between two statements: what it held is gone, and the client must know. */
-	reply_error(s, 1927, "08S01", "the connection to the server was lost (%s), and with it this session's state", why);
-	session_close(s, CLOSE_BACKEND, why);
+	exec_lost_between(s, why);
 }
 
 static void relay_server_drained(struct upstream *u)

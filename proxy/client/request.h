@@ -161,9 +161,13 @@ void command_stmt_settle(struct request *r);             /* the request is over:
 void exec_run(struct request *r);
 void exec_resume(struct request *r, enum request_step step);
 void exec_replied(struct request *r);                    /* a reply, hidden or not, has ended */
-void exec_lost(struct request *r, const char *why);      /* the connection went away */
 void exec_tick(struct request *r, uint64_t now_ns);      /* limits of waits that have no timer */
 void request_count(struct request *r, uint64_t now_ns, bool cache_refused); /* counted.c */
+
+/* lost.c */
+void exec_lost(struct request *r, const char *why);      /* the connection went away */
+/* Pinned, and the connection went away between two statements: what it held is gone, and the client is told. */
+void exec_lost_between(struct session *s, const char *why);
 
 /* hidden.c: what suimon itself says on a session's connection before and after the client's command. */
 enum rc hidden_sync(struct request *r) must_check;       /* STEP_SYNC: RC_OK when the connection has the state wanted */
@@ -171,7 +175,7 @@ enum rc hidden_position(struct request *r) must_check;   /* STEP_POSITION */
 enum rc hidden_prepare(struct request *r) must_check;    /* STEP_PREPARE */
 enum rc hidden_after(struct request *r) must_check;      /* STEP_AFTER */
 void hidden_done(struct request *r);                     /* its reply has ended: goes on with the request */
-void exec_fail(struct request *r);                       /* answers the client with the error kept in r->lease; the request is over */
+void exec_fail(struct request *r);                       /* lost.c: answers the client with the error kept in r->lease; the request is over */
 void exec_release(struct request *r);                    /* gives the connection back, unless something pins it */
 
 /* replica.c: which replica a session reads from. */

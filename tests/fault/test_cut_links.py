@@ -131,10 +131,30 @@ def test_a_transaction_ends_with_its_link(links, table):
     c.begin()
     ask(c, "UPDATE t SET n = 5 WHERE id = 1")
     primary.cut()
-    assert attempt(c, "SELECT 1")[0] in LOST
+    error = attempt(c, "SELECT 1")
+    assert error[0] in LOST and "rolled back" in error[1], error
     c._force_close()
     with s.connect(database=table.name) as d:
         assert ask(d, "SELECT n FROM t WHERE id = 1") == ((0,),)
+
+
+@pytest.mark.parametrize("state,told", [("UPDATE t SET n = 5 WHERE id = 1", "its transaction is rolled back"),
+                                        ("SET @a = 1", "its transaction is rolled back; the session's state (user_variable)")])
+def test_a_link_lost_between_two_statements_says_what_went_with_it(links, table, state, told):
+    """Nothing was on its way: the next statement, a COMMIT too, is answered by what became of the transaction."""
+    s, primary, _ = links
+    c = s.connect(database=table.name)
+    with pytest.raises(pymysql.MySQLError): # an error of suimon's own before: it must not disturb the next one's number
+        ask(c, "KILL 2147483647")
+    c.begin()
+    ask(c, state)
+    lost = sum_metric(s.metrics(), "suimon_upstream_lost_total")
+    primary.cut()
+    wait_until("the loss", lambda: sum_metric(s.metrics(), "suimon_upstream_lost_total") > lost, 30)
+    error = attempt(c, "COMMIT")
+    assert error[0] == 1927 and told in error[1] and error[1].startswith("suimon: "), error
+    c._force_close()
+    assert table.primary("SELECT n FROM t WHERE id = 1") == ((0,),)
 
 
 def test_idle_links_that_are_cut_cost_nobody_a_statement(links, table):

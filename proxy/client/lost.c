@@ -1,0 +1,134 @@
+/*
+ * lost.c - a request that cannot be served, and a connection that breaks: under a statement, or between two (R3).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "request.h"
+
+#define ATTEMPTS_MOST 3 /* of one request, after a connection was lost under it */
+
+/* The client is told by the error that the server or the pool gave; suimon's own text has its mark. */
+void exec_fail(struct request *r)
+{
+	struct session *s = r->s;
+	struct lease_request *l = &r->lease;
+	struct err_packet e = {.code = l->err_code, .message = span_str(l->err_text)};
+
+	memcpy(e.sqlstate, l->err_state, sizeof(e.sqlstate));
+	if (!l->err_code) {
+		char text[320];
+
+		(void)snprintf(text, sizeof(text), "suimon: %s", l->err_text[0] ? l->err_text : "no server can be reached");
+		if (s->login) {
+			e = (struct err_packet){.code = 1927, .sqlstate = "08S01", .message = span_str(text)};
+			login_failed(r, &e);
+			return;
+		}
+		reply_error(s, 1927, "08S01", "%s", l->err_text[0] ? l->err_text : "no server can be reached");
+		r->error = 1927;
+	} else if (s->login) {
+		login_failed(r, &e);
+		return;
+	} else {
+		reply_server_error(s, &e);
+		r->error = e.code;
+	}
+	if (r->cmd == COM_STMT_SEND_LONG_DATA) { /* nobody awaits its reply: the next one's would be taken for it */
+		session_close(s, CLOSE_BACKEND, "long data could not be passed on");
+		return;
+	}
+	exec_resume(r, STEP_END);
+}
+
+/* R3: what has not been sent, or a read of which no byte of the answer has left. */
+static bool may_retry(struct request *r)
+{
+	if (r->reply_started || r->s->pins || r->streamed || r->cmd == COM_STMT_SEND_LONG_DATA ||
+	    r->attempts >= ATTEMPTS_MOST)
+		return false;
+	return !r->sent_ns || failover_only_reads(r);
+}
+
+static void retry(struct request *r)
+{
+	stats_count(r->worker->sink, STATS_C_RETRIES, 1);
+	r->attempts++;
+	if (r->sent_ns)
+		r->hold_until_ns = 0; /* it did not wait until now: it ran */
+	r->primary_only |= !r->replica_last;
+	r->sent_ns = r->first_ns = 0;
+	r->sync_to = NULL;
+	r->hidden_answer = r->floor = false;
+	iobuf_consume(&r->fill, iobuf_len(&r->fill));
+	exec_resume(r, STEP_ACQUIRE);
+}
+
+/* An open transaction goes with its connection; but not one that XA has prepared. */
+static bool is_rolled_back(const struct session *s)
+{
+	return s->in_transaction && !(s->pins & PIN_UNKNOWN);
+}
+
+/* What the client must know of a statement that was on its way: what became of it, as far as that can be known. */
+static const char *outcome(const struct request *r)
+{
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	if (!r->sent_ns)
+		return is_rolled_back(r->s) ? "; the statement was not sent, its transaction is rolled back" : "";
+	if (f && f->verb == SQL_COMMIT)
+		return "; whether the transaction was committed is not known";
+	if (is_rolled_back(r->s) && f && !(f->flags & (SQL_F_IMPLICIT_COMMIT | SQL_F_UNKNOWN | SQL_F_MULTI)) &&
+	    f->verb != SQL_CALL && f->verb != SQL_XA)
+		return "; its transaction is rolled back";
+	return r->plan.writes || r->s->pins ? "; whether the statement was executed is not known" : "";
+}
+
+static void tell_lost(struct session *s, const char *why, const char *became)
+{
+	unsigned state = s->pins & ~(unsigned)PIN_TRANSACTION;
+
+	reply_error(s, 1927, "08S01", "the connection to the server was lost (%s)%s%s%s%s", why, became,
+		    state ? "; the session's state (" : "", plan_pin_name(state), state ? ") is lost with it" : "");
+}
+
+void exec_lost_between(struct session *s, const char *why)
+{
+	s->seq = 1; /* the client takes it for the answer to its next command */
+	tell_lost(s, why, is_rolled_back(s) ? "; its transaction is rolled back" : "");
+	session_close(s, CLOSE_BACKEND, why);
+}
+
+void exec_lost(struct request *r, const char *why)
+{
+	struct session *s = r->s;
+
+	if (s->up) { /* it broke under our hands: nobody else has noticed yet */
+		struct upstream *u = s->up;
+
+		s->up = NULL;
+		lease_discard(u, why);
+	}
+	r->hidden = HIDDEN_NONE;
+	topology_look(s->worker->in->topology);
+	if (may_retry(r)) {
+		retry(r);
+		return;
+	}
+	if (s->login) {
+		struct err_packet e = {.code = 1927, .sqlstate = "08S01",
+				       .message = span_str("suimon: the connection to the server was lost during the login")};
+
+		login_failed(r, &e);
+		return;
+	}
+	r->error = 1927;
+	if (!r->reply_started)
+		tell_lost(s, why, outcome(r));
+	deltas_lost(r);
+	if (r->reply_started || s->pins) /* half a reply, or a session whose state is gone: the client cannot go on with it */
+		session_close(s, CLOSE_BACKEND, why);
+	else
+		exec_resume(r, STEP_END);
+}
