@@ -285,8 +285,22 @@ static void look_again(struct session *s)
 	}
 }
 
+/* What the former primary had numbered need not exist here. What of it does was here when this server became the primary:
+ * its own position, asked from now on, covers it. */
+static void renumber(struct session *s)
+{
+	if (gtid_empty(&s->written))
+		return;
+	s->written = (struct gtid_pos){.n = 0};
+	s->written_unknown_ns = clock_mono_ns();
+}
+
 void failover_moved(struct worker *w)
 {
-	list_each_safe(&w->sessions, n, tmp)
-		look_again(container_of(n, struct session, node));
+	list_each_safe(&w->sessions, n, tmp) {
+		struct session *s = container_of(n, struct session, node);
+
+		renumber(s);
+		look_again(s);
+	}
 }

@@ -160,33 +160,57 @@ static enum rc go_to_primary(struct request *r, enum stats_counter why)
 	return RC_DECLINED;
 }
 
+/* A write whose position the server did not tell is bounded by the primary's, asked after it; or by time. */
+static bool has_unknown_write(struct request *r)
+{
+	struct session *s = r->s;
+	struct backend *primary = topology_primary(s->worker->in->topology);
+
+	if (backend_position_since(primary, s->written_unknown_ns, &s->written)) {
+		s->written_unknown_ns = 0;
+		return true;
+	}
+	return backend_was_fresh(r->backend, s->written_unknown_ns, s->up->ready_ns) ||
+	       ((!backend_asked(primary) || !backend_usable(primary)) &&
+		clock_mono_ns() - s->written_unknown_ns >= instance_lag_window(s->worker->settings));
+}
+
 enum rc hidden_position(struct request *r)
 {
 	struct session *s = r->s;
 	struct gtid_pos wanted = {0};
 	char pos[GTID_TEXT_CAP], sql[GTID_TEXT_CAP + 64];
-	uint64_t lag, now;
+	uint64_t lag;
 
 	if (atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
 		return RC_OK;
 	if (r->hidden_answer)
 		return RC_OK;
 	if (!r->plan.eventual) {
-		now = clock_mono_ns();
-		if (s->written_unknown_ns && backend_fresh(r->backend) < s->written_unknown_ns &&
-		    now - s->written_unknown_ns < instance_lag_window(s->worker->settings))
+		if (unlikely(s->written_unknown_ns) && !has_unknown_write(r))
 			return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 		wanted = s->written;
-		if (unlikely(r->floor))
-			replica_floor(r, &wanted);
+	}
+	switch (replica_prove(r, &wanted)) {
+	case RC_OK:
+		break;
+	case RC_DECLINED:
+		exec_release(r);
+		r->step = STEP_ACQUIRE;
+		return RC_DECLINED;
+	default:
+		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 	}
 	if (!cached_needs(r, &wanted)) {
 		if (!r->replica_last && backend_usable(topology_primary(s->worker->in->topology)))
 			return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 		r->fill_refusal = CACHE_REFUSED_LAG; /* reads go on without the primary (R4), but nothing is stored */
 	}
-	if (gtid_empty(&wanted) || backend_has_position(r->backend, &wanted))
+	if (gtid_empty(&wanted) || gtid_reached(&s->up->reached, &wanted) ||
+	    backend_has_position(r->backend, &wanted, s->up->ready_ns))
 		return RC_OK;
+	if (wanted.overflow)
+		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 	lag = atomic_load_explicit(&r->backend->lag_ns, memory_order_relaxed);
 	if (lag != BACKEND_LAG_UNKNOWN && lag > LAG_HOPELESS_NS)
 		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
@@ -202,6 +226,7 @@ static void position_done(struct request *r)
 {
 	if (r->hidden_answer) {
 		backend_saw_position(r->backend, &r->wanted);
+		gtid_merge(&r->s->up->reached, &r->wanted);
 		exec_resume(r, STEP_POSITION);
 	} else if (go_to_primary(r, STATS_C_GTID_WAIT_TIMEOUTS) == RC_DECLINED) {
 		exec_resume(r, STEP_ACQUIRE);

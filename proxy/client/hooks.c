@@ -222,6 +222,10 @@ void hooks_primary_moved(void *arg, struct backend *from, struct backend *to)
 	/* What the former primary had acknowledged need not be on the new one, whose positions begin anew. */
 	if (in->cache)
 		cache_flush(in->cache);
+	pthread_mutex_lock(&in->drain_lock);
+	in->drain_pos = (struct gtid_pos){.n = 0};
+	in->drain_unknown_ns = clock_mono_ns();
+	pthread_mutex_unlock(&in->drain_lock);
 	for (size_t i = 0; i < in->nworkers; i++)
 		worker_primary_moved(in->workers[i]);
 	catalog_nudge(in->catalog);

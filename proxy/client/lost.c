@@ -59,7 +59,7 @@ static void retry(struct request *r)
 	r->primary_only |= !r->replica_last;
 	r->sent_ns = r->first_ns = 0;
 	r->sync_to = NULL;
-	r->hidden_answer = r->floor = false;
+	r->hidden_answer = r->floor = r->proven = r->unproven = false;
 	iobuf_consume(&r->fill, iobuf_len(&r->fill));
 	exec_resume(r, STEP_ACQUIRE);
 }

@@ -1,7 +1,9 @@
 /*
- * replica.c - which replica a session reads from, so that its reads do not go back in time (R2).
+ * replica.c - which replica a session reads from, so that its reads do not go back in time (R2; the invariant: seen.h).
  *
- * A session stays with the replica it read from. It moves to one that is much less busy, or when its own is gone, and
+ *   replica_choose → a connection of it → replica_prove (STEP_POSITION) → the read → replica_read
+ *
+ * A session stays with the replica it read from. It moves when another one is much less busy, or when its own is gone, and
  * then only to one that is known to have applied all that was committed when it read last:
  *
  *   - by the monitor's checks (backend_fresh), at most an interval old: enough for a session that was quiet for so long
@@ -9,7 +11,8 @@
  *     then for the replica to be there (STEP_POSITION)
  *   - where servers have no GTIDs the read goes to the primary until the first holds
  *
- * The price: a clock read for each read, and the wait when a replica goes. `eventual` reads do none of it.
+ * So it is with a read that ran on the primary because no replica would do. The price: a clock read for each read, and
+ * the wait when a replica goes. `eventual` reads do none of it.
  */
 #include "clock.h"
 #include "request.h"
@@ -22,9 +25,15 @@ static struct topology *topology_of(const struct request *r)
 	return r->worker->in->topology;
 }
 
-static bool position_known(const struct request *r)
+static uint64_t window(const struct request *r)
 {
-	return atomic_load_explicit(&topology_of(r)->primary_asked_ns, memory_order_acquire) >= r->s->read_ns;
+	return instance_lag_window(r->worker->settings);
+}
+
+/* While no primary answers any replica is better than none (R4). */
+static bool any_will_do(const struct request *r)
+{
+	return r->plan.eventual || r->replica_last || !backend_usable(topology_primary(topology_of(r)));
 }
 
 /* None is known to be past what the session has seen: can one be waited for? */
@@ -35,15 +44,14 @@ static enum rc choose_unproven(struct request *r, struct backend **b)
 	struct backend *any = topology_replica(t, NULL);
 
 	*b = NULL;
-	if (!any || !backend_usable(topology_primary(t)))
+	if (!any)
 		return RC_OK;
-	r->floor = true;
-	if (!atomic_load_explicit(&t->primary_asked_ns, memory_order_acquire) ||
+	if (!backend_asked(topology_primary(t)) ||
 	    (s->behind_ns && clock_mono_ns() - s->behind_ns < BEHIND_AGAIN_NS)) {
 		stats_count(r->worker->sink, STATS_C_REPLICA_LAG_FALLBACKS, 1);
 		return RC_OK;
 	}
-	if (!position_known(r)) {
+	if (!seen_bounded(&s->seen, t)) {
 		(void)failover_deadline(r);
 		r->awaits_position = true;
 		r->asked_ns = clock_mono_ns();
@@ -58,35 +66,45 @@ static enum rc choose_unproven(struct request *r, struct backend **b)
 enum rc replica_choose(struct request *r, struct backend **b)
 {
 	struct session *s = r->s;
-	struct topology_wish wish = {.prefer = s->read_from, .read_ns = s->read_ns};
 
-	r->floor = false;
-	if (r->plan.eventual || r->replica_last) { /* while no primary answers any replica is better than none (R4) */
+	r->floor = r->proven = false;
+	if (any_will_do(r)) {
 		*b = topology_replica(topology_of(r), NULL);
 		return RC_OK;
 	}
-	wish.window_ns = instance_lag_window(r->worker->settings);
-	*b = topology_replica(topology_of(r), &wish);
-	return *b || !s->read_from ? RC_OK : choose_unproven(r, b);
+	*b = r->unproven ? NULL : seen_choose(&s->seen, topology_of(r), window(r));
+	return *b || !s->seen.ns ? RC_OK : choose_unproven(r, b);
 }
 
-void replica_floor(struct request *r, struct gtid_pos *wanted)
+enum rc replica_prove(struct request *r, struct gtid_pos *wanted)
 {
-	struct gtid_pos pos;
+	struct session *s = r->s;
 
-	backend_position(topology_primary(topology_of(r)), &pos);
-	gtid_merge(wanted, &pos);
+	if (any_will_do(r) || r->lease.parked_only) /* the latter asks for what the last statement left there */
+		return RC_OK;
+	switch (seen_prove(&s->seen, topology_of(r), r->backend, s->up->ready_ns, window(r), wanted)) {
+	case SEEN_BY_POSITION:
+		r->floor = true;
+		break;
+	case SEEN_UNKNOWN:
+		if (r->unproven || !backend_asked(topology_primary(topology_of(r))))
+			return RC_ERROR;
+		r->unproven = true;
+		return RC_DECLINED;
+	case SEEN_PROVEN:
+		break;
+	}
+	r->proven = true;
+	return RC_OK;
 }
 
 void replica_read(struct request *r)
 {
 	struct session *s = r->s;
 
-	if (r->route == STATS_REPLICA)
-		s->read_from = s->up->backend;
-	else if (!r->floor || !atomic_load_explicit(&topology_of(r)->primary_asked_ns, memory_order_relaxed))
-		return; /* read on the primary for another reason */
-	s->read_ns = clock_mono_ns();
+	if (r->plan.eventual || (r->route == STATS_REPLICA && !r->proven))
+		return;
+	seen_read(&s->seen, s->up->backend, r->sent_ns, clock_mono_ns());
 }
 
 void replica_wait_over(struct request *r)
@@ -109,7 +127,7 @@ void replica_position_known(struct worker *w)
 	list_each_safe(&w->sessions, n, tmp) {
 		struct request *r = container_of(n, struct session, node)->request;
 
-		if (r && r->awaits_position && position_known(r))
+		if (r && r->awaits_position && seen_bounded(&r->s->seen, topology_of(r)))
 			go_on(r, true);
 	}
 }

@@ -95,6 +95,9 @@ void request_interrupt(struct request *r)
 	if (r->leasing) {
 		lease_cancel(r->worker->leases, &r->lease);
 		r->leasing = false;
+	} else if (r->held || r->awaits_position) {
+		r->held = false;
+		replica_wait_over(r);
 	} else if (!r->queue_waiting || !queued_cancel(r)) {
 		return; /* a server has it, and was told */
 	}

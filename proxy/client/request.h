@@ -87,7 +87,9 @@ struct request {
 	bool held;                  /* waits for a primary that takes writes */
 	bool awaits_position;       /* waits to be told where the primary is, so that another replica can be waited for */
 	uint64_t asked_ns;          /* ... since when */
-	bool floor;                 /* its replica is a new one to the session: it must be where the primary is */
+	bool floor;                 /* its replica is proven by position: it must be where the primary is */
+	bool proven;                /* where it runs has all that the session has seen (seen.h) */
+	bool unproven;              /* its connection was too young for what is known: the primary's position is needed */
 	uint64_t hold_until_ns;     /* when it has waited for servers long enough; 0: has not begun to */
 	const struct varset *sync_to; /* state the connection is being brought to; not owned */
 	const struct varset *bridge;  /* owned: what sync_to points to while a pinned connection prepares */
@@ -181,7 +183,9 @@ void exec_release(struct request *r);                    /* gives the connection
 /* replica.c: which replica a session reads from. */
 /* RC_OK: *b is it, or NULL: none, the primary. RC_AGAIN: exec_resume(STEP_ACQUIRE) follows. */
 enum rc replica_choose(struct request *r, struct backend **b) must_check;
-void replica_floor(struct request *r, struct gtid_pos *wanted); /* r->floor: what its replica must have applied */
+/* Has its replica all that the session has seen? RC_OK: as soon as it has *wanted, which is advanced. RC_DECLINED: that is
+ * not known; the request is to go back to STEP_ACQUIRE. RC_ERROR: nor was it before: the primary. */
+enum rc replica_prove(struct request *r, struct gtid_pos *wanted) must_check;
 void replica_read(struct request *r);                    /* a read meant for replicas has been answered */
 void replica_wait_over(struct request *r);               /* the primary's position is known, or was waited for in vain */
 void replica_position_known(struct worker *w);           /* mail of the monitor's news */

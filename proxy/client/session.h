@@ -10,6 +10,7 @@
 #include "channel.h"
 #include "handshake.h"
 #include "plan.h"
+#include "seen.h"
 #include "upstream.h"
 #include "worker.h"
 
@@ -67,8 +68,7 @@ struct session {
 	struct upstream *up;           /* leased: while a request runs or a pin lasts */
 	bool on_primary;               /* up was leased from the primary of then */
 	struct lease_park park;        /* the connection it used last */
-	struct backend *read_from;     /* the replica its last read there came from; NULL: none yet */
-	uint64_t read_ns;              /* ... and when that ended: another replica must be past it */
+	struct seen seen;              /* what its reads have seen: a replica must have it, too */
 	uint64_t behind_ns;            /* when no replica had caught up with that; 0: not lately */
 	struct backend *last_backend;  /* where its last statement ran */
 	struct request *request;

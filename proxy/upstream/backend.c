@@ -144,21 +144,54 @@ void backend_saw_position(struct backend *b, const struct gtid_pos *pos)
 	pthread_mutex_unlock(&b->lock);
 }
 
-void backend_at_position(struct backend *b, const struct gtid_pos *pos)
+void backend_at_position(struct backend *b, const struct gtid_pos *pos, uint64_t asked_ns)
 {
 	pthread_mutex_lock(&b->lock);
 	b->pos = *pos;
+	atomic_store_explicit(&b->asked_ns, gtid_empty(pos) || pos->overflow ? 0 : asked_ns, memory_order_release);
 	pthread_mutex_unlock(&b->lock);
 }
 
-bool backend_has_position(struct backend *b, const struct gtid_pos *wanted)
+bool backend_has_position(struct backend *b, const struct gtid_pos *wanted, uint64_t ready_ns)
 {
 	bool has;
 
 	pthread_mutex_lock(&b->lock);
-	has = gtid_reached(&b->pos, wanted);
+	has = ready_ns <= backend_asked(b) && gtid_reached(&b->pos, wanted);
 	pthread_mutex_unlock(&b->lock);
 	return has;
+}
+
+bool backend_position_since(struct backend *b, uint64_t ns, struct gtid_pos *pos)
+{
+	bool known;
+
+	pthread_mutex_lock(&b->lock);
+	known = backend_asked(b) && backend_asked(b) >= ns;
+	if (known)
+		gtid_merge(pos, &b->pos);
+	pthread_mutex_unlock(&b->lock);
+	return known;
+}
+
+void backend_set_fresh(struct backend *b, uint64_t fresh_ns, uint64_t asked_ns)
+{
+	pthread_mutex_lock(&b->lock);
+	b->fresh_asked_ns = asked_ns;
+	atomic_store_explicit(&b->fresh_ns, fresh_ns, memory_order_relaxed);
+	pthread_mutex_unlock(&b->lock);
+}
+
+bool backend_was_fresh(struct backend *b, uint64_t ns, uint64_t ready_ns)
+{
+	bool was;
+
+	if (backend_fresh(b) < ns)
+		return false;
+	pthread_mutex_lock(&b->lock);
+	was = backend_fresh(b) >= ns && ready_ns <= b->fresh_asked_ns;
+	pthread_mutex_unlock(&b->lock);
+	return was;
 }
 
 void backend_position(struct backend *b, struct gtid_pos *out)

@@ -62,8 +62,10 @@ struct backend {
 	_Atomic int state;       /* enum backend_state; changed by backend_set_state alone */
 	_Atomic uint64_t state_since_ns;
 	_Atomic uint64_t lag_ns; /* BACKEND_LAG_UNKNOWN */
-	/* It is known to have all that the primary had committed by then (monotonic); 0: nothing is known. */
+	/* It is known to have all that the primary had committed by then (monotonic); 0: nothing is known. Changed under lock. */
 	_Atomic uint64_t fresh_ns;
+	/* The server was asked for its position then, and all it had by then is in pos; 0: it has told none. Changed under lock. */
+	_Atomic uint64_t asked_ns;
 	_Atomic uint64_t latency_ns; /* of the last check */
 	/* Load, kept by the workers. */
 	_Atomic uint32_t connections; /* open or being opened, all workers */
@@ -76,7 +78,8 @@ struct backend {
 	socklen_t addr_len;      /* 0: not resolved yet */
 	struct backend_identity identity;
 	bool identified;
-	struct gtid_pos pos;     /* known to be applied */
+	struct gtid_pos pos;     /* known to be applied, by the process that was asked at asked_ns */
+	uint64_t fresh_asked_ns; /* when it was asked what fresh_ns follows from */
 	char problem[256];       /* of the last failed check, for people */
 };
 
@@ -103,9 +106,18 @@ enum rc backend_address(struct backend *b, struct sockaddr_storage *out, socklen
 void backend_identify(struct backend *b, const struct backend_identity *id);
 bool backend_identity(struct backend *b, struct backend_identity *out); /* false: not known yet */
 void backend_saw_position(struct backend *b, const struct gtid_pos *pos); /* merged into what is known */
-void backend_at_position(struct backend *b, const struct gtid_pos *pos); /* the server itself says so: replaces what is known */
-bool backend_has_position(struct backend *b, const struct gtid_pos *wanted);
+/* The server itself says so, asked at asked_ns: replaces what is known. */
+void backend_at_position(struct backend *b, const struct gtid_pos *pos, uint64_t asked_ns);
+/* Known to be there, seen from a connection that has been open since ready_ns: what an earlier process had may be lost. */
+bool backend_has_position(struct backend *b, const struct gtid_pos *wanted, uint64_t ready_ns);
 void backend_position(struct backend *b, struct gtid_pos *out);
+static inline uint64_t backend_asked(const struct backend *b) { return atomic_load_explicit(&b->asked_ns, memory_order_acquire); }
+/* Advances pos by its position, if that is known as of ns or later. */
+bool backend_position_since(struct backend *b, uint64_t ns, struct gtid_pos *pos) must_check;
+/* Asked at asked_ns, it had all that the primary had committed by fresh_ns. */
+void backend_set_fresh(struct backend *b, uint64_t fresh_ns, uint64_t asked_ns);
+/* Known to have all that the primary had committed by ns, seen from a connection that has been open since ready_ns. */
+bool backend_was_fresh(struct backend *b, uint64_t ns, uint64_t ready_ns);
 void backend_problem(struct backend *b, const char *text);
 
 #endif

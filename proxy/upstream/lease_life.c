@@ -67,7 +67,8 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 
 	evtimer_del(&u->timer);
 	if (ok) {
-		atomic_store_explicit(&u->account->verified_ns, clock_mono_ns(), memory_order_relaxed);
+		u->ready_ns = clock_mono_ns();
+		atomic_store_explicit(&u->account->verified_ns, u->ready_ns, memory_order_relaxed);
 		crowd_end(&u->backend->crowd);
 		crowd_end(&u->account->crowd);
 		begin_state(u);

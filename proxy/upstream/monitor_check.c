@@ -160,9 +160,7 @@ static void judge_primary(struct watch *w, const struct asked *a)
 	h->of = w->b;
 	lag_history_saw(h, &a->current, a->asked_ns, clock_mono_ns());
 	pthread_mutex_unlock(&w->m->lock);
-	backend_at_position(w->b, &a->current);
-	if (!gtid_empty(&a->current))
-		atomic_store_explicit(&w->m->topology->primary_asked_ns, a->asked_ns, memory_order_release);
+	backend_at_position(w->b, &a->current, a->asked_ns);
 	if (w->m->hooks.primary_at && !gtid_empty(&a->current) && !a->current.overflow)
 		w->m->hooks.primary_at(w->m->hooks.arg, &a->current, a->asked_ns);
 	atomic_store_explicit(&w->b->lag_ns, 0, memory_order_relaxed);
@@ -220,14 +218,14 @@ static void set_fresh(struct watch *w, const struct asked *a, const struct lag *
 		fresh = lag_history_fresh(&w->m->history, &a->replayed);
 		pthread_mutex_unlock(&w->m->lock);
 	}
-	atomic_store_explicit(&w->b->fresh_ns, fresh, memory_order_relaxed);
+	backend_set_fresh(w->b, fresh, a->asked_ns);
 }
 
 static void judge_replica(struct watch *w, const struct asked *a, struct lag *l)
 {
 	bool by_position = l->denied;
 
-	backend_at_position(w->b, &a->replayed);
+	backend_at_position(w->b, &a->replayed, a->asked_ns);
 	if (by_position)
 		measure_by_position(w, a, l);
 	else if (l->disconnected && !l->stopped)

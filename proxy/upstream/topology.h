@@ -23,8 +23,6 @@ struct topology {
 	size_t cap;                     /* places in all */
 	_Atomic(struct backend *) primary;
 	_Atomic uint32_t writable;      /* servers that seem to take writes: more than one is somebody's mistake */
-	/* The primary's position is known as of then (monotonic): all it had committed is in it. 0: has none. */
-	_Atomic uint64_t primary_asked_ns;
 	_Atomic uint64_t moves;         /* how often the primary has changed */
 	pthread_mutex_t lock;           /* one judgement, one change of the list at a time */
 	/* Set before the threads start; may be NULL. */
@@ -46,7 +44,7 @@ static inline bool topology_is_primary(const struct topology *t, const struct ba
 }
 struct backend *topology_find(const struct topology *t, const char *text);
 
-struct topology_wish { /* what a read wants of its replica; all zero: nothing */
+struct topology_wish { /* what a read wants of its replica; all zero: nothing. It is proven later (seen.h) */
 	const struct backend *prefer; /* the one that its session read from last; NULL: none */
 	uint64_t read_ns;             /* when that was: another one must be past it. 0: need not */
 	uint64_t window_ns;           /* ... or so much time must have gone by since */

@@ -46,10 +46,9 @@ static void move(struct topology *t, struct backend *from, struct backend *to)
 	atomic_store_explicit(&to->role, BACKEND_PRIMARY, memory_order_release);
 	atomic_store_explicit(&t->primary, to, memory_order_release);
 	atomic_store_explicit(&from->role, BACKEND_REPLICA, memory_order_release);
-	atomic_store_explicit(&t->primary_asked_ns, 0, memory_order_release);
 	to->was_read_only = false;
 	atomic_store_explicit(&to->lag_ns, 0, memory_order_relaxed);
-	atomic_store_explicit(&from->fresh_ns, 0, memory_order_relaxed);
+	backend_set_fresh(from, 0, 0);
 	atomic_store_explicit(&from->lag_ns, BACKEND_LAG_UNKNOWN, memory_order_relaxed);
 	log_warn("topology", "another server is the primary", "addr=%s was=%s which=\"%s\"", to->text, from->text,
 		 why_moved(from));

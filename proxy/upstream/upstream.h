@@ -95,6 +95,8 @@ struct upstream {
 	uint16_t holds;            /* lease_hold: nobody else gets it */
 	bool let_go;               /* was released while held */
 	uint64_t born_ns, since_ns; /* since: idle */
+	uint64_t ready_ns;         /* logged in: from then on it has led to one and the same process */
+	struct gtid_pos reached;   /* that process has answered that it was there */
 	uint32_t thread_id;
 	uint8_t seq;               /* of the next packet of the login */
 	uint8_t scramble[SCRAMBLE_LEN];

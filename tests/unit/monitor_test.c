@@ -129,7 +129,7 @@ static bool caught_up(void)
 	assert_int_equal(gtid_parse(span_str(server_value(&primary, "SELECT @@gtid_binlog_pos")), &wanted), RC_OK);
 	assert_false(gtid_empty(&wanted));
 	for (unsigned i = 0; i < PATIENCE_MS / 5 && !yes; i++) {
-		yes = backend_has_position(first(), &wanted) && backend_has_position(second(), &wanted);
+		yes = backend_has_position(first(), &wanted, 0) && backend_has_position(second(), &wanted, 0);
 		usleep(5000);
 	}
 	return yes;
