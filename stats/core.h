@@ -36,6 +36,8 @@
 #define STATS_DOOR 4096      /* digests remembered at the door of a full table; a power of two */
 #define STATS_LIMBO_MAX 1024 /* objects waiting for readers to leave; when full, nothing is admitted */
 #define STATS_NPLUS1_MAX 256 /* loops told apart a sink */
+#define STATS_TRACES 256     /* traces looked at at once, all sinks together; a power of two */
+#define STATS_TRACE_LOCKS 16
 #define STATS_SECONDS 512    /* seconds of history; a power of two */
 #define STATS_ADVICE_MAX 512 /* digests with an index verdict */
 #define STATS_PLAN_MAX 65536 /* bytes of an EXPLAIN kept */
@@ -169,8 +171,16 @@ struct stats_advice {
 	uint64_t rows_examined;
 };
 
+/* A trace's statements, of whatever session: one request of an application that takes a connection for each of them. */
+struct stats_trace {
+	uint64_t id; /* stats_event.trace; 0: free */
+	struct stats_nplus1 n;
+};
+
 struct stats {
 	pthread_mutex_t lock;
+	pthread_mutex_t trace_lock[STATS_TRACE_LOCKS]; /* of the traces whose slot has this remainder */
+	struct stats_trace trace[STATS_TRACES];
 	_Atomic(struct stats_sink *) sinks; /* grows only */
 	_Atomic uint64_t readers;
 	uint64_t mono_ns, wall_us; /* read together at the start */

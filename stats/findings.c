@@ -99,17 +99,24 @@ static bool has_kind(const struct findings *l, const struct view_row *row, const
 	return false;
 }
 
-/* A read that lacks an index is not called a heavy aggregate too: the index comes first. */
+/* What is said of a statement already says more: a read that lacks an index is not called a heavy aggregate too, and one
+ * that should not be sent at all, or not so, is no candidate for the cache beside that. */
+static bool is_lesser(const struct findings *l, const struct finding *f)
+{
+	bool heavy = strcmp(f->kind, "heavy_aggregate") == 0, cacheable = strcmp(f->kind, "cacheable") == 0;
+
+	if ((heavy || cacheable) && has_kind(l, f->row, "missing_index"))
+		return true;
+	return cacheable && (has_kind(l, f->row, "n_plus_one") || has_kind(l, f->row, "heavy_aggregate"));
+}
+
 static void drop_doubles(struct findings *l)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < l->count; i++) {
-		bool heavy = strcmp(l->at[i].kind, "heavy_aggregate") == 0;
-
-		if (heavy && has_kind(l, l->at[i].row, "missing_index"))
-			continue;
-		l->at[kept++] = l->at[i];
+		if (!is_lesser(l, &l->at[i]))
+			l->at[kept++] = l->at[i];
 	}
 	l->count = kept;
 }

@@ -13,6 +13,9 @@
  *     requests that share a connection one after the other;
  *   - the parent again, or a transaction's begin or end: the next request has begun, and with it the next run;
  *   - the same literals each time: asked for again, not for each row; that is the cache's business.
+ *
+ * Applications that take a connection from a pool for each statement are seen where their statements bear sqlcommenter's
+ * traceparent: then the trace takes the session's place, on whatever threads its statements run.
  */
 #include "core.h"
 
@@ -54,7 +57,10 @@ static bool run_goes_on(const struct stats_run *r, const struct stats_nplus1 *n,
 			uint64_t window)
 {
 	uint64_t since = n->statements - r->first_at;
+	bool follows_none = !r->parent || r->overrun, another = n->last_digest != e->digest && n->last_at > r->last_at;
 
+	if (follows_none && another) /* perhaps it follows the list that has come since */
+		return false;
 	if (r->digest != e->digest || apart(r->last_ns, e->start_ns, window) ||
 	    since > ((uint64_t)r->repeats + 1) * SCATTERED)
 		return false;
@@ -138,14 +144,18 @@ static uint32_t loop_entry(struct stats_table *t, const struct stats_run *r, str
 }
 
 /* The entry a reported run belongs to; NULL when another loop has taken its place. */
-static struct stats_loop *loop_of(struct stats_table *t, const struct stats_run *r)
+static struct stats_loop *loop_of(struct stats_table *t, struct stats_run *r, const struct stats_event *e)
 {
-	struct stats_loop *l;
+	struct stats_loop *l = NULL;
 
-	if (r->entry == NO_ENTRY)
+	if (r->entry != NO_ENTRY)
+		l = atomic_load_explicit(&t->loop[r->entry], memory_order_relaxed);
+	if (l && l->child == r->digest && l->parent == r->parent)
+		return l;
+	if (!e->trace) /* else it was reported by another sink, and its numbers add up */
 		return NULL;
-	l = atomic_load_explicit(&t->loop[r->entry], memory_order_relaxed);
-	return l && l->child == r->digest && l->parent == r->parent ? l : NULL;
+	r->entry = loop_entry(t, r, e->tag_route);
+	return r->entry == NO_ENTRY ? NULL : atomic_load_explicit(&t->loop[r->entry], memory_order_relaxed);
 }
 
 static void run_report(struct stats_sink *k, struct stats_run *r, const struct stats_event *e)
@@ -156,7 +166,7 @@ static void run_report(struct stats_sink *k, struct stats_run *r, const struct s
 	r->entry = loop_entry(k->table, r, e->tag_route);
 	stats_count(k, STATS_C_NPLUS1, 1);
 	stats_count(k, STATS_C_NPLUS1_QUERIES, r->repeats);
-	l = loop_of(k->table, r);
+	l = loop_of(k->table, r, e);
 	if (!l)
 		return;
 	stats_add(&l->occurrences, 1);
@@ -172,9 +182,9 @@ static void run_report(struct stats_sink *k, struct stats_run *r, const struct s
 /* More of a run that is reported already. */
 static void run_extend(struct stats_sink *k, struct stats_run *r, const struct stats_event *e)
 {
-	struct stats_loop *l = loop_of(k->table, r);
+	struct stats_loop *l = r->overrun ? NULL : loop_of(k->table, r, e);
 
-	if (!l || r->overrun)
+	if (!l)
 		return;
 	stats_count(k, STATS_C_NPLUS1_QUERIES, 1);
 	stats_add(&l->queries, 1);
@@ -185,9 +195,9 @@ static void run_extend(struct stats_sink *k, struct stats_run *r, const struct s
 }
 
 /* It follows no list after all: what was counted for it is taken back. */
-static void run_overrun(struct stats_sink *k, struct stats_run *r)
+static void run_overrun(struct stats_sink *k, struct stats_run *r, const struct stats_event *e)
 {
-	struct stats_loop *l = loop_of(k->table, r);
+	struct stats_loop *l = loop_of(k->table, r, e);
 
 	r->overrun = true;
 	if (!l)
@@ -207,7 +217,8 @@ static bool run_varied(const struct stats_run *r, uint64_t repeats)
 	return r->distinct > most / 2;
 }
 
-static void run_step(struct stats_sink *k, struct stats_run *r, const struct stats_event *e)
+/* at: which statement of the session e is. */
+static void run_step(struct stats_sink *k, struct stats_run *r, const struct stats_event *e, uint64_t at)
 {
 	uint64_t repeats = stats_get(&k->stats->nplus1_repeats), key = e->literals;
 	uint64_t bit = UINT64_C(1) << (map_hash(&key, sizeof(key)) & 63);
@@ -216,8 +227,9 @@ static void run_step(struct stats_sink *k, struct stats_run *r, const struct sta
 	r->seen |= bit;
 	r->repeats++;
 	r->last_ns = e->start_ns + e->total_ns;
+	r->last_at = at;
 	if (r->reported && !r->overrun && r->repeats > RUN_PER_ROW * r->parent_rows)
-		run_overrun(k, r);
+		run_overrun(k, r, e);
 	r->spent_ns += e->total_ns;
 	if (r->reported) {
 		run_extend(k, r, e);
@@ -259,6 +271,16 @@ static void parent_again(struct stats_nplus1 *n, uint64_t digest)
 	}
 }
 
+/* What drivers ask of the schema is no list of the application's. */
+static bool is_list(const struct stats_event *e)
+{
+	static const char schema[] = "information_schema.";
+	size_t len = sizeof(schema) - 1;
+
+	return e->verb && strcmp(e->verb, "select") == 0 &&
+	       !(e->table.len > len && strncasecmp(e->table.p, schema, len) == 0);
+}
+
 /* A list, and runs of other reads may go on for its rows too. */
 static void note_list(struct stats_nplus1 *n, const struct stats_event *e)
 {
@@ -272,7 +294,7 @@ static void note_list(struct stats_nplus1 *n, const struct stats_event *e)
 	n->last_at = n->statements;
 }
 
-void stats_nplus1_note(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
+static void note(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
 {
 	uint64_t window = stats_get(&k->stats->nplus1_window_ns);
 	struct stats_run *r;
@@ -289,7 +311,28 @@ void stats_nplus1_note(struct stats_sink *k, struct stats_nplus1 *n, const struc
 	r = run_of(n, e->digest);
 	if (!run_goes_on(r, n, e, window))
 		run_start(r, n, e, window);
-	run_step(k, r, e);
-	if (e->rows_sent >= LIST_ROWS)
+	run_step(k, r, e, n->statements);
+	if (e->rows_sent >= LIST_ROWS && is_list(e))
 		note_list(n, e);
+}
+
+static void note_trace(struct stats_sink *k, const struct stats_event *e)
+{
+	struct stats *s = k->stats;
+	unsigned at = e->trace & (STATS_TRACES - 1);
+	struct stats_trace *t = &s->trace[at];
+
+	pthread_mutex_lock(&s->trace_lock[at % STATS_TRACE_LOCKS]);
+	if (t->id != e->trace)
+		*t = (struct stats_trace){.id = e->trace};
+	note(k, &t->n, e);
+	pthread_mutex_unlock(&s->trace_lock[at % STATS_TRACE_LOCKS]);
+}
+
+void stats_nplus1_note(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
+{
+	if (e->trace)
+		note_trace(k, e);
+	else
+		note(k, n, e);
 }

@@ -35,6 +35,8 @@ struct stats *stats_new(const struct stats_options *opt)
 
 	if (!s)
 		return NULL;
+	for (unsigned i = 0; i < STATS_TRACE_LOCKS; i++)
+		s->trace_lock[i] = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	if (stats_registry_init(s, digests_of(opt)) != RC_OK || pthread_mutex_init(&s->lock, NULL) != 0) {
 		stats_registry_free(s);
 		mem_free(s);
@@ -85,6 +87,8 @@ void stats_free(struct stats *s)
 	stats_registry_free(s);
 	for (uint32_t i = 0; i < s->nadvice; i++)
 		advice_reset(&s->advice[i]);
+	for (unsigned i = 0; i < STATS_TRACE_LOCKS; i++)
+		pthread_mutex_destroy(&s->trace_lock[i]);
 	pthread_mutex_destroy(&s->lock);
 	mem_free(s);
 }

@@ -65,6 +65,7 @@ struct stats_event {
 	uint64_t session; /* its id */
 	struct span table;     /* first table read or written, "" if none */
 	struct span tag_route; /* sqlcommenter's route, or controller:action, decoded; "" if none */
+	uint64_t trace;        /* hash of the trace its traceparent names; 0: none */
 	uint64_t start_ns;     /* monotonic */
 	uint64_t total_ns;     /* first byte in to last byte out */
 	uint64_t wait_ns;      /* of that, waiting for a connection */
@@ -94,7 +95,8 @@ struct stats_nplus1 {
 		uint64_t digest; /* 0: free */
 		uint64_t seen;   /* which literals, as a bitmap by hash */
 		uint64_t first_ns, last_ns, spent_ns;
-		uint64_t first_at; /* which statement of the session it began with */
+		uint64_t first_at; /* which statement of the session it began with, */
+		uint64_t last_at;  /* and which was the last of it so far */
 		uint32_t repeats, distinct;
 		uint64_t parent;       /* the list read before the run; 0: none */
 		uint64_t parent_rows;  /* what that and other lists since have returned, */

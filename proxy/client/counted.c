@@ -8,6 +8,8 @@
 #include "request.h"
 
 #define TAG_MOST 128
+#define TRACE_AT 3
+#define TRACE_LEN 32
 
 static void normalise(const struct stats_event *e, void *into)
 {
@@ -91,6 +93,17 @@ static struct span route_of(const struct sql_lexed *l, char buf[TAG_MOST])
 	return span_of(buf, len);
 }
 
+/* The trace in "00-TRACE-SPAN-FLAGS" (W3C Trace Context), as a number. */
+static uint64_t trace_of(const struct sql_lexed *l)
+{
+	char buf[TAG_MOST];
+	size_t len = l->ntags ? put_tag(l, "traceparent", buf, 0, TAG_MOST) : 0;
+
+	if (len < TRACE_AT + TRACE_LEN || buf[TRACE_AT - 1] != '-')
+		return 0;
+	return map_hash(buf + TRACE_AT, TRACE_LEN);
+}
+
 /* A sample that can be explained has its values in it: bound only where somebody will look at it. */
 static struct span text_of(struct request *r, bool worth_it)
 {
@@ -127,6 +140,7 @@ void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.session = s->id,
 		.table = first_table(f, table, sizeof(table)),
 		.tag_route = route_of(r->lexed, route),
+		.trace = trace_of(r->lexed),
 		.start_ns = r->start_ns,
 		.total_ns = total,
 		.wait_ns = r->lease_ns,

@@ -291,6 +291,93 @@ static void many_loops_are_bounded(void **state)
 	stats_free(c.s);
 }
 
+/* The look-ups that went before followed no list, those behind the list do. */
+static void look_ups_before_the_list_do_not_hide_the_loop(void **state)
+{
+	struct session c;
+	json_t *all;
+
+	begin(&c);
+	for (int i = 0; i < 5; i++)
+		child(&c);
+	list(&c, 20);
+	for (int i = 0; i < 20; i++)
+		child(&c);
+	assert_non_null(loop_found(&c, &all));
+	json_decref(all);
+	stats_free(c.s);
+}
+
+/* A run that was too long for its list does not swallow the next list's. */
+static void a_run_too_long_ends_with_the_next_list(void **state)
+{
+	struct session c;
+	json_t *all, *f;
+
+	begin(&c);
+	send(&c, OTHER, "select a from tiny", "select", 5);
+	for (int i = 0; i < 30; i++)
+		child(&c);
+	for (int n = 0; n < 3; n++) {
+		list(&c, 30);
+		for (int i = 0; i < 30; i++)
+			send(&c, CHILD, "select id, name from customers where id = 9876543219", "select", 10);
+	}
+	f = loop_found(&c, &all);
+	assert_non_null(f);
+	assert_int_equal(helper_uint(json_object_get(f, "evidence"), "occurrences"), 3);
+	assert_string_equal(helper_text(json_object_get(f, "evidence"), "parent_digest"), "0x0000000000000064");
+	json_decref(all);
+	stats_free(c.s);
+}
+
+/* What a driver asks of the schema is not the application's list. */
+static void the_schema_is_no_list(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	send(&c, OTHER, "show full fields from customers", "show", 20);
+	for (int i = 0; i < 20; i++)
+		child(&c);
+	assert_no_loop(&c);
+}
+
+/* One request whose statements go over four connections, on two threads: its trace holds them together. */
+static void a_trace_over_many_sessions_is_one_loop(void **state)
+{
+	struct stats_event e = helper_event(LIST, "select id, customer_id from orders limit 20");
+	struct session c;
+	struct stats_nplus1 other[4] = {0};
+	struct stats_sink *k;
+	json_t *all, *f;
+
+	begin(&c);
+	k = helper_sink(c.s);
+	for (int n = 0; n < 2; n++) {
+		e = helper_event(LIST, "select id, customer_id from orders limit 20");
+		e.trace = 77 + (uint64_t)n;
+		e.rows_sent = 20;
+		e.start_ns = c.now;
+		stats_record(c.k, &c.n, &e);
+		e = helper_event(CHILD, "select id, name from customers where id = 9876543219");
+		e.trace = 77 + (uint64_t)n;
+		for (int i = 0; i < 20; i++) {
+			c.now += 2 * NS_PER_MS;
+			e.start_ns = c.now;
+			e.literals = ++c.literals;
+			stats_record(i & 1 ? k : c.k, &other[i % 4], &e);
+		}
+	}
+	f = loop_found(&c, &all);
+	assert_non_null(f);
+	assert_int_equal(helper_uint(json_object_get(f, "evidence"), "occurrences"), 2);
+	assert_int_equal(helper_uint(json_object_get(f, "evidence"), "queries"), 40);
+	assert_null(helper_finding(all, "cacheable"));
+	json_decref(all);
+	stats_free(c.s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +395,10 @@ int main(void)
 		cmocka_unit_test(a_transactions_end_ends_the_run),
 		cmocka_unit_test(a_loop_that_rarely_follows_its_list_is_not_reported),
 		cmocka_unit_test(many_loops_are_bounded),
+		cmocka_unit_test(look_ups_before_the_list_do_not_hide_the_loop),
+		cmocka_unit_test(a_run_too_long_ends_with_the_next_list),
+		cmocka_unit_test(the_schema_is_no_list),
+		cmocka_unit_test(a_trace_over_many_sessions_is_one_loop),
 	};
 
 	return cmocka_run_group_tests_name("stats: N+1 loops", tests, NULL, NULL);
