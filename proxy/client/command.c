@@ -81,9 +81,22 @@ static enum rc begin_execute(struct request *r, struct span payload)
 	return rc == RC_OK && r->st && r->st->facts.verb == SQL_KILL ? kill_statement(r) : rc;
 }
 
+static enum rc unknown_command(struct request *r)
+{
+	r->error = 1047;
+	reply_error(r->s, r->error, "08S01", "unknown command %u", (unsigned)r->cmd);
+	return RC_ERROR;
+}
+
+static enum rc begin_bulk(struct request *r, struct span payload)
+{
+	return r->s->caps & MARIADB_CLIENT_STMT_BULK_OPERATIONS ? command_stmt_bulk(r, payload) : unknown_command(r);
+}
+
 /* Only asks what the statement is like. */
 static enum rc begin_prepare(struct request *r, struct span payload)
 {
+	r->s->last_prepared = 0;
 	if (begin_text(r, payload) != RC_OK)
 		return RC_ERROR;
 	r->plan.target = PLAN_PRIMARY;
@@ -165,6 +178,7 @@ static const struct {
 	[COM_PING] = {begin_ping, STATS_C_COMMANDS_OTHER},
 	[COM_STMT_PREPARE] = {begin_prepare, STATS_C_COMMANDS_PREPARE},
 	[COM_STMT_EXECUTE] = {begin_execute, STATS_C_COMMANDS_EXECUTE},
+	[COM_STMT_BULK_EXECUTE] = {begin_bulk, STATS_C_COMMANDS_EXECUTE},
 	[COM_STMT_SEND_LONG_DATA] = {command_stmt_long_data, STATS_C_COMMANDS_OTHER},
 	[COM_STMT_RESET] = {command_stmt_reset, STATS_C_COMMANDS_OTHER},
 	[COM_SET_OPTION] = {begin_set_option, STATS_C_COMMANDS_OTHER},
@@ -181,11 +195,7 @@ static enum rc dispatch(struct request *r, struct span payload)
 	uint8_t cmd = (uint8_t)payload.p[0];
 
 	stats_count(r->s->worker->sink, commands[cmd].begin ? commands[cmd].counter : STATS_C_COMMANDS_OTHER, 1);
-	if (commands[cmd].begin)
-		return commands[cmd].begin(r, payload);
-	r->error = 1047;
-	reply_error(r->s, r->error, "08S01", "unknown command %u", cmd);
-	return RC_ERROR;
+	return commands[cmd].begin ? commands[cmd].begin(r, payload) : unknown_command(r);
 }
 
 /* A login: the primary must take the account and the schema. */

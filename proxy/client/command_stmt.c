@@ -12,7 +12,8 @@ static enum rc unknown_statement(struct request *r, uint32_t id)
 	char text[96];
 
 	(void)snprintf(text, sizeof(text), "Unknown prepared statement handler (%u) given to %s", id,
-		       r->cmd == COM_STMT_EXECUTE ? "mysqld_stmt_execute" : "mysqld_stmt_reset");
+		       r->cmd == COM_STMT_EXECUTE ? "mysqld_stmt_execute"
+		       : r->cmd == COM_STMT_BULK_EXECUTE ? "mysqld_stmt_bulk_execute" : "mysqld_stmt_reset");
 	e.message = span_str(text);
 	reply_server_error(r->s, &e);
 	r->error = 1243;
@@ -39,7 +40,8 @@ static enum rc find_prepared(struct request *r, struct span payload)
 	return RC_OK;
 }
 
-enum rc command_stmt_execute(struct request *r, struct span payload)
+/* Its statement and its parameters' types, and the plan. */
+static enum rc read_execute(struct request *r, struct span payload)
 {
 	struct session *s = r->s;
 	enum rc rc = find_prepared(r, payload);
@@ -60,6 +62,15 @@ enum rc command_stmt_execute(struct request *r, struct span payload)
 		command_plan(r);
 	else
 		command_plan_blind(r);
+	return RC_OK;
+}
+
+enum rc command_stmt_execute(struct request *r, struct span payload)
+{
+	enum rc rc = read_execute(r, payload);
+
+	if (rc != RC_OK)
+		return rc;
 	r->names_rows = !r->stream_left && !r->stream_more && !r->prepared->long_data;
 	if (!r->names_rows)
 		r->plan.cache = r->plan.queue = false;
@@ -69,6 +80,20 @@ enum rc command_stmt_execute(struct request *r, struct span payload)
 		r->plan.target_why = "opens a cursor";
 		r->prepared->cursor = true;
 	}
+	r->prepared->long_data = false;
+	return RC_OK;
+}
+
+/* Many executions in one: the rows are the server's to read, and what they write counts by table. */
+enum rc command_stmt_bulk(struct request *r, struct span payload)
+{
+	enum rc rc = read_execute(r, payload);
+
+	if (rc != RC_OK)
+		return rc;
+	r->plan.cache = r->plan.queue = false;
+	r->plan.target = PLAN_PRIMARY;
+	r->plan.target_why = "a bulk execution";
 	r->prepared->long_data = false;
 	return RC_OK;
 }

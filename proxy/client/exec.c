@@ -194,6 +194,7 @@ static enum track_reply reply_kind(const struct request *r)
 {
 	switch (r->cmd) {
 	case COM_QUERY:
+	case COM_STMT_BULK_EXECUTE:
 	case COM_PROCESS_INFO:
 		return TRACK_RESULT;
 	case COM_STMT_EXECUTE:
@@ -285,7 +286,7 @@ static enum rc step_send(struct request *r)
 	s->last_backend = r->backend;
 	if (stmt && (r->prepared->cursor || r->prepared->long_data))
 		stmt->claimed_by = r->prepared->id;
-	if (r->cmd == COM_STMT_EXECUTE && stmt)
+	if ((r->cmd == COM_STMT_EXECUTE || r->cmd == COM_STMT_BULK_EXECUTE) && stmt)
 		rc = push_execute(r, stmt);
 	else
 		rc = push_packet(r, stmt);

@@ -22,7 +22,11 @@ static uint64_t id_hash(uint32_t id)
 
 struct prepared *prepared_find(struct session *s, uint32_t id)
 {
-	struct map_node *n = map_find(&s->prepared, id_hash(id), &id);
+	struct map_node *n;
+
+	if (id == STMT_LAST && s->caps & MARIADB_CLIENT_STMT_BULK_OPERATIONS)
+		id = s->last_prepared;
+	n = map_find(&s->prepared, id_hash(id), &id);
 
 	return n ? container_of(n, struct prepared, node) : NULL;
 }
@@ -88,7 +92,7 @@ struct prepared *prepared_new(struct request *r, const struct stmt_prepared *sp)
 	p = mem_zalloc(sizeof(*p));
 	if (!p)
 		return NULL;
-	p->id = ++s->next_prepared;
+	p->id = s->last_prepared = ++s->next_prepared;
 	p->params = sp->params;
 	p->columns = sp->columns;
 	p->text_len = r->sql.len;
@@ -128,7 +132,8 @@ enum rc prepared_read_execute(struct request *r, struct span payload)
 	struct prepared *p = r->prepared;
 	size_t types_len = 2 * (size_t)p->params;
 
-	if (stmt_parse_execute(payload, p->params, &r->execute) != RC_OK)
+	if ((r->cmd == COM_STMT_BULK_EXECUTE ? stmt_parse_bulk(payload, p->params, &r->execute)
+					     : stmt_parse_execute(payload, p->params, &r->execute)) != RC_OK)
 		return RC_ERROR;
 	if (!r->execute.new_types)
 		return p->params && !p->types ? RC_DECLINED : RC_OK;
@@ -162,7 +167,7 @@ enum rc prepared_bind(struct request *r, struct iobuf *out)
 	struct prepared *p = r->prepared;
 	struct bind_state b = {.no_backslash = r->s->vars->no_backslash};
 
-	if (p->params == 0)
+	if (p->params == 0 || r->execute.bulk)
 		return iobuf_append(out, p->text, p->text_len);
 	stmt_values_begin(&b.values, &r->execute, p->params, span_of(p->types, 2 * (size_t)p->params));
 	return sql_bind(span_of(p->text, p->text_len), p->mode, p->params, put_value, &b, out);

@@ -253,8 +253,11 @@ static void relay_visible(struct request *r, const struct track_piece *piece)
 		forward_number(r);
 	}
 	switch (piece->kind) {
-	case TRACK_BYTES:
 	case TRACK_PROGRESS:
+		r->fill_refusal = CACHE_REFUSED_STATUS; /* it is of this time */
+		forward(r, piece->p, piece->len);
+		break;
+	case TRACK_BYTES:
 		forward(r, piece->p, piece->len);
 		break;
 	case TRACK_OK_PACKET:

@@ -153,6 +153,7 @@ void command_plan_blind(struct request *r);
 /* command_stmt.c: the rows of command.c's table, RC_OK: run it; RC_DECLINED: answered; RC_ERROR: answered with an error,
  * or the session is closed */
 enum rc command_stmt_execute(struct request *r, struct span payload) must_check;
+enum rc command_stmt_bulk(struct request *r, struct span payload) must_check;
 enum rc command_stmt_fetch(struct request *r, struct span payload) must_check;
 enum rc command_stmt_long_data(struct request *r, struct span payload) must_check;
 enum rc command_stmt_reset(struct request *r, struct span payload) must_check;

@@ -87,6 +87,7 @@ struct session {
 	bool tracks_change;            /* ... that something else has changed, too */
 	struct map prepared;           /* struct prepared by the client's id */
 	uint32_t next_prepared;
+	uint32_t last_prepared;        /* by the last COM_STMT_PREPARE; 0: it failed, or there was none */
 	struct stats_nplus1 nplus1;
 	uint64_t opened_ns, active_ns; /* active: when the last command began or ended */
 	struct mail free_mail;

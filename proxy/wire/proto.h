@@ -9,6 +9,7 @@
 #define PACKET_HEADER 4
 #define PACKET_MAX_PAYLOAD 0xffffffu /* a longer payload continues in the next packet */
 #define SCRAMBLE_LEN 20
+#define STMT_LAST 0xffffffffu /* for MariaDB: the statement prepared last */
 
 #define ER_MAX_PREPARED_STMT_COUNT_REACHED 1461
 

@@ -2,6 +2,7 @@
 
 #define PARAMETER_COUNT_AVAILABLE 0x08
 #define PARAM_UNSIGNED 0x80
+#define BULK_SENDS_TYPES 0x80
 
 enum rc stmt_parse_prepared(struct span payload, struct stmt_prepared *p)
 {
@@ -67,6 +68,21 @@ enum rc stmt_parse_execute(struct span payload, uint16_t params, struct stmt_exe
 	return mbuf_bytes(&m, mbuf_left(&m), &e->values);
 }
 
+enum rc stmt_parse_bulk(struct span payload, uint16_t params, struct stmt_execute *e)
+{
+	struct mbuf m = mbuf_of(payload.p, payload.len);
+	uint8_t command;
+
+	*e = (struct stmt_execute){.bulk = true};
+	if (mbuf_u8(&m, &command) != RC_OK || command != COM_STMT_BULK_EXECUTE || mbuf_u32(&m, &e->id) != RC_OK ||
+	    mbuf_u16(&m, &e->bulk_flags) != RC_OK)
+		return RC_ERROR;
+	e->new_types = e->bulk_flags & BULK_SENDS_TYPES;
+	if (e->new_types && mbuf_bytes(&m, (size_t)params * 2, &e->types) != RC_OK)
+		return RC_ERROR;
+	return mbuf_bytes(&m, mbuf_left(&m), &e->values);
+}
+
 enum rc stmt_put_types(struct iobuf *b, const struct stmt_execute *e, uint16_t params)
 {
 	size_t stride = e->named ? STMT_NAMED_TYPE : 2;
@@ -99,16 +115,26 @@ static enum rc put_execute_body(struct iobuf *b, const struct stmt_execute *e, u
 	return e->values.len ? iobuf_append(b, e->values.p, e->values.len) : RC_OK;
 }
 
+static enum rc put_bulk_body(struct iobuf *b, const struct stmt_execute *e, uint32_t id, struct span types)
+{
+	if (packet_put_uint(b, COM_STMT_BULK_EXECUTE, 1) != RC_OK || packet_put_uint(b, id, 4) != RC_OK ||
+	    packet_put_uint(b, e->bulk_flags | BULK_SENDS_TYPES, 2) != RC_OK)
+		return RC_ERROR;
+	if (types.len && iobuf_append(b, types.p, types.len) != RC_OK)
+		return RC_ERROR;
+	return e->values.len ? iobuf_append(b, e->values.p, e->values.len) : RC_OK;
+}
+
 enum rc stmt_put_execute(struct iobuf *b, uint8_t *seq, const struct stmt_execute *e, uint16_t params, uint32_t id,
 			 struct span types)
 {
 	size_t mark;
 
-	if (params && (types.len != (size_t)params * 2 || e->nulls.len != bitmap_len(params)))
+	if (params && (types.len != (size_t)params * 2 || (!e->bulk && e->nulls.len != bitmap_len(params))))
 		return RC_ERROR;
 	if (packet_begin(b, &mark) != RC_OK)
 		return RC_ERROR;
-	if (put_execute_body(b, e, params, id, types) != RC_OK)
+	if ((e->bulk ? put_bulk_body(b, e, id, types) : put_execute_body(b, e, params, id, types)) != RC_OK)
 		return packet_cancel(b, mark);
 	return packet_end(b, mark, seq);
 }

@@ -17,6 +17,8 @@ enum rc stmt_parse_prepared(struct span payload, struct stmt_prepared *p) must_c
 
 struct stmt_execute {
 	uint32_t id;
+	bool bulk;             /* COM_STMT_BULK_EXECUTE: values are rows, of which nothing is read here */
+	uint16_t bulk_flags;
 	uint8_t flags; /* cursor type; 0x08 = PARAMETER_COUNT_AVAILABLE */
 	uint32_t iterations;
 	struct span nulls;  /* NULL bitmap */
@@ -29,9 +31,11 @@ struct stmt_execute {
  * The flag PARAMETER_COUNT_AVAILABLE is believed to mean that CLIENT_QUERY_ATTRIBUTES was negotiated. RC_ERROR: malformed,
  * or it carries attributes besides its parameters: such an execute can only pass as it is, where it was prepared. */
 enum rc stmt_parse_execute(struct span payload, uint16_t params, struct stmt_execute *e) must_check;
+/* The same for MariaDB's COM_STMT_BULK_EXECUTE, or its beginning: all up to the first row. */
+enum rc stmt_parse_bulk(struct span payload, uint16_t params, struct stmt_execute *e) must_check;
 /* Appends the types, 2 bytes a parameter, as stmt_put_execute and stmt_values_begin want them. RC_ERROR: none in e, or no room. */
 enum rc stmt_put_types(struct iobuf *b, const struct stmt_execute *e, uint16_t params) must_check;
-/* The same execute for a statement id of another connection, with `types` (2 * params bytes) always sent.
+/* The same execute, or bulk execute, for a statement id of another connection, with `types` (2 * params bytes) always sent.
  * For a connection without CLIENT_QUERY_ATTRIBUTES. */
 enum rc stmt_put_execute(struct iobuf *b, uint8_t *seq, const struct stmt_execute *e, uint16_t params, uint32_t id,
 			 struct span types) must_check;

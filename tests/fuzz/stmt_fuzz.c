@@ -1,6 +1,6 @@
 /*
  * The first two bytes are a statement's number of parameters, the rest is an execute. It is moved to another
- * connection and read again; its values become literals, and a string's literal must give the string back.
+ * connection and read again, a bulk one likewise; its values become literals, and a string's literal must give the string back.
  */
 #include <stdlib.h>
 
@@ -92,6 +92,27 @@ static void try_move(const struct stmt_execute *e, uint16_t params, struct span 
 	iobuf_reset(&b);
 }
 
+/* Its own types, or some that are there because it bears none. */
+static void try_bulk(struct span payload, uint16_t params)
+{
+	struct stmt_execute e, again;
+	struct span types;
+	struct iobuf b;
+	uint8_t seq = 0;
+
+	if (stmt_parse_bulk(payload, params, &e) != RC_OK)
+		return;
+	types = e.new_types ? e.types : span_of(payload.p, 2 * (size_t)params <= payload.len ? 2 * (size_t)params : 0);
+	iobuf_init(&b, 0);
+	if (stmt_put_execute(&b, &seq, &e, params, 77, types) == RC_OK) {
+		must(stmt_parse_bulk(span_of(iobuf_data(&b) + 4, iobuf_len(&b) - 4), params, &again) == RC_OK);
+		must(again.id == 77 && again.new_types && span_eq(again.types, types) && span_eq(again.values, e.values));
+	} else {
+		must(types.len != 2 * (size_t)params);
+	}
+	iobuf_reset(&b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mbuf m = mbuf_of(data, size);
@@ -105,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (stmt_parse_prepared(payload, &prepared) == RC_OK)
 		must(payload.len >= 9);
+	try_bulk(payload, params);
 	if (stmt_parse_execute(payload, params, &e) != RC_OK)
 		return 0;
 	iobuf_init(&b, 0);

@@ -57,6 +57,47 @@ static void an_execute_cut_off_is_refused(void **state)
 	assert_int_equal(stmt_parse_execute(span_of("\x17\5\0\0\0\0\1\0\0\0", 10), 0, &e), RC_OK);
 }
 
+/* id 5, types sent: long, string; a row of 7 and "a", and one of NULL and the default. */
+static const uint8_t bulk[] = "\xfa\5\0\0\0\x80\0\3\0\xfe\0\0\7\0\0\0\0\1a\1\2";
+#define BULK_LEN (sizeof(bulk) - 1)
+
+static void reads_a_bulk_execution_up_to_its_rows(void **state)
+{
+	struct stmt_execute e;
+
+	assert_int_equal(stmt_parse_bulk(span_of(bulk, BULK_LEN), 2, &e), RC_OK);
+	assert_int_equal(e.id, 5);
+	assert_true(e.bulk && e.new_types);
+	assert_int_equal(e.types.len, 4);
+	assert_int_equal(e.values.len, 10);
+	for (size_t len = 0; len < BULK_LEN - 10; len++)
+		assert_int_equal(stmt_parse_bulk(span_of(bulk, len), 2, &e), RC_ERROR);
+	assert_int_equal(stmt_parse_bulk(span_of(bulk, BULK_LEN), UINT16_MAX, &e), RC_ERROR);
+	assert_int_equal(stmt_parse_bulk(span_of("\xfa\5\0\0\0\0\0", 7), 2, &e), RC_OK);
+	assert_false(e.new_types);
+	assert_int_equal(stmt_parse_bulk(span_of(execute, EXECUTE_LEN), 3, &e), RC_ERROR);
+}
+
+/* Without its types, for a connection that has never seen them. */
+static void a_moved_bulk_execution_brings_its_types(void **state)
+{
+	static const uint8_t bare[] = "\xfa\5\0\0\0\x40\0\0\7\0\0\0\0\1a\1\2";
+	struct stmt_execute e, again;
+	struct iobuf b;
+	uint8_t seq = 0;
+
+	assert_int_equal(stmt_parse_bulk(span_of(bare, sizeof(bare) - 1), 2, &e), RC_OK);
+	iobuf_init(&b, 0);
+	assert_int_equal(stmt_put_execute(&b, &seq, &e, 2, 9, span_of("\3\0\xfe", 3)), RC_ERROR);
+	assert_int_equal(stmt_put_execute(&b, &seq, &e, 2, 9, span_of("\3\0\xfe\0", 4)), RC_OK);
+	assert_int_equal(stmt_parse_bulk(span_of(iobuf_data(&b) + PACKET_HEADER, iobuf_len(&b) - PACKET_HEADER), 2, &again), RC_OK);
+	assert_int_equal(again.id, 9);
+	assert_int_equal(again.bulk_flags, 0xc0);
+	assert_true(span_eq(again.types, span_of("\3\0\xfe\0", 4)));
+	assert_true(span_eq(again.values, e.values));
+	iobuf_reset(&b);
+}
+
 /* The types were sent once, on the connection where it was prepared first; another has never seen them. */
 static void an_execute_moves_with_its_types(void **state)
 {
@@ -276,6 +317,8 @@ int main(void)
 		cmocka_unit_test(reads_the_head_of_a_prepare_reply),
 		cmocka_unit_test(reads_an_execute),
 		cmocka_unit_test(an_execute_cut_off_is_refused),
+		cmocka_unit_test(reads_a_bulk_execution_up_to_its_rows),
+		cmocka_unit_test(a_moved_bulk_execution_brings_its_types),
 		cmocka_unit_test(an_execute_moves_with_its_types),
 		cmocka_unit_test(an_execute_without_parameters_moves_too),
 		cmocka_unit_test(the_form_with_query_attributes_is_understood_where_it_carries_none),
