@@ -27,9 +27,35 @@ void bus_set_state(struct bus *b, enum bus_state to)
 	atomic_store_explicit(&b->view.up, to >= BUS_SUBSCRIBING, memory_order_relaxed);
 }
 
-static void send_settles(struct bus *b)
+static void on_schema_told(void *arg, struct redis_reply *reply)
 {
-	if (b->state >= BUS_PROVING && settle_send(&b->settle, b->cmd) != RC_OK)
+	struct bus *b = arg;
+
+	if (!redis_reply_is(reply, REDIS_REPLY_INTEGER))
+		atomic_store_explicit(&b->schema, true, memory_order_release);
+	redis_reply_free(reply);
+}
+
+/* Before the tables' invalidations: who hears those knows already that his catalog is old. */
+static enum rc send_schema(struct bus *b)
+{
+	struct bus_msg m;
+
+	if (!atomic_exchange_explicit(&b->schema, false, memory_order_acq_rel))
+		return RC_OK;
+	bus_msg_begin(&m, BUS_MSG_SCHEMA, b->settle.id, 0);
+	if (redis_send(b->cmd, 3, (const struct span[]){span_str("PUBLISH"), span_str(RKEY_BUS), span_of(m.bytes, m.len)},
+		       on_schema_told, b) == RC_OK)
+		return RC_OK;
+	atomic_store_explicit(&b->schema, true, memory_order_release);
+	return RC_ERROR;
+}
+
+void bus_send_settles(struct bus *b)
+{
+	if (b->state < BUS_PROVING)
+		return;
+	if (send_schema(b) != RC_OK || settle_send(&b->settle, b->cmd) != RC_OK || ledger_send(b) != RC_OK)
 		bus_fail(b, "Redis takes no more commands");
 }
 
@@ -38,8 +64,10 @@ static void on_subscribed(struct bus *b)
 	if (b->state != BUS_SUBSCRIBING)
 		return;
 	bus_set_state(b, BUS_PROVING);
+	b->proven_ns = 0;
 	bus_heartbeat(b);
-	send_settles(b);
+	ledger_read(b);
+	bus_send_settles(b);
 }
 
 static bool push_is(const struct redis_reply *reply, const char *kind, size_t n)
@@ -115,6 +143,7 @@ void bus_fail(struct bus *b, const char *why)
 	atomic_store_explicit(&b->view.run, 0, memory_order_release);
 	bus_set_state(b, BUS_OFF);
 	b->ping_open = false;
+	announce_forget(&b->announce);
 	stats_count(b->opt.sink, STATS_C_CACHE_REDIS_ERRORS, 1);
 	log_failure(b, why);
 	if (b->naddr)
@@ -190,9 +219,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		stats_count(b->opt.sink, STATS_C_CACHE_BUS_SILENCES, 1);
 		bus_fail(b, "the bus fell silent");
 	}
-	if (b->state == BUS_LIVE && now - b->heartbeat_ns >= BUS_HEARTBEAT_NS - TICK_MS * NS_PER_MS / 2)
+	if (b->state == BUS_LIVE && now - b->heartbeat_ns >= BUS_HEARTBEAT_NS - TICK_MS * NS_PER_MS / 2) {
 		bus_heartbeat(b);
-	send_settles(b);
+		ledger_read(b);
+	}
+	bus_send_settles(b);
 	bus_send_barrier(b);
 }
 
@@ -216,7 +247,7 @@ static void on_kick(struct mail *mail)
 	(void)atomic_exchange_explicit(&b->kicked, false, memory_order_acq_rel);
 	if (!b->started)
 		start(b);
-	send_settles(b);
+	bus_send_settles(b);
 	bus_send_barrier(b);
 }
 
@@ -239,6 +270,16 @@ void bus_dirty_all(struct bus *b, uint64_t lag_ns)
 void bus_dirty_drop(struct bus *b)
 {
 	settle_mark_drop(&b->settle);
+}
+
+void bus_schema(struct bus *b)
+{
+	atomic_store_explicit(&b->schema, true, memory_order_release);
+}
+
+struct announce *bus_announce(struct bus *b)
+{
+	return &b->announce;
 }
 
 void bus_want_barrier(struct bus *b)
@@ -294,6 +335,7 @@ struct bus *bus_new(const struct bus_options *opt)
 	b->kick.run = on_kick;
 	pthread_mutex_init(&b->lock, NULL);
 	settle_init(&b->settle, opt->versions, on_refused, b);
+	announce_init(&b->announce);
 	if (make_parts(b) != RC_OK) {
 		bus_free(b);
 		return NULL;
@@ -316,6 +358,7 @@ void bus_free(struct bus *b)
 		event_free(b->retry);
 	if (b->barrier)
 		event_free(b->barrier);
+	announce_reset(&b->announce);
 	pthread_mutex_destroy(&b->lock);
 	mem_free(b);
 }

@@ -11,6 +11,9 @@
  * dropped by a bump of the epoch (what was missed is not known), and the bus is live. It stays live on a lease: 3
  * seconds from when the last heartbeat that came back was sent, by a clock that goes on while the machine sleeps.
  *
+ * Before it is live the entries of the other instances in the ledger are read, and what they announce is invalidated: one
+ * of them may have died, and this one may be what was started in its place (ledger.h).
+ *
  * Sending. A write marks its slot dirty, once; the control loop takes all dirty slots together and sends DEL of their
  * tokens and PUBLISH as one script. When that is acknowledged the slots are settled. What fails stays dirty, so the
  * backlog of a long outage is one bit a slot.
@@ -23,6 +26,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "announce.h"
 #include "clock.h"
 #include "loop.h"
 #include "rc.h"
@@ -41,7 +45,9 @@ struct bus_options {
 	const struct redis_url *url; /* kept */
 	struct versions *versions;   /* kept */
 	struct stats_sink *sink;     /* used on the control loop only */
-	void (*changed)(void *arg);  /* on the control loop: it became live or ceased to, or a barrier was passed */
+	void (*changed)(void *arg);  /* on the control loop: it became live or ceased to, a barrier was passed, or an
+				      * announcement was acknowledged */
+	void (*schema)(void *arg);   /* on the control loop: what the catalog says may have changed */
 	void *arg;
 };
 
@@ -79,7 +85,9 @@ static inline bool bus_view_live(const struct bus_view *v)
 void bus_dirty(struct bus *b, uint32_t slot);
 void bus_dirty_all(struct bus *b, uint64_t lag_ns); /* after versions_bump_all(own) */
 void bus_dirty_drop(struct bus *b);                 /* after versions_drop_all(own) */
-void bus_kick(struct bus *b);                       /* once after any of these */
+void bus_schema(struct bus *b);                     /* the schema has changed here */
+void bus_kick(struct bus *b);                       /* once after any of these, and after an announcement */
+struct announce *bus_announce(struct bus *b);
 void bus_want_barrier(struct bus *b);               /* bus_view.barrier will soon be later than now, if the bus is live */
 /* The server that the bus talks to. RC_DECLINED: none just now. */
 enum rc bus_peer(struct bus *b, struct resolve_address *to) must_check;

@@ -16,8 +16,7 @@ void bus_heartbeat(struct bus *b)
 
 	bus_msg_begin(&m, BUS_MSG_HEARTBEAT, b->settle.id, now);
 	b->heartbeat_ns = now;
-	if (redis_send(b->cmd, 3, (const struct span[]){span_str("PUBLISH"), span_str(RKEY_BUS), span_of(m.bytes, m.len)}, NULL,
-		       NULL) != RC_OK)
+	if (ledger_heartbeat(b, span_of(m.bytes, m.len)) != RC_OK)
 		bus_fail(b, "Redis takes no more commands");
 }
 
@@ -43,6 +42,16 @@ static void become_live(struct bus *b)
 	backoff_good(&b->backoff, bus_clock());
 	log_info("cache", "Redis and the invalidation bus are up", "host=%s port=%u", b->opt.url->host,
 		 (unsigned)b->opt.url->port);
+	b->opt.schema(b->opt.arg); /* nor are the changes of the schema that were missed */
+}
+
+void bus_prove(struct bus *b)
+{
+	if (b->state != BUS_PROVING || !b->proven_ns || !b->ledger.known)
+		return;
+	become_live(b);
+	atomic_store_explicit(&b->view.lease_until, b->proven_ns + BUS_LEASE_NS, memory_order_release);
+	pass_barrier(b, b->proven_ns);
 }
 
 /* Our own heartbeat, sent at `sent`, came back through the subscription. */
@@ -52,8 +61,11 @@ static void on_heartbeat(struct bus *b, uint64_t sent)
 
 	if (sent > now || now - sent >= BUS_LEASE_NS || sent < b->attempt_ns)
 		return; /* not one of this connection, or too old to prove anything */
-	if (b->state == BUS_PROVING)
-		become_live(b);
+	if (b->state == BUS_PROVING) {
+		b->proven_ns = sent;
+		bus_prove(b);
+		return;
+	}
 	if (b->state != BUS_LIVE)
 		return;
 	if (sent + BUS_LEASE_NS > atomic_load_explicit(&b->view.lease_until, memory_order_relaxed))
@@ -132,8 +144,13 @@ void bus_hear(struct bus *b, struct span payload)
 			on_heartbeat(b, in.number);
 		return;
 	}
+	ledger_heard(b, in.id);
 	switch (in.kind) {
 	case BUS_MSG_HEARTBEAT:
+		break;
+	case BUS_MSG_SCHEMA:
+		stats_count(b->opt.sink, STATS_C_CACHE_BUS_RECEIVED, 1);
+		b->opt.schema(b->opt.arg);
 		break;
 	case BUS_MSG_WRITE:
 		hear_writes(b, &in);

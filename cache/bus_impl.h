@@ -8,6 +8,7 @@
 
 #include "backoff.h"
 #include "bus.h"
+#include "ledger.h"
 #include "redis.h"
 #include "settle.h"
 
@@ -43,10 +44,16 @@ struct bus {
 	pthread_mutex_t lock;     /* of peer */
 	struct resolve_address peer;
 	struct settle settle;
+	struct announce announce;
+	struct ledger ledger;
+	uint64_t proven_ns;       /* bus_clock; when the heartbeat was sent that came back while PROVING; 0: none */
+	_Atomic bool schema;      /* a change of the schema is to be told */
 };
 
 void bus_set_state(struct bus *b, enum bus_state to); /* the one place where the state changes */
 void bus_fail(struct bus *b, const char *why);
+void bus_send_settles(struct bus *b);
+void bus_prove(struct bus *b);        /* heartbeat back, ledger read: if both, it is live */
 
 void bus_heartbeat(struct bus *b);    /* publishes one */
 void bus_send_barrier(struct bus *b); /* if one is wanted, none is under way, and the last was long enough ago */

@@ -59,7 +59,7 @@ enum rc bus_msg_read(struct span bytes, struct bus_msg_in *in)
 	if (mbuf_u32(&in->m, &magic) != RC_OK || magic != MAGIC || mbuf_u32(&in->m, &kind) != RC_OK ||
 	    mbuf_bytes(&in->m, BUS_MSG_ID, &id) != RC_OK || mbuf_u32(&in->m, &in->left) != RC_OK)
 		return RC_ERROR;
-	if (kind < BUS_MSG_HEARTBEAT || kind > BUS_MSG_DROP || in->left > BUS_MSG_WRITES)
+	if (kind < BUS_MSG_HEARTBEAT || kind > BUS_MSG_SCHEMA || in->left > BUS_MSG_WRITES)
 		return RC_ERROR;
 	in->kind = (enum bus_msg_kind)kind;
 	in->id = (const uint8_t *)id.p;

@@ -12,10 +12,18 @@ static void set_options(struct cache *c, const struct cache_options *opt)
 	atomic_store_explicit(&c->stale_ns, opt->stale_if_error_ns, memory_order_relaxed);
 }
 
+static void schema_heard(void *arg)
+{
+	struct cache *c = arg;
+
+	if (c->schema_changed)
+		c->schema_changed(c->arg);
+}
+
 static enum rc make_bus(struct cache *c, const char *url, struct loop *control)
 {
 	struct bus_options opt = {.loop = control, .url = &c->url, .versions = c->versions, .sink = c->control,
-				  .changed = cache_bus_changed, .arg = c};
+				  .changed = cache_bus_changed, .schema = schema_heard, .arg = c};
 	char why[160], quoted[200];
 
 	if (!url || !*url)
@@ -38,6 +46,8 @@ struct cache *cache_new(const struct cache_options *opt, struct loop *control, s
 	list_init(&c->workers);
 	list_init(&c->nudges);
 	c->stats = stats;
+	c->schema_changed = opt->schema_changed;
+	c->arg = opt->arg;
 	set_options(c, opt);
 	c->versions = versions_new(opt->lag_window_ns ? opt->lag_window_ns : LAG_WINDOW_NS);
 	if (c->versions)

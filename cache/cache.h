@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "list.h"
 #include "loop.h"
 #include "rc.h"
 #include "span.h"
@@ -41,6 +42,8 @@ struct cache_options {
 	uint64_t stale_if_error_ns;
 	uint64_t lag_window_ns; /* how long replicas are distrusted after writes of unknown position whose caller names no
 				 * window, and after a gap in the bus; 0: 5 s */
+	void (*schema_changed)(void *arg); /* may be NULL; on `control`: another instance has changed the schema, or may have */
+	void *arg;
 };
 
 /*
@@ -130,6 +133,26 @@ enum cache_refusal cache_fill(struct cache_worker *w, const struct cache_lookup 
 			      uint64_t rows, uint64_t cost_ns, uint16_t results_status);
 /* Counts a result that the caller did not offer, and why. */
 void cache_refused(struct cache_worker *w, enum cache_refusal why);
+
+/*
+ * A write says before it is sent which tables it may change, so that the other instances can invalidate them should this
+ * process die between the write's COMMIT and its invalidation. Kept by the caller until cache_announce_end.
+ */
+struct cache_announcement {
+	void (*done)(struct cache_announcement *a); /* only after RC_AGAIN, within some milliseconds: the write may go on */
+	/* For the cache: */
+	struct cache_worker *worker;
+	struct list_node node;  /* while done() is to come */
+	uint64_t deadline_ns;
+	unsigned n;
+	uint16_t slots[2 * CACHE_MAX_TAGS];
+};
+/* tags: of tables; more than there is room for, or anything: it may change anything. RC_OK: go on. RC_AGAIN: done() comes. */
+enum rc cache_announce(struct cache_worker *w, struct cache_announcement *a, const cache_tag *tags, unsigned ntags,
+		       bool anything) must_check;
+void cache_announce_end(struct cache_announcement *a); /* invalidated, or never sent; done() will not be called any more */
+/* This process has changed the schema, or may have: tells the other instances. Any thread. */
+void cache_schema_changed(struct cache *c);
 
 /* A write's answer is here: bump all it touched. before_reply: call this before the client gets its answer.
  * pos NULL: position unknown (lag_window_ns says for how long replicas are distrusted). Also tells the other instances. */

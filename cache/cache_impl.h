@@ -26,6 +26,8 @@ struct cache {
 	struct stats_sink *control; /* the bus's */
 	struct stats_sink *others;  /* of threads that have none; under lock */
 	_Atomic uint64_t max_result, stale_ns;
+	void (*schema_changed)(void *arg); /* may be NULL */
+	void *arg;
 	uint64_t last_run;         /* of the control loop: what the workers were told of */
 	pthread_mutex_t lock;
 	struct list workers;       /* struct cache_worker.node; under lock */
@@ -47,6 +49,9 @@ struct cache_worker {
 	struct bus_view *view; /* the bus's; NULL without Redis */
 	struct l2 *l2;         /* owned; NULL without Redis */
 	struct nudge *nudge;   /* the cache's */
+	struct list announcing; /* struct cache_announcement.node, by deadline */
+	_Atomic bool announces; /* it is not empty */
+	struct event *announce_limit; /* owned; the first deadline; NULL without Redis */
 	struct list_node node;
 };
 
@@ -57,5 +62,7 @@ static inline enum stats_counter cache_refusal_counter(unsigned r)
 }
 
 void cache_bus_changed(void *cache); /* bus_options.changed */
+void cache_announce_wake(struct cache_worker *w); /* the bus changed, or an announcement was acknowledged */
+void cache_announce_limit(evutil_socket_t fd, short what, void *worker);
 
 #endif

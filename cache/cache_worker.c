@@ -11,8 +11,10 @@ static void on_nudge(struct mail *mail)
 	struct nudge *n = container_of(mail, struct nudge, mail);
 
 	(void)atomic_exchange_explicit(&n->posted, false, memory_order_acq_rel);
-	if (n->worker)
-		l2_wake(n->worker->l2);
+	if (!n->worker)
+		return;
+	l2_wake(n->worker->l2);
+	cache_announce_wake(n->worker);
 }
 
 static void nudge_post(struct cache_worker *w)
@@ -32,7 +34,7 @@ void cache_bus_changed(void *arg)
 	list_each(&c->workers, n) {
 		struct cache_worker *w = container_of(n, struct cache_worker, node);
 
-		if (l2_waits(w->l2) || another)
+		if (l2_waits(w->l2) || atomic_load_explicit(&w->announces, memory_order_acquire) || another)
 			nudge_post(w);
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -55,7 +57,8 @@ static enum rc worker_second_level(struct cache_worker *w)
 	pthread_mutex_unlock(&c->lock);
 	w->view = bus_view(c->bus);
 	w->l2 = l2_new(&opt);
-	return w->l2 ? RC_OK : RC_ERROR;
+	w->announce_limit = evtimer_new(loop_base(w->loop), cache_announce_limit, w);
+	return w->l2 && w->announce_limit ? RC_OK : RC_ERROR;
 }
 
 struct cache_worker *cache_worker_new(struct cache *c, struct loop *loop, struct stats_sink *sink)
@@ -67,6 +70,7 @@ struct cache_worker *cache_worker_new(struct cache *c, struct loop *loop, struct
 	w->c = c;
 	w->loop = loop;
 	w->sink = sink;
+	list_init(&w->announcing);
 	if (!c->bus)
 		return w;
 	if (worker_second_level(w) != RC_OK) {
@@ -91,6 +95,8 @@ void cache_worker_free(struct cache_worker *w)
 	}
 	if (w->nudge)
 		w->nudge->worker = NULL;
+	if (w->announce_limit)
+		event_free(w->announce_limit);
 	l2_free(w->l2);
 	mem_free(w);
 }

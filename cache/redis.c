@@ -106,6 +106,11 @@ enum redis_state redis_state(const struct redis *r)
 	return r->state;
 }
 
+size_t redis_waiting(const struct redis *r)
+{
+	return r->count;
+}
+
 uint64_t redis_run(const struct redis *r)
 {
 	return r->state == REDIS_UP ? r->run : 0;

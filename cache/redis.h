@@ -61,6 +61,7 @@ void redis_open(struct redis *r, const struct sockaddr_storage *to, socklen_t le
 void redis_close(struct redis *r, const char *why);
 
 enum redis_state redis_state(const struct redis *r);
+size_t redis_waiting(const struct redis *r); /* commands whose reply is to come */
 uint64_t redis_run(const struct redis *r); /* hash of the server's run id, never 0 while up */
 
 /* Appends a command. RC_ERROR: not up, no memory, or too much waits already; fn will not be called. fn NULL: the reply does

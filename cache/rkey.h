@@ -12,6 +12,7 @@
 
 #define RKEY_PREFIX "suimon:1:" /* 1: the format of everything stored and published; another format shares nothing with it */
 #define RKEY_BUS RKEY_PREFIX "bus"
+#define RKEY_LEDGER RKEY_PREFIX "writers"
 #define RKEY_SLOTS 65536
 #define RKEY_TABLE_SLOTS 16384 /* of these, for tables and their parts; the rest is for rows */
 #define RKEY_TOKEN_LEN 16

@@ -208,6 +208,15 @@ static void take_word(struct settle *s, unsigned word, struct settle_batch *b)
 	}
 }
 
+bool settle_done(const struct settle *s)
+{
+	for (unsigned i = 0; i < SETTLE_BATCHES; i++)
+		if (s->batch[i].used)
+			return false;
+	return !atomic_load_explicit(&s->any, memory_order_acquire) && !atomic_load_explicit(&s->all, memory_order_acquire) &&
+	       !atomic_load_explicit(&s->drop, memory_order_acquire);
+}
+
 enum rc settle_send(struct settle *s, struct redis *to)
 {
 	enum rc rc = send_all(s, to);

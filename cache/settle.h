@@ -48,6 +48,8 @@ void settle_mark(struct settle *s, uint32_t slot);
 void settle_mark_all(struct settle *s, uint64_t lag_ns);
 void settle_mark_drop(struct settle *s);
 
+/* Nothing is dirty, and all that was sent is acknowledged. */
+bool settle_done(const struct settle *s) must_check;
 /* Sends what is dirty, as far as batches reach; the rest when some come back. RC_ERROR: the connection takes no more. */
 enum rc settle_send(struct settle *s, struct redis *to) must_check;
 

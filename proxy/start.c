@@ -85,6 +85,14 @@ static enum rc make_parts(const struct settings *s)
 	return process.monitor && process.advise ? RC_OK : RC_ERROR;
 }
 
+/* Another instance has changed the schema, or a message that said so may have been missed. */
+static void schema_changed(void *arg)
+{
+	struct instance *in = arg;
+
+	catalog_invalidate(in->catalog);
+}
+
 /* The cache is there whenever it could be asked for: a hint needs no rule. */
 static enum rc make_cache(const struct settings *s)
 {
@@ -92,6 +100,8 @@ static enum rc make_cache(const struct settings *s)
 
 	if (s->cache.memory == 0 && !s->cache.redis[0])
 		return RC_OK;
+	opt.schema_changed = schema_changed;
+	opt.arg = &process.in;
 	process.in.cache = cache_new(&opt, process.in.control, process.in.stats);
 	return process.in.cache ? RC_OK : RC_ERROR;
 }

@@ -435,10 +435,17 @@ void deltas_settle(struct request *r)
 	temps_settle(r);
 }
 
+static void schema_changed(struct instance *in)
+{
+	catalog_invalidate(in->catalog);
+	if (in->cache)
+		cache_schema_changed(in->cache);
+}
+
 void deltas_schema(struct request *r)
 {
 	if (r->st && (r->st->facts.flags & (SQL_F_DDL | SQL_F_UNKNOWN)) && !never_ran(r) && !temps_only(r))
-		catalog_invalidate(r->s->worker->in->catalog);
+		schema_changed(r->s->worker->in);
 }
 
 void deltas_lost(struct request *r)

@@ -323,6 +323,8 @@ static enum rc run_step(struct request *r)
 		return cached_step(r);
 	case STEP_QUEUE:
 		return queued_step(r);
+	case STEP_ANNOUNCE:
+		return announced_step(r);
 	case STEP_ACQUIRE:
 		return step_acquire(r);
 	case STEP_SYNC:

@@ -38,6 +38,7 @@ static void request_free(struct request *r)
 	struct worker *w = r->worker; /* the session may be gone already */
 
 	cached_cancel(r);
+	announced_end(r);
 	iobuf_reset(&r->packet);
 	iobuf_reset(&r->number_reply);
 	statement_unref(r->st);
@@ -98,6 +99,8 @@ void request_interrupt(struct request *r)
 	} else if (r->held || r->awaits_position) {
 		r->held = false;
 		replica_wait_over(r);
+	} else if (r->announce_pending) {
+		announced_end(r);
 	} else if (!r->queue_waiting || !queued_cancel(r)) {
 		return; /* a server has it, and was told */
 	}
@@ -125,6 +128,7 @@ void request_abort(struct request *r)
 			lease_discard(u, "its session ended in the middle of a reply");
 		}
 		cached_cancel(r);
+		announced_end(r);
 	}
 	r->dead = true;
 	if (queued_cancel(r) && !r->killing)

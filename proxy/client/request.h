@@ -2,7 +2,7 @@
  * request.h - one command's life: parsed, planned, run in steps, its effects applied, its reply sent in order.
  *
  *   command_begin → (facts, plan) → exec_run:
- *      WAIT_QUEUE → CACHE → QUEUE → ACQUIRE → SYNC → POSITION → PREPARE → SEND → REPLY → AFTER → request_end
+ *      WAIT_QUEUE → CACHE → QUEUE → ANNOUNCE → ACQUIRE → SYNC → POSITION → PREPARE → SEND → REPLY → AFTER → request_end
  *   A step answers RC_OK (next), RC_AGAIN (something will call exec_resume), RC_DECLINED (it has chosen another step)
  *   or RC_ERROR (it has answered the client; the request is over).
  */
@@ -16,6 +16,7 @@ enum request_step {
 	STEP_WAIT_QUEUE, /* until the session's own queued writes on these tables are applied (Q3) */
 	STEP_CACHE,      /* look in the cache */
 	STEP_QUEUE,      /* acknowledge from the queue */
+	STEP_ANNOUNCE,   /* tell the other instances what it may write, should this one die over it */
 	STEP_ACQUIRE,    /* a server connection */
 	STEP_SYNC,       /* give it the session's state */
 	STEP_POSITION,   /* a replica must have applied what the read must see */
@@ -102,6 +103,7 @@ struct request {
 	bool reply_started;         /* a byte of it has left */
 	bool reply_settled;         /* its deltas are applied */
 	bool looked_up, lookup_pending, cache_hit;
+	bool announced, announce_pending;
 	struct iobuf key;
 	unsigned ntags;
 	bool filling;
@@ -130,6 +132,7 @@ struct request {
 	struct sql_lexed own_lexed; /* what lexed points to for a text */
 	struct gtid_pos wanted;     /* HIDDEN_POSITION: where the replica must be */
 	struct cache_lookup lookup;
+	struct cache_announcement announcement; /* while announced */
 	cache_tag tags[CACHE_MAX_TAGS]; /* ntags of them */
 };
 
@@ -246,6 +249,10 @@ bool cached_needs(struct request *r, struct gtid_pos *pos); /* what a replica mu
 void cached_capture(struct request *r, const void *p, size_t len);
 bool cached_finish(struct request *r);                  /* the reply has ended; true: it was meant to be stored, and is not */
 void cached_cancel(struct request *r);
+
+/* announced.c */
+enum rc announced_step(struct request *r) must_check;   /* STEP_ANNOUNCE */
+void announced_end(struct request *r);                  /* what it wrote is invalidated, or it was never sent */
 
 /* queued.c */
 enum rc queued_wait_step(struct request *r) must_check; /* STEP_WAIT_QUEUE */

@@ -297,7 +297,8 @@ void instance_start(struct instance *i, const char *url, uint64_t memory)
 {
 	struct stats_options so = {.slow_ns = NS_PER_SEC, .digests = 100, .nplus1_repeats = 8, .nplus1_window_ns = NS_PER_SEC};
 	struct cache_options co = {.memory = memory, .max_result = 65536, .redis = url, .stale_if_error_ns = 0,
-				   .lag_window_ns = i->lag_window_ns};
+				   .lag_window_ns = i->lag_window_ns, .schema_changed = i->schema_changed,
+				   .arg = i->schema_arg};
 
 	log_setup(getenv("CACHE_TEST_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_FATAL, false);
 	i->stats = stats_new(&so);

@@ -54,6 +54,8 @@ struct instance {
 	struct cache *cache;
 	struct cache_worker *worker;
 	uint64_t lag_window_ns;
+	void (*schema_changed)(void *arg); /* these are the caller's, before instance_start */
+	void *schema_arg;
 };
 
 void instance_start(struct instance *i, const char *url, uint64_t memory);

@@ -1,0 +1,134 @@
+/*
+ * cache_announce.c - a write's way past the ledger: held before it is sent, let go when it has been invalidated.
+ */
+#include "cache_impl.h"
+#include "clock.h"
+
+#define LIMIT_NS (20 * NS_PER_MS) /* then the write goes on, and nobody waits until Redis acknowledges again */
+
+static void take_slots(struct cache_announcement *a, const cache_tag *tags, unsigned ntags, bool anything)
+{
+	a->n = 0;
+	if (anything || ntags > countof(a->slots)) {
+		a->slots[a->n++] = ANNOUNCE_ALL;
+		return;
+	}
+	while (a->n < ntags) {
+		uint32_t slot = rkey_slot(tags[a->n]);
+
+		a->slots[a->n++] = slot < RKEY_TABLE_SLOTS ? (uint16_t)slot : ANNOUNCE_ALL;
+	}
+}
+
+static enum rc arm(struct cache_worker *w)
+{
+	struct list_node *n = list_first(&w->announcing);
+	uint64_t now = clock_mono_ns(), at;
+	struct timeval wait = {.tv_usec = 1};
+
+	if (!n || evtimer_pending(w->announce_limit, NULL))
+		return RC_OK;
+	at = container_of(n, struct cache_announcement, node)->deadline_ns;
+	if (at > now)
+		wait.tv_usec = (suseconds_t)((at - now) / 1000 + 1);
+	return event_add(w->announce_limit, &wait) == 0 ? RC_OK : RC_ERROR;
+}
+
+static void leave(struct cache_announcement *a)
+{
+	list_remove(&a->worker->announcing, &a->node);
+	if (list_empty(&a->worker->announcing))
+		atomic_store_explicit(&a->worker->announces, false, memory_order_release);
+}
+
+enum rc cache_announce(struct cache_worker *w, struct cache_announcement *a, const cache_tag *tags, unsigned ntags, bool anything)
+{
+	struct announce *known;
+
+	a->worker = w;
+	a->node = (struct list_node){0};
+	a->n = 0;
+	if (!w->c->bus)
+		return RC_OK;
+	known = bus_announce(w->c->bus);
+	take_slots(a, tags, ntags, anything);
+	if (announce_hold(known, a->slots, a->n))
+		return RC_OK;
+	bus_kick(w->c->bus);
+	if (bus_view_live(w->view) && !atomic_load_explicit(&known->late, memory_order_acquire)) {
+		a->deadline_ns = clock_mono_ns() + LIMIT_NS;
+		list_push_back(&w->announcing, &a->node);
+		atomic_store_explicit(&w->announces, true, memory_order_release);
+		if (arm(w) == RC_OK)
+			return RC_AGAIN;
+		leave(a);
+	}
+	stats_count(w->sink, STATS_C_CACHE_UNANNOUNCED, 1);
+	return RC_OK;
+}
+
+void cache_announce_end(struct cache_announcement *a)
+{
+	if (list_linked(&a->node))
+		leave(a);
+	if (a->n)
+		announce_release(bus_announce(a->worker->c->bus), a->slots, a->n, bus_clock());
+	a->n = 0;
+}
+
+static void wake_one(struct cache_announcement *a)
+{
+	leave(a);
+	a->done(a);
+}
+
+static struct cache_announcement *first_ready(struct cache_worker *w, bool live)
+{
+	struct announce *known = bus_announce(w->c->bus);
+
+	list_each(&w->announcing, n) {
+		struct cache_announcement *a = container_of(n, struct cache_announcement, node);
+
+		if (!live || announce_known(known, a->slots, a->n))
+			return a;
+	}
+	return NULL;
+}
+
+void cache_announce_wake(struct cache_worker *w)
+{
+	bool live = bus_view_live(w->view);
+	struct cache_announcement *a;
+
+	/* Each done() may end its request and others: the list is looked at anew. */
+	while ((a = first_ready(w, live))) {
+		if (!live)
+			stats_count(w->sink, STATS_C_CACHE_UNANNOUNCED, 1);
+		wake_one(a);
+	}
+}
+
+void cache_announce_limit(evutil_socket_t fd, short what, void *arg)
+{
+	struct cache_worker *w = arg;
+	uint64_t now = clock_mono_ns();
+	struct list_node *n;
+
+	while ((n = list_first(&w->announcing)) && container_of(n, struct cache_announcement, node)->deadline_ns <= now) {
+		atomic_store_explicit(&bus_announce(w->c->bus)->late, true, memory_order_release);
+		stats_count(w->sink, STATS_C_CACHE_UNANNOUNCED, 1);
+		wake_one(container_of(n, struct cache_announcement, node));
+	}
+	if (arm(w) == RC_OK)
+		return;
+	while ((n = list_first(&w->announcing))) /* no timer, no limit: they go on */
+		wake_one(container_of(n, struct cache_announcement, node));
+}
+
+void cache_schema_changed(struct cache *c)
+{
+	if (!c->bus)
+		return;
+	bus_schema(c->bus);
+	bus_kick(c->bus);
+}

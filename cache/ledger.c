@@ -1,0 +1,250 @@
+#include "ledger.h"
+
+#include <string.h>
+
+#include "bus_impl.h"
+#include "log.h"
+
+#define FIRST_NS (500 * NS_PER_MS)
+#define LAST_NS (32 * NS_PER_SEC)
+
+/* ---- the own entry ---- */
+
+static void on_entry(void *arg, struct redis_reply *reply)
+{
+	struct bus *b = arg;
+	uint64_t number = ++b->ledger.answered;
+
+	if (redis_reply_is(reply, REDIS_REPLY_INTEGER) && reply->integer >= 0) {
+		announce_acknowledge(&b->announce, number);
+		b->opt.changed(b->opt.arg);
+	} else if (reply) { /* no memory, or no right to it: the writes go on without */
+		atomic_store_explicit(&b->announce.late, true, memory_order_release);
+		stats_count(b->opt.sink, STATS_C_CACHE_REDIS_ERRORS, 1);
+	}
+	redis_reply_free(reply);
+}
+
+/* Its number is one more than the last; a connection that takes no more is closed, and nothing on it answered. */
+static struct span own_entry(struct bus *b, uint8_t bytes[ANNOUNCE_BYTES])
+{
+	bool settled = settle_done(&b->settle);
+	uint64_t number;
+	size_t len = announce_entry(&b->announce, settled, bus_clock(), bytes, &number);
+
+	if (redis_waiting(b->cmd) == 0)
+		b->ledger.answered = number - 1;
+	return span_of((char *)bytes, len);
+}
+
+/* Where memory is short HSET fails, and the heartbeat must go out all the same. */
+#define SCRIPT                                                                                                         \
+	"local e if ARGV[2] == '' then e = redis.pcall('HDEL', KEYS[1], ARGV[1]) "                                     \
+	"else e = redis.pcall('HSET', KEYS[1], ARGV[1], ARGV[2]) end "                                                 \
+	"redis.call('PUBLISH', ARGV[3], ARGV[4]) if type(e) == 'table' then return -1 end return 1"
+
+enum rc ledger_heartbeat(struct bus *b, struct span message)
+{
+	uint8_t bytes[ANNOUNCE_BYTES];
+	struct span entry = own_entry(b, bytes);
+
+	return redis_send(b->cmd, 8, (const struct span[]){span_str("EVAL"), span_str(SCRIPT), span_str("1"),
+			  span_str(RKEY_LEDGER), span_of((char *)b->settle.id, BUS_MSG_ID), entry, span_str(RKEY_BUS), message},
+			  on_entry, b);
+}
+
+enum rc ledger_send(struct bus *b)
+{
+	uint8_t bytes[ANNOUNCE_BYTES];
+	struct span entry;
+
+	if (!announce_wanted(&b->announce))
+		return RC_OK;
+	entry = own_entry(b, bytes);
+	return redis_send(b->cmd, 4, (const struct span[]){span_str("HSET"), span_str(RKEY_LEDGER),
+			  span_of((char *)b->settle.id, BUS_MSG_ID), entry}, on_entry, b);
+}
+
+/* ---- the others' ---- */
+
+static struct ledger_peer *find(struct bus *b, const uint8_t *id)
+{
+	for (unsigned i = 0; i < LEDGER_PEERS; i++) {
+		struct ledger_peer *p = &b->ledger.peers[i];
+
+		if (p->bus && memcmp(p->id, id, BUS_MSG_ID) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static bool gone(const struct ledger_peer *p, uint64_t now)
+{
+	return !p->asking && !p->dead && now - p->heard_ns > 2 * LEDGER_DEAD_NS;
+}
+
+/* NULL: there are too many. */
+static struct ledger_peer *add(struct bus *b, const uint8_t *id, uint64_t now)
+{
+	for (unsigned i = 0; i < LEDGER_PEERS; i++) {
+		struct ledger_peer *p = &b->ledger.peers[i];
+
+		if (p->bus && !gone(p, now))
+			continue;
+		*p = (struct ledger_peer){.bus = b, .heard_ns = now};
+		memcpy(p->id, id, BUS_MSG_ID);
+		return p;
+	}
+	return NULL;
+}
+
+void ledger_heard(struct bus *b, const uint8_t id[BUS_MSG_ID])
+{
+	uint64_t now = bus_clock();
+	struct ledger_peer *p = find(b, id);
+
+	if (!p)
+		p = add(b, id, now);
+	if (!p)
+		return;
+	p->heard_ns = now;
+	p->dead = false;
+}
+
+static void invalidate_anything(struct bus *b, uint64_t now)
+{
+	versions_bump_all(b->opt.versions, now, 0, true);
+	settle_mark_all(&b->settle, 0);
+}
+
+/* As writes of our own whose position is not known: the others hear of it, and Redis is not asked before it has. */
+static void invalidate(struct bus *b, struct span entry)
+{
+	uint64_t now = clock_mono_ns();
+	struct versions_pos unknown = versions_pos_of(b->opt.versions, NULL, now, 0);
+
+	for (size_t i = 0; i + 1 < entry.len; i += 2) {
+		uint32_t slot = (uint8_t)entry.p[i] | (uint32_t)(uint8_t)entry.p[i + 1] << 8;
+
+		if (slot >= ANNOUNCE_ALL) { /* or not of this format */
+			invalidate_anything(b, now);
+			break;
+		}
+		versions_bump(b->opt.versions, slot, &unknown, now, true);
+		settle_mark(&b->settle, slot);
+	}
+	b->opt.schema(b->opt.arg);
+}
+
+static void all_read(struct bus *b)
+{
+	if (b->ledger.asking || b->ledger.known || b->state != BUS_PROVING)
+		return;
+	b->ledger.known = true;
+	bus_send_settles(b);
+	bus_prove(b);
+}
+
+static void on_peer(void *arg, struct redis_reply *reply)
+{
+	struct ledger_peer *p = arg;
+	struct bus *b = p->bus;
+
+	p->asking = false;
+	b->ledger.asking--;
+	if (redis_reply_is(reply, REDIS_REPLY_STRING)) {
+		invalidate(b, redis_reply_text(reply));
+		if (p->dead)
+			stats_count(b->opt.sink, STATS_C_CACHE_TAKEOVERS, 1);
+	}
+	redis_reply_free(reply);
+	if (b->state == BUS_LIVE)
+		bus_send_settles(b);
+	else
+		all_read(b);
+}
+
+static void ask(struct bus *b, struct ledger_peer *p)
+{
+	if (p->asking || redis_send(b->cmd, 3, (const struct span[]){span_str("HGET"), span_str(RKEY_LEDGER),
+						span_of((char *)p->id, BUS_MSG_ID)}, on_peer, p) != RC_OK)
+		return; /* a connection that takes no more is noticed by the heartbeat */
+	p->asking = true;
+	b->ledger.asking++;
+}
+
+static void remove_entry(struct bus *b, const uint8_t *id)
+{
+	(void)!redis_send(b->cmd, 3, (const struct span[]){span_str("HDEL"), span_str(RKEY_LEDGER),
+			  span_of((const char *)id, BUS_MSG_ID)}, NULL, NULL); /* else by the next who looks */
+}
+
+/* It stands in the ledger and was not heard of for long. */
+static void bury(struct bus *b, struct ledger_peer *p, uint64_t now)
+{
+	if (!p->dead) {
+		log_warn("cache", "another instance is gone; what it was writing is invalidated for a minute", NULL);
+		p->dead = true;
+		p->wait_ns = FIRST_NS;
+		p->next_ns = now;
+	}
+	if (now < p->next_ns)
+		return;
+	if (p->wait_ns > LAST_NS) {
+		remove_entry(b, p->id);
+		p->dead = false;
+		return;
+	}
+	p->next_ns = now + p->wait_ns;
+	p->wait_ns *= 2;
+	ask(b, p);
+}
+
+static void take_name(struct bus *b, struct span name, uint64_t now)
+{
+	const uint8_t *id = (const uint8_t *)name.p;
+	struct ledger_peer *p;
+
+	if (name.len != BUS_MSG_ID || memcmp(id, b->settle.id, BUS_MSG_ID) == 0)
+		return;
+	p = find(b, id);
+	if (!p)
+		p = add(b, id, now);
+	if (!p) {
+		invalidate_anything(b, clock_mono_ns());
+		remove_entry(b, id); /* if it lives, its next heartbeat brings it back */
+		return;
+	}
+	if (b->state == BUS_PROVING)
+		ask(b, p);
+	else if (now - p->heard_ns > LEDGER_DEAD_NS)
+		bury(b, p, now);
+}
+
+static void on_names(void *arg, struct redis_reply *reply)
+{
+	struct bus *b = arg;
+	uint64_t now = bus_clock();
+
+	if (redis_reply_is(reply, REDIS_REPLY_ARRAY)) {
+		for (size_t i = 0; i < reply->n; i++)
+			if (redis_reply_is(reply->element[i], REDIS_REPLY_STRING))
+				take_name(b, redis_reply_text(reply->element[i]), now);
+	} else if (reply) { /* no right to it, or not a hash: this instance takes over from nobody */
+		stats_count(b->opt.sink, STATS_C_CACHE_REDIS_ERRORS, 1);
+	}
+	redis_reply_free(reply);
+	if (b->state != BUS_LIVE)
+		all_read(b);
+}
+
+void ledger_read(struct bus *b)
+{
+	if (b->state == BUS_PROVING) { /* who was heard of before may have died while we did not listen */
+		b->ledger.known = false;
+		for (unsigned i = 0; i < LEDGER_PEERS; i++)
+			b->ledger.peers[i].heard_ns = bus_clock();
+	}
+	if (redis_send(b->cmd, 2, (const struct span[]){span_str("HKEYS"), span_str(RKEY_LEDGER)}, on_names, b) != RC_OK)
+		bus_fail(b, "Redis takes no more commands");
+}
