@@ -216,6 +216,8 @@ static enum apply_result apply_run(struct applier *a, struct apply_item *first, 
 	}
 	if (errclass_of(a->conn.code) != ERRCLASS_PERMANENT)
 		return give_up(a, "cannot apply");
+	if (a->beside_others)
+		return APPLY_ALONE;
 	if (a->runs.reordered)
 		return APPLY_STRICTLY;
 	/* Undone were the other records too: only alone in its transaction does it become clear what fails. */
@@ -321,15 +323,22 @@ static enum apply_result write_letters(struct applier *a, const struct apply_ite
 	return APPLY_WAIT;
 }
 
-static enum apply_result commit(struct applier *a, const struct apply_item *items, size_t n)
+static enum rc move_positions(struct applier *a, uint64_t to)
 {
-	uint64_t to = items[n - 1].seq;
+	enum rc rc = position_advance(&a->position, &a->conn, to);
+
+	return rc == RC_OK && a->base ? position_advance(a->base, &a->conn, a->base_to) : rc;
+}
+
+/* to: what the position becomes. */
+static enum apply_result commit(struct applier *a, const struct apply_item *items, size_t n, uint64_t to)
+{
 	enum apply_result result = write_letters(a, items, n);
 	enum rc rc;
 
 	if (result != APPLY_DONE)
 		return result;
-	rc = position_advance(&a->position, &a->conn, to);
+	rc = move_positions(a, to);
 	if (rc == RC_DECLINED) {
 		snprintf(a->reason, sizeof(a->reason), "suimon.applied was moved by somebody else");
 		return APPLY_RECONNECT;
@@ -378,7 +387,7 @@ static enum apply_result run_batch(struct applier *a, struct apply_item *items, 
 	result = apply_items(a, items, n, &done);
 	if (result != APPLY_DONE && (result != APPLY_HALT || !done))
 		return result;
-	end = commit(a, items, done);
+	end = commit(a, items, done, done == n && a->commit_to ? a->commit_to : items[done - 1].seq);
 	return end == APPLY_DONE ? result : end;
 }
 

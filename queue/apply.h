@@ -29,6 +29,7 @@ enum apply_result {
 	APPLY_RECONNECT, /* the connection is gone or its COMMIT undecided: read the position anew */
 	APPLY_SMALLER,   /* the server undid the whole batch for one statement: again, in parts */
 	APPLY_STRICTLY,  /* not seen by callers: again, in strict order */
+	APPLY_ALONE,     /* a statement failed for good while other shares are being applied: again when they are done */
 	APPLY_HALT,      /* a record whose rule says so failed for good; those before it are committed */
 };
 
@@ -37,6 +38,11 @@ struct applier {
 	struct position position;
 	struct tableinfo tables;
 	struct dead *dead; /* not owned */
+	/* When it applies a share of the records beside others; as it stands after init it applies all of them. */
+	bool beside_others;          /* what fails for good may do so for what they do */
+	uint64_t commit_to;          /* how far its share is applied with the batch; 0: to the last record */
+	const struct position *base; /* moved to base_to with the batch; NULL: none. Not owned */
+	uint64_t base_to;
 	struct runs runs;  /* the batch, put into statements */
 	struct iobuf sql;  /* the statement being built */
 	char *environment; /* owned; the state the connection is in; NULL: not known */

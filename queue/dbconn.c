@@ -93,7 +93,9 @@ static enum rc learn(struct dbconn *c)
 	if (dbconn_execf(c, "SET SESSION innodb_lock_wait_timeout=%d, autocommit=1", DBCONN_LOCK_WAIT_SECONDS) !=
 		    RC_OK ||
 	    dbconn_number(c, "SELECT @@max_allowed_packet", &c->max_packet) != RC_OK ||
-	    dbconn_value(c, "SELECT @@sql_mode", mode, sizeof(mode)) != RC_OK)
+	    dbconn_value(c, "SELECT @@sql_mode", mode, sizeof(mode)) != RC_OK ||
+	    dbconn_value(c, "SELECT CONCAT(@@hostname, ':', @@port, ' ', @@datadir, ' ', @@server_id)", c->server,
+			 sizeof(c->server)) != RC_OK)
 		return RC_ERROR;
 	c->strict = strstr(mode, "STRICT_TRANS_TABLES") || strstr(mode, "STRICT_ALL_TABLES");
 	if (c->max_packet < MAX_PACKET_SMALLEST)
@@ -213,6 +215,25 @@ enum rc dbconn_number(struct dbconn *c, const char *sql, uint64_t *out)
 	if (end == text || *end)
 		return note(c, ER_UNKNOWN, "not a number");
 	return RC_OK;
+}
+
+enum rc dbconn_rows(struct dbconn *c, const char *sql, dbconn_row_fn fn, void *arg)
+{
+	enum rc rc = RC_OK;
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+
+	if (!c->my)
+		return note(c, CR_SERVER_LOST, "not connected");
+	if (mysql_real_query(c->my, sql, (unsigned long)strlen(sql)) != 0)
+		return note_last(c);
+	res = mysql_store_result(c->my);
+	if (!res)
+		return mysql_errno(c->my) ? note_last(c) : note(c, CR_UNKNOWN_ERROR, "no result");
+	while (rc == RC_OK && (row = mysql_fetch_row(res)) != NULL)
+		rc = fn(arg, (const char *const *)row, mysql_num_fields(res));
+	mysql_free_result(res);
+	return rc == RC_OK ? RC_OK : note(c, CR_UNKNOWN_ERROR, "an answer that was not understood");
 }
 
 uint64_t dbconn_affected(struct dbconn *c)

@@ -23,6 +23,7 @@ struct dbconn {
 	int fd;               /* while connected, for dbconn_interrupt; else -1 */
 	MYSQL *my;            /* NULL: not connected */
 	bool mariadb;         /* tells positions by @@last_gtid; MySQL reports them with the commit */
+	char server[512];     /* which one it is, in its own words */
 	bool strict;          /* its own sql_mode is strict */
 	uint64_t max_packet;
 	unsigned code;   /* of the last failure */
@@ -43,6 +44,9 @@ enum rc dbconn_execf(struct dbconn *c, const char *fmt, ...) must_check printf_l
 /* The first column of the first row; NULL gives "". RC_DECLINED: no row. */
 enum rc dbconn_value(struct dbconn *c, const char *sql, char *out, size_t cap) must_check;
 enum rc dbconn_number(struct dbconn *c, const char *sql, uint64_t *out) must_check;
+/* All rows, a call each; NULL among columns as it is. RC_ERROR: code and error, or fn said so. */
+typedef enum rc (*dbconn_row_fn)(void *arg, const char *const *row, unsigned columns);
+enum rc dbconn_rows(struct dbconn *c, const char *sql, dbconn_row_fn fn, void *arg) must_check;
 uint64_t dbconn_affected(struct dbconn *c); /* by the last statement */
 /* The position of what the last statement committed, as the server reported it. "" if it did not. */
 void dbconn_gtid(struct dbconn *c, char *out, size_t cap);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -40,6 +41,7 @@ void dead_close(struct dead *d)
 	if (d->fd >= 0)
 		close(d->fd);
 	mem_free(d->entries);
+	mem_free(d->seqs);
 	pthread_mutex_destroy(&d->lock);
 	mem_free(d);
 }
@@ -107,7 +109,8 @@ static enum rc add_locked(struct dead *d, struct dead_letter *letters, size_t n,
 	}
 	if (write_frames(d, out, n) != RC_OK)
 		return RC_ERROR;
-	d->count += n;
+	for (size_t i = 0; i < n; i++)
+		dead_enter(d, &d->entries[d->count]);
 	d->next_id += n;
 	d->waiting += n;
 	return RC_OK;
@@ -126,14 +129,20 @@ enum rc dead_add(struct dead *d, struct dead_letter *letters, size_t n)
 	return rc;
 }
 
+static int compare_seq(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Several connections bury in any order. */
 bool dead_has_seq(struct dead *d, uint64_t seq)
 {
-	bool found = false;
+	bool found;
 
 	pthread_mutex_lock(&d->lock);
-	/* Newest first: only records not yet passed are asked for. Sequences ascend with ids. */
-	for (size_t i = d->count; i-- > 0 && d->entries[i].seq >= seq && !found;)
-		found = d->entries[i].seq == seq;
+	found = d->count && bsearch(&seq, d->seqs, d->count, sizeof(seq), compare_seq);
 	pthread_mutex_unlock(&d->lock);
 	return found;
 }

@@ -33,6 +33,7 @@ struct dead {
 	uint64_t next_id;
 	bool failed;                /* an fdatasync failed: nothing more is written */
 	struct dead_entry *entries; /* owned; ascending by id */
+	uint64_t *seqs;             /* owned; their records' sequences, ascending: as many */
 	size_t count, cap;
 	uint64_t waiting;
 };
@@ -40,6 +41,7 @@ struct dead {
 /* The first entry of at least this id. There is one entry at least. */
 struct dead_entry *dead_find(struct dead *d, uint64_t id);
 struct dead_entry *dead_find_exact(struct dead *d, uint64_t id); /* NULL: not there */
+void dead_enter(struct dead *d, const struct dead_entry *e);          /* as the last; there is room */
 enum rc dead_reserve(struct dead *d, size_t n) must_check;       /* room for n more entries */
 void dead_settle(struct dead *d, struct dead_entry *e, enum dead_fate fate, uint64_t by_seq);
 enum rc dead_decode(struct span body, struct dead_letter *l) must_check;

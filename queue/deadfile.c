@@ -42,18 +42,35 @@ struct dead_entry *dead_find_exact(struct dead *d, uint64_t id)
 enum rc dead_reserve(struct dead *d, size_t n)
 {
 	size_t cap = d->cap ? d->cap : 64;
-	struct dead_entry *grown;
+	struct dead_entry *entries;
+	uint64_t *seqs;
 
 	if (d->count + n <= d->cap)
 		return RC_OK;
 	while (cap < d->count + n)
 		cap *= 2;
-	grown = mem_realloc(d->entries, cap * sizeof(*grown));
-	if (!grown)
+	entries = mem_realloc(d->entries, cap * sizeof(*entries));
+	if (!entries)
 		return RC_ERROR;
-	d->entries = grown;
+	d->entries = entries;
+	seqs = mem_realloc(d->seqs, cap * sizeof(*seqs));
+	if (!seqs)
+		return RC_ERROR;
+	d->seqs = seqs;
 	d->cap = cap;
 	return RC_OK;
+}
+
+void dead_enter(struct dead *d, const struct dead_entry *e)
+{
+	size_t at = d->count;
+
+	while (at && d->seqs[at - 1] > e->seq) {
+		d->seqs[at] = d->seqs[at - 1];
+		at--;
+	}
+	d->seqs[at] = e->seq;
+	d->entries[d->count++] = *e;
 }
 
 enum rc dead_decode(struct span body, struct dead_letter *l)
@@ -74,7 +91,7 @@ static enum rc load_letter(struct dead *d, const struct frame *f, uint64_t at)
 
 	if (dead_decode(f->body, &l) != RC_OK || l.id < d->next_id || dead_reserve(d, 1) != RC_OK)
 		return RC_ERROR;
-	d->entries[d->count++] = (struct dead_entry){.id = l.id, .seq = l.seq, .at = at, .frame_seq = f->seq};
+	dead_enter(d, &(struct dead_entry){.id = l.id, .seq = l.seq, .at = at, .frame_seq = f->seq});
 	d->next_id = l.id + 1;
 	d->waiting++;
 	return RC_OK;

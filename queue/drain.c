@@ -10,6 +10,8 @@
 #include "qthread.h"
 
 #define STOP_PATIENCE_NS (5 * NS_PER_SEC)
+/* A transaction holds its rows' locks, and a replica its followers, about so long at most. */
+#define BATCH_TARGET_NS (100 * NS_PER_MS)
 
 struct drain *drain_new(const struct drain_parts *parts, const struct queue_options *opt)
 {
@@ -22,7 +24,7 @@ struct drain *drain_new(const struct drain_parts *parts, const struct queue_opti
 	pthread_mutex_init(&d->lock, NULL);
 	d->parts = *parts;
 	d->paused = parts->paused;
-	d->applied_seq = d->announced_seq = parts->known.applied_seq;
+	d->applied_seq = d->announced_seq = d->safe_seq = parts->known.applied_seq;
 	d->need_seek = true;
 	list_init(&d->waiters);
 	iobuf_init(&d->arena, 0);
@@ -31,14 +33,23 @@ struct drain *drain_new(const struct drain_parts *parts, const struct queue_opti
 	d->batch_rows = opt->batch_rows;
 	d->batch_wait_ns = opt->batch_wait_ns;
 	d->rate = opt->rate;
+	d->batch_target_ns = opt->batch_target_ns ? opt->batch_target_ns : BATCH_TARGET_NS;
 	d->hooks = opt->hooks;
-	return d;
+	if (opt->workers <= 1)
+		return d;
+	d->team = team_new(opt->workers, parts->dir->id, parts->dead);
+	if (d->team)
+		return d;
+	drain_free(d);
+	return NULL;
 }
 
 enum rc drain_start(struct drain *d)
 {
-	enum rc rc = qthread_start(&d->thread, "queue-drain", drain_loop, d);
+	enum rc rc = d->team ? team_start(d->team) : RC_OK;
 
+	if (rc == RC_OK)
+		rc = qthread_start(&d->thread, "queue-drain", drain_loop, d);
 	d->started = rc == RC_OK;
 	return rc;
 }
@@ -63,8 +74,12 @@ void drain_stop(struct drain *d)
 		qthread_wait_until(&d->work, &d->lock, until);
 	pthread_mutex_unlock(&d->lock);
 	dbconn_interrupt(&d->applier.conn);
+	if (d->team)
+		team_interrupt(d->team);
 	if (d->started)
 		pthread_join(d->thread, NULL);
+	if (d->team)
+		team_stop(d->team);
 	d->started = false;
 	pthread_mutex_lock(&d->lock);
 	for (struct list_node *n; (n = list_pop_front(&d->waiters)) != NULL;)
@@ -76,6 +91,7 @@ void drain_free(struct drain *d)
 {
 	if (!d)
 		return;
+	team_free(d->team);
 	applier_reset(&d->applier);
 	iobuf_reset(&d->arena);
 	iobuf_reset(&d->tables);
@@ -195,6 +211,7 @@ void drain_totals(struct drain *d, struct queue_totals *out)
 	out->retries = d->retries;
 	out->batches = d->batches;
 	out->last_batch_rows = d->last_batch_rows;
+	out->batch_rows_now = d->rows_now ? d->rows_now : d->batch_rows;
 	out->oldest_age_ns = d->oldest_us && now_us > d->oldest_us ? (now_us - d->oldest_us) * 1000 : 0;
 	out->drain_rate = recent_rate(d);
 	pthread_mutex_unlock(&d->lock);

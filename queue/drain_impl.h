@@ -1,5 +1,6 @@
 /*
- * drain_impl.h - the drain's state, shared by drain.c (its face to other threads) and drainloop.c (its thread).
+ * drain_impl.h - the drain's state, shared by drain.c (its face to other threads), drainloop.c (its thread) and what that
+ * does: drainload.c (batches), drainapply.c (applying them over one connection), drainshare.c (over several).
  */
 #ifndef SUIMON_DRAIN_IMPL_H
 #define SUIMON_DRAIN_IMPL_H
@@ -8,6 +9,7 @@
 
 #include "apply.h"
 #include "drain.h"
+#include "team.h"
 
 #define DRAIN_RATE_SECONDS 10
 #define DRAIN_BATCH_MAX 10000u /* rows, whatever the configuration says */
@@ -18,7 +20,11 @@ struct drain {
 	bool started;
 
 	/* The drain's thread's. */
-	struct applier applier;
+	struct applier applier; /* shard 0's; with a team it only connects and moves that row */
+	struct team *team;      /* owned; NULL: the applier does it alone */
+	struct shares shares;   /* what is applied behind applied_seq */
+	uint64_t safe_seq;      /* shard 0's row says so much: what is behind it may be asked for again */
+	uint64_t told_seq;      /* applied_seq has been so much */
 	struct apply_item *items; /* owned; items_cap of them */
 	size_t items_cap, count;  /* loaded */
 	size_t next;              /* of them, not applied yet */
@@ -36,6 +42,8 @@ struct drain {
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t work;
 	uint64_t batch_rows, batch_wait_ns, rate;
+	uint64_t rows_now;        /* most in a transaction just now: the controller's (drain_adapt) */
+	uint64_t batch_target_ns; /* what a transaction may take */
 	struct queue_hooks hooks;
 	bool stopping, ended, paused, hurry;
 	bool kicked;            /* wakes it from any sleep */
@@ -55,7 +63,28 @@ void drain_set_state(struct drain *d, enum queue_state state, const char *reason
 void drain_nap(struct drain *d, uint64_t ns); /* until there is news for the thread, or ns have passed */
 void drain_back_off(struct drain *d);         /* longer from failure to failure */
 
+void drain_disconnect(struct drain *d);
+void drain_checkpoint_if_due(struct drain *d);
+
+/* drainapply.c */
+void drain_apply_loaded(struct drain *d);
+void drain_note_tables(struct drain *d, struct span tables); /* for the next announcement */
+void drain_announce(struct drain *d, uint64_t upto, const char *gtid);
+/* All up to seq are applied: tells those who wait and, up to safe, the engine. */
+void drain_move_applied(struct drain *d, uint64_t seq, uint64_t safe);
+void drain_count_batch(struct drain *d, uint64_t rows, uint64_t buried);
+void drain_note_oldest(struct drain *d);
+/* What to do after a batch of n: goes on, waits, begins anew, halts. */
+void drain_settle(struct drain *d, enum apply_result result, size_t n, const char *reason);
+
+/* drainshare.c */
+void drain_apply_window(struct drain *d);
+void drain_level(struct drain *d); /* shard 0's row catches up */
+
 /* drainload.c */
+uint64_t drain_batch_rows(struct drain *d); /* most in a transaction */
+/* A transaction of so many rows took so long: may the next be larger? */
+void drain_adapt(struct drain *d, uint64_t rows, uint64_t took_ns);
 void drain_load_batch(struct drain *d);   /* into items; none: the rate, or nothing is there */
 void drain_drop_items(struct drain *d);   /* they are done with */
 void drain_forget_batch(struct drain *d); /* they are to be loaded again */

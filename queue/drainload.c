@@ -12,6 +12,7 @@
 #include "qthread.h"
 
 #define BATCH_BYTES_MAX (8u << 20)
+#define LEAST_SHARE 10 /* the controller goes no lower than this part of batch_rows */
 
 void drain_drop_items(struct drain *d)
 {
@@ -25,6 +26,40 @@ void drain_forget_batch(struct drain *d)
 {
 	drain_drop_items(d);
 	d->need_seek = true;
+}
+
+/* lock held. */
+static uint64_t most_rows(const struct drain *d)
+{
+	return d->batch_rows < 1 ? 1 : d->batch_rows > DRAIN_BATCH_MAX ? DRAIN_BATCH_MAX : d->batch_rows;
+}
+
+uint64_t drain_batch_rows(struct drain *d)
+{
+	uint64_t rows;
+
+	pthread_mutex_lock(&d->lock);
+	if (!d->rows_now || d->rows_now > most_rows(d))
+		d->rows_now = most_rows(d);
+	rows = d->rows_now;
+	pthread_mutex_unlock(&d->lock);
+	return rows;
+}
+
+void drain_adapt(struct drain *d, uint64_t rows, uint64_t took_ns)
+{
+	uint64_t most, least, now;
+
+	pthread_mutex_lock(&d->lock);
+	most = most_rows(d);
+	least = most / LEAST_SHARE ? most / LEAST_SHARE : 1;
+	now = d->rows_now;
+	if (took_ns > d->batch_target_ns)
+		now = rows * d->batch_target_ns / took_ns; /* what would have fitted */
+	else if (rows >= now)
+		now += now / 4 + 1; /* full, and quick enough */
+	d->rows_now = now < least ? least : now > most ? most : now;
+	pthread_mutex_unlock(&d->lock);
 }
 
 /* How many records the rate allows now; waits if it is none. */
@@ -103,6 +138,7 @@ static enum rc decode_items(struct drain *d, char *err, size_t cap)
 				 it->seq);
 			return RC_ERROR;
 		}
+		it->skip = shares_have(&d->shares, it->seq, it->rec.r.order_key);
 	}
 	return RC_OK;
 }
@@ -135,10 +171,10 @@ static enum rc fill_batch(struct drain *d, size_t most, uint64_t wait_ns, char *
 	enum rc rc = RC_OK;
 
 	if (d->need_seek)
-		rc = e->ops->seek(e, d->applier.position.seq, err, cap);
+		rc = e->ops->seek(e, d->applied_seq, err, cap);
 	if (rc == RC_DECLINED)
 		log_error("queue", "records that the database does not have are no longer in the log: they are lost",
-			  "position=%" PRIu64, d->applier.position.seq);
+			  "position=%" PRIu64, d->applied_seq);
 	if (rc == RC_ERROR)
 		return RC_ERROR;
 	if (reserve_items(d, most) != RC_OK)
@@ -155,16 +191,15 @@ static enum rc fill_batch(struct drain *d, size_t most, uint64_t wait_ns, char *
 void drain_load_batch(struct drain *d)
 {
 	char err[256] = "";
-	uint64_t rows, wait_ns, rate;
+	uint64_t rows = drain_batch_rows(d) * (d->team ? d->team->n : 1), wait_ns, rate;
 	size_t most;
 	enum rc rc;
 
 	pthread_mutex_lock(&d->lock);
-	rows = d->batch_rows;
 	wait_ns = d->batch_wait_ns;
 	rate = d->rate;
 	pthread_mutex_unlock(&d->lock);
-	most = allowance(d, rows < 1 ? 1 : rows > DRAIN_BATCH_MAX ? DRAIN_BATCH_MAX : rows, rate);
+	most = allowance(d, rows > DRAIN_BATCH_MAX ? DRAIN_BATCH_MAX : rows, rate);
 	if (!most)
 		return;
 	rc = fill_batch(d, most, wait_ns, err, sizeof(err));

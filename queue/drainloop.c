@@ -65,8 +65,8 @@ static void write_checkpoint(struct drain *d)
 {
 	struct qdir_checkpoint c = d->parts.known;
 
+	c.applied_seq = d->safe_seq;
 	pthread_mutex_lock(&d->lock);
-	c.applied_seq = d->applied_seq;
 	c.applied_total += d->applied;
 	c.dead_total += d->dead;
 	pthread_mutex_unlock(&d->lock);
@@ -76,24 +76,17 @@ static void write_checkpoint(struct drain *d)
 		log_warn("queue", "the checkpoint cannot be written", "dir=%s", d->parts.dir->path);
 }
 
-/* Adds what a record wrote; the same tables once. */
-static void note_tables(struct drain *d, struct span tables)
+void drain_checkpoint_if_due(struct drain *d)
 {
-	struct span seen = span_of(iobuf_data(&d->tables), iobuf_len(&d->tables));
-
-	if (!tables.len || (seen.len && memmem(seen.p, seen.len, tables.p, tables.len)))
-		return;
-	if (iobuf_append(&d->tables, tables.p, tables.len) != RC_OK)
-		log_error("queue", "out of memory: an invalidation may be late", NULL);
+	if (clock_mono_ns() - d->checkpoint_ns >= CHECKPOINT_EVERY_NS)
+		write_checkpoint(d);
 }
 
-static void announce(struct drain *d, uint64_t upto, const char *gtid)
+void drain_disconnect(struct drain *d)
 {
-	if (iobuf_len(&d->tables) && d->hooks.on_applied)
-		d->hooks.on_applied(d->hooks.arg, span_of(iobuf_data(&d->tables), iobuf_len(&d->tables)),
-				    span_str(gtid));
-	iobuf_consume(&d->tables, iobuf_len(&d->tables));
-	d->announced_seq = upto;
+	if (d->team)
+		team_disconnect(d->team);
+	applier_disconnect(&d->applier);
 }
 
 /* Records that were committed and nobody was told, because the answer to COMMIT or the process was lost. */
@@ -113,69 +106,67 @@ static enum rc announce_committed(struct drain *d, uint64_t position, char *err,
 		if (rc == RC_AGAIN)
 			break;
 		if (rc == RC_OK && record_decode(body, &rec) == RC_OK)
-			note_tables(d, rec.r.tables);
+			drain_note_tables(d, rec.r.tables);
 	}
 	d->need_seek = true;
 	if (rc == RC_ERROR)
 		return rc;
-	announce(d, position, "");
+	drain_announce(d, position, "");
 	return RC_OK;
 }
 
-/* Tells the engine, everybody who waits, and the totals. */
-static void move_applied(struct drain *d, uint64_t seq)
-{
-	d->parts.engine->ops->applied(d->parts.engine, seq);
-	pthread_mutex_lock(&d->lock);
-	d->applied_seq = seq;
-	list_each_safe (&d->waiters, n, tmp) {
-		struct queue_waiter *w = container_of(n, struct queue_waiter, node);
-
-		if (w->seq > seq)
-			continue;
-		list_remove(&d->waiters, n);
-		if (w->loop)
-			loop_post(w->loop, &w->mail);
-		else
-			w->mail.run(&w->mail);
-	}
-	pthread_mutex_unlock(&d->lock);
-}
-
-/* The position the database has, against what the log has. */
-static enum rc check_position(struct drain *d, uint64_t position, char *err, size_t cap)
+/* What the database has applied, against what the log has and what had been applied already. */
+static enum rc check_position(struct drain *d, uint64_t highest, char *err, size_t cap)
 {
 	uint64_t durable = d->parts.engine->ops->durable(d->parts.engine);
 
-	if (position > durable) {
+	if (highest > durable) {
 		snprintf(err, cap,
 			 "the database has applied up to %" PRIu64 ", the log ends at %" PRIu64
 			 ": the directory is an older copy of itself",
-			 position, durable);
-		drain_set_state(d, QUEUE_HALTED, err);
+			 highest, durable);
 		return RC_ERROR;
 	}
-	if (position < d->applied_seq)
+	/* Of several connections' shares it is known record by record: drainshare.c. */
+	if (!d->team && highest < d->applied_seq)
 		log_error(
 			"queue",
 			"the database has lost records that it had committed; those still in the log are applied again",
-			"position=%" PRIu64 " was=%" PRIu64, position, d->applied_seq);
+			"position=%" PRIu64 " was=%" PRIu64, highest, d->applied_seq);
 	return RC_OK;
+}
+
+/* The connections, and what they say is applied. RC_ERROR: err, the state is WAITING. */
+static enum rc open_connections(struct drain *d, struct queue_target *target, char *err, size_t cap)
+{
+	struct applier *a = &d->applier;
+	enum rc rc;
+
+	if (applier_connect(a, target, d->applied_seq) != RC_OK) {
+		snprintf(err, cap, "%s", a->reason);
+		return RC_ERROR;
+	}
+	if (shares_read(&d->shares, &a->position, &a->conn) != RC_OK) {
+		snprintf(err, cap, "cannot read suimon.applied: error %u: %s", a->conn.code, a->conn.error);
+		return RC_ERROR;
+	}
+	rc = d->team ? team_connect(d->team, target, a, &d->shares, err, cap) : RC_OK;
+	return rc;
 }
 
 static enum rc connect_to(struct drain *d, struct queue_target *target)
 {
-	char err[256] = "";
-	uint64_t position;
+	char err[640] = "";
+	uint64_t position, highest;
 
-	if (applier_connect(&d->applier, target, d->applied_seq) != RC_OK) {
-		drain_set_state(d, QUEUE_WAITING, d->applier.reason);
+	if (open_connections(d, target, err, sizeof(err)) != RC_OK) {
+		drain_set_state(d, QUEUE_WAITING, err);
 		return RC_ERROR;
 	}
 	position = d->applier.position.seq;
-	if (check_position(d, position, err, sizeof(err)) != RC_OK)
-		return RC_ERROR;
-	if (announce_committed(d, position, err, sizeof(err)) != RC_OK) {
+	highest = d->shares.n ? shares_highest(&d->shares) : position;
+	if (check_position(d, highest, err, sizeof(err)) != RC_OK ||
+	    announce_committed(d, highest, err, sizeof(err)) != RC_OK) {
 		drain_set_state(d, QUEUE_HALTED, err);
 		return RC_ERROR;
 	}
@@ -186,7 +177,7 @@ static enum rc connect_to(struct drain *d, struct queue_target *target)
 		pthread_mutex_unlock(&d->lock);
 	}
 	d->connected_once = true;
-	move_applied(d, position);
+	drain_move_applied(d, position, position);
 	drain_set_state(d, QUEUE_RUNNING, "");
 	return RC_OK;
 }
@@ -207,88 +198,8 @@ static enum rc connect_now(struct drain *d)
 	secret_unref(target.password);
 	if (rc == RC_OK)
 		return RC_OK;
-	applier_disconnect(&d->applier);
+	drain_disconnect(d);
 	return RC_ERROR;
-}
-
-static void count_batch(struct drain *d, uint64_t rows)
-{
-	uint64_t second = clock_mono_ns() / NS_PER_SEC, i = second % DRAIN_RATE_SECONDS, buried = d->applier.buried;
-
-	pthread_mutex_lock(&d->lock);
-	d->applied += rows - buried;
-	d->dead += buried;
-	d->batches++;
-	d->last_batch_rows = rows;
-	if (d->rate_second[i] != second)
-		d->rate_count[i] = 0;
-	d->rate_second[i] = second;
-	d->rate_count[i] += rows;
-	d->oldest_us = d->next < d->count ? d->items[d->next].rec.r.time_us : 0;
-	pthread_mutex_unlock(&d->lock);
-	d->tokens -= (double)rows;
-	if (!d->parts.sink)
-		return;
-	stats_count(d->parts.sink, STATS_C_QUEUE_APPLIED, rows - buried);
-	stats_count(d->parts.sink, STATS_C_QUEUE_DEAD, buried);
-	stats_count(d->parts.sink, STATS_C_QUEUE_BATCHES, 1);
-}
-
-/* The items up to the position are committed. */
-static void after_commit(struct drain *d)
-{
-	uint64_t position = d->applier.position.seq, rows = 0;
-
-	for (; d->next < d->count && d->items[d->next].seq <= position; d->next++, rows++) {
-		if (!d->items[d->next].skip && !d->items[d->next].dead)
-			note_tables(d, d->items[d->next].rec.r.tables);
-	}
-	if (!rows)
-		return;
-	announce(d, position, d->applier.gtid);
-	move_applied(d, position);
-	count_batch(d, rows);
-	d->failures = 0;
-	if (clock_mono_ns() - d->checkpoint_ns >= CHECKPOINT_EVERY_NS)
-		write_checkpoint(d);
-}
-
-static void apply_loaded(struct drain *d)
-{
-	size_t n = d->count - d->next;
-	enum apply_result result;
-
-	if (d->part && d->part < n)
-		n = d->part;
-	result = applier_run(&d->applier, d->items + d->next, n);
-	after_commit(d);
-	switch (result) {
-	case APPLY_DONE:
-		d->part = d->part && d->part < DRAIN_BATCH_MAX ? d->part * 2 : 0;
-		drain_set_state(d, QUEUE_RUNNING, "");
-		break;
-	case APPLY_SMALLER:
-		d->part = n > 1 ? n / 2 : 1;
-		break;
-	case APPLY_HALT:
-		drain_set_state(d, QUEUE_HALTED, d->applier.reason);
-		drain_forget_batch(d);
-		return;
-	case APPLY_RECONNECT:
-		/* An idle connection that the server has closed is not worth a word. */
-		if (d->failures)
-			drain_set_state(d, QUEUE_WAITING, d->applier.reason);
-		d->failures++;
-		break;
-	case APPLY_RETRY:
-	case APPLY_WAIT:
-	case APPLY_STRICTLY:
-		drain_set_state(d, QUEUE_WAITING, d->applier.reason);
-		drain_back_off(d);
-		break;
-	}
-	if (d->next == d->count)
-		drain_drop_items(d);
 }
 
 /* So that people see how old the oldest record is, though nothing is being applied. */
@@ -336,6 +247,7 @@ static enum step next_step(struct drain *d)
 
 static void idle(struct drain *d)
 {
+	drain_level(d);
 	look_at_oldest(d);
 	pthread_mutex_lock(&d->lock);
 	if (!d->stopping && !d->kicked && !d->woken)
@@ -364,12 +276,15 @@ void *drain_loop(void *arg)
 			connect_or_wait(d);
 		else if (d->next == d->count)
 			drain_load_batch(d);
+		else if (d->team)
+			drain_apply_window(d);
 		else
-			apply_loaded(d);
+			drain_apply_loaded(d);
 	}
+	drain_level(d);
 	write_checkpoint(d);
 	drain_forget_batch(d);
-	applier_disconnect(&d->applier);
+	drain_disconnect(d);
 	mysql_thread_end();
 	pthread_mutex_lock(&d->lock);
 	d->ended = true;

@@ -81,7 +81,7 @@ static enum rc insert_row(struct position *p, struct dbconn *c, uint64_t initial
 			 ", '%s')",
 			 p->id_hex, p->shard, initial, now) != RC_OK)
 		return RC_ERROR;
-	if (initial)
+	if (initial && !p->shard)
 		log_error("queue",
 			  "suimon.applied had no row for this queue, which had applied records before; "
 			  "going on from its own note of how far it had come",

@@ -49,7 +49,8 @@ struct queue_options {
 	uint64_t sync_ns;       /* 0 = always: fdatasync before every acknowledgement */
 	uint64_t max_bytes;
 	uint64_t batch_rows, batch_wait_ns, rate;
-	unsigned workers;
+	uint64_t batch_target_ns; /* what a transaction may take before batches become smaller; 0: 100 ms */
+	unsigned workers;         /* connections that apply, each a share of the keys; fixed from open on */
 	struct queue_hooks hooks;
 	uint64_t segment_bytes; /* 0: chosen by max_bytes */
 	const struct file_ops *files; /* fileops.h; NULL: the system's */
@@ -69,7 +70,9 @@ struct queue_record {
 	struct span account;    /* user */
 	struct span schema;     /* current schema */
 	struct span tables;     /* written: "schema\0table\0" ... */
-	struct span order_key;  /* within which order is kept (table, or a column's value) */
+	/* Within which order is kept: as many bytes as tables has, for the tables, and behind them a column's value if it
+	 * is one; the same bytes for what must keep its order. Empty: runs beside no other record. */
+	struct span order_key;
 	struct span environment; /* SET assignments, as SQL ("sql_mode='..', time_zone='..', character_set_client=.."), same text = same state */
 	struct span sql;        /* with its values in it */
 	uint32_t rows_at, rows_end; /* where its VALUES rows lie in sql; both 0: not to be merged */
@@ -114,6 +117,7 @@ struct queue_totals {
 	char reason[256];       /* why it waits, is halted or failed */
 	uint64_t depth, bytes, oldest_age_ns;
 	uint64_t enqueued, applied, dead, retries, batches, last_batch_rows;
+	uint64_t batch_rows_now; /* most that a transaction may hold just now */
 	uint64_t fsyncs, fsync_ns_last, fsync_ns_total;
 	uint64_t first_seq, last_seq, applied_seq;
 	uint64_t dead_waiting;  /* dead letters that nobody has retried or discarded */

@@ -131,6 +131,7 @@ static void put_queue(struct prom *p, struct queue *queue, const struct settings
 	prom_seconds(p, NULL, t.oldest_age_ns);
 	prom_gauge(p, "queue_dead_letters", "Dead letters that nobody has retried or discarded.", t.dead_waiting);
 	prom_gauge(p, "queue_last_batch_rows", "Records in the last batch applied.", t.last_batch_rows);
+	prom_gauge(p, "queue_batch_rows_now", "Most records in a transaction just now, as its latency allows.", t.batch_rows_now);
 }
 
 static void put_catalog(struct prom *p, struct catalog *catalog)

@@ -271,7 +271,7 @@ static void remember_tables(struct request *r)
 
 /* The statement with its values in it, and the state it was made in. */
 static enum rc build_record(struct request *r, struct iobuf *sql, struct iobuf *env, struct iobuf *tables,
-			    struct queue_record *rec)
+			    struct iobuf *key, struct queue_record *rec)
 {
 	struct session *s = r->s;
 	const struct sql_table *t = written_table(&r->st->facts);
@@ -285,15 +285,16 @@ static enum rc build_record(struct request *r, struct iobuf *sql, struct iobuf *
 		rc = r->prepared ? prepared_bind(r, sql) : iobuf_append(sql, r->lexed->body.p, r->lexed->body.len);
 	if (rc == RC_OK)
 		rc = iobuf_printf(tables, SPAN_FMT "%c" SPAN_FMT "%c", SPAN_ARG(schema), 0, SPAN_ARG(t->name), 0);
-	if (rc != RC_OK)
+	rec->tables = span_of(iobuf_data(tables), iobuf_len(tables));
+	rec->sql = span_of(iobuf_data(sql), iobuf_len(sql));
+	if (rc != RC_OK || queued_order_key(r, rec->tables, rec->sql, key) != RC_OK)
 		return RC_ERROR;
 	rec->digest = r->st->digest;
 	rec->time_us = clock_wall_us();
 	rec->account = span_str(s->account->user);
 	rec->schema = s->vars->schema;
-	rec->tables = rec->order_key = span_of(iobuf_data(tables), iobuf_len(tables));
+	rec->order_key = span_of(iobuf_data(key), iobuf_len(key));
 	rec->environment = span_of(iobuf_data(env), iobuf_len(env));
-	rec->sql = span_of(iobuf_data(sql), iobuf_len(sql));
 	rec->on_error = r->plan.queue_rule && r->plan.queue_rule->halt ? QUEUE_HALT : QUEUE_DEAD_LETTER;
 	if (sql_insert_shape(rec->sql, r->mode, &shape) == RC_OK) {
 		r->affected = shape.rows;
@@ -309,14 +310,15 @@ static enum rc append(struct request *r)
 {
 	struct session *s = r->s;
 	struct queue_record rec = {0};
-	struct iobuf sql, env, tables;
+	struct iobuf sql, env, tables, key;
 	const char *why = "no memory";
 	enum rc rc;
 
 	iobuf_init(&sql, 0);
 	iobuf_init(&env, 0);
 	iobuf_init(&tables, 0);
-	rc = build_record(r, &sql, &env, &tables, &rec);
+	iobuf_init(&key, 0);
+	rc = build_record(r, &sql, &env, &tables, &key, &rec);
 	if (rc == RC_OK) {
 		r->ticket.mail.run = on_ticket;
 		r->ticket.loop = s->worker->loop;
@@ -325,6 +327,7 @@ static enum rc append(struct request *r)
 	iobuf_reset(&sql);
 	iobuf_reset(&env);
 	iobuf_reset(&tables);
+	iobuf_reset(&key);
 	if (rc == RC_AGAIN) {
 		r->ticket_pending = true;
 		r->route = STATS_QUEUE;

@@ -259,6 +259,8 @@ enum rc queued_wait_step(struct request *r) must_check; /* STEP_WAIT_QUEUE */
 enum rc queued_step(struct request *r) must_check;      /* STEP_QUEUE */
 /* The statement that asks whether a shape leaves out a column that must be given; RC_DECLINED: it need not be asked. */
 enum rc queued_columns_sql(struct request *r, struct iobuf *out) must_check;
+/* Within what the write keeps its order; tables as in a queue_record, sql with its values. RC_ERROR: no memory. */
+enum rc queued_order_key(const struct request *r, struct span tables, struct span sql, struct iobuf *out) must_check;
 void queued_checked(struct request *r, bool accepted);  /* the primary has looked at the statement's shape */
 void queued_wait_expired(struct request *r);
 bool queued_cancel(struct request *r);                  /* true: no callback will come any more */

@@ -18,7 +18,6 @@
 CHOSEN(redis, *s->cache.redis &&strncmp(s->cache.redis, "redis://", 8) != 0)
 CHOSEN(binlog, s->cache.binlog)
 CHOSEN(engine, s->queue.engine != SETTINGS_ENGINE_FILE && s->queue.nrules > 0) /* without rules there is no queue */
-CHOSEN(workers, s->queue.drain.workers > 1)
 CHOSEN(cost, s->stats.cost_per_hour > 0)
 
 static bool refresh(const void *in)
@@ -29,6 +28,5 @@ static bool refresh(const void *in)
 const struct conf_absent settings_absent_redis = {"Redis by TLS and Redis Cluster", "redis://…", redis};
 const struct conf_absent settings_absent_binlog = {"following the binlog", "off", binlog};
 const struct conf_absent settings_absent_engine = {"queue engines other than file, with rules", "file", engine};
-const struct conf_absent settings_absent_workers = {"more than one connection that drains", "1", workers};
 const struct conf_absent settings_absent_refresh = {"serving while a result is fetched anew", "0s", refresh};
 const struct conf_absent settings_absent_cost = {"splitting the cost", "0", cost};

@@ -294,8 +294,8 @@ static const struct conf_opt queue_user_rows[] = {
 static const struct conf_table queue_user = {.opts = queue_user_rows};
 
 static const struct conf_opt drain_rows[] = {
-	INT("workers", queue.drain.workers, "1", 1, 64, "Connections that apply batches at the same time.", FIXED,
-	    ABSENT(workers)),
+	INT("workers", queue.drain.workers, "1", 1, 64, "Connections that apply batches at the same time, each a share of the keys (`order`).",
+	    FIXED),
 	INT("batch_rows", queue.drain.batch_rows, "500", 1, 100000, "Most writes in one transaction.", RELOAD),
 	DURATION("batch_wait", queue.drain.batch_wait_ns, "20ms", 0, 10 * SEC, "How long a batch waits to fill.",
 		 RELOAD),

@@ -422,3 +422,79 @@ def test_a_stopped_directory_tells_the_same_figures(queued, table):
     assert now["depth"] == 7 and now["bytes"] > 0
     assert [then[k] for k in ("depth", "bytes", "last_seq", "applied_seq")] == [now[k] for k in ("depth", "bytes", "last_seq", "applied_seq")]
     assert then["enqueued"] == then["last_seq"]
+
+
+# ---- several connections that drain ----
+
+@pytest.fixture
+def keyed_rules(suimon, db):
+    db.setup("CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, k VARCHAR(20) NOT NULL, n INT NOT NULL, hits INT NOT NULL DEFAULT 0)",
+             "CREATE TABLE other (id INT PRIMARY KEY AUTO_INCREMENT, n INT NOT NULL)",
+             "CREATE TRIGGER tr AFTER INSERT ON other FOR EACH ROW UPDATE log SET hits = hits + 1000 WHERE k = 'k0'")
+    return suimon({"queue": {"drain": {"workers": 3}, "rules": [
+        {"match": {"table": db.name + ".log"}, "order": "k"},
+        {"match": {"table": db.name + ".other"}, "order": "table"}]}})
+
+
+def test_order_is_kept_within_a_columns_value_over_several_connections(keyed_rules, db):
+    s = keyed_rules
+    with s.connect(database=db.name) as c:
+        queue_one(s, c, "INSERT INTO log (k, n) VALUES ('warm', 0)")
+        queue_one(s, c, "UPDATE log SET hits = hits + 1 WHERE k = 'warm'")
+        queue_one(s, c, "INSERT INTO other (n) VALUES (-1)")
+        drained(s)
+        act(s, "pause")
+        for n in range(200):
+            key = "%s%d" % ("kK"[n % 2], n % 5)  # one key in any case, as the collation has it
+            ask(c, "INSERT INTO log (k, n) VALUES ('%s', %d)" % (key, n))
+            if n % 10 == 9:
+                ask(c, "UPDATE log SET hits = hits + 1 WHERE k = '%s'" % key)
+            if n % 50 == 49:
+                ask(c, "UPDATE log SET hits = hits + 100")  # within the table
+            if n % 20 == 19:
+                ask(c, "INSERT INTO other (n) VALUES (%d)" % n)  # and beside nothing else, for its trigger
+        assert state(s)["depth"] > 200
+        act(s, "resume")
+        drained(s)
+    for k in range(5):
+        found = db.primary("SELECT n FROM log WHERE k = 'k%d' ORDER BY id" % k)
+        assert [r[0] for r in found] == list(range(k, 200, 5))
+    # Each statement found what had been accepted before it, and nothing else.
+    rows_now = []
+    for n in range(200):
+        rows_now.append([n % 5, n, 0])
+        if n % 10 == 9:
+            for r in rows_now:
+                r[2] += r[0] == n % 5
+        if n % 50 == 49:
+            for r in rows_now:
+                r[2] += 100
+        if n % 20 == 19:
+            for r in rows_now:
+                r[2] += 1000 * (r[0] == 0)
+    hits = {r[1]: r[2] for r in rows_now}
+    assert dict(db.primary("SELECT n, hits FROM log WHERE k LIKE 'k%'")) == hits
+    assert [r[0] for r in db.primary("SELECT n FROM other WHERE n >= 0 ORDER BY id")] == list(range(19, 200, 20))
+    assert dead(s) == []
+
+
+def test_a_killed_suimon_with_several_connections(keyed_rules, db):
+    """Q2 over a restart: the rows that other connections had committed are not applied again."""
+    s = keyed_rules
+    sent = []
+    for _ in range(3):
+        with s.connect(database=db.name) as c:
+            queue_one(s, c, "INSERT INTO log (k, n) VALUES ('warm', 0)")
+            for n in range(150):
+                ask(c, "INSERT INTO log (k, n) VALUES ('k%d', %d)" % (n % 7, len(sent) + 1))
+                sent.append(len(sent) + 1)
+            s.process.kill()
+            c._force_close()
+        s.process = Process("suimon", s.process.argv, s.log, s.process.env)
+        s.start()
+    drained(s)
+    found = db.primary("SELECT n, k FROM log WHERE n > 0 ORDER BY id")
+    assert sorted(n for n, _ in found) == sent
+    for key in {k for _, k in found}:
+        mine = [n for n, k in found if k == key]
+        assert mine == sorted(mine)

@@ -3,10 +3,11 @@
  *
  *   queue_driver DIR SOCKET USER [option=value ...]
  *
- * Options: sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate; power=SEED: dying is a power cut (power_files.h).
+ * Options: sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate workers target_ms; power=SEED: dying is a power cut (power_files.h).
  *
  * Commands, one a line; fields are separated by tabs:
- *   add TAG SCHEMA TABLE SQL [ENV [TIME_US [halt]]]  append; the values of an INSERT are found by " VALUES "
+ *   add TAG SCHEMA TABLE SQL [ENV [TIME_US [halt [KEY]]]]  append; the values of an INSERT are found by " VALUES "; KEY: the
+ *                    value within which the table's order is kept; "alone": runs beside no other
  *   applied SEQ      wait until applied, then say so
  *   pause resume hurry totals dead
  *   retry ID, discard ID
@@ -136,7 +137,7 @@ static void do_add(struct queue *q, char *rest)
 {
 	struct add *a = mem_zalloc(sizeof(*a));
 	struct queue_record r = {.account = span_str("driver")};
-	char tables[256], *schema, *table, *time;
+	char tables[256], key[256], *schema, *table, *time, *value;
 	const char *why = "out of memory";
 
 	if (!a)
@@ -148,12 +149,15 @@ static void do_add(struct queue *q, char *rest)
 	snprintf(tables + strlen(schema) + 1, sizeof(tables) - strlen(schema) - 1, "%s", table);
 	r.schema = span_str(schema);
 	r.tables = span_of(tables, strlen(schema) + strlen(table) + 2);
-	r.order_key = span_str(table);
 	r.sql = span_str(field(&rest));
 	r.environment = span_str(field(&rest));
 	time = field(&rest);
 	r.time_us = *time ? strtoull(time, NULL, 10) : clock_wall_us();
 	r.on_error = strcmp(field(&rest), "halt") == 0 ? QUEUE_HALT : QUEUE_DEAD_LETTER;
+	value = field(&rest);
+	memcpy(key, tables, r.tables.len);
+	snprintf(key + r.tables.len, sizeof(key) - r.tables.len, "%s", value);
+	r.order_key = span_of(key, strcmp(value, "alone") == 0 ? 0 : r.tables.len + strlen(value));
 	find_rows(&r);
 	r.digest = digest_of(r.sql, r.rows_at);
 	a->ticket.mail.run = on_ticket;
@@ -184,9 +188,10 @@ static void do_totals(struct queue *q)
 	    ", \"applied\": %" PRIu64 ", \"dead\": %" PRIu64 ", \"dead_waiting\": %" PRIu64 ", \"retries\": %" PRIu64
 	    ", \"batches\": %" PRIu64 ", \"last_batch_rows\": %" PRIu64 ", \"first_seq\": %" PRIu64
 	    ", \"last_seq\": %" PRIu64 ", \"applied_seq\": %" PRIu64 ", \"fsyncs\": %" PRIu64
-	    ", \"fsync_ns_total\": %" PRIu64 "}",
+	    ", \"fsync_ns_total\": %" PRIu64 ", \"batch_rows_now\": %" PRIu64 "}",
 	    queue_state_name(t.state), t.depth, t.bytes, t.oldest_age_ns, t.applied, t.dead, t.dead_waiting, t.retries,
-	    t.batches, t.last_batch_rows, t.first_seq, t.last_seq, t.applied_seq, t.fsyncs, t.fsync_ns_total);
+	    t.batches, t.last_batch_rows, t.first_seq, t.last_seq, t.applied_seq, t.fsyncs, t.fsync_ns_total,
+	    t.batch_rows_now);
 }
 
 static void show_dead(void *arg, const struct queue_view *v)
@@ -246,6 +251,10 @@ static void set_option(struct queue_options *opt, const char *text)
 		opt->batch_wait_ns = v * NS_PER_MS;
 	else if (strncmp(text, "rate=", 5) == 0)
 		opt->rate = v;
+	else if (strncmp(text, "workers=", 8) == 0)
+		opt->workers = (unsigned)v;
+	else if (strncmp(text, "target_ms=", 10) == 0)
+		opt->batch_target_ns = v * NS_PER_MS;
 	else if (strncmp(text, "power=", 6) == 0)
 		cut_power(opt, (unsigned)v);
 	else
@@ -255,7 +264,7 @@ static void set_option(struct queue_options *opt, const char *text)
 int main(int argc, char **argv)
 {
 	struct queue_options opt = {
-		.max_bytes = 1u << 30, .batch_rows = 500, .batch_wait_ns = 5 * NS_PER_MS, .workers = 1};
+		.max_bytes = 1u << 30, .batch_rows = 500, .batch_wait_ns = 5 * NS_PER_MS, .workers = 1, .batch_target_ns = 60 * NS_PER_SEC};
 	struct queue *q;
 	char err[512], *line = NULL;
 	size_t cap = 0;

@@ -97,6 +97,36 @@ static void letters_are_there_after_reopening(void **state)
 	kit_remove(path);
 }
 
+/* Several connections bury their records in whatever order they come to them. */
+static void letters_are_known_by_sequence_in_any_order(void **state)
+{
+	static const uint64_t seqs[] = {50, 20, 90, 21, 1, 60};
+	const char *path = kit_dir();
+	uint8_t body[512];
+	struct qdir dir;
+	struct dead *d;
+
+	open_dir(&dir, path);
+	d = open_dead(&dir);
+	for (int again = 0; again < 2; again++) {
+		for (size_t i = 0; !again && i < countof(seqs); i++) {
+			struct dead_letter l = letter(seqs[i], body, "INSERT");
+
+			assert_int_equal(dead_add(d, &l, 1), RC_OK);
+		}
+		for (size_t i = 0; i < countof(seqs); i++)
+			assert_true(dead_has_seq(d, seqs[i]));
+		assert_false(dead_has_seq(d, 0));
+		assert_false(dead_has_seq(d, 22));
+		assert_false(dead_has_seq(d, 91));
+		dead_close(d);
+		d = open_dead(&dir);
+	}
+	dead_close(d);
+	qdir_close(&dir);
+	kit_remove(path);
+}
+
 static void a_letter_is_worked_once(void **state)
 {
 	const char *path = kit_dir();
@@ -330,6 +360,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(letters_are_there_after_reopening),
+		cmocka_unit_test(letters_are_known_by_sequence_in_any_order),
 		cmocka_unit_test(a_letter_is_worked_once),
 		cmocka_unit_test(a_torn_letter_is_cut_off),
 		cmocka_unit_test(a_letter_that_cannot_be_stored_does_not_count),

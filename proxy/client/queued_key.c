@@ -1,0 +1,138 @@
+/*
+ * queued_key.c - within what a queued write keeps its order, when several connections drain (Q3).
+ *
+ * The table, or of a rule that says `order: COLUMN` the table and the value of that column, where the statement gives or
+ * names one and no more. When in doubt it is the table; and where the write reaches other tables as well (through a view,
+ * a trigger, a cascade), nothing: such a record is applied while no other is.
+ */
+#include <string.h>
+
+#include "keys.h"
+#include "request.h"
+
+/* Values that the server takes for equal must give the same key, whatever the column's type and collation. */
+#define VALUE_MOST 64
+#define UUID_LEN 36
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static char folded(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+/* 7 and -7, not 07, +7 or 7.0; and not 0, which a text may equal. */
+static bool plain_number(struct span v)
+{
+	size_t i = v.len && v.p[0] == '-';
+
+	if (v.len - i > 18 || i == v.len || v.p[i] == '0')
+		return false;
+	while (i < v.len && is_digit(v.p[i]))
+		i++;
+	return i == v.len;
+}
+
+static bool is_plain(char c)
+{
+	c = folded(c);
+	return (c >= 'a' && c <= 'z') || is_digit(c) || c == '_' || c == '-';
+}
+
+/* A word of letters, digits, _ and -, which no number equals: it begins with a letter, or is a UUID. */
+static bool plain_word(struct span v)
+{
+	bool uuid = v.len == UUID_LEN && v.p[8] == '-' && v.p[13] == '-' && v.p[18] == '-' && v.p[23] == '-';
+	char first = v.len ? folded(v.p[0]) : '0';
+
+	if (v.len > VALUE_MOST || (!uuid && (first < 'a' || first > 'z')))
+		return false;
+	for (size_t i = 0; i < v.len; i++) {
+		if (!is_plain(v.p[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The value behind the literal. RC_DECLINED: other literals may equal it. */
+static enum rc plain_value(const struct sql_key_value *value, struct span *out)
+{
+	struct span v = value->text;
+	bool quoted = v.len >= 2 && (v.p[0] == '\'' || v.p[0] == '"') && v.p[v.len - 1] == v.p[0];
+
+	if (value->param != SQL_NO_PARAM)
+		return RC_DECLINED;
+	if (quoted)
+		v = span_of(v.p + 1, v.len - 2);
+	*out = v;
+	return plain_number(v) || (quoted && plain_word(v)) ? RC_OK : RC_DECLINED;
+}
+
+static enum rc put_folded(struct iobuf *out, struct span s)
+{
+	uint8_t *p = iobuf_reserve(out, s.len);
+
+	if (!p)
+		return RC_ERROR;
+	for (size_t i = 0; i < s.len; i++)
+		p[i] = (uint8_t)folded(s.p[i]);
+	iobuf_commit(out, s.len);
+	return RC_OK;
+}
+
+/* All of these, if they are one. */
+static enum rc put_if_one(struct iobuf *out, const struct sql_key_value *values, size_t n)
+{
+	struct span first, other;
+
+	if (!n || plain_value(&values[0], &first) != RC_OK)
+		return RC_DECLINED;
+	for (size_t i = 1; i < n; i++) {
+		if (plain_value(&values[i], &other) != RC_OK || !span_ieq(first, other))
+			return RC_DECLINED;
+	}
+	return put_folded(out, first);
+}
+
+static enum rc put_inserted(struct iobuf *out, struct span sql, unsigned mode, const char *column)
+{
+	struct sql_insert_keys k = {.columns = &column, .ncolumns = 1};
+
+	/* A row that is there already may be one with another value. */
+	if (sql_insert_keys_parse(sql, mode, &k) != RC_OK || k.replaces || k.at[0].given != SQL_GIVEN_VALUES)
+		return RC_DECLINED;
+	return put_if_one(out, k.at[0].values, k.at[0].n);
+}
+
+static enum rc put_named(struct iobuf *out, struct span sql, unsigned mode, const char *column)
+{
+	struct sql_keys k;
+
+	memset(&k, 0, sizeof(k));
+	if (sql_keys_parse(sql, mode, &k) != RC_OK)
+		return RC_DECLINED;
+	for (uint16_t i = 0; i < k.nkeys; i++) {
+		if (sql_key_is(k.keys[i].column, column))
+			return put_if_one(out, k.values + k.keys[i].first, k.keys[i].n);
+	}
+	return RC_DECLINED;
+}
+
+enum rc queued_order_key(const struct request *r, struct span tables, struct span sql, struct iobuf *out)
+{
+	const struct settings_queue_rule *rule = r->plan.queue_rule;
+	bool inserts = r->st->facts.verb == SQL_INSERT || r->st->facts.verb == SQL_REPLACE;
+	enum rc rc;
+
+	if (r->s->worker->settings->queue.drain.workers > 1 && r->st->nwrites != 1)
+		return RC_OK;
+	if (put_folded(out, tables) != RC_OK)
+		return RC_ERROR;
+	if (r->s->worker->settings->queue.drain.workers <= 1 || !rule || strcmp(rule->order, "table") == 0)
+		return RC_OK;
+	rc = inserts ? put_inserted(out, sql, r->mode, rule->order) : put_named(out, sql, r->mode, rule->order);
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+}
