@@ -9,6 +9,8 @@
 #include "mem.h"
 #include "view.h"
 
+#define LONG_MEAN_NS (10 * NS_PER_MS)
+
 /* Lock held. */
 static struct stats_advice *advice_find(struct stats *s, uint64_t digest)
 {
@@ -25,6 +27,7 @@ void advice_reset(struct stats_advice *a)
 	mem_free(a->columns);
 	mem_free(a->reason);
 	mem_free(a->fix_sql);
+	mem_free(a->fix_text);
 	mem_free(a->plan);
 	*a = (struct stats_advice){0};
 }
@@ -50,12 +53,13 @@ static struct stats_advice *advice_get(struct stats *s, uint64_t digest)
 	return a;
 }
 
-/* Worth an EXPLAIN? Reads the server flagged, and slow ones. */
+/* Worth an EXPLAIN? Reads the server flagged, slow ones, and those that take their time without being called slow. */
 static bool worth_it(const struct view_row *r)
 {
 	if (!r->main->is_read || strcmp(r->main->verb, "select") != 0 || r->main->table[0] == '\0')
 		return false;
-	return r->n[STATS_N_NO_INDEX] || r->n[STATS_N_NO_GOOD_INDEX] || r->n[STATS_N_SLOW];
+	return r->n[STATS_N_NO_INDEX] || r->n[STATS_N_NO_GOOD_INDEX] || r->n[STATS_N_SLOW] ||
+	       r->n[STATS_N_TOTAL_NS] > r->n[STATS_N_CALLS] * LONG_MEAN_NS;
 }
 
 /* Marks the digest as asked for, unless it was lately or nothing may be asked for just now. */
@@ -157,8 +161,9 @@ void stats_put_advice(struct stats *s, const struct stats_index_advice *a)
 	made.columns = copy(a->columns, STATS_TEXT_MAX);
 	made.reason = copy(a->reason, STATS_TEXT_MAX);
 	made.fix_sql = copy(a->fix_sql, STATS_TEXT_MAX);
+	made.fix_text = copy(a->fix_text, STATS_TEXT_MAX);
 	made.plan = copy(plan_of(a->plan_json), STATS_PLAN_MAX);
-	if (made.table && made.columns && made.reason && made.fix_sql && made.plan) {
+	if (made.table && made.columns && made.reason && made.fix_sql && made.fix_text && made.plan) {
 		pthread_mutex_lock(&s->lock);
 		at = advice_get(s, a->digest);
 		made.asked_ns = at->asked_ns ? at->asked_ns : made.given_ns;
@@ -183,12 +188,13 @@ enum rc advice_copy(struct stats *s, uint64_t digest, struct stats_advice *out)
 		out->columns = mem_strdup(a->columns);
 		out->reason = mem_strdup(a->reason);
 		out->fix_sql = mem_strdup(a->fix_sql);
+		out->fix_text = mem_strdup(a->fix_text);
 		out->plan = mem_strdup(a->plan);
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (out->given_ns == 0)
 		return RC_DECLINED;
-	if (out->table && out->columns && out->reason && out->fix_sql && out->plan)
+	if (out->table && out->columns && out->reason && out->fix_sql && out->fix_text && out->plan)
 		return RC_OK;
 	advice_reset(out);
 	return RC_ERROR;

@@ -15,6 +15,11 @@
 #define AGGREGATE_MEAN_NS (100 * NS_PER_MS)
 #define AGGREGATE_TOTAL_NS NS_PER_SEC
 #define AGGREGATE_ROWS 100 /* a call, at most: it condenses */
+/* Where it is known how much is read for them, less time will do. */
+#define EXAMINED_LEAST 10000 /* rows a call */
+#define EXAMINED_SHARE 100   /* for so many rows read at most one is sent */
+#define EXAMINED_MEAN_NS (5 * NS_PER_MS)
+#define EXAMINED_TOTAL_NS (50 * NS_PER_MS)
 
 static bool same_table(const struct stats_digest *a, const struct stats_digest *b)
 {
@@ -153,6 +158,12 @@ static enum rc find_queueable(const struct view *v, const struct view_row *r, st
 
 /* ---- heavy_aggregate ---- */
 
+/* A page far behind the beginning: all rows before it are read and thrown away. */
+static bool pages(const char *text)
+{
+	return strcasestr(text, " offset ?") || strcasestr(text, " limit ?, ?") || strcasestr(text, " limit ?,?");
+}
+
 static bool condenses(const char *text)
 {
 	static const char *const words[] = {" group by ", "count(", "sum(", "avg(", "select distinct "};
@@ -168,35 +179,63 @@ static void put_aggregate(const struct view *v, const struct finding *f, struct 
 {
 	put_times(f->row, w);
 	jsonw_uint(w, "rows_sent", f->row->n[STATS_N_ROWS_SENT]);
+	if (f->row->rows_examined) {
+		jsonw_uint(w, "rows_examined", f->row->rows_examined);
+		jsonw_text(w, "rows_examined_from", "the plan's estimate");
+	}
 }
 
 static void fix_aggregate(const struct view *v, const struct finding *f, struct jsonw *w)
 {
 	const struct view_row *r = f->row;
 
-	jsonw_text(w, "fix_text",
-		   "Many rows are read for a few numbers, each time anew. Keep the numbers in a summary table that the "
-		   "writes or a job bring up to date, or let a short-lived cached answer do.");
+	if (condenses(r->main->text))
+		jsonw_text(w, "fix_text",
+			   "Many rows are read for a few numbers, each time anew. Let a cached answer do, which writes through "
+			   "suimon invalidate; or keep the numbers in a summary table that the writes or a job bring up to "
+			   "date; or, where few columns are read of wide rows, add an index that covers these.");
+	else
+		jsonw_text(w, "fix_text",
+			   "A page far from the beginning: the rows before it are read and thrown away. Page by key: remember "
+			   "the last row's key, and ask for rows behind it (where key > ? order by key limit ?).");
 	if (r->n[STATS_N_CACHEABLE] * 2 > r->n[STATS_N_CALLS])
 		put_cache_rule(r, w);
 }
 
-static enum rc find_aggregate(const struct view *v, const struct view_row *r, struct findings *l)
+static bool takes_long(const struct view_row *r)
 {
 	uint64_t calls = r->n[STATS_N_CALLS], total = r->n[STATS_N_TOTAL_NS];
+
+	return total >= AGGREGATE_TOTAL_NS && total / calls >= AGGREGATE_MEAN_NS &&
+	       r->n[STATS_N_ROWS_SENT] <= calls * AGGREGATE_ROWS;
+}
+
+static bool reads_much(const struct view_row *r)
+{
+	uint64_t calls = r->n[STATS_N_CALLS], total = r->n[STATS_N_TOTAL_NS];
+
+	return r->rows_examined / calls >= EXAMINED_LEAST &&
+	       r->rows_examined / EXAMINED_SHARE >= r->n[STATS_N_ROWS_SENT] && total >= EXAMINED_TOTAL_NS &&
+	       total / calls >= EXAMINED_MEAN_NS;
+}
+
+static enum rc find_aggregate(const struct view *v, const struct view_row *r, struct findings *l)
+{
+	uint64_t calls = r->n[STATS_N_CALLS];
 	struct finding f = {.kind = "heavy_aggregate",
 			    .row = r,
 			    .put = put_aggregate,
 			    .put_fix = fix_aggregate,
-			    .cost_ns = total,
+			    .cost_ns = r->n[STATS_N_TOTAL_NS],
 			    .title = "Heavy aggregate over",
 			    .first_ns = r->first_ns,
 			    .last_ns = r->last_ns};
 
-	if (!is_verb(r, "select") || calls < 5 || total < AGGREGATE_TOTAL_NS || total / calls < AGGREGATE_MEAN_NS ||
-	    r->n[STATS_N_ROWS_SENT] > calls * AGGREGATE_ROWS || !condenses(r->main->text))
+	if (!is_verb(r, "select") || calls < 5)
 		return RC_OK;
-	return findings_add(l, &f);
+	if (takes_long(r) && condenses(r->main->text))
+		return findings_add(l, &f);
+	return reads_much(r) && (condenses(r->main->text) || pages(r->main->text)) ? findings_add(l, &f) : RC_OK;
 }
 
 enum rc find_chances(const struct view *v, struct findings *l)

@@ -35,7 +35,7 @@ static bool slow_enough(const struct view_row *r)
 static bool is_finding(const struct view_row *r, const struct stats_advice *a)
 {
 	if (a->given_ns)
-		return a->fix_sql[0] != '\0' && r->n[STATS_N_CALLS] > 0;
+		return (a->fix_sql[0] != '\0' || a->fix_text[0] != '\0') && r->n[STATS_N_CALLS] > 0;
 	return slow_enough(r);
 }
 
@@ -69,6 +69,12 @@ static void put_fix(const struct view *v, const struct finding *f, struct jsonw 
 		jsonw_text(w, "fix_text",
 			   "The server reads this statement's rows without an index. Look at its EXPLAIN, and add an "
 			   "index on the columns that WHERE, JOIN and ORDER BY name.");
+		return;
+	}
+	if (a->fix_text[0]) {
+		jsonw_text(w, "fix_text", a->fix_text);
+		if (a->fix_sql[0])
+			jsonw_text(w, "fix_sql", a->fix_sql);
 		return;
 	}
 	jsonw_printf(w, "fix_text", "%s. Add an index on %s (%s): no existing one begins with these columns.",

@@ -70,7 +70,9 @@ static void put_finding(const struct view *v, const struct finding *f, bool samp
 	char table[2 * STATS_NAME_MAX + 2], title[sizeof(table) + 128];
 
 	finding_table(f->row->main, table, sizeof(table));
-	if (f->advice.given_ns)
+	if (f->advice.given_ns && f->advice.fix_text[0])
+		snprintf(title, sizeof(title), "%s: its index on %s cannot be used", f->advice.table, f->advice.columns);
+	else if (f->advice.given_ns)
 		snprintf(title, sizeof(title), "%s has no index on %s", f->advice.table, f->advice.columns);
 	else
 		snprintf(title, sizeof(title), "%s%s%s", f->title, table[0] ? " " : "", table);

@@ -149,7 +149,8 @@ struct stats_index_advice {
 	uint64_t digest;
 	struct span table, columns; /* "shop.orders", "customer_email" */
 	struct span reason;         /* "full scan of 50000 rows" */
-	struct span fix_sql;        /* ALTER TABLE ... or empty */
+	struct span fix_sql;        /* ALTER TABLE ..., or the statement mended, or empty */
+	struct span fix_text;       /* what to do where that is not to add an index; else empty */
 	struct span plan_json;
 	uint64_t rows_examined;
 };

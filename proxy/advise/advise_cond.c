@@ -88,14 +88,15 @@ static bool mentions(const struct cond *c, size_t from, size_t to)
 	return false;
 }
 
-static void add(struct advise_columns *out, struct span quoted, enum advise_use use, struct span test)
+static void add_column(struct advise_columns *out, struct span quoted, enum advise_use use, struct span test,
+		       struct span function)
 {
 	struct advise_column *col;
 
 	if (out->n == countof(out->at))
 		return;
 	col = &out->at[out->n];
-	*col = (struct advise_column){.use = use, .test = test};
+	*col = (struct advise_column){.use = use, .test = test, .function = function};
 	if (advise_name(quoted, col->name) != RC_OK)
 		return;
 	for (size_t i = 0; i < out->n; i++)
@@ -103,6 +104,11 @@ static void add(struct advise_columns *out, struct span quoted, enum advise_use 
 		    (out->at[i].use == use || use != ADVISE_EQUALS))
 			return;
 	out->n++;
+}
+
+static void add(struct advise_columns *out, struct span quoted, enum advise_use use, struct span test)
+{
+	add_column(out, quoted, use, test, span_of(NULL, 0));
 }
 
 /* A pattern that fixes the beginning. */
@@ -128,6 +134,8 @@ static bool use_of(const struct cond *c, size_t i, size_t to, enum advise_use *u
 		*use = ADVISE_RANGE;
 	else if (is_word(t, "in"))
 		*use = ADVISE_IN;
+	else if (is_word(t, "like") && i + 1 < to && c->t[i + 1].kind == SQL_T_STRING)
+		*use = ADVISE_PATTERN;
 	else
 		return false;
 	return true;
@@ -171,6 +179,37 @@ static void mirrored(struct cond *c, size_t from, size_t to)
 	}
 }
 
+static bool is_comparison(const struct sql_token *t)
+{
+	return is_op(t, '=') || is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE);
+}
+
+/* function(column) = literal: one column of ours on the left of a comparison on this level, nothing but literals behind it. */
+static void hidden(struct cond *c, size_t from, size_t to)
+{
+	struct path p, found = {0};
+	size_t i = from, seen = 0;
+	bool called = from + 1 < to && c->t[from].kind == SQL_T_WORD && is_op(&c->t[from + 1], '(');
+
+	for (; i < to && !is_comparison(&c->t[i]); i++)
+		if (is_op(&c->t[i], '('))
+			i = behind(c, i, to) - 1;
+	if (i + 1 >= to || !literals(c, i + 1, to).len || (called && behind(c, from + 1, i) != i))
+		return;
+	for (size_t at = from; at < i;) {
+		size_t next = read_path(c, at, i, &p);
+
+		if (next > at && p.table.len) {
+			found = p;
+			seen++;
+		}
+		at = next > at ? next : at + 1;
+	}
+	if (seen == 1 && same_table(found.table, c->table))
+		add_column(c->out, found.column, ADVISE_HIDDEN, span_of(NULL, 0),
+			   called ? c->t[from].text : span_of(NULL, 0));
+}
+
 static void term(struct cond *c, size_t from, size_t to)
 {
 	enum advise_use use;
@@ -180,8 +219,11 @@ static void term(struct cond *c, size_t from, size_t to)
 	if (next > from && same_table(p.table, c->table)) {
 		if (use_of(c, next, to, &use))
 			add(c->out, p.column, use, literals(c, next, to));
+		else
+			hidden(c, from, to);
 	} else {
 		mirrored(c, from, to);
+		hidden(c, from, to);
 	}
 }
 
@@ -297,4 +339,13 @@ void advise_sort(struct span list, struct span table, struct advise_columns *out
 		}
 		i = next + 1;
 	}
+}
+
+void advise_ref(struct span text, struct span table, struct advise_columns *out)
+{
+	struct cond c = {.table = table, .out = out};
+	struct path p;
+
+	if (read_tokens(&c, text) && read_path(&c, 0, c.n, &p) == c.n && c.n && same_table(p.table, table))
+		add(out, p.column, ADVISE_EQUALS, span_of(NULL, 0));
 }

@@ -6,7 +6,6 @@
 #define LIMIT_NS (3 * NS_PER_SEC) /* the server's own limit is shorter */
 #define MOST_KEY_BYTES 1020       /* VARCHAR(255) in utf8mb4; three of these fit an index */
 #define PREFIX 100                /* characters of a longer column to index */
-#define SAMPLE_ROWS 10000
 #define MOST_INDEX 16 /* columns of one index that are looked at */
 
 enum rc advise_put_name(struct iobuf *b, const char *name)
@@ -74,7 +73,7 @@ enum rc advise_plan(struct sqlconn *c, struct span text, struct iobuf *out)
 /* ---- columns ---- */
 
 /* Types whose values are too long for an index get one on their beginning; some cannot have any. */
-static void take_type(struct advise_column *col, struct span type, struct span octets)
+static void take_type(struct advise_column *col, struct span type, struct span octets, struct span collation)
 {
 	static const char *const without[] = {
 		"json",       "geometry",        "point",        "linestring",         "polygon",
@@ -89,17 +88,19 @@ static void take_type(struct advise_column *col, struct span type, struct span o
 	for (size_t i = 0; i < octets.len && length <= MOST_KEY_BYTES; i++)
 		length = length * 10 + (unsigned)(octets.p[i] - '0');
 	col->exists = true;
+	col->is_text = collation.len > 0;
+	col->folds_case = collation.len > 3 && span_ieq(span_of(collation.p + collation.len - 3, 3), span_str("_ci"));
 	col->prefix = lob || length > MOST_KEY_BYTES ? PREFIX : 0;
 }
 
-/* Field, type, length in bytes */
+/* Field, type, length in bytes, collation */
 static enum rc on_column(void *arg, const struct sqlconn_row *row)
 {
 	struct advise_columns *cols = arg;
 
-	for (size_t i = 0; row->n >= 3 && i < cols->n; i++)
+	for (size_t i = 0; row->n >= 4 && i < cols->n; i++)
 		if (span_ieq(row->value[0], span_str(cols->at[i].name)))
-			take_type(&cols->at[i], row->value[1], row->value[2]);
+			take_type(&cols->at[i], row->value[1], row->value[2], row->value[3]);
 	return RC_OK;
 }
 
@@ -118,7 +119,8 @@ enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, str
 	struct iobuf sql;
 
 	iobuf_init(&sql, 0);
-	if (iobuf_printf(&sql, "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_OCTET_LENGTH FROM information_schema.COLUMNS "
+	if (iobuf_printf(&sql, "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_OCTET_LENGTH, COLLATION_NAME FROM "
+			       "information_schema.COLUMNS "
 			       "WHERE TABLE_SCHEMA=CONVERT(") != RC_OK ||
 	    put_string(&sql, t->schema) != RC_OK ||
 	    iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") != RC_OK ||
@@ -136,7 +138,8 @@ struct indexes {
 	char key[ADVISE_NAME]; /* of the index being read */
 	char column[MOST_INDEX][ADVISE_NAME];
 	size_t n;
-	char *found; /* ADVISE_NAME bytes */
+	bool unique;
+	struct advise_known *known;
 };
 
 /* Does the index begin with the wanted columns? Those that stand for equalities may come in any order. */
@@ -161,10 +164,23 @@ static bool serves(const struct indexes *x)
 	return true;
 }
 
+/* Is the index itself the beginning of the wanted columns? */
+static bool is_beginning(const struct indexes *x)
+{
+	if (x->n > x->wanted->n)
+		return false;
+	for (size_t i = 0; i < x->n; i++)
+		if (!span_ieq(span_str(x->column[i]), span_str(x->wanted->at[i].name)))
+			return false;
+	return true;
+}
+
 static void end_index(struct indexes *x)
 {
-	if (x->n && !x->found[0] && serves(x))
-		memcpy(x->found, x->key, ADVISE_NAME);
+	if (x->n && !x->known->serves[0] && serves(x))
+		memcpy(x->known->serves, x->key, ADVISE_NAME);
+	else if (x->n && !x->unique && !x->known->redundant[0] && is_beginning(x))
+		memcpy(x->known->redundant, x->key, ADVISE_NAME);
 	x->n = 0;
 }
 
@@ -183,18 +199,19 @@ static enum rc on_index(void *arg, const struct sqlconn_row *row)
 	if (!span_ieq(type, span_str("BTREE")) || x->n == MOST_INDEX)
 		return RC_OK;
 	take(x->key, key);
+	x->unique = span_eq(sqlconn_field(row, "Non_unique"), span_str("0"));
 	take(x->column[x->n++], sqlconn_field(row, "Column_name"));
 	return RC_OK;
 }
 
 enum rc advise_look_indexes(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
-			    char out[ADVISE_NAME])
+			    struct advise_known *out)
 {
-	struct indexes x = {.wanted = index, .found = out};
+	struct indexes x = {.wanted = index, .known = out};
 	struct iobuf sql;
 	enum rc rc;
 
-	out[0] = '\0';
+	*out = (struct advise_known){0};
 	iobuf_init(&sql, 0);
 	if (iobuf_printf(&sql, "SHOW INDEX FROM ") != RC_OK || advise_put_name(&sql, t->schema) != RC_OK ||
 	    iobuf_append(&sql, ".", 1) != RC_OK || advise_put_name(&sql, t->name) != RC_OK) {
@@ -204,71 +221,4 @@ enum rc advise_look_indexes(struct sqlconn *c, const struct advise_table *t, con
 	rc = run(c, &sql, on_index, &x);
 	end_index(&x);
 	return rc;
-}
-
-/* ---- values ---- */
-
-static uint64_t number(struct span s)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < s.len && i < 18 && s.p[i] >= '0' && s.p[i] <= '9'; i++)
-		v = v * 10 + (uint64_t)(s.p[i] - '0');
-	return v;
-}
-
-static enum rc on_sample(void *arg, const struct sqlconn_row *row)
-{
-	struct advise_sample *out = arg;
-
-	if (row->n == 2)
-		*out = (struct advise_sample){.rows = number(row->value[0]), .match = number(row->value[1])};
-	return RC_OK;
-}
-
-static bool is_tried(const struct advise_column *c)
-{
-	return c->use != ADVISE_SORT && c->test.len;
-}
-
-static enum rc put_columns(const struct advise_columns *index, bool test, struct iobuf *sql)
-{
-	bool first = true;
-
-	for (size_t i = 0; i < index->n; i++) {
-		const struct advise_column *c = &index->at[i];
-
-		if (!is_tried(c))
-			continue;
-		if ((!first && iobuf_printf(sql, "%s", test ? " AND " : ", ") != RC_OK) ||
-		    advise_put_name(sql, c->name) != RC_OK ||
-		    (test &&
-		     (iobuf_append(sql, " ", 1) != RC_OK || iobuf_append(sql, c->test.p, c->test.len) != RC_OK)))
-			return RC_ERROR;
-		first = false;
-	}
-	return RC_OK;
-}
-
-enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
-			   struct advise_sample *out)
-{
-	struct iobuf sql;
-	bool any = false;
-
-	*out = (struct advise_sample){0};
-	for (size_t i = 0; i < index->n; i++)
-		any |= is_tried(&index->at[i]);
-	if (!any)
-		return RC_OK;
-	iobuf_init(&sql, 0);
-	if (iobuf_printf(&sql, "SELECT COUNT(*), SUM(") != RC_OK || put_columns(index, true, &sql) != RC_OK ||
-	    iobuf_printf(&sql, ") FROM (SELECT ") != RC_OK || put_columns(index, false, &sql) != RC_OK ||
-	    iobuf_printf(&sql, " FROM ") != RC_OK || advise_put_name(&sql, t->schema) != RC_OK ||
-	    iobuf_append(&sql, ".", 1) != RC_OK || advise_put_name(&sql, t->name) != RC_OK ||
-	    iobuf_printf(&sql, " LIMIT %d) s", SAMPLE_ROWS) != RC_OK) {
-		iobuf_reset(&sql);
-		return RC_ERROR;
-	}
-	return run(c, &sql, on_sample, out);
 }

@@ -6,7 +6,9 @@
  * advise_plan.c     full scans in an EXPLAIN's JSON, of MariaDB's shape and of MySQL's
  * advise_cond.c     the columns a condition or an ORDER BY could use an index on
  * advise_names.c    which table a plan's name stands for
- * advise_index.c    the index, if one would help, and the words for it
+ * advise_index.c    the index, if one would help
+ * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
+ * advise_words.c    the words for it
  */
 #ifndef SUIMON_ADVISE_IMPL_H
 #define SUIMON_ADVISE_IMPL_H
@@ -37,18 +39,31 @@ struct advise_scan {
 	const char *condition; /* of the table, or NULL; of the JSON */
 	const char *joined;    /* of the join buffer around it, or NULL */
 	const char *sort;      /* what it is sorted by afterwards, or NULL (MySQL does not say) */
+	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows */
 };
 /* Full scans of real tables, the largest first. Returns how many. */
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS]);
+/* The largest number of rows that any step reads. */
+uint64_t advise_plan_rows(const json_t *plan);
 
 /* ---- advise_cond.c ---- */
 
-enum advise_use { ADVISE_EQUALS, ADVISE_IN, ADVISE_RANGE, ADVISE_SORT };
+enum advise_use {
+	ADVISE_EQUALS,
+	ADVISE_IN,
+	ADVISE_RANGE,
+	ADVISE_SORT,
+	ADVISE_HIDDEN,  /* compared, but inside a function or an expression */
+	ADVISE_PATTERN, /* LIKE with a pattern that fixes no beginning */
+};
 struct advise_column {
 	char name[ADVISE_NAME];
 	enum advise_use use;
 	struct span test; /* what it is compared with, operator first, when these are literals: "= 'x'"; of the plan */
+	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
 	bool exists;      /* advise_explain.c: the table has it, and it can be part of an index */
+	bool is_text;     /* a string by its type */
+	bool folds_case;  /* its collation takes upper and lower case for equal */
 	unsigned prefix;  /* characters to index; 0: all */
 };
 struct advise_columns {
@@ -58,6 +73,8 @@ struct advise_columns {
 
 /* Adds the columns of `table` that the condition compares with something else. */
 void advise_condition(struct span text, struct span table, struct advise_columns *out);
+/* Adds the column that a plan's ref names. */
+void advise_ref(struct span path, struct span table, struct advise_columns *out);
 /* Adds the columns of an ORDER BY list, if an index of the table could give that order. */
 void advise_sort(struct span list, struct span table, struct advise_columns *out);
 
@@ -83,9 +100,15 @@ enum rc advise_session(struct sqlconn *c, const char *schema) must_check;
 enum rc advise_plan(struct sqlconn *c, struct span text, struct iobuf *out) must_check;
 /* Which columns exist, and what of them to index. */
 enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, struct advise_columns *cols) must_check;
-/* Is there an index that begins with these columns? Its name to out, or "". */
+/* Of the table's indexes those that matter for one on these columns; names or "". */
+struct advise_known {
+	char serves[ADVISE_NAME];    /* begins with them */
+	char redundant[ADVISE_NAME]; /* is itself no more than the beginning of them, and not unique */
+};
 enum rc advise_look_indexes(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
-			    char out[ADVISE_NAME]) must_check;
+			    struct advise_known *out) must_check;
+/* Puts the columns that stand for equalities into the order of their distinct values in a sample, most first. */
+enum rc advise_look_order(struct sqlconn *c, const struct advise_table *t, struct advise_columns *index) must_check;
 /* Of a sample of the table's rows, how many there are and how many match the conditions on these columns. Both 0: the
  * conditions cannot be tried by themselves. */
 struct advise_sample {
@@ -94,6 +117,35 @@ struct advise_sample {
 enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
 			   struct advise_sample *out) must_check;
 enum rc advise_put_name(struct iobuf *b, const char *name) must_check; /* `quoted` */
+
+/* ---- advise_hidden.c ---- */
+
+/* Compared with a number, though it is a string: each row is converted. */
+bool advise_converted(const struct advise_column *c);
+/* Is an index in the way of being used by how its column is compared? RC_DECLINED: no. RC_OK: of is the column, index the
+ * index's name. */
+enum rc advise_hidden(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *found,
+		      struct advise_column *of, char index[ADVISE_NAME]) must_check;
+/* What to do about it, and the normalised statement mended, where that can be said; appended. */
+enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *index, struct iobuf *words,
+			  struct iobuf *sql) must_check;
+
+/* ---- advise_words.c ---- */
+
+struct advise_verdict {
+	struct advise_scan scan;
+	struct advise_table table;
+	struct advise_columns index; /* proposed; of a hidden one its column */
+	struct advise_known known;
+	struct advise_sample sample;
+	bool add;    /* the index is to be added */
+	bool hidden; /* known.serves is there, and is not used */
+};
+bool advise_too_many_match(const struct advise_sample *s);
+enum rc advise_put_columns(const struct advise_columns *index, bool quoted, struct iobuf *out) must_check;
+/* ALTER TABLE ... */
+enum rc advise_put_alter(const struct advise_table *t, const struct advise_columns *index, struct iobuf *out) must_check;
+enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out) must_check;
 
 /* ---- advise_index.c ---- */
 

@@ -47,80 +47,7 @@ void advise_choose(const struct advise_columns *found, struct advise_columns *in
 		take(found, ADVISE_SORT, ADVISE_MOST_SORT, index);
 }
 
-/* ---- words ---- */
-
-static enum rc put_columns(const struct advise_columns *index, bool quoted, struct iobuf *out)
-{
-	for (size_t i = 0; i < index->n; i++) {
-		const struct advise_column *c = &index->at[i];
-
-		if ((i && iobuf_printf(out, ", ") != RC_OK) ||
-		    (quoted ? advise_put_name(out, c->name) : iobuf_printf(out, "%s", c->name)) != RC_OK ||
-		    (quoted && c->prefix && iobuf_printf(out, "(%u)", c->prefix) != RC_OK))
-			return RC_ERROR;
-	}
-	return RC_OK;
-}
-
-static enum rc put_fix(const struct advise_table *t, const struct advise_columns *index, struct iobuf *out)
-{
-	if (iobuf_printf(out, "ALTER TABLE ") != RC_OK || advise_put_name(out, t->schema) != RC_OK ||
-	    iobuf_printf(out, ".") != RC_OK || advise_put_name(out, t->name) != RC_OK ||
-	    iobuf_printf(out, " ADD INDEX (") != RC_OK || put_columns(index, true, out) != RC_OK)
-		return RC_ERROR;
-	return iobuf_printf(out, ")");
-}
-
-/* What stands before the i-th column in a sentence. */
-static const char *joint(const struct advise_columns *index, size_t i)
-{
-	bool sort = index->at[i].use == ADVISE_SORT;
-
-	if (i == 0)
-		return sort ? " to order by " : " for ";
-	if (sort)
-		return index->at[i - 1].use == ADVISE_SORT ? ", " : " ordered by ";
-	return " and ";
-}
-
-static bool too_many_match(const struct advise_sample *s)
-{
-	return s->rows >= ADVISE_LEAST_SAMPLE && s->match * ADVISE_MOST_SHARE > s->rows;
-}
-
-static enum rc put_reason(const struct advise_scan *s, const struct advise_table *t, const struct advise_columns *index,
-			  const char *existing, const struct advise_sample *sample, struct iobuf *out)
-{
-	static const char *const how[] = {
-		[ADVISE_EQUALS] = " = ?", [ADVISE_IN] = " in (?)", [ADVISE_RANGE] = " in a range", [ADVISE_SORT] = ""};
-
-	if (iobuf_printf(out, "full scan of %llu rows of %s.%s", (unsigned long long)s->rows, t->schema, t->name) !=
-	    RC_OK)
-		return RC_ERROR;
-	for (size_t i = 0; i < index->n; i++)
-		if (iobuf_printf(out, "%s", joint(index, i)) != RC_OK ||
-		    advise_put_name(out, index->at[i].name) != RC_OK ||
-		    iobuf_printf(out, "%s", how[index->at[i].use]) != RC_OK)
-			return RC_ERROR;
-	if (index->n == 0)
-		return iobuf_printf(out, ": no condition that an index could serve");
-	if (existing[0])
-		return iobuf_printf(out, "; the index %s is there, but the server expects too many matches", existing);
-	if (too_many_match(sample))
-		return iobuf_printf(out, "; too many rows match for an index to help: %llu of %llu looked at",
-				    (unsigned long long)sample->match, (unsigned long long)sample->rows);
-	return RC_OK;
-}
-
 /* ---- one statement ---- */
-
-struct verdict {
-	struct advise_scan scan;
-	struct advise_table table;
-	struct advise_columns index;
-	char existing[ADVISE_NAME];
-	struct advise_sample sample;
-};
 
 struct question {
 	struct sqlconn *c;
@@ -129,92 +56,151 @@ struct question {
 	struct sql_facts facts;
 };
 
-static enum rc judge(struct question *q, const struct advise_scan *s, struct verdict *v)
+static void find_columns(const struct question *q, const struct advise_scan *s, struct advise_columns *found)
+{
+	if (s->condition)
+		advise_condition(span_str(s->condition), span_str(s->table), found);
+	if (s->joined)
+		advise_condition(span_str(s->joined), span_str(s->table), found);
+	if (s->ref)
+		advise_ref(span_str(s->ref), span_str(s->table), found);
+	if (s->sort)
+		advise_sort(span_str(s->sort), span_str(s->table), found);
+	else if (q->facts.ntables == 1 && !sqlconn_is_mariadb(q->c))
+		advise_sort(advise_order_by(q->text), span_str(s->table), found);
+}
+
+/* Columns that are converted are none that an index would serve as the statement stands. */
+static void choose(const struct advise_columns *found, struct advise_columns *index)
+{
+	struct advise_columns usable = *found;
+
+	for (size_t i = 0; i < usable.n; i++)
+		usable.at[i].exists &= !advise_converted(&usable.at[i]);
+	advise_choose(&usable, index);
+}
+
+/* No index is to be added; is there one that is kept from being used? */
+static enum rc judge_hidden(struct question *q, const struct advise_columns *found, struct advise_verdict *v)
+{
+	struct advise_column of;
+	char index[ADVISE_NAME];
+	enum rc rc = advise_hidden(q->c, &v->table, found, &of, index);
+
+	if (rc != RC_OK)
+		return rc;
+	v->index = (struct advise_columns){.n = 1, .at = {of}};
+	memcpy(v->known.serves, index, ADVISE_NAME);
+	v->hidden = true;
+	return RC_OK;
+}
+
+/* RC_OK: v says what to do; RC_DECLINED: it says why nothing. */
+static enum rc judge(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
 {
 	struct advise_columns found = {0};
 
-	*v = (struct verdict){.scan = *s};
+	*v = (struct advise_verdict){.scan = *s};
 	if (advise_table_of(q->text, &q->facts, s->table, q->e->schema, &v->table) != RC_OK)
 		return RC_DECLINED;
-	if (s->condition)
-		advise_condition(span_str(s->condition), span_str(s->table), &found);
-	if (s->joined)
-		advise_condition(span_str(s->joined), span_str(s->table), &found);
-	if (s->sort)
-		advise_sort(span_str(s->sort), span_str(s->table), &found);
-	else if (q->facts.ntables == 1 && !sqlconn_is_mariadb(q->c))
-		advise_sort(advise_order_by(q->text), span_str(s->table), &found);
+	find_columns(q, s, &found);
 	if (found.n && advise_look_columns(q->c, &v->table, &found) != RC_OK)
 		return RC_ERROR;
-	advise_choose(&found, &v->index);
-	if (v->index.n && advise_look_indexes(q->c, &v->table, &v->index, v->existing) != RC_OK)
+	choose(&found, &v->index);
+	if (v->index.n && (advise_look_order(q->c, &v->table, &v->index) != RC_OK ||
+			   advise_look_indexes(q->c, &v->table, &v->index, &v->known) != RC_OK))
 		return RC_ERROR;
-	if (v->index.n == 0 || v->existing[0] || s->rows < ADVISE_LEAST_ROWS)
+	if (s->rows < ADVISE_LEAST_ROWS)
 		return RC_DECLINED;
+	if (v->index.n == 0 || v->known.serves[0])
+		return judge_hidden(q, &found, v);
 	if (advise_look_values(q->c, &v->table, &v->index, &v->sample) != RC_OK)
 		return RC_ERROR;
-	return too_many_match(&v->sample) ? RC_DECLINED : RC_OK;
+	v->add = !advise_too_many_match(&v->sample);
+	return v->add ? RC_OK : RC_DECLINED;
 }
 
-/* The largest scan that an index would help; else the largest, with why none would. RC_DECLINED: no full scan. */
-static enum rc judge_all(struct question *q, const json_t *plan, struct verdict *out, bool *fix)
+/* The largest scan that can be mended; else the largest, with why it cannot. RC_DECLINED: no full scan. */
+static enum rc judge_all(struct question *q, const json_t *plan, struct advise_verdict *out)
 {
 	struct advise_scan scans[ADVISE_MOST_SCANS];
 	size_t n = advise_plan_scans(plan, scans);
-	struct verdict v;
+	enum rc rc = RC_DECLINED;
+	struct advise_verdict v;
 
-	*fix = false;
-	for (size_t i = 0; i < n && !*fix; i++) {
-		enum rc rc = judge(q, &scans[i], &v);
-
+	for (size_t i = 0; i < n && rc != RC_OK; i++) {
+		rc = judge(q, &scans[i], &v);
 		if (rc == RC_ERROR)
 			return RC_ERROR;
-		*fix = rc == RC_OK;
-		if (i == 0 || *fix)
+		if (i == 0 || rc == RC_OK)
 			*out = v;
 	}
 	return n ? RC_OK : RC_DECLINED;
 }
 
-static enum rc put(struct stats *stats, const struct stats_explain *e, const struct verdict *v, bool fix,
-		   struct span plan)
+struct words {
+	struct iobuf columns, reason, sql, fix;
+};
+
+static enum rc put_words(const struct question *q, const struct advise_verdict *v, struct words *w)
 {
-	struct stats_index_advice a = {.digest = e->digest, .plan_json = plan, .rows_examined = v->scan.rows};
+	if (advise_put_columns(&v->index, false, &w->columns) != RC_OK || advise_put_reason(v, &w->reason) != RC_OK)
+		return RC_ERROR;
+	if (v->hidden)
+		return advise_hidden_fix(q->text, &v->index.at[0], v->known.serves, &w->fix, &w->sql);
+	if (!v->add)
+		return RC_OK;
+	if (v->known.redundant[0] &&
+	    iobuf_printf(&w->reason, "; the index %s becomes redundant by it", v->known.redundant) != RC_OK)
+		return RC_ERROR;
+	return advise_put_alter(&v->table, &v->index, &w->sql);
+}
+
+static struct span said(const struct iobuf *b)
+{
+	return span_of(iobuf_data(b), iobuf_len(b));
+}
+
+static enum rc put(const struct question *q, struct stats *stats, const struct advise_verdict *v, struct span plan,
+		   uint64_t rows)
+{
+	struct stats_index_advice a = {.digest = q->e->digest, .plan_json = plan, .rows_examined = rows};
 	char table[2 * ADVISE_NAME];
-	struct iobuf columns, reason, sql;
+	struct words w;
 	enum rc rc;
 
-	iobuf_init(&columns, 0);
-	iobuf_init(&reason, 0);
-	iobuf_init(&sql, 0);
+	iobuf_init(&w.columns, 0);
+	iobuf_init(&w.reason, 0);
+	iobuf_init(&w.sql, 0);
+	iobuf_init(&w.fix, 0);
 	snprintf(table, sizeof(table), "%s.%s", v->table.schema, v->table.name);
-	rc = put_columns(&v->index, false, &columns);
-	if (rc == RC_OK)
-		rc = put_reason(&v->scan, &v->table, &v->index, v->existing, &v->sample, &reason);
-	if (rc == RC_OK && fix)
-		rc = put_fix(&v->table, &v->index, &sql);
+	rc = put_words(q, v, &w);
 	if (rc == RC_OK) {
 		a.table = span_str(table);
-		a.columns = span_of(iobuf_data(&columns), iobuf_len(&columns));
-		a.reason = span_of(iobuf_data(&reason), iobuf_len(&reason));
-		a.fix_sql = span_of(iobuf_data(&sql), iobuf_len(&sql));
+		a.columns = said(&w.columns);
+		a.reason = said(&w.reason);
+		a.fix_sql = said(&w.sql);
+		a.fix_text = said(&w.fix);
 		stats_put_advice(stats, &a);
 	}
-	iobuf_reset(&columns);
-	iobuf_reset(&reason);
-	iobuf_reset(&sql);
+	iobuf_reset(&w.columns);
+	iobuf_reset(&w.reason);
+	iobuf_reset(&w.sql);
+	iobuf_reset(&w.fix);
 	return rc;
 }
 
 /* Without a full scan the plan is kept all the same: people look at it. */
-static void put_plan(struct stats *stats, const struct stats_explain *e, struct span plan)
+static void put_plan(struct stats *stats, const struct stats_explain *e, struct span plan, uint64_t rows)
 {
 	struct stats_index_advice a = {.digest = e->digest,
 				       .plan_json = plan,
+				       .rows_examined = rows,
 				       .table = span_str(""),
 				       .columns = span_str(""),
 				       .reason = span_str("no full scan"),
-				       .fix_sql = span_str("")};
+				       .fix_sql = span_str(""),
+				       .fix_text = span_str("")};
 
 	stats_put_advice(stats, &a);
 }
@@ -231,17 +217,16 @@ static bool may_explain(const struct sql_facts *f)
 static enum rc judge_plan(struct question *q, struct stats *stats, struct span text)
 {
 	json_t *plan = json_loadb(text.p, text.len, 0, NULL);
-	struct verdict v;
-	bool fix;
+	struct advise_verdict v;
 	enum rc rc;
 
 	if (!plan)
 		return RC_DECLINED;
-	rc = judge_all(q, plan, &v, &fix);
+	rc = judge_all(q, plan, &v);
 	if (rc == RC_OK)
-		rc = put(stats, q->e, &v, fix, text);
+		rc = put(q, stats, &v, text, advise_plan_rows(plan));
 	else if (rc == RC_DECLINED)
-		put_plan(stats, q->e, text);
+		put_plan(stats, q->e, text, advise_plan_rows(plan));
 	json_decref(plan); /* v points into it */
 	return rc;
 }

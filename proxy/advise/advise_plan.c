@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "advise_impl.h"
 
 #define MOST_DEPTH 64
@@ -83,10 +85,88 @@ static void walk(struct found *f, const json_t *node, const char *joined, const 
 	}
 }
 
+/* MariaDB gives a number, MySQL a string. */
+static double filtered(const json_t *table)
+{
+	const json_t *v = json_object_get(table, "filtered");
+	const char *text = json_string_value(v);
+
+	if (text)
+		return strtod(text, NULL);
+	return json_is_number(v) ? json_number_value(v) : 100;
+}
+
+/* A table that is looked up by a column of a scan, and drops most rows: with an index on that column it could come first. */
+static void note_ref(struct found *f, const json_t *table)
+{
+	const char *path = json_string_value(json_array_get(json_object_get(table, "ref"), 0));
+
+	if (!path || !text_of(table, "attached_condition") || filtered(table) * ADVISE_MOST_SHARE > 100)
+		return;
+	for (size_t i = 0; i < f->n; i++) {
+		struct advise_columns of = {0};
+
+		advise_ref(span_str(path), span_str(f->at[i].table), &of);
+		if (of.n && !f->at[i].condition && !f->at[i].joined)
+			f->at[i].ref = path;
+	}
+}
+
+static void walk_refs(struct found *f, const json_t *node, unsigned depth)
+{
+	const json_t *child;
+	const char *key;
+	size_t i;
+
+	if (depth > MOST_DEPTH)
+		return;
+	if (json_is_array(node)) {
+		json_array_foreach(node, i, child)
+		{
+			walk_refs(f, child, depth + 1);
+		}
+		return;
+	}
+	note_ref(f, node);
+	json_object_foreach((json_t *)(uintptr_t)node, key, child)
+	{
+		if (json_is_object(child) || json_is_array(child))
+			walk_refs(f, child, depth + 1);
+	}
+}
+
+static uint64_t most_rows(const json_t *node, unsigned depth)
+{
+	uint64_t most = rows_of(node), n;
+	const json_t *child;
+	const char *key;
+	size_t i;
+
+	if (depth > MOST_DEPTH)
+		return 0;
+	json_array_foreach(node, i, child)
+	{
+		n = most_rows(child, depth + 1);
+		most = n > most ? n : most;
+	}
+	json_object_foreach((json_t *)(uintptr_t)node, key, child)
+	{
+		n = json_is_object(child) || json_is_array(child) ? most_rows(child, depth + 1) : 0;
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
+uint64_t advise_plan_rows(const json_t *plan)
+{
+	return most_rows(plan, 0);
+}
+
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS])
 {
 	struct found f = {.at = out};
 
 	walk(&f, plan, NULL, NULL, 0);
+	walk_refs(&f, plan, 0);
 	return f.n;
 }

@@ -140,7 +140,7 @@ static void conditions_that_many_rows_match_get_none(void **state)
 	advised("SELECT * FROM orders WHERE flag = 1", "", NULL);
 	advised("SELECT * FROM orders WHERE flag = 7", "ALTER TABLE `shop`.`orders` ADD INDEX (`flag`)", NULL);
 	advised("SELECT * FROM orders WHERE flag = 1 AND total = 5",
-		"ALTER TABLE `shop`.`orders` ADD INDEX (`flag`, `total`)", NULL);
+		"ALTER TABLE `shop`.`orders` ADD INDEX (`total`, `flag`)", NULL); /* the more values, the earlier */
 	advised("SELECT * FROM orders WHERE total > 5", "", NULL);
 	advised("SELECT * FROM orders WHERE total BETWEEN 5 AND 7", "ALTER TABLE `shop`.`orders` ADD INDEX (`total`)",
 		NULL);

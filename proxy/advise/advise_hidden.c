@@ -1,0 +1,225 @@
+/*
+ * advise_hidden.c - an index is there, and the way its column is compared keeps it from being used: a function around the
+ * column, a string compared with a number, a pattern that fixes no beginning.
+ *
+ * The statement is mended on its normalised text, so that no literal is in the fix (S2); only where the mended one surely
+ * means the same.
+ */
+#include "advise_impl.h"
+
+#include "digest.h"
+#include "mem.h"
+
+#define MOST_TOKENS 1024
+#define MOST_TEXT 4096
+
+bool advise_converted(const struct advise_column *c)
+{
+	bool digit = false;
+
+	if (!c->is_text || c->use > ADVISE_RANGE)
+		return false;
+	for (size_t i = 0; i < c->test.len; i++) {
+		char ch = c->test.p[i];
+
+		if (ch == '\'' || ch == '"' || ch == '_')
+			return false;
+		digit |= ch >= '0' && ch <= '9';
+	}
+	return digit;
+}
+
+static bool is_hidden(const struct advise_column *c)
+{
+	return c->exists && (c->use == ADVISE_HIDDEN || c->use == ADVISE_PATTERN || advise_converted(c));
+}
+
+enum rc advise_hidden(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *found,
+		      struct advise_column *of, char index[ADVISE_NAME])
+{
+	for (size_t i = 0; i < found->n; i++) {
+		struct advise_columns one = {.n = 1};
+		struct advise_known known;
+
+		if (!is_hidden(&found->at[i]))
+			continue;
+		one.at[0] = found->at[i];
+		one.at[0].use = ADVISE_EQUALS;
+		if (advise_look_indexes(c, t, &one, &known) != RC_OK)
+			return RC_ERROR;
+		if (!known.serves[0])
+			continue;
+		*of = found->at[i];
+		memcpy(index, known.serves, ADVISE_NAME);
+		return RC_OK;
+	}
+	return RC_DECLINED;
+}
+
+/* ---- the statement mended ---- */
+
+struct mend {
+	struct sql_token t[MOST_TOKENS];
+	size_t n;
+	const struct advise_column *of;
+	struct iobuf piece; /* what takes the place of the comparison */
+};
+
+static bool is_op(const struct mend *m, size_t i, unsigned op)
+{
+	return i < m->n && m->t[i].kind == SQL_T_OP && m->t[i].op == op;
+}
+
+static bool is_word(const struct mend *m, size_t i, const char *word)
+{
+	return i < m->n && m->t[i].kind == SQL_T_WORD && span_ieq(m->t[i].text, span_str(word));
+}
+
+/* A path that ends in the column, from i. Returns the index behind it, or i. */
+static size_t path_end(const struct mend *m, size_t i)
+{
+	char name[ADVISE_NAME];
+	size_t at = i;
+
+	while (at < m->n && (m->t[at].kind == SQL_T_WORD || m->t[at].kind == SQL_T_QUOTED)) {
+		if (!is_op(m, at + 1, '.'))
+			return advise_name(m->t[at].text, name) == RC_OK &&
+					       span_ieq(span_str(name), span_str(m->of->name))
+				       ? at + 1
+				       : i;
+		at += 2;
+	}
+	return i;
+}
+
+static struct span from_to(const struct mend *m, size_t from, size_t to)
+{
+	const char *end = m->t[to - 1].text.p + m->t[to - 1].text.len;
+
+	return span_of(m->t[from].text.p, (size_t)(end - m->t[from].text.p));
+}
+
+/* What stands for "function(path) = ?". RC_DECLINED: it cannot be said. */
+static enum rc put_form(struct mend *m, size_t i, struct span path)
+{
+	if (is_word(m, i, "date"))
+		return iobuf_printf(&m->piece, "(" SPAN_FMT " >= ? and " SPAN_FMT " < ? + interval 1 day)",
+				    SPAN_ARG(path), SPAN_ARG(path));
+	if (is_word(m, i, "year"))
+		return iobuf_printf(&m->piece, "(" SPAN_FMT " >= makedate(?, 1) and " SPAN_FMT " < makedate(? + 1, 1))",
+				    SPAN_ARG(path), SPAN_ARG(path));
+	if (m->of->folds_case &&
+	    (is_word(m, i, "lower") || is_word(m, i, "upper") || is_word(m, i, "lcase") || is_word(m, i, "ucase")))
+		return iobuf_printf(&m->piece, SPAN_FMT " = ?", SPAN_ARG(path));
+	return RC_DECLINED;
+}
+
+/* "function(path) = ?" at i, written anew. Returns the index behind it, or i: it is not there. */
+static size_t mend_function(struct mend *m, size_t i)
+{
+	size_t end;
+
+	if (!is_op(m, i + 1, '('))
+		return i;
+	end = path_end(m, i + 2);
+	if (end == i + 2 || !is_op(m, end, ')') || !is_op(m, end + 1, '=') || end + 2 >= m->n ||
+	    m->t[end + 2].kind != SQL_T_PARAM)
+		return i;
+	return put_form(m, i, from_to(m, i + 2, end)) == RC_OK ? end + 3 : i;
+}
+
+/* "path = ?" at i: the value as a string. */
+static size_t mend_number(struct mend *m, size_t i)
+{
+	size_t end = path_end(m, i);
+	struct span path;
+
+	if (end == i || !is_op(m, end, '=') || end + 1 >= m->n || m->t[end + 1].kind != SQL_T_PARAM)
+		return i;
+	path = from_to(m, i, end);
+	return iobuf_printf(&m->piece, SPAN_FMT " = cast(? as char)", SPAN_ARG(path)) == RC_OK ? end + 2 : i;
+}
+
+static bool read_tokens(struct mend *m, struct span text)
+{
+	struct sql_scan s;
+
+	sql_scan_init(&s, text, 0);
+	for (m->n = 0; m->n < MOST_TOKENS; m->n++) {
+		sql_scan_next(&s, &m->t[m->n]);
+		if (m->t[m->n].kind == SQL_T_END)
+			return true;
+		if (m->t[m->n].kind == SQL_T_BAD)
+			return false;
+	}
+	return false;
+}
+
+/* The first place that can be mended is; nothing is appended where there is none. */
+static enum rc mend(struct mend *m, struct span text, struct iobuf *out)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const char *behind;
+		size_t end;
+
+		if (i > 0 && is_op(m, i - 1, '.')) /* in the middle of a path */
+			continue;
+		end = m->of->use == ADVISE_HIDDEN ? mend_function(m, i) : mend_number(m, i);
+		if (end == i)
+			continue;
+		behind = m->t[end - 1].text.p + m->t[end - 1].text.len;
+		if (iobuf_append(out, text.p, (size_t)(m->t[i].text.p - text.p)) != RC_OK ||
+		    iobuf_append(out, iobuf_data(&m->piece), iobuf_len(&m->piece)) != RC_OK)
+			return RC_ERROR;
+		return iobuf_append(out, behind, (size_t)(text.p + text.len - behind));
+	}
+	return RC_OK;
+}
+
+static enum rc put_sql(struct span text, const struct advise_column *of, struct iobuf *sql)
+{
+	struct mend *m;
+	struct iobuf norm;
+	enum rc rc = RC_OK;
+
+	if (of->use == ADVISE_PATTERN)
+		return RC_OK;
+	m = mem_zalloc(sizeof(*m));
+	if (!m)
+		return RC_ERROR;
+	m->of = of;
+	iobuf_init(&m->piece, MOST_TEXT);
+	iobuf_init(&norm, MOST_TEXT);
+	if (sql_normalise(text, 0, MOST_TEXT, &norm) == RC_OK &&
+	    read_tokens(m, span_of(iobuf_data(&norm), iobuf_len(&norm))))
+		rc = mend(m, span_of(iobuf_data(&norm), iobuf_len(&norm)), sql);
+	iobuf_reset(&norm);
+	iobuf_reset(&m->piece);
+	mem_free(m);
+	return rc;
+}
+
+enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *index, struct iobuf *words,
+			  struct iobuf *sql)
+{
+	enum rc rc;
+
+	if (of->use == ADVISE_PATTERN)
+		return iobuf_printf(words,
+				    "The pattern for %s begins with a wildcard, so the index %s cannot be searched. Search by "
+				    "the beginning, or with a FULLTEXT index and MATCH ... AGAINST.",
+				    of->name, index);
+	if (of->use == ADVISE_HIDDEN)
+		rc = iobuf_printf(words,
+				  "%s stands inside a function or an expression, so its index %s cannot be searched: every row "
+				  "is computed. Compare the bare column, with a range where the function rounds (a day, a year); "
+				  "or index the expression (MySQL: a functional index; MariaDB: a generated column that the "
+				  "statement then names).",
+				  of->name, index);
+	else
+		rc = iobuf_printf(words,
+				  "%s is a string and is compared with a number, so each row is converted and its index %s "
+				  "cannot be searched. Send the value as a string.",
+				  of->name, index);
+	return rc == RC_OK ? put_sql(text, of, sql) : rc;
+}

@@ -1,0 +1,143 @@
+/*
+ * advise_values.c - what a sample of the table's rows says: how many match, how many values a column has.
+ */
+#include "advise_impl.h"
+#include "clock.h"
+
+#define LIMIT_NS (3 * NS_PER_SEC) /* the server's own limit is shorter */
+#define SAMPLE_ROWS 10000
+
+static enum rc run(struct sqlconn *c, struct iobuf *sql, sqlconn_row_fn row, void *arg)
+{
+	enum rc rc = sqlconn_query(c, span_of(iobuf_data(sql), iobuf_len(sql)), LIMIT_NS, row, arg);
+
+	iobuf_reset(sql);
+	return rc;
+}
+
+static uint64_t number(struct span s)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < s.len && i < 18 && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+		v = v * 10 + (uint64_t)(s.p[i] - '0');
+	return v;
+}
+
+static enum rc on_sample(void *arg, const struct sqlconn_row *row)
+{
+	struct advise_sample *out = arg;
+
+	if (row->n == 2)
+		*out = (struct advise_sample){.rows = number(row->value[0]), .match = number(row->value[1])};
+	return RC_OK;
+}
+
+static bool is_tried(const struct advise_column *c)
+{
+	return c->use != ADVISE_SORT && c->test.len;
+}
+
+static enum rc put_columns(const struct advise_columns *index, bool test, struct iobuf *sql)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < index->n; i++) {
+		const struct advise_column *c = &index->at[i];
+
+		if (!is_tried(c))
+			continue;
+		if ((!first && iobuf_printf(sql, "%s", test ? " AND " : ", ") != RC_OK) ||
+		    advise_put_name(sql, c->name) != RC_OK ||
+		    (test &&
+		     (iobuf_append(sql, " ", 1) != RC_OK || iobuf_append(sql, c->test.p, c->test.len) != RC_OK)))
+			return RC_ERROR;
+		first = false;
+	}
+	return RC_OK;
+}
+
+enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
+			   struct advise_sample *out)
+{
+	struct iobuf sql;
+	bool any = false;
+
+	*out = (struct advise_sample){0};
+	for (size_t i = 0; i < index->n; i++)
+		any |= is_tried(&index->at[i]);
+	if (!any)
+		return RC_OK;
+	iobuf_init(&sql, 0);
+	if (iobuf_printf(&sql, "SELECT COUNT(*), SUM(") != RC_OK || put_columns(index, true, &sql) != RC_OK ||
+	    iobuf_printf(&sql, ") FROM (SELECT ") != RC_OK || put_columns(index, false, &sql) != RC_OK ||
+	    iobuf_printf(&sql, " FROM ") != RC_OK || advise_put_name(&sql, t->schema) != RC_OK ||
+	    iobuf_append(&sql, ".", 1) != RC_OK || advise_put_name(&sql, t->name) != RC_OK ||
+	    iobuf_printf(&sql, " LIMIT %d) s", SAMPLE_ROWS) != RC_OK) {
+		iobuf_reset(&sql);
+		return RC_ERROR;
+	}
+	return run(c, &sql, on_sample, out);
+}
+
+/* ---- order ---- */
+
+static enum rc on_distinct(void *arg, const struct sqlconn_row *row)
+{
+	uint64_t *distinct = arg;
+
+	for (size_t i = 0; i < row->n && i < ADVISE_MOST_EQUALS; i++)
+		distinct[i] = number(row->value[i]);
+	return RC_OK;
+}
+
+static enum rc put_distinct(const struct advise_columns *index, size_t n, const char *before, const char *after,
+			    struct iobuf *sql)
+{
+	for (size_t i = 0; i < n; i++)
+		if (iobuf_printf(sql, "%s%s", i ? ", " : "", before) != RC_OK ||
+		    advise_put_name(sql, index->at[i].name) != RC_OK || iobuf_printf(sql, "%s", after) != RC_OK)
+			return RC_ERROR;
+	return RC_OK;
+}
+
+static void sort(struct advise_columns *index, uint64_t *distinct, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		for (size_t j = i; j > 0 && distinct[j] > distinct[j - 1]; j--) {
+			struct advise_column c = index->at[j];
+			uint64_t d = distinct[j];
+
+			index->at[j] = index->at[j - 1];
+			distinct[j] = distinct[j - 1];
+			index->at[j - 1] = c;
+			distinct[j - 1] = d;
+		}
+	}
+}
+
+enum rc advise_look_order(struct sqlconn *c, const struct advise_table *t, struct advise_columns *index)
+{
+	uint64_t distinct[ADVISE_MOST_EQUALS] = {0};
+	struct iobuf sql;
+	size_t n = 0;
+	enum rc rc;
+
+	while (n < index->n && n < ADVISE_MOST_EQUALS && index->at[n].use == ADVISE_EQUALS && !index->at[n].prefix)
+		n++;
+	if (n < 2)
+		return RC_OK;
+	iobuf_init(&sql, 0);
+	if (iobuf_printf(&sql, "SELECT ") != RC_OK || put_distinct(index, n, "COUNT(DISTINCT ", ")", &sql) != RC_OK ||
+	    iobuf_printf(&sql, " FROM (SELECT ") != RC_OK || put_distinct(index, n, "", "", &sql) != RC_OK ||
+	    iobuf_printf(&sql, " FROM ") != RC_OK || advise_put_name(&sql, t->schema) != RC_OK ||
+	    iobuf_append(&sql, ".", 1) != RC_OK || advise_put_name(&sql, t->name) != RC_OK ||
+	    iobuf_printf(&sql, " LIMIT %d) s", SAMPLE_ROWS) != RC_OK) {
+		iobuf_reset(&sql);
+		return RC_ERROR;
+	}
+	rc = run(c, &sql, on_distinct, distinct);
+	if (rc == RC_OK)
+		sort(index, distinct, n);
+	return rc;
+}

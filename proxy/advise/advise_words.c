@@ -1,0 +1,91 @@
+/*
+ * advise_words.c - what is said of a scan, and the statement that adds an index.
+ */
+#include "advise_impl.h"
+
+enum rc advise_put_columns(const struct advise_columns *index, bool quoted, struct iobuf *out)
+{
+	for (size_t i = 0; i < index->n; i++) {
+		const struct advise_column *c = &index->at[i];
+
+		if ((i && iobuf_printf(out, ", ") != RC_OK) ||
+		    (quoted ? advise_put_name(out, c->name) : iobuf_printf(out, "%s", c->name)) != RC_OK ||
+		    (quoted && c->prefix && iobuf_printf(out, "(%u)", c->prefix) != RC_OK))
+			return RC_ERROR;
+	}
+	return RC_OK;
+}
+
+enum rc advise_put_alter(const struct advise_table *t, const struct advise_columns *index, struct iobuf *out)
+{
+	if (iobuf_printf(out, "ALTER TABLE ") != RC_OK || advise_put_name(out, t->schema) != RC_OK ||
+	    iobuf_printf(out, ".") != RC_OK || advise_put_name(out, t->name) != RC_OK ||
+	    iobuf_printf(out, " ADD INDEX (") != RC_OK || advise_put_columns(index, true, out) != RC_OK)
+		return RC_ERROR;
+	return iobuf_printf(out, ")");
+}
+
+/* What stands before the i-th column in a sentence. */
+static const char *joint(const struct advise_columns *index, size_t i)
+{
+	bool sort = index->at[i].use == ADVISE_SORT;
+
+	if (i == 0)
+		return sort ? " to order by " : " for ";
+	if (sort)
+		return index->at[i - 1].use == ADVISE_SORT ? ", " : " ordered by ";
+	return " and ";
+}
+
+bool advise_too_many_match(const struct advise_sample *s)
+{
+	return s->rows >= ADVISE_LEAST_SAMPLE && s->match * ADVISE_MOST_SHARE > s->rows;
+}
+
+static enum rc put_hidden(const struct advise_verdict *v, struct iobuf *out)
+{
+	const struct advise_column *c = &v->index.at[0];
+
+	if (c->use == ADVISE_PATTERN)
+		return iobuf_printf(out, ": the pattern for %s begins with a wildcard", c->name);
+	if (c->use != ADVISE_HIDDEN)
+		return iobuf_printf(out, ": %s is a string compared with a number, which the index %s cannot serve", c->name,
+				    v->known.serves);
+	if (c->function.len)
+		return iobuf_printf(out, ": " SPAN_FMT "() around %s keeps the index %s from being used",
+				    SPAN_ARG(c->function), c->name, v->known.serves);
+	return iobuf_printf(out, ": an expression around %s keeps the index %s from being used", c->name, v->known.serves);
+}
+
+static enum rc put_why_not(const struct advise_verdict *v, struct iobuf *out)
+{
+	if (v->index.n == 0)
+		return iobuf_printf(out, ": no condition that an index could serve");
+	if (v->known.serves[0])
+		return iobuf_printf(out, "; the index %s is there, but the server expects too many matches",
+				    v->known.serves);
+	if (advise_too_many_match(&v->sample))
+		return iobuf_printf(out, "; too many rows match for an index to help: %llu of %llu looked at",
+				    (unsigned long long)v->sample.match, (unsigned long long)v->sample.rows);
+	return RC_OK;
+}
+
+enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
+{
+	static const char *const how[] = {
+		[ADVISE_EQUALS] = " = ?", [ADVISE_IN] = " in (?)", [ADVISE_RANGE] = " in a range", [ADVISE_SORT] = ""};
+
+	if (iobuf_printf(out, "full scan of %llu rows of %s.%s", (unsigned long long)v->scan.rows, v->table.schema,
+			 v->table.name) != RC_OK)
+		return RC_ERROR;
+	if (v->hidden)
+		return put_hidden(v, out);
+	for (size_t i = 0; i < v->index.n; i++)
+		if (iobuf_printf(out, "%s", joint(&v->index, i)) != RC_OK ||
+		    advise_put_name(out, v->index.at[i].name) != RC_OK ||
+		    iobuf_printf(out, "%s", how[v->index.at[i].use]) != RC_OK)
+			return RC_ERROR;
+	if (v->scan.ref && iobuf_printf(out, ", which another table is joined by") != RC_OK)
+		return RC_ERROR;
+	return v->add ? RC_OK : put_why_not(v, out);
+}
