@@ -7,6 +7,12 @@
 #include "mem.h"
 #include "rows.h"
 
+/* What its text means was settled by the state it was prepared in. */
+static struct span prepared_under(const struct session *s, const struct prepared *p)
+{
+	return p->env == s->vars ? span_of(NULL, 0) : p->env->bytes;
+}
+
 /* C3: everything that can change the reply's bytes, spelled out. */
 static enum rc build_key(struct request *r)
 {
@@ -22,7 +28,7 @@ static enum rc build_key(struct request *r)
 		return RC_ERROR;
 	if (!p)
 		return sql_canonical(r->sql, r->mode, &r->key);
-	if (packet_put_lenenc_str(&r->key, r->sql) != RC_OK ||
+	if (packet_put_lenenc_str(&r->key, prepared_under(s, p)) != RC_OK || packet_put_lenenc_str(&r->key, r->sql) != RC_OK ||
 	    iobuf_append(&r->key, p->types, p->types ? 2 * (size_t)p->params : 0) != RC_OK ||
 	    packet_put_lenenc_str(&r->key, r->execute.nulls) != RC_OK)
 		return RC_ERROR;

@@ -22,7 +22,7 @@ static void take_verdict(struct request *r)
 	if (st->verdict_settings == s->worker->settings_serial && st->verdict_account == s->account->id)
 		return;
 	plan_verdict(cfg, &(struct rule_subject){.digest = st->digest, .text = span_of(st->text, st->text_len),
-						 .facts = &st->facts, .schema = s->vars->schema,
+						 .facts = &st->facts, .schema = span_of(st->schema, st->schema_len),
 						 .user = span_str(s->account->user), .lexed = r->lexed},
 		     &st->verdict);
 	st->planned = false;

@@ -357,6 +357,10 @@ enum rc queued_step(struct request *r)
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "the queue is off: no rule in the configuration asks for it");
 		return directly(r);
 	}
+	if (r->prepared && r->prepared->env != r->s->vars) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "it was prepared in another state of its session: another schema, or variables");
+		return directly(r);
+	}
 	t = written_table(&r->st->facts);
 	statement_resolve(r->st, in->catalog, r->s->worker->settings);
 	if (!t || !r->st->resolved) {
