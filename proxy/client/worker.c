@@ -12,6 +12,7 @@
 #include "request.h"
 
 #define TICK_MS 200
+#define UNHEARD_LEAST_NS (5 * NS_PER_SEC) /* however short failover_hold is: packets are lost now and then */
 
 /* ---- time ---- */
 
@@ -147,6 +148,7 @@ static struct lease_limits limits_of(const struct settings *s)
 		.idle_timeout_ns = s->backend.pool.idle_timeout_ns,
 		.max_age_ns = s->backend.pool.max_age_ns,
 		.connect_timeout_ns = s->backend.connect_timeout_ns,
+		.unheard_ns = s->backend.failover_hold_ns > UNHEARD_LEAST_NS ? s->backend.failover_hold_ns : UNHEARD_LEAST_NS,
 		.tls_mode = (enum tls_mode)s->backend.tls.mode,
 		.tls = s->backend.tls_context,
 		.compress = (enum settings_compress)s->backend.compress,

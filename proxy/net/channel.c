@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -372,11 +370,8 @@ static void channel_init(struct channel *ch, struct channel_scratch *scratch, co
 
 enum rc channel_open(struct channel *ch, struct channel_scratch *scratch, const struct channel_ops *ops, int fd)
 {
-	int one = 1;
-
 	channel_init(ch, scratch, ops, fd);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* fails on unix sockets, which need it not */
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	channel_watch_peer(fd);
 	if (event_add(&ch->read_event, NULL) != 0) {
 		channel_close(ch);
 		return RC_ERROR;
@@ -388,13 +383,11 @@ enum rc channel_connect(struct channel *ch, struct channel_scratch *scratch, con
 			const struct sockaddr *sa, unsigned sa_len)
 {
 	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int one = 1;
 
 	if (fd < 0)
 		return RC_ERROR;
 	channel_init(ch, scratch, ops, fd);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	channel_watch_peer(fd);
 	ch->connecting = true;
 	/* The end of the connect is always reported from the loop, also when it is immediate (unix sockets). */
 	if ((connect(fd, sa, sa_len) != 0 && errno != EINPROGRESS && errno != EAGAIN) ||

@@ -1,5 +1,5 @@
 /*
- * channel_impl.h - what channel.c and channel_zip.c know of each other.
+ * channel_impl.h - what channel.c, channel_peer.c and channel_zip.c know of each other.
  */
 #ifndef SUIMON_CHANNEL_IMPL_H
 #define SUIMON_CHANNEL_IMPL_H
@@ -8,6 +8,8 @@
 
 /* channel.c: hands bytes up; false when the channel must not be read further now. */
 bool channel_offer(struct channel *ch, const uint8_t *p, size_t len);
+
+void channel_watch_peer(int fd); /* channel_peer.c: a socket's options */
 
 /* channel_zip.c: the same for bytes that are compressed; what the channel may not hand up now is kept as it came. */
 bool channel_unzip(struct channel *ch, const uint8_t *p, size_t len);

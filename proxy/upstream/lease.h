@@ -44,6 +44,7 @@ struct lease_request {
 
 struct lease_limits {
 	uint64_t max, min_idle, idle_timeout_ns, max_age_ns, connect_timeout_ns;
+	uint64_t unheard_ns; /* so long a statement waits for a server whose host acknowledges nothing */
 	enum tls_mode tls_mode;
 	struct tls_context *tls; /* the settings' own; NULL: disabled */
 	enum settings_compress compress;

@@ -98,6 +98,13 @@ static void tick_idle(struct lease_pool *p, struct lease_backend *lb, uint64_t n
 	}
 }
 
+static void tick_busy(struct lease_backend *lb, uint64_t now)
+{
+	list_each(&lb->busy, n)
+		if (upstream_is_gone(container_of(n, struct upstream, node), now))
+			return; /* the list is not what it was: the others have their turn at the next tick */
+}
+
 /* While clients are here, more connections than clients are of no use to any of them: those that nobody came back for
  * are closed, the longest idle first. So a server sees no more connections than it would without suimon. */
 static void tick_spare(struct lease_pool *p, struct lease_backend *lb, struct backend *b, uint64_t now)
@@ -124,6 +131,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 			tick_waiters(p, &p->backends[i], now);
 		tick_yield(p, &p->backends[i], p->topology->all[i]);
 		tick_idle(p, &p->backends[i], now);
+		tick_busy(&p->backends[i], now);
 		tick_spare(p, &p->backends[i], p->topology->all[i], now);
 	}
 }

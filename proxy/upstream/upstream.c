@@ -9,6 +9,8 @@
 #include "log.h"
 #include "mem.h"
 
+#define LOOK_NS NS_PER_SEC /* between looks at whether a server's host still acknowledges what it is sent */
+
 void upstream_set_vars(struct upstream *u, const struct varset *vars)
 {
 	const struct varset *old = u->vars;
@@ -325,6 +327,19 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 		open_failed(u, u->err_text);
 	else
 		lose(u, "no answer to a reset");
+}
+
+bool upstream_is_gone(struct upstream *u, uint64_t now_ns)
+{
+	if (now_ns - u->looked_ns < LOOK_NS)
+		return false;
+	if (now_ns - u->looked_ns > 3 * LOOK_NS || !u->tracking || !channel_is_unheard(&u->ch))
+		u->heard_ns = now_ns; /* a first look, or a good one */
+	u->looked_ns = now_ns;
+	if (now_ns - u->heard_ns < u->pool->limits.unheard_ns)
+		return false;
+	lose(u, "its host does not answer");
+	return true;
 }
 
 /* ---- life ---- */

@@ -95,6 +95,8 @@ struct upstream {
 	uint16_t holds;            /* lease_hold: nobody else gets it */
 	bool let_go;               /* was released while held */
 	uint64_t born_ns, since_ns; /* since: idle */
+	uint64_t heard_ns;         /* when its host was last found to acknowledge what was sent */
+	uint64_t looked_ns;        /* when that was looked at last */
 	uint64_t ready_ns;         /* logged in: from then on it has led to one and the same process */
 	struct gtid_pos reached;   /* that process has answered that it was there */
 	uint32_t thread_id;
@@ -114,6 +116,9 @@ struct upstream {
 /* Opens a connection and logs in; lease_opened(u, ...) tells the outcome. NULL: not even tried (errno or address). */
 struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struct account *a, uint64_t wire,
 			       uint16_t collation) must_check;
+/* Looks now and then whether its host acknowledges what is sent there. True: for longer than the pool's limit it has not; it
+ * is lost, and its owner told. */
+bool upstream_is_gone(struct upstream *u, uint64_t now_ns);
 /* Closes it and frees it after the turn. Idempotent. Takes it off its list. */
 void upstream_close(struct upstream *u, const char *why);
 

@@ -1,9 +1,13 @@
 """A TCP relay to put between suimon and a server: it can add latency, hold bytes back, and cut links at a chosen byte."""
+import ctypes
 import socket
+import struct
 import threading
 import time
 
 from servers import LOOPBACK
+
+SO_ATTACH_FILTER = 26
 
 
 class Relay:
@@ -72,6 +76,15 @@ class Relay:
             pass
         shut(source)
         shut(sink)
+
+    def swallow(self):
+        """From now on nothing that comes over the links there are is as much as acknowledged, as if this host had lost power."""
+        nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0)) # a filter: return 0 bytes
+        program = struct.pack("HL", 1, ctypes.addressof(nothing))
+        with self.lock:
+            for client, _ in self.links:
+                if client.fileno() >= 0: # not closed meanwhile
+                    client.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
     def cut(self):
         """Cuts every link there is."""

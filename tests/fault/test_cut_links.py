@@ -54,7 +54,7 @@ def attempt(c, sql):
 def test_a_read_whose_link_is_cut_before_the_answer_is_answered_elsewhere(links, table):
     s, primary, replica = links
     with s.connect(database=table.name) as c:
-        wait_until("reads on the replica", lambda: who(c) == "replica", 5)
+        wait_until("reads on the replica", lambda: who(c) == "replica", 30)
         done = cut_once(replica, "up", b"MARK1")
         assert ask(c, "SELECT n, 'MARK1' FROM t WHERE id = 1") == ((0, "MARK1"),)
         assert done.is_set()
@@ -122,7 +122,7 @@ def test_a_commit_whose_answer_is_lost_is_not_said_to_have_failed_or_repeated(li
         result = attempt(c, "COMMIT")
         primary.cut_when = None
         assert result[0] in LOST
-    wait_until("the commit", lambda: table.primary("SELECT COUNT(*) FROM t WHERE n = 300") == ((1,),), 5)
+    wait_until("the commit", lambda: table.primary("SELECT COUNT(*) FROM t WHERE n = 300") == ((1,),), 30)
 
 
 def test_a_transaction_ends_with_its_link(links, table):
@@ -193,3 +193,32 @@ def test_a_replica_that_stops_answering_does_not_stop_reads_for_ever(links, tabl
             wait_until("reads on the primary", elsewhere, 20)
         finally:
             replica.held.clear()
+
+
+def test_statements_end_when_a_servers_host_is_gone_without_a_word(links, table):
+    """No FIN, no RST, no acknowledgement. A read goes elsewhere, a write is told that its outcome is not known."""
+    s, primary, replica = links
+    with s.connect(database=table.name) as reader, s.connect(database=table.name) as writer:
+        wait_until("reads on the replica", lambda: who(reader) == "replica", 30)
+        ask(writer, "UPDATE t SET n = 1")
+        replica.swallow()
+        assert who(reader) == "primary"
+        primary.swallow()
+        error = attempt(writer, "UPDATE t SET n = 2")
+        assert error[0] == 1927 and "not known" in error[1], error
+    assert sum_metric(s.metrics(), "suimon_upstream_lost_total") >= 2
+
+
+def test_links_are_probed_while_nothing_passes(links, table):
+    """A host that goes while a statement runs there is found out by probes, within a minute."""
+    s, primary, _ = links
+    with s.connect(database=table.name) as c:
+        ask(c, "UPDATE t SET n = 1")
+        timers = []
+        with open("/proc/net/tcp") as f:
+            for line in f.readlines()[1:]:
+                _, local, remote, state, _, timer = line.split()[:6]
+                if int(remote.split(":")[1], 16) == primary.port and state == "01":
+                    kind, ticks = timer.split(":")
+                    timers.append((kind, int(ticks, 16) / 100))
+    assert any(kind == "02" and left <= 10 for kind, left in timers), timers # the monitor has limits of its own
