@@ -8,16 +8,18 @@
  * Commands, one a line; fields are separated by tabs:
  *   add TAG SCHEMA TABLE SQL [ENV [TIME_US [halt [KEY]]]]  append; the values of an INSERT are found by " VALUES "; KEY: the
  *                    value within which the table's order is kept; "alone": runs beside no other
+ *   fill N SCHEMA TABLE  append N rows of (n, v), numbered from the last fill's end on, and say so when all are durable
  *   applied SEQ      wait until applied, then say so
  *   pause resume hurry totals dead
  *   retry ID, discard ID
  *   quit             stop in order
- * Answers, one a line: "ready", "ack TAG SEQ", "nack TAG declined|error TEXT", "applied SEQ", "totals {json}",
+ * Answers, one a line: "ready", "ack TAG SEQ", "nack TAG declined|error TEXT", "applied SEQ", "totals {json}", "filled N",
  * "dead ID CODE SEQ SQL", "retry ID RC", "discard ID RC", "changed TABLES GTID", "open ERROR" (and exit 2).
  */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +169,64 @@ static void do_add(struct queue *q, char *rest)
 	mem_free(a);
 }
 
+static _Atomic uint64_t fill_open; /* rows whose fate is not known */
+
+static void on_filled(struct mail *m)
+{
+	struct add *a = container_of(m, struct add, ticket.mail);
+
+	if (a->ticket.rc != RC_OK)
+		say("nack fill error %s", a->ticket.error);
+	mem_free(a);
+	atomic_fetch_sub(&fill_open, 1);
+}
+
+/* Waits while the queue says that its disk does not keep up. */
+static void fill_one(struct queue *q, struct queue_record *r)
+{
+	struct add *a = mem_zalloc(sizeof(*a));
+	const char *why;
+
+	if (!a)
+		exit(3);
+	a->ticket.mail.run = on_filled;
+	r->time_us = clock_wall_us();
+	find_rows(r);
+	r->digest = digest_of(r->sql, r->rows_at);
+	atomic_fetch_add(&fill_open, 1);
+	while (queue_append(q, r, &a->ticket, &why) != RC_AGAIN) {
+		if (!strstr(why, "keep up")) {
+			say("nack fill declined %s", why);
+			exit(3);
+		}
+		usleep(1000);
+	}
+}
+
+static void do_fill(struct queue *q, char *rest)
+{
+	static uint64_t number;
+	uint64_t n = strtoull(field(&rest), NULL, 10);
+	struct queue_record r = {.account = span_str("driver"), .environment = span_str("sql_mode='STRICT_TRANS_TABLES'")};
+	char tables[256], sql[512], *table;
+
+	r.schema = span_str(field(&rest));
+	table = field(&rest);
+	r.tables = r.order_key =
+		span_of(tables, (size_t)snprintf(tables, sizeof(tables), SPAN_FMT "%c%s", SPAN_ARG(r.schema), 0, table) + 1);
+	for (uint64_t i = 0; i < n; i++) {
+		int len = snprintf(sql, sizeof(sql), "INSERT INTO %s (n,v) VALUES (%" PRIu64 ",'/products/%" PRIu64 "?from=search')",
+				   table, number, number % 100003);
+
+		r.sql = span_of(sql, (size_t)len);
+		fill_one(q, &r);
+		number++;
+	}
+	while (atomic_load(&fill_open))
+		usleep(1000);
+	say("filled %" PRIu64, n);
+}
+
 static void do_applied(struct queue *q, const char *rest)
 {
 	struct wait *w = mem_zalloc(sizeof(*w));
@@ -205,6 +265,8 @@ static bool run_command(struct queue *q, char *line)
 
 	if (strcmp(verb, "add") == 0)
 		do_add(q, line);
+	else if (strcmp(verb, "fill") == 0)
+		do_fill(q, line);
 	else if (strcmp(verb, "applied") == 0)
 		do_applied(q, field(&line));
 	else if (strcmp(verb, "pause") == 0)
