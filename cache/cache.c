@@ -45,6 +45,7 @@ struct cache *cache_new(const struct cache_options *opt, struct loop *control, s
 	pthread_mutex_init(&c->lock, NULL);
 	list_init(&c->workers);
 	list_init(&c->nudges);
+	flights_init(&c->flights);
 	c->stats = stats;
 	c->schema_changed = opt->schema_changed;
 	c->arg = opt->arg;
@@ -77,6 +78,7 @@ void cache_free(struct cache *c)
 	tables_free(c->tables);
 	versions_free(c->versions);
 	redis_url_reset(&c->url);
+	flights_reset(&c->flights);
 	pthread_mutex_destroy(&c->lock);
 	mem_free(c);
 }

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "list.h"
+#include "map.h"
 #include "loop.h"
 #include "rc.h"
 #include "span.h"
@@ -32,6 +33,7 @@
 #define CACHE_MAX_TAGS 32
 
 struct cache;
+struct cache_lookup;
 struct cache_worker;
 struct l2_request;
 
@@ -94,12 +96,31 @@ void cache_reconfigure(struct cache *c, const struct cache_options *opt); /* mem
 struct cache_worker *cache_worker_new(struct cache *c, struct loop *loop, struct stats_sink *sink) must_check;
 void cache_worker_free(struct cache_worker *w); /* its loop's thread, or after that has ended; open look-ups are cancelled */
 
+/* A look-up's part in a shared miss (flight.h). */
+enum cache_flying {
+	CACHE_ALONE,
+	CACHE_LEADING, /* asks for others too: cache_fill or cache_abandon must follow */
+	CACHE_WAITING, /* for a leader */
+};
+struct cache_flight {
+	enum cache_flying state;
+	bool listed;              /* leading: others find it */
+	uint8_t joins, ended;
+	struct map_node node;     /* leading */
+	struct list waiters;      /* leading: their `beside` */
+	struct cache_lookup *leader; /* waiting: NULL once it has ended */
+	struct list_node beside, mine; /* waiting: among the leader's, among the worker's */
+	uint64_t deadline_ns;     /* waiting */
+};
+
 /* One look-up. The caller fills the upper part and keeps the struct until done or cache_lookup_cancel. */
 struct cache_lookup {
 	struct span key;        /* everything that can change the bytes (C3); compared in full; kept by the caller */
 	const cache_tag *tags;  /* kept by the caller */
 	unsigned ntags;         /* more than CACHE_MAX_TAGS: never cached */
 	bool stale_ok;          /* no server can answer: a result past its time by less than stale_if_error will do */
+	bool may_wait;          /* for the answer to an identical look-up that is under way (C7) */
+	uint64_t refresh_ns;    /* a result past its time by less will do while somebody fetches it anew */
 	void (*done)(struct cache_lookup *l, enum rc rc, const struct cache_entry *e); /* only after RC_AGAIN */
 	/* For the cache: */
 	uint64_t key_hash;
@@ -111,13 +132,19 @@ struct cache_lookup {
 	uint64_t tokens_at;     /* bus_clock; when they were known */
 	uint64_t epoch;         /* 0: what is read may not be stored */
 	struct l2_request *request; /* while done() is to come */
+	struct cache_flight flight;
 	struct cache_worker *worker;
 };
 
-/* RC_OK: *e is a reference to send and to release. RC_DECLINED: a miss; the lookup now holds the versions for a fill.
- * RC_AGAIN: Redis is asked; done() will bring one of the former (it has a limit of a few milliseconds). */
+/* RC_OK: *e is a reference to send and to release. RC_DECLINED: a miss; the lookup now holds the versions for a fill, and
+ * cache_fill or cache_abandon is to follow, for others may wait for it. RC_AGAIN: Redis is asked (within a few milliseconds), or
+ * an identical look-up's answer is waited for (at most ten seconds); done() will bring one of the former. */
 enum rc cache_get(struct cache_worker *w, struct cache_lookup *l, const struct cache_entry **e) must_check;
 void cache_lookup_cancel(struct cache_lookup *l);
+/* After a miss: there will be no fill. failed: the query was, and another may fare better. More than once is harmless. */
+void cache_abandon(struct cache_lookup *l, bool failed);
+/* After a miss whose query no server could answer: the result past its time, if stale_if_error allows it. */
+enum rc cache_get_stale(struct cache_lookup *l, const struct cache_entry **e) must_check;
 /* What a replica must have applied for its answer to be stored under these versions (C2). Thread-safe. */
 void cache_needs(struct cache *c, const cache_tag *tags, unsigned ntags, struct cache_needs *out);
 
@@ -129,7 +156,7 @@ enum cache_refusal { /* why a result was not stored; counted each */
 };
 const char *cache_refusal_name(enum cache_refusal r);
 /* Stores a reply under the lookup's key and versions, in process and in Redis. Copies what it keeps. */
-enum cache_refusal cache_fill(struct cache_worker *w, const struct cache_lookup *l, struct span reply, uint64_t ttl_ns,
+enum cache_refusal cache_fill(struct cache_worker *w, struct cache_lookup *l, struct span reply, uint64_t ttl_ns,
 			      uint64_t rows, uint64_t cost_ns, uint16_t results_status);
 /* Counts a result that the caller did not offer, and why. */
 void cache_refused(struct cache_worker *w, enum cache_refusal why);

@@ -8,6 +8,7 @@
 
 #include "bus.h"
 #include "cache.h"
+#include "flight.h"
 #include "l2.h"
 #include "list.h"
 #include "loop.h"
@@ -20,6 +21,7 @@ struct cache {
 	struct versions *versions; /* owned */
 	struct store *store;       /* owned */
 	struct tables *tables;     /* owned */
+	struct flights flights;
 	struct redis_url url;      /* empty without Redis */
 	struct bus *bus;           /* owned; NULL without Redis */
 	struct stats *stats;
@@ -52,6 +54,8 @@ struct cache_worker {
 	struct list announcing; /* struct cache_announcement.node, by deadline */
 	_Atomic bool announces; /* it is not empty */
 	struct event *announce_limit; /* owned; the first deadline; NULL without Redis */
+	struct list waiting, landed; /* struct cache_lookup.flight.mine: by deadline, and to be resumed; under the flights' lock */
+	struct event *patience;      /* owned; looks after waiting */
 	struct list_node node;
 };
 
@@ -61,6 +65,9 @@ static inline enum stats_counter cache_refusal_counter(unsigned r)
 	return (enum stats_counter)(STATS_C_CACHE_REFUSED_VERSION + (r - CACHE_REFUSED_VERSION));
 }
 
+void cache_worker_nudge(struct cache_worker *w); /* from any thread, while the worker is there */
+void cache_resume_landed(struct cache_worker *w);
+void cache_patience(evutil_socket_t fd, short what, void *worker);
 void cache_bus_changed(void *cache); /* bus_options.changed */
 void cache_announce_wake(struct cache_worker *w); /* the bus changed, or an announcement was acknowledged */
 void cache_announce_limit(evutil_socket_t fd, short what, void *worker);

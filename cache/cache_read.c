@@ -3,6 +3,7 @@
  */
 #include "cache_impl.h"
 #include "clock.h"
+#include "log.h"
 #include "map.h"
 
 static void count_effects(struct stats_sink *sink, const struct store_effects *fx)
@@ -13,17 +14,24 @@ static void count_effects(struct stats_sink *sink, const struct store_effects *f
 		stats_count(sink, STATS_C_CACHE_EXPIRATIONS, fx->expired);
 }
 
-static enum rc ask_store(struct cache_worker *w, const struct cache_lookup *l, const struct cache_entry **out)
+static uint64_t stale_if_error(const struct cache_worker *w)
 {
-	uint64_t stale_ns = l->stale_ok ? atomic_load_explicit(&w->c->stale_ns, memory_order_relaxed) : 0;
+	return atomic_load_explicit(&w->c->stale_ns, memory_order_relaxed);
+}
+
+/* What is stored, also past its time as long as that may be of use. */
+static struct entry *ask_store(struct cache_worker *w, const struct cache_lookup *l)
+{
+	uint64_t stale_ns = stale_if_error(w);
 	struct store_effects fx = {0};
 	struct entry *e;
-	enum rc rc = store_get(w->c->store, l->key, l->key_hash, loop_now_ns(w->loop), stale_ns, &fx, &e);
+	enum rc rc;
 
+	if (l->refresh_ns > stale_ns)
+		stale_ns = l->refresh_ns;
+	rc = store_get(w->c->store, l->key, l->key_hash, loop_now_ns(w->loop), stale_ns, &fx, &e);
 	count_effects(w->sink, &fx);
-	if (rc == RC_OK)
-		*out = &e->pub;
-	return rc;
+	return rc == RC_OK ? e : NULL;
 }
 
 static void take_versions(const struct versions *v, struct cache_lookup *l)
@@ -33,31 +41,152 @@ static void take_versions(const struct versions *v, struct cache_lookup *l)
 		l->versions[i] = versions_get(v, rkey_slot(l->tags[i]));
 }
 
+static bool live(const struct cache_worker *w)
+{
+	return !w->view || bus_view_live(w->view);
+}
+
+/* It is past its time. Will it do? If nobody fetches it anew, this look-up does, and leads. */
+static bool stale_will_do(struct cache_worker *w, struct cache_lookup *l, const struct entry *e)
+{
+	uint64_t over = loop_now_ns(w->loop) - e->pub.expires_ns;
+
+	if (l->stale_ok && over < stale_if_error(w)) {
+		stats_count(w->sink, STATS_C_CACHE_STALE_ERROR, 1);
+		return true;
+	}
+	if (over >= l->refresh_ns || !flight_under_way(&w->c->flights, l))
+		return false;
+	stats_count(w->sink, STATS_C_CACHE_STALE_REFRESH, 1);
+	return true;
+}
+
+/* A hit, or the versions that a fill needs. */
+static enum rc ask_memory(struct cache_worker *w, struct cache_lookup *l, const struct cache_entry **out)
+{
+	struct entry *e = ask_store(w, l);
+
+	if (e && loop_now_ns(w->loop) < e->pub.expires_ns) {
+		*out = &e->pub;
+		stats_count(w->sink, STATS_C_CACHE_HITS, 1);
+		return RC_OK;
+	}
+	take_versions(w->c->versions, l);
+	if (!e)
+		return RC_DECLINED;
+	if (stale_will_do(w, l, e)) {
+		*out = &e->pub;
+		stats_count(w->sink, STATS_C_CACHE_HITS, 1);
+		return RC_OK;
+	}
+	entry_unref(e);
+	return RC_DECLINED;
+}
+
+static enum rc join(struct cache_worker *w, struct cache_lookup *l)
+{
+	const struct timeval soon = {.tv_sec = 1};
+
+	if (l->flight.state == CACHE_LEADING || flight_join(&w->c->flights, l, loop_now_ns(w->loop)) == RC_OK)
+		return RC_OK;
+	if (!evtimer_pending(w->patience, NULL) && event_add(w->patience, &soon) != 0) {
+		flight_leave(&w->c->flights, l);
+		return RC_OK;
+	}
+	stats_count(w->sink, STATS_C_CACHE_SHARED, 1);
+	return RC_AGAIN;
+}
+
 enum rc cache_get(struct cache_worker *w, struct cache_lookup *l, const struct cache_entry **e)
 {
 	l->worker = w;
 	l->request = NULL;
 	l->tokens_known = false;
 	l->epoch = 0;
-	if (l->ntags > CACHE_MAX_TAGS || (w->view && !bus_view_live(w->view))) {
+	l->flight = (struct cache_flight){.state = CACHE_ALONE};
+	if (l->ntags > CACHE_MAX_TAGS || !live(w)) {
 		stats_count(w->sink, STATS_C_CACHE_MISSES, 1);
 		return RC_DECLINED;
 	}
 	l->key_hash = map_hash(l->key.p, l->key.len);
-	if (ask_store(w, l, e) == RC_OK) {
-		stats_count(w->sink, STATS_C_CACHE_HITS, 1);
+	if (ask_memory(w, l, e) == RC_OK)
 		return RC_OK;
-	}
-	take_versions(w->c->versions, l);
-	if (w->l2 && l2_lookup(w->l2, l) == RC_AGAIN)
+	if (join(w, l) == RC_AGAIN || (w->l2 && l2_lookup(w->l2, l) == RC_AGAIN))
 		return RC_AGAIN; /* counted when it ends */
 	stats_count(w->sink, STATS_C_CACHE_MISSES, 1);
 	return RC_DECLINED;
 }
 
+enum rc cache_get_stale(struct cache_lookup *l, const struct cache_entry **out)
+{
+	struct cache_worker *w = l->worker;
+	struct entry *e;
+
+	if (l->epoch == 0 || stale_if_error(w) == 0 || !live(w))
+		return RC_DECLINED;
+	e = ask_store(w, l);
+	if (!e)
+		return RC_DECLINED;
+	if (loop_now_ns(w->loop) >= e->pub.expires_ns + stale_if_error(w)) {
+		entry_unref(e);
+		return RC_DECLINED;
+	}
+	stats_count(w->sink, STATS_C_CACHE_STALE_ERROR, 1);
+	*out = &e->pub;
+	return RC_OK;
+}
+
+/* ---- shared misses ---- */
+
+/* Its leader has ended, or it has waited long enough: it looks again, and if need be it asks the server itself. */
+static void resume(struct cache_worker *w, struct cache_lookup *l, enum flight_end how)
+{
+	const struct cache_entry *e = NULL;
+
+	l->epoch = 0;
+	if (live(w)) {
+		if (ask_memory(w, l, &e) == RC_OK) {
+			l->done(l, RC_OK, e);
+			return;
+		}
+		if (how == FLIGHT_FAILED && join(w, l) == RC_AGAIN)
+			return;
+	}
+	stats_count(w->sink, STATS_C_CACHE_MISSES, 1);
+	l->done(l, RC_DECLINED, NULL);
+}
+
+void cache_resume_landed(struct cache_worker *w)
+{
+	struct cache_lookup *l;
+	enum flight_end how;
+
+	while ((l = flight_landed(&w->c->flights, w, loop_now_ns(w->loop), &how)))
+		resume(w, l, how);
+}
+
+void cache_patience(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval soon = {.tv_sec = 1};
+	struct cache_worker *w = arg;
+
+	cache_resume_landed(w);
+	if (flights_waits(&w->c->flights, w) && event_add(w->patience, &soon) != 0)
+		log_error("cache", "cannot set a timer; reads that wait for others may wait long", NULL);
+}
+
 void cache_lookup_cancel(struct cache_lookup *l)
 {
+	struct flights *f = &l->worker->c->flights;
+
+	flight_leave(f, l);
 	l2_cancel(l);
+	flight_end(f, l, FLIGHT_FAILED);
+}
+
+void cache_abandon(struct cache_lookup *l, bool failed)
+{
+	flight_end(&l->worker->c->flights, l, failed ? FLIGHT_FAILED : FLIGHT_REFUSED);
 }
 
 void cache_needs(struct cache *c, const cache_tag *tags, unsigned ntags, struct cache_needs *out)
@@ -121,7 +250,7 @@ static enum cache_refusal fill_both(struct cache_worker *w, const struct cache_l
 	return stored ? CACHE_STORED : CACHE_REFUSED_MEMORY;
 }
 
-enum cache_refusal cache_fill(struct cache_worker *w, const struct cache_lookup *l, struct span reply, uint64_t ttl_ns,
+enum cache_refusal cache_fill(struct cache_worker *w, struct cache_lookup *l, struct span reply, uint64_t ttl_ns,
 			      uint64_t rows, uint64_t cost_ns, uint16_t results_status)
 {
 	enum cache_refusal why = may_fill(w, l, reply.len);
@@ -132,8 +261,11 @@ enum cache_refusal cache_fill(struct cache_worker *w, const struct cache_lookup 
 		.expires_ns = ttl_ns > UINT64_MAX - now ? UINT64_MAX : now + ttl_ns,
 	};
 
+	if (why == CACHE_STORED && !store_admits(w->c->store, l->key_hash, cost_ns))
+		why = CACHE_REFUSED_CHEAP;
 	if (why == CACHE_STORED)
 		why = fill_both(w, l, &p, ttl_ns);
+	flight_end(&w->c->flights, l, why == CACHE_STORED ? FLIGHT_STORED : FLIGHT_REFUSED);
 	if (why == CACHE_STORED)
 		stats_count(w->sink, STATS_C_CACHE_FILLS, 1);
 	cache_refused(w, why);

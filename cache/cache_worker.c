@@ -13,11 +13,14 @@ static void on_nudge(struct mail *mail)
 	(void)atomic_exchange_explicit(&n->posted, false, memory_order_acq_rel);
 	if (!n->worker)
 		return;
-	l2_wake(n->worker->l2);
-	cache_announce_wake(n->worker);
+	if (n->worker->l2) {
+		l2_wake(n->worker->l2);
+		cache_announce_wake(n->worker);
+	}
+	cache_resume_landed(n->worker);
 }
 
-static void nudge_post(struct cache_worker *w)
+void cache_worker_nudge(struct cache_worker *w)
 {
 	if (!atomic_exchange_explicit(&w->nudge->posted, true, memory_order_acq_rel))
 		loop_post(w->loop, &w->nudge->mail);
@@ -35,26 +38,34 @@ void cache_bus_changed(void *arg)
 		struct cache_worker *w = container_of(n, struct cache_worker, node);
 
 		if (l2_waits(w->l2) || atomic_load_explicit(&w->announces, memory_order_acquire) || another)
-			nudge_post(w);
+			cache_worker_nudge(w);
 	}
 	pthread_mutex_unlock(&c->lock);
 }
 
-static enum rc worker_second_level(struct cache_worker *w)
+static enum rc make_nudge(struct cache_worker *w)
 {
 	struct cache *c = w->c;
-	struct l2_options opt = {.loop = w->loop, .url = &c->url, .versions = c->versions, .store = c->store, .bus = c->bus,
-				 .sink = w->sink,
-				 .value_max = atomic_load_explicit(&c->max_result, memory_order_relaxed) + KEY_ROOM};
 
+	w->patience = evtimer_new(loop_base(w->loop), cache_patience, w);
 	w->nudge = mem_zalloc(sizeof(*w->nudge));
-	if (!w->nudge)
+	if (!w->nudge || !w->patience)
 		return RC_ERROR;
 	w->nudge->mail.run = on_nudge;
 	w->nudge->worker = w;
 	pthread_mutex_lock(&c->lock);
 	list_push_back(&c->nudges, &w->nudge->node);
 	pthread_mutex_unlock(&c->lock);
+	return RC_OK;
+}
+
+static enum rc worker_second_level(struct cache_worker *w)
+{
+	struct cache *c = w->c;
+	struct l2_options opt = {.loop = w->loop, .url = &c->url, .versions = c->versions, .store = c->store, .bus = c->bus, .flights = &c->flights,
+				 .sink = w->sink,
+				 .value_max = atomic_load_explicit(&c->max_result, memory_order_relaxed) + KEY_ROOM};
+
 	w->view = bus_view(c->bus);
 	w->l2 = l2_new(&opt);
 	w->announce_limit = evtimer_new(loop_base(w->loop), cache_announce_limit, w);
@@ -71,16 +82,18 @@ struct cache_worker *cache_worker_new(struct cache *c, struct loop *loop, struct
 	w->loop = loop;
 	w->sink = sink;
 	list_init(&w->announcing);
-	if (!c->bus)
-		return w;
-	if (worker_second_level(w) != RC_OK) {
+	list_init(&w->waiting);
+	list_init(&w->landed);
+	if (make_nudge(w) != RC_OK || (c->bus && worker_second_level(w) != RC_OK)) {
 		cache_worker_free(w);
 		return NULL;
 	}
+	if (!c->bus)
+		return w;
 	pthread_mutex_lock(&c->lock);
 	list_push_back(&c->workers, &w->node);
 	pthread_mutex_unlock(&c->lock);
-	nudge_post(w); /* the bus may be up already */
+	cache_worker_nudge(w); /* the bus may be up already */
 	return w;
 }
 
@@ -95,6 +108,8 @@ void cache_worker_free(struct cache_worker *w)
 	}
 	if (w->nudge)
 		w->nudge->worker = NULL;
+	if (w->patience)
+		event_free(w->patience);
 	if (w->announce_limit)
 		event_free(w->announce_limit);
 	l2_free(w->l2);

@@ -21,6 +21,7 @@
 #include "bus.h"
 #include "cache.h"
 #include "entry.h"
+#include "flight.h"
 #include "loop.h"
 #include "rc.h"
 #include "redis_url.h"
@@ -38,6 +39,7 @@ struct l2_options {
 	struct versions *versions;    /* kept, as are the next three */
 	struct store *store;
 	struct bus *bus;
+	struct flights *flights;
 	struct stats_sink *sink;
 	size_t value_max;             /* bytes of a value with its key; larger ones stay out of Redis */
 };

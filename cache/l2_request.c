@@ -32,6 +32,8 @@ static void finish(struct l2_request *q, enum rc rc, struct entry *e)
 	struct cache_lookup *l = q->l;
 
 	detach(q);
+	if (rc == RC_OK)
+		flight_end(q->l2->opt.flights, l, FLIGHT_STORED);
 	stats_count(q->l2->opt.sink, rc == RC_OK ? STATS_C_CACHE_HITS_REDIS : STATS_C_CACHE_MISSES, 1);
 	l->done(l, rc, e ? &e->pub : NULL);
 }

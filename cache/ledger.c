@@ -221,12 +221,17 @@ static void take_name(struct bus *b, struct span name, uint64_t now)
 		bury(b, p, now);
 }
 
+#define LEDGER_NAMES 199 /* a reply is bounded; the dead among them go, so that others come into sight */
+#define NAMES "local k = redis.call('HKEYS', KEYS[1]) return {unpack(k, 1, math.min(#k, 200))}"
+
 static void on_names(void *arg, struct redis_reply *reply)
 {
 	struct bus *b = arg;
 	uint64_t now = bus_clock();
 
 	if (redis_reply_is(reply, REDIS_REPLY_ARRAY)) {
+		if (reply->n > LEDGER_NAMES && b->state == BUS_PROVING) /* there may be more */
+			invalidate_anything(b, clock_mono_ns());
 		for (size_t i = 0; i < reply->n; i++)
 			if (redis_reply_is(reply->element[i], REDIS_REPLY_STRING))
 				take_name(b, redis_reply_text(reply->element[i]), now);
@@ -245,6 +250,7 @@ void ledger_read(struct bus *b)
 		for (unsigned i = 0; i < LEDGER_PEERS; i++)
 			b->ledger.peers[i].heard_ns = bus_clock();
 	}
-	if (redis_send(b->cmd, 2, (const struct span[]){span_str("HKEYS"), span_str(RKEY_LEDGER)}, on_names, b) != RC_OK)
+	if (redis_send(b->cmd, 4, (const struct span[]){span_str("EVAL"), span_str(NAMES), span_str("1"), span_str(RKEY_LEDGER)},
+		       on_names, b) != RC_OK)
 		bus_fail(b, "Redis takes no more commands");
 }

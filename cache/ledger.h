@@ -5,7 +5,7 @@
  *   before a write      HSET own entry, unless Redis has one that names its slots already
  *   each second         with the heartbeat, in one script: HSET own entry (again, should it have been lost), PUBLISH
  *   at the start        HGET everyone's: invalidated once, before this instance serves anything
- *   each second         HKEYS: who stands there and has not been heard for LEDGER_DEAD_NS is dead: his entry is invalidated
+ *   each second         who stands there and has not been heard for LEDGER_DEAD_NS is dead: his entry is invalidated
  *                       at once, after half a second, and then at intervals that double, for about a minute (his last
  *                       COMMIT may still be on its way through the server), and removed
  *

@@ -8,6 +8,8 @@
 #include "mem.h"
 #include "tables.h"
 
+#define FULL_SHARE 16  /* the store is full when less than this share of it is free */
+#define CHEAP_SHARE 8  /* cheap: less than this share of the mean cost */
 #define SHARDS 64
 #define SMALL_SHARE 10     /* small is one in this many of the shard's bytes */
 #define PROMOTE_HITS 2     /* hits in small that earn a place in main */
@@ -30,6 +32,7 @@ struct store {
 	const struct versions *versions;
 	struct tables *tables; /* not owned; NULL: not counted by table */
 	_Atomic uint64_t limit, bytes, entries;
+	_Atomic uint64_t mean_cost; /* ns, of what was admitted lately */
 	struct shard *shards; /* SHARDS, aligned inside `memory` */
 	void *memory;         /* owned */
 };
@@ -302,6 +305,29 @@ static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uin
 	return RC_OK;
 }
 
+bool store_admits(struct store *s, uint64_t hash, uint64_t cost_ns)
+{
+	struct shard *h = shard_of(s, hash);
+	uint64_t limit = store_limit(s), mean = atomic_load_explicit(&s->mean_cost, memory_order_relaxed);
+	bool known;
+
+	if (store_bytes(s) < limit - limit / FULL_SHARE || cost_ns >= mean / CHEAP_SHARE)
+		return true;
+	pthread_mutex_lock(&h->lock);
+	known = ghost_take(&h->ghost, hash, ghost_window(h));
+	ghost_add(&h->ghost, hash, ghost_window(h)); /* if it is turned away: the next time it is known; else it is as new in main */
+	pthread_mutex_unlock(&h->lock);
+	return known;
+}
+
+/* Of about the last 64 admitted. Threads that meet here lose one another's: it is a mean. */
+static void count_cost(struct store *s, uint64_t cost_ns)
+{
+	uint64_t mean = atomic_load_explicit(&s->mean_cost, memory_order_relaxed);
+
+	atomic_store_explicit(&s->mean_cost, mean - mean / 64 + cost_ns / 64, memory_order_relaxed);
+}
+
 enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now, struct store_effects *fx)
 {
 	struct shard *h = shard_of(s, hash);
@@ -317,7 +343,9 @@ enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now,
 		rc = link_entry(s, h, e, hash);
 		pthread_mutex_unlock(&h->lock);
 	}
-	if (rc != RC_OK)
+	if (rc == RC_OK)
+		count_cost(s, e->pub.cost_ns);
+	else
 		atomic_fetch_sub_explicit(&s->bytes, e->charge, memory_order_relaxed);
 	return rc;
 }

@@ -46,6 +46,11 @@ void store_set_limit(struct store *s, uint64_t limit, struct store_effects *fx);
  * map_hash of key. */
 enum rc store_get(struct store *s, struct span key, uint64_t hash, uint64_t now, uint64_t stale_ns,
 		  struct store_effects *fx, struct entry **e) must_check;
+/*
+ * Is a result that took the server cost_ns worth a place? While there is room, and if the key was asked for lately (before it
+ * was turned away or left): yes. Else not if it is much cheaper than what is stored (an eighth of the mean).
+ */
+bool store_admits(struct store *s, uint64_t hash, uint64_t cost_ns) must_check;
 /* Takes a reference of its own. Replaces an entry of the same key. RC_DECLINED: larger than half the limit, or no memory. */
 enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now, struct store_effects *fx) must_check;
 

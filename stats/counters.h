@@ -139,6 +139,9 @@
 	X(CACHE_EXPIRATIONS, counter, "cache_expirations_total", "", "Entries that outlived their ttl.")               \
 	X(CACHE_BUS_RECEIVED, counter, "cache_bus_received_total", "", "Invalidations received from other instances.") \
 	X(CACHE_BUS_SILENCES, counter, "cache_bus_silences_total", "", "Times the bus fell silent and memory was not answered from.") \
+	X(CACHE_SHARED, counter, "cache_shared_misses_total", "", "Reads that waited for an identical one instead of asking the server.") \
+	X(CACHE_STALE_REFRESH, counter, "cache_stale_hits_total", "reason=\"refresh\"", "Hits past their ttl, by reason.") \
+	X(CACHE_STALE_ERROR, counter, "cache_stale_hits_total", "reason=\"error\"", "") \
 	X(CACHE_UNANNOUNCED, counter, "cache_unannounced_writes_total", "", "Writes sent though Redis had not acknowledged in time that they were announced.") \
 	X(CACHE_TAKEOVERS, counter, "cache_takeovers_total", "", "Invalidations of what an instance that is gone was writing.") \
 	X(CACHE_REDIS_ERRORS, counter, "cache_redis_errors_total", "", "Requests to Redis that failed.")               \

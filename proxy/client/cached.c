@@ -87,6 +87,14 @@ static void on_lookup(struct cache_lookup *l, enum rc rc, const struct cache_ent
 	}
 }
 
+/* No server that could answer it is there. */
+static bool nobody_answers(const struct request *r)
+{
+	const struct topology *t = r->s->worker->in->topology;
+
+	return !backend_usable(topology_primary(t)) && (r->plan.target != PLAN_REPLICA || !topology_replica(t, NULL));
+}
+
 static enum rc name_table(void *arg, struct span schema, struct span table)
 {
 	cache_table_name(arg, schema, table);
@@ -135,7 +143,9 @@ enum rc cached_step(struct request *r)
 		name_tables(r);
 	rows_read(r);
 	r->lookup = (struct cache_lookup){.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key)),
-					  .tags = r->tags, .ntags = r->ntags, .done = on_lookup};
+					  .tags = r->tags, .ntags = r->ntags, .done = on_lookup,
+					  .stale_ok = nobody_answers(r), .may_wait = !r->s->pins && !r->s->in_transaction,
+					  .refresh_ns = r->plan.cache_rule ? r->plan.cache_rule->refresh_ns : 0};
 	rc = cache_get(w->cache, &r->lookup, &e);
 	if (rc == RC_OK) {
 		send_entry(r, e);
@@ -172,6 +182,7 @@ void cached_capture(struct request *r, const void *p, size_t len)
 	if (iobuf_append(&r->fill, p, len) != RC_OK) {
 		r->fill_refusal = CACHE_REFUSED_SIZE;
 		iobuf_reset(&r->fill);
+		cache_abandon(&r->lookup, false);
 	}
 }
 
@@ -210,15 +221,30 @@ bool cached_finish(struct request *r)
 				 r->plan.cache_ttl_ns, r->rows, r->first_ns - r->sent_ns, r->status);
 	else /* cache_fill counts its own refusals */
 		stats_count(w->sink, (enum stats_counter)(STATS_C_CACHE_REFUSED_VERSION + (refusal - CACHE_REFUSED_VERSION)), 1);
+	cache_abandon(&r->lookup, refusal == CACHE_REFUSED_ERROR); /* if there was no fill */
 	count(r, refusal == CACHE_STORED ? CACHE_FILL : CACHE_REFUSED, refusal);
 	iobuf_reset(&r->fill);
 	return refusal != CACHE_STORED;
+}
+
+bool cached_rescue(struct request *r)
+{
+	const struct cache_entry *e;
+
+	if (!r->filling || r->reply_started || cache_get_stale(&r->lookup, &e) != RC_OK)
+		return false;
+	cache_abandon(&r->lookup, true);
+	r->filling = false;
+	send_entry(r, e);
+	return true;
 }
 
 void cached_cancel(struct request *r)
 {
 	if (r->lookup_pending)
 		cache_lookup_cancel(&r->lookup);
+	else if (r->filling)
+		cache_abandon(&r->lookup, true);
 	r->lookup_pending = false;
 	r->filling = false;
 	iobuf_reset(&r->fill);

@@ -16,6 +16,10 @@ void exec_fail(struct request *r)
 	struct err_packet e = {.code = l->err_code, .message = span_str(l->err_text)};
 
 	memcpy(e.sqlstate, l->err_state, sizeof(e.sqlstate));
+	if (!l->err_code && cached_rescue(r)) {
+		exec_resume(r, STEP_END);
+		return;
+	}
 	if (!l->err_code) {
 		char text[320];
 
@@ -121,6 +125,10 @@ void exec_lost(struct request *r, const char *why)
 				       .message = span_str("suimon: the connection to the server was lost during the login")};
 
 		login_failed(r, &e);
+		return;
+	}
+	if (!s->pins && cached_rescue(r)) {
+		exec_resume(r, STEP_END);
 		return;
 	}
 	r->error = 1927;

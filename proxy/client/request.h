@@ -249,6 +249,7 @@ bool cached_needs(struct request *r, struct gtid_pos *pos); /* what a replica mu
 void cached_capture(struct request *r, const void *p, size_t len);
 bool cached_finish(struct request *r);                  /* the reply has ended; true: it was meant to be stored, and is not */
 void cached_cancel(struct request *r);
+bool cached_rescue(struct request *r);                  /* no server could answer: a result past its time was sent (stale_if_error) */
 
 /* announced.c */
 enum rc announced_step(struct request *r) must_check;   /* STEP_ANNOUNCE */

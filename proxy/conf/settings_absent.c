@@ -20,13 +20,7 @@ CHOSEN(binlog, s->cache.binlog)
 CHOSEN(engine, s->queue.engine != SETTINGS_ENGINE_FILE && s->queue.nrules > 0) /* without rules there is no queue */
 CHOSEN(cost, s->stats.cost_per_hour > 0)
 
-static bool refresh(const void *in)
-{
-	return ((const struct settings_cache_rule *)in)->refresh_ns > 0;
-}
-
 const struct conf_absent settings_absent_redis = {"Redis by TLS and Redis Cluster", "redis://…", redis};
 const struct conf_absent settings_absent_binlog = {"following the binlog", "off", binlog};
 const struct conf_absent settings_absent_engine = {"queue engines other than file, with rules", "file", engine};
-const struct conf_absent settings_absent_refresh = {"serving while a result is fetched anew", "0s", refresh};
 const struct conf_absent settings_absent_cost = {"splitting the cost", "0", cost};

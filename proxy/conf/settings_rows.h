@@ -47,7 +47,7 @@ bool settings_match_empty(const struct settings_match *m);
 
 /* settings_absent.c: what this build cannot do, by option */
 extern const struct conf_absent settings_absent_redis, settings_absent_binlog,
-	settings_absent_engine, settings_absent_refresh,
+	settings_absent_engine,
 	settings_absent_cost;
 
 /* settings_check.c: what no single row can tell; faults go to the run. */

@@ -230,7 +230,6 @@ static const struct conf_opt cache_rule_rows[] = {
 	 .type = CONF_DURATION,
 	 .offset = offsetof(struct settings_cache_rule, refresh_ns),
 	 .def = "0s",
-	 ABSENT(refresh),
 	 .max = DAY,
 	 .help = "After expiry a result is served this much longer while one query fetches it anew "
 		 "(stale-while-revalidate)."},

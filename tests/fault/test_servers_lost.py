@@ -121,3 +121,35 @@ def test_a_queue_waits_for_its_primary(cluster, own, suimon):
         primary.start()
         servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
     assert [r[0] for r in primary.sql("SELECT n FROM shop.log WHERE n >= 0 ORDER BY id")] == list(range(100))
+
+
+def test_results_past_their_time_are_served_while_no_server_answers(cluster, own, suimon):
+    """F1: cache.stale_if_error; and not longer: when the servers are back, it is asked for anew."""
+    primary, replica = own
+    base = config(cluster, primary, replica)
+    base["cache"] = {"stale_if_error": "10m", "rules": [{"match": {"table": "shop.t"}, "ttl": "1s"}]}
+    base["backend"]["failover_hold"] = "2s"
+    s = suimon(base=base)
+    with s.connect(database="shop") as c:
+        def hit():
+            before = servers.sum_metric(s.metrics(), "suimon_cache_hits_total")
+            read(c)
+            return servers.sum_metric(s.metrics(), "suimon_cache_hits_total") > before
+        servers.wait_until("a hit", hit, 30)
+        replica.process.kill()
+        primary.process.kill()
+
+        def stale():
+            assert read(c) == ((0,),)
+            return servers.sum_metric(s.metrics(), "suimon_cache_stale_hits_total", 'reason="error"') > 0
+        servers.wait_until("a result past its time", stale, 60)
+        with pytest.raises(pymysql.MySQLError):
+            ask(c, "SELECT n + 1 FROM t WHERE id = 1")  # never asked for before
+        primary.start()
+        primary.sql("UPDATE shop.t SET n = 5 WHERE id = 1")
+
+        def fresh():
+            with s.connect(database="shop") as d:
+                return read(d) == ((5,),)
+        servers.wait_until("the row as it is now", fresh, 60)
+        replica.start()

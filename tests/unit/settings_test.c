@@ -345,8 +345,6 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 		 "cache.redis: Redis by TLS and Redis Cluster: not available"},
 		{"queue: {engine: kafka, url: h:1, rules: [{match: {table: t}}]}",
 		 "queue.engine: queue engines other than file"},
-		{"cache:\n  rules:\n  - match: {table: a}\n    ttl: 1s\n    refresh: 1s",
-		 "f.yaml:5: cache.rules[0].refresh: serving while"},
 		{"stats: {cost_per_hour: 2}", "stats.cost_per_hour: splitting the cost: not available"},
 	};
 
