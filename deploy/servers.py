@@ -85,12 +85,13 @@ class Process:
         self.argv = argv
         self.log = log
         self.env = env
+        self.pass_fds = ()
         self.child = None
 
     def start(self):
         with open(self.log, "ab") as out:
             self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.env,
-                                          start_new_session=True, preexec_fn=_end_with_parent)
+                                          start_new_session=True, pass_fds=self.pass_fds, preexec_fn=_end_with_parent)
 
     @property
     def pid(self):

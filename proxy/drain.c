@@ -10,6 +10,7 @@
 #include "log.h"
 #include "mem.h"
 #include "process.h"
+#include "supervisor.h"
 #include "worker.h"
 
 #define SETTLE_TRIES 20 /* of 50 ms: the other instances learn of the last writes, if Redis answers */
@@ -65,6 +66,7 @@ void process_drain(void)
 	deadline = clock_mono_ns() + s->drain_timeout_ns;
 	log_info("main", "draining", "sessions=%u timeout=%lums", atomic_load(&process.in.sessions),
 		 (unsigned long)(s->drain_timeout_ns / NS_PER_MS));
+	supervisor_stopping(s->drain_timeout_ns);
 	settings_unref(s);
 	for (size_t i = 0; i < process.nlisteners; i++)
 		listener_stop(process.listeners[i]);

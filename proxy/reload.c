@@ -7,6 +7,7 @@
 #include "hooks.h"
 #include "log.h"
 #include "process.h"
+#include "supervisor.h"
 #include "worker.h"
 
 struct stats_options process_stats_options(const struct settings *s)
@@ -94,12 +95,11 @@ static enum rc open_slow_log(const struct settings *next, struct iobuf *why)
 	return RC_ERROR;
 }
 
-enum rc process_reload(void *arg, struct iobuf *why)
+static enum rc reload(struct iobuf *why)
 {
 	struct instance *in = &process.in;
 	struct settings *next = settings_load(process.file, process.primary, why), *now;
 
-	(void)arg;
 	if (!next) {
 		log_refusal("reload refused: nothing was changed", why);
 		return RC_ERROR;
@@ -130,4 +130,15 @@ enum rc process_reload(void *arg, struct iobuf *why)
 		worker_reload(in->workers[i]);
 	log_info("config", "reloaded", "file=%s", process.file ? process.file : "-");
 	return RC_OK;
+}
+
+enum rc process_reload(void *arg, struct iobuf *why)
+{
+	enum rc rc;
+
+	(void)arg;
+	supervisor_reloading();
+	rc = reload(why);
+	supervisor_reloaded();
+	return rc;
 }

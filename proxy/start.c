@@ -16,6 +16,7 @@
 #include "mem.h"
 #include "process.h"
 #include "session.h"
+#include "supervisor.h"
 #include "version.h"
 #include "worker.h"
 
@@ -147,23 +148,45 @@ static enum rc make_workers(const struct settings *s)
 	return in->workers ? RC_OK : RC_ERROR;
 }
 
+static enum rc add_listener(struct listener *l, const char *addr, const char *err)
+{
+	if (!l) {
+		log_error("main", "cannot listen for clients", "reason=\"%s\"", err);
+		return RC_ERROR;
+	}
+	process.listeners[process.nlisteners++] = l;
+	log_info("main", "listening for clients", "addr=%s port=%u", addr, listener_port(l));
+	return RC_OK;
+}
+
+/* Sockets that were handed over stand instead of listen.mysql: whoever binds them decides where clients connect. */
+static enum rc take_listeners(void)
+{
+	char err[512];
+	int fd;
+
+	while (process.nlisteners < PROCESS_LISTENERS_MOST && (fd = supervisor_client_socket()) >= 0)
+		if (add_listener(listener_take(process.in.control, fd, on_accept, NULL, err, sizeof(err)), "handed-over", err) != RC_OK)
+			return RC_ERROR;
+	return RC_OK;
+}
+
 static enum rc open_listeners(const struct settings *s)
 {
 	char err[512];
 
-	for (size_t i = 0; i < s->listen.nmysql && i < PROCESS_LISTENERS_MOST; i++) {
+	if (take_listeners() != RC_OK)
+		return RC_ERROR;
+	for (size_t i = 0, taken = process.nlisteners; !taken && i < s->listen.nmysql && i < PROCESS_LISTENERS_MOST; i++) {
 		const struct settings_addr *a = &s->listen.mysql[i];
 		struct listener *l = listener_open(process.in.control, a->host, a->port, a->is_unix, on_accept, NULL, err,
 						   sizeof(err));
 
-		if (!l) {
-			log_error("main", "cannot listen for clients", "reason=\"%s\"", err);
+		if (add_listener(l, a->text, err) != RC_OK)
 			return RC_ERROR;
-		}
-		process.listeners[process.nlisteners++] = l;
-		log_info("main", "listening for clients", "addr=%s port=%u", a->text, listener_port(l));
 	}
-	process.admin = admin_open(&process.in, &(struct admin_hooks){.reload = process_reload}, err, sizeof(err));
+	process.admin = admin_open(&process.in, &(struct admin_hooks){.reload = process_reload}, supervisor_http_socket(), err,
+				   sizeof(err));
 	if (!process.admin) {
 		log_error("main", "cannot listen for HTTP", "reason=\"%s\"", err);
 		return RC_ERROR;
@@ -190,6 +213,7 @@ static void tear_down(void)
 {
 	struct instance *in = &process.in;
 
+	supervisor_end();
 	admin_close(process.admin);
 	for (size_t i = 0; i < process.nlisteners; i++)
 		listener_free(process.listeners[i]);
@@ -252,9 +276,11 @@ int process_run(const char *file, const char *primary)
 	log_info("main", "starting", "version=%s primary=%s replicas=%zu cache=%s queue=%s", SUIMON_VERSION,
 		 s->primary.text, s->nreplicas, s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
 		 s->queue.nrules ? s->queue.dir : "off");
-	if (make_parts(s) != RC_OK || open_slow_log(s) != RC_OK || make_cache(s) != RC_OK || make_queue(s) != RC_OK || make_workers(s) != RC_OK ||
+	if (supervisor_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK || make_cache(s) != RC_OK ||
+	    make_queue(s) != RC_OK || make_workers(s) != RC_OK ||
 	    !add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||
-	    !add_signal(&process.on_hup, SIGHUP, on_hup) || open_listeners(s) != RC_OK || start_threads() != RC_OK) {
+	    !add_signal(&process.on_hup, SIGHUP, on_hup) || open_listeners(s) != RC_OK || start_threads() != RC_OK ||
+	    supervisor_ready(in) != RC_OK) {
 		log_error("main", "could not start", NULL);
 		return EXIT_START;
 	}

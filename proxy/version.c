@@ -21,6 +21,11 @@ void version_print(void)
 #else
 	const char *allocator = "libc";
 #endif
+#ifdef SUIMON_SYSTEMD
+	const char *systemd = "on";
+#else
+	const char *systemd = "off";
+#endif
 #ifdef NDEBUG
 	const char *assertions = "off";
 #else
@@ -33,8 +38,8 @@ void version_print(void)
 #endif
 
 	(void)printf("suimon %s\n", SUIMON_VERSION);
-	(void)printf("build: compiler=\"%s\" allocator=\"%s\" assertions=%s sanitizer=%s\n", __VERSION__, allocator,
-		     assertions, sanitizer);
+	(void)printf("build: compiler=\"%s\" allocator=\"%s\" systemd=%s assertions=%s sanitizer=%s\n", __VERSION__, allocator,
+		     systemd, assertions, sanitizer);
 	(void)printf("libevent %s\nlibmariadb %s\nhiredis %d.%d.%d\n%s\npcre2 %d.%d\njansson %s\nlibyaml %s\n",
 		     event_get_version(), mysql_get_client_info(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
 		     OpenSSL_version(OPENSSL_VERSION), PCRE2_MAJOR, PCRE2_MINOR, JANSSON_VERSION, yaml_get_version_string());

@@ -185,17 +185,19 @@ static bool bound_to_loopback(int fd)
 	return access_is_loopback(host);
 }
 
-static enum rc start_listening(struct admin *a, char *err, size_t err_cap)
+static enum rc start_listening(struct admin *a, int fd, char *err, size_t err_cap)
 {
 	struct settings *s = instance_settings(a->in);
 	const struct settings_addr *at = &s->listen.http;
 	struct evhttp_bound_socket *bound;
 
 	errno = 0;
-	bound = evhttp_bind_socket_with_handle(a->http, at->host, at->port);
+	if (fd < 0)
+		bound = evhttp_bind_socket_with_handle(a->http, at->host, at->port);
+	else
+		bound = evutil_make_socket_nonblocking(fd) == 0 ? evhttp_accept_socket_with_handle(a->http, fd) : NULL;
 	if (bound) {
-		int fd = evhttp_bound_socket_get_fd(bound);
-
+		fd = evhttp_bound_socket_get_fd(bound);
 		a->port = bound_port(fd);
 		a->loopback_only = bound_to_loopback(fd);
 		if (!a->loopback_only && !(s->admin_token && s->admin_token[0]))
@@ -222,7 +224,7 @@ static void configure(struct admin *a)
 	conns_watch(a->conns, a->http);
 }
 
-struct admin *admin_open(struct instance *in, const struct admin_hooks *hooks, char *err, size_t err_cap)
+struct admin *admin_open(struct instance *in, const struct admin_hooks *hooks, int fd, char *err, size_t err_cap)
 {
 	struct admin *a = mem_zalloc(sizeof(*a));
 
@@ -237,7 +239,7 @@ struct admin *admin_open(struct instance *in, const struct admin_hooks *hooks, c
 	a->http = evhttp_new(loop_base(in->control));
 	if (a->sink && a->conns && a->http) {
 		configure(a);
-		if (start_listening(a, err, err_cap) == RC_OK)
+		if (start_listening(a, fd, err, err_cap) == RC_OK)
 			return a;
 	}
 	admin_close(a);

@@ -14,8 +14,8 @@ struct admin_hooks {
 	enum rc (*reload)(void *arg, struct iobuf *why);
 };
 
-/* Listens on settings.listen.http. NULL: why is in err. */
-struct admin *admin_open(struct instance *in, const struct admin_hooks *hooks, char *err, size_t err_cap) must_check;
+/* Listens on settings.listen.http, or, where fd is not -1, on that socket, which is admin's from now on. NULL: why is in err. */
+struct admin *admin_open(struct instance *in, const struct admin_hooks *hooks, int fd, char *err, size_t err_cap) must_check;
 uint16_t admin_port(const struct admin *a); /* the bound one */
 void admin_close(struct admin *a);          /* NULL is allowed; pending requests are answered 503 */
 

@@ -136,31 +136,36 @@ static int bind_tcp(const char *host, uint16_t port, char *err, size_t cap)
 	return fd;
 }
 
-struct listener *listener_open(struct loop *loop, const char *host, uint16_t port, int is_unix, listener_accept_fn fn,
-			       void *arg, char *err, size_t err_cap)
+struct listener *listener_take(struct loop *loop, int fd, listener_accept_fn fn, void *arg, char *err, size_t err_cap)
 {
 	struct listener *l = mem_zalloc(sizeof(*l));
 
+	snprintf(err, err_cap, "out of memory");
 	if (!l) {
-		snprintf(err, err_cap, "out of memory");
+		close(fd);
 		return NULL;
 	}
 	l->fn = fn;
 	l->arg = arg;
-	l->fd = is_unix ? bind_unix(host, err, err_cap) : bind_tcp(host, port, err, err_cap);
-	if (l->fd < 0) {
-		mem_free(l);
-		return NULL;
+	l->fd = fd;
+	if (evutil_make_socket_nonblocking(fd) == 0 && evutil_make_socket_closeonexec(fd) == 0) {
+		l->event = event_new(loop_base(loop), fd, EV_READ | EV_PERSIST, on_acceptable, l);
+		l->retry = evtimer_new(loop_base(loop), on_retry, l);
 	}
-	if (is_unix)
+	if (l->event && l->retry && event_add(l->event, NULL) == 0)
+		return l;
+	listener_free(l);
+	return NULL;
+}
+
+struct listener *listener_open(struct loop *loop, const char *host, uint16_t port, int is_unix, listener_accept_fn fn,
+			       void *arg, char *err, size_t err_cap)
+{
+	int fd = is_unix ? bind_unix(host, err, err_cap) : bind_tcp(host, port, err, err_cap);
+	struct listener *l = fd >= 0 ? listener_take(loop, fd, fn, arg, err, err_cap) : NULL;
+
+	if (l && is_unix)
 		snprintf(l->path, sizeof(l->path), "%s", host);
-	l->event = event_new(loop_base(loop), l->fd, EV_READ | EV_PERSIST, on_acceptable, l);
-	l->retry = evtimer_new(loop_base(loop), on_retry, l);
-	if (!l->event || !l->retry || event_add(l->event, NULL) != 0) {
-		snprintf(err, err_cap, "out of memory");
-		listener_free(l);
-		return NULL;
-	}
 	return l;
 }
 

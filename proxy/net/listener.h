@@ -19,6 +19,8 @@ typedef void (*listener_accept_fn)(void *arg, int fd, const char *peer);
 /* host:port (is_unix: host is a path; a stale socket file is replaced). NULL: why is in err. */
 struct listener *listener_open(struct loop *loop, const char *host, uint16_t port, int is_unix, listener_accept_fn fn,
 			       void *arg, char *err, size_t err_cap) must_check;
+/* A socket that somebody else bound and listens on; the listener's from now on, also where NULL is returned. */
+struct listener *listener_take(struct loop *loop, int fd, listener_accept_fn fn, void *arg, char *err, size_t err_cap) must_check;
 uint16_t listener_port(const struct listener *l); /* the bound one, where 0 was asked for */
 void listener_stop(struct listener *l);           /* accepts no more; the port is free at once */
 void listener_free(struct listener *l);           /* NULL is allowed */

@@ -1,0 +1,29 @@
+/*
+ * supervisor.h - what systemd, or whatever speaks its protocol, is told and asked: sockets handed over at the start,
+ * readiness, reloads, the stop, and a watchdog.
+ *
+ * Source: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3). Without such a supervisor every call is empty. All of it
+ * belongs to the control thread.
+ */
+#ifndef SUIMON_SUPERVISOR_H
+#define SUIMON_SUPERVISOR_H
+
+#include <stdint.h>
+
+#include "instance.h"
+#include "rc.h"
+
+/* Before any socket is opened: takes over the descriptors of LISTEN_FDS. RC_ERROR: one of them cannot be served (logged). */
+enum rc supervisor_begin(void) must_check;
+/* A socket that was handed over, -1 when there is none left; the caller's from now on. */
+int supervisor_client_socket(void);
+int supervisor_http_socket(void);
+
+/* The instance serves. Starts the watchdog, if one is asked for: it is fed while control loop and all workers turn. */
+enum rc supervisor_ready(struct instance *in) must_check;
+void supervisor_reloading(void); /* until supervisor_reloaded */
+void supervisor_reloaded(void);
+void supervisor_stopping(uint64_t timeout_ns); /* the drain has begun and takes at most so long */
+void supervisor_end(void);
+
+#endif

@@ -1,0 +1,187 @@
+"""Under a supervisor that speaks systemd's protocol: sockets handed over, readiness, reloads, the watchdog, the stop (R4, F1)."""
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from conftest import ask, ended_well
+import servers
+
+
+class Supervisor:
+    """The other end of NOTIFY_SOCKET, and what hands sockets over as LISTEN_FDS."""
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "notify")
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(self.path)
+        self.said = []
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+
+    def _listen(self):
+        while True:
+            try:
+                text = self.sock.recv(4096).decode()
+            except OSError:
+                return
+            with self.lock:
+                self.said += [(line, time.monotonic()) for line in text.splitlines()]
+
+    def lines(self):
+        with self.lock:
+            return [line for line, _ in self.said]
+
+    def wait(self, what, since=0, seconds=30):
+        """Waits for a line that begins so; gives it."""
+        def heard():
+            return next((line for line in self.lines()[since:] if line.startswith(what)), None)
+        return servers.wait_until("%s to be said" % what, heard, seconds)
+
+    def close(self):
+        self.sock.close()
+
+
+@pytest.fixture
+def supervisor(tmp_path):
+    s = Supervisor(str(tmp_path))
+    yield s
+    s.close()
+
+
+def supervised(instance, supervisor, sockets=(), watchdog=0):
+    """Starts it as systemd does: sockets from descriptor 3 on, and what the variables say of them."""
+    env = instance.process.env
+    env["NOTIFY_SOCKET"] = supervisor.path
+    words = []
+    if sockets:
+        env["LISTEN_FDS"] = str(len(sockets))
+        env["LISTEN_FDNAMES"] = ":".join(name for name, _ in sockets)
+        words.append("LISTEN_PID=$$")
+    if watchdog:
+        env["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
+        words.append("WATCHDOG_PID=$$")
+    # What descriptors come from is moved out of the way first: the shell's redirections put them where they belong.
+    moved = [os.dup(s.fileno()) for _, s in sockets]
+    instance.process.pass_fds = moved
+    places = " ".join("%d<&%d" % (3 + i, fd) for i, fd in enumerate(moved))
+    closed = " ".join("%d<&-" % fd for fd in moved if fd >= 3 + len(moved))
+    instance.process.argv = ["/bin/bash", "-c", "%s exec %s -c %s %s %s" % (
+        ("export %s;" % " ".join(words)) if words else "", instance.binary, instance.file, places, closed)]
+    try:
+        instance.start()
+    finally:
+        for fd in moved:
+            os.close(fd)
+
+
+def listening(port=0, path=None):
+    s = socket.socket(socket.AF_UNIX if path else socket.AF_INET, socket.SOCK_STREAM)
+    s.bind(path if path else (servers.LOOPBACK, port))
+    s.listen(64)
+    return s
+
+
+def test_readiness_reload_and_stop_are_told(suimon, supervisor):
+    s = suimon(run=False)
+    supervised(s, supervisor)
+    supervisor.wait("READY=1")
+    assert supervisor.wait("STATUS=").startswith("STATUS=serving clients with 2 workers")
+    said = len(supervisor.lines())
+    s.process.signal(signal.SIGHUP)
+    supervisor.wait("RELOADING=1", said)
+    assert int(supervisor.wait("MONOTONIC_USEC=", said).split("=")[1]) <= time.monotonic() * 1e6
+    supervisor.wait("READY=1", said)
+    ended_well(s)
+    s.judged = True
+    supervisor.wait("STOPPING=1", said)
+    assert int(supervisor.wait("EXTEND_TIMEOUT_USEC=", said).split("=")[1]) >= 5e6  # drain_timeout is 5s here
+    assert supervisor.lines().index("STOPPING=1") > supervisor.lines().index("READY=1")
+
+
+def test_a_reload_that_is_refused_ends_as_well(suimon, supervisor):
+    s = suimon(run=False)
+    supervised(s, supervisor)
+    supervisor.wait("READY=1")
+    said = len(supervisor.lines())
+    s.write({**s.config, "threads": 3})
+    s.process.signal(signal.SIGHUP)
+    supervisor.wait("RELOADING=1", said)
+    supervisor.wait("READY=1", said)
+    assert "threads: only a restart can change it" in s.log_text()
+
+
+def test_sockets_that_are_handed_over_serve_instead_of_its_own(suimon, supervisor, db, tmp_path):
+    s = suimon(run=False)
+    path = str(tmp_path / "mysql.sock")
+    tcp, unix, http = listening(), listening(path=path), listening(port=0)
+    own = s.mysql_port
+    s.http_port = http.getsockname()[1]
+    supervised(s, supervisor, [("mysql", tcp), ("http", http), ("mysql", unix)])
+    s.mysql_port = tcp.getsockname()[1]
+    with s.connect(database=db.name) as c:
+        assert ask(c, "SELECT 1") == ((1,),)
+    with s.connect(database=db.name, unix_socket=path) as c:
+        assert ask(c, "SELECT 2") == ((2,),)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((servers.LOOPBACK, own), 5)
+    assert s.http("/healthz")[0] == 200
+    ended_well(s)
+    s.judged = True
+    # They belong to whoever made them: a client that comes while nobody serves waits for the next one.
+    assert os.path.exists(path)
+    socket.create_connection(tcp.getsockname(), 5).close()
+    for each in (tcp, unix, http):
+        each.close()
+
+
+def test_a_socket_that_cannot_be_served_is_an_error(suimon, supervisor):
+    s = suimon(run=False)
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind((servers.LOOPBACK, 0))
+    with pytest.raises(servers.ServerError) as e:
+        supervised(s, supervisor, [("mysql", datagrams)])
+    s.judged = True
+    assert "no listening stream socket" in str(e.value) and s.process.child.returncode == 2
+    datagrams.close()
+
+
+def test_the_watchdog_is_fed_while_all_threads_turn_and_not_beyond(suimon, supervisor):
+    s = suimon(run=False)
+    supervised(s, supervisor, watchdog=1.5)
+    servers.wait_until("three feeds", lambda: supervisor.lines().count("WATCHDOG=1") >= 3, 30)
+    worker = stopped_worker(s.process.pid)
+    try:
+        servers.wait_until("the log to say that a worker hangs", lambda: "has not turned" in s.log_text(), 30)
+        fed = supervisor.lines().count("WATCHDOG=1")
+        time.sleep(1)
+        assert supervisor.lines().count("WATCHDOG=1") == fed
+    finally:
+        worker.kill()
+        worker.wait()
+    servers.wait_until("feeds again", lambda: supervisor.lines().count("WATCHDOG=1") > fed, 30)
+    assert "all workers turn again" in s.log_text()
+
+
+def stopped_worker(pid):
+    """Holds one worker's thread by tracing it; it goes on when the tracer has ended."""
+    import subprocess
+    import sys
+    tasks = "/proc/%d/task" % pid
+    worker = next(t for t in os.listdir(tasks) if open("%s/%s/comm" % (tasks, t)).read().startswith("worker"))
+    code = ("import ctypes, sys, time\n"
+            "libc = ctypes.CDLL(None, use_errno=True)\n"
+            "libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]\n"
+            "if libc.ptrace(0x4206, %s, None, None) or libc.ptrace(0x4207, %s, None, None):\n"  # SEIZE, INTERRUPT
+            "    sys.exit(ctypes.get_errno())\n"
+            "print('held', flush=True)\n"
+            "time.sleep(60)\n" % (worker, worker))
+    tracer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    if tracer.stdout.readline() != b"held\n":
+        tracer.kill()
+        pytest.skip("tracing is not allowed here: %s" % os.strerror(tracer.wait()))
+    return tracer
