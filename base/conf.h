@@ -196,5 +196,7 @@ enum rc conf_print(const struct conf_table *t, const void *at, struct iobuf *out
 enum rc conf_fixed_differ(const struct conf_table *t, const void *a, const void *b, struct iobuf *out) must_check;
 /* The table as Markdown: a section a top-level mapping, a line an option. */
 enum rc conf_manual(const struct conf_table *t, struct iobuf *out) must_check;
+/* The same in the macros of man(7), without a page's head and foot. */
+enum rc conf_manpage(const struct conf_table *t, struct iobuf *out) must_check;
 
 #endif

@@ -179,6 +179,8 @@ static struct span ref_value(struct conf_ctx *c, const struct conf_node *n, cons
 	memcpy(name, ref->name.p, ref->name.len);
 	name[ref->name.len] = '\0';
 	value = getenv(name);
+	if (!value && conf_credential(c, n, name, &value) == RC_ERROR)
+		return span_of(NULL, 0);
 	if ((!value || !*value) && ref->def.p)
 		return ref->def;
 	if (!value)

@@ -66,6 +66,8 @@ enum rc conf_faults_write(const struct conf_ctx *c) must_check;
 void conf_read(struct conf_ctx *c, struct span text);
 /* Replaces every ${…} by a marker without braces, so that it may stand anywhere in YAML. p NULL: no memory. */
 struct span conf_env_mark(struct conf_ctx *c, struct span text) must_check;
+/* What a service manager handed over under this name; in the arena. RC_DECLINED: nothing. RC_ERROR: a fault was reported. */
+enum rc conf_credential(struct conf_ctx *c, const struct conf_node *n, const char *name, const char **value) must_check;
 /* Replaces the markers in every scalar and reports duplicate keys. */
 void conf_env_resolve(struct conf_ctx *c, struct conf_node *n);
 

@@ -98,6 +98,11 @@ enum rc settings_manual(struct iobuf *out)
 	return conf_manual(&settings_table, out);
 }
 
+enum rc settings_manpage(struct iobuf *out)
+{
+	return conf_manpage(&settings_table, out);
+}
+
 enum rc settings_reload_check(const struct settings *now, const struct settings *next, struct iobuf *out)
 {
 	return conf_fixed_differ(&settings_table, now, next, out);

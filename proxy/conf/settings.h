@@ -127,6 +127,7 @@ struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings *s);
 enum rc settings_print(const struct settings *s, struct iobuf *out) must_check;      /* effective config as YAML, secrets masked */
 enum rc settings_print_json(const struct settings *s, struct iobuf *out) must_check; /* the same as JSON */
+enum rc settings_manpage(struct iobuf *out) must_check; /* the same in man(7): what suimon.yaml(5) is made of */
 enum rc settings_manual(struct iobuf *out) must_check; /* the option table as Markdown: docs/configuration.md's reference section is made of it, and a test compares */
 /* Which options differ that a reload may not change: a line each to out. RC_OK with out empty: none. */
 /* With discovery: aurora, the host names of the cluster's servers: their identifier stands for the ?. RC_DECLINED: it cannot

@@ -364,6 +364,51 @@ static void missing_and_malformed_variables_are_faults(void **state)
 		      "allowed is UTF-8\n");
 }
 
+static void put_file(const char *folder, const char *name, const char *bytes, size_t len)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	f = fopen(path, "wb");
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void credentials_stand_in_for_variables(void **state)
+{
+	char folder[] = "/tmp/conf_test_XXXXXX", command[64], *big = mem_zalloc(70000);
+	struct sample s;
+
+	assert_non_null(mkdtemp(folder));
+	assert_non_null(big);
+	memset(big, 'x', 69999);
+	setenv("CREDENTIALS_DIRECTORY", folder, 1);
+	setenv("CONF_TEST_BOTH", "variable", 1);
+	put_file(folder, "CONF_TEST_BOTH", "file", 4);
+	put_file(folder, "CONF_TEST_C1", "sec: ret\n", 9);
+	put_file(folder, "suimon_CONF_TEST_C2", "two\n\n", 5);
+	put_file(folder, "CONF_TEST_C3", "", 0);
+	put_file(folder, "CONF_TEST_ZERO", "a\0b", 3);
+	put_file(folder, "CONF_TEST_BIG", big, 69999);
+	assert_int_equal(load("text: ${CONF_TEST_BOTH}\ntoken: ${CONF_TEST_C1}\n"
+			      "strings: [\"${CONF_TEST_C2}\", \"${CONF_TEST_C3:-none}\"]\n", &s), RC_OK);
+	assert_string_equal(s.text, "variable");
+	assert_string_equal(s.token, "sec: ret");
+	assert_string_equal(s.strings[0], "two\n");
+	assert_string_equal(s.strings[1], "none");
+	conf_drop(&table, &s);
+	expect_fault("text: ${CONF_TEST_ZERO}", "f.yaml:1: text: the credential CONF_TEST_ZERO is not readable");
+	unsetenv("CONF_TEST_BIG");
+	expect_fault("text: ${CONF_TEST_BIG}", "f.yaml:1: text: the credential CONF_TEST_BIG is not readable");
+	expect_fault("text: ${CONF_TEST_NONE}", "f.yaml:1: text: environment variable CONF_TEST_NONE is not set");
+	unsetenv("CREDENTIALS_DIRECTORY");
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+	mem_free(big);
+}
+
 /* ---- bounds ---- */
 
 static void aliases_stand_for_their_anchor(void **state)
@@ -643,6 +688,7 @@ int main(void)
 		cmocka_unit_test(faults_do_not_cite_secrets),
 		cmocka_unit_test(variables_are_replaced_anywhere),
 		cmocka_unit_test(missing_and_malformed_variables_are_faults),
+		cmocka_unit_test(credentials_stand_in_for_variables),
 		cmocka_unit_test(aliases_stand_for_their_anchor),
 		cmocka_unit_test(an_alias_bomb_is_refused),
 		cmocka_unit_test(depth_is_bounded),

@@ -1,0 +1,74 @@
+/*
+ * conf_credential.c - secrets that a service manager hands over as files: what ${NAME} stands for where no environment
+ * variable NAME is set.
+ *
+ * Source: systemd.exec(5), LoadCredential=. A credential is named NAME, or suimon_NAME where the unit loads a folder of
+ * them under the name suimon. A newline at its end is the editor's, not the secret's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf_run.h"
+
+#define CREDENTIAL_MOST 65536 /* bytes; systemd allows a megabyte for all of a unit's together */
+
+static int open_named(const char *folder, const char *prefix, const char *name)
+{
+	char path[1024];
+	int n = snprintf(path, sizeof(path), "%s/%s%s", folder, prefix, name);
+
+	return n > 0 && (size_t)n < sizeof(path) ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+}
+
+/* A file's bytes behind each other, NUL-terminated. NULL: no memory, or not what a credential is (*len is -1). */
+static char *read_all(struct conf_ctx *c, int fd, ssize_t *len)
+{
+	struct stat st;
+	char *text;
+	ssize_t n;
+
+	*len = -1;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > CREDENTIAL_MOST)
+		return NULL;
+	*len = 0;
+	text = conf_alloc(c, (size_t)st.st_size + 1);
+	while (text && *len < st.st_size) {
+		n = read(fd, text + *len, (size_t)(st.st_size - *len));
+		if (n == 0 || (n < 0 && errno != EINTR))
+			break;
+		*len += n > 0 ? n : 0;
+	}
+	if (text && (*len < st.st_size || memchr(text, '\0', (size_t)*len)))
+		*len = -1;
+	return text;
+}
+
+enum rc conf_credential(struct conf_ctx *c, const struct conf_node *n, const char *name, const char **value)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+	int fd = folder ? open_named(folder, "", name) : -1;
+	char *text;
+	ssize_t len;
+
+	if (fd < 0 && folder)
+		fd = open_named(folder, "suimon_", name);
+	if (fd < 0)
+		return RC_DECLINED;
+	text = read_all(c, fd, &len);
+	close(fd);
+	if (len < 0)
+		conf_fault(c, n, "the credential %s is not readable, holds a zero byte or more than %d bytes, allowed is a file of text",
+			   name, CREDENTIAL_MOST);
+	if (len < 0 || !text)
+		return RC_ERROR;
+	if (len && text[len - 1] == '\n')
+		len--;
+	text[len] = '\0';
+	*value = text;
+	return RC_OK;
+}

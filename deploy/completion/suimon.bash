@@ -1,0 +1,37 @@
+# Completion of suimon's commands and options for bash.
+_suimon() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]:-} words=""
+
+	case $prev in
+	-c | --config)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--dir)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return
+		;;
+	--primary | --http | --token | --limit | --from)
+		return
+		;;
+	esac
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		words="check digest top queue version help run -c --config --primary --help --version"
+	else
+		case $verb in
+		check | run) words="-c --config --primary" ;;
+		top) words="-c --http --token" ;;
+		queue)
+			if [ "$COMP_CWORD" -eq 2 ]; then
+				words="ls show retry discard pause resume drain"
+			else
+				words="-c --http --token --dir --json --limit --from --pending"
+			fi
+			;;
+		digest) words="-" ;;
+		-*) words="-c --config --primary" ;;
+		esac
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+complete -F _suimon suimon
