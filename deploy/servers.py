@@ -4,8 +4,10 @@ Every process is started by this module, remembered by its id, and ended by that
 a configuration file of the machine's. The accounts are for loopback and a temporary directory only.
 """
 import ctypes
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -26,23 +28,33 @@ class ServerError(Exception):
     """A server that did not start, did not stop, or did not answer; the text says which and why."""
 
 
-_given = []  # a port asked for twice in a row may come twice: nothing listens on it yet
+def _listening_ports():
+    """Ports to listen on, one after the other from anywhere among those that no outgoing connection is given. Tests that
+    run side by side have each a share of them: between the choice of a port and its use there is time."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        low, high = 10240, int(f.read().split()[0])
+    if high - low < 2000:
+        low, high = 10240, 65536
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    share = (high - low) // max(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), worker + 1)
+    start = random.randrange(share)
+    for i in itertools.count(start):
+        yield low + worker * share + i % share
+
+
+_ports = _listening_ports()
 
 
 def free_port(wanted=0):
     """The wanted loopback port if nothing listens there, else any free one; never one that was given out lately."""
-    for port in (wanted,) + (0,) * 20:
+    for port in itertools.islice(itertools.chain((wanted,) if wanted else (), _ports), 1000):
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 s.bind((LOOPBACK, port))
             except OSError:
                 continue
-            found = s.getsockname()[1]
-        if found not in _given:
-            _given.append(found)
-            del _given[:-200]
-            return found
+        return port
     raise ServerError("no free loopback port")
 
 

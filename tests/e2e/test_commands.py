@@ -132,7 +132,17 @@ def test_columns_that_ddl_changes(db, proxy):
         w.query("CREATE TABLE d (other DATE)")
         return got + [s.execute(())]
     want, got = both(db, proxy, talk)
-    assert got == want
+    assert unflagged(got) == unflagged(want)
+
+
+def unflagged(answers):
+    """Without SERVER_STATUS_METADATA_CHANGED, by which a server says that it itself prepared a statement anew: another
+    connection, where suimon did that, knows of no change. The definitions, which follow it, are compared."""
+    def plain(packet):
+        if packet[:1] == b"\xfe" and len(packet) == 5:
+            return packet[:4] + bytes([packet[4] & ~0x04])
+        return packet
+    return [[plain(p) for p in a] if isinstance(a, list) else a for a in answers]
 
 
 def prepared_count(cluster):
