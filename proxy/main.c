@@ -19,6 +19,7 @@ static const char usage_text[] =
 	"       suimon digest 'SQL' | -                 what suimon makes of a statement\n"
 	"       suimon top [--http ADDR]                live view of a running instance\n"
 	"       suimon queue ls|show|retry|discard|pause|resume|drain\n"
+	"       suimon health | ready                   is a running instance up; could it serve a read\n"
 	"       suimon version\n";
 
 static int usage(FILE *out)
@@ -79,6 +80,8 @@ int main(int argc, char **argv)
 		return cli_queue(argc - 1, argv + 1);
 	if (strcmp(verb, "top") == 0)
 		return cli_top(argc - 1, argv + 1);
+	if (strcmp(verb, "health") == 0 || strcmp(verb, "ready") == 0)
+		return cli_health(argc - 1, argv + 1);
 	if (strcmp(verb, "version") == 0)
 		return version();
 	if (strcmp(verb, "help") == 0)

@@ -16,11 +16,11 @@ _suimon() {
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="check digest top queue version help run -c --config --primary --help --version"
+		words="check digest top queue health ready version help run -c --config --primary --help --version"
 	else
 		case $verb in
 		check | run) words="-c --config --primary" ;;
-		top) words="-c --http --token" ;;
+		top | health | ready) words="-c --http --token" ;;
 		queue)
 			if [ "$COMP_CWORD" -eq 2 ]; then
 				words="ls show retry discard pause resume drain"

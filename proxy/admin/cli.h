@@ -10,5 +10,7 @@
 int cli_queue(int argc, char **argv);
 /* top [--http ADDR] [--interval SECONDS] [--once] */
 int cli_top(int argc, char **argv);
+/* health | ready [--http ADDR] [-c FILE] */
+int cli_health(int argc, char **argv);
 
 #endif

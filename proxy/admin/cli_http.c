@@ -269,16 +269,23 @@ static enum rc refused(struct cli_http *h, json_t *answer)
 	return RC_DECLINED;
 }
 
+static enum rc exchange(struct cli_http *h, enum evhttp_cmd_type method, const char *path)
+{
+	h->failed = false;
+	h->why[0] = '\0';
+	iobuf_consume(&h->body, iobuf_len(&h->body));
+	if (connect_to(h) != RC_OK || send_call(h, method, path) != RC_OK)
+		return RC_ERROR;
+	return wait_for_answer(h);
+}
+
 static enum rc call(struct cli_http *h, enum evhttp_cmd_type method, const char *path, json_t **answer)
 {
 	json_error_t error;
 	enum rc rc;
 
 	*answer = NULL;
-	h->failed = false;
-	h->why[0] = '\0';
-	iobuf_consume(&h->body, iobuf_len(&h->body));
-	if (connect_to(h) != RC_OK || send_call(h, method, path) != RC_OK || wait_for_answer(h) != RC_OK)
+	if (exchange(h, method, path) != RC_OK)
 		return RC_ERROR;
 	*answer = json_loadb((const char *)iobuf_data(&h->body), iobuf_len(&h->body), 0, &error);
 	if (h->status == 200 && *answer)
@@ -293,6 +300,14 @@ static enum rc call(struct cli_http *h, enum evhttp_cmd_type method, const char 
 enum rc cli_http_get(struct cli_http *h, const char *path, json_t **answer)
 {
 	return call(h, EVHTTP_REQ_GET, path, answer);
+}
+
+enum rc cli_http_text(struct cli_http *h, const char *path, struct span *text)
+{
+	if (exchange(h, EVHTTP_REQ_GET, path) != RC_OK)
+		return RC_ERROR;
+	*text = span_of(iobuf_data(&h->body), iobuf_len(&h->body));
+	return h->status == 200 ? RC_OK : RC_DECLINED;
 }
 
 enum rc cli_http_post(struct cli_http *h, const char *path, json_t **answer)

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "rc.h"
+#include "span.h"
 
 #define CLI_HTTP_SECONDS 10 /* an instance that takes longer does not answer */
 
@@ -31,6 +32,8 @@ struct event_base *cli_http_base(struct cli_http *h);
  * reached or did not answer like suimon. Unless RC_OK, cli_http_why says why and *answer is NULL. */
 enum rc cli_http_get(struct cli_http *h, const char *path, json_t **answer) must_check;
 enum rc cli_http_post(struct cli_http *h, const char *path, json_t **answer) must_check;
+/* For what answers in plain text: *text is the answer's body, until the next call. RC_DECLINED: the status is not 200. */
+enum rc cli_http_text(struct cli_http *h, const char *path, struct span *text) must_check;
 const char *cli_http_why(const struct cli_http *h);
 void cli_http_abort(struct cli_http *h); /* from an event of its loop: the call that waits ends with RC_ERROR */
 

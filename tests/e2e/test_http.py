@@ -3,7 +3,9 @@ import http.client
 import json
 import re
 import socket
+import subprocess
 
+import servers
 import pytest
 
 from conftest import ask
@@ -116,3 +118,20 @@ def test_malformed_http_harms_nobody(proxy, raw):
         except OSError:
             pass
     assert proxy.http("/healthz")[0] == 200
+
+
+def test_health_and_readiness_on_the_command_line(suimon):
+    port = servers.free_port()
+    s = suimon({"primary": "127.0.0.1:%d" % port, "replicas": []}, ready=False)
+
+    def run(*words):
+        done = subprocess.run([s.binary, *words], capture_output=True, text=True, env=s.process.env, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+    where = ["--http", "127.0.0.1:%d" % s.http_port]
+    assert run("health", *where) == (0, "ok\n", "")
+    assert run("health", "-c", s.file) == (0, "ok\n", "")
+    code, out, why = run("ready", *where)
+    assert code == 1 and out == "" and str(port) in why
+    code, out, why = run("ready", "--http", "127.0.0.1:%d" % servers.free_port())
+    assert code == 2 and out == "" and "refused" in why
+    assert run("health", "now")[0] == 1
