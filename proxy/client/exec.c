@@ -105,7 +105,7 @@ static void on_lease(struct lease_request *l, enum rc rc, struct upstream *u)
 	if (rc == RC_OK) {
 		attach(r, u);
 		exec_resume(r, STEP_SYNC);
-	} else if (rc == RC_DECLINED && try_elsewhere(r)) {
+	} else if ((rc == RC_DECLINED || !r->primary_only) && try_elsewhere(r)) { /* a replica may not know the account yet */
 		exec_resume(r, STEP_ACQUIRE);
 	} else {
 		exec_fail(r);

@@ -68,7 +68,8 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 	evtimer_del(&u->timer);
 	if (ok) {
 		u->ready_ns = clock_mono_ns();
-		atomic_store_explicit(&u->account->verified_ns, u->ready_ns, memory_order_relaxed);
+		if (atomic_load_explicit(&u->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
+			atomic_store_explicit(&u->account->verified_ns, u->ready_ns, memory_order_relaxed); /* a replica may be behind */
 		crowd_end(&u->backend->crowd);
 		crowd_end(&u->account->crowd);
 		begin_state(u);

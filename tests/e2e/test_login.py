@@ -1,9 +1,11 @@
 """P1: who may log in, how, and what the refused are told."""
+import itertools
 import os
 import re
 import time
 
 import pymysql
+from pymysql.constants.CLIENT import FOUND_ROWS, IGNORE_SPACE, LOCAL_FILES, NO_SCHEMA, ODBC
 import pytest
 
 from conftest import ask
@@ -92,21 +94,30 @@ def test_a_password_changed_on_the_server_works_at_once(cluster, suimon):
         assert ask(c, "SELECT 1") == ((1,),)
 
 
-def test_what_the_server_no_longer_accepts_ends_here_within_30_seconds(cluster, proxy):
-    """A changed password, a dropped account, a revoked host: with sessions standing and connections idle in the pool."""
-    users = ["altered", "dropped", "locked"]
-    cluster.setup(*["CREATE OR REPLACE USER %s@'%%' IDENTIFIED BY 'first'" % u for u in users])
+def test_what_the_server_no_longer_accepts_ends_here_within_30_seconds(cluster, proxy, db):
+    """A changed password, a dropped account, a revoked host: with sessions standing and connections idle in the pool.
+    `behind` has its old password on the replica, where each of its sessions opens a connection: the primary's word counts."""
+    users = ["altered", "dropped", "locked", "behind"]
+    cluster.setup(*["CREATE OR REPLACE USER %s@'%%' IDENTIFIED BY 'first'" % u for u in users],
+                  "GRANT SELECT ON `%s`.* TO behind@'%%'" % db.name)
     held = [proxy.connect(u, "first") for u in users]
     for c in held:
         ask(c, "SELECT 1")
     cluster.setup("ALTER USER altered@'%' IDENTIFIED BY 'second'", "DROP USER dropped@'%'", "ALTER USER locked@'%' ACCOUNT LOCK")
+    cluster.primary.sql("SET sql_log_bin = 0", "ALTER USER behind@'%' IDENTIFIED BY 'second'")
     end = time.monotonic() + 30
     left = set(users)
+    kinds = [FOUND_ROWS, NO_SCHEMA, ODBC, IGNORE_SPACE, LOCAL_FILES] # connections of one are no use to another
+    kinds = itertools.cycle([sum(some) for n in range(6) for some in itertools.combinations(kinds, n)])
     while left and time.monotonic() < end:
         for u in sorted(left):
             ask(held[users.index(u)], "SELECT 1")  # a session that stands keeps its connection busy, as it would direct
             try:
-                proxy.connect(u, "first").close()
+                if u != "behind":
+                    proxy.connect(u, "first").close()
+                    continue
+                with proxy.connect(u, "first", database=db.name, client_flag=next(kinds)) as c:
+                    ask(c, "SELECT * FROM whoami")
             except pymysql.MySQLError as e:
                 assert e.args[0] in (1045, 4151), e  # 4151: the account is locked
                 left.discard(u)
@@ -115,6 +126,15 @@ def test_what_the_server_no_longer_accepts_ends_here_within_30_seconds(cluster, 
     proxy.connect("altered", "second").close()
     for c in held:
         c.close()
+
+
+def test_an_account_that_a_replica_does_not_know_yet_reads_on_the_primary(cluster, proxy, db):
+    cluster.primary.sql("SET sql_log_bin = 0", "CREATE OR REPLACE USER early@'%' IDENTIFIED BY 'early'",
+                        "GRANT SELECT ON `%s`.* TO early@'%%'" % db.name)
+    with proxy.connect("early", "early", database=db.name) as c:
+        for _ in range(3):
+            assert ask(c, "SELECT name FROM whoami") == (("primary",),)
+    cluster.primary.sql("SET sql_log_bin = 0", "DROP USER early@'%'")
 
 
 def test_the_schema_of_the_login_is_the_sessions(proxy, db):
