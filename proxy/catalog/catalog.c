@@ -233,6 +233,11 @@ void catalog_want(struct catalog *c)
 	ticker_wake(&c->ticker);
 }
 
+bool catalog_is_wanted(struct catalog *c)
+{
+	return atomic_load_explicit(&c->wanting, memory_order_relaxed);
+}
+
 static void read_soon(struct catalog *c)
 {
 	atomic_store_explicit(&c->nudged, true, memory_order_release);
@@ -311,6 +316,16 @@ enum rc catalog_writes(struct catalog *c, struct span schema, struct span table,
 		       const char **why)
 {
 	return closure(c, snapshot_writes, schema, table, put, arg, why);
+}
+
+enum rc catalog_called(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
+		       const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_called(s, schema, table, put, arg, why) : RC_AGAIN;
+
+	snapshot_unref(s);
+	return rc == RC_ERROR ? RC_DECLINED : rc;
 }
 
 enum rc catalog_routine(struct catalog *c, struct span schema, struct span name, bool procedure, enum catalog_effect effect,

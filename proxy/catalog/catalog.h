@@ -35,6 +35,7 @@ void catalog_free(struct catalog *c);
 
 /* From now on what it says is needed. Any thread, cheap. */
 void catalog_want(struct catalog *c);
+bool catalog_is_wanted(struct catalog *c);
 /* DDL was sent: stale from now on until read again. Any thread, cheap. */
 void catalog_invalidate(struct catalog *c);
 /* Another account may now be usable, or the primary is back: try at once if it is stale. Any thread. */
@@ -50,6 +51,9 @@ enum catalog_kind { CATALOG_UNKNOWN, CATALOG_TABLE, CATALOG_VIEW, CATALOG_ROUTIN
 typedef enum rc (*catalog_put_fn)(void *arg, struct span schema, struct span table);
 enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
 enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
+/* What reading it writes, by the routines that a view calls. RC_OK with no table put: nothing. RC_DECLINED: something, but
+ * what is not known. RC_AGAIN: the schema is being read. */
+enum rc catalog_called(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
 /* For the queue: a base table with a transactional engine. RC_DECLINED otherwise, with why. */
 enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why) must_check;
 

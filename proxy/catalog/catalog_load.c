@@ -1,7 +1,7 @@
 /*
  * catalog_load.c - information_schema, row by row, into a snapshot:
  *
- *   letter case → grants → tables → views → triggers → foreign keys → routines → key columns → how many keys
+ *   letter case → grants → tables → views → triggers → foreign keys → routines → computed columns → key columns → how many keys
  *
  * What is not understood is not left out: its table or view says that it is not known.
  */
@@ -172,6 +172,20 @@ static enum rc on_routine(void *arg, const struct sqlconn_row *row)
 		return no_room(l);
 	e->kind = CATALOG_ROUTINE;
 	return catalog_take_routine(l->s, e, v[3], v[5], v[4]) == RC_OK ? RC_OK : no_room(l);
+}
+
+/* ---- columns that are computed when they are read: TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION ---- */
+
+static enum rc on_computed(void *arg, const struct sqlconn_row *row)
+{
+	struct load *l = arg;
+	struct entity *e;
+
+	if (!has_columns(l, row, 3))
+		return RC_ERROR;
+	add_to_hash(l, row);
+	e = snapshot_find(l->s, row->value[0], row->value[1]);
+	return !e || catalog_take_computed(e, row->value[2]) == RC_OK ? RC_OK : no_room(l);
 }
 
 /* ---- key columns: TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA ---- */
@@ -379,6 +393,11 @@ static enum rc load_all(struct load *l)
 		   "AND p.SPECIFIC_NAME = r.SPECIFIC_NAME AND p.ROUTINE_TYPE = r.ROUTINE_TYPE "
 		   "WHERE r.ROUTINE_SCHEMA " NOT_SYSTEM,
 		   on_routine) != RC_OK)
+		return RC_ERROR;
+	if (ask(l,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS "
+		"WHERE GENERATION_EXPRESSION <> '' AND EXTRA LIKE '%VIRTUAL%' AND TABLE_SCHEMA " NOT_SYSTEM,
+		on_computed) != RC_OK)
 		return RC_ERROR;
 	return load_keys(l);
 }

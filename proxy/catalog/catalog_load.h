@@ -13,6 +13,7 @@ enum rc catalog_load(struct sqlconn *c, struct snapshot **out, char *problem, si
 /* For their tests: what one row says. e is the view's entity, or that of the trigger's table. RC_ERROR: no memory. */
 enum rc catalog_take_view(struct snapshot *s, struct entity *e, struct span definition) must_check;
 enum rc catalog_take_trigger(struct snapshot *s, struct entity *e, struct span body, struct span sql_mode) must_check;
+enum rc catalog_take_computed(struct entity *e, struct span expression) must_check; /* e: its table's */
 /* parameters: their names with commas between. */
 enum rc catalog_take_routine(struct snapshot *s, struct entity *e, struct span body, struct span parameters,
 			     struct span sql_mode) must_check;

@@ -56,22 +56,76 @@ enum rc catalog_link_calls(struct snapshot *s, const struct entity *e, const str
 	return RC_OK;
 }
 
+/* MariaDB lets a column that is not kept say NOW() and the like. */
+enum rc catalog_take_computed(struct entity *e, struct span expression)
+{
+	char *select = mem_printf("SELECT " SPAN_FMT, SPAN_ARG(expression));
+	struct sql_facts f;
+	enum rc rc = select ? sql_facts_parse(span_str(select), 0, &f) : RC_ERROR;
+
+	mem_free(select);
+	if (rc != RC_OK)
+		return rc;
+	if (!e->why_reads && f.flags & (CATALOG_BEYOND_TABLES | SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_STORED_FUNCTION))
+		e->why_reads = "a column of it is computed from more than its row";
+	sql_facts_free(&f);
+	return RC_OK;
+}
+
+/* The views among what it reads. Tables and views are known by now. */
+static enum rc link_views(struct snapshot *s, struct entity *e, const struct sql_facts *f)
+{
+	for (uint16_t i = 0; i < f->ntables; i++) {
+		const struct sql_table *t = &f->tables[i];
+		struct entity *to = snapshot_find(s, t->schema.len ? t->schema : e->schema, t->name);
+
+		if (to && to->kind == CATALOG_VIEW && snapshot_link(&e->writes, to) != RC_OK)
+			return RC_ERROR;
+	}
+	return RC_OK;
+}
+
+/* What a view calls may write, whatever else there is to say of it. */
+static enum rc link_called(struct snapshot *s, struct entity *e, const struct sql_facts *f)
+{
+	enum rc rc = link_views(s, e, f);
+
+	return rc == RC_OK ? catalog_link_calls(s, e, f, &e->writes) : rc;
+}
+
+/* Servers differ in how they print a string with a backslash for sessions in which it does not escape. */
+static enum rc take_ambiguous(struct snapshot *s, struct entity *e, struct span definition)
+{
+	static const unsigned modes[] = {0, SQL_MODE_NO_BACKSLASH_ESCAPES};
+	enum rc rc = RC_OK;
+
+	e->why_reads = "the view's definition holds a backslash";
+	for (size_t i = 0; i < countof(modes) && rc == RC_OK; i++) {
+		struct sql_facts f;
+
+		if (sql_facts_parse(definition, modes[i], &f) != RC_OK)
+			return RC_ERROR;
+		rc = link_called(s, e, &f);
+		sql_facts_free(&f);
+	}
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+}
+
 enum rc catalog_take_view(struct snapshot *s, struct entity *e, struct span definition)
 {
 	struct sql_facts f;
 	enum rc rc;
 
-	/* Servers differ in how they print a string with a backslash for sessions in which it does not escape. */
-	if (memchr(definition.p, '\\', definition.len)) {
-		e->why_reads = "the view's definition holds a backslash";
-		return RC_OK;
-	}
+	if (memchr(definition.p, '\\', definition.len))
+		return take_ambiguous(s, e, definition);
 	if (sql_facts_parse(definition, 0, &f) != RC_OK)
 		return RC_ERROR;
 	e->why_reads = why_not_view(&f);
 	rc = e->why_reads ? RC_OK : catalog_link_tables(s, e, &f, false, &e->reads);
 	if (rc == RC_OK && !e->why_reads)
 		rc = catalog_link_calls(s, e, &f, &e->reads);
+	if (rc == RC_OK)
+		rc = link_called(s, e, &f);
 	sql_facts_free(&f);
 	if (rc == RC_DECLINED)
 		e->why_reads = "the view's definition holds a name that is too long";

@@ -207,10 +207,19 @@ static void meet_all(struct walk *w, const struct edge *e)
 		meet(w, e->to);
 }
 
+static bool is_routine(const struct entity *e)
+{
+	return e->name.len && (e->name.p[0] == '\1' || e->name.p[0] == '\2');
+}
+
 static const char *unknown(const struct entity *e, enum snapshot_walk mode)
 {
-	bool write = mode == SNAPSHOT_WRITE;
+	bool write = mode == SNAPSHOT_WRITE || mode == SNAPSHOT_CALLED;
 
+	/* What a view that nobody may look into calls is not known, but it is not taken to write: it would at every read. A function
+	 * that is none of the schema's is loaded from a library. */
+	if (mode == SNAPSHOT_CALLED && (e->kind == CATALOG_VIEW || (e->kind == CATALOG_UNKNOWN && is_routine(e))))
+		return NULL;
 	if (e->kind == CATALOG_UNKNOWN)
 		return e->why_reads ? e->why_reads : SNAPSHOT_NOT_THERE;
 	if (e->hidden)
@@ -223,7 +232,7 @@ static const char *unknown(const struct entity *e, enum snapshot_walk mode)
 /* RC_DECLINED: some of it is not known. */
 static enum rc walk(const struct entity *start, enum snapshot_walk mode, struct walk *w)
 {
-	bool write = mode == SNAPSHOT_WRITE;
+	bool called = mode == SNAPSHOT_CALLED, write = mode == SNAPSHOT_WRITE || called;
 
 	w->n = 0;
 	w->why = start ? NULL : SNAPSHOT_NOT_THERE;
@@ -233,9 +242,9 @@ static enum rc walk(const struct entity *start, enum snapshot_walk mode, struct 
 		const struct entity *e = w->met[i];
 
 		w->why = unknown(e, mode);
-		if (!w->why && (e->kind == CATALOG_VIEW || (e->kind == CATALOG_ROUTINE && !write)))
+		if (!w->why && ((e->kind == CATALOG_VIEW && !called) || (e->kind == CATALOG_ROUTINE && !write)))
 			meet_all(w, e->reads);
-		if (!w->why && e->kind != CATALOG_VIEW && write)
+		if (!w->why && (e->kind != CATALOG_VIEW || called) && write)
 			meet_all(w, e->writes);
 	}
 	return w->why ? RC_DECLINED : RC_OK;
@@ -260,6 +269,15 @@ enum rc snapshot_reads(const struct snapshot *s, struct span schema, struct span
 		       const char **why)
 {
 	return snapshot_closure(snapshot_find(s, schema, name), SNAPSHOT_READ, put, arg, why);
+}
+
+enum rc snapshot_called(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
+			const char **why)
+{
+	const struct entity *e = snapshot_find(s, schema, name);
+
+	*why = NULL;
+	return e && e->kind == CATALOG_VIEW ? snapshot_closure(e, SNAPSHOT_CALLED, put, arg, why) : RC_OK;
 }
 
 enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,

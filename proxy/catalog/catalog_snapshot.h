@@ -31,7 +31,8 @@ struct entity {
 				 * NULL: it is */
 	const char *why_writes; /* the same of what changes with it */
 	struct edge *reads;     /* a view's or routine's tables, views and routines; owned */
-	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls; owned */
+	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls, what a view calls,
+				 * and the views in it; owned */
 	bool triggered;         /* it has triggers */
 	uint32_t uniques;       /* primary and unique keys */
 	struct catalog_keys *keys; /* owned; NULL: none */
@@ -64,11 +65,14 @@ enum snapshot_walk {
 	SNAPSHOT_READ,     /* what a plain read of it reads */
 	SNAPSHOT_READ_ANY, /* the same, but a routine need not be a plain read */
 	SNAPSHOT_WRITE,
+	SNAPSHOT_CALLED,   /* what reading it writes: by the routines that views call */
 };
 enum rc snapshot_closure(const struct entity *start, enum snapshot_walk mode, catalog_put_fn put, void *arg,
 			 const char **why) must_check;
 enum rc snapshot_reads(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 		       const char **why) must_check;
+enum rc snapshot_called(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
+			const char **why) must_check;
 enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 			const char **why) must_check;
 enum rc snapshot_transactional(const struct snapshot *s, struct span schema, struct span name,

@@ -56,6 +56,15 @@ static void plan_again(struct request *r, const struct plan_session *ss)
 	}
 }
 
+/* Its text says less than it does. */
+static void plan_hidden_write(struct request *r)
+{
+	r->plan.target = PLAN_PRIMARY;
+	r->plan.target_why = "a view that it reads, or something else that its text does not show, writes";
+	r->plan.needs_primary = r->plan.writes = r->plan.writes_anything = true;
+	r->plan.cache = r->plan.queue = false;
+}
+
 void command_plan(struct request *r)
 {
 	struct session *s = r->s;
@@ -91,8 +100,10 @@ void command_plan(struct request *r)
 		r->own_number = true;
 		r->plan.pins &= ~(unsigned)PIN_CONNECTION_ID;
 	}
-	if ((r->plan.writes || r->plan.cache || r->plan.queue) && !temps_named(r))
+	if ((r->plan.writes || r->plan.cache || r->plan.queue || catalog_is_wanted(in->catalog)) && !temps_named(r))
 		statement_resolve(r->st, in->catalog, s->worker->settings);
+	if (unlikely(r->st->writes_by_views || r->st->writes_unseen))
+		plan_hidden_write(r);
 	if (r->st->facts.flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT))
 		s->worker->follow_ups_seen = true;
 	if (r->lexed->hints & SQL_HINT_BAD)

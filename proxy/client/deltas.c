@@ -406,6 +406,24 @@ void deltas_partial(struct request *r)
 	settle_writes(r);
 }
 
+/* P3: the server has given it a position, though neither it nor its transaction seemed to have written. Temporary tables have
+ * positions, too, and FLUSH and its like. */
+static bool has_written_unseen(const struct request *r)
+{
+	const struct session *s = r->s;
+
+	if (likely(!r->commit_known) || r->plan.writes || s->transaction || !r->st)
+		return false;
+	return r->st->facts.verb == SQL_SELECT || (r->st->facts.verb == SQL_COMMIT && !(s->pins & PIN_TEMP_TABLE));
+}
+
+/* What it wrote is not known. Seen only where positions are reported at the end of results; the rest is the catalog's. */
+static void settle_unseen(struct request *r)
+{
+	invalidate(r, NULL, 0, true);
+	r->st->writes_unseen = r->st->facts.verb == SQL_SELECT;
+}
+
 void deltas_settle(struct request *r)
 {
 	struct session *s = r->s;
@@ -414,6 +432,8 @@ void deltas_settle(struct request *r)
 	if (r->reply_settled)
 		return;
 	r->reply_settled = true;
+	if (unlikely(has_written_unseen(r)))
+		settle_unseen(r);
 	if (r->st && r->st->changes_accounts) /* also if it failed: a part of it may have been done */
 		accounts_changed(s->worker->in->accounts);
 	else if (r->st && r->st->facts.flags & SQL_F_GLOBAL_SET)

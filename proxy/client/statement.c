@@ -225,6 +225,31 @@ static void resolve_routines(struct statement *st, struct catalog *c, struct tag
 		st->transactional = false;
 }
 
+static enum rc note(void *arg, struct span schema, struct span table)
+{
+	*(bool *)arg = true;
+	return RC_OK;
+}
+
+/* A view among what it reads may call a routine that writes. Until the schema has been read again it is what it was. */
+static void resolve_views(struct statement *st, struct catalog *c)
+{
+	const struct sql_facts *f = &st->facts;
+	bool writes = false, known = true;
+	const char *why;
+
+	for (uint16_t i = 0; i < f->ntables; i++) {
+		const struct sql_table *t = &f->tables[i];
+		struct span schema = t->schema.len ? t->schema : span_str(st->schema);
+		enum rc rc = t->read && schema.len ? catalog_called(c, schema, t->name, note, &writes, &why) : RC_OK;
+
+		writes |= rc == RC_DECLINED;
+		known &= rc != RC_AGAIN;
+	}
+	if (known || writes)
+		st->writes_by_views = writes;
+}
+
 /* ---- rows ---- */
 
 /* Columns the settings name for this table instead of the schema's unique ones; NULL: none. */
@@ -303,6 +328,7 @@ void statement_resolve(struct statement *st, struct catalog *c, const struct set
 		if (t->written && (schema.len == 0 || catalog_transactional(c, schema, t->name, &why) != RC_OK))
 			st->transactional = false;
 	}
+	resolve_views(st, c);
 	resolve_keys(st, c, cfg);
 }
 

@@ -28,6 +28,7 @@ struct statement {
 	bool changes_accounts;       /* or what they may do */
 	bool names_tracking;         /* session_track_*: what the server reports is its own business then */
 	bool system_schema;
+	bool writes_unseen;     /* the server gave it a position, though nothing in it seemed to write */
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */
 	/* Tables read and written, with all that views, triggers, cascades and routines add; valid for catalog_version. */
 	uint64_t catalog_version;
@@ -35,6 +36,7 @@ struct statement {
 	const char *unresolved_why;
 	uint64_t named_version; /* of the catalog, when the cache was told its tables' names */
 	bool transactional;     /* every table it writes can be rolled back */
+	bool writes_by_views;   /* its text need write nothing: a view that it reads calls a routine that does, or may */
 	enum plan_calls calls;  /* what the routines it calls do; their tables are among reads and writes */
 	cache_tag reads[CACHE_MAX_TAGS], writes[CACHE_MAX_TAGS];
 	uint8_t nreads, nwrites;

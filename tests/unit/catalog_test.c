@@ -192,6 +192,41 @@ static void views_that_hang_on_more_are_not_known(void **state)
 	assert_int_equal(answer(false, "shop", "v_broken")[0], '?');
 }
 
+static const char *called(const char *table)
+{
+	struct names s = {0};
+	const char *why = NULL;
+	enum rc rc = catalog_called(catalog, span_str("shop"), span_str(table), put_name, &s, &why);
+
+	return as_text(rc, &s, why);
+}
+
+static void a_view_writes_what_it_calls_writes(void **state)
+{
+	static const char all[] = "other.far shop.log shop.trig shop.trig2";
+
+	start("all");
+	wait_fresh();
+	assert_string_equal(called("v_writes"), all);
+	assert_string_equal(called("v_over_writes"), all);
+	assert_string_equal(called("v_backslash"), all);
+	assert_string_equal(called("v_join"), "");
+	assert_string_equal(called("v_func_reads"), "");
+	assert_string_equal(called("trig2"), "");
+	assert_string_equal(called("nothing"), "");
+	catalog_invalidate(catalog);
+	assert_string_equal(called("v_writes"), "? the schema has changed and is being read");
+}
+
+static void a_column_may_change_by_itself(void **state)
+{
+	start("all");
+	wait_fresh();
+	READS("computed", "? a column of it is computed from more than its row");
+	WRITES("computed", "shop.computed");
+	READS("computed_kept", "shop.computed_kept");
+}
+
 static void triggers_write_what_they_write(void **state)
 {
 	start("all");
@@ -511,6 +546,11 @@ static const char *const schema[] = {
 	"CREATE VIEW v_func_reads AS SELECT f_reads(1)",
 	"CREATE VIEW v_func_now AS SELECT id, f_now() FROM t",
 	"CREATE VIEW v_over_now AS SELECT id FROM v_now",
+	"CREATE VIEW v_writes AS SELECT id, f_writes() FROM t",
+	"CREATE VIEW v_over_writes AS SELECT id, NOW() FROM v_writes",
+	"CREATE VIEW v_backslash AS SELECT 'a\\\\b' c, f_writes() FROM t",
+	"CREATE TABLE computed (id INT, a INT AS (id + 1) VIRTUAL, b DATETIME AS (NOW()) VIRTUAL)",
+	"CREATE TABLE computed_kept (id INT, a INT AS (id + 1) VIRTUAL, b INT AS (id + 2) STORED)",
 	"CREATE VIEW v_system AS SELECT * FROM information_schema.PROCESSLIST",
 	"CREATE TABLE gone (id INT)",
 	"CREATE VIEW v_broken AS SELECT id FROM gone",
@@ -539,6 +579,8 @@ int main(void)
 		WITH_CATALOG(tables_are_themselves),
 		WITH_CATALOG(views_lead_to_their_tables),
 		WITH_CATALOG(views_that_hang_on_more_are_not_known),
+		WITH_CATALOG(a_view_writes_what_it_calls_writes),
+		WITH_CATALOG(a_column_may_change_by_itself),
 		WITH_CATALOG(triggers_write_what_they_write),
 		WITH_CATALOG(routines_read_and_write_what_their_bodies_do),
 		WITH_CATALOG(a_routine_whose_body_is_hidden_is_not_known),
