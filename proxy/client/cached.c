@@ -60,6 +60,7 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 	r->rows = e->rows;
 	r->bytes_out = e->len;
 	r->first_ns = clock_mono_ns();
+	aftermath_hit(r);
 	(void)channel_push(&r->s->ch, e->data, e->len);
 	(void)channel_flush(&r->s->ch); /* after this nothing points into the entry */
 	cache_entry_unref(e);

@@ -391,6 +391,7 @@ void exec_replied(struct request *r)
 		replica_read(r);
 	if (s->up->track.warnings || (r->st && r->st->facts.ntables))
 		s->up->warnings_of = s->up->track.warnings ? s->id : 0;
+	aftermath_ran(r);
 	if (s->state == SESSION_STREAMING || s->state == SESSION_INFILE) {
 		session_close(s, CLOSE_BACKEND, "the server answered before it had the whole statement");
 		return;

@@ -88,6 +88,22 @@ static enum rc give_insert_id(struct request *r)
 	return say(r, HIDDEN_INSERT_ID, upstream_query(s->up, span_str(sql)));
 }
 
+/* What the statement asks for was left on no connection, or on another: this one gets it. */
+static enum rc give_aftermath(struct request *r)
+{
+	struct iobuf sql;
+	enum rc rc;
+
+	iobuf_init(&sql, 0);
+	rc = aftermath_bring(r, &sql);
+	if (rc == RC_OK)
+		rc = say(r, HIDDEN_AFTERMATH, upstream_query(r->s->up, span_of(iobuf_data(&sql), iobuf_len(&sql))));
+	else
+		rc = give_insert_id(r); /* no memory: it is told what there is */
+	iobuf_reset(&sql);
+	return rc;
+}
+
 /* A client that looks at what its server reports, or changes it, gets a connection that reports as if suimon had asked for
  * nothing: for good, since its changes are not reported any more. */
 static bool wants_own_tracking(const struct request *r)
@@ -115,7 +131,7 @@ enum rc hidden_sync(struct request *r)
 		return reset_connection(r);
 	}
 	if (likely(u->vars == to))
-		return unlikely(wants_own_tracking(r)) ? give_own_tracking(r) : give_insert_id(r);
+		return unlikely(wants_own_tracking(r)) ? give_own_tracking(r) : give_aftermath(r);
 	if (to->schema.len && !span_eq(u->vars->schema, to->schema))
 		return change_schema(r, to->schema);
 	return change_variables(r, to);
@@ -376,6 +392,15 @@ void hidden_done(struct request *r)
 {
 	enum request_hidden what = r->hidden;
 
+	if (what == HIDDEN_AFTERMATH) { /* whether it could be had or not: once */
+		struct upstream *u = r->s->up;
+
+		aftermath_reset(&r->s->aftermath);
+		u->warnings_of = u->track.warnings ? r->s->id : 0;
+		r->hidden = HIDDEN_NONE;
+		exec_resume(r, STEP_SYNC);
+		return;
+	}
 	if (r->s->up->track.error) {
 		if (what == HIDDEN_POSITION) {
 			r->hidden = HIDDEN_NONE;
@@ -436,6 +461,7 @@ void hidden_done(struct request *r)
 		deltas_names(r);
 		exec_resume(r, STEP_END);
 		break;
+	case HIDDEN_AFTERMATH:
 	case HIDDEN_NONE:
 		break;
 	}

@@ -232,6 +232,7 @@ static void on_ticket(struct mail *m)
 		struct iobuf b;
 
 		s->queued_seq = t->seq;
+		aftermath_queued(r);
 		iobuf_init(&b, 0);
 		if (packet_put_ok(&b, &s->seq, s->caps, &ok) == RC_OK)
 			(void)channel_put(&s->ch, iobuf_data(&b), iobuf_len(&b));

@@ -38,7 +38,7 @@ enum request_refusal { /* why the server did not run it */
 enum request_hidden { /* what a hidden conversation on the connection is about */
 	HIDDEN_NONE,
 	HIDDEN_RESET, HIDDEN_TRACKING, HIDDEN_SCHEMA, HIDDEN_VARIABLES, HIDDEN_POSITION, HIDDEN_PREPARE, HIDDEN_CHECK_PREPARE,
-	HIDDEN_CHECK_COLUMNS, HIDDEN_COLLATION, HIDDEN_INSERT_ID, HIDDEN_OWN_TRACKING,
+	HIDDEN_CHECK_COLUMNS, HIDDEN_COLLATION, HIDDEN_INSERT_ID, HIDDEN_AFTERMATH, HIDDEN_OWN_TRACKING,
 };
 
 /* A statement prepared by the client. */

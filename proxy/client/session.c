@@ -272,6 +272,7 @@ static void session_free(struct mail *m)
 	account_unref(s->account);
 	varset_unref(s->vars);
 	mem_free(s->transaction);
+	aftermath_reset(&s->aftermath);
 	pool_put(w->session_pool, s);
 }
 
@@ -295,6 +296,7 @@ void session_forget(struct session *s)
 	session_unpin_all(s);
 	prepared_free_all(s);
 	memset(&s->nplus1, 0, sizeof(s->nplus1));
+	aftermath_reset(&s->aftermath);
 	s->last_insert_id = 0;
 	s->tracks_itself = s->tracks_change = false;
 	s->last_backend = NULL;

@@ -7,6 +7,7 @@
 #ifndef SUIMON_SESSION_H
 #define SUIMON_SESSION_H
 
+#include "aftermath.h"
 #include "channel.h"
 #include "handshake.h"
 #include "plan.h"
@@ -82,6 +83,7 @@ struct session {
 	bool queued_anything;          /* more tables than fit */
 	bool queued_eventual;          /* their rules say read: eventual */
 	uint64_t last_insert_id;
+	struct aftermath aftermath;    /* of its last statement, where no connection has it */
 	uint16_t kills;                /* KILLs of it being judged: no further command is taken until they are */
 	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass ... */
 	bool tracks_change;            /* ... that something else has changed, too */

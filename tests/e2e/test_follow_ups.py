@@ -68,6 +68,12 @@ CONVERSATIONS = {
     "diagnostics": [
         "SELECT * FROM none", "GET DIAGNOSTICS CONDITION 1 @code = MYSQL_ERRNO, @text = MESSAGE_TEXT", "SELECT @code, @text", "UPDATE a SET n = 3 WHERE id < 3",
         "GET DIAGNOSTICS @rows = ROW_COUNT", "SELECT @rows"],
+    "diagnostics of a read": [
+        "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "GET DIAGNOSTICS @n = NUMBER, @r = ROW_COUNT", "GET DIAGNOSTICS CONDITION 1 @c = MYSQL_ERRNO, @t = MESSAGE_TEXT",
+        "SELECT @n, @r, @c, @t", "SHOW WARNINGS"],
+    "diagnostics of a prepared read": [
+        execute("SELECT CAST(? AS SIGNED), CAST(? AS SIGNED) FROM a WHERE id = 1", "1x", "2x"), "SHOW COUNT(*) WARNINGS", "SELECT @@warning_count", "GET DIAGNOSTICS @n = NUMBER",
+        "SELECT @n", "GET DIAGNOSTICS CONDITION 2 @t = MESSAGE_TEXT", "SELECT @t"],
     "temporary tables": [
         "CREATE TEMPORARY TABLE tt (id INT PRIMARY KEY AUTO_INCREMENT, x INT)", "INSERT INTO tt (x) VALUES (4)", "SELECT LAST_INSERT_ID()", "SELECT * FROM tt", execute("SELECT * FROM tt WHERE x = ?", 4),
         "CREATE TEMPORARY TABLE a (only_here INT)", "SELECT * FROM a", "DROP TEMPORARY TABLE a", "SELECT COUNT(*) FROM a", "DROP TEMPORARY TABLE tt", "SELECT * FROM tt",
@@ -124,3 +130,54 @@ def test_answers_as_on_one_connection(suimon, db, what, pool):
         got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), CONVERSATIONS[what], Noise(s, db, stack))
     for step, w, g in zip(CONVERSATIONS[what], want, got):
         assert g == w, step
+
+
+READ, FEW = "SELECT id, v FROM a WHERE n < 100 ORDER BY id", execute("SELECT id FROM a WHERE id < ? ORDER BY id", 4)
+BEHIND_A_HIT = [
+    READ, READ, "SELECT FOUND_ROWS()", "SELECT FOUND_ROWS()", READ, "SELECT ROW_COUNT()", FEW, FEW, execute("SELECT FOUND_ROWS()"), READ, "SELECT FOUND_ROWS(), ROW_COUNT()",
+    "SELECT v FROM a WHERE id = 77", "SELECT v FROM a WHERE id = 77", "SELECT FOUND_ROWS() AS none",
+    "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SHOW WARNINGS", READ, "SHOW WARNINGS", "SELECT @@warning_count", "SELECT * FROM none", READ, "SHOW COUNT(*) ERRORS",
+    "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2", READ, FEW, "SELECT FOUND_ROWS()", READ, "GET DIAGNOSTICS @r = ROW_COUNT", "SELECT @r", "SELECT id FROM a WHERE id < 3", "SELECT FOUND_ROWS()"]
+
+
+@pytest.mark.parametrize("pool", [2, 50])
+def test_behind_a_cache_hit_too(suimon, db, pool):
+    """The cache has answered: no connection knows of it, and the one that is asked is told."""
+    fresh(db)
+    s = suimon({"threads": 1, "backend": {"pool": {"max": pool, "min_idle": 0}}, "cache": {"rules": [{"match": {"table": db.name + ".a"}, "ttl": "1h"}]}})
+    want = converse(db.direct(client_flag=MULTI_STATEMENTS), BEHIND_A_HIT)
+    with contextlib.ExitStack() as stack:
+        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), BEHIND_A_HIT, Noise(s, db, stack))
+    for step, w, g in zip(BEHIND_A_HIT, want, got):
+        assert g == w, step
+    assert s.metrics()['suimon_cache_hits_total{level="memory"}'] >= 8
+
+
+def test_many_found_rows_behind_a_hit(suimon, db):
+    db.setup("CREATE TABLE many (id INT PRIMARY KEY)", "INSERT INTO many SELECT seq FROM " + numbers(1, 1234))
+    s = suimon({"cache": {"rules": [{"match": {"table": db.name + ".many"}, "ttl": "1h"}]}})
+    with s.connect(database=db.name) as c:
+        for _ in range(3):
+            assert len(ask(c, "SELECT * FROM many")) == 1234
+            assert ask(c, "SELECT FOUND_ROWS()") == ((1234,),)
+
+
+def test_behind_a_queued_write_too(suimon, db):
+    """Its rows and its warnings, of which there are none."""
+    db.setup("CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, v INT)", "CREATE TABLE a (id INT)", "INSERT INTO a VALUES (1)")
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}, "queue": {"rules": [{"match": {"table": db.name + ".log", "verb": "insert"}}]}})
+
+    def talk(connection):
+        with Wire(connection) as w:
+            answers = []
+            for _ in range(2):
+                w.query("SELECT CAST('1x' AS SIGNED) FROM a")
+                w.query("INSERT INTO log (v) VALUES (1)")
+                answers += [w.query("SELECT ROW_COUNT()"), w.query("SELECT ROW_COUNT()")]
+                w.query("SELECT CAST('1x' AS SIGNED) FROM a")
+                w.query("INSERT INTO log (v) VALUES (2)")
+                answers += [w.query("SHOW WARNINGS")]
+            return answers
+    want = talk(db.direct())
+    assert talk(s.connect(database=db.name)) == want
+    assert s.metrics()["suimon_queue_enqueued_total"] >= 4

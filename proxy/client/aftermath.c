@@ -1,0 +1,112 @@
+#include "aftermath.h"
+
+#include "mem.h"
+#include "request.h"
+
+#define TEXT_MOST 4096 /* a longer read's warnings stay where they are */
+#define ASKS (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_DIAGNOSTICS)
+#define ROWS_MOST 1000000 /* FOUND_ROWS() of more is not made */
+
+void aftermath_reset(struct aftermath *a)
+{
+	mem_free(a->text);
+	*a = (struct aftermath){.kind = AFTERMATH_THERE};
+}
+
+static void set(struct request *r, enum aftermath_kind kind, uint64_t rows)
+{
+	struct aftermath *a = &r->s->aftermath;
+
+	if (unlikely(a->text != NULL))
+		aftermath_reset(a);
+	a->kind = kind;
+	a->rows = rows;
+}
+
+void aftermath_hit(struct request *r)
+{
+	set(r, AFTERMATH_HIT, r->rows);
+}
+
+void aftermath_queued(struct request *r)
+{
+	set(r, AFTERMATH_QUEUED, r->affected);
+}
+
+/* The read as text, if it may be run again for what it leaves. */
+static void keep_text(struct request *r)
+{
+	struct aftermath *a = &r->s->aftermath;
+	struct iobuf text;
+	const char *why;
+
+	if (!r->st || !sql_replica_safe(&r->st->facts, &why) || r->streamed)
+		return;
+	iobuf_init(&text, TEXT_MOST);
+	if ((r->prepared ? prepared_bind(r, &text) : iobuf_append(&text, r->sql.p, r->sql.len)) == RC_OK)
+		a->text = mem_dup(iobuf_data(&text), iobuf_len(&text));
+	if (a->text) {
+		a->kind = AFTERMATH_WARNED;
+		a->len = (uint32_t)iobuf_len(&text);
+	}
+	iobuf_reset(&text);
+}
+
+void aftermath_ran(struct request *r)
+{
+	struct session *s = r->s;
+	bool keeps = s->aftermath.kind == AFTERMATH_WARNED && r->st && (r->plan.follow_up || r->st->facts.ntables == 0) &&
+		     s->up->warnings_of == s->id;
+
+	if (likely(s->aftermath.kind == AFTERMATH_THERE && !s->up->track.warnings))
+		return;
+	if (keeps || (r->cmd == COM_STMT_PREPARE && !s->up->track.error))
+		return; /* what has no tables leaves them as they are */
+	aftermath_reset(&s->aftermath);
+	if (s->up->track.warnings && !s->on_primary && !s->pins && (r->cmd == COM_QUERY || r->cmd == COM_STMT_EXECUTE))
+		keep_text(r);
+}
+
+/* So many rows, of nothing: it also clears the warnings, which a SELECT without tables would leave. */
+static enum rc put_rows(struct iobuf *sql, uint64_t rows)
+{
+	static const char ten[] = "(SELECT 0 UNION ALL SELECT 0 UNION ALL SELECT 0 UNION ALL SELECT 0 UNION ALL SELECT 0 UNION ALL "
+				  "SELECT 0 UNION ALL SELECT 0 UNION ALL SELECT 0 UNION ALL SELECT 0 UNION ALL SELECT 0)";
+	uint64_t have = 1;
+	char alias = 'a';
+
+	if (iobuf_printf(sql, "SELECT NULL FROM (SELECT 0) d") != RC_OK)
+		return RC_ERROR;
+	for (; have < rows; have *= 10, alias++)
+		if (iobuf_printf(sql, ",%s d%c", ten, alias) != RC_OK)
+			return RC_ERROR;
+	return iobuf_printf(sql, " LIMIT %llu", (unsigned long long)rows);
+}
+
+enum rc aftermath_bring(struct request *r, struct iobuf *sql)
+{
+	struct session *s = r->s;
+	struct aftermath *a = &s->aftermath;
+	uint64_t asks = r->st ? r->st->facts.flags & ASKS : 0;
+
+	if (likely(!asks || a->kind == AFTERMATH_THERE) || r->cmd == COM_STMT_PREPARE || s->pins)
+		return RC_DECLINED;
+	switch ((enum aftermath_kind)a->kind) {
+	case AFTERMATH_HIT:
+		if (a->rows > ROWS_MOST)
+			return RC_DECLINED;
+		return put_rows(sql, asks & SQL_F_FOUND_ROWS ? a->rows : 0);
+	case AFTERMATH_QUEUED:
+		if (a->rows > 1)
+			return RC_DECLINED; /* nothing but a write changes several rows */
+		/* Without a reset behind it, which would take what is asked next; the variable is always 1. */
+		return iobuf_printf(sql, a->rows ? "SELECT 1 INTO @suimon_row_count FROM (SELECT 1) d" : "DO (SELECT 1 FROM (SELECT 1) d)");
+	case AFTERMATH_WARNED:
+		if (s->up->warnings_of == s->id)
+			return RC_DECLINED; /* it is the connection that has them */
+		return iobuf_append(sql, a->text, a->len);
+	case AFTERMATH_THERE:
+		break;
+	}
+	return RC_DECLINED;
+}

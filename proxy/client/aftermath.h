@@ -1,0 +1,40 @@
+/*
+ * aftermath.h - what a session's last statement leaves to be asked for (FOUND_ROWS(), ROW_COUNT(), warnings), where the connection that
+ * is to be asked has not run it: the cache or the queue has answered it, or a replica has and the question must go to the primary.
+ *
+ *   aftermath_hit | aftermath_queued | aftermath_ran → the next statement, if it asks: aftermath_bring → the hidden statement that
+ *   leaves the same → the question
+ */
+#ifndef SUIMON_AFTERMATH_H
+#define SUIMON_AFTERMATH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "iobuf.h"
+#include "rc.h"
+
+struct request;
+
+enum aftermath_kind {
+	AFTERMATH_THERE,  /* on the connection that ran it */
+	AFTERMATH_HIT,    /* a cached result: no connection has it */
+	AFTERMATH_QUEUED, /* a write that waits in the queue: the same */
+	AFTERMATH_WARNED, /* a read that left warnings on a replica: text makes them anew */
+};
+
+struct aftermath {
+	uint8_t kind;     /* enum aftermath_kind */
+	uint32_t len;     /* of text */
+	uint64_t rows;    /* sent or affected, as its reply said */
+	char *text;       /* owned; AFTERMATH_WARNED only, else NULL */
+};
+
+void aftermath_reset(struct aftermath *a); /* frees what it has; as if nothing had run */
+void aftermath_hit(struct request *r);     /* r was answered by the cache */
+void aftermath_queued(struct request *r);  /* ... by the queue */
+void aftermath_ran(struct request *r);     /* ... by the server whose connection it still has */
+/* What is to be run before r, that it finds what it asks for: appended to sql. RC_DECLINED: nothing. RC_ERROR: no memory. */
+enum rc aftermath_bring(struct request *r, struct iobuf *sql) must_check;
+
+#endif
