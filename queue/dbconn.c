@@ -107,23 +107,23 @@ enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
 {
 	struct span password = secret_text(t->password);
 	const char *host = t->port ? t->host : NULL, *path = t->port ? NULL : t->host;
+	bool ok;
 
 	dbconn_close(c);
 	c->my = mysql_init(NULL);
 	if (!c->my)
 		return note(c, CR_OUT_OF_MEMORY, "out of memory");
-	if (configure(c->my, t) == RC_OK && sqlconn_tls_ask(c->my, &t->tls, path != NULL) == RC_OK &&
-	    mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL, t->port, path, CLIENT_MULTI_RESULTS)) {
-		set_fd(c, (int)mysql_get_socket(c->my));
-		sqlconn_forget_password(c->my);
-		if (!sqlconn_tls_stands(c->my, &t->tls, path != NULL)) {
-			dbconn_close(c);
-			return note(c, CR_SSL_CONNECTION_ERROR, SQLCONN_NO_TLS);
-		}
-		if (learn(c) == RC_OK)
-			return RC_OK;
-	}
+	ok = configure(c->my, t) == RC_OK && sqlconn_tls_ask(c->my, &t->tls, path != NULL) == RC_OK &&
+	     mysql_real_connect(c->my, host, t->user, password.len ? password.p : "", NULL, t->port, path, CLIENT_MULTI_RESULTS);
 	sqlconn_forget_password(c->my);
+	if (!sqlconn_tls_stands(c->my, &t->tls, path != NULL, ok)) {
+		dbconn_close(c);
+		return note(c, CR_SSL_CONNECTION_ERROR, SQLCONN_NO_TLS);
+	}
+	if (ok)
+		set_fd(c, (int)mysql_get_socket(c->my));
+	if (ok && learn(c) == RC_OK)
+		return RC_OK;
 	if (mysql_errno(c->my))
 		note_last(c);
 	dbconn_close(c);

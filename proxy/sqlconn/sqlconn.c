@@ -213,14 +213,14 @@ enum rc sqlconn_connect(struct sqlconn *c, const struct sqlconn_target *t)
 				t->port, is_unix ? t->host : NULL, 0);
 	current = NULL;
 	sqlconn_forget_password(c->my);
+	if (!sqlconn_tls_stands(c->my, &t->tls, is_unix, ok)) {
+		sqlconn_close(c);
+		return fail(c, CR_SSL_CONNECTION_ERROR, SQLCONN_NO_TLS);
+	}
 	if (!ok) {
 		fail_as_library(c);
 		sqlconn_close(c);
 		return RC_ERROR;
-	}
-	if (!sqlconn_tls_stands(c->my, &t->tls, is_unix)) {
-		sqlconn_close(c);
-		return fail(c, CR_SSL_CONNECTION_ERROR, SQLCONN_NO_TLS);
 	}
 	c->err = 0;
 	return RC_OK;

@@ -63,12 +63,13 @@ bool sqlconn_is_mariadb(const struct sqlconn *c);
 unsigned long sqlconn_version(const struct sqlconn *c);    /* 101119 = 10.11.19 */
 const char *sqlconn_version_text(const struct sqlconn *c); /* without MariaDB's "5.5.5-" */
 
-/* For whoever connects by libmariadb itself: before the connect, the options that a policy asks for; behind it, whether what
- * it insists on is there. is_unix: over a unix socket nothing is asked for. */
+/* For whoever connects by libmariadb itself: right before the connect, in its thread, the options that a policy asks for; right behind it,
+ * be it that it failed (connected), false where what it insists on was not there: then nothing of the login has been sent. is_unix: over a
+ * unix socket nothing is asked for. */
 struct st_mysql;
 enum rc sqlconn_tls_ask(struct st_mysql *my, const struct tls_policy *p, bool is_unix) must_check; /* RC_ERROR: no memory */
 void sqlconn_forget_password(struct st_mysql *my); /* libmariadb's copy lies where a core dump shows it, and has been used */
-bool sqlconn_tls_stands(struct st_mysql *my, const struct tls_policy *p, bool is_unix);
+bool sqlconn_tls_stands(struct st_mysql *my, const struct tls_policy *p, bool is_unix, bool connected);
 #define SQLCONN_NO_TLS "the server does not offer TLS, which backend.tls.mode insists on"
 
 /* Any thread: ends the call that runs and fails all later ones, for good. */

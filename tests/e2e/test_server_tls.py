@@ -1,4 +1,9 @@
 """P1, R4: TLS, plugins and sockets between suimon and its servers: what each mode insists on, and what it refuses."""
+import socket
+import struct
+import threading
+import time
+
 import pymysql
 import pytest
 
@@ -151,6 +156,64 @@ def test_a_server_behind_a_unix_socket(suimon, world):
             assert cipher(c) == ""
             assert ask(c, "SELECT 1") == ((1,),)
         assert s.api("/api/backends")["backends"][0]["state"] == "up"
+
+
+class WithoutTls:
+    """Greets whoever connects as a MariaDB without TLS does, and keeps what it is sent."""
+
+    def __init__(self):
+        self.listener = socket.create_server((servers.LOOPBACK, 0))
+        self.port = self.listener.getsockname()[1]
+        self.greeted, self.heard = 0, []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    @staticmethod
+    def greeting():
+        caps = 0xffffffff & ~(1 << 11) & ~1
+        p = b"\x0a5.5.5-10.11.6-MariaDB\0" + struct.pack("<I", 7) + b"abcdefgh\0" + struct.pack("<HBHH", caps & 0xffff, 45, 2, caps >> 16)
+        p += bytes([21]) + bytes(10) + b"ijklmnopqrst\0mysql_native_password\0"
+        return struct.pack("<I", len(p)) + p
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        try:
+            self.greeted += 1
+            greeting = self.greeting()
+            for at in range(0, len(greeting), 30):
+                client.sendall(greeting[at:at + 30])
+                time.sleep(0.01)
+            client.settimeout(20)
+            heard = client.recv(1000)
+            if heard:
+                self.heard.append(heard)
+        except OSError:
+            pass
+        client.close()
+
+
+@pytest.mark.parametrize("mode", ["required", "verify_ca"])
+def test_nothing_of_a_login_reaches_a_server_without_tls(suimon, world, ca, tmp_path, mode):
+    """Monitor, catalog, drain and workers: the greeting says that there is no TLS, and not a byte follows it."""
+    fake = WithoutTls()
+    try:
+        s = suimon({"queue": {"user": {"name": "app", "password": "app"}, "rules": [{"match": {"table": "x.y", "verb": "insert"}}]}},
+                   base=config("%s:%d" % (servers.LOOPBACK, fake.port), mode, ca), ready=False)
+        with pytest.raises(pymysql.MySQLError) as e:
+            with s.connect() as c:
+                ask(c, "SELECT 1")
+        assert "TLS" in e.value.args[1]
+        servers.wait_until("more attempts", lambda: fake.greeted >= 12, 40)
+        assert fake.heard == []
+        assert "which backend.tls.mode insists on" in s.log_text()
+    finally:
+        fake.listener.close()
 
 
 # ---- caching_sha2_password with a server that has it: another suimon, whose pass-through asks for nothing else ----
