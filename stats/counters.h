@@ -87,6 +87,7 @@
 	X(PIN_PREPARED_TEXT, counter, "session_pins_total", "reason=\"sql_prepare\"", "")                              \
 	X(PIN_MULTI, counter, "session_pins_total", "reason=\"multi_statement\"", "")                                  \
 	X(PIN_UNKNOWN, counter, "session_pins_total", "reason=\"unknown\"", "")                                        \
+	X(PIN_XA, counter, "session_pins_total", "reason=\"xa\"", "")                                                  \
 	X(SESSION_RESTORES, counter, "session_restores_total", "", "Times session state was replayed onto a server connection.") \
 	X(PREPARED_REPREPARES, counter, "prepared_reprepares_total", "", "Prepared statements prepared anew on another server connection.") \
 	X(PREPARED_NO_ROOM, counter, "prepared_no_room_total", "", "Times a server had no room for a statement (max_prepared_stmt_count) and others were closed.") \

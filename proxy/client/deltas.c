@@ -21,6 +21,7 @@ static void pin(struct request *r, unsigned pins)
 		{PIN_LONG_DATA, STATS_C_PIN_LONG_DATA},		{PIN_SESSION_STATE, STATS_C_PIN_SESSION_STATE},
 		{PIN_SQL_PREPARE, STATS_C_PIN_PREPARED_TEXT},	{PIN_NEXT_TRANSACTION, STATS_C_PIN_TRANSACTION},
 		{PIN_UNKNOWN, STATS_C_PIN_UNKNOWN},		{PIN_CONNECTION_ID, STATS_C_PIN_SESSION_STATE},
+		{PIN_XA, STATS_C_PIN_XA},
 	};
 	unsigned fresh = pins & ~r->s->pins;
 
@@ -108,6 +109,10 @@ static void take_variable(struct request *r, const struct track_item *item)
 	}
 	if (is_set_statement(r))
 		return;
+	/* WHERE id IS NULL then asks for the last insert id, in any SELECT. */
+	if (span_ieq(item->name, span_str("sql_auto_is_null")) && !span_ieq(item->value, span_str("OFF")) &&
+	    !span_eq(item->value, span_str("0")))
+		pin(r, PIN_SESSION_STATE);
 	if (is_volatile(item->name)) {
 		if (item->name.len >= 13 && strncasecmp(item->name.p, "session_track", 13) == 0)
 			s->tracks_itself = true;

@@ -71,7 +71,7 @@ static void retry(struct request *r)
 /* An open transaction goes with its connection; but not one that XA has prepared. */
 static bool is_rolled_back(const struct session *s)
 {
-	return s->in_transaction && !(s->pins & PIN_UNKNOWN);
+	return s->in_transaction && !(s->pins & (PIN_UNKNOWN | PIN_XA));
 }
 
 /* What the client must know of a statement that was on its way: what became of it, as far as that can be known. */

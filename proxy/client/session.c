@@ -305,6 +305,7 @@ void session_forget(struct session *s)
 void session_unpin_all(struct session *s)
 {
 	struct upstream *u = s->up;
+	bool xa = s->pins & PIN_XA;
 
 	s->pins = 0;
 	temps_forget(s);
@@ -313,6 +314,7 @@ void session_unpin_all(struct session *s)
 		return;
 	s->up = NULL;
 	u->dirty = true;
+	u->condemned |= xa; /* what is prepared is left to whoever commits it: the server does that for a session that ends */
 	u->keep = false;
 	lease_release(u);
 }

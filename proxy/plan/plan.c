@@ -1,10 +1,12 @@
 #include "plan.h"
 
 static const char *const pin_names[] = {"transaction", "user_variable", "temp_table", "lock", "user_lock", "cursor",
-					"long_data", "session_state", "sql_prepare", "next_transaction", "unknown", "connection_id"};
+					"long_data", "session_state", "sql_prepare", "next_transaction", "unknown", "connection_id", "xa"};
 
 const char *plan_pin_name(unsigned pins)
 {
+	if (pins & PIN_XA)
+		return "xa"; /* its transaction is seen, too, part of the time */
 	for (size_t i = 0; i < countof(pin_names); i++)
 		if (pins & (1u << i))
 			return pin_names[i];
@@ -46,8 +48,11 @@ static void plan_pins(const struct sql_facts *f, const struct plan_session *ss, 
 		if (!(f->flags & (SQL_F_SESSION_SET | SQL_F_GLOBAL_SET)))
 			p->pins |= PIN_NEXT_TRANSACTION;
 		break;
-	case SQL_HANDLER:
 	case SQL_XA:
+		p->pins |= f->flags & SQL_F_XA_BEGIN ? PIN_XA : 0;
+		p->unpins |= f->flags & SQL_F_XA_END ? PIN_XA : 0;
+		break;
+	case SQL_HANDLER:
 		p->pins |= PIN_UNKNOWN;
 		break;
 	default:

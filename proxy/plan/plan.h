@@ -23,8 +23,9 @@ enum plan_pin {
 	PIN_NEXT_TRANSACTION = 1 << 9, /* SET TRANSACTION without SESSION: the next one only */
 	PIN_CONNECTION_ID = 1 << 11, /* it has asked for the connection's id */
 	PIN_UNKNOWN = 1 << 10,      /* the statement was not understood (P2) */
+	PIN_XA = 1 << 12,           /* from XA START to XA COMMIT or XA ROLLBACK, over XA END and XA PREPARE */
 };
-const char *plan_pin_name(unsigned pins); /* the name of the lowest one, or "" */
+const char *plan_pin_name(unsigned pins); /* of xa, else of the lowest one; or "" */
 /* Pins that hide tables or change what a read means: while one lasts nothing is cached or queued. */
 #define PINS_ANY (~0u)
 

@@ -80,6 +80,8 @@ const char *sql_verb_name(enum sql_verb v); /* lower case: "select" */
 #define SQL_F_SERVER_STATE     (UINT64_C(1) << 36) /* answers from the server's own state (replication,
                                                        * threads): not the same on another */
 #define SQL_F_SUBQUERY         (UINT64_C(1) << 37) /* holds a query inside */
+#define SQL_F_XA_BEGIN         (UINT64_C(1) << 38) /* XA START, XA BEGIN */
+#define SQL_F_XA_END           (UINT64_C(1) << 39) /* XA COMMIT, XA ROLLBACK: not XA END, behind which it is still the session's */
 
 #define SQL_MAX_TABLES 32 /* more: SQL_F_UNKNOWN */
 

@@ -305,6 +305,13 @@ void sql_stmt_release(struct sql_parser *p)
 
 void sql_stmt_xa(struct sql_parser *p)
 {
+	static const struct { const char *word; uint64_t flag; } kinds[] = {
+		{"start", SQL_F_XA_BEGIN}, {"begin", SQL_F_XA_BEGIN}, {"commit", SQL_F_XA_END}, {"rollback", SQL_F_XA_END},
+	};
+
+	for (size_t i = 0; i < countof(kinds) && p->t.kind == SQL_T_WORD; i++)
+		if (span_ieq(p->t.text, span_str(kinds[i].word)))
+			p->flags |= kinds[i].flag;
 	sql_skip_statement(p);
 }
 
