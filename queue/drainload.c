@@ -133,6 +133,9 @@ static enum rc decode_items(struct drain *d, char *err, size_t cap)
 
 		it->body.p = p;
 		p += it->body.len;
+		it->skip = !it->body.len;
+		if (it->skip)
+			continue;
 		if (record_decode(it->body, &it->rec) != RC_OK) {
 			snprintf(err, cap, "record %" PRIu64 " cannot be understood: a newer version wrote it",
 				 it->seq);

@@ -29,7 +29,7 @@ struct queue_engine_ops {
 
 	/* The drain's thread only: hand out from the record behind after_seq on. err: why not, for people. */
 	enum rc (*seek)(struct queue_engine *e, uint64_t after_seq, char *err, size_t cap);
-	/* The next durable record; its body is valid until the next call. RC_AGAIN: none yet. RC_ERROR: unreadable. */
+	/* The next durable record; its body is valid until the next call, and empty for one that was lost and skipped. RC_AGAIN: none yet. RC_ERROR: unreadable. */
 	enum rc (*next)(struct queue_engine *e, uint64_t *seq, struct span *body, char *err, size_t cap);
 	/* All up to seq, which was handed out, is applied. */
 	void (*applied)(struct queue_engine *e, uint64_t seq);

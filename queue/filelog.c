@@ -197,7 +197,7 @@ static enum rc filelog_next(struct queue_engine *e, uint64_t *seq, struct span *
 	if (rc != RC_OK)
 		return rc;
 	*seq = f.seq;
-	*body = f.body;
+	*body = f.kind == FRAME_GAP ? span_of("", 0) : f.body;
 	return RC_OK;
 }
 

@@ -32,7 +32,7 @@ static enum rc damaged(const struct recovery *r, uint64_t segment, const struct 
 	qdir_segment_name(name, segment);
 	snprintf(r->err, r->cap,
 		 "%s/%s: record %" PRIu64 " at byte %" PRIu64 " is damaged though it had been acknowledged; "
-		 "`suimon queue ls --dir %s` shows what can be read",
+		 "`suimon queue check --dir %s` shows what is lost, `suimon queue skip` goes on without it",
 		 r->log->dir->path, name, scan->next_seq, scan->end, r->log->dir->path);
 	return RC_ERROR;
 }

@@ -105,7 +105,7 @@ static bool header_plausible(const uint8_t *h)
 {
 	uint64_t kind = get(h + FRAME_KIND_AT, 4);
 
-	return get(h, 4) != 0 && get(h, 4) <= FRAME_MAX_BODY && kind >= FRAME_RECORD && kind <= FRAME_MARK;
+	return get(h, 4) != 0 && get(h, 4) <= FRAME_MAX_BODY && kind >= FRAME_RECORD && kind <= FRAME_GAP;
 }
 
 static enum rc bad_frame(void)
@@ -155,6 +155,25 @@ enum rc frame_read(struct frames *w, uint64_t at, uint64_t seq, struct frame *f,
 		return bad_frame();
 	*next = at + frame_size(f->body.len);
 	return RC_OK;
+}
+
+enum rc frame_search(struct frames *w, uint64_t *at, uint64_t seq, uint64_t below, struct frame *f)
+{
+	struct span s;
+	enum rc rc;
+
+	for (;; *at += 8) {
+		rc = window_get(&w->window, *at, 8, &s);
+		if (rc != RC_OK)
+			return rc;
+		if (get((const uint8_t *)s.p, 8) == 0)
+			continue;
+		rc = frame_fetch(w, *at, f);
+		if (rc == RC_ERROR && errno != EBADMSG)
+			return rc;
+		if (rc == RC_OK && f->seq > seq && (!below || f->seq < below))
+			return RC_OK;
+	}
 }
 
 /* Does a frame behind `at` prove that seq had been on stable storage? Reads to the end of the file. */

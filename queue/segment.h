@@ -36,6 +36,7 @@ enum frame_kind {
 	FRAME_RECORD = 1, /* body: record.h */
 	FRAME_LETTER = 2, /* body: dead.c */
 	FRAME_MARK = 3,   /* body: dead.c */
+	FRAME_GAP = 4,    /* a record that was lost to damage and skipped by a person: repair.h */
 };
 
 struct segment_header {
@@ -82,6 +83,10 @@ struct frames {
 /* The frame at `at`, which must bear seq; *next is where the one behind it begins. RC_DECLINED: nothing there, zeros or
  * the end of the file. RC_ERROR: errno is EBADMSG when the bytes are not that frame, else the read failed. */
 enum rc frame_read(struct frames *w, uint64_t at, uint64_t seq, struct frame *f, uint64_t *next) must_check;
+
+/* The next whole frame behind *at with a sequence above seq and, if it is not 0, below `below`; *at is where it begins.
+ * RC_DECLINED: none up to the end of the file. */
+enum rc frame_search(struct frames *w, uint64_t *at, uint64_t seq, uint64_t below, struct frame *f) must_check;
 
 struct segment_scan {
 	uint64_t end;      /* behind the last good frame */

@@ -17,9 +17,11 @@ static const char usage_text[] =
 	"       suimon queue show ID [--pending]             a dead letter, or a record that is not applied yet\n"
 	"       suimon queue retry ID | discard ID           append a dead letter anew, or drop it\n"
 	"       suimon queue pause | resume | drain          stop applying, go on, apply all there is now\n"
+	"       suimon queue check --dir DIR                 of a stopped instance: is its log whole, what is lost\n"
+	"       suimon queue skip --dir DIR                  goes on without what is lost; damaged files are kept\n"
 	"options: --http HOST:PORT   the instance (default: listen.http of -c FILE, else 127.0.0.1:6034)\n"
 	"         --token TOKEN      its admin_token (default: $SUIMON_ADMIN_TOKEN, else that of -c FILE)\n"
-	"         --dir DIR          ls, show: the queue directory of a stopped instance\n"
+	"         --dir DIR          ls, show, check, skip: the queue directory of a stopped instance\n"
 	"         --json             the answer as JSON\n";
 
 /* ---- from a running instance ---- */
@@ -141,6 +143,15 @@ static int run_post(const struct cli_options *o, json_t *what)
 	return print(o, what, queue_put_totals);
 }
 
+static int run_check(const struct cli_options *o, json_t *what)
+{
+	if (!o->dir) {
+		(void)fprintf(stderr, "suimon queue: %s works on a stopped instance: --dir DIR is needed\n", o->words[0]);
+		return CLI_REFUSED;
+	}
+	return queue_check_dir(o, strcmp(o->words[0], "skip") == 0);
+}
+
 static const struct verb {
 	const char *name;
 	int words; /* with itself */
@@ -149,7 +160,7 @@ static const struct verb {
 } verbs[] = {
 	{"ls", 1, true, run_ls},         {"show", 2, true, run_show},   {"retry", 2, false, run_post},
 	{"discard", 2, false, run_post}, {"pause", 1, false, run_post}, {"resume", 1, false, run_post},
-	{"drain", 1, false, run_post},
+	{"drain", 1, false, run_post},   {"check", 1, true, run_check}, {"skip", 1, true, run_check},
 };
 
 static bool is_id(const char *text)

@@ -3,10 +3,12 @@
  */
 #include "cli_queue.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "queue_json.h"
+#include "repair.h"
 
 static enum rc peek(const struct cli_options *o, bool dead, struct queue_json_list *l, uint64_t from, unsigned limit,
 		    struct queue_totals *totals)
@@ -90,4 +92,29 @@ int queue_show_dir(const struct cli_options *o, json_t *what)
 			      o->pending ? "pending record" : "dead letter", o->words[1]);
 	iobuf_reset(&text);
 	return CLI_REFUSED;
+}
+
+static void put_damage(void *arg, const struct repair_damage *d)
+{
+	const bool *skip = arg;
+
+	(void)printf("%s: byte %" PRIu64 ": records %" PRIu64 " to %" PRIu64 " %s%s\n", d->file, d->at, d->first_seq,
+		     d->last_seq, *skip ? "are skipped" : "cannot be read", d->passed ? ", and had been applied" : "");
+}
+
+int queue_check_dir(const struct cli_options *o, bool skip)
+{
+	struct repair_totals t;
+	char err[512];
+
+	if (repair_dir(o->dir, skip, put_damage, &skip, &t, err, sizeof(err)) != RC_OK) {
+		(void)fprintf(stderr, "suimon queue: %s\n", err);
+		return CLI_REFUSED;
+	}
+	(void)printf("%" PRIu64 " segments, %" PRIu64 " records, %" PRIu64 " damaged places, %" PRIu64 " records lost",
+		     t.segments, t.records, t.damages, t.lost);
+	if (t.skipped)
+		(void)printf(", %" PRIu64 " skipped before", t.skipped);
+	(void)printf("\n");
+	return t.damages && !skip ? CLI_REFUSED : CLI_FINE;
 }

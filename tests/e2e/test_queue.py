@@ -498,3 +498,43 @@ def test_a_killed_suimon_with_several_connections(keyed_rules, db):
     for key in {k for _, k in found}:
         mine = [n for n, k in found if k == key]
         assert mine == sorted(mine)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_damage_is_shown_and_skipped_by_hand(suimon, table, workers):
+    """A record that cannot be read stops the start; `suimon queue check` says which, `skip` goes on without it alone."""
+    s = suimon(rules(table, drain={"workers": workers}))
+    with s.connect(database=table.name) as c:
+        queue_one(s, c)
+        drained(s)
+        act(s, "pause")
+        for n in range(1, 21):
+            ask(c, "INSERT INTO log (n, v) VALUES (%d, 'row-%04d')" % (n, n))
+    assert s.stop() == 0
+    directory = s.config["queue"]["dir"]
+    (segment,) = [f for f in os.listdir(directory) if f.endswith(".seg")]
+    with open(os.path.join(directory, segment), "r+b") as f:
+        data = f.read()
+        at = data.index(b"row-0007")
+        f.seek(at)
+        f.write(b"ROW")
+    s.process.start()
+    assert s.process.child.wait(30) == 2
+    assert "suimon queue check" in s.log_text()
+
+    def verb(word):
+        return subprocess.run([s.binary, "queue", word, "--dir", directory], capture_output=True, text=True, timeout=30)
+    found = verb("check")
+    assert found.returncode == 1 and "1 records lost" in found.stdout, found
+    assert verb("check").stdout == found.stdout
+    assert verb("skip").returncode == 0
+    assert verb("check").returncode == 0
+    assert os.path.exists(os.path.join(directory, segment + ".damaged"))
+    s.start()
+    act(s, "resume")
+    drained(s)
+    assert [r[0] for r in table.primary("SELECT n FROM log WHERE n > 0 ORDER BY id")] == [n for n in range(1, 21) if n != 7]
+    with s.connect(database=table.name) as c:
+        queue_one(s, c, "INSERT INTO log (n) VALUES (-5)")
+    drained(s)
+    assert subprocess.run([s.binary, "queue", "skip"], capture_output=True, timeout=30).returncode == 1
