@@ -216,7 +216,8 @@ static size_t drop_pieces(struct filelog *l, uint64_t seq)
 	return n;
 }
 
-/* The segments before the one that begins with `before`. A crash in between leaves some: they go at the next start. */
+/* The segments before the one that begins with `before`, the oldest first, each for good before the next: a power cut may
+ * leave some, and then those behind them, too, or the log would have a hole. They go at the next start. */
 static void delete_segments(struct filelog *l, uint64_t before)
 {
 	const struct file_ops *ops = l->dir->ops;
@@ -234,10 +235,13 @@ static void delete_segments(struct filelog *l, uint64_t before)
 		if (ops->unlink(l->dir->fd, name) != 0)
 			log_warn("queue", "an applied segment cannot be deleted", "dir=%s name=%s errno=%d",
 				 l->dir->path, name, errno);
+		else if (ops->fsync(l->dir->fd) == 0)
+			continue;
+		else
+			log_warn("queue", "the directory cannot be synced", "dir=%s errno=%d", l->dir->path, errno);
+		break;
 	}
 	mem_free(list);
-	if (ops->fsync(l->dir->fd) != 0)
-		log_warn("queue", "the directory cannot be synced", "dir=%s errno=%d", l->dir->path, errno);
 }
 
 static void filelog_applied(struct queue_engine *e, uint64_t seq)

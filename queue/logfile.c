@@ -110,7 +110,8 @@ enum rc logfile_continue(struct logfile *f, uint64_t first_seq, uint64_t used, b
 	f->size = (uint64_t)st.st_size < f->segment_bytes ? f->segment_bytes : (uint64_t)st.st_size;
 	if (torn || (uint64_t)st.st_size < f->size)
 		return cut(f);
-	return RC_OK;
+	/* What a killed process had written and not synced counts as durable from here on: it will be applied. */
+	return f->dir->ops->fsync(f->fd) == 0 ? RC_OK : RC_ERROR;
 }
 
 enum rc logfile_write(struct logfile *f, const void *p, size_t len)

@@ -538,3 +538,38 @@ def test_damage_is_shown_and_skipped_by_hand(suimon, table, workers):
         queue_one(s, c, "INSERT INTO log (n) VALUES (-5)")
     drained(s)
     assert subprocess.run([s.binary, "queue", "skip"], capture_output=True, timeout=30).returncode == 1
+
+
+def test_own_writes_are_waited_for_through_views_subqueries_and_prepared_reads(suimon, table):
+    table.setup("CREATE VIEW seen AS SELECT n, v FROM log", "CREATE VIEW seen_again AS SELECT n FROM seen WHERE n > 0",
+                "CREATE TABLE one (id INT PRIMARY KEY)", "INSERT INTO one VALUES (1)")
+    s = suimon(rules(table, drain={"batch_wait": "300ms"}))
+    reads = ["SELECT COUNT(*) FROM seen WHERE n = %d", "SELECT COUNT(*) FROM seen_again WHERE n = %d",
+             "SELECT COUNT(*) FROM one WHERE EXISTS (SELECT 1 FROM seen_again WHERE n = %d)"]
+    with s.connect(database=table.name) as c, Wire(s.connect(database=table.name)) as w:
+        queue_one(s, c, "INSERT INTO log (n) VALUES (0)")
+        n = 0
+        for sql in reads:
+            for _ in range(5):
+                n += 1
+                before = acknowledged(s)
+                ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+                assert acknowledged(s) > before
+                assert ask(c, sql % n) == ((1,),), sql
+        ask(c, "PREPARE p FROM 'SELECT COUNT(*) FROM seen_again WHERE n = ?'")
+        ask(c, "INSERT INTO log (n) VALUES (1000)")
+        ask(c, "SET @n = 1000")
+        assert ask(c, "EXECUTE p USING @n") == ((1,),)
+        binary = w.prepare("SELECT COUNT(*) FROM seen_again WHERE n = ?")
+
+        def queued():  # its worker, too, has to have the shape accepted
+            before = acknowledged(s)
+            w.query("INSERT INTO log (n) VALUES (0)")
+            return acknowledged(s) > before
+        wait_until("a write to be queued", queued, 30)
+        for n in range(2000, 2005):
+            before = acknowledged(s)
+            assert w.query("INSERT INTO log (n) VALUES (%d)" % n)[0][0] == 0
+            assert acknowledged(s) > before
+            assert binary.execute((n,))[-2][-8:] == (1).to_bytes(8, "little")
+    assert sum_metric(s.metrics(), "suimon_queue_waits_total") > 5
