@@ -93,9 +93,9 @@ static void after_commit(struct drain *d, uint64_t took_ns)
 		return;
 	drain_announce(d, position, d->applier.gtid);
 	shares_level(&d->shares, position);
-	drain_move_applied(d, position, position);
-	drain_count_batch(d, rows, d->applier.buried);
+	drain_count_batch(d, rows, d->applier.buried); /* before those who wait can look */
 	drain_note_oldest(d);
+	drain_move_applied(d, position, position);
 	drain_adapt(d, rows, took_ns);
 	d->failures = 0;
 	drain_checkpoint_if_due(d);
