@@ -337,6 +337,11 @@ void tls_bye(struct tls *t)
 	ERR_clear_error();
 }
 
+void tls_hush(struct tls *t)
+{
+	t->broken = true;
+}
+
 const char *tls_version(const struct tls *t)
 {
 	return SSL_get_version(t->ssl);

@@ -71,6 +71,8 @@ ssize_t tls_writev(struct tls *t, const struct iovec *iov, int n);
 bool tls_pending(const struct tls *t);
 /* Tells the peer that nothing more comes, if that can be said at once. */
 void tls_bye(struct tls *t);
+/* From now on nothing is said, tls_bye included: the end looks as if the process had died. */
+void tls_hush(struct tls *t);
 /* Why the handshake or the connection failed, for people. */
 void tls_why(const struct tls *t, char *out, size_t cap);
 bool tls_cut(const struct tls *t); /* the link was lost: the peer has said nothing that is wrong */

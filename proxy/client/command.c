@@ -8,6 +8,7 @@
 #include "log.h"
 #include "mem.h"
 #include "kill.h"
+#include "numbers.h"
 #include "request.h"
 
 /* ---- commands answered here ---- */
@@ -71,7 +72,11 @@ static enum rc begin_query(struct request *r, struct span payload)
 {
 	enum rc rc = begin_text(r, payload);
 
-	return rc == RC_OK && r->st && r->st->facts.verb == SQL_KILL ? kill_statement(r) : rc;
+	if (rc != RC_OK || !r->st)
+		return rc;
+	if (unlikely(r->st->names_threads))
+		return numbers_begin(r);
+	return r->st->facts.verb == SQL_KILL ? kill_statement(r) : rc;
 }
 
 static enum rc begin_execute(struct request *r, struct span payload)
@@ -102,7 +107,7 @@ static enum rc begin_prepare(struct request *r, struct span payload)
 	r->plan.target = PLAN_PRIMARY;
 	r->plan.cache = r->plan.queue = r->plan.writes = r->plan.writes_anything = false;
 	r->plan.pins = r->plan.unpins = 0;
-	return RC_OK;
+	return r->st && r->st->names_threads ? numbers_begin(r) : RC_OK;
 }
 
 static enum rc begin_ping(struct request *r, struct span payload)
@@ -198,6 +203,25 @@ static enum rc dispatch(struct request *r, struct span payload)
 	return commands[cmd].begin ? commands[cmd].begin(r, payload) : unknown_command(r);
 }
 
+static void run_or_end(struct request *r, enum rc begun)
+{
+	if (r->s->state == SESSION_CLOSED)
+		return;
+	if (begun == RC_OK)
+		exec_run(r);
+	else if (begun != RC_AGAIN)
+		request_end(r);
+}
+
+void command_again(struct request *r)
+{
+	const char *payload = (const char *)iobuf_data(&r->packet) + PACKET_HEADER;
+
+	statement_unref(r->st);
+	r->st = NULL;
+	run_or_end(r, commands[r->cmd].begin(r, span_of(payload, iobuf_len(&r->packet) - PACKET_HEADER)));
+}
+
 /* A login: the primary must take the account and the schema. */
 static void begin_login(struct session *s)
 {
@@ -218,7 +242,6 @@ void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_
 {
 	struct span payload = span_of(packet + PACKET_HEADER, len - PACKET_HEADER);
 	struct request *r;
-	enum rc rc;
 
 	if (!packet) {
 		begin_login(s);
@@ -251,12 +274,6 @@ void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_
 	r->streamed = left || more;
 	session_set_state(s, SESSION_RUNNING);
 	payload.p = (const char *)iobuf_data(&r->packet) + PACKET_HEADER;
-	rc = dispatch(r, payload);
-	if (s->state == SESSION_CLOSED)
-		return;
-	if (rc == RC_OK)
-		exec_run(r);
-	else if (rc != RC_AGAIN)
-		request_end(r);
+	run_or_end(r, dispatch(r, payload));
 }
 

@@ -439,6 +439,8 @@ void deltas_settle(struct request *r)
 	r->reply_settled = true;
 	if (unlikely(has_written_unseen(r)))
 		settle_unseen(r);
+	if (r->st && r->st->facts.flags & SQL_F_GLOBAL_SET)
+		s->set_global = true;
 	if (r->st && r->st->changes_accounts) /* also if it failed: a part of it may have been done */
 		accounts_changed(s->worker->in->accounts);
 	else if (r->st && r->st->facts.flags & SQL_F_GLOBAL_SET)

@@ -20,6 +20,11 @@ static void attach(struct request *r, struct upstream *u)
 	u->ops = &relay_ops;
 	u->owner = s;
 	r->backend = u->backend;
+	if (unlikely(u->plain)) {
+		u->condemned = true;
+		s->tracks_itself = true;
+		s->pins |= PIN_SESSION_STATE;
+	}
 	if (unlikely(s->epoch < u->epoch))
 		s->epoch = u->epoch; /* what it has seen now does not go back */
 	r->lease_ns += r->lease.asked_ns ? clock_mono_ns() - r->lease.asked_ns : 0;
@@ -161,6 +166,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.session = s->id;
 	r->lease.park = &s->park;
 	r->lease.epoch = s->epoch;
+	r->lease.plain = !s->login && atomic_load_explicit(&w->in->own_tracking, memory_order_relaxed);
 	r->lease.fresh = s->login && login_wants_proof(s);
 	r->lease.done = on_lease;
 	r->lease.impatient = has_elsewhere(r);

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "request.h"
 
+#define LAST_WORD_NS (2 * NS_PER_SEC) /* for a connection to a server whose refusal is all that is left */
 #define ER_SERVER_SHUTDOWN 1053
 #define ER_OPTION_PREVENTS_STATEMENT 1290
 #define ER_READ_ONLY_MODE 1836
@@ -233,13 +234,15 @@ static bool wants_writes(const struct request *r)
 {
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 
+	if (f && f->flags & SQL_F_TEMP_TABLE && f->flags & SQL_F_DDL && !(f->flags & SQL_F_MULTI))
+		return false; /* a read-only server has them, too */
 	return r->plan.writes || (f && f->verb == SQL_BEGIN && !(f->flags & SQL_F_TRX_READ_ONLY));
 }
 
 bool failover_holds(struct request *r)
 {
 	if (likely(!backend_is_read_only(r->backend)) || !topology_is_primary(topology_of(r), r->backend) ||
-	    !is_movable(r) || !wants_writes(r) || !is_passing(r, r->backend) || clock_mono_ns() >= failover_deadline(r))
+	    r->hold_over || !is_movable(r) || !wants_writes(r) || !is_passing(r, r->backend) || clock_mono_ns() >= failover_deadline(r))
 		return false;
 	hold(r);
 	return true;
@@ -253,11 +256,14 @@ void failover_tick(struct request *r, uint64_t now_ns)
 		go_on(r);
 	} else if (now_ns >= r->hold_until_ns) {
 		stats_count(r->worker->sink, STATS_C_FAILOVER_HOLD_TIMEOUTS, 1);
-		if (!r->lease.err_code) /* held before it was sent */
-			(void)snprintf(r->lease.err_text, sizeof(r->lease.err_text), "the primary %s is read-only",
-				       topology_primary(topology_of(r))->text);
 		r->held = false;
-		exec_fail(r);
+		if (r->lease.err_code) {
+			exec_fail(r);
+		} else { /* held before it was sent: the server says itself what it refuses to whom */
+			r->hold_over = true;
+			r->hold_until_ns = now_ns + LAST_WORD_NS;
+			go_on(r);
+		}
 	}
 }
 

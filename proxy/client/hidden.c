@@ -371,7 +371,8 @@ enum rc hidden_after(struct request *r)
 
 /* ---- */
 
-/* A statement could not be prepared again: room can be made for it, or a replica lacks what the primary has. */
+/* A statement could not be prepared again, or a state not be reached: room can be made for it, or a replica lacks what the
+ * primary has. */
 static bool not_the_last_word(struct request *r)
 {
 	if (r->lease.err_code == ER_MAX_PREPARED_STMT_COUNT_REACHED && prepared_make_room(r)) {
@@ -416,7 +417,7 @@ void hidden_done(struct request *r)
 		if (what == HIDDEN_RESET || what == HIDDEN_TRACKING || what == HIDDEN_VARIABLES)
 			r->s->up->condemned = true; /* what state it is in is not known any more */
 		r->hidden = HIDDEN_NONE;
-		if (what == HIDDEN_PREPARE && not_the_last_word(r))
+		if ((what == HIDDEN_PREPARE || what == HIDDEN_SCHEMA || what == HIDDEN_VARIABLES) && not_the_last_word(r))
 			return;
 		r->error = r->lease.err_code;
 		exec_fail(r);

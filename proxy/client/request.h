@@ -86,6 +86,7 @@ struct request {
 	uint8_t attempts;
 	enum request_refusal refused;
 	bool held;                  /* waits for a primary that takes writes */
+	bool hold_over;             /* has waited long enough: the server's answer counts */
 	bool awaits_position;       /* waits to be told where the primary is, so that another replica can be waited for */
 	uint64_t asked_ns;          /* ... since when */
 	bool floor;                 /* its replica is proven by position: it must be where the primary is */
@@ -124,7 +125,8 @@ struct request {
 	enum stats_route route;
 	bool own_number;            /* asks for CONNECTION_ID(): the answer is the session's number */
 	struct iobuf number_reply;  /* ... held back until it is whole */
-	bool killing;               /* a KILL is under way (kill.c): waits for its end */
+	bool killing;               /* other workers are asked (kill.c, numbers.c): waits for the answer */
+	bool numbers_told;          /* ... and numbers.c has it */
 	bool kills_itself;          /* KILL of this very session */
 	bool dead;                  /* the session is gone; freed when the last callback has come */
 	/* From here on nothing is cleared for a new request (request_new): written before it is read. */
@@ -138,6 +140,7 @@ struct request {
 
 /* A whole command has come (or, for a large one, its beginning: left bytes follow). payload: with the command byte. */
 void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_t left, bool more);
+void command_again(struct request *r); /* its packet has been changed: planned anew, and run */
 
 /* request.c */
 struct request *request_new(struct session *s) must_check; /* the session's from now on; NULL: out of memory */

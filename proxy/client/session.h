@@ -85,6 +85,7 @@ struct session {
 	uint64_t last_insert_id;
 	struct aftermath aftermath;    /* of its last statement, where no connection has it */
 	uint16_t kills;                /* KILLs of it being judged: no further command is taken until they are */
+	bool set_global;               /* has set a global variable: replicas have their own */
 	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass ... */
 	bool tracks_change;            /* ... that something else has changed, too */
 	struct map prepared;           /* struct prepared by the client's id */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mem.h"
+#include "numbers.h"
 
 #define TEXT_MOST 4096 /* normalised text kept; rules see no more of it */
 
@@ -119,7 +120,9 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 	}
 	st->system_schema = st->facts.flags & SQL_F_SYSTEM_SCHEMA;
 	st->changes_accounts = changes_accounts(st);
-	st->names_tracking = strstr(st->text, "session_track") != NULL;
+	st->names_threads = numbers_matter(st->text);
+	st->names_tracking = strstr(st->text, "session_track") ||
+			     (st->facts.flags & SQL_F_GLOBAL_SET && strstr(st->text, "profiling"));
 	return st;
 }
 

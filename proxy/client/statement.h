@@ -26,7 +26,8 @@ struct statement {
 	size_t text_len;
 	struct sql_facts facts;
 	bool changes_accounts;       /* or what they may do */
-	bool names_tracking;         /* session_track_*: what the server reports is its own business then */
+	bool names_tracking;         /* session_track_*, or has all sessions profiled: what suimon says on connections would be seen */
+	bool names_threads;          /* looks at the server's connections: numbers.h */
 	bool system_schema;
 	bool writes_unseen;     /* the server gave it a position, though nothing in it seemed to write */
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */

@@ -109,6 +109,8 @@ static const char *why_primary(const struct settings *cfg, const struct sql_fact
 		return "asks for what the last statement left on its connection";
 	if (!ss->has_replicas)
 		return "no replica is configured";
+	if (ss->stays)
+		return "the session has set what holds on the primary alone";
 	if (lexed->hints & SQL_HINT_PRIMARY)
 		return "a hint says primary";
 	if (lexed->hints & SQL_HINT_REPLICA)

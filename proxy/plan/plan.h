@@ -44,6 +44,7 @@ struct plan_session { /* what of a session matters to a plan */
 	bool in_transaction;
 	bool autocommit;
 	bool has_replicas;
+	bool stays;         /* what it has set holds on the primary alone */
 	bool tracked;       /* its server connections report session state */
 	bool tracks_reads;  /* ... at the end of result sets too (DEPRECATE_EOF) */
 	enum plan_calls calls; /* of the statement, by the schema at this moment */

@@ -63,3 +63,17 @@ bool sql_asks_connection_id(struct span text, unsigned mode)
 	}
 	return at_text_end(&p);
 }
+
+size_t sql_numbers(struct span text, unsigned mode, uint64_t least, uint64_t most, struct sql_number *out, size_t cap)
+{
+	struct sql_parser p;
+	size_t n = 0;
+
+	for (sql_parser_init(&p, text, mode, false); n < cap && !p.why && p.t.kind != SQL_T_END; sql_advance(&p)) {
+		uint64_t v;
+
+		if (p.t.kind == SQL_T_NUMBER && plain_number(p.t.text, &v) && v >= least && v <= most)
+			out[n++] = (struct sql_number){.at = p.t.text, .number = v};
+	}
+	return n;
+}

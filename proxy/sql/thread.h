@@ -1,5 +1,5 @@
 /*
- * thread.h - the two statements that work with a connection's number: KILL, and the question for one's own.
+ * thread.h - statements that work with connections' numbers: KILL, the question for one's own, and others.
  */
 #ifndef SUIMON_THREAD_H
 #define SUIMON_THREAD_H
@@ -20,5 +20,10 @@ enum rc sql_kill_parse(struct span text, unsigned mode, struct sql_kill *out) mu
 
 /* True for "SELECT CONNECTION_ID()", with or without a name for the column, and nothing else. */
 bool sql_asks_connection_id(struct span text, unsigned mode);
+
+/* Whole numbers from least to most that stand in a text as they are, in order; at points into it. Returns how many, at most cap. */
+struct sql_number { struct span at; uint64_t number; };
+size_t sql_numbers(struct span text, unsigned mode, uint64_t least, uint64_t most, struct sql_number *out,
+		   size_t cap) must_check;
 
 #endif

@@ -30,7 +30,7 @@ static bool count_one_more(struct lease_pool *p, struct backend *b)
 
 static bool fits(const struct upstream *u, const struct lease_request *r)
 {
-	return u->wire == r->wire && u->epoch >= r->epoch &&
+	return u->wire == r->wire && u->plain == r->plain && u->epoch >= r->epoch &&
 	       (u->account == r->account || u->account->id == r->account->id);
 }
 
@@ -127,6 +127,8 @@ enum rc lease_open(struct lease_pool *p, struct lease_backend *lb, struct lease_
 	else if (!count_one_more(p, r->backend) && !(lease_evict(lb) && count_one_more(p, r->backend)))
 		return RC_DECLINED;
 	u = upstream_open(p, r->backend, r->account, r->wire, r->vars ? varset_login_collation(r->vars) : 0);
+	if (u)
+		u->plain = r->plain;
 	if (!u) {
 		lease_count_less(r->backend);
 		snprintf(r->err_text, sizeof(r->err_text), "cannot connect to %s", r->backend->text);

@@ -26,6 +26,7 @@ struct lease_request {
 	struct lease_park *park;    /* the same session's; NULL: none */
 	uint64_t epoch;             /* accounts_epoch of its login: no connection older than that will do */
 	uint64_t deadline_ns;
+	bool plain;                 /* one on which suimon has said nothing, and its session's alone from then on */
 	bool fresh;                 /* only a connection whose login is new will do: it proves the password */
 	bool impatient;             /* has somewhere else to go: declined as soon as the server cannot be reached */
 	bool urgent;                /* goes before all others, and beyond the pool's limit if need be */

@@ -350,11 +350,14 @@ void monitor_check(struct watch *w)
 		stats_count(w->sink, STATS_C_MONITOR_CHECKS, 1);
 		copy_problem(w->b, problem, sizeof(problem));
 		failed(w, problem);
+	} else if (monitor_is_quiet(w)) {
+		monitor_hush(w);
 	} else if (monitor_choose(w, &as) != RC_OK) {
 		check_by_greeting(w);
 	} else {
 		if (!monitor_is_pointless(w, &as))
 			check_logged_in(w, &as);
+		monitor_hush(w);
 		account_unref(as.account);
 	}
 	topology_judge(w->m->topology);

@@ -7,6 +7,7 @@
  * monitor_greeting.c the first packet of a server, read without logging in
  * monitor_aurora.c   discovery: aurora
  * monitor_lag.c      how far a replica is behind
+ * monitor_quiet.c    when there is nothing to ask
  */
 #ifndef SUIMON_MONITOR_IMPL_H
 #define SUIMON_MONITOR_IMPL_H
@@ -57,6 +58,7 @@ struct watch {
 	unsigned within_lag;      /* checks in a row that found it within max_lag, after it was beyond */
 	bool beyond_lag;          /* it was, and has not come back for good */
 	bool plain_variables;     /* the server knows only the oldest of the variables asked for */
+	uint64_t looked_ns, asked_of; /* the topology's, and the settings' generation, of the last check */
 	bool told_up;             /* what primary_changed was last called with */
 	bool told;
 	bool said_aurora, said_denied, said_privilege, said_read_only;
@@ -96,6 +98,11 @@ enum rc monitor_log_in(struct watch *w, const struct login_as *as) must_check;
 bool monitor_is_pointless(const struct watch *w, const struct login_as *as) must_check;
 /* Names are resolved again from time to time, and after a failure. RC_ERROR: no address at all. */
 enum rc monitor_resolve(struct watch *w) must_check;
+
+/* True: this check needs no question. Once a check. */
+bool monitor_is_quiet(struct watch *w) must_check;
+/* After a check: the connection goes, if clients' own show as much. */
+void monitor_hush(struct watch *w);
 
 /* Reads the greeting of the server and closes. RC_DECLINED: the server answered with an error (its text in problem). */
 enum rc monitor_greeting(struct backend *b, uint64_t limit_ns, struct ticker *t, char *problem, size_t cap) must_check;

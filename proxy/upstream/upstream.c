@@ -399,6 +399,8 @@ void upstream_close(struct upstream *u, const char *why)
 
 		if (!u->tracking)
 			(void)upstream_notify(u, &quit, 1); /* politeness: the server need not count an aborted client */
+		else if (u->ch.open && u->ch.stream.tls)
+			tls_hush(u->ch.stream.tls); /* a server at work takes the farewell's bytes for a client that is there */
 	}
 	log_debug("upstream", "closed", "addr=%s thread=%u why=\"%s\"", u->backend->text, u->thread_id, why);
 	lease_lost(u);

@@ -91,6 +91,7 @@ struct upstream {
 	uint64_t epoch;            /* accounts_epoch when its login began */
 	uint64_t parked_for;       /* id of the session it served last; 0 none */
 	struct lease_park *park;   /* of that session; NULL: none, or the session has another */
+	bool plain;                /* nothing was said on it but what clients say; never anybody else's */
 	bool keep;                 /* holds what that session may ask for (LAST_INSERT_ID(), SHOW WARNINGS): lent to others last */
 	uint16_t holds;            /* lease_hold: nobody else gets it */
 	bool let_go;               /* was released while held */

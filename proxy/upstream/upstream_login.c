@@ -176,7 +176,7 @@ static void take_greeting(struct upstream *u, const struct greeting *g)
 	if (!g->mariadb)
 		u->caps = (u->caps & UINT32_MAX) | CLIENT_LONG_PASSWORD;
 	u->caps |= compression(u, g->caps);
-	u->tracks = u->caps & CLIENT_SESSION_TRACK;
+	u->tracks = u->caps & CLIENT_SESSION_TRACK && !u->plain;
 }
 
 static enum rc on_greeting(struct upstream *u, struct span payload)

@@ -1,4 +1,6 @@
 """P1, P3: what MariaDB's own regression suite asks of a connection, and went another way through suimon before."""
+import threading
+
 import MySQLdb
 import pymysql
 import pytest
@@ -41,6 +43,48 @@ def test_connections_without_a_client_go(alone, db, cluster):
             c.close()
         servers.wait_until("connections to go", lambda: cluster.primary.status("Threads_connected") <= before, 30)
         assert ask(stays, "SELECT 2") == ((2,),)
+
+
+def test_a_server_without_replicas_sees_clients_only(suimon, db, cluster):
+    """With a client at work the monitor has no connection and makes none."""
+    cluster.setup("CREATE USER watcher@'%' IDENTIFIED BY 'watcher'", "GRANT ALL ON *.* TO watcher@'%'")
+    try:
+        s = suimon({"replicas": [], "backend": {"monitor": {"user": "watcher", "password": "watcher", "interval": "20ms"}}})
+        watching = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'watcher'"
+        servers.wait_until("the monitor", lambda: cluster.primary.sql(watching) == ((1,),), 30)
+        with s.connect(database=db.name) as c:
+            servers.wait_until("it to leave", lambda: ask(c, watching) == ((0,),), 30)
+            checks = s.metrics()["suimon_monitor_checks_total"]
+            assert [ask(c, "SELECT SLEEP(0.1)") and ask(c, watching) for _ in range(10)] == [((0,),)] * 10
+            assert s.metrics()["suimon_monitor_checks_total"] == checks
+    finally:
+        cluster.setup("DROP USER watcher@'%'")
+
+
+def test_a_session_is_found_in_the_list_of_processes_by_its_number(alone, db):
+    """Whatever it is doing, as text and prepared; other numbers stay as they are."""
+    question = "SELECT command FROM information_schema.processlist WHERE id = %d"
+    with alone.connect(database=db.name) as a, alone.connect(database=db.name) as b, alone.connect(database=db.name) as third:
+        number = ask(a, "SELECT CONNECTION_ID()")[0][0]
+        assert number == a.thread_id()
+        servers.wait_until("it to be idle", lambda: ask(b, question % number) == (("Sleep",),), 30)
+
+        def sleep():
+            with pytest.raises(pymysql.Error):  # interrupted
+                ask(a, "SELECT SLEEP(300)")
+
+        busy = threading.Thread(target=sleep)
+        busy.start()
+        servers.wait_until("it to be busy", lambda: ask(b, question % number) == (("Query",),), 30)
+        with Wire(third) as w:
+            with_number = w.prepare(question % number)
+            assert b"Query" in b"".join(with_number.execute())
+        other = number + 1000
+        assert ask(b, question % other) == ()
+        assert ask(b, "SELECT %d FROM information_schema.processlist LIMIT 1" % other) == ((other,),)
+        ask(b, "KILL QUERY %d" % number)
+        busy.join(60)
+        assert not busy.is_alive()
 
 
 def test_a_user_that_cannot_be_changed_to_leaves_the_session_as_it_was(alone, db):

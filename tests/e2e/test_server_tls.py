@@ -6,6 +6,7 @@ import time
 
 import pymysql
 import pytest
+from pymysql.constants import COMMAND
 
 import servers
 from certs import Authority
@@ -79,6 +80,19 @@ def test_with_a_good_certificate_every_mode_encrypts(suimon, world, ca, mode):
         with s.connect(user, user) as c:
             assert cipher(c) != ""
     assert s.metrics()["suimon_upstream_tls_total"] >= 2
+
+
+def test_a_statement_whose_client_is_gone_ends_on_the_server(suimon, world):
+    """P1: a server that waits for a lock looks whether its client is still there: it must not take TLS's farewell for a sign of life."""
+    s = suimon(base=config(world.tls))
+    waits = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT GET_LOCK(%'"
+    with s.connect("guest", "guest") as holder:
+        ask(holder, "SELECT GET_LOCK('gone', 1)")
+        gone = s.connect("guest", "guest")
+        gone._execute_command(COMMAND.COM_QUERY, "SELECT GET_LOCK('gone', 600)")
+        servers.wait_until("it to wait", lambda: world.tls.sql(waits)[0][0] == 1, 30)
+        gone._force_close()
+        servers.wait_until("it to end", lambda: world.tls.sql(waits)[0][0] == 0, 60)
 
 
 def test_every_background_connection_is_encrypted_too(suimon, world, ca):
