@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "doubt.h"
+#include "globals.h"
 #include "log.h"
 #include "mem.h"
 #include "rows.h"
@@ -439,14 +440,7 @@ void deltas_settle(struct request *r)
 	r->reply_settled = true;
 	if (unlikely(has_written_unseen(r)))
 		settle_unseen(r);
-	if (r->st && r->st->facts.flags & SQL_F_GLOBAL_SET)
-		s->set_global = true;
-	if (r->st && r->st->changes_accounts) /* also if it failed: a part of it may have been done */
-		accounts_changed(s->worker->in->accounts);
-	else if (r->st && r->st->facts.flags & SQL_F_GLOBAL_SET)
-		accounts_renew(s->worker->in->accounts);
-	if (!failed && r->st && r->st->names_tracking && (r->st->facts.flags & SQL_F_GLOBAL_SET))
-		atomic_store_explicit(&s->worker->in->own_tracking, !strstr(r->st->text, "default"), memory_order_relaxed);
+	globals_settle(r, failed);
 	if (!failed) {
 		pin(r, r->plan.pins);
 		s->pins &= ~r->plan.unpins;

@@ -66,7 +66,7 @@ static enum rc catalog_where(void *arg, struct catalog_target *out)
 		  use_learnt(&c, in);
 
 	put_tls(s, &out->tls);
-	out->compress = s->backend.compress != SETTINGS_COMPRESS_OFF;
+	out->compress = s->backend.compress > SETTINGS_COMPRESS_CLIENT;
 	settings_unref(s);
 	if (!ok)
 		return RC_DECLINED;
@@ -95,7 +95,7 @@ enum rc hooks_explain_target(void *arg, const char *user, struct catalog_target 
 
 	account_unref(a);
 	put_tls(s, &out->tls);
-	out->compress = s->backend.compress != SETTINGS_COMPRESS_OFF;
+	out->compress = s->backend.compress > SETTINGS_COMPRESS_CLIENT;
 	settings_unref(s);
 	if (!ok)
 		return RC_DECLINED;
@@ -116,7 +116,7 @@ static enum rc queue_where(void *arg, struct queue_target *out)
 		  use_learnt(&c, in);
 
 	put_tls(s, &out->tls);
-	out->compress = s->backend.compress != SETTINGS_COMPRESS_OFF;
+	out->compress = s->backend.compress > SETTINGS_COMPRESS_CLIENT;
 	settings_unref(s);
 	if (!ok)
 		return RC_ERROR;

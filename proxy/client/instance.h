@@ -41,6 +41,7 @@ struct instance {
 	_Atomic uint32_t sessions;       /* open, all workers */
 	_Atomic uint32_t position_waiters; /* requests that wait to be told where the primary is */
 	_Atomic bool own_tracking;       /* somebody changed what the server reports by default: each session has it its own way */
+	_Atomic bool secure_only;        /* somebody set require_secure_transport: clients without TLS are refused */
 	_Atomic bool draining;
 	pthread_mutex_t drain_lock;
 	struct gtid_pos drain_pos;       /* of the last batch the queue's drain committed; under drain_lock */

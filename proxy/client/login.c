@@ -196,13 +196,38 @@ static void go_secure(struct session *s, uint8_t seq)
 		session_close(s, CLOSE_MEMORY, "TLS");
 }
 
-static bool is_refused_plain(struct session *s)
+/* In the words of a server with require_secure_transport. */
+static void refuse_insecure(struct session *s, const struct login *l)
 {
-	if (s->ch.stream.tls || !s->worker->settings->listen.tls.require || strcmp(s->peer, "unix") == 0)
+	bool local = strcmp(s->peer, "127.0.0.1") == 0 || strcmp(s->peer, "::1") == 0;
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "Access denied for user '" SPAN_FMT "'@'%s' (using password: %s)", SPAN_ARG(l->user),
+		       local ? "localhost" : s->peer, l->auth.len ? "YES" : "NO");
+	login_refuse(s, 1045, "28000", text);
+}
+
+static bool is_refused_plain(struct session *s, const struct login *l)
+{
+	if (s->ch.stream.tls || strcmp(s->peer, "unix") == 0)
+		return false;
+	if (unlikely(atomic_load_explicit(&s->worker->in->secure_only, memory_order_relaxed))) {
+		refuse_insecure(s, l);
+		return true;
+	}
+	if (!s->worker->settings->listen.tls.require)
 		return false;
 	login_refuse(s, 3159, "HY000", "suimon: connections without TLS are refused here (listen.tls.require): switch TLS on in "
 				       "the client, e.g. --ssl-mode=REQUIRED or --ssl");
 	return true;
+}
+
+/* backend.compress: client. Of the two, the one that is used with the client (begin_compression). */
+static uint64_t compression_passed_on(const struct session *s)
+{
+	if (s->worker->settings->backend.compress != SETTINGS_COMPRESS_CLIENT)
+		return 0;
+	return s->caps & CLIENT_COMPRESS ? CLIENT_COMPRESS : s->caps & CLIENT_ZSTD_COMPRESSION;
 }
 
 static void first_packet(struct session *s, struct span payload, uint8_t seq)
@@ -218,10 +243,10 @@ static void first_packet(struct session *s, struct span payload, uint8_t seq)
 		go_secure(s, seq);
 		return;
 	}
-	if (is_refused_plain(s))
+	if (is_refused_plain(s, &l))
 		return;
 	s->caps &= (l.caps | CLIENT_LONG_PASSWORD) & ~CLIENT_SSL;
-	s->wire = s->caps & UPSTREAM_WIRE_CAPS;
+	s->wire = (s->caps & UPSTREAM_WIRE_CAPS) | compression_passed_on(s);
 	if (!begin(s, l.user, l.schema, l.plugin.len ? l.plugin : span_str(AUTH_NATIVE), l.collation))
 		return;
 	s->login->zstd_level = l.zstd_level;

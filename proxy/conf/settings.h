@@ -30,7 +30,7 @@ struct settings_replica { struct settings_addr addr; int64_t weight; };
 struct settings_user { char *name; struct secret *password; bool passthrough; };
 
 /* Towards servers: what is asked for; a server that lacks zstd gets zlib, one that has neither nothing. */
-enum settings_compress { SETTINGS_COMPRESS_OFF, SETTINGS_COMPRESS_ZLIB, SETTINGS_COMPRESS_ZSTD };
+enum settings_compress { SETTINGS_COMPRESS_OFF, SETTINGS_COMPRESS_CLIENT, SETTINGS_COMPRESS_ZLIB, SETTINGS_COMPRESS_ZSTD };
 enum settings_engine { SETTINGS_ENGINE_FILE, SETTINGS_ENGINE_REDIS, SETTINGS_ENGINE_SQS, SETTINGS_ENGINE_KAFKA };
 enum settings_sql_target { TO_PRIMARY, TO_REPLICA };
 enum settings_consistency { CONSISTENCY_EVENTUAL, CONSISTENCY_SESSION, CONSISTENCY_STRONG };

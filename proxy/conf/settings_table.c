@@ -159,13 +159,14 @@ static const struct conf_opt monitor_rows[] = {
 };
 static const struct conf_table monitor_table = {.opts = monitor_rows};
 
-static const char *const compressions[] = {"off", "zlib", "zstd", NULL};
+static const char *const compressions[] = {"off", "client", "zlib", "zstd", NULL};
 
 static const struct conf_opt backend_rows[] = {
 	SECTION("tls", backend_tls, "TLS towards the servers."),
-	WORD(CONF_ENUM, "compress", backend.compress, "off", compressions,
-	     "Packs what goes to the servers and comes from them: zlib, or zstd where a server has it (MySQL 8.0.18), else zlib. For "
-	     "links that are slow or paid by the byte; it costs processor time.",
+	WORD(CONF_ENUM, "compress", backend.compress, "client", compressions,
+	     "Packs what goes to the servers and comes from them. client: where the client does, in its way, as if it spoke to the "
+	     "server itself; zlib, or zstd where a server has it (MySQL 8.0.18), else zlib: always, for links that are slow or paid by "
+	     "the byte; it costs processor time.",
 	     FIXED),
 	DURATION("connect_timeout", backend.connect_timeout_ns, "2s", MS, 5 * MIN, "Until a server has let us in.",
 		 RELOAD),

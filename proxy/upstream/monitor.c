@@ -72,7 +72,7 @@ static void set_conf(struct monitor *m, const struct settings *s)
 	c->connect_ns = s->backend.connect_timeout_ns;
 	c->tls.mode = (enum tls_mode)s->backend.tls.mode;
 	snprintf(c->tls.ca, sizeof(c->tls.ca), "%s", s->backend.tls.ca ? s->backend.tls.ca : "");
-	c->compress = s->backend.compress != SETTINGS_COMPRESS_OFF;
+	c->compress = s->backend.compress > SETTINGS_COMPRESS_CLIENT;
 	c->generation++;
 	if (s->discovery_aurora && settings_aurora_host(s, c->aurora_host, sizeof(c->aurora_host)) != RC_OK)
 		c->aurora_host[0] = '\0'; /* settings_check does not let it come to this */

@@ -154,6 +154,7 @@ static uint64_t compression(const struct upstream *u, uint64_t offered)
 		return offered & CLIENT_COMPRESS;
 	case SETTINGS_COMPRESS_ZLIB:
 		return offered & CLIENT_COMPRESS;
+	case SETTINGS_COMPRESS_CLIENT: /* in wire */
 	case SETTINGS_COMPRESS_OFF:
 		break;
 	}

@@ -145,5 +145,18 @@ def test_the_mariadb_client_compresses(db, proxy):
         done = subprocess.run(["mariadb", "--no-defaults", "--compress", "-h", LOOPBACK, "-P", str(port), "-uapp", "-papp", db.name], input=script,
                               capture_output=True, text=True, timeout=60, env=dict(os.environ, LANG="C.UTF-8"))
         assert done.returncode == 0, done.stderr
-        return done.stdout.replace("Compression\tON", "Compression\tOFF")  # towards the server there is none
-    assert run(proxy.mysql_port) == run(db.cluster.primary.port)
+        return done.stdout
+    got = run(proxy.mysql_port)
+    assert got == run(db.cluster.primary.port) and "Compression\tON" in got  # towards the server, too
+
+
+def test_switched_off_towards_servers(suimon, db):
+    """backend.compress: off. With the default a client that does not compress has plain connections, whoever else does."""
+    status = "SHOW STATUS LIKE 'Compression'"
+    off = suimon({"backend": {"compress": "off"}}, name="off")
+    with connect(off.connect, db) as w:
+        assert any(b"OFF" in p for p in w.query(status))
+    default = suimon(name="default")
+    with connect(default.connect, db) as w, default.connect(database=db.name) as plain:
+        assert any(b"ON" in p for p in w.query(status))
+        assert ask(plain, status)[0][1] == "OFF"

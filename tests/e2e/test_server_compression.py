@@ -73,11 +73,12 @@ def both(db, packed, talk, **more):
 
 
 def test_it_is_compressed_and_counted(packed, proxy, db):
+    before = proxy.metrics()["suimon_upstream_compressed_total"]
     with packed.connect(database=db.name) as c, proxy.connect(database=db.name) as other:
         assert (compression(c), compression(other)) == ("ON", "OFF")
         wait_until("a read on the replica", lambda: who(c) == "replica", 30)
     assert packed.metrics()["suimon_upstream_compressed_total"] >= 2
-    assert proxy.metrics()["suimon_upstream_compressed_total"] == 0
+    assert proxy.metrics()["suimon_upstream_compressed_total"] == before
 
 
 def test_same_packets_with_the_same_numbers(packed, db):

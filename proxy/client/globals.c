@@ -1,0 +1,59 @@
+#include "globals.h"
+
+#include <string.h>
+
+/* What stands behind the first '=' that follows the name; empty: the name is not there, or nothing is. */
+static struct span value_of(struct span sql, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = sql.p, *end = sql.p + sql.len; len < (size_t)(end - p); p++) {
+		const char *at;
+
+		if (strncasecmp(p, name, len) != 0)
+			continue;
+		at = memchr(p, '=', (size_t)(end - p));
+		for (at = at ? at + 1 : end; at < end && (*at == ' ' || *at == '\t' || *at == '\n'); at++)
+			;
+		return span_of(at, (size_t)(end - at));
+	}
+	return span_of(NULL, 0);
+}
+
+static bool begins_with(struct span s, const char *word)
+{
+	return s.len >= strlen(word) && strncasecmp(s.p, word, strlen(word)) == 0;
+}
+
+/* Who has the server demand TLS of its clients demands it of suimon's: suimon's own connections may have it anyway. */
+static void take_secure_transport(struct request *r)
+{
+	struct span value;
+
+	if (!strstr(r->st->text, "require_secure_transport"))
+		return;
+	value = value_of(r->sql, "require_secure_transport");
+	if (value.len)
+		atomic_store_explicit(&r->worker->in->secure_only,
+				      begins_with(value, "on") || begins_with(value, "1") || begins_with(value, "true"),
+				      memory_order_relaxed);
+}
+
+void globals_settle(struct request *r, bool failed)
+{
+	struct instance *in = r->worker->in;
+
+	if (!r->st)
+		return;
+	if (r->st->changes_accounts) /* also if it failed: a part of it may have been done */
+		accounts_changed(in->accounts);
+	if (likely(!(r->st->facts.flags & SQL_F_GLOBAL_SET)))
+		return;
+	r->s->set_global = true;
+	accounts_renew(in->accounts);
+	if (failed)
+		return;
+	take_secure_transport(r);
+	if (r->st->names_tracking)
+		atomic_store_explicit(&in->own_tracking, !strstr(r->st->text, "default"), memory_order_relaxed);
+}
