@@ -25,7 +25,7 @@ WANTED_PLUGIN = re.compile(r"--loose-skip-plugin-(innodb|partition|sequence|unix
 def tool(name):
     found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
     if found is None:
-        raise ServerError("%s is not installed: run deploy/deps --conformance" % name)
+        raise ServerError("%s is not installed: run deploy/deps --test" % name)
     return found
 
 
