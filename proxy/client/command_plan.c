@@ -81,7 +81,8 @@ void command_plan(struct request *r)
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;
 	take_verdict(r);
 	if (r->st->facts.nroutines) {
-		catalog_want(in->catalog);
+		if (ss.has_replicas || !ss.tracks_reads) /* else the server says what it left, and nobody else asks */
+			catalog_want(in->catalog);
 		statement_resolve(r->st, in->catalog, s->worker->settings);
 		ss.calls = r->st->calls;
 	}

@@ -105,17 +105,31 @@ static void tick_busy(struct lease_backend *lb, uint64_t now)
 			return; /* the list is not what it was: the others have their turn at the next tick */
 }
 
+/* The one that idles longest of those that no session of today has used last; NULL: none is spare. */
+static struct upstream *spare(const struct lease_backend *lb, uint64_t now)
+{
+	for (struct list_node *n = list_last(&lb->idle); n; n = list_prev(&lb->idle, n)) {
+		struct upstream *u = container_of(n, struct upstream, node);
+
+		if (now - u->since_ns < SPARE_NS)
+			return NULL;
+		if (!u->park)
+			return u;
+	}
+	return NULL;
+}
+
 /* While clients are here, more connections than clients are of no use to any of them: those that nobody came back for
- * are closed, the longest idle first. So a server sees no more connections than it would without suimon. */
+ * are closed. So a server sees no more connections than it would without suimon. What a client used last stays, and with
+ * it what the server counts for that connection (SHOW SESSION STATUS). */
 static void tick_spare(struct lease_pool *p, struct lease_backend *lb, struct backend *b, uint64_t now)
 {
 	uint32_t clients = p->clients ? atomic_load_explicit(p->clients, memory_order_relaxed) : 0;
 
 	while (clients && atomic_load_explicit(&b->connections, memory_order_relaxed) > clients) {
-		struct list_node *n = list_last(&lb->idle);
-		struct upstream *u = n ? container_of(n, struct upstream, node) : NULL;
+		struct upstream *u = spare(lb, now);
 
-		if (!u || now - u->since_ns < SPARE_NS)
+		if (!u)
 			return;
 		upstream_close(u, "no client needs it");
 	}
