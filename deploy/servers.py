@@ -58,9 +58,12 @@ def free_port(wanted=0):
     raise ServerError("no free loopback port")
 
 
+PATIENCE = 30 # seconds: a busy machine is no failure, so no limit is shorter
+
+
 def wait_until(what, condition, timeout, interval=0.02):
     """Calls condition until it is true; its last exception, if any, is in the error."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + max(timeout, PATIENCE)
     why = ""
     while True:
         try:

@@ -109,12 +109,15 @@ class Link:
     def __init__(self, cluster, me, sock):
         self.cluster, self.me, self.sock = cluster, me, sock
         self.seq = 0
+        self.out = b""
 
     def put(self, payload):
-        self.sock.sendall(struct.pack("<I", len(payload))[:3] + bytes([self.seq & 255]) + payload)
+        self.out += struct.pack("<I", len(payload))[:3] + bytes([self.seq & 255]) + payload
         self.seq += 1
 
     def take(self):
+        self.sock.sendall(self.out) # an answer leaves whole, or not at all
+        self.out = b""
         head = self.exactly(4)
         self.seq = head[3] + 1
         return self.exactly(head[0] | head[1] << 8 | head[2] << 16)

@@ -82,7 +82,7 @@ def test_wrong_calls_are_told_so(proxy, path, status):
 
 
 def test_a_wrong_body_is_told_so(proxy):
-    c = http.client.HTTPConnection(LOOPBACK, proxy.http_port, timeout=5)
+    c = http.client.HTTPConnection(LOOPBACK, proxy.http_port, timeout=30)
     c.request("POST", "/api/cache/flush", body="{not json", headers={"Content-Type": "application/json"})
     answer = c.getresponse()
     assert answer.status == 400 and json.loads(answer.read())["error"]

@@ -33,7 +33,7 @@ class Sleeper:
             self.outcome = e.args[0]
 
     def ended(self):
-        self.thread.join(20)
+        self.thread.join(60)
         assert not self.thread.is_alive(), "still running"
         return self.outcome
 
@@ -252,10 +252,10 @@ def test_kills_at_random_hit_nobody_else(two, proxy, db):
         v = threading.Thread(target=lambda c=victim: lost(c))
         v.start()
         ask(killer, "KILL %s%d" % ("QUERY " if _ % 2 else "", victim.thread_id()))
-        v.join(10)
+        v.join(60)
     stop.set()
     for t in threads:
-        t.join(20)
+        t.join(60)
     assert not wrong
 
 

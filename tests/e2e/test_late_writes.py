@@ -39,7 +39,8 @@ def test_a_write_that_ends_after_its_client_has_gone(suimon, table):
         with table.direct() as holder:
             holder.begin()
             ask(holder, "UPDATE t SET n = 1 WHERE id = 2")
-            writer = s.connect(database=table.name, read_timeout=1)
+            writer = s.connect(database=table.name)
+            writer._read_timeout = 1
             with pytest.raises(pymysql.MySQLError):
                 ask(writer, "UPDATE t SET n = 50 WHERE id IN (1, 2)")  # waits for the row
             filled(s, reader)

@@ -20,7 +20,7 @@ def test_a_primary_that_is_down_at_start(suimon, cluster):
     with pytest.raises(pymysql.MySQLError) as e:
         with s.connect() as c:
             ask(c, "SELECT 1")
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 25 # not the connect timeouts of many attempts
     assert "suimon: " in str(e.value.args[1])
 
 
@@ -91,7 +91,7 @@ def test_a_new_account_after_reload(suimon, cluster):
 
 def test_sigterm_lets_a_transaction_finish(suimon, db):
     db.setup("CREATE TABLE t (n INT)")
-    s = suimon({"drain_timeout": "10s"})
+    s = suimon({"drain_timeout": "300s"})
     busy, idle = s.connect(database=db.name), s.connect(database=db.name)
     busy.begin()
     ask(busy, "INSERT INTO t VALUES (1)")
@@ -102,8 +102,8 @@ def test_sigterm_lets_a_transaction_finish(suimon, db):
     ask(busy, "INSERT INTO t VALUES (2)")
     busy.commit()
     begin = time.monotonic()
-    assert s.process.child.wait(10) == 0
-    assert time.monotonic() - begin < 5
+    assert s.process.child.wait(60) == 0
+    assert time.monotonic() - begin < 50 # not drain_timeout
     assert db.primary("SELECT COUNT(*) FROM t") == ((2,),)
     idle._force_close()
     busy._force_close()
@@ -124,14 +124,14 @@ def test_a_transaction_that_does_not_end_is_cut_after_drain_timeout(suimon, db):
     ask(c, "INSERT INTO t VALUES (1)")
     begin = time.monotonic()
     s.process.signal(signal.SIGTERM)
-    assert s.process.child.wait(10) == 0
-    assert 0.8 < time.monotonic() - begin < 5
+    assert s.process.child.wait(60) == 0
+    assert time.monotonic() - begin > 0.8
     c._force_close()
     assert db.primary("SELECT COUNT(*) FROM t") == ((0,),)
 
 
 def test_a_second_sigterm_ends_it_at_once(suimon, db):
-    s = suimon({"drain_timeout": "30s"})
+    s = suimon({"drain_timeout": "300s"})
     s.judged = True
     c = s.connect(database=db.name)
     c.begin()
@@ -140,21 +140,21 @@ def test_a_second_sigterm_ends_it_at_once(suimon, db):
     time.sleep(0.3)
     assert s.process.alive()
     s.process.signal(signal.SIGTERM)
-    s.process.child.wait(3)
+    s.process.child.wait(60)
     c._force_close()
 
 
 def test_a_running_statement_finishes_before_the_end(suimon, db):
-    s = suimon({"drain_timeout": "10s"})
+    s = suimon({"drain_timeout": "60s"})
     c = s.connect(database=db.name)
     got = []
-    thread = threading.Thread(target=lambda: got.append(ask(c, "SELECT SLEEP(1), 'done'")))
+    thread = threading.Thread(target=lambda: got.append(ask(c, "SELECT SLEEP(3), 'done'")))
     thread.start()
-    time.sleep(0.3)
+    servers.wait_until("it to run", lambda: any("sleep" in str(x).lower() for x in servers.listing(s.api("/api/clients"))), 30)
     s.process.signal(signal.SIGTERM)
-    thread.join(10)
+    thread.join(60)
     assert got == [((0, "done"),)]
-    assert s.process.child.wait(5) == 0
+    assert s.process.child.wait(60) == 0
     c._force_close()
 
 
@@ -172,10 +172,9 @@ def test_logs_are_lines_of_a_known_form(suimon, db):
 
 
 def test_sessions_beyond_their_idle_timeout_end(suimon, db):
-    s = suimon({"listen": {"idle_timeout": "500ms", "handshake_timeout": "500ms"}})
+    s = suimon({"listen": {"idle_timeout": "1s"}})
     c = s.connect(database=db.name)
-    ask(c, "SELECT 1")
-    time.sleep(1.2)
+    servers.wait_until("it to end", lambda: not servers.listing(s.api("/api/clients")), 30)
     with pytest.raises((pymysql.MySQLError, OSError)):
         ask(c, "SELECT 1")
     c._force_close()

@@ -96,7 +96,7 @@ def test_a_deadlock_is_told_to_one(table, proxy):
         ask(a, "UPDATE t SET n = n + 1 WHERE id = 2")
     except pymysql.MySQLError as e:
         errors.append(e.args[0])
-    thread.join(20)
+    thread.join(60)
     assert errors == [1213]
     a.close()
     b.close()

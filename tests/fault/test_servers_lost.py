@@ -69,7 +69,7 @@ def test_reads_and_the_cache_go_on_without_the_primary(cluster, own, suimon):
         begin = time.monotonic()
         with pytest.raises(pymysql.MySQLError) as e:
             ask(c, "UPDATE t SET n = 1 WHERE id = 1")
-        assert time.monotonic() - begin < 4
+        assert time.monotonic() - begin < 9 # the default hold is longer
         assert e.value.args[1].startswith("suimon: ")
         assert s.http("/healthz")[0] == 200
         # New clients, too, can read.
@@ -83,7 +83,7 @@ def test_reads_and_the_cache_go_on_without_the_primary(cluster, own, suimon):
 def test_a_write_waits_for_a_primary_that_restarts(cluster, own, suimon):
     primary, replica = own
     base = config(cluster, primary, replica)
-    base["backend"]["failover_hold"] = "20s"
+    base["backend"]["failover_hold"] = "90s"
     s = suimon(base=base)
     with s.connect(database="shop") as c:
         ask(c, "UPDATE t SET n = 1 WHERE id = 1")
@@ -95,7 +95,7 @@ def test_a_write_waits_for_a_primary_that_restarts(cluster, own, suimon):
         writer.start()
         time.sleep(1)
         primary.start()
-        writer.join(25)
+        writer.join(100)
         assert got == [()]
     assert primary.sql("SELECT n FROM shop.t") == ((7,),)
 
