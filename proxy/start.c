@@ -270,6 +270,7 @@ int process_run(const char *file, const char *primary)
 		return EXIT_START;
 	in->settings = s;
 	in->started_ns = clock_mono_ns();
+	in->salt = (uint64_t)clock_wall_us() ^ in->started_ns << 20 ^ (uint64_t)getpid() << 48;
 	in->next_session = SESSION_NUMBERS + 1;
 	pthread_mutex_init(&in->settings_lock, NULL);
 	pthread_mutex_init(&in->drain_lock, NULL);

@@ -13,6 +13,17 @@ static struct span prepared_under(const struct session *s, const struct prepared
 	return p->env == s->vars ? span_of(NULL, 0) : p->env->bytes;
 }
 
+/* What the servers begin sessions with has been changed through us (SET GLOBAL): sessions from before and after differ, and
+ * which they are only this process knows. */
+static enum rc put_defaults(struct request *r)
+{
+	const struct session *s = r->s;
+	uint64_t since[2] = {s->worker->in->salt, s->epoch};
+
+	r->key_epoch = s->epoch;
+	return s->epoch == ACCOUNTS_FIRST_EPOCH ? RC_OK : iobuf_append(&r->key, since, sizeof(since));
+}
+
 /* C3: everything that can change the reply's bytes, spelled out. */
 static enum rc build_key(struct request *r)
 {
@@ -24,7 +35,7 @@ static enum rc build_key(struct request *r)
 	iobuf_init(&r->key, 0);
 	if (packet_put_lenenc_str(&r->key, span_str(s->account->user)) != RC_OK ||
 	    iobuf_append(&r->key, &caps, sizeof(caps)) != RC_OK || iobuf_append(&r->key, &form, 1) != RC_OK ||
-	    packet_put_lenenc_str(&r->key, s->vars->bytes) != RC_OK)
+	    packet_put_lenenc_str(&r->key, s->vars->bytes) != RC_OK || put_defaults(r) != RC_OK)
 		return RC_ERROR;
 	if (!p)
 		return sql_canonical(r->sql, r->mode, &r->key);
@@ -203,7 +214,7 @@ static enum cache_refusal judge(const struct request *r)
 		return CACHE_REFUSED_WARNINGS;
 	if (r->status & (STATUS_IN_TRANS | STATUS_MORE_RESULTS | STATUS_CURSOR_EXISTS) ||
 	    !(r->status & STATUS_AUTOCOMMIT) || r->s->up == NULL || r->s->up->track.results != 1 ||
-	    reads_dirty(r->s))
+	    reads_dirty(r->s) || r->s->up->epoch != r->key_epoch)
 		return CACHE_REFUSED_STATUS;
 	return CACHE_STORED;
 }

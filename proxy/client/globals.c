@@ -51,6 +51,8 @@ void globals_settle(struct request *r, bool failed)
 		return;
 	r->s->set_global = true;
 	accounts_renew(in->accounts);
+	if (in->cache) /* new sessions begin otherwise; other instances hear of it by this alone */
+		cache_flush(in->cache);
 	if (failed)
 		return;
 	take_secure_transport(r);

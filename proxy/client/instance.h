@@ -47,6 +47,7 @@ struct instance {
 	struct gtid_pos drain_pos;       /* of the last batch the queue's drain committed; under drain_lock */
 	uint64_t drain_unknown_ns;       /* when it committed a batch whose position the server did not tell; likewise */
 	uint64_t started_ns;
+	uint64_t salt;                   /* this process's own, for what means nothing to another */
 };
 
 struct settings *instance_settings(struct instance *in) must_check; /* a reference; any thread */

@@ -108,6 +108,7 @@ struct request {
 	struct iobuf key;
 	unsigned ntags;
 	bool filling;
+	uint64_t key_epoch;         /* of the session when the key was made */
 	struct iobuf fill;
 	enum cache_refusal fill_refusal;
 	struct queue_ticket ticket;

@@ -255,7 +255,7 @@ struct accounts *accounts_new(const struct settings *s)
 	if (!as)
 		return NULL;
 	pthread_mutex_init(&as->lock, NULL);
-	as->epoch = 1;
+	as->epoch = ACCOUNTS_FIRST_EPOCH;
 	map_init(&as->by_user, account_eq);
 	if (accounts_configure(as, s) != RC_OK) {
 		accounts_free(as);

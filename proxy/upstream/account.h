@@ -54,6 +54,7 @@ void accounts_changed(struct accounts *as);
 /* What a login finds has changed (global rights, global variables): connections that logged in before serve no session
  * that does later. Any thread. accounts_changed does it, too. */
 void accounts_renew(struct accounts *as);
+#define ACCOUNTS_FIRST_EPOCH 1
 uint64_t accounts_epoch(struct accounts *as); /* goes up each time; never 0 */
 /* A login under this name has failed: the next one is put to a server, which counts failures and may have news. */
 void accounts_doubt(struct accounts *as, struct span user);

@@ -343,6 +343,26 @@ def test_session_state_that_changes_the_answer_is_part_of_the_key(cached, table,
         assert plain.query(sql) == want
 
 
+def test_what_sessions_begin_with_is_part_of_the_key(suimon, db, cluster):
+    """SET GLOBAL changes what new sessions begin with; those that are open keep what they have."""
+    db.setup("CREATE TABLE moments (at TIMESTAMP)", "INSERT INTO moments VALUES ('2020-01-01 00:00:00')")
+    s = suimon({"replicas": [], "cache": {"rules": [{"match": {"schema": db.name}, "ttl": "600s"}]}})
+    read = "SELECT at FROM moments"
+    cluster.setup("CREATE USER IF NOT EXISTS chief@'%' IDENTIFIED BY 'chief'", "GRANT ALL ON *.* TO chief@'%'")
+    zone = cluster.primary.sql("SELECT @@global.time_zone")[0][0]
+    try:
+        with s.connect("chief", "chief", database=db.name) as old:
+            for _ in range(3):
+                before = ask(old, read)
+            ask(old, "SET GLOBAL time_zone = '+07:00'")
+            with s.connect("chief", "chief", database=db.name) as new, db.direct() as direct:
+                for _ in range(3):
+                    assert ask(old, read) == before
+                    assert ask(new, read) == ask(direct, read) != before
+    finally:
+        cluster.primary.sql("SET GLOBAL time_zone = '%s'" % zone)
+
+
 def test_accounts_do_not_share_answers(cached, table, cluster):
     """Another account may not be allowed to read what this one has read."""
     cluster.setup("DROP USER IF EXISTS blind@'%'", "CREATE USER blind@'%' IDENTIFIED BY 'blind'", "GRANT SELECT ON `%s`.whoami TO blind@'%%'" % table.name)
