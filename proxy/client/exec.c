@@ -31,6 +31,12 @@ static void attach(struct request *r, struct upstream *u)
 	r->lease.asked_ns = 0;
 }
 
+/* What SHOW WARNINGS and GET DIAGNOSTICS tell of: an error is one, too. */
+static bool leaves_conditions(const struct upstream *u)
+{
+	return u->track.warnings || u->track.error;
+}
+
 void exec_release(struct request *r)
 {
 	struct session *s = r->s;
@@ -41,7 +47,7 @@ void exec_release(struct request *r)
 	s->up = NULL;
 	lease_park(u, &s->park, s->id);
 	/* What the session may ask about its last statement lies on this connection alone. */
-	u->keep = u->track.insert_id || u->track.warnings || s->worker->follow_ups_seen ||
+	u->keep = u->track.insert_id || leaves_conditions(u) || s->worker->follow_ups_seen ||
 		  (r->st && r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_LAST_INSERT_ID));
 	lease_release(u);
 }
@@ -395,8 +401,8 @@ void exec_replied(struct request *r)
 	r->rows = s->up->track.rows;
 	if (r->plan.target == PLAN_REPLICA && !r->refused)
 		replica_read(r);
-	if (s->up->track.warnings || (r->st && r->st->facts.ntables))
-		s->up->warnings_of = s->up->track.warnings ? s->id : 0;
+	if (leaves_conditions(s->up) || (r->st && r->st->facts.ntables))
+		s->up->warnings_of = leaves_conditions(s->up) ? s->id : 0;
 	aftermath_ran(r);
 	if (s->state == SESSION_STREAMING || s->state == SESSION_INFILE) {
 		session_close(s, CLOSE_BACKEND, "the server answered before it had the whole statement");

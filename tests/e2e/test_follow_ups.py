@@ -181,3 +181,13 @@ def test_behind_a_queued_write_too(suimon, db):
     want = talk(db.direct())
     assert talk(s.connect(database=db.name)) == want
     assert s.metrics()["suimon_queue_enqueued_total"] >= 4
+
+
+@pytest.mark.parametrize("question", ["SHOW WARNINGS", "SHOW ERRORS", "SELECT @@error_count, @@warning_count"])
+def test_nobody_is_told_of_anothers_error(suimon, db, question):
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as other:
+        for _ in range(3):
+            with pytest.raises(pymysql.MySQLError):
+                ask(other, "INSERT INTO secret_name VALUES (1)")
+            assert ask(c, question) in ((), ((0, 0),))
