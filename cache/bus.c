@@ -1,5 +1,6 @@
 #include "bus_impl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
@@ -12,9 +13,10 @@
 
 void bus_set_state(struct bus *b, enum bus_state to)
 {
-	static const bool allowed[][6] = {
+	static const bool allowed[][7] = {
 		[BUS_OFF] = {[BUS_RESOLVING] = true, [BUS_OFF] = true},
-		[BUS_RESOLVING] = {[BUS_CONNECTING] = true, [BUS_OFF] = true},
+		[BUS_RESOLVING] = {[BUS_ASKING] = true, [BUS_CONNECTING] = true, [BUS_OFF] = true},
+		[BUS_ASKING] = {[BUS_RESOLVING] = true, [BUS_OFF] = true},
 		[BUS_CONNECTING] = {[BUS_SUBSCRIBING] = true, [BUS_OFF] = true},
 		[BUS_SUBSCRIBING] = {[BUS_PROVING] = true, [BUS_OFF] = true},
 		[BUS_PROVING] = {[BUS_LIVE] = true, [BUS_OFF] = true},
@@ -150,6 +152,8 @@ void bus_fail(struct bus *b, const char *why)
 		b->next = (b->next + 1) % b->naddr;
 	redis_close(b->sub, why);
 	redis_close(b->cmd, why);
+	if (b->scout)
+		redis_close(b->scout, why);
 	retry_later(b);
 	if (was_live)
 		b->opt.changed(b->opt.arg);
@@ -181,18 +185,44 @@ static void on_resolved(void *arg, const struct resolve_address *a, unsigned n, 
 	memcpy(b->addr, a, n * sizeof(*a));
 	b->naddr = n;
 	b->next %= n;
-	connect_both(b);
+	if (!b->scout || b->found) {
+		connect_both(b);
+		return;
+	}
+	bus_set_state(b, BUS_ASKING);
+	redis_open(b->scout, &a[b->next].addr, a[b->next].len);
+}
+
+static void look_up(struct bus *b, const char *host, uint16_t port)
+{
+	bus_set_state(b, BUS_RESOLVING);
+	b->resolve = resolve_start(b->opt.loop, host, port, on_resolved, b);
+	if (!b->resolve)
+		bus_fail(b, "out of memory");
+}
+
+void bus_find(struct bus *b, const struct bus_node *owner)
+{
+	b->asked = *owner;
+	b->found = true;
+	look_up(b, b->asked.host, b->asked.port);
 }
 
 static void attempt(struct bus *b)
 {
 	if (b->state != BUS_OFF || b->resolve)
 		return;
-	bus_set_state(b, BUS_RESOLVING);
 	b->attempt_ns = bus_clock();
-	b->resolve = resolve_start(b->opt.loop, b->opt.url->host, b->opt.url->port, on_resolved, b);
-	if (!b->resolve)
-		bus_fail(b, "out of memory");
+	b->found = false;
+	if (b->scout) { /* another node each time: this one may be what failed */
+		const struct redis_seed *s = &b->opt.url->seeds[b->seed++ % b->opt.url->nseeds];
+
+		(void)snprintf(b->asked.host, sizeof(b->asked.host), "%s", s->host);
+		b->asked.port = s->port;
+		look_up(b, s->host, s->port);
+		return;
+	}
+	look_up(b, b->opt.url->host, b->opt.url->port);
 }
 
 static void on_barrier(evutil_socket_t fd, short what, void *arg)
@@ -315,6 +345,8 @@ static enum rc make_parts(struct bus *b)
 	struct redis_options redis = {.url = b->opt.url, .ops = &bus_redis_ops, .arg = b, .reply_max = REPLY_MAX,
 				      .output_max = OUTPUT_MAX};
 
+	if (b->opt.url->nseeds && bus_make_scout(b) != RC_OK)
+		return RC_ERROR;
 	b->sub = redis_new(base, &redis);
 	b->cmd = redis_new(base, &redis);
 	b->tick = event_new(base, -1, EV_PERSIST, on_tick, b);
@@ -350,6 +382,7 @@ void bus_free(struct bus *b)
 		return;
 	if (b->resolve)
 		resolve_cancel(b->resolve);
+	redis_free(b->scout);
 	redis_free(b->sub);
 	redis_free(b->cmd);
 	if (b->tick)

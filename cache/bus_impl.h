@@ -15,10 +15,16 @@
 enum bus_state {
 	BUS_OFF,         /* not begun, or waiting to try again */
 	BUS_RESOLVING,
+	BUS_ASKING,      /* a node of the cluster, who owns our keys */
 	BUS_CONNECTING,  /* both connections */
 	BUS_SUBSCRIBING, /* both are up */
 	BUS_PROVING,     /* subscribed; our first heartbeat is under way */
 	BUS_LIVE,
+};
+
+struct bus_node {
+	char host[256];
+	uint16_t port;
 };
 
 struct bus {
@@ -26,6 +32,10 @@ struct bus {
 	struct bus_view view;
 	enum bus_state state;
 	struct redis *sub, *cmd;  /* owned */
+	struct redis *scout;      /* owned; NULL but with a cluster */
+	struct bus_node asked;    /* with a cluster: the node whose name was looked up last */
+	bool found;               /* ... and that is the owner */
+	unsigned seed;            /* ... the next to ask */
 	struct event *tick;       /* owned; all the time */
 	struct event *retry;      /* owned; the end of a back-off */
 	struct event *barrier;    /* owned; the earliest time for the next one */
@@ -52,6 +62,8 @@ struct bus {
 
 void bus_set_state(struct bus *b, enum bus_state to); /* the one place where the state changes */
 void bus_fail(struct bus *b, const char *why);
+enum rc bus_make_scout(struct bus *b) must_check;
+void bus_find(struct bus *b, const struct bus_node *owner); /* to be connected to */
 void bus_send_settles(struct bus *b);
 void bus_prove(struct bus *b);        /* heartbeat back, ledger read: if both, it is live */
 

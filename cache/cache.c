@@ -28,7 +28,7 @@ static enum rc make_bus(struct cache *c, const char *url, struct loop *control)
 
 	if (!url || !*url)
 		return RC_OK;
-	if (redis_url_parse(url, &c->url, why, sizeof(why)) != RC_OK) {
+	if (redis_url_parse(url, &c->url, why, sizeof(why)) != RC_OK || redis_url_secure(&c->url, why, sizeof(why)) != RC_OK) {
 		log_error("cache", "cache.redis is wrong", "why=%s", log_quote(quoted, sizeof(quoted), span_str(why)));
 		return RC_ERROR;
 	}

@@ -79,10 +79,10 @@ struct cache_needs {
 /* A stored reply. Immutable; reference counted across threads. */
 struct cache_entry {
 	const uint8_t *data;    /* the reply's packets, ready to send */
-	size_t len;
-	uint64_t rows;
-	uint64_t cost_ns;       /* what the server took to make it */
-	uint64_t stored_ns, expires_ns; /* monotonic */
+	uint64_t expires_ns;    /* monotonic */
+	uint32_t len;
+	uint32_t rows;          /* at most UINT32_MAX */
+	uint32_t cost_us;       /* what the server took to make it, microseconds; at most UINT32_MAX */
 	uint16_t results_status; /* caller's own 16 bits (status flags of the reply) */
 };
 void cache_entry_ref(const struct cache_entry *e);

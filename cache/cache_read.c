@@ -241,7 +241,7 @@ static enum cache_refusal fill_both(struct cache_worker *w, const struct cache_l
 
 	if (!e)
 		return CACHE_REFUSED_MEMORY;
-	if (store_put(w->c->store, e, l->key_hash, p->stored_ns, &fx) == RC_OK)
+	if (store_put(w->c->store, e, l->key_hash, loop_now_ns(w->loop), &fx) == RC_OK)
 		stored = true;
 	entry_unref(e);
 	count_effects(w->sink, &fx);
@@ -257,7 +257,7 @@ enum cache_refusal cache_fill(struct cache_worker *w, struct cache_lookup *l, st
 	uint64_t now = loop_now_ns(w->loop);
 	struct entry_parts p = {
 		.key = l->key, .data = reply, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
-		.rows = rows, .cost_ns = cost_ns, .stored_ns = now, .results_status = results_status,
+		.rows = rows, .cost_ns = cost_ns, .results_status = results_status,
 		.expires_ns = ttl_ns > UINT64_MAX - now ? UINT64_MAX : now + ttl_ns,
 	};
 

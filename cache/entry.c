@@ -18,31 +18,58 @@ static struct entry *from_public(const struct cache_entry *e)
 	return (struct entry *)((uintptr_t)e - offsetof(struct entry, pub));
 }
 
+static uint32_t at_most(uint64_t n)
+{
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+static void put_tags(struct entry *e, const struct entry_parts *p)
+{
+	uint16_t *slots;
+
+	e->stamp = p->epoch;
+	for (unsigned i = 0; i < p->ntags; i++) {
+		e->stamp += p->versions[i];
+		if (tables_counts(p->tags[i]))
+			e->tables[e->ntables++] = tables_key(p->tags[i]);
+	}
+	slots = (uint16_t *)(e->tables + e->ntables);
+	for (unsigned i = 0; i < p->ntags; i++)
+		slots[i] = (uint16_t)rkey_slot(p->tags[i]);
+	e->ntags = (uint8_t)p->ntags;
+}
+
+static unsigned tables_of(const struct entry_parts *p)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->ntags; i++)
+		n += tables_counts(p->tags[i]);
+	return n;
+}
+
 struct entry *entry_new(const struct entry_parts *p)
 {
-	size_t head = sizeof(struct entry) + p->ntags * sizeof(struct entry_tag);
+	size_t head = sizeof(struct entry) + tables_of(p) * sizeof(uint32_t) + p->ntags * sizeof(uint16_t);
 	struct entry *e;
-	char *bytes;
+	uint8_t *bytes;
 
-	if (p->key.len > UINT32_MAX || p->data.len > SIZE_MAX / 2)
+	_Static_assert(CACHE_MAX_TAGS <= UINT8_MAX && RKEY_SLOTS - 1 <= UINT16_MAX, "tags and slots fit");
+	if (p->ntags > CACHE_MAX_TAGS || p->key.len > INT32_MAX || p->data.len > INT32_MAX ||
+	    p->key.len + p->data.len > INT32_MAX)
 		return NULL;
 	e = mem_alloc(head + p->key.len + p->data.len);
 	if (!e)
 		return NULL;
-	bytes = (char *)e + head;
+	bytes = (uint8_t *)e + head;
 	*e = (struct entry){
-		.pub = {.data = (const uint8_t *)bytes + p->key.len, .len = p->data.len, .rows = p->rows, .cost_ns = p->cost_ns,
-			.stored_ns = p->stored_ns, .expires_ns = p->expires_ns, .results_status = p->results_status},
-		.ntags = p->ntags,
-		.epoch = p->epoch,
-		.key = span_of(bytes, p->key.len),
-		.charge = charge_of(head + p->key.len + p->data.len),
+		.pub = {.data = bytes + p->key.len, .len = (uint32_t)p->data.len, .rows = at_most(p->rows),
+			.cost_us = at_most(p->cost_ns / 1000), .expires_ns = p->expires_ns, .results_status = p->results_status},
+		.key_len = (uint32_t)p->key.len,
+		.charge = (uint32_t)charge_of(head + p->key.len + p->data.len),
 	};
 	atomic_init(&e->refs, 1);
-	for (unsigned i = 0; i < p->ntags; i++)
-		e->tags[i] = (struct entry_tag){.version = p->versions[i],
-						.slot = rkey_slot(p->tags[i]),
-						.table = tables_counts(p->tags[i]) ? tables_key(p->tags[i]) : 0};
+	put_tags(e, p);
 	if (p->key.len)
 		memcpy(bytes, p->key.p, p->key.len);
 	if (p->data.len)

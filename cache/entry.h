@@ -17,24 +17,22 @@
 #include "span.h"
 #include "versions.h"
 
-struct entry_tag {
-	uint64_t version; /* of the slot, before the read was sent */
-	uint32_t slot;
-	uint32_t table;   /* tables_key, for counting; 0: it stands for no table */
-};
-
+/*
+ * What it depends on is kept small: the slots, and one number, the sum of their versions and of the epoch. Each of these only
+ * grows, so the sum is the same only while all of them are.
+ */
 struct entry {
 	struct cache_entry pub;
 	_Atomic uint32_t refs;
-	uint32_t ntags;
-	uint64_t epoch;
-	struct span key;       /* inside this memory */
-	size_t charge;         /* bytes the store counts for it */
+	uint32_t key_len;
+	uint64_t stamp;        /* versions and epoch before the read was sent, added up */
 	struct map_node node;  /* the store's, from here on */
 	struct list_node fifo;
+	uint32_t charge;       /* bytes the store counts for it */
+	uint8_t ntags, ntables;
 	uint8_t freq;          /* hits since it was queued, at most STORE_FREQ_MAX */
 	bool in_main;
-	struct entry_tag tags[];
+	uint32_t tables[];     /* ntables of them: tables_key, for counting; then ntags slots, 2 bytes each; key; data */
 };
 
 /* What an entry is made of. All is copied. */
@@ -45,7 +43,7 @@ struct entry_parts {
 	const uint64_t *versions; /* one a tag */
 	unsigned ntags;
 	uint64_t epoch;
-	uint64_t rows, cost_ns, stored_ns, expires_ns;
+	uint64_t rows, cost_ns, expires_ns;
 	uint16_t results_status;
 };
 
@@ -57,16 +55,25 @@ static inline void entry_ref(struct entry *e)
 	atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
 }
 
+static inline const uint16_t *entry_slots(const struct entry *e)
+{
+	return (const uint16_t *)(e->tables + e->ntables);
+}
+
+static inline struct span entry_key(const struct entry *e)
+{
+	return span_of((const char *)(entry_slots(e) + e->ntags), e->key_len);
+}
+
 /* Nothing it depends on was written since it was read. */
 static inline bool entry_current(const struct entry *e, const struct versions *v)
 {
-	if (e->epoch != versions_epoch(v))
-		return false;
-	for (uint32_t i = 0; i < e->ntags; i++) {
-		if (e->tags[i].version != versions_get(v, e->tags[i].slot))
-			return false;
-	}
-	return true;
+	const uint16_t *slots = entry_slots(e);
+	uint64_t sum = versions_epoch(v);
+
+	for (uint8_t i = 0; i < e->ntags; i++)
+		sum += versions_get(v, slots[i]);
+	return sum == e->stamp;
 }
 
 #endif

@@ -71,13 +71,13 @@ void l2_expected(const struct cache_lookup *l, struct l2_value *v)
 	}
 }
 
-static struct entry *entry_of(const struct l2_request *q, const struct l2_value *v)
+static struct entry *entry_of(const struct l2_request *q, const struct l2_value *v, struct span data)
 {
 	uint64_t now = clock_mono_ns(), ms = v->ttl_ms < (uint64_t)q->pttl ? v->ttl_ms : (uint64_t)q->pttl;
 	const struct cache_lookup *l = q->l;
 	struct entry_parts p = {
-		.key = l->key, .data = v->data, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
-		.rows = v->rows, .cost_ns = v->cost_ns, .stored_ns = now, .results_status = v->status,
+		.key = l->key, .data = data, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
+		.rows = v->rows, .cost_ns = v->cost_ns, .results_status = v->status,
 		.expires_ns = ms > (UINT64_MAX - now) / NS_PER_MS ? UINT64_MAX : now + ms * NS_PER_MS,
 	};
 
@@ -91,6 +91,8 @@ static struct entry *good_value(struct l2_request *q)
 	struct store_effects fx = {0};
 	struct l2_value got, want;
 	struct entry *e;
+	struct span data;
+	uint8_t *unpacked;
 
 	if (!redis_reply_is(q->value, REDIS_REPLY_STRING))
 		return NULL;
@@ -101,10 +103,15 @@ static struct entry *good_value(struct l2_request *q)
 	l2_expected(q->l, &want);
 	if (q->pttl <= 0 || !span_eq(got.key, want.key) || !l2_value_same_tokens(&got, &want) || !still_current(l2, q->l))
 		return NULL;
-	e = entry_of(q, &got);
+	if (l2_value_unpack(&got, l2->opt.value_max, &data, &unpacked) != RC_OK) {
+		stats_count(l2->opt.sink, STATS_C_CACHE_REDIS_ERRORS, 1);
+		return NULL;
+	}
+	e = entry_of(q, &got, data);
+	mem_free(unpacked);
 	if (!e)
 		return NULL;
-	(void)!store_put(l2->opt.store, e, q->l->key_hash, e->pub.stored_ns, &fx); /* good without, too */
+	(void)!store_put(l2->opt.store, e, q->l->key_hash, clock_mono_ns(), &fx); /* good without, too */
 	stats_count(l2->opt.sink, STATS_C_CACHE_EVICTIONS, fx.evicted);
 	return e;
 }

@@ -4,13 +4,15 @@
 #include <string.h>
 
 #include <xxhash.h>
+#include <zstd.h>
 
 #include "mbuf.h"
 #include "mem.h"
 #include "wirebuf.h"
 
-#define MAGIC 0x31564d53u /* "SMV1" */
+#define MAGIC 0x32564d53u /* "SMV2" */
 #define CHECKED_FROM 16   /* behind the checksum */
+#define PACK_LEVEL 1      /* a worker does it between two requests */
 
 uint64_t l2_value_checksum(const uint8_t *bytes, size_t len)
 {
@@ -34,7 +36,9 @@ static enum rc put_head(struct wirebuf *w, const struct l2_value *v)
 	}
 	if (wirebuf_uint(w, 4, v->key.len) != RC_OK || wirebuf_uint(w, 4, v->data.len) != RC_OK)
 		return RC_ERROR;
-	return wirebuf_bytes(w, v->token_all, RKEY_TOKEN_LEN);
+	if (wirebuf_bytes(w, v->token_all, RKEY_TOKEN_LEN) != RC_OK)
+		return RC_ERROR;
+	return wirebuf_uint(w, 4, v->unpacked);
 }
 
 static enum rc put_body(struct wirebuf *w, const struct l2_value *v)
@@ -48,13 +52,11 @@ static enum rc put_body(struct wirebuf *w, const struct l2_value *v)
 	return wirebuf_bytes(w, v->data.p, v->data.len);
 }
 
-uint8_t *l2_value_encode(const struct l2_value *v, size_t *len)
+static uint8_t *encode(const struct l2_value *v, size_t *len)
 {
 	struct wirebuf w, sum;
 	uint8_t *bytes;
 
-	if (v->ntags > CACHE_MAX_TAGS || v->key.len > INT32_MAX || v->data.len > INT32_MAX)
-		return NULL;
 	*len = L2_VALUE_HEAD + v->ntags * (size_t)L2_VALUE_TAG + v->key.len + v->data.len;
 	bytes = mem_alloc(*len);
 	if (!bytes)
@@ -67,6 +69,63 @@ uint8_t *l2_value_encode(const struct l2_value *v, size_t *len)
 		return NULL;
 	}
 	return bytes;
+}
+
+/* The data packed, in a buffer of their own. NULL: not worth it, or no memory. */
+static uint8_t *pack(struct span data, size_t *len)
+{
+	size_t room = data.len - data.len / 8;
+	uint8_t *bytes = data.len < L2_VALUE_PACK_FROM ? NULL : mem_alloc(room);
+
+	if (!bytes)
+		return NULL;
+	*len = ZSTD_compress(bytes, room, data.p, data.len, PACK_LEVEL); /* no room is an error, too */
+	if (!ZSTD_isError(*len))
+		return bytes;
+	mem_free(bytes);
+	return NULL;
+}
+
+uint8_t *l2_value_encode(const struct l2_value *v, size_t *len)
+{
+	struct l2_value out = *v;
+	uint8_t *packed, *bytes;
+	size_t n;
+
+	if (v->ntags > CACHE_MAX_TAGS || v->key.len > INT32_MAX || v->data.len > INT32_MAX)
+		return NULL;
+	out.unpacked = 0;
+	packed = pack(v->data, &n);
+	if (packed) {
+		out.unpacked = (uint32_t)v->data.len;
+		out.data = span_of((char *)packed, n);
+	}
+	bytes = encode(&out, len);
+	mem_free(packed);
+	return bytes;
+}
+
+enum rc l2_value_unpack(const struct l2_value *v, size_t most, struct span *out, uint8_t **owned)
+{
+	size_t n;
+
+	*owned = NULL;
+	*out = v->data;
+	if (!v->unpacked)
+		return v->data.len <= most ? RC_OK : RC_DECLINED;
+	if (v->unpacked > most)
+		return RC_DECLINED;
+	*owned = mem_alloc(v->unpacked);
+	if (!*owned)
+		return RC_DECLINED;
+	n = ZSTD_decompress(*owned, v->unpacked, v->data.p, v->data.len);
+	if (!ZSTD_isError(n) && n == v->unpacked) {
+		*out = span_of((char *)*owned, n);
+		return RC_OK;
+	}
+	mem_free(*owned);
+	*owned = NULL;
+	return RC_DECLINED;
 }
 
 static enum rc get_token(struct mbuf *m, uint8_t *out)
@@ -86,7 +145,7 @@ static enum rc get_rest(struct mbuf *m, struct l2_value *v)
 
 	if (mbuf_u64(m, &v->run) != RC_OK || mbuf_u64(m, &v->ttl_ms) != RC_OK || mbuf_u64(m, &v->rows) != RC_OK ||
 	    mbuf_u64(m, &v->cost_ns) != RC_OK || mbuf_u32(m, &key_len) != RC_OK || mbuf_u32(m, &data_len) != RC_OK ||
-	    get_token(m, v->token_all) != RC_OK)
+	    get_token(m, v->token_all) != RC_OK || mbuf_u32(m, &v->unpacked) != RC_OK)
 		return RC_ERROR;
 	for (unsigned i = 0; i < v->ntags; i++) {
 		if (mbuf_u32(m, &v->slots[i]) != RC_OK || get_token(m, v->tokens[i]) != RC_OK)

@@ -18,6 +18,11 @@ static void on_entry(void *arg, struct redis_reply *reply)
 	if (redis_reply_is(reply, REDIS_REPLY_INTEGER) && reply->integer >= 0) {
 		announce_acknowledge(&b->announce, number);
 		b->opt.changed(b->opt.arg);
+	} else if (redis_reply_is(reply, REDIS_REPLY_ERROR) && reply->len > 4 &&
+		   (memcmp(reply->str, "MOVED", 5) == 0 || memcmp(reply->str, "ASK ", 4) == 0)) {
+		redis_reply_free(reply);
+		bus_fail(b, "our keys are moving to another node of the cluster");
+		return;
 	} else if (reply) { /* no memory, or no right to it: the writes go on without */
 		atomic_store_explicit(&b->announce.late, true, memory_order_release);
 		stats_count(b->opt.sink, STATS_C_CACHE_REDIS_ERRORS, 1);

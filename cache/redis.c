@@ -71,6 +71,10 @@ static void shut(struct redis *r)
 	drop_event(&r->writable);
 	event_del(r->flush);
 	event_del(r->limit);
+	if (r->tls)
+		tls_bye(r->tls);
+	tls_free(r->tls);
+	r->tls = NULL;
 	if (r->fd >= 0)
 		close(r->fd);
 	r->fd = -1;
@@ -201,10 +205,17 @@ static void close_errno(struct redis *r, const char *what, int err)
 	redis_close(r, why);
 }
 
+static ssize_t send_some(struct redis *r)
+{
+	const struct iovec iov = {.iov_base = (char *)(uintptr_t)iobuf_data(&r->out), .iov_len = iobuf_len(&r->out)};
+
+	return r->tls ? tls_writev(r->tls, &iov, 1) : send(r->fd, iov.iov_base, iov.iov_len, MSG_NOSIGNAL);
+}
+
 static void write_out(struct redis *r)
 {
 	while (iobuf_len(&r->out) > 0) {
-		ssize_t n = send(r->fd, iobuf_data(&r->out), iobuf_len(&r->out), MSG_NOSIGNAL);
+		ssize_t n = send_some(r);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -279,13 +290,19 @@ static bool deliver_all(struct redis *r)
 	return true;
 }
 
+static void secure(struct redis *r);
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct redis *r = arg;
 	char buf[READ_SIZE];
 
+	if (r->state == REDIS_SECURING) {
+		secure(r);
+		return;
+	}
 	for (unsigned i = 0; i < READS_A_TURN; i++) {
-		ssize_t n = recv(r->fd, buf, sizeof(buf), 0);
+		ssize_t n = r->tls ? tls_read(r->tls, buf, sizeof(buf)) : recv(r->fd, buf, sizeof(buf), 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -305,6 +322,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		if (!deliver_all(r) || (size_t)n < sizeof(buf))
 			return;
 	}
+	if (r->tls && tls_pending(r->tls)) /* the socket will not say so */
+		event_active(r->readable, EV_READ, 0);
 }
 
 /* ---- connecting ---- */
@@ -312,6 +331,33 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 static void on_limit(evutil_socket_t fd, short what, void *arg)
 {
 	redis_close(arg, "no connection within a second");
+}
+
+static void greet(struct redis *r)
+{
+	r->state = REDIS_GREETING;
+	if (redis_greet(r) != RC_OK)
+		redis_close(r, "out of memory");
+}
+
+/* One step of the handshake. */
+static void secure(struct redis *r)
+{
+	bool wants_write;
+	char why[200];
+
+	switch (tls_handshake(r->tls, &wants_write)) {
+	case RC_OK:
+		greet(r);
+		break;
+	case RC_AGAIN:
+		if (wants_write && event_add(r->writable, NULL) != 0)
+			redis_close(r, "cannot wait for the socket");
+		break;
+	default:
+		tls_why(r->tls, why, sizeof(why));
+		redis_close(r, why);
+	}
 }
 
 static void connected(struct redis *r)
@@ -325,8 +371,19 @@ static void connected(struct redis *r)
 		close_errno(r, "cannot connect", err);
 		return;
 	}
-	r->state = REDIS_GREETING;
-	if (event_add(r->readable, NULL) != 0 || redis_greet(r) != RC_OK)
+	if (event_add(r->readable, NULL) != 0) {
+		redis_close(r, "cannot wait for the socket");
+		return;
+	}
+	if (!r->opt.url->tls) {
+		greet(r);
+		return;
+	}
+	r->state = REDIS_SECURING;
+	r->tls = tls_open(r->opt.url->context, r->fd, r->opt.url->host);
+	if (r->tls)
+		secure(r);
+	else
 		redis_close(r, "out of memory");
 }
 
@@ -336,6 +393,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 	if (r->state == REDIS_CONNECTING)
 		connected(r);
+	else if (r->state == REDIS_SECURING)
+		secure(r);
 	else
 		write_out(r);
 }

@@ -1,7 +1,7 @@
 /*
  * redis.h - one connection to Redis on a loop: pipelined commands, each with a callback; or a subscription.
  *
- *   redis_open ---> connecting ---> greeting (AUTH, SELECT, INFO) ---> up ---> closed
+ *   redis_open ---> connecting [---> securing] ---> greeting (AUTH, SELECT, INFO) ---> up ---> closed
  *                        |                 |                                     ^
  *                        +-----------------+------- failed, timed out -----------+
  *
@@ -30,6 +30,7 @@
 enum redis_state {
 	REDIS_CLOSED,
 	REDIS_CONNECTING, /* the socket is */
+	REDIS_SECURING,   /* TLS is being agreed on */
 	REDIS_GREETING,   /* logging in, learning the run id */
 	REDIS_UP,
 };
@@ -48,7 +49,7 @@ struct redis_ops {
 };
 
 struct redis_options {
-	const struct redis_url *url;   /* kept; for AUTH and SELECT */
+	const struct redis_url *url;   /* kept; for TLS, AUTH and SELECT */
 	const struct redis_ops *ops;   /* kept */
 	void *arg;                     /* for ops */
 	size_t reply_max, output_max;  /* bytes */

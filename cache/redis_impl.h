@@ -16,6 +16,7 @@ struct redis {
 	struct redis_options opt;
 	enum redis_state state;
 	int fd;
+	struct tls *tls;         /* owned while open; NULL: in the clear */
 	uint64_t run;
 	uint64_t opened;         /* counts redis_open, so that a callback that closed and reopened shows */
 	struct event_base *base; /* not owned */

@@ -6,7 +6,6 @@
 #include "mem.h"
 #include "span.h"
 
-#define SCHEME "redis://"
 #define DEFAULT_PORT 6379
 #define DB_MAX 65535
 
@@ -100,7 +99,7 @@ static enum rc parse_login(struct span login, struct redis_url *out)
 	return out->password ? RC_OK : RC_ERROR;
 }
 
-static enum rc parse_host(struct span s, struct redis_url *out)
+static enum rc parse_host(struct span s, char **host, uint16_t *to_port)
 {
 	struct span port = {.len = 0};
 	unsigned n = DEFAULT_PORT;
@@ -122,20 +121,40 @@ static enum rc parse_host(struct span s, struct redis_url *out)
 		return RC_ERROR;
 	if (has_port && (number(port, UINT16_MAX, &n) != RC_OK || n == 0))
 		return RC_ERROR;
-	out->port = (uint16_t)n;
-	out->host = mem_dup(s.p, s.len);
+	*to_port = (uint16_t)n;
+	*host = mem_dup(s.p, s.len);
+	return *host ? RC_OK : RC_ERROR;
+}
+
+static enum rc parse_seeds(struct span s, struct redis_url *out)
+{
+	struct span rest = s, next;
+
+	while (rest.len) {
+		struct redis_seed *seed = &out->seeds[out->nseeds];
+
+		if (!cut(&rest, ',', &next))
+			next.len = 0;
+		if (out->nseeds == REDIS_SEEDS || parse_host(rest, &seed->host, &seed->port) != RC_OK)
+			return RC_ERROR;
+		out->nseeds++;
+		rest = next;
+	}
+	if (out->nseeds == 0 || out->db)
+		return RC_ERROR;
+	out->port = out->seeds[0].port;
+	out->host = mem_dup(out->seeds[0].host, strlen(out->seeds[0].host));
 	return out->host ? RC_OK : RC_ERROR;
 }
 
-static const char *unsupported(const char *url)
+static const char *foreign(const char *url)
 {
-	if (strncmp(url, "rediss://", 9) == 0)
-		return "rediss:// (TLS to Redis) is not supported by this version; redis://[user:password@]host:port/db is";
-	if (strncmp(url, "redis+cluster://", 16) == 0)
-		return "redis+cluster:// is not supported by this version; redis://[user:password@]host:port/db is";
-	if (strncmp(url, SCHEME, sizeof(SCHEME) - 1) != 0)
-		return "not a Redis URL; redis://[user:password@]host:port/db is";
-	return NULL;
+	static const char *const schemes[] = {"redis://", "rediss://", "redis+cluster://", "rediss+cluster://"};
+
+	for (size_t i = 0; i < countof(schemes); i++)
+		if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+			return NULL;
+	return "not a Redis URL; redis://[user:password@]host:port/db, rediss://… and redis+cluster://host:port,host:port are";
 }
 
 /* The last @ ends the login: a password may hold one. */
@@ -150,15 +169,45 @@ static bool cut_login(struct span *s, struct span *login)
 	return true;
 }
 
+/* ca=FILE and verify=none, joined by &. */
+static enum rc parse_options(struct span s, struct redis_url *out)
+{
+	struct span next, value;
+
+	for (; s.len; s = next) {
+		if (!cut(&s, '&', &next))
+			next = span_of(s.p + s.len, 0);
+		if (!cut(&s, '=', &value) || !out->tls)
+			return RC_ERROR;
+		if (span_eq(s, span_str("verify")) && span_eq(value, span_str("none"))) {
+			out->verify = false;
+		} else if (span_eq(s, span_str("ca")) && value.len && !out->ca) {
+			size_t len;
+
+			out->ca = decoded(value, &len);
+			if (!out->ca)
+				return RC_ERROR;
+		} else {
+			return RC_ERROR;
+		}
+	}
+	return RC_OK;
+}
+
 static const char *parse(const char *url, struct redis_url *out)
 {
-	struct span rest = span_str(url + sizeof(SCHEME) - 1), login, db;
+	struct span rest = span_str(strstr(url, "://") + 3), login, db, options;
 
+	out->tls = out->verify = url[5] == 's';
 	if (cut_login(&rest, &login) && parse_login(login, out) != RC_OK)
 		return "the part before @ is not user:password (percent-encode what is not a letter or digit)";
+	if (cut(&rest, '?', &options) && parse_options(options, out) != RC_OK)
+		return "behind ? only ca=FILE and verify=none are allowed, and only with rediss://";
 	if (cut(&rest, '/', &db) && db.len && number(db, DB_MAX, &out->db) != RC_OK)
 		return "the database behind / is not a number from 0 to 65535";
-	if (parse_host(rest, out) != RC_OK)
+	if (strstr(url, "+cluster://"))
+		return parse_seeds(rest, out) == RC_OK ? NULL : "a cluster takes one to eight host:port joined by commas, and no database";
+	if (parse_host(rest, &out->host, &out->port) != RC_OK)
 		return "the host or port is missing or wrong; redis://[user:password@]host:port/db is allowed";
 	return NULL;
 }
@@ -168,7 +217,7 @@ enum rc redis_url_parse(const char *url, struct redis_url *out, char *why, size_
 	const char *fault;
 
 	*out = (struct redis_url){.host = NULL};
-	fault = unsupported(url);
+	fault = foreign(url);
 	if (!fault)
 		fault = parse(url, out);
 	if (!fault)
@@ -178,8 +227,25 @@ enum rc redis_url_parse(const char *url, struct redis_url *out, char *why, size_
 	return RC_ERROR;
 }
 
+enum rc redis_url_secure(struct redis_url *u, char *why, size_t cap)
+{
+	struct tls_fault fault;
+
+	if (!u->tls)
+		return RC_OK;
+	u->context = tls_client_new(u->verify ? TLS_VERIFY_IDENTITY : TLS_REQUIRED, u->ca ? u->ca : "", &fault);
+	if (u->context)
+		return RC_OK;
+	snprintf(why, cap, "%s", fault.text);
+	return RC_ERROR;
+}
+
 void redis_url_reset(struct redis_url *u)
 {
+	for (unsigned i = 0; i < countof(u->seeds); i++)
+		mem_free(u->seeds[i].host);
+	mem_free(u->ca);
+	tls_unref(u->context);
 	mem_free(u->host);
 	mem_free(u->user);
 	secret_unref(u->password);

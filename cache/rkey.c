@@ -54,6 +54,19 @@ struct rkey rkey_value(struct span key)
 	return n;
 }
 
+/* CRC16 as Redis Cluster's specification has it: polynomial 0x1021, from 0, of what stands in the braces. */
+uint16_t rkey_cluster_slot(void)
+{
+	uint16_t crc = 0;
+
+	for (const char *c = RKEY_HASH_TAG; *c; c++) {
+		crc ^= (uint16_t)((uint8_t)*c << 8);
+		for (unsigned i = 0; i < 8; i++)
+			crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
+	}
+	return crc % 16384;
+}
+
 enum rc rkey_random(void *out, size_t len)
 {
 	uint8_t *p = out;

@@ -10,7 +10,10 @@
 #include "rc.h"
 #include "span.h"
 
-#define RKEY_PREFIX "suimon:1:" /* 1: the format of everything stored and published; another format shares nothing with it */
+/* 2: the format of everything stored and published; another format shares nothing with it. In braces, so that a cluster keeps
+ * all of it on one node: a look-up and a script need the tokens together. */
+#define RKEY_HASH_TAG "suimon:2"
+#define RKEY_PREFIX "{" RKEY_HASH_TAG "}:"
 #define RKEY_BUS RKEY_PREFIX "bus"
 #define RKEY_LEDGER RKEY_PREFIX "writers"
 #define RKEY_SLOTS 65536
@@ -41,6 +44,8 @@ static inline uint32_t rkey_slot(cache_tag tag)
 struct rkey rkey_token(uint32_t slot);     /* the token of a slot */
 struct rkey rkey_token_all(void);          /* the token every value depends on */
 struct rkey rkey_value(struct span key);   /* a value: 128 bits of hash; the value holds the key in full */
+
+uint16_t rkey_cluster_slot(void); /* of Redis Cluster, for all our keys */
 
 /* Bytes nobody can guess and nobody had before. */
 enum rc rkey_random(void *out, size_t len) must_check;

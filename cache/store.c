@@ -39,7 +39,7 @@ struct store {
 
 static bool key_equal(const struct map_node *node, const void *key)
 {
-	return span_eq(container_of(node, struct entry, node)->key, *(const struct span *)key);
+	return span_eq(entry_key(container_of(node, struct entry, node)), *(const struct span *)key);
 }
 
 struct store *store_new(const struct versions *v, uint64_t limit)
@@ -77,8 +77,8 @@ void store_count_in(struct store *s, struct tables *t)
 /* More: 1 for an entry that comes, -1 for one that goes. */
 static void count_tables(const struct store *s, const struct entry *e, int more)
 {
-	for (uint32_t i = 0; s->tables && i < e->ntags; i++)
-		tables_add_entry(s->tables, e->tags[i].table, more, more * (int64_t)e->charge);
+	for (uint8_t i = 0; s->tables && i < e->ntables; i++)
+		tables_add_entry(s->tables, e->tables[i], more, more * (int64_t)e->charge);
 }
 
 static struct shard *shard_of(const struct store *s, uint64_t hash)
@@ -288,7 +288,8 @@ enum rc store_get(struct store *s, struct span key, uint64_t hash, uint64_t now,
 /* With the shard locked: e takes the place of an entry of the same key, or a place of its own. */
 static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uint64_t hash)
 {
-	struct map_node *node = map_find(&h->map, hash, &e->key);
+	struct span key = entry_key(e);
+	struct map_node *node = map_find(&h->map, hash, &key);
 	struct entry *old = node ? container_of(node, struct entry, node) : NULL;
 	bool to_main = old ? old->in_main : ghost_take(&h->ghost, hash, ghost_window(h));
 	uint8_t freq = old ? old->freq : 0;
@@ -344,7 +345,7 @@ enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now,
 		pthread_mutex_unlock(&h->lock);
 	}
 	if (rc == RC_OK)
-		count_cost(s, e->pub.cost_ns);
+		count_cost(s, e->pub.cost_us * UINT64_C(1000));
 	else
 		atomic_fetch_sub_explicit(&s->bytes, e->charge, memory_order_relaxed);
 	return rc;

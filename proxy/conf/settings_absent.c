@@ -3,8 +3,6 @@
  *
  * When a feature is built, its entry here goes, with the `.absent` in its row.
  */
-#include <string.h>
-
 #include "settings_rows.h"
 
 #define CHOSEN(name, condition)                                                                                        \
@@ -15,12 +13,10 @@
 		return condition;                                                                                      \
 	}
 
-CHOSEN(redis, *s->cache.redis &&strncmp(s->cache.redis, "redis://", 8) != 0)
 CHOSEN(binlog, s->cache.binlog)
 CHOSEN(engine, s->queue.engine != SETTINGS_ENGINE_FILE && s->queue.nrules > 0) /* without rules there is no queue */
 CHOSEN(cost, s->stats.cost_per_hour > 0)
 
-const struct conf_absent settings_absent_redis = {"Redis by TLS and Redis Cluster", "redis://…", redis};
 const struct conf_absent settings_absent_binlog = {"following the binlog", "off", binlog};
 const struct conf_absent settings_absent_engine = {"queue engines other than file, with rules", "file", engine};
 const struct conf_absent settings_absent_cost = {"splitting the cost", "0", cost};

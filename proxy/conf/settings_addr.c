@@ -166,15 +166,13 @@ const char *settings_addr_check_cidr(const char *text)
 	return cidr_parse(text, &c) == RC_OK ? NULL : wrong;
 }
 
-/* ---- redis://[user:password@]host[:port][/db], rediss:// the same, redis+cluster://host:port,host:port ---- */
+/* ---- redis://[user:password@]host[:port][/db], rediss:// the same with ?options, redis+cluster://host:port,host:port ---- */
 
-static bool is_database(const char *slash)
+static bool is_database(struct span s)
 {
 	int64_t db;
 
-	if (!slash || !slash[1])
-		return true;
-	return isdigit((unsigned char)slash[1]) && conf_int(span_str(slash + 1), &db) == RC_OK && db <= 65535;
+	return s.len == 0 || (isdigit((unsigned char)s.p[0]) && conf_int(s, &db) == RC_OK && db <= 65535);
 }
 
 static bool are_nodes(struct span s)
@@ -207,20 +205,27 @@ const char *settings_addr_check_redis(const char *text)
 	static const char *const wrong =
 		"not a URL of Redis, allowed are redis://[user:password@]host:port/db, rediss://…, "
 		"redis+cluster://host:port,host:port";
-	bool cluster = strncmp(text, "redis+cluster://", 16) == 0;
-	const char *rest, *at, *slash;
-	struct span hosts;
+	bool tls = strncmp(text, "rediss", 6) == 0, cluster;
+	const char *rest, *at;
+	struct span hosts, db = {.len = 0};
+	size_t end;
 
 	if (!*text)
 		return NULL;
-	if (!cluster && strncmp(text, "redis://", 8) != 0 && strncmp(text, "rediss://", 9) != 0)
+	rest = text + (tls ? 6 : 5);
+	cluster = strncmp(rest, "+cluster://", 11) == 0;
+	if (strncmp(text, "redis", 5) != 0 || (!cluster && strncmp(rest, "://", 3) != 0))
 		return wrong;
 	rest = strstr(text, "://") + 3;
 	at = strrchr(rest, '@');
 	rest = at ? at + 1 : rest;
-	slash = strchr(rest, '/');
-	hosts = slash ? span_of(rest, (size_t)(slash - rest)) : span_str(rest);
-	if (hosts.len == 0 || !is_database(slash))
+	end = strcspn(rest, "?"); /* what is behind it, the cache looks at */
+	if (rest[end] && !tls)
+		return wrong;
+	hosts = span_of(rest, strcspn(rest, "/?"));
+	if (hosts.len < end)
+		db = span_of(rest + hosts.len + 1, end - hosts.len - 1);
+	if (hosts.len == 0 || !is_database(db) || (cluster && db.len))
 		return wrong;
 	return (cluster ? are_nodes(hosts) : is_node(hosts)) ? NULL : wrong;
 }

@@ -46,7 +46,7 @@ extern const struct conf_table settings_match_table;
 bool settings_match_empty(const struct settings_match *m);
 
 /* settings_absent.c: what this build cannot do, by option */
-extern const struct conf_absent settings_absent_redis, settings_absent_binlog,
+extern const struct conf_absent settings_absent_binlog,
 	settings_absent_engine,
 	settings_absent_cost;
 

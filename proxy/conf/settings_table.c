@@ -250,7 +250,6 @@ static const struct conf_opt cache_rows[] = {
 	 .def = "",
 	 .check = settings_addr_check_redis,
 	 .unit = "a URL of Redis",
-	 .absent = &settings_absent_redis,
 	 .help = "Second level, and how instances tell each other of writes: `redis://[user:password@]host:port/db`, "
 		 "`rediss://…`, `redis+cluster://h1:p,h2:p`."},
 	SIZE("max_result", cache.max_result, "1MiB", KIB, GIB, "Larger results are not cached.", RELOAD),

@@ -27,7 +27,7 @@ def rules(db, redis):
 
 
 def values(redis):
-    return redis.command("KEYS", "suimon:1:v:*").splitlines()[2::2]
+    return redis.command("KEYS", "{suimon:2}:v:*").splitlines()[2::2]
 
 
 def in_redis(redis, n):

@@ -99,7 +99,7 @@ static void test_a_value_without_its_tokens_is_dead(void **state)
 
 	fill_through(&two.a, "k", "old");
 	server_cli(&two.server, "COPY %s saved", value_name("k"));
-	server_cli(&two.server, "DEL suimon:1:t:%u suimon:1:t:all", rkey_slot(TAG));
+	server_cli(&two.server, "DEL {suimon:2}:t:%u {suimon:2}:t:all", rkey_slot(TAG));
 	assert_false(read_get(&two.b, &r, "k", TAG));
 	assert_true(in_redis(value_name("k"))); /* it was there */
 	fill_through(&two.b, "k", "new");
@@ -140,7 +140,7 @@ static void test_a_damaged_value_is_a_counted_miss(void **state)
 	server_cli(&two.server, "DEL %s", value_name("k"));
 	server_cli(&two.server, "LPUSH %s not a string", value_name("k"));
 	assert_false(read_get(&two.b, &r, "k", TAG));
-	server_cli(&two.server, "SET suimon:1:t:%u short", rkey_slot(TAG));
+	server_cli(&two.server, "SET {suimon:2}:t:%u short", rkey_slot(TAG));
 	assert_false(read_get(&two.b, &r, "k", TAG));
 	assert_false(r.l.tokens_known);
 	assert_true(instance_live(&two.b));
@@ -183,7 +183,7 @@ static void test_nonsense_on_the_bus_drops_everything(void **state)
 	fill_through(&two.a, "k", "v");
 	assert_true(read_get(&two.a, &r, "k", TAG));
 	server_cli(&two.server, "SET %s x PX 1", value_name("k"));
-	server_cli(&two.server, "PUBLISH suimon:1:bus nonsense");
+	server_cli(&two.server, "PUBLISH {suimon:2}:bus nonsense");
 	assert_true(WITHIN(1000, !read_get(&two.a, &r, "k", TAG)));
 	assert_true(instance_live(&two.a));
 }

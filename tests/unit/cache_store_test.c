@@ -79,7 +79,7 @@ static bool get(struct fixture *f, const char *key, uint64_t now)
 
 	if (store_get(f->s, k, map_hash(k.p, k.len), now, 0, &f->fx, &e) != RC_OK)
 		return false;
-	assert_true(span_eq(e->key, k));
+	assert_true(span_eq(entry_key(e), k));
 	entry_unref(e);
 	return true;
 }
@@ -88,6 +88,27 @@ static const char *numbered(char *buf, size_t cap, const char *prefix, unsigned 
 {
 	snprintf(buf, cap, "%s%u", prefix, n);
 	return buf;
+}
+
+/* An entry that depends on two tags, as one of a table does, is counted for less than 128 bytes beyond its key and value. */
+static void test_an_entrys_overhead(void **state)
+{
+	static const char data[2000];
+	const cache_tag tags[2] = {cache_tag_table(span_str("s"), span_str("t")), cache_tag_rows(cache_tag_table(span_str("s"), span_str("t")))};
+	const uint64_t versions[2] = {1, 2};
+	uint64_t sum = 0;
+
+	for (size_t len = 400; len < 2000; len++) {
+		struct entry_parts p = {.key = span_of(data, len / 4), .data = span_of(data, len), .tags = tags, .versions = versions,
+					.ntags = 2, .epoch = 3, .expires_ns = 1};
+		struct entry *e = entry_new(&p);
+
+		assert_non_null(e);
+		sum += e->charge - len - len / 4;
+		entry_unref(e);
+	}
+	assert_true(sum / 1600 < 128);
+	assert_true(sum / 1600 > 64); /* it is counted */
 }
 
 #define LIMIT (64 * MIB) /* large beside what the allocator keeps for itself */
@@ -372,6 +393,7 @@ static void test_threads_share_entries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_entrys_overhead),
 		cmocka_unit_test(test_bytes_stay_within_two_percent_of_the_limit),
 		cmocka_unit_test(test_a_smaller_limit_evicts_at_once),
 		cmocka_unit_test(test_an_entry_larger_than_half_the_limit_is_declined),

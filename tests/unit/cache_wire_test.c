@@ -78,6 +78,47 @@ static void test_tokens_differ_by_run_slot_or_byte(void **state)
 	assert_false(l2_value_same_tokens(&a, &b));
 }
 
+/* Data of some size are compressed where that helps, and come back; what is damaged within is not taken. */
+static void test_large_data_are_packed(void **state)
+{
+	static char text[100000], noise[100000];
+	struct l2_value v = sample(), back;
+	struct span data;
+	uint8_t *bytes, *owned;
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(text); i++) {
+		text[i] = "a row, and another; "[i % 20];
+		noise[i] = (char)((i * 2654435761u) >> 13 ^ i * i);
+	}
+	v.data = span_of(text, sizeof(text));
+	bytes = l2_value_encode(&v, &len);
+	assert_non_null(bytes);
+	assert_true(len < sizeof(text) / 10);
+	assert_int_equal(l2_value_decode(span_of(bytes, len), &back), RC_OK);
+	assert_int_equal(l2_value_unpack(&back, sizeof(text), &data, &owned), RC_OK);
+	assert_true(span_eq(data, v.data));
+	mem_free(owned);
+	assert_int_equal(l2_value_unpack(&back, sizeof(text) - 1, &data, &owned), RC_DECLINED); /* more than is wanted */
+	back.unpacked--;
+	assert_int_equal(l2_value_unpack(&back, sizeof(text), &data, &owned), RC_DECLINED);
+	back.unpacked += 2;
+	assert_int_equal(l2_value_unpack(&back, sizeof(text) + 9, &data, &owned), RC_DECLINED);
+	back.unpacked--;
+	back.data.len -= 3;
+	assert_int_equal(l2_value_unpack(&back, sizeof(text), &data, &owned), RC_DECLINED);
+	mem_free(bytes);
+	v.data = span_of(noise, sizeof(noise)); /* as it is, if compressing does not help */
+	bytes = l2_value_encode(&v, &len);
+	assert_non_null(bytes);
+	assert_true(len < sizeof(noise) + 1000);
+	assert_int_equal(l2_value_decode(span_of(bytes, len), &back), RC_OK);
+	assert_int_equal(l2_value_unpack(&back, sizeof(noise), &data, &owned), RC_OK);
+	assert_true(span_eq(data, v.data));
+	mem_free(owned);
+	mem_free(bytes);
+}
+
 static const uint8_t ID[BUS_MSG_ID] = "sixteen letters";
 
 static void test_writes_come_back(void **state)
@@ -155,13 +196,42 @@ static void test_urls(void **state)
 	}
 }
 
+static void test_urls_of_clusters_and_by_tls(void **state)
+{
+	struct redis_url u;
+	char why[160];
+
+	assert_int_equal(redis_url_parse("redis+cluster://app:pw@h1:7000,[::2]:7001,h3", &u, why, sizeof(why)), RC_OK);
+	assert_int_equal(u.nseeds, 3);
+	assert_string_equal(u.host, "h1");
+	assert_string_equal(u.seeds[1].host, "::2");
+	assert_int_equal(u.seeds[1].port, 7001);
+	assert_int_equal(u.seeds[2].port, 6379);
+	assert_false(u.tls);
+	redis_url_reset(&u);
+	assert_int_equal(redis_url_parse("rediss+cluster://h1:1,h2:2?verify=none", &u, why, sizeof(why)), RC_OK);
+	assert_true(u.tls && !u.verify && u.nseeds == 2);
+	redis_url_reset(&u);
+	assert_int_equal(redis_url_parse("rediss://:pw@h:1/2?ca=%2Fetc/ca.pem", &u, why, sizeof(why)), RC_OK);
+	assert_true(u.tls && u.verify && u.nseeds == 0);
+	assert_string_equal(u.ca, "/etc/ca.pem");
+	assert_int_equal(u.db, 2);
+	redis_url_reset(&u);
+	assert_int_equal(redis_url_parse("rediss://h?ca=/nowhere/ca.pem", &u, why, sizeof(why)), RC_OK);
+	assert_int_equal(redis_url_secure(&u, why, sizeof(why)), RC_ERROR);
+	assert_true(strlen(why) > 5);
+	redis_url_reset(&u);
+}
+
 static void test_wrong_urls_are_refused_with_a_reason_and_without_the_password(void **state)
 {
 	static const char *const bad[] = {
 		"", "redis://", "redis:/h", "http://h", "redis://h:0", "redis://h:65536", "redis://h:x", "redis://h:1:2",
 		"redis://h/x", "redis://h/99999", "redis://secret@h", "redis://u:secret%zz@h", "redis://u:secret%4", "redis://u:secret%00@h",
 		"redis://[::1", "redis://[::1]x", "redis://u:secret@",
-		"rediss://u:secret@h", "redis+cluster://u:secret@h1:1,h2:2",
+		"redis://u:secret@h?verify=none", "rediss://u:secret@h?verify=all", "rediss://u:secret@h/1?ca=", "rediss://u:secret@h?x",
+		"redis+cluster://", "redis+cluster://u:secret@h1:1,,h2:2", "redis+cluster://u:secret@h1:1/2",
+		"redis+cluster://u:secret@a,b,c,d,e,f,g,h,i",
 	};
 
 	for (size_t i = 0; i < countof(bad); i++) {
@@ -184,6 +254,8 @@ int main(void)
 		cmocka_unit_test(test_writes_come_back),
 		cmocka_unit_test(test_a_message_holds_a_bounded_number_of_writes),
 		cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_urls_of_clusters_and_by_tls),
+		cmocka_unit_test(test_large_data_are_packed),
 		cmocka_unit_test(test_wrong_urls_are_refused_with_a_reason_and_without_the_password),
 	};
 

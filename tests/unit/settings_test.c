@@ -286,6 +286,8 @@ static void wrong_values_are_faults(void **state)
 		{"cache: {memory: 5KiB}", "cache.memory: too small"},
 		{"cache: {redis: 'http://x'}", "cache.redis: not a URL of Redis"},
 		{"cache: {redis: 'redis://h:1/x'}", "cache.redis: not a URL of Redis"},
+		{"cache: {redis: 'redis://h:1?ca=x'}", "cache.redis: not a URL of Redis"},
+		{"cache: {redis: 'redis+cluster://h:1/1'}", "cache.redis: not a URL of Redis"},
 		{"cache: {rules: [{match: {query: '(('}, ttl: 1s}]}",
 		 "f.yaml:1: cache.rules[0].match.query: at character 3: missing closing parenthesis, allowed is a "
 		 "regular expression"},
@@ -324,7 +326,8 @@ static void good_urls_of_redis_are_taken(void **state)
 {
 	static const char *const urls[] = {"redis://h",         "redis://h:1",        "redis://h:1/2",
 					   "redis://u:p@h:1/2", "redis://:p%40@h:1/", "redis://[::1]:6379",
-					   "redis://[::1]"};
+					   "redis://[::1]", "rediss://u:p@h:1/2?ca=/etc/ca.pem", "rediss://h?verify=none",
+					   "redis+cluster://h:1,h:2", "rediss+cluster://u:p@h:1"};
 
 	for (size_t i = 0; i < countof(urls); i++) {
 		char yaml[100];
@@ -340,9 +343,6 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 	static const char *const cases[][2] = {
 		{"cache: {binlog: on}",
 		 "cache.binlog: following the binlog: not available in this build, allowed is off"},
-		{"cache: {redis: 'rediss://h:1'}", "cache.redis: Redis by TLS and Redis Cluster: not available"},
-		{"cache: {redis: 'redis+cluster://h:1,h:2'}",
-		 "cache.redis: Redis by TLS and Redis Cluster: not available"},
 		{"queue: {engine: kafka, url: h:1, rules: [{match: {table: t}}]}",
 		 "queue.engine: queue engines other than file"},
 		{"stats: {cost_per_hour: 2}", "stats.cost_per_hour: splitting the cost: not available"},
