@@ -99,6 +99,8 @@ void request_interrupt(struct request *r)
 	} else if (r->held || r->awaits_position) {
 		r->held = false;
 		replica_wait_over(r);
+	} else if (r->lookup_pending) { /* perhaps for another's answer */
+		cached_cancel(r);
 	} else if (r->announce_pending) {
 		announced_end(r);
 	} else if (!r->queue_waiting || !queued_cancel(r)) {
