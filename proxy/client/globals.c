@@ -25,6 +25,11 @@ static bool begins_with(struct span s, const char *word)
 	return s.len >= strlen(word) && strncasecmp(s.p, word, strlen(word)) == 0;
 }
 
+static bool is_on(struct span value)
+{
+	return begins_with(value, "on") || begins_with(value, "1") || begins_with(value, "true");
+}
+
 /* Who has the server demand TLS of its clients demands it of suimon's: suimon's own connections may have it anyway. */
 static void take_secure_transport(struct request *r)
 {
@@ -34,9 +39,15 @@ static void take_secure_transport(struct request *r)
 		return;
 	value = value_of(r->sql, "require_secure_transport");
 	if (value.len)
-		atomic_store_explicit(&r->worker->in->secure_only,
-				      begins_with(value, "on") || begins_with(value, "1") || begins_with(value, "true"),
-				      memory_order_relaxed);
+		atomic_store_explicit(&r->worker->in->secure_only, is_on(value), memory_order_relaxed);
+}
+
+/* From now on a new session would see what suimon says on its connection. */
+static bool is_seen_by_all(const struct request *r)
+{
+	if (strstr(r->st->text, "session_track"))
+		return !strstr(r->st->text, "default");
+	return is_on(value_of(r->sql, "profiling"));
 }
 
 void globals_settle(struct request *r, bool failed)
@@ -57,5 +68,5 @@ void globals_settle(struct request *r, bool failed)
 		return;
 	take_secure_transport(r);
 	if (r->st->names_tracking)
-		atomic_store_explicit(&in->own_tracking, !strstr(r->st->text, "default"), memory_order_relaxed);
+		atomic_store_explicit(&in->own_tracking, is_seen_by_all(r), memory_order_relaxed);
 }

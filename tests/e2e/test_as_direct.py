@@ -194,3 +194,20 @@ def test_a_closed_statement_holds_nothing_on_the_server(alone, db, cluster):
             assert cluster.primary.status("Prepared_stmt_count") == held + 1
             s.close()
             servers.wait_until("it to be closed", lambda: cluster.primary.status("Prepared_stmt_count") == held, 30)
+
+
+def test_where_all_sessions_are_profiled_nothing_of_suimon_shows(suimon, cluster, db):
+    """A new session has a connection on which suimon says nothing: the primary's, whatever it reads first."""
+    db.setup("CREATE TABLE seen (a INT)")
+    s = suimon()
+    with admin(s, cluster) as boss:
+        try:
+            ask(boss, "SET GLOBAL profiling = ON")
+            with s.connect(database=db.name) as c:
+                ask(c, "SELECT COUNT(*) FROM seen")
+                ask(c, "INSERT INTO seen VALUES (1)")
+                assert ask(c, "SELECT a FROM seen") == ((1,),)
+                said = [text for _, _, text in ask(c, "SHOW PROFILES")]
+                assert any("INSERT" in text for text in said) and not any("session_track" in text for text in said)
+        finally:
+            cluster.setup("SET GLOBAL profiling = OFF", "DROP USER boss@'%'")
