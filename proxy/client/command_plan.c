@@ -76,7 +76,7 @@ void command_plan(struct request *r)
 	ss.in_transaction = s->in_transaction;
 	ss.autocommit = session_autocommit(s);
 	ss.has_replicas = in->topology->n > 1;
-	ss.stays = s->set_global || s->vars->auto_is_null ||
+	ss.stays = s->set_global || s->vars->stays ||
 		   atomic_load_explicit(&in->own_tracking, memory_order_relaxed); /* its connection is its own: no replica's */
 	ss.tracked = s->worker->tracked;
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;

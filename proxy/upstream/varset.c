@@ -103,8 +103,9 @@ static void derive(struct varset *s)
 	s->isolation = varset_get(s, "tx_isolation").len || varset_get(s, "transaction_isolation").len;
 	s->dirty_reads = span_ieq(varset_get(s, "tx_isolation"), span_str("READ-UNCOMMITTED")) ||
 			 span_ieq(varset_get(s, "transaction_isolation"), span_str("READ-UNCOMMITTED"));
-	s->auto_is_null = span_ieq(varset_get(s, "sql_auto_is_null"), span_str("on")) ||
-			  span_eq(varset_get(s, "sql_auto_is_null"), span_str("1"));
+	s->stays = span_ieq(varset_get(s, "sql_auto_is_null"), span_str("on")) ||
+		   span_eq(varset_get(s, "sql_auto_is_null"), span_str("1")) ||
+		   has_word(varset_get(s, "optimizer_trace"), "enabled=on");
 	s->wide_trail = has_wide_trail(client_charset(s));
 	s->autocommit_off = autocommit.len && (span_ieq(autocommit, span_str("off")) || span_eq(autocommit, span_str("0")));
 }

@@ -30,7 +30,7 @@ struct varset {
 	bool oracle;
 	bool autocommit_off;
 	bool isolation;          /* it has been set in the session; else it is what the connection began with */
-	bool auto_is_null;       /* sql_auto_is_null: "x IS NULL" asks for the last insert id */
+	bool stays;              /* its reads belong where its writes are: sql_auto_is_null, optimizer_trace */
 	bool dirty_reads;        /* READ UNCOMMITTED, set so */
 	bool wide_trail;         /* its client's character set has characters whose last byte looks like a quote or a backslash */
 	struct span schema;      /* empty: none chosen */
