@@ -268,6 +268,7 @@ void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_
 		session_close(s, CLOSE_MEMORY, "a command");
 		return;
 	}
+	r->packet.data[r->packet.start + 3] = 0; /* its number: a client that compresses may have counted on */
 	r->cmd = (enum command)(uint8_t)payload.p[0];
 	r->stream_left = left;
 	r->stream_more = more;

@@ -323,7 +323,7 @@ static void begin_compression(struct session *s, const struct login_state *l)
 
 	if (l->change_user || !(s->caps & (CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION)))
 		return;
-	if (channel_compress(&s->ch, zstd ? ZIPPED_ZSTD : ZIPPED_ZLIB, zstd && l->zstd_level ? l->zstd_level : 3, false) != RC_OK)
+	if (channel_compress(&s->ch, zstd ? ZIPPED_ZSTD : ZIPPED_ZLIB, zstd && l->zstd_level ? l->zstd_level : 3) != RC_OK)
 		session_close(s, CLOSE_MEMORY, "compression");
 	else
 		stats_count(s->worker->sink, STATS_C_CLIENT_COMPRESSED, 1);

@@ -73,6 +73,12 @@ uint16_t session_status(const struct session *s)
 
 /* ---- packets in ---- */
 
+/* Inside compressed packets clients number as they like, and servers do not look. */
+static bool is_out_of_order(const struct session *s, const uint8_t *p)
+{
+	return packet_seq(p) != 0 && !s->ch.zip;
+}
+
 /* One whole command or login packet at p; n is its payload's length. */
 static void session_packet(struct session *s, const uint8_t *p, size_t n)
 {
@@ -80,7 +86,7 @@ static void session_packet(struct session *s, const uint8_t *p, size_t n)
 		login_packet(s, span_of(p + PACKET_HEADER, n), packet_seq(p));
 		return;
 	}
-	if (packet_seq(p) != 0 || n == 0) {
+	if (is_out_of_order(s, p) || n == 0) {
 		reply_error(s, 1156, "08S01", "got packets out of order");
 		session_close(s, CLOSE_MALFORMED, packet_seq(p) ? "a command must have sequence number 0" : "empty command");
 		return;
@@ -111,7 +117,7 @@ static size_t session_take(struct session *s, const uint8_t *p, size_t len)
 	part = len < PACKET_HEADER + n ? len : PACKET_HEADER + n;
 	if (part > STATEMENT_WHOLE)
 		part = STATEMENT_WHOLE;
-	if (packet_seq(p) != 0) {
+	if (is_out_of_order(s, p)) {
 		reply_error(s, 1156, "08S01", "got packets out of order");
 		session_close(s, CLOSE_MALFORMED, "a command must have sequence number 0");
 		return len;
@@ -356,6 +362,8 @@ void session_next(struct session *s)
 	s->active_ns = loop_now_ns(s->worker->loop);
 	if (s->state == SESSION_RUNNING || s->state == SESSION_AUTH)
 		session_set_state(s, SESSION_READY);
+	if (unlikely(s->ch.zip != NULL))
+		channel_zip_expect(&s->ch);
 	if (s->worker->draining && !s->pins) {
 		session_close(s, CLOSE_SHUTDOWN, "draining");
 		return;

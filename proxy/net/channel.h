@@ -82,9 +82,11 @@ enum rc channel_connect(struct channel *ch, struct channel_scratch *scratch, con
 /* Goes over to TLS: bytes not consumed so far are the peer's part of the handshake, which begins in a later turn. All that
  * was to be sent in clear must have left. host: see tls_open. RC_ERROR: out of memory, or something is still to be sent. */
 enum rc channel_secure(struct channel *ch, struct tls_context *c, const char *host) must_check;
-/* From the next byte on, either way, packets are compressed. What has been pushed leaves before, as it is. is_server: the peer is
- * one, and we begin each exchange; its packets are then numbered as they would be without compression. RC_ERROR: no memory. */
-enum rc channel_compress(struct channel *ch, enum zipped_kind kind, int level, bool is_server) must_check;
+/* From the next byte on, either way, packets are compressed. What has been pushed leaves before, as it is. Those that come are numbered
+ * as they would be without compression. RC_ERROR: no memory. */
+enum rc channel_compress(struct channel *ch, enum zipped_kind kind, int level) must_check;
+/* From a client: the next packet that comes begins a command. */
+void channel_zip_expect(struct channel *ch); /* where ch->zip */
 /* To a server: what is pushed next is a new command. RC_ERROR: what was pushed before could not be sent. */
 enum rc channel_zip_command(struct channel *ch) must_check;
 must_check static inline enum rc channel_command(struct channel *ch)

@@ -13,14 +13,13 @@
 
 struct channel_zip {
 	struct zipped state;
-	bool is_server;   /* the peer */
-	struct numbered to, from; /* is_server: packets as they pass */
-	uint8_t number;   /* is_server: of the next packet, whosever it is */
+	struct numbered to, from; /* packets as they pass */
+	uint8_t number;   /* of the next packet, whosever it is */
 	struct iobuf raw; /* packed bytes that have been read and not unpacked */
 	bool more;        /* the unpacker holds bytes that no buffer had room for */
 };
 
-enum rc channel_compress(struct channel *ch, enum zipped_kind kind, int level, bool is_server)
+enum rc channel_compress(struct channel *ch, enum zipped_kind kind, int level)
 {
 	struct channel_scratch *s = ch->scratch;
 
@@ -32,7 +31,6 @@ enum rc channel_compress(struct channel *ch, enum zipped_kind kind, int level, b
 	if (!ch->zip)
 		return RC_ERROR;
 	zipped_init(&ch->zip->state, kind, level);
-	ch->zip->is_server = is_server;
 	iobuf_init(&ch->zip->raw, 0);
 	return RC_OK;
 }
@@ -61,7 +59,12 @@ enum rc channel_zip_command(struct channel *ch)
 	return RC_OK;
 }
 
-/* What it packs it numbers by the packets around it; who is behind us and has no compression expects the plain count. */
+void channel_zip_expect(struct channel *ch)
+{
+	ch->zip->number = 0;
+}
+
+/* Inside compressed packets peers number as they like; who is behind us and has no compression expects the plain count. */
 static void number_packets(struct channel_zip *z, uint8_t *p, size_t len)
 {
 	for (size_t at = numbered_next(&z->from, p, len); at < len; at += 1 + numbered_next(&z->from, p + at + 1, len - at - 1))
@@ -88,8 +91,7 @@ static bool unzip(struct channel *ch, const uint8_t *p, size_t len, size_t *used
 		}
 		*used += n;
 		z->more = made == CHANNEL_SCRATCH;
-		if (z->is_server)
-			number_packets(z, ch->scratch->unpacked, made);
+		number_packets(z, ch->scratch->unpacked, made);
 		if (made && !channel_offer(ch, ch->scratch->unpacked, made))
 			return false;
 	} while (*used < len || z->more);
@@ -128,7 +130,7 @@ enum rc channel_zip_gathered(struct channel *ch)
 {
 	struct channel_scratch *s = ch->scratch;
 
-	for (int i = 0; ch->zip->is_server && i < s->niov; i++)
+	for (int i = 0; i < s->niov; i++)
 		count_packets(ch->zip, s->iov[i].iov_base, s->iov[i].iov_len);
 	return zipped_write(&ch->zip->state, s->iov, s->niov, &ch->out);
 }

@@ -112,7 +112,7 @@ static enum rc begin_compression(struct upstream *u)
 	if (!(u->caps & (CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION)))
 		return RC_OK;
 	stats_count(u->pool->sink, STATS_C_UPSTREAM_COMPRESSED, 1);
-	return channel_compress(&u->ch, kind, UPSTREAM_ZSTD_LEVEL, true);
+	return channel_compress(&u->ch, kind, UPSTREAM_ZSTD_LEVEL);
 }
 
 static void begin_init(struct upstream *u)

@@ -113,6 +113,18 @@ def test_packets_of_more_than_16_mb(db, sides):
     assert got == want
 
 
+def test_the_numbers_inside_mean_nothing(db, sides):
+    """As to a server: some drivers count on from one command to the next."""
+    def talk(w):
+        answers = []
+        for n, sql in enumerate(("SELECT 1", "SELECT '%s'" % ("x" * 100000), "SELECT LENGTH('%s')" % ("m" * (17 << 20)), "SELECT 2")):
+            w.send(b"\x03" + sql.encode(), seq=5 * n + 3)
+            answers.append([len(p) for p in w.answer()])
+        return answers
+    want, got = both(db, sides, talk)
+    assert got == want
+
+
 def test_bytes_that_come_one_by_one(db, proxy):
     with connect(proxy.connect, db) as w:
         out = w.sock.packet(struct.pack("<I", 60)[:3] + b"\0\x03" + b"SELECT 5".ljust(59), 0)
