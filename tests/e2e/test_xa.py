@@ -47,8 +47,9 @@ def test_it_is_named_while_it_lasts(table, proxy):
         ask(c, "XA COMMIT '%s'" % xid)
         assert pinned(proxy, number) is None
         assert ask(other, "/* suimon: primary */ SELECT COUNT(*) FROM t") == ((1,),)
-        ask(c, "XA RECOVER")
-        assert pinned(proxy, number) is None
+        if KIND == "mariadb":  # MySQL asks for a privilege
+            ask(c, "XA RECOVER")
+            assert pinned(proxy, number) is None
     assert proxy.metrics()['suimon_session_pins_total{reason="xa"}'] == before + 1
 
 
