@@ -132,6 +132,7 @@ struct stats_loop {
 	uint64_t parent, child;
 	char route[STATS_TAG_MAX + 1];
 	_Atomic uint64_t occurrences, queries, spent_ns, parent_rows, overruns, max_repeats, first_ns, last_ns;
+	_Atomic uint64_t compared, matched;
 };
 
 struct stats_second {

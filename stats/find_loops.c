@@ -30,6 +30,8 @@ static void loop_add(struct finding_loop *to, const struct stats_loop *l)
 	to->spent_ns += stats_get(&l->spent_ns);
 	to->parent_rows += stats_get(&l->parent_rows);
 	to->overruns += stats_get(&l->overruns);
+	to->compared += stats_get(&l->compared);
+	to->matched += stats_get(&l->matched);
 	to->max_repeats = max > to->max_repeats ? max : to->max_repeats;
 	to->first_ns = to->first_ns == 0 || first < to->first_ns ? first : to->first_ns;
 	to->last_ns = last > to->last_ns ? last : to->last_ns;
@@ -109,6 +111,10 @@ static void put_evidence(const struct view *v, const struct finding *f, struct j
 	jsonw_double(w, "mean_repeats", (double)l->queries / (double)l->occurrences);
 	jsonw_uint(w, "max_repeats", l->max_repeats);
 	jsonw_double(w, "mean_parent_rows", (double)l->parent_rows / (double)l->occurrences);
+	if (l->compared)
+		jsonw_double(w, "values_from_list_share", (double)l->matched / (double)l->compared);
+	else
+		jsonw_null(w, "values_from_list_share");
 	jsonw_seconds(w, "total_time", l->spent_ns);
 	jsonw_seconds(w, "mean_time", l->spent_ns / l->queries);
 }

@@ -15,6 +15,7 @@ struct finding_loop {
 	uint64_t parent, child;
 	char route[STATS_TAG_MAX + 1];
 	uint64_t occurrences, queries, spent_ns, parent_rows, overruns, max_repeats, first_ns, last_ns;
+	uint64_t compared, matched;
 };
 
 struct finding {

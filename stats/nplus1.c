@@ -12,7 +12,9 @@
  *   - a list read some statements before the first look-up (LIST_NEAR), or look-ups scattered among others (SCATTERED):
  *     requests that share a connection one after the other;
  *   - the parent again, or a transaction's begin or end: the next request has begun, and with it the next run;
- *   - the same literals each time: asked for again, not for each row; that is the cache's business.
+ *   - the same literals each time: asked for again, not for each row; that is the cache's business;
+ *   - values that stand in no list the session has read lately, where that can be told: the list came before them by chance.
+ *     Where they stand in another list than the last, that one is the parent.
  *
  * Applications that take a connection from a pool for each statement are seen where their statements bear sqlcommenter's
  * traceparent: then the trace takes the session's place, on whatever threads its statements run.
@@ -25,6 +27,9 @@
 #define LIST_ROWS 2
 #define LIST_NEAR 5 /* statements from the list to the first of the run */
 #define SCATTERED 4 /* of so many statements since the run began at least one is of the run */
+#define COMPARE_FROM 2 /* the statement of a run whose values are the first to be kept */
+#define COMPARE_MOST 16
+#define COMPARE_LEAST 3 /* so many looked at say something */
 #define NO_ENTRY UINT32_MAX
 
 /* b may be before a: statements sent ahead overlap. */
@@ -174,6 +179,8 @@ static void run_report(struct stats_sink *k, struct stats_run *r, const struct s
 	stats_add(&l->spent_ns, r->spent_ns);
 	r->counted_rows = r->parent_rows;
 	stats_add(&l->parent_rows, r->counted_rows);
+	stats_add(&l->compared, r->compared);
+	stats_add(&l->matched, r->matched);
 	if (r->repeats > stats_get(&l->max_repeats))
 		stats_set(&l->max_repeats, r->repeats);
 	stats_set(&l->last_ns, r->last_ns);
@@ -217,6 +224,40 @@ static bool run_varied(const struct stats_run *r, uint64_t repeats)
 	return r->distinct > most / 2;
 }
 
+/*
+ * Does the value that varies come from a list? More than one that varies is no row's key. What is looked at begins with the second statement of a run, so that reads
+ * which are not repeated cost nothing.
+ */
+static void run_compare(struct stats_run *r, const struct stats_event *e)
+{
+	struct stats_values now;
+	uint64_t rows = 0, list = STATS_LIST_UNKNOWN;
+	unsigned varied = 0;
+
+	if (!e->values || !e->listed || !r->parent || r->repeats < COMPARE_FROM || r->compared >= COMPARE_MOST)
+		return;
+	e->values(e, &now);
+	for (unsigned i = 0; i < now.n && i < r->values.n; i++)
+		if (now.hash[i] != r->values.hash[i] && varied++ == 0)
+			list = e->listed(e, r->parent, now.hash[i], &rows);
+	r->values = now;
+	if (varied > 1) /* a range, a page, a list of keys: not one row's key */
+		list = 0;
+	else if (list == STATS_LIST_UNKNOWN)
+		return;
+	r->compared++;
+	r->matched += list != 0;
+	if (list && list != r->parent && !r->reported) {
+		r->parent = list;
+		r->parent_rows = rows;
+	}
+}
+
+static bool run_refuted(const struct stats_run *r)
+{
+	return r->compared >= COMPARE_LEAST && r->matched * 2 < r->compared;
+}
+
 /* at: which statement of the session e is. */
 static void run_step(struct stats_sink *k, struct stats_run *r, const struct stats_event *e, uint64_t at)
 {
@@ -228,12 +269,13 @@ static void run_step(struct stats_sink *k, struct stats_run *r, const struct sta
 	r->repeats++;
 	r->last_ns = e->start_ns + e->total_ns;
 	r->last_at = at;
+	run_compare(r, e);
 	if (r->reported && !r->overrun && r->repeats > RUN_PER_ROW * r->parent_rows)
 		run_overrun(k, r, e);
 	r->spent_ns += e->total_ns;
 	if (r->reported) {
 		run_extend(k, r, e);
-	} else if (repeats && r->repeats >= repeats && r->parent && run_varied(r, repeats) &&
+	} else if (repeats && r->repeats >= repeats && r->parent && run_varied(r, repeats) && !run_refuted(r) &&
 		   r->repeats <= RUN_PER_ROW * r->parent_rows) {
 		run_report(k, r, e);
 	}

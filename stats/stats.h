@@ -51,6 +51,14 @@ uint64_t stats_sum(struct stats *s, enum stats_counter c); /* any thread */
 enum stats_route { STATS_PRIMARY, STATS_REPLICA, STATS_CACHE, STATS_QUEUE, STATS_LOCAL, STATS_ROUTES };
 enum stats_cached { STATS_NOT_CACHEABLE, STATS_HIT, STATS_MISS };
 
+/* The first literals of a statement or values bound to it, in order, as hashes. */
+#define STATS_VALUES 4
+struct stats_values {
+	uint64_t hash[STATS_VALUES];
+	unsigned n;
+};
+#define STATS_LIST_UNKNOWN UINT64_MAX
+
 /* One finished statement. Spans are copied where they are kept. */
 struct stats_event {
 	uint64_t digest;
@@ -61,6 +69,11 @@ struct stats_event {
 	/* Appends the normalised text of `text` to an iobuf of at most STATS_TEXT_MAX bytes; called when the digest is new. */
 	void (*normalise)(const struct stats_event *e, void *into_iobuf);
 	unsigned mode; /* the caller's, for normalise */
+	const void *arg; /* the caller's, for the next two, which may be NULL */
+	void (*values)(const struct stats_event *e, struct stats_values *out);
+	/* Which list the session has read lately that holds this value in its rows: its digest and how many rows it had; `first`
+	 * is preferred. 0: none. STATS_LIST_UNKNOWN: the rows of `first` are not all at hand. */
+	uint64_t (*listed)(const struct stats_event *e, uint64_t first, uint64_t value, uint64_t *rows);
 	struct span schema, user, host;
 	uint64_t session; /* its id */
 	struct span table;     /* first table read or written, "" if none */
@@ -102,6 +115,8 @@ struct stats_nplus1 {
 		uint64_t parent_rows;  /* what that and other lists since have returned, */
 		uint64_t counted_rows; /* and had returned when it was reported */
 		uint32_t entry;        /* where it is reported */
+		struct stats_values values; /* of its last statement */
+		uint8_t compared, matched;  /* statements whose values were looked for in a list; and found */
 		bool reported, overrun;
 	} run[STATS_NPLUS1_SLOTS];
 	uint64_t last_digest; /* the last read that returned two rows or more, */

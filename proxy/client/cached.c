@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "listed.h"
 #include "mem.h"
 #include "rows.h"
 
@@ -72,6 +73,7 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 	r->bytes_out = e->len;
 	r->first_ns = clock_mono_ns();
 	aftermath_hit(r);
+	listed_take(r, e->data, e->len);
 	(void)channel_push(&r->s->ch, e->data, e->len);
 	(void)channel_flush(&r->s->ch); /* after this nothing points into the entry */
 	cache_entry_unref(e);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "listed.h"
 #include "request.h"
 
 #define TAG_MOST 128
@@ -127,6 +128,9 @@ void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 	char table[256], route[TAG_MOST];
 	struct stats_event e = {
 		.digest = r->st->digest,
+		.arg = r,
+		.values = listed_values,
+		.listed = listed_in,
 		.key = key_of(r),
 		.literals = r->prepared ? map_hash(r->execute.values.p, r->execute.values.len) : r->lexed->literals,
 		.verb = sql_verb_name(f->verb),
@@ -166,5 +170,6 @@ void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.queueable = r->plan.queueable,
 	};
 
+	listed_end(r);
 	stats_record(s->worker->sink, &s->nplus1, &e);
 }

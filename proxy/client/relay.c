@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "listed.h"
 #include "request.h"
 #include "result.h"
 
@@ -31,6 +32,7 @@ static void forward(struct request *r, const void *p, size_t len)
 	}
 	r->bytes_out += len;
 	cached_capture(r, p, len);
+	listed_take(r, p, len);
 	(void)channel_push(&r->s->ch, p, len);
 }
 
@@ -42,6 +44,7 @@ static void forward_copy(struct request *r, const void *p, size_t len)
 	r->reply_started = true;
 	r->bytes_out += len;
 	cached_capture(r, p, len);
+	listed_take(r, p, len);
 	(void)channel_put(&r->s->ch, p, len);
 }
 

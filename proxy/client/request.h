@@ -107,6 +107,8 @@ struct request {
 	bool announced, announce_pending;
 	struct iobuf key;
 	unsigned ntags;
+	unsigned listed;            /* which slot keeps the beginning of its reply, from 1 (listed.h); 0: none */
+	uint64_t listed_serial;
 	bool filling;
 	uint64_t key_epoch;         /* of the session when the key was made */
 	struct iobuf fill;

@@ -1,3 +1,4 @@
+#include "listed.h"
 #include "worker.h"
 
 #include <stddef.h>
@@ -318,6 +319,7 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	w->loop = loop_new(names[index < countof(names) ? index : countof(names) - 1]);
 	w->scratch = w->loop ? channel_scratch_new(w->loop) : NULL;
 	w->sink = stats_sink_new(in->stats, true);
+	w->listed = listed_new();
 	w->session_pool = pool_new("session", sizeof(struct session), 256);
 	w->request_pool = pool_new_part("request", sizeof(struct request), offsetof(struct request, lease), 64);
 	if (!w->scratch || !w->sink || !w->session_pool || !w->request_pool)
@@ -376,6 +378,7 @@ void worker_free(struct worker *w)
 	channel_scratch_free(w->scratch);
 	pool_free(w->request_pool);
 	pool_free(w->session_pool);
+	listed_free(w->listed);
 	settings_unref(w->settings);
 	iobuf_reset(&w->tmp);
 	if (w->loop)

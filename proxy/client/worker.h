@@ -22,6 +22,7 @@ struct worker {
 	struct lease_pool *leases;
 	struct cache_worker *cache;      /* NULL: no cache */
 	struct stats_sink *sink;
+	struct listed *listed;           /* owned; NULL where memory was short: loops are told by their counts */
 	struct statements statements;
 	struct settings *settings;       /* this worker's reference; replaced by mail at a reload */
 	uint64_t settings_serial;        /* changes with settings; never 0 */

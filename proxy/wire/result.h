@@ -14,4 +14,12 @@
  * it was. RC_ERROR: no memory. */
 enum rc result_put_number(struct iobuf *out, struct span reply, uint64_t caps, bool binary, uint64_t n) must_check;
 
+/*
+ * Calls fn for each value in the rows of a result that is not NULL: integers in decimal, strings, and in the text form
+ * all others as they stand there. reply: its packets from the column count on, or their beginning: what is cut off or
+ * malformed ends it. caps: of the connection it came over.
+ */
+typedef void (*result_value_fn)(void *arg, struct span text);
+void result_each_value(struct span reply, uint64_t caps, bool binary, result_value_fn fn, void *arg);
+
 #endif

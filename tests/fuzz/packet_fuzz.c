@@ -1,10 +1,11 @@
 /*
- * Reads the bytes as OK, EOF and ERR packets and as session-state items. What an OK packet was read as is written and
+ * Reads the bytes as OK, EOF and ERR packets, as session-state items and as a result's rows. What an OK packet was read as is written and
  * read again and must be the same.
  */
 #include <stdlib.h>
 
 #include "packet.h"
+#include "result.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,6 +27,12 @@ static void walk_items(struct span track)
 		sum += item.name.len + item.value.len;
 		must(sum <= track.len);
 	}
+}
+
+/* Values lie inside the reply, or are integers made of it. */
+static void count_value(void *arg, struct span text)
+{
+	must(text.len <= *(size_t *)arg || text.len <= 20);
 }
 
 static void try_ok(struct span payload, uint64_t caps)
@@ -56,6 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_ok(payload, CLIENT_PROTOCOL_41);
 	try_ok(payload, CLIENT_PROTOCOL_41 | CLIENT_SESSION_TRACK | CLIENT_DEPRECATE_EOF);
 	walk_items(payload);
+	result_each_value(payload, 0, false, count_value, &size);
+	result_each_value(payload, CLIENT_DEPRECATE_EOF, true, count_value, &size);
 	if (packet_parse_err(payload, &err) == RC_OK)
 		must(err.sqlstate[5] == '\0' && err.message.len < size);
 	if (packet_parse_eof(payload, &warnings, &status) == RC_OK)

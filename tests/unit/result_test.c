@@ -1,6 +1,8 @@
 /*
  * A value of a small result is replaced, whatever else is in it stays as it is (P1).
  */
+#include <stdio.h>
+
 #include "wire_test.h"
 
 #include "result.h"
@@ -49,11 +51,52 @@ static void what_is_not_one_row_of_one_column_is_left_alone(void **state)
 	replaced(COUNT DEFINITION "01000003fb", CLIENT_DEPRECATE_EOF, false, NULL);
 }
 
+static void join(void *arg, struct span text)
+{
+	char *all = arg;
+	size_t len = strlen(all);
+
+	snprintf(all + len, 256 - len, SPAN_FMT ";", SPAN_ARG(text));
+}
+
+static void values_are(const char *reply, uint64_t caps, bool binary, const char *want)
+{
+	char all[256] = "";
+	size_t len;
+	uint8_t *p = unhex(reply, &len);
+
+	result_each_value(span_of(p, len), caps, binary, join, all);
+	assert_string_equal(all, want);
+	free(p);
+}
+
+/* A definition whose fixed part says the type and, in the last digit of the flags, unsigned. */
+#define TYPED(seq, type, flags) "0d0000" seq "0c" "3f00" "14000000" type flags "00" "0000"
+
+static void each_value_is_given(void **state)
+{
+	/* 17, NULL and 'ab', 5 in text rows; what is cut off is not there */
+	values_are("0100000102" TYPED("02", "03", "0000") TYPED("03", "fd", "0000") "05000004fe00000200"
+		   "04000005023137fb" "0500000602616201" "35" "05000007fe00000200",
+		   0, false, "17;ab;5;");
+	values_are("0100000102" TYPED("02", "03", "0000") TYPED("03", "fd", "0000") "04000004023137fb" "0500000502616201",
+		   CLIENT_DEPRECATE_EOF, false, "17;");
+	/* binary: -2 as a BIGINT, 'ab'; then 254 as an unsigned TINYINT and NULL */
+	values_are("0100000102" TYPED("02", "08", "0000") TYPED("03", "fd", "0000") "0d00000400" "00" "feffffffffffffff" "026162",
+		   CLIENT_DEPRECATE_EOF, true, "-2;ab;");
+	values_are("0100000102" TYPED("02", "01", "2000") TYPED("03", "fd", "0000") "03000004" "00" "08" "fe",
+		   CLIENT_DEPRECATE_EOF, true, "254;");
+	values_are("07000001000000020000" "00", 0, false, "");
+	values_are("01000001ff", 0, false, "");
+	values_are("", 0, true, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_and_binary_rows),
 		cmocka_unit_test(what_is_not_one_row_of_one_column_is_left_alone),
+		cmocka_unit_test(each_value_is_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

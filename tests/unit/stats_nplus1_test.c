@@ -378,6 +378,76 @@ static void a_trace_over_many_sessions_is_one_loop(void **state)
 	stats_free(c.s);
 }
 
+/* The value that varies is the literal's number; lists hold what `held` says. */
+struct held {
+	uint64_t digest, from, to;
+};
+
+static void one_value(const struct stats_event *e, struct stats_values *out)
+{
+	*out = (struct stats_values){.hash = {7, e->literals}, .n = 2};
+}
+
+static uint64_t held_in(const struct stats_event *e, uint64_t first, uint64_t value, uint64_t *rows)
+{
+	const struct held *h = e->arg;
+
+	*rows = h->to - h->from;
+	return value >= h->from && value < h->to ? h->digest : 0;
+}
+
+static void children_of(struct session *c, const struct held *held, uint64_t from, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct stats_event e = helper_event(CHILD, "select id, name from customers where id = 9876543219");
+
+		e.literals = from + (uint64_t)i;
+		e.start_ns = c->now;
+		e.arg = held;
+		e.values = one_value;
+		e.listed = held_in;
+		stats_record(c->k, &c->n, &e);
+		c->now += 2 * NS_PER_MS;
+	}
+}
+
+/* Look-ups that come after a list by chance: none of their values stands in it. */
+static void values_from_elsewhere_are_no_loop(void **state)
+{
+	struct held held = {LIST, 1000, 1020};
+	struct session c;
+
+	begin(&c);
+	for (int n = 0; n < 3; n++) {
+		list(&c, 20);
+		children_of(&c, &held, 1, 20);
+	}
+	assert_no_loop(&c);
+}
+
+/* The list whose rows hold the values is the parent, though another was read after it. */
+static void the_list_that_holds_the_values_is_the_parent(void **state)
+{
+	struct held held = {LIST, 1000, 1020};
+	struct session c;
+	json_t *all, *f, *ev;
+
+	begin(&c);
+	for (int n = 0; n < 3; n++) {
+		list(&c, 20);
+		send(&c, OTHER, "select a from settings", "select", 12);
+		children_of(&c, &held, 1000, 20);
+	}
+	f = loop_found(&c, &all);
+	assert_non_null(f);
+	ev = json_object_get(f, "evidence");
+	assert_string_equal(helper_text(ev, "parent_digest"), "0x0000000000000064");
+	assert_int_equal(helper_uint(ev, "occurrences"), 3);
+	assert_float_equal(helper_number(ev, "values_from_list_share"), 1, 0.001);
+	json_decref(all);
+	stats_free(c.s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,6 +465,8 @@ int main(void)
 		cmocka_unit_test(a_transactions_end_ends_the_run),
 		cmocka_unit_test(a_loop_that_rarely_follows_its_list_is_not_reported),
 		cmocka_unit_test(many_loops_are_bounded),
+		cmocka_unit_test(values_from_elsewhere_are_no_loop),
+		cmocka_unit_test(the_list_that_holds_the_values_is_the_parent),
 		cmocka_unit_test(look_ups_before_the_list_do_not_hide_the_loop),
 		cmocka_unit_test(a_run_too_long_ends_with_the_next_list),
 		cmocka_unit_test(the_schema_is_no_list),

@@ -1,0 +1,226 @@
+#include "listed.h"
+
+#include <stdio.h>
+
+#include "mem.h"
+#include "request.h"
+#include "result.h"
+#include "scan.h"
+
+#define SLOTS 32
+#define BYTES 8192     /* of a reply */
+#define VALUES 512     /* of its rows */
+#define SAY_SOMETHING 32 /* so many values of a longer list: a loop over it would have begun with these */
+#define LIST_ROWS 2
+
+struct listed_slot {
+	uint64_t session, digest; /* digest 0: empty */
+	uint64_t serial;          /* of the request that fills it */
+	uint64_t rows, caps;
+	bool binary, cut, looked_at;
+	uint32_t len, nvalues;
+	uint64_t value[VALUES];
+	uint8_t data[BYTES];
+};
+
+struct listed {
+	struct listed_slot slot[SLOTS];
+	uint64_t serial;
+	unsigned next;
+};
+
+struct listed *listed_new(void)
+{
+	return mem_zalloc(sizeof(struct listed));
+}
+
+void listed_free(struct listed *l)
+{
+	mem_free(l);
+}
+
+static uint64_t hash_of(struct span text)
+{
+	uint64_t h = map_hash(text.p, text.len);
+
+	return h ? h : 1;
+}
+
+/* The request's own slot; NULL: it has none, or another took it meanwhile. */
+static struct listed_slot *slot_of(const struct request *r)
+{
+	struct listed_slot *slot = r->listed ? &r->s->worker->listed->slot[r->listed - 1] : NULL;
+
+	return slot && slot->serial == r->listed_serial ? slot : NULL;
+}
+
+static struct listed_slot *slot_begin(struct request *r)
+{
+	struct listed *l = r->s->worker->listed;
+	struct listed_slot *slot = &l->slot[l->next];
+
+	r->listed = l->next + 1;
+	r->listed_serial = ++l->serial;
+	l->next = (l->next + 1) % SLOTS;
+	slot->serial = r->listed_serial;
+	slot->session = r->s->id;
+	slot->digest = 0;
+	slot->caps = r->s->caps;
+	slot->binary = r->prepared != NULL;
+	slot->cut = slot->looked_at = false;
+	slot->len = slot->nvalues = 0;
+	return slot;
+}
+
+void listed_take(struct request *r, const void *p, size_t len)
+{
+	struct listed_slot *slot;
+	size_t room;
+
+	if (!r->st || r->st->facts.verb != SQL_SELECT || r->s->login || !r->s->worker->listed)
+		return;
+	slot = r->listed ? slot_of(r) : slot_begin(r);
+	if (!slot)
+		return;
+	room = BYTES - slot->len;
+	if (len > room) {
+		slot->cut = true;
+		len = room;
+	}
+	memcpy(slot->data + slot->len, p, len);
+	slot->len += (uint32_t)len;
+}
+
+void listed_end(struct request *r)
+{
+	struct listed_slot *slot = slot_of(r);
+	struct listed *l = r->s->worker->listed;
+
+	if (!slot)
+		return;
+	if (r->rows >= LIST_ROWS && !r->error) {
+		slot->digest = r->st->digest;
+		slot->rows = r->rows;
+	} else if ((l->next + SLOTS - 1) % SLOTS == (unsigned)(slot - l->slot)) {
+		l->next = (unsigned)(slot - l->slot); /* the next one may have it */
+	}
+}
+
+static void keep_value(void *arg, struct span text)
+{
+	struct listed_slot *slot = arg;
+
+	if (slot->nvalues < VALUES)
+		slot->value[slot->nvalues++] = hash_of(text);
+	else
+		slot->cut = true;
+}
+
+static bool holds(struct listed_slot *slot, uint64_t value)
+{
+	if (!slot->looked_at) {
+		result_each_value(span_of(slot->data, slot->len), slot->caps, slot->binary, keep_value, slot);
+		slot->looked_at = true;
+	}
+	for (uint32_t i = 0; i < slot->nvalues; i++)
+		if (slot->value[i] == value)
+			return true;
+	return false;
+}
+
+uint64_t listed_in(const struct stats_event *e, uint64_t first, uint64_t value, uint64_t *rows)
+{
+	const struct request *r = e->arg;
+	struct listed *l = r->s->worker->listed;
+	struct listed_slot *found = NULL;
+	bool have = false;
+
+	for (unsigned i = 0; l && i < SLOTS; i++) {
+		struct listed_slot *slot = &l->slot[i];
+
+		if (slot->session != e->session || slot->digest == 0 || slot->digest == e->digest)
+			continue;
+		if (holds(slot, value) && (!found || slot->digest == first))
+			found = slot;
+		have |= slot->digest == first && (!slot->cut || slot->nvalues >= SAY_SOMETHING);
+	}
+	if (found)
+		*rows = found->rows;
+	return found ? found->digest : have ? 0 : STATS_LIST_UNKNOWN;
+}
+
+/* ---- a statement's own values ---- */
+
+static void put(struct stats_values *out, struct span text)
+{
+	if (out->n < STATS_VALUES)
+		out->hash[out->n++] = hash_of(text);
+}
+
+static void text_values(const struct request *r, struct stats_values *out)
+{
+	struct sql_token t;
+	struct sql_scan s;
+
+	sql_scan_init(&s, r->sql, r->mode);
+	for (sql_scan_next(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD && out->n < STATS_VALUES; sql_scan_next(&s, &t)) {
+		const char *quote;
+
+		if (t.kind == SQL_T_NUMBER)
+			put(out, t.text);
+		if (t.kind != SQL_T_STRING)
+			continue;
+		quote = memchr(t.text.p, '\'', t.text.len);
+		if (!quote)
+			quote = memchr(t.text.p, '"', t.text.len);
+		if (quote && quote + 1 < t.text.p + t.text.len)
+			put(out, span_of(quote + 1, (size_t)(t.text.p + t.text.len - quote) - 2));
+	}
+}
+
+static void put_integer(const struct stmt_value *v, struct stats_values *out)
+{
+	unsigned shift;
+	uint64_t n = 0;
+	char text[24];
+	int len;
+
+	for (size_t i = 0; i < v->raw.len && i < 8; i++)
+		n |= (uint64_t)(uint8_t)v->raw.p[i] << (8 * i);
+	shift = v->raw.len && v->raw.len < 8 ? 64 - 8 * (unsigned)v->raw.len : 0;
+	if (v->is_unsigned)
+		len = snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	else
+		len = snprintf(text, sizeof(text), "%lld", (long long)((int64_t)(n << shift) >> shift));
+	put(out, span_of(text, (size_t)len));
+}
+
+static void bound_values(const struct request *r, struct stats_values *out)
+{
+	const struct prepared *p = r->prepared;
+	struct stmt_values values;
+	struct stmt_value v;
+
+	if (!p->types || p->long_data)
+		return;
+	stmt_values_begin(&values, &r->execute, p->params, span_of(p->types, 2 * (size_t)p->params));
+	while (out->n < STATS_VALUES && stmt_values_next(&values, &v) == RC_OK) {
+		if (v.is_null)
+			put(out, span_of("", 0));
+		else if (v.type == FIELD_TINY || v.type == FIELD_SHORT || v.type == FIELD_LONG || v.type == FIELD_LONGLONG)
+			put_integer(&v, out);
+		else
+			put(out, v.raw);
+	}
+}
+
+void listed_values(const struct stats_event *e, struct stats_values *out)
+{
+	const struct request *r = e->arg;
+
+	out->n = 0;
+	if (r->prepared)
+		bound_values(r, out);
+	else
+		text_values(r, out);
+}

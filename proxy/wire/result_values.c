@@ -1,0 +1,179 @@
+/*
+ * result_values.c - the values in a result's rows, in both protocols.
+ */
+#include <stdio.h>
+
+#include "result.h"
+
+#define COLUMNS_MOST 64 /* a wider result is let be */
+#define FIXED_PART 13   /* the end of a column's definition: length, charset, length, type, flags, decimals, filler */
+#define FIXED_TYPE 7
+#define FIXED_FLAGS 8
+#define FLAG_UNSIGNED 0x20
+
+struct rows {
+	struct mbuf m;
+	unsigned columns;
+	uint8_t type[COLUMNS_MOST];
+	bool is_unsigned[COLUMNS_MOST];
+	result_value_fn fn;
+	void *arg;
+};
+
+static bool next_payload(struct mbuf *m, struct span *payload)
+{
+	struct mbuf at = *m;
+	struct span head;
+
+	if (mbuf_bytes(&at, PACKET_HEADER, &head) != RC_OK ||
+	    mbuf_bytes(&at, packet_len((const uint8_t *)head.p), payload) != RC_OK)
+		return false;
+	*m = at;
+	return true;
+}
+
+static bool read_definition(struct rows *r, unsigned i)
+{
+	struct span def;
+	const uint8_t *end;
+
+	if (!next_payload(&r->m, &def) || def.len < FIXED_PART)
+		return false;
+	end = (const uint8_t *)def.p + def.len - FIXED_PART;
+	r->type[i] = end[FIXED_TYPE];
+	r->is_unsigned[i] = end[FIXED_FLAGS] & FLAG_UNSIGNED;
+	return true;
+}
+
+/* Up to the first row. */
+static bool read_head(struct rows *r, uint64_t caps, bool binary)
+{
+	struct span count, eof;
+	uint64_t n;
+	struct mbuf m;
+
+	if (!next_payload(&r->m, &count))
+		return false;
+	m = mbuf_of(count.p, count.len);
+	if (packet_get_lenenc(&m, &n) != RC_OK || n == 0 || n > COLUMNS_MOST)
+		return false;
+	r->columns = (unsigned)n;
+	if (mbuf_left(&m) && *m.p == 0) { /* the client has the metadata already: they do not follow */
+		if (binary)
+			return false;
+	} else {
+		for (unsigned i = 0; i < r->columns; i++)
+			if (!read_definition(r, i))
+				return false;
+	}
+	return caps & CLIENT_DEPRECATE_EOF || next_payload(&r->m, &eof);
+}
+
+static void text_row(const struct rows *r, struct span row)
+{
+	struct mbuf m = mbuf_of(row.p, row.len);
+
+	for (unsigned i = 0; i < r->columns && mbuf_left(&m); i++) {
+		struct span v;
+
+		if (*m.p == 0xfb) { /* NULL */
+			if (mbuf_skip(&m, 1) != RC_OK)
+				return;
+		} else if (packet_get_lenenc_str(&m, &v) == RC_OK) {
+			r->fn(r->arg, v);
+		} else {
+			return;
+		}
+	}
+}
+
+/* Bytes of an integer type; 0: none. */
+static unsigned integer_size(uint8_t type)
+{
+	switch (type) {
+	case FIELD_TINY:
+		return 1;
+	case FIELD_SHORT:
+	case FIELD_YEAR:
+		return 2;
+	case FIELD_LONG:
+	case FIELD_INT24:
+		return 4;
+	case FIELD_LONGLONG:
+		return 8;
+	default:
+		return 0;
+	}
+}
+
+static bool integer(const struct rows *r, unsigned i, struct mbuf *m)
+{
+	unsigned size = integer_size(r->type[i]), shift = 64 - 8 * size;
+	char text[24];
+	uint64_t v;
+	int len;
+
+	if (mbuf_uint(m, size, &v) != RC_OK)
+		return false;
+	if (r->is_unsigned[i])
+		len = snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+	else
+		len = snprintf(text, sizeof(text), "%lld", (long long)((int64_t)(v << shift) >> shift));
+	r->fn(r->arg, span_of(text, (size_t)len));
+	return true;
+}
+
+static bool binary_value(const struct rows *r, unsigned i, struct mbuf *m)
+{
+	struct span v;
+	uint8_t n;
+
+	if (integer_size(r->type[i]))
+		return integer(r, i, m);
+	switch (r->type[i]) {
+	case FIELD_FLOAT:
+		return mbuf_skip(m, 4) == RC_OK;
+	case FIELD_DOUBLE:
+		return mbuf_skip(m, 8) == RC_OK;
+	case FIELD_DATE:
+	case FIELD_TIME:
+	case FIELD_DATETIME:
+	case FIELD_TIMESTAMP:
+		return mbuf_u8(m, &n) == RC_OK && mbuf_skip(m, n) == RC_OK;
+	default:
+		if (packet_get_lenenc_str(m, &v) != RC_OK)
+			return false;
+		r->fn(r->arg, v);
+		return true;
+	}
+}
+
+static void binary_row(const struct rows *r, struct span row)
+{
+	struct mbuf m = mbuf_of(row.p, row.len);
+	struct span nulls;
+
+	if (mbuf_skip(&m, 1) != RC_OK || mbuf_bytes(&m, (r->columns + 7 + 2) / 8, &nulls) != RC_OK)
+		return;
+	for (unsigned i = 0; i < r->columns; i++) {
+		bool is_null = (uint8_t)nulls.p[(i + 2) / 8] >> ((i + 2) % 8) & 1;
+
+		if (!is_null && !binary_value(r, i, &m))
+			return;
+	}
+}
+
+void result_each_value(struct span reply, uint64_t caps, bool binary, result_value_fn fn, void *arg)
+{
+	struct rows r = {.m = mbuf_of(reply.p, reply.len), .fn = fn, .arg = arg};
+	struct span row;
+
+	if (!read_head(&r, caps, binary))
+		return;
+	while (next_payload(&r.m, &row) && row.len && (uint8_t)row.p[0] < 0xfe) {
+		if (binary)
+			binary_row(&r, row);
+		else
+			text_row(&r, row);
+	}
+}
