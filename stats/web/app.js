@@ -1,12 +1,13 @@
 // Asks the API every two seconds and shows what it says. Nothing is kept but the last few answers, for rates.
 
 import {$, numbers, text} from "./dom.js";
-import {LoadChart, ROUTES} from "./chart.js";
+import {ROUTES} from "./chart.js";
+import {Charts} from "./charts.js";
 import * as f from "./format.js";
 import * as views from "./views.js";
 
 const EVERY_MS = 2000, KEEP = 6; // rates over the last ten seconds
-const chart = new LoadChart($("chart"), $("chart-at"), $("legend"));
+const charts = new Charts();
 const past = []; // {overview, cache}
 let sort = "total_time", paused = false, busy = false;
 let token = sessionStorage.getItem("suimon-token") || "";
@@ -97,13 +98,13 @@ async function refresh() {
 		tryGet("api/cache"), tryGet("api/queue"), tryGet("api/clients")]);
 	if (overview) {
 		headline(overview, cache, queue);
-		chart.show(overview.history);
+		charts.add(overview, queries, cache, queue, quantile, past[past.length - 1]?.overview);
 		remember(overview, cache);
 	}
 	if (queries)
 		views.queries(queries, sort, setSort, open);
 	if (findings)
-		views.findings(findings);
+		views.findings(findings, open);
 	if (backends)
 		views.backends(backends);
 	if (cache)

@@ -1,151 +1,129 @@
-// Charts as SVG of our own: the load stacked by route, and a histogram of latencies.
+// Charts over time, drawn by uPlot (vendor/), with a cursor by pointer and by arrow keys that is read out; and a histogram of latencies.
 
 import {el, svg, text} from "./dom.js";
 import * as f from "./format.js";
 
 export const ROUTES = ["primary", "replica", "cache", "queue", "local"];
-const LEFT = 44, BOTTOM = 20, TOP = 8;
+const LEFT = 44, BOTTOM = 20, TOP = 8; // of the histogram
+const dark = matchMedia("(prefers-color-scheme: dark)");
 
-function size(node) {
-	return {w: Math.max(node.clientWidth, 200), h: Math.max(node.clientHeight, 80)};
+function colour(name) {
+	return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 }
 
-// A round number at or above v.
-function ceiling(v) {
-	const power = 10 ** Math.floor(Math.log10(Math.max(v, 1)));
-	for (const m of [1, 2, 3, 4, 5, 8, 10]) {
-		if (m * power >= v)
-			return m * power;
-	}
-	return v;
-}
-
-// The area between two rows of heights.
-function band(lower, upper, x, y) {
-	const up = upper.map((v, i) => `${x(i)},${y(v)}`), down = lower.map((v, i) => `${x(i)},${y(v)}`).reverse();
-	return "M" + up.join("L") + "L" + down.join("L") + "Z";
-}
-
-// A line that is only there where there is something.
-function line(values, x, y) {
-	let d = "";
-	values.forEach((v, i) => {
-		if (v > 0 || values[i - 1] > 0 || values[i + 1] > 0)
-			d += (i && (v > 0 || values[i - 1] > 0) ? "L" : "M") + `${x(i)},${y(v)}`;
-	});
-	return d.replace(/^L/, "M");
-}
-
-function stack(history) {
-	const n = history.primary.length, rows = [new Array(n).fill(0)];
-	for (const route of ROUTES) {
-		const below = rows[rows.length - 1];
-		rows.push(history[route].map((v, i) => v / history.step + below[i]));
-	}
-	return rows;
-}
-
-// Means of `by` neighbours, so that a narrow screen shows steps it can draw.
-function thin(history, by) {
-	const out = {start: history.start, step: history.step};
-	for (const name of [...ROUTES, "errors", "time"]) {
-		out[name] = [];
-		for (let i = 0; i < history[name].length; i += by) {
-			const some = history[name].slice(i, i + by);
-			out[name].push(some.reduce((a, b) => a + b, 0) / some.length);
-		}
-	}
-	out.by = by;
+// Sums from the first series up, so that each is drawn as a band on those before it.
+function stack(rows) {
+	const out = [];
+	for (const row of rows)
+		out.push(row.map((v, i) => (v || 0) + (out.length ? out[out.length - 1][i] : 0)));
 	return out;
 }
 
-export class LoadChart {
-	constructor(node, at, legend) {
-		this.node = node;
-		this.at = at;
-		this.cursor = null;
-		legend.append(...ROUTES.map(r => el("span", {class: r}, r)));
-		node.addEventListener("pointermove", e => this.point(e.clientX - node.getBoundingClientRect().left));
-		node.addEventListener("pointerleave", () => this.move(null));
-		node.addEventListener("blur", () => this.move(null));
-		node.addEventListener("keydown", e => this.key(e));
-		new ResizeObserver(() => this.draw()).observe(node);
+// series: [{name, colour, line?}]; options: {stacked, format(value), summary(i) → more words}
+export class TimeChart {
+	constructor(id, series, options) {
+		this.node = document.getElementById(id);
+		this.at = document.getElementById(id + "-at");
+		this.options = options;
+		this.series = series;
+		this.node.addEventListener("keydown", e => this.key(e));
+		this.node.addEventListener("blur", () => this.move(null));
+		new ResizeObserver(() => this.resize()).observe(this.node);
+		dark.addEventListener("change", () => this.make());
+		this.name();
 	}
 
-	show(history) {
-		this.history = thin(history, this.node.clientWidth > 700 ? 2 : 5);
-		this.draw();
+	name() {
+		const legend = document.getElementById(this.node.id + "-legend");
+		legend.replaceChildren(...this.series.map((s, i) => {
+			const swatch = el("i");
+			swatch.style.background = colour(s.colour);
+			return el("span", {title: s.title}, swatch, s.name);
+		}));
 	}
 
-	get length() {
-		return this.history.primary.length;
-	}
-
-	point(px) {
-		if (!this.history)
+	// Another set of series: the chart is made anew with its next data.
+	setSeries(series) {
+		if (JSON.stringify(series) === JSON.stringify(this.series))
 			return;
-		const {w} = size(this.node);
-		const i = Math.round((px - LEFT) / (w - LEFT) * (this.length - 1));
-		this.move(Math.min(Math.max(i, 0), this.length - 1));
+		this.series = series;
+		this.drop();
+		this.name();
+	}
+
+	drop() {
+		this.plot?.destroy();
+		this.plot = null;
+	}
+
+	size() {
+		return {width: Math.max(this.node.clientWidth, 200), height: Math.max(this.node.clientHeight, 80)};
+	}
+
+	resize() {
+		this.plot?.setSize(this.size());
+	}
+
+	// times in seconds; rows: one a series, null where nothing is known
+	show(times, rows) {
+		this.times = times;
+		this.rows = rows;
+		if (times.length < 2)
+			return;
+		if (!this.plot)
+			this.make();
+		else
+			this.plot.setData(this.data());
+		this.node.dataset.points = String(times.length);
+	}
+
+	data() {
+		const heights = this.options.stacked ? stack(this.rows) : this.rows;
+		return [this.times, ...heights.slice().reverse()]; // the highest band first, the others over it
+	}
+
+	make() {
+		if (!this.times || this.times.length < 2)
+			return;
+		this.drop();
+		this.name();
+		const axis = {stroke: colour("soft"), grid: {stroke: colour("line"), width: 1}, ticks: {show: false}, font: "12px system-ui, sans-serif"};
+		const format = this.options.format;
+		const lines = this.series.map(s => this.options.stacked && !s.line
+			? {stroke: colour(s.colour), fill: colour(s.colour), width: 0, points: {show: false}}
+			: {stroke: colour(s.colour), width: 2, points: {show: false}, spanGaps: true});
+		this.plot = new uPlot({
+			...this.size(), legend: {show: false}, padding: [8, 8, 0, 0],
+			cursor: {drag: {x: false, y: false}, points: {show: false}, y: false},
+			scales: {x: {time: true}, y: {range: (u, lo, hi) => [0, Math.max(hi || 0, this.options.least || 0) * 1.08 || 1]}},
+			axes: [axis, {...axis, size: 58, values: (u, splits) => splits.map(v => format(v))}],
+			series: [{}, ...lines.reverse()],
+			hooks: {setCursor: [u => this.describe(u.cursor.idx)]},
+		}, this.data(), this.node);
+		this.plot.root.setAttribute("aria-hidden", "true");
 	}
 
 	key(e) {
 		const step = {ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10}[e.key];
-		if (!step || !this.history)
+		if (!step || !this.plot)
 			return;
 		e.preventDefault();
-		const i = (this.cursor ?? this.length) + step;
-		this.move(Math.min(Math.max(i, 0), this.length - 1));
+		const i = (this.plot.cursor.idx ?? this.times.length) + step;
+		this.move(Math.min(Math.max(i, 0), this.times.length - 1));
 	}
 
 	move(i) {
-		this.cursor = i;
-		this.draw();
+		this.plot?.setCursor(i === null ? {left: -10, top: -10} : {left: this.plot.valToPos(this.times[i], "x"), top: 1});
 	}
 
-	draw() {
-		const h = this.history;
-		if (!h)
-			return;
-		const {w, h: high} = size(this.node), rows = stack(h), last = rows[rows.length - 1];
-		const max = ceiling(Math.max(4, ...last)), floor = high - BOTTOM;
-		const x = i => (LEFT + i / (this.length - 1) * (w - LEFT - 1)).toFixed(1);
-		const y = v => (floor - v / max * (floor - TOP)).toFixed(1);
-		const root = svg("svg", {viewBox: `0 0 ${w} ${high}`, "aria-hidden": "true"});
-		this.axes(root, x, y, max, w, high);
-		ROUTES.forEach((route, r) => root.append(svg("path", {class: route, d: band(rows[r], rows[r + 1], x, y)})));
-		if (h.errors.some(v => v > 0))
-			root.append(svg("path", {class: "errors", d: line(h.errors.map(v => v / h.step), x, y)}));
-		if (this.cursor !== null)
-			root.append(svg("line", {class: "cursor", x1: x(this.cursor), x2: x(this.cursor), y1: TOP, y2: floor}));
-		this.node.replaceChildren(root);
-		this.describe(last);
-	}
-
-	axes(root, x, y, max, w, high) {
-		for (const part of [0, .5, 1]) {
-			root.append(svg("line", {class: "grid", x1: LEFT, x2: w, y1: y(max * part), y2: y(max * part)}),
-				svg("text", {x: LEFT - 8, y: Number(y(max * part)) + 4, "text-anchor": "end"}, f.count(max * part)));
-		}
-		const span = this.length * this.history.step * this.history.by / 60;
-		for (let m = 0; m <= span; m += w < 500 ? 2 : 1) {
-			const i = (this.length - 1) * (1 - m / span);
-			root.append(svg("text", {x: x(i), y: high - 4, "text-anchor": m === 0 ? "end" : m >= span ? "start" : "middle"},
-				m === 0 ? "now" : `-${m} min`));
-		}
-	}
-
-	describe(total) {
-		const h = this.history, i = this.cursor;
-		if (i === null) {
+	describe(i) {
+		if (i === null || i === undefined) {
 			text(this.at, "");
 			return;
 		}
-		const parts = ROUTES.filter(r => h[r][i] > 0).map(r => `${r} ${f.count(h[r][i] / h.step)}`);
-		if (h.errors[i] > 0)
-			parts.push(`errors ${f.count(h.errors[i])}`);
-		const mean = total[i] > 0 ? `, mean ${f.seconds(h.time[i] / h.step / total[i])}` : "";
-		text(this.at, `${f.clock(h.start + i * h.step * h.by)}: ${f.count(total[i])} a second${mean}. ${parts.join(", ")}`);
+		const parts = this.series.map((s, n) => [s.name, this.rows[n][i]]).filter(([, v]) => v !== null && v !== undefined && (v > 0 || !this.options.stacked));
+		const words = parts.map(([name, v]) => `${name} ${this.options.format(v)}`).join(", ");
+		text(this.at, `${f.clock(this.times[i])}: ${words || "nothing"}${this.options.summary ? this.options.summary(i) : ""}`);
 	}
 }
 

@@ -42,7 +42,7 @@ const QUERY_COLUMNS = [
 	{name: "Rows", num: true, sort: "rows_examined", value: q => f.count(q.rows_sent + q.rows_affected)},
 	{name: "Cache", num: true, value: q => f.share(q.cache_hits, q.cache_hits + q.cache_misses)},
 	{name: "Route", value: q => mix(q.routed)},
-	{name: "", value: flags},
+	{name: "Signs", value: flags},
 ];
 
 export function queries(answer, sort, onSort, onRow) {
@@ -60,9 +60,11 @@ function evidence(e) {
 	return dl;
 }
 
-function findingBody(d) {
+// open(digest) shows that statement; none where it is shown already.
+function findingBody(d, open) {
 	const e = d.evidence || {};
 	const parts = [el("p", {}, d.fix_text || "")];
+	const links = open ? [["The statement", d.digest], ["The list it follows", e.parent_digest]].filter(([, digest]) => digest) : [];
 	if (d.fix_sql)
 		parts.push(code(d.fix_sql, "the SQL"));
 	if (d.fix_config)
@@ -72,23 +74,29 @@ function findingBody(d) {
 	parts.push(el("h3", {}, "Evidence"), evidence(e));
 	if (e.example)
 		parts.push(el("h3", {}, "Example"), code(e.example, "the example"));
+	parts.push(el("p", {class: "links"}, ...links.map(([name, digest]) => {
+		const button = el("button", {type: "button"}, name);
+		button.addEventListener("click", () => open(digest));
+		return button;
+	})));
 	parts.push(el("p", {class: "quiet"}, `Seen from ${f.moment(d.first_seen)} to ${f.moment(d.last_seen)}.`));
 	return parts;
 }
 
-function makeFinding(d) {
+function makeFinding(open) {
 	const details = el("details", {}, el("summary", {}, el("span", {class: "cost", title: "Time it costs"}),
-		el("span", {class: "kind"}, f.kind(d.kind)), el("span", {class: "title"}), el("span", {class: "text sql"})),
+		el("span", {class: "kind"}), el("span", {class: "title"}), el("span", {class: "text sql"})),
 		el("div", {class: "body"}));
 	details.addEventListener("toggle", () => {
 		if (details.open)
-			details.lastElementChild.replaceChildren(...findingBody(details.finding));
+			details.lastElementChild.replaceChildren(...findingBody(details.finding, open));
 	});
 	return el("li", {}, details);
 }
 
 function updateFinding(li, d) {
-	const details = li.firstElementChild, [cost, , title, sql] = details.firstElementChild.children;
+	const details = li.firstElementChild, [cost, kind, title, sql] = details.firstElementChild.children;
+	text(kind, f.kind(d.kind));
 	details.finding = d;
 	text(cost, f.seconds(d.cost_seconds));
 	text(title, d.title);
@@ -100,11 +108,11 @@ function findingKey(d) {
 	return [d.kind, d.digest, d.evidence?.parent_digest, d.evidence?.route].join(" ");
 }
 
-export function findings(answer) {
+export function findings(answer, open) {
 	const list = answer.findings || [];
 	text($("findings-n"), list.length ? String(list.length) : "");
 	$("findings-none").hidden = list.length > 0;
-	keyed($("findings-list"), list, findingKey, makeFinding, updateFinding);
+	keyed($("findings-list"), list, findingKey, () => makeFinding(open), updateFinding);
 }
 
 export function detail(q) {
@@ -114,7 +122,10 @@ export function detail(q) {
 		["calls", f.count(q.calls)], ["errors", f.count(q.errors), q.errors ? "bad-text" : ""],
 		["total time", f.seconds(q.total_time)], ["mean", f.seconds(q.mean_time)], ["p50", f.seconds(q.p50)],
 		["p95", f.seconds(q.p95)], ["p99", f.seconds(q.p99)], ["p99.9", f.seconds(q.p999)], ["longest", f.seconds(q.max_time)],
-		["waiting for a connection", f.seconds(q.wait_time)], ["waiting for the server", f.seconds(q.server_time)],
+		["waiting for a connection", f.seconds(q.wait_time)], ["to the server's first byte", f.seconds(q.server_time)],
+		["to its last", f.seconds(q.answer_time)], ["retries", f.count(q.retries)], ["not stored", f.count(q.cache_refused)],
+		["servers", (q.servers || []).map(s => `${s.addr} (${f.count(s.calls)})`).join(", ") || "–"],
+		["error codes", (q.errors_by_code || []).map(e => `${e.code} (${f.count(e.count)})`).join(", ") || "–"],
 		["rows sent", f.count(q.rows_sent)], ["rows examined", f.count(q.rows_examined)],
 		["rows affected", f.count(q.rows_affected)], ["bytes out", f.bytes(q.bytes_out)],
 		["cache hits", f.share(q.cache_hits, q.cache_hits + q.cache_misses)], ["without index", f.count(q.no_index)],

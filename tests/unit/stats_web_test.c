@@ -22,6 +22,8 @@ static void each_file_has_its_type(void **state)
 	file("/app.js", "text/javascript; charset=utf-8");
 	file("/style.css", "text/css; charset=utf-8");
 	file("/icon.svg", "image/svg+xml");
+	file("/uPlot.iife.min.js", "text/javascript; charset=utf-8");
+	file("/uPlot.min.css", "text/css; charset=utf-8");
 	assert_null(stats_web_file("/../core.h", &type).p);
 	assert_null(type);
 }
@@ -29,7 +31,8 @@ static void each_file_has_its_type(void **state)
 /* Whatever the page names, it finds here. */
 static void all_that_is_named_is_carried(void **state)
 {
-	static const char *const files[] = {"/", "/app.js", "/chart.js", "/dom.js", "/format.js", "/views.js"};
+	static const char *const files[] = {"/",       "/app.js",    "/chart.js", "/charts.js",
+					    "/dom.js", "/format.js", "/views.js"};
 	const char *type;
 
 	for (unsigned i = 0; i < countof(files); i++) {
@@ -48,8 +51,8 @@ static void all_that_is_named_is_carried(void **state)
 /* Content-Security-Policy: default-src 'self' holds: no inline script or style, no other host. */
 static void nothing_is_inline_or_foreign(void **state)
 {
-	static const char *const files[] = {"/",          "/app.js",   "/chart.js", "/dom.js",
-					    "/format.js", "/views.js", "/style.css"};
+	static const char *const files[] = {"/",	      "/app.js",    "/chart.js", "/charts.js",
+					    "/dom.js", "/format.js", "/views.js", "/style.css"};
 	static const char *const never[] = {
 		"<script>", "<style", " style=", " onclick=", "innerHTML", "eval(", "https://", "@import"};
 	const char *type;

@@ -1,0 +1,109 @@
+"""The live view in a real browser: figures move, a finding leads to its statement, its fix is copied, everybody can use it."""
+import os
+import re
+import threading
+
+import pytest
+
+from browser import Browser
+from conftest import ask, numbers
+from servers import wait_until
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PACKAGES = os.path.join(TOP, "build", "node", "node_modules")
+AXE = os.path.join(PACKAGES, "axe-core", "axe.min.js")
+MOST_BYTES = 200 * 1024
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    b = Browser(str(tmp_path_factory.mktemp("browser")))
+    yield b
+    b.close()
+
+
+@pytest.fixture
+def busy(suimon, db):
+    """An instance under load that has an N+1 in it and a missing index."""
+    db.setup("CREATE TABLE orders (id INT PRIMARY KEY, customer INT, email VARCHAR(60), KEY (customer))",
+             "CREATE TABLE customers (id INT PRIMARY KEY, name VARCHAR(40))",
+             "INSERT INTO orders SELECT seq, 1 + seq %% 200, CONCAT('c', seq %% 500, '@example.com') FROM %s" % numbers(1, 5000),
+             "INSERT INTO customers SELECT seq, CONCAT('customer ', seq) FROM " + numbers(1, 200), "ANALYZE TABLE orders, customers")
+    s = suimon({"cache": {"memory": "8MiB", "rules": [{"match": {"table": "customers"}, "ttl": "60s"}]}})
+    stop = threading.Event()
+
+    def load():
+        with s.connect(database=db.name) as c:
+            n = 0
+            while not stop.wait(.02):
+                n += 1
+                for (customer,) in ask(c, "SELECT customer FROM orders WHERE id BETWEEN %d AND %d" % (n % 200 + 1, n % 200 + 20)):
+                    ask(c, "SELECT name FROM customers WHERE id = %d" % customer)
+                ask(c, "SELECT id FROM orders WHERE email = 'c%d@example.com'" % (n % 500))
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    yield s
+    stop.set()
+    thread.join()
+
+
+def violations(browser):
+    """What axe-core finds, in words."""
+    return browser.run("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => "
+                       "v.id + ': ' + v.nodes.map(n => n.target.join(' ') + ' ' + n.failureSummary).join('; ')))")
+
+
+def test_the_live_view(busy, browser, tmp_path):
+    wait_until("findings", lambda: len(busy.api("/api/findings")["findings"]) >= 2, 60)
+    browser.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+    browser.open(busy.url + "/")
+    # All from the instance itself, and not much of it.
+    browser.wait("document.querySelectorAll('#queries-table tbody tr').length > 2")
+    base = busy.url + "/"
+    assert all(u.startswith(base) for u in browser.requested if not u.startswith("data:")), browser.requested
+    pages = {u for u in browser.requested if u.startswith(base) and "/api/" not in u}
+    assert sum(len(busy.http(u[len(base) - 1:])[1].encode()) for u in pages) < MOST_BYTES
+    # Figures move.
+    first = browser.wait("document.querySelector('#headline').textContent")
+    browser.wait("document.querySelector('#headline').textContent !== %r" % first)
+    for chart in ("chart", "digests-chart", "latency-chart", "hits-chart", "depth-chart", "age-chart"):
+        browser.wait("document.querySelector('#%s canvas') && document.getElementById('%s').dataset.points > 1" % (chart, chart))
+    # Along a chart by keyboard, and what is there is said.
+    browser.run("document.getElementById('chart').focus()")
+    browser.key("ArrowLeft", 37)
+    assert re.search(r"\d:\d\d.*:", browser.wait("document.getElementById('chart-at').textContent"))
+    # From a finding to its statement, and the fix to the clipboard.
+    kinds = browser.run("[...document.querySelectorAll('#findings-list .kind')].map(k => k.textContent)")
+    assert "N+1 loop" in kinds, kinds
+    browser.run("[...document.querySelectorAll('#findings-list details')].find(d => d.textContent.includes('N+1')).open = true")
+    browser.wait("document.querySelector('#findings-list details[open] .code button')")
+    browser.run("document.querySelector('#findings-list details[open] .code button').click()")
+    browser.wait("document.querySelector('#findings-list details[open] .code button').textContent === 'Copied'")
+    assert browser.run("navigator.clipboard.readText()") == "select name from customers where id in (?, ?, ...)"
+    browser.run("document.querySelector('#findings-list details[open] .links button').click()")
+    browser.wait("document.getElementById('detail').open")
+    assert "customers" in browser.run("document.getElementById('detail-body').textContent")
+    browser.wait("document.querySelector('#detail-body svg')")
+    # Everybody can use it: nothing for axe-core to find, in the dialog and without, light and dark, wide and narrow.
+    with open(AXE, encoding="utf-8") as f:
+        browser.run(f.read() + "; true")
+    assert not violations(browser)
+    browser.picture(str(tmp_path / "detail.png"))
+    browser.key("Escape", 27)
+    browser.wait("!document.getElementById('detail').open")
+    for dark, width in ((False, 1280), (True, 1280), (True, 390), (False, 390)):
+        browser.dark(dark)
+        browser.resize(width, 900, mobile=width < 500)
+        assert not violations(browser), (dark, width)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        browser.picture(str(tmp_path / ("page-%d-%s.png" % (width, "dark" if dark else "light"))), whole=True)
+    browser.resize(1280, 900)
+    assert not browser.problems, browser.problems
+
+
+@pytest.mark.parametrize("file", ["dist/uPlot.iife.min.js", "dist/uPlot.min.css", "LICENSE"])
+def test_the_library_is_the_packages_own(file):
+    with open(os.path.join(PACKAGES, "uplot", file), "rb") as theirs, \
+            open(os.path.join(TOP, "stats", "web", "vendor", os.path.basename(file)), "rb") as ours:
+        assert theirs.read() == ours.read()
