@@ -19,6 +19,7 @@ struct stats_options process_stats_options(const struct settings *s)
 		.nplus1_repeats = (uint64_t)s->stats.nplus1.repeats,
 		.nplus1_window_ns = s->stats.nplus1.window_ns,
 		.explain = s->stats.explain,
+		.cost_per_hour = s->stats.cost_per_hour,
 	};
 }
 

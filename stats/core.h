@@ -38,6 +38,7 @@
 #define STATS_NPLUS1_MAX 256 /* loops told apart a sink */
 #define STATS_TRACES 256     /* traces looked at at once, all sinks together; a power of two */
 #define STATS_TRACE_LOCKS 16
+#define STATS_SPENDERS 1024  /* combinations of service, route, account and host a sink; a power of two, 3/4 of it are used */
 #define STATS_SECONDS 512    /* seconds of history; a power of two */
 #define STATS_ADVICE_MAX 512 /* digests with an index verdict */
 #define STATS_PLAN_MAX 65536 /* bytes of an EXPLAIN kept */
@@ -135,6 +136,22 @@ struct stats_loop {
 	_Atomic uint64_t compared, matched;
 };
 
+enum stats_dimension { STATS_BY_SERVICE, STATS_BY_ROUTE, STATS_BY_USER, STATS_BY_HOST, STATS_DIMENSIONS };
+enum stats_spent {
+	STATS_SPENT_CALLS,
+	STATS_SPENT_ERRORS,
+	STATS_SPENT_NS,
+	STATS_SPENT_SERVER_NS,
+	STATS_SPENT_CACHEABLE, /* calls that the cache could answer, or does */
+	STATS_SPENT_NUMBERS
+};
+
+/* What one combination of names has used (costs.c). Names are immutable once published. */
+struct stats_spender {
+	char name[STATS_DIMENSIONS][STATS_TAG_MAX + 1];
+	_Atomic uint64_t n[STATS_SPENT_NUMBERS];
+};
+
 struct stats_second {
 	_Atomic uint64_t second; /* which one; monotonic */
 	_Atomic uint32_t count[STATS_ROUTES], errors;
@@ -159,6 +176,9 @@ struct stats_table {
 	struct hist route[STATS_ROUTES];
 	_Atomic(struct stats_loop *) loop[STATS_NPLUS1_MAX];
 	struct stats_second second[STATS_SECONDS];
+	_Atomic(struct stats_spender *) spender[STATS_SPENDERS];
+	struct stats_spender spender_other;
+	unsigned nspenders;
 	struct stats_limbo *limbo;
 	unsigned nlimbo;
 	uint16_t door[STATS_DOOR];
@@ -186,7 +206,7 @@ struct stats {
 	_Atomic uint64_t readers;
 	uint64_t mono_ns, wall_us; /* read together at the start */
 
-	_Atomic uint64_t slow_ns, nplus1_repeats, nplus1_window_ns;
+	_Atomic uint64_t slow_ns, nplus1_repeats, nplus1_window_ns, cost_millionths;
 	_Atomic bool samples, explain;
 	_Atomic(struct slowlog *) slowlog; /* owned; NULL until one is asked for */
 

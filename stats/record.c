@@ -2,6 +2,7 @@
  * record.c - one finished statement: the sink's counters, its row, what was remembered of recent reads, loops.
  */
 #include "core.h"
+#include "costs.h"
 #include "slowlog.h"
 
 uint64_t stats_key(uint64_t digest, struct span schema, struct span user)
@@ -95,6 +96,7 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 	stats_row_add(r, e, slow, seen_again(t, hash, e));
 	hist_add(&t->route[e->route], e->total_ns);
 	second_add(t, e);
+	stats_costs_add(t, e);
 	if (r->digest)
 		stats_sample_offer(s, r->digest, e);
 	if (n)

@@ -25,6 +25,7 @@ static void options_take(struct stats *s, const struct stats_options *opt)
 	stats_set(&s->slow_ns, opt->slow_ns);
 	stats_set(&s->nplus1_repeats, opt->nplus1_repeats);
 	stats_set(&s->nplus1_window_ns, opt->nplus1_window_ns);
+	stats_set(&s->cost_millionths, (uint64_t)(opt->cost_per_hour * 1e6));
 	atomic_store(&s->samples, opt->samples);
 	atomic_store(&s->explain, opt->explain);
 }

@@ -32,6 +32,7 @@ struct stats_options {
 	bool samples;
 	uint64_t nplus1_repeats, nplus1_window_ns;
 	bool explain;
+	double cost_per_hour; /* of the database; 0: not known */
 };
 
 struct stats *stats_new(const struct stats_options *opt) must_check;
@@ -78,6 +79,7 @@ struct stats_event {
 	uint64_t session; /* its id */
 	struct span table;     /* first table read or written, "" if none */
 	struct span tag_route; /* sqlcommenter's route, or controller:action, decoded; "" if none */
+	struct span tag_service; /* sqlcommenter's application; "" if none */
 	uint64_t trace;        /* hash of the trace its traceparent names; 0: none */
 	uint64_t start_ns;     /* monotonic */
 	uint64_t total_ns;     /* first byte in to last byte out */
@@ -147,6 +149,8 @@ enum rc stats_json_queries(struct stats *s, enum stats_sort sort, unsigned limit
 /* RC_DECLINED: this digest is not known. */
 enum rc stats_json_query(struct stats *s, uint64_t digest, bool samples, struct iobuf *out) must_check;
 enum rc stats_json_findings(struct stats *s, bool samples, struct iobuf *out) must_check;
+/* Time and price by service, route, account, host. */
+enum rc stats_json_costs(struct stats *s, struct iobuf *out) must_check;
 /* What happened lately, for the dashboard: totals by route, latency buckets, the last minutes second by second. */
 enum rc stats_json_overview(struct stats *s, struct iobuf *out) must_check;
 /* The counters, and latencies by route. No label holds anything of a client's. */

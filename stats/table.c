@@ -6,6 +6,7 @@
  * it comes again soon (the door remembers). So a flood of statements seen once each leaves the table as it is.
  */
 #include "core.h"
+#include "costs.h"
 
 #include "mem.h"
 
@@ -49,6 +50,7 @@ void stats_table_free(struct stats_table *t)
 		hist_reset(&t->route[i]);
 	for (unsigned i = 0; i < STATS_NPLUS1_MAX; i++)
 		mem_free(atomic_load(&t->loop[i]));
+	stats_costs_free(t);
 	map_reset(&t->map);
 	mem_free(t->row);
 	mem_free(t->free_slot);

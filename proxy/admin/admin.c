@@ -27,6 +27,7 @@ static const struct route routes[] = {
 	{EVHTTP_REQ_GET, "/api/queries", get_queries},
 	{EVHTTP_REQ_GET, "/api/queries/*", get_query},
 	{EVHTTP_REQ_GET, "/api/findings", get_findings},
+	{EVHTTP_REQ_GET, "/api/costs", get_costs},
 	{EVHTTP_REQ_GET, "/api/cache", get_cache},
 	{EVHTTP_REQ_POST, "/api/cache/flush", post_cache_flush},
 	{EVHTTP_REQ_GET, "/api/queue", get_queue},

@@ -66,6 +66,7 @@ int get_overview(struct call *c);
 int get_queries(struct call *c);
 int get_query(struct call *c);
 int get_findings(struct call *c);
+int get_costs(struct call *c);
 int get_cache(struct call *c);
 int post_cache_flush(struct call *c);
 int get_queue(struct call *c);

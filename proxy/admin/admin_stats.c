@@ -12,6 +12,11 @@ int get_overview(struct call *c)
 	return call_done(c, stats_json_overview(c->a->in->stats, &c->out));
 }
 
+int get_costs(struct call *c)
+{
+	return call_done(c, stats_json_costs(c->a->in->stats, &c->out));
+}
+
 int get_findings(struct call *c)
 {
 	return call_done(c, stats_json_findings(c->a->in->stats, c->samples, &c->out));

@@ -94,6 +94,16 @@ static struct span route_of(const struct sql_lexed *l, char buf[TAG_MOST])
 	return span_of(buf, len);
 }
 
+/* sqlcommenter's application: Rails calls it so, Django app_name. */
+static struct span service_of(const struct sql_lexed *l, char buf[TAG_MOST])
+{
+	size_t len = l->ntags ? put_tag(l, "application", buf, 0, TAG_MOST) : 0;
+
+	if (!len && l->ntags)
+		len = put_tag(l, "app_name", buf, 0, TAG_MOST);
+	return span_of(buf, len);
+}
+
 /* The trace in "00-TRACE-SPAN-FLAGS" (W3C Trace Context), as a number. */
 static uint64_t trace_of(const struct sql_lexed *l)
 {
@@ -125,7 +135,7 @@ void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 	bool served = r->route == STATS_PRIMARY || r->route == STATS_REPLICA;
 	uint16_t status = served && s->up ? s->up->track.status : 0;
 	uint64_t total = now_ns - r->start_ns;
-	char table[256], route[TAG_MOST];
+	char table[256], route[TAG_MOST], service[TAG_MOST];
 	struct stats_event e = {
 		.digest = r->st->digest,
 		.arg = r,
@@ -144,6 +154,7 @@ void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.session = s->id,
 		.table = first_table(f, table, sizeof(table)),
 		.tag_route = route_of(r->lexed, route),
+		.tag_service = service_of(r->lexed, service),
 		.trace = trace_of(r->lexed),
 		.start_ns = r->start_ns,
 		.total_ns = total,

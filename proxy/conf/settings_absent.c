@@ -15,8 +15,6 @@
 
 CHOSEN(binlog, s->cache.binlog)
 CHOSEN(engine, s->queue.engine != SETTINGS_ENGINE_FILE && s->queue.nrules > 0) /* without rules there is no queue */
-CHOSEN(cost, s->stats.cost_per_hour > 0)
 
 const struct conf_absent settings_absent_binlog = {"following the binlog", "off", binlog};
 const struct conf_absent settings_absent_engine = {"queue engines other than file, with rules", "file", engine};
-const struct conf_absent settings_absent_cost = {"splitting the cost", "0", cost};

@@ -46,9 +46,7 @@ extern const struct conf_table settings_match_table;
 bool settings_match_empty(const struct settings_match *m);
 
 /* settings_absent.c: what this build cannot do, by option */
-extern const struct conf_absent settings_absent_binlog,
-	settings_absent_engine,
-	settings_absent_cost;
+extern const struct conf_absent settings_absent_binlog, settings_absent_engine;
 
 /* settings_check.c: what no single row can tell; faults go to the run. */
 void settings_check(struct conf_ctx *c, const struct settings *s);

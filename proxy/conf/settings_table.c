@@ -386,7 +386,7 @@ static const struct conf_opt stats_rows[] = {
 	BOOL("explain", stats.explain, "on",
 	     "EXPLAINs slow digests on a replica (the primary if there is none), at most one a second.", RELOAD),
 	DOUBLE("cost_per_hour", stats.cost_per_hour, "0", 0, 1000000,
-	       "What the database costs, to be split over its users by the time they use.", RELOAD, ABSENT(cost)),
+	       "What the database costs, to be split over its users by the time they use.", RELOAD),
 	END,
 };
 static const struct conf_table stats_table = {.opts = stats_rows};

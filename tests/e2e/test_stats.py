@@ -149,3 +149,25 @@ def test_metrics_have_no_labels_from_clients(counted, table):
     with counted.connect(database=table.name) as c:
         ask(c, "SELECT 1 AS labelled FROM orders LIMIT 1")
     assert "labelled" not in counted.http("/metrics")[1]
+
+
+def test_time_and_money_are_split_by_who_used_them(suimon, table):
+    """By service, route, account and host; what the cache answers costs nothing, and a route it can hold may go to a CDN."""
+    s = suimon({"stats": {"cost_per_hour": 12}, "cache": {"memory": "8MiB", "rules": [{"match": {"tag": {"route": "list"}}, "ttl": "60s"}]}})
+    with s.connect(database=table.name) as c:
+        for n in range(20):
+            ask(c, "SELECT SUM(total) + %d FROM orders /*application='shop',route='%%2Freport'*/" % n)
+        for n in range(120):
+            ask(c, "SELECT total FROM orders WHERE id = %d /*application='shop',route='list'*/" % (n % 2))
+        ask(c, "UPDATE orders SET total = 1 WHERE id = 3 /*application='jobs',controller='night',action='run'*/")
+    costs = s.api("/api/costs")
+    services = {r["name"]: r for r in costs["by_service"]}
+    routes = {r["name"]: r for r in costs["by_route"]}
+    assert services["shop"]["calls"] == 140 and services["jobs"]["calls"] == 1
+    assert routes["/report"]["calls"] == 20 and routes["night:run"]["calls"] == 1 and routes["list"]["calls"] == 120
+    assert costs["by_route"][0]["name"] == "/report", "the dearest first"
+    assert routes["list"]["server_time"] < routes["/report"]["server_time"]
+    for rows in (costs["by_service"], costs["by_route"], costs["by_user"], costs["by_host"]):
+        assert sum(r["share"] for r in rows) == pytest.approx(1, abs=.01)
+        assert sum(r["cost_per_hour"] for r in rows) == pytest.approx(12, abs=.1)
+    assert [r["name"] for r in costs["by_user"] if r["calls"] > 100] == ["app"]

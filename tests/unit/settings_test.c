@@ -345,7 +345,6 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 		 "cache.binlog: following the binlog: not available in this build, allowed is off"},
 		{"queue: {engine: kafka, url: h:1, rules: [{match: {table: t}}]}",
 		 "queue.engine: queue engines other than file"},
-		{"stats: {cost_per_hour: 2}", "stats.cost_per_hour: splitting the cost: not available"},
 	};
 
 	for (size_t i = 0; i < countof(cases); i++)

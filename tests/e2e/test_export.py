@@ -1,0 +1,64 @@
+"""What Prometheus and Grafana get: well-formed, of a bounded number of series, and by the names that the dashboard and the alerts use."""
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import ask
+from servers import wait_until
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DASHBOARD = os.path.join(TOP, "deploy", "grafana", "suimon.json")
+ALERTS = os.path.join(TOP, "deploy", "prometheus-rules.yaml")
+
+
+def promtool(*args, text=None):
+    program = shutil.which("promtool")
+    assert program, "promtool is not installed: run deploy/deps --test"
+    done = subprocess.run([program, *args], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    return done.returncode, done.stdout
+
+
+@pytest.fixture
+def everything(suimon):
+    """An instance with all its parts switched on."""
+    return suimon({"cache": {"memory": "8MiB"}, "queue": {"rules": [{"match": {"table": "nowhere", "verb": "insert"}}]}})
+
+
+def test_promtool_finds_nothing_wrong(everything, db):
+    with everything.connect(database=db.name) as c:
+        ask(c, "SELECT name FROM whoami")
+    assert promtool("check", "metrics", text=everything.http("/metrics")[1]) == (0, "")
+
+
+def test_statements_make_no_series(everything, db):
+    """All that may differ are the gauges of servers: nothing that a client sends becomes a label."""
+    def series():
+        return {line.rsplit(" ", 1)[0] for line in everything.http("/metrics")[1].splitlines() if not line.startswith("#")}
+
+    wait_until("both servers' lag", lambda: sum("backend_lag" in s for s in series()) >= 1, 30)
+    before = series()
+    with everything.connect(database=db.name) as c:
+        for n in range(50):
+            ask(c, "SELECT %d AS c%d FROM whoami /*route='/r/%d'*/" % (n, n, n))
+    assert {s for s in series() - before if "backend_" not in s} == set()
+
+
+def names_in(text):
+    return {re.sub(r"_(bucket|sum|count)$", "", n) for n in re.findall(r"\bsuimon_[a-z0-9_]+", text)}
+
+
+def test_the_dashboard_and_the_alerts_name_what_is_there(everything):
+    with open(DASHBOARD, encoding="utf-8") as f:
+        dashboard = f.read()
+    with open(ALERTS, encoding="utf-8") as f:
+        alerts = f.read()
+    wait_until("a lag", lambda: "suimon_backend_lag_seconds{" in everything.http("/metrics")[1], 30)
+    there = names_in("\n".join(re.findall(r"# TYPE (suimon_\S+)", everything.http("/metrics")[1])))
+    assert names_in(dashboard) | names_in(alerts) <= there, (names_in(dashboard) | names_in(alerts)) - there
+    assert len(json.loads(dashboard)["panels"]) >= 10
+    code, said = promtool("check", "rules", ALERTS)
+    assert code == 0, said
