@@ -1,0 +1,122 @@
+"""What deploy/ ships beside the program fits the program: units, manual pages, completion, containers' files."""
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import servers
+
+TOP = servers.TOP
+BUILD = os.path.dirname(servers.find_suimon())
+
+
+def text(*path):
+    with open(os.path.join(*path)) as f:
+        return f.read()
+
+
+def built(name):
+    path = os.path.join(BUILD, name)
+    if not os.path.exists(path):
+        pytest.skip("%s is not built: this binary stands alone" % name)
+    return path
+
+
+def check(tmp_path, config, **env):
+    path = tmp_path / "suimon.yaml"
+    path.write_text(config)
+    done = subprocess.run([servers.find_suimon(), "check", "-c", str(path)], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, **env})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed: deploy/deps --test")
+def test_the_unit_exposes_little():
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", built("suimon.service")],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert float(re.search(r"exposure level for suimon.service: ([0-9.]+)", done.stdout).group(1)) <= 2.0
+
+
+def test_the_unit_leaves_the_drain_its_time():
+    unit = text(built("suimon.service"))
+    assert int(re.search(r"TimeoutStopSec=(\d+)", unit).group(1)) > 30  # drain_timeout's default
+    for line in ("Type=notify", "ExecReload=", "WatchdogSec=", "LoadCredential=", "NoNewPrivileges=yes"):
+        assert line in unit
+
+
+def test_the_manual_has_every_option():
+    page = text(built("suimon.yaml.5")).replace("\\-", "-")
+    reference = text(TOP, "docs", "configuration.md").split("<!-- reference: ")[1]
+    keys = re.findall(r"^\| `([a-z_.\[\]]+)` \|", reference, re.M)
+    assert len(keys) > 60
+    missing = [k for k in keys if ".B %s\n" % k not in page]
+    assert missing == []
+
+
+def verbs():
+    usage = subprocess.run([servers.find_suimon(), "help"], capture_output=True, text=True, timeout=60).stdout
+    return set(re.findall(r"^(?:usage:)? +suimon ([a-z]+)", usage, re.M))
+
+
+def test_the_manual_has_every_command():
+    page = text(built("suimon.1"))
+    assert len(verbs()) >= 6
+    for verb in verbs():
+        assert re.search(r"^\.B.*\b%s\b" % verb, page, re.M), verb
+
+
+def complete(*words):
+    script = ("source %s/deploy/completion/suimon.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _suimon; "
+              "printf '%%s\\n' \"${COMPREPLY[@]}\"" % TOP)
+    done = subprocess.run(["bash", "-c", script, "-", *words], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.split()
+
+
+def test_completion():
+    assert complete("suimon", "qu") == ["queue"]
+    assert set(complete("suimon", "queue", "")) >= {"ls", "show", "retry", "discard", "pause", "resume", "drain"}
+    assert "--http" in complete("suimon", "top", "--")
+    assert any(f.endswith("suimon.yaml") for f in complete("suimon", "-c", TOP + "/deploy/suimon.y"))
+    assert verbs() <= set(complete("suimon", ""))
+
+
+def test_configurations_that_are_shipped_have_no_faults(tmp_path):
+    check(tmp_path, text(TOP, "deploy", "debian", "suimon.yaml"))
+    check(tmp_path, text(TOP, "deploy", "container", "suimon.yaml"), SUIMON_PRIMARY="db:3306")
+    block = re.search(r"  suimon\.yaml: \|\n((?:    .*\n)+)", text(TOP, "deploy", "kubernetes", "suimon.yaml")).group(1)
+    check(tmp_path, re.sub(r"^    ", "", block, flags=re.M), SUIMON_ADMIN_TOKEN="t", MONITOR_PW="p")
+
+
+def needed(binary):
+    """The packages that hold the libraries the program names, but the C library's and the sanitizers'."""
+    out = subprocess.run(["readelf", "-d", binary], capture_output=True, text=True, check=True, timeout=60).stdout
+    names = [n for n in re.findall(r"NEEDED.*\[(.+?)\]", out) if not re.match(r"lib(c|m|gcc_s|asan|ubsan|systemd|resolv)\.so|ld-", n)]
+    assert len(names) > 8
+    for name in names:
+        owners = subprocess.run(["dpkg", "-S", "*/" + name], capture_output=True, text=True, timeout=60).stdout
+        yield name, {line.split(":")[0] for line in owners.splitlines()}
+
+
+@pytest.mark.skipif(not shutil.which("readelf"), reason="binutils are not installed")
+def test_the_image_holds_what_the_program_needs():
+    dockerfile = text(TOP, "deploy", "container", "Dockerfile")
+    build, run = dockerfile.split("FROM debian:12-slim\n")
+    for name, owners in needed(servers.find_suimon()):
+        assert any(re.search(r"\s%s\s" % re.escape(o), run) for o in owners), "%s: none of %s is in the image" % (name, owners)
+    packages = re.search(r"^build=\((.*?)\)", text(TOP, "deploy", "deps"), re.M | re.S).group(1).split()
+    assert [p for p in packages if not re.search(r"\s%s\s" % re.escape(p), build)] == []
+    assert "USER 6033:6033" in run and 'HEALTHCHECK' in run and "STOPSIGNAL SIGTERM" in run
+
+
+def test_the_task_gives_the_drain_its_time_and_the_queue_a_volume():
+    task = json.loads(text(TOP, "deploy", "ecs", "task-definition.json"))
+    suimon = next(c for c in task["containerDefinitions"] if c["name"] == "suimon")
+    app = next(c for c in task["containerDefinitions"] if c["name"] == "app")
+    assert suimon["stopTimeout"] > 30 and suimon["readonlyRootFilesystem"] and suimon["user"] == "6033:6033"
+    assert {"containerName": "suimon", "condition": "HEALTHY"} in app["dependsOn"]
+    assert [m["sourceVolume"] for m in suimon["mountPoints"]] == [v["name"] for v in task["volumes"]]
+    assert all(s["valueFrom"].startswith("arn:aws:ssm:") for s in suimon["secrets"])
