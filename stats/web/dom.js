@@ -117,16 +117,21 @@ function updateRow(tr, columns, row) {
 
 // A block of code with a button that copies it.
 export function code(value, label) {
-	const button = el("button", {type: "button", "aria-label": "Copy " + label}, "Copy");
+	const button = el("button", {type: "button"});
+	const say = word => { // the name for screen readers holds the word that is seen
+		text(button, word);
+		button.setAttribute("aria-label", `${word} ${label}`);
+	};
+	say("Copy");
 	button.addEventListener("click", async () => {
 		try {
 			await navigator.clipboard.writeText(value);
-			text(button, "Copied");
+			say("Copied");
 		} catch {
 			getSelection().selectAllChildren(button.previousElementSibling);
-			text(button, "Selected");
+			say("Selected");
 		}
-		setTimeout(() => text(button, "Copy"), 1500);
+		setTimeout(() => say("Copy"), 1500);
 	});
 	return el("div", {class: "code"}, el("pre", {tabindex: "0"}, value), button);
 }
