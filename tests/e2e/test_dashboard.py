@@ -100,10 +100,3 @@ def test_the_live_view(busy, browser, tmp_path):
         browser.picture(str(tmp_path / ("page-%d-%s.png" % (width, "dark" if dark else "light"))), whole=True)
     browser.resize(1280, 900)
     assert not browser.problems, browser.problems
-
-
-@pytest.mark.parametrize("file", ["dist/uPlot.iife.min.js", "dist/uPlot.min.css", "LICENSE"])
-def test_the_library_is_the_packages_own(file):
-    with open(os.path.join(PACKAGES, "uplot", file), "rb") as theirs, \
-            open(os.path.join(TOP, "stats", "web", "vendor", os.path.basename(file)), "rb") as ours:
-        assert theirs.read() == ours.read()

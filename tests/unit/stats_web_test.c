@@ -24,6 +24,7 @@ static void each_file_has_its_type(void **state)
 	file("/icon.svg", "image/svg+xml");
 	file("/uPlot.iife.min.js", "text/javascript; charset=utf-8");
 	file("/uPlot.min.css", "text/css; charset=utf-8");
+	file("/uPlot.LICENSE.txt", "text/plain; charset=utf-8");
 	assert_null(stats_web_file("/../core.h", &type).p);
 	assert_null(type);
 }
