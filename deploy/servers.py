@@ -191,7 +191,9 @@ class MariaDB:
         # --force: a container may have no /etc/hosts, and nothing here goes by a host's name.
         argv = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
                 "--force", "--datadir=" + self.data] + self._as_user()
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        # Each cleans its folder for temporary tables when it starts, and with it that of another one under way.
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env={**os.environ, "TMPDIR": self.dir})
         if done.returncode != 0:
             raise ServerError("mariadb-install-db: %s" % done.stdout.decode(errors="replace"))
 

@@ -137,6 +137,12 @@ enum rc gtid_parse_applied(struct span text, struct gtid_pos *out)
 
 /* ---- both ---- */
 
+/* A cluster is of one kind: a position of both kinds is nobody's, and means that nothing is known. */
+static bool is_of_other_kind(const struct gtid_pos *pos, const struct gtid *g)
+{
+	return pos->n && !gtid_source_text(pos->at[0].domain) != !gtid_source_text(g->domain);
+}
+
 void gtid_advance(struct gtid_pos *pos, const struct gtid *g)
 {
 	for (uint8_t i = 0; i < pos->n; i++) {
@@ -146,7 +152,7 @@ void gtid_advance(struct gtid_pos *pos, const struct gtid *g)
 			return;
 		}
 	}
-	if (pos->n == GTID_DOMAINS)
+	if (pos->n == GTID_DOMAINS || is_of_other_kind(pos, g))
 		pos->overflow = true;
 	else
 		pos->at[pos->n++] = *g;
