@@ -59,6 +59,11 @@ enum rc cache_announce(struct cache_worker *w, struct cache_announcement *a, con
 		a->deadline_ns = clock_mono_ns() + LIMIT_NS;
 		list_push_back(&w->announcing, &a->node);
 		atomic_store_explicit(&w->announces, true, memory_order_release);
+		/* Acknowledged before anybody could see that somebody waits: then nobody will be told. */
+		if (announce_known(known, a->slots, a->n)) {
+			leave(a);
+			return RC_OK;
+		}
 		if (arm(w) == RC_OK)
 			return RC_AGAIN;
 		leave(a);

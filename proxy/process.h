@@ -19,7 +19,7 @@
 /* The contract's exit codes. */
 enum { EXIT_FINE = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_FATAL = 3 };
 
-#define PROCESS_LISTENERS_MOST 16
+#define PROCESS_LISTENERS_MOST 16 /* as listen.mysql takes */
 
 struct process {
 	struct instance in;
@@ -29,6 +29,7 @@ struct process {
 	struct admin *admin;
 	struct monitor *monitor;
 	struct advise *advise;
+	struct stats_sink *sink;    /* the control thread's */
 	struct event *on_term, *on_int, *on_hup;
 	size_t next_worker;         /* gets the next client */
 	size_t undrained;           /* workers that still have sessions */

@@ -96,6 +96,15 @@ static enum rc open_slow_log(const struct settings *next, struct iobuf *why)
 	return RC_ERROR;
 }
 
+/* Parts that are made at the start or not at all. */
+static void refuse_late_parts(const struct settings *next, struct iobuf *why)
+{
+	if (next->queue.nrules && !process.in.queue)
+		(void)!iobuf_printf(why, "queue.rules: only a restart can open the queue, without which this process was started\n");
+	if ((next->cache.memory || next->cache.redis[0]) && !process.in.cache)
+		(void)!iobuf_printf(why, "cache.memory: only a restart can make the cache, without which this process was started\n");
+}
+
 static enum rc reload(struct iobuf *why)
 {
 	struct instance *in = &process.in;
@@ -106,6 +115,7 @@ static enum rc reload(struct iobuf *why)
 		return RC_ERROR;
 	}
 	now = instance_settings(in);
+	refuse_late_parts(next, why);
 	if (settings_reload_check(now, next, why) != RC_OK || iobuf_len(why)) {
 		log_refusal("reload refused: an option differs that only a restart can change", why);
 		settings_unref(now);
@@ -141,5 +151,6 @@ enum rc process_reload(void *arg, struct iobuf *why)
 	supervisor_reloading();
 	rc = reload(why);
 	supervisor_reloaded();
+	stats_count(process.sink, rc == RC_OK ? STATS_C_RELOADS : STATS_C_RELOAD_FAILURES, 1);
 	return rc;
 }

@@ -68,6 +68,7 @@ static enum rc make_parts(const struct settings *s)
 
 	in->control = loop_new("control");
 	in->stats = stats_new(&so);
+	process.sink = in->stats ? stats_sink_new(in->stats, false) : NULL;
 	in->topology = topology_new(s);
 	in->accounts = accounts_new(s);
 	if (in->topology) {
@@ -77,7 +78,7 @@ static enum rc make_parts(const struct settings *s)
 	in->rsa = auth_rsa_new();
 	in->throttle = throttle_new();
 	in->catalog = catalog_new(&ch);
-	if (!in->control || !in->stats || !in->topology || !in->accounts || !in->rsa || !in->throttle || !in->catalog)
+	if (!in->control || !in->stats || !process.sink || !in->topology || !in->accounts || !in->rsa || !in->throttle || !in->catalog)
 		return RC_ERROR;
 	if (s->cache.nrules || s->queue.nrules)
 		catalog_want(in->catalog);

@@ -7,6 +7,10 @@
 #include <jansson.h>
 #include <mysql.h>
 #include <openssl/crypto.h>
+#include <sodium.h>
+#include <xxhash.h>
+#include <zlib.h>
+#include <zstd.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <yaml.h>
@@ -40,9 +44,10 @@ void version_print(void)
 	(void)printf("suimon %s\n", SUIMON_VERSION);
 	(void)printf("build: compiler=\"%s\" allocator=\"%s\" systemd=%s assertions=%s sanitizer=%s\n", __VERSION__, allocator,
 		     systemd, assertions, sanitizer);
-	(void)printf("libevent %s\nlibmariadb %s\nhiredis %d.%d.%d\n%s\npcre2 %d.%d\njansson %s\nlibyaml %s\n",
+	(void)printf("libevent %s\nlibmariadb %s\nhiredis %d.%d.%d\n%s\npcre2 %d.%d\njansson %s\nlibyaml %s\nlibsodium %s\nxxhash %u\nzlib %s\nzstd %s\n",
 		     event_get_version(), mysql_get_client_info(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
-		     OpenSSL_version(OPENSSL_VERSION), PCRE2_MAJOR, PCRE2_MINOR, JANSSON_VERSION, yaml_get_version_string());
+		     OpenSSL_version(OPENSSL_VERSION), PCRE2_MAJOR, PCRE2_MINOR, JANSSON_VERSION, yaml_get_version_string(),
+		     sodium_version_string(), XXH_versionNumber(), zlibVersion(), ZSTD_versionString());
 }
 
 enum rc libraries_begin(void)

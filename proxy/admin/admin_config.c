@@ -50,7 +50,6 @@ int post_config_reload(struct call *c)
 
 	iobuf_init(&why, 1024 * 1024);
 	rc = a->hooks.reload(a->hooks.arg, &why);
-	stats_count(a->sink, rc == RC_OK ? STATS_C_RELOADS : STATS_C_RELOAD_FAILURES, 1);
 	jsonw_init(&w, &c->out);
 	jsonw_open(&w, NULL, '{');
 	if (rc == RC_OK) {

@@ -146,6 +146,7 @@ static void sync_done(struct request *r)
 	case HIDDEN_RESET:
 		now = varset_with_schema(u->pool->empty, u->vars->schema);
 		upstream_stmt_forget_all(u);
+		u->insert_id_of = u->warnings_of = 0; /* it answers 0 and none to everybody now */
 		break;
 	case HIDDEN_SCHEMA:
 		now = varset_with_schema(u->vars, to->schema);

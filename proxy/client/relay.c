@@ -355,9 +355,13 @@ static void relay_piece(struct upstream *u, const struct track_piece *piece)
 static void relay_turn(struct upstream *u)
 {
 	struct session *s = u->owner;
+	struct request *r = request_of(u);
 
-	if (s->state != SESSION_CLOSED && channel_flush(&s->ch) == RC_AGAIN && u->tracking)
-		channel_pause(&u->ch);
+	if (s->state == SESSION_CLOSED || channel_flush(&s->ch) != RC_AGAIN || !u->tracking)
+		return;
+	channel_pause(&u->ch);
+	if (r && r->filling) /* how long that client takes is nobody else's business: one of those who wait asks itself */
+		cache_abandon(&r->lookup, true);
 }
 
 static void relay_done(struct upstream *u)

@@ -93,6 +93,11 @@ static bool changes_accounts(const struct statement *st)
 	}
 }
 
+static bool is_row_write(enum sql_verb verb)
+{
+	return verb == SQL_INSERT || verb == SQL_REPLACE || verb == SQL_UPDATE || verb == SQL_DELETE;
+}
+
 static struct statement *statement_new(struct span text, unsigned mode, const struct statement_key *k)
 {
 	struct statement *st = mem_zalloc(sizeof(*st));
@@ -120,7 +125,8 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 	}
 	st->system_schema = st->facts.flags & SQL_F_SYSTEM_SCHEMA;
 	st->changes_accounts = changes_accounts(st);
-	st->names_threads = numbers_matter(st->text);
+	/* A write says what it says: a number in it is a value. */
+	st->names_threads = !is_row_write(st->facts.verb) && numbers_matter(st->text);
 	st->names_tracking = strstr(st->text, "session_track") ||
 			     (st->facts.flags & SQL_F_GLOBAL_SET && strstr(st->text, "profiling"));
 	return st;

@@ -94,7 +94,7 @@ static const struct conf_opt cidr_item = {
 
 static const struct conf_opt listen_rows[] = {
 	LIST("mysql", listen.mysql, "127.0.0.1:6033", &mysql_item, ADDR_UNIT ", or a list of these",
-	     "Where clients connect.", FIXED, .single = true, .max = 64),
+	     "Where clients connect.", FIXED, .single = true, .max = 16),
 	{.name = "http",
 	 .type = CONF_CUSTOM,
 	 SETTING(listen.http),

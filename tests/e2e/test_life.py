@@ -79,6 +79,25 @@ def test_reload_over_http(suimon, db):
     assert "strong" in s.http("/api/config")[1]
 
 
+def test_reloads_are_counted_whoever_asks_for_them(suimon):
+    s = suimon()
+    s.process.signal(signal.SIGHUP)
+    servers.wait_until("a reload", lambda: s.metrics()['suimon_config_reloads_total{result="ok"}'] == 1, 30)
+    assert s.http("/api/config/reload", data={})[0] == 200
+    s.write(merge(s.config, {"routing": {"consistency": "perhaps"}}))
+    s.process.signal(signal.SIGHUP)
+    servers.wait_until("a refusal", lambda: s.metrics()['suimon_config_reloads_total{result="error"}'] == 1, 30)
+    assert s.metrics()['suimon_config_reloads_total{result="ok"}'] == 2
+
+
+def test_a_reload_cannot_open_a_queue_or_make_a_cache(suimon, db, tmp_path):
+    s = suimon({"cache": {"memory": 0}})
+    rule = {"match": {"table": "%s.log" % db.name, "verb": "insert"}}
+    s.write(merge(s.config, {"queue": {"dir": str(tmp_path / "later"), "rules": [rule]}, "cache": {"memory": "8MiB"}}))
+    status, text = s.http("/api/config/reload", data={})
+    assert status == 409 and "queue.rules: only a restart" in text and "cache.memory: only a restart" in text
+
+
 def test_a_new_account_after_reload(suimon, cluster):
     cluster.setup("DROP USER IF EXISTS late@'%'", "CREATE USER late@'%' IDENTIFIED BY 'late'")
     s = suimon({"users": [{"name": "app", "password": "app"}]})

@@ -125,6 +125,22 @@ def test_last_insert_id_is_the_sessions(narrow, db):
             c.close()
 
 
+def test_last_insert_id_survives_a_connection_that_was_reset_for_another_session(suimon, db):
+    """P3: unlike variables make a reset of the one connection there is, which forgets the id on the server."""
+    db.setup("CREATE TABLE ids (id INT PRIMARY KEY AUTO_INCREMENT, n INT)")
+    s = suimon({"replicas": [], "threads": 1, "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with s.connect(database=db.name) as a, s.connect(database=db.name) as b:
+        for n in range(4):
+            ask(a, "INSERT INTO ids (n) VALUES (%d)" % n)
+            ask(b, "SET SESSION sql_mode = 'ANSI_QUOTES', SESSION div_precision_increment = 7")
+            ask(b, "SELECT 1 FROM ids")
+            number = ask(a, "SELECT LAST_INSERT_ID()")[0][0]
+            assert ask(a, "SELECT n FROM ids WHERE id = %d" % number) == ((n,),)
+            ask(b, "SELECT 1 FROM ids")
+            ask(a, "INSERT INTO ids (n) VALUES (LAST_INSERT_ID() + 1000)")
+            assert ask(a, "SELECT n FROM ids WHERE id = LAST_INSERT_ID()") == ((number + 1000,),)
+
+
 def test_what_follows_a_statement_is_about_that_statement(narrow, db):
     """FOUND_ROWS(), ROW_COUNT() and SHOW WARNINGS, with other sessions' statements in between."""
     db.setup("CREATE TABLE f (id INT PRIMARY KEY)", "INSERT INTO f SELECT seq FROM " + numbers(1, 30))
