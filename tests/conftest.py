@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import sys
+import time
 
 import pytest
 
@@ -201,6 +202,14 @@ def suimon(cluster, tmp_path):
         # A test that ended its instance itself has judged it itself.
         if instance.process.child is not None and not getattr(instance, "judged", False):
             ended_well(instance)
+
+
+def settle(s):
+    """A statement is counted a moment after its answer has left; when its session has gone, it has been."""
+    end = time.monotonic() + 5
+    while s.metrics()["suimon_client_sessions"] and time.monotonic() < end:
+        time.sleep(0.02)
+    return s
 
 
 class Plain:

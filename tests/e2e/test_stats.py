@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from conftest import ask, numbers
+from conftest import ask, numbers, settle
 from servers import listing, sum_metric, wait_until
 from wire import Wire
 
@@ -20,14 +20,6 @@ def table(db):
 @pytest.fixture
 def counted(suimon):
     return suimon()
-
-
-def settle(s):
-    """A statement is counted a moment after its answer has left; when its session has gone, it has been."""
-    end = time.monotonic() + 5
-    while s.metrics()["suimon_client_sessions"] and time.monotonic() < end:
-        time.sleep(0.02)
-    return s
 
 
 def row(s, words):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import conftest
-from conftest import address, ask
+from conftest import address, ask, settle
 from servers import MariaDB, wait_until
 
 pytestmark = conftest.mariadb_only("it compares with performance_schema, switched on for a server of its own")
@@ -91,7 +91,7 @@ def test_calls_errors_and_rows_are_the_servers_own(counted, server):
     for t in threads:  # the writers of a row may wait for each other, hence few
         t.start()
         t.join()
-    ours = by_mark(counted.api("/api/queries?limit=1000")["queries"], "text")
+    ours = by_mark(settle(counted).api("/api/queries?limit=1000")["queries"], "text")
     theirs = servers_digests(server)
     assert sorted(ours) == sorted(theirs) == MARKS
     for mark in MARKS:
