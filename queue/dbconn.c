@@ -182,19 +182,28 @@ enum rc dbconn_execf(struct dbconn *c, const char *fmt, ...)
 	return dbconn_exec(c, sql, (size_t)n);
 }
 
-enum rc dbconn_value(struct dbconn *c, const char *sql, char *out, size_t cap)
+/* A statement that has rows; *res is the caller's to free. */
+static enum rc ask(struct dbconn *c, const char *sql, MYSQL_RES **res)
 {
-	MYSQL_RES *res;
-	MYSQL_ROW row;
-	enum rc rc = RC_DECLINED;
-
 	if (!c->my)
 		return note(c, CR_SERVER_LOST, "not connected");
 	if (mysql_real_query(c->my, sql, (unsigned long)strlen(sql)) != 0)
 		return note_last(c);
-	res = mysql_store_result(c->my);
-	if (!res)
+	*res = mysql_store_result(c->my);
+	if (!*res)
 		return mysql_errno(c->my) ? note_last(c) : note(c, CR_UNKNOWN_ERROR, "no result");
+	return RC_OK;
+}
+
+enum rc dbconn_value(struct dbconn *c, const char *sql, char *out, size_t cap)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = ask(c, sql, &res);
+
+	if (rc != RC_OK)
+		return rc;
+	rc = RC_DECLINED;
 	row = mysql_fetch_row(res);
 	if (row && mysql_num_fields(res)) {
 		snprintf(out, cap, "%s", row[0] ? row[0] : "");
@@ -219,17 +228,12 @@ enum rc dbconn_number(struct dbconn *c, const char *sql, uint64_t *out)
 
 enum rc dbconn_rows(struct dbconn *c, const char *sql, dbconn_row_fn fn, void *arg)
 {
-	enum rc rc = RC_OK;
 	MYSQL_RES *res;
 	MYSQL_ROW row;
+	enum rc rc = ask(c, sql, &res);
 
-	if (!c->my)
-		return note(c, CR_SERVER_LOST, "not connected");
-	if (mysql_real_query(c->my, sql, (unsigned long)strlen(sql)) != 0)
-		return note_last(c);
-	res = mysql_store_result(c->my);
-	if (!res)
-		return mysql_errno(c->my) ? note_last(c) : note(c, CR_UNKNOWN_ERROR, "no result");
+	if (rc != RC_OK)
+		return rc;
 	while (rc == RC_OK && (row = mysql_fetch_row(res)) != NULL)
 		rc = fn(arg, (const char *const *)row, mysql_num_fields(res));
 	mysql_free_result(res);

@@ -160,11 +160,8 @@ unsigned catalog_mode_of(struct span sql_mode)
 	return mode;
 }
 
-/* What a body may hold: anything else can do more than its text says. */
-static const char *why_not_trigger(const struct sql_facts *f)
+bool catalog_moves_rows_only(const struct sql_facts *f)
 {
-	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))
-		return "a trigger on it is not understood";
 	switch (f->verb) {
 	case SQL_SELECT:
 	case SQL_INSERT:
@@ -174,10 +171,17 @@ static const char *why_not_trigger(const struct sql_facts *f)
 	case SQL_SET:
 	case SQL_DO:
 	case SQL_CALL:
-		return NULL;
+		return true;
 	default:
-		return "a trigger on it is not understood";
+		return false;
 	}
+}
+
+static const char *why_not_trigger(const struct sql_facts *f)
+{
+	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI) || !catalog_moves_rows_only(f))
+		return "a trigger on it is not understood";
+	return NULL;
 }
 
 struct trigger {

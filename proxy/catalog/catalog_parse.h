@@ -14,6 +14,8 @@
 	 SQL_F_CONNECTION_ID | SQL_F_SEQUENCE | SQL_F_SERVER_STATE)
 
 unsigned catalog_mode_of(struct span sql_mode); /* SQL_MODE_* of information_schema's list */
+/* What the body of a trigger or routine may hold: anything else can do more than its text says. */
+bool catalog_moves_rows_only(const struct sql_facts *f);
 /* Links the tables of a definition to list: all, or those it writes. RC_ERROR: no memory; RC_DECLINED: a name no server
  * would take. */
 enum rc catalog_link_tables(struct snapshot *s, const struct entity *e, const struct sql_facts *f, bool written,

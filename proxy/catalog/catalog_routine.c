@@ -26,19 +26,7 @@ static const char *why_no_routine(const struct sql_facts *f)
 {
 	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))
 		return "a routine is not understood";
-	switch (f->verb) {
-	case SQL_SELECT:
-	case SQL_INSERT:
-	case SQL_REPLACE:
-	case SQL_UPDATE:
-	case SQL_DELETE:
-	case SQL_SET:
-	case SQL_DO:
-	case SQL_CALL:
-		return NULL;
-	default:
-		return "a routine does more than read and write rows";
-	}
+	return catalog_moves_rows_only(f) ? NULL : "a routine does more than read and write rows";
 }
 
 static const char *why_no_plain_read(const struct sql_facts *f, struct span text)
