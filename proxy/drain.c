@@ -1,6 +1,7 @@
 /*
  * drain.c - leaving without loss: nobody new, transactions finish, the queue's log and the bus are settled, then out.
  */
+#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "log.h"
 #include "mem.h"
 #include "process.h"
+#include "qthread.h"
 #include "supervisor.h"
 #include "worker.h"
 
@@ -53,15 +55,55 @@ static void worker_is_drained(struct worker *w)
 	loop_post(process.in.control, m);
 }
 
+/* What is acknowledged is with the kernel, and the log's next reader checks it. */
+static void leave_at_once(void)
+{
+	log_warn("main", "second signal: exiting at once", NULL);
+	_exit(EXIT_FINE);
+}
+
+static sigset_t leaving_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return set;
+}
+
+static void *await_second(void *arg)
+{
+	sigset_t set = leaving_signals();
+	int sig;
+
+	if (sigwait(&set, &sig) == 0)
+		leave_at_once();
+	return NULL;
+}
+
+/* From now on a thread of its own takes the signal: the control loop waits for the queue, and when all is taken down there is
+ * no loop any more. Without the thread the loop goes on taking it while it can. */
+static void expect_second(void)
+{
+	sigset_t set = leaving_signals();
+	pthread_t thread;
+
+	pthread_sigmask(SIG_BLOCK, &set, NULL); /* all other threads never had it */
+	if (qthread_start(&thread, "second signal", await_second, NULL) == RC_OK)
+		pthread_detach(thread);
+	else
+		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 void process_drain(void)
 {
 	struct settings *s;
 	uint64_t deadline;
 
-	if (atomic_exchange(&process.in.draining, true)) {
-		log_warn("main", "second signal: exiting at once", NULL);
-		_exit(EXIT_FINE);
-	}
+	if (atomic_exchange(&process.in.draining, true))
+		leave_at_once();
+	expect_second();
 	s = instance_settings(&process.in);
 	deadline = clock_mono_ns() + s->drain_timeout_ns;
 	log_info("main", "draining", "sessions=%u timeout=%lums", atomic_load(&process.in.sessions),

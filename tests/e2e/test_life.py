@@ -163,6 +163,31 @@ def test_a_second_sigterm_ends_it_at_once(suimon, db):
     c._force_close()
 
 
+def test_a_second_sigterm_does_not_wait_for_the_queue(suimon, cluster, db):
+    """Q1, Q2: the drain's batch hangs on a lock, and what was acknowledged is applied by the next one."""
+    db.setup("CREATE TABLE t (n INT)")
+    s = suimon({"queue": {"rules": [{"match": {"table": db.name + ".t", "verb": "insert"}}]}})
+    s.judged = True
+    with cluster.primary.root(database=db.name) as holder, holder.cursor() as cur:
+        with s.connect(database=db.name) as c:
+            ask(c, "INSERT INTO t VALUES (1)")
+            servers.wait_until("the first", lambda: db.primary("SELECT n FROM t") == ((1,),), 30)
+            cur.execute("LOCK TABLES t WRITE")
+            ask(c, "INSERT INTO t VALUES (2)")
+        waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'suimon_queue' AND state LIKE 'Waiting for table%'"
+        servers.wait_until("the drain to wait", lambda: cluster.primary.sql(waiting) == ((1,),), 30)
+        s.process.signal(signal.SIGTERM)
+        servers.wait_until("the sessions to be gone", lambda: " drained" in s.log_text(), 30)
+        s.process.signal(signal.SIGTERM)
+        assert s.process.child.wait(60) == 0
+        assert "second signal: exiting at once" in s.log_text()
+        assert "main: stopped" not in s.log_text() # or it went the whole way
+        cur.execute("UNLOCK TABLES")
+    s.judged = False
+    s.start()
+    servers.wait_until("both", lambda: db.primary("SELECT n FROM t ORDER BY n") == ((1,), (2,)), 30)
+
+
 def test_a_running_statement_finishes_before_the_end(suimon, db):
     s = suimon({"drain_timeout": "60s"})
     c = s.connect(database=db.name)
