@@ -191,6 +191,7 @@ static void go_on(struct request *r)
 {
 	r->held = false;
 	r->lease.err_code = 0;
+	r->lease.err_theirs = false;
 	r->lease.err_text[0] = '\0';
 	exec_resume(r, STEP_ACQUIRE);
 }

@@ -23,8 +23,7 @@ struct kill {
 	struct upstream *stand_in; /* there */
 	struct upstream *up;       /* home */
 	bool fresh;                /* ... and newly logged in */
-	uint16_t error;            /* what the killer is told; 0: OK */
-	char state[6], text[256];
+	struct reply_own told;     /* ... by its code; 0: OK */
 };
 
 static void post(struct kill *k, struct worker *w, void (*run)(struct mail *m))
@@ -33,26 +32,22 @@ static void post(struct kill *k, struct worker *w, void (*run)(struct mail *m))
 	loop_post(w->loop, &k->mail);
 }
 
-static void fail(struct kill *k, uint16_t code, const char *state, const char *text)
-{
-	k->error = code;
-	(void)snprintf(k->state, sizeof(k->state), "%s", state);
-	(void)snprintf(k->text, sizeof(k->text), "%s", text);
-}
-
 /* The server speaks of its thread, the client knows the session's number. */
-static void take_error(struct kill *k, struct span message)
+static void take_error(struct kill *k, const struct err_packet *e)
 {
+	struct reply_own *t = &k->told;
 	char thread[16], text[256], *at;
 
 	(void)snprintf(thread, sizeof(thread), "%u", k->thread);
-	(void)snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(message));
+	(void)snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(e->message));
 	at = strstr(text, thread);
 	if (at)
-		(void)snprintf(k->text, sizeof(k->text), "%.*s%llu%s", (int)(at - text), text,
+		(void)snprintf(t->text, sizeof(t->text), "%.*s%llu%s", (int)(at - text), text,
 			       (unsigned long long)k->what.id, at + strlen(thread));
 	else
-		(void)snprintf(k->text, sizeof(k->text), "%s", text);
+		(void)snprintf(t->text, sizeof(t->text), "%s", text);
+	t->packet = *e;
+	t->packet.message = span_str(t->text);
 }
 
 /* A connection of a on the server concerned, beyond the pool's limit if need be: a KILL is what ends a full pool. */
@@ -95,12 +90,9 @@ static void kill_end(struct mail *m)
 		request_abort(r);
 		return;
 	}
-	if (k->error) {
-		struct err_packet e = {.code = k->error, .message = span_str(k->text)};
-
-		memcpy(e.sqlstate, k->state, sizeof(e.sqlstate));
-		reply_server_error(r->s, &e);
-		r->error = k->error;
+	if (k->told.packet.code) {
+		reply_server_error(r->s, &k->told.packet);
+		r->error = k->told.packet.code;
 	} else {
 		stats_count(r->worker->sink, STATS_C_KILLS, 1);
 		reply_ok(r->s);
@@ -144,7 +136,7 @@ static void kill_settle(struct mail *m)
 	s = session_find(k->there, k->victim);
 	if (s && k->held)
 		s->kills--;
-	if (s && k->error == 0)
+	if (s && k->told.packet.code == 0)
 		apply(k, s);
 	if (s && s->kills == 0 && s->state == SESSION_READY)
 		session_next(s);
@@ -163,8 +155,7 @@ static void judge_piece(struct upstream *u, const struct track_piece *piece)
 	if (piece->kind != TRACK_ERR_PACKET ||
 	    packet_parse_err(span_of(piece->p + PACKET_HEADER, piece->len - PACKET_HEADER), &e) != RC_OK)
 		return;
-	fail(k, e.code, e.sqlstate, "");
-	take_error(k, e.message);
+	take_error(k, &e);
 }
 
 static void kill_judge(struct mail *m);
@@ -173,13 +164,13 @@ static void kill_judge(struct mail *m);
 static void judge_done(struct upstream *u)
 {
 	struct kill *k = u->owner;
-	bool again = k->error == 1095 && !k->fresh;
+	bool again = k->told.packet.code == 1095 && !k->fresh;
 
 	k->up = NULL;
 	give_back(k->home, u);
 	if (again) {
 		k->fresh = true;
-		k->error = 0;
+		k->told.packet.code = 0;
 	}
 	post(k, again ? k->home : k->there, again ? kill_judge : kill_settle);
 }
@@ -193,7 +184,7 @@ static void judge_gone(struct upstream *u, const char *why)
 	struct kill *k = u->owner;
 
 	k->up = NULL;
-	fail(k, 1927, "08S01", "suimon: the connection to the server was lost; whether the KILL ran is not known");
+	reply_make_own(&k->told, 1927, "08S01", "the connection to the server was lost; whether the KILL ran is not known");
 	post(k, k->there, kill_settle);
 }
 
@@ -227,8 +218,7 @@ static void judge_leased(struct lease_request *l, enum rc rc, struct upstream *u
 		say(k, u);
 		return;
 	}
-	fail(k, l->err_code ? l->err_code : 1927, l->err_code ? l->err_state : "08S01",
-	     l->err_text[0] ? l->err_text : "suimon: the server cannot be reached");
+	lost_why(l, &k->told);
 	post(k, k->there, kill_settle);
 }
 
@@ -266,8 +256,7 @@ static void stand_in_leased(struct lease_request *l, enum rc rc, struct upstream
 	struct kill *k = container_of(l, struct kill, lease);
 
 	if (rc != RC_OK) {
-		fail(k, l->err_code ? l->err_code : 1927, l->err_code ? l->err_state : "08S01",
-		     l->err_text[0] ? l->err_text : "suimon: the server cannot be reached");
+		lost_why(l, &k->told);
 		post(k, k->home, kill_end);
 		return;
 	}

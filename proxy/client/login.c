@@ -131,9 +131,28 @@ void login_refused(struct session *s, const struct err_packet *e)
 
 void login_refuse(struct session *s, uint16_t code, const char *state, const char *text)
 {
-	struct err_packet e = {.code = code, .message = span_str(text)};
+	struct reply_own own;
 
-	snprintf(e.sqlstate, sizeof(e.sqlstate), "%s", state);
+	reply_make_own(&own, code, state, "%s", text);
+	login_refused(s, &own.packet);
+}
+
+/* What a server calls the client's host: it looks up the name of the loopback addresses alone, and a socket has none. */
+static const char *host_of(const struct session *s)
+{
+	bool local = login_by_socket(s) || strcmp(s->peer, "127.0.0.1") == 0 || strcmp(s->peer, "::1") == 0;
+
+	return local ? "localhost" : s->peer;
+}
+
+void login_deny(struct session *s, struct span user, bool password)
+{
+	char text[512];
+	struct err_packet e = {.code = 1045, .sqlstate = "28000"};
+
+	(void)snprintf(text, sizeof(text), "Access denied for user '%.*s'@'%s' (using password: %s)", (int)user.len, user.p,
+		       host_of(s), password ? "YES" : "NO");
+	e.message = span_str(text);
 	login_refused(s, &e);
 }
 
@@ -196,28 +215,17 @@ static void go_secure(struct session *s, uint8_t seq)
 		session_close(s, CLOSE_MEMORY, "TLS");
 }
 
-/* In the words of a server with require_secure_transport. */
-static void refuse_insecure(struct session *s, const struct login *l)
-{
-	bool local = strcmp(s->peer, "127.0.0.1") == 0 || strcmp(s->peer, "::1") == 0;
-	char text[512];
-
-	(void)snprintf(text, sizeof(text), "Access denied for user '" SPAN_FMT "'@'%s' (using password: %s)", SPAN_ARG(l->user),
-		       local ? "localhost" : s->peer, l->auth.len ? "YES" : "NO");
-	login_refuse(s, 1045, "28000", text);
-}
-
 static bool is_refused_plain(struct session *s, const struct login *l)
 {
-	if (s->ch.stream.tls || strcmp(s->peer, "unix") == 0)
+	if (s->ch.stream.tls || login_by_socket(s))
 		return false;
 	if (unlikely(atomic_load_explicit(&s->worker->in->secure_only, memory_order_relaxed))) {
-		refuse_insecure(s, l);
+		login_deny(s, l->user, l->auth.len > 0); /* as a server with require_secure_transport does */
 		return true;
 	}
 	if (!s->worker->settings->listen.tls.require)
 		return false;
-	login_refuse(s, 3159, "HY000", "suimon: connections without TLS are refused here (listen.tls.require): switch TLS on in "
+	login_refuse(s, 3159, "HY000", "connections without TLS are refused here (listen.tls.require): switch TLS on in "
 				       "the client, e.g. --ssl-mode=REQUIRED or --ssl");
 	return true;
 }

@@ -9,11 +9,7 @@
 
 static void deny(struct session *s)
 {
-	char text[256];
-
-	snprintf(text, sizeof(text), "Access denied for user '%.80s'@'%s' (using password: %s)", s->login->user, s->peer,
-		 s->login->sent_password ? "YES" : "NO");
-	login_refuse(s, 1045, "28000", text);
+	login_deny(s, span_str(s->login->user), s->login->sent_password);
 }
 
 /* ---- packets out ---- */
@@ -131,8 +127,8 @@ static void decide_passthrough(struct session *s, struct span auth)
 		if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH))
 			send_switch(s, AUTH_SHA2);
 		else
-			login_refuse(s, 1251, "08004", "suimon: this client does not support caching_sha2_password, which pass-through "
-						 "accounts need: list the account under `users`, or use a newer client");
+			login_refuse(s, 1251, "08004", "this client does not support caching_sha2_password, which pass-through accounts "
+						       "need: list the account under `users`, or use a newer client");
 		return;
 	}
 	if (auth.len == 0) {
@@ -190,7 +186,7 @@ void login_take_cipher(struct session *s, struct span payload)
 /* Nobody else can listen on the way: clients send the password as it is over TLS and unix sockets, and some over loopback. */
 static bool is_private(const struct session *s)
 {
-	if (s->ch.stream.tls || strcmp(s->peer, "unix") == 0)
+	if (s->ch.stream.tls || login_by_socket(s))
 		return true;
 	return !s->proxied && (strncmp(s->peer, "127.", 4) == 0 || strcmp(s->peer, "::1") == 0);
 }

@@ -29,9 +29,11 @@ struct login_state {
 	struct account *account; /* the one being proven; reference */
 };
 
-/* login.c: the end of it, with an error that is suimon's own or told in the server's words. */
+/* login.c: the end of it, with the server's error or one in its words; with one of suimon's own; with 1045. */
 void login_refused(struct session *s, const struct err_packet *e);
 void login_refuse(struct session *s, uint16_t code, const char *state, const char *text);
+void login_deny(struct session *s, struct span user, bool password);
+static inline bool login_by_socket(const struct session *s) { return strcmp(s->peer, "unix") == 0; }
 
 /* login_auth.c */
 void login_decide(struct session *s, struct span auth);           /* the client's answer to the scramble */

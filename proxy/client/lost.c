@@ -8,36 +8,36 @@
 
 #define ATTEMPTS_MOST 3 /* of one request, after a connection was lost under it */
 
-/* The client is told by the error that the server or the pool gave; suimon's own text has its mark. */
+void lost_why(const struct lease_request *l, struct reply_own *why)
+{
+	const char *text = l->err_text[0] ? l->err_text : "no server can be reached";
+
+	if (!l->err_theirs) {
+		reply_make_own(why, l->err_code ? l->err_code : 1927, l->err_code ? l->err_state : "08S01", "%s", text);
+		return;
+	}
+	(void)snprintf(why->text, sizeof(why->text), "%s", text);
+	why->packet = (struct err_packet){.code = l->err_code, .message = span_str(why->text)};
+	memcpy(why->packet.sqlstate, l->err_state, sizeof(why->packet.sqlstate));
+}
+
+/* The client is told by the error that the server or the pool gave. */
 void exec_fail(struct request *r)
 {
 	struct session *s = r->s;
-	struct lease_request *l = &r->lease;
-	struct err_packet e = {.code = l->err_code, .message = span_str(l->err_text)};
+	struct reply_own why;
 
-	memcpy(e.sqlstate, l->err_state, sizeof(e.sqlstate));
-	if (!l->err_code && cached_rescue(r)) {
+	if (!r->lease.err_code && cached_rescue(r)) {
 		exec_resume(r, STEP_END);
 		return;
 	}
-	if (!l->err_code) {
-		char text[320];
-
-		(void)snprintf(text, sizeof(text), "suimon: %s", l->err_text[0] ? l->err_text : "no server can be reached");
-		if (s->login) {
-			e = (struct err_packet){.code = 1927, .sqlstate = "08S01", .message = span_str(text)};
-			login_failed(r, &e);
-			return;
-		}
-		reply_error(s, 1927, "08S01", "%s", l->err_text[0] ? l->err_text : "no server can be reached");
-		r->error = 1927;
-	} else if (s->login) {
-		login_failed(r, &e);
+	lost_why(&r->lease, &why);
+	if (s->login) {
+		login_failed(r, &why.packet);
 		return;
-	} else {
-		reply_server_error(s, &e);
-		r->error = e.code;
 	}
+	reply_server_error(s, &why.packet);
+	r->error = why.packet.code;
 	if (r->cmd == COM_STMT_SEND_LONG_DATA) { /* nobody awaits its reply: the next one's would be taken for it */
 		session_close(s, CLOSE_BACKEND, "long data could not be passed on");
 		return;
@@ -121,10 +121,10 @@ void exec_lost(struct request *r, const char *why)
 		return;
 	}
 	if (s->login) {
-		struct err_packet e = {.code = 1927, .sqlstate = "08S01",
-				       .message = span_str("suimon: the connection to the server was lost during the login")};
+		struct reply_own own;
 
-		login_failed(r, &e);
+		reply_make_own(&own, 1927, "08S01", "the connection to the server was lost during the login");
+		login_failed(r, &own.packet);
 		return;
 	}
 	if (!s->pins && cached_rescue(r)) {

@@ -176,6 +176,7 @@ static bool parse_error(const struct track_piece *piece, struct err_packet *e)
 static void keep_error(struct request *r, const struct err_packet *e)
 {
 	r->lease.err_code = e->code;
+	r->lease.err_theirs = true;
 	memcpy(r->lease.err_state, e->sqlstate, sizeof(r->lease.err_state));
 	(void)snprintf(r->lease.err_text, sizeof(r->lease.err_text), SPAN_FMT, SPAN_ARG(e->message));
 }

@@ -33,18 +33,34 @@ void reply_eof(struct session *s)
 	send_built(s, &b, packet_put_eof(&b, &s->seq, 0, session_status(s)));
 }
 
-void reply_error(struct session *s, uint16_t code, const char *state, const char *fmt, ...)
+static void make_own(struct reply_own *own, uint16_t code, const char *state, const char *fmt, va_list ap)
 {
-	char text[512] = "suimon: ";
-	size_t len = strlen(text);
-	struct iobuf b;
+	static const char mark[] = "suimon: ";
+
+	memcpy(own->text, mark, sizeof(mark));
+	(void)vsnprintf(own->text + sizeof(mark) - 1, sizeof(own->text) - sizeof(mark) + 1, fmt, ap);
+	own->packet = (struct err_packet){.code = code, .message = span_str(own->text)};
+	(void)snprintf(own->packet.sqlstate, sizeof(own->packet.sqlstate), "%s", state);
+}
+
+void reply_make_own(struct reply_own *own, uint16_t code, const char *state, const char *fmt, ...)
+{
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text + len, sizeof(text) - len, fmt, ap);
+	make_own(own, code, state, fmt, ap);
 	va_end(ap);
-	iobuf_init(&b, 0);
-	send_built(s, &b, packet_put_err(&b, &s->seq, code, state, span_str(text)));
+}
+
+void reply_error(struct session *s, uint16_t code, const char *state, const char *fmt, ...)
+{
+	struct reply_own own;
+	va_list ap;
+
+	va_start(ap, fmt);
+	make_own(&own, code, state, fmt, ap);
+	va_end(ap);
+	reply_server_error(s, &own.packet);
 }
 
 void reply_server_error(struct session *s, const struct err_packet *e)

@@ -153,6 +153,9 @@ void request_abort(struct request *r);                   /* the session is closi
 void request_interrupt(struct request *r);               /* KILL QUERY: ends a wait for a connection or the queue */
 void login_failed(struct request *r, const struct err_packet *e); /* the request was a login; it is over */
 
+/* lost.c: why there is no connection, as a client is told: in the server's words or in suimon's own. */
+void lost_why(const struct lease_request *l, struct reply_own *why);
+
 /* command_plan.c */
 enum rc command_plan_text(struct request *r) must_check; /* r->sql to facts to a plan; RC_ERROR: out of memory, answered */
 void command_plan(struct request *r);                    /* r->st is known */

@@ -122,7 +122,13 @@ static inline bool session_autocommit(const struct session *s) { return !s->vars
 /* ---- packets suimon itself sends; they go out with the next flush ---- */
 void reply_ok(struct session *s);
 void reply_eof(struct session *s);
-void reply_error(struct session *s, uint16_t code, const char *state, const char *fmt, ...) printf_like(4, 5); /* text gets "suimon: " in front */
+/* An error of suimon's own, ready to be sent. Here alone such a text gets its mark, "suimon: ": nobody else writes it. */
+struct reply_own {
+	struct err_packet packet; /* its message is text */
+	char text[512];
+};
+void reply_make_own(struct reply_own *own, uint16_t code, const char *state, const char *fmt, ...) printf_like(4, 5);
+void reply_error(struct session *s, uint16_t code, const char *state, const char *fmt, ...) printf_like(4, 5); /* the same, sent */
 void reply_server_error(struct session *s, const struct err_packet *e); /* passed on as it is */
 
 /* ---- entry.c ---- */

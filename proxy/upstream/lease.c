@@ -181,6 +181,7 @@ enum rc lease_acquire(struct lease_pool *p, struct lease_request *r, struct upst
 	struct upstream *idle = !r->fresh && (list_empty(&lb->waiters) || r->parked_only) ? choose_idle(p, lb, r) : NULL;
 
 	r->err_code = 0;
+	r->err_theirs = false;
 	r->err_text[0] = '\0';
 	r->opening = NULL;
 	r->node = (struct list_node){NULL, NULL};

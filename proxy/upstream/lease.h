@@ -37,6 +37,7 @@ struct lease_request {
 	/* For lease.c: */
 	uint16_t err_code;
 	char err_state[6];
+	bool err_theirs;            /* in the server's words; else in suimon's, without its mark */
 	uint64_t asked_ns;
 	struct list_node node;
 	struct upstream *opening;

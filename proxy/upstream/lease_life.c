@@ -97,6 +97,7 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 		r->opening = NULL;
 		snprintf(r->err_text, sizeof(r->err_text), "%s", why);
 		r->err_code = u->err_code;
+		r->err_theirs = u->err_theirs;
 		memcpy(r->err_state, u->err_state, sizeof(r->err_state));
 		if (says_crowded(u->err_code))
 			crowded(u);

@@ -34,7 +34,7 @@ static void say_why(struct lease_request *r)
 		r->err_code = ER_CON_COUNT;
 		snprintf(r->err_state, sizeof(r->err_state), "08004");
 		snprintf(r->err_text, sizeof(r->err_text),
-			 "suimon: no connection became free in time, and %s has none left to open: raise its max_connections or "
+			 "no connection became free in time, and %s has none left to open: raise its max_connections or "
 			 "look for what holds them (/api/clients)", r->backend->text);
 		return;
 	}

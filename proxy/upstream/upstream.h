@@ -106,8 +106,9 @@ struct upstream {
 	char plugin[64];
 	uint8_t auth_step;
 	bool asked_key;
-	uint16_t err_code;         /* why the login failed: the server's own error, or 0 */
+	uint16_t err_code;         /* why the login failed; 0: the network or what is no protocol */
 	char err_state[6];
+	bool err_theirs;           /* in the server's words; else in suimon's, without its mark */
 	char err_text[256];
 	struct list_node node;
 	struct mail free_mail;

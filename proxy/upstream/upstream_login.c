@@ -16,6 +16,7 @@
 static enum rc fail(struct upstream *u, uint16_t code, const char *state, const char *text)
 {
 	u->err_code = code;
+	u->err_theirs = false;
 	snprintf(u->err_state, sizeof(u->err_state), "%s", state);
 	snprintf(u->err_text, sizeof(u->err_text), "%s", text);
 	return RC_ERROR;
@@ -28,6 +29,7 @@ static enum rc server_error(struct upstream *u, struct span payload)
 	if (packet_parse_err(payload, &e) != RC_OK)
 		return fail(u, 0, "08S01", "the server's error could not be read");
 	u->err_code = e.code;
+	u->err_theirs = e.code != 0;
 	memcpy(u->err_state, e.sqlstate, sizeof(u->err_state));
 	snprintf(u->err_text, sizeof(u->err_text), SPAN_FMT, SPAN_ARG(e.message));
 	return RC_ERROR;
@@ -139,7 +141,7 @@ void upstream_login_unsecured(struct upstream *u)
 	char why[160], text[256];
 
 	tls_why(u->ch.stream.tls, why, sizeof(why));
-	snprintf(text, sizeof(text), "suimon: TLS with %s failed: %s", u->backend->text, why);
+	snprintf(text, sizeof(text), "TLS with %s failed: %s", u->backend->text, why);
 	(void)fail(u, tls_cut(u->ch.stream.tls) ? 0 : CR_SSL_CONNECTION, "HY000", text);
 	stats_count(u->pool->sink, STATS_C_UPSTREAM_TLS_FAILURES, 1);
 	log_warn("upstream", "a TLS handshake failed", "addr=%s why=\"%s\"", u->backend->text, why);
@@ -198,7 +200,7 @@ static enum rc on_greeting(struct upstream *u, struct span payload)
 		return send_ssl_request(u);
 	if (limits->tls_mode == TLS_PREFERRED)
 		return send_login(u);
-	snprintf(text, sizeof(text), "suimon: %s does not offer TLS, which backend.tls.mode insists on", u->backend->text);
+	snprintf(text, sizeof(text), "%s does not offer TLS, which backend.tls.mode insists on", u->backend->text);
 	return fail(u, CR_SSL_CONNECTION, "HY000", text);
 }
 
@@ -228,7 +230,7 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 	rc = answer(u, s.data, response, &len);
 	if (rc == RC_DECLINED) {
 		snprintf(text, sizeof(text),
-			 "suimon: the server wants authentication plugin '%s', which suimon does not speak: give the "
+			 "the server wants authentication plugin '%s', which suimon does not speak: give the "
 			 "account mysql_native_password, caching_sha2_password or ed25519",
 			 u->plugin);
 		return fail(u, 2059, "HY000", text);

@@ -50,6 +50,18 @@ def test_a_wrong_password_is_told_as_mysql_tells_it(proxy, user, password, using
     assert re.fullmatch(r"Access denied for user '%s'@'[^']+' \(using password: %s\)" % (user, using), text)
 
 
+@pytest.mark.parametrize("user", ["app", "guest"])
+def test_over_a_unix_socket_the_refused_is_at_localhost(suimon, tmp_path, user):
+    path = str(tmp_path / "sock")
+    s = suimon({"listen": {"mysql": "unix:" + path}})
+    code, text = refused(pymysql.connect, unix_socket=path, user=user, password="wrong")
+    assert code == 1045
+    if user == "app": # the other's is the server's word
+        assert text == "Access denied for user 'app'@'localhost' (using password: YES)"
+    pymysql.connect(unix_socket=path, user=user, password=user).close()
+    assert s.process.alive()
+
+
 def test_a_wrong_password_after_a_right_one_is_refused(proxy):
     proxy.connect("guest", "guest").close()
     assert refused(proxy.connect, "guest", "wrong")[0] == 1045
