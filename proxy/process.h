@@ -50,6 +50,7 @@ enum rc process_reload(void *arg, struct iobuf *why);
 void process_drain(void);
 
 /* What each part takes from the settings, at start and at a reload. */
+void process_log_setup(const struct settings *s); /* and from SUIMON_DEBUG */
 struct stats_options process_stats_options(const struct settings *s);
 struct cache_options process_cache_options(const struct settings *s);
 struct queue_options process_queue_options(const struct settings *s);

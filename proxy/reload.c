@@ -1,6 +1,7 @@
 /*
  * reload.c - the configuration taken again: validated whole, refused whole, or handed to every part that may change.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -9,6 +10,11 @@
 #include "process.h"
 #include "supervisor.h"
 #include "worker.h"
+
+void process_log_setup(const struct settings *s)
+{
+	log_setup(getenv("SUIMON_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, s->log_json);
+}
 
 struct stats_options process_stats_options(const struct settings *s)
 {
@@ -132,7 +138,7 @@ static enum rc reload(struct iobuf *why)
 		settings_unref(next);
 		return RC_ERROR;
 	}
-	log_setup(LOG_LEVEL_INFO, next->log_json);
+	process_log_setup(next);
 	take_options(next);
 	monitor_reconfigure(process.monitor, next);
 	advise_enable(process.advise, next->stats.explain);

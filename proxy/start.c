@@ -264,7 +264,7 @@ int process_run(const char *file, const char *primary)
 	iobuf_reset(&faults);
 	process.file = file;
 	process.primary = primary;
-	log_setup(getenv("SUIMON_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, s->log_json);
+	process_log_setup(s);
 	(void)signal(SIGPIPE, SIG_IGN);
 	raise_file_limit();
 	if (libraries_begin() != RC_OK)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 
 import servers
 
@@ -55,6 +56,35 @@ def test_the_manual_has_every_option():
     assert len(keys) > 60
     missing = [k for k in keys if ".B %s\n" % k not in page]
     assert missing == []
+
+
+def keys_of(value, path=""):
+    """Every key of a configuration, in the reference's words: lists' entries as [], down to what is no mapping of options."""
+    if isinstance(value, dict) and value and not path.endswith((".keys", ".tag")):
+        for key, below in value.items():
+            yield from keys_of(below, "%s.%s" % (path, key) if path else key)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for entry in value:
+            yield from keys_of(entry, path + "[]")
+    else:
+        yield path
+
+
+def test_the_sample_configuration_has_every_option_and_none_other(tmp_path):
+    """Those of rules and of other lists' entries in its comments, which are as valid as the rest."""
+    sample = text(TOP, "deploy", "suimon.yaml")
+    reference = set(re.findall(r"^\| `([a-z0-9_.\[\]]+)` \|", text(TOP, "docs", "configuration.md").split("<!-- reference: ")[1], re.M))
+    options = {k for k in reference if "[]" not in k}
+    assert len(options) > 50
+    assert set(keys_of(yaml.safe_load(sample))) == options
+    told = re.sub(r"^  # (- |  [a-z_]+:)", r"  \1", sample.replace("  rules: []  ", "  rules:  "), flags=re.M)
+    check(tmp_path, told)
+    named = set(keys_of(yaml.safe_load(told)))
+    assert named - options <= reference
+    assert {k for k in reference if "rules[]" in k and ".match." not in k} <= named
+    for key in (k for k in reference - named if "[]" in k and ".match" not in k):
+        word = key.rpartition(".")[2]
+        assert re.search(r"#.*[{ ]%s:" % word, sample), key
 
 
 def verbs():

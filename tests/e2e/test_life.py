@@ -79,6 +79,16 @@ def test_reload_over_http(suimon, db):
     assert "strong" in s.http("/api/config")[1]
 
 
+def test_a_reload_keeps_the_debug_log(suimon, db, monkeypatch):
+    monkeypatch.setenv("SUIMON_DEBUG", "1")
+    s = suimon()
+    assert s.http("/api/config/reload", data={})[0] == 200
+    after = len(s.log_text())
+    with s.connect(database=db.name) as c:
+        ask(c, "SELECT 1")
+    servers.wait_until("a line of it", lambda: "\nDEBUG " in s.log_text()[after:], 30)
+
+
 def test_reloads_are_counted_whoever_asks_for_them(suimon):
     s = suimon()
     s.process.signal(signal.SIGHUP)

@@ -351,6 +351,19 @@ def test_a_write_through_a_full_queue_does_not_overtake_its_sessions_own(suimon,
         assert order == sorted(order)
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_the_hint_needs_a_queue_which_any_rule_opens(suimon, table, opened):
+    s = suimon({"queue": {"rules": [{"match": {"tag": {"queue": "hints"}}}]}} if opened else {})
+    with s.connect(database=table.name) as c:
+        def acknowledges():
+            ask(c, "/* suimon: queue */ INSERT INTO log (n) VALUES (1)")
+            return acknowledged(s) > 0
+        if opened:
+            wait_until("it to be queued", acknowledges, 30)
+        else:
+            assert not acknowledges() and table.primary("SELECT COUNT(*) FROM log") == ((1,),)
+
+
 def test_hints(queued, table):
     with queued.connect(database=table.name) as c:
         queue_one(queued, c)
