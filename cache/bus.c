@@ -5,6 +5,7 @@
 
 #include "log.h"
 #include "mem.h"
+#include "random.h"
 
 #define TICK_MS 250
 #define ATTEMPT_NS (3 * NS_PER_SEC)  /* from the first address to the first heartbeat back */
@@ -354,7 +355,7 @@ static enum rc make_parts(struct bus *b)
 	b->barrier = evtimer_new(base, on_barrier, b);
 	if (!b->sub || !b->cmd || !b->tick || !b->retry || !b->barrier)
 		return RC_ERROR;
-	return rkey_random(b->settle.id, sizeof(b->settle.id));
+	return random_bytes(b->settle.id, sizeof(b->settle.id));
 }
 
 struct bus *bus_new(const struct bus_options *opt)

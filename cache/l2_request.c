@@ -5,6 +5,7 @@
 
 #include "l2_impl.h"
 #include "mem.h"
+#include "random.h"
 #include "rkey.h"
 
 #define LATE_MAX 3           /* in a row: then the breaker opens */
@@ -175,7 +176,7 @@ static enum rc set_absent(struct l2_request *q, const struct redis_reply *reply)
 
 		if (reply->element[i]->type != REDIS_REPLY_NIL)
 			continue;
-		if (rkey_random(token, sizeof(token)) != RC_OK || redis_send(q->l2->conn, 4, argv, NULL, NULL) != RC_OK)
+		if (random_bytes(token, sizeof(token)) != RC_OK || redis_send(q->l2->conn, 4, argv, NULL, NULL) != RC_OK)
 			return RC_ERROR;
 	}
 	q->second = true;

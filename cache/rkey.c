@@ -1,8 +1,6 @@
 #include "rkey.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <xxhash.h>
 
 /* Not seeded: all instances must agree. Who crafts names that collide gets needless invalidations, nothing else. */
@@ -65,21 +63,4 @@ uint16_t rkey_cluster_slot(void)
 			crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
 	}
 	return crc % 16384;
-}
-
-enum rc rkey_random(void *out, size_t len)
-{
-	uint8_t *p = out;
-
-	while (len > 0) {
-		ssize_t n = getrandom(p, len, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return RC_ERROR;
-		p += n;
-		len -= (size_t)n;
-	}
-	return RC_OK;
 }

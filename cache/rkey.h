@@ -1,5 +1,5 @@
 /*
- * rkey.h - the names things have in Redis, the slots that tags hash to, and random tokens. Same in every instance.
+ * rkey.h - the names things have in Redis, and the slots that tags hash to. Same in every instance.
  */
 #ifndef SUIMON_CACHE_RKEY_H
 #define SUIMON_CACHE_RKEY_H
@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "cache.h"
-#include "rc.h"
 #include "span.h"
 
 /* 2: the format of everything stored and published; another format shares nothing with it. In braces, so that a cluster keeps
@@ -46,8 +45,5 @@ struct rkey rkey_token_all(void);          /* the token every value depends on *
 struct rkey rkey_value(struct span key);   /* a value: 128 bits of hash; the value holds the key in full */
 
 uint16_t rkey_cluster_slot(void); /* of Redis Cluster, for all our keys */
-
-/* Bytes nobody can guess and nobody had before. */
-enum rc rkey_random(void *out, size_t len) must_check;
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "random.h"
 
 void settle_init(struct settle *s, struct versions *v, void (*refused)(void *arg), void *arg)
 {
@@ -148,7 +149,7 @@ static void send_tokens(struct redis *to, const struct rkey *name, unsigned n)
 	struct span argv[1 + 2 * (BUS_MSG_WRITES + 1)] = {span_str("MSETNX")};
 	uint8_t token[BUS_MSG_WRITES + 1][RKEY_TOKEN_LEN];
 
-	if (rkey_random(token, n * RKEY_TOKEN_LEN) != RC_OK)
+	if (random_bytes(token, n * RKEY_TOKEN_LEN) != RC_OK)
 		return;
 	for (unsigned i = 0; i < n; i++) {
 		argv[1 + 2 * i] = span_of(name[i].text, name[i].len);

@@ -1,8 +1,8 @@
 /*
  * resolve.h - a host name to addresses without holding the loop up: a thread of its own asks the system's resolver.
  */
-#ifndef SUIMON_CACHE_RESOLVE_H
-#define SUIMON_CACHE_RESOLVE_H
+#ifndef SUIMON_RESOLVE_H
+#define SUIMON_RESOLVE_H
 
 #include <stdint.h>
 #include <sys/socket.h>

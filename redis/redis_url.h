@@ -3,8 +3,8 @@
  * ?ca=FILE (else the system's authorities) and ?verify=none (whoever the server is). redis+cluster:// and rediss+cluster:// take several host[:port], joined by commas, and
  * no /db.
  */
-#ifndef SUIMON_CACHE_REDIS_URL_H
-#define SUIMON_CACHE_REDIS_URL_H
+#ifndef SUIMON_REDIS_URL_H
+#define SUIMON_REDIS_URL_H
 
 #include <stdbool.h>
 #include <stddef.h>

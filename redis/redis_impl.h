@@ -1,8 +1,8 @@
 /*
  * redis_impl.h - what redis*.c share.
  */
-#ifndef SUIMON_CACHE_REDIS_IMPL_H
-#define SUIMON_CACHE_REDIS_IMPL_H
+#ifndef SUIMON_REDIS_IMPL_H
+#define SUIMON_REDIS_IMPL_H
 
 #include "iobuf.h"
 #include "redis.h"

@@ -11,8 +11,8 @@
  * The greeting learns the server's run id. Tokens and values are only comparable within one run: a server that came
  * back from an old snapshot, or another one after a failover, may have forgotten the last writes.
  */
-#ifndef SUIMON_CACHE_REDIS_H
-#define SUIMON_CACHE_REDIS_H
+#ifndef SUIMON_REDIS_H
+#define SUIMON_REDIS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,13 +2,13 @@
  * backoff.h - how long not to ask a server that failed: doubles from 100 ms to 5 s, with jitter, so that many instances
  * do not come back at once. Forgotten once the server has been good for a while.
  */
-#ifndef SUIMON_CACHE_BACKOFF_H
-#define SUIMON_CACHE_BACKOFF_H
+#ifndef SUIMON_BACKOFF_H
+#define SUIMON_BACKOFF_H
 
 #include <stdint.h>
 
 #include "clock.h"
-#include "rkey.h"
+#include "random.h"
 
 #define BACKOFF_MIN_NS (100 * NS_PER_MS)
 #define BACKOFF_MAX_NS (5 * NS_PER_SEC)
@@ -35,7 +35,7 @@ static inline uint64_t backoff_failed(struct backoff *b, uint64_t now)
 	b->since = 0;
 	delay = b->delay_ns < BACKOFF_MIN_NS ? BACKOFF_MIN_NS : b->delay_ns;
 	b->delay_ns = delay * 2 > BACKOFF_MAX_NS ? BACKOFF_MAX_NS : delay * 2;
-	if (rkey_random(&random, sizeof(random)) != RC_OK)
+	if (random_bytes(&random, sizeof(random)) != RC_OK)
 		random = UINT16_MAX / 2;
 	return delay / 2 + delay / 2 * random / UINT16_MAX;
 }

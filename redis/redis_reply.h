@@ -1,8 +1,8 @@
 /*
  * redis_reply.h - replies of Redis as hiredis's reader builds them, in our memory and within a budget of bytes.
  */
-#ifndef SUIMON_CACHE_REDIS_REPLY_H
-#define SUIMON_CACHE_REDIS_REPLY_H
+#ifndef SUIMON_REDIS_REPLY_H
+#define SUIMON_REDIS_REPLY_H
 
 #include <stdbool.h>
 #include <stddef.h>
