@@ -185,3 +185,20 @@ void hist_cumulative(const struct hist *h, const uint64_t *bounds, size_t n, uin
 	for (; at < n; at++)
 		out[at] = seen;
 }
+
+uint32_t hist_bucket(const struct hist *h, unsigned at)
+{
+	const _Atomic uint32_t *steps = octave_for_read(h, at / HIST_STEPS);
+
+	return steps ? atomic_load_explicit(&steps[at % HIST_STEPS], relaxed) : 0;
+}
+
+enum rc hist_bucket_add(struct hist *h, unsigned at, uint32_t n)
+{
+	_Atomic uint32_t *steps = octave_for_write(h, at / HIST_STEPS);
+
+	if (!steps)
+		return RC_ERROR;
+	add32(&steps[at % HIST_STEPS], n);
+	return RC_OK;
+}

@@ -15,6 +15,7 @@
 
 #define HIST_STEPS 32   /* buckets an octave */
 #define HIST_OCTAVES 36 /* the first is 0 to 63 ns, the last ends at 2^41 ns (36 minutes); above saturates */
+#define HIST_BUCKETS (HIST_OCTAVES * HIST_STEPS)
 
 struct hist {
 	_Atomic(_Atomic uint32_t *) octave[HIST_OCTAVES]; /* owned; NULL until hit */
@@ -30,5 +31,10 @@ enum rc hist_merge(struct hist *into, const struct hist *from) must_check; /* fr
 uint64_t hist_quantile(const struct hist *h, double q);                    /* q in 0..1; nanoseconds; 0 when empty */
 /* Cumulative counts at or below each bound (ascending, ns): for Prometheus buckets. */
 void hist_cumulative(const struct hist *h, const uint64_t *bounds, size_t n, uint64_t *out);
+
+/* To keep one elsewhere and bring it back: what bucket `at` (below HIST_BUCKETS) has counted, and n more of it. count, sum
+ * and max are the caller's to set. */
+uint32_t hist_bucket(const struct hist *h, unsigned at);
+enum rc hist_bucket_add(struct hist *h, unsigned at, uint32_t n) must_check;
 
 #endif

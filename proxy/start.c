@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@
 #include "supervisor.h"
 #include "version.h"
 #include "worker.h"
+
+#define SNAPSHOT_EVERY_NS (60 * NS_PER_SEC)
 
 struct process process;
 
@@ -130,6 +133,35 @@ static enum rc open_slow_log(const struct settings *s)
 		return RC_OK;
 	log_error("main", "the slow log cannot be opened", "reason=\"%s\"", err);
 	return RC_ERROR;
+}
+
+/* Where the statistics are kept, by stats.snapshot; NULL: nowhere. For the caller to mem_free. */
+static char *snapshot_path(const struct settings *s, bool *wanted)
+{
+	const char *set = s->stats.snapshot, *state = getenv("STATE_DIRECTORY");
+
+	*wanted = strcmp(set, "off") != 0 && (*set || (state && *state) || s->queue.nrules);
+	if (!*wanted)
+		return NULL;
+	if (*set)
+		return mem_strdup(set);
+	if (state && *state) /* of several the first */
+		return mem_printf("%.*s/statistics", (int)strcspn(state, ":"), state);
+	return mem_printf("%s/statistics", s->queue.dir);
+}
+
+/* Before the workers run: what is taken up again is put into the first one's table. */
+static enum rc keep_statistics(const struct settings *s)
+{
+	bool wanted;
+	char *path = snapshot_path(s, &wanted);
+	enum rc rc;
+
+	if (!wanted)
+		return RC_OK;
+	rc = path ? stats_keep(process.in.stats, process.in.workers[0]->sink, path, SNAPSHOT_EVERY_NS) : RC_ERROR;
+	mem_free(path);
+	return rc == RC_DECLINED ? RC_OK : rc; /* no reason not to serve */
 }
 
 static enum rc make_workers(const struct settings *s)
@@ -279,7 +311,7 @@ int process_run(const char *file, const char *primary)
 		 s->primary.text, s->nreplicas, s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
 		 s->queue.nrules ? s->queue.dir : "off");
 	if (supervisor_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK || make_cache(s) != RC_OK ||
-	    make_queue(s) != RC_OK || make_workers(s) != RC_OK ||
+	    make_queue(s) != RC_OK || make_workers(s) != RC_OK || keep_statistics(s) != RC_OK ||
 	    !add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||
 	    !add_signal(&process.on_hup, SIGHUP, on_hup) || open_listeners(s) != RC_OK || start_threads() != RC_OK ||
 	    supervisor_ready(in) != RC_OK) {

@@ -90,8 +90,7 @@ struct stats_sample {
 struct stats_digest {
 	struct map_node node; /* registry.map; node.hash is the key's hash */
 	uint64_t digest;
-	const char *verb;                   /* a literal */
-	char *text, *schema, *user, *table; /* behind this struct, immutable */
+	char *verb, *text, *schema, *user, *table; /* behind this struct, immutable */
 	bool is_read;
 	bool kept;                   /* in the registry; lock */
 	uint32_t at;                 /* where in registry.all; lock */
@@ -205,6 +204,9 @@ struct stats {
 	_Atomic(struct stats_sink *) sinks; /* grows only */
 	_Atomic uint64_t readers;
 	uint64_t mono_ns, wall_us; /* read together at the start */
+	uint64_t since_us;         /* when counting began: here, or in an earlier life whose snapshot was taken */
+	uint64_t before_ns;        /* for how long it was counted in those */
+	struct snapshot *snapshot; /* owned; NULL: nothing is kept */
 
 	_Atomic uint64_t slow_ns, nplus1_repeats, nplus1_window_ns, cost_millionths;
 	_Atomic bool samples, explain;
@@ -239,9 +241,16 @@ static inline void stats_add(_Atomic uint64_t *at, uint64_t n)
 	stats_set(at, stats_get(at) + n);
 }
 
+/* Of moments (monotonic); one before the machine's start, of a life before that, is still before all others. */
+static inline bool stats_before(uint64_t a, uint64_t b)
+{
+	return (int64_t)(a - b) < 0;
+}
+
 void stats_enter(struct stats *s);
 void stats_leave(struct stats *s);
 uint64_t stats_wall_us(const struct stats *s, uint64_t mono_ns);    /* when that was, microseconds since 1970 */
+uint64_t stats_mono_ns(const struct stats *s, uint64_t wall_us);    /* the other way round; never 0, nor after now */
 void stats_limbo_put(struct stats_table *t, struct stats_limbo *l); /* frees it as soon as no reader can hold it */
 void stats_limbo_empty(struct stats_table *t);                      /* all that is possible now */
 
@@ -259,6 +268,9 @@ bool stats_registry_is(const struct stats_digest *d, const struct stats_event *e
 /* ---- sample.c ---- */
 void stats_sample_forget(struct stats *s); /* all of them */
 void stats_sample_offer(struct stats *s, struct stats_digest *d, const struct stats_event *e);
+struct stats_sample *stats_sample_new(struct span text) must_check; /* cut where it is too long */
+struct stats_sample *stats_sample_copy(struct stats *s, const struct stats_digest *d) must_check; /* NULL: none */
+void stats_sample_put(struct stats *s, struct stats_digest *d, struct stats_sample *m); /* takes m over */
 
 /* ---- table.c ---- */
 struct stats_table *stats_table_new(struct stats_sink *k, uint32_t cap) must_check;
@@ -272,11 +284,15 @@ void stats_row_free(struct stats *s, struct stats_row *r);
 void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again);
 /* RC_ERROR: no memory; the histogram is not complete. */
 enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from) must_check;
+void stats_row_fold_names(struct stats_row *into, const struct stats_row *from); /* routes and servers */
+void stats_row_name(struct stats_row_tag *tags, unsigned most, struct span text, uint64_t n);
+void stats_row_error(struct stats_row *r, uint32_t code, uint64_t n);
 
 /* ---- prometheus.c ---- */
 const char *stats_route_name(enum stats_route route);
 
 /* ---- nplus1.c ---- */
 void stats_nplus1_note(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e);
+void stats_nplus1_add(struct stats_table *t, const struct stats_loop *l); /* its numbers; the sink's thread, or before it runs */
 
 #endif

@@ -101,6 +101,14 @@ void stats_costs_add(struct stats_table *t, const struct stats_event *e)
 		stats_add(&s->n[STATS_SPENT_CACHEABLE], 1);
 }
 
+void stats_costs_put(struct stats_table *t, const struct stats_event *names, const uint64_t n[STATS_SPENT_NUMBERS])
+{
+	struct stats_spender *s = spender_of(t, names);
+
+	for (unsigned i = 0; i < STATS_SPENT_NUMBERS; i++)
+		stats_add(&s->n[i], n[i]);
+}
+
 void stats_costs_free(struct stats_table *t)
 {
 	for (unsigned i = 0; i < STATS_SPENDERS; i++)
@@ -280,7 +288,7 @@ enum rc stats_json_costs(struct stats *s, struct iobuf *out)
 					   [STATS_BY_HOST] = "by_host"};
 	struct price p = {.per_hour = (double)stats_get(&s->cost_millionths) / 1e6,
 			  .server_ns = all_server_ns(s),
-			  .up_ns = clock_mono_ns() - s->mono_ns};
+			  .up_ns = s->before_ns + clock_mono_ns() - s->mono_ns};
 	struct jsonw w;
 	struct view v;
 	enum rc rc = RC_OK;
@@ -289,7 +297,7 @@ enum rc stats_json_costs(struct stats *s, struct iobuf *out)
 		return RC_ERROR;
 	jsonw_init(&w, out);
 	jsonw_open(&w, NULL, '{');
-	jsonw_time(&w, "since", s->wall_us);
+	jsonw_time(&w, "since", s->since_us);
 	jsonw_double(&w, "cost_per_hour", p.per_hour);
 	jsonw_seconds(&w, "server_time", p.server_ns);
 	for (unsigned d = 0; d < STATS_DIMENSIONS && rc == RC_OK; d++)

@@ -39,6 +39,9 @@
 	X(SLOW_LOGGED, counter, "slow_log_entries_total", "", "Statements written to the slow log.")                   \
 	X(SLOW_LOG_DROPPED, counter, "slow_log_dropped_total", "", "Slow statements left out of the slow log, because its disk does not keep up.") \
 	X(SLOW_LOG_FAILURES, counter, "slow_log_failures_total", "", "Writes to the slow log that failed; their entries are lost.") \
+	X(SNAPSHOTS, counter, "stats_snapshots_total", "", "Times the statistics were written to their file.")           \
+	X(SNAPSHOT_FAILURES, counter, "stats_snapshot_failures_total", "", "Times they could not be: a restart would lose what came since.") \
+	X(SNAPSHOTS_IGNORED, counter, "stats_snapshots_ignored_total", "", "Files of statistics that could not be taken at the start.") \
 	X(STATS_OUT_OF_MEMORY, counter, "stats_out_of_memory_total", "", "Events counted in part only, because memory was short.")
 
 #define STATS_COUNTERS_CLIENT(X)                                                                                       \

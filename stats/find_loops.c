@@ -33,8 +33,8 @@ static void loop_add(struct finding_loop *to, const struct stats_loop *l)
 	to->compared += stats_get(&l->compared);
 	to->matched += stats_get(&l->matched);
 	to->max_repeats = max > to->max_repeats ? max : to->max_repeats;
-	to->first_ns = to->first_ns == 0 || first < to->first_ns ? first : to->first_ns;
-	to->last_ns = last > to->last_ns ? last : to->last_ns;
+	to->first_ns = to->first_ns == 0 || stats_before(first, to->first_ns) ? first : to->first_ns;
+	to->last_ns = to->last_ns == 0 || stats_before(to->last_ns, last) ? last : to->last_ns;
 }
 
 static void loops_put(struct loops *all, const struct stats_loop *l)

@@ -163,6 +163,26 @@ static struct stats_loop *loop_of(struct stats_table *t, struct stats_run *r, co
 	return r->entry == NO_ENTRY ? NULL : atomic_load_explicit(&t->loop[r->entry], memory_order_relaxed);
 }
 
+void stats_nplus1_add(struct stats_table *t, const struct stats_loop *l)
+{
+	struct stats_run r = {.parent = l->parent, .digest = l->child, .first_ns = stats_get(&l->first_ns)};
+	uint32_t at = loop_entry(t, &r, span_str(l->route));
+	struct stats_loop *to = at == NO_ENTRY ? NULL : atomic_load_explicit(&t->loop[at], memory_order_relaxed);
+
+	if (!to)
+		return;
+	stats_add(&to->occurrences, stats_get(&l->occurrences));
+	stats_add(&to->queries, stats_get(&l->queries));
+	stats_add(&to->spent_ns, stats_get(&l->spent_ns));
+	stats_add(&to->parent_rows, stats_get(&l->parent_rows));
+	stats_add(&to->overruns, stats_get(&l->overruns));
+	stats_add(&to->compared, stats_get(&l->compared));
+	stats_add(&to->matched, stats_get(&l->matched));
+	if (stats_get(&l->max_repeats) > stats_get(&to->max_repeats))
+		stats_set(&to->max_repeats, stats_get(&l->max_repeats));
+	stats_set(&to->last_ns, stats_get(&l->last_ns));
+}
+
 static void run_report(struct stats_sink *k, struct stats_run *r, const struct stats_event *e)
 {
 	struct stats_loop *l;

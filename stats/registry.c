@@ -61,18 +61,19 @@ static char *put_name(char **at, struct span name)
 
 static struct stats_digest *digest_new(const struct stats_event *e)
 {
-	struct span schema = name_cut(e->schema), user = name_cut(e->user), table = name_cut(e->table);
+	struct span schema = name_cut(e->schema), user = name_cut(e->user), table = name_cut(e->table), verb;
 	struct stats_digest *d;
 	struct iobuf text;
 	char *at;
 
 	iobuf_init(&text, STATS_TEXT_MAX);
 	text_of(e, &text);
-	d = mem_zalloc(sizeof(*d) + schema.len + user.len + table.len + iobuf_len(&text) + 4);
+	verb = span_str(e->verb ? e->verb : "");
+	d = mem_zalloc(sizeof(*d) + verb.len + schema.len + user.len + table.len + iobuf_len(&text) + 5);
 	if (d) {
 		at = (char *)(d + 1);
 		d->digest = e->digest;
-		d->verb = e->verb ? e->verb : "";
+		d->verb = put_name(&at, verb);
 		d->is_read = e->is_read;
 		d->schema = put_name(&at, schema);
 		d->user = put_name(&at, user);
@@ -98,10 +99,10 @@ static uint64_t heat(const struct stats_digest *d, uint64_t now)
 		uint64_t seen = stats_get(&r->last_ns);
 
 		sum += stats_get(&r->n[STATS_N_TOTAL_NS]) + stats_get(&r->n[STATS_N_CALLS]) * CALL_WEIGHT_NS;
-		if (seen > last)
+		if (last == 0 || stats_before(last, seen))
 			last = seen;
 	}
-	halves = now > last ? (now - last) / HEAT_HALVES_NS : 0;
+	halves = stats_before(last, now) ? (now - last) / HEAT_HALVES_NS : 0;
 	return halves < 63 ? sum >> halves : 0;
 }
 

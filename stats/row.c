@@ -33,7 +33,7 @@ void stats_row_free(struct stats *s, struct stats_row *r)
 	mem_free(r);
 }
 
-static void count_error(struct stats_row *r, uint32_t code, uint64_t n)
+void stats_row_error(struct stats_row *r, uint32_t code, uint64_t n)
 {
 	for (unsigned i = 0; i < STATS_ERRORS; i++) {
 		uint32_t have = atomic_load_explicit(&r->error[i].code, relaxed);
@@ -48,7 +48,7 @@ static void count_error(struct stats_row *r, uint32_t code, uint64_t n)
 }
 
 /* The first few names have a count of their own; text is copied when it is new. */
-static void count_tag(struct stats_row_tag *tags, unsigned most, struct span text, uint64_t n)
+void stats_row_name(struct stats_row_tag *tags, unsigned most, struct span text, uint64_t n)
 {
 	uint64_t hash = map_hash(text.p, text.len);
 
@@ -91,7 +91,7 @@ static void add_times(struct stats_row *r, const struct stats_event *e)
 		stats_set(&r->max_ns, e->total_ns);
 	if (stats_get(&r->first_ns) == 0)
 		stats_set(&r->first_ns, e->start_ns);
-	if (end > stats_get(&r->last_ns))
+	if (stats_before(stats_get(&r->last_ns), end) || stats_get(&r->last_ns) == 0)
 		stats_set(&r->last_ns, end);
 	hist_add(&r->hist, e->total_ns);
 }
@@ -130,14 +130,14 @@ void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, 
 	add_chances(r, e, again);
 	if (unlikely(e->error)) {
 		stats_add(&r->n[STATS_N_ERRORS], 1);
-		count_error(r, e->error, 1);
+		stats_row_error(r, e->error, 1);
 	}
 	if (!r->digest)
 		return;
 	if (e->tag_route.len)
-		count_tag(r->tag, STATS_TAGS, e->tag_route, 1);
+		stats_row_name(r->tag, STATS_TAGS, e->tag_route, 1);
 	if (e->server.len)
-		count_tag(r->server, STATS_SERVERS, e->server, 1);
+		stats_row_name(r->server, STATS_SERVERS, e->server, 1);
 }
 
 /* Into "other", which has no names. */
@@ -147,13 +147,13 @@ static void fold_errors(struct stats_row *into, const struct stats_row *from)
 		uint32_t code = atomic_load_explicit(&from->error[i].code, memory_order_acquire);
 
 		if (code)
-			count_error(into, code, stats_get(&from->error[i].count));
+			stats_row_error(into, code, stats_get(&from->error[i].count));
 	}
 }
 
 enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from)
 {
-	uint64_t first = stats_get(&from->first_ns), have = stats_get(&into->first_ns);
+	uint64_t first = stats_get(&from->first_ns), have = stats_get(&into->first_ns), last = stats_get(&from->last_ns);
 
 	for (unsigned i = 0; i < STATS_NUMBERS; i++)
 		add_some(into, i, stats_get(&from->n[i]));
@@ -161,10 +161,26 @@ enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from)
 		stats_set(&into->min_ns, stats_get(&from->min_ns));
 	if (stats_get(&from->max_ns) > stats_get(&into->max_ns))
 		stats_set(&into->max_ns, stats_get(&from->max_ns));
-	if (first && (have == 0 || first < have))
+	if (first && (have == 0 || stats_before(first, have)))
 		stats_set(&into->first_ns, first);
-	if (stats_get(&from->last_ns) > stats_get(&into->last_ns))
-		stats_set(&into->last_ns, stats_get(&from->last_ns));
+	if (last && (stats_get(&into->last_ns) == 0 || stats_before(stats_get(&into->last_ns), last)))
+		stats_set(&into->last_ns, last);
 	fold_errors(into, from);
 	return hist_merge(&into->hist, &from->hist);
+}
+
+static void fold_names(struct stats_row_tag *into, const struct stats_row_tag *from, unsigned most)
+{
+	for (unsigned i = 0; i < most; i++) {
+		const char *text = atomic_load_explicit(&from[i].text, memory_order_acquire);
+
+		if (text)
+			stats_row_name(into, most, span_str(text), stats_get(&from[i].count));
+	}
+}
+
+void stats_row_fold_names(struct stats_row *into, const struct stats_row *from)
+{
+	fold_names(into->tag, from->tag, STATS_TAGS);
+	fold_names(into->server, from->server, STATS_SERVERS);
 }

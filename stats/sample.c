@@ -5,20 +5,29 @@
 
 #include "mem.h"
 
-static struct stats_sample *sample_new(const struct stats_event *e)
+struct stats_sample *stats_sample_new(struct span text)
 {
-	size_t len = e->text.len < STATS_SAMPLE_MAX ? e->text.len : STATS_SAMPLE_MAX;
+	size_t len = text.len < STATS_SAMPLE_MAX ? text.len : STATS_SAMPLE_MAX;
 	struct stats_sample *m = mem_alloc(sizeof(*m) + len + 1);
 
 	if (!m)
 		return NULL;
-	*m = (struct stats_sample){.total_ns = e->total_ns,
-				   .at_ns = e->start_ns,
-				   .rows_sent = e->rows_sent,
-				   .cut = e->text.len > len,
-				   .len = len};
-	memcpy(m->text, e->text.p, len);
+	*m = (struct stats_sample){.cut = text.len > len, .len = len};
+	if (len)
+		memcpy(m->text, text.p, len);
 	m->text[len] = '\0';
+	return m;
+}
+
+static struct stats_sample *sample_of(const struct stats_event *e)
+{
+	struct stats_sample *m = stats_sample_new(e->text);
+
+	if (!m)
+		return NULL;
+	m->total_ns = e->total_ns;
+	m->at_ns = e->start_ns;
+	m->rows_sent = e->rows_sent;
 	return m;
 }
 
@@ -36,7 +45,7 @@ void stats_sample_offer(struct stats *s, struct stats_digest *d, const struct st
 
 	if (likely(!worth_it(d, e)) || e->private_text || e->text.len == 0 || !atomic_load(&s->samples))
 		return;
-	m = sample_new(e);
+	m = sample_of(e);
 	if (!m)
 		return;
 	if (pthread_mutex_trylock(&s->lock) != 0) { /* the next slow one will do */
@@ -68,4 +77,27 @@ void stats_sample_forget(struct stats *s)
 	pthread_mutex_lock(&s->lock);
 	map_each(&s->registry.map, forget, NULL);
 	pthread_mutex_unlock(&s->lock);
+}
+
+struct stats_sample *stats_sample_copy(struct stats *s, const struct stats_digest *d)
+{
+	struct stats_sample *copy = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if (d->sample && atomic_load(&s->samples))
+		copy = mem_dup(d->sample, sizeof(*d->sample) + d->sample->len + 1);
+	pthread_mutex_unlock(&s->lock);
+	return copy;
+}
+
+void stats_sample_put(struct stats *s, struct stats_digest *d, struct stats_sample *m)
+{
+	pthread_mutex_lock(&s->lock);
+	if (d->kept && !d->sample && atomic_load(&s->samples)) {
+		d->sample = m;
+		stats_set(&d->sample_ns, m->total_ns ? m->total_ns : 1);
+		m = NULL;
+	}
+	pthread_mutex_unlock(&s->lock);
+	mem_free(m);
 }

@@ -9,6 +9,7 @@
 #include "core.h"
 #include "mem.h"
 #include "slowlog.h"
+#include "snapshot.h"
 
 #define DIGESTS_LEAST 16
 #define DIGESTS_MOST 1000000
@@ -44,16 +45,21 @@ struct stats *stats_new(const struct stats_options *opt)
 		return NULL;
 	}
 	s->mono_ns = clock_mono_ns();
-	s->wall_us = clock_wall_us();
+	s->wall_us = s->since_us = clock_wall_us();
 	options_take(s, opt);
 	return s;
 }
 
 void stats_reconfigure(struct stats *s, const struct stats_options *opt)
 {
+	bool had = atomic_load(&s->samples);
+
 	options_take(s, opt);
-	if (!opt->samples)
-		stats_sample_forget(s);
+	if (opt->samples)
+		return;
+	stats_sample_forget(s);
+	if (had)
+		snapshot_soon(s->snapshot);
 }
 
 enum rc stats_slow_log(struct stats *s, const char *path, char *err, size_t cap)
@@ -79,6 +85,7 @@ void stats_free(struct stats *s)
 {
 	if (!s)
 		return;
+	snapshot_free(s->snapshot);
 	slowlog_free(atomic_load(&s->slowlog));
 	for (struct stats_sink *k = atomic_load(&s->sinks), *next; k; k = next) {
 		next = k->next;
@@ -138,6 +145,14 @@ uint64_t stats_wall_us(const struct stats *s, uint64_t mono_ns)
 	int64_t since = (int64_t)(mono_ns - s->mono_ns) / 1000;
 
 	return s->wall_us + (uint64_t)since;
+}
+
+uint64_t stats_mono_ns(const struct stats *s, uint64_t wall_us)
+{
+	uint64_t now = clock_wall_us(), at;
+
+	at = s->mono_ns + ((wall_us < now ? wall_us : now) - s->wall_us) * 1000;
+	return at ? at : 1;
 }
 
 void stats_limbo_empty(struct stats_table *t)

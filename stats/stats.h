@@ -135,6 +135,13 @@ struct stats_nplus1 {
  */
 enum rc stats_slow_log(struct stats *s, const char *path, char *err, size_t cap) must_check;
 
+/*
+ * Keeps the statistics in the file at path: what an earlier life has left there is added to `first`, a sink with a table whose
+ * thread does not run yet; from then on a thread of its own writes it every interval, and stats_free for the last time.
+ * RC_DECLINED: it cannot be kept there (logged); all else works. RC_ERROR: no memory, or no thread.
+ */
+enum rc stats_keep(struct stats *s, struct stats_sink *first, const char *path, uint64_t interval_ns) must_check;
+
 /* What names a row of the digest table: the same for the same digest, schema and user, in this process. */
 uint64_t stats_key(uint64_t digest, struct span schema, struct span user);
 /* Counts it all: the digest table, the N+1 detector, the counters by route, the slow log. Sink's thread only. */

@@ -48,7 +48,7 @@ struct view_row *view_find(const struct view *v, uint64_t digest)
 
 static void add_numbers(struct view_row *m, const struct stats_row *r)
 {
-	uint64_t first = stats_get(&r->first_ns);
+	uint64_t first = stats_get(&r->first_ns), last = stats_get(&r->last_ns);
 
 	for (unsigned i = 0; i < STATS_NUMBERS; i++)
 		m->n[i] += stats_get(&r->n[i]);
@@ -56,10 +56,10 @@ static void add_numbers(struct view_row *m, const struct stats_row *r)
 		m->min_ns = stats_get(&r->min_ns);
 	if (stats_get(&r->max_ns) > m->max_ns)
 		m->max_ns = stats_get(&r->max_ns);
-	if (first && (m->first_ns == 0 || first < m->first_ns))
+	if (first && (m->first_ns == 0 || stats_before(first, m->first_ns)))
 		m->first_ns = first;
-	if (stats_get(&r->last_ns) > m->last_ns)
-		m->last_ns = stats_get(&r->last_ns);
+	if (last && (m->last_ns == 0 || stats_before(m->last_ns, last)))
+		m->last_ns = last;
 }
 
 /* The digest's; an evicted one is of the others already, though its writer has not yet noticed. */

@@ -111,6 +111,7 @@ struct settings {
 		bool samples;
 		struct { int64_t repeats; uint64_t window_ns; } nplus1;
 		bool explain;
+		char *snapshot;         /* empty: where there is a place for it; "off": nowhere */
 		double cost_per_hour;
 	} stats;
 	struct cidr *proxy_networks;    /* listen.proxy_protocol, parsed; owned */

@@ -385,6 +385,10 @@ static const struct conf_opt stats_rows[] = {
 	SECTION("nplus1", nplus1_table, "When repeated statements are a loop that should be one statement."),
 	BOOL("explain", stats.explain, "on",
 	     "EXPLAINs slow digests on a replica (the primary if there is none), at most one a second.", RELOAD),
+	STRING("snapshot", stats.snapshot, "", "a file's path, \"\" or off",
+	       "Where the statistics outlive the process; \"\": the file statistics in $STATE_DIRECTORY if systemd gives one, else in "
+	       "queue.dir if there are rules for the queue, else nowhere.",
+	       FIXED),
 	DOUBLE("cost_per_hour", stats.cost_per_hour, "0", 0, 1000000,
 	       "What the database costs, to be split over its users by the time they use.", RELOAD),
 	END,

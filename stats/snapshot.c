@@ -1,0 +1,288 @@
+/*
+ * snapshot.c - keeps the snapshot: taken at the start, written by a thread of its own at intervals and at the end.
+ *
+ *   FILE.new is written, synced and renamed over FILE: whoever reads it, also after a power cut, finds the one or the other.
+ *
+ * FILE.lock is held meanwhile: a second process with the same file keeps nothing, rather than both what the other forgot.
+ */
+#include "snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "mem.h"
+
+#define PATH_MAX_BYTES 4096
+
+struct snapshot {
+	struct stats *stats;
+	struct stats_sink *counts;          /* the thread's */
+	char *path, *new_path;              /* owned */
+	int lock_fd;
+	uint64_t interval_ns, written;      /* written: statements counted when it was written last */
+	bool values;                        /* literals may stand in the file; the thread's */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stop, soon; /* lock */
+};
+
+static void complain(const struct snapshot *n, const char *what)
+{
+	log_warn("stats", "the statistics cannot be kept", "file=%s what=\"%s\" reason=\"%s\"", n->path, what,
+		 strerror(errno));
+}
+
+/* ---- writing ---- */
+
+static enum rc write_all(int fd, const struct iobuf *out)
+{
+	size_t done = 0;
+
+	while (done < iobuf_len(out)) {
+		ssize_t n = write(fd, iobuf_data(out) + done, iobuf_len(out) - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return RC_ERROR;
+		done += (size_t)n;
+	}
+	return RC_OK;
+}
+
+/* The name itself must last, too. */
+static enum rc sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX_BYTES];
+	int fd, rc;
+
+	(void)snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return RC_ERROR;
+	rc = fsync(fd);
+	(void)close(fd);
+	return rc == 0 ? RC_OK : RC_ERROR;
+}
+
+static enum rc replace(const struct snapshot *n, const struct iobuf *out)
+{
+	int fd = open(n->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	enum rc rc;
+
+	if (fd < 0)
+		return RC_ERROR;
+	rc = write_all(fd, out);
+	if (rc == RC_OK && fsync(fd) != 0)
+		rc = RC_ERROR;
+	if (close(fd) != 0)
+		rc = RC_ERROR;
+	if (rc == RC_OK && rename(n->new_path, n->path) != 0)
+		rc = RC_ERROR;
+	return rc == RC_OK ? sync_folder(n->path) : rc;
+}
+
+static uint64_t statements(struct stats *s)
+{
+	uint64_t sum = 0;
+
+	for (unsigned r = 0; r < STATS_ROUTES; r++)
+		sum += stats_sum(s, STATS_C_QUERIES_PRIMARY + r);
+	return sum;
+}
+
+static void save(struct snapshot *n, bool changed)
+{
+	bool samples = atomic_load(&n->stats->samples);
+	uint64_t now = statements(n->stats);
+	struct iobuf out;
+
+	if (now == n->written && !changed)
+		return;
+	iobuf_init(&out, 0);
+	errno = ENOMEM;
+	if (snapshot_put(n->stats, &out) == RC_OK && replace(n, &out) == RC_OK) {
+		n->written = now;
+		stats_count(n->counts, STATS_C_SNAPSHOTS, 1);
+		n->values = samples;
+	} else {
+		complain(n, "writing");
+		stats_count(n->counts, STATS_C_SNAPSHOT_FAILURES, 1);
+		(void)unlink(n->new_path);
+		if (n->values && !samples) /* better none than one with what is to be kept nowhere */
+			(void)unlink(n->path);
+	}
+	iobuf_reset(&out);
+}
+
+static void *keep(void *arg)
+{
+	struct snapshot *n = arg;
+	bool stop, soon;
+
+	do {
+		struct timespec until;
+		uint64_t at = clock_mono_ns() + n->interval_ns;
+		int rc = 0;
+
+		until = (struct timespec){.tv_sec = (time_t)(at / NS_PER_SEC), .tv_nsec = (long)(at % NS_PER_SEC)};
+		pthread_mutex_lock(&n->lock);
+		while (!n->stop && !n->soon && rc == 0)
+			rc = pthread_cond_timedwait(&n->wake, &n->lock, &until);
+		stop = n->stop;
+		soon = n->soon;
+		n->soon = false;
+		pthread_mutex_unlock(&n->lock);
+		save(n, soon);
+	} while (!stop);
+	return NULL;
+}
+
+void snapshot_soon(struct snapshot *n)
+{
+	if (!n)
+		return;
+	pthread_mutex_lock(&n->lock);
+	n->soon = true;
+	pthread_cond_signal(&n->wake);
+	pthread_mutex_unlock(&n->lock);
+}
+
+/* ---- taking ---- */
+
+/* RC_DECLINED: there is none. */
+static enum rc read_file(const struct snapshot *n, struct iobuf *out)
+{
+	int fd = open(n->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	ssize_t got = 1;
+
+	if (fd < 0)
+		return errno == ENOENT ? RC_DECLINED : RC_ERROR;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		got = -1;
+	while (got > 0) {
+		uint8_t *at = iobuf_reserve(out, 1 << 16);
+
+		got = at ? read(fd, at, 1 << 16) : -1;
+		if (got > 0)
+			iobuf_commit(out, (size_t)got);
+	}
+	(void)close(fd);
+	return got < 0 ? RC_ERROR : RC_OK;
+}
+
+/* What an earlier life has left; where it cannot be used, counting begins anew. */
+static void take(struct snapshot *n, struct stats_sink *k)
+{
+	const char *why = "it cannot be read";
+	struct iobuf file;
+	enum rc rc;
+
+	iobuf_init(&file, SNAPSHOT_MAX + SNAPSHOT_HEADER + (1 << 16));
+	rc = read_file(n, &file);
+	if (rc == RC_OK) {
+		rc = snapshot_take(k, span_of(iobuf_data(&file), iobuf_len(&file)), &n->values, &why);
+		if (rc == RC_OK)
+			log_info("stats", "statistics taken up again", "file=%s bytes=%zu", n->path, iobuf_len(&file));
+		else
+			rc = RC_ERROR;
+	}
+	if (rc == RC_ERROR) {
+		log_warn("stats", "the snapshot is ignored: statistics begin anew", "file=%s reason=\"%s\"", n->path, why);
+		stats_count(n->counts, STATS_C_SNAPSHOTS_IGNORED, 1);
+	}
+	if (n->values && !atomic_load(&n->stats->samples)) /* no literal is kept anywhere: there neither */
+		n->soon = true;
+	iobuf_reset(&file);
+}
+
+/* ---- life ---- */
+
+static enum rc lock_file(struct snapshot *n)
+{
+	char path[PATH_MAX_BYTES];
+	int len = snprintf(path, sizeof(path), "%s.lock", n->path);
+
+	errno = ENAMETOOLONG;
+	n->lock_fd = len > 0 && (size_t)len < sizeof(path)
+			     ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)
+			     : -1;
+	return n->lock_fd >= 0 && flock(n->lock_fd, LOCK_EX | LOCK_NB) == 0 ? RC_OK : RC_ERROR;
+}
+
+static void drop(struct snapshot *n)
+{
+	if (n->lock_fd >= 0)
+		(void)close(n->lock_fd);
+	mem_free(n->path);
+	mem_free(n->new_path);
+	mem_free(n);
+}
+
+static enum rc start(struct snapshot *n)
+{
+	pthread_condattr_t attr;
+	bool made;
+
+	if (pthread_condattr_init(&attr) != 0)
+		return RC_ERROR;
+	made = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 && pthread_cond_init(&n->wake, &attr) == 0;
+	pthread_condattr_destroy(&attr);
+	if (!made || pthread_mutex_init(&n->lock, NULL) != 0)
+		return RC_ERROR;
+	return pthread_create(&n->thread, NULL, keep, n) == 0 ? RC_OK : RC_ERROR;
+}
+
+enum rc stats_keep(struct stats *s, struct stats_sink *first, const char *path, uint64_t interval_ns)
+{
+	struct snapshot *n = mem_zalloc(sizeof(*n));
+
+	if (!n)
+		return RC_ERROR;
+	n->stats = s;
+	n->interval_ns = interval_ns;
+	n->lock_fd = -1;
+	n->path = mem_strdup(path);
+	n->new_path = mem_printf("%s.new", path);
+	n->counts = stats_sink_new(s, false);
+	if (!n->path || !n->new_path || !n->counts) {
+		drop(n);
+		return RC_ERROR;
+	}
+	if (lock_file(n) != RC_OK) {
+		complain(n, "locking it");
+		stats_count(n->counts, STATS_C_SNAPSHOT_FAILURES, 1);
+		drop(n);
+		return RC_DECLINED;
+	}
+	take(n, first);
+	if (start(n) != RC_OK) {
+		drop(n);
+		return RC_ERROR;
+	}
+	s->snapshot = n;
+	return RC_OK;
+}
+
+void snapshot_free(struct snapshot *n)
+{
+	if (!n)
+		return;
+	pthread_mutex_lock(&n->lock);
+	n->stop = true;
+	pthread_cond_signal(&n->wake);
+	pthread_mutex_unlock(&n->lock);
+	pthread_join(n->thread, NULL);
+	pthread_cond_destroy(&n->wake);
+	pthread_mutex_destroy(&n->lock);
+	drop(n);
+}
