@@ -114,6 +114,7 @@
 	X(GTID_WAITS, counter, "gtid_waits_total", "", "Reads that waited on a replica for the session's last write.") \
 	X(GTID_WAIT_TIMEOUTS, counter, "gtid_wait_timeouts_total", "", "Such waits that ran out; the read went to the primary.") \
 	X(REPLICA_LAG_FALLBACKS, counter, "replica_lag_fallbacks_total", "", "Reads meant for a replica that went to the primary because none was fresh enough.") \
+	X(READ_ONLY_MOVED, counter, "read_only_transactions_moved_total", "", "Read-only transactions that left their replica for the primary.") \
 	X(REPLICA_ERROR_FALLBACKS, counter, "replica_error_fallbacks_total", "", "Reads that failed on a replica and were asked of the primary.") \
 	X(RETRIES, counter, "retries_total", "", "Reads sent again to another server before any byte of the answer had left.") \
 	X(FAILOVER_HOLDS, counter, "failover_holds_total", "", "Statements that waited for a primary.")                \

@@ -78,6 +78,11 @@ void command_plan(struct request *r)
 	ss.has_replicas = in->topology->n > 1;
 	ss.stays = s->set_global || s->vars->stays ||
 		   atomic_load_explicit(&in->own_tracking, memory_order_relaxed); /* its connection is its own: no replica's */
+	ss.reads_only = s->vars->reads_only;
+	ss.sees_anew = s->vars->sees_anew;
+	ss.serializable = s->vars->serializable;
+	ss.reads_away = s->readonly != READONLY_NOT;
+	ss.has_queued = s->queued_seq != 0;
 	ss.tracked = s->worker->tracked;
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;
 	take_verdict(r);

@@ -153,6 +153,8 @@ static enum rc step_acquire(struct request *r)
 	struct upstream *u = NULL;
 	enum rc rc;
 
+	if (unlikely(s->readonly) && readonly_must_leave(r))
+		readonly_leave(r);
 	if (s->up) {
 		r->backend = s->up->backend;
 		if (unlikely(failover_strands(s)))
@@ -196,7 +198,7 @@ static enum rc step_acquire(struct request *r)
 /* ---- sending ---- */
 
 /* A routine has no cursor to give, even if one is asked for: its own are its business. */
-static bool opens_cursor(const struct request *r)
+bool exec_opens_cursor(const struct request *r)
 {
 	return r->execute.flags & 0x07 &&
 	       !(r->st && (r->st->facts.verb == SQL_CALL || r->st->facts.verb == SQL_COMPOUND));
@@ -210,7 +212,7 @@ static enum track_reply reply_kind(const struct request *r)
 	case COM_PROCESS_INFO:
 		return TRACK_RESULT;
 	case COM_STMT_EXECUTE:
-		return opens_cursor(r) ? TRACK_CURSOR : TRACK_RESULT;
+		return exec_opens_cursor(r) ? TRACK_CURSOR : TRACK_RESULT;
 	case COM_STMT_PREPARE:
 		return TRACK_PREPARE;
 	case COM_FIELD_LIST:
@@ -343,6 +345,8 @@ static enum rc run_step(struct request *r)
 		return hidden_sync(r);
 	case STEP_POSITION:
 		return hidden_position(r);
+	case STEP_BEGIN:
+		return readonly_begin(r);
 	case STEP_PREPARE:
 		return hidden_prepare(r);
 	case STEP_SEND:
@@ -399,8 +403,11 @@ void exec_replied(struct request *r)
 		return;
 	}
 	r->rows = s->up->track.rows;
-	if (r->plan.target == PLAN_REPLICA && !r->refused)
+	if (unlikely(s->readonly))
+		r->proven = s->readonly_proven;
+	if ((r->plan.target == PLAN_REPLICA || s->readonly) && !r->refused)
 		replica_read(r);
+	readonly_settle(r);
 	if (leaves_conditions(s->up) || (r->st && r->st->facts.ntables))
 		s->up->warnings_of = leaves_conditions(s->up) ? s->id : 0;
 	aftermath_ran(r);

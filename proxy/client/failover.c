@@ -109,7 +109,8 @@ static bool is_replicas_own(const struct request *r, const struct err_packet *e)
 	for (size_t i = 0; i < countof(ended); i++)
 		if (e->code == ended[i])
 			return false;
-	return !topology_is_primary(topology_of(r), r->backend) && !r->replica_last && is_movable(r) && failover_only_reads(r) &&
+	return !topology_is_primary(topology_of(r), r->backend) && !r->replica_last &&
+	       (is_movable(r) || readonly_may_leave(r)) && failover_only_reads(r) &&
 	       backend_usable(topology_primary(topology_of(r)));
 }
 

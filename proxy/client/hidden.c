@@ -13,7 +13,7 @@
 #define POSITION_WAIT "0.05" /* seconds a replica is given to catch up before the read goes to the primary */
 #define LAG_HOPELESS_NS (500 * NS_PER_MS)
 
-static enum rc say(struct request *r, enum request_hidden what, enum rc sent)
+enum rc hidden_say(struct request *r, enum request_hidden what, enum rc sent)
 {
 	if (sent != RC_OK) {
 		exec_lost(r, "the connection broke while it was prepared for the statement");
@@ -30,17 +30,17 @@ static enum rc change_schema(struct request *r, struct span schema)
 	uint8_t payload[1 + 256];
 
 	if (schema.len > sizeof(payload) - 1)
-		return say(r, HIDDEN_NONE, RC_ERROR);
+		return hidden_say(r, HIDDEN_NONE, RC_ERROR);
 	payload[0] = COM_INIT_DB;
 	memcpy(payload + 1, schema.p, schema.len);
-	return say(r, HIDDEN_SCHEMA, upstream_command(r->s->up, TRACK_SIMPLE, payload, schema.len + 1));
+	return hidden_say(r, HIDDEN_SCHEMA, upstream_command(r->s->up, TRACK_SIMPLE, payload, schema.len + 1));
 }
 
 static enum rc reset_connection(struct request *r)
 {
 	static const uint8_t reset = COM_RESET_CONNECTION;
 
-	return say(r, HIDDEN_RESET, upstream_command(r->s->up, TRACK_SIMPLE, &reset, 1));
+	return hidden_say(r, HIDDEN_RESET, upstream_command(r->s->up, TRACK_SIMPLE, &reset, 1));
 }
 
 /* A statement without tables leaves the warnings that are there: another session's must not be. */
@@ -66,7 +66,7 @@ static enum rc change_variables(struct request *r, const struct varset *to)
 		varset_unref(now);
 	} else if (rc == RC_OK) {
 		stats_count(r->s->worker->sink, STATS_C_SESSION_RESTORES, 1);
-		rc = say(r, HIDDEN_VARIABLES, upstream_query(u, span_of(iobuf_data(&sql), iobuf_len(&sql))));
+		rc = hidden_say(r, HIDDEN_VARIABLES, upstream_query(u, span_of(iobuf_data(&sql), iobuf_len(&sql))));
 	} else {
 		exec_lost(r, "out of memory");
 	}
@@ -85,7 +85,7 @@ static enum rc give_insert_id(struct request *r)
 		return RC_OK;
 	s->up->insert_id_of = s->id;
 	(void)snprintf(sql, sizeof(sql), "SET last_insert_id=%llu", (unsigned long long)s->last_insert_id);
-	return say(r, HIDDEN_INSERT_ID, upstream_query(s->up, span_str(sql)));
+	return hidden_say(r, HIDDEN_INSERT_ID, upstream_query(s->up, span_str(sql)));
 }
 
 /* What the statement asks for was left on no connection, or on another: this one gets it. */
@@ -97,7 +97,7 @@ static enum rc give_aftermath(struct request *r)
 	iobuf_init(&sql, 0);
 	rc = aftermath_bring(r, &sql);
 	if (rc == RC_OK)
-		rc = say(r, HIDDEN_AFTERMATH, upstream_query(r->s->up, span_of(iobuf_data(&sql), iobuf_len(&sql))));
+		rc = hidden_say(r, HIDDEN_AFTERMATH, upstream_query(r->s->up, span_of(iobuf_data(&sql), iobuf_len(&sql))));
 	else
 		rc = give_insert_id(r); /* no memory: it is told what there is */
 	iobuf_reset(&sql);
@@ -116,7 +116,7 @@ static bool wants_own_tracking(const struct request *r)
 
 static enum rc give_own_tracking(struct request *r)
 {
-	return say(r, HIDDEN_OWN_TRACKING,
+	return hidden_say(r, HIDDEN_OWN_TRACKING,
 		   upstream_query(r->s->up, span_str("SET session_track_system_variables=DEFAULT,session_track_state_change=DEFAULT")));
 }
 
@@ -201,7 +201,7 @@ enum rc hidden_position(struct request *r)
 
 	if (atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
 		return RC_OK;
-	if (r->hidden_answer)
+	if (r->hidden_answer || s->readonly) /* its transaction began behind what it must see */
 		return RC_OK;
 	if (!r->plan.eventual) {
 		if (unlikely(s->written_unknown_ns) && !has_unknown_write(r))
@@ -236,7 +236,7 @@ enum rc hidden_position(struct request *r)
 	(void)snprintf(sql, sizeof(sql), "SELECT %s('%s'," POSITION_WAIT ")",
 		       s->up->mariadb ? "MASTER_GTID_WAIT" : "WAIT_FOR_EXECUTED_GTID_SET", pos);
 	r->wanted = wanted;
-	return say(r, HIDDEN_POSITION, upstream_query(s->up, span_str(sql)));
+	return hidden_say(r, HIDDEN_POSITION, upstream_query(s->up, span_str(sql)));
 }
 
 static void position_done(struct request *r)
@@ -264,7 +264,7 @@ static enum rc prepare_text(struct request *r, enum request_hidden what, struct 
 	if (rc == RC_OK)
 		rc = upstream_command(r->s->up, TRACK_PREPARE, iobuf_data(&b), iobuf_len(&b));
 	iobuf_reset(&b);
-	return say(r, what, rc);
+	return hidden_say(r, what, rc);
 }
 
 /* The state to prepare the statement in again: the one it was prepared in. On a pinned connection a reset, or another
@@ -352,7 +352,7 @@ static void check_columns(struct request *r)
 	rc = queued_columns_sql(r, &sql);
 	r->hidden_answer = false;
 	if (rc == RC_OK)
-		(void)say(r, HIDDEN_CHECK_COLUMNS, upstream_query(r->s->up, span_of(iobuf_data(&sql), iobuf_len(&sql))));
+		(void)hidden_say(r, HIDDEN_CHECK_COLUMNS, upstream_query(r->s->up, span_of(iobuf_data(&sql), iobuf_len(&sql))));
 	else
 		check_done(r, rc == RC_DECLINED);
 	iobuf_reset(&sql);
@@ -366,7 +366,7 @@ enum rc hidden_after(struct request *r)
 	if (likely(!r->collation_unknown) || r->error || !r->s->up)
 		return RC_OK;
 	r->collation_unknown = false;
-	return say(r, HIDDEN_COLLATION,
+	return hidden_say(r, HIDDEN_COLLATION,
 		   upstream_query(r->s->up, span_str("SET collation_connection=@@collation_connection")));
 }
 
@@ -380,7 +380,7 @@ static bool not_the_last_word(struct request *r)
 		exec_resume(r, STEP_PREPARE);
 		return true;
 	}
-	if (r->s->pins || r->primary_only || r->replica_last ||
+	if ((r->s->pins && !readonly_may_leave(r)) || r->primary_only || r->replica_last ||
 	    topology_is_primary(r->worker->in->topology, r->backend) ||
 	    !backend_usable(topology_primary(r->worker->in->topology)))
 		return false;
@@ -429,7 +429,7 @@ void hidden_done(struct request *r)
 	switch (what) {
 	case HIDDEN_RESET:
 		if (r->s->up->tracks) {
-			if (say(r, HIDDEN_TRACKING,
+			if (hidden_say(r, HIDDEN_TRACKING,
 				upstream_query(r->s->up, upstream_tracking_sql(r->s->up))) != RC_AGAIN)
 				return;
 			break;
@@ -440,6 +440,9 @@ void hidden_done(struct request *r)
 		r->s->tracks_itself = true;
 		r->s->pins |= PIN_SESSION_STATE;
 		exec_resume(r, STEP_SYNC);
+		break;
+	case HIDDEN_BEGIN:
+		readonly_begun(r);
 		break;
 	case HIDDEN_INSERT_ID:
 	case HIDDEN_TRACKING:

@@ -49,7 +49,7 @@ static void request_free(struct request *r)
 void request_end(struct request *r)
 {
 	struct session *s = r->s;
-	bool was_login = s->login != NULL, cut_short = r->stream_left || r->stream_more;
+	bool was_login = s->login != NULL, cut_short = r->stream_left || r->stream_more, begun = !r->begins_anew;
 	uint64_t now = clock_mono_ns();
 	bool cache_refused = cached_finish(r);
 
@@ -64,6 +64,10 @@ void request_end(struct request *r)
 		return;
 	if (cut_short) { /* answered before all of it came: the rest must not be taken for commands */
 		session_close(s, CLOSE_BACKEND, "a statement failed before all of it had come");
+		return;
+	}
+	if (unlikely(!begun)) { /* what the client takes for an open transaction is none */
+		session_close(s, CLOSE_BACKEND, "its transaction left a replica, and could not be begun on the primary");
 		return;
 	}
 	if (was_login) {

@@ -2,7 +2,7 @@
  * request.h - one command's life: parsed, planned, run in steps, its effects applied, its reply sent in order.
  *
  *   command_begin → (facts, plan) → exec_run:
- *      WAIT_QUEUE → CACHE → QUEUE → ANNOUNCE → ACQUIRE → SYNC → POSITION → PREPARE → SEND → REPLY → AFTER → request_end
+ *      WAIT_QUEUE → CACHE → QUEUE → ANNOUNCE → ACQUIRE → SYNC → POSITION → BEGIN → PREPARE → SEND → REPLY → AFTER → request_end
  *   A step answers RC_OK (next), RC_AGAIN (something will call exec_resume), RC_DECLINED (it has chosen another step)
  *   or RC_ERROR (it has answered the client; the request is over).
  */
@@ -20,6 +20,7 @@ enum request_step {
 	STEP_ACQUIRE,    /* a server connection */
 	STEP_SYNC,       /* give it the session's state */
 	STEP_POSITION,   /* a replica must have applied what the read must see */
+	STEP_BEGIN,      /* a read-only transaction that was on a replica begins anew on the primary */
 	STEP_PREPARE,    /* the statement must be prepared on this connection */
 	STEP_SEND,
 	STEP_REPLY,
@@ -39,6 +40,7 @@ enum request_hidden { /* what a hidden conversation on the connection is about *
 	HIDDEN_NONE,
 	HIDDEN_RESET, HIDDEN_TRACKING, HIDDEN_SCHEMA, HIDDEN_VARIABLES, HIDDEN_POSITION, HIDDEN_PREPARE, HIDDEN_CHECK_PREPARE,
 	HIDDEN_CHECK_COLUMNS, HIDDEN_COLLATION, HIDDEN_INSERT_ID, HIDDEN_AFTERMATH, HIDDEN_OWN_TRACKING,
+	HIDDEN_BEGIN,
 };
 
 /* A statement prepared by the client. */
@@ -92,6 +94,7 @@ struct request {
 	bool floor;                 /* its replica is proven by position: it must be where the primary is */
 	bool proven;                /* where it runs has all that the session has seen (seen.h) */
 	bool unproven;              /* its connection was too young for what is known: the primary's position is needed */
+	bool begins_anew;           /* its read-only transaction has left its replica, and is not begun on the primary yet */
 	uint64_t hold_until_ns;     /* when it has waited for servers long enough; 0: has not begun to */
 	const struct varset *sync_to; /* state the connection is being brought to; not owned */
 	const struct varset *bridge;  /* owned: what sync_to points to while a pinned connection prepares */
@@ -185,12 +188,15 @@ void exec_lost(struct request *r, const char *why);      /* the connection went 
 void exec_lost_between(struct session *s, const char *why);
 
 /* hidden.c: what suimon itself says on a session's connection before and after the client's command. */
+/* It was sent, or could not be: RC_AGAIN, hidden_done follows; RC_ERROR: the request has been dealt with. */
+enum rc hidden_say(struct request *r, enum request_hidden what, enum rc sent);
 enum rc hidden_sync(struct request *r) must_check;       /* STEP_SYNC: RC_OK when the connection has the state wanted */
 enum rc hidden_position(struct request *r) must_check;   /* STEP_POSITION */
 enum rc hidden_prepare(struct request *r) must_check;    /* STEP_PREPARE */
 enum rc hidden_after(struct request *r) must_check;      /* STEP_AFTER */
 void hidden_done(struct request *r);                     /* its reply has ended: goes on with the request */
 void exec_fail(struct request *r);                       /* lost.c: answers the client with the error kept in r->lease; the request is over */
+bool exec_opens_cursor(const struct request *r);
 void exec_release(struct request *r);                    /* gives the connection back, unless something pins it */
 
 /* replica.c: which replica a session reads from. */
@@ -203,6 +209,14 @@ void replica_read(struct request *r);                    /* a read meant for rep
 void replica_wait_over(struct request *r);               /* the primary's position is known, or was waited for in vain */
 void replica_position_known(struct worker *w);           /* mail of the monitor's news */
 void replica_tick(struct request *r, uint64_t now_ns);
+
+/* readonly.c: read-only transactions on a replica. */
+bool readonly_may_leave(const struct request *r);        /* the primary could have it, and nobody would know */
+bool readonly_must_leave(const struct request *r);       /* the replica cannot have it */
+void readonly_leave(struct request *r);                  /* the replica is given back: STEP_ACQUIRE goes on to the primary */
+enum rc readonly_begin(struct request *r) must_check;    /* STEP_BEGIN */
+void readonly_begun(struct request *r);
+void readonly_settle(struct request *r);                 /* its reply is here: where is the transaction now? */
 
 /* failover.c */
 uint64_t failover_deadline(struct request *r);           /* of its waits for a server */

@@ -15,6 +15,12 @@
 #include "upstream.h"
 #include "worker.h"
 
+enum session_readonly {  /* a read-only transaction on a replica (readonly.c) */
+	READONLY_NOT,
+	READONLY_BEGUN,   /* by START TRANSACTION */
+	READONLY_IMPLIED, /* by its first read, without autocommit */
+};
+
 enum session_state {
 	SESSION_HEADER,    /* a PROXY header awaited, before anything is said */
 	SESSION_GREETED,   /* greeting sent, login awaited */
@@ -66,6 +72,8 @@ struct session {
 	const struct varset *vars;     /* reference */
 	unsigned pins;                 /* enum plan_pin */
 	bool in_transaction;
+	enum session_readonly readonly; /* its transaction runs on a replica; NOT: it has none, or on the primary */
+	bool readonly_proven;          /* ... which had all that the session had seen when it began */
 	struct upstream *up;           /* leased: while a request runs or a pin lasts */
 	bool on_primary;               /* up was leased from the primary of then */
 	struct lease_park park;        /* the connection it used last */

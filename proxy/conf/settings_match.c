@@ -134,7 +134,8 @@ static void drop_query(void *at)
 static const char *const verbs[] = {
 	"select", "insert",  "replace", "update", "delete", "load",     "truncate", "call",
 	"do",     "handler", "values",  "table",  "show",   "describe", "explain",  "help",
-	"set",    "create",  "alter",   "drop",   "rename", "grant",    "revoke",   NULL,
+	"set",    "create",  "alter",   "drop",   "rename", "grant",    "revoke",   "begin",
+	NULL,
 };
 
 static enum rc parse_verb(struct conf_ctx *c, const struct conf_node *n, const struct conf_opt *o, void *at)
@@ -266,9 +267,9 @@ static const struct conf_opt rows[] = {
 	 .given = given_text,
 	 .unit = "select, insert, replace, update, delete, load, truncate, call, do, handler, values, table, show, "
 		 "describe, "
-		 "explain, help, set, create, alter, drop, rename, grant or revoke",
+		 "explain, help, set, create, alter, drop, rename, grant, revoke or begin",
 	 .help = "The statement's kind; cache rules are about `select`, queue rules about `insert`, `replace`, "
-		 "`update` or `delete`."},
+		 "`update` or `delete`, and `begin` is `START TRANSACTION`, too."},
 	{.name = "tag",
 	 .type = CONF_CUSTOM,
 	 .offset = AT(tag_key),

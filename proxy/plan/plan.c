@@ -92,16 +92,48 @@ static bool needs_primary(const struct sql_facts *f, const struct plan *p)
 	       (f->flags & (SQL_F_LOCKING_READ | SQL_F_USER_LOCK | SQL_F_SEQUENCE | SQL_F_SERVER_FILE | SQL_F_STORED_FUNCTION));
 }
 
+/* START TRANSACTION READ ONLY, and what means the same in a session whose transactions are so. With a snapshot from its
+ * beginning it could not leave the replica again unnoticed. */
+static bool begins_reading(const struct sql_facts *f, const struct plan_session *ss)
+{
+	return f->verb == SQL_BEGIN && !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_SNAPSHOT | SQL_F_TRX_READ_WRITE)) &&
+	       ((f->flags & SQL_F_TRX_READ_ONLY) || ss->reads_only);
+}
+
+/* Of a transaction on a replica: what may run there, and what ends it. All else the primary answers for. */
+static bool stays_away(const struct sql_facts *f, const struct plan *p)
+{
+	const char *why;
+
+	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_CHAIN) || p->writes || p->pins)
+		return false;
+	return f->verb == SQL_COMMIT || f->verb == SQL_ROLLBACK || sql_replica_safe(f, &why) ||
+	       (f->flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_DIAGNOSTICS));
+}
+
+/* A transaction that keeps to one snapshot would notice that it has left its replica: it goes there only where somebody
+ * has said so. */
+static const char *why_not_opened_away(const struct plan_session *ss, bool asked)
+{
+	if (ss->serializable)
+		return "it would lock what it reads";
+	if (ss->has_queued)
+		return "queued writes of its own may not be applied yet";
+	if (!ss->sees_anew && !asked)
+		return "a read-only transaction that keeps to one snapshot goes to a replica by a rule or hint only";
+	return NULL;
+}
+
 static const char *why_primary(const struct settings *cfg, const struct sql_facts *f, const struct sql_lexed *lexed,
 			       const struct plan_verdict *v, const struct plan_session *ss, const struct plan *p)
 {
 	const char *why = NULL;
 
-	if (!sql_replica_safe(f, &why))
+	if (!begins_reading(f, ss) && !sql_replica_safe(f, &why))
 		return why;
 	if (ss->in_transaction)
 		return "inside a transaction";
-	if (!ss->autocommit)
+	if (!ss->autocommit && !ss->reads_only)
 		return "autocommit is off: the read opens a transaction";
 	if (ss->pins)
 		return "the session is pinned to its connection";
@@ -113,13 +145,13 @@ static const char *why_primary(const struct settings *cfg, const struct sql_fact
 		return "the session has set what holds on the primary alone";
 	if (lexed->hints & SQL_HINT_PRIMARY)
 		return "a hint says primary";
-	if (lexed->hints & SQL_HINT_REPLICA)
-		return NULL;
-	if (v->route)
-		return v->route->to == TO_PRIMARY ? "a routing rule says primary" : NULL;
-	if (cfg->routing.consistency == CONSISTENCY_STRONG)
-		return "routing.consistency is strong";
-	return NULL;
+	if (!(lexed->hints & SQL_HINT_REPLICA)) {
+		if (v->route && v->route->to == TO_PRIMARY)
+			return "a routing rule says primary";
+		if (!v->route && cfg->routing.consistency == CONSISTENCY_STRONG)
+			return "routing.consistency is strong";
+	}
+	return p->opens ? why_not_opened_away(ss, v->route || (lexed->hints & SQL_HINT_REPLICA)) : NULL;
 }
 
 /* Neither cache nor queue for a statement that hangs together with others of its session. */
@@ -191,10 +223,12 @@ void plan_make(const struct settings *cfg, const struct plan_verdict *v, const s
 	plan_pins(f, ss, out);
 	plan_writes(f, ss->calls, out);
 	out->needs_primary = needs_primary(f, out);
+	out->opens = begins_reading(f, ss) || (!ss->autocommit && ss->reads_only && !ss->in_transaction);
+	out->leaves = ss->reads_away && !stays_away(f, out);
 	out->target_why = why_primary(cfg, f, lexed, v, ss, out);
 	if (!out->target_why) {
 		out->target = PLAN_REPLICA;
-		out->target_why = "a plain read";
+		out->target_why = out->opens ? "it begins a transaction that changes nothing" : "a plain read";
 		out->eventual = cfg->routing.consistency == CONSISTENCY_EVENTUAL || (lexed->hints & SQL_HINT_REPLICA);
 	}
 	out->cache_why = why_not_cached(f, lexed, v, ss, out);

@@ -45,6 +45,11 @@ struct plan_session { /* what of a session matters to a plan */
 	bool autocommit;
 	bool has_replicas;
 	bool stays;         /* what it has set holds on the primary alone */
+	bool reads_only;    /* its transactions change nothing, unless they say otherwise (SET SESSION TRANSACTION READ ONLY) */
+	bool sees_anew;     /* READ COMMITTED or less, set so: every statement of a transaction sees what is there by then */
+	bool serializable;  /* set so: plain reads in a transaction lock */
+	bool reads_away;    /* its open transaction changes nothing, and runs on a replica */
+	bool has_queued;    /* queued writes of its own may not be applied yet */
 	bool tracked;       /* its server connections report session state */
 	bool tracks_reads;  /* ... at the end of result sets too (DEPRECATE_EOF) */
 	enum plan_calls calls; /* of the statement, by the schema at this moment */
@@ -60,6 +65,8 @@ struct plan {
 	enum plan_target target;
 	const char *target_why;
 	bool needs_primary;       /* R1, whatever pins the session: it writes, locks, or its effect is not known */
+	bool opens;               /* it begins a transaction that changes nothing: on a replica, if that is its target */
+	bool leaves;              /* what the transaction on a replica must leave it for */
 	bool eventual;            /* the reader asked for a replica however old */
 	bool follow_up;           /* asks for what the last statement left on its connection */
 	bool cache;               /* look in the cache, and fill it */

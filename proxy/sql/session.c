@@ -228,6 +228,12 @@ void sql_stmt_begin(struct sql_parser *p)
 	sql_accept(p, SQL_W_WORK);
 }
 
+static void begin_writing(struct sql_parser *p)
+{
+	sql_expect(p, SQL_W_WRITE, "ONLY or WRITE was expected");
+	p->flags |= SQL_F_TRX_READ_WRITE;
+}
+
 /* START TRANSACTION options; START REPLICA and the like. */
 void sql_stmt_start(struct sql_parser *p)
 {
@@ -243,7 +249,7 @@ void sql_stmt_start(struct sql_parser *p)
 			if (sql_accept(p, SQL_W_ONLY))
 				p->flags |= SQL_F_TRX_READ_ONLY;
 			else
-				sql_expect(p, SQL_W_WRITE, "ONLY or WRITE was expected");
+				begin_writing(p);
 		} else if (sql_accept(p, SQL_W_WITH)) {
 			sql_expect(p, SQL_W_CONSISTENT, "CONSISTENT was expected");
 			sql_expect(p, SQL_W_SNAPSHOT, "SNAPSHOT was expected");

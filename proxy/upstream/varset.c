@@ -91,21 +91,35 @@ static bool has_wide_trail(struct span set)
 	return false;
 }
 
+static bool is_on(struct span value)
+{
+	return span_ieq(value, span_str("on")) || span_eq(value, span_str("1"));
+}
+
+/* The former name of a variable, or its present one. */
+static struct span either(const struct varset *s, const char *former, const char *present)
+{
+	struct span value = varset_get(s, former);
+
+	return value.len ? value : varset_get(s, present);
+}
+
 static void derive(struct varset *s)
 {
 	struct span mode = varset_get(s, "sql_mode"), autocommit = varset_get(s, "autocommit");
+	struct span isolation = either(s, "tx_isolation", "transaction_isolation");
 
 	s->no_backslash = has_word(mode, "NO_BACKSLASH_ESCAPES");
 	s->ansi_quotes = has_word(mode, "ANSI_QUOTES") || has_word(mode, "ANSI") || has_word(mode, "DB2") ||
 			 has_word(mode, "MAXDB") || has_word(mode, "MSSQL") || has_word(mode, "ORACLE") ||
 			 has_word(mode, "POSTGRESQL");
 	s->oracle = has_word(mode, "ORACLE");
-	s->isolation = varset_get(s, "tx_isolation").len || varset_get(s, "transaction_isolation").len;
-	s->dirty_reads = span_ieq(varset_get(s, "tx_isolation"), span_str("READ-UNCOMMITTED")) ||
-			 span_ieq(varset_get(s, "transaction_isolation"), span_str("READ-UNCOMMITTED"));
-	s->stays = span_ieq(varset_get(s, "sql_auto_is_null"), span_str("on")) ||
-		   span_eq(varset_get(s, "sql_auto_is_null"), span_str("1")) ||
-		   has_word(varset_get(s, "optimizer_trace"), "enabled=on");
+	s->isolation = isolation.len;
+	s->dirty_reads = span_ieq(isolation, span_str("READ-UNCOMMITTED"));
+	s->sees_anew = s->dirty_reads || span_ieq(isolation, span_str("READ-COMMITTED"));
+	s->serializable = span_ieq(isolation, span_str("SERIALIZABLE"));
+	s->reads_only = is_on(either(s, "tx_read_only", "transaction_read_only"));
+	s->stays = is_on(varset_get(s, "sql_auto_is_null")) || has_word(varset_get(s, "optimizer_trace"), "enabled=on");
 	s->wide_trail = has_wide_trail(client_charset(s));
 	s->autocommit_off = autocommit.len && (span_ieq(autocommit, span_str("off")) || span_eq(autocommit, span_str("0")));
 }

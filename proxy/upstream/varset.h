@@ -30,6 +30,9 @@ struct varset {
 	bool oracle;
 	bool autocommit_off;
 	bool isolation;          /* it has been set in the session; else it is what the connection began with */
+	bool reads_only;         /* its transactions change nothing, unless they say otherwise */
+	bool sees_anew;          /* READ COMMITTED or less, set so: no transaction keeps to one snapshot */
+	bool serializable;       /* set so */
 	bool stays;              /* its reads belong where its writes are: sql_auto_is_null, optimizer_trace */
 	bool dirty_reads;        /* READ UNCOMMITTED, set so */
 	bool wide_trail;         /* its client's character set has characters whose last byte looks like a quote or a backslash */

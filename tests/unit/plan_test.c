@@ -16,8 +16,9 @@
 #define QUEUED 0x04
 #define WRITES 0x08
 #define ANYTHING 0x10
+#define LEAVES 0x20
 
-enum session_kind { PLAIN, IN_TRANSACTION, NO_AUTOCOMMIT, PINNED, NO_REPLICAS };
+enum session_kind { PLAIN, IN_TRANSACTION, NO_AUTOCOMMIT, PINNED, NO_REPLICAS, COMMITTED, READS_ONLY, SERIALIZABLE, AWAY, HAS_QUEUED };
 
 struct plan_case {
 	const char *sql;
@@ -68,6 +69,34 @@ static const struct plan_case cases[] = {
 	{"insert into shop.access_log (path) values ('/') returning id", PLAIN, WRITES, 0},
 	{"insert into shop.access_log (path) values ('/')", IN_TRANSACTION, WRITES, 0},
 	{"insert into shop.access_log (path) values ('/')", NO_AUTOCOMMIT, WRITES, 0},
+	/* R1, P1: transactions that change nothing */
+	{"start transaction read only", COMMITTED, REPLICA, 0},
+	{"start transaction read only", PLAIN, 0, 0},
+	{"/* suimon: replica */ start transaction read only", PLAIN, REPLICA, 0},
+	{"/* suimon: primary */ start transaction read only", COMMITTED, 0, 0},
+	{"/* suimon: replica */ start transaction read only", SERIALIZABLE, 0, 0},
+	{"/* suimon: replica */ start transaction with consistent snapshot, read only", COMMITTED, 0, 0},
+	{"/* suimon: replica */ start transaction", COMMITTED, 0, 0},
+	{"/* suimon: replica */ begin", COMMITTED, 0, 0},
+	{"start transaction read only", HAS_QUEUED, 0, 0},
+	{"start transaction read only", NO_REPLICAS, 0, 0},
+	{"start transaction read only", IN_TRANSACTION, 0, 0},
+	{"begin", READS_ONLY, REPLICA, 0},
+	{"start transaction read write", READS_ONLY, 0, 0},
+	{"select * from shop.orders", READS_ONLY, REPLICA, 0},
+	{"update shop.orders set a = 1", READS_ONLY, WRITES, 0},
+	{"select * from shop.orders", AWAY, 0, 0},
+	{"select found_rows()", AWAY, 0, 0},
+	{"show warnings", AWAY, 0, 0},
+	{"commit", AWAY, 0, 0},
+	{"rollback", AWAY, 0, 0},
+	{"commit and chain", AWAY, LEAVES, 0},
+	{"begin", AWAY, LEAVES, 0},
+	{"savepoint a", AWAY, LEAVES, 0},
+	{"set @x = 1", AWAY, LEAVES, PIN_USER_VARIABLE},
+	{"select * from shop.orders for update", AWAY, LEAVES, 0},
+	{"update shop.orders set a = 1", AWAY, LEAVES | WRITES, 0},
+	{"select 1; select 2", AWAY, LEAVES, 0},
 	/* hints override */
 	{"/* suimon: primary */ select * from shop.orders", PLAIN, 0, 0},
 	{"/* suimon: cache=5s */ select * from shop.orders", PLAIN, REPLICA | CACHED, 0},
@@ -80,12 +109,17 @@ static const struct plan_case cases[] = {
 static struct plan_session session_of(enum session_kind k)
 {
 	return (struct plan_session){
-		.pins = k == PINNED ? PIN_TEMP_TABLE : 0,
-		.in_transaction = k == IN_TRANSACTION,
-		.autocommit = k != NO_AUTOCOMMIT,
+		.pins = k == PINNED ? PIN_TEMP_TABLE : k == AWAY ? PIN_TRANSACTION : 0,
+		.in_transaction = k == IN_TRANSACTION || k == AWAY,
+		.autocommit = k != NO_AUTOCOMMIT && k != READS_ONLY,
 		.has_replicas = k != NO_REPLICAS,
 		.tracked = true,
 		.tracks_reads = true,
+		.sees_anew = k == COMMITTED || k == READS_ONLY || k == HAS_QUEUED,
+		.reads_only = k == READS_ONLY,
+		.serializable = k == SERIALIZABLE,
+		.reads_away = k == AWAY,
+		.has_queued = k == HAS_QUEUED,
 	};
 }
 
@@ -119,7 +153,7 @@ static void every_case_plans_as_it_must(void **state)
 			     &verdict);
 		plan_make(cfg, &verdict, &facts, &lexed, &ss, &p);
 		got = (p.target == PLAN_REPLICA ? REPLICA : 0) | (p.cache ? CACHED : 0) | (p.queue ? QUEUED : 0) |
-		      (p.writes ? WRITES : 0) | (p.writes_anything ? ANYTHING : 0);
+		      (p.writes ? WRITES : 0) | (p.writes_anything ? ANYTHING : 0) | (p.leaves ? LEAVES : 0);
 		if (got != c->expect || p.pins != c->pins)
 			fail_msg("%s (session %d): got 0x%x pins 0x%x, expected 0x%x pins 0x%x; to primary because %s",
 				 c->sql, c->session, got, p.pins, c->expect, c->pins, p.target_why);
