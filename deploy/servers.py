@@ -164,6 +164,17 @@ ACCOUNTS = (
 )
 
 
+_made = []  # MariaDB
+
+
+def discard_data():
+    """Removes the data of the servers that were made here and do not run; their logs stay."""
+    ended = [s for s in _made if s.process is None or not s.process.alive()]
+    for s in ended:
+        shutil.rmtree(s.data, ignore_errors=True)
+        _made.remove(s)
+
+
 class MariaDB:
     """One MariaDB server. root has no password and is reached by the unix socket only."""
     accounts = ACCOUNTS
@@ -178,6 +189,7 @@ class MariaDB:
         self.log = os.path.join(self.dir, "log")
         self.process = None
         os.makedirs(self.dir)
+        _made.append(self)
 
     @staticmethod
     def _as_user():

@@ -111,6 +111,14 @@ def cluster(tmp_path_factory):
     c = Cluster(str(tmp_path_factory.mktemp("cluster")))
     yield c
     c.stop()
+    servers.discard_data()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy():
+    """What a module's own servers held adds up to gigabytes over all modules."""
+    yield
+    servers.discard_data()
 
 
 class Schema:

@@ -86,7 +86,7 @@ def test_a_reload_keeps_the_debug_log(suimon, db, monkeypatch):
     after = len(s.log_text())
     with s.connect(database=db.name) as c:
         ask(c, "SELECT 1")
-    servers.wait_until("a line of it", lambda: "\nDEBUG " in s.log_text()[after:], 30)
+    servers.wait_until("a line of it", lambda: "DEBUG " in s.log_text()[after:], 30)
 
 
 def test_reloads_are_counted_whoever_asks_for_them(suimon):
