@@ -110,7 +110,7 @@ static void bump_tags(struct cache *c, const cache_tag *tags, unsigned ntags, co
 	for (unsigned i = 0; INVALIDATES && i < ntags; i++) {
 		versions_bump(c->versions, rkey_slot(tags[i]), &write, now, c->bus != NULL);
 		if (tables_counts(tags[i]) || (tags[i] & CACHE_TAG_KIND) == CACHE_TAG_ROWS) /* one of them a write */
-			tables_invalidated(c->tables, tags[i]);
+			tables_invalidated(c->tables, tables_key(tags[i]));
 		if (c->bus)
 			bus_dirty(c->bus, rkey_slot(tags[i]));
 	}
@@ -184,19 +184,25 @@ void cache_table_name(struct cache *c, struct span schema, struct span table)
 	tables_name(c->tables, cache_tag_table(schema, table), schema, table);
 }
 
-void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, enum cache_outcome what, enum cache_refusal why)
+static void count(struct table_counts *n, enum cache_outcome what, enum cache_refusal why)
 {
-	for (unsigned i = 0; i < ntags; i++) {
-		struct table_counts *n = tables_find(c->tables, tables_key(tags[i]));
+	atomic_fetch_add_explicit(what == CACHE_HIT    ? &n->hits
+				  : what == CACHE_MISS ? &n->misses
+				  : what == CACHE_FILL ? &n->fills
+						       : &n->refused[why],
+				  1, memory_order_relaxed);
+}
 
-		if (!tables_counts(tags[i]))
-			continue;
-		atomic_fetch_add_explicit(what == CACHE_HIT    ? &n->hits
-					  : what == CACHE_MISS ? &n->misses
-					  : what == CACHE_FILL ? &n->fills
-							       : &n->refused[why],
-					  1, memory_order_relaxed);
-	}
+void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, enum cache_outcome what,
+		       enum cache_refusal why)
+{
+	struct table_counts *n = rule ? tables_rule(c->tables, rule) : NULL;
+
+	if (n)
+		count(n, what, why);
+	for (unsigned i = 0; i < ntags; i++)
+		if (tables_counts(tags[i]))
+			count(tables_find(c->tables, tables_key(tags[i])), what, why);
 }
 
 static uint64_t not_below_zero(_Atomic int64_t *v)
@@ -219,9 +225,19 @@ static void show(struct table_counts *n, const char *name, cache_table_fn fn, vo
 void cache_tables(struct cache *c, cache_table_fn fn, void *arg)
 {
 	for (unsigned i = 0; i < TABLES_MOST; i++)
-		if (atomic_load_explicit(&c->tables->all[i].tag, memory_order_acquire))
+		if (atomic_load_explicit(&c->tables->all[i].tag, memory_order_acquire) && c->tables->all[i].name)
 			show(&c->tables->all[i], c->tables->all[i].name, fn, arg);
 	show(&c->tables->other, NULL, fn, arg);
+}
+
+enum rc cache_rule(struct cache *c, uint64_t rule, cache_table_fn fn, void *arg)
+{
+	struct table_counts *n = tables_rule(c->tables, rule);
+
+	if (!n)
+		return RC_DECLINED;
+	show(n, NULL, fn, arg);
+	return RC_OK;
 }
 
 /* ---- totals ---- */

@@ -121,9 +121,11 @@ struct cache_lookup {
 	bool stale_ok;          /* no server can answer: a result past its time by less than stale_if_error will do */
 	bool may_wait;          /* for the answer to an identical look-up that is under way (C7) */
 	uint64_t refresh_ns;    /* a result past its time by less will do while somebody fetches it anew */
+	uint64_t rule;          /* the rule that asks, for counting: any number of its own; 0: none */
 	void (*done)(struct cache_lookup *l, enum rc rc, const struct cache_entry *e); /* only after RC_AGAIN */
 	/* For the cache: */
 	uint64_t key_hash;
+	uint32_t rule_key;      /* 0: not counted */
 	uint64_t versions[CACHE_MAX_TAGS];   /* local, taken before anything is asked */
 	uint8_t tokens[CACHE_MAX_TAGS][16];  /* Redis's, when it was asked */
 	uint8_t token_all[16];
@@ -196,17 +198,21 @@ void cache_primary_at(struct cache *c, const struct cache_pos *pos, unsigned n, 
 /* Redis has acknowledged all invalidations so far, or is not configured: what an orderly shutdown waits for. Any thread. */
 bool cache_settled(struct cache *c);
 
-/* By table, for people: bounded; a table counts from when it has been named. All of it from any thread. */
+/* By table and by rule, for people: bounded; a table counts from when it has been named. All of it from any thread. */
 enum cache_outcome { CACHE_HIT, CACHE_MISS, CACHE_FILL, CACHE_REFUSED };
 struct cache_table {
-	const char *name; /* schema.table; NULL: all those without a place of their own */
+	const char *name; /* schema.table; NULL: a rule's, or all tables without a place of their own */
+	/* invalidations: of a table, by writes; of a rule, of its entries, when they are found or leave. */
 	uint64_t entries, bytes, hits, misses, fills, invalidations, refused[CACHE_REFUSALS];
 };
 typedef void (*cache_table_fn)(void *arg, const struct cache_table *t);
 void cache_table_name(struct cache *c, struct span schema, struct span table);
-/* why: of a CACHE_REFUSED. */
-void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, enum cache_outcome what, enum cache_refusal why);
+/* rule: as in cache_lookup. why: of a CACHE_REFUSED. */
+void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, enum cache_outcome what,
+		       enum cache_refusal why);
 void cache_tables(struct cache *c, cache_table_fn fn, void *arg);
+/* Calls fn once. RC_DECLINED: it has no place, and is not counted. */
+enum rc cache_rule(struct cache *c, uint64_t rule, cache_table_fn fn, void *arg) must_check;
 
 struct cache_totals {
 	uint64_t entries, bytes, limit;

@@ -103,6 +103,7 @@ enum rc cache_get(struct cache_worker *w, struct cache_lookup *l, const struct c
 	l->request = NULL;
 	l->tokens_known = false;
 	l->epoch = 0;
+	l->rule_key = l->rule && tables_rule(w->c->tables, l->rule) ? tables_key(l->rule) : 0;
 	l->flight = (struct cache_flight){.state = CACHE_ALONE};
 	if (l->ntags > CACHE_MAX_TAGS || !live(w)) {
 		stats_count(w->sink, STATS_C_CACHE_MISSES, 1);
@@ -257,7 +258,7 @@ enum cache_refusal cache_fill(struct cache_worker *w, struct cache_lookup *l, st
 	uint64_t now = loop_now_ns(w->loop);
 	struct entry_parts p = {
 		.key = l->key, .data = reply, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
-		.rows = rows, .cost_ns = cost_ns, .results_status = results_status,
+		.rule = l->rule_key, .rows = rows, .cost_ns = cost_ns, .results_status = results_status,
 		.expires_ns = ttl_ns > UINT64_MAX - now ? UINT64_MAX : now + ttl_ns,
 	};
 

@@ -33,6 +33,10 @@ static void put_tags(struct entry *e, const struct entry_parts *p)
 		if (tables_counts(p->tags[i]))
 			e->tables[e->ntables++] = tables_key(p->tags[i]);
 	}
+	if (p->rule) {
+		e->tables[e->ntables++] = p->rule;
+		e->ruled = true;
+	}
 	slots = (uint16_t *)(e->tables + e->ntables);
 	for (unsigned i = 0; i < p->ntags; i++)
 		slots[i] = (uint16_t)rkey_slot(p->tags[i]);
@@ -41,7 +45,7 @@ static void put_tags(struct entry *e, const struct entry_parts *p)
 
 static unsigned tables_of(const struct entry_parts *p)
 {
-	unsigned n = 0;
+	unsigned n = p->rule != 0;
 
 	for (unsigned i = 0; i < p->ntags; i++)
 		n += tables_counts(p->tags[i]);

@@ -31,7 +31,8 @@ struct entry {
 	uint32_t charge;       /* bytes the store counts for it */
 	uint8_t ntags, ntables;
 	uint8_t freq;          /* hits since it was queued, at most STORE_FREQ_MAX */
-	bool in_main;
+	bool in_main : 1;
+	bool ruled : 1;        /* the last of tables is its rule */
 	uint32_t tables[];     /* ntables of them: tables_key, for counting; then ntags slots, 2 bytes each; key; data */
 };
 
@@ -43,6 +44,7 @@ struct entry_parts {
 	const uint64_t *versions; /* one a tag */
 	unsigned ntags;
 	uint64_t epoch;
+	uint32_t rule; /* its tables_key; 0: none */
 	uint64_t rows, cost_ns, expires_ns;
 	uint16_t results_status;
 };

@@ -78,7 +78,7 @@ static struct entry *entry_of(const struct l2_request *q, const struct l2_value 
 	const struct cache_lookup *l = q->l;
 	struct entry_parts p = {
 		.key = l->key, .data = data, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
-		.rows = v->rows, .cost_ns = v->cost_ns, .results_status = v->status,
+		.rule = l->rule_key, .rows = v->rows, .cost_ns = v->cost_ns, .results_status = v->status,
 		.expires_ns = ms > (UINT64_MAX - now) / NS_PER_MS ? UINT64_MAX : now + ms * NS_PER_MS,
 	};
 

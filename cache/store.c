@@ -114,6 +114,8 @@ static void unlink_entry(struct store *s, struct shard *h, struct entry *e)
 {
 	fifo_remove(h, e);
 	map_remove(&h->map, &e->node);
+	if (s->tables && e->ruled && !entry_current(e, s->versions))
+		tables_invalidated(s->tables, e->tables[e->ntables - 1]);
 	count_tables(s, e, -1);
 	atomic_fetch_sub_explicit(&s->bytes, e->charge, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&s->entries, 1, memory_order_relaxed);

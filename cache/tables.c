@@ -43,6 +43,8 @@ struct table_counts *tables_find(struct tables *t, uint32_t tag)
 	return n && found ? n : &t->other;
 }
 
+_Static_assert(TABLES_NAMED + TABLES_RULES <= TABLES_MOST - TABLES_MOST / 4, "looking for what is not there ends soon");
+
 void tables_name(struct tables *t, cache_tag tag, struct span schema, struct span table)
 {
 	struct table_counts *n;
@@ -50,13 +52,36 @@ void tables_name(struct tables *t, cache_tag tag, struct span schema, struct spa
 
 	pthread_mutex_lock(&t->lock);
 	n = place_of(t, tables_key(tag), &found);
-	/* A quarter stays free, so that looking for what is not there ends soon. */
-	if (n && !found && t->n < TABLES_MOST - TABLES_MOST / 4) {
+	if (n && !found && t->named < TABLES_NAMED) {
 		n->name = mem_printf(SPAN_FMT "." SPAN_FMT, SPAN_ARG(schema), SPAN_ARG(table));
 		if (n->name) {
 			atomic_store_explicit(&n->tag, tables_key(tag), memory_order_release);
-			t->n++;
+			t->named++;
 		}
 	}
 	pthread_mutex_unlock(&t->lock);
+}
+
+static struct table_counts *give_rule(struct tables *t, uint32_t key)
+{
+	struct table_counts *n;
+	bool found;
+
+	pthread_mutex_lock(&t->lock);
+	n = place_of(t, key, &found); /* another thread may have been faster */
+	if (n && !found && t->rules < TABLES_RULES) {
+		atomic_store_explicit(&n->tag, key, memory_order_release);
+		t->rules++;
+		found = true;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return found ? n : NULL;
+}
+
+struct table_counts *tables_rule(struct tables *t, uint64_t rule)
+{
+	bool found;
+	struct table_counts *n = place_of(t, tables_key(rule), &found);
+
+	return n && found ? n : give_rule(t, tables_key(rule));
 }

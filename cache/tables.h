@@ -1,8 +1,10 @@
 /*
- * tables.h - what the cache does with each table, for people: bounded, and exact only in what it counts, not in when.
+ * tables.h - what the cache does with each table and each rule, for people: bounded, and exact only in what it counts, not
+ * in when.
  *
- * A table has a place once it has been named; what has none (they are taken, or it was never named) is counted together.
- * Any thread, no lock but for naming.
+ * A table has a place once it has been named; what has none (they are taken, or it was never named) is counted together. A
+ * rule has one from when it is first asked for, and keeps it over reloads; where none is left it is not counted.
+ * Any thread, no lock but for giving places.
  */
 #ifndef SUIMON_CACHE_TABLES_H
 #define SUIMON_CACHE_TABLES_H
@@ -12,29 +14,33 @@
 
 #include "cache.h"
 
-#define TABLES_MOST 1024 /* a power of two */
+#define TABLES_MOST 4096 /* places; a power of two */
+#define TABLES_NAMED 768
+#define TABLES_RULES 2048 /* twice as many as a configuration has at most */
 
 struct table_counts {
-	_Atomic uint32_t tag;  /* upper half of the table's tag, never 0; 0: free */
-	char *name;            /* "schema.table"; owned; set before tag is */
-	_Atomic int64_t entries, bytes; /* in process; an entry counts for each table it depends on */
+	_Atomic uint32_t tag;  /* upper half of the table's tag or of the rule's id, never 0; 0: free */
+	char *name;            /* "schema.table"; owned; set before tag is; NULL: a rule's */
+	_Atomic int64_t entries, bytes; /* in process; an entry counts for its rule and each table it depends on */
 	_Atomic uint64_t hits, misses, fills, invalidations, refused[CACHE_REFUSALS];
 };
 
 struct tables {
 	pthread_mutex_t lock; /* for naming */
 	struct table_counts all[TABLES_MOST], other;
-	unsigned n;           /* under lock */
+	unsigned named, rules; /* places given; under lock */
 };
 
 struct tables *tables_new(void) must_check;
 void tables_free(struct tables *t); /* NULL is allowed */
 void tables_name(struct tables *t, cache_tag tag, struct span schema, struct span table);
 
+/* The rule's place. NULL: it has none, and no more are given. */
+struct table_counts *tables_rule(struct tables *t, uint64_t rule);
 /* Never NULL. */
 struct table_counts *tables_find(struct tables *t, uint32_t tag);
 
-static inline uint32_t tables_key(cache_tag tag)
+static inline uint32_t tables_key(uint64_t tag)
 {
 	uint32_t key = (uint32_t)(tag >> 32);
 
@@ -57,9 +63,9 @@ static inline void tables_add_entry(struct tables *t, uint32_t tag, int64_t entr
 	atomic_fetch_add_explicit(&n->bytes, bytes, memory_order_relaxed);
 }
 
-static inline void tables_invalidated(struct tables *t, cache_tag tag)
+static inline void tables_invalidated(struct tables *t, uint32_t tag)
 {
-	atomic_fetch_add_explicit(&tables_find(t, tables_key(tag))->invalidations, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&tables_find(t, tag)->invalidations, 1, memory_order_relaxed);
 }
 
 #endif

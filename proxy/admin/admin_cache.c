@@ -29,8 +29,32 @@ static void put_match(struct jsonw *w, const struct settings_match *m)
 	jsonw_close(w, '}');
 }
 
-static void put_rules(struct jsonw *w, const struct settings *s)
+static void put_refused(struct jsonw *w, const uint64_t *refused)
 {
+	jsonw_open(w, "refused", '{');
+	for (unsigned i = CACHE_STORED + 1; i < CACHE_REFUSALS; i++)
+		jsonw_uint(w, cache_refusal_name((enum cache_refusal)i), refused[i]);
+	jsonw_close(w, '}');
+}
+
+/* What a table and a rule have alike. */
+static void put_counts(void *arg, const struct cache_table *t)
+{
+	struct jsonw *w = arg;
+
+	jsonw_uint(w, "entries", t->entries);
+	jsonw_uint(w, "bytes", t->bytes);
+	jsonw_uint(w, "hits", t->hits);
+	jsonw_uint(w, "misses", t->misses);
+	jsonw_uint(w, "fills", t->fills);
+	jsonw_uint(w, "invalidations", t->invalidations);
+	put_refused(w, t->refused);
+}
+
+static void put_rules(struct jsonw *w, const struct settings *s, struct cache *cache)
+{
+	static const struct cache_table nothing;
+
 	jsonw_open(w, "rules", '[');
 	for (size_t i = 0; i < s->cache.nrules; i++) {
 		const struct settings_cache_rule *r = &s->cache.rules[i];
@@ -39,21 +63,11 @@ static void put_rules(struct jsonw *w, const struct settings *s)
 		put_match(w, &r->match);
 		jsonw_seconds(w, "ttl", r->ttl_ns);
 		jsonw_seconds(w, "refresh", r->refresh_ns);
-		jsonw_uint(w, "hits", atomic_load_explicit(&s->cache_counts[i].hits, memory_order_relaxed));
-		jsonw_uint(w, "misses", atomic_load_explicit(&s->cache_counts[i].misses, memory_order_relaxed));
-		jsonw_uint(w, "fills", atomic_load_explicit(&s->cache_counts[i].fills, memory_order_relaxed));
-		jsonw_uint(w, "refused", atomic_load_explicit(&s->cache_counts[i].refused, memory_order_relaxed));
+		if (!cache || cache_rule(cache, r->id, put_counts, w) != RC_OK)
+			put_counts(w, &nothing);
 		jsonw_close(w, '}');
 	}
 	jsonw_close(w, ']');
-}
-
-static void put_refused(struct jsonw *w, const uint64_t *refused)
-{
-	jsonw_open(w, "refused", '{');
-	for (unsigned i = CACHE_STORED + 1; i < CACHE_REFUSALS; i++)
-		jsonw_uint(w, cache_refusal_name((enum cache_refusal)i), refused[i]);
-	jsonw_close(w, '}');
 }
 
 static void put_totals(struct jsonw *w, const struct cache_totals *t)
@@ -90,13 +104,7 @@ static void put_table(void *arg, const struct cache_table *t)
 		jsonw_text(w, "table", t->name);
 	else
 		jsonw_null(w, "table");
-	jsonw_uint(w, "entries", t->entries);
-	jsonw_uint(w, "bytes", t->bytes);
-	jsonw_uint(w, "hits", t->hits);
-	jsonw_uint(w, "misses", t->misses);
-	jsonw_uint(w, "fills", t->fills);
-	jsonw_uint(w, "invalidations", t->invalidations);
-	put_refused(w, t->refused);
+	put_counts(w, t);
 	jsonw_close(w, '}');
 }
 
@@ -130,7 +138,7 @@ int get_cache(struct call *c)
 	jsonw_open(&w, NULL, '{');
 	jsonw_bool(&w, "enabled", c->a->in->cache != NULL);
 	put_totals(&w, &t);
-	put_rules(&w, c->settings);
+	put_rules(&w, c->settings, c->a->in->cache);
 	jsonw_open(&w, "tables", '[');
 	if (c->a->in->cache)
 		cache_tables(c->a->in->cache, put_table, &w);

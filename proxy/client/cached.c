@@ -50,18 +50,7 @@ static enum rc build_key(struct request *r)
 /* What became of a read, for its tables and its rule in /api/cache. */
 static void count(const struct request *r, enum cache_outcome what, enum cache_refusal why)
 {
-	const struct settings *cfg = r->s->worker->settings;
-	struct settings_rule_counts *n;
-
-	cache_table_count(r->s->worker->in->cache, r->st->reads, r->st->nreads, what, why);
-	if (!r->plan.cache_rule) /* a hint asked, or the rules have changed meanwhile */
-		return;
-	n = &cfg->cache_counts[r->plan.cache_rule - cfg->cache.rules];
-	atomic_fetch_add_explicit(what == CACHE_HIT    ? &n->hits
-				  : what == CACHE_MISS ? &n->misses
-				  : what == CACHE_FILL ? &n->fills
-						       : &n->refused,
-				  1, memory_order_relaxed);
+	cache_table_count(r->s->worker->in->cache, r->st->reads, r->st->nreads, r->lookup.rule, what, why);
 }
 
 static void send_entry(struct request *r, const struct cache_entry *e)
@@ -159,7 +148,8 @@ enum rc cached_step(struct request *r)
 	r->lookup = (struct cache_lookup){.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key)),
 					  .tags = r->tags, .ntags = r->ntags, .done = on_lookup,
 					  .stale_ok = nobody_answers(r), .may_wait = !r->s->pins && !r->s->in_transaction,
-					  .refresh_ns = r->plan.cache_rule ? r->plan.cache_rule->refresh_ns : 0};
+					  .refresh_ns = r->plan.cache_rule ? r->plan.cache_rule->refresh_ns : 0,
+					  .rule = r->plan.cache_rule ? r->plan.cache_rule->id : 0};
 	rc = cache_get(w->cache, &r->lookup, &e);
 	if (rc == RC_OK) {
 		send_entry(r, e);

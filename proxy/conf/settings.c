@@ -11,7 +11,6 @@ static void settings_free(struct settings *s)
 	conf_drop(&settings_table, s);
 	tls_unref(s->listen.tls_context);
 	tls_unref(s->backend.tls_context);
-	mem_free(s->cache_counts);
 	mem_free(s->proxy_networks);
 	mem_free(s->file);
 	mem_free(s);
@@ -25,6 +24,18 @@ static struct settings *finish(struct conf_ctx *c, struct settings *s)
 	if (s)
 		settings_free(s);
 	return NULL;
+}
+
+/* Rules of one match follow each other; the upper half of the number tells them apart. */
+static void number_rules(struct settings *s)
+{
+	for (size_t i = 0; i < s->cache.nrules; i++) {
+		struct settings_cache_rule *r = &s->cache.rules[i];
+
+		r->id = settings_match_id(&r->match) | UINT64_C(1) << 32;
+		for (size_t k = 0; k < i; k++)
+			r->id += (uint64_t)(s->cache.rules[k].id == r->id) << 33;
+	}
 }
 
 static struct settings *fill(struct conf_ctx *c, const char *file, const char *primary)
@@ -51,8 +62,8 @@ static struct settings *fill(struct conf_ctx *c, const char *file, const char *p
 	for (size_t i = 0; s->proxy_networks && i < s->listen.nproxy_protocol; i++)
 		if (!s->listen.proxy_protocol[i] || cidr_parse(s->listen.proxy_protocol[i], &s->proxy_networks[i]) != RC_OK)
 			s->proxy_networks[i] = (struct cidr){.bits = 128}; /* its fault is reported: these settings are dropped */
-	s->cache_counts = mem_zalloc((s->cache.nrules + 1) * sizeof(*s->cache_counts));
-	if (!s->cache_counts || !s->proxy_networks)
+	number_rules(s);
+	if (!s->proxy_networks)
 		conf_no_memory(c);
 	return finish(c, s);
 }

@@ -46,9 +46,11 @@ struct settings_match { /* NULL or 0 where not asked; all that are given must ho
 	char *tag_key, *tag_value;
 };
 struct settings_route_rule { struct settings_match match; int to; };
-/* What became of the reads a rule covers, counted by all workers while these settings are in force. */
-struct settings_rule_counts { _Atomic uint64_t hits, misses, fills, refused; };
-struct settings_cache_rule { struct settings_match match; uint64_t ttl_ns, refresh_ns; };
+struct settings_cache_rule {
+	struct settings_match match;
+	uint64_t ttl_ns, refresh_ns;
+	uint64_t id; /* of its match, in this process: the same after a reload; two of one match differ. Its upper half is never 0 */
+};
 struct settings_queue_rule { struct settings_match match; char *order; bool read_session; bool halt; };
 struct settings_cache_keys { char *table; char **columns; size_t ncolumns; };
 
@@ -115,7 +117,6 @@ struct settings {
 		double cost_per_hour;
 	} stats;
 	struct cidr *proxy_networks;    /* listen.proxy_protocol, parsed; owned */
-	struct settings_rule_counts *cache_counts; /* one a cache rule; owned */
 	int refs;                       /* atomic; settings_ref, settings_unref */
 	char *file;                     /* where it came from, or NULL; owned */
 };

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "map.h"
 #include "mem.h"
 #include "settings_rows.h"
 
@@ -287,4 +288,14 @@ const struct conf_table settings_match_table = {.size = sizeof(struct settings_m
 bool settings_match_empty(const struct settings_match *m)
 {
 	return !m->has_digest && !m->query && !m->table && !m->schema && !m->user && !m->verb && !m->tag_key;
+}
+
+uint64_t settings_match_id(const struct settings_match *m)
+{
+	const char *texts[] = {m->query, m->table, m->schema, m->user, m->verb, m->tag_key, m->tag_value};
+	uint64_t words[1 + countof(texts)] = {m->has_digest ? m->digest : 0};
+
+	for (size_t i = 0; i < countof(texts); i++)
+		words[i + 1] = texts[i] ? map_hash(texts[i], strlen(texts[i])) : 0;
+	return map_hash(words, sizeof(words));
 }

@@ -44,6 +44,7 @@ const char *settings_keys_check_table(const char *text); /* "table" or "schema.t
 /* settings_match.c */
 extern const struct conf_table settings_match_table;
 bool settings_match_empty(const struct settings_match *m);
+uint64_t settings_match_id(const struct settings_match *m); /* the same for the same match, while the process lives */
 
 /* settings_absent.c: what this build cannot do, by option */
 extern const struct conf_absent settings_absent_binlog, settings_absent_engine;

@@ -2,7 +2,7 @@
 import pymysql
 import pytest
 
-from conftest import ask, mariadb_only
+from conftest import ask, mariadb_only, merge
 from servers import ServerError, sum_metric, wait_until
 from wire import MULTI_STATEMENTS, Wire
 
@@ -271,6 +271,40 @@ def test_the_api_counts_by_table(suimon, table):
         assert of(table.name + ".u")["invalidations"] == u["invalidations"]
         assert s.http("/api/cache/flush", data={})[0] == 200
         assert of(table.name + ".t")["entries"] == of(table.name + ".u")["entries"] == of(table.name + ".t")["bytes"] == 0
+
+
+COLUMNS = {"entries", "bytes", "hits", "misses", "fills", "invalidations", "refused"}
+
+
+def test_the_api_counts_by_rule_as_by_table(suimon, table):
+    table.setup("CREATE TABLE u (id INT PRIMARY KEY, pad VARCHAR(3000))", "INSERT INTO u VALUES (1, REPEAT('x', 3000))")
+    match = {"match": {"table": table.name + ".t"}, "ttl": "60s"}
+    s = suimon({"cache": {"max_result": "2KiB", "rules": [match, {"match": {"table": "u"}, "ttl": "60s"}, match]}})
+
+    def now():
+        state = s.api("/api/cache")
+        assert all(COLUMNS <= set(r) for r in state["rules"] + state["tables"])
+        assert all(set(r["refused"]) == set(state["refused"]) for r in state["rules"] + state["tables"])
+        return state["rules"]
+    assert [r["entries"] for r in now()] == [0, 0, 0]
+    with s.connect(database=table.name) as c:
+        filled(s, c)
+        filled(s, c, "SELECT t.n, u.id FROM t JOIN u USING (id)")
+        for _ in range(3):
+            ask(c, "SELECT pad FROM u WHERE id = 1")
+        t, u, again = now()
+        assert t["entries"] == 2 and t["bytes"] > 0 and t["hits"] >= 2 and t["misses"] >= 2 and t["fills"] >= 2
+        assert u["entries"] == u["bytes"] == u["hits"] == u["fills"] == 0 and u["refused"]["size"] == 3 and t["refused"]["size"] == 0
+        assert t["invalidations"] == 0 and not any(again[k] for k in COLUMNS - {"refused"})
+        ask(c, "UPDATE t SET n = 3")
+        ask(c, READ)
+        assert now()[0]["invalidations"] == 1
+        s.write(merge(s.config, {"cache": {"rules": [{"match": {"table": "u"}, "ttl": "9s"}, match]}}))
+        assert s.http("/api/config/reload", data={})[0] == 200
+        u, t = now()
+        assert u["refused"]["size"] == 3 and t["invalidations"] == 1 and t["hits"] >= 2
+        assert s.http("/api/cache/flush", data={})[0] == 200
+        assert now()[1]["entries"] == now()[1]["bytes"] == 0
 
 
 def invalidations(s):
