@@ -7,7 +7,15 @@
 struct found {
 	struct advise_scan *at;
 	size_t n;
+	uint64_t most_rows;
 };
+
+/* What the object around a table says of it. */
+struct around {
+	const char *joined, *sort;
+};
+
+typedef void (*visit_fn)(struct found *f, const json_t *object, const struct around *around);
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -35,15 +43,17 @@ static bool is_full_scan(const json_t *table)
 	       (strcmp(access, "index") == 0 && json_object_get(table, "attached_condition"));
 }
 
-static void add(struct found *f, const json_t *table, const char *joined, const char *sort)
+static void note_scan(struct found *f, const json_t *table, const struct around *around)
 {
 	struct advise_scan one = {.table = text_of(table, "table_name"),
 				  .rows = rows_of(table),
 				  .condition = text_of(table, "attached_condition"),
-				  .joined = joined,
-				  .sort = sort};
+				  .joined = around->joined,
+				  .sort = around->sort};
 	size_t i = f->n;
 
+	if (!is_full_scan(table))
+		return;
 	if (f->n == ADVISE_MOST_SCANS) {
 		if (f->at[--i].rows >= one.rows)
 			return;
@@ -53,36 +63,6 @@ static void add(struct found *f, const json_t *table, const char *joined, const 
 	for (; i > 0 && f->at[i - 1].rows < one.rows; i--)
 		f->at[i] = f->at[i - 1];
 	f->at[i] = one;
-}
-
-/* joined, sort: what the object around this one says of a table in it. */
-static void walk(struct found *f, const json_t *node, const char *joined, const char *sort, unsigned depth)
-{
-	const json_t *child;
-	const char *key;
-	size_t i;
-
-	if (depth > MOST_DEPTH)
-		return;
-	if (json_is_array(node)) {
-		json_array_foreach(node, i, child)
-		{
-			walk(f, child, NULL, NULL, depth + 1);
-		}
-		return;
-	}
-	if (is_full_scan(node))
-		add(f, node, joined, sort);
-	joined = text_of(node, "attached_condition");
-	sort = text_of(node, "sort_key");
-	/* jansson's iterator does not take a const object */
-	json_object_foreach((json_t *)(uintptr_t)node, key, child)
-	{
-		bool table = strcmp(key, "table") == 0;
-
-		if (json_is_object(child) || json_is_array(child))
-			walk(f, child, table ? joined : NULL, table ? sort : NULL, depth + 1);
-	}
 }
 
 /* MariaDB gives a number, MySQL a string. */
@@ -97,10 +77,11 @@ static double filtered(const json_t *table)
 }
 
 /* A table that is looked up by a column of a scan, and drops most rows: with an index on that column it could come first. */
-static void note_ref(struct found *f, const json_t *table)
+static void note_ref(struct found *f, const json_t *table, const struct around *around)
 {
 	const char *path = json_string_value(json_array_get(json_object_get(table, "ref"), 0));
 
+	(void)around;
 	if (!path || !text_of(table, "attached_condition") || filtered(table) * ADVISE_MOST_SHARE > 100)
 		return;
 	for (size_t i = 0; i < f->n; i++) {
@@ -112,8 +93,19 @@ static void note_ref(struct found *f, const json_t *table)
 	}
 }
 
-static void walk_refs(struct found *f, const json_t *node, unsigned depth)
+static void note_rows(struct found *f, const json_t *table, const struct around *around)
 {
+	uint64_t n = rows_of(table);
+
+	(void)around;
+	if (n > f->most_rows)
+		f->most_rows = n;
+}
+
+static void walk(struct found *f, const json_t *node, struct around around, visit_fn visit, unsigned depth)
+{
+	static const struct around nothing;
+	struct around inner;
 	const json_t *child;
 	const char *key;
 	size_t i;
@@ -123,50 +115,33 @@ static void walk_refs(struct found *f, const json_t *node, unsigned depth)
 	if (json_is_array(node)) {
 		json_array_foreach(node, i, child)
 		{
-			walk_refs(f, child, depth + 1);
+			walk(f, child, nothing, visit, depth + 1);
 		}
 		return;
 	}
-	note_ref(f, node);
+	visit(f, node, &around);
+	inner = (struct around){text_of(node, "attached_condition"), text_of(node, "sort_key")};
+	/* jansson's iterator does not take a const object */
 	json_object_foreach((json_t *)(uintptr_t)node, key, child)
 	{
 		if (json_is_object(child) || json_is_array(child))
-			walk_refs(f, child, depth + 1);
+			walk(f, child, strcmp(key, "table") == 0 ? inner : nothing, visit, depth + 1);
 	}
-}
-
-static uint64_t most_rows(const json_t *node, unsigned depth)
-{
-	uint64_t most = rows_of(node), n;
-	const json_t *child;
-	const char *key;
-	size_t i;
-
-	if (depth > MOST_DEPTH)
-		return 0;
-	json_array_foreach(node, i, child)
-	{
-		n = most_rows(child, depth + 1);
-		most = n > most ? n : most;
-	}
-	json_object_foreach((json_t *)(uintptr_t)node, key, child)
-	{
-		n = json_is_object(child) || json_is_array(child) ? most_rows(child, depth + 1) : 0;
-		most = n > most ? n : most;
-	}
-	return most;
 }
 
 uint64_t advise_plan_rows(const json_t *plan)
 {
-	return most_rows(plan, 0);
+	struct found f = {0};
+
+	walk(&f, plan, (struct around){0}, note_rows, 0);
+	return f.most_rows;
 }
 
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS])
 {
 	struct found f = {.at = out};
 
-	walk(&f, plan, NULL, NULL, 0);
-	walk_refs(&f, plan, 0);
+	walk(&f, plan, (struct around){0}, note_scan, 0);
+	walk(&f, plan, (struct around){0}, note_ref, 0);
 	return f.n;
 }

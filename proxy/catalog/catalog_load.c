@@ -27,12 +27,18 @@ struct load {
 	bool odd;           /* rows came without the columns that were asked for */
 };
 
-static bool has_columns(struct load *l, const struct sqlconn_row *row, unsigned n)
-{
-	if (row->n < n)
-		l->odd = true;
-	return row->n >= n;
-}
+/* What information_schema is asked, and who takes the rows. */
+struct question {
+	unsigned columns;
+	bool of_known; /* columns one and two name a table or view, which is e; rows of unknown ones are passed over */
+	enum rc (*take)(struct load *l, struct entity *e, const struct span *v);
+	const char *sql;
+};
+
+struct asked {
+	struct load *l;
+	const struct question *q;
+};
 
 /* Rows come in any order; a sum does not mind. */
 static void add_to_hash(struct load *l, const struct sqlconn_row *row)
@@ -51,6 +57,25 @@ static enum rc no_room(struct load *l)
 	return RC_ERROR;
 }
 
+static enum rc on_row(void *arg, const struct sqlconn_row *row)
+{
+	const struct asked *a = arg;
+	struct entity *e = NULL;
+
+	if (row->n < a->q->columns) {
+		a->l->odd = true;
+		return RC_ERROR;
+	}
+	if (a->l->s)
+		add_to_hash(a->l, row);
+	if (a->q->of_known) {
+		e = snapshot_find(a->l->s, row->value[0], row->value[1]);
+		if (!e)
+			return RC_OK;
+	}
+	return a->q->take(a->l, e, row->value) == RC_OK ? RC_OK : no_room(a->l);
+}
+
 /* ---- tables ---- */
 
 /* Engines that keep their rows in this server and nowhere else, so that all writes to them are seen. */
@@ -66,18 +91,11 @@ static bool engine_is_own(struct span engine)
 }
 
 /* TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TRANSACTIONS */
-static enum rc on_table(void *arg, const struct sqlconn_row *row)
+static enum rc take_table(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-	const struct span *v = row->value;
-	struct entity *e;
-
-	if (!has_columns(l, row, 5))
-		return RC_ERROR;
 	e = snapshot_get(l->s, v[0], v[1]);
 	if (!e)
-		return no_room(l);
-	add_to_hash(l, row);
+		return RC_ERROR;
 	e->hidden = !rights_see_all(&l->rights, v[0], l->fold);
 	if (span_eq(v[2], span_str("VIEW"))) {
 		e->kind = CATALOG_VIEW;
@@ -98,94 +116,54 @@ static enum rc on_table(void *arg, const struct sqlconn_row *row)
 
 /* ---- views: TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION ---- */
 
-static enum rc on_view(void *arg, const struct sqlconn_row *row)
+static enum rc take_view(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-	const struct span *v = row->value;
-	struct entity *e;
-
-	if (!has_columns(l, row, 3))
-		return RC_ERROR;
-	add_to_hash(l, row);
-	e = snapshot_find(l->s, v[0], v[1]);
-	if (!e || e->kind != CATALOG_VIEW || v[2].len == 0)
+	if (e->kind != CATALOG_VIEW || v[2].len == 0)
 		return RC_OK;
-	return catalog_take_view(l->s, e, v[2]) == RC_OK ? RC_OK : no_room(l);
+	return catalog_take_view(l->s, e, v[2]);
 }
 
 /* ---- triggers: EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE ---- */
 
-static enum rc on_trigger(void *arg, const struct sqlconn_row *row)
+static enum rc take_trigger(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-	const struct span *v = row->value;
-	struct entity *e;
-
-	if (!has_columns(l, row, 4))
-		return RC_ERROR;
-	add_to_hash(l, row);
 	l->s->triggers++;
-	e = snapshot_find(l->s, v[0], v[1]);
-	if (!e)
-		return RC_OK;
 	e->triggered = true;
-	return catalog_take_trigger(l->s, e, v[2], v[3]) == RC_OK ? RC_OK : no_room(l);
+	return catalog_take_trigger(l->s, e, v[2], v[3]);
 }
 
 /* ---- foreign keys that change their children: parent schema, parent, child schema, child ---- */
 
-static enum rc on_cascade(void *arg, const struct sqlconn_row *row)
+static enum rc take_cascade(struct load *l, struct entity *parent, const struct span *v)
 {
-	struct load *l = arg;
-	const struct span *v = row->value;
-	struct entity *parent, *child;
+	struct entity *child = snapshot_get(l->s, v[2], v[3]);
 
-	if (!has_columns(l, row, 4))
-		return RC_ERROR;
-	add_to_hash(l, row);
 	l->s->cascades++;
-	parent = snapshot_find(l->s, v[0], v[1]);
-	if (!parent)
-		return RC_OK;
-	child = snapshot_get(l->s, v[2], v[3]);
-	return child && snapshot_link(&parent->writes, child) == RC_OK ? RC_OK : no_room(l);
+	return child ? snapshot_link(&parent->writes, child) : RC_ERROR;
 }
 
 /* ---- routines: ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, ROUTINE_DEFINITION, SQL_MODE, names of parameters ---- */
 
-static enum rc on_routine(void *arg, const struct sqlconn_row *row)
+static enum rc take_routine(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-	const struct span *v = row->value;
-	bool procedure;
-	struct entity *e;
+	bool procedure = span_ieq(v[2], span_str("PROCEDURE"));
 
-	if (!has_columns(l, row, 6))
-		return RC_ERROR;
-	procedure = span_ieq(v[2], span_str("PROCEDURE"));
 	if (!procedure && !span_ieq(v[2], span_str("FUNCTION")))
 		return RC_OK;
-	add_to_hash(l, row);
 	l->s->routines++;
 	e = snapshot_get_routine(l->s, v[0], v[1], procedure);
 	if (!e)
-		return no_room(l);
+		return RC_ERROR;
 	e->kind = CATALOG_ROUTINE;
-	return catalog_take_routine(l->s, e, v[3], v[5], v[4]) == RC_OK ? RC_OK : no_room(l);
+	return catalog_take_routine(l->s, e, v[3], v[5], v[4]);
 }
 
 /* ---- columns that are computed when they are read: TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION ---- */
 
-static enum rc on_computed(void *arg, const struct sqlconn_row *row)
+static enum rc take_computed(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-	struct entity *e;
-
-	if (!has_columns(l, row, 3))
-		return RC_ERROR;
-	add_to_hash(l, row);
-	e = snapshot_find(l->s, row->value[0], row->value[1]);
-	return !e || catalog_take_computed(e, row->value[2]) == RC_OK ? RC_OK : no_room(l);
+	(void)l;
+	return catalog_take_computed(e, v[2]);
 }
 
 /* ---- key columns: TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA ---- */
@@ -245,25 +223,19 @@ static enum rc key_type(const struct span *v, enum catalog_type *type)
 	return RC_DECLINED;
 }
 
-static enum rc on_key_column(void *arg, const struct sqlconn_row *row)
+static enum rc take_key_column(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-	const struct span *v = row->value;
 	struct catalog_key *k;
-	struct entity *e;
 	enum catalog_type type;
 	bool unique;
 
-	if (!has_columns(l, row, 7))
-		return RC_ERROR;
-	add_to_hash(l, row);
-	e = snapshot_find(l->s, v[0], v[1]);
-	if (!e || e->kind != CATALOG_TABLE)
+	(void)l;
+	if (e->kind != CATALOG_TABLE)
 		return RC_OK;
 	if (!e->keys) {
 		e->keys = mem_zalloc(sizeof(*e->keys));
 		if (!e->keys)
-			return no_room(l);
+			return RC_ERROR;
 	}
 	if (e->keys->n == CATALOG_KEYS_MOST || v[2].len >= sizeof(k->column) || has_word(v[6], "VIRTUAL") ||
 	    has_word(v[6], "STORED") || has_word(v[6], "PERSISTENT") || key_type(v, &type) != RC_OK)
@@ -278,128 +250,103 @@ static enum rc on_key_column(void *arg, const struct sqlconn_row *row)
 
 /* ---- how many keys keep rows apart: TABLE_SCHEMA, TABLE_NAME, number ---- */
 
-static enum rc on_key_count(void *arg, const struct sqlconn_row *row)
+static enum rc take_key_count(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-	struct entity *e;
-
-	if (!has_columns(l, row, 3))
-		return RC_ERROR;
-	add_to_hash(l, row);
-	e = snapshot_find(l->s, row->value[0], row->value[1]);
-	if (e)
-		e->uniques = span_eq(row->value[2], span_str("1")) ? 1 : 2;
+	(void)l;
+	e->uniques = span_eq(v[2], span_str("1")) ? 1 : 2;
 	return RC_OK;
 }
 
 /* ---- keys over the beginnings of values: TABLE_SCHEMA, TABLE_NAME ---- */
 
-static enum rc on_key_prefix(void *arg, const struct sqlconn_row *row)
+static enum rc take_key_prefix(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-	struct entity *e;
-
-	if (!has_columns(l, row, 2))
-		return RC_ERROR;
-	add_to_hash(l, row);
-	e = snapshot_find(l->s, row->value[0], row->value[1]);
-	if (e)
-		e->uniques = 2; /* two different values can be in each other's way */
+	(void)l;
+	(void)v;
+	e->uniques = 2; /* two different values can be in each other's way */
 	return RC_OK;
 }
 
 /* ---- all of it ---- */
 
-static enum rc on_case(void *arg, const struct sqlconn_row *row)
+static enum rc take_case(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-
-	if (!has_columns(l, row, 1))
-		return RC_ERROR;
-	l->fold = !span_eq(row->value[0], span_str("0"));
+	(void)e;
+	l->fold = !span_eq(v[0], span_str("0"));
 	return RC_OK;
 }
 
-static enum rc on_grant(void *arg, const struct sqlconn_row *row)
+static enum rc take_grant(struct load *l, struct entity *e, const struct span *v)
 {
-	struct load *l = arg;
-
-	if (!has_columns(l, row, 1))
-		return RC_ERROR;
-	return rights_add(&l->rights, row->value[0]) == RC_OK ? RC_OK : no_room(l);
+	(void)e;
+	return rights_add(&l->rights, v[0]);
 }
 
-static enum rc ask(struct load *l, const char *sql, sqlconn_row_fn row)
-{
-	return sqlconn_query(l->conn, span_str(sql), STATEMENT_NS, row, l);
-}
+/* What decides how the rest is read. */
+static const struct question account_questions[] = {
+	{1, false, take_case, "SELECT @@global.lower_case_table_names"},
+	{1, false, take_grant, "SHOW GRANTS"},
+};
 
-static enum rc load_keys(struct load *l)
+/* Later ones speak of what earlier ones have found. */
+static const struct question schema_questions[] = {
+	{5, false, take_table,
+	 "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS "
+	 "FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
+	 "WHERE t.TABLE_TYPE <> 'TEMPORARY' AND t.TABLE_SCHEMA " NOT_SYSTEM},
+	{3, true, take_view,
+	 "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS "
+	 "WHERE TABLE_SCHEMA " NOT_SYSTEM},
+	{4, true, take_trigger,
+	 "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE "
+	 "FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA " NOT_SYSTEM},
+	{4, true, take_cascade,
+	 "SELECT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME "
+	 "FROM information_schema.REFERENTIAL_CONSTRAINTS "
+	 "WHERE UPDATE_RULE NOT IN ('RESTRICT','NO ACTION') OR DELETE_RULE NOT IN ('RESTRICT','NO ACTION')"},
+	{6, false, take_routine,
+	 "SELECT r.ROUTINE_SCHEMA, r.ROUTINE_NAME, r.ROUTINE_TYPE, r.ROUTINE_DEFINITION, r.SQL_MODE, p.NAMES "
+	 "FROM information_schema.ROUTINES r LEFT JOIN (SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, "
+	 "GROUP_CONCAT(PARAMETER_NAME) AS NAMES FROM information_schema.PARAMETERS "
+	 "WHERE SPECIFIC_SCHEMA " NOT_SYSTEM " GROUP BY 1, 2, 3) p ON p.SPECIFIC_SCHEMA = r.ROUTINE_SCHEMA "
+	 "AND p.SPECIFIC_NAME = r.SPECIFIC_NAME AND p.ROUTINE_TYPE = r.ROUTINE_TYPE "
+	 "WHERE r.ROUTINE_SCHEMA " NOT_SYSTEM},
+	{3, true, take_computed,
+	 "SELECT TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS "
+	 "WHERE GENERATION_EXPRESSION <> '' AND EXTRA LIKE '%VIRTUAL%' AND TABLE_SCHEMA " NOT_SYSTEM},
+	{7, true, take_key_column,
+	 "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA "
+	 "FROM information_schema.COLUMNS WHERE COLUMN_KEY <> '' AND TABLE_SCHEMA " NOT_SYSTEM
+	 " ORDER BY COLUMN_KEY = 'PRI' DESC, COLUMN_KEY = 'UNI' DESC, ORDINAL_POSITION"},
+	{3, true, take_key_count,
+	 "SELECT TABLE_SCHEMA, TABLE_NAME, COUNT(*) FROM information_schema.TABLE_CONSTRAINTS "
+	 "WHERE CONSTRAINT_TYPE IN ('PRIMARY KEY','UNIQUE') AND TABLE_SCHEMA " NOT_SYSTEM
+	 " GROUP BY TABLE_SCHEMA, TABLE_NAME"},
+	{2, true, take_key_prefix,
+	 "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS "
+	 "WHERE NON_UNIQUE = 0 AND SUB_PART IS NOT NULL AND TABLE_SCHEMA " NOT_SYSTEM},
+};
+
+static enum rc ask(struct load *l, const struct question *q, size_t n)
 {
-	if (ask(l,
-		"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA "
-		"FROM information_schema.COLUMNS WHERE COLUMN_KEY <> '' AND TABLE_SCHEMA " NOT_SYSTEM
-		" ORDER BY COLUMN_KEY = 'PRI' DESC, COLUMN_KEY = 'UNI' DESC, ORDINAL_POSITION",
-		on_key_column) != RC_OK)
-		return RC_ERROR;
-	if (ask(l,
-		"SELECT TABLE_SCHEMA, TABLE_NAME, COUNT(*) FROM information_schema.TABLE_CONSTRAINTS "
-		"WHERE CONSTRAINT_TYPE IN ('PRIMARY KEY','UNIQUE') AND TABLE_SCHEMA " NOT_SYSTEM
-		" GROUP BY TABLE_SCHEMA, TABLE_NAME",
-		on_key_count) != RC_OK)
-		return RC_ERROR;
-	return ask(l,
-		   "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS "
-		   "WHERE NON_UNIQUE = 0 AND SUB_PART IS NOT NULL AND TABLE_SCHEMA " NOT_SYSTEM,
-		   on_key_prefix);
+	for (size_t i = 0; i < n; i++) {
+		struct asked a = {l, &q[i]};
+
+		if (sqlconn_query(l->conn, span_str(q[i].sql), STATEMENT_NS, on_row, &a) != RC_OK)
+			return RC_ERROR;
+	}
+	return RC_OK;
 }
 
 static enum rc load_all(struct load *l)
 {
-	if (ask(l, "SELECT @@global.lower_case_table_names", on_case) != RC_OK ||
-	    ask(l, "SHOW GRANTS", on_grant) != RC_OK)
+	if (ask(l, account_questions, countof(account_questions)) != RC_OK)
 		return RC_ERROR;
 	l->s = snapshot_new(l->fold);
 	if (!l->s)
 		return no_room(l);
 	l->s->hash = l->fold;
-	if (ask(l,
-		"SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS "
-		"FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
-		"WHERE t.TABLE_TYPE <> 'TEMPORARY' AND t.TABLE_SCHEMA " NOT_SYSTEM,
-		on_table) != RC_OK)
-		return RC_ERROR;
-	if (ask(l,
-		"SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS "
-		"WHERE TABLE_SCHEMA " NOT_SYSTEM,
-		on_view) != RC_OK)
-		return RC_ERROR;
-	if (ask(l,
-		"SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE "
-		"FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA " NOT_SYSTEM,
-		on_trigger) != RC_OK)
-		return RC_ERROR;
-	if (ask(l,
-		"SELECT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME "
-		"FROM information_schema.REFERENTIAL_CONSTRAINTS "
-		"WHERE UPDATE_RULE NOT IN ('RESTRICT','NO ACTION') OR DELETE_RULE NOT IN ('RESTRICT','NO ACTION')",
-		on_cascade) != RC_OK)
-		return RC_ERROR;
-	if (ask(l,
-		   "SELECT r.ROUTINE_SCHEMA, r.ROUTINE_NAME, r.ROUTINE_TYPE, r.ROUTINE_DEFINITION, r.SQL_MODE, p.NAMES "
-		   "FROM information_schema.ROUTINES r LEFT JOIN (SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, "
-		   "GROUP_CONCAT(PARAMETER_NAME) AS NAMES FROM information_schema.PARAMETERS "
-		   "WHERE SPECIFIC_SCHEMA " NOT_SYSTEM " GROUP BY 1, 2, 3) p ON p.SPECIFIC_SCHEMA = r.ROUTINE_SCHEMA "
-		   "AND p.SPECIFIC_NAME = r.SPECIFIC_NAME AND p.ROUTINE_TYPE = r.ROUTINE_TYPE "
-		   "WHERE r.ROUTINE_SCHEMA " NOT_SYSTEM,
-		   on_routine) != RC_OK)
-		return RC_ERROR;
-	if (ask(l,
-		"SELECT TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS "
-		"WHERE GENERATION_EXPRESSION <> '' AND EXTRA LIKE '%VIRTUAL%' AND TABLE_SCHEMA " NOT_SYSTEM,
-		on_computed) != RC_OK)
-		return RC_ERROR;
-	return load_keys(l);
+	return ask(l, schema_questions, countof(schema_questions));
 }
 
 static uint64_t hash_rights(const struct rights *r, uint64_t h)

@@ -79,23 +79,26 @@ static void create_table(struct sql_parser *p, bool temporary)
 	}
 }
 
-/* CREATE [UNIQUE ..] INDEX name [USING ..] ON t (..) */
-static void index_on_table(struct sql_parser *p)
+/* .. ON t: whatever stands before */
+static void on_table(struct sql_parser *p)
 {
 	while (!sql_is(p, SQL_W_ON) && !sql_at_end(p))
 		sql_advance(p);
 	sql_expect(p, SQL_W_ON, "ON was expected");
 	table(p, true);
+}
+
+/* CREATE [UNIQUE ..] INDEX name [USING ..] ON t (..) */
+static void index_on_table(struct sql_parser *p)
+{
+	on_table(p);
 	sql_skip_statement(p);
 }
 
 /* A trigger's body is not run now, but from now on with every write to its table. */
 static void create_trigger(struct sql_parser *p)
 {
-	while (!sql_is(p, SQL_W_ON) && !sql_at_end(p))
-		sql_advance(p);
-	sql_expect(p, SQL_W_ON, "ON was expected");
-	table(p, true);
+	on_table(p);
 	sql_skip_body(p);
 }
 

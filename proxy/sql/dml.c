@@ -52,17 +52,10 @@ void sql_assignments(struct sql_parser *p, void (*each)(struct sql_parser *, str
 
 static void returning(struct sql_parser *p)
 {
-	struct span alias;
-
 	if (!sql_accept(p, SQL_W_RETURNING))
 		return;
 	p->flags |= SQL_F_RETURNING;
-	do {
-		if (sql_accept_op(p, '*'))
-			continue;
-		sql_expr(p);
-		sql_alias(p, true, &alias);
-	} while (sql_accept_op(p, ','));
+	sql_select_items(p);
 }
 
 /* [AS row[(columns)]] [ON DUPLICATE KEY UPDATE ..] [RETURNING ..] */

@@ -120,6 +120,7 @@ void sql_query(struct sql_parser *p);          /* with its WITH, its set operati
 void sql_query_tail(struct sql_parser *p);     /* set operations, ORDER BY, LIMIT, INTO, locks */
 void sql_clauses(struct sql_parser *p);        /* ORDER BY, LIMIT, INTO, locks */
 void sql_with(struct sql_parser *p);           /* the names stay in scope: the caller resets nctes */
+void sql_select_items(struct sql_parser *p);   /* expr [AS alias], ..: of SELECT and RETURNING */
 void sql_order_by(struct sql_parser *p);       /* at ORDER */
 void sql_limit(struct sql_parser *p);          /* at LIMIT */
 void sql_into(struct sql_parser *p);           /* behind INTO */

@@ -41,7 +41,7 @@ static void select_options(struct sql_parser *p)
 	}
 }
 
-static void select_items(struct sql_parser *p)
+void sql_select_items(struct sql_parser *p)
 {
 	struct span alias;
 
@@ -74,7 +74,7 @@ static void select_body(struct sql_parser *p)
 {
 	sql_advance(p);
 	select_options(p);
-	select_items(p);
+	sql_select_items(p);
 	if (sql_accept(p, SQL_W_INTO))
 		sql_into(p);
 	if (sql_accept(p, SQL_W_FROM))

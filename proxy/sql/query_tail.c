@@ -109,6 +109,17 @@ static void offset_fetch(struct sql_parser *p)
 		sql_expect(p, SQL_W_ONLY, "ONLY was expected");
 }
 
+/* SKIP LOCKED, WAIT n, NOWAIT */
+static void if_locked(struct sql_parser *p)
+{
+	if (sql_accept(p, SQL_W_SKIP))
+		sql_expect(p, SQL_W_LOCKED, "LOCKED was expected");
+	else if (sql_accept(p, SQL_W_WAIT))
+		sql_operand(p);
+	else
+		sql_accept(p, SQL_W_NOWAIT);
+}
+
 /* FOR UPDATE, FOR SHARE with OF tables, NOWAIT, SKIP LOCKED, WAIT n. */
 static void for_lock(struct sql_parser *p)
 {
@@ -125,12 +136,7 @@ static void for_lock(struct sql_parser *p)
 				sql_name(p, &name);
 		} while (sql_accept_op(p, ','));
 	}
-	if (sql_accept(p, SQL_W_SKIP))
-		sql_expect(p, SQL_W_LOCKED, "LOCKED was expected");
-	else if (sql_accept(p, SQL_W_WAIT))
-		sql_operand(p);
-	else
-		sql_accept(p, SQL_W_NOWAIT);
+	if_locked(p);
 }
 
 static void lock_in_share_mode(struct sql_parser *p)
@@ -140,12 +146,7 @@ static void lock_in_share_mode(struct sql_parser *p)
 	sql_expect(p, SQL_W_SHARE, "SHARE MODE was expected");
 	sql_expect(p, SQL_W_MODE, "MODE was expected");
 	p->flags |= SQL_F_LOCKING_READ;
-	if (sql_accept(p, SQL_W_SKIP))
-		sql_expect(p, SQL_W_LOCKED, "LOCKED was expected");
-	else if (sql_accept(p, SQL_W_WAIT))
-		sql_operand(p);
-	else
-		sql_accept(p, SQL_W_NOWAIT);
+	if_locked(p);
 }
 
 /* One clause behind a query; false when there is none. *ordered: an ORDER BY has been seen. */

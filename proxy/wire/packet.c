@@ -43,6 +43,18 @@ enum rc packet_get_lenenc_str(struct mbuf *m, struct span *out)
 	return RC_OK;
 }
 
+enum rc packet_get_payload(struct mbuf *m, struct span *payload)
+{
+	struct mbuf at = *m;
+	struct span head;
+
+	if (mbuf_bytes(&at, PACKET_HEADER, &head) != RC_OK ||
+	    mbuf_bytes(&at, packet_len((const uint8_t *)head.p), payload) != RC_OK)
+		return RC_ERROR;
+	*m = at;
+	return RC_OK;
+}
+
 struct span packet_get_text(struct mbuf *m)
 {
 	struct span s = span_of(m->p, mbuf_left(m));

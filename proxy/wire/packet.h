@@ -26,6 +26,8 @@ static inline uint8_t packet_seq(const uint8_t *p)
 /* Length-encoded integers and strings. A NULL marker (0xfb) or 0xff is RC_ERROR for both. */
 enum rc packet_get_lenenc(struct mbuf *m, uint64_t *out) must_check;
 enum rc packet_get_lenenc_str(struct mbuf *m, struct span *out) must_check;
+/* The payload of a packet that is there whole; the header stands before it. RC_ERROR, and *m unmoved, when it is not. */
+enum rc packet_get_payload(struct mbuf *m, struct span *payload) must_check;
 /* Bytes up to a NUL, or all that is left where the sender has left the NUL out (some do, of a packet's last name). */
 struct span packet_get_text(struct mbuf *m);
 enum rc packet_put_lenenc(struct iobuf *b, uint64_t v) must_check;

@@ -5,14 +5,9 @@
 /* One packet, header and all. */
 static bool next_packet(struct mbuf *m, struct span *packet, struct span *payload)
 {
-	struct mbuf at = *m;
-	struct span head;
-
-	if (mbuf_bytes(&at, PACKET_HEADER, &head) != RC_OK ||
-	    mbuf_bytes(&at, packet_len((const uint8_t *)head.p), payload) != RC_OK)
+	if (packet_get_payload(m, payload) != RC_OK)
 		return false;
-	*packet = span_of(head.p, PACKET_HEADER + payload->len);
-	*m = at;
+	*packet = span_of(payload->p - PACKET_HEADER, PACKET_HEADER + payload->len);
 	return true;
 }
 

@@ -20,24 +20,12 @@ struct rows {
 	void *arg;
 };
 
-static bool next_payload(struct mbuf *m, struct span *payload)
-{
-	struct mbuf at = *m;
-	struct span head;
-
-	if (mbuf_bytes(&at, PACKET_HEADER, &head) != RC_OK ||
-	    mbuf_bytes(&at, packet_len((const uint8_t *)head.p), payload) != RC_OK)
-		return false;
-	*m = at;
-	return true;
-}
-
 static bool read_definition(struct rows *r, unsigned i)
 {
 	struct span def;
 	const uint8_t *end;
 
-	if (!next_payload(&r->m, &def) || def.len < FIXED_PART)
+	if (packet_get_payload(&r->m, &def) != RC_OK || def.len < FIXED_PART)
 		return false;
 	end = (const uint8_t *)def.p + def.len - FIXED_PART;
 	r->type[i] = end[FIXED_TYPE];
@@ -52,7 +40,7 @@ static bool read_head(struct rows *r, uint64_t caps, bool binary)
 	uint64_t n;
 	struct mbuf m;
 
-	if (!next_payload(&r->m, &count))
+	if (packet_get_payload(&r->m, &count) != RC_OK)
 		return false;
 	m = mbuf_of(count.p, count.len);
 	if (packet_get_lenenc(&m, &n) != RC_OK || n == 0 || n > COLUMNS_MOST)
@@ -66,7 +54,7 @@ static bool read_head(struct rows *r, uint64_t caps, bool binary)
 			if (!read_definition(r, i))
 				return false;
 	}
-	return caps & CLIENT_DEPRECATE_EOF || next_payload(&r->m, &eof);
+	return caps & CLIENT_DEPRECATE_EOF || packet_get_payload(&r->m, &eof) == RC_OK;
 }
 
 static void text_row(const struct rows *r, struct span row)
@@ -170,7 +158,7 @@ void result_each_value(struct span reply, uint64_t caps, bool binary, result_val
 
 	if (!read_head(&r, caps, binary))
 		return;
-	while (next_payload(&r.m, &row) && row.len && (uint8_t)row.p[0] < 0xfe) {
+	while (packet_get_payload(&r.m, &row) == RC_OK && row.len && (uint8_t)row.p[0] < 0xfe) {
 		if (binary)
 			binary_row(&r, row);
 		else
