@@ -49,6 +49,7 @@ static void reset_session(struct session *s)
 	}
 	session_set_vars(s, with);
 	session_forget(s);
+	replica_session_begins(s);
 	s->epoch = accounts_epoch(s->worker->in->accounts);
 	reply_ok(s);
 }

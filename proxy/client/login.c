@@ -369,6 +369,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 	stats_count(s->worker->sink, STATS_C_AUTH_OK, 1);
 	throttle_cleared(s->worker->in->throttle, s->peer);
 	s->login = NULL;
+	replica_session_begins(s);
 	reply_ok(s);
 	(void)channel_flush(&s->ch);
 	begin_compression(s, l);

@@ -98,6 +98,15 @@ enum rc replica_prove(struct request *r, struct gtid_pos *wanted)
 	return RC_OK;
 }
 
+/* An application that connects anew for each of its requests is to see what its last one wrote. */
+void replica_session_begins(struct session *s)
+{
+	struct backend *primary = topology_primary(s->worker->in->topology);
+
+	if (primary)
+		backend_acked(primary, &s->written);
+}
+
 void replica_read(struct request *r)
 {
 	struct session *s = r->s;

@@ -205,6 +205,7 @@ enum rc replica_choose(struct request *r, struct backend **b) must_check;
 /* Has its replica all that the session has seen? RC_OK: as soon as it has *wanted, which is advanced. RC_DECLINED: that is
  * not known; the request is to go back to STEP_ACQUIRE. RC_ERROR: nor was it before: the primary. */
 enum rc replica_prove(struct request *r, struct gtid_pos *wanted) must_check;
+void replica_session_begins(struct session *s);          /* it has logged in, or was reset: it sees what others have written here */
 void replica_read(struct request *r);                    /* a read meant for replicas has been answered */
 void replica_wait_over(struct request *r);               /* the primary's position is known, or was waited for in vain */
 void replica_position_known(struct worker *w);           /* mail of the monitor's news */

@@ -141,6 +141,15 @@ void backend_saw_position(struct backend *b, const struct gtid_pos *pos)
 {
 	pthread_mutex_lock(&b->lock);
 	gtid_merge(&b->pos, pos);
+	gtid_merge(&b->acked, pos);
+	b->acked_ns = clock_mono_ns();
+	pthread_mutex_unlock(&b->lock);
+}
+
+void backend_acked(struct backend *b, struct gtid_pos *pos)
+{
+	pthread_mutex_lock(&b->lock);
+	gtid_merge(pos, &b->acked);
 	pthread_mutex_unlock(&b->lock);
 }
 
@@ -148,6 +157,10 @@ void backend_at_position(struct backend *b, const struct gtid_pos *pos, uint64_t
 {
 	pthread_mutex_lock(&b->lock);
 	b->pos = *pos;
+	if (b->acked_ns >= asked_ns)
+		gtid_merge(&b->pos, &b->acked); /* came while the answer was under way */
+	else if (!gtid_reached(pos, &b->acked))
+		b->acked = (struct gtid_pos){.n = 0}; /* it counts anew, or was put back to an earlier state */
 	atomic_store_explicit(&b->asked_ns, gtid_empty(pos) || pos->overflow ? 0 : asked_ns, memory_order_release);
 	pthread_mutex_unlock(&b->lock);
 }

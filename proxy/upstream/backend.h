@@ -79,6 +79,8 @@ struct backend {
 	struct backend_identity identity;
 	bool identified;
 	struct gtid_pos pos;     /* known to be applied, by the process that was asked at asked_ns */
+	struct gtid_pos acked;   /* of that, what our clients know of: the writes that went through this process */
+	uint64_t acked_ns;       /* when the last of them was told */
 	uint64_t fresh_asked_ns; /* when it was asked what fresh_ns follows from */
 	char problem[256];       /* of the last failed check, for people */
 };
@@ -105,7 +107,10 @@ enum rc backend_resolve(struct backend *b) must_check;
 enum rc backend_address(struct backend *b, struct sockaddr_storage *out, socklen_t *len) must_check;
 void backend_identify(struct backend *b, const struct backend_identity *id);
 bool backend_identity(struct backend *b, struct backend_identity *out); /* false: not known yet */
-void backend_saw_position(struct backend *b, const struct gtid_pos *pos); /* merged into what is known */
+/* A statement of ours was answered with it: merged into what is known. */
+void backend_saw_position(struct backend *b, const struct gtid_pos *pos);
+/* Advances pos by all that backend_saw_position was told. */
+void backend_acked(struct backend *b, struct gtid_pos *pos);
 /* The server itself says so, asked at asked_ns: replaces what is known. */
 void backend_at_position(struct backend *b, const struct gtid_pos *pos, uint64_t asked_ns);
 /* Known to be there, seen from a connection that has been open since ready_ns: what an earlier process had may be lost. */

@@ -114,6 +114,42 @@ def test_a_replica_that_comes_back_is_not_read_before_it_has_what_the_primary_ha
         assert number(c) == last + 1000
 
 
+def reset(c):
+    c._execute_command(0x1f, b"")
+    c._read_ok_packet()
+
+
+def test_a_new_session_sees_what_the_last_one_wrote(cluster, three, suimon):
+    """As an application that connects for each of its requests, or takes connections from a pool that resets them."""
+    primary, one, two = three
+    base = config(cluster, three)
+    base["backend"]["monitor"]["max_lag"] = "60s" # replicas that are behind stay in use
+    s = suimon(base=base)
+    loose = suimon(base=dict(base, routing={"consistency": "eventual"}))
+    wait_until("both replicas", lambda: is_up(s, one) and is_up(s, two) and is_up(loose, one), 30)
+    with s.connect(database="shop") as pooled, one.root() as a, two.root() as b, a.cursor() as hold_one, b.cursor() as hold_two:
+        assert who(pooled) in ("one", "two")
+        hold_one.execute("FLUSH TABLES WITH READ LOCK")
+        hold_two.execute("FLUSH TABLES WITH READ LOCK")
+        try:
+            with s.connect(database="shop") as writer, writer.cursor() as cur:
+                cur.execute("UPDATE t SET n = n + 7")
+                written = number(writer)
+            with s.connect(database="shop") as fresh:
+                assert number(fresh) == written and who(fresh) == "primary"
+            reset(pooled)
+            pooled.select_db("shop")
+            assert number(pooled) == written
+            with loose.connect(database="shop") as fresh:
+                assert number(fresh) == written - 7 and who(fresh) in ("one", "two")
+        finally:
+            hold_one.execute("UNLOCK TABLES")
+            hold_two.execute("UNLOCK TABLES")
+    with s.connect(database="shop") as fresh:
+        wait_until("reads from replicas again", lambda: who(fresh) in ("one", "two"), 30)
+        assert number(fresh) == written
+
+
 class Reader(threading.Thread):
     """One session that reads a number which only grows, one read after the other."""
 

@@ -367,6 +367,37 @@ static void no_interleaving_takes_a_reader_back(void **state)
 	assert_true(nreads[1] > 2000); /* it is no answer to read from the primary alone */
 }
 
+static uint64_t acked(struct backend *b)
+{
+	struct gtid_pos pos = {.n = 0};
+
+	backend_acked(b, &pos);
+	return pos.n ? pos.at[0].seq : 0;
+}
+
+static void what_was_acknowledged_counts_until_the_server_counts_anew(void **state)
+{
+	struct gtid_pos written = position(900), told = position(899), now_at;
+	struct backend *b;
+
+	begin();
+	b = t->all[0];
+	assert_int_equal(acked(b), 0);
+	backend_saw_position(b, &written);
+	backend_at_position(b, &told, now); /* asked before, answered after */
+	backend_position(b, &now_at);
+	assert_int_equal(now_at.at[0].seq, 900);
+	assert_int_equal(acked(b), 900);
+	told = position(950); /* others write, too */
+	backend_at_position(b, &told, clock_mono_ns());
+	assert_int_equal(acked(b), 900);
+	told = position(17);
+	backend_at_position(b, &told, clock_mono_ns());
+	backend_position(b, &now_at);
+	assert_int_equal(now_at.at[0].seq, 17);
+	assert_int_equal(acked(b), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -376,6 +407,7 @@ int main(void)
 		cmocka_unit_test_teardown(what_the_monitor_found_is_true_of_the_process_it_asked, end),
 		cmocka_unit_test_teardown(a_new_connection_is_proven_by_position, end),
 		cmocka_unit_test_teardown(no_interleaving_takes_a_reader_back, end),
+		cmocka_unit_test_teardown(what_was_acknowledged_counts_until_the_server_counts_anew, end),
 	};
 
 	log_setup(LOG_LEVEL_FATAL, false);
