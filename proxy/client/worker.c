@@ -62,6 +62,8 @@ static void tick_session(struct session *s, uint64_t now)
 	case SESSION_READY:
 		if (now - s->active_ns > cfg->listen.idle_timeout_ns)
 			session_close(s, CLOSE_TIMEOUT, "idle_timeout");
+		else if (s->vars->wait_ns && now - s->active_ns > s->vars->wait_ns)
+			session_close(s, CLOSE_TIMEOUT, "the session's own wait_timeout");
 		break;
 	default:
 		if (s->request)

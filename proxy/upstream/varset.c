@@ -5,6 +5,7 @@
 
 #include <mysql.h>
 
+#include "clock.h"
 #include "mem.h"
 
 static uint64_t next_id(void)
@@ -104,6 +105,21 @@ static struct span either(const struct varset *s, const char *former, const char
 	return value.len ? value : varset_get(s, present);
 }
 
+/* In seconds, as the server reports it; what is no number is none. */
+static uint64_t wait_timeout(struct span v)
+{
+	uint64_t n = 0;
+
+	if (v.len > 8) /* a year has that many; the server allows no more */
+		return 0;
+	for (size_t i = 0; i < v.len; i++) {
+		if (v.p[i] < '0' || v.p[i] > '9')
+			return 0;
+		n = n * 10 + (uint64_t)(v.p[i] - '0');
+	}
+	return n * NS_PER_SEC;
+}
+
 static void derive(struct varset *s)
 {
 	struct span mode = varset_get(s, "sql_mode"), autocommit = varset_get(s, "autocommit");
@@ -121,6 +137,7 @@ static void derive(struct varset *s)
 	s->reads_only = is_on(either(s, "tx_read_only", "transaction_read_only"));
 	s->stays = is_on(varset_get(s, "sql_auto_is_null")) || has_word(varset_get(s, "optimizer_trace"), "enabled=on");
 	s->wide_trail = has_wide_trail(client_charset(s));
+	s->wait_ns = wait_timeout(varset_get(s, "wait_timeout"));
 	s->autocommit_off = autocommit.len && (span_ieq(autocommit, span_str("off")) || span_eq(autocommit, span_str("0")));
 }
 

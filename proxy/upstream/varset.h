@@ -36,6 +36,7 @@ struct varset {
 	bool stays;              /* its reads belong where its writes are: sql_auto_is_null, optimizer_trace */
 	bool dirty_reads;        /* READ UNCOMMITTED, set so */
 	bool wide_trail;         /* its client's character set has characters whose last byte looks like a quote or a backslash */
+	uint64_t wait_ns;        /* wait_timeout, if it was set: idle for longer, the server would end the session; 0: it was not */
 	struct span schema;      /* empty: none chosen */
 	uint64_t id;             /* unique in the process: names the set in keys */
 	struct span bytes;       /* the whole content, for comparing and for cache keys */

@@ -225,6 +225,21 @@ def test_logs_are_lines_of_a_known_form(suimon, db):
         json.loads(line)
 
 
+def test_a_session_that_set_its_wait_timeout_ends_as_it_would_on_the_server(suimon, db):
+    """P1; the connection that it used is the pool's, and stays."""
+    s = suimon()
+    c = s.connect(database=db.name)
+    ask(c, "SET SESSION wait_timeout = 1")
+    assert ask(c, "SELECT 1") == ((1,),)
+    other = s.connect(database=db.name)
+    servers.wait_until("it to end", lambda: len(servers.listing(s.api("/api/clients"))) == 1, 30)
+    with pytest.raises((pymysql.MySQLError, OSError)):
+        ask(c, "SELECT 1")
+    assert ask(other, "SELECT 2") == ((2,),)
+    c._force_close()
+    other.close()
+
+
 def test_sessions_beyond_their_idle_timeout_end(suimon, db):
     s = suimon({"listen": {"idle_timeout": "1s"}})
     c = s.connect(database=db.name)
