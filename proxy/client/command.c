@@ -63,10 +63,26 @@ static enum rc refuse_replication(struct request *r, struct span payload)
 
 /* ---- dispatch ---- */
 
+/* The text stands behind the command, and behind its attributes. */
 static enum rc begin_text(struct request *r, struct span payload)
 {
-	r->sql = span_of(payload.p + 1, payload.len - 1);
-	return command_plan_text(r);
+	uint16_t attributes = 0;
+	enum rc rc = RC_OK;
+
+	r->text_at = 1;
+	if (r->cmd == COM_QUERY && r->s->caps & CLIENT_QUERY_ATTRIBUTES)
+		rc = stmt_parse_query(payload, &r->text_at, &attributes);
+	r->sql = span_of(payload.p + r->text_at, payload.len - r->text_at);
+	if (rc != RC_OK) { /* the server says what is wrong with it, or it is longer than what is here */
+		r->sql.len = 0;
+		command_plan_blind(r);
+		r->plan.pins = PIN_UNKNOWN;
+		return RC_OK;
+	}
+	rc = command_plan_text(r);
+	if (attributes)
+		command_plan_attributes(r);
+	return rc;
 }
 
 static enum rc begin_query(struct request *r, struct span payload)

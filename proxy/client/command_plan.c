@@ -125,6 +125,12 @@ void command_plan_blind(struct request *r)
 				.writes = true, .writes_anything = true};
 }
 
+void command_plan_attributes(struct request *r)
+{
+	r->plan.cache = r->plan.queue = false;
+	r->plan.cache_why = r->plan.queue_why = "it bears query attributes";
+}
+
 enum rc command_plan_text(struct request *r)
 {
 	struct session *s = r->s;

@@ -62,6 +62,8 @@ static enum rc read_execute(struct request *r, struct span payload)
 		command_plan(r);
 	else
 		command_plan_blind(r);
+	if (unlikely(r->execute.attributes))
+		command_plan_attributes(r);
 	return RC_OK;
 }
 

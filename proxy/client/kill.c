@@ -313,13 +313,13 @@ static void kill_look(struct mail *m)
 static enum rc suicide(struct request *r, const struct sql_kill *what)
 {
 	char text[64];
+	size_t head = upstream_query_head(r->s->caps, text);
 	uint8_t seq = 0;
 
-	text[0] = COM_QUERY;
-	(void)snprintf(text + 1, sizeof(text) - 1, "KILL %s%s CONNECTION_ID()", what->how,
+	(void)snprintf(text + head, sizeof(text) - head, "KILL %s%s CONNECTION_ID()", what->how,
 		       what->query ? "QUERY" : "CONNECTION");
 	iobuf_consume(&r->packet, iobuf_len(&r->packet));
-	if (packet_put(&r->packet, &seq, text, strlen(text + 1) + 1) != RC_OK) {
+	if (packet_put(&r->packet, &seq, text, head + strlen(text + head)) != RC_OK) {
 		session_close(r->s, CLOSE_MEMORY, "KILL");
 		return RC_ERROR;
 	}

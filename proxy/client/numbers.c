@@ -37,12 +37,12 @@ static enum rc put_changed(struct numbers *k, struct iobuf *b)
 {
 	struct request *r = k->r;
 	const char *from = r->sql.p, *end = r->sql.p + r->sql.len;
-	uint8_t cmd = (uint8_t)r->cmd, seq = 0;
+	uint8_t seq = 0;
 	struct iobuf text;
 	enum rc rc;
 
 	iobuf_init(&text, 0);
-	rc = iobuf_append(&text, &cmd, 1);
+	rc = iobuf_append(&text, iobuf_data(&r->packet) + PACKET_HEADER, r->text_at); /* the command, and its attributes */
 	for (size_t i = 0; i < k->n && rc == RC_OK; i++) {
 		char number[16];
 

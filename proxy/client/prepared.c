@@ -130,17 +130,27 @@ void prepared_free_all(struct session *s)
 enum rc prepared_read_execute(struct request *r, struct span payload)
 {
 	struct prepared *p = r->prepared;
+	struct iobuf *tmp = &r->worker->tmp;
 	size_t types_len = 2 * (size_t)p->params;
+	const void *types;
 
 	if ((r->cmd == COM_STMT_BULK_EXECUTE ? stmt_parse_bulk(payload, p->params, &r->execute)
-					     : stmt_parse_execute(payload, p->params, &r->execute)) != RC_OK)
+					     : stmt_parse_execute(payload, p->params, r->s->caps & CLIENT_QUERY_ATTRIBUTES,
+								  &r->execute)) != RC_OK)
 		return RC_ERROR;
-	if (!r->execute.new_types)
+	if (!r->execute.new_types || !p->params)
 		return p->params && !p->types ? RC_DECLINED : RC_OK;
-	if (p->types && memcmp(p->types, r->execute.types.p, types_len) == 0)
+	types = r->execute.types.p;
+	if (r->execute.named) { /* names are in between */
+		iobuf_consume(tmp, iobuf_len(tmp));
+		if (stmt_put_types(tmp, &r->execute, p->params) != RC_OK)
+			return RC_ERROR;
+		types = iobuf_data(tmp);
+	}
+	if (p->types && memcmp(p->types, types, types_len) == 0)
 		return RC_OK;
 	mem_free(p->types);
-	p->types = mem_dup(r->execute.types.p, types_len);
+	p->types = mem_dup(types, types_len);
 	p->types_id = next_types_id++;
 	return p->types ? RC_OK : RC_ERROR;
 }

@@ -71,6 +71,7 @@ struct request {
 	uint64_t stream_left;       /* bytes of the packet still to come from the client */
 	bool stream_more;           /* and another packet follows it */
 	bool streamed;              /* it was too large to be kept: it can be sent only once */
+	size_t text_at;             /* COM_QUERY, COM_STMT_PREPARE: where the text begins in the packet's payload */
 	struct span sql;            /* the statement's text, into packet or prepared */
 	unsigned mode;
 	struct statement *st;       /* reference; NULL for commands without text */
@@ -164,6 +165,7 @@ enum rc command_plan_text(struct request *r) must_check; /* r->sql to facts to a
 void command_plan(struct request *r);                    /* r->st is known */
 /* A statement of which only the beginning is here, or which could not be parsed for lack of memory: P2. */
 void command_plan_blind(struct request *r);
+void command_plan_attributes(struct request *r);         /* it bears query attributes, which functions in it may ask for */
 
 /* command_stmt.c: the rows of command.c's table, RC_OK: run it; RC_DECLINED: answered; RC_ERROR: answered with an error,
  * or the session is closed */

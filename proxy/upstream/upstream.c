@@ -46,10 +46,19 @@ enum rc upstream_command(struct upstream *u, enum track_reply reply, const void 
 	return upstream_await(u, reply);
 }
 
+size_t upstream_query_head(uint64_t caps, void *head)
+{
+	static const uint8_t no_attributes[UPSTREAM_QUERY_HEAD] = {COM_QUERY, 0, 1};
+	size_t len = caps & CLIENT_QUERY_ATTRIBUTES ? sizeof(no_attributes) : 1;
+
+	memcpy(head, no_attributes, len);
+	return len;
+}
+
 enum rc upstream_query(struct upstream *u, struct span sql)
 {
-	uint8_t head[PACKET_HEADER + 1];
-	size_t len = sql.len + 1;
+	uint8_t head[PACKET_HEADER + UPSTREAM_QUERY_HEAD];
+	size_t more = upstream_query_head(u->caps, head + PACKET_HEADER), len = sql.len + more;
 
 	if (len >= PACKET_MAX_PAYLOAD)
 		return RC_ERROR;
@@ -57,8 +66,7 @@ enum rc upstream_query(struct upstream *u, struct span sql)
 	head[1] = (uint8_t)(len >> 8);
 	head[2] = (uint8_t)(len >> 16);
 	head[3] = 0;
-	head[4] = COM_QUERY;
-	if (channel_command(&u->ch) != RC_OK || channel_put(&u->ch, head, sizeof(head)) != RC_OK ||
+	if (channel_command(&u->ch) != RC_OK || channel_put(&u->ch, head, PACKET_HEADER + more) != RC_OK ||
 	    channel_put(&u->ch, sql.p, sql.len) != RC_OK)
 		return RC_ERROR;
 	return upstream_await(u, TRACK_RESULT);

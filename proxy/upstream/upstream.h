@@ -21,10 +21,12 @@
 
 /* The capabilities that shape what a server sends or how it reads: connections are shared only among clients that
  * agree on them, so that a reply's bytes fit without being decoded. */
+/* Of these, what changes the form of packets: a server without them cannot serve such a client. */
+#define UPSTREAM_FORM_CAPS (CLIENT_OPTIONAL_RESULTSET_METADATA | CLIENT_QUERY_ATTRIBUTES)
 #define UPSTREAM_WIRE_CAPS                                                                                             \
 	(CLIENT_FOUND_ROWS | CLIENT_LONG_FLAG | CLIENT_NO_SCHEMA | CLIENT_ODBC | CLIENT_LOCAL_FILES | CLIENT_IGNORE_SPACE | \
 	 CLIENT_TRANSACTIONS | CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS | CLIENT_PS_MULTI_RESULTS |              \
-	 CLIENT_DEPRECATE_EOF | MARIADB_CLIENT_PROGRESS | MARIADB_CLIENT_STMT_BULK_OPERATIONS | MARIADB_CLIENT_EXTENDED_METADATA)
+	 CLIENT_DEPRECATE_EOF | UPSTREAM_FORM_CAPS | MARIADB_CLIENT_PROGRESS | MARIADB_CLIENT_STMT_BULK_OPERATIONS | MARIADB_CLIENT_EXTENDED_METADATA)
 
 enum upstream_state {
 	UPSTREAM_CONNECTING, /* waiting for TCP */
@@ -128,6 +130,10 @@ void upstream_close(struct upstream *u, const char *why);
 enum rc upstream_command(struct upstream *u, enum track_reply reply, const void *payload, size_t len) must_check;
 struct span upstream_tracking_sql(const struct upstream *u); /* switches session tracking on; a reset takes it away */
 void upstream_tracked(struct upstream *u, struct span ok); /* its answer's OK, the payload: what a session here begins with */
+#define UPSTREAM_QUERY_HEAD 3
+/* What stands before the text of a COM_QUERY without attributes: the command, and with CLIENT_QUERY_ATTRIBUTES their number. Returns
+ * its length; head: room for UPSTREAM_QUERY_HEAD bytes. */
+size_t upstream_query_head(uint64_t caps, void *head);
 enum rc upstream_query(struct upstream *u, struct span sql) must_check; /* COM_QUERY */
 /* The caller has pushed a command itself: await its reply. Flushes. */
 enum rc upstream_await(struct upstream *u, enum track_reply reply) must_check;

@@ -12,6 +12,7 @@
 #include "upstream.h"
 
 #define CR_SSL_CONNECTION 2026 /* what clients call it */
+#define ER_NOT_SUPPORTED_AUTH_MODE 1251 /* "client does not support ..., consider upgrading" */
 
 static enum rc fail(struct upstream *u, uint16_t code, const char *state, const char *text)
 {
@@ -194,6 +195,10 @@ static enum rc on_greeting(struct upstream *u, struct span payload)
 	if (rc != RC_OK)
 		return fail(u, 0, "08S01", "the server's greeting could not be read");
 	take_greeting(u, &g);
+	if (u->wire & UPSTREAM_FORM_CAPS & ~u->caps) { /* an older replica: the primary is asked */
+		snprintf(text, sizeof(text), "%s lacks a form of the protocol that the primary offered this client", u->backend->text);
+		return fail(u, ER_NOT_SUPPORTED_AUTH_MODE, "08004", text);
+	}
 	if (!limits->tls || u->backend->is_unix)
 		return send_login(u);
 	if (g.caps & CLIENT_SSL)

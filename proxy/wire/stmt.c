@@ -20,25 +20,24 @@ enum rc stmt_parse_prepared(struct span payload, struct stmt_prepared *p)
 	return mbuf_u16(&m, &p->warnings);
 }
 
-static size_t bitmap_len(uint16_t params)
+static size_t bitmap_len(size_t params)
 {
-	return ((size_t)params + 7) / 8;
+	return (params + 7) / 8;
 }
 
-/* With query attributes each type is followed by a name. A parameter that bears one is an attribute as well, which no
- * rewritten execute would carry on: refused. */
-static enum rc get_named_types(struct mbuf *m, uint16_t params, struct span *types)
+/* Types with a name behind each. */
+static enum rc get_named_types(struct mbuf *m, size_t count, struct span *types)
 {
 	struct mbuf from = *m;
-	uint8_t name_len;
+	struct span name;
 
-	for (uint16_t i = 0; i < params; i++)
-		if (mbuf_skip(m, 2) != RC_OK || mbuf_u8(m, &name_len) != RC_OK || name_len)
+	for (size_t i = 0; i < count; i++)
+		if (mbuf_skip(m, 2) != RC_OK || packet_get_lenenc_str(m, &name) != RC_OK)
 			return RC_ERROR;
-	return mbuf_bytes(&from, (size_t)params * STMT_NAMED_TYPE, types);
+	return mbuf_bytes(&from, mbuf_left(&from) - mbuf_left(m), types);
 }
 
-static enum rc get_types(struct mbuf *m, uint16_t params, struct stmt_execute *e)
+static enum rc get_types(struct mbuf *m, size_t count, struct stmt_execute *e)
 {
 	uint8_t flag;
 
@@ -47,10 +46,10 @@ static enum rc get_types(struct mbuf *m, uint16_t params, struct stmt_execute *e
 	e->new_types = flag;
 	if (!flag)
 		return RC_OK;
-	return e->named ? get_named_types(m, params, &e->types) : mbuf_bytes(m, (size_t)params * 2, &e->types);
+	return e->named ? get_named_types(m, count, &e->types) : mbuf_bytes(m, count * 2, &e->types);
 }
 
-enum rc stmt_parse_execute(struct span payload, uint16_t params, struct stmt_execute *e)
+enum rc stmt_parse_execute(struct span payload, uint16_t params, bool named, struct stmt_execute *e)
 {
 	struct mbuf m = mbuf_of(payload.p, payload.len);
 	uint64_t count = params;
@@ -60,10 +59,14 @@ enum rc stmt_parse_execute(struct span payload, uint16_t params, struct stmt_exe
 	if (mbuf_u8(&m, &command) != RC_OK || command != COM_STMT_EXECUTE || mbuf_u32(&m, &e->id) != RC_OK ||
 	    mbuf_u8(&m, &e->flags) != RC_OK || mbuf_u32(&m, &e->iterations) != RC_OK)
 		return RC_ERROR;
-	e->named = e->flags & PARAMETER_COUNT_AVAILABLE;
-	if (e->named && (packet_get_lenenc(&m, &count) != RC_OK || count != params))
+	e->named = named;
+	if (named && e->flags & PARAMETER_COUNT_AVAILABLE &&
+	    (packet_get_lenenc(&m, &count) != RC_OK || count < params || count > UINT16_MAX))
 		return RC_ERROR;
-	if (params && (mbuf_bytes(&m, bitmap_len(params), &e->nulls) != RC_OK || get_types(&m, params, e) != RC_OK))
+	if (count && (mbuf_bytes(&m, bitmap_len(count), &e->nulls) != RC_OK || get_types(&m, count, e) != RC_OK))
+		return RC_ERROR;
+	e->attributes = (uint16_t)(count - params);
+	if (e->attributes && !e->new_types)
 		return RC_ERROR;
 	return mbuf_bytes(&m, mbuf_left(&m), &e->values);
 }
@@ -85,17 +88,25 @@ enum rc stmt_parse_bulk(struct span payload, uint16_t params, struct stmt_execut
 
 enum rc stmt_put_types(struct iobuf *b, const struct stmt_execute *e, uint16_t params)
 {
-	size_t stride = e->named ? STMT_NAMED_TYPE : 2;
-	uint8_t *to;
+	struct mbuf m = mbuf_of(e->types.p, e->types.len);
+	struct span type, name;
 
-	if (!e->new_types || e->types.len != params * stride)
-		return RC_ERROR;
-	to = iobuf_reserve(b, (size_t)params * 2);
-	if (!to)
+	if (!e->new_types || !iobuf_reserve(b, (size_t)params * 2))
 		return RC_ERROR;
 	for (size_t i = 0; i < params; i++)
-		memcpy(to + 2 * i, e->types.p + stride * i, 2);
-	iobuf_commit(b, (size_t)params * 2);
+		if (mbuf_bytes(&m, 2, &type) != RC_OK || (e->named && packet_get_lenenc_str(&m, &name) != RC_OK) ||
+		    iobuf_append(b, type.p, type.len) != RC_OK)
+			return RC_ERROR;
+	return RC_OK;
+}
+
+static enum rc put_types(struct iobuf *b, const struct stmt_execute *e, struct span types)
+{
+	if (!e->named)
+		return iobuf_append(b, types.p, types.len);
+	for (size_t i = 0; i + 2 <= types.len; i += 2)
+		if (iobuf_append(b, types.p + i, 2) != RC_OK || packet_put_uint(b, 0, 1) != RC_OK)
+			return RC_ERROR;
 	return RC_OK;
 }
 
@@ -104,13 +115,17 @@ static enum rc put_execute_body(struct iobuf *b, const struct stmt_execute *e, u
 {
 	uint8_t flags = (uint8_t)(e->flags & ~PARAMETER_COUNT_AVAILABLE);
 
+	if (e->named)
+		flags |= PARAMETER_COUNT_AVAILABLE;
 	if (packet_put_uint(b, COM_STMT_EXECUTE, 1) != RC_OK || packet_put_uint(b, id, 4) != RC_OK ||
 	    packet_put_uint(b, flags, 1) != RC_OK || packet_put_uint(b, e->iterations, 4) != RC_OK)
+		return RC_ERROR;
+	if (e->named && packet_put_lenenc(b, params) != RC_OK)
 		return RC_ERROR;
 	if (params == 0)
 		return RC_OK;
 	if (iobuf_append(b, e->nulls.p, e->nulls.len) != RC_OK || packet_put_uint(b, 1, 1) != RC_OK ||
-	    iobuf_append(b, types.p, types.len) != RC_OK)
+	    put_types(b, e, types) != RC_OK)
 		return RC_ERROR;
 	return e->values.len ? iobuf_append(b, e->values.p, e->values.len) : RC_OK;
 }
@@ -130,6 +145,8 @@ enum rc stmt_put_execute(struct iobuf *b, uint8_t *seq, const struct stmt_execut
 {
 	size_t mark;
 
+	if (e->attributes || (params && e->named && e->nulls.len != bitmap_len(params)))
+		return RC_ERROR;
 	if (params && (types.len != (size_t)params * 2 || (!e->bulk && e->nulls.len != bitmap_len(params))))
 		return RC_ERROR;
 	if (packet_begin(b, &mark) != RC_OK)
@@ -211,4 +228,40 @@ enum rc stmt_values_next(struct stmt_values *v, struct stmt_value *out)
 				   .is_unsigned = (uint8_t)v->types.p[2 * at + 1] & PARAM_UNSIGNED};
 	out->is_null = out->type == FIELD_NULL || ((uint8_t)v->nulls.p[at / 8] >> (at % 8) & 1);
 	return out->is_null ? RC_OK : get_value(&v->rest, out->type, &out->raw);
+}
+
+/* Each attribute: a type, a name, and a value unless it is NULL. */
+static enum rc skip_attributes(struct mbuf *m, size_t count)
+{
+	struct span nulls, types, name, value;
+	struct mbuf t;
+	uint8_t sent, type;
+
+	if (mbuf_bytes(m, bitmap_len(count), &nulls) != RC_OK || mbuf_u8(m, &sent) != RC_OK || sent != 1 ||
+	    get_named_types(m, count, &types) != RC_OK)
+		return RC_ERROR;
+	t = mbuf_of(types.p, types.len);
+	for (size_t i = 0; i < count; i++) {
+		if (mbuf_u8(&t, &type) != RC_OK || mbuf_skip(&t, 1) != RC_OK || packet_get_lenenc_str(&t, &name) != RC_OK)
+			return RC_ERROR;
+		if (type != FIELD_NULL && !((uint8_t)nulls.p[i / 8] >> (i % 8) & 1) &&
+		    get_value(m, (enum field_type)type, &value) != RC_OK)
+			return RC_ERROR;
+	}
+	return RC_OK;
+}
+
+enum rc stmt_parse_query(struct span payload, size_t *text_at, uint16_t *attributes)
+{
+	struct mbuf m = mbuf_of(payload.p, payload.len);
+	uint64_t count, sets;
+
+	if (mbuf_skip(&m, 1) != RC_OK || packet_get_lenenc(&m, &count) != RC_OK || packet_get_lenenc(&m, &sets) != RC_OK ||
+	    count > UINT16_MAX || sets != 1)
+		return RC_ERROR;
+	if (count && skip_attributes(&m, (size_t)count) != RC_OK)
+		return RC_ERROR;
+	*text_at = payload.len - mbuf_left(&m);
+	*attributes = (uint16_t)count;
+	return RC_OK;
 }

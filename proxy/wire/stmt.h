@@ -7,7 +7,6 @@
 #include "packet.h"
 
 #define STMT_EXECUTE_HEADER 10 /* command, statement id, flags, iteration count */
-#define STMT_NAMED_TYPE 3      /* a parameter's type with an empty name behind it (query attributes) */
 
 struct stmt_prepared { /* the first packet of a prepare reply */
 	uint32_t id;
@@ -23,22 +22,26 @@ struct stmt_execute {
 	uint32_t iterations;
 	struct span nulls;  /* NULL bitmap */
 	bool new_types;     /* types follow */
-	bool named;         /* query attributes: a type takes STMT_NAMED_TYPE bytes */
+	bool named;         /* CLIENT_QUERY_ATTRIBUTES: each type has a name behind it, and the count stands before */
+	uint16_t attributes; /* values behind those of the parameters: each an attribute */
 	struct span types;  /* 2 bytes a parameter (type, flags) unless named, only if new_types; see stmt_put_types */
 	struct span values; /* the rest */
 };
 /* payload with the command byte; params from the prepare reply. A statement without parameters has neither bitmap nor types.
- * The flag PARAMETER_COUNT_AVAILABLE is believed to mean that CLIENT_QUERY_ATTRIBUTES was negotiated. RC_ERROR: malformed,
- * or it carries attributes besides its parameters: such an execute can only pass as it is, where it was prepared. */
-enum rc stmt_parse_execute(struct span payload, uint16_t params, struct stmt_execute *e) must_check;
+ * named: CLIENT_QUERY_ATTRIBUTES was negotiated. RC_ERROR: malformed; so is one with attributes that brings no types along. */
+enum rc stmt_parse_execute(struct span payload, uint16_t params, bool named, struct stmt_execute *e) must_check;
 /* The same for MariaDB's COM_STMT_BULK_EXECUTE, or its beginning: all up to the first row. */
 enum rc stmt_parse_bulk(struct span payload, uint16_t params, struct stmt_execute *e) must_check;
 /* Appends the types, 2 bytes a parameter, as stmt_put_execute and stmt_values_begin want them. RC_ERROR: none in e, or no room. */
 enum rc stmt_put_types(struct iobuf *b, const struct stmt_execute *e, uint16_t params) must_check;
 /* The same execute, or bulk execute, for a statement id of another connection, with `types` (2 * params bytes) always sent.
- * For a connection without CLIENT_QUERY_ATTRIBUTES. */
+ * In the form it came in; RC_ERROR for one with attributes, which has its types with it and can pass as it is. */
 enum rc stmt_put_execute(struct iobuf *b, uint8_t *seq, const struct stmt_execute *e, uint16_t params, uint32_t id,
 			 struct span types) must_check;
+
+/* Where the text of a COM_QUERY begins (payload with the command byte), with CLIENT_QUERY_ATTRIBUTES, and how many attributes stand
+ * before it. RC_ERROR: malformed, or not all of the attributes are here. */
+enum rc stmt_parse_query(struct span payload, size_t *text_at, uint16_t *attributes) must_check;
 
 /* One bound value, decoded. */
 struct stmt_value {

@@ -1,16 +1,17 @@
-"""What only MySQL has: its logins, its GTIDs with their tags, what it offers that suimon does not."""
+"""What only MySQL has: its logins, its GTIDs with their tags, query attributes, and what it offers that suimon does not."""
 import socket
 import struct
 
 import pytest
 
 from conftest import ask, mysql_only, who
-from servers import LOOPBACK, wait_until
+from servers import LOOPBACK, sum_metric, wait_until
+from wire import EXECUTE, QUERY, Wire, error, lenenc_text
 
 pytestmark = mysql_only("its logins, GTIDs and capabilities")
 
-# Capabilities that change what the packets look like, and that nobody here would honour.
-OPTIONAL_RESULTSET_METADATA, MULTI_FACTOR_AUTHENTICATION = 1 << 25, 1 << 28
+OPTIONAL_RESULTSET_METADATA, QUERY_ATTRIBUTES = 1 << 25, 1 << 27
+MULTI_FACTOR_AUTHENTICATION = 1 << 28  # nobody here would honour it
 
 
 def greeting(port):
@@ -27,8 +28,9 @@ def test_the_greeting_is_the_primarys_and_offers_no_more_than_is_kept(proxy, clu
     version, caps = greeting(proxy.mysql_port)
     real_version, real = greeting(cluster.primary.port)
     assert version == real_version
-    assert real & OPTIONAL_RESULTSET_METADATA and real & MULTI_FACTOR_AUTHENTICATION
-    assert not caps & (OPTIONAL_RESULTSET_METADATA | MULTI_FACTOR_AUTHENTICATION)
+    assert real & MULTI_FACTOR_AUTHENTICATION and not caps & MULTI_FACTOR_AUTHENTICATION
+    forms = OPTIONAL_RESULTSET_METADATA | QUERY_ATTRIBUTES
+    assert real & forms == caps & forms == forms
 
 
 @pytest.mark.parametrize("mode", ["disabled", "required"])
@@ -79,3 +81,134 @@ def test_an_update_that_changes_nothing_leaves_reads_on_the_replica(app, db):
         assert who(app) == "replica"
         ask(app, "UPDATE t SET n = 1 WHERE id = 1")
         assert who(app) == "primary"
+
+
+# ---- query attributes ----
+
+def attributes(named, before=b""):
+    """What stands behind the count: NULL bits, types with names, values; all strings, or None. before: the parameters' names and values."""
+    nulls = bytearray((len(named) + 7) // 8)
+    for i, (_, value) in enumerate(named):
+        if value is None:
+            nulls[i // 8] |= 1 << i % 8
+    types = b"".join(b"\xfe\0" + lenenc_text(name) for name, _ in named)
+    return bytes(nulls) + b"\x01" + types + b"".join(lenenc_text(value) for _, value in named if value is not None)
+
+
+class Attributed(Wire):
+    """Every query bears attributes, or says that it has none."""
+
+    def query(self, sql, *named):
+        self.send(bytes([QUERY, len(named), 1]) + (attributes(named) if named else b"") + sql.encode())
+        return self.answer()
+
+    def run(self, statement, values, *named):
+        everything = [(b"", v) for v in values] + list(named)
+        head = bytes([EXECUTE]) + struct.pack("<IBI", statement.id, 8, 1) + bytes([len(everything)])
+        self.send(head + (attributes(everything) if everything else b""))
+        return self.answer()
+
+
+def attributed(connect):
+    return Attributed(connect(client_flag=QUERY_ATTRIBUTES, autocommit=True))
+
+
+@pytest.fixture
+def component(cluster):
+    try:
+        for server in (cluster.primary, cluster.replica):
+            server.sql("INSTALL COMPONENT 'file://component_query_attributes'")
+    except Exception as e:  # not every build brings it
+        pytest.skip(str(e))
+    yield "mysql_query_attribute_string('%s')"
+    for server in (cluster.primary, cluster.replica):
+        server.sql("UNINSTALL COMPONENT 'file://component_query_attributes'")
+
+
+ASKED = [("SELECT 1", []), ("SELECT id, n FROM t", [(b"who", b"me"), (b"none", None)]), ("SELECT * FROM missing", [(b"a", b"b" * 300)]),
+         ("UPDATE t SET n = n + 1 WHERE id = 1", [(b"x", b"")]), ("SELECT n FROM t WHERE id = 1", [(b"", b"nameless")]),
+         ("SET @a = 5", [(b"a", b"b")]), ("SELECT @a", []), ("SELECT n FROM t", [(b"n%d" % i, b"v" * i) for i in range(40)])]
+
+
+def test_query_attributes_pass(proxy, db):
+    """P1, P4. Text and prepared, with suimon's own statements in between, which have none."""
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0)")
+
+    def converse(connect):
+        db.setup("UPDATE t SET n = 0")
+        with attributed(connect) as w:
+            answers = [w.query(sql, *named) for sql, named in ASKED]
+            both = w.prepare("SELECT CAST(? AS CHAR) AS a, CAST(? AS CHAR) AS b"), w.prepare("SELECT n FROM t")
+            for _ in range(2):
+                answers += [w.run(both[0], [b"p", None], (b"x", b"1")), w.run(both[1], []), w.run(both[1], [], (b"y", b"2")), w.run(both[0], [b"q", b"r"])]
+                w.query("SET time_zone = '+01:00'")
+            return answers
+    want = converse(lambda **more: db.direct(**more))
+    got = converse(lambda **more: proxy.connect(database=db.name, **more))
+    assert got == want
+    with attributed(lambda **more: proxy.connect(database=db.name, **more)) as w:
+        assert b"replica" in b"".join(w.query("SELECT name FROM whoami", (b"a", b"b")))
+
+
+def test_a_function_sees_the_attributes(proxy, db, component):
+    with attributed(lambda **more: proxy.connect(database=db.name, **more)) as w:
+        ask_for = "SELECT CONCAT('<', %s, '>')" % component % "who"
+        assert b"<me>" in b"".join(w.query(ask_for, (b"other", b"x"), (b"who", b"me")))
+        assert b"<me>" not in b"".join(w.query(ask_for))
+        s = w.prepare(ask_for)
+        assert b"<you>" in b"".join(w.run(s, [], (b"who", b"you")))
+        assert b"<you>" not in b"".join(w.run(s, []))
+
+
+def test_what_bears_attributes_is_neither_cached_nor_queued(suimon, db):
+    """C3, Q4. A function may ask for them."""
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, n INT)", "INSERT INTO t (n) VALUES (1)")
+    s = suimon({"cache": {"rules": [{"match": {"table": db.name + ".t"}, "ttl": "1h"}]},
+                "queue": {"rules": [{"match": {"table": db.name + ".t", "verb": "insert"}}]}})
+
+    def hits():
+        return sum_metric(s.metrics(), "suimon_queries_total", 'route="cache"')
+
+    def queued():
+        return sum_metric(s.metrics(), "suimon_queries_total", 'route="queue"')
+    with attributed(lambda **more: s.connect(database=db.name, **more)) as w:
+        for _ in range(3):
+            w.query("SELECT n FROM t", (b"a", b"b"))
+        w.query("INSERT INTO t (n) VALUES (2)", (b"a", b"b"))
+        assert (hits(), queued()) == (0, 0)
+        for _ in range(3):
+            w.query("SELECT n FROM t")
+        w.query("INSERT INTO t (n) VALUES (3)")
+        assert hits() > 0 and queued() == 1
+        assert b"\x013" in b"".join(w.query("SELECT n FROM t"))
+
+
+def test_malformed_attributes_are_the_servers_to_refuse(proxy, db):
+    """F2."""
+    for garbage in (b"\x01\x01", b"\x01\x01\x00\x00\xfe\x00\x01aSELECT 1", b"\x00\x02SELECT 1", b"\xfd\xff\xff\xff\x01", b""):
+        answers = []
+        for connect in (lambda **more: db.direct(**more), lambda **more: proxy.connect(database=db.name, **more)):
+            with attributed(connect) as w:
+                w.send(bytes([QUERY]) + garbage)
+                answers.append(error(w.packet()))
+        assert answers[0] == answers[1]
+
+
+def test_results_without_metadata(proxy, db):
+    """P1. SET resultset_metadata = NONE, for a client that has asked for it."""
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0), (2, 5)")
+
+    def converse(connect):
+        with Wire(connect(client_flag=OPTIONAL_RESULTSET_METADATA, autocommit=True)) as w:
+            got = []
+            for mode in ("FULL", "NONE", "FULL"):
+                w.query("SET resultset_metadata = " + mode)
+                for sql in ("SELECT id, n FROM t", "SELECT n FROM t WHERE id > 5"):
+                    w.send(bytes([QUERY]) + sql.encode())
+                    first = w.packet()
+                    got.append(first)
+                    for _ in range(3 if mode == "FULL" and "id, n" in sql else 2 if mode == "FULL" else 1):
+                        got.append(w.packet())
+                    got += w.until_eof()
+            return got
+    assert converse(lambda **more: proxy.connect(database=db.name, **more)) == converse(lambda **more: db.direct(**more))

@@ -85,10 +85,10 @@ static void try_move(const struct stmt_execute *e, uint16_t params, struct span 
 
 	iobuf_init(&b, 0);
 	must(stmt_put_execute(&b, &seq, e, params, 77, types) == RC_OK);
-	must(stmt_parse_execute(span_of(iobuf_data(&b) + 4, iobuf_len(&b) - 4), params, &again) == RC_OK);
+	must(stmt_parse_execute(span_of(iobuf_data(&b) + 4, iobuf_len(&b) - 4), params, e->named, &again) == RC_OK);
 	must(again.id == 77 && again.iterations == e->iterations);
 	if (params)
-		must(span_eq(again.types, types) && span_eq(again.nulls, e->nulls) && span_eq(again.values, e->values));
+		must((e->named || span_eq(again.types, types)) && span_eq(again.nulls, e->nulls) && span_eq(again.values, e->values));
 	iobuf_reset(&b);
 }
 
@@ -113,6 +113,15 @@ static void try_bulk(struct span payload, uint16_t params)
 	iobuf_reset(&b);
 }
 
+static void try_query(struct span payload)
+{
+	size_t at;
+	uint16_t attributes;
+
+	if (stmt_parse_query(payload, &at, &attributes) == RC_OK)
+		must(at <= payload.len && at >= 3 + 3 * (size_t)attributes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mbuf m = mbuf_of(data, size);
@@ -127,12 +136,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (stmt_parse_prepared(payload, &prepared) == RC_OK)
 		must(payload.len >= 9);
 	try_bulk(payload, params);
-	if (stmt_parse_execute(payload, params, &e) != RC_OK)
+	try_query(payload);
+	if (stmt_parse_execute(payload, params, size & 1, &e) != RC_OK)
 		return 0;
 	iobuf_init(&b, 0);
 	if (params == 0 || stmt_put_types(&b, &e, params) == RC_OK) {
 		types = span_of(iobuf_len(&b) ? iobuf_data(&b) : NULL, iobuf_len(&b));
-		try_move(&e, params, types);
+		if (!e.attributes)
+			try_move(&e, params, types);
 		try_values(&e, params, types);
 	}
 	iobuf_reset(&b);

@@ -30,7 +30,7 @@ static void reads_an_execute(void **state)
 {
 	struct stmt_execute e;
 
-	assert_int_equal(stmt_parse_execute(span_of(execute, EXECUTE_LEN), 3, &e), RC_OK);
+	assert_int_equal(stmt_parse_execute(span_of(execute, EXECUTE_LEN), 3, false, &e), RC_OK);
 	assert_int_equal(e.id, 5);
 	assert_int_equal(e.flags, 1);
 	assert_int_equal(e.iterations, 1);
@@ -49,12 +49,12 @@ static void an_execute_cut_off_is_refused(void **state)
 
 		assert_non_null(exact);
 		memcpy(exact, execute, len);
-		assert_int_equal(stmt_parse_execute(span_of(exact, len), 3, &e), RC_ERROR);
+		assert_int_equal(stmt_parse_execute(span_of(exact, len), 3, false, &e), RC_ERROR);
 		free(exact);
 	}
-	assert_int_equal(stmt_parse_execute(span_of(execute, EXECUTE_LEN), UINT16_MAX, &e), RC_ERROR);
-	assert_int_equal(stmt_parse_execute(span_of("\x16\5\0\0\0\0\1\0\0\0", 10), 0, &e), RC_ERROR);
-	assert_int_equal(stmt_parse_execute(span_of("\x17\5\0\0\0\0\1\0\0\0", 10), 0, &e), RC_OK);
+	assert_int_equal(stmt_parse_execute(span_of(execute, EXECUTE_LEN), UINT16_MAX, false, &e), RC_ERROR);
+	assert_int_equal(stmt_parse_execute(span_of("\x16\5\0\0\0\0\1\0\0\0", 10), 0, false, &e), RC_ERROR);
+	assert_int_equal(stmt_parse_execute(span_of("\x17\5\0\0\0\0\1\0\0\0", 10), 0, false, &e), RC_OK);
 }
 
 /* id 5, types sent: long, string; a row of 7 and "a", and one of NULL and the default. */
@@ -109,15 +109,15 @@ static void an_execute_moves_with_its_types(void **state)
 
 	iobuf_init(&types, 0);
 	iobuf_init(&b, 0);
-	assert_int_equal(stmt_parse_execute(span_of(execute, EXECUTE_LEN), 3, &e), RC_OK);
+	assert_int_equal(stmt_parse_execute(span_of(execute, EXECUTE_LEN), 3, false, &e), RC_OK);
 	assert_int_equal(stmt_put_types(&types, &e, 3), RC_OK);
 	assert_bytes(&types, "\3\0\xfe\0\1\x80", 6);
-	assert_int_equal(stmt_parse_execute(span_of(again, sizeof(again) - 1), 3, &e), RC_OK);
+	assert_int_equal(stmt_parse_execute(span_of(again, sizeof(again) - 1), 3, false, &e), RC_OK);
 	assert_false(e.new_types);
 	assert_int_equal(stmt_put_types(&types, &e, 3), RC_ERROR);
 	assert_int_equal(stmt_put_execute(&b, &seq, &e, 3, 0x11223344, span_of(iobuf_data(&types), 6)), RC_OK);
 	assert_bytes(&b, want, sizeof(want) - 1);
-	assert_int_equal(stmt_parse_execute(span_of(iobuf_data(&b) + 4, iobuf_len(&b) - 4), 3, &back), RC_OK);
+	assert_int_equal(stmt_parse_execute(span_of(iobuf_data(&b) + 4, iobuf_len(&b) - 4), 3, false, &back), RC_OK);
 	assert_true(back.new_types);
 	assert_int_equal(stmt_put_execute(&b, &seq, &e, 3, 1, span_of(iobuf_data(&types), 4)), RC_ERROR);
 	assert_int_equal(stmt_put_execute(&b, &seq, &e, 300, 1, span_of(NULL, 600)), RC_ERROR);
@@ -132,36 +132,71 @@ static void an_execute_without_parameters_moves_too(void **state)
 	uint8_t seq = 0;
 
 	iobuf_init(&b, 0);
-	assert_int_equal(stmt_parse_execute(span_of("\x17\5\0\0\0\0\1\0\0\0", 10), 0, &e), RC_OK);
+	assert_int_equal(stmt_parse_execute(span_of("\x17\5\0\0\0\0\1\0\0\0", 10), 0, false, &e), RC_OK);
 	assert_int_equal(stmt_put_execute(&b, &seq, &e, 0, 9, span_of(NULL, 0)), RC_OK);
 	assert_bytes(&b, "\x0a\0\0\0\x17\x09\0\0\0\0\1\0\0\0", 14);
 	iobuf_reset(&b);
 }
 
-/* MySQL's clients that speak query attributes count their parameters and name them, though with no name. */
-static void the_form_with_query_attributes_is_understood_where_it_carries_none(void **state)
+#define SPAN(bytes) span_of(bytes, sizeof(bytes) - 1)
+
+/* MySQL's clients that speak query attributes count their parameters and name them; attributes stand behind. */
+static void the_form_with_query_attributes_is_understood(void **state)
 {
 	static const uint8_t named[] = "\x17\5\0\0\0\x08\1\0\0\0\1\0\1\3\0\0\7\0\0\0";
-	static const uint8_t with_name[] = "\x17\5\0\0\0\x08\1\0\0\0\1\0\1\3\0\1x\7\0\0\0";
-	static const uint8_t one_more[] = "\x17\5\0\0\0\x08\1\0\0\0\2\0\1\3\0\0\3\0\1x\7\0\0\0\7\0\0\0";
+	static const uint8_t one_more[] = "\x17\5\0\0\0\x08\1\0\0\0\2\0\1\3\0\0\xfe\0\1x\7\0\0\0\2ab";
+	static const uint8_t only[] = "\x17\5\0\0\0\x08\1\0\0\0\1\0\1\xfe\0\1x\2ab";
+	static const uint8_t typeless[] = "\x17\5\0\0\0\x08\1\0\0\0\2\0\0\7\0\0\0\2ab";
+	static const uint8_t fewer[] = "\x17\5\0\0\0\x08\1\0\0\0\0\0\1\3\0\0\7\0\0\0";
 	static const uint8_t none[] = "\x17\5\0\0\0\x08\1\0\0\0\0";
-	static const uint8_t want[] = "\x12\0\0\0\x17\6\0\0\0\0\1\0\0\0\0\1\3\0\7\0\0\0";
+	static const uint8_t want[] = "\x14\0\0\0\x17\6\0\0\0\x08\1\0\0\0\1\0\1\3\0\0\7\0\0\0";
 	struct stmt_execute e;
 	struct iobuf types, b;
 	uint8_t seq = 0;
 
 	iobuf_init(&types, 0);
 	iobuf_init(&b, 0);
-	assert_int_equal(stmt_parse_execute(span_of(named, sizeof(named) - 1), 1, &e), RC_OK);
+	assert_int_equal(stmt_parse_execute(SPAN(named), 1, true, &e), RC_OK);
+	assert_int_equal(e.attributes, 0);
 	assert_int_equal(stmt_put_types(&types, &e, 1), RC_OK);
 	assert_bytes(&types, "\3\0", 2);
 	assert_int_equal(stmt_put_execute(&b, &seq, &e, 1, 6, span_of(iobuf_data(&types), 2)), RC_OK);
 	assert_bytes(&b, want, sizeof(want) - 1);
-	assert_int_equal(stmt_parse_execute(span_of(none, sizeof(none) - 1), 0, &e), RC_OK);
-	assert_int_equal(stmt_parse_execute(span_of(with_name, sizeof(with_name) - 1), 1, &e), RC_ERROR);
-	assert_int_equal(stmt_parse_execute(span_of(one_more, sizeof(one_more) - 1), 1, &e), RC_ERROR);
+	assert_int_equal(stmt_parse_execute(SPAN(none), 0, true, &e), RC_OK);
+	assert_int_equal(stmt_parse_execute(SPAN(one_more), 1, true, &e), RC_OK);
+	assert_int_equal(e.attributes, 1);
+	assert_int_equal(stmt_put_execute(&b, &seq, &e, 1, 6, span_of(iobuf_data(&types), 2)), RC_ERROR);
+	iobuf_reset(&types);
+	assert_int_equal(stmt_put_types(&types, &e, 1), RC_OK);
+	assert_bytes(&types, "\3\0", 2);
+	assert_int_equal(stmt_parse_execute(SPAN(only), 0, true, &e), RC_OK);
+	assert_int_equal(e.attributes, 1);
+	assert_int_equal(stmt_parse_execute(SPAN(typeless), 1, true, &e), RC_ERROR);
+	assert_int_equal(stmt_parse_execute(SPAN(fewer), 1, true, &e), RC_ERROR);
+	for (size_t len = 0; len < sizeof(one_more) - 1 - 7; len++) /* all but the values, which are looked at one by one */
+		assert_int_equal(stmt_parse_execute(span_of(one_more, len), 1, true, &e), RC_ERROR);
 	iobuf_reset(&types);
 	iobuf_reset(&b);
+}
+
+static void the_text_behind_query_attributes_is_found(void **state)
+{
+	static const uint8_t plain[] = "\3\0\1SELECT 1", some[] = "\3\2\1\2\1\xfe\0\1a\6\0\1b\2xySELECT 1";
+	static const uint8_t *const bad[] = {(const uint8_t *)"\3\0\2SELECT 1", (const uint8_t *)"\3\1\1\0\0\xfe\0\1a",
+					     (const uint8_t *)"\3\1\1\0\1\x0d\0\1a", (const uint8_t *)"\3\xff\1\0\1\xfe\0\1"};
+	size_t at = 0;
+	uint16_t n = 9;
+
+	assert_int_equal(stmt_parse_query(SPAN(plain), &at, &n), RC_OK);
+	assert_int_equal(at, 3);
+	assert_int_equal(n, 0);
+	assert_int_equal(stmt_parse_query(SPAN(some), &at, &n), RC_OK);
+	assert_int_equal(at, sizeof(some) - 1 - 8);
+	assert_int_equal(n, 2);
+	for (size_t i = 0; i < countof(bad); i++)
+		assert_int_equal(stmt_parse_query(span_of(bad[i], 8), &at, &n), RC_ERROR);
+	for (size_t len = 0; len < sizeof(some) - 1 - 8; len++)
+		assert_int_equal(stmt_parse_query(span_of(some, len), &at, &n), RC_ERROR);
 }
 
 static void walks_over_the_values(void **state)
@@ -321,7 +356,8 @@ int main(void)
 		cmocka_unit_test(a_moved_bulk_execution_brings_its_types),
 		cmocka_unit_test(an_execute_moves_with_its_types),
 		cmocka_unit_test(an_execute_without_parameters_moves_too),
-		cmocka_unit_test(the_form_with_query_attributes_is_understood_where_it_carries_none),
+		cmocka_unit_test(the_form_with_query_attributes_is_understood),
+		cmocka_unit_test(the_text_behind_query_attributes_is_found),
 		cmocka_unit_test(walks_over_the_values),
 		cmocka_unit_test(values_that_are_not_there_are_refused),
 		cmocka_unit_test(literals_mean_the_same),
