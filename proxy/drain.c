@@ -13,8 +13,10 @@
 #include "process.h"
 #include "qthread.h"
 #include "supervisor.h"
+#include "takeover.h"
 #include "worker.h"
 
+#define FORMER_MARGIN_NS (2 * NS_PER_SEC) /* beyond drain_timeout, until the process that this one has replaced has ended */
 #define SETTLE_TRIES 20 /* of 50 ms: the other instances learn of the last writes, if Redis answers */
 
 static void leave(evutil_socket_t fd, short what, void *arg)
@@ -22,6 +24,10 @@ static void leave(evutil_socket_t fd, short what, void *arg)
 	static int tries;
 	struct timeval tv = {.tv_usec = 50000};
 
+	/* Under a supervisor all that is left of it ends with the main process. */
+	if (atomic_load(&process.in.has_former) && clock_mono_ns() < process.drain_deadline_ns + FORMER_MARGIN_NS &&
+	    event_base_once(loop_base(process.in.control), -1, EV_TIMEOUT, leave, NULL, &tv) == 0)
+		return;
 	if (process.in.cache && !cache_settled(process.in.cache) && ++tries < SETTLE_TRIES &&
 	    event_base_once(loop_base(process.in.control), -1, EV_TIMEOUT, leave, NULL, &tv) == 0)
 		return;
@@ -99,22 +105,23 @@ static void expect_second(void)
 void process_drain(void)
 {
 	struct settings *s;
-	uint64_t deadline;
 
 	if (atomic_exchange(&process.in.draining, true))
 		leave_at_once();
 	expect_second();
 	s = instance_settings(&process.in);
-	deadline = clock_mono_ns() + s->drain_timeout_ns;
+	process.drain_deadline_ns = clock_mono_ns() + s->drain_timeout_ns;
 	log_info("main", "draining", "sessions=%u timeout=%lums", atomic_load(&process.in.sessions),
 		 (unsigned long)(s->drain_timeout_ns / NS_PER_MS));
 	supervisor_stopping(s->drain_timeout_ns);
+	upgrade_cancel();
+	takeover_drain();
 	settings_unref(s);
 	for (size_t i = 0; i < process.nlisteners; i++)
 		listener_stop(process.listeners[i]);
 	process.undrained = process.in.nworkers;
 	for (size_t i = 0; i < process.in.nworkers; i++) {
 		process.in.workers[i]->drained = worker_is_drained;
-		worker_drain(process.in.workers[i], deadline);
+		worker_drain(process.in.workers[i], process.drain_deadline_ns);
 	}
 }

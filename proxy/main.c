@@ -34,7 +34,7 @@ static int version(void)
 	return EXIT_FINE;
 }
 
-static int run_options(int argc, char **argv, bool check)
+static int run_options(int argc, char **argv, char **all, bool check)
 {
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'}, {"primary", required_argument, NULL, 'p'},
@@ -62,7 +62,7 @@ static int run_options(int argc, char **argv, bool check)
 	}
 	if (optind < argc || (!file && !primary))
 		return usage(stderr);
-	return check ? settings_check_main(file, primary) : process_run(file, primary);
+	return check ? settings_check_main(file, primary) : process_run(all, file, primary);
 }
 
 int main(int argc, char **argv)
@@ -71,9 +71,9 @@ int main(int argc, char **argv)
 
 	tls_begin();
 	if (strcmp(verb, "check") == 0)
-		return run_options(argc - 1, argv + 1, true);
+		return run_options(argc - 1, argv + 1, argv, true);
 	if (strcmp(verb, "run") == 0)
-		return run_options(argc - 1, argv + 1, false);
+		return run_options(argc - 1, argv + 1, argv, false);
 	if (strcmp(verb, "digest") == 0)
 		return argc == 3 ? sql_digest_main(argv[2]) : usage(stderr);
 	if (strcmp(verb, "queue") == 0)
@@ -86,5 +86,5 @@ int main(int argc, char **argv)
 		return version();
 	if (strcmp(verb, "help") == 0)
 		return usage(stdout);
-	return run_options(argc, argv, false);
+	return run_options(argc, argv, argv, false);
 }

@@ -4,6 +4,7 @@
  *   process_run   start.c   make the parts, start the threads, run the control loop, take all down
  *   process_reload  reload.c  SIGHUP and POST /api/config/reload
  *   process_drain   drain.c   SIGTERM and SIGINT
+ *   process_upgrade upgrade.c SIGUSR2; takeover.c is the new process' side of it
  *
  * All of it belongs to the control thread.
  */
@@ -12,6 +13,7 @@
 
 #include "admin.h"
 #include "advise.h"
+#include "handover.h"
 #include "instance.h"
 #include "listener.h"
 #include "monitor.h"
@@ -23,22 +25,28 @@ enum { EXIT_FINE = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_FATAL = 3 };
 
 struct process {
 	struct instance in;
-	const char *file, *primary; /* from the command line; either may be NULL */
+	char **argv;                /* the command line */
+	const char *file, *primary; /* from it; either may be NULL */
 	struct listener *listeners[PROCESS_LISTENERS_MOST];
+	char listener_names[PROCESS_LISTENERS_MOST][HANDOVER_WORD - 8]; /* as handover.h says */
 	size_t nlisteners;
+	char http_name[HANDOVER_WORD - 8];
 	struct admin *admin;
 	struct monitor *monitor;
 	struct advise *advise;
 	struct stats_sink *sink;    /* the control thread's */
-	struct event *on_term, *on_int, *on_hup;
+	struct event *on_term, *on_int, *on_hup, *on_usr2;
 	size_t next_worker;         /* gets the next client */
+	uint64_t drain_deadline_ns; /* monotonic; once draining */
 	size_t undrained;           /* workers that still have sessions */
 };
 
 extern struct process process; /* one a process: signal handlers and worker callbacks find it here */
 
-/* Runs until drained. file, primary: the configuration's file and --primary, one may be NULL. Returns an exit code. */
-int process_run(const char *file, const char *primary);
+/* Runs until drained. argv: the command line, kept; file, primary: the configuration's file and --primary, one may be NULL.
+ * Returns an exit code. */
+int process_run(char **argv, const char *file, const char *primary);
+enum rc process_serve(void) must_check; /* the last step of a start: queue, HTTP, clients */
 
 /*
  * Takes the configuration's file again, all of it or nothing. why: gets a line for each fault. Returns RC_ERROR where
@@ -48,6 +56,11 @@ enum rc process_reload(void *arg, struct iobuf *why);
 
 /* Stops accepting, lets transactions finish up to drain_timeout, then stops the loop; a second call exits at once. */
 void process_drain(void);
+
+/* Starts the program anew as this process' successor; nothing where one is under way. */
+void process_upgrade(void);
+void upgrade_cancel(void); /* one that is under way; this process ends */
+void upgrade_end(void);
 
 /* What each part takes from the settings, at start and at a reload. */
 void process_log_setup(const struct settings *s); /* and from SUIMON_DEBUG */

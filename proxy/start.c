@@ -18,6 +18,7 @@
 #include "process.h"
 #include "session.h"
 #include "supervisor.h"
+#include "takeover.h"
 #include "version.h"
 #include "worker.h"
 
@@ -44,6 +45,11 @@ static void on_hup(evutil_socket_t fd, short what, void *arg)
 	iobuf_init(&why, 1024 * 1024);
 	(void)process_reload(NULL, &why);
 	iobuf_reset(&why);
+}
+
+static void on_usr2(evutil_socket_t sig, short what, void *arg)
+{
+	process_upgrade();
 }
 
 static bool add_signal(struct event **at, int sig, event_callback_fn fn)
@@ -187,9 +193,17 @@ static enum rc add_listener(struct listener *l, const char *addr, const char *er
 		log_error("main", "cannot listen for clients", "reason=\"%s\"", err);
 		return RC_ERROR;
 	}
+	(void)snprintf(process.listener_names[process.nlisteners], sizeof(process.listener_names[0]), "%s", addr);
 	process.listeners[process.nlisteners++] = l;
 	log_info("main", "listening for clients", "addr=%s port=%u", addr, listener_port(l));
-	return RC_OK;
+	return takeover_is_one() ? listener_pause(l, true) : RC_OK;
+}
+
+static int given_socket(void)
+{
+	int fd = supervisor_client_socket();
+
+	return fd >= 0 ? fd : takeover_socket(HANDOVER_GIVEN);
 }
 
 /* Sockets that were handed over stand instead of listen.mysql: whoever binds them decides where clients connect. */
@@ -198,10 +212,24 @@ static enum rc take_listeners(void)
 	char err[512];
 	int fd;
 
-	while (process.nlisteners < PROCESS_LISTENERS_MOST && (fd = supervisor_client_socket()) >= 0)
-		if (add_listener(listener_take(process.in.control, fd, on_accept, NULL, err, sizeof(err)), "handed-over", err) != RC_OK)
+	while (process.nlisteners < PROCESS_LISTENERS_MOST && (fd = given_socket()) >= 0)
+		if (add_listener(listener_take(process.in.control, fd, on_accept, NULL, err, sizeof(err)), HANDOVER_GIVEN, err) != RC_OK)
 			return RC_ERROR;
 	return RC_OK;
+}
+
+/* The former process' socket of the same address, else one of its own. */
+static struct listener *open_listener(const struct settings_addr *a, char *err, size_t cap)
+{
+	int fd = takeover_socket(a->text);
+	struct listener *l;
+
+	if (fd < 0)
+		return listener_open(process.in.control, a->host, a->port, a->is_unix, on_accept, NULL, err, cap);
+	l = listener_take(process.in.control, fd, on_accept, NULL, err, cap);
+	if (l && a->is_unix)
+		listener_owns(l, a->host);
+	return l;
 }
 
 static enum rc open_listeners(const struct settings *s)
@@ -212,14 +240,24 @@ static enum rc open_listeners(const struct settings *s)
 		return RC_ERROR;
 	for (size_t i = 0, taken = process.nlisteners; !taken && i < s->listen.nmysql && i < PROCESS_LISTENERS_MOST; i++) {
 		const struct settings_addr *a = &s->listen.mysql[i];
-		struct listener *l = listener_open(process.in.control, a->host, a->port, a->is_unix, on_accept, NULL, err,
-						   sizeof(err));
 
-		if (add_listener(l, a->text, err) != RC_OK)
+		if (add_listener(open_listener(a, err, sizeof(err)), a->text, err) != RC_OK)
 			return RC_ERROR;
 	}
-	process.admin = admin_open(&process.in, &(struct admin_hooks){.reload = process_reload}, supervisor_http_socket(), err,
-				   sizeof(err));
+	return RC_OK;
+}
+
+static enum rc open_http(const struct settings *s)
+{
+	int fd = supervisor_http_socket();
+	char err[512];
+
+	if (fd < 0)
+		fd = takeover_socket(HANDOVER_HTTP " " HANDOVER_GIVEN);
+	(void)snprintf(process.http_name, sizeof(process.http_name), HANDOVER_HTTP " %s", fd >= 0 ? HANDOVER_GIVEN : s->listen.http.text);
+	if (fd < 0)
+		fd = takeover_socket(process.http_name);
+	process.admin = admin_open(&process.in, &(struct admin_hooks){.reload = process_reload}, fd, err, sizeof(err));
 	if (!process.admin) {
 		log_error("main", "cannot listen for HTTP", "reason=\"%s\"", err);
 		return RC_ERROR;
@@ -232,13 +270,48 @@ static enum rc start_threads(void)
 {
 	struct instance *in = &process.in;
 
-	for (size_t i = 0; i < in->nworkers; i++)
-		if (worker_start(in->workers[i]) != RC_OK)
-			return RC_ERROR;
 	if (monitor_start(process.monitor) != RC_OK || catalog_start(in->catalog) != RC_OK ||
 	    advise_start(process.advise) != RC_OK)
 		return RC_ERROR;
-	return in->queue ? queue_start(in->queue) : RC_OK;
+	return RC_OK;
+}
+
+static enum rc start_workers(void)
+{
+	for (size_t i = 0; i < process.in.nworkers; i++)
+		if (worker_start(process.in.workers[i]) != RC_OK)
+			return RC_ERROR;
+	return RC_OK;
+}
+
+enum rc process_serve(void)
+{
+	struct settings *s = instance_settings(&process.in);
+	bool takes_over = takeover_is_one();
+	enum rc rc = takes_over ? make_queue(s) : RC_OK;
+
+	if (rc == RC_OK)
+		rc = keep_statistics(s);
+	if (rc == RC_OK)
+		rc = start_workers();
+	if (rc == RC_OK && process.in.queue)
+		rc = queue_start(process.in.queue);
+	if (rc == RC_OK)
+		rc = open_http(s);
+	settings_unref(s);
+	for (size_t i = 0; takes_over && i < process.nlisteners && rc == RC_OK; i++)
+		rc = listener_pause(process.listeners[i], false);
+	return rc;
+}
+
+/* At once; or, in the place of another process, when that says so. */
+static enum rc begin(void)
+{
+	if (takeover_is_one()) {
+		atomic_store(&process.in.cache_rests, takeover_cache_rests());
+		return takeover_wait();
+	}
+	return process_serve() == RC_OK ? supervisor_ready(&process.in) : RC_ERROR;
 }
 
 /* Down in the reverse order: nobody is left who could call into what is freed. */
@@ -246,6 +319,8 @@ static void tear_down(void)
 {
 	struct instance *in = &process.in;
 
+	upgrade_end();
+	takeover_end();
 	supervisor_end();
 	admin_close(process.admin);
 	for (size_t i = 0; i < process.nlisteners; i++)
@@ -270,6 +345,7 @@ static void tear_down(void)
 	event_free(process.on_term);
 	event_free(process.on_int);
 	event_free(process.on_hup);
+	event_free(process.on_usr2);
 	loop_free(in->control);
 	stats_free(in->stats);
 	auth_rsa_free(in->rsa);
@@ -279,7 +355,7 @@ static void tear_down(void)
 	settings_unref(in->settings);
 }
 
-int process_run(const char *file, const char *primary)
+int process_run(char **argv, const char *file, const char *primary)
 {
 	struct instance *in = &process.in;
 	struct iobuf faults;
@@ -294,6 +370,7 @@ int process_run(const char *file, const char *primary)
 		return EXIT_CONFIG;
 	}
 	iobuf_reset(&faults);
+	process.argv = argv;
 	process.file = file;
 	process.primary = primary;
 	process_log_setup(s);
@@ -310,11 +387,11 @@ int process_run(const char *file, const char *primary)
 	log_info("main", "starting", "version=%s primary=%s replicas=%zu cache=%s queue=%s", SUIMON_VERSION,
 		 s->primary.text, s->nreplicas, s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
 		 s->queue.nrules ? s->queue.dir : "off");
-	if (supervisor_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK || make_cache(s) != RC_OK ||
-	    make_queue(s) != RC_OK || make_workers(s) != RC_OK || keep_statistics(s) != RC_OK ||
+	if (supervisor_begin() != RC_OK || takeover_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK ||
+	    make_cache(s) != RC_OK || (!takeover_is_one() && make_queue(s) != RC_OK) || make_workers(s) != RC_OK ||
 	    !add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||
-	    !add_signal(&process.on_hup, SIGHUP, on_hup) || open_listeners(s) != RC_OK || start_threads() != RC_OK ||
-	    supervisor_ready(in) != RC_OK) {
+	    !add_signal(&process.on_hup, SIGHUP, on_hup) || !add_signal(&process.on_usr2, SIGUSR2, on_usr2) ||
+	    open_listeners(s) != RC_OK || start_threads() != RC_OK || begin() != RC_OK) {
 		log_error("main", "could not start", NULL);
 		return EXIT_START;
 	}

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "process.h"
 #include "worker.h"
 
 #ifdef SUIMON_SYSTEMD
@@ -28,6 +29,7 @@ static struct {
 	struct instance *in;
 	bool asked; /* the workers are being asked whether they turn */
 	bool late;  /* said so */
+	bool is_main, moved;
 } supervisor = {.http = -1};
 
 static enum rc take_socket(int fd, const char *name)
@@ -119,7 +121,7 @@ static enum rc start_watchdog(struct instance *in)
 {
 	uint64_t limit_us;
 
-	if (sd_watchdog_enabled(1, &limit_us) <= 0)
+	if (sd_watchdog_enabled(0, &limit_us) <= 0) /* the variable is a successor's, too */
 		return RC_OK;
 	supervisor.in = in;
 	supervisor.feed_us = limit_us / FEEDS_A_LIMIT;
@@ -135,6 +137,7 @@ static enum rc start_watchdog(struct instance *in)
 
 enum rc supervisor_ready(struct instance *in)
 {
+	supervisor.is_main = true;
 	if (start_watchdog(in) != RC_OK)
 		return RC_ERROR;
 	(void)sd_notifyf(0, "READY=1\nSTATUS=serving clients with %zu workers", in->nworkers);
@@ -153,14 +156,33 @@ void supervisor_reloaded(void)
 
 void supervisor_stopping(uint64_t timeout_ns)
 {
-	(void)sd_notifyf(0, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_ns / 1000 + STOP_MARGIN_US);
+	if (!supervisor.moved)
+		(void)sd_notifyf(0, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_ns / 1000 + STOP_MARGIN_US);
 }
 
-void supervisor_end(void)
+static void stop_watchdog(void)
 {
 	if (supervisor.feed)
 		event_free(supervisor.feed);
 	supervisor.feed = NULL;
+}
+
+void supervisor_move(int64_t pid)
+{
+	(void)sd_notifyf(0, "MAINPID=%" PRId64, pid);
+	supervisor.moved = true;
+	stop_watchdog();
+}
+
+void supervisor_become(void)
+{
+	if (!supervisor.is_main && supervisor_ready(&process.in) != RC_OK)
+		log_error("main", "the watchdog cannot be fed: out of memory", NULL);
+}
+
+void supervisor_end(void)
+{
+	stop_watchdog();
 }
 
 #else /* built without libsystemd */
@@ -200,6 +222,15 @@ void supervisor_reloaded(void)
 void supervisor_stopping(uint64_t timeout_ns)
 {
 	(void)timeout_ns;
+}
+
+void supervisor_move(int64_t pid)
+{
+	(void)pid;
+}
+
+void supervisor_become(void)
+{
 }
 
 void supervisor_end(void)

@@ -24,6 +24,9 @@ enum rc supervisor_ready(struct instance *in) must_check;
 void supervisor_reloading(void); /* until supervisor_reloaded */
 void supervisor_reloaded(void);
 void supervisor_stopping(uint64_t timeout_ns); /* the drain has begun and takes at most so long */
+/* An upgrade: the process pid is the main one from now on, and this one says no more. */
+void supervisor_move(int64_t pid);
+void supervisor_become(void); /* this process is the main one, if it was not: supervisor_ready */
 void supervisor_end(void);
 
 #endif

@@ -62,7 +62,7 @@ static void post_waiter(struct queue_waiter *w)
 		w->mail.run(&w->mail);
 }
 
-void drain_stop(struct drain *d)
+static void end_threads(struct drain *d)
 {
 	uint64_t until = clock_mono_ns() + STOP_PATIENCE_NS;
 
@@ -81,9 +81,38 @@ void drain_stop(struct drain *d)
 	if (d->team)
 		team_stop(d->team);
 	d->started = false;
+}
+
+void drain_stop(struct drain *d)
+{
+	end_threads(d);
 	pthread_mutex_lock(&d->lock);
+	d->followed = false;
 	for (struct list_node *n; (n = list_pop_front(&d->waiters)) != NULL;)
 		post_waiter(container_of(n, struct queue_waiter, node));
+	pthread_mutex_unlock(&d->lock);
+}
+
+void drain_hand_over(struct drain *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->followed = true;
+	pthread_mutex_unlock(&d->lock);
+	end_threads(d);
+}
+
+void drain_follow(struct drain *d, uint64_t seq)
+{
+	pthread_mutex_lock(&d->lock);
+	d->applied_seq = seq;
+	list_each_safe (&d->waiters, n, tmp) {
+		struct queue_waiter *w = container_of(n, struct queue_waiter, node);
+
+		if (w->seq > seq)
+			continue;
+		list_remove(&d->waiters, n);
+		post_waiter(w);
+	}
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -162,7 +191,7 @@ enum rc drain_wait(struct drain *d, struct queue_waiter *w)
 	enum rc rc = RC_OK;
 
 	pthread_mutex_lock(&d->lock);
-	if (d->applied_seq < w->seq && !d->stopping) {
+	if (d->applied_seq < w->seq && (!d->stopping || d->followed)) {
 		w->node = (struct list_node){0};
 		list_push_back(&d->waiters, &w->node);
 		/* Somebody waits: no batch is worth waiting to fill. */

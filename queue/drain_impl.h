@@ -46,6 +46,7 @@ struct drain {
 	uint64_t batch_target_ns; /* what a transaction may take */
 	struct queue_hooks hooks;
 	bool stopping, ended, paused, hurry;
+	bool followed;          /* its thread has ended; another process applies, and drain_follow says how far it is */
 	bool kicked;            /* wakes it from any sleep */
 	bool woken;             /* there are more records */
 	enum queue_state state; /* RUNNING, WAITING, HALTED; the others are derived */

@@ -35,20 +35,7 @@ void drain_move_applied(struct drain *d, uint64_t seq, uint64_t safe)
 	d->safe_seq = safe;
 	if (seq > d->told_seq)
 		d->told_seq = seq;
-	pthread_mutex_lock(&d->lock);
-	d->applied_seq = seq;
-	list_each_safe (&d->waiters, n, tmp) {
-		struct queue_waiter *w = container_of(n, struct queue_waiter, node);
-
-		if (w->seq > seq)
-			continue;
-		list_remove(&d->waiters, n);
-		if (w->loop)
-			loop_post(w->loop, &w->mail);
-		else
-			w->mail.run(&w->mail);
-	}
-	pthread_mutex_unlock(&d->lock);
+	drain_follow(d, seq);
 }
 
 void drain_note_oldest(struct drain *d)

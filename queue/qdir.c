@@ -135,10 +135,16 @@ enum rc qdir_open(struct qdir *d, const char *path, bool hold, const struct file
 	return load_id(d, hold, err, cap);
 }
 
-void qdir_close(struct qdir *d)
+void qdir_release(struct qdir *d)
 {
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
+	d->lock_fd = -1;
+}
+
+void qdir_close(struct qdir *d)
+{
+	qdir_release(d);
 	if (d->fd >= 0)
 		close(d->fd);
 	mem_free(d->path);

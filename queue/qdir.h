@@ -32,6 +32,7 @@ struct qdir {
 /* hold: makes what is missing and takes the lock; else the directory is only read. RC_ERROR: err says why. */
 enum rc qdir_open(struct qdir *d, const char *path, bool hold, const struct file_ops *ops, char *err,
 		  size_t cap) must_check;
+void qdir_release(struct qdir *d); /* another process may hold it from now on; this one writes nothing there any more */
 void qdir_close(struct qdir *d); /* tolerant of one that failed to open */
 
 void qdir_segment_name(char out[32], uint64_t first_seq);

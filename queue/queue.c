@@ -99,6 +99,29 @@ void queue_stop(struct queue *q)
 	drain_stop(q->drain);
 }
 
+void queue_hand_over(struct queue *q)
+{
+	atomic_store(&q->handed_over, true);
+	q->engine->ops->stop(q->engine);
+	drain_hand_over(q->drain);
+	qdir_release(&q->dir);
+	log_info("queue", "handed over", "dir=%s applied_seq=%llu last_seq=%llu", q->dir.path,
+		 (unsigned long long)drain_applied(q->drain), (unsigned long long)q->engine->ops->durable(q->engine));
+}
+
+bool queue_is_handed_over(struct queue *q, uint64_t *last_seq)
+{
+	if (likely(!atomic_load_explicit(&q->handed_over, memory_order_acquire)))
+		return false;
+	*last_seq = q->engine->ops->durable(q->engine);
+	return true;
+}
+
+void queue_follow(struct queue *q, uint64_t applied_seq)
+{
+	drain_follow(q->drain, applied_seq);
+}
+
 void queue_close(struct queue *q)
 {
 	if (!q)

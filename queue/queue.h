@@ -61,6 +61,13 @@ struct queue *queue_open(const struct queue_options *opt, struct stats *stats, c
 enum rc queue_start(struct queue *q) must_check;      /* log and drain threads */
 void queue_stop(struct queue *q);                     /* syncs the log, ends the threads; appends after it are declined */
 void queue_close(struct queue *q);
+/* Gives the directory up to another process: what was accepted is made durable and answered, the batch under way ends
+ * (seconds at most), and the lock is free. Afterwards nothing is appended or applied here; who waits is served by queue_follow. */
+void queue_hand_over(struct queue *q);
+/* That has happened or is happening: what an acknowledged record must be applied up to before a write that would have been
+ * queued may run directly. any thread. */
+bool queue_is_handed_over(struct queue *q, uint64_t *last_seq) must_check;
+void queue_follow(struct queue *q, uint64_t applied_seq); /* after queue_hand_over: how far the other process has come */
 void queue_reconfigure(struct queue *q, const struct queue_options *opt); /* batch_*, rate, max_bytes, sync_ns */
 
 /* What is captured of a write. All spans are copied by queue_append. */

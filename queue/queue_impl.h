@@ -16,6 +16,7 @@ struct queue {
 	struct dead *dead;
 	struct drain *drain;
 	bool stopped;
+	_Atomic bool handed_over;
 };
 
 #endif

@@ -178,6 +178,7 @@
 	X(HTTP_ERRORS, counter, "http_errors_total", "", "Requests to the HTTP interface answered with an error.")     \
 	X(RELOADS, counter, "config_reloads_total", "result=\"ok\"", "Configuration reloads, by result.")              \
 	X(RELOAD_FAILURES, counter, "config_reloads_total", "result=\"error\"", "")                                    \
+	X(UPGRADE_FAILURES, counter, "upgrade_failures_total", "", "New processes that were started to take over and did not.") \
 	X(OUT_OF_MEMORY, counter, "out_of_memory_total", "", "Requests answered with an error because memory was short.")
 
 #define STATS_COUNTERS(X)                                                                                              \

@@ -286,3 +286,9 @@ void snapshot_free(struct snapshot *n)
 	pthread_mutex_destroy(&n->lock);
 	drop(n);
 }
+
+void stats_keep_no_more(struct stats *s)
+{
+	snapshot_free(s->snapshot);
+	s->snapshot = NULL;
+}

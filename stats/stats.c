@@ -85,7 +85,7 @@ void stats_free(struct stats *s)
 {
 	if (!s)
 		return;
-	snapshot_free(s->snapshot);
+	stats_keep_no_more(s);
 	slowlog_free(atomic_load(&s->slowlog));
 	for (struct stats_sink *k = atomic_load(&s->sinks), *next; k; k = next) {
 		next = k->next;

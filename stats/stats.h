@@ -142,6 +142,9 @@ enum rc stats_slow_log(struct stats *s, const char *path, char *err, size_t cap)
  */
 enum rc stats_keep(struct stats *s, struct stats_sink *first, const char *path, uint64_t interval_ns) must_check;
 
+/* Writes it for the last time and gives the file up, to another process; nothing where none is kept. */
+void stats_keep_no_more(struct stats *s);
+
 /* What names a row of the digest table: the same for the same digest, schema and user, in this process. */
 uint64_t stats_key(uint64_t digest, struct span schema, struct span user);
 /* Counts it all: the digest table, the N+1 detector, the counters by route, the slow log. Sink's thread only. */

@@ -9,6 +9,8 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+#include <event2/listener.h>
+
 #include "admin_access.h"
 #include "log.h"
 #include "mem.h"
@@ -198,6 +200,7 @@ static enum rc start_listening(struct admin *a, int fd, char *err, size_t err_ca
 	else
 		bound = evutil_make_socket_nonblocking(fd) == 0 ? evhttp_accept_socket_with_handle(a->http, fd) : NULL;
 	if (bound) {
+		a->bound = bound;
 		fd = evhttp_bound_socket_get_fd(bound);
 		a->port = bound_port(fd);
 		a->loopback_only = bound_to_loopback(fd);
@@ -245,6 +248,19 @@ struct admin *admin_open(struct instance *in, const struct admin_hooks *hooks, i
 	}
 	admin_close(a);
 	return NULL;
+}
+
+int admin_fd(const struct admin *a)
+{
+	return evhttp_bound_socket_get_fd(a->bound);
+}
+
+void admin_pause(struct admin *a, bool pause)
+{
+	struct evconnlistener *l = evhttp_bound_socket_get_listener(a->bound);
+
+	if ((pause ? evconnlistener_disable(l) : evconnlistener_enable(l)) != 0)
+		log_warn("admin", "the socket for HTTP cannot be switched", "on=%d", !pause);
 }
 
 uint16_t admin_port(const struct admin *a)

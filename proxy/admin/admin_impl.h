@@ -29,7 +29,8 @@
 struct admin {
 	struct instance *in;       /* not owned; outlives this */
 	struct admin_hooks hooks;
-	struct evhttp *http;       /* owned */
+	struct evhttp *http;
+	struct evhttp_bound_socket *bound; /* http's */       /* owned */
 	struct conns *conns;       /* owned */
 	struct stats_sink *sink;   /* stats' own; written on the control loop alone */
 	struct list pending;       /* struct pending: answers to come */
@@ -103,10 +104,5 @@ void pending_finish(struct pending *p, int status, struct iobuf *out); /* JSON; 
 
 /* Sends it and ends the request. */
 void reply_send(struct admin *a, struct evhttp_request *req, int status, const char *content_type, struct span body);
-
-/* ---- readiness, for /readyz and /metrics ---- */
-
-/* Would a client's read run now? If not and w is not NULL, the reasons go into it as elements of an array. */
-bool admin_ready(struct instance *in, struct jsonw *w);
 
 #endif

@@ -181,6 +181,8 @@ static void put_process(struct prom *p, struct instance *in)
 	prom_uint(p, PROM_LABELS({"version", SUIMON_VERSION}), 1);
 	prom_gauge(p, "ready", "1 while a client could run a read, as /readyz says.", admin_ready(in, NULL));
 	prom_gauge(p, "draining", "1 after SIGTERM.", atomic_load(&in->draining));
+	prom_gauge(p, "upgrade_overlap", "1 while the process that this one took over from has sessions yet.",
+		   atomic_load(&in->has_former));
 	prom_gauge(p, "client_sessions", "Client sessions open now.", atomic_load(&in->sessions));
 	prom_gauge(p, "workers", "Worker threads.", in->nworkers);
 	prom_gauge(p, "process_resident_bytes", "Resident memory of the process.", resident_bytes());

@@ -127,7 +127,7 @@ enum rc cached_step(struct request *r)
 	const struct cache_entry *e;
 	enum rc rc;
 
-	if (!r->plan.cache || !w->cache || r->looked_up)
+	if (!r->plan.cache || !w->cache || r->looked_up || unlikely(atomic_load_explicit(&w->in->cache_rests, memory_order_acquire)))
 		return RC_OK;
 	r->looked_up = true;
 	if (r->s->vars->dirty_reads)

@@ -109,6 +109,29 @@ void queued_wait_expired(struct request *r)
 	exec_resume(r, STEP_END);
 }
 
+/* What a session has queued, or must wait for as if it had. */
+static void remember_tables(struct request *r)
+{
+	struct session *s = r->s;
+	bool eventual = r->plan.queue_rule && !r->plan.queue_rule->read_session;
+
+	if (s->nqueued_tags == 0)
+		s->queued_eventual = eventual;
+	s->queued_eventual &= eventual;
+	for (uint8_t i = 0; i < r->st->nwrites; i++) {
+		bool known = false;
+
+		for (uint8_t j = 0; j < s->nqueued_tags && !known; j++)
+			known = s->queued_tags[j] == r->st->writes[i];
+		if (known)
+			continue;
+		if (s->nqueued_tags == SESSION_QUEUED_TAGS)
+			s->queued_anything = true;
+		else
+			s->queued_tags[s->nqueued_tags++] = r->st->writes[i];
+	}
+}
+
 /* ---- accepting ---- */
 
 static void declined(struct request *r, enum stats_counter counter, const char *why)
@@ -149,6 +172,21 @@ static enum rc write_through(struct request *r)
 	r->error = 1205;
 	r->step = STEP_END;
 	return RC_DECLINED;
+}
+
+/* Another process has the queue now: what would have been queued runs directly, behind all that was acknowledged here. */
+static enum rc behind_the_other(struct request *r, uint64_t last_seq)
+{
+	struct session *s = r->s;
+
+	declined(r, STATS_C_QUEUE_DECLINED_STOPPING, "a new process has taken the queue over");
+	if (queue_applied(s->worker->in->queue) >= last_seq)
+		return directly(r);
+	statement_resolve(r->st, s->worker->in->catalog, s->worker->settings);
+	remember_tables(r);
+	if (s->queued_seq < last_seq)
+		s->queued_seq = last_seq;
+	return directly(r);
 }
 
 static const struct sql_table *written_table(const struct sql_facts *f)
@@ -248,28 +286,6 @@ static void on_ticket(struct mail *m)
 	exec_resume(r, STEP_END);
 }
 
-static void remember_tables(struct request *r)
-{
-	struct session *s = r->s;
-	bool eventual = r->plan.queue_rule && !r->plan.queue_rule->read_session;
-
-	if (s->nqueued_tags == 0)
-		s->queued_eventual = eventual;
-	s->queued_eventual &= eventual;
-	for (uint8_t i = 0; i < r->st->nwrites; i++) {
-		bool known = false;
-
-		for (uint8_t j = 0; j < s->nqueued_tags && !known; j++)
-			known = s->queued_tags[j] == r->st->writes[i];
-		if (known)
-			continue;
-		if (s->nqueued_tags == SESSION_QUEUED_TAGS)
-			s->queued_anything = true;
-		else
-			s->queued_tags[s->nqueued_tags++] = r->st->writes[i];
-	}
-}
-
 /* The statement with its values in it, and the state it was made in. */
 static enum rc build_record(struct request *r, struct iobuf *sql, struct iobuf *env, struct iobuf *tables,
 			    struct iobuf *key, struct queue_record *rec)
@@ -313,6 +329,7 @@ static enum rc append(struct request *r)
 	struct queue_record rec = {0};
 	struct iobuf sql, env, tables, key;
 	const char *why = "no memory";
+	uint64_t last_seq;
 	enum rc rc;
 
 	iobuf_init(&sql, 0);
@@ -336,6 +353,8 @@ static enum rc append(struct request *r)
 		/* Until the answer is here nobody of this session can read; afterwards on_ticket has set its number. */
 		return RC_AGAIN;
 	}
+	if (queue_is_handed_over(s->worker->in->queue, &last_seq))
+		return behind_the_other(r, last_seq);
 	if (s->worker->settings->queue.full_is_error) {
 		r->error = 1114;
 		reply_error(s, 1114, "HY000", "the queue does not accept this write: %s (queue.on_full is error)", why);
@@ -350,6 +369,7 @@ enum rc queued_step(struct request *r)
 {
 	struct instance *in = r->s->worker->in;
 	const struct sql_table *t;
+	uint64_t last_seq;
 	const char *why;
 
 	if (likely(!r->plan.queue))
@@ -358,6 +378,8 @@ enum rc queued_step(struct request *r)
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "the queue is off: no rule in the configuration asks for it");
 		return directly(r);
 	}
+	if (unlikely(queue_is_handed_over(in->queue, &last_seq)))
+		return behind_the_other(r, last_seq);
 	if (r->prepared && r->prepared->env != r->s->vars) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "it was prepared in another state of its session: another schema, or variables");
 		return directly(r);

@@ -66,6 +66,7 @@ struct settings {
 	} listen;
 	int64_t threads;                /* 0 = auto */
 	uint64_t drain_timeout_ns;
+	uint64_t upgrade_timeout_ns;
 	bool log_json;
 	char *admin_token;
 	struct settings_addr primary;

@@ -414,6 +414,8 @@ static const struct conf_opt rows[] = {
 	    .zero = "auto"),
 	DURATION("drain_timeout", drain_timeout_ns, "30s", 0, HOUR, "On SIGTERM: how long transactions have to finish.",
 		 RELOAD),
+	DURATION("upgrade_timeout", upgrade_timeout_ns, "15m", 0, 30 * DAY,
+		 "On SIGUSR2, when a new process has taken over: how long the old one serves the sessions it has, before they drain.", RELOAD),
 	WORD(CONF_CHOICE, "log", log_json, "text", log_words, "Lines of key=value, or of JSON, on stderr.", RELOAD),
 	SCALAR(CONF_SECRET, "admin_token", admin_token, "",
 	       "If set, every HTTP call that changes something must bear it (`Authorization: Bearer …`).", RELOAD),

@@ -25,6 +25,7 @@ struct listener {
 	void *arg;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of a unix socket, removed at stop */
 	struct event *retry;   /* after EMFILE: accept again in a while */
+	bool paused;
 };
 
 void listener_peer_name(const struct sockaddr *sa, char *out, size_t cap)
@@ -54,7 +55,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
 
-	if (l->fd >= 0)
+	if (l->fd >= 0 && !l->paused)
 		event_add(l->event, NULL);
 }
 
@@ -165,8 +166,32 @@ struct listener *listener_open(struct loop *loop, const char *host, uint16_t por
 	struct listener *l = fd >= 0 ? listener_take(loop, fd, fn, arg, err, err_cap) : NULL;
 
 	if (l && is_unix)
-		snprintf(l->path, sizeof(l->path), "%s", host);
+		listener_owns(l, host);
 	return l;
+}
+
+void listener_owns(struct listener *l, const char *path)
+{
+	snprintf(l->path, sizeof(l->path), "%s", path);
+}
+
+int listener_fd(const struct listener *l)
+{
+	return l->fd;
+}
+
+enum rc listener_pause(struct listener *l, bool pause)
+{
+	l->paused = pause;
+	if (l->fd < 0)
+		return RC_OK;
+	return (pause ? event_del(l->event) : event_add(l->event, NULL)) == 0 ? RC_OK : RC_ERROR;
+}
+
+void listener_leave(struct listener *l)
+{
+	l->path[0] = '\0';
+	listener_stop(l);
 }
 
 uint16_t listener_port(const struct listener *l)

@@ -4,6 +4,7 @@
 #ifndef SUIMON_LISTENER_H
 #define SUIMON_LISTENER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -21,6 +22,10 @@ struct listener *listener_open(struct loop *loop, const char *host, uint16_t por
 			       void *arg, char *err, size_t err_cap) must_check;
 /* A socket that somebody else bound and listens on; the listener's from now on, also where NULL is returned. */
 struct listener *listener_take(struct loop *loop, int fd, listener_accept_fn fn, void *arg, char *err, size_t err_cap) must_check;
+void listener_owns(struct listener *l, const char *path); /* a taken unix socket whose path goes when it stops */
+int listener_fd(const struct listener *l);        /* the listener's; -1: stopped */
+enum rc listener_pause(struct listener *l, bool pause) must_check; /* who connects meanwhile waits in the backlog */
+void listener_leave(struct listener *l);          /* as stop, but the socket lives on in another process */
 uint16_t listener_port(const struct listener *l); /* the bound one, where 0 was asked for */
 void listener_stop(struct listener *l);           /* accepts no more; the port is free at once */
 void listener_free(struct listener *l);           /* NULL is allowed */

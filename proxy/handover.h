@@ -1,0 +1,35 @@
+/*
+ * handover.h - the link between a process and the one that replaces it: a packet socket that carries words and descriptors.
+ *
+ *   former → new   socket NAME (+ descriptor) …, numbers N, end      before the new one has read its configuration
+ *   new → former   ready                                             its configuration holds, and its servers answer
+ *   former → new   go                                                it accepts no more, the queue's directory and the statistics' file are free
+ *   new → former   serving                                           it accepts, and has the queue
+ *   former → new   main                                              the supervisor has been told who is who
+ *   new → former   applied SEQ …, drain
+ *   former → new   cancel
+ *
+ * The end of either is the end of the link. NAME is an address as listen.mysql has it, or HANDOVER_GIVEN for a
+ * socket that the supervisor made; with HANDOVER_HTTP and a blank before it, the one for HTTP. All of it belongs to the control threads.
+ */
+#ifndef SUIMON_HANDOVER_H
+#define SUIMON_HANDOVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rc.h"
+
+#define HANDOVER_ENV "SUIMON_HANDOVER" /* the link's descriptor in the new process */
+#define HANDOVER_WORD 256              /* bytes of a message at most, its end included */
+#define HANDOVER_HTTP "http"
+#define HANDOVER_GIVEN "given"
+
+/* fd goes with it, a copy; -1: none. RC_ERROR: the link is broken, or full. */
+enum rc handover_send(int link, int fd, const char *format, ...) must_check __attribute__((format(printf, 3, 4)));
+/* One message; *fd is the caller's, -1: none came with it. RC_AGAIN: none is here. RC_DECLINED: the other end is gone. */
+enum rc handover_receive(int link, char text[HANDOVER_WORD], int *fd) must_check;
+/* The number in "WORD NUMBER". RC_DECLINED: text is something else. */
+enum rc handover_number(const char *text, const char *word, uint64_t *out) must_check;
+
+#endif

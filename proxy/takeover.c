@@ -1,0 +1,259 @@
+#include "takeover.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "clock.h"
+#include "handover.h"
+#include "log.h"
+#include "process.h"
+#include "session.h"
+#include "supervisor.h"
+
+#define SOCKETS_MOST (PROCESS_LISTENERS_MOST + 1)
+#define FIRST_WORDS_MS 10000
+#define READY_LIMIT_NS (30 * NS_PER_SEC)
+#define TICK_MS 20
+#define NUMBERS_APART 1000000 /* connections that the former process may number yet: it accepts some until it is told */
+
+enum stage {
+	STAGE_NONE,    /* started as usual */
+	STAGE_STARTED, /* not ready */
+	STAGE_READY,   /* waits to be told to go ahead */
+	STAGE_SERVING, /* beside the former one */
+};
+
+static struct {
+	enum stage stage;
+	int link;
+	struct { int fd; char name[HANDOVER_WORD]; } sockets[SOCKETS_MOST];
+	size_t nsockets;
+	struct event *readable, *tick;
+	uint64_t deadline_ns; /* to be ready */
+	uint64_t applied;     /* told */
+} takeover = {.link = -1};
+
+/* ---- before anything else ---- */
+
+static enum rc take_word(const char *text, int fd)
+{
+	static const char socket_word[] = "socket ";
+	uint64_t n;
+
+	if (strncmp(text, socket_word, sizeof(socket_word) - 1) == 0 && fd >= 0 && takeover.nsockets < SOCKETS_MOST) {
+		takeover.sockets[takeover.nsockets].fd = fd;
+		(void)snprintf(takeover.sockets[takeover.nsockets].name, HANDOVER_WORD, "%s", text + sizeof(socket_word) - 1);
+		takeover.nsockets++;
+		return RC_OK;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (handover_number(text, "numbers", &n) == RC_OK)
+		atomic_store(&process.in.next_session, n + NUMBERS_APART);
+	return strcmp(text, "end") == 0 ? RC_DECLINED : RC_OK;
+}
+
+static enum rc take_first_words(void)
+{
+	struct pollfd p = {.fd = takeover.link, .events = POLLIN};
+	char text[HANDOVER_WORD];
+	enum rc rc;
+	int fd;
+
+	while (poll(&p, 1, FIRST_WORDS_MS) == 1 && (rc = handover_receive(takeover.link, text, &fd)) != RC_DECLINED) {
+		if (rc == RC_OK && take_word(text, fd) == RC_DECLINED)
+			return RC_OK;
+	}
+	log_error("upgrade", "the process to be replaced has gone, or does not say what it has", NULL);
+	return RC_ERROR;
+}
+
+enum rc takeover_begin(void)
+{
+	const char *text = getenv(HANDOVER_ENV);
+	char *end;
+	long fd;
+
+	if (!text)
+		return RC_OK;
+	fd = strtol(text, &end, 10);
+	if (*end || end == text || fd < 3 || fd > INT32_MAX) {
+		log_error("upgrade", HANDOVER_ENV " is no descriptor: it is set by suimon for its successor, and by nobody else", NULL);
+		return RC_ERROR;
+	}
+	(void)unsetenv(HANDOVER_ENV);
+	takeover.link = (int)fd;
+	takeover.stage = STAGE_STARTED;
+	if (evutil_make_socket_closeonexec(takeover.link) != 0)
+		return RC_ERROR;
+	return take_first_words();
+}
+
+bool takeover_is_one(void)
+{
+	return takeover.stage == STAGE_STARTED || takeover.stage == STAGE_READY;
+}
+
+int takeover_socket(const char *name)
+{
+	for (size_t i = 0; i < takeover.nsockets; i++) {
+		int fd = takeover.sockets[i].fd;
+
+		if (fd < 0 || strcmp(takeover.sockets[i].name, name) != 0)
+			continue;
+		takeover.sockets[i].fd = -1;
+		return fd;
+	}
+	return -1;
+}
+
+bool takeover_cache_rests(void)
+{
+	struct settings *s = instance_settings(&process.in);
+	bool rests = !s->cache.redis[0];
+
+	settings_unref(s);
+	return rests;
+}
+
+/* ---- beside the former process ---- */
+
+static void end_link(void)
+{
+	if (takeover.readable)
+		event_free(takeover.readable);
+	if (takeover.tick)
+		event_free(takeover.tick);
+	takeover.readable = takeover.tick = NULL;
+	if (takeover.link >= 0)
+		close(takeover.link);
+	takeover.link = -1;
+}
+
+/* Addresses that this configuration has no more: who connects there is refused, instead of waiting for nobody. */
+static void close_rest(void)
+{
+	for (size_t i = 0; i < takeover.nsockets; i++)
+		if (takeover.sockets[i].fd >= 0)
+			close(takeover.sockets[i].fd);
+	takeover.nsockets = 0;
+}
+
+static void give_up(const char *why)
+{
+	log_error("upgrade", "this process does not take over", "reason=\"%s\"", why);
+	_exit(EXIT_START); /* it has served nobody */
+}
+
+static void on_go(void)
+{
+	if (process_serve() != RC_OK)
+		give_up("it cannot serve");
+	close_rest();
+	takeover.stage = STAGE_SERVING;
+	atomic_store(&process.in.has_former, true);
+	if (handover_send(takeover.link, -1, "serving") != RC_OK)
+		log_warn("upgrade", "the former process has gone meanwhile", NULL);
+	log_info("upgrade", "took over from the former process", NULL);
+}
+
+static void on_gone(void)
+{
+	if (takeover.stage != STAGE_SERVING)
+		give_up("the former process has gone, or goes on itself");
+	end_link();
+	takeover.stage = STAGE_NONE;
+	atomic_store(&process.in.has_former, false);
+	atomic_store(&process.in.cache_rests, false);
+	log_info("upgrade", "the former process has ended", NULL);
+	supervisor_become();
+}
+
+static void on_message(const char *text)
+{
+	if (strcmp(text, "go") == 0 && takeover.stage == STAGE_READY)
+		on_go();
+	else if (strcmp(text, "main") == 0)
+		supervisor_become();
+	else if (strcmp(text, "cancel") == 0 && takeover.stage == STAGE_SERVING)
+		process_drain();
+	else if (strcmp(text, "cancel") == 0)
+		give_up("it was cancelled");
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	char text[HANDOVER_WORD];
+	enum rc rc;
+	int with;
+
+	while (takeover.link >= 0 && (rc = handover_receive(takeover.link, text, &with)) != RC_AGAIN) {
+		if (with >= 0)
+			close(with);
+		if (rc != RC_OK) {
+			on_gone();
+			return;
+		}
+		on_message(text);
+	}
+}
+
+static void tell_applied(void)
+{
+	uint64_t seq = process.in.queue ? queue_applied(process.in.queue) : 0;
+
+	if (seq == takeover.applied)
+		return;
+	if (handover_send(takeover.link, -1, "applied %" PRIu64, seq) == RC_OK)
+		takeover.applied = seq; /* else the next turn tells */
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	if (takeover.stage == STAGE_SERVING) {
+		tell_applied();
+		return;
+	}
+	if (takeover.stage != STAGE_STARTED)
+		return;
+	if (admin_ready(&process.in, NULL)) {
+		takeover.stage = STAGE_READY;
+		if (handover_send(takeover.link, -1, "ready") != RC_OK)
+			give_up("the former process has gone");
+	} else if (clock_mono_ns() > takeover.deadline_ns) {
+		give_up("its servers do not answer");
+	}
+}
+
+enum rc takeover_wait(void)
+{
+	struct event_base *base = loop_base(process.in.control);
+	struct timeval tv = {.tv_usec = TICK_MS * 1000};
+
+	takeover.deadline_ns = clock_mono_ns() + READY_LIMIT_NS;
+	takeover.readable = event_new(base, takeover.link, EV_READ | EV_PERSIST, on_readable, NULL);
+	takeover.tick = event_new(base, -1, EV_PERSIST, on_tick, NULL);
+	if (!takeover.readable || !takeover.tick || event_add(takeover.readable, NULL) != 0 || event_add(takeover.tick, &tv) != 0)
+		return RC_ERROR;
+	return RC_OK;
+}
+
+void takeover_drain(void)
+{
+	if (takeover_is_one())
+		give_up("it was told to stop");
+	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, "drain") != RC_OK)
+		log_warn("upgrade", "the former process was not told to end", NULL);
+}
+
+void takeover_end(void)
+{
+	end_link();
+}

@@ -1,0 +1,25 @@
+/*
+ * takeover.h - the other end of an upgrade: this process was started to replace the one that holds the link (handover.h).
+ *
+ * All of it belongs to the control thread.
+ */
+#ifndef SUIMON_TAKEOVER_H
+#define SUIMON_TAKEOVER_H
+
+#include <stdbool.h>
+
+#include "rc.h"
+
+/* Before any socket is opened: takes what the former process sends first. RC_ERROR: the link broke (logged). */
+enum rc takeover_begin(void) must_check;
+bool takeover_is_one(void); /* this process was started so, and does not serve yet */
+/* The former process' socket of that name (handover.h), -1: it had none; the caller's. */
+int takeover_socket(const char *name);
+/* All but queue, HTTP and accepting runs: says so when the servers answer, and serves when it is told to. */
+enum rc takeover_wait(void) must_check;
+/* Two processes of an instance keep each other's memory right by Redis, or not at all. */
+bool takeover_cache_rests(void);
+void takeover_drain(void); /* the former one ends, too */
+void takeover_end(void);
+
+#endif

@@ -1,0 +1,344 @@
+/*
+ * upgrade.c - SIGUSR2: a new process of the program takes over from this one, which serves the sessions it has to their end.
+ *
+ *   process_upgrade → start_successor → on_ready (accept no more, give the queue up) → on_serving → retire_tick …
+ *   → process_drain, when no session is left or upgrade_timeout is over
+ *
+ * Until the new one says that it serves, whatever goes wrong with it leaves this one serving.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "clock.h"
+#include "handover.h"
+#include "log.h"
+#include "mem.h"
+#include "process.h"
+#include "supervisor.h"
+#include "takeover.h"
+#include "worker.h"
+
+#define START_LIMIT_S 60 /* from its start until it is ready */
+#define RETIRE_TICK_MS 200
+
+enum stage {
+	STAGE_NONE,      /* nobody is about to replace this process */
+	STAGE_STARTING,  /* the new one starts */
+	STAGE_SWITCHING, /* it was told to go ahead */
+	STAGE_RETIRING,  /* it serves */
+};
+
+static struct {
+	enum stage stage;
+	int link;
+	pid_t pid;
+	struct event *readable, *timer;
+	uint64_t deadline_ns; /* retiring: then the sessions that are left drain */
+	bool settled;         /* no client that this process accepted is on its way to a worker any more */
+} upgrade = {.link = -1};
+
+static void end_link(void)
+{
+	if (upgrade.readable)
+		event_free(upgrade.readable);
+	upgrade.readable = NULL;
+	if (upgrade.link >= 0)
+		close(upgrade.link);
+	upgrade.link = -1;
+	if (upgrade.pid > 0)
+		(void)waitpid(upgrade.pid, NULL, WNOHANG);
+}
+
+static void stop_timer(void)
+{
+	if (upgrade.timer)
+		event_free(upgrade.timer);
+	upgrade.timer = NULL;
+}
+
+/* ---- it does not work out ---- */
+
+static void serve_on(void)
+{
+	struct instance *in = &process.in;
+	uint64_t last_seq;
+
+	for (size_t i = 0; i < process.nlisteners; i++)
+		if (listener_pause(process.listeners[i], false) != RC_OK)
+			log_error("upgrade", "a socket cannot be served again: restart suimon", NULL);
+	admin_pause(process.admin, false);
+	if (in->cache)
+		cache_flush(in->cache);
+	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_cache_rests());
+	log_warn("upgrade", "statistics are not kept on disk until an upgrade succeeds or suimon is restarted", NULL);
+	if (in->queue && queue_is_handed_over(in->queue, &last_seq))
+		log_error("upgrade", "the queue was given up: its writes run directly until an upgrade succeeds or suimon is restarted",
+			  "last_seq=%" PRIu64, last_seq);
+}
+
+static void fail(const char *why)
+{
+	log_error("upgrade", "the new process does not take over: this one goes on", "pid=%ld reason=\"%s\"", (long)upgrade.pid, why);
+	stats_count(process.sink, STATS_C_UPGRADE_FAILURES, 1);
+	(void)!handover_send(upgrade.link, -1, "cancel");
+	end_link();
+	stop_timer();
+	if (upgrade.stage == STAGE_SWITCHING)
+		serve_on();
+	upgrade.stage = STAGE_NONE;
+}
+
+void upgrade_cancel(void)
+{
+	if (upgrade.stage == STAGE_STARTING || upgrade.stage == STAGE_SWITCHING)
+		fail("this process was told to stop");
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+	fail("it was not ready in time");
+}
+
+/* ---- it does ---- */
+
+static void every_worker(struct worker *w, void *arg)
+{
+	(void)w;
+	(void)arg;
+}
+
+static void workers_have_all(void *arg)
+{
+	(void)arg;
+	upgrade.settled = true;
+}
+
+static void retire_tick(evutil_socket_t fd, short what, void *arg)
+{
+	/* The process before this one may have sessions yet: its end is told to the new one by ours. */
+	bool none = upgrade.settled && atomic_load(&process.in.sessions) == 0 && !atomic_load(&process.in.has_former);
+
+	if (!none && clock_mono_ns() < upgrade.deadline_ns)
+		return;
+	stop_timer();
+	if (!atomic_load(&process.in.draining))
+		process_drain();
+}
+
+static enum rc start_timer(event_callback_fn fn, short kind, unsigned ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+
+	stop_timer();
+	upgrade.timer = event_new(loop_base(process.in.control), -1, kind, fn, NULL);
+	return upgrade.timer && event_add(upgrade.timer, &tv) == 0 ? RC_OK : RC_ERROR;
+}
+
+/* No client is accepted and no record appended by two processes: this one stops first. */
+static void on_ready(void)
+{
+	struct instance *in = &process.in;
+
+	upgrade.stage = STAGE_SWITCHING;
+	for (size_t i = 0; i < process.nlisteners; i++)
+		(void)!listener_pause(process.listeners[i], true);
+	admin_pause(process.admin, true);
+	if (takeover_cache_rests())
+		atomic_store(&in->cache_rests, true);
+	if (in->queue)
+		queue_hand_over(in->queue);
+	stats_keep_no_more(in->stats);
+	if (handover_send(upgrade.link, -1, "go") != RC_OK)
+		fail("the link broke");
+}
+
+static void on_serving(void)
+{
+	struct settings *s = instance_settings(&process.in);
+
+	upgrade.stage = STAGE_RETIRING;
+	upgrade.deadline_ns = clock_mono_ns() + s->upgrade_timeout_ns;
+	log_info("upgrade", "the new process serves: this one ends with its sessions", "pid=%ld sessions=%u timeout=%lus",
+		 (long)upgrade.pid, atomic_load(&process.in.sessions), (unsigned long)(s->upgrade_timeout_ns / NS_PER_SEC));
+	settings_unref(s);
+	for (size_t i = 0; i < process.nlisteners; i++)
+		listener_leave(process.listeners[i]);
+	admin_close(process.admin);
+	process.admin = NULL;
+	supervisor_move(upgrade.pid);
+	if (handover_send(upgrade.link, -1, "main") != RC_OK)
+		log_warn("upgrade", "the new process was not told that it is alone now", NULL);
+	if (!workers_each(&process.in, every_worker, workers_have_all, NULL) || start_timer(retire_tick, EV_PERSIST, RETIRE_TICK_MS) != RC_OK)
+		process_drain();
+}
+
+static void on_applied(uint64_t seq)
+{
+	struct instance *in = &process.in;
+
+	if (!in->queue)
+		return;
+	pthread_mutex_lock(&in->drain_lock);
+	in->drain_unknown_ns = clock_mono_ns();
+	pthread_mutex_unlock(&in->drain_lock);
+	queue_follow(in->queue, seq);
+}
+
+static void on_gone(void)
+{
+	if (upgrade.stage != STAGE_RETIRING) {
+		fail("it ended: its last lines of the log say why");
+		return;
+	}
+	log_warn("upgrade", "the new process has ended: this one serves the sessions it has, and no others", "pid=%ld", (long)upgrade.pid);
+	end_link();
+}
+
+static void on_message(const char *text)
+{
+	uint64_t seq;
+
+	if (strcmp(text, "ready") == 0 && upgrade.stage == STAGE_STARTING)
+		on_ready();
+	else if (strcmp(text, "serving") == 0 && upgrade.stage == STAGE_SWITCHING)
+		on_serving();
+	else if (handover_number(text, "applied", &seq) == RC_OK && upgrade.stage == STAGE_RETIRING)
+		on_applied(seq);
+	else if (strcmp(text, "drain") == 0 && upgrade.stage == STAGE_RETIRING && !atomic_load(&process.in.draining))
+		process_drain();
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	char text[HANDOVER_WORD];
+	enum rc rc;
+	int with;
+
+	while (upgrade.link >= 0 && (rc = handover_receive(upgrade.link, text, &with)) != RC_AGAIN) {
+		if (with >= 0)
+			close(with);
+		if (rc != RC_OK) {
+			on_gone();
+			return;
+		}
+		on_message(text);
+	}
+}
+
+/* ---- the start of it ---- */
+
+extern char **environ;
+
+static bool is_own_business(const char *var)
+{
+	static const char *const names[] = {"LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID=", HANDOVER_ENV "="};
+
+	for (size_t i = 0; i < countof(names); i++)
+		if (strncmp(var, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+static pid_t spawn(int link)
+{
+	char var[64];
+	size_t n = 0, kept = 0;
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	pid_t pid = -1;
+	char **env;
+	int error;
+
+	while (environ[n])
+		n++;
+	env = mem_zalloc((n + 2) * sizeof(*env));
+	if (!env)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (!is_own_business(environ[i]))
+			env[kept++] = environ[i];
+	(void)snprintf(var, sizeof(var), HANDOVER_ENV "=%d", link);
+	env[kept] = var;
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attr);
+	error = posix_spawn_file_actions_adddup2(&actions, link, link); /* of all descriptors this one survives the exec */
+	if (error == 0)
+		error = posix_spawnattr_setsigmask(&attr, &none);
+	if (error == 0)
+		error = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	if (error == 0)
+		error = posix_spawnp(&pid, process.argv[0], &actions, &attr, process.argv, env);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&actions);
+	mem_free(env);
+	if (error == 0)
+		return pid;
+	log_error("upgrade", "the program cannot be started", "program=%s error=\"%s\"", process.argv[0], strerror(error));
+	return -1;
+}
+
+static enum rc send_all(void)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < process.nlisteners && rc == RC_OK; i++)
+		rc = handover_send(upgrade.link, listener_fd(process.listeners[i]), "socket %s", process.listener_names[i]);
+	if (rc == RC_OK)
+		rc = handover_send(upgrade.link, admin_fd(process.admin), "socket %s", process.http_name);
+	if (rc == RC_OK)
+		rc = handover_send(upgrade.link, -1, "numbers %" PRIu64, (uint64_t)atomic_load(&process.in.next_session));
+	return rc == RC_OK ? handover_send(upgrade.link, -1, "end") : rc;
+}
+
+static void start_successor(void)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+		log_error("upgrade", "no link to a new process", "error=\"%s\"", strerror(errno));
+		stats_count(process.sink, STATS_C_UPGRADE_FAILURES, 1);
+		return;
+	}
+	upgrade.stage = STAGE_STARTING;
+	upgrade.link = pair[0];
+	upgrade.pid = spawn(pair[1]);
+	close(pair[1]);
+	if (upgrade.pid < 0) {
+		fail("it could not be started");
+		return;
+	}
+	log_info("upgrade", "a new process starts", "pid=%ld program=%s", (long)upgrade.pid, process.argv[0]);
+	upgrade.readable = event_new(loop_base(process.in.control), upgrade.link, EV_READ | EV_PERSIST, on_readable, NULL);
+	if (!upgrade.readable || event_add(upgrade.readable, NULL) != 0 || start_timer(on_late, 0, START_LIMIT_S * 1000) != RC_OK ||
+	    send_all() != RC_OK)
+		fail("the link broke");
+}
+
+void process_upgrade(void)
+{
+	if (upgrade.stage != STAGE_NONE || atomic_load(&process.in.draining))
+		log_warn("upgrade", "no upgrade: one is under way, or this process stops", NULL);
+	else if (getpid() == 1)
+		log_warn("upgrade", "no upgrade: with process 1 its container ends; replace the container", NULL);
+	else
+		start_successor();
+}
+
+void upgrade_end(void)
+{
+	stop_timer();
+	end_link();
+}

@@ -1,0 +1,256 @@
+"""Upgrade in place: a new process takes the sockets and the queue over, the old one serves its sessions to their end (C1, Q1, Q2, Q3)."""
+import ctypes
+import os
+import re
+import signal
+import threading
+import time
+
+import pymysql
+import pytest
+
+from conftest import _SANITIZER, ask, merge
+from test_supervisor import supervised, supervisor  # noqa: F401 (a fixture)
+import servers
+
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # successors are orphans, and nobody else tells how they ended
+
+
+class Line:
+    """The processes of one instance, one after the other."""
+
+    def __init__(self, instance):
+        self.instance = instance
+        instance.judged = True
+        self.pids = [instance.process.pid]
+
+    def said(self, what):
+        return self.instance.log_text().count(what)
+
+    def upgrade(self):
+        """Gives the new process' id, once it serves."""
+        before = self.said("took over from the former process")
+        os.kill(self.pids[-1], signal.SIGUSR2)
+        servers.wait_until("the new process to serve", lambda: self.said("took over from the former process") > before, 60)
+        self.pids.append(int(re.findall(r"a new process starts pid=(\d+)", self.instance.log_text())[-1]))
+        return self.pids[-1]
+
+    def ended(self, pid):
+        """Waits for the process to end by itself; its exit code."""
+        self.pids.remove(pid)
+        return self._wait(pid)
+
+    @staticmethod
+    def _wait(pid):
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found == pid:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        raise servers.ServerError("process %d does not end" % pid)
+
+    def end(self):
+        for pid in reversed(self.pids):
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+        codes = [self._wait(pid) for pid in self.pids]
+        found = _SANITIZER.search(self.instance.log_text())
+        assert not found, self.instance.log_text()[max(0, found.start() - 200):found.start() + 6000]
+        assert set(codes) <= {0}, codes
+
+
+@pytest.fixture
+def line(suimon):
+    made = []
+
+    def make(changes=None):
+        made.append(Line(suimon(changes)))
+        return made[-1]
+    yield make
+    for each in made:
+        each.end()
+
+
+class Client(threading.Thread):
+    """Says what failed; `short` connects for every statement, else it keeps its session and runs transactions."""
+
+    def __init__(self, instance, schema, number, short):
+        super().__init__(daemon=True)
+        self.instance, self.schema, self.number, self.short = instance, schema, number, short
+        self.stop = threading.Event()
+        self.written, self.queued, self.failed = 0, 0, []
+
+    def run(self):
+        try:
+            while not self.stop.is_set():
+                with self.instance.connect(database=self.schema) as c:
+                    self.use(c)
+        except Exception as e:  # whatever it is, it is a failure
+            self.failed.append("%s %r" % ("short" if self.short else "long", e))
+
+    def use(self, c):
+        while True:
+            c.begin()
+            ask(c, "INSERT INTO t VALUES (%s, %s)", (self.number, self.written))
+            c.commit()
+            self.written += 1
+            ask(c, "INSERT INTO log VALUES (%s, %s)", (self.number, self.queued))
+            self.queued += 1
+            assert ask(c, "SELECT COUNT(*) FROM log WHERE who = %s", (self.number,)) == ((self.queued,),)
+            if self.short or self.stop.is_set():
+                return
+
+
+QUEUE = {"queue": {"rules": [{"match": {"verb": "insert", "query": "into log"}}]}}
+
+
+def test_nothing_fails_while_processes_follow_each_other_under_load(line, db):
+    db.setup("CREATE TABLE t (who INT, n INT, PRIMARY KEY (who, n))", "CREATE TABLE log (who INT, n INT, PRIMARY KEY (who, n))")
+    it = line(merge(QUEUE, {"upgrade_timeout": "300s"}))
+    clients = [Client(it.instance, db.name, i, i % 2 == 0) for i in range(12)]
+    for c in clients:
+        c.start()
+    try:
+        for _ in range(2):
+            done = [c.written for c in clients]
+            servers.wait_until("every client to have written", lambda: all(c.written > n or c.failed for c, n in zip(clients, done)), 60)
+            it.upgrade()
+        done = [c.written for c in clients]
+        servers.wait_until("every client to have written", lambda: all(c.written > n or c.failed for c, n in zip(clients, done)), 60)
+    finally:
+        for c in clients:
+            c.stop.set()
+        for c in clients:
+            c.join(60)
+    assert [f for c in clients for f in c.failed] == []
+    first, second = it.pids[:2]
+    assert it.ended(first) == 0 and it.ended(second) == 0 # with the last of their sessions
+    servers.wait_until("the queue to be applied", lambda: it.instance.api("/api/queue")["depth"] == 0, 60)
+    assert db.primary("SELECT COUNT(*) FROM log") == ((sum(c.queued for c in clients),),)
+    assert db.primary("SELECT COUNT(*) FROM t") == ((sum(c.written for c in clients),),)
+
+
+def test_a_session_of_the_old_process_goes_on_and_sees_what_it_queued(line, db):
+    db.setup("CREATE TABLE log (n INT)")
+    it = line(QUEUE)
+    c = it.instance.connect(database=db.name)
+    ask(c, "INSERT INTO log VALUES (0)")  # its shape is checked
+    assert it.instance.http("/api/queue/pause", data={})[0] == 200
+    ask(c, "INSERT INTO log VALUES (1)")
+    old = it.pids[0]
+    it.upgrade()
+    assert it.instance.api("/api/queue")["state"] == "paused"
+    with pytest.raises(pymysql.MySQLError) as e:  # behind its own, which nobody applies
+        ask(c, "INSERT INTO log VALUES (2)")
+    assert "not applied yet" in e.value.args[1]
+    assert it.instance.http("/api/queue/resume", data={})[0] == 200
+    ask(c, "INSERT INTO log VALUES (3)")
+    assert ask(c, "SELECT n FROM log ORDER BY n") == ((0,), (1,), (3,))
+    assert it.instance.metrics()["suimon_upgrade_overlap"] == 1
+    c.close()
+    assert it.ended(old) == 0
+    servers.wait_until("the new one to know", lambda: it.instance.metrics()["suimon_upgrade_overlap"] == 0, 30)
+
+
+def test_what_one_writes_the_other_does_not_answer_from_memory(line, db):
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}})
+    with it.instance.connect(database=db.name) as old:
+        assert ask(old, "SELECT n FROM t") == ((1,),)
+        it.upgrade()
+        with it.instance.connect(database=db.name) as new:
+            for n in range(2, 12):
+                writer, reader = (old, new) if n % 2 else (new, old)
+                ask(writer, "UPDATE t SET n = %s", (n,))
+                assert ask(reader, "SELECT n FROM t") == ask(writer, "SELECT n FROM t") == ((n,),)
+    it.ended(it.pids[0])
+    servers.wait_until("the new one to know", lambda: it.instance.metrics()["suimon_upgrade_overlap"] == 0, 30)
+    with it.instance.connect(database=db.name) as c:
+        servers.wait_until("a hit", lambda: ask(c, "SELECT n FROM t") == ((11,),) and
+                           it.instance.metrics()['suimon_queries_total{route="cache"}'] > 0, 30)
+
+
+def test_a_new_process_that_cannot_start_changes_nothing(line, db):
+    it = line()
+    with it.instance.connect(database=db.name) as c:
+        good = it.instance.config
+        it.instance.write(merge(good, {"routing": {"consistency": "perhaps"}}))
+        os.kill(it.pids[0], signal.SIGUSR2)
+        servers.wait_until("the failure to be counted", lambda: it.instance.metrics()["suimon_upgrade_failures_total"] == 1, 60)
+        assert "does not take over: this one goes on" in it.instance.log_text()
+        assert ask(c, "SELECT 1") == ((1,),)
+        with it.instance.connect() as other:
+            assert ask(other, "SELECT 2") == ((2,),)
+        it.instance.write(good)
+        it.upgrade()
+        assert ask(c, "SELECT 3") == ((3,),)
+
+
+def test_an_address_may_change_with_it(line, db):
+    it = line()
+    other = servers.free_port()
+    old = it.instance.mysql_port
+    it.instance.write({**it.instance.config, "listen": {"mysql": "127.0.0.1:%d" % other}})
+    it.upgrade()
+    it.ended(it.pids[0])
+    with pytest.raises(pymysql.MySQLError):
+        it.instance.connect()
+    it.instance.mysql_port = other
+    with it.instance.connect() as c:
+        assert ask(c, "SELECT 1") == ((1,),)
+    it.instance.mysql_port = old
+
+
+def is_closed(connection):
+    try:
+        connection.ping(reconnect=False)
+    except pymysql.MySQLError:
+        return True
+    return False
+
+
+def test_sessions_beyond_upgrade_timeout_drain(line, db):
+    it = line({"upgrade_timeout": "1s", "drain_timeout": "300s"})
+    busy, idle = it.instance.connect(database=db.name), it.instance.connect(database=db.name)
+    busy.begin()
+    ask(busy, "SELECT 1")
+    it.upgrade()
+    servers.wait_until("the idle one to be closed", lambda: is_closed(idle), 30)
+    assert ask(busy, "SELECT 2") == ((2,),)
+    busy.rollback()
+    assert it.ended(it.pids[0]) == 0
+
+
+def test_the_end_of_the_new_one_is_that_of_both(line, db):
+    it = line({"drain_timeout": "60s"})
+    c = it.instance.connect(database=db.name)
+    c.begin()
+    ask(c, "SELECT 1")
+    new = it.upgrade()
+    os.kill(new, signal.SIGTERM)
+    servers.wait_until("both to drain", lambda: it.said("draining sessions=") == 2, 30)
+    c.commit()
+    assert it.ended(it.pids[0]) == 0 and it.ended(new) == 0
+    c._force_close()
+
+
+def test_the_supervisor_is_told_who_is_main(suimon, supervisor, db):  # noqa: F811
+    s = suimon(run=False)
+    supervised(s, supervisor, watchdog=3)
+    supervisor.wait("READY=1")
+    it = Line(s)
+    try:
+        said = len(supervisor.lines())
+        new = it.upgrade()
+        supervisor.wait("MAINPID=%d" % new, said)
+        supervisor.wait("READY=1", said)
+        assert it.ended(it.pids[0]) == 0
+        assert "STOPPING=1" not in supervisor.lines()
+        fed = supervisor.lines().count("WATCHDOG=1")
+        servers.wait_until("the new one to feed the watchdog", lambda: supervisor.lines().count("WATCHDOG=1") > fed + 1, 30)
+    finally:
+        it.end()
