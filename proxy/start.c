@@ -92,7 +92,8 @@ static enum rc make_parts(const struct settings *s)
 	if (s->cache.nrules || s->queue.nrules)
 		catalog_want(in->catalog);
 	process.monitor = monitor_new(in->topology, in->accounts, in->stats, s, &mh);
-	process.advise = advise_new(in->stats, &(struct advise_hooks){.arg = in, .target = hooks_explain_target});
+	process.advise = advise_new(in->stats, &(struct advise_hooks){.arg = in, .target = hooks_explain_target, .primary = ch.target,
+								       .stuck = hooks_stuck, .locker = hooks_locker});
 	return process.monitor && process.advise ? RC_OK : RC_ERROR;
 }
 

@@ -40,6 +40,7 @@
 #define STATS_TRACE_LOCKS 16
 #define STATS_SPENDERS 1024  /* combinations of service, route, account and host a sink; a power of two, 3/4 of it are used */
 #define STATS_SECONDS 512    /* seconds of history; a power of two */
+#define STATS_LOCKS_MAX 128 /* combinations of waiter, holder and table */
 #define STATS_ADVICE_MAX 512 /* digests with an index verdict */
 #define STATS_PLAN_MAX 65536 /* bytes of an EXPLAIN kept */
 #define STATS_EXPLAIN_AGAIN_NS (600 * NS_PER_SEC)
@@ -191,6 +192,16 @@ struct stats_advice {
 	uint64_t rows_examined;
 };
 
+/* Waits for locks of one statement: those that the server ended, or those that were seen, by holder and table. */
+struct stats_lock {
+	uint64_t waiter, holder; /* digests; 0: not known */
+	bool failed;             /* the former: timeouts, deadlocks; else the latter: waits, idle, longest_ns */
+	char table[STATS_TAG_MAX + 1], index[STATS_TAG_MAX + 1], user[STATS_TAG_MAX + 1];
+	uint64_t timeouts, deadlocks;
+	uint64_t waits, idle; /* idle: of these, while the holder's transaction ran no statement */
+	uint64_t ns, longest_ns, first_ns, last_ns;
+};
+
 /* A trace's statements, of whatever session: one request of an application that takes a connection for each of them. */
 struct stats_trace {
 	uint64_t id; /* stats_event.trace; 0: free */
@@ -222,6 +233,8 @@ struct stats {
 	struct stats_advice advice[STATS_ADVICE_MAX]; /* lock */
 	uint32_t nadvice;                             /* lock */
 	uint64_t explained_ns;                        /* when the last digest was handed out; lock */
+	struct stats_lock locks[STATS_LOCKS_MAX];     /* lock */
+	unsigned nlocks;                              /* lock */
 };
 
 /* ---- stats.c ---- */

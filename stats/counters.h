@@ -26,6 +26,8 @@
 	/* stats_record */                                                                                             \
 	X(ERRORS, counter, "errors_total", "", "Statements answered with an error, the server's own or suimon's.")     \
 	X(SLOW_QUERIES, counter, "slow_queries_total", "", "Statements that took longer than stats.slow.")             \
+	X(LOCK_TIMEOUTS, counter, "lock_errors_total", "reason=\"timeout\"", "Statements that the server has ended over a lock: its time limit, or a deadlock.") \
+	X(DEADLOCKS, counter, "lock_errors_total", "reason=\"deadlock\"", "Statements that the server has ended over a lock: its time limit, or a deadlock.") \
 	X(NO_INDEX_QUERIES, counter, "no_index_queries_total", "", "Statements the server flagged as using no index or no good index.") \
 	X(ROWS_SENT, counter, "rows_sent_total", "", "Rows sent to clients.")                                          \
 	X(ROWS_AFFECTED, counter, "rows_affected_total", "", "Rows changed, as the servers reported them.")            \

@@ -125,7 +125,8 @@ static void drop_doubles(struct findings *l)
 
 static enum rc collect(const struct view *v, struct findings *l)
 {
-	if (find_loops(v, l) != RC_OK || find_indexes(v, l) != RC_OK || find_chances(v, l) != RC_OK) {
+	if (find_loops(v, l) != RC_OK || find_indexes(v, l) != RC_OK || find_chances(v, l) != RC_OK ||
+	    find_locks(v, l) != RC_OK) {
 		findings_reset(l);
 		return RC_ERROR;
 	}

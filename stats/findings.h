@@ -49,5 +49,6 @@ enum rc find_loops(const struct view *v, struct findings *l) must_check;   /* fi
 enum rc find_indexes(const struct view *v, struct findings *l) must_check; /* find_indexes.c */
 enum rc find_chances(const struct view *v,
 		     struct findings *l) must_check; /* find_chances.c: cacheable, queueable, heavy_aggregate */
+enum rc find_locks(const struct view *v, struct findings *l) must_check;   /* find_locks.c */
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "core.h"
 #include "costs.h"
+#include "locks.h"
 #include "slowlog.h"
 
 uint64_t stats_key(uint64_t digest, struct span schema, struct span user)
@@ -64,6 +65,8 @@ static void count_event(struct stats_sink *k, const struct stats_event *e, bool 
 		stats_count(k, STATS_C_WARNINGS, e->warnings);
 	if (e->error)
 		stats_count(k, STATS_C_ERRORS, 1);
+	if (unlikely(e->lock))
+		stats_count(k, e->lock == STATS_LOCK_DEADLOCK ? STATS_C_DEADLOCKS : STATS_C_LOCK_TIMEOUTS, 1);
 	if (slow)
 		stats_count(k, STATS_C_SLOW_QUERIES, 1);
 	if (e->no_index || e->no_good_index)
@@ -97,6 +100,8 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 	hist_add(&t->route[e->route], e->total_ns);
 	second_add(t, e);
 	stats_costs_add(t, e);
+	if (unlikely(e->lock))
+		locks_failed(s, e);
 	if (r->digest)
 		stats_sample_offer(s, r->digest, e);
 	if (n)

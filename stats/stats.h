@@ -50,6 +50,8 @@ static inline void stats_count(struct stats_sink *k, enum stats_counter c, uint6
 uint64_t stats_sum(struct stats *s, enum stats_counter c); /* any thread */
 
 enum stats_route { STATS_PRIMARY, STATS_REPLICA, STATS_CACHE, STATS_QUEUE, STATS_LOCAL, STATS_ROUTES };
+/* How the server ended it over a lock. */
+enum stats_lock_end { STATS_LOCK_NONE, STATS_LOCK_TIMEOUT, STATS_LOCK_DEADLOCK };
 enum stats_cached { STATS_NOT_CACHEABLE, STATS_HIT, STATS_MISS };
 
 /* The first literals of a statement or values bound to it, in order, as hashes. */
@@ -89,6 +91,7 @@ struct stats_event {
 	uint64_t rows_sent, rows_affected, bytes_in, bytes_out;
 	struct span server; /* its address; "": none answered */
 	uint16_t error, warnings;
+	enum stats_lock_end lock;
 	unsigned retries;   /* how often it was sent anew */
 	bool cache_refused; /* its answer was meant for the cache, which did not take it */
 	bool no_index, no_good_index, slow_flag;
@@ -184,6 +187,17 @@ struct stats_index_advice {
 	uint64_t rows_examined;
 };
 void stats_put_advice(struct stats *s, const struct stats_index_advice *a);
+
+/* A statement was seen waiting for a lock, and is so again as the wait goes on. Copied. Any thread. */
+struct stats_lock_wait {
+	uint64_t waiter, holder;  /* digests; holder: that locked the table there; 0: not known */
+	struct span table, index; /* what is locked: "shop.t", "PRIMARY" */
+	struct span holder_user;
+	bool begins;              /* seen for the first time */
+	bool holder_idle;         /* its transaction runs no statement */
+	uint64_t more_ns, so_far_ns; /* since it was last told of; in all */
+};
+void stats_lock_seen(struct stats *s, const struct stats_lock_wait *w);
 
 /* A file of the dashboard ("/", "/app.js", "/style.css"), embedded at build; an empty span (p NULL): no such file.
  * content_type: a literal. */

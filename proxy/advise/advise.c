@@ -18,6 +18,7 @@ struct advise {
 	struct advise_hooks hooks;
 	struct ticker ticker;
 	struct sqlconn *conn; /* owned */
+	struct advise_locks *locks; /* owned */
 	_Atomic bool enabled;
 	struct stats_explain work; /* strings owned; sql NULL: none */
 	unsigned tries;
@@ -32,21 +33,21 @@ static void drop_work(struct advise *a)
 	a->tries = 0;
 }
 
+enum rc advise_log_in(struct sqlconn *c, const struct catalog_target *at)
+{
+	struct sqlconn_target t = {.host = at->host, .port = at->port, .user = at->user, .password = at->password,
+				   .tls = at->tls, .compress = at->compress, .connect_ns = CONNECT_NS};
+	enum rc rc = sqlconn_connect(c, &t);
+
+	secret_unref(at->password);
+	return rc;
+}
+
 static enum rc log_in(struct advise *a)
 {
 	struct catalog_target at = {0};
-	struct sqlconn_target t = {.host = at.host, .user = at.user, .connect_ns = CONNECT_NS};
-	enum rc rc;
 
-	if (a->hooks.target(a->hooks.arg, a->work.user, &at) != RC_OK)
-		return RC_ERROR;
-	t.port = at.port;
-	t.password = at.password;
-	t.tls = at.tls;
-	t.compress = at.compress;
-	rc = sqlconn_connect(a->conn, &t);
-	secret_unref(at.password);
-	return rc;
+	return a->hooks.target(a->hooks.arg, a->work.user, &at) == RC_OK ? advise_log_in(a->conn, &at) : RC_ERROR;
 }
 
 static void work(struct advise *a)
@@ -73,6 +74,7 @@ static void advise_run(void *arg)
 	struct advise *a = arg;
 
 	while (ticker_sleep(&a->ticker, clock_mono_ns() + EVERY_NS)) {
+		advise_locks_look(a->locks);
 		if (!atomic_load_explicit(&a->enabled, memory_order_acquire))
 			drop_work(a);
 		else if (a->work.sql || stats_next_explain(a->stats, &a->work) == RC_OK)
@@ -90,7 +92,10 @@ struct advise *advise_new(struct stats *stats, const struct advise_hooks *hooks)
 	a->hooks = *hooks;
 	a->enabled = true;
 	a->conn = sqlconn_new();
-	if (!a->conn) {
+	a->locks = advise_locks_new(stats, &a->hooks);
+	if (!a->conn || !a->locks) {
+		sqlconn_free(a->conn);
+		advise_locks_free(a->locks);
 		mem_free(a);
 		return NULL;
 	}
@@ -109,6 +114,7 @@ void advise_stop(struct advise *a)
 		return;
 	ticker_ask_stop(&a->ticker);
 	sqlconn_interrupt(a->conn);
+	advise_locks_interrupt(a->locks);
 	ticker_stop(&a->ticker);
 }
 
@@ -118,6 +124,7 @@ void advise_free(struct advise *a)
 		return;
 	drop_work(a);
 	sqlconn_free(a->conn);
+	advise_locks_free(a->locks);
 	ticker_reset(&a->ticker);
 	mem_free(a);
 }

@@ -9,12 +9,14 @@
  * advise_index.c    the index, if one would help
  * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
  * advise_words.c    the words for it
+ * advise_locks.c    who waits for whose locks
  */
 #ifndef SUIMON_ADVISE_IMPL_H
 #define SUIMON_ADVISE_IMPL_H
 
 #include <jansson.h>
 
+#include "advise.h"
 #include "facts.h"
 #include "iobuf.h"
 #include "scan.h"
@@ -30,6 +32,18 @@
 #define ADVISE_LEAST_ROWS 100    /* a smaller table is best read whole */
 #define ADVISE_LEAST_SAMPLE 1000 /* fewer rows say little */
 #define ADVISE_MOST_SHARE 5      /* where a fifth of the rows match, reading the table whole is as good */
+
+/* ---- advise.c ---- */
+
+enum rc advise_log_in(struct sqlconn *c, const struct catalog_target *at) must_check; /* and lets go of its password */
+
+/* ---- advise_locks.c ---- */
+
+struct advise_locks;
+struct advise_locks *advise_locks_new(struct stats *stats, const struct advise_hooks *hooks) must_check; /* hooks are kept */
+void advise_locks_free(struct advise_locks *a); /* NULL is allowed */
+void advise_locks_look(struct advise_locks *a); /* once a second; takes a moment, or two seconds at most where the server is slow */
+void advise_locks_interrupt(struct advise_locks *a); /* any thread */
 
 /* ---- advise_plan.c ---- */
 

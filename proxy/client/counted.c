@@ -11,6 +11,8 @@
 #define TAG_MOST 128
 #define TRACE_AT 3
 #define TRACE_LEN 32
+#define ER_LOCK_WAIT_TIMEOUT 1205
+#define ER_LOCK_DEADLOCK 1213
 
 static void normalise(const struct stats_event *e, void *into)
 {
@@ -169,6 +171,9 @@ void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.bytes_in = iobuf_len(&r->packet),
 		.bytes_out = r->bytes_out,
 		.error = r->error,
+		.lock = r->error == ER_LOCK_WAIT_TIMEOUT ? STATS_LOCK_TIMEOUT
+			: r->error == ER_LOCK_DEADLOCK   ? STATS_LOCK_DEADLOCK
+							 : STATS_LOCK_NONE,
 		.warnings = r->warnings,
 		.no_index = status & STATUS_NO_INDEX,
 		.no_good_index = status & STATUS_NO_GOOD_INDEX,

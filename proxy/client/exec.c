@@ -294,6 +294,7 @@ static enum rc step_send(struct request *r)
 		return RC_DECLINED;
 	}
 	deltas_schema(r); /* before the server commits it, and again when it has answered */
+	lockers_note(&s->worker->in->lockers, r);
 	r->sent_ns = clock_mono_ns();
 	r->route = r->backend && atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA
 			   ? STATS_REPLICA : STATS_PRIMARY;
@@ -436,4 +437,6 @@ void exec_tick(struct request *r, uint64_t now_ns)
 		replica_tick(r, now_ns);
 	else if (r->queue_waiting && now_ns > r->deadline_ns)
 		queued_wait_expired(r);
+	else
+		lockers_look(&r->worker->in->lockers, r, now_ns);
 }

@@ -103,6 +103,20 @@ enum rc hooks_explain_target(void *arg, const char *user, struct catalog_target 
 	return RC_OK;
 }
 
+bool hooks_stuck(void *arg)
+{
+	uint64_t seen = atomic_load_explicit(&((struct instance *)arg)->lockers.stuck_ns, memory_order_relaxed);
+
+	return seen && clock_mono_ns() - seen < 2 * NS_PER_SEC;
+}
+
+uint64_t hooks_locker(void *arg, uint32_t thread, struct span schema, struct span table)
+{
+	struct instance *in = arg;
+
+	return lockers_find(&in->lockers, topology_primary(in->topology)->slot, thread, schema, table);
+}
+
 /* ---- the queue ---- */
 
 static enum rc queue_where(void *arg, struct queue_target *out)

@@ -17,5 +17,9 @@ void hooks_primary_moved(void *arg, struct backend *from, struct backend *to);
 struct monitor_hooks hooks_monitor(struct instance *in);
 /* Where and as whom to EXPLAIN: a replica if one is up. user: the account that ran the statement. RC_DECLINED: nobody. */
 enum rc hooks_explain_target(void *arg, const char *user, struct catalog_target *out);
+/* Has a statement that writes or locks been at the primary for too long just now? */
+bool hooks_stuck(void *arg);
+/* The digest of what the primary's thread last locked the table with; an empty table: of what it was sent last. 0: not known. */
+uint64_t hooks_locker(void *arg, uint32_t thread, struct span schema, struct span table);
 
 #endif

@@ -14,6 +14,7 @@
 #include "cache.h"
 #include "catalog.h"
 #include "lease.h"
+#include "lockers.h"
 #include "loop.h"
 #include "queue.h"
 #include "settings.h"
@@ -48,6 +49,7 @@ struct instance {
 	pthread_mutex_t drain_lock;
 	struct gtid_pos drain_pos;       /* of the last batch the queue's drain committed; under drain_lock */
 	uint64_t drain_unknown_ns;       /* when it committed a batch whose position the server did not tell; likewise */
+	struct lockers lockers;          /* of the servers' threads that locks are about */
 	uint64_t started_ns;
 	uint64_t salt;                   /* this process's own, for what means nothing to another */
 };

@@ -187,6 +187,11 @@ static void short_memory_is_said(void **state)
 	}
 }
 
+static bool never_stuck(void *arg)
+{
+	return false;
+}
+
 static enum rc on_target(void *arg, const char *user, struct catalog_target *out)
 {
 	assert_string_equal(user, "app");
@@ -197,7 +202,7 @@ static enum rc on_target(void *arg, const char *user, struct catalog_target *out
 
 static void the_thread_takes_its_work_from_the_statistics(void **state)
 {
-	struct advise_hooks hooks = {.target = on_target};
+	struct advise_hooks hooks = {.target = on_target, .stuck = never_stuck};
 	struct advise *a = advise_new(stats, &hooks);
 	char reason[512];
 

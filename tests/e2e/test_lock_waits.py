@@ -1,0 +1,119 @@
+"""S3: who waits for whose locks is found, with what it costs; what only takes its time is not."""
+import threading
+
+import pymysql
+import pytest
+
+from conftest import ask, numbers
+from servers import wait_until
+
+
+@pytest.fixture
+def locked(db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0), (2, 0)",
+             "CREATE TABLE other (id INT AUTO_INCREMENT PRIMARY KEY, n INT)")
+    return db
+
+
+CHANGE = "UPDATE t SET n = n + 1 WHERE id = %d"
+TAKE = "SELECT n FROM t WHERE id = %d FOR UPDATE"
+
+
+def digest(s, text):
+    """Of the statement whose text begins so."""
+    return next(q["digest"] for q in s.api("/api/queries")["queries"] if q["text"].startswith(text))
+
+
+def findings(s):
+    return [f for f in s.api("/api/findings")["findings"] if f["kind"] == "lock_wait"]
+
+
+class Attempt(threading.Thread):
+    """A statement in a thread: its rows, or its error's code."""
+
+    def __init__(self, c, sql):
+        super().__init__()
+        self.c, self.sql, self.outcome = c, sql, None
+        self.start()
+
+    def run(self):
+        try:
+            self.outcome = ask(self.c, self.sql)
+        except pymysql.MySQLError as e:
+            self.outcome = e.args[0]
+
+    def end(self):
+        self.join(120)
+        return self.outcome
+
+
+def test_a_wait_behind_an_idle_transaction(suimon, locked):
+    """The waiter, the holder, the table, the time, and what to do; the statement after the locking one is not blamed."""
+    s = suimon()
+    with s.connect(database=locked.name) as holder, s.connect("guest", "guest", database=locked.name) as waiter:
+        ask(waiter, CHANGE % 2)
+        holder.begin()
+        ask(holder, TAKE % 1)
+        ask(holder, "INSERT INTO other (n) VALUES (1)")
+        attempt = Attempt(waiter, CHANGE % 1)
+        found = wait_until("the finding", lambda: [f for f in findings(s) if f["cost_seconds"] >= 5], 60, 0.3)
+        holder.rollback()
+        assert attempt.end() == ()
+        changed, taken = digest(s, "update t set"), digest(s, "select n from t")
+    assert len(found) == 1 and found[0]["digest"] == changed
+    e = found[0]["evidence"]
+    assert e["table"] == locked.name + ".t" and e["waits"] == 1 and e["waited"] == e["longest_wait"] == found[0]["cost_seconds"]
+    assert e["timeouts"] == e["deadlocks"] == 0
+    holder, = e["holders"]
+    assert holder["digest"] == taken and holder["user"] == "app" and holder["index"] == "PRIMARY" and holder["while_idle"] == 1
+    assert "for update" in holder["text"]
+    assert "waits for its application" in found[0]["fix_text"]
+
+
+def test_a_holder_that_did_not_come_through_is_named_by_its_account(suimon, locked):
+    s = suimon()
+    with locked.cluster.primary.root(database=locked.name) as holder, s.connect(database=locked.name) as waiter:
+        ask(waiter, CHANGE % 2)
+        holder.begin()
+        ask(holder, CHANGE % 1)
+        attempt = Attempt(waiter, CHANGE % 1)
+        found = wait_until("the finding", lambda: findings(s), 60, 0.3)[0]
+        holder.rollback()
+        attempt.end()
+    held, = found["evidence"]["holders"]
+    assert held["digest"] is None and held["user"] == "root" and held["table"] == locked.name + ".t"
+
+
+def test_time_limits_and_deadlocks(suimon, locked):
+    s = suimon()
+    with s.connect(database=locked.name) as a, s.connect(database=locked.name) as b:
+        ask(b, "SET innodb_lock_wait_timeout = 1")
+        a.begin()
+        ask(a, CHANGE % 1)
+        assert Attempt(b, "UPDATE t SET n = 7 WHERE id = 1").end() == 1205
+        a.rollback()
+        found = wait_until("the time limit", lambda: findings(s), 60)[0]
+        assert found["digest"] == digest(s, "update t set n = ?")
+        assert found["evidence"]["timeouts"] == 1 and found["cost_seconds"] >= 1
+        ask(b, "SET innodb_lock_wait_timeout = 50")
+        for n in range(3):
+            a.begin()
+            b.begin()
+            ask(a, CHANGE % 1)
+            ask(b, CHANGE % 2)
+            first, second = Attempt(a, CHANGE % 2), Attempt(b, CHANGE % 1)
+            assert sorted(map(str, (first.end(), second.end()))) == ["()", "1213"]
+            a.rollback()
+            b.rollback()
+        found = wait_until("the deadlocks", lambda: [f for f in findings(s) if f["evidence"]["deadlocks"] == 3], 60)
+        assert [f["digest"] for f in found] == [digest(s, "update t set n = n")]
+        assert 'suimon_lock_errors_total{reason="deadlock"}' in s.metrics()
+
+
+def test_what_only_takes_its_time_waits_for_nobody(suimon, locked):
+    """Long statements, locks held by nobody else, a wait of a moment."""
+    s = suimon()
+    with s.connect(database=locked.name) as c:
+        ask(c, "UPDATE t SET n = SLEEP(4) WHERE id = 1")
+        ask(c, "INSERT INTO other (n) SELECT SLEEP(3) FROM " + numbers(1, 1))
+    assert findings(s) == []
