@@ -119,6 +119,8 @@
 	X(READ_ONLY_MOVED, counter, "read_only_transactions_moved_total", "", "Read-only transactions that left their replica for the primary.") \
 	X(REPLICA_ERROR_FALLBACKS, counter, "replica_error_fallbacks_total", "", "Reads that failed on a replica and were asked of the primary.") \
 	X(RETRIES, counter, "retries_total", "", "Reads sent again to another server before any byte of the answer had left.") \
+	X(GROUP_UNAVAILABLE, counter, "group_unavailable_total", "", "Statements for a group of replicas none of which could be used: they got an error.") \
+	X(RULE_DENIED, counter, "denied_total", "", "Statements that a rule forbids.") \
 	X(FAILOVER_HOLDS, counter, "failover_holds_total", "", "Statements that waited for a primary.")                \
 	X(FAILOVER_HOLD_TIMEOUTS, counter, "failover_hold_timeouts_total", "", "Statements that waited for a primary in vain.") \
 	X(RESOLVE_FAILURES, counter, "resolve_failures_total", "", "Times a server's name could not be resolved.")         \

@@ -39,6 +39,7 @@ static void put_backend(struct jsonw *w, struct backend *b, const struct setting
 	else
 		jsonw_seconds(w, "lag", lag);
 	jsonw_uint(w, "weight", (uint64_t)b->weight);
+	jsonw_text(w, "group", b->group_name ? b->group_name : "");
 	put_pool(w, b, s);
 	jsonw_seconds(w, "latency", atomic_load(&b->latency_ns));
 	jsonw_uint(w, "errors", backend_errors(b->loads));

@@ -1,6 +1,7 @@
 /*
  * command_plan.c - a statement's text becomes facts, and facts, rules and the session's state a plan.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "request.h"
@@ -112,6 +113,8 @@ void command_plan(struct request *r)
 		statement_resolve(r->st, in->catalog, s->worker->settings);
 	if (unlikely(r->st->writes_by_views || r->st->writes_unseen))
 		plan_hidden_write(r);
+	if (unlikely(request_in_lane(r) || (s->readonly && s->readonly_in_lane)))
+		r->replica_last = true;
 	if (r->st->facts.flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT))
 		s->worker->follow_ups_seen = true;
 	if (r->lexed->hints & SQL_HINT_BAD)
@@ -129,6 +132,16 @@ void command_plan_attributes(struct request *r)
 {
 	r->plan.cache = r->plan.queue = false;
 	r->plan.cache_why = r->plan.queue_why = "it bears query attributes";
+}
+
+enum rc command_allowed(struct request *r)
+{
+	if (likely(!r->plan.denied))
+		return RC_OK;
+	r->error = 1148;
+	stats_count(r->worker->sink, STATS_C_RULE_DENIED, 1);
+	reply_error(r->s, r->error, "42000", "a rule denies this statement (digest 0x%016" PRIx64 ")", r->st->digest);
+	return RC_ERROR;
 }
 
 enum rc command_plan_text(struct request *r)
@@ -151,6 +164,6 @@ enum rc command_plan_text(struct request *r)
 	r->names_rows = true;
 	stats_count(s->worker->sink, fresh ? STATS_C_FACTS_MISSES : STATS_C_FACTS_HITS, 1);
 	command_plan(r);
-	return RC_OK;
+	return command_allowed(r);
 }
 

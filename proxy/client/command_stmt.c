@@ -58,13 +58,14 @@ static enum rc read_execute(struct request *r, struct span payload)
 		session_close(s, CLOSE_MALFORMED, "COM_STMT_EXECUTE");
 		return RC_ERROR;
 	}
-	if (r->st)
-		command_plan(r);
-	else
+	if (!r->st) {
 		command_plan_blind(r);
+		return RC_OK;
+	}
+	command_plan(r);
 	if (unlikely(r->execute.attributes))
 		command_plan_attributes(r);
-	return RC_OK;
+	return command_allowed(r);
 }
 
 enum rc command_stmt_execute(struct request *r, struct span payload)

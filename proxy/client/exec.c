@@ -77,6 +77,10 @@ static enum rc choose_backend(struct request *r)
 		return RC_OK;
 	}
 	r->backend = NULL;
+	if (unlikely(request_in_lane(r))) {
+		r->backend = topology_replica(t, &(struct topology_wish){.group = r->plan.group});
+		return r->backend ? RC_OK : RC_ERROR;
+	}
 	if (r->plan.target == PLAN_REPLICA && !r->primary_only)
 		rc = replica_choose(r, &r->backend);
 	if (rc == RC_OK && !r->backend) {
@@ -90,6 +94,8 @@ static enum rc choose_backend(struct request *r)
  * that was sent to the primary only to be on the safe side. */
 static bool try_elsewhere(struct request *r)
 {
+	if (unlikely(request_in_lane(r)))
+		return false;
 	if (!r->primary_only) {
 		r->primary_only = true;
 		return true;
@@ -104,6 +110,8 @@ static bool try_elsewhere(struct request *r)
 /* May this request be served elsewhere, should the server it asks for not be there? */
 static bool has_elsewhere(const struct request *r)
 {
+	if (unlikely(request_in_lane(r)))
+		return false;
 	return !r->primary_only || (r->plan.target == PLAN_REPLICA && !r->replica_last && !r->s->login &&
 				    topology_replica(r->s->worker->in->topology, NULL));
 }
@@ -146,6 +154,22 @@ static enum rc refuse_on_replica(struct request *r)
 	return RC_DECLINED;
 }
 
+/* Elsewhere it would be in the way of those whose replicas its group is not. */
+static enum rc refuse_lane(struct request *r)
+{
+	const struct topology *t = r->worker->in->topology;
+	const char *name = "";
+
+	for (size_t i = 0; i < t->n; i++)
+		if (t->all[i]->group == r->plan.group)
+			name = t->all[i]->group_name;
+	stats_count(r->worker->sink, STATS_C_GROUP_UNAVAILABLE, 1);
+	reply_error(r->s, 1927, "08S01", "no replica of the group %s can be reached, and its statements run nowhere else", name);
+	r->error = 1927;
+	r->step = STEP_END;
+	return RC_DECLINED;
+}
+
 static enum rc step_acquire(struct request *r)
 {
 	struct session *s = r->s;
@@ -165,7 +189,10 @@ static enum rc step_acquire(struct request *r)
 			return refuse_on_replica(r);
 		return RC_OK;
 	}
-	if (choose_backend(r) == RC_AGAIN || failover_holds(r))
+	rc = choose_backend(r);
+	if (rc == RC_ERROR)
+		return refuse_lane(r);
+	if (rc == RC_AGAIN || failover_holds(r))
 		return RC_AGAIN;
 	r->lease.backend = r->backend;
 	r->lease.account = s->login ? login_account(s) : s->account;

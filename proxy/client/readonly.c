@@ -80,5 +80,6 @@ void readonly_settle(struct request *r)
 	} else if (unlikely(r->plan.opens && r->route == STATS_REPLICA && !s->readonly)) {
 		s->readonly = r->st && r->st->facts.verb == SQL_BEGIN ? READONLY_BEGUN : READONLY_IMPLIED;
 		s->readonly_proven = r->proven;
+		s->readonly_in_lane = request_in_lane(r);
 	}
 }

@@ -145,6 +145,12 @@ struct request {
 	cache_tag tags[CACHE_MAX_TAGS]; /* ntags of them */
 };
 
+/* It goes to a group of replicas, and to nobody else. */
+static inline bool request_in_lane(const struct request *r)
+{
+	return r->plan.group && r->plan.target == PLAN_REPLICA;
+}
+
 /* A whole command has come (or, for a large one, its beginning: left bytes follow). payload: with the command byte. */
 void command_begin(struct session *s, const uint8_t *packet, size_t len, uint64_t left, bool more);
 void command_again(struct request *r); /* its packet has been changed: planned anew, and run */
@@ -163,6 +169,7 @@ void lost_why(const struct lease_request *l, struct reply_own *why);
 /* command_plan.c */
 enum rc command_plan_text(struct request *r) must_check; /* r->sql to facts to a plan; RC_ERROR: out of memory, answered */
 void command_plan(struct request *r);                    /* r->st is known */
+enum rc command_allowed(struct request *r) must_check;   /* it is planned. RC_ERROR: a rule forbids it, answered */
 /* A statement of which only the beginning is here, or which could not be parsed for lack of memory: P2. */
 void command_plan_blind(struct request *r);
 void command_plan_attributes(struct request *r);         /* it bears query attributes, which functions in it may ask for */

@@ -74,6 +74,7 @@ struct session {
 	bool in_transaction;
 	enum session_readonly readonly; /* its transaction runs on a replica; NOT: it has none, or on the primary */
 	bool readonly_proven;          /* ... which had all that the session had seen when it began */
+	bool readonly_in_lane;         /* ... and is of a group: an error there is the answer */
 	struct upstream *up;           /* leased: while a request runs or a pin lasts */
 	bool on_primary;               /* up was leased from the primary of then */
 	struct lease_park park;        /* the connection it used last */

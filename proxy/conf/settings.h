@@ -24,7 +24,7 @@ struct settings_addr {
 	uint16_t port;
 	bool is_unix;
 };
-struct settings_replica { struct settings_addr addr; int64_t weight; };
+struct settings_replica { struct settings_addr addr; int64_t weight; char *group; /* empty: none */ };
 /* An account: name is never empty, password NULL when empty. Entries for pass-through only set settings.passthrough,
  * so passthrough is false here. */
 struct settings_user { char *name; struct secret *password; bool passthrough; };
@@ -32,7 +32,7 @@ struct settings_user { char *name; struct secret *password; bool passthrough; };
 /* Towards servers: what is asked for; a server that lacks zstd gets zlib, one that has neither nothing. */
 enum settings_compress { SETTINGS_COMPRESS_OFF, SETTINGS_COMPRESS_CLIENT, SETTINGS_COMPRESS_ZLIB, SETTINGS_COMPRESS_ZSTD };
 enum settings_engine { SETTINGS_ENGINE_FILE, SETTINGS_ENGINE_REDIS, SETTINGS_ENGINE_SQS, SETTINGS_ENGINE_KAFKA };
-enum settings_sql_target { TO_PRIMARY, TO_REPLICA };
+enum settings_sql_target { TO_PRIMARY, TO_REPLICA, TO_GROUP, TO_DENY };
 enum settings_consistency { CONSISTENCY_EVENTUAL, CONSISTENCY_SESSION, CONSISTENCY_STRONG };
 
 struct settings_match { /* NULL or 0 where not asked; all that are given must hold */
@@ -45,7 +45,7 @@ struct settings_match { /* NULL or 0 where not asked; all that are given must ho
 	char *verb;      /* lower case */
 	char *tag_key, *tag_value;
 };
-struct settings_route_rule { struct settings_match match; int to; };
+struct settings_route_rule { struct settings_match match; int to; char *group; /* its name with TO_GROUP */ };
 struct settings_cache_rule {
 	struct settings_match match;
 	uint64_t ttl_ns, refresh_ns;
@@ -132,10 +132,12 @@ enum rc settings_print(const struct settings *s, struct iobuf *out) must_check; 
 enum rc settings_print_json(const struct settings *s, struct iobuf *out) must_check; /* the same as JSON */
 enum rc settings_manpage(struct iobuf *out) must_check; /* the same in man(7): what suimon.yaml(5) is made of */
 enum rc settings_manual(struct iobuf *out) must_check; /* the option table as Markdown: docs/configuration.md's reference section is made of it, and a test compares */
-/* Which options differ that a reload may not change: a line each to out. RC_OK with out empty: none. */
 /* With discovery: aurora, the host names of the cluster's servers: their identifier stands for the ?. RC_DECLINED: it cannot
  * be known from primary; RC_ERROR: too long. */
 enum rc settings_aurora_host(const struct settings *s, char *out, size_t cap) must_check;
+/* A group of replicas as a number from 1 on; 0: there is none of that name. Stays what it is for as long as replicas does. */
+unsigned settings_group(const struct settings *s, struct span name) must_check;
+/* Which options differ that a reload may not change: a line each to out. RC_OK with out empty: none. */
 enum rc settings_reload_check(const struct settings *now, const struct settings *next, struct iobuf *out) must_check;
 
 #endif

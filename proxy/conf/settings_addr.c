@@ -130,6 +130,13 @@ static const struct conf_opt replica_rows[] = {
 	 .min = 0,
 	 .max = 1000,
 	 .help = "Its share of the reads; 0 keeps it for when no other replica serves."},
+	{.name = "group",
+	 .type = CONF_STRING,
+	 .offset = offsetof(struct settings_replica, group),
+	 .def = "",
+	 .check = settings_target_check_group,
+	 .unit = "a name",
+	 .help = "If set, it serves only what a rule or hint sends to the group of this name."},
 	{.name = NULL},
 };
 
@@ -142,6 +149,11 @@ enum rc settings_replica_parse(struct conf_ctx *c, const struct conf_node *n, co
 	if (conf_kind(n) == CONF_MAP)
 		return conf_fill_table(c, &settings_replica_table, n, r);
 	r->weight = 1;
+	r->group = mem_strdup("");
+	if (!r->group) {
+		conf_no_memory(c);
+		return RC_ERROR;
+	}
 	return settings_addr_parse(c, n, o, &r->addr);
 }
 

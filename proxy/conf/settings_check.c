@@ -167,5 +167,6 @@ void settings_check(struct conf_ctx *c, const struct settings *s)
 	check_servers(c, s);
 	check_users(c, s);
 	check_rules(c, s);
+	settings_target_check(c, s);
 	check_stores(c, s);
 }

@@ -24,6 +24,13 @@ enum rc settings_replica_parse(struct conf_ctx *c, const struct conf_node *n, co
 void settings_replica_print(struct conf_sink *s, const struct conf_opt *o, const void *at);
 void settings_replica_drop(void *at);
 extern const struct conf_table settings_replica_table;
+
+/* settings_target.c: `at` is settings_route_rule.to */
+enum rc settings_target_parse(struct conf_ctx *c, const struct conf_node *n, const struct conf_opt *o, void *at) must_check;
+void settings_target_print(struct conf_sink *s, const struct conf_opt *o, const void *at);
+void settings_target_drop(void *at);
+const char *settings_target_check_group(const char *text);
+void settings_target_check(struct conf_ctx *c, const struct settings *s); /* rules name groups that are there */
 const char *settings_addr_check_cidr(const char *text);
 const char *settings_addr_check_redis(const char *text);
 

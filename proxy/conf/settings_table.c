@@ -183,7 +183,6 @@ static const struct conf_table backend_table = {.opts = backend_rows};
 
 /* ---- routing ---- */
 
-static const char *const targets[] = {"primary", "replica", NULL};
 static const char *const consistencies[] = {"eventual", "session", "strong", NULL};
 
 #define MATCH(type_)                                                                                                   \
@@ -195,10 +194,14 @@ static const char *const consistencies[] = {"eventual", "session", "strong", NUL
 static const struct conf_opt route_rows[] = {
 	MATCH(struct settings_route_rule),
 	{.name = "to",
-	 .type = CONF_ENUM,
+	 .type = CONF_CUSTOM,
 	 .offset = offsetof(struct settings_route_rule, to),
-	 .words = targets,
-	 .help = "Where matching statements go; what may not run on a replica goes to the primary all the same."},
+	 .parse = settings_target_parse,
+	 .print = settings_target_print,
+	 .drop = settings_target_drop,
+	 .unit = "primary, replica, deny or the name of a group of replicas",
+	 .help = "Where matching statements go; what may not run on a replica goes to the primary all the same. deny: nowhere, they get "
+		 "error 1148."},
 	END,
 };
 static const struct conf_table route_table = {.size = sizeof(struct settings_route_rule), .opts = route_rows};
@@ -406,7 +409,7 @@ static const struct conf_opt replica_item = {.type = CONF_CUSTOM,
 					     .parse = settings_replica_parse,
 					     .print = settings_replica_print,
 					     .drop = settings_replica_drop,
-					     .unit = ADDR_UNIT ", or {addr: …, weight: …}"};
+					     .unit = ADDR_UNIT ", or {addr: …, weight: …, group: …}"};
 
 static const struct conf_opt rows[] = {
 	SECTION("listen", listen_table, "Where suimon listens, and for whom."),
@@ -427,7 +430,7 @@ static const struct conf_opt rows[] = {
 	 .drop = settings_addr_drop,
 	 .unit = ADDR_UNIT,
 	 .help = "The server that takes the writes; `--primary` overrides it."},
-	LIST("replicas", replicas, "[]", &replica_item, "a list of addresses or {addr: …, weight: …}",
+	LIST("replicas", replicas, "[]", &replica_item, "a list of addresses or {addr: …, weight: …, group: …}",
 	     "Servers for reads.", FIXED, .max = 256),
 	WORD(CONF_CHOICE, "discovery", discovery_aurora, "none", discovery_words,
 	     "aurora: primary is the cluster's endpoint; its servers and their roles come from "

@@ -145,13 +145,13 @@ static const char *why_primary(const struct settings *cfg, const struct sql_fact
 		return "the session has set what holds on the primary alone";
 	if (lexed->hints & SQL_HINT_PRIMARY)
 		return "a hint says primary";
-	if (!(lexed->hints & SQL_HINT_REPLICA)) {
+	if (!(lexed->hints & SQL_HINT_REPLICA) && !p->group) {
 		if (v->route && v->route->to == TO_PRIMARY)
 			return "a routing rule says primary";
 		if (!v->route && cfg->routing.consistency == CONSISTENCY_STRONG)
 			return "routing.consistency is strong";
 	}
-	return p->opens ? why_not_opened_away(ss, v->route || (lexed->hints & SQL_HINT_REPLICA)) : NULL;
+	return p->opens ? why_not_opened_away(ss, v->route || (lexed->hints & (SQL_HINT_REPLICA | SQL_HINT_GROUP))) : NULL;
 }
 
 /* Neither cache nor queue for a statement that hangs together with others of its session. */
@@ -182,6 +182,8 @@ static const char *why_not_cached(const struct sql_facts *f, const struct sql_le
 	}
 	if (!p->cache_ttl_ns)
 		return "no rule or hint asks for it";
+	if (p->group)
+		return "what a group of replicas answers may be old";
 	return why_not_alone(ss);
 }
 
@@ -208,6 +210,16 @@ void plan_verdict(const struct settings *cfg, const struct rule_subject *s, stru
 	out->queue = rule_queue(cfg, s);
 }
 
+/* A hint goes before a rule; one that names a group that is not there says nothing. */
+static unsigned group_of(const struct settings *cfg, const struct sql_lexed *lexed, const struct plan_verdict *v)
+{
+	if (lexed->hints & SQL_HINT_GROUP && settings_group(cfg, lexed->hint_group))
+		return settings_group(cfg, lexed->hint_group);
+	if (lexed->hints & (SQL_HINT_PRIMARY | SQL_HINT_REPLICA) || !v->route || v->route->to != TO_GROUP)
+		return 0;
+	return settings_group(cfg, span_str(v->route->group));
+}
+
 void plan_make(const struct settings *cfg, const struct plan_verdict *v, const struct sql_facts *f, const struct sql_lexed *lexed,
 	       const struct plan_session *ss, struct plan *out)
 {
@@ -225,11 +237,15 @@ void plan_make(const struct settings *cfg, const struct plan_verdict *v, const s
 	out->needs_primary = needs_primary(f, out);
 	out->opens = begins_reading(f, ss) || (!ss->autocommit && ss->reads_only && !ss->in_transaction);
 	out->leaves = ss->reads_away && !stays_away(f, out);
+	out->group = group_of(cfg, lexed, v);
+	out->denied = v->route && v->route->to == TO_DENY;
 	out->target_why = why_primary(cfg, f, lexed, v, ss, out);
 	if (!out->target_why) {
 		out->target = PLAN_REPLICA;
 		out->target_why = out->opens ? "it begins a transaction that changes nothing" : "a plain read";
-		out->eventual = cfg->routing.consistency == CONSISTENCY_EVENTUAL || (lexed->hints & SQL_HINT_REPLICA);
+		out->eventual = cfg->routing.consistency == CONSISTENCY_EVENTUAL || (lexed->hints & SQL_HINT_REPLICA) || out->group;
+	} else {
+		out->group = 0;
 	}
 	out->cache_why = why_not_cached(f, lexed, v, ss, out);
 	out->cache = !out->cache_why;
@@ -240,7 +256,7 @@ void plan_make(const struct settings *cfg, const struct plan_verdict *v, const s
 enum rc plan_print(const struct plan *p, struct iobuf *out)
 {
 	return iobuf_printf(out, "to=%s (%s) cache=%s (%s) queue=%s (%s) writes=%s pins=%s",
-			    p->target == PLAN_REPLICA ? "replica" : "primary", p->target_why, p->cache ? "yes" : "no",
+			    p->denied ? "nobody" : p->group ? "group" : p->target == PLAN_REPLICA ? "replica" : "primary", p->target_why, p->cache ? "yes" : "no",
 			    p->cache ? "asked for" : p->cache_why, p->queue ? "yes" : "no",
 			    p->queue ? "asked for" : p->queue_why,
 			    p->writes_anything ? "anything" : p->writes ? "its tables" : "nothing",

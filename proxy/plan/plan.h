@@ -68,6 +68,8 @@ struct plan {
 	bool opens;               /* it begins a transaction that changes nothing: on a replica, if that is its target */
 	bool leaves;              /* what the transaction on a replica must leave it for */
 	bool eventual;            /* the reader asked for a replica however old */
+	unsigned group;           /* target is a replica of this group, or nobody (settings_group); 0: any of none */
+	bool denied;              /* a rule forbids it */
 	bool follow_up;           /* asks for what the last statement left on its connection */
 	bool cache;               /* look in the cache, and fill it */
 	uint64_t cache_ttl_ns;

@@ -72,6 +72,10 @@ static unsigned hint(struct span word, struct sql_lexed *out)
 	if (word.len > 6 && span_ieq((struct span){.p = word.p, .len = 6}, span_str("cache=")) &&
 	    duration((struct span){.p = word.p + 6, .len = word.len - 6}, &out->hint_cache_ns))
 		return SQL_HINT_CACHE;
+	if (word.len > 8 && span_ieq((struct span){.p = word.p, .len = 8}, span_str("replica="))) {
+		out->hint_group = (struct span){.p = word.p + 8, .len = word.len - 8};
+		return SQL_HINT_GROUP;
+	}
 	return SQL_HINT_BAD;
 }
 

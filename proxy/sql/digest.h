@@ -14,6 +14,7 @@
 #define SQL_HINT_REPLICA 0x08
 #define SQL_HINT_QUEUE 0x10
 #define SQL_HINT_SYNC 0x20
+#define SQL_HINT_GROUP 0x40 /* replica=name */
 #define SQL_HINT_BAD 0x80   /* a suimon comment that says nothing known: counted, otherwise ignored */
 
 #define SQL_MAX_TAGS 16
@@ -25,6 +26,7 @@ struct sql_lexed {
 	uint64_t literals;     /* hash of the literals in order: equal texts have equal pairs (digest, literals) */
 	unsigned hints;
 	uint64_t hint_cache_ns;
+	struct span hint_group; /* into the text */
 	struct span body;      /* the text less leading and trailing blanks, comments and semicolons */
 	bool has_executable_comment; /* a "/ *!" or "/ *M!" comment */
 	bool broken;           /* ends inside a quote or comment */

@@ -215,6 +215,8 @@ static bool add_hints(json_t *o, const struct sql_lexed *lx)
 		ok = add(array, json_sprintf(seconds ? "cache=%" PRIu64 "s" : "cache=%" PRIu64 "ms",
 					     lx->hint_cache_ns / (seconds ? 1000000000 : 1000000)));
 	}
+	if (ok && (lx->hints & SQL_HINT_GROUP))
+		ok = add(array, json_sprintf("replica=%.*s", (int)lx->hint_group.len, lx->hint_group.p));
 	for (size_t i = 0; ok && i < countof(words); i++)
 		if (lx->hints & words[i].bit)
 			ok = add(array, json_string(words[i].word));

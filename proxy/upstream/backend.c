@@ -30,6 +30,7 @@ void backend_free(struct backend *b)
 	pthread_mutex_destroy(&b->lock);
 	mem_free(b->text);
 	mem_free(b->host);
+	mem_free(b->group_name);
 	mem_free(b);
 }
 
@@ -53,6 +54,15 @@ struct backend *backend_new(const struct settings_addr *addr, enum backend_role 
 		return NULL;
 	}
 	return b;
+}
+
+enum rc backend_join_group(struct backend *b, const struct settings *s, const char *name)
+{
+	b->group = settings_group(s, span_str(name));
+	if (!b->group)
+		return RC_OK;
+	b->group_name = mem_strdup(name);
+	return b->group_name ? RC_OK : RC_ERROR;
 }
 
 void backend_set_state(struct backend *b, enum backend_state s, const char *why)

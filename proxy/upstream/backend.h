@@ -50,6 +50,8 @@ struct backend {
 	uint16_t port;
 	bool is_unix;
 	int64_t weight;
+	unsigned group;          /* settings_group; 0: serves every read. Others only what is sent to their group */
+	char *group_name;        /* owned; NULL: of none */
 	size_t slot;             /* its place in the topology */
 	bool endpoint;           /* a cluster's name, not a server's: used while no server of it is known by its own */
 	unsigned unlisted;       /* how often discovery has missed it; under the topology's lock */
@@ -88,6 +90,7 @@ struct backend {
 const char *backend_role_name(const struct backend *b); /* primary, replica, or endpoint */
 /* Owned by the topology. NULL: no memory, also for a NULL addr. */
 struct backend *backend_new(const struct settings_addr *addr, enum backend_role role, int64_t weight) must_check;
+enum rc backend_join_group(struct backend *b, const struct settings *s, const char *name) must_check; /* before it is shared; "": none */
 void backend_free(struct backend *b);
 
 /* Changes the state and logs the change with its reason (for people). */

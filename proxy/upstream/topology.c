@@ -41,7 +41,9 @@ struct topology *topology_new(const struct settings *s)
 	t->primary = t->all[0];
 	t->all[0]->endpoint = s->discovery_aurora;
 	for (size_t i = 0; i < s->nreplicas; i++) {
-		if (add(t, backend_new(&s->replicas[i].addr, BACKEND_REPLICA, s->replicas[i].weight)) != RC_OK) {
+		struct backend *b = backend_new(&s->replicas[i].addr, BACKEND_REPLICA, s->replicas[i].weight);
+
+		if (add(t, b) != RC_OK || backend_join_group(b, s, s->replicas[i].group) != RC_OK) {
 			topology_free(t);
 			return NULL;
 		}
@@ -195,6 +197,14 @@ static bool is_past(const struct backend *b, const struct topology_wish *wish, u
 	       now - wish->read_ns >= wish->window_ns;
 }
 
+/* What is sent to a group takes its replicas however far behind they are. */
+static bool is_up_for(const struct backend *b, const struct topology_wish *wish)
+{
+	enum backend_state s = backend_state(b);
+
+	return s == BACKEND_UP || (wish->group && s == BACKEND_LAGGING);
+}
+
 struct backend *topology_replica(const struct topology *t, const struct topology_wish *wish)
 {
 	static const struct topology_wish nothing;
@@ -208,7 +218,7 @@ struct backend *topology_replica(const struct topology *t, const struct topology
 		uint64_t load, weight = b->weight > 0 ? (uint64_t)b->weight : 1;
 
 		if (atomic_load_explicit(&b->role, memory_order_acquire) != BACKEND_REPLICA || b->endpoint ||
-		    backend_state(b) != BACKEND_UP || !is_past(b, wish, now))
+		    b->group != wish->group || !is_up_for(b, wish) || !is_past(b, wish, now))
 			continue;
 		load = load_of(b, b == wish->prefer);
 		weights = load < best_load ? weight : weights + weight;

@@ -48,6 +48,7 @@ struct topology_wish { /* what a read wants of its replica; all zero: nothing. I
 	const struct backend *prefer; /* the one that its session read from last; NULL: none */
 	uint64_t read_ns;             /* when that was: another one must be past it. 0: need not */
 	uint64_t window_ns;           /* ... or so much time must have gone by since */
+	unsigned group;               /* settings_group: one of these and no other. 0: one of no group */
 };
 /* The replica a read should go to: up, by weight and least outstanding. NULL: none. wish may be NULL. */
 struct backend *topology_replica(const struct topology *t, const struct topology_wish *wish);

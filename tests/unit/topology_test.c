@@ -53,6 +53,30 @@ static void saw(size_t i, bool read_only, bool replicates)
 	topology_saw(t, t->all[i], &(struct topology_sight){read_only, true, replicates});
 }
 
+/* R1: what is sent to a group runs there, however late it is, and nothing else does. */
+static void a_group_has_its_reads_and_no_others(void **state)
+{
+	const struct topology_wish bi = {.group = 2}, other = {.group = 3};
+
+	begin("primary: a:1\nreplicas: [b:1, {addr: c:1, group: bi}]\n");
+	saw(0, false, false);
+	saw(1, true, true);
+	saw(2, true, true);
+	assert_int_equal(settings_group(settings, span_str("bi")), 2);
+	assert_int_equal(settings_group(settings, span_str("")), 0);
+	for (int i = 0; i < 100; i++) {
+		assert_ptr_equal(topology_replica(t, NULL), t->all[1]);
+		assert_ptr_equal(topology_replica(t, &bi), t->all[2]);
+	}
+	assert_null(topology_replica(t, &other));
+	backend_set_state(t->all[2], BACKEND_LAGGING, "test");
+	assert_ptr_equal(topology_replica(t, &bi), t->all[2]);
+	backend_set_state(t->all[2], BACKEND_DOWN, "test");
+	backend_set_state(t->all[1], BACKEND_DOWN, "test");
+	assert_null(topology_replica(t, &bi));
+	assert_null(topology_replica(t, NULL));
+}
+
 static void usual(void)
 {
 	begin(three);
@@ -265,6 +289,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_replica_that_only_forgot_to_be_read_only_is_none, end),
 		cmocka_unit_test_teardown(an_error_proves_a_primary_read_only, end),
 		cmocka_unit_test_teardown(reads_go_by_weight_and_least_outstanding, end),
+		cmocka_unit_test_teardown(a_group_has_its_reads_and_no_others, end),
 		cmocka_unit_test_teardown(a_reader_moves_only_to_a_replica_that_is_past_it, end),
 		cmocka_unit_test_teardown(listed_servers_join_leave_and_take_the_place_of_others, end),
 		cmocka_unit_test(names_are_found_from_the_endpoint),
