@@ -47,6 +47,7 @@ struct cache *cache_new(const struct cache_options *opt, struct loop *control, s
 	list_init(&c->nudges);
 	flights_init(&c->flights);
 	c->stats = stats;
+	atomic_init(&c->followed_until, CACHE_UNFOLLOWING);
 	c->schema_changed = opt->schema_changed;
 	c->arg = opt->arg;
 	set_options(c, opt);
@@ -148,6 +149,14 @@ void cache_invalidate_from(struct cache *c, const cache_tag *tags, unsigned ntag
 	bump_tags(c, tags, ntags, pos, lag_window_ns);
 	pthread_mutex_lock(&c->lock);
 	stats_count(c->others, STATS_C_CACHE_INVALIDATIONS, ntags);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void cache_invalidate_all_from(struct cache *c, uint64_t lag_window_ns)
+{
+	bump_all(c, lag_window_ns);
+	pthread_mutex_lock(&c->lock);
+	stats_count(c->others, STATS_C_CACHE_INVALIDATIONS, 1);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -257,6 +266,8 @@ void cache_totals(struct cache *c, struct cache_totals *out)
 		.invalidations = stats_sum(c->stats, STATS_C_CACHE_INVALIDATIONS),
 		.bus_received = stats_sum(c->stats, STATS_C_CACHE_BUS_RECEIVED),
 		.redis_configured = c->bus != NULL,
+		.follows = atomic_load_explicit(&c->followed_until, memory_order_relaxed) != CACHE_UNFOLLOWING,
+		.followed = cache_is_followed(c),
 	};
 	for (unsigned r = CACHE_REFUSED_VERSION; r < CACHE_REFUSALS; r++)
 		out->refused[r] = stats_sum(c->stats, cache_refusal_counter(r));

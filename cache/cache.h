@@ -191,12 +191,27 @@ void cache_invalidate_all(struct cache_worker *w, uint64_t lag_window_ns);
 /* The same from any other thread (drain, binlog, admin). The local bump has happened when it returns. */
 void cache_invalidate_from(struct cache *c, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos,
 			   uint64_t lag_window_ns);
+void cache_invalidate_all_from(struct cache *c, uint64_t lag_window_ns);
 void cache_flush(struct cache *c); /* everything, everywhere: any thread */
 /* The primary, asked at asked_ns (clock_mono_ns before the question was sent), was at these positions: bounds all writes
  * of unknown position before, so that replicas are believed again without waiting for the lag window. Any thread. */
 void cache_primary_at(struct cache *c, const struct cache_pos *pos, unsigned n, uint64_t asked_ns);
 /* Redis has acknowledged all invalidations so far, or is not configured: what an orderly shutdown waits for. Any thread. */
 bool cache_settled(struct cache *c);
+
+/*
+ * Writes that go past every instance, seen in the primary's binary log by a caller who follows it and invalidates what it says
+ * (cache.binlog). Once cache_follow was called, answers are given only while cache_followed says that nothing can be missing:
+ * for CACHE_FOLLOW_LEASE_NS after the moment it names. Results are stored all the same, and dead if a write shows up that was before them.
+ */
+#define CACHE_FOLLOW_LEASE_NS (UINT64_C(3) * 1000000000)
+void cache_follow(struct cache *c); /* before any worker starts */
+uint64_t cache_clock(void);         /* nanoseconds, on a clock that goes on while the machine sleeps */
+/* All that had been committed by asked_ns (cache_clock) is invalidated. Any thread. */
+void cache_followed(struct cache *c, uint64_t asked_ns);
+void cache_unfollowed(struct cache *c); /* nothing is known any more: no answers from now on. Any thread */
+/* A write of this position, or a later one of its domain, has invalidated the tag. Any thread. */
+bool cache_knows(struct cache *c, cache_tag tag, const struct cache_pos *pos);
 
 /* By table and by rule, for people: bounded; a table counts from when it has been named. All of it from any thread. */
 enum cache_outcome { CACHE_HIT, CACHE_MISS, CACHE_FILL, CACHE_REFUSED };
@@ -219,6 +234,7 @@ struct cache_totals {
 	uint64_t hits, hits_redis, misses, fills, evictions, expirations, invalidations, bus_received;
 	uint64_t refused[CACHE_REFUSALS];
 	bool redis_configured, redis_up, bus_live; /* !bus_live with redis: the in-process store is not served from (C1) */
+	bool follows, followed; /* the primary's log; follows and not followed: nothing is answered */
 };
 void cache_totals(struct cache *c, struct cache_totals *out); /* any thread */
 

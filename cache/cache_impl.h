@@ -28,6 +28,7 @@ struct cache {
 	struct stats_sink *control; /* the bus's */
 	struct stats_sink *others;  /* of threads that have none; under lock */
 	_Atomic uint64_t max_result, stale_ns;
+	_Atomic uint64_t followed_until; /* bus_clock; CACHE_UNFOLLOWING: the primary's log is not asked for */
 	void (*schema_changed)(void *arg); /* may be NULL */
 	void *arg;
 	uint64_t last_run;         /* of the control loop: what the workers were told of */
@@ -58,6 +59,16 @@ struct cache_worker {
 	struct event *patience;      /* owned; looks after waiting */
 	struct list_node node;
 };
+
+#define CACHE_UNFOLLOWING UINT64_MAX
+
+/* Nothing can be missing of what the primary's log says. */
+static inline bool cache_is_followed(const struct cache *c)
+{
+	uint64_t until = atomic_load_explicit(&c->followed_until, memory_order_acquire);
+
+	return likely(until == CACHE_UNFOLLOWING) || until > bus_clock();
+}
 
 /* The counters stand in the order of the refusals. */
 static inline enum stats_counter cache_refusal_counter(unsigned r)

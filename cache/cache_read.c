@@ -46,16 +46,24 @@ static bool live(const struct cache_worker *w)
 	return !w->view || bus_view_live(w->view);
 }
 
-/* It is past its time. Will it do? If nobody fetches it anew, this look-up does, and leads. */
-static bool stale_will_do(struct cache_worker *w, struct cache_lookup *l, const struct entry *e)
+/* How long ago its time was over (nanoseconds). */
+static uint64_t past(const struct cache_worker *w, const struct entry *e)
 {
-	uint64_t over = loop_now_ns(w->loop) - e->pub.expires_ns;
+	uint64_t now = loop_now_ns(w->loop);
+
+	return now > e->pub.expires_ns ? now - e->pub.expires_ns : 0;
+}
+
+/* It is past its time, or writes may be missing. Will it do? If nobody fetches it anew, this look-up does, and leads. */
+static bool stale_will_do(struct cache_worker *w, struct cache_lookup *l, const struct entry *e, bool followed)
+{
+	uint64_t over = past(w, e);
 
 	if (l->stale_ok && over < stale_if_error(w)) {
 		stats_count(w->sink, STATS_C_CACHE_STALE_ERROR, 1);
 		return true;
 	}
-	if (over >= l->refresh_ns || !flight_under_way(&w->c->flights, l))
+	if (!followed || over >= l->refresh_ns || !flight_under_way(&w->c->flights, l))
 		return false;
 	stats_count(w->sink, STATS_C_CACHE_STALE_REFRESH, 1);
 	return true;
@@ -65,8 +73,9 @@ static bool stale_will_do(struct cache_worker *w, struct cache_lookup *l, const 
 static enum rc ask_memory(struct cache_worker *w, struct cache_lookup *l, const struct cache_entry **out)
 {
 	struct entry *e = ask_store(w, l);
+	bool followed = cache_is_followed(w->c);
 
-	if (e && loop_now_ns(w->loop) < e->pub.expires_ns) {
+	if (e && likely(followed) && loop_now_ns(w->loop) < e->pub.expires_ns) {
 		*out = &e->pub;
 		stats_count(w->sink, STATS_C_CACHE_HITS, 1);
 		return RC_OK;
@@ -74,7 +83,7 @@ static enum rc ask_memory(struct cache_worker *w, struct cache_lookup *l, const 
 	take_versions(w->c->versions, l);
 	if (!e)
 		return RC_DECLINED;
-	if (stale_will_do(w, l, e)) {
+	if (stale_will_do(w, l, e, followed)) {
 		*out = &e->pub;
 		stats_count(w->sink, STATS_C_CACHE_HITS, 1);
 		return RC_OK;
@@ -112,7 +121,7 @@ enum rc cache_get(struct cache_worker *w, struct cache_lookup *l, const struct c
 	l->key_hash = map_hash(l->key.p, l->key.len);
 	if (ask_memory(w, l, e) == RC_OK)
 		return RC_OK;
-	if (join(w, l) == RC_AGAIN || (w->l2 && l2_lookup(w->l2, l) == RC_AGAIN))
+	if (cache_is_followed(w->c) && (join(w, l) == RC_AGAIN || (w->l2 && l2_lookup(w->l2, l) == RC_AGAIN)))
 		return RC_AGAIN; /* counted when it ends */
 	stats_count(w->sink, STATS_C_CACHE_MISSES, 1);
 	return RC_DECLINED;
@@ -128,7 +137,7 @@ enum rc cache_get_stale(struct cache_lookup *l, const struct cache_entry **out)
 	e = ask_store(w, l);
 	if (!e)
 		return RC_DECLINED;
-	if (loop_now_ns(w->loop) >= e->pub.expires_ns + stale_if_error(w)) {
+	if (past(w, e) >= stale_if_error(w)) {
 		entry_unref(e);
 		return RC_DECLINED;
 	}
@@ -150,7 +159,7 @@ static void resume(struct cache_worker *w, struct cache_lookup *l, enum flight_e
 			l->done(l, RC_OK, e);
 			return;
 		}
-		if (how == FLIGHT_FAILED && join(w, l) == RC_AGAIN)
+		if (how == FLIGHT_FAILED && cache_is_followed(w->c) && join(w, l) == RC_AGAIN)
 			return;
 	}
 	stats_count(w->sink, STATS_C_CACHE_MISSES, 1);

@@ -17,7 +17,7 @@ ACCOUNTS = (
     "CREATE USER app@'%' IDENTIFIED BY 'app'",
     "CREATE USER guest@'%' IDENTIFIED BY 'guest'",
     "CREATE USER monitor@'%' IDENTIFIED BY 'monitor'",
-    "GRANT REPLICATION CLIENT, PROCESS, SELECT, SHOW VIEW, TRIGGER ON *.* TO monitor@'%'",
+    "GRANT REPLICATION CLIENT, REPLICATION SLAVE, PROCESS, SELECT, SHOW VIEW, TRIGGER ON *.* TO monitor@'%'",
     "CREATE USER suimon_queue@'%' IDENTIFIED BY 'suimon_queue'",
     "GRANT ALL ON suimon.* TO suimon_queue@'%'",
 )

@@ -158,7 +158,7 @@ ACCOUNTS = (
     "CREATE USER app@'%' IDENTIFIED BY 'app'",
     "CREATE USER guest@'%' IDENTIFIED BY 'guest'",
     "CREATE USER monitor@'%' IDENTIFIED BY 'monitor'",
-    "GRANT REPLICATION CLIENT, SLAVE MONITOR, PROCESS, SELECT, SHOW VIEW, TRIGGER ON *.* TO monitor@'%'",
+    "GRANT REPLICATION CLIENT, REPLICATION SLAVE, SLAVE MONITOR, PROCESS, SELECT, SHOW VIEW, TRIGGER ON *.* TO monitor@'%'",
     "CREATE USER suimon_queue@'%' IDENTIFIED BY 'suimon_queue'",
     "GRANT ALL ON suimon.* TO suimon_queue@'%'",
 )

@@ -13,6 +13,7 @@
 
 #include "admin.h"
 #include "advise.h"
+#include "follow.h"
 #include "handover.h"
 #include "instance.h"
 #include "listener.h"
@@ -34,6 +35,7 @@ struct process {
 	struct admin *admin;
 	struct monitor *monitor;
 	struct advise *advise;
+	struct follow *follow;      /* NULL: cache.binlog is off, or there is no cache */
 	struct stats_sink *sink;    /* the control thread's */
 	struct event *on_term, *on_int, *on_hup, *on_usr2;
 	size_t next_worker;         /* gets the next client */

@@ -118,6 +118,14 @@ static enum rc make_cache(const struct settings *s)
 	return process.in.cache ? RC_OK : RC_ERROR;
 }
 
+static enum rc make_follow(const struct settings *s)
+{
+	if (!s->cache.binlog || !process.in.cache)
+		return RC_OK;
+	process.follow = follow_new(&process.in);
+	return process.follow ? RC_OK : RC_ERROR;
+}
+
 static enum rc make_queue(const struct settings *s)
 {
 	struct queue_options opt = process_queue_options(s);
@@ -272,7 +280,7 @@ static enum rc start_threads(void)
 	struct instance *in = &process.in;
 
 	if (monitor_start(process.monitor) != RC_OK || catalog_start(in->catalog) != RC_OK ||
-	    advise_start(process.advise) != RC_OK)
+	    advise_start(process.advise) != RC_OK || (process.follow && follow_start(process.follow) != RC_OK))
 		return RC_ERROR;
 	return RC_OK;
 }
@@ -326,6 +334,7 @@ static void tear_down(void)
 	admin_close(process.admin);
 	for (size_t i = 0; i < process.nlisteners; i++)
 		listener_free(process.listeners[i]);
+	follow_stop(process.follow);
 	advise_stop(process.advise);
 	catalog_stop(in->catalog);
 	monitor_stop(process.monitor);
@@ -338,6 +347,7 @@ static void tear_down(void)
 	mem_free(in->workers);
 	if (in->queue)
 		queue_close(in->queue);
+	follow_free(process.follow);
 	if (in->cache)
 		cache_free(in->cache);
 	advise_free(process.advise);
@@ -389,7 +399,7 @@ int process_run(char **argv, const char *file, const char *primary)
 		 s->primary.text, s->nreplicas, s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
 		 s->queue.nrules ? s->queue.dir : "off");
 	if (supervisor_begin() != RC_OK || takeover_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK ||
-	    make_cache(s) != RC_OK || (!takeover_is_one() && make_queue(s) != RC_OK) || make_workers(s) != RC_OK ||
+	    make_cache(s) != RC_OK || make_follow(s) != RC_OK || (!takeover_is_one() && make_queue(s) != RC_OK) || make_workers(s) != RC_OK ||
 	    !add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||
 	    !add_signal(&process.on_hup, SIGHUP, on_hup) || !add_signal(&process.on_usr2, SIGUSR2, on_usr2) ||
 	    open_listeners(s) != RC_OK || start_threads() != RC_OK || begin() != RC_OK) {

@@ -144,6 +144,14 @@
 	X(CACHE_REFUSED_BUS, counter, "cache_refused_total", "reason=\"bus\"", "")                                     \
 	X(CACHE_DOUBTS, counter, "cache_doubts_total", "", "Invalidations repeated because a write was lost sight of: its server may commit it late.") \
 	X(CACHE_INVALIDATIONS, counter, "cache_invalidations_total", "", "Tables or rows declared changed by writes through this process.") \
+	X(CACHE_BINLOG_EVENTS, counter, "cache_binlog_events_total", "", "Events read from the primary's binary log (cache.binlog).") \
+	X(CACHE_BINLOG_ROWS, counter, "cache_binlog_invalidations_total", "by=\"row\"", "What was invalidated because the binary log showed a write that suimon had not seen: rows, tables, all.") \
+	X(CACHE_BINLOG_TABLES, counter, "cache_binlog_invalidations_total", "by=\"table\"", "")                       \
+	X(CACHE_BINLOG_ALL, counter, "cache_binlog_invalidations_total", "by=\"all\"", "")                             \
+	X(CACHE_BINLOG_KNOWN, counter, "cache_binlog_known_total", "", "Transactions in the binary log that had been invalidated already: they came through suimon.") \
+	X(CACHE_BINLOG_UNREADABLE, counter, "cache_binlog_unreadable_total", "", "Events of the binary log that could not be read: everything was invalidated.") \
+	X(CACHE_BINLOG_ERRORS, counter, "cache_binlog_errors_total", "", "Times the binary log could not be followed: the connection was lost or refused.") \
+	X(CACHE_BINLOG_GAPS, counter, "cache_binlog_gaps_total", "", "Times it could not be continued where it was left: everything was invalidated.") \
 	X(CACHE_EVICTIONS, counter, "cache_evictions_total", "", "Entries that left the cache to make room.")          \
 	X(CACHE_EXPIRATIONS, counter, "cache_expirations_total", "", "Entries that outlived their ttl.")               \
 	X(CACHE_BUS_RECEIVED, counter, "cache_bus_received_total", "", "Invalidations received from other instances.") \

@@ -82,6 +82,10 @@ static void put_totals(struct jsonw *w, const struct cache_totals *t)
 	jsonw_bool(w, "up", t->redis_up);
 	jsonw_bool(w, "bus_live", t->bus_live);
 	jsonw_close(w, '}');
+	jsonw_open(w, "binlog", '{');
+	jsonw_bool(w, "configured", t->follows);
+	jsonw_bool(w, "live", t->follows && t->followed);
+	jsonw_close(w, '}');
 	jsonw_uint(w, "entries", t->entries);
 	jsonw_uint(w, "bytes", t->bytes);
 	jsonw_uint(w, "hits", t->hits);

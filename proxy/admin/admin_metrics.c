@@ -103,6 +103,8 @@ static void put_cache(struct prom *p, struct cache *cache)
 	prom_gauge(p, "cache_limit_bytes", "Bytes it may take (cache.memory).", t.limit);
 	prom_gauge(p, "cache_redis_configured", "1 where cache.redis is set.", t.redis_configured);
 	prom_gauge(p, "cache_redis_up", "1 while Redis answers.", t.redis_up);
+	prom_gauge(p, "cache_binlog_configured", "1 where cache.binlog is on.", t.follows);
+	prom_gauge(p, "cache_binlog_live", "1 while the primary's binary log is followed and caught up with.", t.follows && t.followed);
 	prom_gauge(p, "cache_bus_live", "1 while invalidations of other instances arrive.", t.bus_live);
 }
 

@@ -51,6 +51,9 @@ enum catalog_kind { CATALOG_UNKNOWN, CATALOG_TABLE, CATALOG_VIEW, CATALOG_ROUTIN
 typedef enum rc (*catalog_put_fn)(void *arg, struct span schema, struct span table);
 enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
 enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
+/* The table and those that change with rows of it that were changed, behind the servers' backs, too: children of cascades. What is not
+ * known to the schema leads nowhere. RC_DECLINED: stale, or too much. */
+enum rc catalog_row_changes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
 /* What reading it writes, by the routines that a view calls. RC_OK with no table put: nothing. RC_DECLINED: something, but
  * what is not known. RC_AGAIN: the schema is being read. */
 enum rc catalog_called(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
@@ -74,6 +77,9 @@ struct catalog_key {
 	enum catalog_type type;
 	bool unique;             /* of a primary or unique key; else of some index */
 	bool auto_increment;
+	bool is_unsigned;        /* an integer */
+	bool wide;               /* text in a character set whose bytes are not ASCII's */
+	uint16_t position;       /* the column's in the table, from 1 */
 };
 struct catalog_keys {
 	unsigned n;

@@ -166,7 +166,8 @@ static enum rc take_computed(struct load *l, struct entity *e, const struct span
 	return catalog_take_computed(e, v[2]);
 }
 
-/* ---- key columns: TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA ---- */
+/* ---- key columns: TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA,
+ * COLUMN_TYPE, ORDINAL_POSITION ---- */
 
 /* Collations whose equality of ASCII letters and digits is that of the letters without their case: those of the root,
  * not of a language (in Lithuanian i and y are one). */
@@ -223,6 +224,20 @@ static enum rc key_type(const struct span *v, enum catalog_type *type)
 	return RC_DECLINED;
 }
 
+static bool is_wide(struct span collation)
+{
+	return has_word(collation, "ucs2_") || has_word(collation, "utf16_") || has_word(collation, "utf32_");
+}
+
+static uint16_t position_of(struct span s)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < s.len && i < 4; i++)
+		n = n * 10 + (unsigned)(s.p[i] - '0');
+	return (uint16_t)n;
+}
+
 static enum rc take_key_column(struct load *l, struct entity *e, const struct span *v)
 {
 	struct catalog_key *k;
@@ -242,7 +257,8 @@ static enum rc take_key_column(struct load *l, struct entity *e, const struct sp
 		return RC_OK;
 	unique = span_ieq(v[5], span_str("PRI")) || span_ieq(v[5], span_str("UNI"));
 	k = &e->keys->at[e->keys->n++];
-	*k = (struct catalog_key){.type = type, .unique = unique, .auto_increment = has_word(v[6], "auto_increment")};
+	*k = (struct catalog_key){.type = type, .unique = unique, .auto_increment = has_word(v[6], "auto_increment"),
+				  .is_unsigned = has_word(v[7], "unsigned"), .wide = is_wide(v[4]), .position = position_of(v[8])};
 	for (size_t i = 0; i < v[2].len; i++)
 		k->column[i] = (char)(v[2].p[i] >= 'A' && v[2].p[i] <= 'Z' ? v[2].p[i] | 0x20 : v[2].p[i]);
 	return RC_OK;
@@ -314,9 +330,9 @@ static const struct question schema_questions[] = {
 	{3, true, take_computed,
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS "
 	 "WHERE GENERATION_EXPRESSION <> '' AND EXTRA LIKE '%VIRTUAL%' AND TABLE_SCHEMA " NOT_SYSTEM},
-	{7, true, take_key_column,
-	 "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA "
-	 "FROM information_schema.COLUMNS WHERE COLUMN_KEY <> '' AND TABLE_SCHEMA " NOT_SYSTEM
+	{9, true, take_key_column,
+	 "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA, "
+	 "COLUMN_TYPE, ORDINAL_POSITION FROM information_schema.COLUMNS WHERE COLUMN_KEY <> '' AND TABLE_SCHEMA " NOT_SYSTEM
 	 " ORDER BY COLUMN_KEY = 'PRI' DESC, COLUMN_KEY = 'UNI' DESC, ORDINAL_POSITION"},
 	{3, true, take_key_count,
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, COUNT(*) FROM information_schema.TABLE_CONSTRAINTS "

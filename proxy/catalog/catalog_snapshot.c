@@ -216,6 +216,8 @@ static const char *unknown(const struct entity *e, enum snapshot_walk mode)
 {
 	bool write = mode == SNAPSHOT_WRITE || mode == SNAPSHOT_CALLED;
 
+	if (mode == SNAPSHOT_CHANGED)
+		return NULL;
 	/* What a view that nobody may look into calls is not known, but it is not taken to write: it would at every read. A function
 	 * that is none of the schema's is loaded from a library. */
 	if (mode == SNAPSHOT_CALLED && (e->kind == CATALOG_VIEW || (e->kind == CATALOG_UNKNOWN && is_routine(e))))
@@ -232,7 +234,7 @@ static const char *unknown(const struct entity *e, enum snapshot_walk mode)
 /* RC_DECLINED: some of it is not known. */
 static enum rc walk(const struct entity *start, enum snapshot_walk mode, struct walk *w)
 {
-	bool called = mode == SNAPSHOT_CALLED, write = mode == SNAPSHOT_WRITE || called;
+	bool called = mode == SNAPSHOT_CALLED, write = mode == SNAPSHOT_WRITE || mode == SNAPSHOT_CHANGED || called;
 
 	w->n = 0;
 	w->why = start ? NULL : SNAPSHOT_NOT_THERE;
@@ -284,6 +286,17 @@ enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct spa
 			const char **why)
 {
 	return snapshot_closure(snapshot_find(s, schema, name), SNAPSHOT_WRITE, put, arg, why);
+}
+
+enum rc snapshot_row_changes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
+			 const char **why)
+{
+	const struct entity *e = snapshot_find(s, schema, name);
+
+	*why = NULL;
+	if ((!e || e->kind != CATALOG_TABLE) && put(arg, schema, name) != RC_OK)
+		return RC_ERROR;
+	return e ? snapshot_closure(e, SNAPSHOT_CHANGED, put, arg, why) : RC_OK;
 }
 
 /* Of all that changes with it, too: half of a change could not be taken back. */

@@ -65,6 +65,7 @@ enum snapshot_walk {
 	SNAPSHOT_READ,     /* what a plain read of it reads */
 	SNAPSHOT_READ_ANY, /* the same, but a routine need not be a plain read */
 	SNAPSHOT_WRITE,
+	SNAPSHOT_CHANGED,  /* what changes with it, as far as that is known */
 	SNAPSHOT_CALLED,   /* what reading it writes: by the routines that views call */
 };
 enum rc snapshot_closure(const struct entity *start, enum snapshot_walk mode, catalog_put_fn put, void *arg,
@@ -75,6 +76,9 @@ enum rc snapshot_called(const struct snapshot *s, struct span schema, struct spa
 			const char **why) must_check;
 enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 			const char **why) must_check;
+/* catalog_row_changes. */
+enum rc snapshot_row_changes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
+			 const char **why) must_check;
 enum rc snapshot_transactional(const struct snapshot *s, struct span schema, struct span name,
 			       const char **why) must_check;
 

@@ -234,8 +234,10 @@ void hooks_primary_moved(void *arg, struct backend *from, struct backend *to)
 	struct instance *in = arg;
 
 	/* What the former primary had acknowledged need not be on the new one, whose positions begin anew. */
-	if (in->cache)
+	if (in->cache) {
+		cache_unfollowed(in->cache);
 		cache_flush(in->cache);
+	}
 	pthread_mutex_lock(&in->drain_lock);
 	in->drain_pos = (struct gtid_pos){.n = 0};
 	in->drain_unknown_ns = clock_mono_ns();

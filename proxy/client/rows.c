@@ -4,96 +4,32 @@
 #include <string.h>
 
 #include "keys.h"
-
-#define VALUE_MOST 256 /* bytes of a text value that count */
+#include "rowvalue.h"
 
 /* ---- values ---- */
 
-struct value {
-	char text[VALUE_MOST];
-	size_t len;
-};
-
-static bool put(struct value *v, char c)
-{
-	if (v->len == sizeof(v->text))
-		return false;
-	v->text[v->len++] = c;
-	return true;
-}
-
-/* [-]digits, without leading zeros; false: anything else. */
-static bool integer_of(struct span s, struct value *v)
-{
-	bool negative = s.len && s.p[0] == '-';
-	size_t i = negative;
-
-	v->len = 0;
-	while (i + 1 < s.len && s.p[i] == '0')
-		i++;
-	if (i == s.len || s.len - i > 20)
-		return false;
-	if (negative && s.p[i] != '0')
-		(void)put(v, '-');
-	for (; i < s.len; i++)
-		if (s.p[i] < '0' || s.p[i] > '9' || !put(v, s.p[i]))
-			return false;
-	return true;
-}
-
-static bool text_of(struct span s, struct value *v)
-{
-	v->len = 0;
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.p[i];
-
-		if ((unsigned char)c >= 0x80)
-			return false;
-		if (c >= 'A' && c <= 'Z')
-			c |= 0x20;
-		if (((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) && !put(v, c))
-			return false;
-	}
-	return v->len > 0;
-}
-
 /* A string that is held equal to an integer column: drivers send numbers so. Exact while a double is. */
-static bool integer_of_string(struct span s, struct value *v)
+static bool integer_of_string(struct span s, struct rowvalue *v)
 {
-	return s.len <= 15 && integer_of(s, v);
+	return s.len <= 15 && rowvalue_integer(s, v);
 }
 
 /* As it stands in the statement. */
-static bool literal_of(enum catalog_type type, struct span text, struct value *v)
+static bool literal_of(enum catalog_type type, struct span text, struct rowvalue *v)
 {
 	if (type == CATALOG_INTEGER && text.len && text.p[0] != '\'' && text.p[0] != '"')
-		return integer_of(text, v);
+		return rowvalue_integer(text, v);
 	if (text.len < 2 || (text.p[0] != '\'' && text.p[0] != '"') || text.p[text.len - 1] != text.p[0])
 		return false;
 	for (size_t i = 1; i + 1 < text.len; i++)
 		if (text.p[i] == text.p[0] || text.p[i] == '\\')
 			return false;
 	text = span_of(text.p + 1, text.len - 2);
-	return type == CATALOG_INTEGER ? integer_of_string(text, v) : text_of(text, v);
-}
-
-static bool number_of(const struct stmt_value *b, struct value *v)
-{
-	char digits[24];
-	uint64_t n = 0;
-	int len;
-
-	for (size_t i = b->raw.len; i-- > 0;)
-		n = n << 8 | (uint8_t)b->raw.p[i];
-	if (!b->is_unsigned && b->raw.len < 8 && n >> (8 * b->raw.len - 1))
-		n |= ~UINT64_C(0) << (8 * b->raw.len);
-	len = b->is_unsigned ? snprintf(digits, sizeof(digits), "%llu", (unsigned long long)n)
-			     : snprintf(digits, sizeof(digits), "%lld", (long long)n);
-	return len > 0 && integer_of(span_of(digits, (size_t)len), v);
+	return type == CATALOG_INTEGER ? integer_of_string(text, v) : rowvalue_text(text, v);
 }
 
 /* Some drivers send every number as a double. */
-static bool integer_of_double(struct span raw, struct value *v)
+static bool integer_of_double(struct span raw, struct rowvalue *v)
 {
 	char digits[32];
 	double d;
@@ -105,10 +41,10 @@ static bool integer_of_double(struct span raw, struct value *v)
 	if (!(d > -1e15 && d < 1e15) || d != (double)(int64_t)d)
 		return false;
 	len = snprintf(digits, sizeof(digits), "%lld", (long long)d);
-	return len > 0 && integer_of(span_of(digits, (size_t)len), v);
+	return len > 0 && rowvalue_integer(span_of(digits, (size_t)len), v);
 }
 
-static bool bound_of(const struct request *r, enum catalog_type type, uint16_t param, struct value *v)
+static bool bound_of(const struct request *r, enum catalog_type type, uint16_t param, struct rowvalue *v)
 {
 	const struct prepared *p = r->prepared;
 	struct stmt_values values;
@@ -128,11 +64,11 @@ static bool bound_of(const struct request *r, enum catalog_type type, uint16_t p
 	case FIELD_INT24:
 	case FIELD_LONG:
 	case FIELD_LONGLONG:
-		return type == CATALOG_INTEGER && b.raw.len && b.raw.len <= 8 && number_of(&b, v);
+		return type == CATALOG_INTEGER && rowvalue_number(b.raw, b.is_unsigned, v);
 	case FIELD_VARCHAR:
 	case FIELD_VAR_STRING:
 	case FIELD_STRING:
-		return type == CATALOG_TEXT ? text_of(b.raw, v) : integer_of_string(b.raw, v);
+		return type == CATALOG_TEXT ? rowvalue_text(b.raw, v) : integer_of_string(b.raw, v);
 	case FIELD_DOUBLE:
 		return type == CATALOG_INTEGER && integer_of_double(b.raw, v);
 	default:
@@ -140,7 +76,7 @@ static bool bound_of(const struct request *r, enum catalog_type type, uint16_t p
 	}
 }
 
-static bool value_of(const struct request *r, enum catalog_type type, const struct sql_key_value *k, struct value *v)
+static bool value_of(const struct request *r, enum catalog_type type, const struct sql_key_value *k, struct rowvalue *v)
 {
 	return k->param == SQL_NO_PARAM ? literal_of(type, k->text, v) : bound_of(r, type, k->param, v);
 }
@@ -167,13 +103,13 @@ static bool add_rows(const struct request *r, struct rows_tags *t, unsigned key,
 	const struct catalog_key *k = &r->st->keys->at[key];
 	cache_tag of = part(r->st, key);
 	unsigned before = t->n;
-	struct value v;
+	struct rowvalue v;
 
 	if (n == 0 || n > ROWS_VALUES_MOST)
 		return false;
 	for (unsigned i = 0; i < n; i++)
 		if (!value_of(r, k->type, &values[i], &v) ||
-		    !add(t, cache_tag_row(of, span_of(v.text, v.len)))) {
+		    !add(t, cache_tag_row(of, rowvalue_span(&v)))) {
 			t->n = before;
 			return false;
 		}
@@ -237,7 +173,7 @@ static bool changed_rows(const struct request *r, struct rows_tags *t)
 
 static bool is_zero(const struct request *r, const struct sql_key_value *k)
 {
-	struct value v;
+	struct rowvalue v;
 
 	return !value_of(r, CATALOG_INTEGER, k, &v) || (v.len == 1 && v.text[0] == '0');
 }

@@ -143,7 +143,7 @@ static void post_to(struct worker *w, void (*run)(struct mail *m), uint64_t dead
 	loop_post(w->loop, &m->mail);
 }
 
-static struct lease_limits limits_of(const struct settings *s)
+struct lease_limits worker_limits(const struct settings *s)
 {
 	return (struct lease_limits){
 		.max = (uint64_t)s->backend.pool.max,
@@ -166,7 +166,7 @@ static void on_reload(struct mail *m)
 
 	w->settings = instance_settings(w->in);
 	w->settings_serial++;
-	w->leases->limits = limits_of(w->settings);
+	w->leases->limits = worker_limits(w->settings);
 	statements_forget_settings(&w->statements);
 	list_each(&w->sessions, n) { /* plans in flight point into the old rules */
 		struct request *r = container_of(n, struct session, node)->request;
@@ -317,7 +317,7 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	iobuf_init(&w->tmp, 0);
 	w->settings = instance_settings(in);
 	w->settings_serial = 1;
-	limits = limits_of(w->settings);
+	limits = worker_limits(w->settings);
 	w->loop = loop_new(names[index < countof(names) ? index : countof(names) - 1]);
 	w->scratch = w->loop ? channel_scratch_new(w->loop) : NULL;
 	w->sink = stats_sink_new(in->stats, true);

@@ -39,6 +39,8 @@ struct worker {
 };
 
 struct worker *worker_new(struct instance *in, unsigned index) must_check;
+/* What the settings say of connections to servers. */
+struct lease_limits worker_limits(const struct settings *s);
 enum rc worker_start(struct worker *w) must_check;
 void worker_stop(struct worker *w); /* closes all it has and waits for its thread */
 void worker_free(struct worker *w); /* after worker_stop, or before worker_start */

@@ -13,8 +13,6 @@
 		return condition;                                                                                      \
 	}
 
-CHOSEN(binlog, s->cache.binlog)
 CHOSEN(engine, s->queue.engine != SETTINGS_ENGINE_FILE && s->queue.nrules > 0) /* without rules there is no queue */
 
-const struct conf_absent settings_absent_binlog = {"following the binlog", "off", binlog};
 const struct conf_absent settings_absent_engine = {"queue engines other than file, with rules", "file", engine};

@@ -54,7 +54,7 @@ bool settings_match_empty(const struct settings_match *m);
 uint64_t settings_match_id(const struct settings_match *m); /* the same for the same match, while the process lives */
 
 /* settings_absent.c: what this build cannot do, by option */
-extern const struct conf_absent settings_absent_binlog, settings_absent_engine;
+extern const struct conf_absent settings_absent_engine;
 
 /* settings_check.c: what no single row can tell; faults go to the run. */
 void settings_check(struct conf_ctx *c, const struct settings *s);

@@ -345,8 +345,6 @@ static void good_urls_of_redis_are_taken(void **state)
 static void what_this_build_cannot_do_is_a_fault(void **state)
 {
 	static const char *const cases[][2] = {
-		{"cache: {binlog: on}",
-		 "cache.binlog: following the binlog: not available in this build, allowed is off"},
 		{"queue: {engine: kafka, url: h:1, rules: [{match: {table: t}}]}",
 		 "queue.engine: queue engines other than file"},
 	};
