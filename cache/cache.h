@@ -167,19 +167,22 @@ void cache_refused(struct cache_worker *w, enum cache_refusal why);
  * A write says before it is sent which tables it may change, so that the other instances can invalidate them should this
  * process die between the write's COMMIT and its invalidation. Kept by the caller until cache_announce_end.
  */
+struct cache_slots { unsigned n; uint16_t slot[2 * CACHE_MAX_TAGS]; };
 struct cache_announcement {
 	void (*done)(struct cache_announcement *a); /* only after RC_AGAIN, within some milliseconds: the write may go on */
 	/* For the cache: */
 	struct cache_worker *worker;
 	struct list_node node;  /* while done() is to come */
 	uint64_t deadline_ns;
-	unsigned n;
-	uint16_t slots[2 * CACHE_MAX_TAGS];
+	struct cache_slots slots;
 };
 /* tags: of tables; more than there is room for, or anything: it may change anything. RC_OK: go on. RC_AGAIN: done() comes. */
 enum rc cache_announce(struct cache_worker *w, struct cache_announcement *a, const cache_tag *tags, unsigned ntags,
 		       bool anything) must_check;
 void cache_announce_end(struct cache_announcement *a); /* invalidated, or never sent; done() will not be called any more */
+/* The same from a thread without a loop: returns when the write may go on, within some milliseconds. One thread at a time. */
+void cache_announce_from(struct cache *c, struct cache_slots *held, const cache_tag *tags, unsigned ntags, bool anything);
+void cache_announce_end_from(struct cache *c, struct cache_slots *held); /* more than once is harmless */
 /* This process has changed the schema, or may have: tells the other instances. Any thread. */
 void cache_schema_changed(struct cache *c);
 

@@ -29,6 +29,7 @@ struct drain *drain_new(const struct drain_parts *parts, const struct queue_opti
 	list_init(&d->waiters);
 	iobuf_init(&d->arena, 0);
 	iobuf_init(&d->tables, 0);
+	iobuf_init(&d->writing, 0);
 	applier_init(&d->applier, parts->dir->id, 0, parts->dead);
 	d->batch_rows = opt->batch_rows;
 	d->batch_wait_ns = opt->batch_wait_ns;
@@ -124,6 +125,7 @@ void drain_free(struct drain *d)
 	applier_reset(&d->applier);
 	iobuf_reset(&d->arena);
 	iobuf_reset(&d->tables);
+	iobuf_reset(&d->writing);
 	mem_free(d->items);
 	pthread_cond_destroy(&d->work);
 	pthread_mutex_destroy(&d->lock);

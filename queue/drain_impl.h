@@ -31,6 +31,7 @@ struct drain {
 	size_t part;              /* most to apply at once, after the server undid a whole batch; 0: all */
 	struct iobuf arena;       /* their bodies */
 	struct iobuf tables;      /* what a batch wrote, for on_applied */
+	struct iobuf writing;     /* what one may write, for on_applying */
 	bool need_seek;           /* the engine's place is not behind what is loaded */
 	uint64_t announced_seq;   /* on_applied was called up to here */
 	bool connected_once;
@@ -69,7 +70,9 @@ void drain_checkpoint_if_due(struct drain *d);
 
 /* drainapply.c */
 void drain_apply_loaded(struct drain *d);
-void drain_note_tables(struct drain *d, struct span tables); /* for the next announcement */
+void drain_note_tables(struct iobuf *into, struct span tables); /* "schema\0table\0" pairs; each set once */
+/* Before the next n items are applied, and with 0 behind them. */
+void drain_foretell(struct drain *d, size_t n);
 void drain_announce(struct drain *d, uint64_t upto, const char *gtid);
 /* All up to seq are applied: tells those who wait and, up to safe, the engine. */
 void drain_move_applied(struct drain *d, uint64_t seq, uint64_t safe);

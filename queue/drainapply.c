@@ -9,15 +9,49 @@
 #include "clock.h"
 #include "log.h"
 
-/* Adds what a record wrote; the same tables once. */
-void drain_note_tables(struct drain *d, struct span tables)
+/* The first schema and table of them. */
+static struct span first_pair(struct span tables)
 {
-	struct span seen = span_of(iobuf_data(&d->tables), iobuf_len(&d->tables));
+	size_t schema = strnlen(tables.p, tables.len), table = 0;
 
-	if (!tables.len || (seen.len && memmem(seen.p, seen.len, tables.p, tables.len)))
+	if (schema < tables.len)
+		table = strnlen(tables.p + schema + 1, tables.len - schema - 1);
+	return span_of(tables.p, schema + 1 + table < tables.len ? schema + table + 2 : tables.len);
+}
+
+static bool has_pair(struct span seen, struct span pair)
+{
+	while (seen.len) {
+		struct span first = first_pair(seen);
+
+		if (span_eq(first, pair))
+			return true;
+		seen = span_of(seen.p + first.len, seen.len - first.len);
+	}
+	return false;
+}
+
+void drain_note_tables(struct iobuf *into, struct span tables)
+{
+	while (tables.len) {
+		struct span pair = first_pair(tables);
+
+		if (!has_pair(span_of(iobuf_data(into), iobuf_len(into)), pair) &&
+		    iobuf_append(into, pair.p, pair.len) != RC_OK)
+			log_error("queue", "out of memory: an invalidation may be late", NULL);
+		tables = span_of(tables.p + pair.len, tables.len - pair.len);
+	}
+}
+
+void drain_foretell(struct drain *d, size_t n)
+{
+	if (!d->hooks.on_applying)
 		return;
-	if (iobuf_append(&d->tables, tables.p, tables.len) != RC_OK)
-		log_error("queue", "out of memory: an invalidation may be late", NULL);
+	iobuf_consume(&d->writing, iobuf_len(&d->writing));
+	for (size_t i = 0; i < n; i++)
+		if (!d->items[d->next + i].skip)
+			drain_note_tables(&d->writing, d->items[d->next + i].rec.r.tables);
+	d->hooks.on_applying(d->hooks.arg, span_of(iobuf_data(&d->writing), iobuf_len(&d->writing)));
 }
 
 void drain_announce(struct drain *d, uint64_t upto, const char *gtid)
@@ -74,7 +108,7 @@ static void after_commit(struct drain *d, uint64_t took_ns)
 
 	for (; d->next < d->count && d->items[d->next].seq <= position; d->next++, rows++) {
 		if (!d->items[d->next].skip && !d->items[d->next].dead)
-			drain_note_tables(d, d->items[d->next].rec.r.tables);
+			drain_note_tables(&d->tables, d->items[d->next].rec.r.tables);
 	}
 	if (!rows)
 		return;
@@ -129,7 +163,9 @@ void drain_apply_loaded(struct drain *d)
 
 	if (d->part && d->part < n)
 		n = d->part;
+	drain_foretell(d, n);
 	result = applier_run(&d->applier, d->items + d->next, n);
 	after_commit(d, clock_mono_ns() - start);
+	drain_foretell(d, 0);
 	drain_settle(d, result, n, d->applier.reason);
 }

@@ -106,7 +106,7 @@ static enum rc announce_committed(struct drain *d, uint64_t position, char *err,
 		if (rc == RC_AGAIN)
 			break;
 		if (rc == RC_OK && record_decode(body, &rec) == RC_OK)
-			drain_note_tables(d, rec.r.tables);
+			drain_note_tables(&d->tables, rec.r.tables);
 	}
 	d->need_seek = true;
 	if (rc == RC_ERROR)

@@ -136,7 +136,7 @@ static enum rc note_committed(struct drain *d, struct team_worker *w)
 
 	for (size_t i = 0; i < w->n && w->items[i].seq <= upto; i++, rows++) {
 		if (!w->items[i].skip && !w->items[i].dead)
-			drain_note_tables(d, w->items[i].rec.r.tables);
+			drain_note_tables(&d->tables, w->items[i].rec.r.tables);
 	}
 	if (!rows)
 		return RC_OK;
@@ -227,10 +227,12 @@ void drain_apply_window(struct drain *d)
 	struct stretch win;
 
 	if (deal(d, &win) == RC_OK) {
+		drain_foretell(d, win.n);
 		run_all(d, &win);
 		result = gather(d, &reason);
 		if (result == APPLY_ALONE)
 			result = run_alone(d, &win, &reason);
+		drain_foretell(d, 0);
 	}
 	if (result == APPLY_DONE)
 		finish(d, &win);

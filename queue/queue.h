@@ -42,6 +42,9 @@ struct queue_hooks {
 	/* A batch is committed: these tables ("schema\0table\0" pairs in one span) changed; gtid text of the commit or empty.
 	 * Runs before the applied position moves, so that whoever waits for it finds the cache already invalidated. */
 	void (*on_applied)(void *arg, struct span tables, struct span gtid);
+	/* A batch that writes these is about to be applied; and with none: whatever came of it, on_applied has told it. May wait
+	 * for some milliseconds. May be NULL. */
+	void (*on_applying)(void *arg, struct span tables);
 };
 
 struct queue_options {

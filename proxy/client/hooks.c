@@ -197,9 +197,26 @@ static void queue_applied_hook(void *arg, struct span tables, struct span gtid)
 	settings_unref(s);
 }
 
+/* C1: should this process die before it has invalidated, the other instances do (cache/ledger.h). */
+static void queue_applying(void *arg, struct span tables)
+{
+	struct instance *in = arg;
+	struct tag_list list = {.n = 0};
+	bool known;
+
+	if (!in->cache)
+		return;
+	cache_announce_end_from(in->cache, &in->drain_writes);
+	if (!tables.len)
+		return;
+	known = closure_of(in, tables, &list);
+	cache_announce_from(in->cache, &in->drain_writes, list.tags, list.n, !known);
+}
+
 struct queue_hooks hooks_queue(struct instance *in)
 {
-	return (struct queue_hooks){.arg = in, .target = queue_where, .on_applied = queue_applied_hook};
+	return (struct queue_hooks){
+		.arg = in, .target = queue_where, .on_applied = queue_applied_hook, .on_applying = queue_applying};
 }
 
 /* ---- the monitor ---- */

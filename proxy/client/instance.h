@@ -46,6 +46,7 @@ struct instance {
 	_Atomic bool draining;
 	_Atomic bool cache_rests;        /* another process writes beside this one and nobody tells of it: no answer from memory (C1) */
 	_Atomic bool has_former;         /* the process that this one took over from has sessions yet */
+	struct cache_slots drain_writes; /* the drain's thread's: what it has announced */
 	pthread_mutex_t drain_lock;
 	struct gtid_pos drain_pos;       /* of the last batch the queue's drain committed; under drain_lock */
 	uint64_t drain_unknown_ns;       /* when it committed a batch whose position the server did not tell; likewise */

@@ -351,6 +351,37 @@ def test_a_write_through_a_full_queue_does_not_overtake_its_sessions_own(suimon,
         assert order == sorted(order)
 
 
+def test_schemas_whose_names_end_alike_are_each_invalidated(suimon, cluster, table):
+    """C1: in one batch, after one whose name and table end with the other's."""
+    longer = "e2e_" + table.name
+    cluster.setup("CREATE DATABASE `%s`" % longer, "CREATE TABLE `%s`.log LIKE `%s`.log" % (longer, table.name))
+    try:
+        s = suimon({"queue": {"rules": [{"match": {"table": "log", "verb": "insert"}}]},
+                    "cache": {"rules": [{"match": {"table": "log"}, "ttl": "1h"}]}})
+        with s.connect(database=table.name) as c:
+            def hit():
+                before = sum_metric(s.metrics(), "suimon_cache_hits_total")
+                ask(c, "SELECT COUNT(*) FROM log")
+                return sum_metric(s.metrics(), "suimon_cache_hits_total") > before
+
+            def both():
+                before = acknowledged(s)
+                ask(c, "INSERT INTO `%s`.log (n) VALUES (1)" % longer)
+                ask(c, "INSERT INTO log (n) VALUES (1)")
+                return acknowledged(s) == before + 2
+            wait_until("both to be queued", both, 30)
+            wait_until("them to be applied", lambda: state(s)["depth"] == 0, 30)
+            wait_until("a hit", hit, 30)
+            act(s, "pause")
+            assert both()
+            rows = table.primary("SELECT COUNT(*) FROM log")[0][0]
+            act(s, "resume")
+            wait_until("them to be applied", lambda: state(s)["depth"] == 0, 30)
+            assert ask(c, "SELECT COUNT(*) FROM log") == ((rows + 1,),)
+    finally:
+        cluster.setup("DROP DATABASE `%s`" % longer)
+
+
 @pytest.mark.parametrize("opened", [False, True])
 def test_the_hint_needs_a_queue_which_any_rule_opens(suimon, table, opened):
     s = suimon({"queue": {"rules": [{"match": {"tag": {"queue": "hints"}}}]}} if opened else {})

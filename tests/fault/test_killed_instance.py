@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from conftest import ask
+from conftest import ask, merge
+from relay import Relay
 from servers import sum_metric, wait_until
 import servers
 
@@ -76,6 +77,40 @@ def test_the_others_invalidate_what_a_killed_one_was_writing(suimon, db, redis):
         kill_while_it_writes(suimon, db, redis, s, reader)
         wait_until("the cache to forget what was before it", lambda: ask(reader, READ) == ((50,),), 30)
         wait_until("the count of it", lambda: sum_metric(s.metrics(), "suimon_cache_takeovers_total") > 0, 30)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_others_invalidate_what_a_killed_ones_drain_was_applying(cluster, suimon, db, redis, workers):
+    """Q2: the drain's COMMIT has been sent, and its process dies before it hears of it."""
+    relay = Relay(cluster.primary.port)
+    queue = {"rules": [{"match": {"table": db.name + ".t", "verb": "update"}}], "drain": {"workers": workers}}
+    writer = suimon(merge(rules(db, redis), {"primary": relay.address, "backend": {"tls": {"mode": "disabled"}}, "queue": queue}))
+    writer.judged = True
+    s = suimon(rules(db, redis))
+    committing = set()
+
+    def kill(link, direction, data):
+        """With the first word that comes back on a link that COMMIT went up."""
+        if direction == "up" and b"COMMIT" in data:
+            committing.add(link)
+        if direction == "down" and link in committing:
+            writer.process.kill()
+            return 0
+        return None
+    with s.connect(database=db.name) as reader, writer.connect(database=db.name) as c:
+        def queued():
+            ask(c, "UPDATE t SET n = 1 WHERE id = 1")
+            return sum_metric(writer.metrics(), "suimon_queue_acknowledged_total") > 0
+        wait_until("a write to be queued", queued, 30)
+        wait_until("it to be applied", lambda: writer.api("/api/queue")["depth"] == 0, 30)
+        filled(s, reader)
+        relay.cut_at = kill
+        ask(c, "UPDATE t SET n = 50 WHERE id = 1")
+        wait_until("the kill", lambda: not writer.process.alive(), 60)
+        assert db.primary(READ) == ((50,),)
+        wait_until("the cache to forget what was before it", lambda: ask(reader, READ) == ((50,),), 30)
+        c._force_close()
+    relay.close()
 
 
 def test_who_is_started_in_its_place_serves_nothing_old(suimon, db, redis):
