@@ -57,8 +57,20 @@ static bool plain_word(struct span v)
 	return true;
 }
 
+/* Is equality of words in this column that of their letters, case aside? Not in every language: in Lithuanian i and y are one.
+ * Known of the columns that lead an index (catalog_row_keys). */
+static bool has_plain_words(const struct request *r, const char *column)
+{
+	const struct catalog_keys *keys = r->st->keys;
+
+	for (unsigned i = 0; keys && i < keys->n; i++)
+		if (span_ieq(span_str(column), span_str(keys->at[i].column)))
+			return keys->at[i].type == CATALOG_TEXT;
+	return false;
+}
+
 /* The value behind the literal. RC_DECLINED: other literals may equal it. */
-static enum rc plain_value(const struct sql_key_value *value, struct span *out)
+static enum rc plain_value(const struct sql_key_value *value, bool words, struct span *out)
 {
 	struct span v = value->text;
 	bool quoted = v.len >= 2 && (v.p[0] == '\'' || v.p[0] == '"') && v.p[v.len - 1] == v.p[0];
@@ -68,7 +80,7 @@ static enum rc plain_value(const struct sql_key_value *value, struct span *out)
 	if (quoted)
 		v = span_of(v.p + 1, v.len - 2);
 	*out = v;
-	return plain_number(v) || (quoted && plain_word(v)) ? RC_OK : RC_DECLINED;
+	return plain_number(v) || (words && quoted && plain_word(v)) ? RC_OK : RC_DECLINED;
 }
 
 static enum rc put_folded(struct iobuf *out, struct span s)
@@ -84,30 +96,30 @@ static enum rc put_folded(struct iobuf *out, struct span s)
 }
 
 /* All of these, if they are one. */
-static enum rc put_if_one(struct iobuf *out, const struct sql_key_value *values, size_t n)
+static enum rc put_if_one(struct iobuf *out, const struct sql_key_value *values, size_t n, bool words)
 {
 	struct span first, other;
 
-	if (!n || plain_value(&values[0], &first) != RC_OK)
+	if (!n || plain_value(&values[0], words, &first) != RC_OK)
 		return RC_DECLINED;
 	for (size_t i = 1; i < n; i++) {
-		if (plain_value(&values[i], &other) != RC_OK || !span_ieq(first, other))
+		if (plain_value(&values[i], words, &other) != RC_OK || !span_ieq(first, other))
 			return RC_DECLINED;
 	}
 	return put_folded(out, first);
 }
 
-static enum rc put_inserted(struct iobuf *out, struct span sql, unsigned mode, const char *column)
+static enum rc put_inserted(struct iobuf *out, struct span sql, unsigned mode, const char *column, bool words)
 {
 	struct sql_insert_keys k = {.columns = &column, .ncolumns = 1};
 
 	/* A row that is there already may be one with another value. */
 	if (sql_insert_keys_parse(sql, mode, &k) != RC_OK || k.replaces || k.at[0].given != SQL_GIVEN_VALUES)
 		return RC_DECLINED;
-	return put_if_one(out, k.at[0].values, k.at[0].n);
+	return put_if_one(out, k.at[0].values, k.at[0].n, words);
 }
 
-static enum rc put_named(struct iobuf *out, struct span sql, unsigned mode, const char *column)
+static enum rc put_named(struct iobuf *out, struct span sql, unsigned mode, const char *column, bool words)
 {
 	struct sql_keys k;
 
@@ -116,7 +128,7 @@ static enum rc put_named(struct iobuf *out, struct span sql, unsigned mode, cons
 		return RC_DECLINED;
 	for (uint16_t i = 0; i < k.nkeys; i++) {
 		if (sql_key_is(k.keys[i].column, column))
-			return put_if_one(out, k.values + k.keys[i].first, k.keys[i].n);
+			return put_if_one(out, k.values + k.keys[i].first, k.keys[i].n, words);
 	}
 	return RC_DECLINED;
 }
@@ -124,15 +136,17 @@ static enum rc put_named(struct iobuf *out, struct span sql, unsigned mode, cons
 enum rc queued_order_key(const struct request *r, struct span tables, struct span sql, struct iobuf *out)
 {
 	const struct settings_queue_rule *rule = r->plan.queue_rule;
-	bool inserts = r->st->facts.verb == SQL_INSERT || r->st->facts.verb == SQL_REPLACE;
+	bool inserts = r->st->facts.verb == SQL_INSERT || r->st->facts.verb == SQL_REPLACE, words;
 	enum rc rc;
 
-	if (r->s->worker->settings->queue.drain.workers > 1 && r->st->nwrites != 1)
+	/* Also where one connection drains: after a restart there may be several. The table alone is right then, too. */
+	if (r->st->nwrites != 1)
 		return RC_OK;
 	if (put_folded(out, tables) != RC_OK)
 		return RC_ERROR;
 	if (r->s->worker->settings->queue.drain.workers <= 1 || !rule || strcmp(rule->order, "table") == 0)
 		return RC_OK;
-	rc = inserts ? put_inserted(out, sql, r->mode, rule->order) : put_named(out, sql, r->mode, rule->order);
+	words = has_plain_words(r, rule->order);
+	rc = inserts ? put_inserted(out, sql, r->mode, rule->order, words) : put_named(out, sql, r->mode, rule->order, words);
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }

@@ -473,7 +473,7 @@ def test_a_stopped_directory_tells_the_same_figures(queued, table):
 
 @pytest.fixture
 def keyed_rules(suimon, db):
-    db.setup("CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, k VARCHAR(20) NOT NULL, n INT NOT NULL, hits INT NOT NULL DEFAULT 0)",
+    db.setup("CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, k VARCHAR(20) NOT NULL, n INT NOT NULL, hits INT NOT NULL DEFAULT 0, KEY (k))",
              "CREATE TABLE other (id INT PRIMARY KEY AUTO_INCREMENT, n INT NOT NULL)",
              "CREATE TRIGGER tr AFTER INSERT ON other FOR EACH ROW UPDATE log SET hits = hits + 1000 WHERE k = 'k0'")
     return suimon({"queue": {"drain": {"workers": 3}, "rules": [
@@ -521,6 +521,23 @@ def test_order_is_kept_within_a_columns_value_over_several_connections(keyed_rul
     assert dict(db.primary("SELECT n, hits FROM log WHERE k LIKE 'k%'")) == hits
     assert [r[0] for r in db.primary("SELECT n FROM other WHERE n >= 0 ORDER BY id")] == list(range(19, 200, 20))
     assert dead(s) == []
+
+
+@pytest.mark.parametrize("column", ["VARCHAR(20) COLLATE utf8mb4_lithuanian_ci NOT NULL, KEY (k)", "VARCHAR(20) COLLATE utf8mb4_lithuanian_ci NOT NULL"])
+def test_words_that_a_language_holds_equal_keep_their_order(suimon, db, column):
+    """Q3: i and y are one letter in Lithuanian: whoever looked at bytes would apply these at the same time."""
+    db.setup("CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, n INT NOT NULL, k %s)" % column)
+    s = suimon({"queue": {"drain": {"workers": 3}, "rules": [{"match": {"table": db.name + ".log"}, "order": "k"}]}})
+    assert db.primary("SELECT 'kiya' = 'kyia' COLLATE utf8mb4_lithuanian_ci") == ((1,),)
+    with s.connect(database=db.name) as c:
+        queue_one(s, c, "INSERT INTO log (n, k) VALUES (-1, 'warm')")
+        drained(s)
+        act(s, "pause")
+        for n in range(200):
+            ask(c, "INSERT INTO log (n, k) VALUES (%d, 'k%s%sa')" % (n, "iy"[n % 2], "iy"[n // 2 % 2]))
+        act(s, "resume")
+        drained(s)
+    assert [r[0] for r in db.primary("SELECT n FROM log WHERE n >= 0 ORDER BY id")] == list(range(200))
 
 
 def test_a_killed_suimon_with_several_connections(keyed_rules, db):
