@@ -202,6 +202,8 @@ static void session_lost(struct channel *ch, const char *why)
 		handshake_failed(s);
 	if (strcmp(why, CHANNEL_NO_MEMORY) == 0)
 		session_close(s, CLOSE_MEMORY, why);
+	else if (strcmp(why, CHANNEL_MALFORMED) == 0)
+		session_close(s, CLOSE_MALFORMED, why);
 	else
 		session_close(s, why[0] == 'c' ? CLOSE_EOF : CLOSE_IO, why);
 }

@@ -28,7 +28,9 @@
 #define CHANNEL_IOV 32
 #define CHANNEL_ARENA (16 * 1024)   /* bytes of small packets made for one flush */
 
-#define CHANNEL_NO_MEMORY "out of memory" /* why it was closed; the other reasons are the network's */
+/* Why it was closed; the other reasons are the network's. */
+#define CHANNEL_NO_MEMORY "out of memory"
+#define CHANNEL_MALFORMED "malformed compressed packet"
 
 struct channel;
 

@@ -86,7 +86,7 @@ static bool unzip(struct channel *ch, const uint8_t *p, size_t len, size_t *used
 	*used = 0;
 	do {
 		if (zipped_read(&z->state, p + *used, len - *used, &n, ch->scratch->unpacked, CHANNEL_SCRATCH, &made) != RC_OK) {
-			ch->ops->closed(ch, "malformed compressed packet");
+			ch->ops->closed(ch, CHANNEL_MALFORMED);
 			return false;
 		}
 		*used += n;

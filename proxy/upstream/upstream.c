@@ -300,6 +300,8 @@ static void upstream_closed(struct channel *ch, const char *why)
 		open_failed(u, u->err_text);
 		return;
 	}
+	if (strcmp(why, CHANNEL_MALFORMED) == 0)
+		count_malformed(u, why);
 	lose(u, why);
 }
 

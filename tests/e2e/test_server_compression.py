@@ -2,9 +2,11 @@
 import socket
 import threading
 
+import pymysql
 import pytest
 
 from conftest import KIND, ask, numbers, schema_is_known, who
+from liar import Liar
 from servers import LOOPBACK, wait_until
 from wire import MULTI_STATEMENTS, Wire
 
@@ -100,6 +102,24 @@ def test_same_packets_with_the_same_numbers(packed, db):
     want, got = both(db, packed, talk, client_flag=MULTI_STATEMENTS)
     for w, g in zip(want, got):
         assert g == w
+
+
+@pytest.mark.parametrize("lie", [b"\x05\x00\x00\x01\x40\x00\x00 lies", b"\x05\x00\x00\x00\xff\xff\xff lies"])
+def test_what_cannot_be_unpacked_is_counted_as_malformed(suimon, cluster, db, lie):
+    """F2: by the server's side of the count; the session hears of a lost connection, and no other does."""
+    liar = Liar(cluster.primary.port)
+    liar.lies["packed"] = lie
+    s = suimon({"primary": "127.0.0.1:%d" % liar.port, "replicas": [], "backend": {"compress": "zlib", "tls": {"mode": "disabled"}}})
+    counted = 'suimon_malformed_packets_total{side="server"}'
+    try:
+        with s.connect(database=db.name) as other:
+            assert compression(other) == "ON" and s.metrics()[counted] == 0
+            with pytest.raises(pymysql.MySQLError):
+                ask(s.connect(database=db.name), "DO 'lie packed'")
+            wait_until("it to be counted", lambda: s.metrics()[counted] == 1, 30)
+            assert ask(other, "SELECT 5") == ((5,),)
+    finally:
+        liar.close()
 
 
 def test_packets_of_more_than_16_mb(packed, db):
