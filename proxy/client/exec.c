@@ -202,7 +202,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.park = &s->park;
 	r->lease.epoch = s->epoch;
 	r->lease.plain = !s->login && atomic_load_explicit(&w->in->own_tracking, memory_order_relaxed);
-	r->lease.fresh = s->login && login_wants_proof(s);
+	r->lease.fresh = r->wants_new || (s->login && login_wants_proof(s));
 	r->lease.done = on_lease;
 	r->lease.impatient = has_elsewhere(r);
 	r->lease.asked_ns = 0;

@@ -39,7 +39,15 @@ static enum rc change_schema(struct request *r, struct span schema)
 static enum rc reset_connection(struct request *r)
 {
 	static const uint8_t reset = COM_RESET_CONNECTION;
+	struct upstream *u = r->s->up;
 
+	if (unlikely(!lease_reset_is_enough(u)) && !r->wants_new && !r->s->pins) {
+		r->s->up = NULL;
+		lease_discard(u, "a reset would not make it what its login was");
+		r->wants_new = true;
+		r->step = STEP_ACQUIRE;
+		return RC_DECLINED;
+	}
 	return hidden_say(r, HIDDEN_RESET, upstream_command(r->s->up, TRACK_SIMPLE, &reset, 1));
 }
 

@@ -82,6 +82,7 @@ struct request {
 	struct backend *backend;    /* where it runs */
 	bool leasing;
 	bool primary_only;          /* a replica was tried in vain, or the primary is wanted */
+	bool wants_new;             /* a connection whose login is new: what there was could not be reset */
 	bool replica_last;          /* the primary was tried in vain: a replica, or nothing (R4) */
 	bool checking;              /* the connection is wanted to have the statement's shape accepted for the queue */
 	bool parked_tried;
@@ -264,6 +265,8 @@ void temps_forget(struct session *s);
 /* prepared.c */
 struct prepared *prepared_find(struct session *s, uint32_t id);
 struct prepared *prepared_new(struct request *r, const struct stmt_prepared *p) must_check;
+/* No room for another one with so much text: a session has a limit by number and by bytes. */
+bool prepared_is_full(const struct session *s, size_t text_len) must_check;
 void prepared_free(struct session *s, struct prepared *p);
 void prepared_free_all(struct session *s);
 /* The statement as it is on the request's connection; NULL: it must be prepared there first. Not another one's cursor. */

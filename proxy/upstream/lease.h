@@ -92,6 +92,8 @@ void lease_park(struct upstream *u, struct lease_park *park, uint64_t session);
 void lease_unpark(struct upstream *u);            /* nobody's any more; harmless if it was not */
 void lease_park_end(struct lease_park *park);     /* the session ends */
 void lease_discard(struct upstream *u, const char *why);
+/* Would it be as after a login? Not if the server's defaults have changed since, or the login asked for what a reset takes away. */
+bool lease_reset_is_enough(const struct upstream *u) must_check;
 
 /* The server has no room for another prepared statement: idle connections to it give theirs up. */
 void lease_close_statements(struct lease_pool *p, const struct backend *b);

@@ -181,7 +181,7 @@ static void begin_reset(struct upstream *u)
 }
 
 /* A reset gives the server's defaults of today, and takes away what the login asked for besides. */
-static bool reset_is_enough(const struct upstream *u)
+bool lease_reset_is_enough(const struct upstream *u)
 {
 	return !(u->wire & CLIENT_IGNORE_SPACE) && u->epoch == accounts_epoch(u->pool->accounts);
 }
@@ -194,7 +194,7 @@ void lease_release(struct upstream *u)
 		return;
 	if (u->ch.paused)
 		channel_resume(&u->ch);
-	if (u->tracking || u->condemned || p->closing || !u->ch.open || (u->dirty && !reset_is_enough(u))) {
+	if (u->tracking || u->condemned || p->closing || !u->ch.open || (u->dirty && !lease_reset_is_enough(u))) {
 		lease_discard(u, u->tracking ? "left in the middle of a reply" : "no longer wanted");
 		return;
 	}
