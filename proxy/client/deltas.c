@@ -475,6 +475,8 @@ void deltas_lost(struct request *r)
 	struct rows_tags rows;
 
 	deltas_schema(r);
+	if (r->sent_ns && !r->reply_settled)
+		globals_settle(r, true);
 	r->commit_known = false;
 	temps_targets(r, &t);
 	if (r->plan.writes && !r->reply_settled) {

@@ -50,13 +50,31 @@ static bool is_seen_by_all(const struct request *r)
 	return is_on(value_of(r->sql, "profiling"));
 }
 
+/* Errors by which a server refuses the whole statement before it does any of it: without the right, or without sense. Others may
+ * come in the middle of several accounts. */
+static bool is_refusal(uint16_t error)
+{
+	static const uint16_t refusals[] = {1044, 1045, 1064, 1065, 1142, 1143, 1193, 1227, 1228, 1229, 1238, 1370, 1410};
+
+	for (size_t i = 0; i < countof(refusals); i++)
+		if (refusals[i] == error)
+			return true;
+	return false;
+}
+
+/* Whoever could make suimon believe that would empty the cache and the pools at will. */
+static bool changed_nothing(const struct request *r)
+{
+	return r->cmd == COM_STMT_PREPARE || (is_refusal(r->error) && r->s->up && r->s->up->track.results == 0);
+}
+
 void globals_settle(struct request *r, bool failed)
 {
 	struct instance *in = r->worker->in;
 
-	if (!r->st)
+	if (!r->st || changed_nothing(r))
 		return;
-	if (r->st->changes_accounts) /* also if it failed: a part of it may have been done */
+	if (r->st->changes_accounts)
 		accounts_changed(in->accounts);
 	if (likely(!(r->st->facts.flags & SQL_F_GLOBAL_SET)))
 		return;

@@ -6,7 +6,7 @@
 
 #include "request.h"
 
-/* The statement has been answered. failed: with an error. */
+/* The statement has been answered, or its connection was lost. failed: with an error, or nobody knows. */
 void globals_settle(struct request *r, bool failed);
 
 #endif
