@@ -13,6 +13,7 @@
 
 #define CR_SSL_CONNECTION 2026 /* what clients call it */
 #define ER_NOT_SUPPORTED_AUTH_MODE 1251 /* "client does not support ..., consider upgrading" */
+#define CR_SECURE_AUTH 2049    /* likewise */
 
 static enum rc fail(struct upstream *u, uint16_t code, const char *state, const char *text)
 {
@@ -36,7 +37,13 @@ static enum rc server_error(struct upstream *u, struct span payload)
 	return RC_ERROR;
 }
 
-/* The answer of a plugin to the scramble at hand. RC_DECLINED: a plugin we do not speak. */
+/* Nobody else can listen on the way. */
+static bool is_private(const struct upstream *u)
+{
+	return u->backend->is_unix || u->ch.stream.tls;
+}
+
+/* The answer of a plugin to the scramble at hand. RC_DECLINED: a plugin we do not speak, or not here. */
 static enum rc answer(struct upstream *u, struct span scramble, uint8_t out[AUTH_RESPONSE_MOST], size_t *len)
 {
 	struct span password = secret_text(u->account->password);
@@ -63,6 +70,8 @@ static enum rc answer(struct upstream *u, struct span scramble, uint8_t out[AUTH
 	if (strcmp(u->plugin, AUTH_OLD) == 0) {
 		if (password.len == 0)
 			return RC_OK;
+		if (!is_private(u)) /* the password is soon found from it */
+			return RC_DECLINED;
 		auth_old_response(password, u->scramble, out);
 		out[AUTH_OLD_LEN] = 0;
 		*len = AUTH_OLD_LEN + 1;
@@ -233,6 +242,10 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 	else if (s.data.len >= AUTH_OLD_LEN && strcmp(u->plugin, AUTH_OLD) == 0)
 		memcpy(u->scramble, s.data.p, AUTH_OLD_LEN);
 	rc = answer(u, s.data, response, &len);
+	if (rc == RC_DECLINED && strcmp(u->plugin, AUTH_OLD) == 0)
+		return fail(u, CR_SECURE_AUTH, "HY000",
+			    "the server wants the password in the way from before MySQL 4.1, which gives it away on a connection "
+			    "without TLS: give the account another plugin, or see backend.tls");
 	if (rc == RC_DECLINED) {
 		snprintf(text, sizeof(text),
 			 "the server wants authentication plugin '%s', which suimon does not speak: give the "
@@ -245,12 +258,6 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 	iobuf_init(&b, 0);
 	rc = packet_put(&b, &u->seq, response, len);
 	return send_packet(u, &b, rc);
-}
-
-/* Nobody else can listen on the way. */
-static bool is_private(const struct upstream *u)
-{
-	return u->backend->is_unix || u->ch.stream.tls;
 }
 
 /* caching_sha2_password after the fast answer was not enough. */

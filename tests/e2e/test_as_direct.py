@@ -103,14 +103,18 @@ def test_a_user_that_cannot_be_changed_to_leaves_the_session_as_it_was(alone, db
         c.close()
 
 
-def test_an_account_with_an_old_password_comes_through(alone, cluster):
+def test_an_account_with_an_old_password_comes_through_where_nobody_listens(suimon, alone, cluster):
+    """Over a unix socket or TLS; elsewhere its answer would give the password away to whoever claims to be the server."""
     cluster.setup("SET GLOBAL secure_auth = OFF", "CREATE USER ancient@'%' IDENTIFIED BY PASSWORD '09301740536db389'")
+    near = suimon({"primary": "unix:" + cluster.primary.socket, "replicas": []})
     try:
-        with alone.connect(user="ancient", password="oldpw") as c:
+        with near.connect(user="ancient", password="oldpw") as c:
             assert ask(c, "SELECT CURRENT_USER()") == (("ancient@%",),)
-        with pytest.raises(pymysql.Error) as refused:
-            alone.connect(user="ancient", password="other")
-        assert refused.value.args[0] == 1045
+        for instance, password, code in ((near, "other", 1045), (alone, "oldpw", 2049)):
+            with pytest.raises(pymysql.Error) as refused:
+                instance.connect(user="ancient", password=password)
+            assert refused.value.args[0] == code
+        assert refused.value.args[1].startswith("suimon: ") and "backend.tls" in refused.value.args[1]
     finally:
         cluster.setup("SET GLOBAL secure_auth = ON", "DROP USER ancient@'%'")
 
@@ -176,12 +180,46 @@ def test_a_new_session_has_the_global_variables_of_its_login(alone, cluster, db)
             cluster.setup("SET GLOBAL div_precision_increment = DEFAULT", "DROP USER boss@'%'")
 
 
+def test_what_was_not_allowed_empties_no_cache(suimon, db):
+    """A client without rights could keep the cache empty, and have every connection made anew."""
+    s = suimon({"replicas": [], "cache": {"rules": [{"match": {"schema": db.name}, "ttl": "1h"}]}})
+    read = "SELECT name FROM whoami"
+    with s.connect(database=db.name) as c, Wire(s.connect(database=db.name)) as w:
+        def hit():
+            before = servers.sum_metric(s.metrics(), "suimon_cache_hits_total")
+            ask(c, read)
+            return servers.sum_metric(s.metrics(), "suimon_cache_hits_total") > before
+        servers.wait_until("a hit", hit, 30)
+        made = servers.sum_metric(s.metrics(), "suimon_upstream_connects_total")
+        for sql in ("SET GLOBAL div_precision_increment = 9", "SET GLOBAL no_such_variable = 9", "SET GLOBAL version = 'x'",
+                    "GRANT ALL ON *.* TO guest@'%'", "CREATE USER intruder@'%'", "DROP USER guest@'%'", "ALTER USER guest@'%' ACCOUNT LOCK"):
+            with pytest.raises(pymysql.Error):
+                ask(c, sql)
+            assert hit(), sql
+        w.prepare("SET GLOBAL div_precision_increment = 9")
+        assert hit()
+        with s.connect(database=db.name) as d:
+            ask(d, "SELECT 1")
+        assert servers.sum_metric(s.metrics(), "suimon_upstream_connects_total") <= made + 1
+
+
 def test_what_asked_for_spaces_to_be_ignored_keeps_it(alone, db):
     """CLIENT_IGNORE_SPACE counts at a login only: a connection with it is never reset for the next one."""
     for _ in range(3):
         with alone.connect(database=db.name, client_flag=pymysql.constants.CLIENT.IGNORE_SPACE) as c:
             assert ask(c, "SELECT COUNT (*) FROM whoami") == ((1,),)
             ask(c, "SET @a = 1")  # leaves something behind
+
+
+def test_what_asked_for_spaces_to_be_ignored_keeps_it_where_variables_are_unset(suimon, db):
+    """Whose variable nobody can name the default of: the next session gets another connection, not a reset one."""
+    s = suimon({"replicas": [], "threads": 1, "backend": {"pool": {"max": 1}}})
+    flag = pymysql.constants.CLIENT.IGNORE_SPACE
+    with s.connect(database=db.name, client_flag=flag) as one, s.connect(database=db.name, client_flag=flag) as two:
+        for n in range(3):
+            ask(one, "SET div_precision_increment = %d" % (6 + n))
+            assert ask(one, "SELECT COUNT (*), @@div_precision_increment FROM whoami") == ((1, 6 + n),)
+            assert ask(two, "SELECT COUNT (*), @@div_precision_increment FROM whoami") == ((1, 4),)
 
 
 def test_a_closed_statement_holds_nothing_on_the_server(alone, db, cluster):
