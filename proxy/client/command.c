@@ -121,6 +121,12 @@ static enum rc begin_prepare(struct request *r, struct span payload)
 	r->s->last_prepared = 0;
 	if (begin_text(r, payload) != RC_OK)
 		return RC_ERROR;
+	if (unlikely(prepared_is_full(r->s, r->sql.len))) {
+		reply_error(r->s, ER_MAX_PREPARED_STMT_COUNT_REACHED, "42000",
+			    "this session has prepared too many statements, or too long ones: close those that it does not need");
+		r->error = ER_MAX_PREPARED_STMT_COUNT_REACHED;
+		return RC_ERROR;
+	}
 	r->plan.target = PLAN_PRIMARY;
 	r->plan.cache = r->plan.queue = r->plan.writes = r->plan.writes_anything = false;
 	r->plan.pins = r->plan.unpins = 0;

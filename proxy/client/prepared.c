@@ -11,6 +11,7 @@
 #include "request.h"
 
 #define PREPARED_MOST 16382 /* the servers' own default, max_prepared_stmt_count, is a little above */
+#define PREPARED_BYTES_MOST ((size_t)32 * 1024 * 1024) /* of a session's texts and types (F3) */
 
 static _Atomic uint64_t next_types_id = 1;
 
@@ -73,6 +74,16 @@ bool prepared_make_room(struct request *r)
 	return true;
 }
 
+static size_t bytes_of(const struct prepared *p)
+{
+	return p->text_len + 2 * (size_t)p->params;
+}
+
+bool prepared_is_full(const struct session *s, size_t text_len)
+{
+	return s->prepared.count >= PREPARED_MOST || s->prepared_bytes + text_len > PREPARED_BYTES_MOST;
+}
+
 static void release(struct prepared *p)
 {
 	statement_unref(p->st);
@@ -87,7 +98,7 @@ struct prepared *prepared_new(struct request *r, const struct stmt_prepared *sp)
 	struct session *s = r->s;
 	struct prepared *p;
 
-	if (s->prepared.count >= PREPARED_MOST)
+	if (prepared_is_full(s, r->sql.len + 2 * (size_t)sp->params))
 		return NULL;
 	p = mem_zalloc(sizeof(*p));
 	if (!p)
@@ -108,12 +119,14 @@ struct prepared *prepared_new(struct request *r, const struct stmt_prepared *sp)
 		release(p);
 		return NULL;
 	}
+	s->prepared_bytes += bytes_of(p);
 	return p;
 }
 
 void prepared_free(struct session *s, struct prepared *p)
 {
 	map_remove(&s->prepared, &p->node);
+	s->prepared_bytes -= bytes_of(p);
 	release(p);
 }
 

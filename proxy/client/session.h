@@ -98,6 +98,7 @@ struct session {
 	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass ... */
 	bool tracks_change;            /* ... that something else has changed, too */
 	struct map prepared;           /* struct prepared by the client's id */
+	size_t prepared_bytes;         /* of their texts and types */
 	uint32_t next_prepared;
 	uint32_t last_prepared;        /* by the last COM_STMT_PREPARE; 0: it failed, or there was none */
 	struct stats_nplus1 nplus1;

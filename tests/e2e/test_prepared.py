@@ -23,6 +23,19 @@ def both(db, proxy, talk):
         return want, talk(w)
 
 
+def test_a_session_has_room_for_so_many_bytes_of_texts(proxy, db):
+    """F3: it is told as a server tells it, goes on, and has room again when it closes some."""
+    with Wire(proxy.connect(database=db.name)) as w:
+        def prepare(n):
+            return w.prepare("SELECT LENGTH('%s'), %d" % ("x" * 900000, n))
+        kept = [prepare(n) for n in range(37)]
+        with pytest.raises(pymysql.MySQLError) as e:
+            prepare(37)
+        assert e.value.args[0] == 1461 and e.value.args[1].startswith("suimon: ")
+        kept[0].close()
+        assert prepare(38).execute(())[0] == kept[5].execute(())[0] == b"\x02"
+
+
 QUERIES = [
     ("SELECT 1", [()]),
     ("SELECT ?, ?, ?, ?", [(1, 2.5, "text", None), (None, None, b"\x00", 7)]),
