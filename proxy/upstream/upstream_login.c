@@ -11,9 +11,10 @@
 #include "log.h"
 #include "upstream.h"
 
-#define CR_SSL_CONNECTION 2026 /* what clients call it */
+/* What clients call it. */
+#define CR_SSL_CONNECTION 2026
+#define CR_SECURE_AUTH 2049
 #define ER_NOT_SUPPORTED_AUTH_MODE 1251 /* "client does not support ..., consider upgrading" */
-#define CR_SECURE_AUTH 2049    /* likewise */
 
 static enum rc fail(struct upstream *u, uint16_t code, const char *state, const char *text)
 {

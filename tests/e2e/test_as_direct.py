@@ -1,4 +1,5 @@
 """P1, P3: what MariaDB's own regression suite asks of a connection, and went another way through suimon before."""
+import contextlib
 import threading
 
 import MySQLdb
@@ -195,7 +196,8 @@ def test_what_was_not_allowed_empties_no_cache(suimon, db):
             with pytest.raises(pymysql.Error):
                 ask(c, sql)
             assert s.api("/api/cache")["entries"] == 1, sql
-        w.prepare("SET GLOBAL div_precision_increment = 9")
+        with contextlib.suppress(pymysql.Error):  # MySQL looks for the right when it is executed
+            w.prepare("SET GLOBAL div_precision_increment = 9")
         assert s.api("/api/cache")["entries"] == 1
         with s.connect(database=db.name) as d:
             ask(d, "SELECT 1")
