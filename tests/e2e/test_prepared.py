@@ -31,7 +31,7 @@ def test_a_session_has_room_for_so_many_bytes_of_texts(proxy, db):
         kept = [prepare(n) for n in range(37)]
         with pytest.raises(pymysql.MySQLError) as e:
             prepare(37)
-        assert e.value.args[0] == 1461 and e.value.args[1].startswith("suimon: ")
+        assert e.value.args[0] == 1461 and e.value.args[2].startswith("suimon: ")
         kept[0].close()
         assert prepare(38).execute(())[0] == kept[5].execute(())[0] == b"\x02"
 
