@@ -51,6 +51,7 @@ def test_a_wait_behind_an_idle_transaction(suimon, locked):
     """The waiter, the holder, the table, the time, and what to do; the statement after the locking one is not blamed."""
     s = suimon()
     with s.connect(database=locked.name) as holder, s.connect("guest", "guest", database=locked.name) as waiter:
+        ask(waiter, "SET innodb_lock_wait_timeout = 600")
         ask(waiter, CHANGE % 2)
         holder.begin()
         ask(holder, TAKE % 1)
@@ -73,6 +74,7 @@ def test_a_wait_behind_an_idle_transaction(suimon, locked):
 def test_a_holder_that_did_not_come_through_is_named_by_its_account(suimon, locked):
     s = suimon()
     with locked.cluster.primary.root(database=locked.name) as holder, s.connect(database=locked.name) as waiter:
+        ask(waiter, "SET innodb_lock_wait_timeout = 600")
         ask(waiter, CHANGE % 2)
         holder.begin()
         ask(holder, CHANGE % 1)
