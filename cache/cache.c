@@ -130,6 +130,15 @@ static void bump_all(struct cache *c, uint64_t lag_ns)
 	bus_kick(c->bus);
 }
 
+uint64_t cache_stamp(struct cache *c, const cache_tag *tags, unsigned ntags)
+{
+	uint64_t stamp = versions_epoch(c->versions);
+
+	for (unsigned i = 0; i < ntags; i++)
+		stamp = stamp * UINT64_C(0x9e3779b97f4a7c15) + versions_get(c->versions, rkey_slot(tags[i]));
+	return stamp;
+}
+
 void cache_invalidate(struct cache_worker *w, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos,
 		      uint64_t lag_window_ns)
 {

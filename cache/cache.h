@@ -186,6 +186,9 @@ void cache_announce_end_from(struct cache *c, struct cache_slots *held); /* more
 /* This process has changed the schema, or may have: tells the other instances. Any thread. */
 void cache_schema_changed(struct cache *c);
 
+/* Differs once any of these tags has been bumped: what would end an entry, for whoever only wants to know. Any thread. */
+uint64_t cache_stamp(struct cache *c, const cache_tag *tags, unsigned ntags);
+
 /* A write's answer is here: bump all it touched. before_reply: call this before the client gets its answer.
  * pos NULL: position unknown (lag_window_ns says for how long replicas are distrusted). Also tells the other instances. */
 void cache_invalidate(struct cache_worker *w, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos,

@@ -26,6 +26,8 @@ struct stats_options process_stats_options(const struct settings *s)
 		.nplus1_window_ns = s->stats.nplus1.window_ns,
 		.explain = s->stats.explain,
 		.cost_per_hour = s->stats.cost_per_hour,
+		.batch_wait_ns = s->queue.drain.batch_wait_ns,
+		.batch_rows = (uint64_t)s->queue.drain.batch_rows,
 	};
 }
 

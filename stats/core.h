@@ -43,6 +43,8 @@
 #define STATS_LOCKS_MAX 128 /* combinations of waiter, holder and table */
 #define STATS_ADVICE_MAX 512 /* digests with an index verdict */
 #define STATS_PLAN_MAX 65536 /* bytes of an EXPLAIN kept */
+#define STATS_GHOSTS 128       /* digests whose caching is foretold; a power of two */
+#define STATS_PREDICT_KEYS 256 /* sampled of each at most; a power of two */
 #define STATS_EXPLAIN_AGAIN_NS (600 * NS_PER_SEC)
 
 /* The numbers of a row that add up. */
@@ -70,6 +72,7 @@ enum stats_number {
 	STATS_N_REPEATS,    /* of these, the same literals again within STATS_RECENT_NS */
 	STATS_N_REPEATS_NS, /* and their time */
 	STATS_N_QUEUEABLE,  /* calls that a queue rule could have covered and none did */
+	STATS_N_BATCHES,    /* transactions that the queue would have applied these in */
 	STATS_NUMBERS
 };
 
@@ -98,6 +101,7 @@ struct stats_digest {
 	unsigned refs;               /* the registry's and one a row; lock */
 	struct stats_row *rows;      /* lock */
 	_Atomic bool evicted;        /* its rows are to be given up by their writers */
+	_Atomic uint64_t batch;      /* which of the queue's batches its last write would have been in */
 	_Atomic uint64_t sample_ns;  /* how long the sample took; 0: none */
 	struct stats_sample *sample; /* owned; lock */
 };
@@ -122,6 +126,7 @@ struct stats_row {
 	uint32_t at;                      /* where in table.row; writer's */
 	_Atomic uint64_t n[STATS_NUMBERS];
 	_Atomic uint64_t min_ns, max_ns, first_ns, last_ns; /* times are monotonic */
+	_Atomic uint64_t ttl_ns; /* of the cache rule that covers it; 0: none does */
 	struct stats_row_error error[STATS_ERRORS];
 	struct stats_row_tag tag[STATS_TAGS], server[STATS_SERVERS];
 	struct hist hist;
@@ -220,6 +225,7 @@ struct stats {
 	struct snapshot *snapshot; /* owned; NULL: nothing is kept */
 
 	_Atomic uint64_t slow_ns, nplus1_repeats, nplus1_window_ns, cost_millionths;
+	_Atomic uint64_t batch_wait_ns, batch_rows;
 	_Atomic bool samples, explain;
 	_Atomic(struct slowlog *) slowlog; /* owned; NULL until one is asked for */
 
@@ -229,6 +235,8 @@ struct stats {
 		uint32_t cap, hand;
 	} registry;
 	_Atomic uint32_t ndigests;
+
+	_Atomic(struct predict_ghost *) ghost[STATS_GHOSTS]; /* owned; predict.c */
 
 	struct stats_advice advice[STATS_ADVICE_MAX]; /* lock */
 	uint32_t nadvice;                             /* lock */
@@ -294,7 +302,8 @@ struct stats_row *stats_table_row(struct stats_table *t, uint64_t hash, const st
 /* ---- row.c ---- */
 struct stats_row *stats_row_new(struct stats_digest *d) must_check; /* takes over a reference of d's; d may be NULL */
 void stats_row_free(struct stats *s, struct stats_row *r);
-void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again);
+/* batch: the queue's number of the moment, for what it could gather */
+void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again, uint64_t batch);
 /* RC_ERROR: no memory; the histogram is not complete. */
 enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from) must_check;
 void stats_row_fold_names(struct stats_row *into, const struct stats_row *from); /* routes and servers */

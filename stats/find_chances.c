@@ -7,11 +7,13 @@
  * are.
  */
 #include "findings.h"
+#include "predict_json.h"
 
 #include <ctype.h>
 
 #define COUNT_LEAST 100
 #define COST_LEAST_NS (100 * NS_PER_MS)
+#define HIT_RATIO_LEAST 0.5
 #define AGGREGATE_MEAN_NS (100 * NS_PER_MS)
 #define AGGREGATE_TOTAL_NS NS_PER_SEC
 #define AGGREGATE_ROWS 100 /* a call, at most: it condenses */
@@ -55,10 +57,14 @@ static void put_times(const struct view_row *r, struct jsonw *w)
 	jsonw_text(w, "table", finding_table(r->main, table, sizeof(table)));
 }
 
-static void put_cache_rule(const struct view_row *r, struct jsonw *w)
+static void put_cache_rule(const struct view *v, const struct view_row *r, struct jsonw *w)
 {
-	jsonw_printf(w, "fix_config", "cache:\n  rules:\n    - match: {digest: \"0x%016llx\"}\n      ttl: 60s\n",
-		     (unsigned long long)r->digest);
+	struct predict_sum p;
+	bool told = predict_get(v->stats, r->digest, &p) && predict_tells(&p);
+	uint64_t ttl = told ? predict_ttl_ns[predict_choose(&p)] : 60 * NS_PER_SEC;
+
+	jsonw_printf(w, "fix_config", "cache:\n  rules:\n    - match: {digest: \"0x%016llx\"}\n      ttl: %llus\n",
+		     (unsigned long long)r->digest, (unsigned long long)(ttl / NS_PER_SEC));
 }
 
 /* ---- cacheable ---- */
@@ -66,11 +72,16 @@ static void put_cache_rule(const struct view_row *r, struct jsonw *w)
 static void put_cacheable(const struct view *v, const struct finding *f, struct jsonw *w)
 {
 	const struct view_row *r = f->row;
+	struct predict_sum p;
 
 	put_times(r, w);
 	jsonw_uint(w, "repeats", r->n[STATS_N_REPEATS]);
 	jsonw_double(w, "repeat_share", (double)r->n[STATS_N_REPEATS] / (double)r->n[STATS_N_CACHEABLE]);
 	jsonw_uint(w, "writes_to_table", f->others);
+	if (predict_get(v->stats, r->digest, &p) && predict_tells(&p))
+		predict_put_evidence(&p, r->n[STATS_N_TOTAL_NS], w);
+	else
+		jsonw_null(w, "prediction");
 }
 
 static void fix_cacheable(const struct view *v, const struct finding *f, struct jsonw *w)
@@ -78,7 +89,24 @@ static void fix_cacheable(const struct view *v, const struct finding *f, struct 
 	jsonw_text(w, "fix_text",
 		   "The same read with the same values comes again within a minute more often than not. A cache rule "
 		   "answers it from memory; writes to its tables through suimon invalidate what is stored.");
-	put_cache_rule(f->row, w);
+	put_cache_rule(v, f->row, w);
+}
+
+/* What the rule that is proposed would have saved; 0 where most reads would still miss. */
+static uint64_t foretold_ns(const struct view_row *r, const struct predict_sum *p)
+{
+	unsigned ttl = predict_choose(p);
+
+	if (predict_hit_ratio(p, ttl) < HIT_RATIO_LEAST)
+		return 0;
+	return (uint64_t)(predict_saved_share(p, ttl) * (double)r->n[STATS_N_TOTAL_NS] *
+			  (double)r->n[STATS_N_CACHEABLE] / (double)r->n[STATS_N_CALLS]);
+}
+
+/* Reads that a rule has covered: where they are most, there is one now. */
+static uint64_t covered(const struct view_row *r)
+{
+	return r->n[STATS_N_CACHE_HITS] + r->n[STATS_N_CACHE_MISSES];
 }
 
 static enum rc find_cacheable(const struct view *v, const struct view_row *r, struct findings *l)
@@ -91,12 +119,16 @@ static enum rc find_cacheable(const struct view *v, const struct view_row *r, st
 			    .first_ns = r->first_ns,
 			    .last_ns = r->last_ns,
 			    .cost_ns = r->n[STATS_N_REPEATS_NS]};
+	struct predict_sum p;
 
-	if (r->n[STATS_N_CACHEABLE] < COUNT_LEAST || r->n[STATS_N_REPEATS] * 2 < r->n[STATS_N_CACHEABLE] ||
-	    f.cost_ns < COST_LEAST_NS)
+	if (r->n[STATS_N_CACHEABLE] < COUNT_LEAST || covered(r) > r->n[STATS_N_CACHEABLE])
 		return RC_OK;
 	f.others = calls_on_table(v, r, false);
-	return f.others * 2 > r->n[STATS_N_REPEATS] ? RC_OK : findings_add(l, &f);
+	if (predict_get(v->stats, r->digest, &p) && predict_tells(&p))
+		f.cost_ns = foretold_ns(r, &p);
+	else if (r->n[STATS_N_REPEATS] * 2 < r->n[STATS_N_CACHEABLE] || f.others * 2 > r->n[STATS_N_REPEATS])
+		return RC_OK;
+	return f.cost_ns < COST_LEAST_NS ? RC_OK : findings_add(l, &f);
 }
 
 /* ---- queueable ---- */
@@ -108,11 +140,25 @@ static bool plain_name(const char *name)
 	return *name == '\0';
 }
 
+/* What is written one by one now, and in how many transactions the queue would apply it. */
+static void put_batching(const struct view *v, const struct view_row *r, struct jsonw *w)
+{
+	double seconds = (double)(r->last_ns - r->first_ns) / (double)NS_PER_SEC, rows = predict_batch_rows(v->stats, r),
+	       rate = seconds > 0 ? (double)r->n[STATS_N_QUEUEABLE] / seconds : (double)r->n[STATS_N_QUEUEABLE];
+
+	jsonw_open(w, "prediction", '{');
+	jsonw_double(w, "batch_rows", rows);
+	jsonw_double(w, "transactions_per_second", rate / rows);
+	jsonw_double(w, "transactions_per_second_now", rate);
+	jsonw_close(w, '}');
+}
+
 static void put_queueable(const struct view *v, const struct finding *f, struct jsonw *w)
 {
 	put_times(f->row, w);
 	jsonw_uint(w, "rows_affected", f->row->n[STATS_N_ROWS_AFFECTED]);
 	jsonw_uint(w, "reads_of_table", f->others);
+	put_batching(v, f->row, w);
 }
 
 static void fix_queueable(const struct view *v, const struct finding *f, struct jsonw *w)
@@ -146,7 +192,7 @@ static enum rc find_queueable(const struct view *v, const struct view_row *r, st
 			    .first_ns = r->first_ns,
 			    .last_ns = r->last_ns};
 
-	if (n < COUNT_LEAST || n < seconds || r->main->table[0] == '\0' ||
+	if (n < COUNT_LEAST || n < seconds || r->n[STATS_N_ROUTED + STATS_QUEUE] > n || r->main->table[0] == '\0' ||
 	    !(is_verb(r, "insert") || is_verb(r, "replace")))
 		return RC_OK;
 	f.cost_ns = (uint64_t)((double)r->n[STATS_N_TOTAL_NS] * (double)n / (double)calls);
@@ -199,7 +245,7 @@ static void fix_aggregate(const struct view *v, const struct finding *f, struct 
 			   "A page far from the beginning: the rows before it are read and thrown away. Page by key: remember "
 			   "the last row's key, and ask for rows behind it (where key > ? order by key limit ?).");
 	if (r->n[STATS_N_CACHEABLE] * 2 > r->n[STATS_N_CALLS])
-		put_cache_rule(r, w);
+		put_cache_rule(v, r, w);
 }
 
 static bool takes_long(const struct view_row *r)

@@ -96,8 +96,14 @@ static void add_times(struct stats_row *r, const struct stats_event *e)
 	hist_add(&r->hist, e->total_ns);
 }
 
+/* The first of any thread's in this one? */
+static bool new_batch(struct stats_digest *d, uint64_t batch)
+{
+	return stats_get(&d->batch) != batch && atomic_exchange_explicit(&d->batch, batch, relaxed) != batch;
+}
+
 /* Would a rule have helped? Only where none was at work. */
-static void add_chances(struct stats_row *r, const struct stats_event *e, bool again)
+static void add_chances(struct stats_row *r, const struct stats_event *e, bool again, uint64_t batch)
 {
 	if (e->cacheable && e->cached == STATS_NOT_CACHEABLE) {
 		stats_add(&r->n[STATS_N_CACHEABLE], 1);
@@ -106,11 +112,16 @@ static void add_chances(struct stats_row *r, const struct stats_event *e, bool a
 			stats_add(&r->n[STATS_N_REPEATS_NS], e->total_ns);
 		}
 	}
-	if (e->queueable && e->route == STATS_PRIMARY && !e->error)
+	if (e->queueable && e->route == STATS_PRIMARY && !e->error) {
 		stats_add(&r->n[STATS_N_QUEUEABLE], 1);
+		if (r->digest && new_batch(r->digest, batch))
+			stats_add(&r->n[STATS_N_BATCHES], 1);
+	}
+	if (e->cached != STATS_NOT_CACHEABLE && stats_get(&r->ttl_ns) != e->ttl_ns)
+		stats_set(&r->ttl_ns, e->ttl_ns);
 }
 
-void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again)
+void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again, uint64_t batch)
 {
 	stats_add(&r->n[STATS_N_CALLS], 1);
 	stats_add(&r->n[STATS_N_ROUTED + e->route], 1);
@@ -127,7 +138,7 @@ void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, 
 	add_some(r, STATS_N_NO_GOOD_INDEX, e->no_good_index);
 	add_some(r, STATS_N_SLOW, slow);
 	add_some(r, STATS_N_WARNINGS, e->warnings);
-	add_chances(r, e, again);
+	add_chances(r, e, again, batch);
 	if (unlikely(e->error)) {
 		stats_add(&r->n[STATS_N_ERRORS], 1);
 		stats_row_error(r, e->error, 1);

@@ -7,6 +7,7 @@
 
 #include "advice.h"
 #include "mem.h"
+#include "predict.h"
 #include "view.h"
 
 #define RECORD_MAX (256 * 1024)
@@ -274,6 +275,21 @@ static void put_advice(struct put *p, uint64_t digest)
 	(void)!flush(p, SNAPSHOT_ADVICE);
 }
 
+static void put_ghost(void *arg, uint64_t digest, const struct predict_sum *sum)
+{
+	struct put *p = arg;
+
+	number(p, 8, digest);
+	number(p, 8, sum->reads);
+	number(p, 8, sum->read_ns);
+	number(p, 8, sum->invalidated);
+	for (unsigned i = 0; i < PREDICT_TTLS; i++) {
+		number(p, 8, sum->hits[i]);
+		number(p, 8, sum->hit_ns[i]);
+	}
+	(void)!flush(p, SNAPSHOT_GHOST);
+}
+
 static enum rc put_all(struct put *p)
 {
 	struct view v;
@@ -283,6 +299,7 @@ static enum rc put_all(struct put *p)
 		return RC_ERROR;
 	put_meta(p);
 	put_tables(p);
+	predict_each(p->s, put_ghost, p);
 	for (size_t i = 0; i < v.count; i++)
 		put_advice(p, v.row[i].digest);
 	rc = put_other(p, &v);

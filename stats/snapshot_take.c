@@ -9,6 +9,7 @@
 #include "costs.h"
 #include "mbuf.h"
 #include "mem.h"
+#include "predict.h"
 
 #define VERB_MAX 64
 
@@ -287,6 +288,24 @@ static void take_advice(struct take *t)
 		stats_put_advice(t->s, &a);
 }
 
+static void take_ghost(struct take *t)
+{
+	struct predict_sum sum = {0};
+	uint64_t digest = number(t, 8);
+
+	sum.reads = amount(t);
+	sum.read_ns = amount(t);
+	sum.invalidated = amount(t);
+	for (unsigned i = 0; i < PREDICT_TTLS; i++) {
+		sum.hits[i] = amount(t);
+		sum.hit_ns[i] = amount(t);
+		if (sum.hits[i] > sum.reads || sum.hit_ns[i] > sum.read_ns)
+			wrong(t);
+	}
+	if (t->rc == RC_OK && t->k)
+		predict_put(t->s, digest, &sum);
+}
+
 /* ---- the file ---- */
 
 static void take_record(struct take *t, uint64_t kind)
@@ -294,6 +313,7 @@ static void take_record(struct take *t, uint64_t kind)
 	static void (*const of[])(struct take *t) = {
 		[SNAPSHOT_META] = take_meta,       [SNAPSHOT_OTHER] = take_other,   [SNAPSHOT_LOOP] = take_loop,
 		[SNAPSHOT_SPENDER] = take_spender, [SNAPSHOT_ADVICE] = take_advice, [SNAPSHOT_DIGEST] = take_digest,
+		[SNAPSHOT_GHOST] = take_ghost,
 	};
 
 	if (kind < countof(of) && of[kind])

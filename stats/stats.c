@@ -8,6 +8,7 @@
 #include "advice.h"
 #include "core.h"
 #include "mem.h"
+#include "predict.h"
 #include "slowlog.h"
 #include "snapshot.h"
 
@@ -27,6 +28,8 @@ static void options_take(struct stats *s, const struct stats_options *opt)
 	stats_set(&s->nplus1_repeats, opt->nplus1_repeats);
 	stats_set(&s->nplus1_window_ns, opt->nplus1_window_ns);
 	stats_set(&s->cost_millionths, (uint64_t)(opt->cost_per_hour * 1e6));
+	stats_set(&s->batch_wait_ns, opt->batch_wait_ns);
+	stats_set(&s->batch_rows, opt->batch_rows);
 	atomic_store(&s->samples, opt->samples);
 	atomic_store(&s->explain, opt->explain);
 }
@@ -93,6 +96,7 @@ void stats_free(struct stats *s)
 		mem_free(k);
 	}
 	stats_registry_free(s);
+	predict_free(s);
 	for (uint32_t i = 0; i < s->nadvice; i++)
 		advice_reset(&s->advice[i]);
 	for (unsigned i = 0; i < STATS_TRACE_LOCKS; i++)

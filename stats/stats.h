@@ -33,6 +33,7 @@ struct stats_options {
 	uint64_t nplus1_repeats, nplus1_window_ns;
 	bool explain;
 	double cost_per_hour; /* of the database; 0: not known */
+	uint64_t batch_wait_ns, batch_rows; /* what the queue would gather into one transaction */
 };
 
 struct stats *stats_new(const struct stats_options *opt) must_check;
@@ -67,12 +68,12 @@ struct stats_event {
 	uint64_t digest;
 	uint64_t key;      /* stats_key() of digest, schema and user, if the caller has kept it; else 0 */
 	uint64_t literals; /* hash of its literals */
-	const char *verb;  /* "select", a literal: kept by pointer */
+	const char *verb;  /* "select" */
 	struct span text;  /* the statement as sent (for a sample; normalised only when the digest is new) */
 	/* Appends the normalised text of `text` to an iobuf of at most STATS_TEXT_MAX bytes; called when the digest is new. */
 	void (*normalise)(const struct stats_event *e, void *into_iobuf);
 	unsigned mode; /* the caller's, for normalise */
-	const void *arg; /* the caller's, for the next two, which may be NULL */
+	const void *arg; /* the caller's, for the functions below, which may be NULL */
 	void (*values)(const struct stats_event *e, struct stats_values *out);
 	/* Which list the session has read lately that holds this value in its rows: its digest and how many rows it had; `first`
 	 * is preferred. 0: none. STATS_LIST_UNKNOWN: the rows of `first` are not all at hand. */
@@ -100,7 +101,17 @@ struct stats_event {
 	enum stats_route route;
 	enum stats_cached cached;
 	bool cacheable, queueable; /* would be eligible, whether or not a rule asks for it */
+	uint64_t ttl_ns;           /* that of the rule it was looked up in the cache by */
+	/* For predictions of what a rule would do: */
+	bool alone;                /* no transaction and no pinned state keeps it from the cache */
+	bool too_large;            /* its answer, for the cache */
+	uint64_t state;            /* what else of its session decides about its answer, as a hash */
+	/* What its answer depends on, at most `most`, of any meaning; 0: not known, or more. May be NULL. */
+	unsigned (*depends)(const struct stats_event *e, uint64_t *deps, unsigned most);
+	/* Differs when any of these has been written. */
+	uint64_t (*version)(const struct stats_event *e, const uint64_t *deps, unsigned n);
 };
+#define STATS_DEPENDS 6
 
 /*
  * A session's memory of its last statements, for N+1: embed one a session, zeroed; zero it again when the session is
@@ -164,6 +175,11 @@ enum rc stats_json_query(struct stats *s, uint64_t digest, bool samples, struct 
 enum rc stats_json_findings(struct stats *s, bool samples, struct iobuf *out) must_check;
 /* Time and price by service, route, account, host. */
 enum rc stats_json_costs(struct stats *s, struct iobuf *out) must_check;
+/* "predictions": [...] into an open object: what was foretold of the statements that the cache or the queue has been told to
+ * serve since, beside what came of it. */
+struct jsonw;
+enum rc stats_put_cache_predictions(struct stats *s, struct jsonw *w) must_check;
+enum rc stats_put_queue_predictions(struct stats *s, struct jsonw *w) must_check;
 /* What happened lately, for the dashboard: totals by route, latency buckets, the last minutes second by second. */
 enum rc stats_json_overview(struct stats *s, struct iobuf *out) must_check;
 /* The counters, and latencies by route. No label holds anything of a client's. */

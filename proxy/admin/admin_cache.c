@@ -135,6 +135,7 @@ int get_cache(struct call *c)
 {
 	struct cache_totals t = {0};
 	struct jsonw w;
+	enum rc rc;
 
 	if (c->a->in->cache)
 		cache_totals(c->a->in->cache, &t);
@@ -148,8 +149,9 @@ int get_cache(struct call *c)
 		cache_tables(c->a->in->cache, put_table, &w);
 	jsonw_close(&w, ']');
 	put_catalog(&w, c->a->in->catalog);
+	rc = stats_put_cache_predictions(c->a->in->stats, &w);
 	jsonw_close(&w, '}');
-	return call_done(c, jsonw_end(&w));
+	return call_done(c, rc == RC_OK ? jsonw_end(&w) : rc);
 }
 
 /* ---- flushing ---- */

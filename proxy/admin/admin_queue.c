@@ -13,9 +13,10 @@
 
 #define LIST_MOST 1000
 
-static int answer_totals(struct call *c)
+static int answer_totals(struct call *c, bool predictions)
 {
 	struct queue_totals t;
+	enum rc rc = RC_OK;
 	struct jsonw w;
 
 	if (c->a->in->queue) {
@@ -26,13 +27,15 @@ static int answer_totals(struct call *c)
 	jsonw_init(&w, &c->out);
 	jsonw_open(&w, NULL, '{');
 	queue_json_totals(&w, c->a->in->queue ? &t : NULL);
+	if (predictions)
+		rc = stats_put_queue_predictions(c->a->in->stats, &w);
 	jsonw_close(&w, '}');
-	return call_done(c, jsonw_end(&w));
+	return call_done(c, rc == RC_OK ? jsonw_end(&w) : rc);
 }
 
 int get_queue(struct call *c)
 {
-	return answer_totals(c);
+	return answer_totals(c, true);
 }
 
 /* ---- records ---- */
@@ -113,7 +116,7 @@ static int work(struct call *c, void (*fn)(struct queue *q))
 	if (!c->a->in->queue)
 		return call_error(c, 409, "the queue is off: no rule asks for it");
 	fn(c->a->in->queue);
-	return answer_totals(c);
+	return answer_totals(c, false);
 }
 
 int post_queue_pause(struct call *c)
@@ -144,7 +147,7 @@ static int work_letter(struct call *c, enum rc (*fn)(struct queue *q, uint64_t i
 		return call_error(c, 404, "there is no dead letter %" PRIu64, id);
 	if (rc != RC_OK)
 		return call_error(c, 409, "dead letter %" PRIu64 " could not be worked; the log says why", id);
-	return answer_totals(c);
+	return answer_totals(c, false);
 }
 
 int post_queue_retry(struct call *c)

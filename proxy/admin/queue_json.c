@@ -19,6 +19,7 @@ void queue_json_totals(struct jsonw *w, const struct queue_totals *t)
 	jsonw_uint(w, "retries", t->retries);
 	jsonw_uint(w, "batches", t->batches);
 	jsonw_uint(w, "last_batch_rows", t->last_batch_rows);
+	jsonw_double(w, "mean_batch_rows", t->batches ? (double)t->applied / (double)t->batches : 0);
 	jsonw_uint(w, "batch_rows_now", t->batch_rows_now);
 	jsonw_double(w, "drain_rate", t->drain_rate);
 	jsonw_open(w, "fsync", '{');

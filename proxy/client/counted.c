@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "listed.h"
 #include "request.h"
+#include "rows.h"
 
 #define TAG_MOST 128
 #define TRACE_AT 3
@@ -130,6 +131,31 @@ static struct span text_of(struct request *r, bool worth_it)
 	return span_of(iobuf_data(tmp), iobuf_len(tmp));
 }
 
+/* As the cache would have tagged its answer. A schema that is not known just now is read again, for the next. */
+static unsigned depends(const struct stats_event *e, uint64_t *deps, unsigned most)
+{
+	struct request *r = (struct request *)(uintptr_t)e->arg;
+	struct worker *w = r->s->worker;
+
+	statement_resolve(r->st, w->in->catalog, w->settings);
+	if (!r->st->resolved) {
+		catalog_nudge(w->in->catalog);
+		return 0;
+	}
+	rows_read(r);
+	if (r->ntags > most)
+		return 0;
+	memcpy(deps, r->tags, r->ntags * sizeof(*deps));
+	return r->ntags;
+}
+
+static uint64_t version(const struct stats_event *e, const uint64_t *deps, unsigned n)
+{
+	const struct request *r = e->arg;
+
+	return cache_stamp(r->s->worker->in->cache, deps, n);
+}
+
 void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 {
 	struct session *s = r->s;
@@ -184,6 +210,12 @@ void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.cached = r->cache_hit ? STATS_HIT : r->looked_up && r->plan.cache ? STATS_MISS : STATS_NOT_CACHEABLE,
 		.cacheable = r->plan.cacheable,
 		.queueable = r->plan.queueable,
+		.ttl_ns = r->plan.cache_ttl_ns,
+		.alone = !s->in_transaction && session_autocommit(s) && !s->pins && !s->vars->dirty_reads,
+		.too_large = r->bytes_out > s->worker->settings->cache.max_result,
+		.state = (uint64_t)(uintptr_t)s->vars,
+		.depends = s->worker->in->cache ? depends : NULL,
+		.version = version,
 	};
 
 	listed_end(r);
