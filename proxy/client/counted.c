@@ -10,6 +10,11 @@
 #include "rows.h"
 
 #define TAG_MOST 128
+#ifdef STATISTICS_COMPILED_OUT /* for tests/bench/stats alone */
+#define COUNTED false
+#else
+#define COUNTED true
+#endif
 #define TRACE_AT 3
 #define TRACE_LEN 32
 #define ER_LOCK_WAIT_TIMEOUT 1205
@@ -156,7 +161,7 @@ static uint64_t version(const struct stats_event *e, const uint64_t *deps, unsig
 	return cache_stamp(r->s->worker->in->cache, deps, n);
 }
 
-void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
+static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 {
 	struct session *s = r->s;
 	const struct sql_facts *f = &r->st->facts;
@@ -220,4 +225,10 @@ void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
 
 	listed_end(r);
 	stats_record(s->worker->sink, &s->nplus1, &e);
+}
+
+void request_count(struct request *r, uint64_t now_ns, bool cache_refused)
+{
+	if (COUNTED)
+		count(r, now_ns, cache_refused);
 }
