@@ -165,7 +165,6 @@ static char *snapshot_path(const struct settings *s, bool *wanted)
 	return mem_printf("%s/statistics", s->queue.dir);
 }
 
-/* Before the workers run: what is taken up again is put into the first one's table. */
 static enum rc keep_statistics(const struct settings *s)
 {
 	bool wanted;
@@ -174,9 +173,9 @@ static enum rc keep_statistics(const struct settings *s)
 
 	if (!wanted)
 		return RC_OK;
-	rc = path ? stats_keep(process.in.stats, process.in.workers[0]->sink, path, SNAPSHOT_EVERY_NS) : RC_ERROR;
+	rc = path ? stats_keep(process.in.stats, path, SNAPSHOT_EVERY_NS) : RC_ERROR;
 	mem_free(path);
-	return rc == RC_DECLINED ? RC_OK : rc; /* no reason not to serve */
+	return rc;
 }
 
 static enum rc make_workers(const struct settings *s)

@@ -296,6 +296,7 @@ void stats_sample_put(struct stats *s, struct stats_digest *d, struct stats_samp
 /* ---- table.c ---- */
 struct stats_table *stats_table_new(struct stats_sink *k, uint32_t cap) must_check;
 void stats_table_free(struct stats_table *t);
+void stats_table_sweep(struct stats_table *t); /* gives up all rows that the registry has evicted */
 /* The event's row, or the sum of others; never NULL. */
 struct stats_row *stats_table_row(struct stats_table *t, uint64_t hash, const struct stats_event *e);
 

@@ -3,7 +3,8 @@
  *
  *   FILE.new is written, synced and renamed over FILE: whoever reads it, also after a power cut, finds the one or the other.
  *
- * FILE.lock is held meanwhile: a second process with the same file keeps nothing, rather than both what the other forgot.
+ * FILE.lock is held meanwhile: a second process with the same file, such as one that takes over from another, waits for
+ * it, and takes up what the other has left when that has ended. What is taken up has a sink of its own, the thread's.
  */
 #include "snapshot.h"
 
@@ -19,10 +20,11 @@
 #include "mem.h"
 
 #define PATH_MAX_BYTES 4096
+#define AGAIN_NS NS_PER_SEC /* the file is asked for anew */
 
 struct snapshot {
 	struct stats *stats;
-	struct stats_sink *counts;          /* the thread's */
+	struct stats_sink *sink;            /* the thread's: its counters, and what earlier lives have counted */
 	char *path, *new_path;              /* owned */
 	int lock_fd;
 	uint64_t interval_ns, written;      /* written: statements counted when it was written last */
@@ -33,10 +35,11 @@ struct snapshot {
 	bool stop, soon; /* lock */
 };
 
-static void complain(const struct snapshot *n, const char *what)
+static void complain(struct snapshot *n, const char *what)
 {
 	log_warn("stats", "the statistics cannot be kept", "file=%s what=\"%s\" reason=\"%s\"", n->path, what,
 		 strerror(errno));
+	stats_count(n->sink, STATS_C_SNAPSHOT_FAILURES, 1);
 }
 
 /* ---- writing ---- */
@@ -111,39 +114,15 @@ static void save(struct snapshot *n, bool changed)
 	errno = ENOMEM;
 	if (snapshot_put(n->stats, &out) == RC_OK && replace(n, &out) == RC_OK) {
 		n->written = now;
-		stats_count(n->counts, STATS_C_SNAPSHOTS, 1);
+		stats_count(n->sink, STATS_C_SNAPSHOTS, 1);
 		n->values = samples;
 	} else {
 		complain(n, "writing");
-		stats_count(n->counts, STATS_C_SNAPSHOT_FAILURES, 1);
 		(void)unlink(n->new_path);
 		if (n->values && !samples) /* better none than one with what is to be kept nowhere */
 			(void)unlink(n->path);
 	}
 	iobuf_reset(&out);
-}
-
-static void *keep(void *arg)
-{
-	struct snapshot *n = arg;
-	bool stop, soon;
-
-	do {
-		struct timespec until;
-		uint64_t at = clock_mono_ns() + n->interval_ns;
-		int rc = 0;
-
-		until = (struct timespec){.tv_sec = (time_t)(at / NS_PER_SEC), .tv_nsec = (long)(at % NS_PER_SEC)};
-		pthread_mutex_lock(&n->lock);
-		while (!n->stop && !n->soon && rc == 0)
-			rc = pthread_cond_timedwait(&n->wake, &n->lock, &until);
-		stop = n->stop;
-		soon = n->soon;
-		n->soon = false;
-		pthread_mutex_unlock(&n->lock);
-		save(n, soon);
-	} while (!stop);
-	return NULL;
 }
 
 void snapshot_soon(struct snapshot *n)
@@ -181,7 +160,7 @@ static enum rc read_file(const struct snapshot *n, struct iobuf *out)
 }
 
 /* What an earlier life has left; where it cannot be used, counting begins anew. */
-static void take(struct snapshot *n, struct stats_sink *k)
+static void take(struct snapshot *n)
 {
 	const char *why = "it cannot be read";
 	struct iobuf file;
@@ -190,7 +169,7 @@ static void take(struct snapshot *n, struct stats_sink *k)
 	iobuf_init(&file, SNAPSHOT_MAX + SNAPSHOT_HEADER + (1 << 16));
 	rc = read_file(n, &file);
 	if (rc == RC_OK) {
-		rc = snapshot_take(k, span_of(iobuf_data(&file), iobuf_len(&file)), &n->values, &why);
+		rc = snapshot_take(n->sink, span_of(iobuf_data(&file), iobuf_len(&file)), &n->values, &why);
 		if (rc == RC_OK)
 			log_info("stats", "statistics taken up again", "file=%s bytes=%zu", n->path, iobuf_len(&file));
 		else
@@ -198,10 +177,10 @@ static void take(struct snapshot *n, struct stats_sink *k)
 	}
 	if (rc == RC_ERROR) {
 		log_warn("stats", "the snapshot is ignored: statistics begin anew", "file=%s reason=\"%s\"", n->path, why);
-		stats_count(n->counts, STATS_C_SNAPSHOTS_IGNORED, 1);
+		stats_count(n->sink, STATS_C_SNAPSHOTS_IGNORED, 1);
 	}
 	if (n->values && !atomic_load(&n->stats->samples)) /* no literal is kept anywhere: there neither */
-		n->soon = true;
+		snapshot_soon(n);
 	iobuf_reset(&file);
 }
 
@@ -210,13 +189,61 @@ static void take(struct snapshot *n, struct stats_sink *k)
 static enum rc lock_file(struct snapshot *n)
 {
 	char path[PATH_MAX_BYTES];
-	int len = snprintf(path, sizeof(path), "%s.lock", n->path);
+	int len = snprintf(path, sizeof(path), "%s.lock", n->path), fd = -1;
 
 	errno = ENAMETOOLONG;
-	n->lock_fd = len > 0 && (size_t)len < sizeof(path)
-			     ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)
-			     : -1;
-	return n->lock_fd >= 0 && flock(n->lock_fd, LOCK_EX | LOCK_NB) == 0 ? RC_OK : RC_ERROR;
+	if (len > 0 && (size_t)len < sizeof(path))
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return RC_ERROR;
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		(void)close(fd);
+		return RC_ERROR;
+	}
+	n->lock_fd = fd;
+	return RC_OK;
+}
+
+static enum rc begin(struct snapshot *n)
+{
+	enum rc rc = lock_file(n);
+
+	if (rc == RC_OK)
+		take(n);
+	return rc;
+}
+
+/* Is it to end? Until the file is ours it is asked for again and again. */
+static bool wait_turn(struct snapshot *n, bool *soon)
+{
+	uint64_t at = clock_mono_ns() + (n->lock_fd >= 0 || n->interval_ns < AGAIN_NS ? n->interval_ns : AGAIN_NS);
+	struct timespec until = {.tv_sec = (time_t)(at / NS_PER_SEC), .tv_nsec = (long)(at % NS_PER_SEC)};
+	int rc = 0;
+	bool stop;
+
+	pthread_mutex_lock(&n->lock);
+	while (!n->stop && !n->soon && rc == 0)
+		rc = pthread_cond_timedwait(&n->wake, &n->lock, &until);
+	stop = n->stop;
+	*soon = n->soon;
+	n->soon = false;
+	pthread_mutex_unlock(&n->lock);
+	return stop;
+}
+
+static void *keep(void *arg)
+{
+	struct snapshot *n = arg;
+	bool stop, soon;
+
+	do {
+		stop = wait_turn(n, &soon);
+		if (n->lock_fd < 0 && begin(n) != RC_OK)
+			continue;
+		stats_table_sweep(n->sink->table);
+		save(n, soon);
+	} while (!stop);
+	return NULL;
 }
 
 static void drop(struct snapshot *n)
@@ -228,7 +255,7 @@ static void drop(struct snapshot *n)
 	mem_free(n);
 }
 
-static enum rc start(struct snapshot *n)
+static enum rc make_signals(struct snapshot *n)
 {
 	pthread_condattr_t attr;
 	bool made;
@@ -237,12 +264,10 @@ static enum rc start(struct snapshot *n)
 		return RC_ERROR;
 	made = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 && pthread_cond_init(&n->wake, &attr) == 0;
 	pthread_condattr_destroy(&attr);
-	if (!made || pthread_mutex_init(&n->lock, NULL) != 0)
-		return RC_ERROR;
-	return pthread_create(&n->thread, NULL, keep, n) == 0 ? RC_OK : RC_ERROR;
+	return made && pthread_mutex_init(&n->lock, NULL) == 0 ? RC_OK : RC_ERROR;
 }
 
-enum rc stats_keep(struct stats *s, struct stats_sink *first, const char *path, uint64_t interval_ns)
+enum rc stats_keep(struct stats *s, const char *path, uint64_t interval_ns)
 {
 	struct snapshot *n = mem_zalloc(sizeof(*n));
 
@@ -253,19 +278,14 @@ enum rc stats_keep(struct stats *s, struct stats_sink *first, const char *path, 
 	n->lock_fd = -1;
 	n->path = mem_strdup(path);
 	n->new_path = mem_printf("%s.new", path);
-	n->counts = stats_sink_new(s, false);
-	if (!n->path || !n->new_path || !n->counts) {
+	n->sink = stats_sink_new(s, true);
+	if (!n->path || !n->new_path || !n->sink || make_signals(n) != RC_OK) {
 		drop(n);
 		return RC_ERROR;
 	}
-	if (lock_file(n) != RC_OK) {
+	if (begin(n) != RC_OK)
 		complain(n, "locking it");
-		stats_count(n->counts, STATS_C_SNAPSHOT_FAILURES, 1);
-		drop(n);
-		return RC_DECLINED;
-	}
-	take(n, first);
-	if (start(n) != RC_OK) {
+	if (pthread_create(&n->thread, NULL, keep, n) != 0) {
 		drop(n);
 		return RC_ERROR;
 	}

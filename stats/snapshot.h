@@ -32,7 +32,7 @@ enum snapshot_kind {
 
 /* snapshot_put.c: the whole file. RC_ERROR: no memory. Any thread. */
 enum rc snapshot_put(struct stats *s, struct iobuf *out) must_check;
-/* snapshot_take.c: adds what it says to the sink's table, before the sink's thread runs. *values: literals were in it.
+/* snapshot_take.c: adds what it says to the sink's table, on the sink's thread or before it runs. *values: literals were in it.
  * RC_DECLINED: it is not taken, why says what is wrong. RC_ERROR: no memory; part of it was taken. */
 enum rc snapshot_take(struct stats_sink *k, struct span file, bool *values, const char **why) must_check;
 /* snapshot.c: ends the thread that keeps it, after writing it once more. NULL is fine. */

@@ -150,11 +150,11 @@ struct stats_nplus1 {
 enum rc stats_slow_log(struct stats *s, const char *path, char *err, size_t cap) must_check;
 
 /*
- * Keeps the statistics in the file at path: what an earlier life has left there is added to `first`, a sink with a table whose
- * thread does not run yet; from then on a thread of its own writes it every interval, and stats_free for the last time.
- * RC_DECLINED: it cannot be kept there (logged); all else works. RC_ERROR: no memory, or no thread.
+ * Keeps the statistics in the file at path: what an earlier life has left there is added; from then on a thread of its own
+ * writes it every interval, and stats_free for the last time. Where that cannot be, it is logged, and tried again: all else
+ * works. RC_ERROR: no memory, or no thread.
  */
-enum rc stats_keep(struct stats *s, struct stats_sink *first, const char *path, uint64_t interval_ns) must_check;
+enum rc stats_keep(struct stats *s, const char *path, uint64_t interval_ns) must_check;
 
 /* Writes it for the last time and gives the file up, to another process; nothing where none is kept. */
 void stats_keep_no_more(struct stats *s);

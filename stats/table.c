@@ -96,6 +96,12 @@ static void sweep(struct stats_table *t, uint32_t n)
 	}
 }
 
+void stats_table_sweep(struct stats_table *t)
+{
+	sweep(t, atomic_load_explicit(&t->used, memory_order_relaxed));
+	stats_limbo_empty(t);
+}
+
 static bool slot_take(struct stats_table *t, uint32_t *at)
 {
 	uint32_t used = atomic_load_explicit(&t->used, memory_order_relaxed);
