@@ -325,18 +325,24 @@ bool predict_get(struct stats *s, uint64_t digest, struct predict_sum *out)
 
 void predict_put(struct stats *s, uint64_t digest, const struct predict_sum *sum)
 {
-	for (unsigned which = 0; which < 2 && digest; which++) {
+	bool given = find(s, digest) != NULL;
+
+	for (unsigned which = 0; which < 2 && digest && !given; which++) {
 		unsigned at = place(digest, which);
 		struct predict_ghost *g = atomic_load(&s->ghost[at]);
 
 		if (!g)
 			g = made_at(s, at);
-		if (!g || (whose(g) && whose(g) != digest))
+		if (!g)
 			continue;
-		begin(g, digest);
-		g->sum = *sum;
-		g->worth = sum->read_ns;
-		return;
+		take_patiently(g);
+		if (!whose(g)) {
+			begin(g, digest);
+			g->sum = *sum;
+			g->worth = sum->read_ns;
+		}
+		given = whose(g) == digest;
+		give(g);
 	}
 }
 

@@ -34,7 +34,7 @@ extern const uint64_t predict_ttl_ns[PREDICT_TTLS];
 void predict_note(struct stats *s, const struct stats_row *r, uint64_t hash, const struct stats_event *e);
 /* False: nothing is known of it. Any thread. */
 bool predict_get(struct stats *s, uint64_t digest, struct predict_sum *out);
-/* Of an earlier life; before any thread runs. keys and bytes are not taken. */
+/* Of an earlier life; what this one knows already goes before it. keys and bytes are not taken. Any thread. */
 void predict_put(struct stats *s, uint64_t digest, const struct predict_sum *sum);
 /* Calls fn for each digest of which something is known. */
 void predict_each(struct stats *s, void (*fn)(void *arg, uint64_t digest, const struct predict_sum *sum), void *arg);

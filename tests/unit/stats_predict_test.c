@@ -361,6 +361,32 @@ static void predictions_outlive_a_restart(void **state)
 	stats_free(next);
 }
 
+/* The file may have been another process's until now (snapshot.c). */
+static void an_earlier_life_that_is_taken_up_late_does_not_undo_this_one(void **state)
+{
+	struct stats *s = helper_stats(100), *next = helper_stats(100);
+	struct stats_sink *k = helper_sink(s), *own = helper_sink(next);
+	struct predict_sum before, after;
+	struct iobuf file;
+	const char *why;
+	bool values;
+
+	for (unsigned i = 0; i < 1000; i++)
+		read_once(k, pick(20));
+	for (unsigned i = 0; i < 200; i++)
+		read_once(own, pick(20));
+	assert_true(predict_get(next, DIGEST, &before));
+	iobuf_init(&file, 0);
+	assert_int_equal(snapshot_put(s, &file), RC_OK);
+	assert_int_equal(snapshot_take(helper_sink(next), span_of(iobuf_data(&file), iobuf_len(&file)), &values, &why), RC_OK);
+	assert_true(predict_get(next, DIGEST, &after));
+	assert_int_equal(before.reads, after.reads);
+	assert_float_equal(before.keys, after.keys, 0);
+	iobuf_reset(&file);
+	stats_free(s);
+	stats_free(next);
+}
+
 int main(void)
 {
 #define anew(fn) cmocka_unit_test_setup(fn, begin)
@@ -377,6 +403,7 @@ int main(void)
 		anew(predicted_stands_beside_actual),
 		anew(batches_are_foretold),
 		anew(predictions_outlive_a_restart),
+		anew(an_earlier_life_that_is_taken_up_late_does_not_undo_this_one),
 	};
 
 	return cmocka_run_group_tests_name("stats_predict", tests, NULL, NULL);
