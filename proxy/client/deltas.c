@@ -1,19 +1,16 @@
 /*
- * deltas.c - what a reply has changed: session state, transaction, position, and with them the cache.
+ * deltas.c - what a reply has changed: what it wrote, and with it the cache; transaction and pins. What the server itself
+ * reports of the session is in reported.c.
  *
  * Applied when the server's packet is here and before the client gets it: C1 counts from the client's point of view.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "clock.h"
 #include "doubt.h"
 #include "globals.h"
-#include "log.h"
 #include "mem.h"
 #include "rows.h"
 
-static void pin(struct request *r, unsigned pins)
+void deltas_pin(struct request *r, unsigned pins)
 {
 	static const struct { unsigned pin; enum stats_counter counter; } counters[] = {
 		{PIN_TRANSACTION, STATS_C_PIN_TRANSACTION},	{PIN_USER_VARIABLE, STATS_C_PIN_USER_VARIABLE},
@@ -30,226 +27,6 @@ static void pin(struct request *r, unsigned pins)
 		if (fresh & counters[i].pin)
 			stats_count(r->s->worker->sink, counters[i].counter, 1);
 	r->s->pins |= pins;
-}
-
-/* ---- session state the server has reported ---- */
-
-static void take_vars(struct request *r, const struct varset *vars)
-{
-	if (!vars) { /* too much, or no memory: what cannot be replayed stays with the connection */
-		pin(r, PIN_SESSION_STATE);
-		return;
-	}
-	session_set_vars(r->s, vars);
-	if (r->s->up)
-		upstream_set_vars(r->s->up, vars);
-}
-
-/* Variables that mean something for the next statement or one connection only. */
-static bool is_volatile(struct span name)
-{
-	static const char *const names[] = {"insert_id",   "rand_seed1", "rand_seed2",        "pseudo_thread_id",
-					    "gtid_seq_no", "identity",   "pseudo_slave_mode", "skip_replication",
-					    "gtid_next",   "pseudo_replica_mode", "original_commit_timestamp",
-					    "profiling"};
-
-	for (size_t i = 0; i < countof(names); i++)
-		if (span_ieq(name, span_str(names[i])))
-			return true;
-	return name.len >= 13 && strncasecmp(name.p, "session_track", 13) == 0;
-}
-
-static void take_gtid(struct request *r, struct span text)
-{
-	struct gtid_pos pos;
-
-	if (gtid_parse(text, &pos) != RC_OK || pos.n == 0)
-		return;
-	r->commit = pos.at[0];
-	r->commit_known = true;
-	gtid_merge(&r->s->written, &pos);
-	if (r->backend && atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
-		backend_saw_position(r->backend, &pos);
-}
-
-static uint64_t number_of(struct span s)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < s.len && s.p[i] >= '0' && s.p[i] <= '9'; i++)
-		v = v * 10 + (uint64_t)(s.p[i] - '0');
-	return v;
-}
-
-/* "SET STATEMENT a=1 FOR ..." reports a for its own duration only. */
-static bool is_set_statement(const struct request *r)
-{
-	return r->lexed->body.len > 13 && strncasecmp(r->lexed->body.p, "set", 3) == 0 && r->st &&
-	       r->st->text_len > 13 && strncmp(r->st->text, "set statement", 13) == 0;
-}
-
-/* What is reported as a variable and is no state of the session: MariaDB's position, MySQL's count of its own statements. */
-static bool is_news(struct span name)
-{
-	return span_ieq(name, span_str("last_gtid")) || span_ieq(name, span_str("statement_id"));
-}
-
-static void take_variable(struct request *r, const struct track_item *item)
-{
-	struct session *s = r->s;
-	const struct varset *vars;
-
-	if (is_news(item->name)) {
-		if (span_ieq(item->name, span_str("last_gtid")))
-			take_gtid(r, item->value);
-		return;
-	}
-	if (span_ieq(item->name, span_str("last_insert_id"))) {
-		s->last_insert_id = number_of(item->value);
-		return;
-	}
-	if (is_set_statement(r))
-		return;
-	/* WHERE id IS NULL then asks for the last insert id, in any SELECT. */
-	if (span_ieq(item->name, span_str("sql_auto_is_null")) && !span_ieq(item->value, span_str("OFF")) &&
-	    !span_eq(item->value, span_str("0")))
-		pin(r, PIN_SESSION_STATE);
-	if (is_volatile(item->name)) {
-		if (item->name.len >= 13 && strncasecmp(item->name.p, "session_track", 13) == 0)
-			s->tracks_itself = true;
-		pin(r, PIN_SESSION_STATE);
-		return;
-	}
-	vars = varset_with(s->vars, item->name, item->value);
-	/* A character set for the connection brings its default collation with it; a collation brings its character set. */
-	if (vars && span_ieq(item->name, span_str("character_set_connection"))) {
-		const struct varset *less = varset_without(vars, span_str("collation_connection"));
-
-		varset_unref(vars);
-		vars = less;
-		r->collation_unknown = r->st && strstr(r->st->text, "collate");
-	} else if (vars && span_ieq(item->name, span_str("collation_connection"))) {
-		const struct varset *less = varset_without(vars, span_str("character_set_connection"));
-
-		varset_unref(vars);
-		vars = less;
-		r->collation_unknown = false;
-	}
-	take_vars(r, vars);
-}
-
-static void take_tracked(struct request *r, struct span block)
-{
-	struct track_iter it;
-	struct track_item item;
-	bool named = false, changed = false;
-
-	packet_track_begin(&it, block);
-	while (packet_track_next(&it, &item) == RC_OK) {
-		switch (item.type) {
-		case TRACK_SYSTEM_VARIABLES:
-			if (!is_news(item.name))
-				named = true;
-			take_variable(r, &item);
-			break;
-		case TRACK_SCHEMA:
-			named = true;
-			take_vars(r, varset_with_schema(r->s->vars, item.value));
-			break;
-		case TRACK_STATE_CHANGE:
-			changed = item.value.len && item.value.p[0] == '1';
-			break;
-		case TRACK_GTIDS: /* MySQL's; MariaDB has a variable */
-			take_gtid(r, item.value);
-			break;
-		default:
-			break;
-		}
-	}
-	/* The state changed, and neither the report nor the statement's text says how: only this connection has it. */
-	if (changed && !named && !r->plan.pins && !r->plan.unpins && !r->s->pins && r->st &&
-	    r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP) {
-		pin(r, PIN_UNKNOWN);
-		r->st->leaves_state = true; /* whoever runs it again can write afterwards */
-	}
-}
-
-/* SET NAMES x COLLATE y gives results a collation that no single variable can: it is replayed as it was said. */
-void deltas_names(struct request *r)
-{
-	struct span set = varset_get(r->s->vars, "character_set_client"), collation = varset_get(r->s->vars, "collation_connection");
-	char names[160];
-	const struct varset *vars;
-
-	if (strncmp(r->st->text, "set names", 9) != 0 || !set.len || !collation.len)
-		return;
-	(void)snprintf(names, sizeof(names), SPAN_FMT " COLLATE " SPAN_FMT, SPAN_ARG(set), SPAN_ARG(collation));
-	vars = varset_with(r->s->vars, span_str(VARSET_NAMES), span_str(names));
-	for (size_t i = 0; vars && i < 3; i++) {
-		static const char *const covered[] = {"character_set_client", "character_set_results", "collation_connection"};
-		const struct varset *less = varset_without(vars, span_str(covered[i]));
-
-		varset_unref(vars);
-		vars = less;
-	}
-	take_vars(r, vars);
-}
-
-/* A server that does not track: what the text says is all there is. */
-static void take_untracked(struct request *r)
-{
-	if (r->cmd == COM_INIT_DB)
-		take_vars(r, varset_with_schema(r->s->vars, r->sql));
-	else if (r->st && r->st->facts.verb == SQL_USE)
-		take_vars(r, varset_with_schema(r->s->vars, r->st->facts.use_schema));
-}
-
-static void take_status(struct request *r, uint16_t status)
-{
-	struct session *s = r->s;
-	bool in = status & STATUS_IN_TRANS;
-
-	r->status = status;
-	if (s->in_transaction && !in) {
-		stats_count(s->worker->sink, STATS_C_TRANSACTIONS, 1);
-		s->pins &= ~(unsigned)PIN_NEXT_TRANSACTION;
-	}
-	if (in)
-		pin(r, PIN_TRANSACTION);
-	else
-		s->pins &= ~(unsigned)PIN_TRANSACTION;
-	s->in_transaction = in;
-}
-
-/* It has chosen what the server reports, which the server need not report. */
-static void take_choice(struct request *r)
-{
-	if (likely(!r->st || !(r->st->facts.verbs & UINT64_C(1) << SQL_SET)) || !strstr(r->st->text, "session_track"))
-		return;
-	r->s->tracks_itself = true;
-	r->s->tracks_change |= strstr(r->st->text, "session_track_state_change") != NULL;
-	pin(r, PIN_SESSION_STATE);
-}
-
-void deltas_ok(struct request *r, const struct ok_packet *ok)
-{
-	take_choice(r);
-	if (ok->track.len)
-		take_tracked(r, ok->track);
-	if (r->s->up && !r->s->up->tracks)
-		take_untracked(r);
-	r->insert_id = ok->insert_id;
-	if (ok->insert_id) {
-		r->s->last_insert_id = ok->insert_id;
-		if (r->s->up)
-			r->s->up->insert_id_of = r->s->id;
-	}
-	take_status(r, ok->status);
-}
-
-void deltas_eof(struct request *r, uint16_t status)
-{
-	take_status(r, status);
 }
 
 /* ---- what was written ---- */
@@ -442,13 +219,13 @@ void deltas_settle(struct request *r)
 		settle_unseen(r);
 	globals_settle(r, failed);
 	if (!failed) {
-		pin(r, r->plan.pins);
+		deltas_pin(r, r->plan.pins);
 		s->pins &= ~r->plan.unpins;
 		if (r->st && (r->st->facts.flags & SQL_F_RELEASE) && s->up)
 			s->up->condemned = true;
 	} else if ((r->plan.pins & (PIN_UNKNOWN | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
 		    (r->st && (r->st->facts.flags & SQL_F_MULTI))) && !never_ran(r)) {
-		pin(r, r->plan.pins); /* a part of it may have run */
+		deltas_pin(r, r->plan.pins); /* a part of it may have run */
 	}
 	deltas_schema(r);
 	settle_transactions(r, is_rollback(r));

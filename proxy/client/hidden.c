@@ -471,7 +471,7 @@ void hidden_done(struct request *r)
 		check_done(r, r->hidden_answer);
 		break;
 	case HIDDEN_COLLATION:
-		deltas_names(r);
+		reported_names(r);
 		exec_resume(r, STEP_END);
 		break;
 	case HIDDEN_AFTERMATH:

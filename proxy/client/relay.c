@@ -127,7 +127,7 @@ static void forward_ok(struct request *r, const struct track_piece *piece)
 	}
 	r->affected += ok.affected;
 	r->warnings = ok.warnings;
-	deltas_ok(r, &ok);
+	reported_ok(r, &ok);
 	if (ok.status & STATUS_MORE_RESULTS)
 		deltas_partial(r);
 	else
@@ -159,7 +159,7 @@ static void forward_eof(struct request *r, const struct track_piece *piece)
 	const struct track *t = &r->s->up->track;
 
 	r->warnings = t->warnings;
-	deltas_eof(r, t->status);
+	reported_eof(r, t->status);
 	if (t->done)
 		deltas_settle(r);
 	else
@@ -321,7 +321,7 @@ static void relay_hidden(struct request *r, const struct track_piece *piece)
 		break;
 	case TRACK_OK_PACKET:
 		if (r->hidden == HIDDEN_COLLATION && packet_parse_ok(payload, r->s->up->caps, &ok) == RC_OK)
-			deltas_ok(r, &ok);
+			reported_ok(r, &ok);
 		else if (r->hidden == HIDDEN_TRACKING)
 			upstream_tracked(r->s->up, payload);
 		break;

@@ -246,10 +246,13 @@ extern const struct upstream_ops relay_ops;
 size_t relay_from_client(struct session *s, const uint8_t *p, size_t len);
 void relay_client_drained(struct session *s);
 
+/* reported.c: what its OK and EOF packets say of the session. */
+void reported_ok(struct request *r, const struct ok_packet *ok);
+void reported_names(struct request *r); /* the collation behind a SET NAMES is known now */
+void reported_eof(struct request *r, uint16_t status);
+
 /* deltas.c: what a reply has changed. */
-void deltas_ok(struct request *r, const struct ok_packet *ok);
-void deltas_names(struct request *r);   /* the collation behind a SET NAMES is known now */
-void deltas_eof(struct request *r, uint16_t status);
+void deltas_pin(struct request *r, unsigned pins); /* and counts them */
 void deltas_settle(struct request *r);  /* the last packet is here, the client has not got it yet: invalidate */
 void deltas_partial(struct request *r); /* one of several results is here: the same for what has run so far */
 void deltas_schema(struct request *r);  /* it may change the schema: what the catalog says is doubtful from now on */
