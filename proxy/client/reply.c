@@ -33,6 +33,8 @@ void reply_eof(struct session *s)
 	send_built(s, &b, packet_put_eof(&b, &s->seq, 0, session_status(s)));
 }
 
+static void make_own(struct reply_own *own, uint16_t code, const char *state, const char *fmt, va_list ap) printf_like(4, 0);
+
 static void make_own(struct reply_own *own, uint16_t code, const char *state, const char *fmt, va_list ap)
 {
 	static const char mark[] = "suimon: ";
