@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "hooks.h"
 #include "log.h"
+#include "otlp.h"
 #include "process.h"
 #include "supervisor.h"
 #include "worker.h"
@@ -79,6 +80,8 @@ static void take_options(const struct settings *s)
 	struct stats_options so = process_stats_options(s);
 
 	stats_reconfigure(in->stats, &so);
+	if (otlp_configure(in->otlp, s->stats.otlp.url, s->stats.otlp.share) != RC_OK)
+		log_warn("config", "spans go where they went: no memory", NULL);
 	if (s->cache.nrules || s->queue.nrules)
 		catalog_want(in->catalog);
 	if (in->cache) {

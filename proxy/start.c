@@ -15,6 +15,7 @@
 #include "hooks.h"
 #include "log.h"
 #include "mem.h"
+#include "otlp.h"
 #include "process.h"
 #include "session.h"
 #include "supervisor.h"
@@ -78,6 +79,7 @@ static enum rc make_parts(const struct settings *s)
 	in->control = loop_new("control");
 	in->stats = stats_new(&so);
 	process.sink = in->stats ? stats_sink_new(in->stats, false) : NULL;
+	in->otlp = in->stats ? otlp_new(in->stats) : NULL;
 	in->topology = topology_new(s);
 	in->accounts = accounts_new(s);
 	if (in->topology) {
@@ -87,7 +89,9 @@ static enum rc make_parts(const struct settings *s)
 	in->rsa = auth_rsa_new();
 	in->throttle = throttle_new();
 	in->catalog = catalog_new(&ch);
-	if (!in->control || !in->stats || !process.sink || !in->topology || !in->accounts || !in->rsa || !in->throttle || !in->catalog)
+	if (!in->control || !in->stats || !in->otlp || !process.sink || !in->topology || !in->accounts || !in->rsa || !in->throttle || !in->catalog)
+		return RC_ERROR;
+	if (otlp_configure(in->otlp, s->stats.otlp.url, s->stats.otlp.share) != RC_OK)
 		return RC_ERROR;
 	if (s->cache.nrules || s->queue.nrules)
 		catalog_want(in->catalog);
@@ -279,7 +283,8 @@ static enum rc start_threads(void)
 	struct instance *in = &process.in;
 
 	if (monitor_start(process.monitor) != RC_OK || catalog_start(in->catalog) != RC_OK ||
-	    advise_start(process.advise) != RC_OK || (process.follow && follow_start(process.follow) != RC_OK))
+	    advise_start(process.advise) != RC_OK || (process.follow && follow_start(process.follow) != RC_OK) ||
+	    otlp_start(in->otlp) != RC_OK)
 		return RC_ERROR;
 	return RC_OK;
 }
@@ -335,6 +340,7 @@ static void tear_down(void)
 		listener_free(process.listeners[i]);
 	follow_stop(process.follow);
 	advise_stop(process.advise);
+	otlp_stop(process.in.otlp);
 	catalog_stop(in->catalog);
 	monitor_stop(process.monitor);
 	if (in->queue)
@@ -350,6 +356,7 @@ static void tear_down(void)
 	if (in->cache)
 		cache_free(in->cache);
 	advise_free(process.advise);
+	otlp_free(in->otlp);
 	monitor_free(process.monitor);
 	catalog_free(in->catalog);
 	event_free(process.on_term);

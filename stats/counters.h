@@ -44,6 +44,8 @@
 	X(SNAPSHOTS, counter, "stats_snapshots_total", "", "Times the statistics were written to their file.")           \
 	X(SNAPSHOT_FAILURES, counter, "stats_snapshot_failures_total", "", "Times they could not be: a restart would lose what came since.") \
 	X(SNAPSHOTS_IGNORED, counter, "stats_snapshots_ignored_total", "", "Files of statistics that could not be taken at the start.") \
+	X(SPANS_SENT, counter, "trace_spans_total", "result=\"sent\"", "Spans of statements for the collector, by what became of them.") \
+	X(SPANS_DROPPED, counter, "trace_spans_total", "result=\"dropped\"", "")                                      \
 	X(STATS_OUT_OF_MEMORY, counter, "stats_out_of_memory_total", "", "Events counted in part only, because memory was short.")
 
 #define STATS_COUNTERS_CLIENT(X)                                                                                       \

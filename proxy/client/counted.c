@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "listed.h"
+#include "otlp.h"
 #include "request.h"
 #include "rows.h"
 
@@ -225,6 +226,8 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 
 	listed_end(r);
 	stats_record(s->worker->sink, &s->nplus1, &e);
+	if (unlikely(otlp_is_on(s->worker->in->otlp)))
+		request_trace(r, &e);
 }
 
 void request_count(struct request *r, uint64_t now_ns, bool cache_refused)

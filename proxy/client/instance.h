@@ -22,6 +22,7 @@
 #include "throttle.h"
 #include "topology.h"
 
+struct otlp;
 struct worker;
 
 struct instance {
@@ -32,6 +33,7 @@ struct instance {
 	struct accounts *accounts;
 	struct catalog *catalog;
 	struct stats *stats;
+	struct otlp *otlp;
 	struct cache *cache;             /* NULL: switched off */
 	struct queue *queue;             /* NULL: no rule asks for it */
 	struct auth_rsa *rsa;

@@ -191,6 +191,7 @@ void exec_resume(struct request *r, enum request_step step);
 void exec_replied(struct request *r);                    /* a reply, hidden or not, has ended */
 void exec_tick(struct request *r, uint64_t now_ns);      /* limits of waits that have no timer */
 void request_count(struct request *r, uint64_t now_ns, bool cache_refused); /* counted.c */
+void request_trace(struct request *r, const struct stats_event *e); /* traced.c; where spans are wanted */
 
 /* lost.c */
 void exec_lost(struct request *r, const char *why);      /* the connection went away */

@@ -116,6 +116,7 @@ struct settings {
 		bool explain;
 		char *snapshot;         /* empty: where there is a place for it; "off": nowhere */
 		double cost_per_hour;
+		struct { char *url; double share; } otlp;
 	} stats;
 	struct cidr *proxy_networks;    /* listen.proxy_protocol, parsed; owned */
 	int refs;                       /* atomic; settings_ref, settings_unref */

@@ -212,6 +212,22 @@ static bool is_node(struct span s)
 	return split(s, &host, &port) || is_host(s);
 }
 
+const char *settings_addr_check_collector(const char *text)
+{
+	static const char *const wrong = "not a collector's URL, allowed is http://HOST:PORT/v1/traces";
+	const char *host = text + strlen("http://");
+	size_t len;
+
+	if (!*text)
+		return NULL;
+	if (strncmp(text, "http://", strlen("http://")) != 0)
+		return wrong;
+	len = strcspn(host, "/?#");
+	if (len == 0 || *host == ':' || strpbrk(text, " @\t\r\n") || host[len] == '#')
+		return wrong;
+	return NULL;
+}
+
 const char *settings_addr_check_redis(const char *text)
 {
 	static const char *const wrong =

@@ -377,6 +377,20 @@ static const struct conf_opt nplus1_rows[] = {
 };
 static const struct conf_table nplus1_table = {.opts = nplus1_rows};
 
+static const struct conf_opt otlp_rows[] = {
+	{.name = "url",
+	 .type = CONF_STRING,
+	 SETTING(stats.otlp.url),
+	 .def = "",
+	 .check = settings_addr_check_collector,
+	 .unit = "a URL of a collector",
+	 .help = "A collector of OpenTelemetry that takes OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; empty: none.",
+	 RELOAD},
+	DOUBLE("share", stats.otlp.share, "0.01", 0, 1, "The part of the traces whose statements are sent.", RELOAD),
+	END,
+};
+static const struct conf_table otlp_table = {.opts = otlp_rows};
+
 static const struct conf_opt stats_rows[] = {
 	DURATION("slow", stats.slow_ns, "200ms", 0, HOUR, "Statements that take longer count as slow.", RELOAD),
 	STRING("slow_log", stats.slow_log, "", "a file's path",
@@ -393,6 +407,7 @@ static const struct conf_opt stats_rows[] = {
 	       FIXED),
 	DOUBLE("cost_per_hour", stats.cost_per_hour, "0", 0, 1000000,
 	       "What the database costs, to be split over its users by the time they use.", RELOAD),
+	SECTION("otlp", otlp_table, "Statements as spans, continuing the traceparent of sqlcommenter."),
 	END,
 };
 static const struct conf_table stats_table = {.opts = stats_rows};
