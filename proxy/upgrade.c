@@ -31,6 +31,7 @@
 
 #define START_LIMIT_S 60 /* from its start until it is ready */
 #define RETIRE_TICK_MS 200
+#define LINK_THERE (STDERR_FILENO + 1) /* the link's descriptor in the new process */
 
 enum stage {
 	STAGE_NONE,      /* nobody is about to replace this process */
@@ -269,12 +270,16 @@ static pid_t spawn(int link)
 	for (size_t i = 0; i < n; i++)
 		if (!is_own_business(environ[i]))
 			env[kept++] = environ[i];
-	(void)snprintf(var, sizeof(var), HANDOVER_ENV "=%d", link);
+	(void)snprintf(var, sizeof(var), HANDOVER_ENV "=%d", LINK_THERE);
 	env[kept] = var;
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
-	error = posix_spawn_file_actions_adddup2(&actions, link, link); /* of all descriptors this one survives the exec */
+	/* Of all descriptors this one alone is the new one's. Libraries open some that survive an exec: a server would not
+	 * notice that this process ends while they are open there. */
+	error = posix_spawn_file_actions_adddup2(&actions, link, LINK_THERE);
+	if (error == 0)
+		error = posix_spawn_file_actions_addclosefrom_np(&actions, LINK_THERE + 1);
 	if (error == 0)
 		error = posix_spawnattr_setsigmask(&attr, &none);
 	if (error == 0)

@@ -205,6 +205,31 @@ def test_an_address_may_change_with_it(line, db):
     it.instance.mysql_port = old
 
 
+def connections(pid):
+    """Of a process: what its sockets are, without those that listen or lead to no address."""
+    held = set()
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            held.add(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f][1:]
+    return {"socket:[%s]" % row[9] for row in rows if row[3] != "0A"} & held
+
+
+def test_no_connection_of_the_old_process_is_open_in_the_new_one(line, db):
+    """Else a server would not notice the old one's end: what that had begun would go on holding its locks (Q2)."""
+    db.setup("CREATE TABLE log (n INT)")
+    it = line(QUEUE)
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "INSERT INTO log VALUES (1)")
+        assert ask(c, "SELECT COUNT(*) FROM log") == ((1,),)  # the monitor and the drain are connected
+        old = connections(it.pids[0])
+        assert len(old) >= 3
+        assert not old & connections(it.upgrade())
+
+
 def is_closed(connection):
     try:
         connection.ping(reconnect=False)
