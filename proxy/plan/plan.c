@@ -105,7 +105,7 @@ static bool stays_away(const struct sql_facts *f, const struct plan *p)
 {
 	const char *why;
 
-	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_CHAIN) || p->writes || p->pins)
+	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_CHAIN) || p->needs_primary || p->pins)
 		return false;
 	return f->verb == SQL_COMMIT || f->verb == SQL_ROLLBACK || sql_replica_safe(f, &why) ||
 	       (f->flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_DIAGNOSTICS));

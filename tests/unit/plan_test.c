@@ -95,6 +95,8 @@ static const struct plan_case cases[] = {
 	{"savepoint a", AWAY, LEAVES, 0},
 	{"set @x = 1", AWAY, LEAVES, PIN_USER_VARIABLE},
 	{"select * from shop.orders for update", AWAY, LEAVES, 0},
+	{"select found_rows() from shop.orders for update", AWAY, LEAVES, 0},
+	{"select row_count() from shop.orders into outfile '/tmp/x'", AWAY, LEAVES, 0},
 	{"update shop.orders set a = 1", AWAY, LEAVES | WRITES, 0},
 	{"select 1; select 2", AWAY, LEAVES, 0},
 	/* hints override */
