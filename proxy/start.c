@@ -309,21 +309,35 @@ enum rc process_serve(void)
 		rc = start_workers();
 	if (rc == RC_OK && process.in.queue)
 		rc = queue_start(process.in.queue);
-	if (rc == RC_OK)
+	if (rc == RC_OK && !takes_over)
 		rc = open_http(s);
 	settings_unref(s);
 	for (size_t i = 0; takes_over && i < process.nlisteners && rc == RC_OK; i++)
 		rc = listener_pause(process.listeners[i], false);
+	if (takes_over && rc == RC_OK)
+		admin_pause(process.admin, false);
 	return rc;
+}
+
+/* An address that is taken is to be known before the former process gives anything up. */
+static enum rc wait_for_former(void)
+{
+	struct settings *s = instance_settings(&process.in);
+	enum rc rc = open_http(s);
+
+	settings_unref(s);
+	if (rc != RC_OK)
+		return rc;
+	admin_pause(process.admin, true);
+	atomic_store(&process.in.cache_rests, takeover_cache_rests());
+	return takeover_wait();
 }
 
 /* At once; or, in the place of another process, when that says so. */
 static enum rc begin(void)
 {
-	if (takeover_is_one()) {
-		atomic_store(&process.in.cache_rests, takeover_cache_rests());
-		return takeover_wait();
-	}
+	if (takeover_is_one())
+		return wait_for_former();
 	return process_serve() == RC_OK ? supervisor_ready(&process.in) : RC_ERROR;
 }
 

@@ -3,6 +3,7 @@ import ctypes
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -188,6 +189,21 @@ def test_a_new_process_that_cannot_start_changes_nothing(line, db):
         it.instance.write(good)
         it.upgrade()
         assert ask(c, "SELECT 3") == ((3,),)
+
+
+def test_an_address_that_is_taken_is_known_before_the_queue_is_given_up(line, db):
+    """Q7: the old process goes on with all it had."""
+    db.setup("CREATE TABLE log (n INT)")
+    it = line(QUEUE)
+    with it.instance.connect(database=db.name) as c, socket.create_server(("127.0.0.1", 0)) as taken:
+        ask(c, "INSERT INTO log VALUES (0)")
+        it.instance.write(merge(it.instance.config, {"listen": {"http": "127.0.0.1:%d" % taken.getsockname()[1]}}))
+        os.kill(it.pids[0], signal.SIGUSR2)
+        servers.wait_until("the failure to be counted", lambda: it.instance.metrics()["suimon_upgrade_failures_total"] == 1, 60)
+        before = it.instance.api("/api/queue")["enqueued"]
+        ask(c, "INSERT INTO log VALUES (1)")
+        assert it.instance.api("/api/queue")["enqueued"] == before + 1
+        assert ask(c, "SELECT n FROM log ORDER BY n") == ((0,), (1,))
 
 
 def test_an_address_may_change_with_it(line, db):
