@@ -334,7 +334,7 @@ static void start_successor(void)
 
 void process_upgrade(void)
 {
-	if (upgrade.stage != STAGE_NONE || atomic_load(&process.in.draining))
+	if (upgrade.stage != STAGE_NONE || takeover_is_one() || atomic_load(&process.in.draining))
 		log_warn("upgrade", "no upgrade: one is under way, or this process stops", NULL);
 	else if (getpid() == 1)
 		log_warn("upgrade", "no upgrade: with process 1 its container ends; replace the container", NULL);

@@ -206,6 +206,21 @@ def test_an_address_that_is_taken_is_known_before_the_queue_is_given_up(line, db
         assert ask(c, "SELECT n FROM log ORDER BY n") == ((0,), (1,))
 
 
+def test_a_process_that_does_not_serve_yet_has_no_successor(line, db):
+    it = line()
+    here = it.instance.config
+    it.instance.write(merge(here, {"primary": "127.0.0.1:%d" % servers.free_port(), "replicas": []}))  # so it waits
+    os.kill(it.pids[0], signal.SIGUSR2)
+    servers.wait_until("the new process to wait", lambda: it.said("listening for HTTP") == 2, 60)
+    waiting = int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1])
+    os.kill(waiting, signal.SIGUSR2)
+    servers.wait_until("it to refuse", lambda: it.said("no upgrade: one is under way") == 1, 30)
+    os.kill(waiting, signal.SIGTERM)
+    servers.wait_until("the failure to be counted", lambda: it.instance.metrics()["suimon_upgrade_failures_total"] == 1, 60)
+    it.instance.write(here)
+    it.upgrade()
+
+
 def test_an_address_may_change_with_it(line, db):
     it = line()
     other = servers.free_port()
