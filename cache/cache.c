@@ -32,6 +32,7 @@ static enum rc make_bus(struct cache *c, const char *url, struct loop *control)
 		log_error("cache", "cache.redis is wrong", "why=%s", log_quote(quoted, sizeof(quoted), span_str(why)));
 		return RC_ERROR;
 	}
+	c->bus_id = rkey_bus_id(url);
 	c->bus = bus_new(&opt);
 	return c->bus ? RC_OK : RC_ERROR;
 }
@@ -82,6 +83,11 @@ void cache_free(struct cache *c)
 	flights_reset(&c->flights);
 	pthread_mutex_destroy(&c->lock);
 	mem_free(c);
+}
+
+uint64_t cache_bus_id(const struct cache *c)
+{
+	return c->bus_id;
 }
 
 void cache_reconfigure(struct cache *c, const struct cache_options *opt)

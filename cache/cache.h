@@ -91,6 +91,9 @@ void cache_entry_unref(const struct cache_entry *e);
 /* opt is copied. NULL: out of memory or a bad URL (logged). The bus, if any, runs on `control`. */
 struct cache *cache_new(const struct cache_options *opt, struct loop *control, struct stats *stats) must_check;
 void cache_free(struct cache *c); /* after all workers are gone and all loops have ended */
+/* Names the Redis where it tells of writes, and the format of what is said there: caches that have the same keep each other right.
+ * 0: it has none. Any thread. */
+uint64_t cache_bus_id(const struct cache *c);
 void cache_reconfigure(struct cache *c, const struct cache_options *opt); /* memory, max_result: any thread */
 
 struct cache_worker *cache_worker_new(struct cache *c, struct loop *loop, struct stats_sink *sink) must_check;

@@ -23,6 +23,7 @@ struct cache {
 	struct tables *tables;     /* owned */
 	struct flights flights;
 	struct redis_url url;      /* empty without Redis */
+	uint64_t bus_id;
 	struct bus *bus;           /* owned; NULL without Redis */
 	struct stats *stats;
 	struct stats_sink *control; /* the bus's */

@@ -1,6 +1,8 @@
 #include "rkey.h"
 
 #include <stdio.h>
+#include <string.h>
+
 #include <xxhash.h>
 
 /* Not seeded: all instances must agree. Who crafts names that collide gets needless invalidations, nothing else. */
@@ -40,6 +42,11 @@ struct rkey rkey_token(uint32_t slot)
 struct rkey rkey_token_all(void)
 {
 	return (struct rkey){.text = RKEY_PREFIX "t:all", .len = sizeof(RKEY_PREFIX "t:all") - 1};
+}
+
+uint64_t rkey_bus_id(const char *url)
+{
+	return XXH3_64bits_withSeed(url, strlen(url), XXH3_64bits(RKEY_HASH_TAG, sizeof(RKEY_HASH_TAG) - 1)) | 1;
 }
 
 struct rkey rkey_value(struct span key)

@@ -42,6 +42,7 @@ static inline uint32_t rkey_slot(cache_tag tag)
 
 struct rkey rkey_token(uint32_t slot);     /* the token of a slot */
 struct rkey rkey_token_all(void);          /* the token every value depends on */
+uint64_t rkey_bus_id(const char *url); /* never 0: whoever has the same hears of the others' writes */
 struct rkey rkey_value(struct span key);   /* a value: 128 bits of hash; the value holds the key in full */
 
 uint16_t rkey_cluster_slot(void); /* of Redis Cluster, for all our keys */

@@ -1,7 +1,8 @@
 /*
  * handover.h - the link between a process and the one that replaces it: a packet socket that carries words and descriptors.
  *
- *   former → new   socket NAME (+ descriptor) …, numbers N, end      before the new one has read its configuration
+ *   former → new   socket NAME (+ descriptor) …, numbers N, bus N, end  before the new one has read its configuration
+ *   new → former   bus N                                             takeover_bus
  *   new → former   ready                                             its configuration holds, and its servers answer
  *   former → new   go                                                it accepts no more, the queue's directory and the statistics' file are free
  *   new → former   serving                                           it accepts, and has the queue

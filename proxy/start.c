@@ -329,7 +329,7 @@ static enum rc wait_for_former(void)
 	if (rc != RC_OK)
 		return rc;
 	admin_pause(process.admin, true);
-	atomic_store(&process.in.cache_rests, takeover_cache_rests());
+	atomic_store(&process.in.cache_rests, takeover_rests_beside_former());
 	return takeover_wait();
 }
 

@@ -38,6 +38,7 @@ static struct {
 	struct event *readable, *tick;
 	uint64_t deadline_ns; /* to be ready */
 	uint64_t applied;     /* told */
+	uint64_t bus;         /* the former one's */
 } takeover = {.link = -1};
 
 /* ---- before anything else ---- */
@@ -57,6 +58,8 @@ static enum rc take_word(const char *text, int fd)
 		close(fd);
 	if (handover_number(text, "numbers", &n) == RC_OK)
 		atomic_store(&process.in.next_session, n + NUMBERS_APART);
+	else if (handover_number(text, "bus", &n) == RC_OK)
+		takeover.bus = n;
 	return strcmp(text, "end") == 0 ? RC_DECLINED : RC_OK;
 }
 
@@ -114,13 +117,21 @@ int takeover_socket(const char *name)
 	return -1;
 }
 
-bool takeover_cache_rests(void)
+uint64_t takeover_bus(void)
 {
-	struct settings *s = instance_settings(&process.in);
-	bool rests = !s->cache.redis[0];
+	const struct instance *in = &process.in;
 
-	settings_unref(s);
-	return rests;
+	return in->cache && !atomic_load(&in->cache_rests) ? cache_bus_id(in->cache) : 0;
+}
+
+bool takeover_rests_beside(uint64_t bus)
+{
+	return bus == 0 || bus != takeover_bus();
+}
+
+bool takeover_rests_beside_former(void)
+{
+	return takeover_rests_beside(takeover.bus);
 }
 
 /* ---- beside the former process ---- */
@@ -225,7 +236,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (admin_ready(&process.in, NULL)) {
 		takeover.stage = STAGE_READY;
-		if (handover_send(takeover.link, -1, "ready") != RC_OK)
+		if (handover_send(takeover.link, -1, "bus %" PRIu64, takeover_bus()) != RC_OK ||
+		    handover_send(takeover.link, -1, "ready") != RC_OK)
 			give_up("the former process has gone");
 	} else if (clock_mono_ns() > takeover.deadline_ns) {
 		give_up("its servers do not answer");

@@ -17,8 +17,11 @@ bool takeover_is_one(void); /* this process was started so, and does not serve y
 int takeover_socket(const char *name);
 /* All but queue, HTTP and accepting runs: says so when the servers answer, and serves when it is told to. */
 enum rc takeover_wait(void) must_check;
-/* Two processes of an instance keep each other's memory right by Redis, or not at all. */
-bool takeover_cache_rests(void);
+/* Two processes of an instance keep each other's memory right by one Redis, or not at all. What names it for the other one
+ * (cache_bus_id); 0: this one hears of nothing, or of less than there is. */
+uint64_t takeover_bus(void);
+bool takeover_rests_beside(uint64_t bus); /* a process that tells there */
+bool takeover_rests_beside_former(void);
 void takeover_drain(void); /* the former one ends, too */
 void takeover_end(void);
 

@@ -45,6 +45,7 @@ static struct {
 	int link;
 	pid_t pid;
 	struct event *readable, *timer;
+	uint64_t bus;         /* the new one's */
 	uint64_t deadline_ns; /* retiring: then the sessions that are left drain */
 	bool settled;         /* no client that this process accepted is on its way to a worker any more */
 } upgrade = {.link = -1};
@@ -81,7 +82,7 @@ static void serve_on(void)
 	admin_pause(process.admin, false);
 	if (in->cache)
 		cache_flush(in->cache);
-	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_cache_rests());
+	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
 	log_warn("upgrade", "statistics are not kept on disk until an upgrade succeeds or suimon is restarted", NULL);
 	if (in->queue && queue_is_handed_over(in->queue, &last_seq))
 		log_error("upgrade", "the queue was given up: its writes run directly until an upgrade succeeds or suimon is restarted",
@@ -155,7 +156,7 @@ static void on_ready(void)
 	for (size_t i = 0; i < process.nlisteners; i++)
 		(void)!listener_pause(process.listeners[i], true);
 	admin_pause(process.admin, true);
-	if (takeover_cache_rests())
+	if (takeover_rests_beside(upgrade.bus))
 		atomic_store(&in->cache_rests, true);
 	if (in->queue)
 		queue_hand_over(in->queue);
@@ -208,14 +209,16 @@ static void on_gone(void)
 
 static void on_message(const char *text)
 {
-	uint64_t seq;
+	uint64_t number;
 
-	if (strcmp(text, "ready") == 0 && upgrade.stage == STAGE_STARTING)
+	if (handover_number(text, "bus", &number) == RC_OK)
+		upgrade.bus = number;
+	else if (strcmp(text, "ready") == 0 && upgrade.stage == STAGE_STARTING)
 		on_ready();
 	else if (strcmp(text, "serving") == 0 && upgrade.stage == STAGE_SWITCHING)
 		on_serving();
-	else if (handover_number(text, "applied", &seq) == RC_OK && upgrade.stage == STAGE_RETIRING)
-		on_applied(seq);
+	else if (handover_number(text, "applied", &number) == RC_OK && upgrade.stage == STAGE_RETIRING)
+		on_applied(number);
 	else if (strcmp(text, "drain") == 0 && upgrade.stage == STAGE_RETIRING && !atomic_load(&process.in.draining))
 		process_drain();
 }
@@ -305,6 +308,8 @@ static enum rc send_all(void)
 		rc = handover_send(upgrade.link, admin_fd(process.admin), "socket %s", process.http_name);
 	if (rc == RC_OK)
 		rc = handover_send(upgrade.link, -1, "numbers %" PRIu64, (uint64_t)atomic_load(&process.in.next_session));
+	if (rc == RC_OK)
+		rc = handover_send(upgrade.link, -1, "bus %" PRIu64, takeover_bus());
 	return rc == RC_OK ? handover_send(upgrade.link, -1, "end") : rc;
 }
 
@@ -318,6 +323,7 @@ static void start_successor(void)
 		return;
 	}
 	upgrade.stage = STAGE_STARTING;
+	upgrade.bus = 0;
 	upgrade.link = pair[0];
 	upgrade.pid = spawn(pair[1]);
 	close(pair[1]);

@@ -175,6 +175,25 @@ def test_what_one_writes_the_other_does_not_answer_from_memory(line, db):
                            it.instance.metrics()['suimon_queries_total{route="cache"}'] > 0, 30)
 
 
+@pytest.mark.parametrize("shared", ["before", "after"])
+def test_memory_rests_also_where_only_one_has_a_redis(line, db, shared):
+    """C1: nobody tells the one in Redis of what the other writes."""
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    config = {"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}}
+    redis = {"cache": {"redis": db.cluster.redis.url}}
+    it = line(merge(config, redis) if shared == "before" else config)
+    with it.instance.connect(database=db.name) as old:
+        servers.wait_until("a hit", lambda: ask(old, "SELECT n FROM t") == ((1,),) and
+                           it.instance.metrics()['suimon_queries_total{route="cache"}'] > 0, 30)
+        it.instance.write(merge(it.instance.config, redis if shared == "after" else {"cache": {"redis": ""}}))
+        it.upgrade()
+        with it.instance.connect(database=db.name) as new:
+            for n in range(2, 12):
+                writer, reader = (old, new) if n % 2 else (new, old)
+                ask(writer, "UPDATE t SET n = %s", (n,))
+                assert ask(reader, "SELECT n FROM t") == ask(writer, "SELECT n FROM t") == ((n,),)
+
+
 def test_a_new_process_that_cannot_start_changes_nothing(line, db):
     it = line()
     with it.instance.connect(database=db.name) as c:
