@@ -62,6 +62,7 @@ void process_drain(void);
 /* Starts the program anew as this process' successor; nothing where one is under way. */
 void process_upgrade(void);
 void upgrade_cancel(void); /* one that is under way; this process ends */
+bool upgrade_has_successor(void); /* another process serves, or is about to */
 void upgrade_end(void);
 
 /* What each part takes from the settings, at start and at a reload. */

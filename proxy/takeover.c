@@ -182,7 +182,8 @@ static void on_gone(void)
 	end_link();
 	takeover.stage = STAGE_NONE;
 	atomic_store(&process.in.has_former, false);
-	atomic_store(&process.in.cache_rests, false);
+	if (!upgrade_has_successor()) /* which writes, too */
+		atomic_store(&process.in.cache_rests, false);
 	log_info("upgrade", "the former process has ended", NULL);
 	supervisor_become();
 }

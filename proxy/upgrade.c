@@ -348,6 +348,11 @@ void process_upgrade(void)
 		start_successor();
 }
 
+bool upgrade_has_successor(void)
+{
+	return upgrade.stage == STAGE_SWITCHING || upgrade.stage == STAGE_RETIRING;
+}
+
 void upgrade_end(void)
 {
 	stop_timer();

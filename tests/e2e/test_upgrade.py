@@ -194,6 +194,25 @@ def test_memory_rests_also_where_only_one_has_a_redis(line, db, shared):
                 assert ask(reader, "SELECT n FROM t") == ask(writer, "SELECT n FROM t") == ((n,),)
 
 
+def test_memory_goes_on_resting_when_the_eldest_of_three_ends(line, db):
+    """C1: the second has lost its former, but has a successor."""
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}})
+    first = it.instance.connect(database=db.name)
+    ask(first, "SELECT n FROM t")
+    it.upgrade()
+    with it.instance.connect(database=db.name) as second:
+        ask(second, "SELECT n FROM t")
+        it.upgrade()
+        first.close()
+        servers.wait_until("the second to know", lambda: it.said("the former process has ended") == 1, 30)
+        with it.instance.connect(database=db.name) as third:
+            for n in range(2, 12):
+                assert ask(second, "SELECT n FROM t") == ((n - 1,),)
+                ask(third, "UPDATE t SET n = %s", (n,))
+                assert ask(second, "SELECT n FROM t") == ((n,),)
+
+
 def test_a_new_process_that_cannot_start_changes_nothing(line, db):
     it = line()
     with it.instance.connect(database=db.name) as c:
