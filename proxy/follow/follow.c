@@ -51,8 +51,8 @@ void follow_drop(struct follow *f, const char *why)
 	if (u)
 		lease_discard(u, why);
 	sqlconn_close(f->conn);
-	if (f->tx.open) /* what was read of it is read again, if it was committed at all */
-		f->tx.open = f->tx.many = false;
+	f->tx.open = f->tx.many = false; /* what was read of it is read again, if it was committed at all */
+	follow_answer_forget(&f->goal);
 	follow_settle_unproven(f);
 }
 
@@ -208,13 +208,20 @@ static void on_lease(struct lease_request *r, enum rc rc, struct upstream *u)
 	set_up(f);
 }
 
+static struct lease_limits limits_of(const struct settings *s)
+{
+	struct lease_limits limits = worker_limits(s);
+
+	limits.min_idle = 0; /* connections are made to be kept busy */
+	return limits;
+}
+
 static void take_settings(struct follow *f)
 {
 	struct settings *old = f->settings;
 
 	f->settings = instance_settings(f->in);
-	f->leases->limits = worker_limits(f->settings);
-	f->leases->limits.min_idle = 0;
+	f->leases->limits = limits_of(f->settings);
 	settings_unref(old);
 }
 
@@ -294,7 +301,7 @@ struct follow *follow_new(struct instance *in)
 	list_init(&f->pending);
 	iobuf_init(&f->event, FOLLOW_EVENT_MOST);
 	f->settings = instance_settings(in);
-	limits = worker_limits(f->settings);
+	limits = limits_of(f->settings);
 	f->own_id = (uint32_t)(in->salt ^ in->salt >> 32) | 0x80000000u; /* unlike the servers': who bears one of theirs ends its dump */
 	f->loop = loop_new("binlog");
 	f->scratch = f->loop ? channel_scratch_new(f->loop) : NULL;
@@ -361,6 +368,7 @@ void follow_free(struct follow *f)
 	sqlconn_free(f->conn);
 	binlog_free(f->binlog);
 	follow_settle_forget(f);
+	follow_answer_forget(&f->goal);
 	follow_forget_prepared(f);
 	iobuf_reset(&f->event);
 	account_unref(f->account);

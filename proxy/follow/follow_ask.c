@@ -199,6 +199,12 @@ static enum rc begin_mysql(struct follow *f)
 	return f->resume ? RC_OK : failed(f, "the server does not say where it is");
 }
 
+void follow_answer_forget(struct follow_answer *a)
+{
+	mem_free(a->gtids);
+	*a = (struct follow_answer){.has_place = false};
+}
+
 enum rc follow_ask_begin(struct follow *f)
 {
 	bool was_mysql = f->mysql;
@@ -225,7 +231,6 @@ enum rc follow_ask(struct follow *f, struct follow_answer *out)
 		rc = sqlconn_query(f->conn, span_str("SHOW MASTER STATUS"), QUERY_NS, on_status, out);
 	if (rc == RC_OK)
 		return RC_OK;
-	mem_free(out->gtids);
-	out->gtids = NULL;
+	follow_answer_forget(out);
 	return refused(f);
 }

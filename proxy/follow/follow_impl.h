@@ -116,6 +116,8 @@ struct follow {
 	char error[256];           /* the server's last words */
 	unsigned error_code;
 	struct follow_place place; /* all before it has been read */
+	struct follow_answer goal; /* an earlier answer, that is not reached yet; has_place: there is one */
+	uint64_t goal_asked;       /* cache_clock; when that was asked */
 	struct follow_tx tx;
 	struct list prepared;      /* struct follow_prepared.node */
 	struct list pending;       /* struct follow_change.node, as they came */
@@ -149,6 +151,8 @@ void follow_system_table(struct span table, struct follow_set *out); /* of the s
 enum rc follow_ask_begin(struct follow *f) must_check; /* connects, learns what the server is; resume, where there is none */
 enum rc follow_ask(struct follow *f, struct follow_answer *out) must_check;
 void follow_say(struct follow *f, const char *what, const char *why); /* once a trouble */
+
+void follow_answer_forget(struct follow_answer *a);
 
 /* follow_settle.c */
 void follow_settle_add(struct follow *f, uint32_t end); /* the transaction read has ended */

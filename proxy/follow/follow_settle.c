@@ -187,13 +187,13 @@ static bool is_visible(const struct follow_change *c, const struct follow_answer
 	return a->has_place && follow_reached(&a->place, &c->end);
 }
 
-/* What is done from here on need not be read again. RC_ERROR: it cannot be told. */
-static enum rc remember(struct follow *f, struct follow_answer *a)
+/* What is done by now need not be read again. RC_ERROR: it cannot be told. */
+static enum rc remember(struct follow *f)
 {
 	char text[GTID_TEXT_CAP];
-	char *resume = a->gtids;
+	char *resume = f->goal.gtids;
 
-	a->gtids = NULL;
+	f->goal.gtids = NULL;
 	if (!f->mysql) {
 		if (f->done.overflow)
 			return RC_ERROR;
@@ -204,6 +204,24 @@ static enum rc remember(struct follow *f, struct follow_answer *a)
 	mem_free(f->resume);
 	f->resume = resume;
 	return RC_OK;
+}
+
+/* While others write the primary is always a little ahead. So an answer is kept until it has been read up to; all that it found visible is
+ * invalidated by then, for later answers have made sure of that. */
+static void reach_goal(struct follow *f, struct follow_answer *a, uint64_t asked)
+{
+	if (!f->goal.has_place) {
+		f->goal = *a;
+		f->goal_asked = asked;
+		*a = (struct follow_answer){.has_place = false};
+	}
+	if (!f->goal.has_place || !follow_reached(&f->place, &f->goal.place))
+		return;
+	if (remember(f) == RC_OK) {
+		cache_followed(f->in->cache, f->goal_asked);
+		f->said = false;
+	}
+	follow_answer_forget(&f->goal);
 }
 
 void follow_settle(struct follow *f)
@@ -225,11 +243,8 @@ void follow_settle(struct follow *f)
 		apply(f, c);
 		forget(f, c);
 	}
-	if (a.has_place && follow_reached(&f->place, &a.place) && !f->tx.open && remember(f, &a) == RC_OK) {
-		cache_followed(f->in->cache, asked);
-		f->said = false;
-	}
-	mem_free(a.gtids);
+	reach_goal(f, &a, asked);
+	follow_answer_forget(&a);
 	if (!list_empty(&f->pending))
 		follow_soon(f);
 }

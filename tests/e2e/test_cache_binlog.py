@@ -242,6 +242,20 @@ def test_a_replica_that_lacks_the_write_fills_nothing(suimon, table):
         assert ask(c, BY_ID % 1) == table.primary(BY_ID % 1)
 
 
+def test_it_keeps_up_while_others_write(suimon, table):
+    """An answer of where the primary is is older than the log when the log is read: it counts all the same."""
+    s = follow(suimon, table)
+    table.setup("CREATE TABLE busy (id INT AUTO_INCREMENT PRIMARY KEY, n INT)")
+    with s.connect(database=table.name) as c, table.cluster.primary.root(database=table.name) as o, o.cursor() as cur:
+        filled(s, c, BY_ID % 1)
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            cur.execute("INSERT INTO busy (n) VALUES (1)")
+        wait_until("it to be live", lambda: s.metrics()["suimon_cache_binlog_live"] == 1, 30)
+        assert s.metrics()["suimon_cache_binlog_errors_total"] == 0
+        filled(s, c, BY_ID % 1)
+
+
 def dumps(primary):
     return [row[0] for row in primary.sql("SHOW PROCESSLIST") if row[4].startswith("Binlog Dump") and row[1] != "replication"]
 
