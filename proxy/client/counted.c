@@ -59,15 +59,7 @@ static struct span first_table(const struct sql_facts *f, char *buf, size_t cap)
 	return span_of(buf, t->schema.len + 1 + t->name.len);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Appends a tag's value, %XX decoded, to buf; returns the new length. */
+/* Appends a tag's value to buf; returns the new length. */
 static size_t put_tag(const struct sql_lexed *l, const char *key, char *buf, size_t len, size_t cap)
 {
 	for (uint16_t i = 0; i < l->ntags; i++) {
@@ -75,14 +67,8 @@ static size_t put_tag(const struct sql_lexed *l, const char *key, char *buf, siz
 
 		if (!span_eq(l->tags[i].key, span_str(key)))
 			continue;
-		for (size_t j = 0; j < v.len && len < cap; j++) {
-			if (v.p[j] == '%' && j + 2 < v.len && hex_digit(v.p[j + 1]) >= 0 && hex_digit(v.p[j + 2]) >= 0) {
-				buf[len++] = (char)(hex_digit(v.p[j + 1]) << 4 | hex_digit(v.p[j + 2]));
-				j += 2;
-			} else {
-				buf[len++] = v.p[j];
-			}
-		}
+		while (len < cap && sql_tag_next(&v, &buf[len]))
+			len++;
 		break;
 	}
 	return len;

@@ -279,7 +279,7 @@ static const struct conf_opt rows[] = {
 	 .drop = drop_tag,
 	 .given = given_text,
 	 .unit = "one {key: value}",
-	 .help = "A sqlcommenter tag, as it stands in the statement's comment."},
+	 .help = "A sqlcommenter tag as it was meant, without its URL encoding: as `suimon digest` shows it."},
 	{.name = NULL},
 };
 

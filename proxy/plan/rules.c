@@ -91,11 +91,21 @@ static bool schema_matches(const char *want, const struct rule_subject *s)
 	return s->facts->ntables == 0 && span_ieq(span_str(want), s->schema);
 }
 
+/* Is the tag's key or value, as it was meant, this text? */
+static bool tag_is(struct span tag, const char *text)
+{
+	char c;
+
+	while (sql_tag_next(&tag, &c))
+		if (*text == '\0' || *text++ != c)
+			return false;
+	return *text == '\0';
+}
+
 static bool tag_matches(const struct settings_match *m, const struct sql_lexed *lexed)
 {
 	for (uint16_t i = 0; lexed && i < lexed->ntags; i++)
-		if (span_eq(lexed->tags[i].key, span_str(m->tag_key)) &&
-		    span_eq(lexed->tags[i].value, span_str(m->tag_value)))
+		if (tag_is(lexed->tags[i].key, m->tag_key) && tag_is(lexed->tags[i].value, m->tag_value))
 			return true;
 	return false;
 }

@@ -128,6 +128,33 @@ static bool tag(struct span *s, struct sql_tag *t)
 	return true;
 }
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool sql_tag_next(struct span *rest, char *c)
+{
+	const char *p = rest->p;
+	size_t used = 1;
+
+	if (!rest->len)
+		return false;
+	*c = p[0];
+	if (p[0] == '%' && rest->len > 2 && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
+		*c = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
+		used = 3;
+	} else if (p[0] == '\\' && rest->len > 1) {
+		*c = p[1];
+		used = 2;
+	}
+	*rest = (struct span){.p = p + used, .len = rest->len - used};
+	return true;
+}
+
 /* All of the comment must read as tags; else none of it counts. */
 static void tags(struct span s, struct sql_lexed *out)
 {

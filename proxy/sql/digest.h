@@ -19,7 +19,7 @@
 
 #define SQL_MAX_TAGS 16
 
-struct sql_tag { struct span key, value; }; /* sqlcommenter, still URL-encoded, into the text */
+struct sql_tag { struct span key, value; }; /* sqlcommenter, still URL-encoded, into the text: read them by sql_tag_next */
 
 struct sql_lexed {
 	uint64_t digest;       /* XXH3 of the normalised text and the mode bits that change its reading */
@@ -34,8 +34,10 @@ struct sql_lexed {
 	struct sql_tag tags[SQL_MAX_TAGS]; /* the first ntags of them */
 };
 
-/* One pass, no allocation. Hints of several comments add up; of tags with the same key the first one counts for
- * sql_lexed_tag. */
+/* The next character of a tag's key or value, its URL encoding and escapes resolved; moves rest. False at its end. */
+bool sql_tag_next(struct span *rest, char *c) must_check;
+
+/* One pass, no allocation. Hints of several comments add up, and so do tags, of the same key too. */
 void sql_lex(struct span text, unsigned mode, struct sql_lexed *out);
 /* The normalised text: pt-query-digest's fingerprint where that is well defined (lower case, literals to ?, lists of
  * literals to (?+), blanks folded, comments gone). Appends to out, at most max bytes. */

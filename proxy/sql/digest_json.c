@@ -223,34 +223,15 @@ static bool add_hints(json_t *o, const struct sql_lexed *lx)
 	return ok;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* A tag's text with its URL encoding and escapes resolved. A copy; NULL when memory is out. */
+/* A tag's text as it was meant. A copy; NULL when memory is out. */
 static char *decode(struct span s, size_t *len)
 {
 	char *out = mem_alloc(s.len + 1), *to = out;
 
-	for (size_t i = 0; out && i < s.len; i++) {
-		int hi = s.p[i] == '%' && i + 2 < s.len ? hex_digit(s.p[i + 1]) : -1;
-		int lo = hi >= 0 ? hex_digit(s.p[i + 2]) : -1;
-
-		if (lo >= 0) {
-			*to++ = (char)(hi << 4 | lo);
-			i += 2;
-		} else if (s.p[i] == '\\' && i + 1 < s.len) {
-			*to++ = s.p[++i];
-		} else {
-			*to++ = s.p[i];
-		}
-	}
 	if (!out)
 		return NULL;
+	while (sql_tag_next(&s, to))
+		to++;
 	*to = '\0';
 	*len = (size_t)(to - out);
 	return out;

@@ -106,6 +106,12 @@ static const struct plan_case cases[] = {
 	{"/* suimon: sync */ insert into shop.access_log (path) values ('/')", PLAIN, WRITES, 0},
 	{"/* suimon: queue */ insert into shop.orders (a) values (1)", PLAIN, QUEUED | WRITES, 0},
 	{"/* suimon: replica */ update shop.products set price = 1", PLAIN, WRITES, 0},
+	/* a rule's tag is meant without sqlcommenter's encoding */
+	{"select * from shop.orders /*action='show',route='%2Forders%2f%3Aid'*/", PLAIN, 0, 0},
+	{"select * from shop.orders /*route='/orders/:id'*/", PLAIN, 0, 0},
+	{"select * from shop.orders /*route='%2Forders%2F'*/", PLAIN, REPLICA, 0},
+	{"select * from shop.orders /*route='%2Forders%2F%3Aids'*/", PLAIN, REPLICA, 0},
+	{"select * from shop.orders /*route='%252Forders%2F%3Aid'*/", PLAIN, REPLICA, 0},
 };
 
 static struct plan_session session_of(enum session_kind k)
@@ -127,6 +133,7 @@ static struct plan_session session_of(enum session_kind k)
 
 static const char *const yaml = "primary: 127.0.0.1:3306\n"
 				"users: [{name: app, password: x}]\n"
+				"routing: {rules: [{match: {tag: {route: \"/orders/:id\"}}, to: primary}]}\n"
 				"cache: {rules: [{match: {table: shop.products}, ttl: 60s}]}\n"
 				"queue: {user: {name: app, password: x}, rules: [{match: {table: shop.access_log, verb: insert}}]}\n";
 
