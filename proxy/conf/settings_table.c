@@ -371,7 +371,7 @@ static const struct conf_table queue_table = {.opts = queue_rows};
 
 static const struct conf_opt nplus1_rows[] = {
 	INT("repeats", stats.nplus1.repeats, "8", 2, 100000,
-	    "So many of one digest in a session, one after the other, are a loop …", RELOAD),
+	    "So many reads of one digest with other values each time, after one that returned a list, are a loop …", RELOAD),
 	DURATION("window", stats.nplus1.window_ns, "1s", MS, 10 * MIN, "… if they come within this time.", RELOAD),
 	END,
 };
