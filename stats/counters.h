@@ -89,10 +89,8 @@
 	X(PIN_TRANSACTION, counter, "session_pins_total", "reason=\"transaction\"", "")                                \
 	X(PIN_CURSOR, counter, "session_pins_total", "reason=\"cursor\"", "")                                          \
 	X(PIN_LONG_DATA, counter, "session_pins_total", "reason=\"long_data\"", "")                                    \
-	X(PIN_FOLLOW_UP, counter, "session_pins_total", "reason=\"follow_up\"", "")                                    \
 	X(PIN_SESSION_STATE, counter, "session_pins_total", "reason=\"session_state\"", "")                            \
 	X(PIN_PREPARED_TEXT, counter, "session_pins_total", "reason=\"sql_prepare\"", "")                              \
-	X(PIN_MULTI, counter, "session_pins_total", "reason=\"multi_statement\"", "")                                  \
 	X(PIN_UNKNOWN, counter, "session_pins_total", "reason=\"unknown\"", "")                                        \
 	X(PIN_XA, counter, "session_pins_total", "reason=\"xa\"", "")                                                  \
 	X(SESSION_RESTORES, counter, "session_restores_total", "", "Times session state was replayed onto a server connection.") \
@@ -174,7 +172,6 @@
 	X(QUEUE_DECLINED_STOPPING, counter, "queue_declined_total", "reason=\"stopping\"", "")                         \
 	X(QUEUE_DECLINED_NOT_ELIGIBLE, counter, "queue_declined_total", "reason=\"not_eligible\"", "")                 \
 	X(QUEUE_DECLINED_TRANSACTION, counter, "queue_declined_total", "reason=\"transaction\"", "")                   \
-	X(QUEUE_DECLINED_NOT_VALIDATED, counter, "queue_declined_total", "reason=\"not_validated\"", "")               \
 	X(QUEUE_DECLINED_NO_DEFAULT, counter, "queue_declined_total", "reason=\"no_default\"", "")                     \
 	X(QUEUE_ERRORS, counter, "queue_errors_total", "", "Writes that could not be made durable; their clients got an error.") \
 	X(QUEUE_APPLIED, counter, "queue_applied_total", "", "Queued writes committed on the primary.")                \

@@ -136,7 +136,6 @@ enum rc lease_open(struct lease_pool *p, struct lease_backend *lb, struct lease_
 	}
 	list_push_back(&lb->opening, &u->node);
 	r->opening = u;
-	stats_count(p->sink, STATS_C_UPSTREAM_CONNECTS, 1);
 	return RC_OK;
 }
 

@@ -9,12 +9,21 @@
 #include "clock.h"
 #include "log.h"
 
+/* What has passed since it was last counted. */
+static void count_bytes(struct upstream *u)
+{
+	stats_count(u->pool->sink, STATS_C_BYTES_SERVER_IN, u->ch.bytes_in);
+	stats_count(u->pool->sink, STATS_C_BYTES_SERVER_OUT, u->ch.bytes_out);
+	u->ch.bytes_in = u->ch.bytes_out = 0;
+}
+
 static void go_idle(struct upstream *u)
 {
 	struct lease_pool *p = u->pool;
 	struct lease_backend *lb = lease_place(p, u->backend);
 	bool full = lease_is_full(p, u->backend, u->account);
 
+	count_bytes(u);
 	u->state = UPSTREAM_IDLE;
 	u->owner = NULL;
 	u->ops = NULL;
@@ -68,6 +77,8 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 	evtimer_del(&u->timer);
 	if (ok) {
 		u->ready_ns = clock_mono_ns();
+		stats_count(p->sink, STATS_C_UPSTREAM_CONNECTS, 1);
+		stats_count(p->sink, STATS_C_UPSTREAM_ACTIVE, 1);
 		if (atomic_load_explicit(&u->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
 			atomic_store_explicit(&u->account->verified_ns, u->ready_ns, memory_order_relaxed); /* a replica may be behind */
 		crowd_end(&u->backend->crowd);
@@ -146,6 +157,11 @@ void lease_lost(struct upstream *u)
 		break;
 	case UPSTREAM_CLOSED:
 		return;
+	}
+	count_bytes(u);
+	if (u->ready_ns) { /* it had come up */
+		stats_count(u->pool->sink, STATS_C_UPSTREAM_CLOSES, 1);
+		stats_count(u->pool->sink, STATS_C_UPSTREAM_ACTIVE, (uint64_t)-1);
 	}
 	lease_count_less(u->backend);
 }

@@ -9,7 +9,7 @@ import servers
 import pytest
 
 from conftest import ask
-from servers import LOOPBACK, listing, parse_metrics
+from servers import LOOPBACK, listing, parse_metrics, wait_until
 
 
 def test_health_and_readiness(proxy):
@@ -46,6 +46,22 @@ def test_metrics_count(proxy, app):
     with proxy.connect() as c:
         ask(c, "SELECT 1")
     assert proxy.metrics()["suimon_client_connections_total"] == before + 1
+
+
+def test_server_connections_are_counted(suimon):
+    s = suimon({"backend": {"pool": {"min_idle": 0, "idle_timeout": "200ms"}}})
+
+    def counts():
+        m = s.metrics()
+        return {n: m["suimon_" + n] for n in ("upstream_connects_total", "upstream_closes_total", "upstream_connections",
+                                              "bytes_server_in_total", "bytes_server_out_total")}
+    with s.connect() as c:
+        ask(c, "SELECT REPEAT('x', 10000)")
+        wait_until("the bytes", lambda: counts()["bytes_server_in_total"] > 10000 and counts()["bytes_server_out_total"] > 0, 30)
+        ask(c, "SET @x = 1")  # pinned: its connection stays
+        wait_until("its connection", lambda: counts()["upstream_connections"] >= 1, 30)
+    wait_until("idle ones to go", lambda: counts()["upstream_connections"] == 0, 30)
+    assert counts()["upstream_closes_total"] == counts()["upstream_connects_total"] > 0
 
 
 @pytest.mark.parametrize("path", ["/api/queries", "/api/queries?sort=p99&limit=3", "/api/queries?sort=calls", "/api/queries?sort=rows_examined",
