@@ -91,19 +91,18 @@ static void decide_configured(struct session *s, struct span auth)
 {
 	struct login_state *l = s->login;
 	struct account *a = l->account;
-	bool sha2 = strcmp(l->plugin, AUTH_SHA2) == 0, ok;
+	bool sha2 = strcmp(l->plugin, AUTH_SHA2) == 0, native = strcmp(l->plugin, AUTH_NATIVE) == 0, ok;
 
 	if (secret_text(a->password).len == 0)
 		ok = auth.len == 0;
 	else if (sha2)
 		ok = auth_sha2_check(auth, s->scramble, account_sha2(a));
-	else if (strcmp(l->plugin, AUTH_NATIVE) == 0)
-		ok = auth_native_check(auth, s->scramble, account_native(a));
-	else if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH)) {
+	else if (l->step == LOGIN_FIRST && (s->caps & CLIENT_PLUGIN_AUTH) && (!native || auth.len == 0)) {
+		/* Where the greeting named another plugin than its own, libmariadb (--default-auth) proves nothing until asked. */
 		send_switch(s, AUTH_NATIVE);
 		return;
 	} else
-		ok = false;
+		ok = native && auth_native_check(auth, s->scramble, account_native(a));
 	if (!ok) {
 		deny(s);
 		return;

@@ -2,6 +2,7 @@
 import itertools
 import os
 import re
+import subprocess
 import time
 
 import pymysql
@@ -60,6 +61,16 @@ def test_over_a_unix_socket_the_refused_is_at_localhost(suimon, tmp_path, user):
         assert text == "Access denied for user 'app'@'localhost' (using password: YES)"
     pymysql.connect(unix_socket=path, user=user, password=user).close()
     assert s.process.alive()
+
+
+@pytest.mark.parametrize("plugin", ["mysql_native_password", "caching_sha2_password", "client_ed25519", "mysql_clear_password"])
+@pytest.mark.parametrize("user", ["app", "guest"])
+def test_the_mariadb_client_logs_in_whatever_its_own_plugin(proxy, user, plugin):
+    def login(password):
+        return subprocess.run(["mariadb", "--no-defaults", "-h", servers.LOOPBACK, "-P", str(proxy.mysql_port), "-u", user, "-p" + password,
+                               "--default-auth=" + plugin, "-Ne", "SELECT 7"], capture_output=True, text=True, timeout=60)
+    assert login(user).stdout == "7\n"
+    assert "ERROR 1045" in login("wrong").stderr
 
 
 def test_a_wrong_password_after_a_right_one_is_refused(proxy):
