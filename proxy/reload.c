@@ -46,7 +46,9 @@ struct cache_options process_cache_options(const struct settings *s)
 struct queue_options process_queue_options(const struct settings *s)
 {
 	return (struct queue_options){
+		.engine = s->queue.engine == SETTINGS_ENGINE_REDIS ? QUEUE_ENGINE_REDIS : QUEUE_ENGINE_FILE,
 		.dir = s->queue.dir,
+		.url = s->queue.url,
 		.sync_ns = s->queue.sync_ns,
 		.max_bytes = s->queue.max_bytes,
 		.batch_rows = (uint64_t)s->queue.drain.batch_rows,

@@ -8,9 +8,13 @@
 
 #include "clock.h"
 #include "failpoint.h"
+#include "lanelock.h"
 #include "log.h"
 #include "mem.h"
 
+#define ER_ROW_IS_REFERENCED 1451u
+#define ER_NO_REFERENCED_ROW 1452u
+#define PARENT_PATIENCE_US UINT64_C(10000000)
 #define MERGED_BYTES_MAX (UINT64_C(1) << 20)
 
 /* What a record's environment does not mention is as it was when the connection was made: kept there in variables. */
@@ -32,6 +36,13 @@ void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned 
 	tableinfo_init(&a->tables);
 	iobuf_init(&a->sql, 0);
 	a->dead = dead;
+}
+
+void applier_share(struct applier *a, struct deadtable *table)
+{
+	a->table = table;
+	a->dead = NULL;
+	a->position.fenced = true;
 }
 
 static void forget_state(struct applier *a)
@@ -61,6 +72,14 @@ static void set_reason(struct applier *a, const char *doing)
 	snprintf(a->reason, sizeof(a->reason), "%s: error %u: %s", doing, a->conn.code, a->conn.error);
 }
 
+static enum rc take_lock(struct applier *a)
+{
+	char name[LANELOCK_NAME_MAX];
+
+	lanelock_name(name, a->position.id_hex, -1);
+	return lanelock_patience(&a->conn) == RC_OK ? lanelock_take(&a->conn, name) : RC_ERROR;
+}
+
 enum rc applier_connect(struct applier *a, const struct queue_target *target, uint64_t initial)
 {
 	const char *doing = "cannot connect";
@@ -72,6 +91,10 @@ enum rc applier_connect(struct applier *a, const struct queue_target *target, ui
 		doing = "cannot prepare the connection";
 		rc = dbconn_exec(&a->conn, keep_defaults, strlen(keep_defaults));
 	}
+	if (rc == RC_OK && a->table) {
+		doing = "cannot take the lane's lock";
+		rc = take_lock(a);
+	}
 	if (rc == RC_OK) {
 		doing = "cannot read suimon.applied";
 		rc = position_read(&a->position, &a->conn, initial);
@@ -79,7 +102,7 @@ enum rc applier_connect(struct applier *a, const struct queue_target *target, ui
 	if (rc != RC_OK) {
 		set_reason(a, doing);
 		applier_disconnect(a);
-		return RC_ERROR;
+		return rc == RC_DECLINED && a->table ? RC_DECLINED : RC_ERROR;
 	}
 	a->merged_bytes = a->conn.max_packet / 2 < MERGED_BYTES_MAX ? a->conn.max_packet / 2 : MERGED_BYTES_MAX;
 	return RC_OK;
@@ -205,6 +228,29 @@ static enum apply_result bury(struct applier *a, struct apply_item *item)
 	return APPLY_DONE;
 }
 
+/* A row it refers to may be in another lane, behind in time. */
+static bool parent_may_come(const struct applier *a, const struct apply_item *it)
+{
+	return a->table && (a->conn.code == ER_NO_REFERENCED_ROW || a->conn.code == ER_ROW_IS_REFERENCED) &&
+	       clock_wall_us() - it->rec.r.time_us < PARENT_PATIENCE_US;
+}
+
+/* Letters that are rows are claimed in the transaction of the records that try them again. */
+static enum apply_result claim_rows(struct applier *a, struct apply_item *items, size_t n)
+{
+	for (size_t i = 0; a->table && i < n; i++) {
+		struct apply_item *it = &items[i];
+		enum rc rc = RC_OK;
+
+		if (!it->skip && it->rec.retry_of)
+			rc = deadtable_claim(a->table, &a->conn, it->rec.retry_of);
+		if (rc == RC_ERROR)
+			return give_up(a, "cannot take a dead letter");
+		it->skip = it->skip || rc == RC_DECLINED;
+	}
+	return APPLY_DONE;
+}
+
 static enum apply_result apply_run(struct applier *a, struct apply_item *first, size_t n, size_t batch)
 {
 	enum apply_result result;
@@ -214,7 +260,7 @@ static enum apply_result apply_run(struct applier *a, struct apply_item *first, 
 		FAILPOINT("mid-batch");
 		return APPLY_DONE;
 	}
-	if (errclass_of(a->conn.code) != ERRCLASS_PERMANENT)
+	if (errclass_of(a->conn.code) != ERRCLASS_PERMANENT || parent_may_come(a, first))
 		return give_up(a, "cannot apply");
 	if (a->beside_others)
 		return APPLY_ALONE;
@@ -225,10 +271,11 @@ static enum apply_result apply_run(struct applier *a, struct apply_item *first, 
 		return APPLY_SMALLER;
 	if (n == 1) {
 		result = bury(a, first);
-		if (result == APPLY_DONE && !dbconn_in_transaction(&a->conn) &&
-		    dbconn_exec(&a->conn, "START TRANSACTION", 17) != RC_OK)
+		if (result != APPLY_DONE || dbconn_in_transaction(&a->conn))
+			return result;
+		if (dbconn_exec(&a->conn, "START TRANSACTION", 17) != RC_OK)
 			return give_up(a, "cannot begin");
-		return result;
+		return claim_rows(a, first, 1);
 	}
 	result = apply_run(a, first, half, batch);
 	for (size_t i = 0; i < half; i++)
@@ -259,8 +306,8 @@ static enum apply_result prepare_items(struct applier *a, struct apply_item *ite
 		struct apply_item *it = &items[i];
 		enum time_need table;
 
-		it->skip = it->skip || dead_has_seq(a->dead, it->seq);
-		if (!it->skip && it->rec.retry_of && claim_letter(a, it) != APPLY_DONE)
+		it->skip = it->skip || (a->dead && dead_has_seq(a->dead, it->seq));
+		if (a->dead && !it->skip && it->rec.retry_of && claim_letter(a, it) != APPLY_DONE)
 			return APPLY_WAIT;
 		it->mergeable = !it->skip && merge_possible(&it->rec.r, a->conn.strict);
 		if (!it->mergeable)
@@ -311,12 +358,15 @@ static enum apply_result write_letters(struct applier *a, const struct apply_ite
 								.error = span_str(items[i].error),
 								.body = items[i].body};
 	}
-	rc = letters ? dead_add(a->dead, letters, count) : RC_ERROR;
+	rc = !letters ? RC_ERROR :
+	     a->table ? deadtable_add(a->table, &a->conn, letters, count) : dead_add(a->dead, letters, count);
 	mem_free(letters);
 	if (rc == RC_OK) {
 		a->buried += count;
 		return APPLY_DONE;
 	}
+	if (a->table)
+		return give_up(a, "cannot write a dead letter");
 	snprintf(a->reason, sizeof(a->reason),
 		 rc == RC_DECLINED ? "there are too many dead letters: retry or discard them"
 				   : "dead letters cannot be written to the queue's directory");
@@ -378,12 +428,15 @@ static enum apply_result run_batch(struct applier *a, struct apply_item *items, 
 	enum apply_result result, end;
 	size_t done;
 
+	if (dbconn_exec(&a->conn, "START TRANSACTION", 17) != RC_OK)
+		return give_up(a, "cannot begin");
+	result = claim_rows(a, items, n);
+	if (result != APPLY_DONE)
+		return result;
 	if (runs_plan(&a->runs, items, n, a->merged_bytes, strict) != RC_OK) {
 		snprintf(a->reason, sizeof(a->reason), "out of memory");
 		return APPLY_WAIT;
 	}
-	if (dbconn_exec(&a->conn, "START TRANSACTION", 17) != RC_OK)
-		return give_up(a, "cannot begin");
 	result = apply_items(a, items, n, &done);
 	if (result != APPLY_DONE && (result != APPLY_HALT || !done))
 		return result;

@@ -11,7 +11,7 @@
 #define SUIMON_APPLY_H
 
 #include "dbconn.h"
-#include "dead.h"
+#include "deadtable.h"
 #include "iobuf.h"
 #include "merge.h"
 #include "position.h"
@@ -37,7 +37,8 @@ struct applier {
 	struct dbconn conn;
 	struct position position;
 	struct tableinfo tables;
-	struct dead *dead; /* not owned */
+	struct dead *dead; /* not owned; NULL: table has them */
+	struct deadtable *table; /* not owned; not NULL: other processes apply what this one does not, and may take over */
 	/* When it applies a share of the records beside others; as it stands after init it applies all of them. */
 	bool beside_others;          /* what fails for good may do so for what they do */
 	uint64_t commit_to;          /* how far its share is applied with the batch; 0: to the last record */
@@ -59,8 +60,11 @@ struct applier {
 void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned shard, struct dead *dead);
 void applier_reset(struct applier *a);
 
+/* From now on beside other processes: connects only with the lane's lock, and no one before can commit any more. */
+void applier_share(struct applier *a, struct deadtable *table);
+
 /* Connects and reads the position (a->position.seq). initial: the position of a queue the database does not know.
- * RC_ERROR: reason. */
+ * RC_ERROR: reason. RC_DECLINED: another process has the lock. */
 enum rc applier_connect(struct applier *a, const struct queue_target *target, uint64_t initial) must_check;
 void applier_disconnect(struct applier *a);
 

@@ -26,19 +26,21 @@ struct drain *drain_new(const struct drain_parts *parts, const struct queue_opti
 	d->paused = parts->paused;
 	d->applied_seq = d->announced_seq = d->safe_seq = parts->known.applied_seq;
 	d->need_seek = true;
-	list_init(&d->waiters);
 	iobuf_init(&d->arena, 0);
 	iobuf_init(&d->tables, 0);
 	iobuf_init(&d->writing, 0);
-	applier_init(&d->applier, parts->dir->id, 0, parts->dead);
+	iobuf_init(&d->own, 0);
+	applier_init(&d->applier, d->parts.id, 0, parts->dead);
+	if (parts->table)
+		applier_share(&d->applier, parts->table);
 	d->batch_rows = opt->batch_rows;
 	d->batch_wait_ns = opt->batch_wait_ns;
 	d->rate = opt->rate;
 	d->batch_target_ns = opt->batch_target_ns ? opt->batch_target_ns : BATCH_TARGET_NS;
 	d->hooks = opt->hooks;
-	if (opt->workers <= 1)
+	if (opt->workers <= 1 || parts->table)
 		return d;
-	d->team = team_new(opt->workers, parts->dir->id, parts->dead);
+	d->team = team_new(opt->workers, d->parts.id, parts->dead);
 	if (d->team)
 		return d;
 	drain_free(d);
@@ -55,24 +57,23 @@ enum rc drain_start(struct drain *d)
 	return rc;
 }
 
-static void post_waiter(struct queue_waiter *w)
+void drain_end(struct drain *d)
 {
-	if (w->loop)
-		loop_post(w->loop, &w->mail);
-	else
-		w->mail.run(&w->mail);
-}
-
-static void end_threads(struct drain *d)
-{
-	uint64_t until = clock_mono_ns() + STOP_PATIENCE_NS;
-
 	pthread_mutex_lock(&d->lock);
+	if (!d->stopping)
+		d->stop_until_ns = clock_mono_ns() + STOP_PATIENCE_NS;
 	d->stopping = true;
 	pthread_cond_broadcast(&d->work);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void drain_stop(struct drain *d)
+{
+	drain_end(d);
+	pthread_mutex_lock(&d->lock);
 	/* A batch is let finish; a database that doesn't answer isn't waited for: what it did is read back next time. */
-	while (d->started && !d->ended && clock_mono_ns() < until)
-		qthread_wait_until(&d->work, &d->lock, until);
+	while (d->started && !d->ended && clock_mono_ns() < d->stop_until_ns)
+		qthread_wait_until(&d->work, &d->lock, d->stop_until_ns);
 	pthread_mutex_unlock(&d->lock);
 	dbconn_interrupt(&d->applier.conn);
 	if (d->team)
@@ -84,37 +85,12 @@ static void end_threads(struct drain *d)
 	d->started = false;
 }
 
-void drain_stop(struct drain *d)
-{
-	end_threads(d);
-	pthread_mutex_lock(&d->lock);
-	d->followed = false;
-	for (struct list_node *n; (n = list_pop_front(&d->waiters)) != NULL;)
-		post_waiter(container_of(n, struct queue_waiter, node));
-	pthread_mutex_unlock(&d->lock);
-}
-
-void drain_hand_over(struct drain *d)
-{
-	pthread_mutex_lock(&d->lock);
-	d->followed = true;
-	pthread_mutex_unlock(&d->lock);
-	end_threads(d);
-}
-
 void drain_follow(struct drain *d, uint64_t seq)
 {
 	pthread_mutex_lock(&d->lock);
 	d->applied_seq = seq;
-	list_each_safe (&d->waiters, n, tmp) {
-		struct queue_waiter *w = container_of(n, struct queue_waiter, node);
-
-		if (w->seq > seq)
-			continue;
-		list_remove(&d->waiters, n);
-		post_waiter(w);
-	}
 	pthread_mutex_unlock(&d->lock);
+	d->parts.moved(d->parts.moved_arg);
 }
 
 void drain_free(struct drain *d)
@@ -126,6 +102,7 @@ void drain_free(struct drain *d)
 	iobuf_reset(&d->arena);
 	iobuf_reset(&d->tables);
 	iobuf_reset(&d->writing);
+	iobuf_reset(&d->own);
 	mem_free(d->items);
 	pthread_cond_destroy(&d->work);
 	pthread_mutex_destroy(&d->lock);
@@ -180,40 +157,19 @@ void drain_hurry(struct drain *d)
 
 uint64_t drain_applied(struct drain *d)
 {
-	uint64_t seq;
+	uint64_t own = d->parts.table ? d->parts.engine->ops->own(d->parts.engine) : UINT64_MAX, seq;
 
 	pthread_mutex_lock(&d->lock);
 	seq = d->applied_seq;
 	pthread_mutex_unlock(&d->lock);
-	return seq;
+	return seq >= own ? UINT64_MAX : seq;
 }
 
-enum rc drain_wait(struct drain *d, struct queue_waiter *w)
+void drain_nudge(struct drain *d)
 {
-	enum rc rc = RC_OK;
-
 	pthread_mutex_lock(&d->lock);
-	if (d->applied_seq < w->seq && (!d->stopping || d->followed)) {
-		w->node = (struct list_node){0};
-		list_push_back(&d->waiters, &w->node);
-		/* Somebody waits: no batch is worth waiting to fill. */
-		pthread_cond_signal(&d->work);
-		rc = RC_AGAIN;
-	}
+	pthread_cond_signal(&d->work);
 	pthread_mutex_unlock(&d->lock);
-	return rc;
-}
-
-bool drain_wait_cancel(struct drain *d, struct queue_waiter *w)
-{
-	bool waiting;
-
-	pthread_mutex_lock(&d->lock);
-	waiting = list_linked(&w->node);
-	if (waiting)
-		list_remove(&d->waiters, &w->node);
-	pthread_mutex_unlock(&d->lock);
-	return waiting;
 }
 
 static double recent_rate(const struct drain *d)

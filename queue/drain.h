@@ -8,16 +8,23 @@
 #define SUIMON_DRAIN_H
 
 #include "dead.h"
+#include "deadtable.h"
 #include "engine.h"
 #include "qdir.h"
 #include "queue.h"
+#include "waits.h"
 
 struct drain;
 
 struct drain_parts {
-	const struct qdir *dir; /* not owned, none of them; all outlive the drain */
+	const struct qdir *dir; /* not owned, none of them; all outlive the drain. NULL: the engine has no directory */
+	uint8_t id[QUEUE_ID_BYTES];
 	struct queue_engine *engine;
 	struct dead *dead;
+	struct deadtable *table; /* instead of dead: other processes may apply this, one at a time (drain_want) */
+	struct waits *waits;     /* whoever is in it is in a hurry */
+	void (*moved)(void *arg); /* the applied position has moved; the drain's thread, no lock held */
+	void *moved_arg;
 	struct stats_sink *sink;      /* the drain's thread's own; NULL: not counted */
 	struct qdir_checkpoint known; /* of an earlier run */
 	bool paused;
@@ -26,9 +33,8 @@ struct drain_parts {
 struct drain *drain_new(const struct drain_parts *parts,
 			const struct queue_options *opt) must_check; /* NULL: no memory */
 enum rc drain_start(struct drain *d) must_check;
-void drain_stop(struct drain *d); /* ends the thread, posts every waiter, notes how far it has come */
-/* The same for a queue that another process takes over: whoever waits goes on waiting, for drain_follow. */
-void drain_hand_over(struct drain *d);
+void drain_end(struct drain *d);  /* it begins to end: for those that are to end together */
+void drain_stop(struct drain *d); /* ends the thread, notes how far it has come */
 void drain_free(struct drain *d); /* NULL is allowed */
 
 /* Any thread. */
@@ -36,10 +42,17 @@ void drain_wake(void *drain); /* there is more to do */
 void drain_tune(struct drain *d, const struct queue_options *opt);
 void drain_set_paused(struct drain *d, bool paused); /* false also ends a halt */
 void drain_hurry(struct drain *d);
-uint64_t drain_applied(struct drain *d);
-void drain_follow(struct drain *d, uint64_t seq); /* all up to seq are applied: posts who waits for that */
-enum rc drain_wait(struct drain *d, struct queue_waiter *w) must_check;
-bool drain_wait_cancel(struct drain *d, struct queue_waiter *w);
+uint64_t drain_applied(struct drain *d); /* of those of this process, if others apply, too: UINT64_MAX when all are */
+void drain_follow(struct drain *d, uint64_t seq); /* all up to seq are applied: whoever waits for that hears of it */
+void drain_nudge(struct drain *d);       /* somebody waits: no batch is worth waiting to fill */
 void drain_totals(struct drain *d, struct queue_totals *out);
+
+/* Of a queue that other processes apply, too. Any thread. */
+void drain_want(struct drain *d, bool wanted); /* it is to be applied here, if nobody else does; from the start it is not */
+bool drain_wanted(struct drain *d);
+bool drain_holds(struct drain *d); /* it is applied here */
+void drain_observe(struct drain *d, uint64_t applied); /* so far others have come */
+/* A record that writes these tables is about to be appended. RC_ERROR: no memory. */
+enum rc drain_note_own(struct drain *d, struct span tables) must_check;
 
 #endif

@@ -37,6 +37,7 @@ struct drain {
 	bool connected_once;
 	unsigned failures;      /* in a row */
 	uint64_t checkpoint_ns; /* when it was written last */
+	uint64_t ping_ns;       /* when the database heard of us last, if others may take over */
 	double tokens;          /* of the rate limit */
 	uint64_t tokens_ns;
 
@@ -47,14 +48,16 @@ struct drain {
 	uint64_t batch_target_ns; /* what a transaction may take */
 	struct queue_hooks hooks;
 	bool stopping, ended, paused, hurry;
-	bool followed;          /* its thread has ended; another process applies, and drain_follow says how far it is */
+	uint64_t stop_until_ns; /* a batch under way may take so long */
 	bool kicked;            /* wakes it from any sleep */
 	bool woken;             /* there are more records */
 	enum queue_state state; /* RUNNING, WAITING, HALTED; the others are derived */
 	char reason[256];
 	uint64_t applied_seq;
 	uint64_t oldest_us; /* when the oldest record not applied was accepted; 0: not known */
-	struct list waiters;
+	bool wanted, holds;    /* here it is to be applied; it is */
+	uint64_t observed_seq; /* so far others have applied it */
+	struct iobuf own;      /* the tables that records of this process write */
 	uint64_t applied, dead, retries, batches, last_batch_rows;
 	uint64_t rate_count[DRAIN_RATE_SECONDS], rate_second[DRAIN_RATE_SECONDS];
 };
@@ -80,6 +83,11 @@ void drain_count_batch(struct drain *d, uint64_t rows, uint64_t buried);
 void drain_note_oldest(struct drain *d);
 /* What to do after a batch of n: goes on, waits, begins anew, halts. */
 void drain_settle(struct drain *d, enum apply_result result, size_t n, const char *reason);
+
+/* drainlane.c: when other processes apply it, too */
+void drain_stand_by(struct drain *d);
+void drain_keep(struct drain *d);  /* idle, and still its owner */
+void drain_took(struct drain *d);  /* connected */
 
 /* drainshare.c */
 void drain_apply_window(struct drain *d);

@@ -96,7 +96,7 @@ static enum rc reserve_items(struct drain *d, size_t n)
 	return RC_OK;
 }
 
-/* One more record into the batch. RC_DECLINED: no memory. */
+/* One more record into the batch. RC_DECLINED: not just now, err says why. */
 static enum rc load_one(struct drain *d, char *err, size_t cap)
 {
 	struct queue_engine *e = d->parts.engine;
@@ -107,8 +107,10 @@ static enum rc load_one(struct drain *d, char *err, size_t cap)
 
 	if (rc != RC_OK)
 		return rc;
-	if (iobuf_append(&d->arena, body.p, body.len) != RC_OK)
+	if (iobuf_append(&d->arena, body.p, body.len) != RC_OK) {
+		snprintf(err, cap, "out of memory");
 		return RC_DECLINED;
+	}
 	*it = (struct apply_item){.seq = seq, .body = {.len = body.len}};
 	d->count++;
 	return RC_OK;
@@ -149,7 +151,7 @@ static enum rc decode_items(struct drain *d, char *err, size_t cap)
 /* Something is to be applied at once. lock held. */
 static bool urgent(const struct drain *d)
 {
-	return d->stopping || d->paused || d->hurry || !list_empty(&d->waiters);
+	return d->stopping || d->paused || d->hurry || waits_any(d->parts.waits);
 }
 
 /* Waits for more records for the batch. False: it is to be applied as it is. */
@@ -166,7 +168,7 @@ static bool wait_for_more(struct drain *d, uint64_t until_ns)
 	return more;
 }
 
-/* RC_DECLINED: no memory. RC_ERROR: the log cannot be read. */
+/* RC_DECLINED: not just now, err says why. RC_ERROR: the log cannot be read. */
 static enum rc fill_batch(struct drain *d, size_t most, uint64_t wait_ns, char *err, size_t cap)
 {
 	struct queue_engine *e = d->parts.engine;
@@ -180,8 +182,10 @@ static enum rc fill_batch(struct drain *d, size_t most, uint64_t wait_ns, char *
 			  "position=%" PRIu64, d->applied_seq);
 	if (rc == RC_ERROR)
 		return RC_ERROR;
-	if (reserve_items(d, most) != RC_OK)
+	if (reserve_items(d, most) != RC_OK) {
+		snprintf(err, cap, "out of memory");
 		return RC_DECLINED;
+	}
 	d->need_seek = false;
 	do {
 		rc = load_some(d, most, err, cap);
@@ -208,8 +212,7 @@ void drain_load_batch(struct drain *d)
 	rc = fill_batch(d, most, wait_ns, err, sizeof(err));
 	if (rc != RC_OK) {
 		drain_forget_batch(d);
-		drain_set_state(d, rc == RC_DECLINED ? QUEUE_WAITING : QUEUE_HALTED,
-				rc == RC_DECLINED ? "out of memory" : err);
+		drain_set_state(d, rc == RC_DECLINED ? QUEUE_WAITING : QUEUE_HALTED, err);
 		drain_back_off(d);
 		return;
 	}

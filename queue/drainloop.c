@@ -65,6 +65,8 @@ static void write_checkpoint(struct drain *d)
 {
 	struct qdir_checkpoint c = d->parts.known;
 
+	if (!d->parts.dir)
+		return;
 	c.applied_seq = d->safe_seq;
 	pthread_mutex_lock(&d->lock);
 	c.applied_total += d->applied;
@@ -105,6 +107,8 @@ static enum rc announce_committed(struct drain *d, uint64_t position, char *err,
 		rc = e->ops->next(e, &seq, &body, err, cap);
 		if (rc == RC_AGAIN)
 			break;
+		if (rc == RC_DECLINED)
+			return rc;
 		if (rc == RC_OK && record_decode(body, &rec) == RC_OK)
 			drain_note_tables(&d->tables, rec.r.tables);
 	}
@@ -120,7 +124,7 @@ static enum rc check_position(struct drain *d, uint64_t highest, char *err, size
 {
 	uint64_t durable = d->parts.engine->ops->durable(d->parts.engine);
 
-	if (highest > durable) {
+	if (highest > durable && !d->parts.table) { /* others append and apply, too: it need not know of all */
 		snprintf(err, cap,
 			 "the database has applied up to %" PRIu64 ", the log ends at %" PRIu64
 			 ": the directory is an older copy of itself",
@@ -136,15 +140,15 @@ static enum rc check_position(struct drain *d, uint64_t highest, char *err, size
 	return RC_OK;
 }
 
-/* The connections, and what they say is applied. RC_ERROR: err, the state is WAITING. */
+/* The connections, and what they say is applied. RC_ERROR: err, the state is WAITING. RC_DECLINED: another process has them. */
 static enum rc open_connections(struct drain *d, struct queue_target *target, char *err, size_t cap)
 {
 	struct applier *a = &d->applier;
-	enum rc rc;
+	enum rc rc = applier_connect(a, target, d->applied_seq);
 
-	if (applier_connect(a, target, d->applied_seq) != RC_OK) {
+	if (rc != RC_OK) {
 		snprintf(err, cap, "%s", a->reason);
-		return RC_ERROR;
+		return rc;
 	}
 	if (shares_read(&d->shares, &a->position, &a->conn) != RC_OK) {
 		snprintf(err, cap, "cannot read suimon.applied: error %u: %s", a->conn.code, a->conn.error);
@@ -158,20 +162,27 @@ static enum rc connect_to(struct drain *d, struct queue_target *target)
 {
 	char err[640] = "";
 	uint64_t position, highest;
+	enum rc rc = open_connections(d, target, err, sizeof(err));
 
-	if (open_connections(d, target, err, sizeof(err)) != RC_OK) {
+	if (rc == RC_DECLINED) {
+		drain_want(d, false);
+		return RC_ERROR;
+	}
+	if (rc != RC_OK) {
 		drain_set_state(d, QUEUE_WAITING, err);
 		return RC_ERROR;
 	}
 	position = d->applier.position.seq;
 	highest = d->shares.n ? shares_highest(&d->shares) : position;
-	if (check_position(d, highest, err, sizeof(err)) != RC_OK ||
-	    announce_committed(d, highest, err, sizeof(err)) != RC_OK) {
-		drain_set_state(d, QUEUE_HALTED, err);
+	rc = check_position(d, highest, err, sizeof(err));
+	if (rc == RC_OK)
+		rc = announce_committed(d, highest, err, sizeof(err));
+	if (rc != RC_OK) {
+		drain_set_state(d, rc == RC_DECLINED ? QUEUE_WAITING : QUEUE_HALTED, err);
 		return RC_ERROR;
 	}
 	drain_forget_batch(d);
-	if (d->connected_once && position > d->applied_seq) {
+	if (d->connected_once && position > d->applied_seq && !d->parts.table) {
 		pthread_mutex_lock(&d->lock);
 		d->applied += position - d->applied_seq; /* their COMMIT was never answered */
 		pthread_mutex_unlock(&d->lock);
@@ -179,6 +190,7 @@ static enum rc connect_to(struct drain *d, struct queue_target *target)
 	d->connected_once = true;
 	drain_move_applied(d, position, position);
 	drain_set_state(d, QUEUE_RUNNING, "");
+	drain_took(d);
 	return RC_OK;
 }
 
@@ -226,17 +238,21 @@ static void look_at_oldest(struct drain *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
-enum step { STEP_STOP, STEP_IDLE, STEP_GO };
+enum step { STEP_STOP, STEP_STAND_BY, STEP_IDLE, STEP_GO };
 
 /* What to do next; sleeps when it is nothing. */
 static enum step next_step(struct drain *d)
 {
-	bool more = d->next < d->count || d->parts.engine->ops->durable(d->parts.engine) > d->applied_seq;
+	bool shared = d->parts.table != NULL;
+	bool more = d->next < d->count || d->parts.engine->ops->durable(d->parts.engine) > d->applied_seq ||
+		    (shared && !d->applier.conn.my); /* its lock is what says that it is ours */
 	enum step step = STEP_GO;
 
 	pthread_mutex_lock(&d->lock);
 	if (d->stopping)
 		step = STEP_STOP;
+	else if (shared && !d->wanted)
+		step = STEP_STAND_BY;
 	else if (d->paused || d->state == QUEUE_HALTED || !more)
 		step = STEP_IDLE;
 	if (step == STEP_IDLE && !more)
@@ -248,6 +264,7 @@ static enum step next_step(struct drain *d)
 static void idle(struct drain *d)
 {
 	drain_level(d);
+	drain_keep(d);
 	look_at_oldest(d);
 	pthread_mutex_lock(&d->lock);
 	if (!d->stopping && !d->kicked && !d->woken)
@@ -270,7 +287,9 @@ void *drain_loop(void *arg)
 
 	mysql_thread_init();
 	while ((step = next_step(d)) != STEP_STOP) {
-		if (step == STEP_IDLE)
+		if (step == STEP_STAND_BY)
+			drain_stand_by(d);
+		else if (step == STEP_IDLE)
 			idle(d);
 		else if (!d->applier.conn.my)
 			connect_or_wait(d);

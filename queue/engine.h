@@ -29,10 +29,18 @@ struct queue_engine_ops {
 
 	/* The drain's thread only: hand out from the record behind after_seq on. err: why not, for people. */
 	enum rc (*seek)(struct queue_engine *e, uint64_t after_seq, char *err, size_t cap);
-	/* The next durable record; its body is valid until the next call, and empty for one that was lost and skipped. RC_AGAIN: none yet. RC_ERROR: unreadable. */
+	/* The next durable record; its body is valid until the next call, and empty for one that was lost and skipped. RC_AGAIN:
+	 * none yet. RC_DECLINED: not just now, err says why. RC_ERROR: unreadable. */
 	enum rc (*next)(struct queue_engine *e, uint64_t *seq, struct span *body, char *err, size_t cap);
 	/* All up to seq, which was handed out, is applied. */
 	void (*applied)(struct queue_engine *e, uint64_t seq);
+
+	/* Engines that other processes drain, too; else NULL. Drained from here, or not: it need not look for others' records. */
+	void (*attend)(struct queue_engine *e, bool attended);
+	/* Up to limit records behind a sequence, for people; may wait for the engine. any thread. RC_ERROR: it does not answer. */
+	enum rc (*peek)(struct queue_engine *e, uint64_t after_seq, unsigned limit,
+			void (*fn)(void *arg, uint64_t seq, struct span body), void *arg);
+	uint64_t (*own)(struct queue_engine *e); /* the last record that this process has had stored. any thread */
 
 	/* Any thread. */
 	uint64_t (*durable)(struct queue_engine *e);

@@ -70,13 +70,6 @@ static const char *refusal(struct filelog *l, size_t size, enum stats_counter *c
 	return NULL;
 }
 
-static void line_push(struct ticket_line *line, struct queue_ticket *t)
-{
-	t->mail.next = NULL;
-	*line->end = &t->mail;
-	line->end = &t->mail.next;
-}
-
 /* lock held. */
 static enum rc append_locked(struct filelog *l, const struct record *rec, size_t body, struct queue_ticket *t,
 			     const char **why)
@@ -102,7 +95,7 @@ static enum rc append_locked(struct filelog *l, const struct record *rec, size_t
 	frame_begin(frame, t->seq, FRAME_RECORD, body);
 	record_encode(rec, frame + FRAME_HEADER_BYTES);
 	iobuf_commit(&l->pending, size);
-	line_push(&l->line, t);
+	ticket_push(&l->line, t);
 	if (l->idle)
 		pthread_cond_signal(&l->work);
 	return RC_AGAIN;
@@ -337,7 +330,7 @@ struct queue_engine *filelog_open(const struct qdir *dir, const struct filelog_o
 	l->dir = dir;
 	l->opt = *opt;
 	l->salt = segment_salt(dir->id);
-	l->line.end = &l->line.first;
+	ticket_line_init(&l->line);
 	l->applied_seq = opt->known_applied;
 	iobuf_init(&l->pending, 0);
 	reader_init(&l->reader, dir);

@@ -11,12 +11,7 @@
 #include "iobuf.h"
 #include "logfile.h"
 #include "reader.h"
-
-/* Tickets in the order of their sequences, linked through their mails, which are ours until they are posted. */
-struct ticket_line {
-	struct mail *first;
-	struct mail **end;
-};
+#include "ticket.h"
 
 /* A segment that is there. */
 struct log_piece {

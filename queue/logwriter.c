@@ -188,45 +188,21 @@ static void write_group(struct filelog *l, struct group *g)
 	}
 }
 
-/* Posts a ticket's answer; without a loop its function runs here. */
-static void answer(struct queue_ticket *t, enum rc rc, const char *error)
-{
-	t->rc = rc;
-	t->error = error;
-	if (t->loop)
-		loop_post(t->loop, &t->mail);
-	else
-		t->mail.run(&t->mail);
-}
-
 static void answer_line(struct filelog *l, struct ticket_line *line, uint64_t good_upto, const struct group *g)
 {
 	uint64_t good = 0, bad = 0;
 
-	for (struct mail *m = line->first, *next; m; m = next) {
-		struct queue_ticket *t = container_of(m, struct queue_ticket, mail);
+	for (struct queue_ticket *t; (t = ticket_pop(line)) != NULL;) {
 		bool stored = t->seq <= good_upto;
 
-		next = m->next;
 		good += stored;
 		bad += !stored;
-		answer(t, stored ? RC_OK : g->rc, stored ? NULL : g->error);
+		ticket_answer(t, stored ? RC_OK : g->rc, stored ? NULL : g->error);
 	}
-	line->first = NULL;
-	line->end = &line->first;
 	if (!l->opt.sink)
 		return;
 	stats_count(l->opt.sink, STATS_C_QUEUE_ACKNOWLEDGED, good);
 	stats_count(l->opt.sink, STATS_C_QUEUE_ERRORS, bad);
-}
-
-static void take_line(struct ticket_line *from, struct ticket_line *to)
-{
-	*to = *from;
-	if (!to->first)
-		to->end = &to->first;
-	from->first = NULL;
-	from->end = &from->first;
 }
 
 /* A group failed: what was appended behind it cannot keep its sequences and gets the same answer. */
@@ -236,7 +212,7 @@ static void give_up_pending(struct filelog *l, struct group *g)
 
 	pthread_mutex_lock(&l->lock);
 	iobuf_consume(&l->pending, iobuf_len(&l->pending));
-	take_line(&l->line, &behind.line);
+	ticket_take(&l->line, &behind.line);
 	l->last_seq = l->written_seq;
 	if (g->log_ends)
 		l->failed = g->error;
@@ -314,7 +290,7 @@ static bool take_group(struct filelog *l, struct group *g, uint64_t *sync_ns)
 	l->idle = false;
 	g->bytes = l->pending;
 	l->pending = empty;
-	take_line(&l->line, &g->line);
+	ticket_take(&l->line, &g->line);
 	*sync_ns = l->opt.sync_ns;
 	due = sync_due(l);
 	pthread_mutex_unlock(&l->lock);
@@ -332,7 +308,7 @@ void *filelog_write_loop(void *arg)
 
 	memset(&g, 0, sizeof(g));
 	iobuf_init(&g.bytes, 0);
-	g.line.end = &g.line.first;
+	ticket_line_init(&g.line);
 	while (take_group(l, &g, &sync_ns))
 		run_group(l, &g, sync_ns);
 	iobuf_reset(&g.bytes);

@@ -90,6 +90,17 @@ static enum rc insert_row(struct position *p, struct dbconn *c, uint64_t initial
 	return RC_OK;
 }
 
+/* From here on whoever had read it before cannot move it; and it stands where they left it. */
+static enum rc raise_epoch(struct position *p, struct dbconn *c)
+{
+	if (dbconn_execf(c,
+			 "UPDATE suimon.applied SET epoch=LAST_INSERT_ID(epoch+1) WHERE queue_id=x'%s' AND shard=%u",
+			 p->id_hex, p->shard) != RC_OK)
+		return RC_ERROR;
+	p->epoch = mysql_insert_id(c->my);
+	return select_seq(p, c);
+}
+
 enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial)
 {
 	enum rc rc = select_seq(p, c);
@@ -102,6 +113,8 @@ enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial)
 	}
 	if (rc == RC_DECLINED)
 		rc = insert_row(p, c, initial);
+	if (rc == RC_OK && p->fenced)
+		rc = raise_epoch(p, c);
 	if (rc == RC_OK)
 		p->told = false;
 	return rc;
@@ -109,13 +122,15 @@ enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial)
 
 enum rc position_advance(const struct position *p, struct dbconn *c, uint64_t to)
 {
-	char now[40];
+	char now[40], epoch[40] = "";
 
 	now_text(now);
+	if (p->fenced)
+		snprintf(epoch, sizeof(epoch), " AND epoch=%" PRIu64, p->epoch);
 	if (dbconn_execf(c,
 			 "UPDATE suimon.applied SET seq=%" PRIu64
-			 ", updated_at='%s' WHERE queue_id=x'%s' AND shard=%u AND seq=%" PRIu64,
-			 to, now, p->id_hex, p->shard, p->seq) != RC_OK)
+			 ", updated_at='%s' WHERE queue_id=x'%s' AND shard=%u AND seq=%" PRIu64 "%s",
+			 to, now, p->id_hex, p->shard, p->seq, epoch) != RC_OK)
 		return RC_ERROR;
 	return dbconn_affected(c) == 1 ? RC_OK : RC_DECLINED;
 }

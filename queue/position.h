@@ -13,6 +13,8 @@ struct position {
 	char id_hex[2 * QUEUE_ID_BYTES + 1];
 	unsigned shard;
 	uint64_t seq; /* as last read or committed */
+	bool fenced;  /* other processes may take it over: each who reads it raises its epoch, and those before cannot move it */
+	uint64_t epoch;
 	bool told;    /* that somebody must make the table: said once */
 };
 

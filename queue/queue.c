@@ -1,173 +1,128 @@
 /*
- * queue.c - the queue put together: directory, log, dead letters, drain. See queue.h.
+ * queue.c - what the rest of suimon asks of the queue: see queue.h.
  */
 #include "queue_impl.h"
 
-#include <mysql.h>
 #include <stdio.h>
 
+#include "crc32c.h"
 #include "log.h"
-#include "mem.h"
 #include "qthread.h"
-
-static void wake(void *arg)
-{
-	struct queue *q = arg;
-
-	drain_wake(q->drain);
-}
-
-static enum rc open_log(struct queue *q, const struct queue_options *opt, const struct qdir_checkpoint *known,
-			struct stats *stats, char *err, size_t cap)
-{
-	struct filelog_options log = {
-		.max_bytes = opt->max_bytes,
-		.sync_ns = opt->sync_ns,
-		.segment_bytes = opt->segment_bytes,
-		.known_applied = known->applied_seq,
-		.known_durable = known->durable_seq,
-		.sink = stats ? stats_sink_new(stats, false) : NULL,
-		.front = stats ? stats_sink_new(stats, false) : NULL,
-		.wake = wake,
-		.wake_arg = q,
-	};
-
-	q->engine = filelog_open(&q->dir, &log, err, cap);
-	return q->engine ? RC_OK : RC_ERROR;
-}
-
-static enum rc open_parts(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t cap)
-{
-	struct drain_parts parts = {.dir = &q->dir, .sink = stats ? stats_sink_new(stats, false) : NULL};
-
-	if (qdir_open(&q->dir, opt->dir, true, opt->files ? opt->files : &file_ops_system, err, cap) != RC_OK)
-		return RC_ERROR;
-	if (qdir_checkpoint_read(&q->dir, &parts.known) != RC_OK)
-		parts.known = (struct qdir_checkpoint){0};
-	q->dead = dead_open(&q->dir, true, parts.known.applied_seq, err, cap);
-	if (!q->dead || open_log(q, opt, &parts.known, stats, err, cap) != RC_OK)
-		return RC_ERROR;
-	parts.engine = q->engine;
-	parts.dead = q->dead;
-	parts.paused = qdir_paused(&q->dir);
-	q->drain = drain_new(&parts, opt);
-	if (q->drain)
-		return RC_OK;
-	snprintf(err, cap, "out of memory");
-	return RC_ERROR;
-}
-
-struct queue *queue_open(const struct queue_options *opt, struct stats *stats, char *err, size_t err_cap)
-{
-	struct queue *q = mem_zalloc(sizeof(*q));
-
-	if (!q || mysql_library_init(0, NULL, NULL) != 0) {
-		mem_free(q);
-		snprintf(err, err_cap, "out of memory");
-		return NULL;
-	}
-	q->dir = (struct qdir){.fd = -1, .lock_fd = -1};
-	if (open_parts(q, opt, stats, err, err_cap) == RC_OK)
-		return q;
-	queue_close(q);
-	return NULL;
-}
-
-enum rc queue_start(struct queue *q)
-{
-	struct queue_totals t;
-
-	if (drain_start(q->drain) != RC_OK)
-		return RC_ERROR;
-	if (q->engine->ops->start(q->engine) != RC_OK) {
-		drain_stop(q->drain);
-		return RC_ERROR;
-	}
-	queue_totals(q, &t);
-	log_info("queue", "open", "dir=%s engine=%s first_seq=%llu last_seq=%llu dead=%llu state=%s", q->dir.path,
-		 q->engine->ops->name, (unsigned long long)t.first_seq, (unsigned long long)t.last_seq,
-		 (unsigned long long)dead_waiting(q->dead), queue_state_name(t.state));
-	return RC_OK;
-}
-
-void queue_stop(struct queue *q)
-{
-	if (q->stopped)
-		return;
-	q->stopped = true;
-	q->engine->ops->stop(q->engine);
-	drain_stop(q->drain);
-}
 
 void queue_hand_over(struct queue *q)
 {
+	struct queue_lane *lane = &q->lane[0];
+
+	if (q->shared)
+		return; /* both may work it at the same time */
 	atomic_store(&q->handed_over, true);
-	q->engine->ops->stop(q->engine);
-	drain_hand_over(q->drain);
+	lane->engine->ops->stop(lane->engine);
+	drain_stop(lane->drain);
 	qdir_release(&q->dir);
 	log_info("queue", "handed over", "dir=%s applied_seq=%llu last_seq=%llu", q->dir.path,
-		 (unsigned long long)drain_applied(q->drain), (unsigned long long)q->engine->ops->durable(q->engine));
+		 (unsigned long long)drain_applied(lane->drain),
+		 (unsigned long long)lane->engine->ops->durable(lane->engine));
 }
 
 bool queue_is_handed_over(struct queue *q, uint64_t *last_seq)
 {
 	if (likely(!atomic_load_explicit(&q->handed_over, memory_order_acquire)))
 		return false;
-	*last_seq = q->engine->ops->durable(q->engine);
+	*last_seq = q->lane[0].engine->ops->durable(q->lane[0].engine);
 	return true;
 }
 
 void queue_follow(struct queue *q, uint64_t applied_seq)
 {
-	drain_follow(q->drain, applied_seq);
-}
-
-void queue_close(struct queue *q)
-{
-	if (!q)
-		return;
-	drain_free(q->drain);
-	if (q->engine)
-		q->engine->ops->close(q->engine);
-	dead_close(q->dead);
-	qdir_close(&q->dir);
-	mem_free(q);
+	if (!q->shared)
+		drain_follow(q->lane[0].drain, applied_seq);
 }
 
 void queue_reconfigure(struct queue *q, const struct queue_options *opt)
 {
-	q->engine->ops->tune(q->engine, opt);
-	drain_tune(q->drain, opt);
+	for (unsigned i = 0; i < q->lanes; i++) {
+		q->lane[i].engine->ops->tune(q->lane[i].engine, opt);
+		drain_tune(q->lane[i].drain, opt);
+	}
+}
+
+/* A table's records are all in one lane: what concerns the whole table keeps its order with what concerns a row. */
+static struct queue_lane *lane_of(struct queue *q, const struct queue_record *r)
+{
+	size_t len = r->tables.len < r->order_key.len ? r->tables.len : r->order_key.len;
+
+	return &q->lane[q->lanes > 1 ? crc32c(0, r->order_key.p, len) % q->lanes : 0];
+}
+
+/* What is to run beside nothing else cannot where there are several lanes. */
+static const char *refusal(struct queue *q, const struct queue_record *r, struct queue_lane *lane)
+{
+	if (!q->shared)
+		return NULL;
+	if (q->lanes > 1 && r->order_key.len < r->tables.len)
+		return "it reaches further tables, which other lanes may be writing to";
+	return drain_note_own(lane->drain, r->tables) == RC_OK ? NULL : "out of memory";
+}
+
+static enum rc append(struct queue *q, const struct record *rec, struct queue_ticket *t, const char **why)
+{
+	struct queue_lane *lane = lane_of(q, &rec->r);
+
+	*why = refusal(q, &rec->r, lane);
+	if (!*why)
+		return lane->engine->ops->append(lane->engine, rec, t, why);
+	pthread_mutex_lock(&q->front_lock);
+	if (q->front)
+		stats_count(q->front, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, 1);
+	pthread_mutex_unlock(&q->front_lock);
+	return RC_DECLINED;
 }
 
 enum rc queue_append(struct queue *q, const struct queue_record *r, struct queue_ticket *t, const char **why)
 {
 	struct record rec = {.r = *r};
 
-	return q->engine->ops->append(q->engine, &rec, t, why);
+	return append(q, &rec, t, why);
 }
 
 uint64_t queue_applied(struct queue *q)
 {
-	return drain_applied(q->drain);
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned i = 0; i < q->lanes; i++) {
+		uint64_t seq = drain_applied(q->lane[i].drain);
+
+		least = seq < least ? seq : least;
+	}
+	return least;
 }
 
 enum rc queue_wait(struct queue *q, struct queue_waiter *w)
 {
-	return drain_wait(q->drain, w);
+	if (queue_applied(q) >= w->seq || waits_add(&q->waits, w) == RC_OK)
+		return RC_OK;
+	for (unsigned i = 0; i < q->lanes; i++)
+		drain_nudge(q->lane[i].drain);
+	if (q->claims)
+		claims_nudge(q->claims);
+	/* What moved before it was in the line did not see it. */
+	return queue_applied(q) >= w->seq && waits_cancel(&q->waits, w) ? RC_OK : RC_AGAIN;
 }
 
 bool queue_wait_cancel(struct queue *q, struct queue_waiter *w)
 {
-	return drain_wait_cancel(q->drain, w);
+	return waits_cancel(&q->waits, w);
 }
 
 static void set_paused(struct queue *q, bool paused)
 {
-	if (qdir_set_paused(&q->dir, paused) != RC_OK)
+	if (q->shared)
+		claims_set_paused(q->claims, paused);
+	else if (qdir_set_paused(&q->dir, paused) != RC_OK)
 		log_warn("queue", "whether it is paused could not be noted and will not survive a restart", "dir=%s",
 			 q->dir.path);
-	drain_set_paused(q->drain, paused);
+	for (unsigned i = 0; i < q->lanes; i++)
+		drain_set_paused(q->lane[i].drain, paused);
 	log_info("queue", paused ? "paused" : "resumed", NULL);
 }
 
@@ -183,7 +138,8 @@ void queue_resume(struct queue *q)
 
 void queue_drain_now(struct queue *q)
 {
-	drain_hurry(q->drain);
+	for (unsigned i = 0; i < q->lanes; i++)
+		drain_hurry(q->lane[i].drain);
 }
 
 const char *queue_state_name(enum queue_state s)
@@ -193,19 +149,73 @@ const char *queue_state_name(enum queue_state s)
 	return names[s];
 }
 
-void queue_totals(struct queue *q, struct queue_totals *out)
+/* Which of two is the graver? */
+static bool graver(enum queue_state a, enum queue_state b)
 {
+	static const int order[] = {[QUEUE_RUNNING] = 0, [QUEUE_WAITING] = 1, [QUEUE_PAUSED] = 2,
+				    [QUEUE_HALTED] = 3,	 [QUEUE_FAILED] = 4,  [QUEUE_STOPPED] = 5};
+
+	return order[a] > order[b];
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void add_totals(struct queue_totals *out, const struct queue_totals *t)
+{
+	if (graver(t->state, out->state)) {
+		out->state = t->state;
+		memcpy(out->reason, t->reason, sizeof(out->reason));
+	}
+	out->stuck |= t->stuck;
+	out->depth += t->depth;
+	out->bytes += t->bytes;
+	out->oldest_age_ns = larger(out->oldest_age_ns, t->oldest_age_ns);
+	out->applied += t->applied;
+	out->dead += t->dead;
+	out->retries += t->retries;
+	out->batches += t->batches;
+	out->last_batch_rows = larger(out->last_batch_rows, t->last_batch_rows);
+	out->batch_rows_now = larger(out->batch_rows_now, t->batch_rows_now);
+	out->fsyncs += t->fsyncs;
+	out->fsync_ns_last = larger(out->fsync_ns_last, t->fsync_ns_last);
+	out->fsync_ns_total += t->fsync_ns_total;
+	out->first_seq = larger(out->first_seq, t->first_seq);
+	out->last_seq = larger(out->last_seq, t->last_seq);
+	out->applied_seq = larger(out->applied_seq, t->applied_seq);
+	out->drain_rate += t->drain_rate;
+}
+
+static void lane_totals(const struct queue_lane *lane, struct queue_totals *t)
+{
+	const struct queue_engine_ops *ops = lane->engine->ops;
 	const char *why;
 
-	memset(out, 0, sizeof(*out));
-	drain_totals(q->drain, out);
-	q->engine->ops->totals(q->engine, out);
-	out->depth = out->last_seq > out->applied_seq ? out->last_seq - out->applied_seq : 0;
-	out->dead_waiting = dead_waiting(q->dead);
-	if (q->engine->ops->failed(q->engine, &why)) {
-		out->state = QUEUE_FAILED;
-		snprintf(out->reason, sizeof(out->reason), "%s", why);
+	memset(t, 0, sizeof(*t));
+	drain_totals(lane->drain, t);
+	ops->totals(lane->engine, t);
+	if (!lane->q->shared)
+		t->depth = t->last_seq > t->applied_seq ? t->last_seq - t->applied_seq : 0;
+	if (ops->failed(lane->engine, &why)) {
+		t->state = QUEUE_FAILED;
+		snprintf(t->reason, sizeof(t->reason), "%s", why);
 	}
+}
+
+void queue_totals(struct queue *q, struct queue_totals *out)
+{
+	struct queue_totals t;
+
+	lane_totals(&q->lane[0], out);
+	for (unsigned i = 1; i < q->lanes; i++) {
+		lane_totals(&q->lane[i], &t);
+		add_totals(out, &t);
+	}
+	out->dead_waiting = q->shared ? atomic_load(&q->table.waiting) : dead_waiting(q->dead);
+	if (q->claims && out->state == QUEUE_RUNNING && !claims_reached(q->claims, out->reason, sizeof(out->reason)))
+		out->state = QUEUE_WAITING;
 }
 
 /* A thread that waits for its ticket. */
@@ -226,7 +236,7 @@ static void on_answer(struct mail *m)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static enum rc append_and_wait(struct queue *q, const struct record *rec, uint64_t *seq)
+enum rc queue_append_now(struct queue *q, const struct record *rec, uint64_t *seq)
 {
 	struct patience p = {.ticket.mail.run = on_answer};
 	const char *why;
@@ -234,7 +244,7 @@ static enum rc append_and_wait(struct queue *q, const struct record *rec, uint64
 
 	pthread_mutex_init(&p.lock, NULL);
 	pthread_cond_init(&p.done, NULL);
-	rc = q->engine->ops->append(q->engine, rec, &p.ticket, &why);
+	rc = append(q, rec, &p.ticket, &why);
 	if (rc == RC_AGAIN) {
 		pthread_mutex_lock(&p.lock);
 		while (!p.answered)
@@ -246,52 +256,4 @@ static enum rc append_and_wait(struct queue *q, const struct record *rec, uint64
 	pthread_cond_destroy(&p.done);
 	pthread_mutex_destroy(&p.lock);
 	return rc == RC_OK ? RC_OK : RC_ERROR;
-}
-
-struct copied_letter {
-	uint64_t id;
-	char *body; /* owned */
-	size_t len;
-};
-
-static void copy_letter(void *arg, const struct dead_letter *l)
-{
-	struct copied_letter *c = arg;
-
-	c->id = l->id;
-	c->len = l->body.len;
-	c->body = mem_dup(l->body.p, l->body.len);
-}
-
-static enum rc retry_letter(struct queue *q, const struct copied_letter *c)
-{
-	struct record rec;
-	enum dead_fate fate;
-	uint64_t seq, by_seq;
-
-	if (!c->body || record_decode(span_of(c->body, c->len), &rec) != RC_OK)
-		return RC_ERROR;
-	rec.retry_of = c->id;
-	if (append_and_wait(q, &rec, &seq) != RC_OK)
-		return RC_ERROR;
-	/* The drain may have been faster, and somebody else's retry too: that one counts, ours will be passed over. */
-	if (dead_mark(q->dead, c->id, DEAD_RETRIED, seq) == RC_ERROR)
-		return RC_ERROR;
-	return dead_fate_of(q->dead, c->id, &fate, &by_seq) == RC_OK && by_seq == seq ? RC_OK : RC_DECLINED;
-}
-
-enum rc queue_dead_retry(struct queue *q, uint64_t id)
-{
-	struct copied_letter c = {0};
-	enum rc rc = dead_each(q->dead, id, 1, copy_letter, &c);
-
-	if (rc == RC_OK)
-		rc = c.id == id && id ? retry_letter(q, &c) : RC_DECLINED;
-	mem_free(c.body);
-	return rc;
-}
-
-enum rc queue_dead_discard(struct queue *q, uint64_t id)
-{
-	return dead_mark(q->dead, id, DEAD_DISCARDED, 0);
 }

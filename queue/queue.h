@@ -4,7 +4,8 @@
  * Flow: queue_append (any worker) → the log thread writes and fdatasyncs a group → each ticket is posted back to its
  * worker (the client gets its OK) → the drain thread reads in order, merges, applies with the position in the same
  * transaction (suimon.applied) → on_applied (cache invalidation) → waiters for that position are posted.
- * Engines (file now; redis, sqs, kafka later) stand behind struct queue_engine_ops in engine.h.
+ * Engines stand behind struct queue_engine_ops in engine.h: the file log of one host, and Redis streams, which the suimons of many
+ * hosts share: lanes by table, each applied by one of them at a time.
  */
 #ifndef SUIMON_QUEUE_H
 #define SUIMON_QUEUE_H
@@ -47,8 +48,12 @@ struct queue_hooks {
 	void (*on_applying)(void *arg, struct span tables);
 };
 
+enum queue_engine_kind { QUEUE_ENGINE_FILE, QUEUE_ENGINE_REDIS };
+
 struct queue_options {
-	const char *dir;
+	enum queue_engine_kind engine; /* fixed from open on, as are dir and url */
+	const char *dir;        /* the file engine's */
+	const char *url;        /* the others' */
 	uint64_t sync_ns;       /* 0 = always: fdatasync before every acknowledgement */
 	uint64_t max_bytes;
 	uint64_t batch_rows, batch_wait_ns, rate;
@@ -59,13 +64,14 @@ struct queue_options {
 	const struct file_ops *files; /* fileops.h; NULL: the system's */
 };
 
-/* NULL: the directory is unusable or locked by another process; why is written to err. */
+/* NULL: the directory is unusable or locked by another process, or the URL is wrong; why is written to err. */
 struct queue *queue_open(const struct queue_options *opt, struct stats *stats, char *err, size_t err_cap) must_check;
 enum rc queue_start(struct queue *q) must_check;      /* log and drain threads */
 void queue_stop(struct queue *q);                     /* syncs the log, ends the threads; appends after it are declined */
 void queue_close(struct queue *q);
 /* Gives the directory up to another process: what was accepted is made durable and answered, the batch under way ends
- * (seconds at most), and the lock is free. Afterwards nothing is appended or applied here; who waits is served by queue_follow. */
+ * (seconds at most), and the lock is free. Afterwards nothing is appended or applied here; who waits is served by queue_follow.
+ * A queue that many processes share is worked by both: nothing happens. */
 void queue_hand_over(struct queue *q);
 /* That has happened or is happening: what an acknowledged record must be applied up to before a write that would have been
  * queued may run directly. any thread. */
@@ -102,7 +108,7 @@ struct queue_ticket {
 /* RC_AGAIN: the ticket will be posted. RC_DECLINED: full, paused for lack of disk, or stopping: `*why` says (literal). any thread. */
 enum rc queue_append(struct queue *q, const struct queue_record *r, struct queue_ticket *t, const char **why) must_check;
 
-/* The position up to which all records are applied or dead-lettered. any thread. */
+/* The position up to which all records of this process are applied or dead-lettered. any thread. */
 uint64_t queue_applied(struct queue *q);
 struct queue_waiter {
 	struct mail mail;       /* run() is the caller's; posted when applied >= seq (or the queue stops) */

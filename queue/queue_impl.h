@@ -1,22 +1,50 @@
 /*
- * queue_impl.h - what a queue is made of, for queue.c and queue_view.c.
+ * queue_impl.h - what a queue is made of, for queue.c, queue_open.c, queue_dead.c and queue_view.c.
  */
 #ifndef SUIMON_QUEUE_IMPL_H
 #define SUIMON_QUEUE_IMPL_H
 
+#include "claims.h"
 #include "dead.h"
+#include "deadtable.h"
 #include "drain.h"
 #include "filelog.h"
 #include "qdir.h"
 #include "queue.h"
+#include "redishub.h"
+#include "waits.h"
+
+/* A stretch of tables with an order of its own. The file engine has one, others several. */
+struct queue_lane {
+	struct queue *q;
+	struct queue_engine *engine; /* owned */
+	struct drain *drain;         /* owned */
+};
 
 struct queue {
-	struct qdir dir;
-	struct queue_engine *engine; /* owned, as are the next two */
-	struct dead *dead;
-	struct drain *drain;
+	struct queue_lane *lane; /* owned */
+	unsigned lanes;
+	struct waits waits;
+	struct stats_sink *front; /* counts what no lane takes, under front_lock; NULL: not counted */
+	pthread_mutex_t front_lock;
 	bool stopped;
-	_Atomic bool handed_over;
+	bool shared; /* other processes work it, too */
+
+	/* One process's. */
+	struct qdir dir;
+	struct dead *dead;        /* owned */
+	_Atomic bool handed_over; /* to another process */
+
+	/* Shared. */
+	struct redishub hub;
+	struct deadtable table;
+	struct claims *claims;     /* owned */
+	struct drain **drains;     /* owned; for claims */
+	struct queue_hooks hooks;  /* as given; called by one lane at a time */
+	pthread_mutex_t hooks_lock;
 };
+
+/* Appends and waits for the answer. RC_ERROR: not stored, or not known to be. */
+enum rc queue_append_now(struct queue *q, const struct record *rec, uint64_t *seq) must_check;
 
 #endif

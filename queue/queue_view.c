@@ -84,13 +84,49 @@ static enum rc show_pending(const struct qdir *dir, uint64_t seq, uint64_t upto,
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }
 
+struct peeking {
+	const struct view *v;
+	unsigned shown;
+};
+
+static void show_peeked(void *arg, uint64_t seq, struct span body)
+{
+	struct peeking *p = arg;
+	struct queue_view out = {.seq = seq};
+	struct record rec;
+
+	p->shown++;
+	if (record_decode(body, &rec) == RC_OK)
+		show_record(p->v, &out, &rec);
+}
+
+/* Lane by lane. One record is looked for in each. */
+static enum rc peek_lanes(struct queue *q, uint64_t from_seq, unsigned limit, const struct view *v)
+{
+	struct peeking p = {.v = v};
+	struct queue_totals t;
+	enum rc rc = RC_OK;
+
+	for (unsigned i = 0; rc == RC_OK && i < q->lanes && (limit == 1 || p.shown < limit); i++) {
+		struct queue_engine *e = q->lane[i].engine;
+
+		drain_totals(q->lane[i].drain, &t);
+		rc = e->ops->peek(e, from_seq > t.applied_seq ? from_seq - 1 : t.applied_seq, limit == 1 ? 1 : limit - p.shown,
+				  show_peeked, &p);
+	}
+	return rc;
+}
+
 enum rc queue_list_pending(struct queue *q, uint64_t from_seq, unsigned limit, queue_view_fn fn, void *arg)
 {
 	const struct view v = {.fn = fn, .arg = arg};
-	uint64_t next = queue_applied(q) + 1;
+	uint64_t next;
 	char err[256];
 
-	return show_pending(&q->dir, from_seq > next ? from_seq : next, q->engine->ops->durable(q->engine), limit, &v,
+	if (q->shared)
+		return peek_lanes(q, from_seq, limit, &v);
+	next = queue_applied(q) + 1;
+	return show_pending(&q->dir, from_seq > next ? from_seq : next, q->lane[0].engine->ops->durable(q->lane[0].engine), limit, &v,
 			    err, sizeof(err));
 }
 
@@ -98,7 +134,8 @@ enum rc queue_list_dead(struct queue *q, uint64_t from_id, unsigned limit, queue
 {
 	struct view v = {.fn = fn, .arg = arg};
 
-	return dead_each(q->dead, from_id, limit, show_letter, &v);
+	return q->shared ? deadtable_each(&q->table, from_id, limit, show_letter, &v)
+			 : dead_each(q->dead, from_id, limit, show_letter, &v);
 }
 
 /* The last record of the last segment that can be read; what lies behind it is damaged when `damaged`. */

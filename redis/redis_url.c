@@ -9,6 +9,12 @@
 #define DEFAULT_PORT 6379
 #define DB_MAX 65535
 
+/* What the caller takes behind ?. */
+struct own_options {
+	redis_url_option_fn fn; /* NULL: nothing */
+	void *arg;
+};
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -169,39 +175,47 @@ static bool cut_login(struct span *s, struct span *login)
 	return true;
 }
 
-/* ca=FILE and verify=none, joined by &. */
-static enum rc parse_options(struct span s, struct redis_url *out)
+/* ca=FILE and verify=none; the caller's come first. */
+static enum rc parse_option(struct span key, struct span value, struct redis_url *out, const struct own_options *own)
+{
+	size_t len;
+
+	if (own->fn && own->fn(own->arg, key, value) == RC_OK)
+		return RC_OK;
+	if (!out->tls)
+		return RC_ERROR;
+	if (span_eq(key, span_str("verify")) && span_eq(value, span_str("none"))) {
+		out->verify = false;
+		return RC_OK;
+	}
+	if (!span_eq(key, span_str("ca")) || !value.len || out->ca)
+		return RC_ERROR;
+	out->ca = decoded(value, &len);
+	return out->ca ? RC_OK : RC_ERROR;
+}
+
+/* KEY=VALUE, joined by &. */
+static enum rc parse_options(struct span s, struct redis_url *out, const struct own_options *own)
 {
 	struct span next, value;
 
 	for (; s.len; s = next) {
 		if (!cut(&s, '&', &next))
 			next = span_of(s.p + s.len, 0);
-		if (!cut(&s, '=', &value) || !out->tls)
+		if (!cut(&s, '=', &value) || parse_option(s, value, out, own) != RC_OK)
 			return RC_ERROR;
-		if (span_eq(s, span_str("verify")) && span_eq(value, span_str("none"))) {
-			out->verify = false;
-		} else if (span_eq(s, span_str("ca")) && value.len && !out->ca) {
-			size_t len;
-
-			out->ca = decoded(value, &len);
-			if (!out->ca)
-				return RC_ERROR;
-		} else {
-			return RC_ERROR;
-		}
 	}
 	return RC_OK;
 }
 
-static const char *parse(const char *url, struct redis_url *out)
+static const char *parse(const char *url, struct redis_url *out, const struct own_options *own)
 {
 	struct span rest = span_str(strstr(url, "://") + 3), login, db, options;
 
 	out->tls = out->verify = url[5] == 's';
 	if (cut_login(&rest, &login) && parse_login(login, out) != RC_OK)
 		return "the part before @ is not user:password (percent-encode what is not a letter or digit)";
-	if (cut(&rest, '?', &options) && parse_options(options, out) != RC_OK)
+	if (cut(&rest, '?', &options) && parse_options(options, out, own) != RC_OK)
 		return "behind ? only ca=FILE and verify=none are allowed, and only with rediss://";
 	if (cut(&rest, '/', &db) && db.len && number(db, DB_MAX, &out->db) != RC_OK)
 		return "the database behind / is not a number from 0 to 65535";
@@ -214,12 +228,18 @@ static const char *parse(const char *url, struct redis_url *out)
 
 enum rc redis_url_parse(const char *url, struct redis_url *out, char *why, size_t cap)
 {
+	return redis_url_parse_with(url, out, NULL, NULL, why, cap);
+}
+
+enum rc redis_url_parse_with(const char *url, struct redis_url *out, redis_url_option_fn fn, void *arg, char *why, size_t cap)
+{
+	const struct own_options own = {fn, arg};
 	const char *fault;
 
 	*out = (struct redis_url){.host = NULL};
 	fault = foreign(url);
 	if (!fault)
-		fault = parse(url, out);
+		fault = parse(url, out, &own);
 	if (!fault)
 		return RC_OK;
 	redis_url_reset(out);

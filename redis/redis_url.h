@@ -12,6 +12,7 @@
 
 #include "rc.h"
 #include "secret.h"
+#include "span.h"
 #include "tls.h"
 
 #define REDIS_SEEDS 8
@@ -37,6 +38,10 @@ struct redis_url {
 
 /* RC_ERROR: why says what is wrong and what is allowed, never the password. out is empty then. */
 enum rc redis_url_parse(const char *url, struct redis_url *out, char *why, size_t cap) must_check;
+/* The same, for callers with options of their own behind ?: fn is shown each first. RC_ERROR: it is none of its. */
+typedef enum rc (*redis_url_option_fn)(void *arg, struct span key, struct span value);
+enum rc redis_url_parse_with(const char *url, struct redis_url *out, redis_url_option_fn fn, void *arg, char *why,
+			     size_t cap) must_check;
 /* Makes the context of a URL with tls. RC_ERROR: why. */
 enum rc redis_url_secure(struct redis_url *u, char *why, size_t cap) must_check;
 void redis_url_reset(struct redis_url *u);

@@ -269,7 +269,8 @@ static void on_ticket(struct mail *m)
 		struct ok_packet ok = {.affected = r->affected, .status = session_status(s)};
 		struct iobuf b;
 
-		s->queued_seq = t->seq;
+		if (t->seq > s->queued_seq) /* of another lane it may be smaller */
+			s->queued_seq = t->seq;
 		aftermath_queued(r);
 		iobuf_init(&b, 0);
 		if (packet_put_ok(&b, &s->seq, s->caps, &ok) == RC_OK)

@@ -13,6 +13,7 @@
 		return condition;                                                                                      \
 	}
 
-CHOSEN(engine, s->queue.engine != SETTINGS_ENGINE_FILE && s->queue.nrules > 0) /* without rules there is no queue */
+/* Without rules there is no queue. */
+CHOSEN(engine, (s->queue.engine == SETTINGS_ENGINE_SQS || s->queue.engine == SETTINGS_ENGINE_KAFKA) && s->queue.nrules > 0)
 
-const struct conf_absent settings_absent_engine = {"queue engines other than file, with rules", "file", engine};
+const struct conf_absent settings_absent_engine = {"the queue engines sqs and kafka, with rules", "file or redis", engine};

@@ -228,7 +228,8 @@ const char *settings_addr_check_collector(const char *text)
 	return NULL;
 }
 
-const char *settings_addr_check_redis(const char *text)
+/* What is behind ?, those who connect look at: the cache takes it with TLS alone. */
+static const char *check_redis(const char *text, bool options)
 {
 	static const char *const wrong =
 		"not a URL of Redis, allowed are redis://[user:password@]host:port/db, rediss://…, "
@@ -247,8 +248,8 @@ const char *settings_addr_check_redis(const char *text)
 	rest = strstr(text, "://") + 3;
 	at = strrchr(rest, '@');
 	rest = at ? at + 1 : rest;
-	end = strcspn(rest, "?"); /* what is behind it, the cache looks at */
-	if (rest[end] && !tls)
+	end = strcspn(rest, "?");
+	if (rest[end] && !options && !tls)
 		return wrong;
 	hosts = span_of(rest, strcspn(rest, "/?"));
 	if (hosts.len < end)
@@ -256,4 +257,14 @@ const char *settings_addr_check_redis(const char *text)
 	if (hosts.len == 0 || !is_database(db) || (cluster && db.len))
 		return wrong;
 	return (cluster ? are_nodes(hosts) : is_node(hosts)) ? NULL : wrong;
+}
+
+const char *settings_addr_check_redis(const char *text)
+{
+	return check_redis(text, false);
+}
+
+const char *settings_addr_check_redis_queue(const char *text)
+{
+	return check_redis(text, true);
 }

@@ -144,6 +144,7 @@ static void check_users(struct conf_ctx *c, const struct settings *s)
 static void check_stores(struct conf_ctx *c, const struct settings *s)
 {
 	bool file = s->queue.engine == SETTINGS_ENGINE_FILE;
+	const char *fault;
 
 	if (s->cache.memory && s->cache.memory < MEMORY_LEAST)
 		conf_fault_at(c, "cache.memory", "too small to hold anything, allowed are 0 (off) and sizes from 1MiB");
@@ -151,6 +152,9 @@ static void check_stores(struct conf_ctx *c, const struct settings *s)
 		conf_fault_at(c, "queue.url", "has no meaning with queue.engine: file, allowed is \"\"");
 	if (!file && !*s->queue.url)
 		conf_fault_at(c, "queue.url", "missing, allowed is the address of the queue's engine");
+	fault = s->queue.engine == SETTINGS_ENGINE_REDIS ? settings_addr_check_redis_queue(s->queue.url) : NULL;
+	if (fault)
+		conf_fault_at(c, "queue.url", "%s", fault);
 	if (s->queue.user.password && !*s->queue.user.name)
 		conf_fault_at(c, "queue.user.password",
 			      "a password without a name, allowed is one with queue.user.name");

@@ -3,7 +3,7 @@
  *
  *   queue_driver DIR SOCKET USER [option=value ...]
  *
- * Options: sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate workers target_ms; power=SEED: dying is a power cut (power_files.h).
+ * Options: url (the Redis engine; DIR is not used then) sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate workers target_ms; power=SEED: dying is a power cut (power_files.h).
  *
  * Commands, one a line; fields are separated by tabs:
  *   add TAG SCHEMA TABLE SQL [ENV [TIME_US [halt [KEY]]]]  append; the values of an INSERT are found by " VALUES "; KEY: the
@@ -317,7 +317,10 @@ static void set_option(struct queue_options *opt, const char *text)
 		opt->workers = (unsigned)v;
 	else if (strncmp(text, "target_ms=", 10) == 0)
 		opt->batch_target_ns = v * NS_PER_MS;
-	else if (strncmp(text, "power=", 6) == 0)
+	else if (strncmp(text, "url=", 4) == 0) {
+		opt->engine = QUEUE_ENGINE_REDIS;
+		opt->url = text + 4;
+	} else if (strncmp(text, "power=", 6) == 0)
 		cut_power(opt, (unsigned)v);
 	else
 		exit(1);

@@ -1,9 +1,10 @@
-"""A private MariaDB and the queue's driver, for the queue's engine and crash tests."""
+"""A private MariaDB, a Redis and the queue's driver, for the queue's engine and crash tests."""
 import json
 import os
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -77,6 +78,46 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Redis:
+    """A redis-server of our own, which syncs its file before it answers."""
+
+    def __init__(self, *options):
+        self.dir = tempfile.mkdtemp(prefix="suimon-queue-redis-")
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.options = options
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir, "--save", "", "--appendonly", "yes",
+             "--appendfsync", "always", *self.options], stdout=open(self.dir + "/log", "a"), stderr=subprocess.STDOUT)
+        for _ in range(600):
+            if self.cli("PING", check=False).strip() == "PONG":
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise RuntimeError("redis-server does not answer: " + open(self.dir + "/log").read()[-2000:])
+
+    def cli(self, *words, check=True):
+        return subprocess.run(["redis-cli", "-p", str(self.port), *words], check=check, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True).stdout
+
+    def url(self, name, lanes=8, **more):
+        return "redis://127.0.0.1:%d?name=%s&lanes=%d%s" % (self.port, name, lanes, "".join("&%s=%s" % o for o in more.items()))
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

@@ -346,7 +346,7 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 {
 	static const char *const cases[][2] = {
 		{"queue: {engine: kafka, url: h:1, rules: [{match: {table: t}}]}",
-		 "queue.engine: queue engines other than file"},
+		 "queue.engine: the queue engines sqs and kafka"},
 	};
 
 	for (size_t i = 0; i < countof(cases); i++)

@@ -1,0 +1,292 @@
+/*
+ * queue_open.c - the queue put together and taken apart: directory, log and dead letters of one process; or lanes, the
+ * database's letters and the claims of many.
+ */
+#include "queue_impl.h"
+
+#include <mysql.h>
+#include <stdio.h>
+#include <xxhash.h>
+
+#include "log.h"
+#include "mem.h"
+#include "redislog.h"
+
+static void wake(void *arg)
+{
+	struct queue_lane *lane = arg;
+
+	drain_wake(lane->drain);
+}
+
+static void moved(void *arg)
+{
+	struct queue *q = arg;
+
+	if (waits_any(&q->waits))
+		waits_move(&q->waits, queue_applied(q));
+}
+
+static struct stats_sink *new_sink(struct stats *stats)
+{
+	return stats ? stats_sink_new(stats, false) : NULL;
+}
+
+static enum rc make_lanes(struct queue *q, unsigned n)
+{
+	q->lane = mem_zalloc(n * sizeof(*q->lane));
+	if (!q->lane)
+		return RC_ERROR;
+	q->lanes = n;
+	for (unsigned i = 0; i < n; i++)
+		q->lane[i].q = q;
+	return RC_OK;
+}
+
+static enum rc make_drain(struct queue_lane *lane, struct drain_parts *parts, const struct queue_options *opt,
+			  struct stats *stats)
+{
+	parts->engine = lane->engine;
+	parts->waits = &lane->q->waits;
+	parts->moved = moved;
+	parts->moved_arg = lane->q;
+	parts->sink = new_sink(stats);
+	lane->drain = drain_new(parts, opt);
+	return lane->drain ? RC_OK : RC_ERROR;
+}
+
+/* ---- of one process ---- */
+
+static enum rc open_log(struct queue *q, const struct queue_options *opt, const struct qdir_checkpoint *known,
+			struct stats *stats, char *err, size_t cap)
+{
+	struct filelog_options log = {
+		.max_bytes = opt->max_bytes,
+		.sync_ns = opt->sync_ns,
+		.segment_bytes = opt->segment_bytes,
+		.known_applied = known->applied_seq,
+		.known_durable = known->durable_seq,
+		.sink = new_sink(stats),
+		.front = new_sink(stats),
+		.wake = wake,
+		.wake_arg = &q->lane[0],
+	};
+
+	q->lane[0].engine = filelog_open(&q->dir, &log, err, cap);
+	return q->lane[0].engine ? RC_OK : RC_ERROR;
+}
+
+static enum rc open_dir(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t cap)
+{
+	struct drain_parts parts = {.dir = &q->dir};
+
+	if (qdir_open(&q->dir, opt->dir, true, opt->files ? opt->files : &file_ops_system, err, cap) != RC_OK)
+		return RC_ERROR;
+	if (qdir_checkpoint_read(&q->dir, &parts.known) != RC_OK)
+		parts.known = (struct qdir_checkpoint){0};
+	q->dead = dead_open(&q->dir, true, parts.known.applied_seq, err, cap);
+	if (!q->dead)
+		return RC_ERROR;
+	snprintf(err, cap, "out of memory");
+	if (make_lanes(q, 1) != RC_OK || open_log(q, opt, &parts.known, stats, err, cap) != RC_OK)
+		return RC_ERROR;
+	memcpy(parts.id, q->dir.id, sizeof(parts.id));
+	parts.dead = q->dead;
+	parts.paused = qdir_paused(&q->dir);
+	if (make_drain(&q->lane[0], &parts, opt, stats) == RC_OK)
+		return RC_OK;
+	snprintf(err, cap, "out of memory");
+	return RC_ERROR;
+}
+
+/* ---- of many ---- */
+
+static enum rc on_target(void *arg, struct queue_target *out)
+{
+	struct queue *q = arg;
+
+	return q->hooks.target ? q->hooks.target(q->hooks.arg, out) : RC_DECLINED;
+}
+
+static void on_applied(void *arg, struct span tables, struct span gtid)
+{
+	struct queue *q = arg;
+
+	pthread_mutex_lock(&q->hooks_lock);
+	if (q->hooks.on_applied)
+		q->hooks.on_applied(q->hooks.arg, tables, gtid);
+	pthread_mutex_unlock(&q->hooks_lock);
+}
+
+/* Whoever has the name and as many lanes has the id: with another number of lanes tables would be in others. */
+static void id_of(const struct redishub *h, uint8_t out[QUEUE_ID_BYTES])
+{
+	XXH128_canonical_t bytes;
+
+	XXH128_canonicalFromHash(&bytes, XXH3_128bits_withSeed(h->name, strlen(h->name), h->lanes));
+	memcpy(out, bytes.digest, QUEUE_ID_BYTES);
+	claims_lane_id(out, out, CLAIMS_NO_LANE);
+}
+
+static enum rc open_lane(struct queue *q, unsigned i, const uint8_t id[QUEUE_ID_BYTES], const struct queue_options *opt,
+			 struct stats *stats)
+{
+	struct queue_lane *lane = &q->lane[i];
+	struct redislog_options log = {
+		.lane = i,
+		.max_bytes = opt->max_bytes / q->lanes,
+		.sink = new_sink(stats),
+		.front = new_sink(stats),
+		.wake = wake,
+		.wake_arg = lane,
+	};
+	struct drain_parts parts = {.table = &q->table};
+	struct queue_options own = *opt;
+
+	own.hooks = (struct queue_hooks){.arg = q, .target = on_target, .on_applied = on_applied};
+	claims_lane_id(parts.id, id, i);
+	lane->engine = redislog_open(&q->hub, &log);
+	if (!lane->engine || make_drain(lane, &parts, &own, stats) != RC_OK)
+		return RC_ERROR;
+	q->drains[i] = lane->drain;
+	return RC_OK;
+}
+
+static enum rc open_claims(struct queue *q, const char *id_hex)
+{
+	struct claims_options opt = {.drains = q->drains, .lanes = q->lanes, .table = &q->table, .waits = &q->waits,
+				     .hooks = q->hooks};
+
+	snprintf(opt.id_hex, sizeof(opt.id_hex), "%s", id_hex);
+	q->claims = claims_new(&opt);
+	return q->claims ? RC_OK : RC_ERROR;
+}
+
+static enum rc open_shared(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t cap)
+{
+	struct position names;
+	uint8_t id[QUEUE_ID_BYTES];
+	enum rc rc;
+
+	q->hooks = opt->hooks;
+	if (redishub_open(&q->hub, opt->url ? opt->url : "", err, cap) != RC_OK)
+		return RC_ERROR;
+	id_of(&q->hub, id);
+	position_init(&names, id, 0);
+	deadtable_init(&q->table, names.id_hex, &q->hooks);
+	q->shared = true;
+	rc = make_lanes(q, q->hub.lanes);
+	if (rc == RC_OK) {
+		q->drains = mem_zalloc(q->lanes * sizeof(struct drain *));
+		rc = q->drains ? RC_OK : RC_ERROR;
+	}
+	for (unsigned i = 0; rc == RC_OK && i < q->lanes; i++)
+		rc = open_lane(q, i, id, opt, stats);
+	if (rc == RC_OK)
+		rc = open_claims(q, names.id_hex);
+	if (rc != RC_OK)
+		snprintf(err, cap, "out of memory");
+	return rc;
+}
+
+/* ---- both ---- */
+
+struct queue *queue_open(const struct queue_options *opt, struct stats *stats, char *err, size_t err_cap)
+{
+	struct queue *q = mem_zalloc(sizeof(*q));
+	bool shared = opt->engine != QUEUE_ENGINE_FILE;
+
+	if (!q || mysql_library_init(0, NULL, NULL) != 0) {
+		mem_free(q);
+		snprintf(err, err_cap, "out of memory");
+		return NULL;
+	}
+	q->dir = (struct qdir){.fd = -1, .lock_fd = -1};
+	pthread_mutex_init(&q->front_lock, NULL);
+	pthread_mutex_init(&q->hooks_lock, NULL);
+	waits_init(&q->waits);
+	q->front = new_sink(stats);
+	if ((shared ? open_shared : open_dir)(q, opt, stats, err, err_cap) == RC_OK)
+		return q;
+	queue_close(q);
+	return NULL;
+}
+
+static enum rc start_engines(struct queue *q)
+{
+	enum rc rc = q->shared ? redishub_start(&q->hub) : RC_OK;
+
+	for (unsigned i = 0; rc == RC_OK && i < q->lanes; i++)
+		rc = q->lane[i].engine->ops->start(q->lane[i].engine);
+	return rc == RC_OK && q->claims ? claims_start(q->claims) : rc;
+}
+
+static void say_open(struct queue *q)
+{
+	struct queue_totals t;
+
+	queue_totals(q, &t);
+	if (q->shared)
+		log_info("queue", "open", "engine=%s name=%s lanes=%u host=%s", q->lane[0].engine->ops->name, q->hub.name, q->lanes,
+			 q->hub.url.host);
+	else
+		log_info("queue", "open", "dir=%s engine=%s first_seq=%llu last_seq=%llu dead=%llu state=%s", q->dir.path,
+			 q->lane[0].engine->ops->name, (unsigned long long)t.first_seq, (unsigned long long)t.last_seq,
+			 (unsigned long long)t.dead_waiting, queue_state_name(t.state));
+}
+
+enum rc queue_start(struct queue *q)
+{
+	enum rc rc = RC_OK;
+
+	for (unsigned i = 0; rc == RC_OK && i < q->lanes; i++)
+		rc = drain_start(q->lane[i].drain);
+	if (rc == RC_OK)
+		rc = start_engines(q);
+	if (rc != RC_OK)
+		queue_stop(q);
+	else
+		say_open(q);
+	return rc;
+}
+
+void queue_stop(struct queue *q)
+{
+	if (q->stopped)
+		return;
+	q->stopped = true;
+	for (unsigned i = 0; i < q->lanes; i++)
+		q->lane[i].engine->ops->stop(q->lane[i].engine);
+	for (unsigned i = 0; i < q->lanes; i++)
+		drain_end(q->lane[i].drain);
+	for (unsigned i = 0; i < q->lanes; i++)
+		drain_stop(q->lane[i].drain);
+	if (q->claims)
+		claims_stop(q->claims);
+	waits_close(&q->waits);
+}
+
+void queue_close(struct queue *q)
+{
+	if (!q)
+		return;
+	if (q->shared)
+		redishub_stop(&q->hub);
+	claims_free(q->claims);
+	for (unsigned i = 0; i < q->lanes; i++) {
+		drain_free(q->lane[i].drain);
+		if (q->lane[i].engine)
+			q->lane[i].engine->ops->close(q->lane[i].engine);
+	}
+	if (q->shared)
+		deadtable_destroy(&q->table);
+	redishub_close(&q->hub);
+	mem_free(q->drains);
+	mem_free(q->lane);
+	dead_close(q->dead);
+	qdir_close(&q->dir);
+	waits_destroy(&q->waits);
+	pthread_mutex_destroy(&q->hooks_lock);
+	pthread_mutex_destroy(&q->front_lock);
+	mem_free(q);
+}

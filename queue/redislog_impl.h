@@ -1,0 +1,110 @@
+/*
+ * redislog_impl.h - a lane's state, shared by redislog.c (the engine's face), redislog_send.c (batches, on the loop's
+ * thread) and redislog_ask.c (reading, trimming, looking after it, there too). Nobody else includes it.
+ */
+#ifndef SUIMON_REDISLOG_IMPL_H
+#define SUIMON_REDISLOG_IMPL_H
+
+#include <pthread.h>
+
+#include "iobuf.h"
+#include "redislink.h"
+#include "redislog.h"
+#include "ticket.h"
+
+#define REDISLOG_BATCH 256u                 /* records in one script */
+#define REDISLOG_STRETCH 127u               /* records read at once: two elements each */
+#define REDISLOG_BATCH_BYTES (1u << 20)     /* begun with no more than this */
+#define REDISLOG_KEY_MAX 96
+#define REDISLOG_ID_MAX 44
+#define REDISLOG_NUMBER_BITS 22
+
+struct redislog_key {
+	char text[REDISLOG_KEY_MAX];
+};
+
+/* Records with their lengths before them, u32. */
+struct redislog_batch {
+	struct iobuf bodies;
+	struct ticket_line line;
+	size_t n;
+	uint64_t number;
+	uint64_t since_ns; /* when it was taken up */
+	uint64_t seq;      /* of its last record, once stored; 0: not known */
+	bool asked;        /* its answer is awaited */
+	bool doubtful;     /* it was sent and may be stored */
+};
+
+enum redislog_fetch { FETCH_NONE, FETCH_WANTED, FETCH_ASKED, FETCH_DONE, FETCH_FAILED };
+
+struct redislog {
+	struct queue_engine engine;
+	struct redishub *hub; /* not owned */
+	struct redislog_options opt;
+	struct redislog_key stream, info, producer;
+	struct mail kick; /* posted to the loop while `kicked` */
+
+	/* The loop's thread's. */
+	struct redislink link;
+	struct event *tick; /* owned */
+	struct redislog_batch batch;
+	uint64_t last_number;
+	uint64_t polled_ns;
+	uint64_t trimmed_seq;
+	bool polling, trimming;
+	bool warned; /* of what this Redis can lose */
+
+	/* The drain's thread's. */
+	uint64_t cursor;   /* handed out last */
+	struct iobuf got;  /* fetched and not handed out: seq u64, length u32, body */
+	size_t got_record; /* bytes of the record handed out last, at its start */
+
+	pthread_mutex_t reading; /* who has it may fetch; taken before lock */
+	pthread_mutex_t lock;    /* guards what follows */
+	pthread_cond_t answered; /* a fetch is done; all tickets are answered */
+	struct iobuf pending;
+	struct ticket_line line;
+	size_t waiting; /* tickets not answered, also of the batch under way */
+	size_t npending;
+	uint64_t pending_since_ns;
+	bool kicked, stopping, attended;
+	bool known; /* how far the stream goes: it was asked since the connection stands */
+	uint64_t stop_until_ns;
+	uint64_t down_ns;            /* since when it is not reached; 0: it is */
+	uint64_t refused_until_ns;   /* it takes nothing until then */
+	const char *refused;         /* because, a literal */
+	uint64_t durable, own, applied;
+	uint64_t bytes, count;       /* as last heard of */
+	enum redislog_fetch fetch;
+	uint64_t fetch_after;
+	unsigned fetch_ignore; /* answers to come that nobody waits for any more */
+	const char *fetch_why;
+	struct iobuf fetched;
+	uint64_t asks, ask_ns_last, ask_ns_total; /* batches acknowledged */
+};
+
+/* redislog_send.c */
+void redislog_flush(struct redislog *l);
+void redislog_batch_tick(struct redislog *l, uint64_t now); /* what has waited too long */
+void redislog_batch_lost(struct redislog *l);               /* the connection went */
+
+/* redislog_ask.c */
+void redislog_on_tick(evutil_socket_t fd, short what, void *arg);
+void redislog_ask(struct redislog *l); /* what others want of the loop's thread */
+void redislog_ask_lost(struct redislog *l);
+void redislog_greet(struct redislog *l);
+bool redislog_elsewhere(struct redislog *l, const struct redis_reply *reply); /* an error that another node or time mends */
+
+/* redislog.c */
+void redislog_kick(struct redislog *l);
+/* "ms-number". RC_ERROR: not an id, or none that fits a sequence. */
+enum rc redislog_parse_id(struct span text, uint64_t *seq) must_check;
+struct span redislog_put_id(char out[REDISLOG_ID_MAX], const char *before, uint64_t seq);
+struct span redislog_number(char out[24], uint64_t v);
+
+static inline struct span redislog_key_text(const struct redislog_key *k)
+{
+	return span_str(k->text);
+}
+
+#endif

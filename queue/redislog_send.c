@@ -1,0 +1,338 @@
+/*
+ * redislog_send.c - a lane's batches, on the loop's thread: taken, sent, acknowledged; sent again after a lost connection.
+ *
+ *   idle → asked → (EVAL stored [→ WAIT confirmed]) → tickets answered → idle
+ *            ↑ the connection was lost: the same batch with the same number
+ */
+#include "redislog_impl.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "failpoint.h"
+#include "log.h"
+
+/* What was never sent is given back to its client early, to be written directly; of what was sent nobody knows. */
+#define UNSENT_PATIENCE_NS NS_PER_SEC
+#define DOUBT_PATIENCE_NS (10 * NS_PER_SEC)
+#define REFUSED_PAUSE_NS NS_PER_SEC
+#define WAIT_MS "5000"
+#define FIRST_BODY 9u /* of the script's arguments */
+
+static const char unknown[] = "the queue's Redis did not answer: whether the write will be applied is unknown";
+static const char unconfirmed[] = "too few replicas of the queue's Redis confirmed the write in time: it may be lost with "
+				  "the primary, else it will be applied";
+static const char full[] = "the queue is full";
+static const char gone[] = "the queue's Redis does not answer";
+static const char refused[] = "the queue's Redis refuses to store: see the log";
+static const char clock_back[] = "the clock of the queue's Redis is behind its stream";
+
+/*
+ * KEYS: stream, info, producer. ARGV: the batch's number, the milliseconds the database has applied up to, most bytes, records.
+ * A batch that is there already is not added again, nor is one that comes late over a connection long given up. An id is never one that the database may hold for applied: a Redis
+ * that has lost its data, and its clock, begins behind that.
+ */
+static const char append_script[] =
+	"local p=redis.call('HMGET',KEYS[3],'n','last')\n"
+	"if p[1] and tonumber(p[1])>=tonumber(ARGV[1]) then return p[2] end\n"
+	"local size=0\n"
+	"for i=4,#ARGV do size=size+#ARGV[i] end\n"
+	"local most,have=tonumber(ARGV[3]),tonumber(redis.call('HGET',KEYS[2],'bytes') or 0)\n"
+	"if most>0 and have>0 and have+size>most then return redis.status_reply('full') end\n"
+	"local id,floor\n"
+	"floor=tonumber(ARGV[2])\n"
+	"for i=4,#ARGV do\n"
+	" id=redis.call('XADD',KEYS[1],'*','r',ARGV[i])\n"
+	" if i==4 and tonumber(string.match(id,'^%d+'))<=floor then\n"
+	"  redis.call('XDEL',KEYS[1],id)\n"
+	"  id=redis.call('XADD',KEYS[1],string.format('%.0f-0',floor+1),'r',ARGV[i])\n"
+	" end\n"
+	"end\n"
+	"redis.call('HSET',KEYS[3],'n',ARGV[1],'last',id)\n"
+	"redis.call('EXPIRE',KEYS[3],86400)\n"
+	"redis.call('HSET',KEYS[2],'last',id)\n"
+	"redis.call('HINCRBY',KEYS[2],'bytes',size)\n"
+	"redis.call('HINCRBY',KEYS[2],'count',#ARGV-3)\n"
+	"return id\n";
+
+static void count_answer(struct redislog *l, enum rc rc, size_t n, size_t bytes, uint64_t took)
+{
+	struct stats_sink *sink = l->opt.sink;
+
+	if (!sink)
+		return;
+	if (rc == RC_OK) {
+		stats_count(sink, STATS_C_QUEUE_ENQUEUED, n);
+		stats_count(sink, STATS_C_QUEUE_ACKNOWLEDGED, n);
+		stats_count(sink, STATS_C_QUEUE_BYTES, bytes);
+		stats_count(sink, STATS_C_QUEUE_SYNCS, 1);
+		stats_count(sink, STATS_C_QUEUE_SYNC_TIME, took);
+	} else if (rc == RC_DECLINED) {
+		stats_count(sink, STATS_C_QUEUE_DECLINED_DISK, n);
+	} else {
+		stats_count(sink, STATS_C_QUEUE_ERRORS, n);
+	}
+}
+
+static void answer_line(struct redislog *l, struct ticket_line *line, size_t n, enum rc rc, const char *error, uint64_t seq)
+{
+	struct queue_ticket *t;
+
+	while ((t = ticket_pop(line)) != NULL) {
+		t->seq = seq;
+		ticket_answer(t, rc, error);
+	}
+	pthread_mutex_lock(&l->lock);
+	l->waiting -= n;
+	if (!l->waiting)
+		pthread_cond_broadcast(&l->answered);
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* lock held. */
+static void note_stored(struct redislog *l, const struct redislog_batch *b, uint64_t took)
+{
+	if (b->seq > l->durable)
+		l->durable = b->seq;
+	if (b->seq > l->own)
+		l->own = b->seq;
+	/* Until the stream is looked at next. */
+	l->count += b->n;
+	l->bytes += iobuf_len(&b->bodies);
+	l->asks++;
+	l->ask_ns_last = took;
+	l->ask_ns_total += took;
+}
+
+/* The batch's fate is known: its clients hear, and the next one goes. */
+static void finish(struct redislog *l, enum rc rc, const char *error)
+{
+	struct redislog_batch *b = &l->batch;
+	uint64_t took = clock_mono_ns() - b->since_ns, seq = b->seq;
+	size_t n = b->n;
+
+	FAILPOINT("before-answer");
+	pthread_mutex_lock(&l->lock);
+	if (seq)
+		note_stored(l, b, took);
+	pthread_mutex_unlock(&l->lock);
+	count_answer(l, rc, n, iobuf_len(&b->bodies), took);
+	iobuf_consume(&b->bodies, iobuf_len(&b->bodies));
+	b->n = 0;
+	b->asked = b->doubtful = false;
+	b->seq = 0;
+	if (seq)
+		l->opt.wake(l->opt.wake_arg);
+	answer_line(l, &b->line, n, rc, error, seq);
+	redislog_flush(l);
+}
+
+/* It takes nothing for now, and has stored nothing. */
+static void refuse(struct redislog *l, const char *why)
+{
+	pthread_mutex_lock(&l->lock);
+	l->refused = why;
+	l->refused_until_ns = clock_mono_ns() + REFUSED_PAUSE_NS;
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void on_error(struct redislog *l, const struct redis_reply *reply)
+{
+	/* Refused before the first of the script's commands ran: memory, disk, replicas, rights. */
+	static const char *const stored_nothing[] = {"OOM ", "MISCONF ", "NOREPLICAS ", "NOPERM ", "NOAUTH "};
+	struct span text = redis_reply_text(reply);
+	char quoted[256];
+
+	l->batch.asked = false;
+	if (redislog_elsewhere(l, reply))
+		return;
+	log_error("queue", "Redis does not store", "lane=%u error=%s", l->opt.lane, log_quote(quoted, sizeof(quoted), text));
+	refuse(l, refused);
+	for (size_t i = 0; i < countof(stored_nothing); i++) {
+		struct span word = span_str(stored_nothing[i]);
+
+		if (text.len > word.len && memcmp(text.p, word.p, word.len) == 0 && !l->batch.doubtful) {
+			finish(l, RC_DECLINED, refused);
+			return;
+		}
+	}
+	finish(l, RC_ERROR, unknown);
+}
+
+static void on_stored(void *arg, struct redis_reply *reply)
+{
+	struct redislog *l = arg;
+	struct redislog_batch *b = &l->batch;
+	uint64_t seq;
+
+	if (!reply || !b->n)
+		; /* the connection went: redislog_batch_lost */
+	else if (redis_reply_is(reply, REDIS_REPLY_ERROR))
+		on_error(l, reply);
+	else if (redis_reply_is(reply, REDIS_REPLY_STATUS))
+		finish(l, RC_DECLINED, full);
+	else if (!redis_reply_is(reply, REDIS_REPLY_STRING) || redislog_parse_id(redis_reply_text(reply), &seq) != RC_OK)
+		redislink_again(&l->link, "an answer that was not understood");
+	else {
+		b->seq = seq;
+		/* Long before the numbers of a millisecond run out. */
+		if ((seq & ((UINT64_C(1) << REDISLOG_NUMBER_BITS) - 1)) >> (REDISLOG_NUMBER_BITS - 1))
+			refuse(l, clock_back);
+		if (!l->hub->wait && !l->hub->wait_aof)
+			finish(l, RC_OK, NULL);
+	}
+	redis_reply_free(reply);
+}
+
+static bool confirmed(const struct redislog *l, const struct redis_reply *reply)
+{
+	if (!l->hub->wait_aof)
+		return redis_reply_is(reply, REDIS_REPLY_INTEGER) && reply->integer >= l->hub->wait;
+	return redis_reply_is(reply, REDIS_REPLY_ARRAY) && reply->n == 2 &&
+	       redis_reply_is(reply->element[0], REDIS_REPLY_INTEGER) && reply->element[0]->integer >= 1 &&
+	       redis_reply_is(reply->element[1], REDIS_REPLY_INTEGER) && reply->element[1]->integer >= l->hub->wait;
+}
+
+static void on_waited(void *arg, struct redis_reply *reply)
+{
+	struct redislog *l = arg;
+	char quoted[200];
+
+	if (!reply || !l->batch.n || !l->batch.seq) {
+		redis_reply_free(reply); /* there was nothing to wait for */
+		return;
+	}
+	if (redis_reply_is(reply, REDIS_REPLY_ERROR))
+		log_error("queue", "Redis cannot wait for its replicas or its file", "lane=%u error=%s", l->opt.lane,
+			  log_quote(quoted, sizeof(quoted), redis_reply_text(reply)));
+	if (confirmed(l, reply))
+		finish(l, RC_OK, NULL);
+	else
+		finish(l, RC_ERROR, unconfirmed);
+	redis_reply_free(reply);
+}
+
+static enum rc ask_to_wait(struct redislog *l)
+{
+	char replicas[24];
+	struct span argv[4];
+	unsigned n = 0;
+
+	if (!l->hub->wait && !l->hub->wait_aof)
+		return RC_OK;
+	argv[n++] = span_str(l->hub->wait_aof ? "WAITAOF" : "WAIT");
+	if (l->hub->wait_aof)
+		argv[n++] = span_str("1");
+	argv[n++] = redislog_number(replicas, l->hub->wait);
+	argv[n++] = span_str(WAIT_MS);
+	return redis_send(l->link.conn, n, argv, on_waited, l);
+}
+
+static size_t get_length(const uint8_t *p)
+{
+	return (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+}
+
+static void send_batch(struct redislog *l)
+{
+	struct redislog_batch *b = &l->batch;
+	struct span argv[FIRST_BODY + REDISLOG_BATCH] = {span_str("EVAL"), span_str(append_script), span_str("3")};
+	const uint8_t *p = iobuf_data(&b->bodies);
+	char number[24], floor[24], most[24];
+
+	argv[3] = redislog_key_text(&l->stream);
+	argv[4] = redislog_key_text(&l->info);
+	argv[5] = redislog_key_text(&l->producer);
+	argv[6] = redislog_number(number, b->number);
+	pthread_mutex_lock(&l->lock);
+	argv[7] = redislog_number(floor, (l->applied > l->own ? l->applied : l->own) >> REDISLOG_NUMBER_BITS);
+	argv[8] = redislog_number(most, l->opt.max_bytes);
+	pthread_mutex_unlock(&l->lock);
+	for (size_t i = 0; i < b->n; i++) {
+		argv[FIRST_BODY + i] = span_of(p + 4, get_length(p));
+		p += 4 + get_length(p);
+	}
+	if (redis_send(l->link.conn, (unsigned)(FIRST_BODY + b->n), argv, on_stored, l) != RC_OK)
+		return; /* the tick tries again */
+	b->asked = b->doubtful = true;
+	b->seq = 0;
+	if (ask_to_wait(l) != RC_OK)
+		redislink_again(&l->link, "out of memory");
+}
+
+/* What is pending becomes the batch, as much as fits. RC_AGAIN: nothing is. */
+static enum rc take_batch(struct redislog *l)
+{
+	struct redislog_batch *b = &l->batch;
+	enum rc rc = RC_OK;
+
+	pthread_mutex_lock(&l->lock);
+	while (rc == RC_OK && l->npending && b->n < REDISLOG_BATCH && iobuf_len(&b->bodies) < REDISLOG_BATCH_BYTES) {
+		const uint8_t *p = iobuf_data(&l->pending);
+		size_t len = 4 + get_length(p);
+
+		rc = iobuf_append(&b->bodies, p, len);
+		if (rc != RC_OK)
+			break;
+		iobuf_consume(&l->pending, len);
+		ticket_push(&b->line, ticket_pop(&l->line));
+		l->npending--;
+		b->n++;
+	}
+	b->since_ns = l->pending_since_ns;
+	l->pending_since_ns = clock_mono_ns();
+	pthread_mutex_unlock(&l->lock);
+	if (!b->n)
+		return RC_AGAIN;
+	b->number = ++l->last_number;
+	return RC_OK;
+}
+
+void redislog_flush(struct redislog *l)
+{
+	if (l->batch.asked || !redislink_up(&l->link))
+		return;
+	if (l->batch.n || take_batch(l) == RC_OK)
+		send_batch(l);
+}
+
+void redislog_batch_lost(struct redislog *l)
+{
+	l->batch.asked = false;
+	l->batch.seq = 0;
+}
+
+/* Nothing of these was ever sent: they may be written directly. */
+static void give_back_pending(struct redislog *l)
+{
+	struct ticket_line line;
+	size_t n;
+
+	pthread_mutex_lock(&l->lock);
+	n = l->npending;
+	l->npending = 0;
+	iobuf_consume(&l->pending, iobuf_len(&l->pending));
+	ticket_take(&l->line, &line);
+	pthread_mutex_unlock(&l->lock);
+	count_answer(l, RC_DECLINED, n, 0, 0);
+	answer_line(l, &line, n, RC_DECLINED, gone, 0);
+}
+
+void redislog_batch_tick(struct redislog *l, uint64_t now)
+{
+	struct redislog_batch *b = &l->batch;
+	bool stop, stale;
+
+	pthread_mutex_lock(&l->lock);
+	stop = l->stopping && now > l->stop_until_ns;
+	stale = l->npending && now - l->pending_since_ns > UNSENT_PATIENCE_NS && l->down_ns;
+	pthread_mutex_unlock(&l->lock);
+	if (b->n && (stop || now - b->since_ns > DOUBT_PATIENCE_NS)) {
+		if (b->asked)
+			redislink_again(&l->link, "no answer in time");
+		finish(l, b->doubtful ? RC_ERROR : RC_DECLINED, b->doubtful ? unknown : gone);
+	}
+	if (stop || stale)
+		give_back_pending(l);
+	redislog_flush(l);
+}
