@@ -84,10 +84,10 @@ class Server:
 class Redis:
     """A redis-server of our own, which syncs its file before it answers."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, port=None):
         self.dir = tempfile.mkdtemp(prefix="suimon-queue-redis-")
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
+            s.bind(("127.0.0.1", port or 0))
             self.port = s.getsockname()[1]
         self.options = options
         self.process = None

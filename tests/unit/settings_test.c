@@ -351,6 +351,7 @@ static void what_this_build_cannot_do_is_a_fault(void **state)
 
 	for (size_t i = 0; i < countof(cases); i++)
 		expect(cases[i][0], cases[i][1]);
+	settings_unref(good("queue: {engine: redis, url: \"redis://h?name=x&lanes=4\", rules: [{match: {table: t}}]}"));
 	settings_unref(good("queue: {engine: kafka, url: h:1}")); /* without rules there is no queue to honour */
 	settings_unref(good("backend: {tls: {mode: disabled}}"));
 }
