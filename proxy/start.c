@@ -159,7 +159,7 @@ static char *snapshot_path(const struct settings *s, bool *wanted)
 {
 	const char *set = s->stats.snapshot, *state = getenv("STATE_DIRECTORY");
 
-	*wanted = strcmp(set, "off") != 0 && (*set || (state && *state) || s->queue.nrules);
+	*wanted = strcmp(set, "off") != 0 && (*set || (state && *state) || (s->queue.nrules && s->queue.engine == SETTINGS_ENGINE_FILE));
 	if (!*wanted)
 		return NULL;
 	if (*set)

@@ -170,6 +170,8 @@ static void add_totals(struct queue_totals *out, const struct queue_totals *t)
 		memcpy(out->reason, t->reason, sizeof(out->reason));
 	}
 	out->stuck |= t->stuck;
+	out->lanes += t->lanes;
+	out->lanes_here += t->lanes_here;
 	out->depth += t->depth;
 	out->bytes += t->bytes;
 	out->oldest_age_ns = larger(out->oldest_age_ns, t->oldest_age_ns);
@@ -194,6 +196,9 @@ static void lane_totals(const struct queue_lane *lane, struct queue_totals *t)
 	const char *why;
 
 	memset(t, 0, sizeof(*t));
+	t->engine = ops->name;
+	t->lanes = 1;
+	t->lanes_here = !lane->q->shared || drain_holds(lane->drain);
 	drain_totals(lane->drain, t);
 	ops->totals(lane->engine, t);
 	if (!lane->q->shared)

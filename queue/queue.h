@@ -131,6 +131,8 @@ struct queue_totals {
 	enum queue_state state;
 	bool stuck;             /* nothing is applied until somebody sees to it: what waits for it waits in vain */
 	char reason[256];       /* why it waits, is halted or failed */
+	const char *engine;     /* literal; NULL: not running */
+	unsigned lanes, lanes_here; /* that it has; of these, that this process applies just now */
 	uint64_t depth, bytes, oldest_age_ns;
 	uint64_t enqueued, applied, dead, retries, batches, last_batch_rows;
 	uint64_t batch_rows_now; /* most that a transaction may hold just now */

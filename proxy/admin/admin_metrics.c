@@ -131,6 +131,8 @@ static void put_queue(struct prom *p, struct queue *queue, const struct settings
 	prom_gauge(p, "queue_limit_bytes", "Bytes it may take (queue.max_bytes).", queue ? s->queue.max_bytes : 0);
 	prom_family(p, "queue_oldest_age_seconds", "gauge", "Age of the oldest write that is not applied yet.");
 	prom_seconds(p, NULL, t.oldest_age_ns);
+	prom_gauge(p, "queue_lanes", "Parts of the queue, each with an order of its own.", t.lanes);
+	prom_gauge(p, "queue_lanes_here", "Of these, how many this process applies.", t.lanes_here);
 	prom_gauge(p, "queue_dead_letters", "Dead letters that nobody has retried or discarded.", t.dead_waiting);
 	prom_gauge(p, "queue_last_batch_rows", "Records in the last batch applied.", t.last_batch_rows);
 	prom_gauge(p, "queue_batch_rows_now", "Most records in a transaction just now, as its latency allows.", t.batch_rows_now);

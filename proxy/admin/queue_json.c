@@ -9,6 +9,11 @@ void queue_json_totals(struct jsonw *w, const struct queue_totals *t)
 		t = &none;
 	jsonw_text(w, "state", state);
 	jsonw_text(w, "reason", t->reason);
+	if (t->engine) {
+		jsonw_text(w, "engine", t->engine);
+		jsonw_uint(w, "lanes", t->lanes);
+		jsonw_uint(w, "lanes_here", t->lanes_here);
+	}
 	jsonw_uint(w, "depth", t->depth);
 	jsonw_uint(w, "bytes", t->bytes);
 	jsonw_seconds(w, "oldest_age", t->oldest_age_ns);

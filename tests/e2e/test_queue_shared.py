@@ -73,6 +73,8 @@ def test_both_apply_and_a_session_reads_what_it_wrote(pair, db):
             return applied(a) > 0 and applied(b) > 0
         wait_until("both to apply", rounds, 60)
     assert acknowledged(a) + acknowledged(b) > 0
+    assert state(a)["engine"] == "redis" and state(a)["lanes"] == 4
+    wait_until("each lane to have an owner", lambda: state(a)["lanes_here"] + state(b)["lanes_here"] == 4, 60)
     assert numbers(db) == list(range(4 * n))
 
 

@@ -1,0 +1,220 @@
+"""What a Redis of the queue may be: a cluster, with TLS and a password, with replicas that must confirm (Q1, Q2, F1)."""
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
+import certs  # noqa: E402
+from queue_world import Driver, Redis, Server, driver_binary  # noqa: E402
+
+TABLES = 6
+
+
+@pytest.fixture(scope="module")
+def server():
+    s = Server()
+    yield s
+    s.stop()
+
+
+@pytest.fixture
+def shop(server):
+    server.run("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop",
+               *["CREATE TABLE shop.t%d (pos INT AUTO_INCREMENT PRIMARY KEY, n INT, v MEDIUMTEXT)" % t for t in range(TABLES)])
+    return server
+
+
+@pytest.fixture
+def start(shop, tmp_path):
+    started = []
+
+    def run(url, **options):
+        d = Driver(driver_binary(), str(tmp_path / "queue"), shop, url=url, **options)
+        started.append(d)
+        return d
+    yield run
+    for d in started:
+        if d.process.poll() is None:
+            d.kill()
+    text = (tmp_path / "driver.log").read_text()
+    assert "Sanitizer" not in text and "runtime error" not in text, text
+
+
+@pytest.fixture
+def redis():
+    made = []
+
+    def run(*options, **more):
+        made.append(Redis(*options, **more))
+        return made[-1]
+    yield run
+    for r in made:
+        r.stop()
+
+
+def until(true, seconds=90):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def write(d, numbers, size=10):
+    before = len(d.acks) + len(d.nacks)
+    for n in numbers:
+        d.add(n, "shop", "t%d" % (n % TABLES), "INSERT INTO t%d (n,v) VALUES (%d,'%s')" % (n % TABLES, n, "x" * size))
+    d.wait_answers(before + len(numbers))
+
+
+def applied(shop):
+    return [[r[0] for r in shop.run("SELECT n FROM shop.t%d ORDER BY pos" % t)] for t in range(TABLES)]
+
+
+def expected(n):
+    return [[i for i in range(n) if i % TABLES == t] for t in range(TABLES)]
+
+
+def all_answer(d, numbers):
+    write(d, numbers)
+    return all(str(n) in d.acks for n in numbers)
+
+
+def cluster_ports(n):
+    """Ports whose neighbours for the cluster's own talk, 10000 above, are ports, too."""
+    found = []
+    while len(found) < n:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1] % 20000 + 20000
+        with socket.socket() as s, socket.socket() as t:
+            try:
+                s.bind(("127.0.0.1", port))
+                t.bind(("127.0.0.1", port + 10000))
+            except OSError:
+                continue
+            if port not in found:
+                found.append(port)
+    return found
+
+
+def test_lanes_are_found_in_a_cluster(start, shop, redis):
+    nodes = [redis("--cluster-enabled", "yes", port=p) for p in cluster_ports(3)]
+    subprocess.run(["redis-cli", "--cluster", "create", *["127.0.0.1:%d" % r.port for r in nodes], "--cluster-yes"], check=True,
+                   stdout=subprocess.DEVNULL, timeout=120)
+    until(lambda: all("cluster_state:ok" in r.cli("CLUSTER", "INFO") for r in nodes))
+    url = "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?name=%s" % (nodes[0].port, nodes[1].port, uuid.uuid4().hex)
+    d = start(url)
+    until(lambda: all_answer(d, []) or d.totals()["state"] == "running")
+    done = 0
+
+    def accepted():  # the connections are on their way at first
+        d.nacks.clear()
+        d.acks.clear()
+        write(d, range(done, done + 1))
+        return not d.nacks
+    for done in range(TABLES):
+        until(accepted)
+    d.acks.clear()
+    write(d, range(TABLES, 300))
+    assert not d.nacks
+    d.drained()
+    assert applied(shop) == expected(300)
+    assert sum(1 for r in nodes if r.cli("DBSIZE").strip() != "0") > 1
+    nodes[1].kill()
+    nodes[1].start()
+    until(lambda: all("cluster_state:ok" in r.cli("CLUSTER", "INFO") for r in nodes))
+    for done in range(300, 300 + TABLES):
+        until(accepted)
+    until(lambda: applied(shop) == expected(300 + TABLES))
+    assert d.quit() == 0
+
+
+def test_tls_and_a_password(start, shop, redis):
+    with tempfile.TemporaryDirectory() as folder:
+        ca = certs.Authority(folder)
+        pair = ca.issue("localhost")
+        port = cluster_ports(1)[0]
+        r = redis("--tls-port", str(port), "--tls-cert-file", pair.cert, "--tls-key-file", pair.key, "--tls-ca-cert-file", ca.cert,
+                  "--tls-auth-clients", "no")
+        r.cli("CONFIG", "SET", "requirepass", "p@ss word")
+        name = uuid.uuid4().hex
+        d = start("rediss://:p%%40ss%%20word@localhost:%d?ca=%s&name=%s" % (port, ca.cert, name))
+        until(lambda: all_answer(d, [0]) or d.nacks.clear())
+        d.drained()
+        assert applied(shop)[0].count(0) == 1
+        assert d.quit() == 0
+
+
+def test_replicas_that_must_confirm(start, shop, redis, tmp_path):
+    """Q1: without them the outcome is unknown, and the client hears that; with them it is acknowledged."""
+    r = redis()
+    d = start(r.url(uuid.uuid4().hex, lanes=1, wait=1))
+    until(lambda: d.totals()["state"] == "running")
+    write(d, [0])
+    assert d.nacks["0"][0] in ("error", "declined")
+    redis("--replicaof", "127.0.0.1 %d" % r.port)
+    until(lambda: "state=online" in r.cli("INFO", "replication"))
+    n = 6
+
+    def acknowledged():
+        nonlocal n
+        write(d, [n])
+        n += 6
+        return str(n - 6) in d.acks
+    until(acknowledged)
+    d.drained()
+    rows = applied(shop)[0]
+    assert n - 6 in rows and rows == sorted(set(rows))
+    assert d.quit() == 0
+
+
+def test_large_records_and_what_is_too_large(start, shop, redis):
+    d = start(redis().url(uuid.uuid4().hex, lanes=1))
+    until(lambda: all_answer(d, [0]) or d.nacks.clear())
+    d.send("pause")
+    write(d, [6 * n for n in range(1, 40)], size=900000)
+    write(d, [240], size=1100000)
+    assert d.nacks["240"][0] == "declined" and "too large" in d.nacks["240"][1]
+    d.send("resume")
+    until(lambda: applied(shop)[0] == [6 * n for n in range(40)])
+    assert d.quit() == 0
+
+
+def test_a_full_queue_declines_and_takes_writes_again(start, shop, redis):
+    """Q7: the bound is of what all processes have put there."""
+    url = redis().url(uuid.uuid4().hex, lanes=1)
+    a, b = start(url, max_bytes=200000), start(url, max_bytes=200000)
+    until(lambda: all_answer(a, [0]) or a.nacks.clear())
+    a.send("pause")
+    until(lambda: b.totals()["state"] == "paused")
+    write(a, [6 * n for n in range(1, 100)], size=5000)
+    assert any("full" in why for _, why in a.nacks.values())
+    write(b, [600 + 6 * n for n in range(100)], size=5000)  # what room is left, and no more
+    assert all("full" in why for _, why in b.nacks.values()) and len(b.acks) < 50
+    a.send("resume")
+    until(lambda: a.totals()["depth"] == 0 and b.totals()["depth"] == 0)
+    until(lambda: all_answer(b, [1200 + 6 * len(b.nacks)]))
+    until(lambda: b.totals()["depth"] == 0)
+    got = {int(n) for n in a.acks} | {int(n) for n in b.acks}
+    assert set(applied(shop)[0]) == got
+    assert a.quit() == 0 and b.quit() == 0
+
+
+def test_a_redis_that_lost_everything_takes_no_new_record_for_an_old_one(start, shop, redis):
+    """F1: the database's position is ahead of an empty stream."""
+    r = redis()
+    d = start(r.url(uuid.uuid4().hex, lanes=1))
+    until(lambda: all_answer(d, [0]) or d.nacks.clear())
+    write(d, [6, 12])
+    d.drained()
+    r.cli("FLUSHALL")
+    write(d, [18, 24])
+    until(lambda: applied(shop)[0] == [0, 6, 12, 18, 24])
+    assert d.quit() == 0
