@@ -60,7 +60,7 @@ static void take_observed(struct drain *d)
 	seq = d->observed_seq;
 	ours = seq > d->applied_seq && e->ops->own(e) > d->applied_seq;
 	if (ours)
-		drain_note_tables(d, span_of(iobuf_data(&d->own), iobuf_len(&d->own)));
+		drain_note_tables(&d->tables, span_of(iobuf_data(&d->own), iobuf_len(&d->own)));
 	pthread_mutex_unlock(&d->lock);
 	if (seq <= d->applied_seq)
 		return;
@@ -129,15 +129,9 @@ void drain_observe(struct drain *d, uint64_t applied)
 	pthread_mutex_unlock(&d->lock);
 }
 
-enum rc drain_note_own(struct drain *d, struct span tables)
+void drain_note_own(struct drain *d, struct span tables)
 {
-	struct span seen;
-	enum rc rc = RC_OK;
-
 	pthread_mutex_lock(&d->lock);
-	seen = span_of(iobuf_data(&d->own), iobuf_len(&d->own));
-	if (!seen.len || !memmem(seen.p, seen.len, tables.p, tables.len))
-		rc = iobuf_append(&d->own, tables.p, tables.len);
+	drain_note_tables(&d->own, tables);
 	pthread_mutex_unlock(&d->lock);
-	return rc;
 }

@@ -61,7 +61,8 @@ static const char *refusal(struct queue *q, const struct queue_record *r, struct
 		return NULL;
 	if (q->lanes > 1 && r->order_key.len < r->tables.len)
 		return "it reaches further tables, which other lanes may be writing to";
-	return drain_note_own(lane->drain, r->tables) == RC_OK ? NULL : "out of memory";
+	drain_note_own(lane->drain, r->tables);
+	return NULL;
 }
 
 static enum rc append(struct queue *q, const struct record *rec, struct queue_ticket *t, const char **why)

@@ -9,6 +9,7 @@
 #include "deadtable.h"
 #include "drain.h"
 #include "filelog.h"
+#include "iobuf.h"
 #include "qdir.h"
 #include "queue.h"
 #include "redishub.h"
@@ -19,6 +20,7 @@ struct queue_lane {
 	struct queue *q;
 	struct queue_engine *engine; /* owned */
 	struct drain *drain;         /* owned */
+	struct iobuf writing;        /* the tables of the batch it is about to apply; under the queue's hooks_lock */
 };
 
 struct queue {
@@ -42,6 +44,7 @@ struct queue {
 	struct drain **drains;     /* owned; for claims */
 	struct queue_hooks hooks;  /* as given; called by one lane at a time */
 	pthread_mutex_t hooks_lock;
+	struct iobuf writing;      /* of all lanes, under hooks_lock */
 };
 
 /* Appends and waits for the answer. RC_ERROR: not stored, or not known to be. */

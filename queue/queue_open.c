@@ -38,8 +38,10 @@ static enum rc make_lanes(struct queue *q, unsigned n)
 	if (!q->lane)
 		return RC_ERROR;
 	q->lanes = n;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		q->lane[i].q = q;
+		iobuf_init(&q->lane[i].writing, 0);
+	}
 	return RC_OK;
 }
 
@@ -103,18 +105,40 @@ static enum rc open_dir(struct queue *q, const struct queue_options *opt, struct
 
 static enum rc on_target(void *arg, struct queue_target *out)
 {
-	struct queue *q = arg;
+	struct queue *q = ((struct queue_lane *)arg)->q;
 
 	return q->hooks.target ? q->hooks.target(q->hooks.arg, out) : RC_DECLINED;
 }
 
 static void on_applied(void *arg, struct span tables, struct span gtid)
 {
-	struct queue *q = arg;
+	struct queue *q = ((struct queue_lane *)arg)->q;
 
 	pthread_mutex_lock(&q->hooks_lock);
 	if (q->hooks.on_applied)
 		q->hooks.on_applied(q->hooks.arg, tables, gtid);
+	pthread_mutex_unlock(&q->hooks_lock);
+}
+
+static void set_writing(struct iobuf *b, struct span tables)
+{
+	if (tables.len && iobuf_append(b, tables.p, tables.len) != RC_OK)
+		log_error("queue", "out of memory: other instances may not hear of a write if this one dies", NULL);
+}
+
+/* Whoever hears of it takes what he is told for all: that is what all lanes are about to write. No two write one table. */
+static void on_applying(void *arg, struct span tables)
+{
+	struct queue_lane *lane = arg;
+	struct queue *q = lane->q;
+
+	pthread_mutex_lock(&q->hooks_lock);
+	iobuf_consume(&lane->writing, iobuf_len(&lane->writing));
+	iobuf_consume(&q->writing, iobuf_len(&q->writing));
+	set_writing(&lane->writing, tables);
+	for (unsigned i = 0; i < q->lanes; i++)
+		set_writing(&q->writing, span_of(iobuf_data(&q->lane[i].writing), iobuf_len(&q->lane[i].writing)));
+	q->hooks.on_applying(q->hooks.arg, span_of(iobuf_data(&q->writing), iobuf_len(&q->writing)));
 	pthread_mutex_unlock(&q->hooks_lock);
 }
 
@@ -143,7 +167,9 @@ static enum rc open_lane(struct queue *q, unsigned i, const uint8_t id[QUEUE_ID_
 	struct drain_parts parts = {.table = &q->table};
 	struct queue_options own = *opt;
 
-	own.hooks = (struct queue_hooks){.arg = q, .target = on_target, .on_applied = on_applied};
+	own.hooks = (struct queue_hooks){.arg = lane, .target = on_target, .on_applied = on_applied};
+	if (q->hooks.on_applying)
+		own.hooks.on_applying = on_applying;
 	claims_lane_id(parts.id, id, i);
 	lane->engine = redislog_open(&q->hub, &log);
 	if (!lane->engine || make_drain(lane, &parts, &own, stats) != RC_OK)
@@ -205,6 +231,7 @@ struct queue *queue_open(const struct queue_options *opt, struct stats *stats, c
 	pthread_mutex_init(&q->front_lock, NULL);
 	pthread_mutex_init(&q->hooks_lock, NULL);
 	waits_init(&q->waits);
+	iobuf_init(&q->writing, 0);
 	q->front = new_sink(stats);
 	if ((shared ? open_shared : open_dir)(q, opt, stats, err, err_cap) == RC_OK)
 		return q;
@@ -277,7 +304,9 @@ void queue_close(struct queue *q)
 		drain_free(q->lane[i].drain);
 		if (q->lane[i].engine)
 			q->lane[i].engine->ops->close(q->lane[i].engine);
+		iobuf_reset(&q->lane[i].writing);
 	}
+	iobuf_reset(&q->writing);
 	if (q->shared)
 		deadtable_destroy(&q->table);
 	redishub_close(&q->hub);
