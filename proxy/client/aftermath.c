@@ -5,6 +5,7 @@
 
 #define TEXT_MOST 4096 /* a longer read's warnings stay where they are */
 #define ASKS (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_DIAGNOSTICS)
+#define FEW_ROWS 64 /* of so many it is, and leaves the warnings as they are */
 #define ROWS_MOST 1000000 /* FOUND_ROWS() of more is not made */
 
 void aftermath_reset(struct aftermath *a)
@@ -52,17 +53,48 @@ static void keep_text(struct request *r)
 	iobuf_reset(&text);
 }
 
+/* FOUND_ROWS() is what was found before, by the cache or by another server, where nothing was found since. */
+static bool found_stays(struct request *r)
+{
+	struct aftermath *a = &r->s->aftermath;
+	const struct track *t = &r->s->up->track;
+
+	if (!t->error && t->columns)
+		return false;
+	if (a->found_on && a->found_on == r->backend)
+		return true;
+	if (!a->found_on && a->kind != AFTERMATH_HIT && a->kind != AFTERMATH_FOUND)
+		return false;
+	set(r, AFTERMATH_FOUND, a->found_on ? a->found : a->rows);
+	a->found_on = NULL;
+	return true;
+}
+
+/* The next statement may run elsewhere. */
+static void keep_found(struct request *r)
+{
+	const struct session *s = r->s;
+	const struct track *t = &s->up->track;
+	bool known = r->st && !(r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_MULTI)) && t->results == 1;
+
+	if (s->on_primary || s->pins || t->error || !known || (r->cmd != COM_QUERY && r->cmd != COM_STMT_EXECUTE))
+		return;
+	r->s->aftermath.found_on = r->backend;
+	r->s->aftermath.found = r->rows;
+}
+
 void aftermath_ran(struct request *r)
 {
 	struct session *s = r->s;
 	bool keeps = s->aftermath.kind == AFTERMATH_WARNED && r->st && (r->plan.follow_up || r->st->facts.ntables == 0) &&
 		     s->up->warnings_of == s->id;
 
-	if (likely(s->aftermath.kind == AFTERMATH_THERE && !s->up->track.warnings))
+	if (likely(s->aftermath.kind == AFTERMATH_THERE && !s->up->track.warnings && s->on_primary && !s->aftermath.found_on))
 		return;
-	if (keeps || (r->cmd == COM_STMT_PREPARE && !s->up->track.error))
+	if (keeps || (r->cmd == COM_STMT_PREPARE && !s->up->track.error) || found_stays(r))
 		return; /* what has no tables leaves them as they are */
 	aftermath_reset(&s->aftermath);
+	keep_found(r);
 	if (s->up->track.warnings && !s->on_primary && !s->pins && (r->cmd == COM_QUERY || r->cmd == COM_STMT_EXECUTE))
 		keep_text(r);
 }
@@ -83,6 +115,16 @@ static enum rc put_rows(struct iobuf *sql, uint64_t rows)
 	return iobuf_printf(sql, " LIMIT %llu", (unsigned long long)rows);
 }
 
+/* So many rows, without tables: the warnings stay as they are. */
+static enum rc put_few_rows(struct iobuf *sql, uint64_t rows)
+{
+	enum rc rc = iobuf_printf(sql, rows ? "SELECT 0" : "SELECT 0 LIMIT 0");
+
+	while (rc == RC_OK && rows-- > 1)
+		rc = iobuf_printf(sql, " UNION ALL SELECT 0");
+	return rc;
+}
+
 enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 {
 	struct session *s = r->s;
@@ -96,6 +138,10 @@ enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 		if (a->rows > ROWS_MOST)
 			return RC_DECLINED;
 		return put_rows(sql, asks & SQL_F_FOUND_ROWS ? a->rows : 0);
+	case AFTERMATH_FOUND:
+		if (asks != SQL_F_FOUND_ROWS)
+			return RC_DECLINED; /* what else it asks for lies on the connection */
+		return a->rows <= FEW_ROWS ? put_few_rows(sql, a->rows) : a->rows > ROWS_MOST ? RC_DECLINED : put_rows(sql, a->rows);
 	case AFTERMATH_QUEUED:
 		if (a->rows > 1)
 			return RC_DECLINED; /* nothing but a write changes several rows */

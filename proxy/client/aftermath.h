@@ -14,12 +14,15 @@
 #include "iobuf.h"
 #include "rc.h"
 
+struct backend;
 struct request;
 
 enum aftermath_kind {
 	AFTERMATH_THERE,  /* on the connection that ran it */
 	AFTERMATH_HIT,    /* a cached result: no connection has it */
 	AFTERMATH_QUEUED, /* a write that waits in the queue: the same */
+	AFTERMATH_FOUND,  /* of a hit, or a read on another server, and behind it only statements that have found no rows, or failed:
+	                   * FOUND_ROWS() is still its */
 	AFTERMATH_WARNED, /* a read that left warnings on a replica: text makes them anew */
 };
 
@@ -27,6 +30,8 @@ struct aftermath {
 	uint8_t kind;     /* enum aftermath_kind */
 	uint32_t len;     /* of text */
 	uint64_t rows;    /* sent or affected, as its reply said */
+	const struct backend *found_on; /* the replica that the last statement has read from; NULL: it was none, or what it found is not known */
+	uint64_t found;   /* ... so many rows */
 	char *text;       /* owned; AFTERMATH_WARNED only, else NULL */
 };
 

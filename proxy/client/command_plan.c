@@ -88,7 +88,7 @@ void command_plan(struct request *r)
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;
 	take_verdict(r);
 	if (r->st->facts.nroutines) {
-		if (ss.has_replicas || !ss.tracks_reads) /* else the server says what it left, and nobody else asks */
+		if (ss.has_replicas) /* a server that stands alone is read for nothing less than the cache or the queue */
 			catalog_want(in->catalog);
 		statement_resolve(r->st, in->catalog, s->worker->settings);
 		ss.calls = r->st->calls;

@@ -438,7 +438,8 @@ void exec_replied(struct request *r)
 	readonly_settle(r);
 	if (leaves_conditions(s->up) || (r->st && r->st->facts.ntables))
 		s->up->warnings_of = leaves_conditions(s->up) ? s->id : 0;
-	aftermath_ran(r);
+	if (likely(!r->refused))
+		aftermath_ran(r);
 	if (s->state == SESSION_STREAMING || s->state == SESSION_INFILE) {
 		session_close(s, CLOSE_BACKEND, "the server answered before it had the whole statement");
 		return;
