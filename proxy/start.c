@@ -88,8 +88,10 @@ static enum rc make_parts(const struct settings *s)
 	}
 	in->rsa = auth_rsa_new();
 	in->throttle = throttle_new();
+	in->limits = limits_new();
 	in->catalog = catalog_new(&ch);
-	if (!in->control || !in->stats || !in->otlp || !process.sink || !in->topology || !in->accounts || !in->rsa || !in->throttle || !in->catalog)
+	if (!in->control || !in->stats || !in->otlp || !process.sink || !in->topology || !in->accounts || !in->rsa || !in->throttle ||
+	    !in->limits || !in->catalog)
 		return RC_ERROR;
 	if (otlp_configure(in->otlp, s->stats.otlp.url, s->stats.otlp.share) != RC_OK)
 		return RC_ERROR;
@@ -381,6 +383,7 @@ static void tear_down(void)
 	stats_free(in->stats);
 	auth_rsa_free(in->rsa);
 	throttle_free(in->throttle);
+	limits_free(in->limits);
 	accounts_free(in->accounts);
 	topology_free(in->topology);
 	settings_unref(in->settings);

@@ -120,6 +120,9 @@
 	X(REPLICA_ERROR_FALLBACKS, counter, "replica_error_fallbacks_total", "", "Reads that failed on a replica and were asked of the primary.") \
 	X(RETRIES, counter, "retries_total", "", "Reads sent again to another server before any byte of the answer had left.") \
 	X(GROUP_UNAVAILABLE, counter, "group_unavailable_total", "", "Statements for a group of replicas none of which could be used: they got an error.") \
+	X(LIMIT_WAITS, counter, "limit_waits_total", "", "Statements that waited for their turn by a rule of limits.") \
+	X(LIMIT_TIMEOUTS, counter, "limit_timeouts_total", "", "Statements whose turn did not come in time: they got an error.") \
+	X(LIMIT_KILLS, counter, "limit_kills_total", "", "Statements killed on their server because they ran longer than a rule allows.") \
 	X(RULE_DENIED, counter, "denied_total", "", "Statements that a rule forbids.") \
 	X(FAILOVER_HOLDS, counter, "failover_holds_total", "", "Statements that waited for a primary.")                \
 	X(FAILOVER_HOLD_TIMEOUTS, counter, "failover_hold_timeouts_total", "", "Statements that waited for a primary in vain.") \

@@ -365,6 +365,8 @@ static enum rc run_step(struct request *r)
 		return cached_step(r);
 	case STEP_QUEUE:
 		return queued_step(r);
+	case STEP_LIMIT:
+		return limited_step(r);
 	case STEP_ANNOUNCE:
 		return announced_step(r);
 	case STEP_ACQUIRE:
@@ -459,6 +461,8 @@ void exec_replied(struct request *r)
 void exec_tick(struct request *r, uint64_t now_ns)
 {
 	/* Each may end the request: it waits for one thing at a time. */
+	if (limited_tick(r, now_ns))
+		return;
 	if (r->held)
 		failover_tick(r, now_ns);
 	else if (r->awaits_position)

@@ -14,6 +14,7 @@
 #include "cache.h"
 #include "catalog.h"
 #include "lease.h"
+#include "limit.h"
 #include "lockers.h"
 #include "loop.h"
 #include "queue.h"
@@ -38,6 +39,7 @@ struct instance {
 	struct queue *queue;             /* NULL: no rule asks for it */
 	struct auth_rsa *rsa;
 	struct throttle *throttle;
+	struct limits *limits;
 	struct worker **workers;
 	size_t nworkers;
 	_Atomic uint64_t next_session;

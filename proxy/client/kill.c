@@ -9,7 +9,7 @@
 
 struct kill {
 	struct mail mail;
-	struct request *r;         /* the killer's; waits for us, also when its session is gone */
+	struct request *r;         /* the killer's; waits for us, also when its session is gone. NULL: none, kill_overdue */
 	struct worker *home;       /* the killer's */
 	struct account *killer;    /* reference */
 	size_t at;                 /* index of the worker that is asked */
@@ -84,6 +84,10 @@ static void kill_end(struct mail *m)
 	struct kill *k = container_of(m, struct kill, mail);
 	struct request *r = k->r;
 
+	if (!r) { /* nobody asked */
+		kill_free(k);
+		return;
+	}
 	r->killing = false;
 	if (r->dead) {
 		kill_free(k);
@@ -227,7 +231,7 @@ static void kill_judge(struct mail *m)
 	struct kill *k = container_of(m, struct kill, mail);
 	struct upstream *u = NULL;
 	/* As good as any: a KILL and its OK look the same whatever was negotiated. */
-	enum rc rc = borrow(k, k->home, k->killer, k->r->dead ? 0 : k->r->s->wire, judge_leased, &u);
+	enum rc rc = borrow(k, k->home, k->killer, !k->r || k->r->dead ? 0 : k->r->s->wire, judge_leased, &u);
 
 	if (rc != RC_AGAIN)
 		judge_leased(&k->lease, rc, u);
@@ -305,6 +309,23 @@ static void kill_look(struct mail *m)
 		post(k, in->workers[k->at], kill_look);
 	else
 		post(k, k->home, kill_pass_on);
+}
+
+void kill_overdue(struct request *r)
+{
+	struct session *s = r->s;
+	struct kill *k = s->up && s->account ? mem_zalloc(sizeof(*k)) : NULL;
+
+	if (!k)
+		return;
+	*k = (struct kill){.home = r->worker, .there = r->worker, .killer = account_ref(s->account), .what = {.how = "", .query = true},
+			   .victim = s->id, .backend = s->up->backend, .thread = s->up->thread_id, .held = true};
+	s->kills++;
+	lease_hold(s->up);
+	stats_count(r->worker->sink, STATS_C_LIMIT_KILLS, 1);
+	log_warn("limit", "a statement has run too long: it is killed", "digest=0x%016lx user=%s backend=%s",
+		 r->st ? (unsigned long)r->st->digest : 0UL, s->account->user, k->backend->text);
+	post(k, k->home, kill_judge);
 }
 
 /* ---- home: the beginning ---- */

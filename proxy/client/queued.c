@@ -278,7 +278,7 @@ static void on_ticket(struct mail *m)
 		iobuf_reset(&b);
 	} else if (t->rc == RC_DECLINED && !s->worker->settings->queue.full_is_error) {
 		r->route = STATS_LOCAL; /* certainly not stored: it goes directly */
-		exec_resume(r, write_through(r) == RC_OK ? STEP_ANNOUNCE : r->step);
+		exec_resume(r, write_through(r) == RC_OK ? STEP_LIMIT : r->step);
 		return;
 	} else {
 		r->error = 1030;

@@ -60,6 +60,7 @@ void request_end(struct request *r)
 	s->request = NULL;
 	exec_release(r);
 	request_free(r);
+	limited_leave(s);
 	if (s->state == SESSION_CLOSED)
 		return;
 	if (cut_short) { /* answered before all of it came: the rest must not be taken for commands */
@@ -107,6 +108,9 @@ void request_interrupt(struct request *r)
 		cached_cancel(r);
 	} else if (r->announce_pending) {
 		announced_end(r);
+	} else if (r->turn_waiting) {
+		if (!limited_cancel(r))
+			return; /* its turn has come, and this may be said to what runs next */
 	} else if (!r->queue_waiting || !queued_cancel(r)) {
 		return; /* a server has it, and was told */
 	}
@@ -137,6 +141,6 @@ void request_abort(struct request *r)
 		announced_end(r);
 	}
 	r->dead = true;
-	if (queued_cancel(r) && !r->killing)
+	if (queued_cancel(r) && limited_cancel(r) && !r->killing)
 		request_free(r);
 }

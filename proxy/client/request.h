@@ -2,7 +2,7 @@
  * request.h - one command's life: parsed, planned, run in steps, its effects applied, its reply sent in order.
  *
  *   command_begin → (facts, plan) → exec_run:
- *      WAIT_QUEUE → CACHE → QUEUE → ANNOUNCE → ACQUIRE → SYNC → POSITION → BEGIN → PREPARE → SEND → REPLY → AFTER → request_end
+ *      WAIT_QUEUE → CACHE → QUEUE → LIMIT → ANNOUNCE → ACQUIRE → SYNC → POSITION → BEGIN → PREPARE → SEND → REPLY → AFTER → request_end
  *   A step answers RC_OK (next), RC_AGAIN (something will call exec_resume), RC_DECLINED (it has chosen another step)
  *   or RC_ERROR (it has answered the client; the request is over).
  */
@@ -16,6 +16,7 @@ enum request_step {
 	STEP_WAIT_QUEUE, /* until the session's own queued writes on these tables are applied (Q3) */
 	STEP_CACHE,      /* look in the cache */
 	STEP_QUEUE,      /* acknowledge from the queue */
+	STEP_LIMIT,      /* until the rules of limits let it in */
 	STEP_ANNOUNCE,   /* tell the other instances what it may write, should this one die over it */
 	STEP_ACQUIRE,    /* a server connection */
 	STEP_SYNC,       /* give it the session's state */
@@ -121,6 +122,11 @@ struct request {
 	struct queue_ticket ticket;
 	struct queue_waiter waiter;
 	bool queue_waiting, ticket_pending;
+	bool turn_waiting;          /* in line before a gate (limited.c) */
+	bool overdue;               /* it has run too long, and its server is told */
+	uint64_t turn_until_ns;     /* how long it waits there */
+	uint64_t time_most_ns;      /* how long it may run; 0: as long as it takes */
+	struct limit_waiter turn;
 	struct gtid commit;         /* position of the write, if the server said */
 	bool commit_known;
 	uint64_t insert_id;         /* of its last OK packet */
@@ -294,6 +300,12 @@ bool cached_rescue(struct request *r);                  /* no server could answe
 /* announced.c */
 enum rc announced_step(struct request *r) must_check;   /* STEP_ANNOUNCE */
 void announced_end(struct request *r);                  /* what it wrote is invalidated, or it was never sent */
+
+/* limited.c */
+enum rc limited_step(struct request *r) must_check;     /* STEP_LIMIT */
+bool limited_cancel(struct request *r) must_check;      /* true: no callback will come any more */
+void limited_leave(struct session *s);                  /* its statement is over: so is its turn, unless a transaction goes on */
+bool limited_tick(struct request *r, uint64_t now_ns) must_check; /* true: it is in line; it may be over */
 
 /* queued.c */
 enum rc queued_wait_step(struct request *r) must_check; /* STEP_WAIT_QUEUE */

@@ -353,6 +353,7 @@ void session_close(struct session *s, enum close_reason reason, const char *deta
 	if (s->request)
 		request_abort(s->request);
 	session_unpin_all(s);
+	limited_leave(s);
 	lease_park_end(&s->park);
 	list_remove(&w->sessions, &s->node);
 	channel_close(&s->ch);

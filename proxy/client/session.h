@@ -91,6 +91,7 @@ struct session {
 	uint8_t nqueued_tags;
 	bool queued_anything;          /* more tables than fit */
 	bool queued_eventual;          /* their rules say read: eventual */
+	struct limit_gate *gate;       /* it is in, with its statement or its transaction (limited.c); NULL: in none */
 	uint64_t last_insert_id;
 	struct aftermath aftermath;    /* of its last statement, where no connection has it */
 	uint16_t kills;                /* KILLs of it being judged: no further command is taken until they are */

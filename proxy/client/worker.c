@@ -96,6 +96,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	list_each_safe(&w->sessions, n, tmp)
 		tick_session(container_of(n, struct session, node), now);
 	doubts_tick(w, now);
+	limits_tick(w->in->limits, now);
 	if (w->draining)
 		tick_drain(w, now);
 }
@@ -172,7 +173,7 @@ static void on_reload(struct mail *m)
 		struct request *r = container_of(n, struct session, node)->request;
 
 		if (r)
-			r->plan.cache_rule = NULL, r->plan.queue_rule = NULL;
+			r->plan.cache_rule = NULL, r->plan.queue_rule = NULL, r->plan.limit = NULL;
 	}
 	settings_unref(old);
 	mem_free(wm);

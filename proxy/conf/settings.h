@@ -52,6 +52,8 @@ struct settings_cache_rule {
 	uint64_t id; /* of its match, in this process: the same after a reload; two of one match differ. Its upper half is never 0 */
 };
 struct settings_queue_rule { struct settings_match match; char *order; bool read_session; bool halt; };
+enum settings_limit_per { SETTINGS_PER_RULE, SETTINGS_PER_USER, SETTINGS_PER_DIGEST, SETTINGS_PER_CLIENT };
+struct settings_limit_rule { struct settings_match match; int64_t concurrency, rate; int per; uint64_t wait_ns, max_time_ns; };
 struct settings_cache_keys { char *table; char **columns; size_t ncolumns; };
 
 struct settings {
@@ -107,6 +109,9 @@ struct settings {
 		struct { int64_t workers, batch_rows; uint64_t batch_wait_ns; int64_t rate; } drain;
 		struct settings_queue_rule *rules; size_t nrules;
 	} queue;
+	struct {
+		struct settings_limit_rule *rules; size_t nrules;
+	} limits;
 	struct {
 		uint64_t slow_ns;
 		char *slow_log;

@@ -47,6 +47,21 @@ static void check_rules(struct conf_ctx *c, const struct settings *s)
 		check_match(c, &s->queue.rules[i].match, "queue", i, queued, "insert, replace, update, delete");
 }
 
+static void check_limits(struct conf_ctx *c, const struct settings *s)
+{
+	char path[PATH_TEXT];
+
+	for (size_t i = 0; i < s->limits.nrules; i++) {
+		const struct settings_limit_rule *r = &s->limits.rules[i];
+
+		check_match(c, &r->match, "limits", i, NULL, NULL);
+		if (r->concurrency || r->rate || r->max_time_ns)
+			continue;
+		snprintf(path, sizeof(path), "limits.rules[%zu]", i);
+		conf_fault_at(c, path, "limits nothing, allowed is at least one of concurrency, rate, max_time");
+	}
+}
+
 static bool same(const struct settings_addr *a, const struct settings_addr *b)
 {
 	return a->host && b->host && a->is_unix == b->is_unix && a->port == b->port &&
@@ -172,5 +187,6 @@ void settings_check(struct conf_ctx *c, const struct settings *s)
 	check_users(c, s);
 	check_rules(c, s);
 	settings_target_check(c, s);
+	check_limits(c, s);
 	check_stores(c, s);
 }

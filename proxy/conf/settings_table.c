@@ -60,6 +60,7 @@ IS_LIST(struct settings, routing.rules, routing.nrules);
 IS_LIST(struct settings, cache.rules, cache.nrules);
 IS_LIST(struct settings, cache.keys, cache.nkeys);
 IS_LIST(struct settings, queue.rules, queue.nrules);
+IS_LIST(struct settings, limits.rules, limits.nrules);
 
 #define SECTION(key, rows, text)                                                                                       \
 	{                                                                                                              \
@@ -414,6 +415,55 @@ static const struct conf_opt stats_rows[] = {
 };
 static const struct conf_table stats_table = {.opts = stats_rows};
 
+/* ---- limits ---- */
+
+static const char *const per_words[] = {"rule", "user", "digest", "client", NULL};
+
+static const struct conf_opt limit_rule_rows[] = {
+	MATCH(struct settings_limit_rule),
+	{.name = "concurrency",
+	 .type = CONF_INT,
+	 .offset = offsetof(struct settings_limit_rule, concurrency),
+	 .def = "0",
+	 .max = 1000000,
+	 .help = "Most that run at one time, transactions counted as one; 0: any number."},
+	{.name = "rate",
+	 .type = CONF_INT,
+	 .offset = offsetof(struct settings_limit_rule, rate),
+	 .def = "0",
+	 .max = 1000000,
+	 .help = "Most that begin in a second; 0: any number."},
+	{.name = "per",
+	 .type = CONF_ENUM,
+	 .offset = offsetof(struct settings_limit_rule, per),
+	 .def = "rule",
+	 .words = per_words,
+	 .help = "Who shares the numbers: all that the rule matches, or of it each account, digest or client address apart."},
+	{.name = "wait",
+	 .type = CONF_DURATION,
+	 .offset = offsetof(struct settings_limit_rule, wait_ns),
+	 .def = "5s",
+	 .max = HOUR,
+	 .help = "How long a statement waits in line before it gets error 1226."},
+	{.name = "max_time",
+	 .type = CONF_DURATION,
+	 .offset = offsetof(struct settings_limit_rule, max_time_ns),
+	 .def = "0s",
+	 .max = DAY,
+	 .help = "A statement that runs longer is killed on its server (error 1317); 0s: none is."},
+	END,
+};
+static const struct conf_table limit_rule_table = {.size = sizeof(struct settings_limit_rule), .opts = limit_rule_rows};
+static const struct conf_opt limit_rule_item = {
+	.type = CONF_TABLE, .size = sizeof(struct settings_limit_rule), .table = &limit_rule_table};
+
+static const struct conf_opt limits_rows[] = {
+	LIST("rules", limits.rules, "[]", &limit_rule_item, "a list of rules",
+	     "The first that matches a statement holds it back.", RELOAD, .max = RULES_MAX),
+	END,
+};
+static const struct conf_table limits_table = {.opts = limits_rows};
+
 /* ---- the whole ---- */
 
 static const char *const log_words[] = {"text", "json", NULL};
@@ -467,6 +517,7 @@ static const struct conf_opt rows[] = {
 	SECTION("routing", routing_table, "Which server a statement goes to."),
 	SECTION("cache", cache_table, "Results that are answered without the servers."),
 	SECTION("queue", queue_table, "Writes that are acknowledged from stable storage and applied later."),
+	SECTION("limits", limits_table, "Statements that must not take more than their share."),
 	SECTION("stats", stats_table, "What is measured and kept."),
 	END,
 };

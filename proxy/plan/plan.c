@@ -208,6 +208,7 @@ void plan_verdict(const struct settings *cfg, const struct rule_subject *s, stru
 	out->route = rule_route(cfg, s);
 	out->cache = rule_cache(cfg, s);
 	out->queue = rule_queue(cfg, s);
+	out->limit = rule_limit(cfg, s);
 }
 
 /* A hint goes before a rule; one that names a group that is not there says nothing. */
@@ -238,6 +239,7 @@ void plan_make(const struct settings *cfg, const struct plan_verdict *v, const s
 	out->opens = begins_reading(f, ss) || (!ss->autocommit && ss->reads_only && !ss->in_transaction);
 	out->leaves = ss->reads_away && !stays_away(f, out);
 	out->group = group_of(cfg, lexed, v);
+	out->limit = v->limit;
 	out->denied = v->route && v->route->to == TO_DENY;
 	out->target_why = why_primary(cfg, f, lexed, v, ss, out);
 	if (!out->target_why) {

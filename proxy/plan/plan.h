@@ -59,6 +59,7 @@ struct plan_verdict { /* what the rules say of a statement; may be kept for its 
 	const struct settings_route_rule *route;
 	const struct settings_cache_rule *cache;
 	const struct settings_queue_rule *queue;
+	const struct settings_limit_rule *limit;
 };
 
 struct plan {
@@ -70,6 +71,7 @@ struct plan {
 	bool eventual;            /* the reader asked for a replica however old */
 	unsigned group;           /* target is a replica of this group, or nobody (settings_group); 0: any of none */
 	bool denied;              /* a rule forbids it */
+	const struct settings_limit_rule *limit; /* holds it back; NULL: none */
 	bool follow_up;           /* asks for what the last statement left on its connection */
 	bool cache;               /* look in the cache, and fill it */
 	uint64_t cache_ttl_ns;

@@ -141,6 +141,11 @@ const struct settings_queue_rule *rule_queue(const struct settings *cfg, const s
 	FIRST_MATCH(cfg->queue.rules, cfg->queue.nrules);
 }
 
+const struct settings_limit_rule *rule_limit(const struct settings *cfg, const struct rule_subject *s)
+{
+	FIRST_MATCH(cfg->limits.rules, cfg->limits.nrules);
+}
+
 bool rule_verdicts_last(const struct settings *cfg)
 {
 	for (size_t i = 0; i < cfg->routing.nrules; i++)
@@ -151,6 +156,9 @@ bool rule_verdicts_last(const struct settings *cfg)
 			return false;
 	for (size_t i = 0; i < cfg->queue.nrules; i++)
 		if (cfg->queue.rules[i].match.tag_key)
+			return false;
+	for (size_t i = 0; i < cfg->limits.nrules; i++)
+		if (cfg->limits.rules[i].match.tag_key)
 			return false;
 	return true;
 }

@@ -23,6 +23,7 @@ bool rule_matches(const struct settings_match *m, const struct rule_subject *s);
 const struct settings_route_rule *rule_route(const struct settings *cfg, const struct rule_subject *s);
 const struct settings_cache_rule *rule_cache(const struct settings *cfg, const struct rule_subject *s);
 const struct settings_queue_rule *rule_queue(const struct settings *cfg, const struct rule_subject *s);
+const struct settings_limit_rule *rule_limit(const struct settings *cfg, const struct rule_subject *s);
 /* True if no rule of cfg looks at tags: the verdict for a digest, schema and user then holds until the next reload. */
 bool rule_verdicts_last(const struct settings *cfg);
 

@@ -1,0 +1,135 @@
+/*
+ * limited.c - a request and the rules of `limits`: its turn, and the end of one that runs too long.
+ *
+ *   limited_step (STEP_LIMIT) → in, or in line → … → limited_leave, when the statement or the transaction it is in is over
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "kill.h"
+#include "request.h"
+
+/* COMMIT and ROLLBACK give room, and are never kept from it; nor is the inside of a transaction that has its place. */
+static bool is_limited(const struct request *r)
+{
+	switch (r->cmd) {
+	case COM_QUERY:
+	case COM_STMT_EXECUTE:
+	case COM_STMT_BULK_EXECUTE:
+		break;
+	default:
+		return false;
+	}
+	return r->plan.limit && !r->s->gate && r->st && r->st->facts.verb != SQL_COMMIT && r->st->facts.verb != SQL_ROLLBACK;
+}
+
+/* Names the gate: the rule's, or that of one account, digest or client of it. */
+static uint64_t key_of(const struct request *r, const struct settings_limit_rule *rule)
+{
+	const struct settings *cfg = r->worker->settings;
+	struct { uint64_t rule, what; } key = {.rule = (uint64_t)(rule - cfg->limits.rules)};
+
+	switch ((enum settings_limit_per)rule->per) {
+	case SETTINGS_PER_RULE:
+		break;
+	case SETTINGS_PER_USER:
+		key.what = map_hash(r->s->account->user, strlen(r->s->account->user));
+		break;
+	case SETTINGS_PER_DIGEST:
+		key.what = r->st->digest;
+		break;
+	case SETTINGS_PER_CLIENT:
+		key.what = map_hash(r->s->peer, strlen(r->s->peer));
+		break;
+	}
+	return map_hash(&key, sizeof(key));
+}
+
+static void is_in(struct request *r)
+{
+	r->s->gate = r->turn.gate;
+}
+
+static void on_turn(struct mail *m)
+{
+	struct request *r = container_of(container_of(m, struct limit_waiter, mail), struct request, turn);
+
+	r->turn_waiting = false;
+	if (r->dead) {
+		limit_leave(r->worker->in->limits, r->turn.gate, clock_mono_ns());
+		request_abort(r);
+		return;
+	}
+	is_in(r);
+	exec_resume(r, (enum request_step)(STEP_LIMIT + 1));
+}
+
+enum rc limited_step(struct request *r)
+{
+	const struct settings_limit_rule *rule = r->plan.limit;
+	struct limit_terms terms;
+	uint64_t now;
+
+	if (likely(!rule))
+		return RC_OK;
+	r->time_most_ns = rule->max_time_ns;
+	if (!is_limited(r) || (!rule->concurrency && !rule->rate))
+		return RC_OK;
+	now = clock_mono_ns();
+	terms = (struct limit_terms){.concurrency = (uint64_t)rule->concurrency, .rate = (uint64_t)rule->rate};
+	r->turn.mail.run = on_turn;
+	r->turn.loop = r->worker->loop;
+	r->turn_waiting = true; /* before its mail can come */
+	switch (limit_enter(r->worker->in->limits, key_of(r, rule), &terms, &r->turn, now)) {
+	case RC_OK:
+		is_in(r);
+		break;
+	case RC_AGAIN:
+		r->turn_until_ns = now + rule->wait_ns;
+		stats_count(r->worker->sink, STATS_C_LIMIT_WAITS, 1);
+		return RC_AGAIN;
+	default:
+		break; /* no memory to count it: it runs */
+	}
+	r->turn_waiting = false;
+	return RC_OK;
+}
+
+bool limited_cancel(struct request *r)
+{
+	if (r->turn_waiting && limit_cancel(r->worker->in->limits, &r->turn))
+		r->turn_waiting = false;
+	return !r->turn_waiting;
+}
+
+void limited_leave(struct session *s)
+{
+	if (likely(!s->gate) || (s->in_transaction && s->state != SESSION_CLOSED))
+		return;
+	limit_leave(s->worker->in->limits, s->gate, clock_mono_ns());
+	s->gate = NULL;
+}
+
+static void expire(struct request *r)
+{
+	if (!limited_cancel(r))
+		return; /* its turn has come */
+	stats_count(r->worker->sink, STATS_C_LIMIT_TIMEOUTS, 1);
+	r->error = 1226;
+	reply_error(r->s, r->error, "42000", "a rule of limits lets no more of these statements run, and its turn did not come in time");
+	exec_resume(r, STEP_END);
+}
+
+bool limited_tick(struct request *r, uint64_t now_ns)
+{
+	if (r->turn_waiting) {
+		if (now_ns > r->turn_until_ns)
+			expire(r);
+		return true;
+	}
+	if (unlikely(r->time_most_ns) && !r->overdue && r->step == STEP_REPLY && r->sent_ns && now_ns - r->sent_ns > r->time_most_ns) {
+		r->overdue = true;
+		kill_overdue(r);
+	}
+	return false;
+}

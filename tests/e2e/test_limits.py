@@ -1,0 +1,159 @@
+"""limits.rules: who takes more than his share waits or is refused, what runs too long is killed, and nobody else notices."""
+import threading
+
+import pymysql
+import pytest
+
+from conftest import ask
+import servers
+
+LIMIT, KILLED = 1226, 1317
+
+
+def limited(suimon, *rules):
+    return suimon({"limits": {"rules": list(rules)}})
+
+
+class Sleeper(threading.Thread):
+    """Holds a place with a statement until it is let go."""
+
+    def __init__(self, s, name, lock, sql=None, user="app"):
+        super().__init__(daemon=True)
+        self.connection = s.connect(user, user, database=name)
+        self.sql = sql or "SELECT GET_LOCK('%s', 60)" % lock
+        self.got = self.error = None
+        self.start()
+
+    def run(self):
+        try:
+            self.got = ask(self.connection, self.sql)
+        except pymysql.MySQLError as e:
+            self.error = e.args
+
+
+@pytest.fixture
+def held(db):
+    """A lock of the primary's: whoever asks for it runs until it is released."""
+    c = db.direct()
+    name = "held_" + db.name
+    assert ask(c, "SELECT GET_LOCK('%s', 10)" % name) == ((1,),)
+    c.lock = name
+    yield c
+    c.close()
+
+
+def waits(s):
+    return s.metrics()["suimon_limit_waiting"]
+
+
+def test_more_than_run_at_one_time_wait_in_order(suimon, db, held):
+    s = limited(suimon, {"match": {"query": "get_lock"}, "concurrency": 1, "wait": "60s"})
+    first = Sleeper(s, db.name, held.lock)
+    servers.wait_until("the first to run", lambda: any("get_lock" in c["statement"] for c in s.api("/api/clients")["clients"]), 30)
+    others = []
+    for n in range(2):
+        others.append(Sleeper(s, db.name, held.lock, "SELECT GET_LOCK('%s', 60), %d" % (held.lock, n)))
+        servers.wait_until("it to wait", lambda n=n: waits(s) == n + 1, 30)
+    with s.connect(database=db.name) as c:
+        assert ask(c, "SELECT 1") == ((1,),)  # nobody else waits
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    first.join(60)
+    assert first.got == ((1,),) and waits(s) <= 1
+    first.connection.close()
+    servers.wait_until("the next", lambda: others[0].got, 60)
+    others[0].connection.close()
+    servers.wait_until("the last", lambda: others[1].got, 60)
+    others[1].connection.close()
+    assert waits(s) == 0 and s.metrics()["suimon_limit_waits_total"] == 2
+
+
+def test_whose_turn_does_not_come_is_told_so(suimon, db, held):
+    s = limited(suimon, {"match": {"query": "get_lock"}, "concurrency": 1, "wait": "100ms"})
+    first = Sleeper(s, db.name, held.lock)
+    servers.wait_until("the first to run", lambda: any("get_lock" in c["statement"] for c in s.api("/api/clients")["clients"]), 30)
+    with s.connect(database=db.name) as c:
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "SELECT GET_LOCK('%s', 60)" % held.lock)
+        assert e.value.args[0] == LIMIT and e.value.args[1].startswith("suimon: a rule of limits")
+        assert ask(c, "SELECT 1") == ((1,),)
+    assert s.metrics()["suimon_limit_timeouts_total"] == 1
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    first.join(60)
+    assert first.got == ((1,),)
+
+
+def test_a_transaction_keeps_its_place_and_gives_it_up(suimon, db):
+    db.setup("CREATE TABLE t (n INT)")
+    s = limited(suimon, {"match": {"user": "app"}, "concurrency": 1, "wait": "100ms"})
+    with s.connect(database=db.name) as a, s.connect(database=db.name) as b:
+        for end in (a.commit, a.rollback):
+            a.begin()
+            ask(a, "INSERT INTO t VALUES (1)")
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(b, "SELECT COUNT(*) FROM t")
+            assert e.value.args[0] == LIMIT
+            ask(a, "INSERT INTO t VALUES (2)")
+            end()
+            assert ask(b, "SELECT COUNT(*) FROM t") == ((2,),)
+        a.begin()
+        ask(a, "INSERT INTO t VALUES (1)")
+    with s.connect(database=db.name) as c:  # one that ends leaves, too
+        servers.wait_until("its place", lambda: ask(c, "SELECT COUNT(*) FROM t") == ((2,),), 30)
+
+
+def test_one_account_is_held_back_and_not_the_other(suimon, db, held):
+    s = limited(suimon, {"match": {"query": "."}, "concurrency": 1, "per": "user", "wait": "100ms"})
+    first = Sleeper(s, db.name, held.lock)
+    servers.wait_until("the first to run", lambda: any("get_lock" in c["statement"] for c in s.api("/api/clients")["clients"]), 30)
+    with pytest.raises(pymysql.MySQLError):
+        with s.connect(database=db.name) as c:
+            ask(c, "SELECT 1")
+    with s.connect("guest", "guest", database=db.name) as c:
+        assert ask(c, "SELECT 1") == ((1,),)
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    first.join(60)
+
+
+def test_no_more_begin_in_a_second_than_allowed(suimon, db):
+    s = limited(suimon, {"match": {"query": "whoami"}, "rate": 5, "wait": "0s"}, {"match": {"user": "guest"}, "rate": 20, "wait": "60s"})
+    with s.connect(database=db.name) as c:
+        done = failed = 0
+        while not failed:
+            try:
+                ask(c, "SELECT name FROM whoami")
+                done += 1
+            except pymysql.MySQLError as e:
+                assert e.args[0] == LIMIT
+                failed += 1
+        assert done >= 5
+    with s.connect("guest", "guest", database=db.name) as c:
+        for n in range(40):
+            assert ask(c, "SELECT %d" % n) == ((n,),)  # held back, but not refused
+
+
+def test_what_runs_too_long_is_killed_on_the_server(suimon, db):
+    s = limited(suimon, {"match": {"query": "sleep"}, "max_time": "500ms"})
+    with s.connect(database=db.name) as c:
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "SELECT COUNT(*) FROM whoami WHERE SLEEP(600) = 0 FOR UPDATE")
+        assert e.value.args[0] == KILLED
+        assert ask(c, "SELECT 1") == ((1,),)
+        assert ask(c, "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP(600)%' AND info NOT LIKE '%processlist%'") == ((0,),)
+    assert s.metrics()["suimon_limit_kills_total"] == 1
+    assert "a statement has run too long" in s.log_text()
+
+
+def test_a_reload_changes_them(suimon, db):
+    s = limited(suimon, {"match": {"query": "whoami"}, "rate": 1, "wait": "0s"})
+    with s.connect(database=db.name) as c:
+        def refused():
+            try:
+                ask(c, "SELECT name FROM whoami")
+            except pymysql.MySQLError as e:
+                return e.args[0] == LIMIT
+            return False
+        servers.wait_until("a refusal", refused, 30)
+        s.write({**s.config, "limits": {"rules": []}})
+        assert s.http("/api/config/reload", data={})[0] == 200
+        for _ in range(20):
+            assert not refused()
