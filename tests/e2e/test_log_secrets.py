@@ -1,0 +1,82 @@
+"""No secret of the configuration, of a client or of a statement is in the log, at its most talkative, nor in what HTTP and check say."""
+import signal
+import subprocess
+
+import pymysql
+import pytest
+
+from conftest import ask, merge, schema_is_known
+import servers
+
+SECRETS = {"MONITOR": "Zq7-monitor-secret", "QUEUE": "Zq7-queue-secret", "LISTED": "Zq7-listed-secret", "TOKEN": "Zq7-token-secret",
+           "REDIS": "Zq7-redis-secret"}
+CLIENTS = "Zq7-clients-secret"
+LITERAL = "Zq7-literal-secret"
+PAGES = ("/metrics", "/api/config", "/api/backends", "/api/clients", "/api/queries", "/api/findings", "/api/cache", "/api/queue",
+         "/api/queue/pending", "/api/queue/dead", "/api/overview", "/api/costs", "/readyz", "/")
+
+
+@pytest.fixture
+def accounts(cluster):
+    """Accounts with the secrets for passwords."""
+    made = {"z_monitor": SECRETS["MONITOR"], "z_queue": SECRETS["QUEUE"], "z_listed": SECRETS["LISTED"], "z_client": CLIENTS}
+    for name, password in made.items():
+        cluster.primary.sql("DROP USER IF EXISTS %s@'%%'" % name, "CREATE USER %s@'%%' IDENTIFIED BY '%s'" % (name, password),
+                            "GRANT ALL ON *.* TO %s@'%%'" % name)
+    cluster.sync()
+    yield
+    for name in made:
+        cluster.primary.sql("DROP USER %s@'%%'" % name)
+    cluster.sync()
+
+
+def configured(db):
+    return {"backend": {"monitor": {"user": "z_monitor", "password": "${MONITOR}"}},
+            "users": [{"name": "z_listed", "password": "${LISTED}"}, {"passthrough": True}],
+            "admin_token": "${TOKEN}", "stats": {"samples": False},
+            "cache": {"redis": "redis://u:${REDIS}@127.0.0.1:%d/0" % servers.free_port(), "rules": [{"match": {"schema": db.name}, "ttl": "1m"}]},
+            "queue": {"user": {"name": "z_queue", "password": "${QUEUE}"}, "rules": [{"match": {"table": "%s.log" % db.name}}]}}
+
+
+def use(s, db):
+    """What goes right, and what goes wrong."""
+    db.setup("CREATE TABLE log (t VARCHAR(99) UNIQUE)", "CREATE TABLE t (t VARCHAR(99))")
+    for user, password in (("z_listed", SECRETS["LISTED"]), ("z_client", CLIENTS)):
+        with s.connect(user, password, database=db.name) as c:
+            for sql in ("INSERT INTO log VALUES ('%s')", "INSERT INTO log VALUES ('%s')", "INSERT INTO t VALUES ('%s')",
+                        "SELECT * FROM t WHERE t = '%s'", "CREATE USER z_made@'%%' IDENTIFIED BY '%s'", "DROP USER z_made@'%%' /* %s */",
+                        "SET PASSWORD FOR nobody@'%%' = '%s'", "SELECT nonsense FROM '%s", "SELECT * FROM missing WHERE a = '%s'"):
+                try:
+                    ask(c, (sql % LITERAL))
+                except pymysql.MySQLError:
+                    pass
+    for user, password in (("z_listed", CLIENTS), ("z_client", SECRETS["LISTED"]), ("nobody", CLIENTS)):
+        with pytest.raises(pymysql.MySQLError):
+            s.connect(user, password)
+
+
+def test_nothing_tells_a_secret(suimon, db, accounts):
+    s = suimon(configured(db), run=False)
+    s.process.env.update(SECRETS)
+    s.process.env["SUIMON_DEBUG"] = "1"
+    s.start(ready=True)
+    schema_is_known(s)
+    use(s, db)
+    servers.wait_until("a dead letter", lambda: s.metrics()["suimon_queue_dead_letters"] > 0, 60)  # its error names a value
+    said = {page: s.http(page)[1] for page in PAGES}
+    said["wrong token"] = s.http("/api/cache/flush", data={}, headers={"Authorization": "Bearer " + CLIENTS})[1]
+    # A reload with faults at the very keys that hold secrets.
+    broken = merge(s.config, {"queue": {"user": {"name": ""}}, "cache": {"redis": "redis:/u:${REDIS}@here"}, "threads": "${TOKEN}"})
+    s.write(broken)
+    s.process.signal(signal.SIGHUP)
+    servers.wait_until("the reload to be refused", lambda: s.metrics()['suimon_config_reloads_total{result="error"}'] == 1, 30)
+    for what in ("check", None):
+        argv = [s.binary, *([what] if what else []), "-c", s.file]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=s.process.env)
+        assert done.returncode == 1
+        said["start" if what is None else what] = done.stdout + done.stderr
+    said["log"] = s.log_text()
+    assert len(said["log"].splitlines()) > 20 and "session" in said["log"]
+    for where, text in said.items():
+        for secret in (*SECRETS.values(), CLIENTS, LITERAL):
+            assert secret not in text, "%s tells %s: …%s…" % (where, secret, text[max(0, text.find(secret) - 200):][:400])
