@@ -209,6 +209,8 @@ enum rc hidden_position(struct request *r)
 
 	if (atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
 		return RC_OK;
+	if (unlikely(s->pins && s->on_primary)) /* its transaction began where then was the primary, and can go nowhere else */
+		return RC_OK;
 	if (r->hidden_answer || s->readonly) /* its transaction began behind what it must see */
 		return RC_OK;
 	if (!r->plan.eventual) {

@@ -291,6 +291,27 @@ def test_what_is_pinned_ends_clearly_with_the_primary_it_was_on(cluster, trio, s
     assert trio.second.sql("SELECT n FROM shop.t") == ((0,),)
 
 
+def test_a_transaction_on_the_former_primary_is_answered_by_that(cluster, trio, suimon):
+    """Where it does not replicate yet, it would wait without end for what it wrote itself."""
+    s = suimon(base=trio.config(cluster))
+    with s.connect(database="shop", read_timeout=30) as c:
+        ask(c, "UPDATE t SET n = 1")
+        c.begin()
+        assert ask(c, "SELECT n FROM t") == ((1,),)
+        trio.first.sql("SET GLOBAL read_only = ON")
+        trio.second.catch_up(trio.first)
+        promote(trio.second)
+        wait_for_primary(s, trio.second)
+        assert ask(c, "SELECT n FROM t") == ((1,),)
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "UPDATE t SET n = 2")
+        assert e.value.args[0] in REFUSED
+        c.rollback()
+        ask(c, "UPDATE t SET n = 3")
+        assert ask(c, "SELECT n FROM t") == ((3,),)
+    assert trio.second.sql("SELECT n FROM shop.t") == ((3,),)
+
+
 def test_prepared_statements_go_on_at_the_new_primary(cluster, trio, suimon):
     s = suimon(base=trio.config(cluster))
     with Wire(s.connect(database="shop")) as w:
