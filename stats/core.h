@@ -28,6 +28,7 @@
 
 #define STATS_NAME_MAX 256 /* bytes of a schema, user or table name kept */
 #define STATS_TAGS 4       /* routes kept a row; others are counted in none */
+#define STATS_FRAMEWORK_MAX 31 /* bytes of a framework's name kept */
 #define STATS_TAG_MAX 128  /* bytes of a route, or of a server's address, kept */
 #define STATS_SERVERS 4    /* servers told apart a row; others are counted in none */
 #define STATS_ERRORS 4     /* error codes told apart a row */
@@ -136,7 +137,7 @@ struct stats_row {
 struct stats_loop {
 	struct stats_limbo limbo;
 	uint64_t parent, child;
-	char route[STATS_TAG_MAX + 1];
+	char route[STATS_TAG_MAX + 1], framework[STATS_FRAMEWORK_MAX + 1];
 	_Atomic uint64_t occurrences, queries, spent_ns, parent_rows, overruns, max_repeats, first_ns, last_ns;
 	_Atomic uint64_t compared, matched;
 };

@@ -45,6 +45,7 @@ static void loops_put(struct loops *all, const struct stats_loop *l)
 		;
 	if (i == all->count) {
 		all->at[all->count] = (struct finding_loop){.parent = l->parent, .child = l->child};
+		memcpy(all->at[all->count].framework, l->framework, sizeof(l->framework));
 		memcpy(all->at[all->count++].route, l->route, sizeof(l->route));
 	}
 	loop_add(&all->at[i], l);
@@ -106,6 +107,7 @@ static void put_evidence(const struct view *v, const struct finding *f, struct j
 	jsonw_hex64(w, "parent_digest", l->parent);
 	jsonw_text(w, "parent_text", f->parent ? f->parent->main->text : NULL);
 	jsonw_text(w, "route", l->route[0] ? l->route : NULL);
+	jsonw_text(w, "framework", l->framework[0] ? l->framework : NULL);
 	jsonw_uint(w, "occurrences", l->occurrences);
 	jsonw_uint(w, "queries", l->queries);
 	jsonw_double(w, "mean_repeats", (double)l->queries / (double)l->occurrences);
@@ -175,18 +177,41 @@ static void put_batched(const char *text, struct span column, struct jsonw *w)
 	iobuf_reset(&sql);
 }
 
+/* What the application's framework calls it; of all of them where the statements do not say which it is. */
+static const char *hint_of(const char *framework)
+{
+	static const struct {
+		const char *name, *hint;
+	} known[] = {
+		{"django", "Django: select_related(...) where each row has one of them, prefetch_related(...) where it may have many."},
+		{"rails", "Rails: includes(...) on the list's relation, or preload(...); strict_loading finds the place."},
+		{"active", "Rails: includes(...) on the list's relation, or preload(...); strict_loading finds the place."},
+		{"laravel", "Laravel: with(...) on the list's query; Model::preventLazyLoading() finds the place."},
+		{"hibernate", "Hibernate: JOIN FETCH in the list's query, an entity graph, or @BatchSize on the association."},
+		{"spring", "Hibernate: JOIN FETCH in the list's query, an entity graph, or @BatchSize on the association."},
+		{"sqlalchemy", "SQLAlchemy: options(selectinload(...)) or joinedload(...) on the list's query."},
+		{"flask", "SQLAlchemy: options(selectinload(...)) or joinedload(...) on the list's query."},
+		{"prisma", "Prisma: include on the list's query."},
+		{"sequelize", "Sequelize: include on the list's query."},
+		{"knex", "Objection: withGraphFetched(...) on the list's query; with Knex alone: whereIn(...)."},
+	};
+
+	for (unsigned i = 0; i < countof(known); i++)
+		if (strncasecmp(framework, known[i].name, strlen(known[i].name)) == 0)
+			return known[i].hint;
+	return "Django: select_related or prefetch_related; Rails: includes; Laravel: with(); Hibernate: JOIN FETCH, an entity graph or "
+	       "@BatchSize; SQLAlchemy: selectinload or joinedload; Prisma: include.";
+}
+
 static void put_fix(const struct view *v, const struct finding *f, struct jsonw *w)
 {
 	const char *text = f->row->main->text;
 	struct span column;
 
-	jsonw_printf(
-		w, "fix_text",
-		"After the list is read, one statement is sent for each of its rows. Collect the keys and load all of "
-		"them "
-		"with one statement, or join. Django: select_related or prefetch_related; Rails: includes; Laravel: "
-		"with(); Hibernate: JOIN FETCH, an entity graph or @BatchSize; SQLAlchemy: selectinload or joinedload; "
-		"Prisma: include.");
+	jsonw_printf(w, "fix_text",
+		     "After the list is read, one statement is sent for each of its rows. Collect the keys and load all of them "
+		     "with one statement, or join. %s",
+		     hint_of(f->loop.framework));
 	if (by_one_column(text, &column))
 		put_batched(text, column, w);
 }

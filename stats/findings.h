@@ -13,7 +13,7 @@
 /* A loop, over all sinks. */
 struct finding_loop {
 	uint64_t parent, child;
-	char route[STATS_TAG_MAX + 1];
+	char route[STATS_TAG_MAX + 1], framework[STATS_FRAMEWORK_MAX + 1];
 	uint64_t occurrences, queries, spent_ns, parent_rows, overruns, max_repeats, first_ns, last_ns;
 	uint64_t compared, matched;
 };

@@ -114,7 +114,7 @@ static uint32_t loop_place(struct stats_table *t)
 	return at;
 }
 
-static uint32_t loop_make(struct stats_table *t, const struct stats_run *r, struct span route)
+static uint32_t loop_make(struct stats_table *t, const struct stats_run *r, struct span route, struct span framework)
 {
 	uint32_t at = loop_place(t);
 	struct stats_loop *old = atomic_load_explicit(&t->loop[at], memory_order_relaxed), *l;
@@ -126,6 +126,9 @@ static uint32_t loop_make(struct stats_table *t, const struct stats_run *r, stru
 	l->child = r->digest;
 	if (route.len)
 		memcpy(l->route, route.p, route.len);
+	if (framework.len)
+		memcpy(l->framework, framework.p,
+		       framework.len < STATS_FRAMEWORK_MAX ? framework.len : STATS_FRAMEWORK_MAX);
 	stats_set(&l->first_ns, r->first_ns);
 	atomic_store(&t->loop[at], l);
 	if (old) {
@@ -135,7 +138,7 @@ static uint32_t loop_make(struct stats_table *t, const struct stats_run *r, stru
 	return at;
 }
 
-static uint32_t loop_entry(struct stats_table *t, const struct stats_run *r, struct span route)
+static uint32_t loop_entry(struct stats_table *t, const struct stats_run *r, struct span route, struct span framework)
 {
 	if (route.len > STATS_TAG_MAX)
 		route.len = STATS_TAG_MAX;
@@ -145,7 +148,7 @@ static uint32_t loop_entry(struct stats_table *t, const struct stats_run *r, str
 		if (l && loop_is(l, r, route))
 			return i;
 	}
-	return loop_make(t, r, route);
+	return loop_make(t, r, route, framework);
 }
 
 /* The entry a reported run belongs to; NULL when another loop has taken its place. */
@@ -159,14 +162,14 @@ static struct stats_loop *loop_of(struct stats_table *t, struct stats_run *r, co
 		return l;
 	if (!e->trace) /* else it was reported by another sink, and its numbers add up */
 		return NULL;
-	r->entry = loop_entry(t, r, e->tag_route);
+	r->entry = loop_entry(t, r, e->tag_route, e->tag_framework);
 	return r->entry == NO_ENTRY ? NULL : atomic_load_explicit(&t->loop[r->entry], memory_order_relaxed);
 }
 
 void stats_nplus1_add(struct stats_table *t, const struct stats_loop *l)
 {
 	struct stats_run r = {.parent = l->parent, .digest = l->child, .first_ns = stats_get(&l->first_ns)};
-	uint32_t at = loop_entry(t, &r, span_str(l->route));
+	uint32_t at = loop_entry(t, &r, span_str(l->route), span_str(l->framework));
 	struct stats_loop *to = at == NO_ENTRY ? NULL : atomic_load_explicit(&t->loop[at], memory_order_relaxed);
 
 	if (!to)
@@ -188,7 +191,7 @@ static void run_report(struct stats_sink *k, struct stats_run *r, const struct s
 	struct stats_loop *l;
 
 	r->reported = true;
-	r->entry = loop_entry(k->table, r, e->tag_route);
+	r->entry = loop_entry(k->table, r, e->tag_route, e->tag_framework);
 	stats_count(k, STATS_C_NPLUS1, 1);
 	stats_count(k, STATS_C_NPLUS1_QUERIES, r->repeats);
 	l = loop_of(k->table, r, e);

@@ -222,6 +222,7 @@ static void put_loop(struct put *p, const struct stats_loop *l)
 	number(p, 8, l->parent);
 	number(p, 8, l->child);
 	text(p, span_str(l->route));
+	text(p, span_str(l->framework));
 	for (unsigned i = 0; i < countof(n); i++)
 		number(p, 8, stats_get(n[i]));
 	moment(p, stats_get(&l->first_ns));

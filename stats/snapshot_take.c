@@ -241,7 +241,7 @@ static void take_other(struct take *t)
 static void take_loop(struct take *t)
 {
 	struct stats_loop l = {0};
-	struct span route;
+	struct span route, framework;
 	_Atomic uint64_t *n[] = {&l.occurrences, &l.queries,     &l.spent_ns, &l.parent_rows,
 				 &l.overruns,    &l.max_repeats, &l.compared, &l.matched};
 
@@ -249,6 +249,8 @@ static void take_loop(struct take *t)
 	l.child = number(t, 8);
 	route = text(t, STATS_TAG_MAX);
 	memcpy(l.route, route.p, route.len);
+	framework = text(t, STATS_FRAMEWORK_MAX);
+	memcpy(l.framework, framework.p, framework.len);
 	for (unsigned i = 0; i < countof(n); i++)
 		stats_set(n[i], amount(t));
 	stats_set(&l.first_ns, moment(t));

@@ -83,6 +83,7 @@ struct stats_event {
 	struct span table;     /* first table read or written, "" if none */
 	struct span tag_route; /* sqlcommenter's route, or controller:action, decoded; "" if none */
 	struct span tag_service; /* sqlcommenter's application; "" if none */
+	struct span tag_framework; /* sqlcommenter's framework; "" if none */
 	uint64_t trace;        /* hash of the trace its traceparent names; 0: none */
 	uint64_t start_ns;     /* monotonic */
 	uint64_t total_ns;     /* first byte in to last byte out */

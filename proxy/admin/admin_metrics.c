@@ -5,8 +5,12 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 
 #include "clock.h"
 #include "prom.h"
@@ -197,6 +201,31 @@ static void put_process(struct prom *p, struct instance *in)
 	prom_seconds(p, PROM_LABELS({"mode", "system"}), ns_of(ru.ru_stime));
 }
 
+/* Prometheus asks for it first of all that it takes. */
+static bool wants_openmetrics(const struct call *c)
+{
+	const char *accept = evhttp_find_header(evhttp_request_get_input_headers(c->req), "Accept");
+
+	return accept && strstr(accept, "application/openmetrics-text");
+}
+
+static enum rc to_openmetrics(struct call *c)
+{
+	struct iobuf out;
+	enum rc rc;
+
+	iobuf_init(&out, c->out.max);
+	rc = prom_openmetrics(&c->out, &out);
+	if (rc != RC_OK) {
+		iobuf_reset(&out);
+		return rc;
+	}
+	iobuf_reset(&c->out);
+	c->out = out;
+	c->content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+	return RC_OK;
+}
+
 int get_metrics(struct call *c)
 {
 	struct instance *in = c->a->in;
@@ -211,6 +240,8 @@ int get_metrics(struct call *c)
 	put_catalog(&p, in->catalog);
 	put_process(&p, in);
 	c->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	if (p.rc == RC_OK && wants_openmetrics(c))
+		p.rc = to_openmetrics(c);
 	if (p.rc == RC_OK)
 		return 200;
 	c->content_type = "application/json";

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "span.h"
 
 static void put(struct prom *p, const char *text, size_t len)
 {
@@ -87,4 +88,39 @@ void prom_state(struct prom *p, const struct prom_label *labels, const char *sta
 {
 	put_series(p, labels, (struct prom_label){"state", state});
 	put_text(p, strcmp(state, is) == 0 ? "1\n" : "0\n");
+}
+
+/* "# HELP name text" or "# TYPE name kind", name without _total, and text escaped. */
+static enum rc put_comment(struct iobuf *out, struct span line)
+{
+	static const char suffix[] = "_total";
+	size_t kind = strlen("# HELP "), name = 0, len = sizeof(suffix) - 1, cut;
+	enum rc rc;
+
+	while (kind + name < line.len && line.p[kind + name] != ' ')
+		name++;
+	cut = name > len && memcmp(line.p + kind + name - len, suffix, len) == 0 ? len : 0;
+	rc = iobuf_append(out, line.p, kind + name - cut);
+	for (size_t i = kind + name; i < line.len && rc == RC_OK; i++) {
+		if (line.p[i] == '"')
+			rc = iobuf_append(out, "\\", 1);
+		if (rc == RC_OK)
+			rc = iobuf_append(out, line.p + i, 1);
+	}
+	return rc == RC_OK ? iobuf_append(out, "\n", 1) : rc;
+}
+
+enum rc prom_openmetrics(const struct iobuf *text, struct iobuf *out)
+{
+	struct span left = span_of(iobuf_data(text), iobuf_len(text));
+	enum rc rc = RC_OK;
+
+	while (left.len && rc == RC_OK) {
+		const char *nl = memchr(left.p, '\n', left.len);
+		size_t len = nl ? (size_t)(nl - left.p) : left.len, whole = nl ? len + 1 : len;
+
+		rc = *left.p == '#' ? put_comment(out, span_of(left.p, len)) : iobuf_append(out, left.p, whole);
+		left = span_of(left.p + whole, left.len - whole);
+	}
+	return rc == RC_OK ? iobuf_printf(out, "# EOF\n") : rc;
 }

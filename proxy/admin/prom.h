@@ -31,4 +31,7 @@ void prom_gauge(struct prom *p, const char *name, const char *help, uint64_t v);
 /* A family whose samples are 1 for the state that is and 0 for the others. */
 void prom_state(struct prom *p, const struct prom_label *labels, const char *state, const char *is);
 
+/* The same as OpenMetrics 1.0: a counter's family is named without _total, quotes in helps are escaped, the end is marked. */
+enum rc prom_openmetrics(const struct iobuf *text, struct iobuf *out) must_check;
+
 #endif

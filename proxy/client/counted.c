@@ -99,6 +99,11 @@ static struct span service_of(const struct sql_lexed *l, char buf[TAG_MOST])
 	return span_of(buf, len);
 }
 
+static struct span framework_of(const struct sql_lexed *l, char buf[TAG_MOST])
+{
+	return span_of(buf, l->ntags ? put_tag(l, "framework", buf, 0, TAG_MOST) : 0);
+}
+
 /* The trace in "00-TRACE-SPAN-FLAGS" (W3C Trace Context), as a number. */
 static uint64_t trace_of(const struct sql_lexed *l)
 {
@@ -155,7 +160,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 	bool served = r->route == STATS_PRIMARY || r->route == STATS_REPLICA;
 	uint16_t status = served && s->up ? s->up->track.status : 0;
 	uint64_t total = now_ns - r->start_ns;
-	char table[256], route[TAG_MOST], service[TAG_MOST];
+	char table[256], route[TAG_MOST], service[TAG_MOST], framework[TAG_MOST];
 	struct stats_event e = {
 		.digest = r->st->digest,
 		.arg = r,
@@ -175,6 +180,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.table = first_table(f, table, sizeof(table)),
 		.tag_route = route_of(r->lexed, route),
 		.tag_service = service_of(r->lexed, service),
+		.tag_framework = framework_of(r->lexed, framework),
 		.trace = trace_of(r->lexed),
 		.start_ns = r->start_ns,
 		.total_ns = total,

@@ -4,11 +4,12 @@ import os
 import re
 import shutil
 import subprocess
+import urllib.request
 
 import pytest
 
 from conftest import ask
-from servers import wait_until
+from servers import LOOPBACK, Process, free_port, wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DASHBOARD = os.path.join(TOP, "deploy", "grafana", "suimon.json")
@@ -32,6 +33,31 @@ def test_promtool_finds_nothing_wrong(everything, db):
     with everything.connect(database=db.name) as c:
         ask(c, "SELECT name FROM whoami")
     assert promtool("check", "metrics", text=everything.http("/metrics")[1]) == (0, "")
+
+
+def test_prometheus_itself_reads_it_as_openmetrics(everything, db, tmp_path):
+    """The server, not only the tool: it asks for OpenMetrics, and a page with one wrong line would count as down."""
+    with everything.connect(database=db.name) as c:
+        ask(c, "SELECT name FROM whoami")
+    page = urllib.request.urlopen(urllib.request.Request(everything.url + "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}))
+    text = page.read().decode()
+    assert page.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n") and "# TYPE suimon_queries counter\n" in text and "suimon_queries_total{" in text
+    port = free_port()
+    config = {"scrape_configs": [{"job_name": "suimon", "scrape_interval": "1s", "static_configs": [{"targets": ["%s:%d" % (LOOPBACK, everything.http_port)]}]}]}
+    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
+    server = Process("prometheus", ["prometheus", "--config.file=%s" % (tmp_path / "prometheus.yml"), "--storage.tsdb.path=%s" % (tmp_path / "tsdb"),
+                                    "--web.listen-address=%s:%d" % (LOOPBACK, port)], str(tmp_path / "prometheus.log"))
+    server.start()
+
+    def value(query):
+        with urllib.request.urlopen("http://%s:%d/api/v1/query?query=%s" % (LOOPBACK, port, query), timeout=10) as answer:
+            return [float(r["value"][1]) for r in json.load(answer)["data"]["result"]]
+    try:
+        wait_until("a scrape that succeeds", lambda: value("up") == [1.0], 60, 0.5)
+        wait_until("the counters", lambda: sum(value("suimon_queries_total")) >= 1, 60, 0.5)
+    finally:
+        server.stop(30)
 
 
 def test_statements_make_no_series(everything, db):

@@ -13,12 +13,12 @@ struct session {
 	struct stats_sink *k;
 	struct stats_nplus1 n;
 	uint64_t now, literals;
-	const char *route;
+	const char *route, *framework;
 };
 
 static void begin(struct session *c)
 {
-	*c = (struct session){.s = helper_stats(100), .now = clock_mono_ns() - 600 * NS_PER_SEC, .route = ""};
+	*c = (struct session){.s = helper_stats(100), .now = clock_mono_ns() - 600 * NS_PER_SEC, .route = "", .framework = ""};
 	c->k = helper_sink(c->s);
 }
 
@@ -33,6 +33,7 @@ static void send(struct session *c, uint64_t digest, const char *text, const cha
 	e.rows_sent = rows;
 	e.start_ns = c->now;
 	e.tag_route = span_str(c->route);
+	e.tag_framework = span_str(c->framework);
 	stats_record(c->k, &c->n, &e);
 	c->now += 2 * NS_PER_MS;
 }
@@ -61,6 +62,31 @@ static void assert_no_loop(struct session *c)
 	assert_null(loop_found(c, &all));
 	json_decref(all);
 	stats_free(c->s);
+}
+
+static void the_hint_is_that_of_the_framework(void **state)
+{
+	static const char *const rows[][3] = {{"django:4.2", "prefetch_related", "includes"}, {"rails_v7", "includes(", "select_related"},
+					      {"laravel", "with(", "select_related"}, {"Hibernate", "JOIN FETCH", "includes("},
+					      {"something", "select_related", "knex"}};
+
+	for (unsigned r = 0; r < countof(rows); r++) {
+		struct session c;
+		json_t *all, *f;
+
+		begin(&c);
+		c.framework = rows[r][0];
+		list(&c, 20);
+		for (int i = 0; i < 20; i++)
+			child(&c);
+		f = loop_found(&c, &all);
+		assert_non_null(f);
+		assert_non_null(strstr(helper_text(f, "fix_text"), rows[r][1]));
+		assert_null(strstr(helper_text(f, "fix_text"), rows[r][2]));
+		assert_string_equal(helper_text(json_object_get(f, "evidence"), "framework"), rows[r][0]);
+		json_decref(all);
+		stats_free(c.s);
+	}
 }
 
 static void a_read_for_each_row_of_a_list_is_found(void **state)
@@ -452,6 +478,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_read_for_each_row_of_a_list_is_found),
+		cmocka_unit_test(the_hint_is_that_of_the_framework),
 		cmocka_unit_test(no_literal_leaves_without_leave),
 		cmocka_unit_test(two_reads_for_each_row_have_the_list_as_parent),
 		cmocka_unit_test(writes_between_do_not_hide_a_loop),
