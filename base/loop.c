@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,6 +16,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "sigthread.h"
 
 struct loop {
 	const char *name;
@@ -167,28 +167,13 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* Signals are the main thread's; those that the processor raises for a fault must stay deliverable. */
-static void block_signals(sigset_t *before)
-{
-	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
-	sigset_t set;
-
-	sigfillset(&set);
-	for (size_t i = 0; i < countof(faults); i++)
-		sigdelset(&set, faults[i]);
-	pthread_sigmask(SIG_BLOCK, &set, before);
-}
-
 enum rc loop_start(struct loop *loop)
 {
 	char name[16] = "";
-	sigset_t before;
 	int err;
 
 	assert(!loop->started);
-	block_signals(&before); /* inherited by the new thread */
-	err = pthread_create(&loop->thread, NULL, thread_main, loop);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = sigthread_create(&loop->thread, NULL, thread_main, loop);
 	if (err) {
 		log_error("loop", "cannot start a thread", "loop=%s errno=%d", loop->name, err);
 		return RC_ERROR;

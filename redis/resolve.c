@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mem.h"
+#include "sigthread.h"
 
 struct resolve {
 	struct mail mail;
@@ -89,7 +90,7 @@ static enum rc start_thread(struct resolve *r)
 	if (pthread_attr_init(&attr) != 0)
 		return RC_ERROR;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = pthread_create(&thread, &attr, run, r);
+	err = sigthread_create(&thread, &attr, run, r);
 	pthread_attr_destroy(&attr);
 	return err ? RC_ERROR : RC_OK;
 }

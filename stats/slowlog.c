@@ -16,6 +16,7 @@
 #include "iobuf.h"
 #include "log.h"
 #include "mem.h"
+#include "sigthread.h"
 
 enum { ER_QUERY_INTERRUPTED = 1317 };
 
@@ -226,7 +227,7 @@ struct slowlog *slowlog_new(struct stats_sink *counts)
 	iobuf_init(&l->pending, SLOWLOG_PENDING_MAX);
 	iobuf_init(&l->writing, SLOWLOG_PENDING_MAX);
 	if (pthread_mutex_init(&l->lock, NULL) != 0 || pthread_cond_init(&l->wake, NULL) != 0 ||
-	    pthread_create(&l->thread, NULL, writer, l) != 0) {
+	    sigthread_create(&l->thread, NULL, writer, l) != 0) {
 		mem_free(l);
 		return NULL;
 	}

@@ -18,6 +18,7 @@
 
 #include "log.h"
 #include "mem.h"
+#include "sigthread.h"
 
 #define PATH_MAX_BYTES 4096
 #define AGAIN_NS NS_PER_SEC /* the file is asked for anew */
@@ -285,7 +286,7 @@ enum rc stats_keep(struct stats *s, const char *path, uint64_t interval_ns)
 	}
 	if (begin(n) != RC_OK)
 		complain(n, "locking it");
-	if (pthread_create(&n->thread, NULL, keep, n) != 0) {
+	if (sigthread_create(&n->thread, NULL, keep, n) != 0) {
 		drop(n);
 		return RC_ERROR;
 	}
