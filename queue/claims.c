@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bytes.h"
 #include "clock.h"
 #include "iobuf.h"
 #include "lanelock.h"

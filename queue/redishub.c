@@ -4,7 +4,6 @@
 #include "redishub.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define LANES 8u
