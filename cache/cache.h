@@ -120,6 +120,8 @@ struct cache_flight {
 struct cache_lookup {
 	struct span key;        /* everything that can change the bytes (C3); compared in full; kept by the caller */
 	const cache_tag *tags;  /* kept by the caller */
+	/* May be NULL; else tags and ntags are set by it, should they be needed: a hit goes by the key alone. Called once, in cache_get. */
+	void (*tell_tags)(struct cache_lookup *l);
 	unsigned ntags;         /* more than CACHE_MAX_TAGS: never cached */
 	bool stale_ok;          /* no server can answer: a result past its time by less than stale_if_error will do */
 	bool may_wait;          /* for the answer to an identical look-up that is under way (C7) */

@@ -36,6 +36,9 @@ static struct entry *ask_store(struct cache_worker *w, const struct cache_lookup
 
 static void take_versions(const struct versions *v, struct cache_lookup *l)
 {
+	if (l->tell_tags)
+		l->tell_tags(l);
+	l->tell_tags = NULL;
 	l->epoch = versions_epoch(v);
 	for (unsigned i = 0; i < l->ntags; i++)
 		l->versions[i] = versions_get(v, rkey_slot(l->tags[i]));

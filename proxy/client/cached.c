@@ -8,6 +8,8 @@
 #include "mem.h"
 #include "rows.h"
 
+#define KEY_ROOM 256 /* most keys need no more beside the text and the variables */
+
 /* What its text means was settled by the state it was prepared in. */
 static struct span prepared_under(const struct session *s, const struct prepared *p)
 {
@@ -34,7 +36,7 @@ static enum rc build_key(struct request *r)
 	const char form = p ? 'b' : 't';
 
 	iobuf_init(&r->key, 0);
-	if (packet_put_lenenc_str(&r->key, span_str(s->account->user)) != RC_OK ||
+	if (!iobuf_reserve(&r->key, s->vars->bytes.len + r->sql.len + KEY_ROOM) || packet_put_lenenc_str(&r->key, span_str(s->account->user)) != RC_OK ||
 	    iobuf_append(&r->key, &caps, sizeof(caps)) != RC_OK || iobuf_append(&r->key, &form, 1) != RC_OK ||
 	    packet_put_lenenc_str(&r->key, s->vars->bytes) != RC_OK || put_defaults(r) != RC_OK)
 		return RC_ERROR;
@@ -121,6 +123,14 @@ static void name_tables(struct request *r)
 	}
 }
 
+static void tell_tags(struct cache_lookup *l)
+{
+	struct request *r = container_of(l, struct request, lookup);
+
+	rows_read(r);
+	l->ntags = r->ntags;
+}
+
 enum rc cached_step(struct request *r)
 {
 	struct worker *w = r->s->worker;
@@ -144,9 +154,9 @@ enum rc cached_step(struct request *r)
 		return RC_OK;
 	if (unlikely(r->st->named_version != r->st->catalog_version))
 		name_tables(r);
-	rows_read(r);
+	r->ntags = 0;
 	r->lookup = (struct cache_lookup){.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key)),
-					  .tags = r->tags, .ntags = r->ntags, .done = on_lookup,
+					  .tags = r->tags, .tell_tags = tell_tags, .done = on_lookup,
 					  .stale_ok = nobody_answers(r), .may_wait = !r->s->pins && !r->s->in_transaction,
 					  .refresh_ns = r->plan.cache_rule ? r->plan.cache_rule->refresh_ns : 0,
 					  .rule = r->plan.cache_rule ? r->plan.cache_rule->id : 0};
@@ -160,8 +170,11 @@ enum rc cached_step(struct request *r)
 		r->lookup_pending = true;
 		return RC_AGAIN;
 	}
-	if (rc == RC_DECLINED)
+	if (rc == RC_DECLINED) {
+		if (r->lookup.tell_tags) /* the cache does not answer now; which writes it hangs on is asked all the same */
+			tell_tags(&r->lookup);
 		begin_fill(r);
+	}
 	return RC_OK;
 }
 
