@@ -74,7 +74,7 @@ void globals_settle(struct request *r, bool failed)
 
 	if (!r->st || changed_nothing(r))
 		return;
-	if (r->st->changes_accounts)
+	if (r->st->changes_logins)
 		accounts_changed(in->accounts);
 	if (likely(!(r->st->facts.flags & SQL_F_GLOBAL_SET)))
 		return;

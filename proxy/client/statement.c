@@ -70,8 +70,19 @@ void statements_forget_settings(struct statements *t)
 	}
 }
 
-/* CREATE USER, SET PASSWORD, GRANT, FLUSH PRIVILEGES, an UPDATE of mysql.global_priv, ... */
-static bool changes_accounts(const struct statement *st)
+/* Of what has no table. A database that is made was none that a connection could have chosen. */
+static bool names_login_thing(const char *text)
+{
+	static const char *const things[] = {" user", " role", "drop database", "drop schema", "alter database", "alter schema"};
+
+	for (size_t i = 0; i < countof(things); i++)
+		if (strstr(text, things[i]))
+			return true;
+	return false;
+}
+
+/* CREATE USER, SET PASSWORD, GRANT, FLUSH PRIVILEGES, an UPDATE of mysql.global_priv, DROP DATABASE, ... */
+static bool changes_logins(const struct statement *st)
 {
 	const struct sql_facts *f = &st->facts;
 
@@ -87,7 +98,7 @@ static bool changes_accounts(const struct statement *st)
 	case SQL_ALTER:
 	case SQL_DROP:
 	case SQL_RENAME:
-		return f->ntables == 0 && (strstr(st->text, " user") || strstr(st->text, " role"));
+		return f->ntables == 0 && names_login_thing(st->text);
 	default:
 		return (f->flags & SQL_F_SYSTEM_SCHEMA) && (f->flags & SQL_F_WRITES);
 	}
@@ -124,7 +135,7 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 		return NULL;
 	}
 	st->system_schema = st->facts.flags & SQL_F_SYSTEM_SCHEMA;
-	st->changes_accounts = changes_accounts(st);
+	st->changes_logins = changes_logins(st);
 	/* A write says what it says: a number in it is a value. */
 	st->names_threads = !is_row_write(st->facts.verb) && numbers_matter(st->text);
 	st->names_tracking = strstr(st->text, "session_track") ||

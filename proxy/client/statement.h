@@ -25,7 +25,7 @@ struct statement {
 	char *text;             /* normalised; owned, NUL-terminated */
 	size_t text_len;
 	struct sql_facts facts;
-	bool changes_accounts;       /* or what they may do */
+	bool changes_logins;         /* what a login finds: accounts, what they may do, databases and their collations */
 	bool names_tracking;         /* session_track_*, or has all sessions profiled: what suimon says on connections would be seen */
 	bool names_threads;          /* looks at the server's connections: numbers.h */
 	bool system_schema;

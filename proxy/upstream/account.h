@@ -49,7 +49,7 @@ bool accounts_passthrough(struct accounts *as);
 struct account *account_new(struct span user, struct span password) must_check;
 void accounts_learn(struct accounts *as, struct account *a); /* a server accepted it: find gives it from now on */
 void accounts_forget(struct accounts *as, struct account *a); /* a server refused it */
-/* Accounts or their rights have changed: each is put to a server before it is trusted again. Any thread. */
+/* Accounts, their rights or their databases have changed: each is put to a server before it is trusted again. Any thread. */
 void accounts_changed(struct accounts *as);
 /* What a login finds has changed (global rights, global variables): connections that logged in before serve no session
  * that does later. Any thread. accounts_changed does it, too. */

@@ -250,3 +250,24 @@ def test_pins_last_as_long_as_their_reason(proxy, db):
         assert not pinned(c)
         ask(c, "CREATE TEMPORARY TABLE tmp (x INT)")
         assert pinned(c)
+
+
+def test_a_new_session_sees_its_database_as_it_is_now(suimon, db):
+    """P1, P3. A server looks at a database when it is chosen: who logs in after it was changed gets no connection from before."""
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    other = db.name + "_too"
+    try:
+        with s.connect() as c:
+            ask(c, "CREATE DATABASE `%s` COLLATE utf8mb4_bin" % other)
+            for collation in ("utf8mb4_general_ci", "utf8mb4_unicode_ci"):
+                ask(c, "ALTER DATABASE `%s` COLLATE %s" % (other, collation))
+                with s.connect(database=other) as d:
+                    assert ask(d, "SELECT @@collation_database") == ((collation,),)
+            with s.connect(database=other) as d:
+                ask(d, "SELECT 1")
+            ask(c, "DROP DATABASE `%s`" % other)
+        with pytest.raises(pymysql.MySQLError) as e:
+            s.connect(database=other)
+        assert e.value.args[0] == 1049
+    finally:
+        db.setup("DROP DATABASE IF EXISTS `%s`" % other)
