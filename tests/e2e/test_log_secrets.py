@@ -40,7 +40,6 @@ def configured(db):
 
 def use(s, db):
     """What goes right, and what goes wrong."""
-    db.setup("CREATE TABLE log (t VARCHAR(99) UNIQUE)", "CREATE TABLE t (t VARCHAR(99))")
     for user, password in (("z_listed", SECRETS["LISTED"]), ("z_client", CLIENTS)):
         with s.connect(user, password, database=db.name) as c:
             for sql in ("INSERT INTO log VALUES ('%s')", "INSERT INTO log VALUES ('%s')", "INSERT INTO t VALUES ('%s')",
@@ -56,6 +55,7 @@ def use(s, db):
 
 
 def test_nothing_tells_a_secret(suimon, db, accounts):
+    db.setup("CREATE TABLE log (t VARCHAR(99) UNIQUE)", "CREATE TABLE t (t VARCHAR(99))")
     s = suimon(configured(db), run=False)
     s.process.env.update(SECRETS)
     s.process.env["SUIMON_DEBUG"] = "1"

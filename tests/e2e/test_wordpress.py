@@ -39,7 +39,7 @@ class Site:
     def __init__(self, base, schema, database):
         self.dir = os.path.join(base, "wordpress")
         self.errors = os.path.join(base, "errors.log")
-        shutil.copytree(FILES, self.dir)
+        shutil.copytree(FILES, self.dir, ignore_dangling_symlinks=True) # links into an /etc/wordpress that nobody has installed
         with open(os.path.join(self.dir, "wp-config.php"), "w") as f:
             f.write(CONFIG % (schema, database, self.errors))
         self.port = free_port()
