@@ -139,13 +139,13 @@ def test_lanes_are_found_in_a_cluster(start, shop, redis):
 def test_tls_and_a_password(start, shop, redis):
     with tempfile.TemporaryDirectory() as folder:
         ca = certs.Authority(folder)
-        pair = ca.issue("localhost")
+        pair = ca.issue("redis")
         port = cluster_ports(1)[0]
         r = redis("--tls-port", str(port), "--tls-cert-file", pair.cert, "--tls-key-file", pair.key, "--tls-ca-cert-file", ca.cert,
                   "--tls-auth-clients", "no")
         r.cli("CONFIG", "SET", "requirepass", "p@ss word")
         name = uuid.uuid4().hex
-        d = start("rediss://:p%%40ss%%20word@localhost:%d?ca=%s&name=%s" % (port, ca.cert, name))
+        d = start("rediss://:p%%40ss%%20word@127.0.0.1:%d?ca=%s&name=%s" % (port, ca.cert, name))
         until(lambda: all_answer(d, [0]) or d.nacks.clear())
         d.drained()
         assert applied(shop)[0].count(0) == 1
