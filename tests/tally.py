@@ -2,7 +2,7 @@
 
     tests/tally.py FILE|- EXIT-CODE
 
-A command that failed without a failed test (a crash, a time limit, nothing collected) counts as one failure.
+The exit code 77 of such a command says that it was skipped. A command that failed without a failed test (a crash, a time limit, nothing collected) counts as one failure.
 """
 import sys
 import xml.etree.ElementTree
@@ -22,7 +22,7 @@ def counts(path):
 
 def main(path, code):
     if path == "-":
-        passed, failed, skipped = (1, 0, 0) if code == 0 else (0, 1, 0)
+        passed, failed, skipped = {0: (1, 0, 0), 77: (0, 0, 1)}.get(code, (0, 1, 0))
     else:
         try:
             passed, failed, skipped = counts(path)
