@@ -67,7 +67,8 @@ LOGINS = {
 }
 
 
-@pytest.mark.parametrize("login", [n for n in LOGINS if n != "binary"])  # which happens to be one that can be read
+# "binary" happens to be one that can be read. The megabyte is refused before all of it is sent, and then the reset may overtake the answer.
+@pytest.mark.parametrize("login", [n for n in LOGINS if n not in ("binary", "name of a megabyte")])
 def test_a_malformed_login_is_answered_as_servers_answer_it(proxy, login):
     s = greeted(proxy)
     s.sendall(LOGINS[login])
