@@ -134,7 +134,12 @@ def test_a_site_with_reads_split(sites, proxy, db):
                 through.page(path)
             assert got.value.code == e.code
             continue
-        assert through.page(path) == want, path
+        for _ in range(20): # a page may tell the time it was made at, to the second
+            if through.page(path) == want:
+                break
+            want = direct.page(path)
+        else:
+            assert through.page(path) == want, path
     assert sum_metric(proxy.metrics(), "suimon_queries_total", 'route="replica"') > before
     assert not through.complaints()
     assert db.primary("SELECT COUNT(*) FROM wp_posts WHERE post_type = 'post' AND post_status = 'publish'") == ((5,),)
