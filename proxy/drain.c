@@ -11,7 +11,7 @@
 #include "log.h"
 #include "mem.h"
 #include "process.h"
-#include "qthread.h"
+#include "sigthread.h"
 #include "supervisor.h"
 #include "takeover.h"
 #include "worker.h"
@@ -96,7 +96,7 @@ static void expect_second(void)
 	pthread_t thread;
 
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* all other threads never had it */
-	if (qthread_start(&thread, "second signal", await_second, NULL) == RC_OK)
+	if (sigthread_start(&thread, "second signal", await_second, NULL) == RC_OK)
 		pthread_detach(thread);
 	else
 		pthread_sigmask(SIG_UNBLOCK, &set, NULL);

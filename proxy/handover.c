@@ -62,6 +62,22 @@ enum rc handover_receive(int link, char text[HANDOVER_WORD], int *fd)
 	return RC_OK;
 }
 
+enum rc handover_each(const int *link, void (*on_word)(const char *text))
+{
+	char text[HANDOVER_WORD];
+	enum rc rc;
+	int with;
+
+	while (*link >= 0 && (rc = handover_receive(*link, text, &with)) != RC_AGAIN) {
+		if (with >= 0)
+			close(with);
+		if (rc != RC_OK)
+			return RC_DECLINED;
+		on_word(text);
+	}
+	return RC_OK;
+}
+
 enum rc handover_number(const char *text, const char *word, uint64_t *out)
 {
 	size_t len = strlen(word);

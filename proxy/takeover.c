@@ -202,19 +202,8 @@ static void on_message(const char *text)
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	char text[HANDOVER_WORD];
-	enum rc rc;
-	int with;
-
-	while (takeover.link >= 0 && (rc = handover_receive(takeover.link, text, &with)) != RC_AGAIN) {
-		if (with >= 0)
-			close(with);
-		if (rc != RC_OK) {
-			on_gone();
-			return;
-		}
-		on_message(text);
-	}
+	if (handover_each(&takeover.link, on_message) != RC_OK)
+		on_gone();
 }
 
 static void tell_applied(void)

@@ -225,19 +225,8 @@ static void on_message(const char *text)
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	char text[HANDOVER_WORD];
-	enum rc rc;
-	int with;
-
-	while (upgrade.link >= 0 && (rc = handover_receive(upgrade.link, text, &with)) != RC_AGAIN) {
-		if (with >= 0)
-			close(with);
-		if (rc != RC_OK) {
-			on_gone();
-			return;
-		}
-		on_message(text);
-	}
+	if (handover_each(&upgrade.link, on_message) != RC_OK)
+		on_gone();
 }
 
 /* ---- the start of it ---- */

@@ -12,7 +12,7 @@
 #include "lanelock.h"
 #include "log.h"
 #include "mem.h"
-#include "qthread.h"
+#include "sigthread.h"
 #include "secret.h"
 
 #define TICK_NS (NS_PER_SEC / 2)
@@ -66,7 +66,7 @@ struct claims *claims_new(const struct claims_options *opt)
 {
 	struct claims *c = mem_zalloc(sizeof(*c));
 
-	if (!c || qthread_cond_init(&c->work) != RC_OK) {
+	if (!c || sigthread_cond_init(&c->work) != RC_OK) {
 		mem_free(c);
 		return NULL;
 	}
@@ -383,7 +383,7 @@ static void *run(void *arg)
 		until = clock_mono_ns() + (waits_any(c->opt.waits) ? WAITED_FOR_NS : TICK_NS);
 		pthread_mutex_lock(&c->lock);
 		if (!c->stopping && !c->nudged)
-			qthread_wait_until(&c->work, &c->lock, until);
+			sigthread_wait_until(&c->work, &c->lock, until);
 	}
 	pthread_mutex_unlock(&c->lock);
 	dbconn_close(&c->conn);
@@ -393,7 +393,7 @@ static void *run(void *arg)
 
 enum rc claims_start(struct claims *c)
 {
-	c->started = qthread_start(&c->thread, "queue-claims", run, c) == RC_OK;
+	c->started = sigthread_start(&c->thread, "queue-claims", run, c) == RC_OK;
 	return c->started ? RC_OK : RC_ERROR;
 }
 

@@ -7,7 +7,7 @@
 
 #include "clock.h"
 #include "mem.h"
-#include "qthread.h"
+#include "sigthread.h"
 
 #define STOP_PATIENCE_NS (5 * NS_PER_SEC)
 /* A transaction holds its rows' locks, and a replica its followers, about so long at most. */
@@ -17,7 +17,7 @@ struct drain *drain_new(const struct drain_parts *parts, const struct queue_opti
 {
 	struct drain *d = mem_zalloc(sizeof(*d));
 
-	if (!d || qthread_cond_init(&d->work) != RC_OK) {
+	if (!d || sigthread_cond_init(&d->work) != RC_OK) {
 		mem_free(d);
 		return NULL;
 	}
@@ -52,7 +52,7 @@ enum rc drain_start(struct drain *d)
 	enum rc rc = d->team ? team_start(d->team) : RC_OK;
 
 	if (rc == RC_OK)
-		rc = qthread_start(&d->thread, "queue-drain", drain_loop, d);
+		rc = sigthread_start(&d->thread, "queue-drain", drain_loop, d);
 	d->started = rc == RC_OK;
 	return rc;
 }
@@ -73,7 +73,7 @@ void drain_stop(struct drain *d)
 	pthread_mutex_lock(&d->lock);
 	/* A batch is let finish; a database that doesn't answer isn't waited for: what it did is read back next time. */
 	while (d->started && !d->ended && clock_mono_ns() < d->stop_until_ns)
-		qthread_wait_until(&d->work, &d->lock, d->stop_until_ns);
+		sigthread_wait_until(&d->work, &d->lock, d->stop_until_ns);
 	pthread_mutex_unlock(&d->lock);
 	dbconn_interrupt(&d->applier.conn);
 	if (d->team)

@@ -11,7 +11,7 @@
 #include "clock.h"
 #include "lanelock.h"
 #include "log.h"
-#include "qthread.h"
+#include "sigthread.h"
 
 #define PING_EVERY_NS (LANELOCK_IDLE_SECONDS * NS_PER_SEC / 5)
 
@@ -83,7 +83,7 @@ void drain_stand_by(struct drain *d)
 	take_observed(d);
 	pthread_mutex_lock(&d->lock);
 	if (!d->stopping && !d->wanted && !d->kicked && d->observed_seq <= d->applied_seq)
-		qthread_wait_until(&d->work, &d->lock, clock_mono_ns() + NS_PER_SEC);
+		sigthread_wait_until(&d->work, &d->lock, clock_mono_ns() + NS_PER_SEC);
 	d->kicked = d->woken = false;
 	pthread_mutex_unlock(&d->lock);
 }

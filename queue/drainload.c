@@ -9,7 +9,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
-#include "qthread.h"
+#include "sigthread.h"
 
 #define BATCH_BYTES_MAX (8u << 20)
 #define LEAST_SHARE 10 /* the controller goes no lower than this part of batch_rows */
@@ -162,7 +162,7 @@ static bool wait_for_more(struct drain *d, uint64_t until_ns)
 	pthread_mutex_lock(&d->lock);
 	more = !urgent(d) && clock_mono_ns() < until_ns;
 	if (more && !d->woken)
-		qthread_wait_until(&d->work, &d->lock, until_ns);
+		sigthread_wait_until(&d->work, &d->lock, until_ns);
 	d->woken = false;
 	pthread_mutex_unlock(&d->lock);
 	return more;

@@ -9,7 +9,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
-#include "qthread.h"
+#include "sigthread.h"
 #include "secret.h"
 
 #define CHECKPOINT_EVERY_NS NS_PER_SEC
@@ -41,7 +41,7 @@ void drain_nap(struct drain *d, uint64_t ns)
 
 	pthread_mutex_lock(&d->lock);
 	while (!d->stopping && !d->kicked && clock_mono_ns() < until)
-		qthread_wait_until(&d->work, &d->lock, until);
+		sigthread_wait_until(&d->work, &d->lock, until);
 	d->kicked = false;
 	pthread_mutex_unlock(&d->lock);
 }
@@ -268,7 +268,7 @@ static void idle(struct drain *d)
 	look_at_oldest(d);
 	pthread_mutex_lock(&d->lock);
 	if (!d->stopping && !d->kicked && !d->woken)
-		qthread_wait_until(&d->work, &d->lock, clock_mono_ns() + NS_PER_SEC);
+		sigthread_wait_until(&d->work, &d->lock, clock_mono_ns() + NS_PER_SEC);
 	d->kicked = d->woken = false;
 	pthread_mutex_unlock(&d->lock);
 }

@@ -11,7 +11,7 @@
 #include "failpoint.h"
 #include "log.h"
 #include "mem.h"
-#include "qthread.h"
+#include "sigthread.h"
 
 /* More than this not yet written: the disk does not keep up, and memory is not the place to wait. */
 #define PENDING_MAX (64u << 20)
@@ -122,7 +122,7 @@ static enum rc filelog_append(struct queue_engine *e, const struct record *rec, 
 static enum rc filelog_start(struct queue_engine *e)
 {
 	struct filelog *l = self(e);
-	enum rc rc = qthread_start(&l->thread, "queue-log", filelog_write_loop, l);
+	enum rc rc = sigthread_start(&l->thread, "queue-log", filelog_write_loop, l);
 
 	l->started = rc == RC_OK;
 	return rc;
@@ -320,7 +320,7 @@ struct queue_engine *filelog_open(const struct qdir *dir, const struct filelog_o
 {
 	struct filelog *l = mem_zalloc(sizeof(*l));
 
-	if (!l || qthread_cond_init(&l->work) != RC_OK) {
+	if (!l || sigthread_cond_init(&l->work) != RC_OK) {
 		mem_free(l);
 		snprintf(err, cap, "out of memory");
 		return NULL;

@@ -16,7 +16,7 @@
 #include "clock.h"
 #include "failpoint.h"
 #include "log.h"
-#include "qthread.h"
+#include "sigthread.h"
 
 #define NO_ROOM_PAUSE_NS NS_PER_SEC
 
@@ -283,7 +283,7 @@ static bool take_group(struct filelog *l, struct group *g, uint64_t *sync_ns)
 	l->idle = true;
 	while (!iobuf_len(&l->pending) && !l->stopping && !sync_due(l)) {
 		if (l->unsynced_ns)
-			qthread_wait_until(&l->work, &l->lock, l->unsynced_ns + l->opt.sync_ns);
+			sigthread_wait_until(&l->work, &l->lock, l->unsynced_ns + l->opt.sync_ns);
 		else
 			pthread_cond_wait(&l->work, &l->lock);
 	}

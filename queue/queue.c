@@ -7,7 +7,7 @@
 
 #include "crc32c.h"
 #include "log.h"
-#include "qthread.h"
+#include "sigthread.h"
 
 void queue_hand_over(struct queue *q)
 {

@@ -12,7 +12,7 @@
 #include "failpoint.h"
 #include "log.h"
 #include "mem.h"
-#include "qthread.h"
+#include "sigthread.h"
 #include "random.h"
 
 #define PENDING_MAX (16u << 20) /* of a lane, accepted and not yet sent */
@@ -237,7 +237,7 @@ static enum rc fetch(struct redislog *l, uint64_t after, const char **why)
 	l->fetch_why = "the queue's Redis does not answer";
 	redislog_kick(l);
 	while ((l->fetch == FETCH_WANTED || l->fetch == FETCH_ASKED) && clock_mono_ns() < until)
-		qthread_wait_until(&l->answered, &l->lock, until);
+		sigthread_wait_until(&l->answered, &l->lock, until);
 	got = l->fetch;
 	l->fetch_ignore += got == FETCH_ASKED;
 	l->fetch = FETCH_NONE;
@@ -454,7 +454,7 @@ struct queue_engine *redislog_open(struct redishub *hub, const struct redislog_o
 {
 	struct redislog *l = mem_zalloc(sizeof(*l));
 
-	if (!l || qthread_cond_init(&l->answered) != RC_OK) {
+	if (!l || sigthread_cond_init(&l->answered) != RC_OK) {
 		mem_free(l);
 		return NULL;
 	}

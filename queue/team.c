@@ -8,7 +8,7 @@
 
 #include "clock.h"
 #include "mem.h"
-#include "qthread.h"
+#include "sigthread.h"
 
 struct team *team_new(unsigned n, const uint8_t id[QUEUE_ID_BYTES], struct dead *dead)
 {
@@ -63,7 +63,7 @@ enum rc team_start(struct team *p)
 	for (unsigned i = 0; i < p->n; i++) {
 		struct team_worker *w = &p->worker[i];
 
-		if (qthread_start(&w->thread, "queue-apply", team_loop, w) != RC_OK)
+		if (sigthread_start(&w->thread, "queue-apply", team_loop, w) != RC_OK)
 			return RC_ERROR;
 		w->started = true;
 	}

@@ -218,13 +218,11 @@ static enum rc begin(struct snapshot *n)
 static bool wait_turn(struct snapshot *n, bool *soon)
 {
 	uint64_t at = clock_mono_ns() + (n->lock_fd >= 0 || n->interval_ns < AGAIN_NS ? n->interval_ns : AGAIN_NS);
-	struct timespec until = {.tv_sec = (time_t)(at / NS_PER_SEC), .tv_nsec = (long)(at % NS_PER_SEC)};
-	int rc = 0;
 	bool stop;
 
 	pthread_mutex_lock(&n->lock);
-	while (!n->stop && !n->soon && rc == 0)
-		rc = pthread_cond_timedwait(&n->wake, &n->lock, &until);
+	while (!n->stop && !n->soon && clock_mono_ns() < at)
+		sigthread_wait_until(&n->wake, &n->lock, at);
 	stop = n->stop;
 	*soon = n->soon;
 	n->soon = false;
@@ -256,18 +254,6 @@ static void drop(struct snapshot *n)
 	mem_free(n);
 }
 
-static enum rc make_signals(struct snapshot *n)
-{
-	pthread_condattr_t attr;
-	bool made;
-
-	if (pthread_condattr_init(&attr) != 0)
-		return RC_ERROR;
-	made = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 && pthread_cond_init(&n->wake, &attr) == 0;
-	pthread_condattr_destroy(&attr);
-	return made && pthread_mutex_init(&n->lock, NULL) == 0 ? RC_OK : RC_ERROR;
-}
-
 enum rc stats_keep(struct stats *s, const char *path, uint64_t interval_ns)
 {
 	struct snapshot *n = mem_zalloc(sizeof(*n));
@@ -280,7 +266,8 @@ enum rc stats_keep(struct stats *s, const char *path, uint64_t interval_ns)
 	n->path = mem_strdup(path);
 	n->new_path = mem_printf("%s.new", path);
 	n->sink = stats_sink_new(s, true);
-	if (!n->path || !n->new_path || !n->sink || make_signals(n) != RC_OK) {
+	if (!n->path || !n->new_path || !n->sink || pthread_mutex_init(&n->lock, NULL) != 0 ||
+	    sigthread_cond_init(&n->wake) != RC_OK) {
 		drop(n);
 		return RC_ERROR;
 	}

@@ -1,19 +1,14 @@
 #include "ticker.h"
 
-#include <signal.h>
-
 #include "clock.h"
+#include "sigthread.h"
 
+/* On Linux none of it can fail. */
 void ticker_init(struct ticker *t)
 {
-	pthread_condattr_t attr;
-
 	*t = (struct ticker){0};
 	pthread_mutex_init(&t->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&t->cond, &attr);
-	pthread_condattr_destroy(&attr);
+	(void)!sigthread_cond_init(&t->cond);
 }
 
 void ticker_reset(struct ticker *t)
@@ -26,32 +21,23 @@ static void *thread_main(void *arg)
 {
 	struct ticker *t = arg;
 
-	pthread_setname_np(pthread_self(), t->name);
 	t->run(t->arg);
 	return NULL;
 }
 
 enum rc ticker_start(struct ticker *t, const char *name, void (*run)(void *arg), void *arg)
 {
-	sigset_t all, old;
-
-	t->name = name;
 	t->run = run;
 	t->arg = arg;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	t->started = pthread_create(&t->thread, NULL, thread_main, t) == 0;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	t->started = sigthread_start(&t->thread, name, thread_main, t) == RC_OK;
 	return t->started ? RC_OK : RC_ERROR;
 }
 
 bool ticker_sleep(struct ticker *t, uint64_t until_ns)
 {
-	struct timespec ts = {.tv_sec = (time_t)(until_ns / NS_PER_SEC), .tv_nsec = (long)(until_ns % NS_PER_SEC)};
-
 	pthread_mutex_lock(&t->lock);
 	while (!ticker_stopping(t) && !t->woken && clock_mono_ns() < until_ns)
-		pthread_cond_timedwait(&t->cond, &t->lock, &ts);
+		sigthread_wait_until(&t->cond, &t->lock, until_ns);
 	t->woken = false;
 	pthread_mutex_unlock(&t->lock);
 	return !ticker_stopping(t);

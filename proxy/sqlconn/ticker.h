@@ -18,14 +18,13 @@ struct ticker {
 	bool started;
 	bool woken;            /* under lock */
 	_Atomic bool stopping; /* written under lock */
-	const char *name;      /* a literal, at most 15 characters */
 	void (*run)(void *arg);
 	void *arg;
 };
 
 void ticker_init(struct ticker *t);
 void ticker_reset(struct ticker *t); /* stopped before */
-/* Starts the thread; all signals are blocked in it. RC_ERROR: no thread to be had. */
+/* Starts the thread, as sigthread_start. RC_ERROR: no thread to be had. */
 enum rc ticker_start(struct ticker *t, const char *name, void (*run)(void *arg), void *arg) must_check;
 /* The thread's own: sleeps until the monotonic time until_ns or ticker_wake. False: stop now. */
 bool ticker_sleep(struct ticker *t, uint64_t until_ns) must_check;
