@@ -124,7 +124,8 @@ def test_without_redis_writes_go_directly(pair, db, redis):
         redis.stop()
         for n in range(8, 40):
             put(c, n)
-        assert sum_metric(a.metrics(), "suimon_queue_declined_total", 'reason="disk"') > 0
+        counted = a.metrics()
+        assert sum_metric(counted, "suimon_queue_declined_total", 'reason="disk"') > 0, counted
         redis.start()
         n = 40
 

@@ -31,12 +31,14 @@ class Server:
 
     def __init__(self, durable=False):
         self.dir = tempfile.mkdtemp(prefix="suimon-queue-db-")
+        # Each server cleans its folder for temporary tables when it starts, and with it that of another one under way.
+        self.env = {**os.environ, "TMPDIR": self.dir}
         self.socket = os.path.join(self.dir, "s")
         self.process = None
         self.durable = durable
         subprocess.run(
             ["mariadb-install-db", "--no-defaults", "--force", "--datadir=" + self.dir + "/data", "--auth-root-authentication-method=normal",
-             "--skip-test-db"] + self._user(), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             "--skip-test-db"] + self._user(), check=True, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.start()
 
     @staticmethod
@@ -49,7 +51,7 @@ class Server:
             ["mariadbd", "--no-defaults", "--datadir=" + self.dir + "/data", "--socket=" + self.socket, "--skip-networking",
              "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=%d" % flush, "--log-bin=bin", "--server-id=1",
              "--pid-file=" + self.dir + "/pid", "--innodb-lock-wait-timeout=5"] + self._user() + list(more),
-            stdout=subprocess.DEVNULL, stderr=open(self.dir + "/log", "a"))
+            env=self.env, stdout=subprocess.DEVNULL, stderr=open(self.dir + "/log", "a"))
         for _ in range(600):
             try:
                 self.connect().close()

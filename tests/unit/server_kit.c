@@ -67,6 +67,8 @@ static pid_t spawn(const struct server *s, const char *const argv[])
 			_exit(126);
 		dup2(fd, 1);
 		dup2(fd, 2);
+		/* Each cleans its folder for temporary tables when it starts, and with it that of another one under way. */
+		setenv("TMPDIR", s->dir, 1);
 		execv(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
