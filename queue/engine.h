@@ -52,4 +52,37 @@ struct queue_engine {
 	const struct queue_engine_ops *ops;
 };
 
+/* ---- engines that many processes share ---- */
+
+/* A lane of such a queue. */
+struct queue_lane_options {
+	unsigned lane;
+	uint64_t max_bytes;       /* of this lane; 0: unlimited */
+	struct stats_sink *sink;  /* the engine's thread's own; NULL: not counted */
+	struct stats_sink *front; /* counts what is declined, under the lane's lock; NULL: not counted */
+	queue_engine_wake_fn wake;
+	void *wake_arg;
+};
+
+struct queue_hub;
+
+struct queue_hub_ops {
+	/* The URL is understood and memory is there; nothing is connected yet. NULL: err says why, and what is allowed. */
+	struct queue_hub *(*open)(const char *url, char *err, size_t cap);
+	/* Lanes are opened before start, and closed between stop and close. NULL: no memory. */
+	struct queue_engine *(*lane)(struct queue_hub *h, const struct queue_lane_options *opt);
+	enum rc (*start)(struct queue_hub *h);
+	void (*stop)(struct queue_hub *h);  /* its threads have ended then; may be called again */
+	void (*close)(struct queue_hub *h); /* frees h */
+};
+
+/* What all lanes of a shared queue have in common: its address and its threads. */
+struct queue_hub {
+	const struct queue_hub_ops *ops;
+	const char *name; /* whoever has the same shares the queue; not owned */
+	const char *host; /* for people; not owned */
+	unsigned lanes;
+	uint64_t seed; /* makes another queue of the same name */
+};
+
 #endif

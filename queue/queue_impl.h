@@ -8,11 +8,11 @@
 #include "dead.h"
 #include "deadtable.h"
 #include "drain.h"
+#include "engine.h"
 #include "filelog.h"
 #include "iobuf.h"
 #include "qdir.h"
 #include "queue.h"
-#include "redishub.h"
 #include "waits.h"
 
 /* A stretch of tables with an order of its own. The file engine has one, others several. */
@@ -38,7 +38,7 @@ struct queue {
 	_Atomic bool handed_over; /* to another process */
 
 	/* Shared. */
-	struct redishub hub;
+	struct queue_hub *hub; /* owned */
 	struct deadtable table;
 	struct claims *claims;     /* owned */
 	struct drain **drains;     /* owned; for claims */

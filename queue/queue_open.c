@@ -10,7 +10,7 @@
 
 #include "log.h"
 #include "mem.h"
-#include "redislog.h"
+#include "redishub.h"
 
 static void wake(void *arg)
 {
@@ -142,12 +142,11 @@ static void on_applying(void *arg, struct span tables)
 	pthread_mutex_unlock(&q->hooks_lock);
 }
 
-/* Whoever has the name and as many lanes has the id: with another number of lanes tables would be in others. */
-static void id_of(const struct redishub *h, uint8_t out[QUEUE_ID_BYTES])
+static void id_of(const struct queue_hub *h, uint8_t out[QUEUE_ID_BYTES])
 {
 	XXH128_canonical_t bytes;
 
-	XXH128_canonicalFromHash(&bytes, XXH3_128bits_withSeed(h->name, strlen(h->name), h->lanes));
+	XXH128_canonicalFromHash(&bytes, XXH3_128bits_withSeed(h->name, strlen(h->name), h->seed));
 	memcpy(out, bytes.digest, QUEUE_ID_BYTES);
 	claims_lane_id(out, out, CLAIMS_NO_LANE);
 }
@@ -156,7 +155,7 @@ static enum rc open_lane(struct queue *q, unsigned i, const uint8_t id[QUEUE_ID_
 			 struct stats *stats)
 {
 	struct queue_lane *lane = &q->lane[i];
-	struct redislog_options log = {
+	struct queue_lane_options log = {
 		.lane = i,
 		.max_bytes = opt->max_bytes / q->lanes,
 		.sink = new_sink(stats),
@@ -171,7 +170,7 @@ static enum rc open_lane(struct queue *q, unsigned i, const uint8_t id[QUEUE_ID_
 	if (q->hooks.on_applying)
 		own.hooks.on_applying = on_applying;
 	claims_lane_id(parts.id, id, i);
-	lane->engine = redislog_open(&q->hub, &log);
+	lane->engine = q->hub->ops->lane(q->hub, &log);
 	if (!lane->engine || make_drain(lane, &parts, &own, stats) != RC_OK)
 		return RC_ERROR;
 	q->drains[i] = lane->drain;
@@ -188,6 +187,8 @@ static enum rc open_claims(struct queue *q, const char *id_hex)
 	return q->claims ? RC_OK : RC_ERROR;
 }
 
+static const struct queue_hub_ops *const hub_ops[] = {[QUEUE_ENGINE_REDIS] = &redishub_ops};
+
 static enum rc open_shared(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t cap)
 {
 	struct position names;
@@ -195,13 +196,14 @@ static enum rc open_shared(struct queue *q, const struct queue_options *opt, str
 	enum rc rc;
 
 	q->hooks = opt->hooks;
-	if (redishub_open(&q->hub, opt->url ? opt->url : "", err, cap) != RC_OK)
+	q->hub = hub_ops[opt->engine]->open(opt->url ? opt->url : "", err, cap);
+	if (!q->hub)
 		return RC_ERROR;
-	id_of(&q->hub, id);
+	id_of(q->hub, id);
 	position_init(&names, id, 0);
 	deadtable_init(&q->table, names.id_hex, &q->hooks);
 	q->shared = true;
-	rc = make_lanes(q, q->hub.lanes);
+	rc = make_lanes(q, q->hub->lanes);
 	if (rc == RC_OK) {
 		q->drains = mem_zalloc(q->lanes * sizeof(struct drain *));
 		rc = q->drains ? RC_OK : RC_ERROR;
@@ -241,7 +243,7 @@ struct queue *queue_open(const struct queue_options *opt, struct stats *stats, c
 
 static enum rc start_engines(struct queue *q)
 {
-	enum rc rc = q->shared ? redishub_start(&q->hub) : RC_OK;
+	enum rc rc = q->hub ? q->hub->ops->start(q->hub) : RC_OK;
 
 	for (unsigned i = 0; rc == RC_OK && i < q->lanes; i++)
 		rc = q->lane[i].engine->ops->start(q->lane[i].engine);
@@ -254,8 +256,8 @@ static void say_open(struct queue *q)
 
 	queue_totals(q, &t);
 	if (q->shared)
-		log_info("queue", "open", "engine=%s name=%s lanes=%u host=%s", q->lane[0].engine->ops->name, q->hub.name, q->lanes,
-			 q->hub.url.host);
+		log_info("queue", "open", "engine=%s name=%s lanes=%u host=%s", q->lane[0].engine->ops->name, q->hub->name, q->lanes,
+			 q->hub->host);
 	else
 		log_info("queue", "open", "dir=%s engine=%s first_seq=%llu last_seq=%llu dead=%llu state=%s", q->dir.path,
 			 q->lane[0].engine->ops->name, (unsigned long long)t.first_seq, (unsigned long long)t.last_seq,
@@ -297,8 +299,8 @@ void queue_close(struct queue *q)
 {
 	if (!q)
 		return;
-	if (q->shared)
-		redishub_stop(&q->hub);
+	if (q->hub)
+		q->hub->ops->stop(q->hub);
 	claims_free(q->claims);
 	for (unsigned i = 0; i < q->lanes; i++) {
 		drain_free(q->lane[i].drain);
@@ -309,7 +311,8 @@ void queue_close(struct queue *q)
 	iobuf_reset(&q->writing);
 	if (q->shared)
 		deadtable_destroy(&q->table);
-	redishub_close(&q->hub);
+	if (q->hub)
+		q->hub->ops->close(q->hub);
 	mem_free(q->drains);
 	mem_free(q->lane);
 	dead_close(q->dead);

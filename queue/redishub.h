@@ -6,26 +6,22 @@
 #ifndef SUIMON_REDISHUB_H
 #define SUIMON_REDISHUB_H
 
-#include "loop.h"
+#include "engine.h"
 #include "redis_url.h"
 
 #define REDISHUB_NAME_MAX 40 /* bytes of the name, with its NUL */
 #define REDISHUB_LANES_MAX 64u
 
 struct redishub {
+	struct queue_hub hub;
 	struct redis_url url;
-	char name[REDISHUB_NAME_MAX]; /* whoever has the same shares the queue */
-	unsigned lanes;
+	char name[REDISHUB_NAME_MAX];
 	unsigned wait;     /* replicas that must have a record before it is acknowledged */
 	unsigned wait_aof; /* 1: it must be in the append-only file of the primary; with wait: of the replicas, too */
 	struct loop *loop; /* owned */
 	bool running;
 };
 
-/* RC_ERROR: err says what is wrong and what is allowed. */
-enum rc redishub_open(struct redishub *h, const char *url, char *err, size_t cap) must_check;
-enum rc redishub_start(struct redishub *h) must_check;
-void redishub_stop(struct redishub *h); /* its thread has ended then */
-void redishub_close(struct redishub *h); /* after its lanes; tolerant of one that failed to open */
+extern const struct queue_hub_ops redishub_ops;
 
 #endif

@@ -210,7 +210,7 @@ static void redislog_tune(struct queue_engine *e, const struct queue_options *op
 	struct redislog *l = self(e);
 
 	pthread_mutex_lock(&l->lock);
-	l->opt.max_bytes = opt->max_bytes / l->hub->lanes;
+	l->opt.max_bytes = opt->max_bytes / l->hub->hub.lanes;
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -443,14 +443,14 @@ static enum rc name_keys(struct redislog *l)
 
 	if (random_bytes(&who, sizeof(who)) != RC_OK)
 		return RC_ERROR;
-	snprintf(tag, sizeof(tag), "{suimon:q:%s:%u:%u}", l->hub->name, l->hub->lanes, l->opt.lane);
+	snprintf(tag, sizeof(tag), "{suimon:q:%s:%u:%u}", l->hub->name, l->hub->hub.lanes, l->opt.lane);
 	snprintf(l->stream.text, sizeof(l->stream.text), "%s:s", tag);
 	snprintf(l->info.text, sizeof(l->info.text), "%s:i", tag);
 	snprintf(l->producer.text, sizeof(l->producer.text), "%s:p:%016" PRIx64, tag, who);
 	return RC_OK;
 }
 
-struct queue_engine *redislog_open(struct redishub *hub, const struct redislog_options *opt)
+struct queue_engine *redislog_open(struct redishub *hub, const struct queue_lane_options *opt)
 {
 	struct redislog *l = mem_zalloc(sizeof(*l));
 

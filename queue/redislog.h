@@ -13,21 +13,11 @@
 #ifndef SUIMON_REDISLOG_H
 #define SUIMON_REDISLOG_H
 
-#include "engine.h"
 #include "redishub.h"
 
 #define REDISLOG_RECORD_MAX (1u << 20) /* bytes of a record: larger ones are not queued */
 
-struct redislog_options {
-	unsigned lane;
-	uint64_t max_bytes;        /* of this lane; 0: unlimited */
-	struct stats_sink *sink;   /* the loop's thread's own; NULL: not counted */
-	struct stats_sink *front;  /* counts what is declined, under the lane's lock; NULL: not counted */
-	queue_engine_wake_fn wake;
-	void *wake_arg;
-};
-
 /* hub outlives it; close only when the hub's thread has ended. NULL: no memory. */
-struct queue_engine *redislog_open(struct redishub *hub, const struct redislog_options *opt) must_check;
+struct queue_engine *redislog_open(struct redishub *hub, const struct queue_lane_options *opt) must_check;
 
 #endif

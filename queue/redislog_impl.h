@@ -40,7 +40,7 @@ enum redislog_fetch { FETCH_NONE, FETCH_WANTED, FETCH_ASKED, FETCH_DONE, FETCH_F
 struct redislog {
 	struct queue_engine engine;
 	struct redishub *hub; /* not owned */
-	struct redislog_options opt;
+	struct queue_lane_options opt;
 	struct redislog_key stream, info, producer;
 	struct mail kick; /* posted to the loop while `kicked` */
 

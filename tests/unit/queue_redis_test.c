@@ -15,23 +15,25 @@
 
 static void the_url_names_the_queue(void **state)
 {
-	struct redishub h;
 	char err[512];
+	struct queue_hub *hub = redishub_ops.open("redis://u:p@h:7000/2?name=my-queue_1&lanes=12&wait=2&wait_aof=1", err, sizeof(err));
+	const struct redishub *h = container_of(hub, struct redishub, hub);
 
-	assert_int_equal(redishub_open(&h, "redis://u:p@h:7000/2?name=my-queue_1&lanes=12&wait=2&wait_aof=1", err, sizeof(err)),
-			 RC_OK);
-	assert_string_equal(h.name, "my-queue_1");
-	assert_int_equal(h.lanes, 12);
-	assert_int_equal(h.wait, 2);
-	assert_int_equal(h.wait_aof, 1);
-	assert_string_equal(h.url.host, "h");
-	assert_int_equal(h.url.db, 2);
-	redishub_close(&h);
-	assert_int_equal(redishub_open(&h, "redis+cluster://a:1,b:2", err, sizeof(err)), RC_OK);
-	assert_string_equal(h.name, "suimon");
-	assert_int_equal(h.lanes, 8);
-	assert_int_equal(h.url.nseeds, 2);
-	redishub_close(&h);
+	assert_non_null(hub);
+	assert_string_equal(hub->name, "my-queue_1");
+	assert_string_equal(hub->host, "h");
+	assert_int_equal(hub->lanes, 12);
+	assert_int_equal(h->wait, 2);
+	assert_int_equal(h->wait_aof, 1);
+	assert_int_equal(h->url.db, 2);
+	redishub_ops.close(hub);
+	hub = redishub_ops.open("redis+cluster://a:1,b:2", err, sizeof(err));
+	h = container_of(hub, struct redishub, hub);
+	assert_non_null(hub);
+	assert_string_equal(hub->name, "suimon");
+	assert_int_equal(hub->lanes, 8);
+	assert_int_equal(h->url.nseeds, 2);
+	redishub_ops.close(hub);
 }
 
 static void a_wrong_url_is_refused_with_what_is_allowed(void **state)
@@ -40,14 +42,12 @@ static void a_wrong_url_is_refused_with_what_is_allowed(void **state)
 		"redis://h?lanes=0",  "redis://h?lanes=65", "redis://h?lanes=",	  "redis://h?lanes=8x",	   "redis://h?name=",
 		"redis://h?name=a b", "redis://h?wait=17",  "redis://h?wait_aof=2", "redis://h?ca=/nowhere", "redis://h?x=1",
 		"http://h",	      "",		    "redis://h?name=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
-	struct redishub h;
 	char err[512];
 
 	for (size_t i = 0; i < countof(wrong); i++) {
 		err[0] = '\0';
-		assert_int_equal(redishub_open(&h, wrong[i], err, sizeof(err)), RC_ERROR);
+		assert_null(redishub_ops.open(wrong[i], err, sizeof(err)));
 		assert_non_null(strstr(err, "queue.url: "));
-		redishub_close(&h);
 	}
 }
 
