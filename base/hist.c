@@ -117,6 +117,20 @@ enum rc hist_merge(struct hist *into, const struct hist *from)
 	return RC_OK;
 }
 
+enum rc hist_difference(struct hist *out, const struct hist *now, const struct hist *before)
+{
+	for (unsigned at = 0; at < HIST_BUCKETS; at++) {
+		uint32_t more = hist_bucket(now, at) - hist_bucket(before, at);
+
+		if (more && hist_bucket_add(out, at, more) != RC_OK)
+			return RC_ERROR;
+	}
+	add64(&out->count, atomic_load_explicit(&now->count, relaxed) - atomic_load_explicit(&before->count, relaxed));
+	add64(&out->sum_ns, atomic_load_explicit(&now->sum_ns, relaxed) - atomic_load_explicit(&before->sum_ns, relaxed));
+	raise_to(&out->max_ns, atomic_load_explicit(&now->max_ns, relaxed));
+	return RC_OK;
+}
+
 /* The buckets' own total: `count` may be ahead of them while somebody writes. */
 static uint64_t bucket_total(const struct hist *h)
 {

@@ -28,6 +28,8 @@ void hist_init(struct hist *h);
 void hist_reset(struct hist *h);            /* frees; only when no reader can hold it */
 void hist_add(struct hist *h, uint64_t ns); /* out of memory: counted in count, sum and max only */
 enum rc hist_merge(struct hist *into, const struct hist *from) must_check; /* from may be written to meanwhile */
+/* What `now` has counted since it was `before`, into an empty one; its max is that of all time. */
+enum rc hist_difference(struct hist *out, const struct hist *now, const struct hist *before) must_check;
 uint64_t hist_quantile(const struct hist *h, double q);                    /* q in 0..1; nanoseconds; 0 when empty */
 /* Cumulative counts at or below each bound (ascending, ns): for Prometheus buckets. */
 void hist_cumulative(const struct hist *h, const uint64_t *bounds, size_t n, uint64_t *out);

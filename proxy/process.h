@@ -13,6 +13,7 @@
 
 #include "admin.h"
 #include "advise.h"
+#include "emf.h"
 #include "follow.h"
 #include "handover.h"
 #include "instance.h"
@@ -35,6 +36,7 @@ struct process {
 	struct admin *admin;
 	struct monitor *monitor;
 	struct advise *advise;
+	struct emf *emf;
 	struct follow *follow;      /* NULL: cache.binlog is off, or there is no cache */
 	struct stats_sink *sink;    /* the control thread's */
 	struct event *on_term, *on_int, *on_hup, *on_usr2;

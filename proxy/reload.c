@@ -84,6 +84,8 @@ static void take_options(const struct settings *s)
 	stats_reconfigure(in->stats, &so);
 	if (otlp_configure(in->otlp, s->stats.otlp.url, s->stats.otlp.share) != RC_OK)
 		log_warn("config", "spans go where they went: no memory", NULL);
+	if (emf_configure(process.emf, s) != RC_OK)
+		log_warn("config", "no metrics are written for CloudWatch: no memory", NULL);
 	if (s->cache.nrules || s->queue.nrules)
 		catalog_want(in->catalog);
 	if (in->cache) {

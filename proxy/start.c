@@ -1,6 +1,7 @@
 /*
  * start.c - the wiring of an instance: what is made in which order, and taken down in which.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -59,6 +60,18 @@ static bool add_signal(struct event **at, int sig, event_callback_fn fn)
 	return *at && event_add(*at, NULL) == 0;
 }
 
+/* What is logged, and metrics on stdout, must not end in a client's socket that got the number of a closed one. */
+static void hold_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 static void raise_file_limit(void)
 {
 	struct rlimit rl;
@@ -100,7 +113,8 @@ static enum rc make_parts(const struct settings *s)
 	process.monitor = monitor_new(in->topology, in->accounts, in->stats, s, &mh);
 	process.advise = advise_new(in->stats, &(struct advise_hooks){.arg = in, .target = hooks_explain_target, .primary = ch.target,
 								       .stuck = hooks_stuck, .locker = hooks_locker});
-	return process.monitor && process.advise ? RC_OK : RC_ERROR;
+	process.emf = emf_new(in);
+	return process.monitor && process.advise && process.emf ? RC_OK : RC_ERROR;
 }
 
 /* Another instance has changed the schema, or a message that said so may have been missed. */
@@ -313,6 +327,8 @@ enum rc process_serve(void)
 		rc = queue_start(process.in.queue);
 	if (rc == RC_OK && !takes_over)
 		rc = open_http(s);
+	if (rc == RC_OK)
+		rc = emf_configure(process.emf, s);
 	settings_unref(s);
 	for (size_t i = 0; takes_over && i < process.nlisteners && rc == RC_OK; i++)
 		rc = listener_pause(process.listeners[i], false);
@@ -366,6 +382,7 @@ static void tear_down(void)
 	for (size_t i = 0; i < in->nworkers; i++)
 		worker_free(in->workers[i]);
 	mem_free(in->workers);
+	emf_free(process.emf);
 	if (in->queue)
 		queue_close(in->queue);
 	follow_free(process.follow);
@@ -404,6 +421,7 @@ int process_run(char **argv, const char *file, const char *primary)
 		return EXIT_CONFIG;
 	}
 	iobuf_reset(&faults);
+	hold_standard_files();
 	process.argv = argv;
 	process.file = file;
 	process.primary = primary;

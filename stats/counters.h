@@ -193,6 +193,8 @@
 	X(RELOADS, counter, "config_reloads_total", "result=\"ok\"", "Configuration reloads, by result.")              \
 	X(RELOAD_FAILURES, counter, "config_reloads_total", "result=\"error\"", "")                                    \
 	X(UPGRADE_FAILURES, counter, "upgrade_failures_total", "", "New processes that were started to take over and did not.") \
+	X(EMF_WRITTEN, counter, "emf_lines_total", "result=\"written\"", "Lines of metrics for CloudWatch, by what became of them.") \
+	X(EMF_DROPPED, counter, "emf_lines_total", "result=\"dropped\"", "")                                           \
 	X(OUT_OF_MEMORY, counter, "out_of_memory_total", "", "Requests answered with an error because memory was short.")
 
 #define STATS_COUNTERS(X)                                                                                              \

@@ -38,19 +38,27 @@ static void put_counters(struct stats *s, struct jsonw *w)
 		jsonw_uint(w, rows[i].name, stats_sum(s, rows[i].c));
 }
 
+enum rc stats_latency(struct stats *s, struct hist *out)
+{
+	enum rc rc = RC_OK;
+
+	for (struct stats_sink *k = atomic_load(&s->sinks); k && rc == RC_OK; k = k->next) {
+		for (unsigned r = 0; k->table && r < STATS_ROUTES && rc == RC_OK; r++)
+			rc = hist_merge(out, &k->table->route[r]);
+	}
+	return rc;
+}
+
 /* Cumulative counts at half-octave bounds: the caller takes differences for the latency of an interval. */
 static enum rc put_latency(struct stats *s, struct jsonw *w)
 {
 	uint64_t bound[64], below[64];
-	enum rc rc = RC_OK;
 	unsigned n = 0;
 	struct hist h;
+	enum rc rc;
 
 	hist_init(&h);
-	for (struct stats_sink *k = atomic_load(&s->sinks); k && rc == RC_OK; k = k->next) {
-		for (unsigned r = 0; k->table && r < STATS_ROUTES && rc == RC_OK; r++)
-			rc = hist_merge(&h, &k->table->route[r]);
-	}
+	rc = stats_latency(s, &h);
 	for (uint64_t octave = 4096; octave < 64 * NS_PER_SEC && n + 2 <= countof(bound); octave *= 2) {
 		bound[n++] = octave;
 		bound[n++] = octave + octave / 2;

@@ -183,6 +183,9 @@ enum rc stats_put_cache_predictions(struct stats *s, struct jsonw *w) must_check
 enum rc stats_put_queue_predictions(struct stats *s, struct jsonw *w) must_check;
 /* What happened lately, for the dashboard: totals by route, latency buckets, the last minutes second by second. */
 enum rc stats_json_overview(struct stats *s, struct iobuf *out) must_check;
+/* The time all statements took, added to out. RC_ERROR: no memory. */
+struct hist;
+enum rc stats_latency(struct stats *s, struct hist *out) must_check;
 /* The counters, and latencies by route. No label holds anything of a client's. */
 enum rc stats_prometheus(struct stats *s, struct iobuf *out) must_check;
 

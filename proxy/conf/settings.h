@@ -122,6 +122,7 @@ struct settings {
 		char *snapshot;         /* empty: where there is a place for it; "off": nowhere */
 		double cost_per_hour;
 		struct { char *url; double share; } otlp;
+		struct { uint64_t every_ns; char *name_space, *instance; } emf;
 	} stats;
 	struct cidr *proxy_networks;    /* listen.proxy_protocol, parsed; owned */
 	int refs;                       /* atomic; settings_ref, settings_unref */

@@ -190,3 +190,26 @@ void settings_check(struct conf_ctx *c, const struct settings *s)
 	check_limits(c, s);
 	check_stores(c, s);
 }
+
+#define CLOUDWATCH_MOST 255 /* bytes of a name */
+
+/* Amazon CloudWatch API Reference, MetricDatum and PutMetricData. */
+const char *settings_check_namespace(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len == 0 || len > CLOUDWATCH_MOST || *text == ':' || strncmp(text, "AWS/", 4) == 0 ||
+	    strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_/#:") != len)
+		return "not a namespace of CloudWatch's, allowed are up to 255 of A-Z a-z 0-9 . - _ / # :, not AWS/ in front";
+	return NULL;
+}
+
+const char *settings_check_dimension(const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
+			return "not a dimension's value, allowed are up to 255 printable ASCII characters without quotes and spaces";
+	return len <= CLOUDWATCH_MOST ? NULL : "too long for a dimension's value, allowed are 255 characters";
+}

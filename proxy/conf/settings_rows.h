@@ -58,6 +58,10 @@ uint64_t settings_match_id(const struct settings_match *m); /* the same for the 
 /* settings_absent.c: what this build cannot do, by option */
 extern const struct conf_absent settings_absent_engine;
 
+/* settings_check.c: names that CloudWatch takes */
+const char *settings_check_namespace(const char *text);
+const char *settings_check_dimension(const char *text); /* or empty: none */
+
 /* settings_check.c: what no single row can tell; faults go to the run. */
 void settings_check(struct conf_ctx *c, const struct settings *s);
 

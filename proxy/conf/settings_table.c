@@ -394,6 +394,17 @@ static const struct conf_opt otlp_rows[] = {
 };
 static const struct conf_table otlp_table = {.opts = otlp_rows};
 
+#define EMF_UNIT "up to 255 characters"
+
+static const struct conf_opt emf_rows[] = {
+	DURATION("every", stats.emf.every_ns, "0s", 0, HOUR, "A line each; 0s: none. CloudWatch's own step is 1m.", RELOAD),
+	STRING("namespace", stats.emf.name_space, "Suimon", EMF_UNIT, "The metrics' namespace.", RELOAD, .check = settings_check_namespace),
+	STRING("instance", stats.emf.instance, "", EMF_UNIT, "Their dimension Instance; empty: all instances are one metric.", RELOAD,
+	       .check = settings_check_dimension),
+	END,
+};
+static const struct conf_table emf_table = {.opts = emf_rows};
+
 static const struct conf_opt stats_rows[] = {
 	DURATION("slow", stats.slow_ns, "200ms", 0, HOUR, "Statements that take longer count as slow.", RELOAD),
 	STRING("slow_log", stats.slow_log, "", "a file's path",
@@ -411,6 +422,7 @@ static const struct conf_opt stats_rows[] = {
 	DOUBLE("cost_per_hour", stats.cost_per_hour, "0", 0, 1000000,
 	       "What the database costs, to be split over its users by the time they use.", RELOAD),
 	SECTION("otlp", otlp_table, "Statements as spans, continuing the traceparent of sqlcommenter."),
+	SECTION("emf", emf_table, "Metrics for CloudWatch, as lines of its Embedded Metric Format on stdout."),
 	END,
 };
 static const struct conf_table stats_table = {.opts = stats_rows};

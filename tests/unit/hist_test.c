@@ -151,6 +151,31 @@ static void merging_adds_up(void **state)
 	hist_reset(&b);
 }
 
+static void the_difference_is_what_came_since(void **state)
+{
+	struct hist before, now, since;
+
+	hist_init(&before);
+	hist_init(&now);
+	hist_init(&since);
+	for (int i = 0; i < 100; i++)
+		hist_add(&now, 50000000);
+	assert_int_equal(hist_merge(&before, &now), RC_OK);
+	for (int i = 0; i < 10; i++)
+		hist_add(&now, 1000);
+	assert_int_equal(hist_difference(&since, &now, &before), RC_OK);
+	assert_int_equal(since.count, 10);
+	assert_int_equal(since.sum_ns, 10000);
+	assert_in_range(hist_quantile(&since, .99), 984, 1016);
+	hist_reset(&since);
+	mem_fail_after(1, 1);
+	assert_int_equal(hist_difference(&since, &now, &before), RC_ERROR);
+	mem_fail_after(0, 0);
+	hist_reset(&since);
+	hist_reset(&before);
+	hist_reset(&now);
+}
+
 static void without_memory_totals_still_count(void **state)
 {
 	struct hist h;
@@ -201,6 +226,7 @@ int main(void)
 		cmocka_unit_test(what_is_too_long_saturates_at_the_largest_seen),
 		cmocka_unit_test(cumulative_counts_at_each_bound),
 		cmocka_unit_test(merging_adds_up),
+		cmocka_unit_test(the_difference_is_what_came_since),
 		cmocka_unit_test(without_memory_totals_still_count),
 		cmocka_unit_test(readers_need_no_lock),
 	};
