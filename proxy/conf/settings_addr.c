@@ -216,16 +216,12 @@ const char *settings_addr_check_collector(const char *text)
 {
 	static const char *const wrong = "not a collector's URL, allowed is http://HOST:PORT/v1/traces";
 	const char *host = text + strlen("http://");
-	size_t len;
 
 	if (!*text)
 		return NULL;
-	if (strncmp(text, "http://", strlen("http://")) != 0)
+	if (strncmp(text, "http://", strlen("http://")) != 0 || strpbrk(text, "# \t\r\n"))
 		return wrong;
-	len = strcspn(host, "/?#");
-	if (len == 0 || *host == ':' || strpbrk(text, " @\t\r\n") || host[len] == '#')
-		return wrong;
-	return NULL;
+	return is_node(span_of(host, strcspn(host, "/?"))) ? NULL : wrong;
 }
 
 /* What is behind ?, those who connect look at: the cache takes it with TLS alone. */

@@ -1,6 +1,7 @@
 """S2: a share of the statements become spans that continue the application's traces; a collector that is gone costs spans only (F1)."""
 import http.server
 import json
+import socket
 import threading
 
 import pytest
@@ -12,11 +13,15 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class Collector:
-    def __init__(self):
-        self.spans, self.resources, outer = [], [], self
+    def __init__(self, host=LOOPBACK):
+        self.spans, self.resources, self.asked, outer = [], [], [], self
+
+        class Server(http.server.ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
+                outer.asked.append((self.headers["Host"], self.path))
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 for r in body["resourceSpans"]:
                     outer.resources.append(r["resource"])
@@ -29,9 +34,10 @@ class Collector:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler)
+        self.server = Server((host, 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = "http://%s:%d/v1/traces" % self.server.server_address
+        self.authority = "%s:%d" % ("[%s]" % host if ":" in host else host, self.server.server_address[1])
+        self.url = "http://%s/v1/traces" % self.authority
 
     def of(self, words):
         return [s for s in self.spans if words in attributes(s).get("db.query.text", "")]
@@ -71,6 +77,21 @@ def test_spans_continue_the_traceparent(suimon, collector, db):
     failed = collector.of("nothing")[0]
     assert failed["status"]["code"] == 2 and attributes(failed)["error.type"] == "1054"
     assert "suimon" in json.dumps(collector.resources[0])
+
+
+def test_a_collector_at_an_ipv6_address(suimon, db):
+    """Without a path it is OTLP's own, and Host names the port."""
+    try:
+        collector = Collector("::1")
+    except OSError as e:
+        pytest.skip("no IPv6 on loopback here: %s" % e)
+    s = suimon({"stats": {"otlp": {"url": "http://%s" % collector.authority, "share": 1}}})
+    with s.connect(database=db.name) as c:
+        ask(c, "SELECT name AS sixth FROM whoami")
+    wait_until("the span", lambda: collector.of("sixth"), 30)
+    assert collector.asked[0] == (collector.authority, "/v1/traces")
+    collector.server.shutdown()
+    collector.server.server_close()
 
 
 def test_a_share_of_the_traces(suimon, collector, db):

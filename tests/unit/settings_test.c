@@ -328,18 +328,48 @@ static void lists_are_bounded(void **state)
 	expect(yaml, "f.yaml:1: replicas: a list of 257 is too long, allowed are 256\n");
 }
 
-static void good_urls_of_redis_are_taken(void **state)
+static void good_urls_are_taken(void **state)
 {
-	static const char *const urls[] = {"redis://h",         "redis://h:1",        "redis://h:1/2",
-					   "redis://u:p@h:1/2", "redis://:p%40@h:1/", "redis://[::1]:6379",
-					   "redis://[::1]", "rediss://u:p@h:1/2?ca=/etc/ca.pem", "rediss://h?verify=none",
-					   "redis+cluster://h:1,h:2", "rediss+cluster://u:p@h:1"};
+	static const char *const urls[][2] = {
+		{"cache: {redis: \"%s\"}", "redis://h"},
+		{"cache: {redis: \"%s\"}", "redis://h:1"},
+		{"cache: {redis: \"%s\"}", "redis://h:1/2"},
+		{"cache: {redis: \"%s\"}", "redis://u:p@h:1/2"},
+		{"cache: {redis: \"%s\"}", "redis://:p%40@h:1/"},
+		{"cache: {redis: \"%s\"}", "redis://[::1]:6379"},
+		{"cache: {redis: \"%s\"}", "redis://[::1]"},
+		{"cache: {redis: \"%s\"}", "rediss://u:p@h:1/2?ca=/etc/ca.pem"},
+		{"cache: {redis: \"%s\"}", "rediss://h?verify=none"},
+		{"cache: {redis: \"%s\"}", "redis+cluster://h:1,h:2"},
+		{"cache: {redis: \"%s\"}", "rediss+cluster://u:p@h:1"},
+		{"stats: {otlp: {url: \"%s\"}}", ""},
+		{"stats: {otlp: {url: \"%s\"}}", "http://h"},
+		{"stats: {otlp: {url: \"%s\"}}", "http://h.internal:4318/v1/traces?a=b"},
+		{"stats: {otlp: {url: \"%s\"}}", "http://[::1]"},
+		{"stats: {otlp: {url: \"%s\"}}", "http://[fd00::1]:4318/"},
+	};
+
+	for (size_t i = 0; i < countof(urls); i++) {
+		char yaml[100];
+		const char *at = strstr(urls[i][0], "%s");
+
+		snprintf(yaml, sizeof(yaml), "%.*s%s%s", (int)(at - urls[i][0]), urls[i][0], urls[i][1], at + 2);
+		settings_unref(good(yaml));
+	}
+}
+
+static void bad_urls_of_a_collector_are_faults(void **state)
+{
+	static const char *const urls[] = {"h:4318",          "https://h:4318",  "http://",        "http://:4318",
+					   "http://u@h:4318", "http://h:0",      "http://h:65536", "http://[::1",
+					   "http://[h]:1",    "http://::1:4318", "http://h:1/#a",  "http://h:1/a b",
+					   "http://h name:1"};
 
 	for (size_t i = 0; i < countof(urls); i++) {
 		char yaml[100];
 
-		snprintf(yaml, sizeof(yaml), "cache: {redis: \"%s\"}", urls[i]);
-		settings_unref(good(yaml));
+		snprintf(yaml, sizeof(yaml), "stats: {otlp: {url: \"%s\"}}", urls[i]);
+		expect(yaml, "stats.otlp.url: not a collector's URL, allowed is http://HOST:PORT/v1/traces");
 	}
 }
 
@@ -589,7 +619,8 @@ int main(void)
 		cmocka_unit_test(queries_match_in_any_case_and_in_bounded_time),
 		cmocka_unit_test(wrong_values_are_faults),
 		cmocka_unit_test(lists_are_bounded),
-		cmocka_unit_test(good_urls_of_redis_are_taken),
+		cmocka_unit_test(good_urls_are_taken),
+		cmocka_unit_test(bad_urls_of_a_collector_are_faults),
 		cmocka_unit_test(what_this_build_cannot_do_is_a_fault),
 		cmocka_unit_test(files_for_tls_are_read),
 		cmocka_unit_test(aurora_needs_names_and_finds_its_replicas_itself),
