@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -409,6 +410,15 @@ class Suimon:
 
     def stop(self, timeout=40):
         return self.process.stop(timeout)
+
+    def upgrade(self, pid):
+        """An upgrade in place of its process pid: the new one's id, once that serves. It is no child of ours."""
+        def served():
+            return self.log_text().count("took over from the former process")
+        before = served()
+        os.kill(pid, signal.SIGUSR2)
+        wait_until("the new process to serve", lambda: served() > before, 60)
+        return int(re.findall(r"a new process starts pid=(\d+)", self.log_text())[-1])
 
     @property
     def url(self):

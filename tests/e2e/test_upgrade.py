@@ -31,10 +31,7 @@ class Line:
 
     def upgrade(self):
         """Gives the new process' id, once it serves."""
-        before = self.said("took over from the former process")
-        os.kill(self.pids[-1], signal.SIGUSR2)
-        servers.wait_until("the new process to serve", lambda: self.said("took over from the former process") > before, 60)
-        self.pids.append(int(re.findall(r"a new process starts pid=(\d+)", self.instance.log_text())[-1]))
+        self.pids.append(self.instance.upgrade(self.pids[-1]))
         return self.pids[-1]
 
     def ended(self, pid):
