@@ -287,32 +287,38 @@ static void on_ticket(struct mail *m)
 	exec_resume(r, STEP_END);
 }
 
+/* Schema and name, each ended by a zero. */
+static enum rc put_table(struct iobuf *out, struct span schema, struct span name)
+{
+	if (iobuf_append(out, schema.p, schema.len) != RC_OK || iobuf_append(out, "", 1) != RC_OK ||
+	    iobuf_append(out, name.p, name.len) != RC_OK)
+		return RC_ERROR;
+	return iobuf_append(out, "", 1);
+}
+
+struct record_parts { struct iobuf sql, tables, key; }; /* what a record's spans point into */
+
 /* The statement with its values in it, and the state it was made in. */
-static enum rc build_record(struct request *r, struct iobuf *sql, struct iobuf *env, struct iobuf *tables,
-			    struct iobuf *key, struct queue_record *rec)
+static enum rc build_record(struct request *r, struct record_parts *parts, struct queue_record *rec)
 {
 	struct session *s = r->s;
 	const struct sql_table *t = written_table(&r->st->facts);
-	const struct varset *vars = varset_without(s->vars, span_str("autocommit"));
-	struct span schema = t->schema.len ? t->schema : s->vars->schema;
 	struct sql_insert_shape shape = {0};
-	enum rc rc = vars ? varset_assignments(vars, env) : RC_ERROR;
 
-	varset_unref(vars);
-	if (rc == RC_OK)
-		rc = r->prepared ? prepared_bind(r, sql) : iobuf_append(sql, r->lexed->body.p, r->lexed->body.len);
-	if (rc == RC_OK)
-		rc = iobuf_printf(tables, SPAN_FMT "%c" SPAN_FMT "%c", SPAN_ARG(schema), 0, SPAN_ARG(t->name), 0);
-	rec->tables = span_of(iobuf_data(tables), iobuf_len(tables));
-	rec->sql = span_of(iobuf_data(sql), iobuf_len(sql));
-	if (rc != RC_OK || queued_order_key(r, rec->tables, rec->sql, key) != RC_OK)
+	if (varset_environment(s->vars, &rec->environment) != RC_OK ||
+	    put_table(&parts->tables, t->schema.len ? t->schema : s->vars->schema, t->name) != RC_OK)
 		return RC_ERROR;
+	if (r->prepared && prepared_bind(r, &parts->sql) != RC_OK)
+		return RC_ERROR;
+	rec->sql = r->prepared ? span_of(iobuf_data(&parts->sql), iobuf_len(&parts->sql)) : r->lexed->body;
+	rec->tables = span_of(iobuf_data(&parts->tables), iobuf_len(&parts->tables));
+	if (queued_order_key(r, rec->tables, rec->sql, &parts->key) != RC_OK)
+		return RC_ERROR;
+	rec->order_key = span_of(iobuf_data(&parts->key), iobuf_len(&parts->key));
 	rec->digest = r->st->digest;
 	rec->time_us = clock_wall_us();
 	rec->account = span_str(s->account->user);
 	rec->schema = s->vars->schema;
-	rec->order_key = span_of(iobuf_data(key), iobuf_len(key));
-	rec->environment = span_of(iobuf_data(env), iobuf_len(env));
 	rec->on_error = r->plan.queue_rule && r->plan.queue_rule->halt ? QUEUE_HALT : QUEUE_DEAD_LETTER;
 	if (sql_insert_shape(rec->sql, r->mode, &shape) == RC_OK) {
 		r->affected = shape.rows;
@@ -328,25 +334,19 @@ static enum rc append(struct request *r)
 {
 	struct session *s = r->s;
 	struct queue_record rec = {0};
-	struct iobuf sql, env, tables, key;
+	struct record_parts parts = {{0}};
 	const char *why = "no memory";
 	uint64_t last_seq;
-	enum rc rc;
+	enum rc rc = build_record(r, &parts, &rec);
 
-	iobuf_init(&sql, 0);
-	iobuf_init(&env, 0);
-	iobuf_init(&tables, 0);
-	iobuf_init(&key, 0);
-	rc = build_record(r, &sql, &env, &tables, &key, &rec);
 	if (rc == RC_OK) {
 		r->ticket.mail.run = on_ticket;
 		r->ticket.loop = s->worker->loop;
 		rc = queue_append(s->worker->in->queue, &rec, &r->ticket, &why);
 	}
-	iobuf_reset(&sql);
-	iobuf_reset(&env);
-	iobuf_reset(&tables);
-	iobuf_reset(&key);
+	iobuf_reset(&parts.sql);
+	iobuf_reset(&parts.tables);
+	iobuf_reset(&parts.key);
 	if (rc == RC_AGAIN) {
 		r->ticket_pending = true;
 		r->route = STATS_QUEUE;

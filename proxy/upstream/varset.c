@@ -253,6 +253,7 @@ void varset_unref(const struct varset *cs)
 	if (!s || --s->refs)
 		return;
 	map_remove(&s->table->sets, &s->node);
+	iobuf_reset(&s->environment);
 	mem_free(s);
 }
 
@@ -428,10 +429,25 @@ enum rc varset_difference(const struct varset *from, const struct varset *to, st
 	return RC_OK;
 }
 
-enum rc varset_assignments(const struct varset *s, struct iobuf *out)
+static enum rc put_environment(const struct varset *s, struct iobuf *out)
 {
 	for (uint16_t i = 0; i < s->n; i++)
-		if (put_assignment(out, &s->vars[i], i == 0) != RC_OK)
+		if (!span_eq(s->vars[i].name, span_str("autocommit")) &&
+		    put_assignment(out, &s->vars[i], iobuf_len(out) == 0) != RC_OK)
 			return RC_ERROR;
+	return RC_OK;
+}
+
+enum rc varset_environment(const struct varset *cs, struct span *out)
+{
+	struct varset *s = (struct varset *)(uintptr_t)cs;
+
+	if (!s->has_environment) {
+		iobuf_reset(&s->environment); /* of an attempt that memory failed */
+		if (put_environment(s, &s->environment) != RC_OK)
+			return RC_ERROR;
+		s->has_environment = true;
+	}
+	*out = span_of(iobuf_data(&s->environment), iobuf_len(&s->environment));
 	return RC_OK;
 }

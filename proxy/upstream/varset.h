@@ -40,6 +40,8 @@ struct varset {
 	struct span schema;      /* empty: none chosen */
 	uint64_t id;             /* unique in the process: names the set in keys */
 	struct span bytes;       /* the whole content, for comparing and for cache keys */
+	struct iobuf environment; /* of varset_environment */
+	bool has_environment;
 	struct varset_var vars[];
 };
 
@@ -64,8 +66,9 @@ uint16_t varset_login_collation(const struct varset *s); /* 0: none */
 /* The SQL that brings a connection from `from` to `to`: "SET a=1,b='x'" appended to out (nothing when variables are
  * equal). RC_DECLINED: `from` has variables that `to` lacks: only a reset brings them back. */
 enum rc varset_difference(const struct varset *from, const struct varset *to, struct iobuf *out) must_check;
-/* All of its variables as SET assignments without the word SET ("a=1,b='x'"): the environment of a queued write. */
-enum rc varset_assignments(const struct varset *s, struct iobuf *out) must_check;
+/* All of its variables but autocommit as SET assignments without the word SET ("a=1,b='x'"): the environment of a queued
+ * write. It is the set's own and lasts as long. RC_ERROR: out of memory. */
+enum rc varset_environment(const struct varset *s, struct span *out) must_check;
 
 /* The collation of a login (its number) is kept as this variable: it stands for the three character sets. */
 #define VARSET_LOGIN_COLLATION "@login"

@@ -102,6 +102,25 @@ static void taking_back_what_was_set_is_the_set_before(void **state)
 	varset_unref(d);
 }
 
+static void the_environment_is_all_but_autocommit(void **state)
+{
+	const struct varset *none = empty(), *s = with(with(with(empty(), "time_zone", "UTC"), "autocommit", "ON"), "sql_mode", "");
+	const struct varset *only = with(empty(), "autocommit", "OFF");
+	struct span first, again;
+
+	assert_int_equal(varset_environment(s, &first), RC_OK);
+	assert_true(span_eq(first, span_str("sql_mode='',time_zone='UTC'")));
+	assert_int_equal(varset_environment(s, &again), RC_OK);
+	assert_ptr_equal(first.p, again.p);
+	assert_int_equal(varset_environment(none, &first), RC_OK);
+	assert_int_equal(first.len, 0);
+	assert_int_equal(varset_environment(only, &first), RC_OK);
+	assert_int_equal(first.len, 0);
+	varset_unref(none);
+	varset_unref(s);
+	varset_unref(only);
+}
+
 static void values_are_found(void **state)
 {
 	const struct varset *e = empty(), *s = varset_with_schema(e, span_str("shop"));
@@ -244,6 +263,7 @@ int main(void)
 		TEST(equal_sets_are_one),
 		TEST(different_sets_are_two),
 		TEST(taking_back_what_was_set_is_the_set_before),
+		TEST(the_environment_is_all_but_autocommit),
 		TEST(values_are_found),
 		TEST(sql_mode_tells_how_text_reads),
 		TEST(sql_says_only_what_differs),
