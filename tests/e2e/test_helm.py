@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import servers
+import typed
 
 CHART = os.path.join(servers.TOP, "deploy", "helm", "suimon")
 pytestmark = pytest.mark.skipif(not shutil.which("go"), reason="Go, whose templates a chart is made of, is not installed")
@@ -79,6 +80,12 @@ def test_without_a_queue_it_is_a_deployment_without_a_volume(renderer):
     work = docs["Deployment"]
     assert not {"serviceName", "podManagementPolicy", "volumeClaimTemplates"} & set(work["spec"])
     assert [m["name"] for m in sidecar(work)["volumeMounts"]] == ["suimon-config"]
+
+
+@typed.needs("typescript", "kubernetes-types")
+def test_kubernetes_knows_every_key(renderer, tmp_path):
+    queue, none = (typed.of_kubernetes(rendered(renderer, enabled=enabled).values()) for enabled in (True, False))
+    assert typed.wrong_in(tmp_path, queue=queue, none=none) == {"queue": "", "none": ""}
 
 
 def test_its_configuration_has_no_faults(renderer, tmp_path):
