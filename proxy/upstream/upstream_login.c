@@ -2,7 +2,7 @@
  * upstream_login.c - suimon's side of a login on a server.
  *
  *   greeting → [SSLRequest → TLS] → our login with the answer to its scramble → [AuthSwitch → answer] →
- *   [caching_sha2: fast, or the password by RSA, or in clear over TLS or a unix socket] → OK
+ *   [caching_sha2: fast, or the password by RSA, or in clear over TLS or a unix socket; clear: nothing but the latter] → OK
  */
 #include <stdio.h>
 #include <string.h>
@@ -221,6 +221,34 @@ static enum rc on_greeting(struct upstream *u, struct span payload)
 
 /* ---- its questions ---- */
 
+/* What mysql_clear_password wants, and caching_sha2_password after the fast answer was not enough. */
+static enum rc send_password(struct upstream *u, struct span pem)
+{
+	struct span password = secret_text(u->account->password);
+	uint8_t out[512];
+	size_t len = sizeof(out);
+	struct iobuf b;
+	enum rc rc;
+
+	iobuf_init(&b, 0);
+	if (is_private(u)) { /* the password and its NUL */
+		rc = packet_put(&b, &u->seq, password.p, password.len + 1);
+	} else {
+		if (auth_rsa_encrypt(pem, password, u->scramble, out, &len) != RC_OK)
+			return fail(u, 0, "08S01", "the server's public key could not be used");
+		rc = packet_put(&b, &u->seq, out, len);
+	}
+	return send_packet(u, &b, rc);
+}
+
+static enum rc on_clear_password(struct upstream *u)
+{
+	if (is_private(u))
+		return send_password(u, span_of(NULL, 0));
+	return fail(u, CR_SECURE_AUTH, "HY000",
+		    "the server wants the password in clear, which it gets over TLS and unix sockets only: see backend.tls");
+}
+
 static enum rc on_auth_switch(struct upstream *u, struct span payload)
 {
 	struct auth_switch s;
@@ -242,6 +270,8 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 		memcpy(u->scramble, s.data.p, SCRAMBLE_LEN);
 	else if (s.data.len >= AUTH_OLD_LEN && strcmp(u->plugin, AUTH_OLD) == 0)
 		memcpy(u->scramble, s.data.p, AUTH_OLD_LEN);
+	if (strcmp(u->plugin, AUTH_CLEAR) == 0)
+		return on_clear_password(u);
 	rc = answer(u, s.data, response, &len);
 	if (rc == RC_DECLINED && strcmp(u->plugin, AUTH_OLD) == 0)
 		return fail(u, CR_SECURE_AUTH, "HY000",
@@ -258,26 +288,6 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 		return fail(u, 0, "08S01", "the login could not be computed");
 	iobuf_init(&b, 0);
 	rc = packet_put(&b, &u->seq, response, len);
-	return send_packet(u, &b, rc);
-}
-
-/* caching_sha2_password after the fast answer was not enough. */
-static enum rc send_password(struct upstream *u, struct span pem)
-{
-	struct span password = secret_text(u->account->password);
-	uint8_t out[512];
-	size_t len = sizeof(out);
-	struct iobuf b;
-	enum rc rc;
-
-	iobuf_init(&b, 0);
-	if (is_private(u)) { /* the password and its NUL */
-		rc = packet_put(&b, &u->seq, password.p, password.len + 1);
-	} else {
-		if (auth_rsa_encrypt(pem, password, u->scramble, out, &len) != RC_OK)
-			return fail(u, 0, "08S01", "the server's public key could not be used");
-		rc = packet_put(&b, &u->seq, out, len);
-	}
 	return send_packet(u, &b, rc);
 }
 
