@@ -1,17 +1,60 @@
-"""Every metric that an alert names exists, and promtool, where it is installed, takes the rules."""
+"""Every alert names metrics that exist, rings for what it is for and not before, and stands in docs/operations.md with what to do."""
+import json
 import os
 import re
 import shutil
 import subprocess
 
 import pytest
+import yaml
 
-RULES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "prometheus-rules.yaml")
+import servers
+
+RULES = os.path.join(servers.TOP, "deploy", "prometheus-rules.yaml")
+
+# The series that an alert must ring for: values a minute, in Prometheus' notation. All of them are of one instance.
+RINGS = {
+    "SuimonDown": {'up{job="suimon"}': "0x90"},
+    "SuimonNotReady": {"suimon_ready": "0x90"},
+    "SuimonNoPrimary": {"suimon_writable_servers": "0x90"},
+    "SuimonTwoPrimaries": {"suimon_writable_servers": "2x90"},
+    "SuimonServerOut": {'suimon_backend_up{addr="r:1"}': "0x90"},
+    "SuimonLag": {'suimon_backend_lag_seconds{addr="r:1"}': "7x90"},
+    "SuimonPoolTooSmall": {"suimon_pool_wait_timeouts_total": "0+1x90"},
+    "SuimonGroupUnavailable": {"suimon_group_unavailable_total": "0+1x90"},
+    "SuimonLimitTimeouts": {"suimon_limit_timeouts_total": "0+1x90"},
+    "SuimonLostConnections": {"suimon_upstream_lost_total": "0+10x90"},
+    "SuimonFailedLogins": {"suimon_auth_failures_total": "0+90x90"},
+    "SuimonCacheOff": {"suimon_cache_redis_configured": "1x90", "suimon_cache_bus_live": "0x90"},
+    "SuimonOutOfMemory": {"suimon_out_of_memory_total": "0x86 1x4"},
+    "SuimonUpgradeFailed": {"suimon_upgrade_failures_total": "0x60 1x30"},
+    "SuimonReloadFailed": {'suimon_config_reloads_total{result="error"}': "0x60 1x30"},
+    "SuimonMalformedPackets": {'suimon_malformed_packets_total{side="client"}': "0+1x90"},
+    "SuimonQueueOld": {"suimon_queue_oldest_age_seconds": "61x90"},
+    "SuimonQueueDeadLetters": {"suimon_queue_dead_letters": "1x90"},
+    "SuimonQueueHalted": {'suimon_queue_state{state="halted"}': "1x90"},
+    "SuimonQueueDiskFailed": {'suimon_queue_state{state="failed"}': "1x90"},
+    "SuimonQueuePaused": {'suimon_queue_state{state="paused"}': "1x90"},
+    "SuimonQueueNearlyFull": {"suimon_queue_bytes": "90x90", "suimon_queue_limit_bytes": "100x90"},
+    "SuimonQueueDeclines": {'suimon_queue_declined_total{reason="full"}': "0+1x90"},
+    "SuimonQueueSlowDisk": {"suimon_queue_sync_seconds_total": "0+6x90", "suimon_queue_syncs_total": "0+100x90"},
+}
+CALM = {
+    'up{job="suimon"}': "1x90", "suimon_ready": "1x90", "suimon_writable_servers": "1x90", 'suimon_backend_up{addr="r:1"}': "1x90",
+    'suimon_backend_lag_seconds{addr="r:1"}': "1x90", "suimon_pool_wait_timeouts_total": "3x90", "suimon_cache_redis_configured": "0x90",
+    "suimon_cache_bus_live": "0x90", "suimon_queue_oldest_age_seconds": "3x90", "suimon_queue_limit_bytes": "0x90",
+    "suimon_queue_bytes": "0x90", "suimon_queue_syncs_total": "7x90", "suimon_queue_sync_seconds_total": "1x90",
+    'suimon_queue_state{state="running"}': "1x90", 'suimon_queue_state{state="paused"}': "0x90",
+}
+
+
+def rules():
+    with open(RULES) as f:
+        return [rule for group in yaml.safe_load(f)["groups"] for rule in group["rules"]]
 
 
 def expressions():
-    with open(RULES) as f:
-        return [line.split("expr:", 1)[1].strip() for line in f if line.strip().startswith("expr:")]
+    return [rule["expr"] for rule in rules()]
 
 
 def test_alerts_name_metrics_that_exist(suimon, db):
@@ -32,3 +75,28 @@ def test_alerts_name_metrics_that_exist(suimon, db):
 def test_promtool_takes_the_rules():
     done = subprocess.run(["promtool", "check", "rules", RULES], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def unit_test(series, alerts):
+    """One of promtool's: after 90 minutes of the series, which of all alerts ring."""
+    return {"interval": "1m", "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [{"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": "89m",
+                                  "exp_samples": [{"labels": '{alertname="%s"}' % a, "value": 1} for a in alerts]}]}
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian's package prometheus)")
+def test_each_alert_rings_for_its_own_trouble_and_none_without_any(tmp_path):
+    assert {rule["alert"] for rule in rules()} == set(RINGS)
+    tests = [unit_test(CALM, [])] + [unit_test({**CALM, **series}, [name]) for name, series in RINGS.items()]
+    file = tmp_path / "tests.yaml"
+    file.write_text(json.dumps({"rule_files": [RULES], "evaluation_interval": "30s", "tests": tests}))
+    done = subprocess.run(["promtool", "test", "rules", str(file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_manual_says_of_each_alert_what_to_do():
+    with open(os.path.join(servers.TOP, "docs", "operations.md")) as f:
+        rows = re.findall(r"^\| `(Suimon\w+)` \| `(.+?)`(?: for (\w+))? \| (.+) \|$", f.read(), re.M)
+    told = {name: (expression.replace("\\|", "|"), wait or None) for name, expression, wait, _ in rows}
+    assert told == {rule["alert"]: (rule["expr"], rule.get("for")) for rule in rules()}
+    assert all(rule["annotations"]["summary"] and rule["annotations"]["description"] for rule in rules())
