@@ -406,6 +406,19 @@ static void tear_down(void)
 	settings_unref(in->settings);
 }
 
+/* Where acknowledged writes are kept, for the log. */
+static const char *queue_text(const struct settings *s)
+{
+	static const char *const engines[] = {[SETTINGS_ENGINE_FILE] = "",
+					      [SETTINGS_ENGINE_REDIS] = "redis",
+					      [SETTINGS_ENGINE_SQS] = "sqs",
+					      [SETTINGS_ENGINE_KAFKA] = "kafka"};
+
+	if (!s->queue.nrules)
+		return "off";
+	return s->queue.engine == SETTINGS_ENGINE_FILE ? s->queue.dir : engines[s->queue.engine];
+}
+
 int process_run(char **argv, const char *file, const char *primary)
 {
 	struct instance *in = &process.in;
@@ -438,7 +451,7 @@ int process_run(char **argv, const char *file, const char *primary)
 	pthread_mutex_init(&in->drain_lock, NULL);
 	log_info("main", "starting", "version=%s primary=%s replicas=%zu cache=%s queue=%s", SUIMON_VERSION,
 		 s->primary.text, s->nreplicas, s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
-		 !s->queue.nrules ? "off" : s->queue.engine == SETTINGS_ENGINE_FILE ? s->queue.dir : "redis");
+		 queue_text(s));
 	if (supervisor_begin() != RC_OK || takeover_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK ||
 	    make_cache(s) != RC_OK || make_follow(s) != RC_OK || (!takeover_is_one() && make_queue(s) != RC_OK) || make_workers(s) != RC_OK ||
 	    !add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||

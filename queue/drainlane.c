@@ -69,6 +69,8 @@ static void take_observed(struct drain *d)
 	pthread_mutex_lock(&d->lock);
 	d->oldest_us = 0;
 	pthread_mutex_unlock(&d->lock);
+	if (e->ops->follow)
+		e->ops->follow(e, seq);
 	drain_follow(d, seq);
 }
 

@@ -40,6 +40,8 @@ struct queue_engine_ops {
 	/* Up to limit records behind a sequence, for people; may wait for the engine. any thread. RC_ERROR: it does not answer. */
 	enum rc (*peek)(struct queue_engine *e, uint64_t after_seq, unsigned limit,
 			void (*fn)(void *arg, uint64_t seq, struct span body), void *arg);
+	/* Others have applied all up to seq. NULL: it learns that from elsewhere. the drain's thread */
+	void (*follow)(struct queue_engine *e, uint64_t seq);
 	uint64_t (*own)(struct queue_engine *e); /* the last record that this process has had stored. any thread */
 
 	/* Any thread. */

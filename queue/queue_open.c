@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <xxhash.h>
 
+#include "kafkahub.h"
 #include "log.h"
 #include "mem.h"
 #include "redishub.h"
@@ -187,7 +188,10 @@ static enum rc open_claims(struct queue *q, const char *id_hex)
 	return q->claims ? RC_OK : RC_ERROR;
 }
 
-static const struct queue_hub_ops *const hub_ops[] = {[QUEUE_ENGINE_REDIS] = &redishub_ops};
+static const struct queue_hub_ops *const hub_ops[] = {
+	[QUEUE_ENGINE_REDIS] = &redishub_ops,
+	[QUEUE_ENGINE_KAFKA] = &kafkahub_ops,
+};
 
 static enum rc open_shared(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t cap)
 {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "mem.h"
-#include "span.h"
+#include "urltext.h"
 
 #define DEFAULT_PORT 6379
 #define DB_MAX 65535
@@ -15,123 +15,6 @@ struct own_options {
 	void *arg;
 };
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-/* Decodes %XX into a string of its own. NULL: no memory, or a bad escape. */
-static char *decoded(struct span s, size_t *len)
-{
-	char *out = mem_alloc(s.len + 1);
-	size_t n = 0;
-
-	if (!out)
-		return NULL;
-	for (size_t i = 0; i < s.len; i++) {
-		int high, low;
-
-		if (s.p[i] != '%') {
-			out[n++] = s.p[i];
-			continue;
-		}
-		high = s.len - i > 2 ? hex_digit(s.p[i + 1]) : -1;
-		low = s.len - i > 2 ? hex_digit(s.p[i + 2]) : -1;
-		if (high < 0 || low < 0 || high + low == 0) {
-			secret_wipe(out, s.len);
-			mem_free(out);
-			return NULL;
-		}
-		out[n++] = (char)(high * 16 + low);
-		i += 2;
-	}
-	out[n] = '\0';
-	*len = n;
-	return out;
-}
-
-static enum rc number(struct span s, unsigned max, unsigned *out)
-{
-	unsigned v = 0;
-
-	if (s.len == 0 || s.len > 5)
-		return RC_ERROR;
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.p[i] < '0' || s.p[i] > '9')
-			return RC_ERROR;
-		v = v * 10 + (unsigned)(s.p[i] - '0');
-	}
-	*out = v;
-	return v <= max ? RC_OK : RC_ERROR;
-}
-
-/* Cuts s at the first c: what is before stays in s, *rest is behind it. False: no c. */
-static bool cut(struct span *s, char c, struct span *rest)
-{
-	const char *at = s->len ? memchr(s->p, c, s->len) : NULL;
-
-	if (!at)
-		return false;
-	*rest = span_of(at + 1, s->len - (size_t)(at - s->p) - 1);
-	s->len = (size_t)(at - s->p);
-	return true;
-}
-
-static enum rc parse_login(struct span login, struct redis_url *out)
-{
-	struct span password;
-	char *text;
-	size_t len;
-
-	if (!cut(&login, ':', &password))
-		return RC_ERROR;
-	if (login.len) {
-		out->user = decoded(login, &len);
-		if (!out->user)
-			return RC_ERROR;
-	}
-	text = decoded(password, &len);
-	if (!text)
-		return RC_ERROR;
-	out->password = secret_new(span_of(text, len));
-	secret_wipe(text, len);
-	mem_free(text);
-	return out->password ? RC_OK : RC_ERROR;
-}
-
-static enum rc parse_host(struct span s, char **host, uint16_t *to_port)
-{
-	struct span port = {.len = 0};
-	unsigned n = DEFAULT_PORT;
-	bool has_port;
-
-	if (s.len && s.p[0] == '[') {
-		struct span rest;
-
-		s = span_of(s.p + 1, s.len - 1);
-		if (!cut(&s, ']', &rest) || (rest.len && rest.p[0] != ':'))
-			return RC_ERROR;
-		has_port = rest.len > 0;
-		if (has_port)
-			port = span_of(rest.p + 1, rest.len - 1);
-	} else {
-		has_port = cut(&s, ':', &port);
-	}
-	if (s.len == 0 || s.len > 255 || memchr(s.p, '\0', s.len))
-		return RC_ERROR;
-	if (has_port && (number(port, UINT16_MAX, &n) != RC_OK || n == 0))
-		return RC_ERROR;
-	*to_port = (uint16_t)n;
-	*host = mem_dup(s.p, s.len);
-	return *host ? RC_OK : RC_ERROR;
-}
-
 static enum rc parse_seeds(struct span s, struct redis_url *out)
 {
 	struct span rest = s, next;
@@ -139,9 +22,9 @@ static enum rc parse_seeds(struct span s, struct redis_url *out)
 	while (rest.len) {
 		struct redis_seed *seed = &out->seeds[out->nseeds];
 
-		if (!cut(&rest, ',', &next))
+		if (!urltext_cut(&rest, ',', &next))
 			next.len = 0;
-		if (out->nseeds == REDIS_SEEDS || parse_host(rest, &seed->host, &seed->port) != RC_OK)
+		if (out->nseeds == REDIS_SEEDS || urltext_host(rest, DEFAULT_PORT, &seed->host, &seed->port) != RC_OK)
 			return RC_ERROR;
 		out->nseeds++;
 		rest = next;
@@ -163,18 +46,6 @@ static const char *foreign(const char *url)
 	return "not a Redis URL; redis://[user:password@]host:port/db, rediss://… and redis+cluster://host:port,host:port are";
 }
 
-/* The last @ ends the login: a password may hold one. */
-static bool cut_login(struct span *s, struct span *login)
-{
-	const char *at = s->len ? memrchr(s->p, '@', s->len) : NULL;
-
-	if (!at)
-		return false;
-	*login = span_of(s->p, (size_t)(at - s->p));
-	*s = span_of(at + 1, s->len - login->len - 1);
-	return true;
-}
-
 /* ca=FILE and verify=none; the caller's come first. */
 static enum rc parse_option(struct span key, struct span value, struct redis_url *out, const struct own_options *own)
 {
@@ -190,7 +61,7 @@ static enum rc parse_option(struct span key, struct span value, struct redis_url
 	}
 	if (!span_eq(key, span_str("ca")) || !value.len || out->ca)
 		return RC_ERROR;
-	out->ca = decoded(value, &len);
+	out->ca = urltext_decode(value, &len);
 	return out->ca ? RC_OK : RC_ERROR;
 }
 
@@ -200,9 +71,9 @@ static enum rc parse_options(struct span s, struct redis_url *out, const struct 
 	struct span next, value;
 
 	for (; s.len; s = next) {
-		if (!cut(&s, '&', &next))
+		if (!urltext_cut(&s, '&', &next))
 			next = span_of(s.p + s.len, 0);
-		if (!cut(&s, '=', &value) || parse_option(s, value, out, own) != RC_OK)
+		if (!urltext_cut(&s, '=', &value) || parse_option(s, value, out, own) != RC_OK)
 			return RC_ERROR;
 	}
 	return RC_OK;
@@ -213,15 +84,15 @@ static const char *parse(const char *url, struct redis_url *out, const struct ow
 	struct span rest = span_str(strstr(url, "://") + 3), login, db, options;
 
 	out->tls = out->verify = url[5] == 's';
-	if (cut_login(&rest, &login) && parse_login(login, out) != RC_OK)
+	if (urltext_cut_login(&rest, &login) && urltext_login(login, &out->user, &out->password) != RC_OK)
 		return "the part before @ is not user:password (percent-encode what is not a letter or digit)";
-	if (cut(&rest, '?', &options) && parse_options(options, out, own) != RC_OK)
+	if (urltext_cut(&rest, '?', &options) && parse_options(options, out, own) != RC_OK)
 		return "behind ? only ca=FILE and verify=none are allowed, and only with rediss://";
-	if (cut(&rest, '/', &db) && db.len && number(db, DB_MAX, &out->db) != RC_OK)
+	if (urltext_cut(&rest, '/', &db) && db.len && urltext_number(db, DB_MAX, &out->db) != RC_OK)
 		return "the database behind / is not a number from 0 to 65535";
 	if (strstr(url, "+cluster://"))
 		return parse_seeds(rest, out) == RC_OK ? NULL : "a cluster takes one to eight host:port joined by commas, and no database";
-	if (parse_host(rest, &out->host, &out->port) != RC_OK)
+	if (urltext_host(rest, DEFAULT_PORT, &out->host, &out->port) != RC_OK)
 		return "the host or port is missing or wrong; redis://[user:password@]host:port/db is allowed";
 	return NULL;
 }

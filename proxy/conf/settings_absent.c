@@ -14,6 +14,6 @@
 	}
 
 /* Without rules there is no queue. */
-CHOSEN(engine, (s->queue.engine == SETTINGS_ENGINE_SQS || s->queue.engine == SETTINGS_ENGINE_KAFKA) && s->queue.nrules > 0)
+CHOSEN(engine, s->queue.engine == SETTINGS_ENGINE_SQS && s->queue.nrules > 0)
 
-const struct conf_absent settings_absent_engine = {"the queue engines sqs and kafka, with rules", "file or redis", engine};
+const struct conf_absent settings_absent_engine = {"the queue engine sqs, with rules", "file, redis or kafka", engine};

@@ -1,11 +1,12 @@
 /*
- * settings_addr.c - addresses: host:port, [ipv6]:port, unix:/path; networks; URLs of Redis.
+ * settings_addr.c - addresses: host:port, [ipv6]:port, unix:/path; networks; URLs of Redis and Kafka.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 #include <sys/un.h>
 
+#include "kafka_url.h"
 #include "mem.h"
 #include "settings_rows.h"
 
@@ -263,4 +264,16 @@ const char *settings_addr_check_redis(const char *text)
 const char *settings_addr_check_redis_queue(const char *text)
 {
 	return check_redis(text, true);
+}
+
+const char *settings_addr_check_kafka_queue(const char *text)
+{
+	struct kafka_url url;
+	const char *fault;
+
+	if (!*text)
+		return NULL;
+	fault = kafka_url_parse(text, &url);
+	kafka_url_reset(&url);
+	return fault;
 }

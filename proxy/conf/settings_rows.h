@@ -34,6 +34,7 @@ void settings_target_check(struct conf_ctx *c, const struct settings *s); /* rul
 const char *settings_addr_check_cidr(const char *text);
 const char *settings_addr_check_redis(const char *text);
 const char *settings_addr_check_collector(const char *text);
+const char *settings_addr_check_kafka_queue(const char *text);
 const char *settings_addr_check_redis_queue(const char *text); /* with the queue's own options behind ? */
 
 /* settings_users.c: `at` is settings.users */

@@ -354,7 +354,8 @@ static const struct conf_opt queue_rows[] = {
 	 .def = "",
 	 .help = "The engine's address, for engines other than file. Redis: "
 		 "`redis://[user:password@]host:port/db?name=suimon&lanes=8&wait=0&wait_aof=0`, `rediss://…`, "
-		 "`redis+cluster://h1:p,h2:p?…` (docs/engines.md)."},
+		 "`redis+cluster://h1:p,h2:p?…`. Kafka: `kafka://[user:password@]h1:p,h2:p/topic?lanes=8`, `kafkas://…` "
+		 "(docs/engines.md)."},
 	DURATION("sync", queue.sync_ns, "always", MS, 10 * SEC,
 		 "How long an acknowledged write may wait for stable storage: always is not at all.", RELOAD,
 		 .zero = "always"),

@@ -3,7 +3,7 @@
  *
  *   queue_driver DIR SOCKET USER [option=value ...]
  *
- * Options: url (the Redis engine; DIR is not used then) sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate workers target_ms; power=SEED: dying is a power cut (power_files.h).
+ * Options: url (the Redis or the Kafka engine; DIR is not used then) sync_ms max_bytes segment_bytes batch_rows batch_wait_ms rate workers target_ms; power=SEED: dying is a power cut (power_files.h).
  *
  * Commands, one a line; fields are separated by tabs:
  *   add TAG SCHEMA TABLE SQL [ENV [TIME_US [halt [KEY]]]]  append; the values of an INSERT are found by " VALUES "; KEY: the
@@ -318,7 +318,7 @@ static void set_option(struct queue_options *opt, const char *text)
 	else if (strncmp(text, "target_ms=", 10) == 0)
 		opt->batch_target_ns = v * NS_PER_MS;
 	else if (strncmp(text, "url=", 4) == 0) {
-		opt->engine = QUEUE_ENGINE_REDIS;
+		opt->engine = strncmp(text + 4, "kafka", 5) == 0 ? QUEUE_ENGINE_KAFKA : QUEUE_ENGINE_REDIS;
 		opt->url = text + 4;
 	} else if (strncmp(text, "power=", 6) == 0)
 		cut_power(opt, (unsigned)v);

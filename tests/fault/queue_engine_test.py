@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from queue_world import Driver, Redis, Server, driver_binary  # noqa: E402
+from queue_world import Driver, Kafka, Redis, Server, driver_binary  # noqa: E402
 
 STRICT = "sql_mode='STRICT_TRANS_TABLES'"
 file_only = pytest.mark.parametrize("engine", ["file"], indirect=True)  # of what the others do not have
@@ -35,7 +35,14 @@ def redis():
     r.stop()
 
 
-@pytest.fixture(params=["file", "redis"])
+@pytest.fixture(scope="module")
+def kafka():
+    k = Kafka()
+    yield k
+    k.stop()
+
+
+@pytest.fixture(params=["file", "redis", "kafka"])
 def engine(request):
     """What one engine keeps, each keeps."""
     return request.param
@@ -43,12 +50,14 @@ def engine(request):
 
 @pytest.fixture
 def start(schema, tmp_path, engine, request):
-    started = []
+    started, urls = [], []
     name = uuid.uuid4().hex
 
     def run(**options):
-        if engine == "redis":
-            options.setdefault("url", request.getfixturevalue("redis").url(name, lanes=1))
+        if engine != "file" and "url" not in options:
+            if not urls:
+                urls.append(request.getfixturevalue(engine).url(name, lanes=1))
+            options["url"] = urls[0]
         d = Driver(driver_binary(), str(tmp_path / "queue"), schema, **options)
         started.append(d)
         return d

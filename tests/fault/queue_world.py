@@ -13,6 +13,8 @@ import time
 import pymysql
 
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+LSAN_OPTIONS = "print_suppressions=0:suppressions=" + os.path.join(HERE, "lsan.supp")  # for those who use Kafka's mock
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -123,12 +125,53 @@ class Redis:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class Kafka:
+    """A cluster of librdkafka's mock, in a process of its own (kafka_mock.c)."""
+
+    PRODUCE, FETCH = 0, 1  # as the protocol numbers requests
+    REQUEST_TIMED_OUT, NOT_LEADER, NOT_ENOUGH_REPLICAS = 7, 6, 19
+
+    def __init__(self, brokers=1):
+        self.brokers = range(1, brokers + 1)
+        binary = os.path.join(os.path.dirname(driver_binary()), "kafka_mock")
+        self.process = subprocess.Popen([binary, str(brokers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                        text=True)
+        word, self.bootstrap = self.process.stdout.readline().split()
+        assert word == "ready"
+
+    def tell(self, *words):
+        self.process.stdin.write(" ".join(str(w) for w in words) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer.startswith("ok"), (words, answer)
+
+    def url(self, topic, lanes=8, make=True, **more):
+        if make:
+            self.tell("topic", topic, lanes, len(self.brokers))
+        return "kafka://%s/%s?lanes=%d%s" % (self.bootstrap, topic, lanes, "".join("&%s=%s" % o for o in more.items()))
+
+    def all(self, word):
+        for b in self.brokers:
+            self.tell(word, b)
+
+    def stop(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+
 class Driver:
     """The queue's driver process on one directory."""
 
     def __init__(self, binary, directory, server, user="root", failpoint=None, **options):
         env = dict(os.environ)
         env.pop("SUIMON_FAILPOINT", None)
+        if str(options.get("url", "")).startswith("kafka"):
+            env["LSAN_OPTIONS"] = LSAN_OPTIONS
         if failpoint:
             env["SUIMON_FAILPOINT"] = failpoint
         args = [binary, directory, server.socket, user] + ["%s=%s" % o for o in options.items()]

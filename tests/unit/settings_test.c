@@ -305,6 +305,9 @@ static void wrong_values_are_faults(void **state)
 		 "queue.rules[0].match.verb: select can never match in a rule of the queue"},
 		{"queue: {url: x}", "queue.url: has no meaning with queue.engine: file"},
 		{"queue: {engine: redis}", "queue.url: missing"},
+		{"queue: {engine: kafka, url: 'redis://h'}", "queue.url: not a URL of Kafka"},
+		{"queue: {engine: kafka, url: 'kafka://u:secret@h'}", "queue.url: the topic behind /"},
+		{"queue: {engine: kafka, url: 'kafka://h/t?lanes=65'}", "queue.url: behind ? are allowed lanes=1 to 64"},
 		{"queue: {dir: ''}", "queue.dir: no folder"},
 		{"queue: {user: {password: x}}", "queue.user.password: a password without a name"},
 		{"queue: {sync: 0}",
@@ -377,14 +380,15 @@ static void bad_urls_of_a_collector_are_faults(void **state)
 static void what_this_build_cannot_do_is_a_fault(void **state)
 {
 	static const char *const cases[][2] = {
-		{"queue: {engine: kafka, url: h:1, rules: [{match: {table: t}}]}",
-		 "queue.engine: the queue engines sqs and kafka"},
+		{"queue: {engine: sqs, url: h:1, rules: [{match: {table: t}}]}",
+		 "queue.engine: the queue engine sqs"},
 	};
 
 	for (size_t i = 0; i < countof(cases); i++)
 		expect(cases[i][0], cases[i][1]);
 	settings_unref(good("queue: {engine: redis, url: \"redis://h?name=x&lanes=4\", rules: [{match: {table: t}}]}"));
-	settings_unref(good("queue: {engine: kafka, url: h:1}")); /* without rules there is no queue to honour */
+	settings_unref(good("queue: {engine: kafka, url: \"kafkas://u:p@h:1,i/t?lanes=4\", rules: [{match: {table: t}}]}"));
+	settings_unref(good("queue: {engine: sqs, url: h:1}")); /* without rules there is no queue to honour */
 	settings_unref(good("backend: {tls: {mode: disabled}}"));
 }
 
