@@ -103,6 +103,7 @@ struct stats_digest {
 	struct stats_row *rows;      /* lock */
 	_Atomic bool evicted;        /* its rows are to be given up by their writers */
 	_Atomic uint64_t batch;      /* which of the queue's batches its last write would have been in */
+	_Atomic uint64_t examined;   /* rows a call, by the servers' count, in thousandths, and one; 0: not known */
 	_Atomic uint64_t sample_ns;  /* how long the sample took; 0: none */
 	struct stats_sample *sample; /* owned; lock */
 };

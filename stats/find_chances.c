@@ -225,9 +225,9 @@ static void put_aggregate(const struct view *v, const struct finding *f, struct 
 {
 	put_times(f->row, w);
 	jsonw_uint(w, "rows_sent", f->row->n[STATS_N_ROWS_SENT]);
-	if (f->row->rows_examined) {
+	if (f->row->examined_from) {
 		jsonw_uint(w, "rows_examined", f->row->rows_examined);
-		jsonw_text(w, "rows_examined_from", "the plan's estimate");
+		jsonw_text(w, "rows_examined_from", view_examined_name(f->row));
 	}
 }
 

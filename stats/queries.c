@@ -56,10 +56,11 @@ static void put_counts(const struct view_row *r, struct jsonw *w)
 
 	for (unsigned i = 0; i < countof(rows); i++)
 		jsonw_uint(w, rows[i].name, r->n[rows[i].n]);
-	if (r->rows_examined)
+	if (r->examined_from)
 		jsonw_uint(w, "rows_examined", r->rows_examined);
 	else
 		jsonw_null(w, "rows_examined");
+	jsonw_text(w, "rows_examined_from", view_examined_name(r));
 }
 
 static void put_row(const struct view *v, const struct view_row *r, const struct hist *h, struct jsonw *w)

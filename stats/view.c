@@ -84,6 +84,17 @@ static struct view_row *row_for(struct view *v, const struct stats_row *r)
 	return m;
 }
 
+static void add_examined(struct view_row *m, const struct stats_row *r)
+{
+	uint64_t each = m->main ? stats_get(&r->digest->examined) : 0;
+	uint64_t served = stats_get(&r->n[STATS_N_ROUTED + STATS_PRIMARY]) + stats_get(&r->n[STATS_N_ROUTED + STATS_REPLICA]);
+
+	if (!each)
+		return;
+	m->rows_examined += (uint64_t)((double)(each - 1) * (double)served / 1000);
+	m->examined_from = VIEW_EXAMINED_SERVER;
+}
+
 static void add_row(struct view *v, const struct stats_row *r)
 {
 	struct view_row *m = row_for(v, r);
@@ -91,6 +102,7 @@ static void add_row(struct view *v, const struct stats_row *r)
 	v->ref[v->nref] = (struct view_ref){r, m->refs};
 	m->refs = (uint32_t)v->nref++;
 	add_numbers(m, r);
+	add_examined(m, r);
 }
 
 static void add_table(struct view *v, struct stats_table *t, size_t most)
@@ -114,8 +126,10 @@ static void add_advice(struct view *v)
 	for (uint32_t i = 0; i < s->nadvice; i++) {
 		struct view_row *m = s->advice[i].given_ns ? view_find(v, s->advice[i].digest) : NULL;
 
-		if (m)
-			m->rows_examined = s->advice[i].rows_examined * m->n[STATS_N_CALLS];
+		if (!m || !s->advice[i].rows_examined || m->examined_from == VIEW_EXAMINED_SERVER)
+			continue;
+		m->rows_examined = s->advice[i].rows_examined * (m->n[STATS_N_ROUTED + STATS_PRIMARY] + m->n[STATS_N_ROUTED + STATS_REPLICA]);
+		m->examined_from = VIEW_EXAMINED_PLAN;
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -154,6 +168,13 @@ static enum rc merge_others(const struct view *v, struct hist *out)
 			return RC_ERROR;
 	}
 	return RC_OK;
+}
+
+const char *view_examined_name(const struct view_row *r)
+{
+	static const char *const names[] = {NULL, "plan", "performance_schema"};
+
+	return names[r->examined_from];
 }
 
 enum rc view_hist(const struct view *v, const struct view_row *r, struct hist *out)

@@ -22,7 +22,8 @@ struct view_row {
 	uint32_t refs; /* its rows, in view.ref; VIEW_NONE: none */
 	uint64_t n[STATS_NUMBERS];
 	uint64_t min_ns, max_ns, first_ns, last_ns;
-	uint64_t rows_examined; /* as the adviser estimated, all calls together; 0: not known */
+	uint64_t rows_examined; /* of all calls that a server has answered */
+	enum view_examined { VIEW_EXAMINED_UNKNOWN, VIEW_EXAMINED_PLAN, VIEW_EXAMINED_SERVER } examined_from;
 	uint64_t key;           /* what it is sorted by */
 };
 
@@ -45,5 +46,8 @@ enum rc view_sort(struct view *v, enum stats_sort sort) must_check;
 enum rc view_hist(const struct view *v, const struct view_row *r, struct hist *out) must_check;
 /* A copy of the slowest of their samples; NULL: none. For the caller to mem_free. */
 struct stats_sample *view_sample(const struct view *v, const struct view_row *r) must_check;
+
+/* Where rows_examined is from: "plan", the adviser's estimate, or "performance_schema"; NULL: not known. */
+const char *view_examined_name(const struct view_row *r);
 
 #endif

@@ -19,6 +19,7 @@ struct advise {
 	struct ticker ticker;
 	struct sqlconn *conn; /* owned */
 	struct advise_locks *locks; /* owned */
+	struct advise_examined *examined; /* owned */
 	_Atomic bool enabled;
 	struct stats_explain work; /* strings owned; sql NULL: none */
 	unsigned tries;
@@ -41,6 +42,15 @@ enum rc advise_log_in(struct sqlconn *c, const struct catalog_target *at)
 
 	secret_unref(at->password);
 	return rc;
+}
+
+uint64_t advise_number(struct span digits)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < digits.len && digits.p[i] >= '0' && digits.p[i] <= '9' && n < UINT64_MAX / 100; i++)
+		n = n * 10 + (uint64_t)(digits.p[i] - '0');
+	return n;
 }
 
 static enum rc log_in(struct advise *a)
@@ -75,9 +85,12 @@ static void advise_run(void *arg)
 
 	while (ticker_sleep(&a->ticker, clock_mono_ns() + EVERY_NS)) {
 		advise_locks_look(a->locks);
-		if (!atomic_load_explicit(&a->enabled, memory_order_acquire))
+		if (!atomic_load_explicit(&a->enabled, memory_order_acquire)) {
 			drop_work(a);
-		else if (a->work.sql || stats_next_explain(a->stats, &a->work) == RC_OK)
+			continue;
+		}
+		advise_examined_look(a->examined);
+		if (a->work.sql || stats_next_explain(a->stats, &a->work) == RC_OK)
 			work(a);
 	}
 }
@@ -93,9 +106,11 @@ struct advise *advise_new(struct stats *stats, const struct advise_hooks *hooks)
 	a->enabled = true;
 	a->conn = sqlconn_new();
 	a->locks = advise_locks_new(stats, &a->hooks);
-	if (!a->conn || !a->locks) {
+	a->examined = advise_examined_new(stats, &a->hooks);
+	if (!a->conn || !a->locks || !a->examined) {
 		sqlconn_free(a->conn);
 		advise_locks_free(a->locks);
+		advise_examined_free(a->examined);
 		mem_free(a);
 		return NULL;
 	}
@@ -115,6 +130,7 @@ void advise_stop(struct advise *a)
 	ticker_ask_stop(&a->ticker);
 	sqlconn_interrupt(a->conn);
 	advise_locks_interrupt(a->locks);
+	advise_examined_interrupt(a->examined);
 	ticker_stop(&a->ticker);
 }
 
@@ -125,6 +141,7 @@ void advise_free(struct advise *a)
 	drop_work(a);
 	sqlconn_free(a->conn);
 	advise_locks_free(a->locks);
+	advise_examined_free(a->examined);
 	ticker_reset(&a->ticker);
 	mem_free(a);
 }

@@ -10,6 +10,8 @@
  * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
  * advise_words.c    the words for it
  * advise_locks.c    who waits for whose locks
+ * advise_examined.c how many rows the servers say they have examined
+ * advise_same.c     a server's normalised text and suimon's, compared
  */
 #ifndef SUIMON_ADVISE_IMPL_H
 #define SUIMON_ADVISE_IMPL_H
@@ -36,6 +38,7 @@
 /* ---- advise.c ---- */
 
 enum rc advise_log_in(struct sqlconn *c, const struct catalog_target *at) must_check; /* and lets go of its password */
+uint64_t advise_number(struct span digits); /* up to what is none */
 
 /* ---- advise_locks.c ---- */
 
@@ -44,6 +47,21 @@ struct advise_locks *advise_locks_new(struct stats *stats, const struct advise_h
 void advise_locks_free(struct advise_locks *a); /* NULL is allowed */
 void advise_locks_look(struct advise_locks *a); /* once a second; takes a moment, or two seconds at most where the server is slow */
 void advise_locks_interrupt(struct advise_locks *a); /* any thread */
+
+/* ---- advise_examined.c ---- */
+
+struct advise_examined;
+struct advise_examined *advise_examined_new(struct stats *stats, const struct advise_hooks *hooks) must_check; /* hooks are kept */
+void advise_examined_free(struct advise_examined *a); /* NULL is allowed */
+void advise_examined_look(struct advise_examined *a); /* every turn; asks the servers when it is time to */
+void advise_examined_interrupt(struct advise_examined *a); /* any thread */
+
+/* ---- advise_same.c ---- */
+
+#define ADVISE_SAME_MAX 8192 /* bytes of the common form */
+
+/* A number for a normalised statement in a schema, the same for suimon's text and for a server's digest text. 0: it cannot be told. */
+uint64_t advise_same(struct span schema, struct span text) must_check;
 
 /* ---- advise_plan.c ---- */
 

@@ -61,12 +61,7 @@ static const char mysql_sql[] =
 
 static uint64_t number(const struct sqlconn_row *row, const char *name)
 {
-	struct span v = sqlconn_field(row, name);
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < v.len && v.p[i] >= '0' && v.p[i] <= '9' && n < UINT64_MAX / 100; i++)
-		n = n * 10 + (uint64_t)(v.p[i] - '0');
-	return n;
+	return advise_number(sqlconn_field(row, name));
 }
 
 static struct wait *wait_of(struct advise_locks *a, uint32_t thread, uint64_t since)

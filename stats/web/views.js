@@ -126,7 +126,7 @@ export function detail(q) {
 		["to its last", f.seconds(q.answer_time)], ["retries", f.count(q.retries)], ["not stored", f.count(q.cache_refused)],
 		["servers", (q.servers || []).map(s => `${s.addr} (${f.count(s.calls)})`).join(", ") || "–"],
 		["error codes", (q.errors_by_code || []).map(e => `${e.code} (${f.count(e.count)})`).join(", ") || "–"],
-		["rows sent", f.count(q.rows_sent)], ["rows examined", f.count(q.rows_examined)],
+		["rows sent", f.count(q.rows_sent)], ["rows examined" + (q.rows_examined_from === "plan" ? " (estimated)" : ""), f.count(q.rows_examined)],
 		["rows affected", f.count(q.rows_affected)], ["bytes out", f.bytes(q.bytes_out)],
 		["cache hits", f.share(q.cache_hits, q.cache_hits + q.cache_misses)], ["without index", f.count(q.no_index)],
 		["warnings", f.count(q.warnings)], ["schema", q.schema || "–"], ["users", (q.users || []).join(", ") || "–"],

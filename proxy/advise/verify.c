@@ -1,0 +1,207 @@
+#include "verify.h"
+
+#include <signal.h>
+#include <stdarg.h>
+
+#include "clock.h"
+
+#define CONNECT_NS (5 * NS_PER_SEC)
+#define RUNS 3      /* of which the fastest counts */
+#define CLEAN_UP_NS (60 * NS_PER_SEC)
+
+static volatile sig_atomic_t interrupted;
+
+void verify_interrupt(int signal)
+{
+	interrupted = signal;
+}
+
+enum rc verify_fail(struct verify *v, enum rc rc, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(v->why, sizeof(v->why), fmt, args);
+	va_end(args);
+	return rc;
+}
+
+enum rc verify_sql(struct verify *v, struct iobuf *sql, sqlconn_row_fn row, void *arg)
+{
+	uint64_t limit = v->o->seconds * NS_PER_SEC + NS_PER_SEC; /* the server's own comes first */
+	enum rc rc = sqlconn_query(v->conn, span_of(iobuf_data(sql), iobuf_len(sql)), limit, row, arg);
+
+	if (rc != RC_OK)
+		(void)verify_fail(v, rc, "%.*s: %s", (int)(iobuf_len(sql) < 60 ? iobuf_len(sql) : 60), (const char *)iobuf_data(sql),
+				  sqlconn_error(v->conn));
+	iobuf_reset(sql);
+	return rc == RC_OK ? RC_OK : RC_ERROR;
+}
+
+/* ---- the session ---- */
+
+static enum rc run(struct verify *v, const char *text, bool must)
+{
+	struct iobuf sql;
+	enum rc rc;
+
+	iobuf_init(&sql, 0);
+	rc = iobuf_append(&sql, text, strlen(text)) == RC_OK ? verify_sql(v, &sql, NULL, NULL) : RC_ERROR;
+	return must ? rc : RC_OK;
+}
+
+/* Without locks on what is read, and, where the account may say so, without the copy in the binary log. */
+static enum rc connect_to(struct verify *v)
+{
+	struct sqlconn_target t = {.host = v->o->host, .port = v->o->port, .user = v->o->user, .password = v->o->password,
+				   .tls = v->o->tls, .connect_ns = CONNECT_NS};
+	char limit[96];
+
+	if (sqlconn_connect(v->conn, &t) != RC_OK)
+		return verify_fail(v, RC_ERROR, "%s", sqlconn_error(v->conn));
+	(void)snprintf(limit, sizeof(limit), sqlconn_is_mariadb(v->conn) ? "SET SESSION max_statement_time=%lu" :
+		       "SET SESSION max_execution_time=%lu000", v->o->seconds);
+	if (run(v, "SET SESSION sql_mode='', TRANSACTION ISOLATION LEVEL READ COMMITTED", false) != RC_OK ||
+	    run(v, "SET SESSION sql_mode=''", true) != RC_OK ||
+	    run(v, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", true) != RC_OK || run(v, limit, true) != RC_OK ||
+	    run(v, "SET SESSION lock_wait_timeout=5", true) != RC_OK)
+		return RC_ERROR;
+	return run(v, "SET SESSION sql_log_bin=0", false);
+}
+
+/* ---- measuring ---- */
+
+static enum rc on_explain(void *arg, const struct sqlconn_row *row)
+{
+	const struct verify *v = arg;
+	static const char *const shown[] = {"table", "type", "key", "rows", "Extra"};
+
+	(void)fprintf(v->o->out, "          ");
+	for (size_t i = 0; i < countof(shown); i++) {
+		struct span value = sqlconn_field(row, shown[i]);
+
+		if (value.len)
+			(void)fprintf(v->o->out, " %s=" SPAN_FMT, shown[i], SPAN_ARG(value));
+	}
+	(void)fprintf(v->o->out, "\n");
+	return RC_OK;
+}
+
+static enum rc explain(struct verify *v, const struct iobuf *text)
+{
+	struct iobuf sql;
+
+	iobuf_init(&sql, 0);
+	if (iobuf_printf(&sql, "EXPLAIN ") != RC_OK || iobuf_append(&sql, iobuf_data(text), iobuf_len(text)) != RC_OK)
+		return RC_ERROR;
+	return verify_sql(v, &sql, on_explain, v);
+}
+
+static enum rc time_of(struct verify *v, const struct iobuf *text, uint64_t *best)
+{
+	*best = UINT64_MAX;
+	for (unsigned i = 0; i <= RUNS; i++) { /* the first one warms up */
+		uint64_t begin = clock_mono_ns(), took;
+		struct iobuf sql;
+
+		iobuf_init(&sql, 0);
+		if (iobuf_append(&sql, iobuf_data(text), iobuf_len(text)) != RC_OK || verify_sql(v, &sql, NULL, NULL) != RC_OK)
+			return RC_ERROR;
+		took = clock_mono_ns() - begin;
+		if (i && took < *best)
+			*best = took;
+	}
+	return RC_OK;
+}
+
+static enum rc measure(struct verify *v, const char *when, const struct iobuf *text, uint64_t *best)
+{
+	if (interrupted)
+		return verify_fail(v, RC_ERROR, "interrupted");
+	if (time_of(v, text, best) != RC_OK)
+		return RC_ERROR;
+	(void)fprintf(v->o->out, "  %-8s %.3f ms\n", when, (double)*best / NS_PER_MS);
+	return explain(v, text);
+}
+
+static enum rc build(struct verify *v)
+{
+	uint64_t begin = clock_mono_ns();
+	struct iobuf sql;
+	enum rc rc;
+
+	iobuf_init(&sql, 0);
+	if (verify_moved(span_str(v->what->alter), v->what->schema, v->o->scratch, &sql) != RC_OK)
+		return RC_ERROR;
+	(void)fprintf(v->o->out, "  index    %s\n", v->what->alter);
+	rc = verify_sql(v, &sql, NULL, NULL);
+	if (rc == RC_OK)
+		(void)fprintf(v->o->out, "           built on the copy in %.3f s\n", (double)(clock_mono_ns() - begin) / NS_PER_SEC);
+	return rc;
+}
+
+static enum rc compare(struct verify *v, const struct iobuf *text)
+{
+	uint64_t before, after;
+	char use[VERIFY_NAME + 8];
+
+	(void)snprintf(use, sizeof(use), "USE `%s`", v->o->scratch);
+	if (run(v, use, true) != RC_OK || measure(v, "before", text, &before) != RC_OK || build(v) != RC_OK ||
+	    measure(v, "after", text, &after) != RC_OK)
+		return RC_ERROR;
+	(void)fprintf(v->o->out, "  result   %.2f times as fast on the copy\n", (double)before / (double)(after ? after : 1));
+	return RC_OK;
+}
+
+static enum rc on_copy(struct verify *v)
+{
+	struct iobuf text;
+	enum rc rc = verify_make_schema(v);
+
+	iobuf_init(&text, 0);
+	if (rc == RC_OK)
+		rc = verify_copy_tables(v);
+	if (rc == RC_OK)
+		rc = verify_moved(span_str(v->what->sql), v->what->schema, v->o->scratch, &text);
+	if (rc == RC_OK)
+		rc = compare(v, &text);
+	iobuf_reset(&text);
+	return rc;
+}
+
+/* By a new connection where the old one is lost. */
+static enum rc clean_up(struct verify *v)
+{
+	if (!sqlconn_is_open(v->conn) && connect_to(v) != RC_OK)
+		return RC_ERROR;
+	return verify_drop(v);
+}
+
+static bool made_something(const struct verify *v)
+{
+	bool made = v->made_schema;
+
+	for (size_t i = 0; i < v->n; i++)
+		made |= v->table[i].made;
+	return made;
+}
+
+enum rc verify_run(const struct verify_options *o, const struct verify_case *what)
+{
+	struct verify v = {.o = o, .what = what, .conn = sqlconn_new()};
+	enum rc rc = v.conn ? verify_tables(&v) : RC_ERROR;
+
+	(void)fprintf(o->out, "%s in %s\n", what->digest, what->schema);
+	if (rc == RC_OK)
+		rc = connect_to(&v);
+	if (rc == RC_OK)
+		rc = on_copy(&v);
+	if (rc != RC_OK)
+		(void)fprintf(o->out, "  not verified: %s\n", v.why[0] ? v.why : "out of memory");
+	if (made_something(&v) && clean_up(&v) != RC_OK) {
+		(void)fprintf(o->out, "  what was made in the schema %s could not be dropped: %s\n", o->scratch, v.why);
+		rc = RC_ERROR;
+	}
+	sqlconn_free(v.conn);
+	return rc;
+}
