@@ -125,6 +125,22 @@ const char *conf_shown(const struct conf_node *n)
 	return conf_is_null(n) ? "nothing" : n->shown;
 }
 
+enum rc conf_edge_add(struct conf_ctx *c, struct conf_node *into, struct conf_node *key, struct conf_node *value)
+{
+	struct conf_edge *e = conf_alloc(c, sizeof(*e));
+
+	if (!e)
+		return RC_ERROR;
+	*e = (struct conf_edge){.key = key, .value = value};
+	if (into->last)
+		into->last->next = e;
+	else
+		into->first = e;
+	into->last = e;
+	into->count++;
+	return RC_OK;
+}
+
 const struct conf_edge *conf_first(const struct conf_node *n)
 {
 	return n->first;
@@ -218,17 +234,23 @@ struct conf_ctx *conf_open_file(const char *path, struct iobuf *faults)
 	return c;
 }
 
+struct conf_node *conf_need_root(struct conf_ctx *c)
+{
+	struct conf_node *n = conf_alloc(c, sizeof(*n));
+
+	if (n)
+		*n = (struct conf_node){.kind = CONF_MAP, .resolved = true, .line = 0, .origin = c->file};
+	return n;
+}
+
 void conf_set(struct conf_ctx *c, const char *key, const char *text, const char *origin)
 {
 	struct conf_node *n = conf_scalar_node(c, text, 1, origin);
 	struct conf_node *k = conf_scalar_node(c, key, 1, origin);
 	struct conf_edge *e = conf_alloc(c, sizeof(*e));
 
-	if (!c->root && !c->broken) {
-		c->root = conf_alloc(c, sizeof(*c->root));
-		if (c->root)
-			*c->root = (struct conf_node){.kind = CONF_MAP, .line = 0, .origin = c->file};
-	}
+	if (!c->root && !c->broken)
+		c->root = conf_need_root(c);
 	if (!n || !k || !e || !c->root)
 		return;
 	for (struct conf_edge *old = c->root->first; old; old = old->next)
@@ -238,6 +260,8 @@ void conf_set(struct conf_ctx *c, const char *key, const char *text, const char 
 		}
 	*e = (struct conf_edge){.key = k, .value = n, .next = c->root->first};
 	c->root->first = e;
+	if (!c->root->last)
+		c->root->last = e;
 	c->root->count++;
 }
 

@@ -9,7 +9,7 @@
  *     libyaml events → nodes → ${NAME} replaced → rows parsed, defaults filled in → faults sorted by line
  *
  * A fault reads "FILE:LINE: key.path: what is wrong, what is allowed". One thread a run.
- * Sources: conf_read.c (YAML), conf_env.c (${NAME}), conf_value.c (scalars), conf_fill.c, conf_keys.c (tables), conf_fault.c,
+ * Sources: conf_read.c (YAML), conf_overlay.c (a second document), conf_env.c (${NAME}), conf_value.c (scalars), conf_fill.c, conf_keys.c (tables), conf_fault.c,
  * conf_print.c and conf_yaml.c (effective values), conf_manual.c (reference).
  */
 #ifndef SUIMON_CONF_H
@@ -84,6 +84,7 @@ struct conf_opt {
 	const struct conf_absent *absent; /* NULL: all of it is built in */
 	const char *unit;                 /* for the manual and for faults: "host:port", "connections", … */
 	bool reload;                      /* SIGHUP may change it */
+	bool shared;                      /* so may a document that instances share (conf_overlay) */
 	const char *help;                 /* one sentence */
 };
 
@@ -102,6 +103,10 @@ struct conf_ctx *conf_open_file(const char *path, struct iobuf *faults) must_che
 struct conf_ctx *conf_open_text(const char *name, struct span text, struct iobuf *faults) must_check;
 /* Lets text stand for the top-level key, whatever the document says; origin stands for the file in faults. */
 void conf_set(struct conf_ctx *c, const char *key, const char *text, const char *origin);
+/* Lays a document over the one that was read: what many instances share over what is a host's own. Only options whose row says
+ * `shared` may stand in it, and no variables: these are faults. origin stands for the file in its faults; both must outlive the
+ * run. names (may be NULL) gets the key paths it sets, one a line. */
+void conf_overlay(struct conf_ctx *c, const struct conf_table *t, const char *origin, struct span text, struct iobuf *names);
 /* Fills the zeroed struct at `at`. Rows with a fault have their default, lists with a fault the members that are
  * good and rests of the others, required rows that are missing stay zero.
  * RC_ERROR: at least one fault so far. The struct is to be freed with conf_drop either way. */

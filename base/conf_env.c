@@ -176,6 +176,10 @@ static struct span ref_value(struct conf_ctx *c, const struct conf_node *n, cons
 			   "characters");
 		return span_of(NULL, 0);
 	}
+	if (c->foreign) {
+		conf_fault(c, n, "a variable is a host's own, allowed in a document that instances share are $${ and text without variables");
+		return span_of(NULL, 0);
+	}
 	memcpy(name, ref->name.p, ref->name.len);
 	name[ref->name.len] = '\0';
 	value = getenv(name);

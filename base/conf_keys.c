@@ -77,7 +77,7 @@ static void unknown_key(struct conf_ctx *c, const struct conf_table *t, const st
 	conf_leave(c, mark);
 }
 
-static const struct conf_opt *row_of(const struct conf_table *t, const char *key)
+const struct conf_opt *conf_row(const struct conf_table *t, const char *key)
 {
 	for (const struct conf_opt *o = t->opts; o->name; o++)
 		if (strcmp(o->name, key) == 0)
@@ -88,6 +88,6 @@ static const struct conf_opt *row_of(const struct conf_table *t, const char *key
 void conf_refuse_unknown(struct conf_ctx *c, const struct conf_table *t, const struct conf_node *n)
 {
 	for (const struct conf_edge *e = n->first; e; e = e->next)
-		if (!e->key->bad && !row_of(t, e->key->text))
+		if (!e->key->bad && !conf_row(t, e->key->text))
 			unknown_key(c, t, e->key);
 }

@@ -13,7 +13,8 @@
 struct format {
 	/* name: of the section, help: what it is for, or NULL for the options that are in none. */
 	enum rc (*section)(const char *name, const char *help, struct iobuf *out);
-	enum rc (*row)(const struct conf_opt *o, const char *path, bool reload, struct iobuf *out);
+	/* whole: the row that a reload changes as a whole or not at all; o, or the list it describes a member of. */
+	enum rc (*row)(const struct conf_opt *o, const char *path, const struct conf_opt *whole, struct iobuf *out);
 };
 
 /* in_list: the rows describe a member of that list, which a reload changes as a whole or not at all. */
@@ -29,7 +30,7 @@ static enum rc put_rows(const struct format *f, const struct conf_table *t, cons
 
 		snprintf(path, sizeof(path), "%s%s%s", above, *above ? "." : "", o->name);
 		if (o->type != CONF_TABLE)
-			rc = f->row(o, path, in_list ? in_list->reload : o->reload, out);
+			rc = f->row(o, path, in_list ? in_list : o, out);
 		len = strlen(path);
 		if (members && o->type != CONF_TABLE)
 			snprintf(path + len, sizeof(path) - len, "[]");
@@ -88,7 +89,7 @@ static enum rc md_cell(struct iobuf *out, const char *text)
 	return rc;
 }
 
-static enum rc md_row(const struct conf_opt *o, const char *path, bool reload, struct iobuf *out)
+static enum rc md_row(const struct conf_opt *o, const char *path, const struct conf_opt *whole, struct iobuf *out)
 {
 	const char *quote = o->def ? "`" : "";
 	char allowed[512];
@@ -98,7 +99,7 @@ static enum rc md_row(const struct conf_opt *o, const char *path, bool reload, s
 	if (rc == RC_OK)
 		rc = md_cell(out, allowed);
 	if (rc == RC_OK)
-		rc = iobuf_printf(out, " | %s | ", reload ? "yes" : "no");
+		rc = iobuf_printf(out, " | %s | ", whole->shared ? "shared" : whole->reload ? "yes" : "no");
 	if (rc == RC_OK)
 		rc = md_cell(out, o->help);
 	if (rc == RC_OK && o->absent)
@@ -151,7 +152,7 @@ static enum rc man_section(const char *name, const char *help, struct iobuf *out
 	return rc == RC_OK && help ? man_line(out, "", help, "\n") : rc;
 }
 
-static enum rc man_row(const struct conf_opt *o, const char *path, bool reload, struct iobuf *out)
+static enum rc man_row(const struct conf_opt *o, const char *path, const struct conf_opt *whole, struct iobuf *out)
 {
 	char allowed[512];
 	enum rc rc = man_line(out, ".TP\n.B ", path, "\n");
@@ -165,7 +166,8 @@ static enum rc man_row(const struct conf_opt *o, const char *path, bool reload, 
 		rc = man_line(out, ".br\nAllowed: ", allowed, ".\n");
 	if (rc == RC_OK)
 		rc = man_line(out, "Default: ", default_of(o), ".\n");
-	return rc == RC_OK ? iobuf_printf(out, "A reload %s it.\n", reload ? "changes" : "does not change") : rc;
+	return rc == RC_OK ? iobuf_printf(out, "A reload %s it%s.\n", whole->reload ? "changes" : "does not change",
+					 whole->shared ? "; it may stand in what instances share" : "") : rc;
 }
 
 enum rc conf_manpage(const struct conf_table *t, struct iobuf *out)

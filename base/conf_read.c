@@ -58,21 +58,6 @@ static void remember_anchor(struct reader *r, const yaml_event_t *ev, const yaml
 	r->anchors[r->nanchors++] = (struct anchor){.name = kept ? kept : "", .node = n};
 }
 
-static void edge_add(struct reader *r, struct conf_node *into, struct conf_node *key, struct conf_node *value)
-{
-	struct conf_edge *e = conf_alloc(r->c, sizeof(*e));
-
-	if (!e)
-		return;
-	*e = (struct conf_edge){.key = key, .value = value};
-	if (into->last)
-		into->last->next = e;
-	else
-		into->first = e;
-	into->last = e;
-	into->count++;
-}
-
 static void weigh(struct reader *r, const yaml_event_t *ev, struct conf_node *into, const struct conf_node *n)
 {
 	into->weight += n->weight;
@@ -93,13 +78,13 @@ static void place(struct reader *r, const yaml_event_t *ev, struct conf_node *n)
 	into = r->stack[r->depth - 1];
 	weigh(r, ev, into, n);
 	if (into->kind == CONF_SEQ) {
-		edge_add(r, into, NULL, n);
+		(void)!conf_edge_add(r->c, into, NULL, n);
 	} else if (!r->key[r->depth - 1]) {
 		if (n->kind != CONF_SCALAR)
 			conf_broken(r->c, line_of(ev), "yaml", "a list or mapping as a key, allowed is a name");
 		r->key[r->depth - 1] = n;
 	} else {
-		edge_add(r, into, r->key[r->depth - 1], n);
+		(void)!conf_edge_add(r->c, into, r->key[r->depth - 1], n);
 		r->key[r->depth - 1] = NULL;
 	}
 }

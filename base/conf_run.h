@@ -47,6 +47,7 @@ struct conf_ctx {
 	struct conf_fault *faults;
 	size_t nfaults;
 	bool no_memory, broken;
+	bool foreign; /* what is read is not this host's: variables of its environment are none of its business */
 	size_t path_len;
 	char path[512];
 };
@@ -61,6 +62,13 @@ void conf_broken(struct conf_ctx *c, unsigned line, const char *key, const char 
 
 /* All faults to the caller's buffer, in order of lines. */
 enum rc conf_faults_write(const struct conf_ctx *c) must_check;
+
+/* The document's mapping, made where it has none; NULL: no_memory is set. */
+struct conf_node *conf_need_root(struct conf_ctx *c) must_check;
+/* key NULL: a list's member. RC_ERROR: no_memory is set. */
+enum rc conf_edge_add(struct conf_ctx *c, struct conf_node *into, struct conf_node *key, struct conf_node *value) must_check;
+/* A table's row of that name; NULL: none. */
+const struct conf_opt *conf_row(const struct conf_table *t, const char *key) must_check;
 
 /* Text → c->root. */
 void conf_read(struct conf_ctx *c, struct span text);

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "cli.h"
 #include "digest.h"
+#include "fleet_push.h"
 #include "process.h"
 #include "tls.h"
 #include "version.h"
@@ -19,6 +20,7 @@ static const char usage_text[] =
 	"       suimon digest 'SQL' | -                 what suimon makes of a statement\n"
 	"       suimon top [--http ADDR]                live view of a running instance\n"
 	"       suimon queue ls|show|retry|discard|pause|resume|drain\n"
+	"       suimon push-config -c FILE DOCUMENT     put rules where many instances take them from\n"
 	"       suimon health | ready                   is a running instance up; could it serve a read\n"
 	"       suimon version\n";
 
@@ -78,6 +80,8 @@ int main(int argc, char **argv)
 		return argc == 3 ? sql_digest_main(argv[2]) : usage(stderr);
 	if (strcmp(verb, "queue") == 0)
 		return cli_queue(argc - 1, argv + 1);
+	if (strcmp(verb, "push-config") == 0)
+		return fleet_push_main(argc - 1, argv + 1);
 	if (strcmp(verb, "top") == 0)
 		return cli_top(argc - 1, argv + 1);
 	if (strcmp(verb, "health") == 0 || strcmp(verb, "ready") == 0)

@@ -14,6 +14,7 @@
 #include "admin.h"
 #include "advise.h"
 #include "emf.h"
+#include "fleet.h"
 #include "follow.h"
 #include "handover.h"
 #include "instance.h"
@@ -38,6 +39,7 @@ struct process {
 	struct advise *advise;
 	struct emf *emf;
 	struct follow *follow;      /* NULL: cache.binlog is off, or there is no cache */
+	struct fleet *fleet;        /* NULL: no config.source */
 	struct stats_sink *sink;    /* the control thread's */
 	struct event *on_term, *on_int, *on_hup, *on_usr2;
 	size_t next_worker;         /* gets the next client */
@@ -53,10 +55,13 @@ int process_run(char **argv, const char *file, const char *primary);
 enum rc process_serve(void) must_check; /* the last step of a start: queue, HTTP, clients */
 
 /*
- * Takes the configuration's file again, all of it or nothing. why: gets a line for each fault. Returns RC_ERROR where
+ * Takes the configuration's file again, with what of config.source is in force, all of it or nothing. why: gets a line for each fault. Returns RC_ERROR where
  * it was refused. The signature is admin_hooks' (arg is not used).
  */
 enum rc process_reload(void *arg, struct iobuf *why);
+enum rc process_take_shared(const struct settings_shared *doc, struct iobuf *why); /* the same with another one of config.source */
+/* A refused configuration: a line of the log for each line of why. */
+void process_log_refusal(const char *text, const struct iobuf *why);
 
 /* Stops accepting, lets transactions finish up to drain_timeout, then stops the loop; a second call exits at once. */
 void process_drain(void);

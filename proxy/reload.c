@@ -65,7 +65,7 @@ struct queue_options process_queue_options(const struct settings *s)
 }
 
 /* A line of the log for each line of why; those beyond the log's limit on repeats `suimon check` shows. */
-static void log_refusal(const char *text, const struct iobuf *why)
+void process_log_refusal(const char *text, const struct iobuf *why)
 {
 	struct span left = span_of(iobuf_data(why), iobuf_len(why));
 	char quoted[1024];
@@ -125,26 +125,26 @@ static void refuse_late_parts(const struct settings *next, struct iobuf *why)
 		(void)!iobuf_printf(why, "cache.memory: only a restart can make the cache, without which this process was started\n");
 }
 
-static enum rc reload(struct iobuf *why)
+static enum rc reload(const struct settings_shared *shared, struct iobuf *why)
 {
 	struct instance *in = &process.in;
-	struct settings *next = settings_load(process.file, process.primary, why), *now;
+	struct settings *next = settings_load_shared(process.file, shared, process.primary, why), *now;
 
 	if (!next) {
-		log_refusal("reload refused: nothing was changed", why);
+		process_log_refusal("reload refused: nothing was changed", why);
 		return RC_ERROR;
 	}
 	now = instance_settings(in);
 	refuse_late_parts(next, why);
 	if (settings_reload_check(now, next, why) != RC_OK || iobuf_len(why)) {
-		log_refusal("reload refused: an option differs that only a restart can change", why);
+		process_log_refusal("reload refused: an option differs that only a restart can change", why);
 		settings_unref(now);
 		settings_unref(next);
 		return RC_ERROR;
 	}
 	settings_unref(now);
 	if (open_slow_log(next, why) != RC_OK) {
-		log_refusal("reload refused: nothing was changed", why);
+		process_log_refusal("reload refused: nothing was changed", why);
 		settings_unref(next);
 		return RC_ERROR;
 	}
@@ -163,14 +163,29 @@ static enum rc reload(struct iobuf *why)
 	return RC_OK;
 }
 
+static enum rc reload_counted(const struct settings_shared *shared, struct iobuf *why)
+{
+	enum rc rc = reload(shared, why);
+
+	stats_count(process.sink, rc == RC_OK ? STATS_C_RELOADS : STATS_C_RELOAD_FAILURES, 1);
+	return rc;
+}
+
 enum rc process_reload(void *arg, struct iobuf *why)
 {
 	enum rc rc;
 
 	(void)arg;
 	supervisor_reloading();
-	rc = reload(why);
+	rc = reload_counted(fleet_in_force(process.fleet), why);
 	supervisor_reloaded();
-	stats_count(process.sink, rc == RC_OK ? STATS_C_RELOADS : STATS_C_RELOAD_FAILURES, 1);
+	if (rc == RC_OK)
+		fleet_again(process.fleet);
 	return rc;
+}
+
+/* Nobody has asked the supervisor for it. */
+enum rc process_take_shared(const struct settings_shared *doc, struct iobuf *why)
+{
+	return reload_counted(doc, why);
 }

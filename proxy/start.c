@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -170,25 +171,26 @@ static enum rc open_slow_log(const struct settings *s)
 	return RC_ERROR;
 }
 
-/* Where the statistics are kept, by stats.snapshot; NULL: nowhere. For the caller to mem_free. */
-static char *snapshot_path(const struct settings *s, bool *wanted)
+/* A file that outlives the process: as it is set, or of that name in the state's directory or in the queue's, if that is there.
+ * NULL where it is wanted: no memory. For the caller to mem_free. */
+static char *state_path(const char *set, const char *name, const struct settings *s, bool in_queue, bool *wanted)
 {
-	const char *set = s->stats.snapshot, *state = getenv("STATE_DIRECTORY");
+	const char *state = getenv("STATE_DIRECTORY");
 
-	*wanted = strcmp(set, "off") != 0 && (*set || (state && *state) || (s->queue.nrules && s->queue.engine == SETTINGS_ENGINE_FILE));
+	*wanted = strcmp(set, "off") != 0 && (*set || (state && *state) || in_queue);
 	if (!*wanted)
 		return NULL;
 	if (*set)
 		return mem_strdup(set);
 	if (state && *state) /* of several the first */
-		return mem_printf("%.*s/statistics", (int)strcspn(state, ":"), state);
-	return mem_printf("%s/statistics", s->queue.dir);
+		return mem_printf("%.*s/%s", (int)strcspn(state, ":"), state, name);
+	return mem_printf("%s/%s", s->queue.dir, name);
 }
 
 static enum rc keep_statistics(const struct settings *s)
 {
 	bool wanted;
-	char *path = snapshot_path(s, &wanted);
+	char *path = state_path(s->stats.snapshot, "statistics", s, s->queue.nrules && s->queue.engine == SETTINGS_ENGINE_FILE, &wanted);
 	enum rc rc;
 
 	if (!wanted)
@@ -196,6 +198,40 @@ static enum rc keep_statistics(const struct settings *s)
 	rc = path ? stats_keep(process.in.stats, path, SNAPSHOT_EVERY_NS) : RC_ERROR;
 	mem_free(path);
 	return rc;
+}
+
+/* Before there are parts: the settings that they are made of are these. */
+static enum rc take_first(const struct settings_shared *doc, struct iobuf *why)
+{
+	struct settings *s = settings_load_shared(process.file, doc, process.primary, why);
+
+	if (!s) {
+		process_log_refusal("shared rules refused", why);
+		return RC_ERROR;
+	}
+	settings_unref(process.in.settings);
+	process.in.settings = s;
+	return RC_OK;
+}
+
+/* What instances share is in force from the first statement on, if it can be had at all. */
+static enum rc make_fleet(void)
+{
+	const struct settings *s = process.in.settings;
+	struct stat st;
+	bool wanted;
+	char *copy;
+
+	if (!*s->config.source)
+		return RC_OK;
+	copy = state_path(s->config.copy, "shared-config", s, stat(s->queue.dir, &st) == 0 && S_ISDIR(st.st_mode), &wanted);
+	if (copy || !wanted)
+		process.fleet = fleet_new(&(struct fleet_options){.source = s->config.source, .copy = copy, .take = take_first});
+	mem_free(copy);
+	if (!process.fleet)
+		return RC_ERROR;
+	fleet_first(process.fleet);
+	return RC_OK;
 }
 
 static enum rc make_workers(const struct settings *s)
@@ -285,7 +321,7 @@ static enum rc open_http(const struct settings *s)
 	(void)snprintf(process.http_name, sizeof(process.http_name), HANDOVER_HTTP " %s", fd >= 0 ? HANDOVER_GIVEN : s->listen.http.text);
 	if (fd < 0)
 		fd = takeover_socket(process.http_name);
-	process.admin = admin_open(&process.in, &(struct admin_hooks){.reload = process_reload}, fd, err, sizeof(err));
+	process.admin = admin_open(&process.in, &(struct admin_hooks){.reload = process_reload, .fleet = process.fleet}, fd, err, sizeof(err));
 	if (!process.admin) {
 		log_error("main", "cannot listen for HTTP", "reason=\"%s\"", err);
 		return RC_ERROR;
@@ -334,6 +370,8 @@ enum rc process_serve(void)
 		rc = listener_pause(process.listeners[i], false);
 	if (takes_over && rc == RC_OK)
 		admin_pause(process.admin, false);
+	if (process.fleet && rc == RC_OK)
+		rc = fleet_start(process.fleet, &(struct fleet_live){process.in.control, process.sink, process_take_shared});
 	return rc;
 }
 
@@ -396,6 +434,7 @@ static void tear_down(void)
 	event_free(process.on_int);
 	event_free(process.on_hup);
 	event_free(process.on_usr2);
+	fleet_free(process.fleet);
 	loop_free(in->control);
 	stats_free(in->stats);
 	auth_rsa_free(in->rsa);
@@ -444,6 +483,9 @@ int process_run(char **argv, const char *file, const char *primary)
 	if (libraries_begin() != RC_OK)
 		return EXIT_START;
 	in->settings = s;
+	if (make_fleet() != RC_OK)
+		return EXIT_START;
+	s = in->settings;
 	in->started_ns = clock_mono_ns();
 	in->salt = (uint64_t)clock_wall_us() ^ in->started_ns << 20 ^ (uint64_t)getpid() << 48;
 	in->next_session = SESSION_NUMBERS + 1;

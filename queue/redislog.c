@@ -471,7 +471,7 @@ struct queue_engine *redislog_open(struct redishub *hub, const struct queue_lane
 	ticket_line_init(&l->line);
 	ticket_line_init(&l->batch.line);
 	l->tick = event_new(loop_base(hub->loop), -1, EV_PERSIST, redislog_on_tick, l);
-	if (redislink_init(&l->link, hub->loop, &hub->url, &link_ops, l, REPLY_MAX, OUTPUT_MAX) == RC_OK && l->tick &&
+	if (redislink_init(&l->link, "queue", hub->loop, &hub->url, &link_ops, l, REPLY_MAX, OUTPUT_MAX) == RC_OK && l->tick &&
 	    name_keys(l) == RC_OK)
 		return &l->engine;
 	redislog_close(&l->engine);

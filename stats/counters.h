@@ -192,6 +192,9 @@
 	X(HTTP_ERRORS, counter, "http_errors_total", "", "Requests to the HTTP interface answered with an error.")     \
 	X(RELOADS, counter, "config_reloads_total", "result=\"ok\"", "Configuration reloads, by result.")              \
 	X(RELOAD_FAILURES, counter, "config_reloads_total", "result=\"error\"", "")                                    \
+	X(SHARED_TAKEN, counter, "shared_config_documents_total", "result=\"ok\"", "Documents of config.source, by whether they came into force.") \
+	X(SHARED_REFUSED, counter, "shared_config_documents_total", "result=\"error\"", "")                          \
+	X(SHARED_COPY_FAILURES, counter, "shared_config_copy_failures_total", "", "Times the last good one could not be kept on disk.") \
 	X(UPGRADE_FAILURES, counter, "upgrade_failures_total", "", "New processes that were started to take over and did not.") \
 	X(EMF_WRITTEN, counter, "emf_lines_total", "result=\"written\"", "Lines of metrics for CloudWatch, by what became of them.") \
 	X(EMF_DROPPED, counter, "emf_lines_total", "result=\"dropped\"", "")                                           \

@@ -217,3 +217,18 @@ void jsonw_hex64(struct jsonw *w, const char *key, uint64_t v)
 	snprintf(buf, sizeof(buf), "\"0x%016" PRIx64 "\"", v);
 	before_and_text(w, key, buf);
 }
+
+void jsonw_lines(struct jsonw *w, const char *key, struct span lines)
+{
+	jsonw_open(w, key, '[');
+	while (lines.len) {
+		const char *nl = memchr(lines.p, '\n', lines.len);
+		size_t len = nl ? (size_t)(nl - lines.p) : lines.len;
+
+		if (len)
+			jsonw_str(w, NULL, span_of(lines.p, len));
+		len += nl != NULL;
+		lines = span_of(lines.p + len, lines.len - len);
+	}
+	jsonw_close(w, ']');
+}

@@ -34,6 +34,7 @@ void jsonw_time(struct jsonw *w, const char *key, uint64_t wall_us); /* seconds 
 void jsonw_hex64(struct jsonw *w, const char *key, uint64_t v);      /* "0x%016x" */
 void jsonw_bool(struct jsonw *w, const char *key, bool v);
 void jsonw_null(struct jsonw *w, const char *key);
+void jsonw_lines(struct jsonw *w, const char *key, struct span lines); /* an array of them */
 void jsonw_raw(struct jsonw *w, const char *key, struct span json); /* already JSON, known to be */
 
 #endif

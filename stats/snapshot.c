@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "log.h"
 #include "mem.h"
 #include "sigthread.h"
@@ -45,55 +46,6 @@ static void complain(struct snapshot *n, const char *what)
 
 /* ---- writing ---- */
 
-static enum rc write_all(int fd, const struct iobuf *out)
-{
-	size_t done = 0;
-
-	while (done < iobuf_len(out)) {
-		ssize_t n = write(fd, iobuf_data(out) + done, iobuf_len(out) - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return RC_ERROR;
-		done += (size_t)n;
-	}
-	return RC_OK;
-}
-
-/* The name itself must last, too. */
-static enum rc sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[PATH_MAX_BYTES];
-	int fd, rc;
-
-	(void)snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return RC_ERROR;
-	rc = fsync(fd);
-	(void)close(fd);
-	return rc == 0 ? RC_OK : RC_ERROR;
-}
-
-static enum rc replace(const struct snapshot *n, const struct iobuf *out)
-{
-	int fd = open(n->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	enum rc rc;
-
-	if (fd < 0)
-		return RC_ERROR;
-	rc = write_all(fd, out);
-	if (rc == RC_OK && fsync(fd) != 0)
-		rc = RC_ERROR;
-	if (close(fd) != 0)
-		rc = RC_ERROR;
-	if (rc == RC_OK && rename(n->new_path, n->path) != 0)
-		rc = RC_ERROR;
-	return rc == RC_OK ? sync_folder(n->path) : rc;
-}
-
 static uint64_t statements(struct stats *s)
 {
 	uint64_t sum = 0;
@@ -113,7 +65,7 @@ static void save(struct snapshot *n, bool changed)
 		return;
 	iobuf_init(&out, 0);
 	errno = ENOMEM;
-	if (snapshot_put(n->stats, &out) == RC_OK && replace(n, &out) == RC_OK) {
+	if (snapshot_put(n->stats, &out) == RC_OK && file_replace(n->path, n->new_path, span_of(iobuf_data(&out), iobuf_len(&out))) == RC_OK) {
 		n->written = now;
 		stats_count(n->sink, STATS_C_SNAPSHOTS, 1);
 		n->values = samples;

@@ -1,6 +1,7 @@
 # Completion of suimon's commands and options for bash.
 _suimon() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]:-} words=""
+	COMPREPLY=()
 
 	case $prev in
 	-c | --config)
@@ -11,12 +12,12 @@ _suimon() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	--primary | --http | --token | --limit | --from)
+	--primary | --http | --token | --limit | --from | --expect | --rollback)
 		return
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="check digest top queue health ready version help run -c --config --primary --help --version"
+		words="check digest top queue push-config health ready version help run -c --config --primary --help --version"
 	else
 		case $verb in
 		check | run) words="-c --config --primary" ;;
@@ -28,10 +29,14 @@ _suimon() {
 				words="-c --http --token --dir --json --limit --from --pending"
 			fi
 			;;
+		push-config)
+			words="-c --show --history --rollback --expect --dry-run"
+			[[ $cur == -* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			;;
 		digest) words="-" ;;
 		-*) words="-c --config --primary" ;;
 		esac
 	fi
-	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 complete -F _suimon suimon

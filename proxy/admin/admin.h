@@ -4,6 +4,7 @@
 #ifndef SUIMON_ADMIN_H
 #define SUIMON_ADMIN_H
 
+#include "fleet.h"
 #include "instance.h"
 
 struct admin;
@@ -13,6 +14,7 @@ struct admin_hooks {
 	void *arg;
 	/* Re-reads the configuration and puts it in force. RC_ERROR: nothing was changed; why has the faults, one a line. */
 	enum rc (*reload)(void *arg, struct iobuf *why);
+	const struct fleet *fleet; /* NULL: no config.source */
 };
 
 /* Listens on settings.listen.http, or, where fd is not -1, on that socket, which is admin's from now on. NULL: why is in err. */

@@ -18,27 +18,11 @@ int get_config(struct call *c)
 	jsonw_text(&w, "version", SUIMON_VERSION);
 	jsonw_time(&w, "started", clock_wall_us() - (clock_mono_ns() - c->a->in->started_ns) / 1000);
 	jsonw_text(&w, "file", c->settings->file);
+	fleet_put(c->a->hooks.fleet, c->settings->shared, &w);
 	jsonw_raw(&w, "config", span_of(iobuf_data(&config), iobuf_len(&config)));
 	jsonw_close(&w, '}');
 	iobuf_reset(&config);
 	return call_done(c, rc == RC_OK ? jsonw_end(&w) : rc);
-}
-
-/* why: the faults, one a line. */
-static void put_faults(struct jsonw *w, struct iobuf *why)
-{
-	const char *p = (const char *)iobuf_data(why), *end = p + iobuf_len(why);
-
-	jsonw_open(w, "faults", '[');
-	while (p < end) {
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		size_t len = (size_t)((nl ? nl : end) - p);
-
-		if (len)
-			jsonw_str(w, NULL, span_of(p, len));
-		p += len + 1;
-	}
-	jsonw_close(w, ']');
 }
 
 int post_config_reload(struct call *c)
@@ -56,7 +40,7 @@ int post_config_reload(struct call *c)
 		jsonw_bool(&w, "reloaded", true);
 	} else {
 		jsonw_text(&w, "error", "the configuration was not reloaded, and nothing was changed");
-		put_faults(&w, &why);
+		jsonw_lines(&w, "faults", span_of(iobuf_data(&why), iobuf_len(&why)));
 	}
 	jsonw_close(&w, '}');
 	iobuf_reset(&why);

@@ -180,6 +180,16 @@ static uint64_t ns_of(struct timeval tv)
 	return (uint64_t)tv.tv_sec * NS_PER_SEC + (uint64_t)tv.tv_usec * 1000;
 }
 
+static void put_shared(struct prom *p, const struct fleet *fleet)
+{
+	struct fleet_gauges g = fleet_gauges(fleet);
+
+	prom_gauge(p, "shared_config_configured", "1 where config.source is set.", fleet != NULL);
+	prom_gauge(p, "shared_config_up", "1 while Redis answers for config.source.", g.up);
+	prom_gauge(p, "shared_config_version", "Version of the shared document that is in force; 0: none.", g.version);
+	prom_gauge(p, "shared_config_refused", "1 while the one in Redis is refused.", g.refused);
+}
+
 static void put_process(struct prom *p, struct instance *in)
 {
 	struct rusage ru = {0};
@@ -238,6 +248,7 @@ int get_metrics(struct call *c)
 	put_cache(&p, in->cache);
 	put_queue(&p, in->queue, c->settings);
 	put_catalog(&p, in->catalog);
+	put_shared(&p, c->a->hooks.fleet);
 	put_process(&p, in);
 	c->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	if (p.rc == RC_OK && wants_openmetrics(c))

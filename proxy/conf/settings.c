@@ -13,6 +13,7 @@ static void settings_free(struct settings *s)
 	tls_unref(s->backend.tls_context);
 	mem_free(s->proxy_networks);
 	mem_free(s->file);
+	mem_free(s->shared);
 	mem_free(s);
 }
 
@@ -38,7 +39,19 @@ static void number_rules(struct settings *s)
 	}
 }
 
-static struct settings *fill(struct conf_ctx *c, const char *file, const char *primary)
+static void lay_over(struct conf_ctx *c, struct settings *s, const struct settings_shared *shared)
+{
+	struct iobuf names;
+
+	iobuf_init(&names, 0);
+	conf_overlay(c, &settings_table, shared->origin, shared->text, &names);
+	s->shared = mem_dup(iobuf_data(&names), iobuf_len(&names));
+	if (!s->shared)
+		conf_no_memory(c);
+	iobuf_reset(&names);
+}
+
+static struct settings *fill(struct conf_ctx *c, const char *file, const struct settings_shared *shared, const char *primary)
 {
 	struct settings *s = mem_zalloc(sizeof(*s));
 
@@ -52,6 +65,8 @@ static struct settings *fill(struct conf_ctx *c, const char *file, const char *p
 		if (!s->file)
 			conf_no_memory(c);
 	}
+	if (shared)
+		lay_over(c, s, shared);
 	if (primary)
 		conf_set(c, "primary", primary, "--primary");
 	if (conf_fill(c, &settings_table, s) == RC_OK || conf_sound(c)) {
@@ -68,14 +83,16 @@ static struct settings *fill(struct conf_ctx *c, const char *file, const char *p
 	return finish(c, s);
 }
 
+struct settings *settings_load_shared(const char *file, const struct settings_shared *shared, const char *primary, struct iobuf *faults)
+{
+	struct conf_ctx *c = file ? conf_open_file(file, faults) : conf_open_text("(no file)", span_str(""), faults);
+
+	return c ? fill(c, file, shared, primary) : NULL;
+}
+
 struct settings *settings_load(const char *file, const char *primary, struct iobuf *faults)
 {
-	struct conf_ctx *c;
-
-	if (!file)
-		return settings_parse("", 0, NULL, primary, faults);
-	c = conf_open_file(file, faults);
-	return c ? fill(c, file, primary) : NULL;
+	return settings_load_shared(file, NULL, primary, faults);
 }
 
 struct settings *settings_parse(const char *yaml, size_t len, const char *name, const char *primary,
@@ -83,7 +100,7 @@ struct settings *settings_parse(const char *yaml, size_t len, const char *name, 
 {
 	struct conf_ctx *c = conf_open_text(name ? name : "(no file)", span_of(yaml, len), faults);
 
-	return c ? fill(c, name, primary) : NULL;
+	return c ? fill(c, name, NULL, primary) : NULL;
 }
 
 struct settings *settings_ref(struct settings *s)

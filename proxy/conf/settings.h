@@ -71,6 +71,7 @@ struct settings {
 	uint64_t upgrade_timeout_ns;
 	bool log_json;
 	char *admin_token;
+	struct { char *source, *copy; } config;
 	struct settings_addr primary;
 	struct settings_replica *replicas; size_t nreplicas;
 	bool discovery_aurora;
@@ -127,11 +128,17 @@ struct settings {
 	struct cidr *proxy_networks;    /* listen.proxy_protocol, parsed; owned */
 	int refs;                       /* atomic; settings_ref, settings_unref */
 	char *file;                     /* where it came from, or NULL; owned */
+	char *shared;                   /* the options that a document of config.source has set, one a line; NULL: there was none; owned */
 };
 
-/* Loads file (NULL: defaults), then applies command-line overrides (primary "host:port" or NULL). Every fault goes to faults, one a line
+/* What instances share, to be laid over a host's own file (conf_overlay). */
+struct settings_shared { const char *origin; struct span text; };
+
+/* Loads file (NULL: defaults), lays shared (NULL: nothing) over it, then applies command-line overrides (primary "host:port" or NULL). Every fault goes to faults, one a line
  * "FILE:LINE: key.path: what is wrong, what is allowed". NULL if there was any. */
-struct settings *settings_load(const char *file, const char *primary, struct iobuf *faults) must_check;
+struct settings *settings_load_shared(const char *file, const struct settings_shared *shared, const char *primary,
+				      struct iobuf *faults) must_check;
+struct settings *settings_load(const char *file, const char *primary, struct iobuf *faults) must_check; /* without */
 struct settings *settings_parse(const char *yaml, size_t len, const char *name, const char *primary, struct iobuf *faults) must_check; /* the same from memory (tests, fuzzing) */
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings *s);
@@ -139,6 +146,9 @@ enum rc settings_print(const struct settings *s, struct iobuf *out) must_check; 
 enum rc settings_print_json(const struct settings *s, struct iobuf *out) must_check; /* the same as JSON */
 enum rc settings_manpage(struct iobuf *out) must_check; /* the same in man(7): what suimon.yaml(5) is made of */
 enum rc settings_manual(struct iobuf *out) must_check; /* the option table as Markdown: docs/configuration.md's reference section is made of it, and a test compares */
+/* config.source cut in two: Redis' own URL, and the key in it; both the caller's to secret_wipe and mem_free. RC_DECLINED: it is none;
+ * RC_ERROR: no memory. */
+enum rc settings_source_split(const char *source, char **url, char **key) must_check;
 /* With discovery: aurora, the host names of the cluster's servers: their identifier stands for the ?. RC_DECLINED: it cannot
  * be known from primary; RC_ERROR: too long. */
 enum rc settings_aurora_host(const struct settings *s, char *out, size_t cap) must_check;

@@ -15,8 +15,9 @@
 #define TIB (1024 * GIB)
 #define RULES_MAX 1000 /* they are tried one by one */
 
-/* A row by its type. The rest of it: RELOAD or FIXED (may SIGHUP change it?), ABSENT where this build cannot do all of it. */
+/* A row by its type. The rest of it: RELOAD or FIXED (may SIGHUP change it?) or SHARED (and config.source, too), ABSENT where this build cannot do all of it. */
 #define RELOAD .reload = true
+#define SHARED RELOAD, .shared = true /* what suits one instance suits all: no file, address, account or secret, nothing of the host's */
 #define FIXED .reload = false
 #define ABSENT(what) .absent = &settings_absent_##what
 #define NUMBER(type_, key, field, def_, min_, max_, help_, ...)                                                        \
@@ -136,14 +137,14 @@ static const struct conf_table backend_tls = {.opts = backend_tls_rows};
 
 static const struct conf_opt pool_rows[] = {
 	INT("max", backend.pool.max, "200", 1, 100000,
-	    "Connections to one server, all threads together; statements wait in order for a free one.", RELOAD),
+	    "Connections to one server, all threads together; statements wait in order for a free one.", SHARED),
 	INT("min_idle", backend.pool.min_idle, "2", 0, 100000,
 	    "Idle connections to one server that are kept however long they idle while no client is connected; while some are, "
-	    "connections beyond their number are closed a second after their last use.", RELOAD),
+	    "connections beyond their number are closed a second after their last use.", SHARED),
 	DURATION("idle_timeout", backend.pool.idle_timeout_ns, "60s", 10 * MS, 30 * DAY,
-		 "Idle connections beyond min_idle are closed after this.", RELOAD),
+		 "Idle connections beyond min_idle are closed after this.", SHARED),
 	DURATION("max_age", backend.pool.max_age_ns, "1h", 10 * MS, 30 * DAY,
-		 "A connection older than this is closed when it is next free.", RELOAD),
+		 "A connection older than this is closed when it is next free.", SHARED),
 	END,
 };
 static const struct conf_table pool_table = {.opts = pool_rows};
@@ -153,9 +154,9 @@ static const struct conf_opt monitor_rows[] = {
 	       "The account that asks the servers for their role and lag.", FIXED),
 	SCALAR(CONF_PASSWORD, "password", backend.monitor.password, "", "Its password, best as `${NAME}`.", FIXED),
 	DURATION("interval", backend.monitor.interval_ns, "1s", 10 * MS, 10 * MIN,
-		 "How often every server is looked at.", RELOAD),
+		 "How often every server is looked at.", SHARED),
 	DURATION("max_lag", backend.monitor.max_lag_ns, "5s", 0, DAY, "A replica further behind gets no reads.",
-		 RELOAD),
+		 SHARED),
 	END,
 };
 static const struct conf_table monitor_table = {.opts = monitor_rows};
@@ -170,11 +171,11 @@ static const struct conf_opt backend_rows[] = {
 	     "the byte; it costs processor time.",
 	     FIXED),
 	DURATION("connect_timeout", backend.connect_timeout_ns, "2s", MS, 5 * MIN, "Until a server has let us in.",
-		 RELOAD),
+		 SHARED),
 	SECTION("pool", pool_table, "Connections per server."),
 	SECTION("monitor", monitor_table, "Watching the servers."),
 	DURATION("failover_hold", backend.failover_hold_ns, "10s", 0, 10 * MIN,
-		 "Statements wait this long for a primary before they fail.", RELOAD),
+		 "Statements wait this long for a primary before they fail.", SHARED),
 	STRING("aurora_host", backend.aurora_host, "", "a host name with a ? in it",
 	       "With discovery: aurora, what a server is called; its identifier stands for the ?. Empty: from primary, which "
 	       "must then be an endpoint of the cluster's own (….rds.amazonaws.com).", FIXED),
@@ -213,9 +214,9 @@ static const struct conf_opt routing_rows[] = {
 	WORD(CONF_ENUM, "consistency", routing.consistency, "session", consistencies,
 	     "What a read may miss: eventual, whatever the replica lags; session, nothing the session itself wrote; "
 	     "strong, nothing (reads on the primary).",
-	     RELOAD),
+	     SHARED),
 	LIST("rules", routing.rules, "[]", &route_item, "a list of rules",
-	     "The first that matches decides; where none does, reads go to replicas, all else to the primary.", RELOAD,
+	     "The first that matches decides; where none does, reads go to replicas, all else to the primary.", SHARED,
 	     .max = RULES_MAX),
 	END,
 };
@@ -256,9 +257,9 @@ static const struct conf_opt cache_rows[] = {
 	 .unit = "a URL of Redis",
 	 .help = "Second level, and how instances tell each other of writes: `redis://[user:password@]host:port/db`, "
 		 "`rediss://…`, `redis+cluster://h1:p,h2:p`."},
-	SIZE("max_result", cache.max_result, "1MiB", KIB, GIB, "Larger results are not cached.", RELOAD),
+	SIZE("max_result", cache.max_result, "1MiB", KIB, GIB, "Larger results are not cached.", SHARED),
 	DURATION("stale_if_error", cache.stale_if_error_ns, "0s", 0, 30 * DAY,
-		 "Expired results are served so much longer while no server can answer.", RELOAD),
+		 "Expired results are served so much longer while no server can answer.", SHARED),
 	BOOL("binlog", cache.binlog, "off", "Follows the primary's binlog, to see writes that bypass suimon.", FIXED),
 	{.name = "keys",
 	 .type = CONF_CUSTOM,
@@ -268,10 +269,10 @@ static const struct conf_opt cache_rows[] = {
 	 .print = settings_keys_print,
 	 .drop = settings_keys_drop,
 	 .unit = "a mapping {schema.table: [column, …]}",
-	 .reload = true,
+	 SHARED,
 	 .help = "Columns by which rows are named, where those of the primary and unique keys are not to be used; each must lead an index."},
 	LIST("rules", cache.rules, "[]", &cache_rule_item, "a list of rules",
-	     "The first that matches a read decides how long it is cached; what no rule matches is not cached.", RELOAD,
+	     "The first that matches a read decides how long it is cached; what no rule matches is not cached.", SHARED,
 	     .max = RULES_MAX),
 	END,
 };
@@ -298,10 +299,10 @@ static const struct conf_table queue_user = {.opts = queue_user_rows};
 static const struct conf_opt drain_rows[] = {
 	INT("workers", queue.drain.workers, "1", 1, 64, "Connections that apply batches at the same time, each a share of the keys (`order`).",
 	    FIXED),
-	INT("batch_rows", queue.drain.batch_rows, "500", 1, 100000, "Most writes in one transaction.", RELOAD),
+	INT("batch_rows", queue.drain.batch_rows, "500", 1, 100000, "Most writes in one transaction.", SHARED),
 	DURATION("batch_wait", queue.drain.batch_wait_ns, "20ms", 0, 10 * SEC, "How long a batch waits to fill.",
-		 RELOAD),
-	INT("rate", queue.drain.rate, "0", 0, 10000000, "Most statements a second; 0 is unlimited.", RELOAD),
+		 SHARED),
+	INT("rate", queue.drain.rate, "0", 0, 10000000, "Most statements a second; 0 is unlimited.", SHARED),
 	END,
 };
 static const struct conf_table drain_table = {.opts = drain_rows};
@@ -361,11 +362,11 @@ static const struct conf_opt queue_rows[] = {
 		 .zero = "always"),
 	SIZE("max_bytes", queue.max_bytes, "4GiB", MIB, 1024 * TIB, "Disk the queue may take.", RELOAD),
 	WORD(CONF_CHOICE, "on_full", queue.full_is_error, "sync", full_words,
-	     "When it is full: sync writes through to the primary, error fails the statement.", RELOAD),
+	     "When it is full: sync writes through to the primary, error fails the statement.", SHARED),
 	SECTION("user", queue_user, "Who drains."),
 	SECTION("drain", drain_table, "How fast."),
 	LIST("rules", queue.rules, "[]", &queue_rule_item, "a list of rules",
-	     "Writes that one of these matches are acknowledged from the queue; without rules it is off.", RELOAD,
+	     "Writes that one of these matches are acknowledged from the queue; without rules it is off.", SHARED,
 	     .max = RULES_MAX),
 	END,
 };
@@ -375,8 +376,8 @@ static const struct conf_table queue_table = {.opts = queue_rows};
 
 static const struct conf_opt nplus1_rows[] = {
 	INT("repeats", stats.nplus1.repeats, "8", 2, 100000,
-	    "So many reads of one digest with other values each time, after one that returned a list, are a loop …", RELOAD),
-	DURATION("window", stats.nplus1.window_ns, "1s", MS, 10 * MIN, "… if they come within this time.", RELOAD),
+	    "So many reads of one digest with other values each time, after one that returned a list, are a loop …", SHARED),
+	DURATION("window", stats.nplus1.window_ns, "1s", MS, 10 * MIN, "… if they come within this time.", SHARED),
 	END,
 };
 static const struct conf_table nplus1_table = {.opts = nplus1_rows};
@@ -390,7 +391,7 @@ static const struct conf_opt otlp_rows[] = {
 	 .unit = "a URL of a collector",
 	 .help = "A collector of OpenTelemetry that takes OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; empty: none.",
 	 RELOAD},
-	DOUBLE("share", stats.otlp.share, "0.01", 0, 1, "The part of the traces whose statements are sent.", RELOAD),
+	DOUBLE("share", stats.otlp.share, "0.01", 0, 1, "The part of the traces whose statements are sent.", SHARED),
 	END,
 };
 static const struct conf_table otlp_table = {.opts = otlp_rows};
@@ -407,7 +408,7 @@ static const struct conf_opt emf_rows[] = {
 static const struct conf_table emf_table = {.opts = emf_rows};
 
 static const struct conf_opt stats_rows[] = {
-	DURATION("slow", stats.slow_ns, "200ms", 0, HOUR, "Statements that take longer count as slow.", RELOAD),
+	DURATION("slow", stats.slow_ns, "200ms", 0, HOUR, "Statements that take longer count as slow.", SHARED),
 	STRING("slow_log", stats.slow_log, "", "a file's path",
 	       "Slow statements in MySQL's slow-log format, as pt-query-digest reads it.", RELOAD),
 	INT("digests", stats.digests, "5000", 10, 1000000, "Distinct statements kept; the rest is summed as \"other\".",
@@ -415,13 +416,13 @@ static const struct conf_opt stats_rows[] = {
 	BOOL("samples", stats.samples, "on", "off: no literal value of any statement is kept anywhere.", RELOAD),
 	SECTION("nplus1", nplus1_table, "When repeated statements are a loop that should be one statement."),
 	BOOL("explain", stats.explain, "on",
-	     "EXPLAINs slow digests on a replica (the primary if there is none), at most one a second.", RELOAD),
+	     "EXPLAINs slow digests on a replica (the primary if there is none), at most one a second.", SHARED),
 	STRING("snapshot", stats.snapshot, "", "a file's path, \"\" or off",
 	       "Where the statistics outlive the process; \"\": the file statistics in $STATE_DIRECTORY if systemd gives one, else in "
 	       "queue.dir if there are rules for the queue, else nowhere.",
 	       FIXED),
 	DOUBLE("cost_per_hour", stats.cost_per_hour, "0", 0, 1000000,
-	       "What the database costs, to be split over its users by the time they use.", RELOAD),
+	       "What the database costs, to be split over its users by the time they use.", SHARED),
 	SECTION("otlp", otlp_table, "Statements as spans, continuing the traceparent of sqlcommenter."),
 	SECTION("emf", emf_table, "Metrics for CloudWatch, as lines of its Embedded Metric Format on stdout."),
 	END,
@@ -472,10 +473,29 @@ static const struct conf_opt limit_rule_item = {
 
 static const struct conf_opt limits_rows[] = {
 	LIST("rules", limits.rules, "[]", &limit_rule_item, "a list of rules",
-	     "The first that matches a statement holds it back.", RELOAD, .max = RULES_MAX),
+	     "The first that matches a statement holds it back.", SHARED, .max = RULES_MAX),
 	END,
 };
 static const struct conf_table limits_table = {.opts = limits_rows};
+
+/* ---- config ---- */
+
+static const struct conf_opt config_rows[] = {
+	{.name = "source",
+	 .type = CONF_URL,
+	 SETTING(config.source),
+	 .def = "",
+	 .check = settings_source_check,
+	 .unit = "a URL of Redis with a key",
+	 .help = "Rules that instances share, as `suimon push-config` puts them there: `redis://[user:password@]host:port/key`, "
+		 "`…/db/key`, `rediss://…`, `redis+cluster://h1:p,h2:p/key`."},
+	STRING("copy", config.copy, "", "a file's path, \"\" or off",
+	       "Where the last good ones are kept, for a start without Redis; \"\": the file shared-config in $STATE_DIRECTORY if systemd "
+	       "gives one, else in queue.dir if that is there, else nowhere.",
+	       FIXED),
+	END,
+};
+static const struct conf_table config_table = {.opts = config_rows};
 
 /* ---- the whole ---- */
 
@@ -532,6 +552,7 @@ static const struct conf_opt rows[] = {
 	SECTION("queue", queue_table, "Writes that are acknowledged from stable storage and applied later."),
 	SECTION("limits", limits_table, "Statements that must not take more than their share."),
 	SECTION("stats", stats_table, "What is measured and kept."),
+	SECTION("config", config_table, "What many instances share (docs/fleet.md)."),
 	END,
 };
 

@@ -29,6 +29,8 @@ RINGS = {
     "SuimonOutOfMemory": {"suimon_out_of_memory_total": "0x86 1x4"},
     "SuimonUpgradeFailed": {"suimon_upgrade_failures_total": "0x60 1x30"},
     "SuimonReloadFailed": {'suimon_config_reloads_total{result="error"}': "0x60 1x30"},
+    "SuimonSharedConfigRefused": {"suimon_shared_config_refused": "1x90"},
+    "SuimonSharedConfigUnreachable": {"suimon_shared_config_configured": "1x90", "suimon_shared_config_up": "0x90"},
     "SuimonMalformedPackets": {'suimon_malformed_packets_total{side="client"}': "0+1x90"},
     "SuimonQueueOld": {"suimon_queue_oldest_age_seconds": "61x90"},
     "SuimonQueueDeadLetters": {"suimon_queue_dead_letters": "1x90"},

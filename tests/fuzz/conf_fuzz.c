@@ -82,6 +82,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_faults(&faults);
 	}
 	settings_unref(s);
+	iobuf_consume(&faults, iobuf_len(&faults));
+	s = settings_load_shared(NULL, &(struct settings_shared){"shared", span_of(data, size)}, "127.0.0.1:3306", &faults);
+	if (s) {
+		must(!s->admin_token[0] && !s->nusers, "no secret and no account comes from what is shared");
+		check_printed(s);
+	} else {
+		check_faults(&faults);
+	}
+	settings_unref(s);
 	iobuf_reset(&faults);
 	return 0;
 }

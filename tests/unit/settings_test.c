@@ -515,6 +515,60 @@ static void json_has_seconds_and_bytes(void **state)
 	settings_unref(s);
 }
 
+static struct settings *overlay(const char *shared, char *said, size_t cap)
+{
+	char path[] = "/tmp/settings_test.XXXXXX";
+	static const char own[] = "primary: 127.0.0.1:3306\nbackend: &b\n  pool: {max: 9, min_idle: 3}\ncache:\nstats: {slow: 1s}\n"
+				  "routing:\n  rules:\n    - {match: {table: own}, to: deny}\n";
+	struct settings_shared doc = {.origin = "shared", .text = span_str(shared)};
+	struct settings *s;
+	struct iobuf out;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, own, sizeof(own) - 1), sizeof(own) - 1);
+	close(fd);
+	iobuf_init(&out, 0);
+	s = settings_load_shared(path, &doc, NULL, &out);
+	unlink(path);
+	assert_true(iobuf_len(&out) < cap);
+	memcpy(said, iobuf_data(&out), iobuf_len(&out));
+	said[iobuf_len(&out)] = '\0';
+	iobuf_reset(&out);
+	return s;
+}
+
+/* Option by option; what is wrong names the document that it stands in. */
+static void a_shared_document_lies_over_the_file(void **state)
+{
+	static const char *const refused[] = {"backend: {pool: {max: 2}}\n", "admin_token: x\n", "queue: {user: {name: x}}\n", "stats: {slow: ${HOME}}\n",
+					      "stats: {samples: on}\n", "stats: 5\n", "stats: {slow: 1}\n", "nope: 1\n", "primary: a:1\n"};
+	char said[2048];
+	struct settings *s = overlay("backend: {pool: {max: 50}}\nrouting:\n  rules: []\ncache: {max_result: 2MiB}\nqueue: ~\n", said, sizeof(said));
+
+	assert_string_equal(said, "");
+	assert_non_null(s);
+	assert_int_equal(s->backend.pool.max, 50);
+	assert_int_equal(s->backend.pool.min_idle, 3);
+	assert_int_equal(s->routing.nrules, 0);
+	assert_int_equal(s->cache.max_result, 2 << 20);
+	assert_int_equal(s->stats.slow_ns, 1000000000);
+	assert_string_equal(s->shared, "backend.pool.max\nrouting.rules\ncache.max_result\n");
+	settings_unref(s);
+
+	s = overlay("", said, sizeof(said));
+	assert_non_null(s);
+	assert_int_equal(s->routing.nrules, 1);
+	assert_string_equal(s->shared, "");
+	settings_unref(s);
+	for (size_t i = 1; i < countof(refused); i++) {
+		assert_null(overlay(refused[i], said, sizeof(said)));
+		assert_memory_equal(said, "shared:1: ", strlen("shared:1: "));
+	}
+	assert_null(overlay(refused[0], said, sizeof(said))); /* by a check of both */
+	assert_non_null(strstr(said, ":3: backend.pool.min_idle: 3 is more than backend.pool.max"));
+}
+
 static void a_reload_names_what_it_cannot_change(void **state)
 {
 	struct settings *a = good(""),
@@ -632,6 +686,7 @@ int main(void)
 		cmocka_unit_test(what_is_printed_loads_again),
 		cmocka_unit_test(no_secret_is_printed),
 		cmocka_unit_test(json_has_seconds_and_bytes),
+		cmocka_unit_test(a_shared_document_lies_over_the_file),
 		cmocka_unit_test(a_reload_names_what_it_cannot_change),
 		cmocka_unit_test(check_prints_values_or_faults),
 		cmocka_unit_test(references_keep_it_alive),

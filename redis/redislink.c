@@ -21,7 +21,7 @@ static void retry_later(struct redislink *l)
 	struct timeval tv = {.tv_sec = (time_t)(ns / NS_PER_SEC), .tv_usec = (suseconds_t)(ns % NS_PER_SEC / 1000)};
 
 	if (evtimer_add(l->retry, &tv) != 0)
-		log_fatal("queue", "a timer cannot be set", NULL);
+		log_fatal(l->area, "a timer cannot be set", NULL);
 }
 
 static void tell_down(struct redislink *l, const char *why)
@@ -29,7 +29,7 @@ static void tell_down(struct redislink *l, const char *why)
 	char text[200];
 
 	if (!l->told)
-		log_warn("queue", "Redis does not answer", "host=%s port=%u reason=%s", l->host, l->port,
+		log_warn(l->area, "Redis does not answer", "host=%s port=%u reason=%s", l->host, l->port,
 			 log_quote(text, sizeof(text), span_str(why)));
 	l->told = true;
 }
@@ -89,7 +89,7 @@ static void on_up(void *arg)
 
 	backoff_good(&l->backoff, clock_mono_ns());
 	if (l->told)
-		log_info("queue", "Redis answers again", "host=%s port=%u", l->host, l->port);
+		log_info(l->area, "Redis answers again", "host=%s port=%u", l->host, l->port);
 	l->told = false;
 	l->ops->up(l->arg);
 }
@@ -118,12 +118,12 @@ static void on_push(void *arg, struct redis_reply *reply)
 
 static const struct redis_ops link_ops = {.up = on_up, .down = on_down, .push = on_push};
 
-enum rc redislink_init(struct redislink *l, struct loop *loop, const struct redis_url *url, const struct redislink_ops *ops,
-		       void *arg, size_t reply_max, size_t output_max)
+enum rc redislink_init(struct redislink *l, const char *area, struct loop *loop, const struct redis_url *url,
+		       const struct redislink_ops *ops, void *arg, size_t reply_max, size_t output_max)
 {
 	struct redis_options opt = {.url = url, .ops = &link_ops, .arg = l, .reply_max = reply_max, .output_max = output_max};
 
-	*l = (struct redislink){.loop = loop, .url = url, .ops = ops, .arg = arg};
+	*l = (struct redislink){.area = area, .loop = loop, .url = url, .ops = ops, .arg = arg};
 	choose_host(l);
 	l->conn = redis_new(loop_base(loop), &opt);
 	l->retry = evtimer_new(loop_base(loop), on_retry, l);
@@ -173,7 +173,7 @@ bool redislink_follow(struct redislink *l, struct span error)
 	if (l->moved)
 		retry_later(l);
 	else if (evtimer_add(l->retry, &at_once) != 0)
-		log_fatal("queue", "a timer cannot be set", NULL);
+		log_fatal(l->area, "a timer cannot be set", NULL);
 	l->moved = true;
 	redis_close(l->conn, "the slot is elsewhere");
 	return true;

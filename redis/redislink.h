@@ -20,6 +20,7 @@ struct redislink_ops {
 };
 
 struct redislink {
+	const char *area;
 	struct loop *loop;           /* not owned */
 	const struct redis_url *url; /* not owned */
 	const struct redislink_ops *ops;
@@ -37,9 +38,9 @@ struct redislink {
 	bool told;  /* that it is down: once */
 };
 
-/* RC_ERROR: no memory; redislink_reset is due all the same. reply_max, output_max: bytes. */
-enum rc redislink_init(struct redislink *l, struct loop *loop, const struct redis_url *url, const struct redislink_ops *ops,
-		       void *arg, size_t reply_max, size_t output_max) must_check;
+/* area: whose log lines it writes, a literal. RC_ERROR: no memory; redislink_reset is due all the same. reply_max, output_max: bytes. */
+enum rc redislink_init(struct redislink *l, const char *area, struct loop *loop, const struct redis_url *url,
+		       const struct redislink_ops *ops, void *arg, size_t reply_max, size_t output_max) must_check;
 void redislink_open(struct redislink *l); /* the loop's thread; once */
 /* The connection is of no use: another one, after a while. */
 void redislink_again(struct redislink *l, const char *why);

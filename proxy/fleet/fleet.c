@@ -1,0 +1,437 @@
+#include "fleet.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+#define POLL_MS 500
+#define ANSWER_NS (2 * NS_PER_SEC) /* then another connection is tried */
+#define SILENT_NS (3 * NS_PER_SEC) /* without an answer: Redis is not reached */
+#define FIRST_MS 2000
+#define WHY_MAX (64 * 1024) /* bytes of faults kept to be shown */
+
+struct fleet {
+	fleet_take_fn take;
+	struct stats_sink *sink;     /* NULL until fleet_start */
+	char *source, *copy;         /* owned; copy NULL: none */
+	char *key;                   /* owned */
+	struct fleet_doc force;      /* what is in force */
+	struct settings_shared shared;
+	char origin[256];            /* shared's, and of a document that is tried: KEY@VERSION */
+	bool from_copy;              /* force came from disk, and Redis has not said the same yet */
+	uint64_t taken_us;           /* wall clock */
+	struct fleet_doc refused;    /* without its text; version 0: nothing is */
+	struct iobuf why;            /* ... its faults */
+	struct fleet_doc head;       /* what Redis has, without its text */
+	uint64_t head_ns;            /* monotonic, when it said so last; 0: never */
+	char error[200];             /* what it said instead; empty: nothing */
+	struct fleet_store store;
+	struct fleet_store_hooks hooks;
+	bool open;                   /* store is in use, on loop */
+	struct loop *loop;           /* not owned */
+	struct event *tick;          /* owned */
+	bool first, missing_told;
+};
+
+/* ---- what comes of a document ---- */
+
+static void count(struct fleet *f, enum stats_counter c)
+{
+	if (f->sink)
+		stats_count(f->sink, c, 1);
+}
+
+static bool is_same(const struct fleet_doc *d, uint64_t version, struct span sum)
+{
+	return d->version == version && span_eq(span_str(d->sum), sum);
+}
+
+static void note(struct fleet_doc *d, uint64_t version, struct span sum)
+{
+	d->version = version;
+	(void)snprintf(d->sum, sizeof(d->sum), SPAN_FMT, SPAN_ARG(sum));
+}
+
+static void settled(struct fleet *f)
+{
+	if (f->first)
+		loop_stop(f->loop);
+}
+
+/* Its faults are in f->why, and in the log. */
+static void refuse(struct fleet *f, uint64_t version, struct span sum)
+{
+	note(&f->refused, version, sum);
+	count(f, STATS_C_SHARED_REFUSED);
+	log_error("config", "a shared document is refused: what was in force stays", "key=%s version=%" PRIu64 " sum=%.12s", f->key, version,
+		  f->refused.sum);
+	settled(f);
+}
+
+static void refuse_unread(struct fleet *f, uint64_t version, struct span sum, const char *why)
+{
+	char quoted[200];
+
+	iobuf_consume(&f->why, iobuf_len(&f->why));
+	(void)!iobuf_printf(&f->why, "%s@%" PRIu64 ":0: document: %s\n", f->key, version, why);
+	log_error("config", "a shared document cannot be used", "reason=%s", log_quote(quoted, sizeof(quoted), span_str(why)));
+	refuse(f, version, sum);
+}
+
+static void keep_copy(struct fleet *f)
+{
+	if (f->copy && fleet_copy_write(f->copy, f->key, &f->force) != RC_OK) {
+		count(f, STATS_C_SHARED_COPY_FAILURES);
+		log_warn("config", "the shared document cannot be kept on disk: a start without Redis would go without it", "file=%s error=\"%s\"",
+			 f->copy, strerror(errno));
+	}
+}
+
+/* RC_ERROR: no memory, or refused; f->why says. */
+static enum rc try_doc(struct fleet *f, uint64_t version, struct span sum, struct span text)
+{
+	struct settings_shared shared = {.origin = f->origin, .text = text};
+	struct fleet_doc doc = {.version = 0};
+
+	iobuf_consume(&f->why, iobuf_len(&f->why));
+	(void)snprintf(f->origin, sizeof(f->origin), "%s@%" PRIu64, f->key, version);
+	if (fleet_doc_set(&doc, version, sum, text) != RC_OK)
+		return RC_ERROR;
+	if (f->take(&shared, &f->why) != RC_OK) {
+		fleet_doc_reset(&doc);
+		(void)snprintf(f->origin, sizeof(f->origin), "%s@%" PRIu64, f->key, f->force.version);
+		return RC_ERROR;
+	}
+	fleet_doc_reset(&f->force);
+	f->force = doc;
+	f->taken_us = clock_wall_us();
+	f->refused.version = 0;
+	count(f, STATS_C_SHARED_TAKEN);
+	log_info("config", "a shared document is in force", "key=%s version=%" PRIu64 " sum=%.12s bytes=%zu", f->key, version, doc.sum, doc.len);
+	return RC_OK;
+}
+
+static void take(struct fleet *f, const struct fleet_store_answer *a)
+{
+	char sum[FLEET_STORE_SUM];
+
+	fleet_store_sum(a->text, sum);
+	if (!span_eq(span_str(sum), a->sum)) {
+		refuse_unread(f, a->version, a->sum, "its sum is not the one it was written with, allowed is what suimon push-config writes");
+	} else if (try_doc(f, a->version, a->sum, a->text) == RC_OK) {
+		f->from_copy = false;
+		keep_copy(f);
+		settled(f);
+	} else {
+		refuse(f, a->version, a->sum);
+	}
+}
+
+/* ---- asking ---- */
+
+static void tell_missing(struct fleet *f)
+{
+	if (!f->missing_told)
+		log_warn("config", "there is no shared document: what is in force stays", "key=%s version=%" PRIu64, f->key, f->force.version);
+	f->missing_told = true;
+	settled(f);
+}
+
+static void on_head(struct fleet *f, const struct fleet_store_answer *a)
+{
+	if (f->error[0])
+		log_info("config", "Redis answers as it should again", "key=%s", f->key);
+	f->error[0] = '\0';
+	note(&f->head, a->version, a->sum);
+	f->head_ns = clock_mono_ns();
+	if (a->version == 0) {
+		tell_missing(f);
+		return;
+	}
+	f->missing_told = false;
+	if (f->force.version && is_same(&f->force, a->version, a->sum)) {
+		f->from_copy = false;
+		f->refused.version = 0;
+		settled(f);
+	} else if (!is_same(&f->refused, a->version, a->sum)) {
+		(void)!fleet_store_get(&f->store, a->version); /* else the next turn asks */
+	}
+}
+
+static void on_document(struct fleet *f, const struct fleet_store_answer *a)
+{
+	uint64_t wanted = f->head.version;
+
+	if (a->rc == RC_ERROR)
+		refuse_unread(f, wanted, span_str(f->head.sum), a->why);
+	else if (a->version != wanted)
+		(void)!fleet_store_head(&f->store); /* another one was pushed meanwhile */
+	else if (a->rc == RC_OK)
+		take(f, a);
+	else
+		refuse_unread(f, a->version, a->sum, "it is not there, allowed is what suimon push-config writes");
+}
+
+static void on_answer(void *arg, const struct fleet_store_answer *a)
+{
+	struct fleet *f = arg;
+	char quoted[200];
+
+	if (a->rc == RC_AGAIN)
+		return; /* up() asks anew */
+	if (a->to == FLEET_STORE_GET) {
+		on_document(f, a);
+		return;
+	}
+	if (a->rc == RC_OK) {
+		on_head(f, a);
+		return;
+	}
+	if (!f->error[0])
+		log_error("config", "shared documents cannot be read: what is in force stays", "key=%s reason=%s", f->key,
+			  log_quote(quoted, sizeof(quoted), span_str(a->why)));
+	(void)snprintf(f->error, sizeof(f->error), "%s", a->why);
+	settled(f);
+}
+
+static void look(struct fleet *f)
+{
+	if (fleet_store_waiting_ns(&f->store) > ANSWER_NS)
+		fleet_store_give_up(&f->store);
+	else if (fleet_store_up(&f->store))
+		(void)!fleet_store_head(&f->store); /* one that waits is enough */
+}
+
+static void on_up(void *arg)
+{
+	look(arg);
+}
+
+static void on_down(void *arg)
+{
+	(void)arg;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	look(arg);
+}
+
+static const char *source_host(const struct fleet *f)
+{
+	return f->open ? f->store.url.host : NULL;
+}
+
+/* ---- life ---- */
+
+static enum rc open_on(struct fleet *f, struct loop *loop)
+{
+	static const struct timeval every = {.tv_usec = POLL_MS * 1000};
+	char why[300], quoted[300];
+
+	f->hooks = (struct fleet_store_hooks){.arg = f, .up = on_up, .down = on_down, .answer = on_answer};
+	f->loop = loop;
+	f->open = true;
+	if (fleet_store_init(&f->store, loop, f->source, &f->hooks, why, sizeof(why)) != RC_OK) {
+		log_error("config", "config.source cannot be used", "reason=%s", log_quote(quoted, sizeof(quoted), span_str(why)));
+		return RC_ERROR;
+	}
+	f->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, f);
+	if (!f->tick || event_add(f->tick, &every) != 0)
+		return RC_ERROR;
+	fleet_store_open(&f->store);
+	return RC_OK;
+}
+
+static void shut(struct fleet *f)
+{
+	if (f->tick)
+		event_free(f->tick);
+	f->tick = NULL;
+	if (f->open)
+		fleet_store_reset(&f->store);
+	f->open = false;
+}
+
+static void use_copy(struct fleet *f)
+{
+	struct fleet_doc doc;
+	const char *why;
+	enum rc rc = f->copy ? fleet_copy_read(f->copy, f->key, &doc, &why) : RC_DECLINED;
+
+	if (rc == RC_OK && try_doc(f, doc.version, span_str(doc.sum), span_of(doc.text, doc.len)) == RC_OK) {
+		f->from_copy = true;
+		log_warn("config", "shared rules are those kept on disk", "file=%s version=%" PRIu64, f->copy, doc.version);
+	} else if (rc == RC_OK) {
+		log_error("config", "what is kept on disk of shared rules is refused: the host's own file stands alone", "file=%s", f->copy);
+	} else if (rc == RC_ERROR) {
+		log_error("config", "what is kept on disk of shared rules is not used", "file=%s reason=\"%s\"", f->copy, why);
+	} else {
+		log_warn("config", "no shared rules are at hand: the host's own file stands alone", "key=%s", f->key);
+	}
+	if (rc == RC_OK)
+		fleet_doc_reset(&doc);
+}
+
+static void on_first_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct fleet *f = arg;
+
+	loop_stop(f->loop);
+}
+
+static void ask_first(struct fleet *f)
+{
+	static const struct timeval limit = {.tv_sec = FIRST_MS / 1000, .tv_usec = FIRST_MS % 1000 * 1000};
+	struct loop *loop = loop_new("shared config");
+	struct event *over = loop ? event_new(loop_base(loop), -1, 0, on_first_over, f) : NULL;
+
+	f->first = true;
+	if (over && event_add(over, &limit) == 0 && open_on(f, loop) == RC_OK)
+		(void)loop_run(loop); /* what fails is logged, and the copy is there */
+	shut(f);
+	f->first = false;
+	if (over)
+		event_free(over);
+	if (loop)
+		loop_free(loop);
+}
+
+void fleet_first(struct fleet *f)
+{
+	ask_first(f);
+	if (!f->force.version)
+		use_copy(f);
+}
+
+/* What came of the start is counted now that there is somewhere to count it. */
+enum rc fleet_start(struct fleet *f, const struct fleet_live *live)
+{
+	f->sink = live->sink;
+	f->take = live->take;
+	if (f->force.version)
+		count(f, STATS_C_SHARED_TAKEN);
+	if (f->refused.version)
+		count(f, STATS_C_SHARED_REFUSED);
+	return open_on(f, live->loop);
+}
+
+struct fleet *fleet_new(const struct fleet_options *opt)
+{
+	struct fleet *f = mem_zalloc(sizeof(*f));
+	char *url = NULL;
+
+	if (!f)
+		return NULL;
+	f->take = opt->take;
+	iobuf_init(&f->why, WHY_MAX);
+	f->source = mem_strdup(opt->source);
+	f->copy = mem_strdup(opt->copy);
+	if (f->source && (f->copy || !opt->copy) && settings_source_split(f->source, &url, &f->key) == RC_OK) {
+		secret_wipe(url, strlen(url));
+		mem_free(url);
+		return f;
+	}
+	fleet_free(f);
+	return NULL;
+}
+
+void fleet_free(struct fleet *f)
+{
+	if (!f)
+		return;
+	shut(f);
+	fleet_doc_reset(&f->force);
+	iobuf_reset(&f->why);
+	if (f->source)
+		secret_wipe(f->source, strlen(f->source));
+	mem_free(f->source);
+	mem_free(f->copy);
+	mem_free(f->key);
+	mem_free(f);
+}
+
+const struct settings_shared *fleet_in_force(struct fleet *f)
+{
+	if (!f || !f->force.version)
+		return NULL;
+	f->shared = (struct settings_shared){.origin = f->origin, .text = span_of(f->force.text, f->force.len)};
+	return &f->shared;
+}
+
+void fleet_again(struct fleet *f)
+{
+	if (f)
+		f->refused.version = 0;
+}
+
+/* ---- what people see ---- */
+
+static bool is_up(const struct fleet *f)
+{
+	return f->head_ns && !f->error[0] && clock_mono_ns() - f->head_ns < SILENT_NS;
+}
+
+struct fleet_gauges fleet_gauges(const struct fleet *f)
+{
+	if (!f)
+		return (struct fleet_gauges){.version = 0};
+	return (struct fleet_gauges){.version = f->force.version, .up = is_up(f), .refused = f->refused.version != 0};
+}
+
+static const char *state_name(const struct fleet *f)
+{
+	if (!is_up(f))
+		return "unreachable";
+	if (f->head.version == 0)
+		return "missing";
+	if (f->refused.version)
+		return "refused";
+	return f->force.version && is_same(&f->force, f->head.version, span_str(f->head.sum)) ? "current" : "behind";
+}
+
+static void put_refused(const struct fleet *f, struct jsonw *w)
+{
+	if (!f->refused.version) {
+		jsonw_null(w, "refused");
+		return;
+	}
+	jsonw_open(w, "refused", '{');
+	jsonw_uint(w, "version", f->refused.version);
+	jsonw_text(w, "sum", f->refused.sum);
+	jsonw_lines(w, "faults", span_of(iobuf_data(&f->why), iobuf_len(&f->why)));
+	jsonw_close(w, '}');
+}
+
+void fleet_put(const struct fleet *f, const char *shared, struct jsonw *w)
+{
+	if (!f) {
+		jsonw_null(w, "source");
+		return;
+	}
+	jsonw_open(w, "source", '{');
+	jsonw_text(w, "host", source_host(f));
+	jsonw_text(w, "key", f->key);
+	jsonw_text(w, "state", state_name(f));
+	jsonw_uint(w, "version", f->force.version);
+	jsonw_text(w, "sum", f->force.version ? f->force.sum : NULL);
+	jsonw_text(w, "origin", !f->force.version ? NULL : f->from_copy ? "copy" : "redis");
+	if (f->force.version)
+		jsonw_time(w, "taken", f->taken_us);
+	else
+		jsonw_null(w, "taken");
+	jsonw_uint(w, "available", f->head.version);
+	if (f->head_ns)
+		jsonw_seconds(w, "answered_ago", clock_mono_ns() - f->head_ns);
+	else
+		jsonw_null(w, "answered_ago");
+	jsonw_text(w, "error", f->error[0] ? f->error : NULL);
+	jsonw_lines(w, "options", span_str(shared ? shared : ""));
+	put_refused(f, w);
+	jsonw_close(w, '}');
+}

@@ -1,0 +1,125 @@
+#include "fleet_copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "mem.h"
+
+#define HEAD_MAX 512 /* bytes of the first line */
+#define HEAD_WORD "suimon-shared 1 "
+
+enum rc fleet_doc_set(struct fleet_doc *d, uint64_t version, struct span sum, struct span text)
+{
+	char *copy = mem_dup(text.len ? text.p : "", text.len);
+
+	if (!copy)
+		return RC_ERROR;
+	mem_free(d->text);
+	*d = (struct fleet_doc){.version = version, .text = copy, .len = text.len};
+	(void)snprintf(d->sum, sizeof(d->sum), SPAN_FMT, SPAN_ARG(sum));
+	return RC_OK;
+}
+
+void fleet_doc_reset(struct fleet_doc *d)
+{
+	mem_free(d->text);
+	*d = (struct fleet_doc){.version = 0};
+}
+
+/* ---- reading ---- */
+
+static enum rc read_some(int fd, char *buf, size_t cap, size_t *len)
+{
+	for (*len = 0; *len < cap;) {
+		ssize_t n = read(fd, buf + *len, cap - *len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return RC_ERROR;
+		if (n == 0)
+			break;
+		*len += (size_t)n;
+	}
+	return RC_OK;
+}
+
+/* The words of the first line, whose end is a NUL now. */
+static const char *parse(char *head, struct span text, const char *key, struct fleet_doc *out)
+{
+	static const char damaged[] = "it is damaged";
+	char *at = head + sizeof(HEAD_WORD) - 1, *end, sum[FLEET_STORE_SUM];
+	uint64_t version;
+
+	if (strncmp(head, HEAD_WORD, sizeof(HEAD_WORD) - 1) != 0 || *at < '1' || *at > '9')
+		return damaged;
+	errno = 0;
+	version = strtoull(at, &end, 10);
+	if (errno || version > FLEET_STORE_VERSION_MAX || *end != ' ' || strcspn(end + 1, " ") != FLEET_STORE_SUM - 1 ||
+	    end[FLEET_STORE_SUM] != ' ')
+		return damaged;
+	end[FLEET_STORE_SUM] = '\0';
+	fleet_store_sum(text, sum);
+	if (strcmp(sum, end + 1) != 0)
+		return damaged;
+	if (strcmp(end + FLEET_STORE_SUM + 1, key) != 0)
+		return "it is of another key";
+	return fleet_doc_set(out, version, span_str(sum), text) == RC_OK ? NULL : "out of memory";
+}
+
+static const char *take(char *buf, size_t len, const char *key, struct fleet_doc *out)
+{
+	char *nl = memchr(buf, '\n', len < HEAD_MAX ? len : HEAD_MAX);
+
+	if (!nl || memchr(buf, '\0', (size_t)(nl - buf)))
+		return "it is damaged";
+	*nl = '\0';
+	return parse(buf, span_of(nl + 1, len - (size_t)(nl - buf) - 1), key, out);
+}
+
+enum rc fleet_copy_read(const char *path, const char *key, struct fleet_doc *out, const char **why)
+{
+	const size_t cap = CONF_MAX_BYTES + HEAD_MAX;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	size_t len;
+	char *buf;
+
+	*out = (struct fleet_doc){.version = 0};
+	if (fd < 0) {
+		*why = strerror(errno);
+		return errno == ENOENT ? RC_DECLINED : RC_ERROR;
+	}
+	buf = mem_alloc(cap);
+	*why = "out of memory";
+	if (buf)
+		*why = read_some(fd, buf, cap, &len) == RC_OK ? take(buf, len, key, out) : strerror(errno);
+	mem_free(buf);
+	(void)close(fd);
+	return *why ? RC_ERROR : RC_OK;
+}
+
+/* ---- writing ---- */
+
+enum rc fleet_copy_write(const char *path, const char *key, const struct fleet_doc *d)
+{
+	char *new_path = mem_printf("%s.new", path);
+	struct iobuf out;
+	enum rc rc;
+
+	iobuf_init(&out, 0);
+	errno = ENOMEM;
+	rc = iobuf_printf(&out, HEAD_WORD "%" PRIu64 " %s %s\n", d->version, d->sum, key);
+	if (rc == RC_OK)
+		rc = iobuf_append(&out, d->text, d->len);
+	if (rc == RC_OK)
+		rc = new_path ? file_replace(path, new_path, span_of(iobuf_data(&out), iobuf_len(&out))) : RC_ERROR;
+	iobuf_reset(&out);
+	mem_free(new_path);
+	return rc;
+}

@@ -1,0 +1,342 @@
+"""config.source: rules that live in Redis reach every instance, and nothing bad of them does (F1, F2)."""
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import pymysql
+import pytest
+
+import servers
+from conftest import ask, merge
+from test_upgrade import line  # noqa: F401 (a fixture)
+
+KEY = "suimon:rules"
+DENY = "routing:\n  rules:\n    - {match: {table: %s}, to: deny}\n"
+
+
+@pytest.fixture
+def shared(tmp_path):
+    redis = servers.Redis(str(tmp_path), "shared")
+    redis.start()
+    yield redis
+    redis.stop()
+
+
+def source(redis, login=""):
+    return "redis://%s%s:%d/0/%s" % (login, servers.LOOPBACK, redis.port, KEY)
+
+
+def of(redis, tmp_path, name="copy"):
+    return {"config": {"source": source(redis), "copy": str(tmp_path / name)}}
+
+
+def command(instance, *words, stdin=None):
+    return subprocess.run([instance.binary, "push-config", "-c", instance.file, *words], capture_output=True, text=True, timeout=60,
+                          env=servers.Suimon._env(), input=stdin)
+
+
+def push(instance, text, *words):
+    """The version it has then."""
+    done = command(instance, *words, "-", stdin=text)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.split()[-1])
+
+
+def state(instance):
+    return instance.api("/api/config")["source"]
+
+
+def in_force(instance, version, more=lambda s: True):
+    servers.wait_until("version %s in force" % version, lambda: state(instance)["version"] == version and more(state(instance)), 60)
+    return state(instance)
+
+
+def write_raw(redis, version, text, digest=None):
+    """What somebody else might write there."""
+    data = text if isinstance(text, bytes) else text.encode()
+    words = [b"HSET", KEY.encode(), b"version", str(version).encode(), b"sum", (digest or hashlib.sha256(data).hexdigest()).encode(),
+             b"doc.%d" % version, data]
+    with socket.create_connection((servers.LOOPBACK, redis.port), 10) as s:
+        s.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+        assert s.recv(64).startswith(b":")
+
+
+def is_denied(instance, schema, table):
+    with instance.connect(database=schema) as c:
+        try:
+            ask(c, "SELECT COUNT(*) FROM " + table)
+        except pymysql.MySQLError as e:
+            return e.args[0] == 1148
+        return False
+
+
+def test_what_is_pushed_reaches_every_instance(suimon, db, shared, tmp_path):
+    db.setup("CREATE TABLE a (n INT)", "CREATE TABLE b (n INT)")
+    both = [suimon(of(shared, tmp_path, "copy%d" % i)) for i in range(2)]
+    assert [state(s)["state"] for s in both] == ["missing"] * 2
+    assert push(both[0], DENY % "a") == 1
+    for s in both:
+        got = in_force(s, 1, lambda x: x["state"] == "current")
+        assert got["origin"] == "redis" and got["options"] == ["routing.rules"] and got["key"] == KEY and got["refused"] is None
+        assert is_denied(s, db.name, "a") and not is_denied(s, db.name, "b")
+        assert s.metrics()["suimon_shared_config_version"] == 1
+    assert push(both[1], DENY % "b") == 2
+    for s in both:
+        in_force(s, 2)
+        assert is_denied(s, db.name, "b") and not is_denied(s, db.name, "a")
+    late = suimon(of(shared, tmp_path, "late"))  # from its first statement on
+    assert state(late)["version"] == 2 and is_denied(late, db.name, "b")
+    assert push(both[0], "") == 3  # an empty one: each instance's own file stands
+    for s in both:
+        in_force(s, 3)
+        assert not is_denied(s, db.name, "b")
+
+
+def test_what_the_document_names_stands_instead_of_the_files(suimon, db, shared, tmp_path):
+    db.setup("CREATE TABLE a (n INT)")
+    s = suimon(merge(of(shared, tmp_path), {"routing": {"consistency": "strong", "rules": [{"match": {"table": "a"}, "to": "deny"}]}}))
+    assert is_denied(s, db.name, "a")
+    push(s, "routing: {rules: []}\nstats: {slow: 77ms}\n")
+    in_force(s, 1)
+    config = s.api("/api/config")["config"]
+    assert not is_denied(s, db.name, "a")
+    assert config["routing"]["consistency"] == "strong" and config["stats"]["slow"] == 0.077
+    assert sorted(state(s)["options"]) == ["routing.rules", "stats.slow"]
+
+
+REFUSED = [
+    ("routing:\n  rules:\n    - {match: {tabel: a}, to: deny}\n", "(input):3: routing.rules[0].match.tabel:"),
+    ("cache:\n  rules:\n    - {match: {table: a}, ttl: soon}\n    - {ttl: 1s}\n", "(input):3: cache.rules[0].ttl:"),
+    ("admin_token: x\n", "(input):1: admin_token: does not belong"),
+    ("listen: {mysql: 127.0.0.1:1}\n", "(input):1: listen.mysql: does not belong"),
+    ("primary: 127.0.0.1:1\n", "(input):1: primary: does not belong"),
+    ("users: [{name: a, password: b}]\n", "(input):1: users: does not belong"),
+    ("stats: {slow_log: /tmp/x}\n", "(input):1: stats.slow_log: does not belong"),
+    ("config: {source: ''}\n", "(input):1: config.source: does not belong"),
+    ("cache:\n  rules:\n    - {match: {query: '${HOME}'}, ttl: 1s}\n", "a variable is a host's own"),
+    ("nonsense: 1\n", "(input):1: nonsense: unknown key"),
+    ("routing: 5\n", "(input):1: routing: a single value"),
+    ("- a\n", "(input):1: yaml: a list"),
+    ("a: [", "yaml:"),
+]
+
+
+def test_push_refuses_what_an_instance_would(suimon, shared, tmp_path):
+    s = suimon(of(shared, tmp_path), run=False)
+    for text, where in REFUSED:
+        done = command(s, "-", stdin=text)
+        assert done.returncode == 1 and where in done.stderr, done.stderr
+    assert command(s, "--show").returncode == 1  # nothing was written
+
+
+def deep(levels):
+    return "cache: {rules: [" * levels
+
+
+HOSTILE = {
+    "binary": bytes(range(256)) * 64,
+    "huge": b"# " + b"x" * (2 * 1024 * 1024),
+    "deep": ("[" * 100000).encode(),
+    "nested": deep(20).encode(),
+    "bomb": b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % ((98 + i, 98 + i) + (97 + i,) * 8)
+                                                      for i in range(20)),
+    "many": b"routing:\n  rules:\n" + b"    - {match: {table: a}, to: primary}\n" * 5000,
+    "secret": b"admin_token: very-secret\n",
+}
+
+
+def test_a_hostile_document_changes_nothing(suimon, db, shared, tmp_path):
+    db.setup("CREATE TABLE a (n INT)")
+    s = suimon(of(shared, tmp_path))
+    push(s, DENY % "a")
+    in_force(s, 1)
+    version = 1
+    for name, text in HOSTILE.items():
+        version += 1
+        write_raw(shared, version, text)
+        servers.wait_until("%s to be refused" % name, lambda v=version: (state(s)["refused"] or {}).get("version") == v, 60)
+        got = state(s)
+        assert got["state"] == "refused" and got["version"] == 1 and got["available"] == version and got["refused"]["faults"]
+        assert is_denied(s, db.name, "a")
+    write_raw(shared, version + 1, DENY % "b", digest="0" * 64)
+    servers.wait_until("a wrong sum to be refused", lambda: (state(s)["refused"] or {}).get("version") == version + 1, 60)
+    refused = version  # all of them, each once
+    assert s.metrics()['suimon_shared_config_documents_total{result="error"}'] == refused
+    assert s.log_text().count("a shared document is refused") == refused
+    assert "very-secret" not in s.log_text()
+    with open(str(tmp_path / "copy")) as f:
+        assert f.read().endswith(DENY % "a")
+    for junk in (("HSET", KEY, "version", "many"), ("HSET", KEY, "version", "-1"), ("HSET", KEY, "version", "9" * 30)):
+        shared.command(*junk)
+        servers.wait_until("the fault to be shown", lambda: state(s)["error"], 60)
+        shared.command("HSET", KEY, "version", str(version + 1))
+        servers.wait_until("it to be read again", lambda: not state(s)["error"], 60)
+    shared.command("DEL", KEY)
+    servers.wait_until("the key to be missed", lambda: state(s)["state"] == "missing", 60)
+    shared.command("SET", KEY, "no hash")
+    servers.wait_until("the fault to be shown", lambda: "WRONGTYPE" in (state(s)["error"] or ""), 60)
+    shared.command("DEL", KEY)
+    assert push(s, DENY % "a") == 1  # anew
+    in_force(s, 1, lambda x: x["state"] == "current")
+    assert is_denied(s, db.name, "a")
+
+
+def test_redis_gone_leaves_the_last_good_rules_in_force(suimon, db, shared, tmp_path):
+    db.setup("CREATE TABLE a (n INT)", "CREATE TABLE b (n INT)")
+    s = suimon(of(shared, tmp_path))
+    push(s, DENY % "a")
+    in_force(s, 1)
+    shared.stop()
+    servers.wait_until("Redis to be missed", lambda: state(s)["state"] == "unreachable", 60)
+    assert is_denied(s, db.name, "a") and s.metrics()["suimon_shared_config_up"] == 0
+    assert command(s, "--show").returncode == 2
+    assert s.stop() == 0
+    s.start()  # without Redis: from disk
+    got = state(s)
+    assert got["origin"] == "copy" and got["version"] == 1 and got["state"] == "unreachable"
+    assert is_denied(s, db.name, "a")
+    shared.start()  # empty: it keeps nothing
+    servers.wait_until("Redis to answer", lambda: state(s)["state"] == "missing", 60)
+    assert is_denied(s, db.name, "a")
+    assert push(s, DENY % "b") == 1  # the same number, another document
+    in_force(s, 1, lambda x: x["origin"] == "redis")
+    assert is_denied(s, db.name, "b") and not is_denied(s, db.name, "a")
+
+
+def test_a_damaged_copy_is_not_used(suimon, shared, tmp_path):
+    s = suimon(of(shared, tmp_path))
+    push(s, "stats: {slow: 77ms}\n")
+    in_force(s, 1)
+    shared.stop()
+    path = str(tmp_path / "copy")
+    with open(path, "rb") as f:
+        text = f.read()
+    damaged = [text.replace(b"77ms", b"78ms"), text.replace(KEY.encode(), b"other")]  # tests/unit/fleet_test.c has more
+    for n, damage in enumerate(damaged):
+        assert s.stop() == 0
+        with open(path, "wb") as f:
+            f.write(damage)
+        s.start()
+        assert state(s)["version"] == 0 and s.api("/api/config")["config"]["stats"]["slow"] == 0.2
+        assert s.log_text().count("what is kept on disk of shared rules is not used") == n + 1
+
+
+def test_a_copy_that_cannot_be_written_is_told(suimon, shared, tmp_path):
+    s = suimon({"config": {"source": source(shared), "copy": str(tmp_path / "no" / "such" / "copy")}})
+    push(s, "stats: {slow: 77ms}\n")
+    in_force(s, 1)
+    assert s.metrics()["suimon_shared_config_copy_failures_total"] == 1
+    assert "cannot be kept on disk" in s.log_text()
+
+
+def test_a_reload_takes_both(suimon, db, shared, tmp_path):
+    db.setup("CREATE TABLE a (n INT)")
+    changes = of(shared, tmp_path)
+    s = suimon(merge(changes, {"backend": {"pool": {"max": 50}}}))
+    other = suimon(changes, run=False)  # a host with a larger pool
+    push(s, DENY % "a")
+    in_force(s, 1)
+    s.write(merge(s.config, {"stats": {"slow": "66ms"}}))
+    os.kill(s.process.pid, signal.SIGHUP)
+    servers.wait_until("the file's change", lambda: s.api("/api/config")["config"]["stats"]["slow"] == 0.066, 60)
+    assert is_denied(s, db.name, "a")
+    push(other, DENY % "a" + "backend: {pool: {min_idle: 100}}\n")  # too many for s alone
+    servers.wait_until("it to be refused", lambda: state(s)["state"] == "refused", 60)
+    assert "backend.pool.min_idle" in state(s)["refused"]["faults"][0] and KEY + "@2:" in state(s)["refused"]["faults"][0]
+    good = s.config
+    with open(s.file, "a") as f:
+        f.write("nonsense: 1\n")
+    assert s.http("/api/config/reload", data={})[0] == 409
+    assert state(s)["version"] == 1 and is_denied(s, db.name, "a")
+    s.write(merge(good, {"backend": {"pool": {"max": 120}}}))
+    assert s.http("/api/config/reload", data={})[0] == 200
+    in_force(s, 2, lambda x: x["state"] == "current" and x["refused"] is None)
+
+
+def test_a_new_process_goes_on_with_them(line, shared, tmp_path, db):  # noqa: F811
+    db.setup("CREATE TABLE a (n INT)", "CREATE TABLE b (n INT)")
+    it = line(of(shared, tmp_path))
+    push(it.instance, DENY % "a")
+    in_force(it.instance, 1)
+    with it.instance.connect(database=db.name) as c:
+        it.upgrade()
+        assert state(it.instance)["version"] == 1 and is_denied(it.instance, db.name, "a")
+        push(it.instance, DENY % "b")
+        in_force(it.instance, 2)
+        assert is_denied(it.instance, db.name, "b")
+        servers.wait_until("the old process to have it, too", lambda: it.said("key=%s version=2" % KEY) == 2, 60)
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "SELECT * FROM b")
+        assert e.value.args[0] == 1148
+    assert it.ended(it.pids[0]) == 0
+
+
+def test_the_command(suimon, shared, tmp_path):
+    s = suimon(of(shared, tmp_path), run=False)
+    first, second = "stats: {slow: 1ms}\n# one\n", "stats: {slow: 2ms}\n# one\n"
+    done = command(s, "--dry-run", "-", stdin=first)
+    assert done.returncode == 0 and "+stats: {slow: 1ms}" in done.stdout and "nothing was written" in done.stdout
+    assert command(s, "--show").returncode == 1
+    assert push(s, first, "--expect", "0") == 1
+    done = command(s, "--expect", "0", "-", stdin=second)
+    assert done.returncode == 1 and "version 1 is there, not 0" in done.stderr
+    done = command(s, "-", stdin=second)
+    assert done.returncode == 0 and done.stdout == "@ line 1\n-stats: {slow: 1ms}\n+stats: {slow: 2ms}\nversion 2\n"
+    assert command(s, "--show").stdout == second and command(s, "--show", "1").stdout == first
+    assert [row.split()[0] for row in command(s, "--history").stdout.splitlines()] == ["2", "1"]
+    done = command(s, "--rollback", "1")
+    assert done.returncode == 0 and done.stdout.endswith("version 3\n") and command(s, "--show").stdout == first
+    for n in range(12):
+        push(s, "stats: {slow: %dms}\n" % (n + 10))
+    assert [row.split()[0] for row in command(s, "--history").stdout.splitlines()] == [str(v) for v in range(15, 5, -1)]
+    done = command(s, "--rollback", "2")
+    assert done.returncode == 1 and "no version 2" in done.stderr
+    for words in ([], ["--rollback"], ["--expect", "-1", "-"], ["a", "b"], ["--show", "0"]):
+        assert command(s, *words).returncode == 1
+    assert subprocess.run([s.binary, "push-config", "-"], capture_output=True, timeout=60).returncode == 1
+
+
+def test_it_needs_few_rights_and_tells_no_password(suimon, shared, tmp_path):
+    rights = ["~" + KEY, "+hmget", "+hstrlen", "+info", "+select"]
+    assert shared.command("ACL", "SETUSER", "reader", "on", ">read-secret", *rights).startswith("+OK")
+    assert shared.command("ACL", "SETUSER", "writer", "on", ">write-secret", *rights, "+eval", "+hget", "+hset", "+hdel").startswith("+OK")
+    s = suimon({"config": {"source": source(shared, "reader:read-secret@"), "copy": "off"}})
+    writer = suimon({"config": {"source": source(shared, "writer:write-secret@"), "copy": "off"}}, run=False)
+    done = command(s, "-", stdin="stats: {slow: 1ms}\n")
+    assert done.returncode == 2 and "NOPERM" in done.stderr
+    push(writer, "stats: {slow: 1ms}\n")
+    in_force(s, 1)
+    assert shared.command("ACL", "SETUSER", "reader", "off").startswith("+OK")
+    shared.command("CLIENT", "KILL", "USER", "reader")
+    servers.wait_until("Redis to refuse it", lambda: state(s)["state"] == "unreachable", 60)
+    told = s.log_text() + json.dumps(s.api("/api/config")) + done.stderr + done.stdout
+    assert "read-secret" not in told and "write-secret" not in told
+
+
+def test_the_key_of_a_cluster(suimon, tmp_path):
+    redis = servers.Redis(str(tmp_path), "node")
+    redis.process.argv += ["--cluster-enabled", "yes"]
+    redis.start()
+    try:
+        assert redis.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383").startswith("+OK")
+        servers.wait_until("the cluster to be whole", lambda: "cluster_state:ok" in redis.command("CLUSTER", "INFO"), 30)
+        s = suimon({"config": {"source": "redis+cluster://%s:%d/%s" % (servers.LOOPBACK, redis.port, KEY), "copy": "off"}})
+        push(s, "stats: {slow: 1ms}\n")
+        in_force(s, 1)
+    finally:
+        redis.stop()
+
+
+NO_SOURCES = ["redis://127.0.0.1:6379", "redis://127.0.0.1:6379/", "redis://127.0.0.1:6379/3/", "http://127.0.0.1/key",
+              "redis://127.0.0.1:6379/a key", "redis://:p@/key", "redis+cluster://127.0.0.1:6379/0/key"]
+
+
+def test_a_source_that_is_none_is_a_fault(tmp_path):
+    path = tmp_path / "suimon.yaml"
+    for url in NO_SOURCES:
+        path.write_text("primary: 127.0.0.1:1\nconfig: {source: '%s'}\n" % url)
+        done = subprocess.run([servers.find_suimon(), "check", "-c", str(path)], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "config.source: " in done.stderr, (url, done.stderr)
