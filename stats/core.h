@@ -186,6 +186,7 @@ struct stats_table {
 	_Atomic(struct stats_spender *) spender[STATS_SPENDERS];
 	struct stats_spender spender_other;
 	unsigned nspenders;
+	struct stats_spender *spender_last; /* not owned; the sink's: whoever asks often asks often in a row */
 	struct stats_limbo *limbo;
 	unsigned nlimbo;
 	uint16_t door[STATS_DOOR];

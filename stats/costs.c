@@ -58,7 +58,7 @@ static struct stats_spender *spender_new(const struct stats_event *e)
 	return s;
 }
 
-static struct stats_spender *spender_of(struct stats_table *t, const struct stats_event *e)
+static struct stats_spender *spender_find(struct stats_table *t, const struct stats_event *e)
 {
 	uint64_t key[STATS_DIMENSIONS], at;
 	struct stats_spender *s;
@@ -85,6 +85,13 @@ static struct stats_spender *spender_of(struct stats_table *t, const struct stat
 		return s;
 	}
 	return &t->spender_other;
+}
+
+static struct stats_spender *spender_of(struct stats_table *t, const struct stats_event *e)
+{
+	if (!t->spender_last || !is_of(t->spender_last, e))
+		t->spender_last = spender_find(t, e);
+	return t->spender_last;
 }
 
 void stats_costs_add(struct stats_table *t, const struct stats_event *e)

@@ -27,6 +27,31 @@ static enum rc put_defaults(struct request *r)
 	return s->epoch == ACCOUNTS_FIRST_EPOCH ? RC_OK : iobuf_append(&r->key, since, sizeof(since));
 }
 
+/* The text itself, as far as it decides the reply. */
+static enum rc put_text(struct request *r)
+{
+	const struct known_text *t = known_find(&r->s->worker->known, r->sql, r->mode, &r->text_hash);
+	struct span known;
+
+	if (t) {
+		known = known_canonical(t);
+		return iobuf_append(&r->key, known.p, known.len);
+	}
+	r->canonical_at = iobuf_len(&r->key);
+	return sql_canonical(r->sql, r->mode, &r->key);
+}
+
+/* It was a hit, so it may well come again. */
+static void keep_text(struct request *r)
+{
+	const char *key = (const char *)iobuf_data(&r->key);
+
+	if (likely(!r->canonical_at) || r->st->facts.flags & SQL_F_PASSWORD)
+		return;
+	known_keep(&r->s->worker->known, r->sql, r->mode, r->text_hash, r->lexed,
+		   span_of(key + r->canonical_at, iobuf_len(&r->key) - r->canonical_at));
+}
+
 /* C3: everything that can change the reply's bytes, spelled out. */
 static enum rc build_key(struct request *r)
 {
@@ -41,7 +66,7 @@ static enum rc build_key(struct request *r)
 	    packet_put_lenenc_str(&r->key, s->vars->bytes) != RC_OK || put_defaults(r) != RC_OK)
 		return RC_ERROR;
 	if (!p)
-		return sql_canonical(r->sql, r->mode, &r->key);
+		return put_text(r);
 	if (packet_put_lenenc_str(&r->key, prepared_under(s, p)) != RC_OK || packet_put_lenenc_str(&r->key, r->sql) != RC_OK ||
 	    iobuf_append(&r->key, p->types, p->types ? 2 * (size_t)p->params : 0) != RC_OK ||
 	    packet_put_lenenc_str(&r->key, r->execute.nulls) != RC_OK)
@@ -58,6 +83,7 @@ static void count(const struct request *r, enum cache_outcome what, enum cache_r
 static void send_entry(struct request *r, const struct cache_entry *e)
 {
 	r->cache_hit = true;
+	keep_text(r);
 	count(r, CACHE_HIT, CACHE_STORED);
 	r->route = STATS_CACHE;
 	r->rows = e->rows;

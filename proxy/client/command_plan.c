@@ -144,14 +144,28 @@ enum rc command_allowed(struct request *r)
 	return RC_ERROR;
 }
 
+/* A text of which only the beginning is here is none that was kept. */
+static void lex(struct request *r)
+{
+	struct known *known = &r->s->worker->known;
+	const struct known_text *t;
+
+	r->text_hash = 0;
+	t = known->count ? known_find(known, r->sql, r->mode, &r->text_hash) : NULL;
+	if (t && !r->stream_left && !r->stream_more)
+		known_lexed(t, r->sql, &r->own_lexed);
+	else
+		sql_lex(r->sql, r->mode, &r->own_lexed);
+	r->lexed = &r->own_lexed;
+}
+
 enum rc command_plan_text(struct request *r)
 {
 	struct session *s = r->s;
 	bool fresh;
 
 	r->mode = text_mode(s);
-	sql_lex(r->sql, r->mode, &r->own_lexed);
-	r->lexed = &r->own_lexed;
+	lex(r);
 	if (r->stream_left || r->stream_more) {
 		command_plan_blind(r);
 		return RC_OK;

@@ -112,6 +112,8 @@ struct request {
 	bool looked_up, lookup_pending, cache_hit;
 	bool announced, announce_pending;
 	struct iobuf key;
+	uint64_t text_hash;         /* known_find's; 0: not computed */
+	size_t canonical_at;        /* of a text: where its canonical form begins in the key; 0: it was known */
 	unsigned ntags;
 	unsigned listed;            /* which slot keeps the beginning of its reply, from 1 (listed.h); 0: none */
 	uint64_t listed_serial;

@@ -382,6 +382,7 @@ void worker_free(struct worker *w)
 	pool_free(w->request_pool);
 	pool_free(w->session_pool);
 	listed_free(w->listed);
+	known_reset(&w->known);
 	settings_unref(w->settings);
 	iobuf_reset(&w->tmp);
 	if (w->loop)

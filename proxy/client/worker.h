@@ -6,6 +6,7 @@
 
 #include "channel.h"
 #include "instance.h"
+#include "known.h"
 #include "lease.h"
 #include "pool.h"
 #include "statement.h"
@@ -24,6 +25,7 @@ struct worker {
 	struct stats_sink *sink;
 	struct listed *listed;           /* owned; NULL where memory was short: loops are told by their counts */
 	struct statements statements;
+	struct known known;              /* texts of hits */
 	struct settings *settings;       /* this worker's reference; replaced by mail at a reload */
 	uint64_t settings_serial;        /* changes with settings; never 0 */
 	struct list sessions;
