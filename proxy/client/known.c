@@ -53,7 +53,8 @@ struct span known_canonical(const struct known_text *t)
 	return span_of(t->bytes + t->len, t->canonical_len);
 }
 
-static struct known_text *known_new(struct span text, unsigned mode, uint64_t hash, const struct sql_lexed *lexed, struct span canonical)
+static struct known_text *known_new(struct span text, unsigned mode, uint64_t hash, const struct sql_lexed *lexed,
+				    struct span canonical)
 {
 	struct known_text *t = mem_alloc(sizeof(*t) + text.len + canonical.len);
 
@@ -75,7 +76,8 @@ static bool may_be_kept(struct span text, const struct sql_lexed *l, struct span
 	       canonical.len <= KNOWN_TEXT_MOST && l->body.p >= text.p && l->body.p + l->body.len <= text.p + text.len;
 }
 
-void known_keep(struct known *k, struct span text, unsigned mode, uint64_t hash, const struct sql_lexed *lexed, struct span canonical)
+void known_keep(struct known *k, struct span text, unsigned mode, uint64_t hash, const struct sql_lexed *lexed,
+		struct span canonical)
 {
 	struct known_text **slot = &k->slot[hash % KNOWN_SLOTS], *t;
 

@@ -27,6 +27,7 @@ const struct known_text *known_find(struct known *k, struct span text, unsigned 
 void known_lexed(const struct known_text *t, struct span text, struct sql_lexed *out);
 struct span known_canonical(const struct known_text *t);
 /* Everything is copied. hash: known_find's; 0: it is not kept. Without memory it is not kept. */
-void known_keep(struct known *k, struct span text, unsigned mode, uint64_t hash, const struct sql_lexed *lexed, struct span canonical);
+void known_keep(struct known *k, struct span text, unsigned mode, uint64_t hash, const struct sql_lexed *lexed,
+		struct span canonical);
 
 #endif
