@@ -115,6 +115,26 @@ def test_a_reload_that_is_refused_ends_as_well(suimon, supervisor):
     assert "threads: only a restart can change it" in s.log_text()
 
 
+def test_credentials_that_are_handed_over_stand_for_variables(suimon, supervisor, tmp_path):
+    """As LoadCredential= hands them over; a reload takes what has changed."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "suimon_TOKEN").write_text("first\n")  # the unit's credential is a folder named suimon: its files are suimon_NAME
+    s = suimon({"admin_token": "${TOKEN}"}, run=False)
+    s.process.env["CREDENTIALS_DIRECTORY"] = str(folder)
+    supervised(s, supervisor)
+
+    def reload_with(token):
+        return s.http("/api/config/reload", method="POST", headers={"Authorization": "Bearer " + token})[0]
+    assert (reload_with("second"), reload_with("first")) == (401, 200)
+    (folder / "suimon_TOKEN").write_text("second\n")
+    said = len(supervisor.lines())
+    s.process.signal(signal.SIGHUP)
+    supervisor.wait("READY=1", said)
+    assert (reload_with("first"), reload_with("second")) == (401, 200)
+    assert "second" not in s.log_text()
+
+
 def test_sockets_that_are_handed_over_serve_instead_of_its_own(suimon, supervisor, db, tmp_path):
     s = suimon(run=False)
     path = str(tmp_path / "mysql.sock")
