@@ -148,14 +148,22 @@ def needed(binary):
         yield name, {line.split(":")[0] for line in owners.splitlines()}
 
 
+def build_packages():
+    return re.search(r"^build=\((.*?)\)", text(TOP, "deploy", "deps"), re.M | re.S).group(1).split()
+
+
+def test_the_package_is_built_with_all_libraries():
+    needs = re.search(r"^Build-Depends:(.*?)^\S", text(TOP, "deploy", "debian", "control"), re.M | re.S).group(1)
+    assert [p for p in build_packages() if p.endswith("-dev") and p != "libc6-dev" and not re.search(r"\s%s[,\s]" % re.escape(p), needs)] == []
+
+
 @pytest.mark.skipif(not shutil.which("readelf"), reason="binutils are not installed")
 def test_the_image_holds_what_the_program_needs():
     dockerfile = text(TOP, "deploy", "container", "Dockerfile")
     build, run = dockerfile.split("FROM debian:12-slim\n")
     for name, owners in needed(servers.find_suimon()):
         assert any(re.search(r"\s%s\s" % re.escape(o), run) for o in owners), "%s: none of %s is in the image" % (name, owners)
-    packages = re.search(r"^build=\((.*?)\)", text(TOP, "deploy", "deps"), re.M | re.S).group(1).split()
-    packages = [p for p in packages if p != "ca-certificates"]  # for npm, which has an image of its own
+    packages = [p for p in build_packages() if p != "ca-certificates"]  # for npm, which has an image of its own
     assert [p for p in packages if not re.search(r"\s%s\s" % re.escape(p), build)] == []
     assert "USER 6033:6033" in run and 'HEALTHCHECK' in run and "STOPSIGNAL SIGTERM" in run
 
