@@ -84,6 +84,17 @@ bool announce_wanted(struct announce *a)
 	return wanted;
 }
 
+bool announce_held(struct announce *a)
+{
+	bool held = false;
+
+	pthread_mutex_lock(&a->lock);
+	for (unsigned i = 0; i < a->n; i++)
+		held |= a->slots[i].held > 0;
+	pthread_mutex_unlock(&a->lock);
+	return held;
+}
+
 /* Under lock. The last one takes the place that becomes free. */
 static void drop(struct announce *a, unsigned i)
 {

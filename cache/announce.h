@@ -55,6 +55,7 @@ void announce_release(struct announce *a, const uint16_t *slots, unsigned n, uin
 /* ---- the thread that talks to Redis ---- */
 
 bool announce_wanted(struct announce *a) must_check; /* some slot waits to be sent */
+bool announce_held(struct announce *a) must_check;   /* some write has not ended */
 /* The present entry; settled: what has not been held for a while may go. Returns its length; *number is for announce_acknowledge. */
 size_t announce_entry(struct announce *a, bool settled, uint64_t now, uint8_t bytes[ANNOUNCE_BYTES],
 		      uint64_t *number);

@@ -258,6 +258,17 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	bus_send_barrier(b);
 }
 
+enum rc bus_leave(struct bus *b)
+{
+	if (b->state != BUS_LIVE || announce_held(&b->announce))
+		return RC_DECLINED;
+	if (!b->leaving) {
+		b->leaving = true;
+		bus_heartbeat(b);
+	}
+	return b->left ? RC_OK : RC_AGAIN;
+}
+
 /* ---- other threads ---- */
 
 static void start(struct bus *b)

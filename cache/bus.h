@@ -62,6 +62,12 @@ struct bus_view {
 /* NULL: no memory. Starts by itself once the loop runs. */
 struct bus *bus_new(const struct bus_options *opt) must_check;
 void bus_free(struct bus *b); /* NULL is allowed; the control loop has ended */
+/*
+ * The end is near, nothing is written any more, and all of it is settled: from now on the ledger says nothing of this instance, so that
+ * nobody stands in for it. RC_AGAIN: Redis has not said yet that it is so; ask again soon. RC_DECLINED: the bus is not live, or
+ * a write has not ended, and the entry stays. On the control loop.
+ */
+enum rc bus_leave(struct bus *b) must_check;
 
 /* Goes on while the machine sleeps: a lease must run out then too. */
 static inline uint64_t bus_clock(void)

@@ -49,6 +49,7 @@ struct bus {
 	bool ping_open;           /* ... and not yet back */
 	bool started;
 	bool told_why;            /* the first failure of a row is logged at length */
+	bool leaving, left;       /* this instance ends in order: it is to have no entry in the ledger; it has none */
 	struct mail kick;
 	_Atomic bool kicked, want_barrier;
 	pthread_mutex_t lock;     /* of peer */

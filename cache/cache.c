@@ -201,6 +201,11 @@ bool cache_settled(struct cache *c)
 	return versions_settled_all(c->versions);
 }
 
+enum rc cache_leave(struct cache *c)
+{
+	return c->bus ? bus_leave(c->bus) : RC_OK;
+}
+
 /* ---- by table ---- */
 
 void cache_table_name(struct cache *c, struct span schema, struct span table)

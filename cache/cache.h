@@ -209,6 +209,8 @@ void cache_flush(struct cache *c); /* everything, everywhere: any thread */
 void cache_primary_at(struct cache *c, const struct cache_pos *pos, unsigned n, uint64_t asked_ns);
 /* Redis has acknowledged all invalidations so far, or is not configured: what an orderly shutdown waits for. Any thread. */
 bool cache_settled(struct cache *c);
+/* Then: the others need not stand in for this instance (bus_leave has the outcomes). On the control loop. */
+enum rc cache_leave(struct cache *c) must_check;
 
 /*
  * Writes that go past every instance, seen in the primary's binary log by a caller who follows it and invalidates what it says

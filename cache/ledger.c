@@ -17,6 +17,7 @@ static void on_entry(void *arg, struct redis_reply *reply)
 
 	if (redis_reply_is(reply, REDIS_REPLY_INTEGER) && reply->integer >= 0) {
 		announce_acknowledge(&b->announce, number);
+		b->left = b->leaving;
 		b->opt.changed(b->opt.arg);
 	} else if (redis_reply_is(reply, REDIS_REPLY_ERROR) && reply->len > 4 &&
 		   (memcmp(reply->str, "MOVED", 5) == 0 || memcmp(reply->str, "ASK ", 4) == 0)) {
@@ -39,7 +40,7 @@ static struct span own_entry(struct bus *b, uint8_t bytes[ANNOUNCE_BYTES])
 
 	if (redis_waiting(b->cmd) == 0)
 		b->ledger.answered = number - 1;
-	return span_of((char *)bytes, len);
+	return span_of((char *)bytes, b->leaving ? 0 : len);
 }
 
 /* Where memory is short HSET fails, and the heartbeat must go out all the same. */
@@ -63,7 +64,7 @@ enum rc ledger_send(struct bus *b)
 	uint8_t bytes[ANNOUNCE_BYTES];
 	struct span entry;
 
-	if (!announce_wanted(&b->announce))
+	if (b->leaving || !announce_wanted(&b->announce))
 		return RC_OK;
 	entry = own_entry(b, bytes);
 	return redis_send(b->cmd, 4, (const struct span[]){span_str("HSET"), span_str(RKEY_LEDGER),
@@ -184,11 +185,11 @@ static void remove_entry(struct bus *b, const uint8_t *id)
 			  span_of((const char *)id, BUS_MSG_ID)}, NULL, NULL); /* else by the next who looks */
 }
 
-/* It stands in the ledger and was not heard of for long. */
+/* It stands in the ledger and was not heard of for long; who ends in order takes its entry along (bus_leave). */
 static void bury(struct bus *b, struct ledger_peer *p, uint64_t now)
 {
 	if (!p->dead) {
-		log_warn("cache", "another instance is gone; what it was writing is invalidated for a minute", NULL);
+		log_warn("cache", "another instance has died or lost Redis; what it was writing is invalidated for a minute", NULL);
 		p->dead = true;
 		p->wait_ns = FIRST_NS;
 		p->next_ns = now;

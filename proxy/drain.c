@@ -19,6 +19,12 @@
 #define FORMER_MARGIN_NS (2 * NS_PER_SEC) /* beyond drain_timeout, until the process that this one has replaced has ended */
 #define SETTLE_TRIES 20 /* of 50 ms: the other instances learn of the last writes, if Redis answers */
 
+/* The others know of all writes, and that none is left for which to stand in. Doubtful ones they go on invalidating. */
+static bool has_told(struct cache *c)
+{
+	return cache_settled(c) && (process.doubts || cache_leave(c) != RC_AGAIN);
+}
+
 static void leave(evutil_socket_t fd, short what, void *arg)
 {
 	static int tries;
@@ -28,7 +34,7 @@ static void leave(evutil_socket_t fd, short what, void *arg)
 	if (atomic_load(&process.in.has_former) && clock_mono_ns() < process.drain_deadline_ns + FORMER_MARGIN_NS &&
 	    event_base_once(loop_base(process.in.control), -1, EV_TIMEOUT, leave, NULL, &tv) == 0)
 		return;
-	if (process.in.cache && !cache_settled(process.in.cache) && ++tries < SETTLE_TRIES &&
+	if (process.in.cache && !has_told(process.in.cache) && ++tries < SETTLE_TRIES &&
 	    event_base_once(loop_base(process.in.control), -1, EV_TIMEOUT, leave, NULL, &tv) == 0)
 		return;
 	loop_stop(process.in.control);
@@ -43,22 +49,30 @@ static void all_drained(void)
 	leave(-1, 0, NULL);
 }
 
+struct drained {
+	struct mail mail;
+	unsigned doubts;
+};
+
 static void on_drained_mail(struct mail *m)
 {
-	mem_free(m);
+	struct drained *d = container_of(m, struct drained, mail);
+
+	process.doubts += d->doubts;
+	mem_free(d);
 	if (--process.undrained == 0)
 		all_drained();
 }
 
 static void worker_is_drained(struct worker *w)
 {
-	struct mail *m = mem_zalloc(sizeof(*m));
+	struct drained *d = mem_zalloc(sizeof(*d));
 
-	(void)w;
-	if (!m)
+	if (!d)
 		_exit(EXIT_FINE); /* nothing acknowledged is lost by it: the queue's log is its own memory */
-	m->run = on_drained_mail;
-	loop_post(process.in.control, m);
+	d->mail.run = on_drained_mail;
+	d->doubts = w->doubts.n;
+	loop_post(process.in.control, &d->mail);
 }
 
 /* What is acknowledged is with the kernel, and the log's next reader checks it. */

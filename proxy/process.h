@@ -45,6 +45,7 @@ struct process {
 	size_t next_worker;         /* gets the next client */
 	uint64_t drain_deadline_ns; /* monotonic; once draining */
 	size_t undrained;           /* workers that still have sessions */
+	unsigned doubts;            /* writes of which the drained workers do not know the outcome (doubt.h) */
 };
 
 extern struct process process; /* one a process: signal handlers and worker callbacks find it here */

@@ -8,6 +8,7 @@ from relay import Relay
 from servers import sum_metric, wait_until
 import servers
 
+LEDGER = "{suimon:2}:writers"
 READ = "SELECT n FROM t WHERE id = 1"
 OTHERS = ["SELECT n + %d FROM u WHERE id = 1" % n for n in range(100)]
 
@@ -77,6 +78,21 @@ def test_the_others_invalidate_what_a_killed_one_was_writing(suimon, db, redis):
         kill_while_it_writes(suimon, db, redis, s, reader)
         wait_until("the cache to forget what was before it", lambda: ask(reader, READ) == ((50,),), 30)
         wait_until("the count of it", lambda: sum_metric(s.metrics(), "suimon_cache_takeovers_total") > 0, 30)
+
+
+def test_nobody_stands_in_for_one_that_ended_in_order(suimon, db, redis):
+    """What it wrote is settled: the others keep what they have of those tables, and no operator is told of a death."""
+    writer, s = suimon(rules(db, redis)), suimon(rules(db, redis))
+    with writer.connect(database=db.name) as c:
+        def announced():
+            ask(c, "UPDATE t SET n = n + 1 WHERE id = 1")
+            return redis.command("HLEN", LEDGER) != ":0\r\n"
+        wait_until("an entry in the ledger", announced, 30, 0.2)
+    assert writer.stop() == 0
+    assert redis.command("HLEN", LEDGER) == ":0\r\n"
+    with s.connect(database=db.name) as reader:
+        filled(s, reader)
+    assert sum_metric(s.metrics(), "suimon_cache_takeovers_total") == 0
 
 
 @pytest.mark.parametrize("workers", [1, 3])

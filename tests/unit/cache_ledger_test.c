@@ -143,6 +143,41 @@ static void test_who_lives_is_left_alone(void **state)
 	instance_run(&two.a, end, &w);
 }
 
+struct departure {
+	struct instance *i;
+	enum rc rc;
+};
+
+static void depart(void *arg)
+{
+	struct departure *d = arg;
+
+	d->rc = cache_leave(d->i->cache);
+}
+
+static enum rc departed(struct instance *i)
+{
+	struct departure d = {.i = i};
+
+	instance_control(i, depart, &d);
+	return d.rc;
+}
+
+/* Who ends in order need not be stood in for: not while a write is under way, but then its entry goes, and stays away. */
+static void test_who_ends_in_order_takes_its_entry_along(void **state)
+{
+	struct write w;
+
+	announce(&w, &two.a, TAG);
+	assert_true(WITHIN(SLOW, entries("1")));
+	assert_int_equal(departed(&two.a), RC_DECLINED);
+	instance_run(&two.a, end, &w);
+	assert_true(WITHIN(SLOW, departed(&two.a) == RC_OK));
+	assert_true(entries("0"));
+	usleep(2500 * 1000); /* two heartbeats: what must not happen has had its time */
+	assert_true(entries("0"));
+}
+
 /* C1: what is started in the place of one that was killed serves nothing of what that had in hand, from Redis neither. */
 static void test_a_newcomer_believes_nothing_of_what_is_announced(void **state)
 {
@@ -281,6 +316,7 @@ int main(void)
 		SERVED(test_a_write_is_in_the_ledger_before_it_is_sent),
 		SERVED(test_who_dies_is_stood_in_for),
 		SERVED(test_who_lives_is_left_alone),
+		SERVED(test_who_ends_in_order_takes_its_entry_along),
 		SERVED(test_a_newcomer_believes_nothing_of_what_is_announced),
 		SERVED(test_flushall_loses_an_announcement_for_a_heartbeat_only),
 		SERVED(test_a_new_run_learns_the_announcements_before_it_is_believed),

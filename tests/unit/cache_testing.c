@@ -388,14 +388,24 @@ static void wait_for(sem_t *s)
 		assert_int_equal(errno, EINTR);
 }
 
-void instance_run(struct instance *i, void (*fn)(void *arg), void *arg)
+static void run_on(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
 	struct job j = {.mail.run = job_run, .fn = fn, .arg = arg};
 
 	sem_init(&j.done, 0, 0);
-	loop_post(i->loop, &j.mail);
+	loop_post(loop, &j.mail);
 	wait_for(&j.done);
 	sem_destroy(&j.done);
+}
+
+void instance_run(struct instance *i, void (*fn)(void *arg), void *arg)
+{
+	run_on(i->loop, fn, arg);
+}
+
+void instance_control(struct instance *i, void (*fn)(void *arg), void *arg)
+{
+	run_on(i->control, fn, arg);
 }
 
 struct get {

@@ -84,6 +84,7 @@ enum cache_refusal read_fill(struct instance *i, struct read *r, const char *dat
 void instance_invalidate(struct instance *i, cache_tag tag, const struct cache_pos *pos);
 /* Runs fn on the instance's loop and waits for it. */
 void instance_run(struct instance *i, void (*fn)(void *arg), void *arg);
+void instance_control(struct instance *i, void (*fn)(void *arg), void *arg); /* on the control loop */
 
 /* ---- two instances on one server, b through a link ---- */
 
