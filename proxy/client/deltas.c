@@ -137,7 +137,7 @@ static void settle_writes(struct request *r)
 	struct write_targets t;
 	struct rows_tags rows;
 
-	if (!r->plan.writes || never_ran(r))
+	if (!r->plan.writes || r->not_run || never_ran(r))
 		return;
 	temps_targets(r, &t);
 	if (!t.n && !t.anything)

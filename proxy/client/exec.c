@@ -179,6 +179,8 @@ static enum rc step_acquire(struct request *r)
 
 	if (unlikely(s->readonly) && readonly_must_leave(r))
 		readonly_leave(r);
+	if (unlikely(s->in_transaction) && failover_leaves(r))
+		session_unpin_all(s);
 	if (s->up) {
 		r->backend = s->up->backend;
 		if (unlikely(failover_strands(s)))

@@ -9,6 +9,8 @@
  *   no room for another prepared statement (1461) → the same connection again, when others have been closed
  *   any other error of a replica: the primary's is the one that counts
  *
+ *   BEGIN in a transaction on what was the primary, which has written nothing → left there, begun on the new one
+ *
  * All of it for backend.failover_hold at most. A statement of an open transaction is never held: its server's own answer
  * is what the client needs to know.
  */
@@ -157,6 +159,7 @@ bool failover_takes(struct request *r, const struct err_packet *e)
 			topology_look(topology_of(r));
 			return false;
 		}
+		r->not_run = true;
 		topology_doubt(topology_of(r), r->backend);
 		if (is_movable(r) && is_passing(r, r->backend))
 			r->refused = REFUSED_READ_ONLY;
@@ -203,6 +206,7 @@ void failover_refused(struct request *r)
 	enum request_refusal why = r->refused;
 
 	r->refused = REFUSED_NOT;
+	r->not_run = false;
 	if (why == REFUSED_FULL) {
 		exec_resume(r, STEP_SEND);
 		return;
@@ -275,6 +279,19 @@ bool failover_strands(struct session *s)
 {
 	return s->on_primary && s->pins && !s->in_transaction &&
 	       !topology_is_primary(s->worker->in->topology, s->up->backend);
+}
+
+/* BEGIN commits what is open: where nothing was written that is nothing, and a client that begins anew after each error of a server that
+ * has become read-only would never come away from it. */
+bool failover_leaves(const struct request *r)
+{
+	const struct session *s = r->s;
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	return s->up && s->on_primary && s->in_transaction && !s->transaction && s->pins == PIN_TRANSACTION && f &&
+	       f->verb == SQL_BEGIN && !(f->flags & SQL_F_MULTI) && !r->streamed &&
+	       (r->cmd == COM_QUERY || r->cmd == COM_STMT_EXECUTE) &&
+	       !topology_is_primary(topology_of(r), s->up->backend);
 }
 
 static void look_again(struct session *s)

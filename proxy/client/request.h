@@ -90,6 +90,7 @@ struct request {
 	uint64_t deadline_ns;       /* of a wait that has no timer of its own */
 	uint8_t attempts;
 	enum request_refusal refused;
+	bool not_run;               /* it was refused whole: it has written nothing */
 	bool held;                  /* waits for a primary that takes writes */
 	bool hold_over;             /* has waited long enough: the server's answer counts */
 	bool awaits_position;       /* waits to be told where the primary is, so that another replica can be waited for */
@@ -247,6 +248,7 @@ void failover_refused(struct request *r);
 bool failover_holds(struct request *r);                  /* before it is sent: true when it must wait */
 void failover_tick(struct request *r, uint64_t now_ns);
 bool failover_strands(struct session *s);                /* what pins it lies on a server that was the primary */
+bool failover_leaves(const struct request *r);           /* ... its transaction is over, and it may go where the primary is */
 void failover_moved(struct worker *w);                   /* another server is the primary */
 
 /* relay.c: the upstream's ops while a request holds it. */

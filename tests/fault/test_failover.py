@@ -312,6 +312,33 @@ def test_a_transaction_on_the_former_primary_is_answered_by_that(cluster, trio, 
     assert trio.second.sql("SELECT n FROM shop.t") == ((3,),)
 
 
+def test_who_begins_anew_after_an_error_comes_to_the_new_primary(cluster, trio, suimon):
+    """BEGIN ends a transaction that could write nothing; nobody need say ROLLBACK first. What it wrote before is rolled back, and told."""
+    s = suimon(base=trio.config(cluster))
+    with s.connect(database="shop", read_timeout=30) as idle, s.connect(database="shop", read_timeout=30) as wrote:
+        for c in (idle, wrote):
+            c.begin()
+            assert ask(c, "SELECT n FROM t") == ((0,),)
+        ask(wrote, "UPDATE pair SET a = 1")
+        trio.first.sql("SET GLOBAL read_only = ON")
+        trio.second.catch_up(trio.first)
+        promote(trio.second)
+        wait_for_primary(s, trio.second)
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(idle, "UPDATE t SET n = 1")
+        assert e.value.args[0] in REFUSED
+        ask(idle, "BEGIN")
+        ask(idle, "UPDATE t SET n = 2")
+        idle.commit()
+        assert trio.second.sql("SELECT n FROM shop.t") == ((2,),)
+        with pytest.raises(pymysql.MySQLError) as e: # its COMMIT, as that server answers it
+            ask(wrote, "BEGIN")
+        assert e.value.args[0] in REFUSED
+        ask(wrote, "ROLLBACK")
+        ask(wrote, "UPDATE pair SET b = 2")
+        assert trio.second.sql("SELECT a, b FROM shop.pair") == ((0, 2),)
+
+
 def test_prepared_statements_go_on_at_the_new_primary(cluster, trio, suimon):
     s = suimon(base=trio.config(cluster))
     with Wire(s.connect(database="shop")) as w:
