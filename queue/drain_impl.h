@@ -53,6 +53,7 @@ struct drain {
 	bool woken;             /* there are more records */
 	enum queue_state state; /* RUNNING, WAITING, HALTED; the others are derived */
 	char reason[256];
+	uint64_t said_ns;       /* monotonic: when the log was told of the state last */
 	uint64_t applied_seq;
 	uint64_t oldest_us; /* when the oldest record not applied was accepted; 0: not known */
 	bool wanted, holds;    /* here it is to be applied; it is */

@@ -13,8 +13,20 @@
 #include "secret.h"
 
 #define CHECKPOINT_EVERY_NS NS_PER_SEC
+#define SAID_AGAIN_NS (10 * NS_PER_SEC)
 #define BACKOFF_FIRST_NS (20 * NS_PER_MS)
 #define BACKOFF_MAX_NS (3 * NS_PER_SEC)
+
+/* Under lock. Every change of state is told; of a state that lasts, a new reason, but not each word a broken server finds for it. */
+static bool is_news(struct drain *d, enum queue_state state, const char *reason)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (d->state == state && (strncmp(d->reason, reason, sizeof(d->reason) - 1) == 0 || now - d->said_ns < SAID_AGAIN_NS))
+		return false;
+	d->said_ns = now;
+	return true;
+}
 
 void drain_set_state(struct drain *d, enum queue_state state, const char *reason)
 {
@@ -22,7 +34,7 @@ void drain_set_state(struct drain *d, enum queue_state state, const char *reason
 	bool changed;
 
 	pthread_mutex_lock(&d->lock);
-	changed = d->state != state || strncmp(d->reason, reason, sizeof(d->reason) - 1) != 0;
+	changed = is_news(d, state, reason);
 	d->state = state;
 	snprintf(d->reason, sizeof(d->reason), "%.*s", (int)sizeof(d->reason) - 1, reason);
 	pthread_mutex_unlock(&d->lock);

@@ -20,6 +20,7 @@
 #define LEAST_GAP_NS (200 * NS_PER_MS) /* between two readings, when DDL follows DDL */
 #define REFRESH_NS (60 * NS_PER_SEC)   /* for what changes behind our back */
 #define AGAIN_NS NS_PER_SEC            /* after a failure */
+#define TOLD_AGAIN_NS (10 * NS_PER_SEC) /* another reason for the same failure is told no sooner */
 #define CONNECT_NS (2 * NS_PER_SEC)
 #define MISS_GAP_NS (5 * NS_PER_SEC) /* between two readings for a name that was not found */
 
@@ -39,6 +40,7 @@ struct catalog {
 	bool readable;
 	uint64_t read_ns;
 	char problem[256];
+	uint64_t told_ns; /* monotonic: when the log was told of it last; under lock */
 	uint64_t began_ns; /* the last attempt */
 };
 
@@ -85,18 +87,24 @@ static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted)
 /* unusable: what was read before may no longer be believed. */
 static void keep_problem(struct catalog *c, const char *problem, bool unusable)
 {
-	bool fresh, was_readable;
+	bool fresh, known, was_readable;
 	char quoted[320];
 
 	pthread_mutex_lock(&c->lock);
-	fresh = strncmp(c->problem, problem, sizeof(c->problem) - 1) != 0;
+	fresh = !c->problem[0] ||
+		(strncmp(c->problem, problem, sizeof(c->problem) - 1) != 0 && clock_mono_ns() - c->told_ns >= TOLD_AGAIN_NS);
+	if (fresh)
+		c->told_ns = clock_mono_ns();
 	snprintf(c->problem, sizeof(c->problem), "%s", problem);
 	was_readable = c->readable;
+	known = was_readable && !unusable;
 	if (unusable)
 		c->readable = false;
 	pthread_mutex_unlock(&c->lock);
 	if (fresh)
-		log_warn("catalog", "the schema cannot be read", "why=%s",
+		log_warn("catalog",
+			 known ? "the schema cannot be read: what is known of it stays in use"
+			       : "the schema cannot be read: nothing is cached or queued until it is", "why=%s",
 			 log_quote(quoted, sizeof(quoted), span_str(problem)));
 	if (unusable && was_readable)
 		bump(c);

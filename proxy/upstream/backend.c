@@ -77,6 +77,9 @@ void backend_set_state(struct backend *b, enum backend_state s, const char *why)
 	atomic_store_explicit(&b->state_since_ns, clock_mono_ns(), memory_order_relaxed);
 	if (s == BACKEND_UP)
 		log_info("backend", "up", "addr=%s was=%s", b->text, state_names[old]);
+	else if (s == BACKEND_UNKNOWN)
+		log_info("backend", "looked at anew", "addr=%s was=%s why=%s", b->text, state_names[old],
+			 log_quote(quoted, sizeof(quoted), span_str(why)));
 	else
 		log_warn("backend", state_names[s], "addr=%s was=%s why=%s", b->text, state_names[old],
 			 log_quote(quoted, sizeof(quoted), span_str(why)));
