@@ -153,6 +153,7 @@ static enum rc open_consumer(struct kafkahub *h, const char *prefetch, struct ka
 		{"enable.auto.commit", "false"},
 		{"check.crcs", "true"},
 		{"fetch.error.backoff.ms", "100"},
+		{"fetch.wait.max.ms", "100"}, /* of a partition without news; what is new comes at once */
 		{"queued.max.messages.kbytes", prefetch},
 	};
 	rd_kafka_conf_t *conf = new_conf(h);

@@ -379,7 +379,14 @@ static uint64_t kafkalog_own(struct queue_engine *e)
 
 static bool kafkalog_failed(struct queue_engine *e, const char **why)
 {
-	return false; /* whatever it is, it is asked again */
+	struct kafkalog *l = kafkalog_of(e);
+	bool restarted;
+
+	pthread_mutex_lock(&l->lock);
+	restarted = l->restarted;
+	pthread_mutex_unlock(&l->lock);
+	*why = again_from_0;
+	return restarted; /* whatever else it is, it is asked again */
 }
 
 static void kafkalog_totals(struct queue_engine *e, struct queue_totals *out)

@@ -7,6 +7,7 @@
  *     errors API N CODE                 the next N requests of this kind are answered so, and do nothing
  *     clear API
  *     rtt BROKER MS                     answers come so late
+ *     fault NAME CODE                   the topic is said to be so; 0: it is not
  *     leader NAME PARTITION BROKER
  *
  * It keeps 5 MiB of each partition in memory, and knows no administration: topics are made here, and nothing is deleted.
@@ -46,6 +47,10 @@ static rd_kafka_resp_err_t obey(rd_kafka_mock_cluster_t *c, const char *line)
 		return push_errors(c, a, n, b);
 	if (sscanf(line, "clear %d", &a) == 1) {
 		rd_kafka_mock_clear_request_errors(c, (int16_t)a);
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	}
+	if (sscanf(line, "fault %255s %d", name, &a) == 2) {
+		rd_kafka_mock_topic_set_error(c, name, (rd_kafka_resp_err_t)a);
 		return RD_KAFKA_RESP_ERR_NO_ERROR;
 	}
 	if (sscanf(line, "rtt %d %d", &a, &n) == 2)

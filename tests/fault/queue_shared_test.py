@@ -1,4 +1,4 @@
-"""Several processes share a queue in Redis: each lane is applied by one at a time, whoever dies (Q1, Q2, Q3, Q5, F1).
+"""Several processes share a queue in Redis or Kafka: each lane is applied by one at a time, whoever dies (Q1, Q2, Q3, Q5, F1).
 
 SUIMON_SHARED_ROUNDS says how often they die; a few times without it.
 """
@@ -12,7 +12,7 @@ import uuid
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from queue_world import Driver, Redis, Server, driver_binary  # noqa: E402
+from queue_world import Driver, Kafka, Redis, Server, driver_binary  # noqa: E402
 
 ROUNDS = int(os.environ.get("SUIMON_SHARED_ROUNDS", "8"))
 FAILPOINTS = ["after-append", "before-answer", "mid-batch", "before-commit", "after-commit"]
@@ -27,11 +27,11 @@ def server():
     s.stop()
 
 
-@pytest.fixture(scope="module")
-def redis():
-    r = Redis()
-    yield r
-    r.stop()
+@pytest.fixture(scope="module", params=[Redis, Kafka], ids=["redis", "kafka"])
+def store(request):
+    s = request.param()
+    yield s
+    s.stop()
 
 
 def until(true, seconds=90):
@@ -42,17 +42,18 @@ def until(true, seconds=90):
 
 
 class World:
-    def __init__(self, server, redis, tmp_path):
-        self.server, self.redis, self.path, self.name = server, redis, tmp_path, uuid.uuid4().hex
-        self.running = []
+    def __init__(self, server, store, tmp_path):
+        self.server, self.store, self.path, self.name = server, store, tmp_path, uuid.uuid4().hex
+        self.running, self.url = [], {}
         server.run("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop",
                    *["CREATE TABLE shop.t%d (pos BIGINT AUTO_INCREMENT PRIMARY KEY, p INT, n BIGINT, pad VARCHAR(100))" % k
                      for k in range(KEYS)],
                    "CREATE TABLE shop.once (id INT PRIMARY KEY)", "INSERT INTO shop.once VALUES (1)")
 
     def start(self, failpoint=None, lanes=LANES, **options):
-        d = Driver(driver_binary(), str(self.path / "queue"), self.server, failpoint=failpoint,
-                   url=self.redis.url(self.name, lanes), **options)
+        if lanes not in self.url:
+            self.url[lanes] = self.store.url("%s-%d" % (self.name, lanes), lanes)
+        d = Driver(driver_binary(), str(self.path / "queue"), self.server, failpoint=failpoint, url=self.url[lanes], **options)
         self.running.append(d)
         return d
 
@@ -65,8 +66,8 @@ class World:
 
 
 @pytest.fixture
-def world(server, redis, tmp_path):
-    w = World(server, redis, tmp_path)
+def world(server, store, tmp_path):
+    w = World(server, store, tmp_path)
     yield w
     w.close()
 
@@ -171,8 +172,8 @@ class Crash:
         time.sleep(self.random.random() * 0.4)
         dice = self.random.random()
         if dice < 0.2:
-            self.world.redis.kill()
-            self.world.redis.start()
+            self.world.store.kill()
+            self.world.store.start()
         elif dice < 0.3:
             self.world.server.kill()
             self.world.server.start()
@@ -234,7 +235,7 @@ class Crash:
 
 
 def test_none_lost_none_twice_whoever_dies(world):
-    """Q1, Q2, Q3: processes, Redis and the database die under two writers; the table against the acknowledgements."""
+    """Q1, Q2, Q3: processes, Redis or Kafka, and the database die under two writers; the table against the acknowledgements."""
     seed = random.randrange(1 << 30)
     crash = Crash(world, seed)
     for i in range(ROUNDS):

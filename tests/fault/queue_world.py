@@ -129,7 +129,7 @@ class Kafka:
     """A cluster of librdkafka's mock, in a process of its own (kafka_mock.c)."""
 
     PRODUCE, FETCH = 0, 1  # as the protocol numbers requests
-    REQUEST_TIMED_OUT, NOT_LEADER, NOT_ENOUGH_REPLICAS = 7, 6, 19
+    UNKNOWN_TOPIC, NOT_LEADER, NOT_ENOUGH_REPLICAS = 3, 6, 19
 
     def __init__(self, brokers=1):
         self.brokers = range(1, brokers + 1)
@@ -153,6 +153,16 @@ class Kafka:
     def all(self, word):
         for b in self.brokers:
             self.tell(word, b)
+
+    def kill(self):
+        """No broker is there any more. A mock stores again what an idempotent producer sends again: let it owe no answer."""
+        self.tell("errors", self.PRODUCE, 1000, self.NOT_ENOUGH_REPLICAS)
+        time.sleep(0.3)
+        self.all("down")
+
+    def start(self):
+        self.all("up")
+        self.tell("clear", self.PRODUCE)
 
     def stop(self):
         self.process.stdin.close()

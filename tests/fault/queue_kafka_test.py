@@ -1,0 +1,257 @@
+"""What a Kafka of the queue may do to it: brokers away, answers late or wrong, leaders that move, a topic that lost what it had (Q1, Q2, Q7, F1)."""
+import os
+import sys
+import time
+import uuid
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from queue_world import Driver, Kafka, Server, driver_binary  # noqa: E402
+
+TABLES = 6
+
+
+@pytest.fixture(scope="module")
+def server():
+    s = Server()
+    yield s
+    s.stop()
+
+
+@pytest.fixture
+def shop(server):
+    server.run("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop", "DROP DATABASE IF EXISTS suimon",
+               *["CREATE TABLE shop.t%d (pos INT AUTO_INCREMENT PRIMARY KEY, n INT, v MEDIUMTEXT)" % t for t in range(TABLES)])
+    return server
+
+
+@pytest.fixture
+def start(shop, tmp_path):
+    started = []
+
+    def run(url, **options):
+        d = Driver(driver_binary(), str(tmp_path / "queue"), shop, url=url, **options)
+        started.append(d)
+        return d
+    yield run
+    for d in started:
+        if d.process.poll() is None:
+            d.kill()
+    text = (tmp_path / "driver.log").read_text()
+    assert "Sanitizer" not in text and "runtime error" not in text, text
+
+
+@pytest.fixture
+def log(tmp_path):
+    return lambda: (tmp_path / "driver.log").read_text()
+
+
+@pytest.fixture
+def kafka():
+    made = []
+
+    def run(*options):
+        made.append(Kafka(*options))
+        return made[-1]
+    yield run
+    for k in made:
+        k.stop()
+
+
+def until(true, seconds=90):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def send(d, numbers, size=10):
+    for n in numbers:
+        d.add(n, "shop", "t%d" % (n % TABLES), "INSERT INTO t%d (n,v) VALUES (%d,'%s')" % (n % TABLES, n, "x" * size))
+
+
+def write(d, numbers, size=10):
+    before = len(d.acks) + len(d.nacks)
+    send(d, numbers, size)
+    d.wait_answers(before + len(numbers))
+
+
+def applied(shop):
+    return [[r[0] for r in shop.run("SELECT n FROM shop.t%d ORDER BY pos" % t)] for t in range(TABLES)]
+
+
+def expected(numbers):
+    return [[n for n in sorted(numbers) if n % TABLES == t] for t in range(TABLES)]
+
+
+class Numbers:
+    """Rows written one after the other until one is acknowledged."""
+
+    def __init__(self, first):
+        self.next = first
+
+    def acknowledged(self, d):
+        n = self.next
+        self.next += 1
+        write(d, [n])
+        return str(n) in d.acks
+
+
+def test_leaders_move_and_requests_fail_on_the_way(start, shop, kafka):
+    """Q1: what librdkafka may try again is stored once, in order, and its client hears nothing of it."""
+    k = kafka(3)
+    topic = uuid.uuid4().hex
+    d = start(k.url(topic, lanes=2))
+    k.tell("errors", Kafka.PRODUCE, 3, Kafka.NOT_LEADER)
+    send(d, range(0, 100))
+    k.tell("errors", Kafka.PRODUCE, 3, Kafka.NOT_ENOUGH_REPLICAS)
+    for b in k.brokers:
+        for lane in (0, 1):
+            k.tell("leader", topic, lane, (b + lane) % 3 + 1)
+        send(d, range(100 * b, 100 * b + 100))
+    k.tell("errors", Kafka.FETCH, 3, Kafka.NOT_LEADER)
+    d.wait_answers(400)
+    assert not d.nacks
+    d.drained()
+    assert applied(shop) == expected(range(400))
+    assert d.quit() == 0
+
+
+def test_brokers_that_are_away(start, shop, kafka, log):
+    """Q7, F1: meanwhile writes are declined, at once after a while; what was not declined is applied or its client knew nothing."""
+    k = kafka(3)
+    d = start(k.url(uuid.uuid4().hex, lanes=4))
+    write(d, range(100))
+    assert not d.nacks
+    k.all("down")
+    numbers = Numbers(100)
+    write(d, range(100, 106))  # one a table: some of them wait until it is certain that they were never sent
+    numbers.next = 106
+    until(lambda: not numbers.acknowledged(d) and "does not answer" in d.nacks[str(numbers.next - 1)][1])
+    began = time.monotonic()
+    write(d, range(1000, 1100))
+    assert len(d.nacks) >= 100 and time.monotonic() - began < 30
+    k.all("up")
+    numbers.next = 2000
+    until(lambda: all(numbers.acknowledged(d) for _ in range(TABLES)))
+    d.drained()
+    until(lambda: d.totals()["depth"] == 0)
+    got = {n for table in applied(shop) for n in table}
+    sure = {int(n) for n in d.acks}
+    declined = {int(n) for n, (kind, _) in d.nacks.items() if kind == "declined"}
+    assert sure <= got and not declined & got
+    assert sum(len(table) for table in applied(shop)) == len(got)
+    assert d.quit() == 0
+
+
+def test_answers_that_come_too_late_are_unknown(start, shop, kafka):
+    """Q1: a client whose write may be stored is told that nobody knows; it is in the database once or not at all."""
+    k = kafka(1)
+    d = start(k.url(uuid.uuid4().hex, lanes=1))
+    write(d, [0])
+    k.tell("rtt", 1, 15000)
+    send(d, [6])
+    d.wait_answers(2)
+    assert d.nacks["6"][0] == "error" and "unknown" in d.nacks["6"][1]
+    k.tell("rtt", 1, 0)
+    numbers = Numbers(1000)
+    numbers.next = 1002
+    until(lambda: numbers.acknowledged(d))
+    d.drained()
+    rows = [n for table in applied(shop) for n in table]
+    assert rows.count(0) == 1 and rows.count(6) <= 1 and rows.count(numbers.next - 1) == 1
+    assert d.quit() == 0
+
+
+def test_what_retention_took_is_said_to_be_lost(start, shop, kafka, log):
+    """F1: the mock keeps 5 MiB of a partition; what is left is applied, and what is gone is not passed over in silence."""
+    d = start(kafka().url(uuid.uuid4().hex, lanes=1))
+    d.send("pause")
+    write(d, [6 * n for n in range(100)], size=200000)
+    assert not d.nacks
+    d.send("resume")
+    until(lambda: d.totals()["depth"] == 0 and applied(shop)[0])
+    rows = applied(shop)[0]
+    assert rows == sorted(rows) and rows[-1] == 594 and len(rows) < 100
+    assert "they are lost" in log()
+    assert d.quit() == 0
+
+
+def test_a_topic_made_anew_halts(start, shop, kafka, log):
+    """F1, Q2: its offsets begin at 0, below the database's position: what is written there would be taken for applied."""
+    first, second = kafka(), kafka()
+    topic = uuid.uuid4().hex
+    d = start(first.url(topic, lanes=1))
+    write(d, [6 * n for n in range(20)])
+    d.drained()
+    assert d.quit() == 0
+    d = start(second.url(topic, lanes=1))
+    until(lambda: d.totals()["state"] == "failed")
+    write(d, [600])
+    assert d.nacks["600"][0] == "declined" and "begun anew" in d.nacks["600"][1]
+    assert "made anew" in log()
+    assert d.quit() == 0
+    # As the log says.
+    shop.run("DELETE FROM suimon.applied")
+    d = start(second.url(topic, lanes=1, make=False))
+    write(d, [606])
+    d.drained()
+    assert applied(shop)[0] == [6 * n for n in range(20)] + [606]
+    assert d.quit() == 0
+
+
+def test_a_topic_that_is_missing_or_of_another_size(start, shop, kafka, log):
+    """Q7: nothing is queued, and the log says why, and what to run."""
+    k = kafka()
+    topic = uuid.uuid4().hex
+    url = k.url(topic, lanes=3)
+    k.tell("fault", topic, Kafka.UNKNOWN_TOPIC)
+    d = start(url)
+    write(d, [0])
+    assert "missing" in d.nacks["0"][1]
+    until(lambda: "kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 3" % (k.bootstrap, topic) in log())
+    k.tell("fault", topic, 0)
+    numbers = Numbers(1)
+    until(lambda: numbers.acknowledged(d))
+    d.drained()
+    assert d.quit() == 0
+    d = start(k.url(topic, lanes=2, make=False))
+    write(d, [100])
+    assert "another number of partitions" in d.nacks["100"][1]
+    assert "partitions=3 lanes=2" in log()
+    assert d.quit() == 0
+
+
+def test_large_records_and_what_is_too_large(start, shop, kafka):
+    d = start(kafka().url(uuid.uuid4().hex, lanes=1))
+    write(d, [6, 12, 18], size=900000)
+    write(d, [24], size=1000000)
+    assert d.nacks["24"][0] == "declined" and "too large" in d.nacks["24"][1]
+    until(lambda: applied(shop)[0] == [6, 12, 18])
+    assert d.quit() == 0
+
+
+def test_a_full_queue_declines_and_takes_writes_again(start, shop, kafka):
+    """Q7: the bound is of what is in the topic and not applied, whoever wrote it, by the mean size of records."""
+    url = kafka().url(uuid.uuid4().hex, lanes=1)
+    a, b = start(url, max_bytes=200000), start(url, max_bytes=200000)
+    write(a, [0])
+    a.drained()
+    a.send("pause")
+    until(lambda: b.totals()["state"] == "paused")
+    write(a, [6 * n for n in range(1, 100)], size=5000)
+    assert any("full" in why for _, why in a.nacks.values())
+    until(lambda: b.totals()["depth"] > 10)
+    a.send("resume")
+    until(lambda: a.totals()["depth"] == 0 and b.totals()["depth"] == 0)
+    numbers = Numbers(0)
+
+    def taken(d):
+        numbers.next += 6 - numbers.next % 6
+        return numbers.acknowledged(d)
+    numbers.next = 600
+    until(lambda: taken(a) and taken(b))
+    until(lambda: a.totals()["depth"] == 0)
+    assert set(applied(shop)[0]) == {int(n) for n in a.acks} | {int(n) for n in b.acks}
+    assert a.quit() == 0 and b.quit() == 0
