@@ -33,6 +33,7 @@ def check(tmp_path, config, **env):
     done = subprocess.run([servers.find_suimon(), "check", "-c", str(path)], capture_output=True, text=True, timeout=60,
                           env={**os.environ, **env})
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed: deploy/deps --test")
@@ -229,3 +230,14 @@ def test_the_task_gives_the_drain_its_time_and_the_queue_a_volume():
     assert {"containerName": "suimon", "condition": "HEALTHY"} in app["dependsOn"]
     assert [m["sourceVolume"] for m in suimon["mountPoints"]] == [v["name"] for v in task["volumes"]]
     assert all(s["valueFrom"].startswith("arn:aws:ssm:") for s in suimon["secrets"])
+
+
+def test_the_image_understands_what_the_task_sets(tmp_path):
+    task = json.loads(text(TOP, "deploy", "ecs", "task-definition.json"))
+    suimon = next(c for c in task["containerDefinitions"] if c["name"] == "suimon")
+    variables = {e["name"]: e["value"] for e in suimon["environment"]}
+    variables.update({s["name"]: "hidden" for s in suimon["secrets"]})
+    file = text(TOP, "deploy", "container", "suimon.yaml")
+    assert set(variables) <= set(re.findall(r"\$\{(\w+)", file))
+    shown = check(tmp_path, file, **variables)
+    assert "discovery: aurora" in shown and "user: suimon_monitor" in shown and "hidden" not in shown
