@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 
 import pytest
 import yaml
@@ -211,6 +212,31 @@ def test_kubernetes_and_ecs_know_every_key(tmp_path):
     said = typed.wrong_in(tmp_path, ours=manifest_and_task(), spoilt=manifest_and_task(spoil))
     assert said["ours"] == ""
     assert all(word in said["spoilt"] for word in ("readynessProbe", "HEALTY", "stoppTimeout"))
+
+
+def git(*words):
+    return subprocess.run(["git", "-C", TOP, *words], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.skipif(not shutil.which("meson"), reason="meson is not installed: deploy/deps")
+def test_the_release_tarball_has_what_its_build_needs(tmp_path):
+    """That it builds, and twice the same, is tests/reproducible's."""
+    if git("diff-index", "--quiet", "HEAD").returncode != 0:
+        pytest.skip("no checkout of git, or what is in it is not committed")
+    subprocess.run([os.path.join(TOP, "deploy", "tarball"), str(tmp_path)], check=True, timeout=300)
+    tarball = next(tmp_path.glob("suimon-*.tar.xz"))
+    with tarfile.open(tarball) as t:
+        held = {m.name.partition("/")[2] for m in t.getmembers()}
+        t.extractall(tmp_path)
+    assert set(git("ls-files").stdout.split("\n")) <= held
+    source, tools = tarball.with_name(tarball.name[:-len(".tar.xz")]), tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("git", "node", "npm"):
+        (tools / tool).write_text("#!/bin/sh\nexit 127\n")
+        (tools / tool).chmod(0o755)
+    for words in (["meson", "setup", "build", "-Dtests=disabled"], ["ninja", "-C", "build", "webfiles.c"]):
+        subprocess.run(words, cwd=str(source), check=True, timeout=300, env={**os.environ, "PATH": "%s:%s" % (tools, os.environ["PATH"])})
+    assert "MIT" in (source / "build" / "uPlot.LICENSE.txt").read_text()
 
 
 def test_one_version_everywhere():
