@@ -6,6 +6,7 @@ import pymysql
 import pytest
 
 from conftest import ask
+import failover_load
 import servers
 from wire import Wire
 
@@ -189,6 +190,35 @@ def test_a_primary_killed_under_load_and_a_replica_promoted(cluster, trio, suimo
             assert args[0] in LOST
             assert "not known" in args[1] or "rolled back" in args[1] or "not sent" in args[1], args
         assert not w.stale
+
+
+def check_fail_over(world, suimon):
+    """R3, R4. How soon writes are back is tests/bench/failover's to measure."""
+    s = suimon(base=failover_load.config(world), run=False)
+    s.start()
+    result = failover_load.fail_over(world, s, dead=1.0)
+    assert not result["wrong"], result["wrong"][:5]
+    assert result["reader"]["clients"] + result["writer"]["clients"] == 64
+    m = s.metrics()
+    assert servers.sum_metric(m, "suimon_failovers_total") == 1
+    assert servers.sum_metric(m, "suimon_failover_hold_timeouts_total") == 0
+
+
+def test_64_clients_when_the_primary_dies_and_a_replica_is_promoted(tmp_path, template, suimon):
+    members = servers.family(str(tmp_path / "servers"), ("first", "second", "third"), ["shop"], template)
+    try:
+        check_fail_over(failover_load.Replicated(members, 64), suimon)
+    finally:
+        for m in members:
+            m.process.kill()
+
+
+def test_64_clients_when_auroras_writer_dies_and_a_reader_takes_over(suimon):
+    world = failover_load.Scripted()
+    try:
+        check_fail_over(world, suimon)
+    finally:
+        world.cloud.stop()
 
 
 def test_an_operator_can_go_back_and_forth(cluster, trio, suimon):
