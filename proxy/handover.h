@@ -3,12 +3,13 @@
  *
  *   former → new   socket NAME (+ descriptor) …, numbers N, bus N, end  before the new one has read its configuration
  *   new → former   bus N                                             takeover_bus
+ *   new → former   queue N                                           queue_place_of its queue's directory, 0: it has no such queue
  *   new → former   ready                                             its configuration holds, and its servers answer
- *   former → new   go                                                it accepts no more, the queue's directory and the statistics' file are free
+ *   former → new   go                                                it accepts no more; the statistics' file is free, and the queue's directory if it is the new one's
  *   new → former   serving                                           it accepts, and has the queue
  *   former → new   main                                              the supervisor has been told who is who
  *   new → former   applied SEQ …, drain
- *   former → new   cancel
+ *   former → new   cancel                                            it goes on itself, or stops: the new one ends
  *
  * The end of either is the end of the link. NAME is an address as listen.mysql has it, or HANDOVER_GIVEN for a
  * socket that the supervisor made; with HANDOVER_HTTP and a blank before it, the one for HTTP. All of it belongs to the control threads.

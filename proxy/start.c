@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "clock.h"
+#include "failpoint.h"
 #include "hooks.h"
 #include "log.h"
 #include "mem.h"
@@ -355,6 +356,8 @@ enum rc process_serve(void)
 	bool takes_over = takeover_is_one();
 	enum rc rc = takes_over ? make_queue(s) : RC_OK;
 
+	if (takes_over)
+		FAILPOINT("upgrade-queue");
 	if (rc == RC_OK)
 		rc = keep_statistics(s);
 	if (rc == RC_OK)

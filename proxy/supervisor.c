@@ -156,7 +156,7 @@ void supervisor_reloaded(void)
 
 void supervisor_stopping(uint64_t timeout_ns)
 {
-	if (!supervisor.moved)
+	if (supervisor.is_main && !supervisor.moved)
 		(void)sd_notifyf(0, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_ns / 1000 + STOP_MARGIN_US);
 }
 

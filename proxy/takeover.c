@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #include "clock.h"
+#include "failpoint.h"
 #include "handover.h"
 #include "log.h"
 #include "process.h"
@@ -165,11 +166,13 @@ static void give_up(const char *why)
 
 static void on_go(void)
 {
+	FAILPOINT("upgrade-go");
 	if (process_serve() != RC_OK)
 		give_up("it cannot serve");
 	close_rest();
 	takeover.stage = STAGE_SERVING;
 	atomic_store(&process.in.has_former, true);
+	FAILPOINT("upgrade-serving");
 	if (handover_send(takeover.link, -1, "serving") != RC_OK)
 		log_warn("upgrade", "the former process has gone meanwhile", NULL);
 	log_info("upgrade", "took over from the former process", NULL);
@@ -188,6 +191,27 @@ static void on_gone(void)
 	supervisor_become();
 }
 
+/* The former process did not hear that this one serves, and goes on or stops: the sessions that are here already end as on SIGTERM, and
+ * what the supervisor is told is that one's business. */
+static void on_cancel_late(void)
+{
+	log_warn("upgrade", "cancelled while taking over: this process ends with the sessions it has", NULL);
+	end_link();
+	takeover.stage = STAGE_NONE;
+	atomic_store(&process.in.has_former, false);
+	if (!atomic_load(&process.in.draining))
+		process_drain();
+}
+
+static uint64_t own_queue(void)
+{
+	struct settings *s = instance_settings(&process.in);
+	uint64_t place = s->queue.nrules && s->queue.engine == SETTINGS_ENGINE_FILE ? queue_place_of(s->queue.dir) : 0;
+
+	settings_unref(s);
+	return place;
+}
+
 static void on_message(const char *text)
 {
 	if (strcmp(text, "go") == 0 && takeover.stage == STAGE_READY)
@@ -195,7 +219,7 @@ static void on_message(const char *text)
 	else if (strcmp(text, "main") == 0)
 		supervisor_become();
 	else if (strcmp(text, "cancel") == 0 && takeover.stage == STAGE_SERVING)
-		process_drain();
+		on_cancel_late();
 	else if (strcmp(text, "cancel") == 0)
 		give_up("it was cancelled");
 }
@@ -227,6 +251,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (admin_ready(&process.in, NULL)) {
 		takeover.stage = STAGE_READY;
 		if (handover_send(takeover.link, -1, "bus %" PRIu64, takeover_bus()) != RC_OK ||
+		    handover_send(takeover.link, -1, "queue %" PRIu64, own_queue()) != RC_OK ||
 		    handover_send(takeover.link, -1, "ready") != RC_OK)
 			give_up("the former process has gone");
 	} else if (clock_mono_ns() > takeover.deadline_ns) {

@@ -4,7 +4,10 @@
  *   process_upgrade → start_successor → on_ready (accept no more, give the queue up) → on_serving → retire_tick …
  *   → process_drain, when no session is left or upgrade_timeout is over
  *
- * Until the new one says that it serves, whatever goes wrong with it leaves this one serving.
+ * Until the new one says that it serves, whatever goes wrong with it leaves this one serving: serve_on. The queue, which it may
+ * have given up, it takes back as soon as the other one has let go of the directory.
+ *
+ * A new one with another queue (queue.dir was changed, or its rules are gone) leaves this one its own: it applies that to the end.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -31,6 +34,8 @@
 
 #define START_LIMIT_S 60 /* from its start until it is ready */
 #define RETIRE_TICK_MS 200
+#define RETAKE_TICK_MS 100
+#define RETAKE_MARGIN_NS (10 * NS_PER_SEC) /* beyond drain_timeout, which a cancelled process may use */
 #define LINK_THERE (STDERR_FILENO + 1) /* the link's descriptor in the new process */
 
 enum stage {
@@ -46,6 +51,11 @@ static struct {
 	pid_t pid;
 	struct event *readable, *timer;
 	uint64_t bus;         /* the new one's */
+	uint64_t queue;       /* its queue's place */
+	bool queue_told;      /* ... which an older version does not say: it has ours */
+	struct event *retake; /* while the queue is to be taken back */
+	uint64_t retake_end_ns;
+	pid_t holder;         /* of the queue, perhaps: the process that failed; 0: it has ended */
 	uint64_t deadline_ns; /* retiring: then the sessions that are left drain */
 	bool settled;         /* no client that this process accepted is on its way to a worker any more */
 } upgrade = {.link = -1};
@@ -58,8 +68,8 @@ static void end_link(void)
 	if (upgrade.link >= 0)
 		close(upgrade.link);
 	upgrade.link = -1;
-	if (upgrade.pid > 0)
-		(void)waitpid(upgrade.pid, NULL, WNOHANG);
+	if (upgrade.pid > 0 && waitpid(upgrade.pid, NULL, WNOHANG) != 0)
+		upgrade.pid = 0;
 }
 
 static void stop_timer(void)
@@ -70,6 +80,60 @@ static void stop_timer(void)
 }
 
 /* ---- it does not work out ---- */
+
+static void stop_retaking(void)
+{
+	if (upgrade.retake)
+		event_free(upgrade.retake);
+	upgrade.retake = NULL;
+}
+
+/* True: it is here again. */
+static bool try_retake(void)
+{
+	struct settings *s = instance_settings(&process.in);
+	struct queue_options opt = process_queue_options(s);
+	char err[512];
+	enum rc rc = queue_take_back(process.in.queue, &opt, process.in.stats, err, sizeof(err));
+
+	settings_unref(s);
+	if (rc != RC_OK)
+		log_debug("upgrade", "the queue is not back yet", "reason=\"%s\"", err);
+	return rc == RC_OK;
+}
+
+/* Whoever was cancelled ends within drain_timeout, or hangs: then nobody is left who could be asked. */
+static void end_holder(void)
+{
+	if (upgrade.holder > 0 && waitpid(upgrade.holder, NULL, WNOHANG) != 0)
+		upgrade.holder = 0;
+	if (upgrade.holder <= 0 || clock_mono_ns() < upgrade.retake_end_ns)
+		return;
+	log_error("upgrade", "the process that failed does not end: it is killed", "pid=%ld", (long)upgrade.holder);
+	(void)kill(upgrade.holder, SIGKILL);
+	upgrade.retake_end_ns = clock_mono_ns() + RETAKE_MARGIN_NS;
+}
+
+static void retake_tick(evutil_socket_t fd, short what, void *arg)
+{
+	end_holder();
+	if (try_retake())
+		stop_retaking();
+}
+
+static void retake_queue(void)
+{
+	static const struct timeval every = {.tv_usec = RETAKE_TICK_MS * 1000};
+	struct settings *s = instance_settings(&process.in);
+
+	stop_retaking();
+	upgrade.holder = upgrade.pid;
+	upgrade.retake_end_ns = clock_mono_ns() + s->drain_timeout_ns + RETAKE_MARGIN_NS;
+	settings_unref(s);
+	upgrade.retake = event_new(loop_base(process.in.control), -1, EV_PERSIST, retake_tick, NULL);
+	if (!upgrade.retake || event_add(upgrade.retake, &every) != 0)
+		log_error("upgrade", "the queue cannot be taken back: its writes run directly until suimon is restarted", NULL);
+}
 
 static void serve_on(void)
 {
@@ -84,9 +148,10 @@ static void serve_on(void)
 		cache_flush(in->cache);
 	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
 	log_warn("upgrade", "statistics are not kept on disk until an upgrade succeeds or suimon is restarted", NULL);
-	if (in->queue && queue_is_handed_over(in->queue, &last_seq))
-		log_error("upgrade", "the queue was given up: its writes run directly until an upgrade succeeds or suimon is restarted",
-			  "last_seq=%" PRIu64, last_seq);
+	if (!in->queue || !queue_is_handed_over(in->queue, &last_seq) || try_retake())
+		return;
+	log_warn("upgrade", "the queue was given up: its writes run directly until it is back", "last_seq=%" PRIu64, last_seq);
+	retake_queue();
 }
 
 static void fail(const char *why)
@@ -126,14 +191,31 @@ static void workers_have_all(void *arg)
 	upgrade.settled = true;
 }
 
+/* Acknowledged and not applied, in a queue that no other process has. */
+static uint64_t own_records(void)
+{
+	struct queue *q = process.in.queue;
+	struct queue_totals t;
+	uint64_t last_seq;
+
+	if (!q || queue_place(q) == 0 || queue_is_handed_over(q, &last_seq))
+		return 0;
+	queue_totals(q, &t);
+	return t.depth;
+}
+
 static void retire_tick(evutil_socket_t fd, short what, void *arg)
 {
 	/* The process before this one may have sessions yet: its end is told to the new one by ours. */
 	bool none = upgrade.settled && atomic_load(&process.in.sessions) == 0 && !atomic_load(&process.in.has_former);
+	uint64_t left = own_records();
 
-	if (!none && clock_mono_ns() < upgrade.deadline_ns)
+	if ((!none || left) && clock_mono_ns() < upgrade.deadline_ns)
 		return;
 	stop_timer();
+	if (left)
+		log_error("upgrade", "acknowledged writes are left in the directory that was queue.dir: start suimon with it to have them applied",
+			  "records=%" PRIu64, left);
 	if (!atomic_load(&process.in.draining))
 		process_drain();
 }
@@ -158,8 +240,12 @@ static void on_ready(void)
 	admin_pause(process.admin, true);
 	if (takeover_rests_beside(upgrade.bus))
 		atomic_store(&in->cache_rests, true);
-	if (in->queue)
+	if (in->queue && (!upgrade.queue_told || upgrade.queue == queue_place(in->queue))) {
+		stop_retaking();
 		queue_hand_over(in->queue);
+	} else if (in->queue && queue_place(in->queue)) {
+		log_info("upgrade", "the new process has another queue: this one applies its own to the end", NULL);
+	}
 	stats_keep_no_more(in->stats);
 	if (handover_send(upgrade.link, -1, "go") != RC_OK)
 		fail("the link broke");
@@ -188,8 +274,9 @@ static void on_serving(void)
 static void on_applied(uint64_t seq)
 {
 	struct instance *in = &process.in;
+	uint64_t last_seq;
 
-	if (!in->queue)
+	if (!in->queue || !queue_is_handed_over(in->queue, &last_seq))
 		return;
 	pthread_mutex_lock(&in->drain_lock);
 	in->drain_unknown_ns = clock_mono_ns();
@@ -211,16 +298,20 @@ static void on_message(const char *text)
 {
 	uint64_t number;
 
-	if (handover_number(text, "bus", &number) == RC_OK)
+	if (handover_number(text, "bus", &number) == RC_OK) {
 		upgrade.bus = number;
-	else if (strcmp(text, "ready") == 0 && upgrade.stage == STAGE_STARTING)
+	} else if (handover_number(text, "queue", &number) == RC_OK) {
+		upgrade.queue = number;
+		upgrade.queue_told = true;
+	} else if (strcmp(text, "ready") == 0 && upgrade.stage == STAGE_STARTING) {
 		on_ready();
-	else if (strcmp(text, "serving") == 0 && upgrade.stage == STAGE_SWITCHING)
+	} else if (strcmp(text, "serving") == 0 && upgrade.stage == STAGE_SWITCHING) {
 		on_serving();
-	else if (handover_number(text, "applied", &number) == RC_OK && upgrade.stage == STAGE_RETIRING)
+	} else if (handover_number(text, "applied", &number) == RC_OK && upgrade.stage == STAGE_RETIRING) {
 		on_applied(number);
-	else if (strcmp(text, "drain") == 0 && upgrade.stage == STAGE_RETIRING && !atomic_load(&process.in.draining))
+	} else if (strcmp(text, "drain") == 0 && upgrade.stage == STAGE_RETIRING && !atomic_load(&process.in.draining)) {
 		process_drain();
+	}
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -313,6 +404,7 @@ static void start_successor(void)
 	}
 	upgrade.stage = STAGE_STARTING;
 	upgrade.bus = 0;
+	upgrade.queue_told = false;
 	upgrade.link = pair[0];
 	upgrade.pid = spawn(pair[1]);
 	close(pair[1]);
@@ -345,5 +437,6 @@ bool upgrade_has_successor(void)
 void upgrade_end(void)
 {
 	stop_timer();
+	stop_retaking();
 	end_link();
 }

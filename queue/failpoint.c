@@ -11,6 +11,7 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char chosen[64];
+static int fate = SIGKILL;
 static _Atomic long passages_left;
 
 static void failpoint_read(void)
@@ -21,7 +22,9 @@ static void failpoint_read(void)
 	if (!len || len >= sizeof(chosen))
 		return;
 	memcpy(chosen, env, len);
-	atomic_store(&passages_left, env[len] == ':' ? strtol(env + len + 1, NULL, 10) : 1);
+	if (strcmp(env + len, ":stop") == 0)
+		fate = SIGSTOP;
+	atomic_store(&passages_left, env[len] == ':' && fate == SIGKILL ? strtol(env + len + 1, NULL, 10) : 1);
 }
 
 void failpoint_pass(const char *name)
@@ -30,5 +33,5 @@ void failpoint_pass(const char *name)
 	if (!chosen[0] || strcmp(chosen, name) != 0)
 		return;
 	if (atomic_fetch_sub(&passages_left, 1) == 1)
-		raise(SIGKILL);
+		raise(fate);
 }

@@ -135,6 +135,15 @@ enum rc qdir_open(struct qdir *d, const char *path, bool hold, const struct file
 	return load_id(d, hold, err, cap);
 }
 
+enum rc qdir_retake(struct qdir *d, char *err, size_t cap)
+{
+	enum rc rc = take_lock(d, err, cap);
+
+	if (rc != RC_OK)
+		qdir_release(d);
+	return rc;
+}
+
 void qdir_release(struct qdir *d)
 {
 	if (d->lock_fd >= 0)
@@ -249,6 +258,13 @@ enum rc qdir_checkpoint_write(const struct qdir *d, const struct qdir_checkpoint
 	p = bytes_put(p, 8, c->dead_total);
 	bytes_put(p, 4, crc32c(0, file, CHECKPOINT_BYTES - 4));
 	return fileops_replace(d->ops, d->fd, "checkpoint", file, sizeof(file));
+}
+
+uint64_t qdir_place(const struct stat *st)
+{
+	uint64_t place = (uint64_t)st->st_dev * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)st->st_ino;
+
+	return place ? place : 1;
 }
 
 bool qdir_paused(const struct qdir *d)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "fileops.h"
 #include "rc.h"
@@ -33,6 +34,7 @@ struct qdir {
 enum rc qdir_open(struct qdir *d, const char *path, bool hold, const struct file_ops *ops, char *err,
 		  size_t cap) must_check;
 void qdir_release(struct qdir *d); /* another process may hold it from now on; this one writes nothing there any more */
+enum rc qdir_retake(struct qdir *d, char *err, size_t cap) must_check; /* after qdir_release, where nobody holds it. RC_ERROR: err */
 void qdir_close(struct qdir *d); /* tolerant of one that failed to open */
 
 void qdir_segment_name(char out[32], uint64_t first_seq);
@@ -47,6 +49,9 @@ struct qdir_checkpoint {
 /* RC_DECLINED: there is none that can be used. */
 enum rc qdir_checkpoint_read(const struct qdir *d, struct qdir_checkpoint *out) must_check;
 enum rc qdir_checkpoint_write(const struct qdir *d, const struct qdir_checkpoint *c) must_check;
+
+/* Tells directories apart, whatever their paths; never 0. */
+uint64_t qdir_place(const struct stat *st);
 
 bool qdir_paused(const struct qdir *d);
 enum rc qdir_set_paused(const struct qdir *d, bool paused) must_check;

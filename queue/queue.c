@@ -32,6 +32,20 @@ bool queue_is_handed_over(struct queue *q, uint64_t *last_seq)
 	return true;
 }
 
+uint64_t queue_place(const struct queue *q)
+{
+	struct stat st;
+
+	return !q->shared && fstat(q->dir.fd, &st) == 0 ? qdir_place(&st) : 0;
+}
+
+uint64_t queue_place_of(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) == 0 ? qdir_place(&st) : 0;
+}
+
 void queue_follow(struct queue *q, uint64_t applied_seq)
 {
 	if (!q->shared)

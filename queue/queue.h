@@ -73,9 +73,15 @@ void queue_close(struct queue *q);
  * (seconds at most), and the lock is free. Afterwards nothing is appended or applied here; who waits is served by queue_follow.
  * A queue that many processes share is worked by both: nothing happens. */
 void queue_hand_over(struct queue *q);
+/* It was given up and the other process did not keep it: the directory is opened anew, and all goes on as before. stats: as queue_open.
+ * RC_ERROR: not just now (the other one holds it yet), err says why. The thread that called queue_hand_over. */
+enum rc queue_take_back(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t err_cap) must_check;
 /* That has happened or is happening: what an acknowledged record must be applied up to before a write that would have been
  * queued may run directly. any thread. */
 bool queue_is_handed_over(struct queue *q, uint64_t *last_seq) must_check;
+/* Which directory it is, whatever its path; 0: it has none, or (of a path) none is there. */
+uint64_t queue_place(const struct queue *q);
+uint64_t queue_place_of(const char *dir);
 void queue_follow(struct queue *q, uint64_t applied_seq); /* after queue_hand_over: how far the other process has come */
 void queue_reconfigure(struct queue *q, const struct queue_options *opt); /* batch_*, rate, max_bytes, sync_ns */
 

@@ -23,8 +23,14 @@ struct queue_lane {
 	struct iobuf writing;        /* the tables of the batch it is about to apply; under the queue's hooks_lock */
 };
 
+/* What was in use before the directory was given up and taken back: other threads may be looking at it yet. */
+struct queue_retired {
+	struct queue_lane *lane; /* one; owned */
+	struct dead *dead;       /* owned */
+};
+
 struct queue {
-	struct queue_lane *lane; /* owned */
+	struct queue_lane *_Atomic lane; /* owned */
 	unsigned lanes;
 	struct waits waits;
 	struct stats_sink *front; /* counts what no lane takes, under front_lock; NULL: not counted */
@@ -34,7 +40,9 @@ struct queue {
 
 	/* One process's. */
 	struct qdir dir;
-	struct dead *dead;        /* owned */
+	struct dead *_Atomic dead; /* owned */
+	struct queue_retired *retired; /* owned */
+	size_t nretired;
 	_Atomic bool handed_over; /* to another process */
 
 	/* Shared. */

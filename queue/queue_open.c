@@ -58,9 +58,24 @@ static enum rc make_drain(struct queue_lane *lane, struct drain_parts *parts, co
 	return lane->drain ? RC_OK : RC_ERROR;
 }
 
+static void close_lane(struct queue_lane *lane)
+{
+	drain_free(lane->drain);
+	if (lane->engine)
+		lane->engine->ops->close(lane->engine);
+	iobuf_reset(&lane->writing);
+}
+
+static enum rc start_lane(struct queue_lane *lane)
+{
+	enum rc rc = drain_start(lane->drain);
+
+	return rc == RC_OK ? lane->engine->ops->start(lane->engine) : rc;
+}
+
 /* ---- of one process ---- */
 
-static enum rc open_log(struct queue *q, const struct queue_options *opt, const struct qdir_checkpoint *known,
+static enum rc open_log(struct queue_lane *lane, const struct queue_options *opt, const struct qdir_checkpoint *known,
 			struct stats *stats, char *err, size_t cap)
 {
 	struct filelog_options log = {
@@ -72,34 +87,101 @@ static enum rc open_log(struct queue *q, const struct queue_options *opt, const 
 		.sink = new_sink(stats),
 		.front = new_sink(stats),
 		.wake = wake,
-		.wake_arg = &q->lane[0],
+		.wake_arg = lane,
 	};
 
-	q->lane[0].engine = filelog_open(&q->dir, &log, err, cap);
-	return q->lane[0].engine ? RC_OK : RC_ERROR;
+	lane->engine = filelog_open(&lane->q->dir, &log, err, cap);
+	return lane->engine ? RC_OK : RC_ERROR;
+}
+
+/* What is in the directory, whose lock is held, as a lane. What was made before an error stays there. */
+static enum rc open_parts(struct queue_lane *lane, struct dead **dead, const struct queue_options *opt, struct stats *stats, char *err,
+			  size_t cap)
+{
+	struct qdir *dir = &lane->q->dir;
+	struct drain_parts parts = {.dir = dir};
+
+	if (qdir_checkpoint_read(dir, &parts.known) != RC_OK)
+		parts.known = (struct qdir_checkpoint){0};
+	*dead = dead_open(dir, true, parts.known.applied_seq, err, cap);
+	if (!*dead)
+		return RC_ERROR;
+	snprintf(err, cap, "out of memory");
+	if (open_log(lane, opt, &parts.known, stats, err, cap) != RC_OK)
+		return RC_ERROR;
+	memcpy(parts.id, dir->id, sizeof(parts.id));
+	parts.dead = *dead;
+	parts.paused = qdir_paused(dir);
+	if (make_drain(lane, &parts, opt, stats) == RC_OK)
+		return RC_OK;
+	snprintf(err, cap, "out of memory");
+	return RC_ERROR;
 }
 
 static enum rc open_dir(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t cap)
 {
-	struct drain_parts parts = {.dir = &q->dir};
+	struct dead *dead = NULL;
+	enum rc rc;
 
 	if (qdir_open(&q->dir, opt->dir, true, opt->files ? opt->files : &file_ops_system, err, cap) != RC_OK)
 		return RC_ERROR;
-	if (qdir_checkpoint_read(&q->dir, &parts.known) != RC_OK)
-		parts.known = (struct qdir_checkpoint){0};
-	q->dead = dead_open(&q->dir, true, parts.known.applied_seq, err, cap);
-	if (!q->dead)
-		return RC_ERROR;
 	snprintf(err, cap, "out of memory");
-	if (make_lanes(q, 1) != RC_OK || open_log(q, opt, &parts.known, stats, err, cap) != RC_OK)
+	if (make_lanes(q, 1) != RC_OK)
 		return RC_ERROR;
-	memcpy(parts.id, q->dir.id, sizeof(parts.id));
-	parts.dead = q->dead;
-	parts.paused = qdir_paused(&q->dir);
-	if (make_drain(&q->lane[0], &parts, opt, stats) == RC_OK)
-		return RC_OK;
-	snprintf(err, cap, "out of memory");
-	return RC_ERROR;
+	rc = open_parts(q->lane, &dead, opt, stats, err, cap);
+	q->dead = dead;
+	return rc;
+}
+
+/* Room for what will be retired, and a lane that nobody sees yet. */
+static struct queue_lane *spare_lane(struct queue *q)
+{
+	struct queue_retired *grown = mem_realloc(q->retired, (q->nretired + 1) * sizeof(*grown));
+	struct queue_lane *lane;
+
+	if (!grown)
+		return NULL;
+	q->retired = grown;
+	lane = mem_zalloc(sizeof(*lane));
+	if (!lane)
+		return NULL;
+	lane->q = q;
+	iobuf_init(&lane->writing, 0);
+	return lane;
+}
+
+enum rc queue_take_back(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t err_cap)
+{
+	struct queue_lane *lane = NULL;
+	struct dead *dead = NULL;
+	enum rc rc = qdir_retake(&q->dir, err, err_cap);
+
+	if (rc == RC_OK) {
+		snprintf(err, err_cap, "out of memory");
+		lane = spare_lane(q);
+		rc = lane ? open_parts(lane, &dead, opt, stats, err, err_cap) : RC_ERROR;
+	}
+	if (rc == RC_OK) {
+		snprintf(err, err_cap, "its threads cannot be started");
+		rc = start_lane(lane);
+	}
+	if (rc != RC_OK) {
+		if (lane && lane->drain)
+			drain_stop(lane->drain);
+		if (lane)
+			close_lane(lane);
+		mem_free(lane);
+		dead_close(dead);
+		qdir_release(&q->dir);
+		return RC_ERROR;
+	}
+	q->retired[q->nretired++] = (struct queue_retired){.lane = q->lane, .dead = q->dead};
+	q->dead = dead;
+	q->lane = lane;
+	moved(q); /* what it has applied meanwhile */
+	atomic_store_explicit(&q->handed_over, false, memory_order_release);
+	log_info("queue", "taken back", "dir=%s last_seq=%llu", q->dir.path, (unsigned long long)lane->engine->ops->durable(lane->engine));
+	return RC_OK;
 }
 
 /* ---- of many ---- */
@@ -306,12 +388,14 @@ void queue_close(struct queue *q)
 	if (q->hub)
 		q->hub->ops->stop(q->hub);
 	claims_free(q->claims);
-	for (unsigned i = 0; i < q->lanes; i++) {
-		drain_free(q->lane[i].drain);
-		if (q->lane[i].engine)
-			q->lane[i].engine->ops->close(q->lane[i].engine);
-		iobuf_reset(&q->lane[i].writing);
+	for (unsigned i = 0; i < q->lanes; i++)
+		close_lane(&q->lane[i]);
+	for (size_t i = 0; i < q->nretired; i++) {
+		close_lane(q->retired[i].lane);
+		mem_free(q->retired[i].lane);
+		dead_close(q->retired[i].dead);
 	}
+	mem_free(q->retired);
 	iobuf_reset(&q->writing);
 	if (q->shared)
 		deadtable_destroy(&q->table);

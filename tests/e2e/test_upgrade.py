@@ -241,6 +241,94 @@ def test_an_address_that_is_taken_is_known_before_the_queue_is_given_up(line, db
         assert ask(c, "SELECT n FROM log ORDER BY n") == ((0,), (1,))
 
 
+@pytest.mark.parametrize("point", ["upgrade-go", "upgrade-queue", "upgrade-serving"])
+def test_a_new_process_that_dies_while_it_takes_over_leaves_the_old_one_its_queue(line, db, monkeypatch, point):
+    """Q1, Q2, Q3: it takes the directory back, applies what waits there, and accepts more."""
+    db.setup("CREATE TABLE log (n INT)")
+    monkeypatch.setenv("SUIMON_FAILPOINT", point)
+    it = line(QUEUE)
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "INSERT INTO log VALUES (0)")  # its shape is checked
+        servers.wait_until("it to be applied", lambda: it.instance.api("/api/queue")["depth"] == 0, 60)
+        assert it.instance.http("/api/queue/pause", data={})[0] == 200
+        ask(c, "INSERT INTO log VALUES (1)")
+        os.kill(it.pids[0], signal.SIGUSR2)
+        servers.wait_until("the old one to have its queue again", lambda: it.said("queue: taken back"), 60)
+        assert it.instance.metrics()["suimon_upgrade_failures_total"] == 1
+        queue = it.instance.api("/api/queue")
+        assert queue["state"] == "paused" and queue["depth"] == 1
+        ask(c, "INSERT INTO log VALUES (2)")
+        with it.instance.connect(database=db.name) as other:
+            ask(other, "INSERT INTO log VALUES (3)")
+        assert it.instance.api("/api/queue")["depth"] == 3
+        assert it.instance.http("/api/queue/resume", data={})[0] == 200
+        assert ask(c, "SELECT n FROM log WHERE n < 3 ORDER BY n") == ((0,), (1,), (2,))
+    servers.wait_until("the queue to be applied", lambda: it.instance.api("/api/queue")["depth"] == 0, 60)
+    assert db.primary("SELECT n FROM log ORDER BY n") == tuple((n,) for n in range(4))
+    os.kill(it.pids[0], signal.SIGUSR2)  # and again
+    servers.wait_until("the old one to have its queue again", lambda: it.said("queue: taken back") == 2, 60)
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "INSERT INTO log VALUES (4)")
+        assert ask(c, "SELECT COUNT(*) FROM log") == ((5,),)
+
+
+def test_a_new_process_with_another_queue_leaves_the_old_one_its_own(line, db, tmp_path):
+    """Q3: what the other has applied says nothing of these records."""
+    db.setup("CREATE TABLE log (n INT PRIMARY KEY)", "CREATE TABLE log2 (n INT)")
+    it = line({"queue": {"rules": [{"match": {"verb": "insert", "schema": db.name}}]}})
+    c = it.instance.connect(database=db.name)
+    ask(c, "INSERT INTO log VALUES (0)")
+    other = tmp_path / "other_queue"
+    other.mkdir()
+    it.instance.write(merge(it.instance.config, {"queue": {"dir": str(other)}}))
+    it.upgrade()
+    assert it.said("this one applies its own to the end") == 1
+    with it.instance.connect(database=db.name) as d:
+        for n in range(20):  # its own numbers are far beyond
+            ask(d, "INSERT INTO log2 VALUES (%s)", (n,))
+        servers.wait_until("the new one's to be applied", lambda: it.instance.api("/api/queue")["depth"] == 0, 60)
+    with db.cluster.primary.root(database=db.name, autocommit=False) as lock:
+        ask(lock, "INSERT INTO log VALUES (1)")  # so that the old one's drain waits
+        ask(c, "INSERT INTO log VALUES (1)")
+        seen = []
+        reader = threading.Thread(target=lambda: seen.append(ask(c, "SELECT n FROM log ORDER BY n")), daemon=True)
+        reader.start()
+        time.sleep(0.5)  # a read that does not wait has its answer by then
+        lock.rollback()
+    reader.join(60)
+    assert seen == [((0,), (1,))]
+    ask(c, "INSERT INTO log VALUES (2)")
+    c.close()
+    assert it.ended(it.pids[0]) == 0  # when all of it is applied
+    assert db.primary("SELECT n FROM log ORDER BY n") == ((0,), (1,), (2,))
+    assert db.primary("SELECT COUNT(*) FROM log2") == ((20,),)
+
+
+def is_stopped(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        return f.read().rpartition(")")[2].split()[0] == "T"
+
+
+def test_one_that_is_cancelled_when_it_serves_already_ends_with_its_sessions(line, db, monkeypatch):
+    monkeypatch.setenv("SUIMON_FAILPOINT", "upgrade-serving:stop")
+    db.setup("CREATE TABLE log (n INT)")
+    it = line(QUEUE)
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "INSERT INTO log VALUES (0)")
+    os.kill(it.pids[0], signal.SIGUSR2)
+    servers.wait_until("a new process", lambda: it.said("a new process starts"), 60)
+    new = int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1])
+    servers.wait_until("it to stand before its last word", lambda: is_stopped(new), 60)
+    old = it.pids[0]
+    it.pids.append(new)
+    os.kill(old, signal.SIGTERM)
+    servers.wait_until("the old one to cancel", lambda: it.said("this process was told to stop"), 30)
+    os.kill(new, signal.SIGCONT)
+    assert it.ended(old) == 0 and it.ended(new) == 0
+    assert it.said("cancelled while taking over") == 1
+    assert db.primary("SELECT n FROM log") == ((0,),)
+
+
 def test_a_process_that_does_not_serve_yet_has_no_successor(line, db):
     it = line()
     here = it.instance.config
