@@ -68,6 +68,19 @@ static bool changed_nothing(const struct request *r)
 	return r->cmd == COM_STMT_PREPARE || (is_refusal(r->error) && r->s->up && r->s->up->track.results == 0);
 }
 
+/* The session's connections must have chosen its schema since; the one that ran this knows what it has changed itself. */
+static void change_logins(struct request *r)
+{
+	struct accounts *as = r->worker->in->accounts;
+	struct session *s = r->s;
+	uint64_t before = accounts_epoch(as);
+
+	accounts_changed(as);
+	s->chose_epoch = accounts_epoch(as);
+	if (s->up && s->up->chose_epoch == before)
+		s->up->chose_epoch = before + 1;
+}
+
 void globals_settle(struct request *r, bool failed)
 {
 	struct instance *in = r->worker->in;
@@ -75,7 +88,7 @@ void globals_settle(struct request *r, bool failed)
 	if (!r->st || changed_nothing(r))
 		return;
 	if (r->st->changes_logins)
-		accounts_changed(in->accounts);
+		change_logins(r);
 	if (likely(!(r->st->facts.flags & SQL_F_GLOBAL_SET)))
 		return;
 	r->s->set_global = true;

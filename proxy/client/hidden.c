@@ -11,6 +11,7 @@
 #include "request.h"
 
 #define POSITION_WAIT "0.05" /* seconds a replica is given to catch up before the read goes to the primary */
+#define OTHER_SCHEMA "information_schema"
 #define LAG_HOPELESS_NS (500 * NS_PER_MS)
 
 enum rc hidden_say(struct request *r, enum request_hidden what, enum rc sent)
@@ -25,7 +26,7 @@ enum rc hidden_say(struct request *r, enum request_hidden what, enum rc sent)
 
 /* ---- STEP_SYNC ---- */
 
-static enum rc change_schema(struct request *r, struct span schema)
+static enum rc change_schema(struct request *r, struct span schema, enum request_hidden what)
 {
 	uint8_t payload[1 + 256];
 
@@ -33,7 +34,7 @@ static enum rc change_schema(struct request *r, struct span schema)
 		return hidden_say(r, HIDDEN_NONE, RC_ERROR);
 	payload[0] = COM_INIT_DB;
 	memcpy(payload + 1, schema.p, schema.len);
-	return hidden_say(r, HIDDEN_SCHEMA, upstream_command(r->s->up, TRACK_SIMPLE, payload, schema.len + 1));
+	return hidden_say(r, what, upstream_command(r->s->up, TRACK_SIMPLE, payload, schema.len + 1));
 }
 
 static enum rc reset_connection(struct request *r)
@@ -128,6 +129,21 @@ static enum rc give_own_tracking(struct request *r)
 		   upstream_query(r->s->up, span_str("SET session_track_system_variables=DEFAULT,session_track_state_change=DEFAULT")));
 }
 
+/* What a server knows of a schema (its collation) it has looked up when the schema was chosen, and forgotten at a reset. What
+ * asks for what the last statement left asks the connection as that left it. */
+static bool must_choose_again(const struct request *r, const struct varset *to)
+{
+	return r->s->up->chose_epoch < r->s->chose_epoch && to->schema.len && !r->plan.follow_up;
+}
+
+/* MariaDB looks at a schema that is chosen already only after a reset; another one is chosen in between, which anybody may. */
+static enum rc choose_again(struct request *r, struct span schema)
+{
+	if (r->s->up->chose_epoch == 0 || !span_eq(r->s->up->vars->schema, schema))
+		return change_schema(r, schema, HIDDEN_SCHEMA);
+	return change_schema(r, span_str(OTHER_SCHEMA), HIDDEN_OTHER_SCHEMA);
+}
+
 enum rc hidden_sync(struct request *r)
 {
 	struct upstream *u = r->s->up;
@@ -138,10 +154,12 @@ enum rc hidden_sync(struct request *r)
 		u->warnings_of = 0;
 		return reset_connection(r);
 	}
+	if (unlikely(must_choose_again(r, to)))
+		return choose_again(r, to->schema);
 	if (likely(u->vars == to))
 		return unlikely(wants_own_tracking(r)) ? give_own_tracking(r) : give_aftermath(r);
 	if (to->schema.len && !span_eq(u->vars->schema, to->schema))
-		return change_schema(r, to->schema);
+		return change_schema(r, to->schema, HIDDEN_SCHEMA);
 	return change_variables(r, to);
 }
 
@@ -155,8 +173,14 @@ static void sync_done(struct request *r)
 		now = varset_with_schema(u->pool->empty, u->vars->schema);
 		upstream_stmt_forget_all(u);
 		u->insert_id_of = u->warnings_of = 0; /* it answers 0 and none to everybody now */
+		u->chose_epoch = 0;
+		break;
+	case HIDDEN_OTHER_SCHEMA:
+		u->chose_epoch = r->s->chose_epoch;
+		now = varset_with_schema(u->vars, span_str(OTHER_SCHEMA));
 		break;
 	case HIDDEN_SCHEMA:
+		u->chose_epoch = r->s->chose_epoch;
 		now = varset_with_schema(u->vars, to->schema);
 		break;
 	case HIDDEN_VARIABLES:
@@ -425,7 +449,7 @@ void hidden_done(struct request *r)
 			check_done(r, false);
 			return;
 		}
-		if (what == HIDDEN_RESET || what == HIDDEN_TRACKING || what == HIDDEN_VARIABLES)
+		if (what == HIDDEN_RESET || what == HIDDEN_TRACKING || what == HIDDEN_VARIABLES || what == HIDDEN_OTHER_SCHEMA)
 			r->s->up->condemned = true; /* what state it is in is not known any more */
 		r->hidden = HIDDEN_NONE;
 		if ((what == HIDDEN_PREPARE || what == HIDDEN_SCHEMA || what == HIDDEN_VARIABLES) && not_the_last_word(r))
@@ -456,6 +480,7 @@ void hidden_done(struct request *r)
 		break;
 	case HIDDEN_INSERT_ID:
 	case HIDDEN_TRACKING:
+	case HIDDEN_OTHER_SCHEMA:
 	case HIDDEN_SCHEMA:
 	case HIDDEN_VARIABLES:
 		exec_resume(r, STEP_SYNC);

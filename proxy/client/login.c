@@ -200,7 +200,7 @@ static bool begin(struct session *s, struct span user, struct span schema, struc
 	}
 	session_set_vars(s, vars);
 	l->account = accounts_find(s->worker->in->accounts, user);
-	s->epoch = accounts_epoch(s->worker->in->accounts);
+	s->epoch = s->chose_epoch = accounts_epoch(s->worker->in->accounts);
 	return true;
 }
 

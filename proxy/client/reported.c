@@ -127,6 +127,7 @@ static void take_tracked(struct request *r, struct span block)
 		case TRACK_SCHEMA:
 			named = true;
 			take_vars(r, varset_with_schema(r->s->vars, item.value));
+			r->s->chose_epoch = accounts_epoch(r->worker->in->accounts);
 			break;
 		case TRACK_STATE_CHANGE:
 			changed = item.value.len && item.value.p[0] == '1';

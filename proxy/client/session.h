@@ -68,6 +68,7 @@ struct session {
 	uint8_t scramble[SCRAMBLE_LEN];
 	struct account *account;       /* reference; NULL until logged in */
 	uint64_t epoch;                /* accounts_epoch when its login began */
+	uint64_t chose_epoch;          /* ... when it last chose its schema or changed a database: its connections choose it no earlier */
 	struct login_state *login;     /* owned; only while logging in */
 	const struct varset *vars;     /* reference */
 	unsigned pins;                 /* enum plan_pin */

@@ -173,7 +173,7 @@ void lease_discard(struct upstream *u, const char *why)
 	upstream_close(u, why);
 }
 
-/* Asks the server to forget the session; prepared statements go with it, the schema stays. */
+/* Asks the server to forget the session; prepared statements go with it, the schema stays, its collation does not. */
 static void begin_reset(struct upstream *u)
 {
 	static const uint8_t reset = COM_RESET_CONNECTION;
@@ -189,6 +189,7 @@ static void begin_reset(struct upstream *u)
 	varset_unref(clean);
 	upstream_stmt_forget_all(u);
 	u->dirty = false;
+	u->chose_epoch = 0;
 	u->parked_for = u->insert_id_of = u->warnings_of = 0;
 	lease_unpark(u);
 	evtimer_add(&u->timer, &tv);

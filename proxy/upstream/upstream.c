@@ -383,7 +383,7 @@ struct upstream *upstream_open(struct lease_pool *pool, struct backend *b, struc
 	u->backend = b;
 	u->load = &b->loads[pool->load];
 	u->account = account_ref(a);
-	u->epoch = accounts_epoch(pool->accounts);
+	u->epoch = u->chose_epoch = accounts_epoch(pool->accounts);
 	u->wire = wire;
 	u->collation = collation;
 	u->dirty_reads = true; /* until it says otherwise */

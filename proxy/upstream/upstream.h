@@ -91,6 +91,7 @@ struct upstream {
 	uint64_t insert_id_of;     /* id of the session whose LAST_INSERT_ID() it would answer; 0 none */
 	uint64_t warnings_of;      /* id of the session whose last statement left warnings here; 0 none */
 	uint64_t epoch;            /* accounts_epoch when its login began */
+	uint64_t chose_epoch;      /* ... when it last chose its schema, or before; 0: a reset has taken what the choice gave */
 	uint64_t parked_for;       /* id of the session it served last; 0 none */
 	struct lease_park *park;   /* of that session; NULL: none, or the session has another */
 	bool plain;                /* nothing was said on it but what clients say; never anybody else's */

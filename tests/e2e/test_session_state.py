@@ -271,3 +271,37 @@ def test_a_new_session_sees_its_database_as_it_is_now(suimon, db):
         assert e.value.args[0] == 1049
     finally:
         db.setup("DROP DATABASE IF EXISTS `%s`" % other)
+
+
+def test_a_pooled_connection_has_its_databases_collation_after_a_reset(suimon, db):
+    """P3. COM_RESET_CONNECTION keeps a schema and forgets its collation: whoever gets the connection next has the database's own."""
+    other = db.name + "_too"
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    try:
+        db.setup("CREATE DATABASE `%s` COLLATE utf8mb4_bin" % other)
+        for leave in ("SET @x = 1", "SET sql_mode = 'ANSI'", "DO GET_LOCK('x', 0)"):
+            with s.connect(database=other) as c:
+                ask(c, leave)
+            with s.connect(database=other) as c:
+                assert ask(c, "SELECT @@collation_database, @@character_set_database, DATABASE()") == (("utf8mb4_bin", "utf8mb4", other),), leave
+    finally:
+        db.setup("DROP DATABASE IF EXISTS `%s`" % other)
+
+
+def test_a_session_sees_its_own_change_of_a_database_on_every_connection(suimon, db):
+    """P1, P3. A session that changes its database's collation finds it on a connection that chose the database before."""
+    other = db.name + "_too"
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 2, "min_idle": 0}}})
+    try:
+        db.setup("CREATE DATABASE `%s` COLLATE utf8mb4_bin" % other)
+        with s.connect(database=other) as a, s.connect(database=other) as b, s.connect(database=other) as c:
+            b.begin()
+            ask(b, "SELECT 1") # on a connection that chose the database before it is changed on the other
+            ask(a, "ALTER DATABASE `%s` COLLATE utf8mb4_unicode_ci" % other)
+            assert ask(a, "SELECT ROW_COUNT(), @@warning_count") == ((1, 0),)
+            c.begin()
+            ask(c, "SELECT 1")
+            b.commit()
+            assert ask(a, "SELECT @@collation_database") == (("utf8mb4_unicode_ci",),)
+    finally:
+        db.setup("DROP DATABASE IF EXISTS `%s`" % other)
