@@ -23,9 +23,12 @@ static void set_holds(struct drain *d, bool holds)
 	changed = d->holds != holds;
 	d->holds = holds;
 	pthread_mutex_unlock(&d->lock);
+	if (!changed && holds)
+		return;
+	/* Also when it is not held as before: the oldest record was looked at, maybe. */
+	d->parts.engine->ops->attend(d->parts.engine, holds);
 	if (!changed)
 		return;
-	d->parts.engine->ops->attend(d->parts.engine, holds);
 	log_debug("queue", holds ? "applies a lane" : "leaves a lane to others", "id=%s epoch=%" PRIu64, d->applier.position.id_hex,
 		  d->applier.position.epoch);
 }

@@ -15,6 +15,7 @@
 #define POLL_MS 100
 #define STOP_PATIENCE_NS (5 * NS_PER_SEC)
 #define LAST_WORDS_MS 1000
+#define MAKE_AGAIN_NS (3 * NS_PER_SEC) /* what failed for good may do so again at once */
 #define READY_PATIENCE_NS (2 * NS_PER_SEC)
 
 static struct kafkahub *self(struct queue_hub *hub)
@@ -215,8 +216,9 @@ static void make_producer(struct kafkahub *h)
 {
 	struct kafkahub_client made;
 
+	h->made_ns = clock_mono_ns();
 	if (open_producer(h, &made) != RC_OK)
-		return; /* again, the next time round */
+		return; /* again, after a while */
 	atomic_store(&h->fatal, false);
 	pthread_rwlock_wrlock(&h->producing);
 	h->out = made;
@@ -239,7 +241,7 @@ static void say_fatal(struct kafkahub *h)
 /* Only this thread changes out: it may read it without the lock. */
 static void poll_once(struct kafkahub *h, bool usable, bool overdue)
 {
-	if (!h->out.rk && usable)
+	if (!h->out.rk && usable && (!h->made_ns || clock_mono_ns() - h->made_ns > MAKE_AGAIN_NS))
 		make_producer(h);
 	if (!h->out.rk) {
 		struct timespec nap = {.tv_nsec = POLL_MS * (long)NS_PER_MS};

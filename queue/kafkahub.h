@@ -36,6 +36,7 @@ struct kafkahub {
 	pthread_rwlock_t producing; /* who appends reads out, the poller writes it */
 	struct kafkahub_client out; /* NULLs: there is none just now */
 	_Atomic bool fatal;         /* this producer is of no use any more */
+	uint64_t made_ns;           /* the poller's: when it was last made, or that was tried */
 
 	pthread_mutex_t peeking; /* one at a time: guards peek */
 	struct kafkahub_client peek; /* NULLs: nobody has peeked yet */

@@ -19,6 +19,7 @@
 #define SEEN_MOST 4096                        /* records that the mean size remembers */
 
 static const char unknown[] = "the queue's Kafka did not answer: whether the write will be applied is unknown";
+static const char placeless[] = "the queue's Kafka has stored the write without saying where: it will be applied, and was not waited for";
 static const char gone[] = "the queue's Kafka does not answer";
 static const char refused[] = "the queue's Kafka refuses to store: see the log";
 static const char too_large[] = "the statement is too large for the queue";
@@ -187,7 +188,7 @@ static enum rc note_answer(struct kafkalog *l, const rd_kafka_message_t *m, uint
 	l->progress_ns = now;
 	if (seq && !misplaced)
 		note_stored(l, seq, m->len, took_ns);
-	else if (m->err != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+	else if (m->err && m->err != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
 		l->failed_until_ns = now + FAILED_PAUSE_NS;
 	l->restarted |= misplaced;
 	if (!l->waiting)
@@ -207,10 +208,9 @@ void kafkalog_delivered(struct kafkalog *l, const rd_kafka_message_t *m)
 	int64_t took = rd_kafka_message_latency(m);
 	uint64_t took_ns = took > 0 ? (uint64_t)took * 1000 : 0;
 	bool never_sent = rd_kafka_message_status(m) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
-	/* Stored, but nobody says where: its client could not wait for it. */
 	uint64_t seq = !m->err && m->offset >= 0 ? (uint64_t)m->offset + 1 : 0, floor = t->seq;
 	enum rc rc = seq ? RC_OK : never_sent && m->err ? RC_DECLINED : RC_ERROR;
-	const char *why = rc == RC_OK ? NULL : rc == RC_ERROR ? unknown : silent(m->err) ? gone : refused;
+	const char *why = rc == RC_OK ? NULL : !m->err ? placeless : rc == RC_ERROR ? unknown : silent(m->err) ? gone : refused;
 
 	FAILPOINT("before-answer");
 	if (m->err && !silent(m->err))

@@ -127,7 +127,7 @@ static enum rc expects(struct kafkalog *l)
 
 	pthread_mutex_lock(&l->lock);
 	if (l->durable > l->cursor)
-		rc = kafkalog_is_down(l, clock_mono_ns()) || l->stopping ? RC_DECLINED : RC_OK;
+		rc = l->stopping ? RC_AGAIN : kafkalog_is_down(l, clock_mono_ns()) ? RC_DECLINED : RC_OK;
 	pthread_mutex_unlock(&l->lock);
 	return rc;
 }
@@ -177,7 +177,7 @@ enum rc kafkalog_next(struct queue_engine *e, uint64_t *seq, struct span *body, 
 		return rc;
 	if (l->held->err)
 		return refuse_message(l, "Kafka does not hand out the queue", err, cap);
-	if (!l->held->payload || !l->held->len)
+	if (!l->held->payload || !l->held->len || l->held->len > KAFKALOG_RECORD_MAX)
 		return refuse_message(l, "the queue's topic in Kafka holds a message that is not suimon's", err, cap);
 	*seq = l->cursor = (uint64_t)l->held->offset + 1;
 	*body = span_of(l->held->payload, l->held->len);

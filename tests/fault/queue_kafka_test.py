@@ -164,6 +164,25 @@ def test_answers_that_come_too_late_are_unknown(start, shop, kafka):
     assert d.quit() == 0
 
 
+def test_a_producer_that_fails_for_good_is_made_anew(start, shop, kafka, log):
+    """Q7: one whose account may not write idempotently, until it may."""
+    k = kafka()
+    url = k.url(uuid.uuid4().hex, lanes=1)
+    k.tell("errors", Kafka.INIT_PRODUCER_ID, 2, Kafka.CLUSTER_AUTHORIZATION_FAILED)
+    d = start(url)
+    numbers = Numbers(0)
+
+    def acknowledged():
+        numbers.next += -numbers.next % 6
+        return numbers.acknowledged(d)
+    until(acknowledged)
+    assert d.nacks and all(kind == "declined" for kind, _ in d.nacks.values())
+    assert "is made anew" in log()
+    d.drained()
+    assert applied(shop)[0] == [numbers.next - 1]
+    assert d.quit() == 0
+
+
 def test_what_retention_took_is_said_to_be_lost(start, shop, kafka, log):
     """F1: the mock keeps 5 MiB of a partition; what is left is applied, and what is gone is not passed over in silence."""
     d = start(kafka().url(uuid.uuid4().hex, lanes=1))

@@ -128,8 +128,8 @@ class Redis:
 class Kafka:
     """A cluster of librdkafka's mock, in a process of its own (kafka_mock.c)."""
 
-    PRODUCE, FETCH = 0, 1  # as the protocol numbers requests
-    UNKNOWN_TOPIC, NOT_LEADER, NOT_ENOUGH_REPLICAS = 3, 6, 19
+    PRODUCE, FETCH, INIT_PRODUCER_ID = 0, 1, 22  # as the protocol numbers requests
+    UNKNOWN_TOPIC, NOT_LEADER, NOT_ENOUGH_REPLICAS, CLUSTER_AUTHORIZATION_FAILED = 3, 6, 19, 31
 
     def __init__(self, brokers=1):
         self.brokers = range(1, brokers + 1)
