@@ -47,7 +47,7 @@ struct queue_options process_queue_options(const struct settings *s)
 {
 	static const enum queue_engine_kind engines[] = {[SETTINGS_ENGINE_FILE] = QUEUE_ENGINE_FILE,
 							 [SETTINGS_ENGINE_REDIS] = QUEUE_ENGINE_REDIS,
-							 [SETTINGS_ENGINE_SQS] = QUEUE_ENGINE_FILE, /* settings_absent.c */
+							 [SETTINGS_ENGINE_SQS] = QUEUE_ENGINE_SQS,
 							 [SETTINGS_ENGINE_KAFKA] = QUEUE_ENGINE_KAFKA};
 
 	return (struct queue_options){

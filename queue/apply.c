@@ -38,9 +38,10 @@ void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned 
 	a->dead = dead;
 }
 
-void applier_share(struct applier *a, struct deadtable *table)
+void applier_share(struct applier *a, struct deadtable *table, struct queue_engine *engine)
 {
 	a->table = table;
+	a->engine = engine->ops->note ? engine : NULL;
 	a->dead = NULL;
 	a->position.fenced = true;
 }
@@ -98,6 +99,10 @@ enum rc applier_connect(struct applier *a, const struct queue_target *target, ui
 	if (rc == RC_OK) {
 		doing = "cannot read suimon.applied";
 		rc = position_read(&a->position, &a->conn, initial);
+	}
+	if (rc == RC_OK && a->engine) {
+		doing = "cannot read what is applied of each producer";
+		rc = a->engine->ops->begin(a->engine, &a->conn, a->position.id_hex);
 	}
 	if (rc != RC_OK) {
 		set_reason(a, doing);
@@ -377,6 +382,8 @@ static enum rc move_positions(struct applier *a, uint64_t to)
 {
 	enum rc rc = position_advance(&a->position, &a->conn, to);
 
+	if (rc == RC_OK && a->engine)
+		rc = a->engine->ops->note(a->engine, &a->conn, a->position.id_hex, to);
 	return rc == RC_OK && a->base ? position_advance(a->base, &a->conn, a->base_to) : rc;
 }
 

@@ -12,6 +12,7 @@
 
 #include "dbconn.h"
 #include "deadtable.h"
+#include "engine.h"
 #include "iobuf.h"
 #include "merge.h"
 #include "position.h"
@@ -39,6 +40,7 @@ struct applier {
 	struct tableinfo tables;
 	struct dead *dead; /* not owned; NULL: table has them */
 	struct deadtable *table; /* not owned; not NULL: other processes apply what this one does not, and may take over */
+	struct queue_engine *engine; /* not owned; has a word in each transaction; NULL: it has not */
 	/* When it applies a share of the records beside others; as it stands after init it applies all of them. */
 	bool beside_others;          /* what fails for good may do so for what they do */
 	uint64_t commit_to;          /* how far its share is applied with the batch; 0: to the last record */
@@ -61,7 +63,7 @@ void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned 
 void applier_reset(struct applier *a);
 
 /* From now on beside other processes: connects only with the lane's lock, and no one before can commit any more. */
-void applier_share(struct applier *a, struct deadtable *table);
+void applier_share(struct applier *a, struct deadtable *table, struct queue_engine *engine);
 
 /* Connects and reads the position (a->position.seq). initial: the position of a queue the database does not know.
  * RC_ERROR: reason. RC_DECLINED: another process has the lock. */

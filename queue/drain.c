@@ -32,7 +32,7 @@ struct drain *drain_new(const struct drain_parts *parts, const struct queue_opti
 	iobuf_init(&d->own, 0);
 	applier_init(&d->applier, d->parts.id, 0, parts->dead);
 	if (parts->table)
-		applier_share(&d->applier, parts->table);
+		applier_share(&d->applier, parts->table, parts->engine);
 	d->batch_rows = opt->batch_rows;
 	d->batch_wait_ns = opt->batch_wait_ns;
 	d->rate = opt->rate;

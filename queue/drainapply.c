@@ -107,7 +107,7 @@ static void after_commit(struct drain *d, uint64_t took_ns)
 	uint64_t position = d->applier.position.seq, rows = 0;
 
 	for (; d->next < d->count && d->items[d->next].seq <= position; d->next++, rows++) {
-		if (!d->items[d->next].skip && !d->items[d->next].dead)
+		if (d->items[d->next].again || (!d->items[d->next].skip && !d->items[d->next].dead))
 			drain_note_tables(&d->tables, d->items[d->next].rec.r.tables);
 	}
 	if (!rows)

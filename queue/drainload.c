@@ -128,6 +128,7 @@ static enum rc load_some(struct drain *d, size_t most, char *err, size_t cap)
 /* Their bodies do not move any more. */
 static enum rc decode_items(struct drain *d, char *err, size_t cap)
 {
+	struct queue_engine *e = d->parts.engine;
 	const char *p = (const char *)iobuf_data(&d->arena);
 
 	for (size_t i = 0; i < d->count; i++) {
@@ -143,7 +144,8 @@ static enum rc decode_items(struct drain *d, char *err, size_t cap)
 				 it->seq);
 			return RC_ERROR;
 		}
-		it->skip = shares_have(&d->shares, it->seq, it->rec.r.order_key);
+		it->again = e->ops->stale && e->ops->stale(e, it->seq);
+		it->skip = it->again || shares_have(&d->shares, it->seq, it->rec.r.order_key);
 	}
 	return RC_OK;
 }

@@ -13,6 +13,7 @@
 #include "queue.h"
 #include "record.h"
 
+struct dbconn;
 struct queue_engine;
 
 /* Called by an engine, on a thread of its own, whenever more records have become durable. */
@@ -43,6 +44,13 @@ struct queue_engine_ops {
 	/* Others have applied all up to seq. NULL: it learns that from elsewhere. the drain's thread */
 	void (*follow)(struct queue_engine *e, uint64_t seq);
 	uint64_t (*own)(struct queue_engine *e); /* the last record that this process has had stored. any thread */
+
+	/* Engines that may hand out a record again under another sequence, and know it by what they keep in the database; else NULL.
+	 * The drain's thread. begin: whoever applied this lane before cannot commit any more; what they have committed is read.
+	 * note: within the transaction that applies up to a sequence. RC_ERROR: the connection's code and error. */
+	enum rc (*begin)(struct queue_engine *e, struct dbconn *c, const char *lane_hex);
+	enum rc (*note)(struct queue_engine *e, struct dbconn *c, const char *lane_hex, uint64_t upto);
+	bool (*stale)(struct queue_engine *e, uint64_t seq); /* handed out and applied before: it is passed over, and announced again */
 
 	/* Any thread. */
 	uint64_t (*durable)(struct queue_engine *e);

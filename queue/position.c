@@ -59,7 +59,7 @@ static enum rc select_seq(struct position *p, struct dbconn *c)
 	return dbconn_number(c, sql, &p->seq);
 }
 
-static void now_text(char out[40])
+void position_now(char out[POSITION_TIME_MAX])
 {
 	struct timespec ts;
 	struct tm tm;
@@ -67,15 +67,15 @@ static void now_text(char out[40])
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
-	n = strftime(out, 40, "%Y-%m-%d %H:%M:%S", &tm);
-	snprintf(out + n, 40 - n, ".%06ld", ts.tv_nsec / 1000);
+	n = strftime(out, POSITION_TIME_MAX, "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(out + n, POSITION_TIME_MAX - n, ".%06ld", ts.tv_nsec / 1000);
 }
 
 static enum rc insert_row(struct position *p, struct dbconn *c, uint64_t initial)
 {
-	char now[40];
+	char now[POSITION_TIME_MAX];
 
-	now_text(now);
+	position_now(now);
 	if (dbconn_execf(c,
 			 "INSERT INTO suimon.applied (queue_id, shard, seq, updated_at) VALUES (x'%s', %u, %" PRIu64
 			 ", '%s')",
@@ -122,9 +122,9 @@ enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial)
 
 enum rc position_advance(const struct position *p, struct dbconn *c, uint64_t to)
 {
-	char now[40], epoch[40] = "";
+	char now[POSITION_TIME_MAX], epoch[40] = "";
 
-	now_text(now);
+	position_now(now);
 	if (p->fenced)
 		snprintf(epoch, sizeof(epoch), " AND epoch=%" PRIu64, p->epoch);
 	if (dbconn_execf(c,

@@ -9,6 +9,8 @@
 #include "dbconn.h"
 #include "segment.h"
 
+#define POSITION_TIME_MAX 40
+
 struct position {
 	char id_hex[2 * QUEUE_ID_BYTES + 1];
 	unsigned shard;
@@ -22,6 +24,7 @@ void position_init(struct position *p, const uint8_t id[QUEUE_ID_BYTES], unsigne
 /* Reads it into seq, waiting for a transaction of a lost connection that still holds it; makes the schema, the table and
  * the row (with `initial`) if they are missing. RC_ERROR: the connection's code and error say why. */
 enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial) must_check;
+void position_now(char out[POSITION_TIME_MAX]); /* the time, as a DATETIME(6), whatever the session's is */
 /* Within a transaction: from seq to `to`. RC_DECLINED: somebody else moved it. */
 enum rc position_advance(const struct position *p, struct dbconn *c, uint64_t to) must_check;
 

@@ -48,7 +48,7 @@ struct queue_hooks {
 	void (*on_applying)(void *arg, struct span tables);
 };
 
-enum queue_engine_kind { QUEUE_ENGINE_FILE, QUEUE_ENGINE_REDIS, QUEUE_ENGINE_KAFKA };
+enum queue_engine_kind { QUEUE_ENGINE_FILE, QUEUE_ENGINE_REDIS, QUEUE_ENGINE_KAFKA, QUEUE_ENGINE_SQS };
 
 struct queue_options {
 	enum queue_engine_kind engine; /* fixed from open on, as are dir and url */

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "mem.h"
 #include "redishub.h"
+#include "sqshub.h"
 
 static void wake(void *arg)
 {
@@ -273,6 +274,7 @@ static enum rc open_claims(struct queue *q, const char *id_hex)
 static const struct queue_hub_ops *const hub_ops[] = {
 	[QUEUE_ENGINE_REDIS] = &redishub_ops,
 	[QUEUE_ENGINE_KAFKA] = &kafkahub_ops,
+	[QUEUE_ENGINE_SQS] = &sqshub_ops,
 };
 
 static enum rc open_shared(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t cap)

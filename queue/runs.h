@@ -19,6 +19,7 @@ struct apply_item {
 	enum time_need need;
 	bool mergeable;
 	bool skip; /* nothing to do: a dead letter already, or tried by another record */
+	bool again; /* skipped because it was applied before: who is told of what was applied is told again */
 	bool dead; /* failed for good in this batch */
 	unsigned code;
 	char *error; /* owned; NULL when memory was short */

@@ -9,6 +9,7 @@
 #include "kafka_url.h"
 #include "mem.h"
 #include "settings_rows.h"
+#include "sqs_url.h"
 
 #define HOST_MAX 253 /* RFC 1035 */
 
@@ -276,4 +277,11 @@ const char *settings_addr_check_kafka_queue(const char *text)
 	fault = kafka_url_parse(text, &url);
 	kafka_url_reset(&url);
 	return fault;
+}
+
+const char *settings_addr_check_sqs_queue(const char *text)
+{
+	struct sqs_url url;
+
+	return *text ? sqs_url_parse(text, &url) : NULL;
 }

@@ -169,6 +169,7 @@ static void check_stores(struct conf_ctx *c, const struct settings *s)
 		conf_fault_at(c, "queue.url", "missing, allowed is the address of the queue's engine");
 	fault = s->queue.engine == SETTINGS_ENGINE_REDIS   ? settings_addr_check_redis_queue(s->queue.url)
 		: s->queue.engine == SETTINGS_ENGINE_KAFKA ? settings_addr_check_kafka_queue(s->queue.url)
+		: s->queue.engine == SETTINGS_ENGINE_SQS   ? settings_addr_check_sqs_queue(s->queue.url)
 							   : NULL;
 	if (fault)
 		conf_fault_at(c, "queue.url", "%s", fault);

@@ -36,6 +36,7 @@ const char *settings_addr_check_redis(const char *text);
 const char *settings_source_check(const char *text); /* settings_source.c */
 const char *settings_addr_check_collector(const char *text);
 const char *settings_addr_check_kafka_queue(const char *text);
+const char *settings_addr_check_sqs_queue(const char *text);
 const char *settings_addr_check_redis_queue(const char *text); /* with the queue's own options behind ? */
 
 /* settings_users.c: `at` is settings.users */
@@ -57,8 +58,6 @@ extern const struct conf_table settings_match_table;
 bool settings_match_empty(const struct settings_match *m);
 uint64_t settings_match_id(const struct settings_match *m); /* the same for the same match, while the process lives */
 
-/* settings_absent.c: what this build cannot do, by option */
-extern const struct conf_absent settings_absent_engine;
 
 /* settings_check.c: names that CloudWatch takes */
 const char *settings_check_namespace(const char *text);

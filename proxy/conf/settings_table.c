@@ -15,11 +15,10 @@
 #define TIB (1024 * GIB)
 #define RULES_MAX 1000 /* they are tried one by one */
 
-/* A row by its type. The rest of it: RELOAD or FIXED (may SIGHUP change it?) or SHARED (and config.source, too), ABSENT where this build cannot do all of it. */
+/* A row by its type. The rest of it: RELOAD or FIXED (may SIGHUP change it?) or SHARED (and config.source, too). */
 #define RELOAD .reload = true
 #define SHARED RELOAD, .shared = true /* what suits one instance suits all: no file, address, account or secret, nothing of the host's */
 #define FIXED .reload = false
-#define ABSENT(what) .absent = &settings_absent_##what
 #define NUMBER(type_, key, field, def_, min_, max_, help_, ...)                                                        \
 	{                                                                                                              \
 		.name = key, .type = type_, SETTING(field), .def = def_, .min = min_, .max = max_, .help = help_,      \
@@ -347,15 +346,15 @@ static const struct conf_opt queue_rule_item = {
 static const struct conf_opt queue_rows[] = {
 	STRING("dir", queue.dir, "/var/lib/suimon/queue", "a folder's path",
 	       "The file engine's folder; one process at a time.", FIXED, .check = check_dir),
-	WORD(CONF_ENUM, "engine", queue.engine, "file", engines, "Where acknowledged writes are kept.", FIXED,
-	     ABSENT(engine)),
+	WORD(CONF_ENUM, "engine", queue.engine, "file", engines, "Where acknowledged writes are kept.", FIXED),
 	{.name = "url",
 	 .type = CONF_URL,
 	 SETTING(queue.url),
 	 .def = "",
 	 .help = "The engine's address, for engines other than file. Redis: "
 		 "`redis://[user:password@]host:port/db?name=suimon&lanes=8&wait=0&wait_aof=0`, `rediss://…`, "
-		 "`redis+cluster://h1:p,h2:p?…`. Kafka: `kafka://[user:password@]h1:p,h2:p/topic?lanes=8`, `kafkas://…` "
+		 "`redis+cluster://h1:p,h2:p?…`. Kafka: `kafka://[user:password@]h1:p,h2:p/topic?lanes=8`, `kafkas://…`. "
+		 "SQS: `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME.fifo`, `…/NAME-{lane}.fifo?lanes=8`, `?region=`, `ca=` "
 		 "(docs/engines.md)."},
 	DURATION("sync", queue.sync_ns, "always", MS, 10 * SEC,
 		 "How long an acknowledged write may wait for stable storage: always is not at all.", RELOAD,

@@ -318,7 +318,9 @@ static void set_option(struct queue_options *opt, const char *text)
 	else if (strncmp(text, "target_ms=", 10) == 0)
 		opt->batch_target_ns = v * NS_PER_MS;
 	else if (strncmp(text, "url=", 4) == 0) {
-		opt->engine = strncmp(text + 4, "kafka", 5) == 0 ? QUEUE_ENGINE_KAFKA : QUEUE_ENGINE_REDIS;
+		opt->engine = strncmp(text + 4, "kafka", 5) == 0 ? QUEUE_ENGINE_KAFKA
+			      : strncmp(text + 4, "http", 4) == 0 ? QUEUE_ENGINE_SQS
+								  : QUEUE_ENGINE_REDIS;
 		opt->url = text + 4;
 	} else if (strncmp(text, "power=", 6) == 0)
 		cut_power(opt, (unsigned)v);

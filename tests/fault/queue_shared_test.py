@@ -1,4 +1,4 @@
-"""Several processes share a queue in Redis or Kafka: each lane is applied by one at a time, whoever dies (Q1, Q2, Q3, Q5, F1).
+"""Several processes share a queue in Redis, Kafka or SQS: each lane is applied by one at a time, whoever dies (Q1, Q2, Q3, Q5, F1).
 
 SUIMON_SHARED_ROUNDS says how often they die; a few times without it.
 """
@@ -12,7 +12,7 @@ import uuid
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from queue_world import Driver, Kafka, Redis, Server, driver_binary  # noqa: E402
+from queue_world import Driver, Kafka, Redis, Server, Sqs, driver_binary  # noqa: E402
 
 ROUNDS = int(os.environ.get("SUIMON_SHARED_ROUNDS", "8"))
 FAILPOINTS = ["after-append", "before-answer", "mid-batch", "before-commit", "after-commit"]
@@ -27,7 +27,7 @@ def server():
     s.stop()
 
 
-@pytest.fixture(scope="module", params=[Redis, Kafka], ids=["redis", "kafka"])
+@pytest.fixture(scope="module", params=[Redis, Kafka, Sqs], ids=["redis", "kafka", "sqs"])
 def store(request):
     s = request.param()
     yield s

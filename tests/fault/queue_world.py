@@ -1,4 +1,4 @@
-"""A private MariaDB, a Redis and the queue's driver, for the queue's engine and crash tests."""
+"""A private MariaDB, a Redis, what speaks as SQS does and the queue's driver, for the queue's engine and crash tests."""
 import json
 import os
 import queue
@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 
 import pymysql
+import pytest
 
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -174,12 +176,84 @@ class Kafka:
         self.process.stdout.close()
 
 
+class Sqs:
+    """A server of our own that speaks as SQS does: in memory, so it loses all with its end; its network may be made to fail."""
+    ENV = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example", "AWS_REGION": "us-east-1"}
+    FOLDER = os.path.join(TOP, "build", "node", "node_modules", "fauxqs")
+
+    def __init__(self):
+        if not os.path.exists(self.FOLDER):
+            pytest.skip("fauxqs is not installed: deploy/deps --test")
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            ["node", os.path.join(TOP, "tests", "fault", "sqs_server.mjs"), self.FOLDER, str(self.port)], stdout=self.log, stderr=self.log)
+        end = time.monotonic() + 120
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.log.seek(0)
+                raise RuntimeError("fauxqs does not answer: " + self.log.read().decode()[-2000:])
+            time.sleep(0.1)
+
+    def _answers(self):
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:%d/health" % self.port, timeout=5) as r:
+                return r.status == 200
+        except OSError:
+            return False
+
+    def _post(self, path, fields, **headers):
+        request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.port, path), json.dumps(fields).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30) as r:
+            return json.loads(r.read() or b"{}")
+
+    def ask(self, action, **fields):
+        return self._post("/", fields, **{"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS." + action})
+
+    def fault(self, **what):
+        self._post("/_fault", what, **{"Content-Type": "application/json"})
+
+    def queue_url(self, name):
+        return "http://127.0.0.1:%d/000000000000/%s" % (self.port, name)
+
+    def url(self, name, lanes=1, **attributes):
+        """For queue.url; makes the queues."""
+        names = [name + ".fifo"] if lanes == 1 else ["%s-%d.fifo" % (name, i) for i in range(lanes)]
+        for n in names:
+            self.ask("CreateQueue", QueueName=n, Attributes=dict({"FifoQueue": "true"}, **attributes))
+        return self.queue_url(name + ".fifo" if lanes == 1 else "%s-{lane}.fifo?lanes=%d" % (name, lanes))
+
+    def kill(self):
+        """What is under way loses its answer, what would be known for sent twice is not, and then nobody answers."""
+        self.fault(lose=0.5, forget=True)
+        time.sleep(0.2)
+        self.freeze()
+
+    def start(self):
+        self.thaw()
+        self.fault(lose=0)
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
 class Driver:
     """The queue's driver process on one directory."""
 
     def __init__(self, binary, directory, server, user="root", failpoint=None, **options):
         env = dict(os.environ)
         env.pop("SUIMON_FAILPOINT", None)
+        env.update(Sqs.ENV)
         if str(options.get("url", "")).startswith("kafka"):
             env["LSAN_OPTIONS"] = LSAN_OPTIONS
         if failpoint:

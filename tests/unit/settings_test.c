@@ -380,15 +380,16 @@ static void bad_urls_of_a_collector_are_faults(void **state)
 static void what_this_build_cannot_do_is_a_fault(void **state)
 {
 	static const char *const cases[][2] = {
-		{"queue: {engine: sqs, url: h:1, rules: [{match: {table: t}}]}",
-		 "queue.engine: the queue engine sqs"},
+		{"queue: {engine: sqs, url: \"sqs://h/q.fifo\", rules: [{match: {table: t}}]}", "queue.url: not the URL of a queue of SQS"},
+		{"queue: {engine: sqs, url: \"https://sqs.r.amazonaws.com/1/q.fifo?lanes=2\", rules: [{match: {table: t}}]}",
+		 "queue.url: lanes without {lane}"},
 	};
 
 	for (size_t i = 0; i < countof(cases); i++)
 		expect(cases[i][0], cases[i][1]);
 	settings_unref(good("queue: {engine: redis, url: \"redis://h?name=x&lanes=4\", rules: [{match: {table: t}}]}"));
 	settings_unref(good("queue: {engine: kafka, url: \"kafkas://u:p@h:1,i/t?lanes=4\", rules: [{match: {table: t}}]}"));
-	settings_unref(good("queue: {engine: sqs, url: h:1}")); /* without rules there is no queue to honour */
+	settings_unref(good("queue: {engine: sqs, url: \"https://sqs.r.amazonaws.com/1/q-{lane}.fifo?lanes=2\", rules: [{match: {table: t}}]}"));
 	settings_unref(good("backend: {tls: {mode: disabled}}"));
 }
 

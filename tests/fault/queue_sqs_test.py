@@ -1,0 +1,264 @@
+"""What SQS may do to the queue: hand out twice, forget, lose answers, not answer; and what its queue may hold (Q1, Q2, Q7, F1)."""
+import base64
+import os
+import signal
+import sys
+import time
+import uuid
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from queue_world import Driver, Server, Sqs, driver_binary  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def server():
+    s = Server()
+    yield s
+    s.stop()
+
+
+@pytest.fixture(scope="module")
+def sqs():
+    s = Sqs()
+    yield s
+    s.stop()
+
+
+class World:
+    def __init__(self, server, sqs, tmp_path):
+        self.server, self.sqs, self.path, self.name, self.running = server, sqs, tmp_path, uuid.uuid4().hex, []
+        server.run("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop",
+                   "CREATE TABLE shop.log (pos INT AUTO_INCREMENT PRIMARY KEY, n INT, v MEDIUMTEXT)")
+        self.url = sqs.url(self.name)
+        self.queue = sqs.queue_url(self.name + ".fifo")
+
+    def start(self, **options):
+        d = Driver(driver_binary(), str(self.path / "queue"), self.server, url=self.url, **options)
+        self.running.append(d)
+        until(lambda: d.totals()["state"] in ("running", "paused"))
+        return d
+
+    def messages(self):
+        a = self.sqs.ask("GetQueueAttributes", QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]
+        return int(a["ApproximateNumberOfMessages"]) + int(a["ApproximateNumberOfMessagesNotVisible"])
+
+    def applied(self):
+        return [r[0] for r in self.server.run("SELECT n FROM shop.log ORDER BY pos")]
+
+    def said(self, text):
+        return text in (self.path / "driver.log").read_text()
+
+    def close(self):
+        self.sqs.thaw()
+        self.sqs.fault(lose=0)
+        for d in self.running:
+            if d.process.poll() is None:
+                d.process.send_signal(signal.SIGCONT)
+                d.kill()
+        text = (self.path / "driver.log").read_text()
+        assert "Sanitizer" not in text and "runtime error" not in text, text
+
+
+@pytest.fixture
+def world(server, sqs, tmp_path):
+    w = World(server, sqs, tmp_path)
+    yield w
+    w.close()
+
+
+def until(true, seconds=90):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def write(d, numbers, size=10):
+    before = len(d.acks) + len(d.nacks)
+    for n in numbers:
+        d.add(n, "shop", "log", "INSERT INTO log (n,v) VALUES (%d,'%s')" % (n, "x" * size))
+    d.wait_answers(before + len(numbers))
+
+
+def accepted(d, n):
+    """One write, again and again until it is queued: the first contact may be on its way."""
+    def once():
+        d.nacks.clear()
+        write(d, [n])
+        return not d.nacks
+    until(once)
+
+
+def test_what_is_applied_is_deleted(world):
+    """Q2: many records in few messages, and none of them stays."""
+    d = world.start()
+    accepted(d, 0)
+    write(d, range(1, 500))
+    d.drained()
+    until(lambda: world.messages() == 0)
+    assert world.applied() == list(range(500))
+    assert world.server.run("SELECT COUNT(*) FROM suimon.producers WHERE updated_at > UTC_TIMESTAMP() - INTERVAL 1 HOUR")[0][0] >= 1
+    assert d.quit() == 0
+
+
+def test_a_copy_of_a_message_is_passed_over_however_late(world):
+    """Q2, beyond SQS's five minutes: the same message stored a second time, behind others, and met by another process."""
+    d = world.start()
+    accepted(d, 0)
+    d.drained()
+    d.send("pause")
+    write(d, range(1, 20))
+    until(lambda: d.totals()["state"] == "paused")
+    assert d.quit() == 0  # what it held is given back
+    got = []
+    until(lambda: got.extend(world.sqs.ask("ReceiveMessage", QueueUrl=world.queue, MaxNumberOfMessages=10, VisibilityTimeout=0,
+                                           AttributeNames=["All"]).get("Messages", [])) or got)
+    for i in range(3):
+        world.sqs.ask("SendMessage", QueueUrl=world.queue, MessageBody=got[0]["Body"], MessageGroupId="lane-0",
+                      MessageDeduplicationId="copy-%d" % i)
+    d = world.start()
+    d.send("resume")
+    until(lambda: world.messages() == 0)
+    assert world.applied() == list(range(20))
+    assert d.quit() == 0
+
+
+def test_lost_answers_are_asked_for_again(world):
+    """Q1, Q2: half of all answers are lost, and SQS forgets what it would deduplicate: each is applied once."""
+    d = world.start()
+    accepted(d, 0)
+    world.sqs.fault(lose=0.4)
+    for n in range(1, 41):
+        d.add(n, "shop", "log", "INSERT INTO log (n,v) VALUES (%d,'x')" % n)
+        if n % 5 == 0:
+            world.sqs.fault(forget=True)
+            d.wait_answers(n + 1)
+    world.sqs.fault(lose=0)
+    known = [int(t) for t in d.acks]
+    refused = [int(t) for t, (kind, _) in d.nacks.items() if kind == "declined"]
+    until(lambda: set(known) <= set(world.applied()) and world.messages() == 0)
+    rows = world.applied()
+    assert rows == sorted(set(rows)) and not set(rows) & set(refused)
+    assert d.quit() == 0
+
+
+def test_without_sqs_writes_are_refused_at_once_and_taken_again(world):
+    """Q7: the client hears at once that it may write directly; of what was under way that it is not known."""
+    d = world.start()
+    accepted(d, 0)
+    d.drained()
+    world.sqs.freeze()
+    d.add("open", "shop", "log", "INSERT INTO log (n,v) VALUES (1,'x')")
+    d.wait_answers(2, timeout=90)
+    assert d.nacks["open"][0] == "error" and "unknown" in d.nacks["open"][1]
+    began = time.monotonic()
+    write(d, [2])
+    assert d.nacks["2"][0] == "declined" and time.monotonic() - began < 30
+    world.sqs.thaw()
+    accepted(d, 3)
+    until(lambda: 3 in world.applied())
+    rows = world.applied()
+    assert rows in ([0, 3], [0, 1, 3])
+    assert world.said("SQS does not answer") and world.said("SQS answers again")
+    assert d.quit() == 0
+
+
+def test_an_owner_that_slept_applies_nothing_twice(world):
+    """Q2: it is stopped for longer than its messages are hidden; another applies them; it wakes and goes on."""
+    a = world.start()
+    accepted(a, 0)
+    a.drained()
+    blocker = world.server.connect()
+    with blocker.cursor() as cur:
+        cur.execute("LOCK TABLES shop.log READ")
+        write(a, range(1, 10))
+        until(lambda: world.server.run("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT INTO log%'")[0][0])
+        a.process.send_signal(signal.SIGSTOP)
+        # As if its host had no power: the server ends its sessions, and with them the locks.
+        world.server.run(*["KILL %d" % r[0] for r in world.server.run(
+            "SELECT id FROM information_schema.processlist WHERE id<>CONNECTION_ID() AND id<>%d AND command<>'Daemon'" % blocker.thread_id())])
+        cur.execute("UNLOCK TABLES")
+    blocker.close()
+    b = world.start()
+    until(lambda: world.applied() == list(range(10)))
+    a.process.send_signal(signal.SIGCONT)
+    write(a, range(10, 20))
+    write(b, range(20, 30))
+    until(lambda: len(world.applied()) >= 30)
+    until(lambda: world.messages() == 0)
+    assert sorted(world.applied()) == list(range(30))
+    assert a.quit() == 0 and b.quit() == 0
+
+
+def test_a_message_is_applied_in_parts(world):
+    """Q2: a batch ends within a message, and the process with it; the rest alone is applied by the next."""
+    d = world.start(batch_rows=3, failpoint="after-commit:3")
+    accepted(d, 0)
+    d.drained()
+    d.send("pause")
+    until(lambda: d.totals()["state"] == "paused")
+    write(d, range(1, 40))
+    d.send("resume")
+    d.reap()
+    assert 0 < len(world.applied()) < 40
+    d = world.start()
+    until(lambda: world.applied() == list(range(40)))
+    until(lambda: world.messages() == 0)
+    assert d.quit() == 0
+
+
+def test_what_is_too_large_is_refused_clearly(world):
+    d = world.start()
+    accepted(d, 0)
+    write(d, [1], size=190000)
+    assert not d.nacks
+    write(d, [2], size=1100000)
+    assert d.nacks["2"] == ("declined", "the statement is too large for a message of the queue's SQS")
+    until(lambda: world.applied() == [0, 1])
+    assert d.quit() == 0
+
+
+def test_a_full_queue_declines_and_takes_writes_again(world):
+    """Q7: what this process has stored and nobody has applied is bounded."""
+    d = world.start(max_bytes=20000)
+    accepted(d, 0)
+    d.drained()
+    d.send("pause")
+    until(lambda: d.totals()["state"] == "paused")
+    n = 1
+    while not d.nacks:
+        write(d, [n], size=1000)
+        n += 1
+    assert "full" in list(d.nacks.values())[0][1] and 10 < n < 30
+    assert d.totals()["depth"] == n - 2
+    d.send("resume")
+    until(lambda: len(world.applied()) == n - 1 and d.totals()["depth"] == 0)
+    accepted(d, n)
+    assert d.quit() == 0
+
+
+def test_what_is_not_suimons_holds_up_the_lane_and_is_said(world):
+    """F1: nothing is passed over that a newer version may have written."""
+    d = world.start()
+    accepted(d, 0)
+    d.drained()
+    world.sqs.ask("SendMessage", QueueUrl=world.queue, MessageBody=base64.b64encode(b"not suimon's").decode(), MessageGroupId="lane-0",
+                  MessageDeduplicationId="x")
+    write(d, [1])
+    until(lambda: d.totals()["state"] == "waiting" and world.said("SQS holds a message that cannot be understood"))
+    assert world.applied() == [0]
+    world.sqs.ask("PurgeQueue", QueueUrl=world.queue)
+    accepted(d, 2)
+    until(lambda: world.applied() == [0, 2])
+    until(lambda: world.said("messages of the queue are missing"))  # 1 went with the purge
+    assert d.quit() == 0
+
+
+def test_what_sqs_can_lose_is_said_at_the_start(world):
+    world.url = world.sqs.url(world.name + "b", MessageRetentionPeriod="86400")
+    d = world.start()
+    until(lambda: world.said("SQS deletes what is not applied in time") and world.said("days=1.0"))
+    assert world.said("without TLS") and not world.said(Sqs.ENV["AWS_SECRET_ACCESS_KEY"] + " ")
+    assert d.quit() == 0

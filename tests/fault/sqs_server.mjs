@@ -1,0 +1,31 @@
+// A server that speaks as SQS does (fauxqs), on loopback alone, whose network may fail: what the SQS engine is tried with.
+//
+//   node sqs_server.mjs FAUXQS-FOLDER PORT
+//
+// POST /_fault {"lose": 0.3}      so many answers are lost on the way, after the request was done
+//              {"forget": true}   what was sent in the last five minutes is forgotten, as it is after five minutes
+import { pathToFileURL } from "node:url";
+
+const [folder, port] = process.argv.slice(2);
+const { buildApp } = await import(pathToFileURL(folder + "/dist/app.js"));
+const { SqsStore } = await import(pathToFileURL(folder + "/dist/sqs/sqsStore.js"));
+const sqsStore = new SqsStore();
+sqsStore.host = ""; // the URLs of queues are as they were asked for
+const app = buildApp({ logger: false, stores: { sqsStore } });
+let lose = 0;
+
+app.addHook("onSend", (request, reply, payload, done) => {
+	if (request.url === "/" && Math.random() < lose) request.raw.socket.destroy();
+	done(null, payload);
+});
+app.route({
+	method: "POST",
+	url: "/_fault",
+	handler: async (request) => {
+		const want = JSON.parse(Buffer.from(request.body).toString());
+		if (want.lose !== undefined) lose = want.lose;
+		if (want.forget) for (const q of sqsStore.queues.values()) q.deduplicationCache.clear();
+		return {};
+	},
+});
+await app.listen({ host: "127.0.0.1", port: Number(port) });
