@@ -8,6 +8,7 @@
  */
 #include "findings.h"
 #include "predict_json.h"
+#include "mem.h"
 
 #include <ctype.h>
 
@@ -204,10 +205,22 @@ static enum rc find_queueable(const struct view *v, const struct view_row *r, st
 
 /* ---- heavy_aggregate ---- */
 
-/* A page far behind the beginning: all rows before it are read and thrown away. */
-static bool pages(const char *text)
+/* A page far behind the beginning: all rows before it are read and thrown away. The normalised text has LIMIT's count alone, so that
+ * its sample is asked: LIMIT 10 OFFSET 5000, LIMIT 5000, 10. */
+static bool pages(const struct view *v, const struct view_row *r)
 {
-	return strcasestr(text, " offset ?") || strcasestr(text, " limit ?, ?") || strcasestr(text, " limit ?,?");
+	struct stats_sample *m = strcasestr(r->main->text, " limit ?") ? view_sample(v, r) : NULL;
+	const char *limit = m ? strcasestr(m->text, "limit") : NULL;
+	bool far = m && strcasestr(m->text, "offset");
+
+	for (; limit && !far; limit = strcasestr(limit, "limit")) {
+		limit += strlen("limit");
+		limit += strspn(limit, " \t\r\n");
+		limit += strspn(limit, "0123456789");
+		far = *limit == ',' || limit[strspn(limit, " \t\r\n")] == ',';
+	}
+	mem_free(m);
+	return far;
 }
 
 static bool condenses(const char *text)
@@ -281,7 +294,7 @@ static enum rc find_aggregate(const struct view *v, const struct view_row *r, st
 		return RC_OK;
 	if (takes_long(r) && condenses(r->main->text))
 		return findings_add(l, &f);
-	return reads_much(r) && (condenses(r->main->text) || pages(r->main->text)) ? findings_add(l, &f) : RC_OK;
+	return reads_much(r) && (condenses(r->main->text) || pages(v, r)) ? findings_add(l, &f) : RC_OK;
 }
 
 enum rc find_chances(const struct view *v, struct findings *l)

@@ -23,6 +23,7 @@
 
 #include "mem.h"
 
+#define JOB_ROWS 64 /* so many repeats, each with a write behind it, are a batch job */
 #define RUN_PER_ROW 2
 #define LIST_ROWS 2
 #define LIST_NEAR 5 /* statements from the list to the first of the run */
@@ -281,6 +282,12 @@ static bool run_refuted(const struct stats_run *r)
 	return r->compared >= COMPARE_LEAST && r->matched * 2 < r->compared;
 }
 
+/* A job that works off a long list, reading each row to change it; a page has fewer, whatever it writes beside. */
+static bool run_is_job(const struct stats_run *r)
+{
+	return r->repeats >= JOB_ROWS && r->written * 2 > r->repeats;
+}
+
 /* at: which statement of the session e is. */
 static void run_step(struct stats_sink *k, struct stats_run *r, const struct stats_event *e, uint64_t at)
 {
@@ -293,12 +300,12 @@ static void run_step(struct stats_sink *k, struct stats_run *r, const struct sta
 	r->last_ns = e->start_ns + e->total_ns;
 	r->last_at = at;
 	run_compare(r, e);
-	if (r->reported && !r->overrun && r->repeats > RUN_PER_ROW * r->parent_rows)
+	if (r->reported && !r->overrun && (r->repeats > RUN_PER_ROW * r->parent_rows || run_is_job(r)))
 		run_overrun(k, r, e);
 	r->spent_ns += e->total_ns;
 	if (r->reported) {
 		run_extend(k, r, e);
-	} else if (repeats && r->repeats >= repeats && r->parent && run_varied(r, repeats) && !run_refuted(r) &&
+	} else if (repeats && r->repeats >= repeats && r->parent && run_varied(r, repeats) && !run_refuted(r) && !run_is_job(r) &&
 		   r->repeats <= RUN_PER_ROW * r->parent_rows) {
 		run_report(k, r, e);
 	}
@@ -359,6 +366,12 @@ static void note_list(struct stats_nplus1 *n, const struct stats_event *e)
 	n->last_at = n->statements;
 }
 
+static void note_write(struct stats_nplus1 *n)
+{
+	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++)
+		n->run[i].written += n->run[i].digest && n->run[i].last_at + 1 == n->statements;
+}
+
 static void note(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
 {
 	uint64_t window = stats_get(&k->stats->nplus1_window_ns);
@@ -368,6 +381,8 @@ static void note(struct stats_sink *k, struct stats_nplus1 *n, const struct stat
 	if (!e->is_read || e->table.len == 0) {
 		if (starts_anew(e))
 			*n = (struct stats_nplus1){0};
+		else if (!e->is_read)
+			note_write(n);
 		return;
 	}
 	if (e->error)

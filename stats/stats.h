@@ -133,6 +133,7 @@ struct stats_nplus1 {
 		uint64_t counted_rows; /* and had returned when it was reported */
 		uint32_t entry;        /* where it is reported */
 		struct stats_values values; /* of its last statement */
+		uint32_t written;           /* repeats behind which a write came at once */
 		uint8_t compared, matched;  /* statements whose values were looked for in a list; and found */
 		bool reported, overrun;
 	} run[STATS_NPLUS1_SLOTS];

@@ -141,6 +141,13 @@ static bool use_of(const struct cond *c, size_t i, size_t to, enum advise_use *u
 	return true;
 }
 
+/* TIMESTAMP'2021-01-03 00:00:00': plans write dates so. */
+static bool is_typed(const struct cond *c, size_t i, size_t to)
+{
+	return i + 1 < to && c->t[i + 1].kind == SQL_T_STRING &&
+	       (is_word(&c->t[i], "timestamp") || is_word(&c->t[i], "date") || is_word(&c->t[i], "time"));
+}
+
 /* The text from one token to another, if nothing but literals and comparisons stands there. */
 static struct span literals(const struct cond *c, size_t from, size_t to)
 {
@@ -149,7 +156,7 @@ static struct span literals(const struct cond *c, size_t from, size_t to)
 	for (size_t i = from; i < to; i++) {
 		const struct sql_token *t = &c->t[i];
 		bool fine = t->kind == SQL_T_STRING || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES ||
-			    t->kind == SQL_T_OP || (t->kind == SQL_T_WORD && t->text.p[0] == '_');
+			    t->kind == SQL_T_OP || (t->kind == SQL_T_WORD && t->text.p[0] == '_') || is_typed(c, i, to);
 
 		for (size_t w = 0; w < countof(words) && !fine; w++)
 			fine = is_word(t, words[w]);

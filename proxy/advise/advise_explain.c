@@ -104,7 +104,7 @@ static enum rc on_column(void *arg, const struct sqlconn_row *row)
 	return RC_OK;
 }
 
-static enum rc put_string(struct iobuf *b, const char *s)
+enum rc advise_put_hex(struct iobuf *b, const char *s)
 {
 	if (iobuf_append(b, "x'", 2) != RC_OK)
 		return RC_ERROR;
@@ -122,9 +122,9 @@ enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, str
 	if (iobuf_printf(&sql, "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_OCTET_LENGTH, COLLATION_NAME FROM "
 			       "information_schema.COLUMNS "
 			       "WHERE TABLE_SCHEMA=CONVERT(") != RC_OK ||
-	    put_string(&sql, t->schema) != RC_OK ||
+	    advise_put_hex(&sql, t->schema) != RC_OK ||
 	    iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") != RC_OK ||
-	    put_string(&sql, t->name) != RC_OK || iobuf_printf(&sql, " USING utf8mb4)") != RC_OK) {
+	    advise_put_hex(&sql, t->name) != RC_OK || iobuf_printf(&sql, " USING utf8mb4)") != RC_OK) {
 		iobuf_reset(&sql);
 		return RC_ERROR;
 	}
