@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "cli.h"
+#include "cli_advise.h"
 #include "digest.h"
 #include "fleet_push.h"
 #include "process.h"
@@ -21,6 +22,7 @@ static const char usage_text[] =
 	"       suimon top [--http ADDR]                live view of a running instance\n"
 	"       suimon queue ls|show|retry|discard|pause|resume|drain\n"
 	"       suimon push-config -c FILE DOCUMENT     put rules where many instances take them from\n"
+	"       suimon advise [--verify ...]            the indexes proposed; what each is worth, on a copy\n"
 	"       suimon health | ready                   is a running instance up; could it serve a read\n"
 	"       suimon version\n";
 
@@ -84,6 +86,8 @@ int main(int argc, char **argv)
 		return fleet_push_main(argc - 1, argv + 1);
 	if (strcmp(verb, "top") == 0)
 		return cli_top(argc - 1, argv + 1);
+	if (strcmp(verb, "advise") == 0)
+		return cli_advise(argc - 1, argv + 1);
 	if (strcmp(verb, "health") == 0 || strcmp(verb, "ready") == 0)
 		return cli_health(argc - 1, argv + 1);
 	if (strcmp(verb, "version") == 0)

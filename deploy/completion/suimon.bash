@@ -12,15 +12,20 @@ _suimon() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	--primary | --http | --token | --limit | --from | --expect | --rollback)
+	--primary | --http | --token | --limit | --from | --expect | --rollback | --scratch | --server | --user | --rows | --seconds)
+		return
+		;;
+	--tls)
+		mapfile -t COMPREPLY < <(compgen -W "disabled preferred required" -- "$cur")
 		return
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="check digest top queue push-config health ready version help run -c --config --primary --help --version"
+		words="check digest top queue push-config advise health ready version help run -c --config --primary --help --version"
 	else
 		case $verb in
 		check | run) words="-c --config --primary" ;;
+		advise) words="-c --http --token --verify --scratch --server --user --tls --rows --seconds" ;;
 		top | health | ready) words="-c --http --token" ;;
 		queue)
 			if [ "$COMP_CWORD" -eq 2 ]; then

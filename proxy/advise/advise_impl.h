@@ -12,6 +12,7 @@
  * advise_locks.c    who waits for whose locks
  * advise_examined.c how many rows the servers say they have examined
  * advise_same.c     a server's normalised text and suimon's, compared
+ * cli_advise.c, verify*.c  the command that tries an index out; see verify.h
  */
 #ifndef SUIMON_ADVISE_IMPL_H
 #define SUIMON_ADVISE_IMPL_H
@@ -31,7 +32,8 @@
 #define ADVISE_MOST_SORT 2
 #define ADVISE_MOST_COLUMNS (ADVISE_MOST_EQUALS + ADVISE_MOST_SORT)
 #define ADVISE_MOST_SCANS 16
-#define ADVISE_LEAST_ROWS 100    /* a smaller table is best read whole */
+#define ADVISE_LEAST_ROWS 500    /* a smaller table is best read whole, */
+#define ADVISE_LEAST_JOINED 100  /* once; for each row of another it is less */
 #define ADVISE_LEAST_SAMPLE 1000 /* fewer rows say little */
 #define ADVISE_MOST_SHARE 5      /* where a fifth of the rows match, reading the table whole is as good */
 
@@ -149,6 +151,7 @@ struct advise_sample {
 enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
 			   struct advise_sample *out) must_check;
 enum rc advise_put_name(struct iobuf *b, const char *name) must_check; /* `quoted` */
+enum rc advise_put_hex(struct iobuf *b, const char *text) must_check; /* x'...' */
 
 /* ---- advise_hidden.c ---- */
 
@@ -183,6 +186,8 @@ enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out) mus
 
 /* Of the columns found, those of the index to propose, in its order. n 0: none would help. */
 void advise_choose(const struct advise_columns *found, struct advise_columns *index);
+/* Reads, and does nothing else: EXPLAIN may evaluate parts of a statement. */
+bool advise_may_explain(const struct sql_facts *f);
 /* All of it for one statement. RC_DECLINED: nothing to say of it; RC_ERROR: the connection or memory failed. */
 enum rc advise_statement(struct sqlconn *c, struct stats *stats, const struct stats_explain *e) must_check;
 

@@ -110,7 +110,7 @@ static enum rc judge(struct question *q, const struct advise_scan *s, struct adv
 	if (v->index.n && (advise_look_order(q->c, &v->table, &v->index) != RC_OK ||
 			   advise_look_indexes(q->c, &v->table, &v->index, &v->known) != RC_OK))
 		return RC_ERROR;
-	if (s->rows < ADVISE_LEAST_ROWS)
+	if (s->rows < (s->joined ? ADVISE_LEAST_JOINED : ADVISE_LEAST_ROWS))
 		return RC_DECLINED;
 	if (v->index.n == 0 || v->known.serves[0])
 		return judge_hidden(q, &found, v);
@@ -205,8 +205,7 @@ static void put_plan(struct stats *stats, const struct stats_explain *e, struct 
 	stats_put_advice(stats, &a);
 }
 
-/* Reads, and does nothing else: EXPLAIN may evaluate parts of a statement. */
-static bool may_explain(const struct sql_facts *f)
+bool advise_may_explain(const struct sql_facts *f)
 {
 	return f->verb == SQL_SELECT &&
 	       !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_WRITES | SQL_F_LOCKING_READ | SQL_F_STORED_FUNCTION |
@@ -255,7 +254,7 @@ enum rc advise_statement(struct sqlconn *c, struct stats *stats, const struct st
 	q.text = lexed.body;
 	if (sql_facts_parse(q.text, 0, &q.facts) != RC_OK)
 		return RC_ERROR;
-	if (may_explain(&q.facts))
+	if (advise_may_explain(&q.facts))
 		rc = ask(&q, stats);
 	sql_facts_free(&q.facts);
 	return rc;

@@ -6,14 +6,18 @@
 #include "clock.h"
 
 #define CONNECT_NS (5 * NS_PER_SEC)
-#define RUNS 3      /* of which the fastest counts */
-#define CLEAN_UP_NS (60 * NS_PER_SEC)
+#define RUNS 3 /* of which the fastest counts */
 
 static volatile sig_atomic_t interrupted;
 
 void verify_interrupt(int signal)
 {
 	interrupted = signal;
+}
+
+bool verify_is_interrupted(void)
+{
+	return interrupted != 0;
 }
 
 enum rc verify_fail(struct verify *v, enum rc rc, const char *fmt, ...)
@@ -28,53 +32,54 @@ enum rc verify_fail(struct verify *v, enum rc rc, const char *fmt, ...)
 
 enum rc verify_sql(struct verify *v, struct iobuf *sql, sqlconn_row_fn row, void *arg)
 {
-	uint64_t limit = v->o->seconds * NS_PER_SEC + NS_PER_SEC; /* the server's own comes first */
+	uint64_t limit = (v->o->seconds + 1) * NS_PER_SEC; /* the server's own comes first */
 	enum rc rc = sqlconn_query(v->conn, span_of(iobuf_data(sql), iobuf_len(sql)), limit, row, arg);
 
 	if (rc != RC_OK)
-		(void)verify_fail(v, rc, "%.*s: %s", (int)(iobuf_len(sql) < 60 ? iobuf_len(sql) : 60), (const char *)iobuf_data(sql),
+		(void)verify_fail(v, rc, "%.*s...: %s", (int)(iobuf_len(sql) < 40 ? iobuf_len(sql) : 40), (const char *)iobuf_data(sql),
 				  sqlconn_error(v->conn));
 	iobuf_reset(sql);
 	return rc == RC_OK ? RC_OK : RC_ERROR;
 }
 
-/* ---- the session ---- */
-
-static enum rc run(struct verify *v, const char *text, bool must)
+static enum rc run(struct verify *v, struct span text, sqlconn_row_fn row, void *arg)
 {
 	struct iobuf sql;
-	enum rc rc;
 
 	iobuf_init(&sql, 0);
-	rc = iobuf_append(&sql, text, strlen(text)) == RC_OK ? verify_sql(v, &sql, NULL, NULL) : RC_ERROR;
-	return must ? rc : RC_OK;
+	return iobuf_append(&sql, text.p, text.len) == RC_OK ? verify_sql(v, &sql, row, arg) : RC_ERROR;
 }
 
-/* Without locks on what is read, and, where the account may say so, without the copy in the binary log. */
-static enum rc connect_to(struct verify *v)
+/* Without locks on what is read; and, where the account may say so, without the copy in the binary log. */
+static enum rc log_in(struct verify *v)
 {
+	static const char *const settings[] = {"SET SESSION sql_mode=''", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+					       "SET SESSION lock_wait_timeout=5"};
 	struct sqlconn_target t = {.host = v->o->host, .port = v->o->port, .user = v->o->user, .password = v->o->password,
 				   .tls = v->o->tls, .connect_ns = CONNECT_NS};
 	char limit[96];
 
 	if (sqlconn_connect(v->conn, &t) != RC_OK)
 		return verify_fail(v, RC_ERROR, "%s", sqlconn_error(v->conn));
-	(void)snprintf(limit, sizeof(limit), sqlconn_is_mariadb(v->conn) ? "SET SESSION max_statement_time=%lu" :
-		       "SET SESSION max_execution_time=%lu000", v->o->seconds);
-	if (run(v, "SET SESSION sql_mode='', TRANSACTION ISOLATION LEVEL READ COMMITTED", false) != RC_OK ||
-	    run(v, "SET SESSION sql_mode=''", true) != RC_OK ||
-	    run(v, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", true) != RC_OK || run(v, limit, true) != RC_OK ||
-	    run(v, "SET SESSION lock_wait_timeout=5", true) != RC_OK)
+	for (size_t i = 0; i < countof(settings); i++)
+		if (run(v, span_str(settings[i]), NULL, NULL) != RC_OK)
+			return RC_ERROR;
+	(void)snprintf(limit, sizeof(limit), "SET SESSION %s%s",
+		       sqlconn_is_mariadb(v->conn) ? "max_statement_time=" : "max_execution_time=1000*", "");
+	(void)snprintf(limit + strlen(limit), sizeof(limit) - strlen(limit), "%lu", v->o->seconds);
+	if (run(v, span_str(limit), NULL, NULL) != RC_OK)
 		return RC_ERROR;
-	return run(v, "SET SESSION sql_log_bin=0", false);
+	(void)!run(v, span_str("SET SESSION sql_log_bin=0"), NULL, NULL);
+	v->why[0] = '\0';
+	return RC_OK;
 }
 
 /* ---- measuring ---- */
 
 static enum rc on_explain(void *arg, const struct sqlconn_row *row)
 {
-	const struct verify *v = arg;
 	static const char *const shown[] = {"table", "type", "key", "rows", "Extra"};
+	const struct verify *v = arg;
 
 	(void)fprintf(v->o->out, "          ");
 	for (size_t i = 0; i < countof(shown); i++) {
@@ -87,39 +92,31 @@ static enum rc on_explain(void *arg, const struct sqlconn_row *row)
 	return RC_OK;
 }
 
-static enum rc explain(struct verify *v, const struct iobuf *text)
+static enum rc explain(struct verify *v, struct span text)
 {
 	struct iobuf sql;
 
 	iobuf_init(&sql, 0);
-	if (iobuf_printf(&sql, "EXPLAIN ") != RC_OK || iobuf_append(&sql, iobuf_data(text), iobuf_len(text)) != RC_OK)
-		return RC_ERROR;
-	return verify_sql(v, &sql, on_explain, v);
+	if (iobuf_printf(&sql, "EXPLAIN ") == RC_OK && iobuf_append(&sql, text.p, text.len) == RC_OK)
+		return verify_sql(v, &sql, on_explain, v);
+	iobuf_reset(&sql);
+	return RC_ERROR;
 }
 
-static enum rc time_of(struct verify *v, const struct iobuf *text, uint64_t *best)
+static enum rc measure(struct verify *v, const char *when, struct span text, uint64_t *best)
 {
 	*best = UINT64_MAX;
 	for (unsigned i = 0; i <= RUNS; i++) { /* the first one warms up */
 		uint64_t begin = clock_mono_ns(), took;
-		struct iobuf sql;
 
-		iobuf_init(&sql, 0);
-		if (iobuf_append(&sql, iobuf_data(text), iobuf_len(text)) != RC_OK || verify_sql(v, &sql, NULL, NULL) != RC_OK)
+		if (interrupted)
+			return verify_fail(v, RC_ERROR, "interrupted");
+		if (run(v, text, NULL, NULL) != RC_OK)
 			return RC_ERROR;
 		took = clock_mono_ns() - begin;
 		if (i && took < *best)
-			*best = took;
+			*best = took ? took : 1;
 	}
-	return RC_OK;
-}
-
-static enum rc measure(struct verify *v, const char *when, const struct iobuf *text, uint64_t *best)
-{
-	if (interrupted)
-		return verify_fail(v, RC_ERROR, "interrupted");
-	if (time_of(v, text, best) != RC_OK)
-		return RC_ERROR;
 	(void)fprintf(v->o->out, "  %-8s %.3f ms\n", when, (double)*best / NS_PER_MS);
 	return explain(v, text);
 }
@@ -131,25 +128,27 @@ static enum rc build(struct verify *v)
 	enum rc rc;
 
 	iobuf_init(&sql, 0);
-	if (verify_moved(span_str(v->what->alter), v->what->schema, v->o->scratch, &sql) != RC_OK)
+	if (verify_moved(span_str(v->what->alter), v->what->schema, v->o->scratch, &sql) != RC_OK) {
+		iobuf_reset(&sql);
 		return RC_ERROR;
-	(void)fprintf(v->o->out, "  index    %s\n", v->what->alter);
+	}
 	rc = verify_sql(v, &sql, NULL, NULL);
 	if (rc == RC_OK)
-		(void)fprintf(v->o->out, "           built on the copy in %.3f s\n", (double)(clock_mono_ns() - begin) / NS_PER_SEC);
+		(void)fprintf(v->o->out, "  index    %s\n           built on the copy in %.3f s\n", v->what->alter,
+			      (double)(clock_mono_ns() - begin) / NS_PER_SEC);
 	return rc;
 }
 
-static enum rc compare(struct verify *v, const struct iobuf *text)
+static enum rc compare(struct verify *v, struct span text)
 {
-	uint64_t before, after;
 	char use[VERIFY_NAME + 8];
+	uint64_t before, after;
 
 	(void)snprintf(use, sizeof(use), "USE `%s`", v->o->scratch);
-	if (run(v, use, true) != RC_OK || measure(v, "before", text, &before) != RC_OK || build(v) != RC_OK ||
+	if (run(v, span_str(use), NULL, NULL) != RC_OK || measure(v, "before", text, &before) != RC_OK || build(v) != RC_OK ||
 	    measure(v, "after", text, &after) != RC_OK)
 		return RC_ERROR;
-	(void)fprintf(v->o->out, "  result   %.2f times as fast on the copy\n", (double)before / (double)(after ? after : 1));
+	(void)fprintf(v->o->out, "  result   %.2f times as fast on the copy\n", (double)before / (double)after);
 	return RC_OK;
 }
 
@@ -164,7 +163,7 @@ static enum rc on_copy(struct verify *v)
 	if (rc == RC_OK)
 		rc = verify_moved(span_str(v->what->sql), v->what->schema, v->o->scratch, &text);
 	if (rc == RC_OK)
-		rc = compare(v, &text);
+		rc = compare(v, span_of(iobuf_data(&text), iobuf_len(&text)));
 	iobuf_reset(&text);
 	return rc;
 }
@@ -172,7 +171,7 @@ static enum rc on_copy(struct verify *v)
 /* By a new connection where the old one is lost. */
 static enum rc clean_up(struct verify *v)
 {
-	if (!sqlconn_is_open(v->conn) && connect_to(v) != RC_OK)
+	if (!sqlconn_is_open(v->conn) && log_in(v) != RC_OK)
 		return RC_ERROR;
 	return verify_drop(v);
 }
@@ -193,7 +192,7 @@ enum rc verify_run(const struct verify_options *o, const struct verify_case *wha
 
 	(void)fprintf(o->out, "%s in %s\n", what->digest, what->schema);
 	if (rc == RC_OK)
-		rc = connect_to(&v);
+		rc = log_in(&v);
 	if (rc == RC_OK)
 		rc = on_copy(&v);
 	if (rc != RC_OK)

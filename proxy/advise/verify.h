@@ -3,7 +3,7 @@
  *
  *   cli_advise.c    the instance's word: a statement with its values, and the index it lacks
  *   verify.c        the copy, EXPLAIN and time before, the index, EXPLAIN and time after, everything gone again
- *   verify_copy.c   the scratch schema: it has to be empty or not there; a sample of each table, a bounded number of rows
+ *   verify_copy.c   the scratch schema, empty or not there; a sample of each table, a bounded number of rows
  *   verify_text.c   the statement and the index as they go to the copy, or why they do not
  *
  * What is written is written to tables that verify has made, in the scratch schema alone; all else is read, without locks. Every
@@ -30,7 +30,7 @@ struct verify_options {
 	FILE *out;
 };
 
-/* A finding. All not owned. */
+/* A finding. Nothing of it is owned. */
 struct verify_case {
 	const char *digest, *schema, *sql, *alter;
 };
@@ -50,31 +50,32 @@ struct verify {
 	char why[512]; /* for people, once something has failed */
 };
 
-/* RC_OK: measured and printed. RC_DECLINED: it cannot be measured, why was printed; nothing is left behind in either case. RC_ERROR: the
- * server failed, or what was made could not be dropped: printed. */
+/* RC_OK: measured and printed. RC_DECLINED: it cannot be measured; RC_ERROR: the server failed, or what was made could not be dropped.
+ * Both are printed with the reason. Nothing is left behind but in that last case. */
 enum rc verify_run(const struct verify_options *o, const struct verify_case *what) must_check;
 void verify_interrupt(int signal); /* of sigaction: what runs ends with its time limit, then all is dropped */
+bool verify_is_interrupted(void);
 
 /* ---- verify.c ---- */
 
-/* One statement, within the limit. RC_ERROR: v->why. */
-enum rc verify_sql(struct verify *v, struct iobuf *sql, sqlconn_row_fn row, void *arg) must_check; /* sql is emptied */
+/* One statement, within the limit; sql is emptied. RC_ERROR: v->why. */
+enum rc verify_sql(struct verify *v, struct iobuf *sql, sqlconn_row_fn row, void *arg) must_check;
 enum rc verify_fail(struct verify *v, enum rc rc, const char *fmt, ...) printf_like(3, 4); /* why; returns rc */
 
 /* ---- verify_copy.c ---- */
 
-bool verify_scratch_allowed(const char *name, const char *why[1]); /* by its name */
-enum rc verify_make_schema(struct verify *v) must_check;           /* RC_DECLINED: it is there, and not empty */
+bool verify_scratch_allowed(const char *name, const char **why); /* by its name */
+enum rc verify_make_schema(struct verify *v) must_check;         /* RC_DECLINED: it is there, and not empty */
 enum rc verify_copy_tables(struct verify *v) must_check;
-enum rc verify_drop(struct verify *v) must_check;                  /* what was made */
+enum rc verify_drop(struct verify *v) must_check;                /* what was made */
 
 /* ---- verify_text.c ---- */
 
-/* Which tables the statement reads, into v. RC_DECLINED: it is not one that can be measured; why says so. */
+/* Which tables the statement reads, into v. RC_DECLINED: it is not one that can be measured. */
 enum rc verify_tables(struct verify *v) must_check;
-/* The text with the schema before a dot replaced by the scratch schema; appended. */
+/* The text with the schema's name before a dot replaced by the scratch schema's; appended. */
 enum rc verify_moved(struct span text, const char *schema, const char *scratch, struct iobuf *out) must_check;
-/* Is this what the adviser writes, "ALTER TABLE `schema`.`table` ADD INDEX (...)", and no more, of this table? */
+/* Is this what the adviser writes, "ALTER TABLE `schema`.`table` ADD INDEX (...)" of this table, and no more? */
 bool verify_is_index(struct span alter, const char *schema, const char *table);
 
 #endif

@@ -1,6 +1,6 @@
 #include "verify.h"
 
-#include "mem.h"
+#include "digest.h"
 
 bool verify_is_index(struct span alter, const char *schema, const char *table)
 {
@@ -24,16 +24,11 @@ bool verify_is_index(struct span alter, const char *schema, const char *table)
 	return good && list;
 }
 
-static bool is_name(const struct sql_token *t)
-{
-	return t->kind == SQL_T_WORD || t->kind == SQL_T_QUOTED;
-}
-
 static bool names(const struct sql_token *t, const char *schema)
 {
 	char name[ADVISE_NAME];
 
-	return is_name(t) && advise_name(t->text, name) == RC_OK && strcmp(name, schema) == 0;
+	return (t->kind == SQL_T_WORD || t->kind == SQL_T_QUOTED) && advise_name(t->text, name) == RC_OK && strcmp(name, schema) == 0;
 }
 
 enum rc verify_moved(struct span text, const char *schema, const char *scratch, struct iobuf *out)
@@ -47,11 +42,11 @@ enum rc verify_moved(struct span text, const char *schema, const char *scratch, 
 	for (sql_scan_next(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; sql_scan_next(&s, &t)) {
 		bool dot = t.kind == SQL_T_OP && t.op == '.';
 
-		if (dot && held.kind && (iobuf_append(out, from, (size_t)(held.text.p - from)) != RC_OK ||
-					 advise_put_name(out, scratch) != RC_OK))
-			return RC_ERROR;
-		if (dot && held.kind)
+		if (dot && held.kind) {
+			if (iobuf_append(out, from, (size_t)(held.text.p - from)) != RC_OK || advise_put_name(out, scratch) != RC_OK)
+				return RC_ERROR;
 			from = held.text.p + held.text.len;
+		}
 		held = !behind_dot && names(&t, schema) ? t : (struct sql_token){0};
 		behind_dot = dot;
 	}
@@ -86,7 +81,7 @@ static enum rc add_tables(struct verify *v, const struct sql_facts *f)
 		rc = add_table(v, &f->tables[i]);
 	for (size_t i = 0; i < v->n && rc == RC_OK; i++)
 		index |= verify_is_index(span_str(v->what->alter), v->what->schema, v->table[i].name);
-	return rc != RC_OK || index ? rc : verify_fail(v, RC_DECLINED, "the fix is no index of a table that it reads");
+	return rc != RC_OK || index ? rc : verify_fail(v, RC_DECLINED, "its fix is no index of a table that it reads");
 }
 
 enum rc verify_tables(struct verify *v)
