@@ -1,5 +1,7 @@
 #include "aftermath.h"
 
+#include <string.h>
+
 #include "mem.h"
 #include "request.h"
 
@@ -48,9 +50,16 @@ static void keep_text(struct request *r)
 		a->text = mem_dup(iobuf_data(&text), iobuf_len(&text));
 	if (a->text) {
 		a->kind = AFTERMATH_WARNED;
+		a->warned_on = r->backend;
 		a->len = (uint32_t)iobuf_len(&text);
 	}
 	iobuf_reset(&text);
+}
+
+/* SHOW WARNINGS and SHOW ERRORS find no rows, as FOUND_ROWS() has it. */
+static bool shows_conditions(const struct request *r)
+{
+	return r->st && (strncmp(r->st->text, "show warnings", 13) == 0 || strncmp(r->st->text, "show errors", 11) == 0);
 }
 
 /* FOUND_ROWS() is what was found before, by the cache or by another server, where nothing was found since. */
@@ -59,13 +68,14 @@ static bool found_stays(struct request *r)
 	struct aftermath *a = &r->s->aftermath;
 	const struct track *t = &r->s->up->track;
 
-	if (!t->error && t->columns)
+	if (!t->error && t->columns && !shows_conditions(r))
 		return false;
 	if (a->found_on && a->found_on == r->backend)
 		return true;
 	if (!a->found_on && a->kind != AFTERMATH_HIT && a->kind != AFTERMATH_FOUND)
 		return false;
 	set(r, AFTERMATH_FOUND, a->found_on ? a->found : a->rows);
+	a->failed = t->error;
 	a->found_on = NULL;
 	return true;
 }
@@ -75,7 +85,8 @@ static void keep_found(struct request *r)
 {
 	const struct session *s = r->s;
 	const struct track *t = &s->up->track;
-	bool known = r->st && !(r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_MULTI)) && t->results == 1;
+	bool known = r->st && !(r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_MULTI)) && t->results == 1 &&
+		     !shows_conditions(r);
 
 	if (s->on_primary || s->pins || t->error || !known || (r->cmd != COM_QUERY && r->cmd != COM_STMT_EXECUTE))
 		return;
@@ -83,16 +94,31 @@ static void keep_found(struct request *r)
 	r->s->aftermath.found = r->rows;
 }
 
-void aftermath_ran(struct request *r)
+/* What has no tables leaves warnings as they are. On another server than theirs it may see older ones, which are there yet. */
+static bool warnings_stay(struct request *r, bool had)
+{
+	struct aftermath *a = &r->s->aftermath;
+	const struct track *t = &r->s->up->track;
+
+	if (a->kind != AFTERMATH_WARNED || !r->st || (!r->plan.follow_up && r->st->facts.ntables))
+		return false;
+	if (r->backend == a->warned_on)
+		return r->s->up->warnings_of == r->s->id;
+	if (t->error || (t->warnings && !had))
+		return false;
+	a->followed = true;
+	a->found_since |= t->columns != 0;
+	return true;
+}
+
+void aftermath_ran(struct request *r, bool had)
 {
 	struct session *s = r->s;
-	bool keeps = s->aftermath.kind == AFTERMATH_WARNED && r->st && (r->plan.follow_up || r->st->facts.ntables == 0) &&
-		     s->up->warnings_of == s->id;
 
 	if (likely(s->aftermath.kind == AFTERMATH_THERE && !s->up->track.warnings && s->on_primary && !s->aftermath.found_on))
 		return;
-	if (keeps || (r->cmd == COM_STMT_PREPARE && !s->up->track.error) || found_stays(r))
-		return; /* what has no tables leaves them as they are */
+	if (warnings_stay(r, had) || (r->cmd == COM_STMT_PREPARE && !s->up->track.error) || found_stays(r))
+		return;
 	aftermath_reset(&s->aftermath);
 	keep_found(r);
 	if (s->up->track.warnings && !s->on_primary && !s->pins && (r->cmd == COM_QUERY || r->cmd == COM_STMT_EXECUTE))
@@ -139,7 +165,7 @@ enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 			return RC_DECLINED;
 		return put_rows(sql, asks & SQL_F_FOUND_ROWS ? a->rows : 0);
 	case AFTERMATH_FOUND:
-		if (asks != SQL_F_FOUND_ROWS)
+		if (asks & ~(SQL_F_FOUND_ROWS | (a->failed ? SQL_F_ROW_COUNT : 0)))
 			return RC_DECLINED; /* what else it asks for lies on the connection */
 		return a->rows <= FEW_ROWS ? put_few_rows(sql, a->rows) : a->rows > ROWS_MOST ? RC_DECLINED : put_rows(sql, a->rows);
 	case AFTERMATH_QUEUED:
@@ -148,8 +174,10 @@ enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 		/* Without a reset behind it, which would take what is asked next; the variable is always 1. */
 		return iobuf_printf(sql, a->rows ? "SELECT 1 INTO @suimon_row_count FROM (SELECT 1) d" : "DO (SELECT 1 FROM (SELECT 1) d)");
 	case AFTERMATH_WARNED:
-		if (s->up->warnings_of == s->id)
+		if (s->up->warnings_of == s->id && r->backend == a->warned_on)
 			return RC_DECLINED; /* it is the connection that has them */
+		if (a->followed && !(asks & SQL_F_DIAGNOSTICS) && (asks & SQL_F_ROW_COUNT || a->found_since))
+			return RC_DECLINED; /* and this is the one that has what else it asks for */
 		return iobuf_append(sql, a->text, a->len);
 	case AFTERMATH_THERE:
 		break;

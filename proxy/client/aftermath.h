@@ -23,7 +23,8 @@ enum aftermath_kind {
 	AFTERMATH_QUEUED, /* a write that waits in the queue: the same */
 	AFTERMATH_FOUND,  /* of a hit, or a read on another server, and behind it only statements that have found no rows, or failed:
 	                   * FOUND_ROWS() is still its */
-	AFTERMATH_WARNED, /* a read that left warnings on a replica: text makes them anew */
+	AFTERMATH_WARNED, /* a read that left warnings on a replica, and behind it only statements that leave them as they are: text makes
+	                   * them anew */
 };
 
 struct aftermath {
@@ -32,13 +33,18 @@ struct aftermath {
 	uint64_t rows;    /* sent or affected, as its reply said */
 	const struct backend *found_on; /* the replica that the last statement has read from; NULL: it was none, or what it found is not known */
 	uint64_t found;   /* ... so many rows */
+	bool failed;      /* AFTERMATH_FOUND: the last statement has; ROW_COUNT() is -1 then, as behind a read */
 	char *text;       /* owned; AFTERMATH_WARNED only, else NULL */
+	const struct backend *warned_on; /* AFTERMATH_WARNED: the replica */
+	bool followed;    /* ... by a statement on another server, which has ROW_COUNT() */
+	bool found_since; /* ... that found rows: FOUND_ROWS() is there, too */
 };
 
 void aftermath_reset(struct aftermath *a); /* frees what it has; as if nothing had run */
 void aftermath_hit(struct request *r);     /* r was answered by the cache */
 void aftermath_queued(struct request *r);  /* ... by the queue */
-void aftermath_ran(struct request *r);     /* ... by the server whose connection it still has */
+/* ... by the server whose connection it still has. had: warnings of r's session were on that connection before. */
+void aftermath_ran(struct request *r, bool had);
 /* What is to be run before r, that it finds what it asks for: appended to sql. RC_DECLINED: nothing. RC_ERROR: no memory. */
 enum rc aftermath_bring(struct request *r, struct iobuf *sql) must_check;
 

@@ -429,12 +429,14 @@ static bool killed_on_server(const struct request *r)
 void exec_replied(struct request *r)
 {
 	struct session *s = r->s;
+	bool had;
 
 	if (r->hidden) {
 		hidden_done(r);
 		return;
 	}
 	r->rows = s->up->track.rows;
+	had = s->up->warnings_of == s->id;
 	if (unlikely(s->readonly))
 		r->proven = s->readonly_proven;
 	if ((r->plan.target == PLAN_REPLICA || s->readonly) && !r->refused)
@@ -443,7 +445,7 @@ void exec_replied(struct request *r)
 	if (leaves_conditions(s->up) || (r->st && r->st->facts.ntables))
 		s->up->warnings_of = leaves_conditions(s->up) ? s->id : 0;
 	if (likely(!r->refused))
-		aftermath_ran(r);
+		aftermath_ran(r, had);
 	if (s->state == SESSION_STREAMING || s->state == SESSION_INFILE) {
 		session_close(s, CLOSE_BACKEND, "the server answered before it had the whole statement");
 		return;

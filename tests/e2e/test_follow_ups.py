@@ -65,6 +65,12 @@ CONVERSATIONS = {
         "SELECT CAST('1x' AS SIGNED); SELECT CAST('2x' AS SIGNED)", "SHOW WARNINGS", "SELECT CAST('1x' AS SIGNED); SELECT n FROM a WHERE id = 1", "SHOW WARNINGS",
         "INSERT IGNORE INTO a (v) VALUES ('too long')", "SHOW WARNINGS LIMIT 1", "SELECT @@warning_count", "DROP TABLE IF EXISTS none", "SHOW WARNINGS",
         "SELECT * FROM none", "SHOW ERRORS", "SHOW WARNINGS", "SELECT @@error_count", "SHOW COUNT(*) ERRORS", "SELEKT", "SHOW WARNINGS", "GET DIAGNOSTICS @c = NUMBER", "SELECT @c"],
+    "warnings of a read, past what leaves them": [
+        "SELEKT", execute("SELECT CAST(? AS SIGNED) FROM a WHERE id = 1", "1x"), "SELECT LAST_INSERT_ID()", "SHOW WARNINGS", "INSERT INTO a (v) VALUES ('x')",
+        "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SELECT LAST_INSERT_ID()", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT @@warning_count, @@error_count",
+        "SELECT * FROM none", "SHOW WARNINGS", "SELECT CAST('3x' AS SIGNED) FROM a WHERE id = 1", "COMMIT", "SELECT ROW_COUNT()", "SHOW WARNINGS"],
+    "found rows, past a failure": ["SELECT id FROM a LIMIT 2", "SELEKT", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT FOUND_ROWS()",
+                                   "SELECT id FROM a LIMIT 3", "SHOW WARNINGS", "SELEKT", "SELECT FOUND_ROWS()"],
     "diagnostics": [
         "SELECT * FROM none", "GET DIAGNOSTICS CONDITION 1 @code = MYSQL_ERRNO, @text = MESSAGE_TEXT", "SELECT @code, @text", "UPDATE a SET n = 3 WHERE id < 3",
         "GET DIAGNOSTICS @rows = ROW_COUNT", "SELECT @rows"],
