@@ -16,7 +16,7 @@ static int spill(const struct iobuf *b, FILE *to)
 
 int settings_check_main(const char *file, const char *primary)
 {
-	struct iobuf faults, out;
+	struct iobuf faults, out; /* faults, or where there are none, warnings */
 	struct settings *s;
 	int rc = 1;
 
@@ -25,10 +25,10 @@ int settings_check_main(const char *file, const char *primary)
 	s = settings_load(file, primary, &faults);
 	if (!s)
 		(void)spill(&faults, stderr);
-	else if (settings_print(s, &out) != RC_OK)
+	else if (settings_print(s, &out) != RC_OK || settings_warnings(s, &faults) != RC_OK)
 		fputs("memory: ran out while printing, more memory is needed\n", stderr);
 	else
-		rc = spill(&out, stdout);
+		rc = spill(&out, stdout) | spill(&faults, stderr);
 	settings_unref(s);
 	iobuf_reset(&faults);
 	iobuf_reset(&out);

@@ -143,6 +143,8 @@ struct settings *settings_parse(const char *yaml, size_t len, const char *name, 
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings *s);
 enum rc settings_print(const struct settings *s, struct iobuf *out) must_check;      /* effective config as YAML, secrets masked */
+/* A line a rule of the cache that can never match ("warning: ..."), appended to out. RC_ERROR: no memory. */
+enum rc settings_warnings(const struct settings *s, struct iobuf *out) must_check;
 enum rc settings_print_json(const struct settings *s, struct iobuf *out) must_check; /* the same as JSON */
 enum rc settings_manpage(struct iobuf *out) must_check; /* the same in man(7): what suimon.yaml(5) is made of */
 enum rc settings_manual(struct iobuf *out) must_check; /* the option table as Markdown: docs/configuration.md's reference section is made of it, and a test compares */

@@ -33,6 +33,29 @@ def test_check_prints_the_effective_config_with_secrets_masked(tmp_path):
     assert again.returncode == 0, "what check prints is a config: " + again.stdout + again.stderr
 
 
+NEVER = {
+    "[{match: {table: shop.t}, ttl: 1s}, {match: {table: shop.t, user: app}, ttl: 5s}]": ["cache.rules[1]", "cache.rules[0] takes all"],
+    "[{match: {table: shop.t, schema: other}, ttl: 1s}]": ["cache.rules[0]", "shop.t", "other"],
+    "[{match: {schema: information_schema}, ttl: 1s}]": ["cache.rules[0]", "the server says of itself"],
+    "[{match: {table: MySQL.user}, ttl: 1s}]": ["cache.rules[0]", "the server says of itself"],
+    "[{match: {user: nobody}, ttl: 1s}]": ["cache.rules[0]", "nobody is not among users"],
+    "[{match: {table: shop.t, user: app}, ttl: 5s}, {match: {table: shop.t}, ttl: 1s}, {match: {query: x, tag: {a: b}}, ttl: 1s}, "
+    "{match: {query: x, tag: {a: c}}, ttl: 1s}, {match: {table: shop.u, schema: SHOP}, ttl: 1s}]": [],
+}
+
+
+@pytest.mark.parametrize("rules", NEVER)
+def test_check_warns_of_cache_rules_that_can_never_match(tmp_path, rules):
+    text = "primary: 127.0.0.1:3306\nusers: [{name: app, password: x}]\ncache:\n  rules: %s\n" % rules
+    done = suimon_command("check", "-c", written(tmp_path, text))
+    assert done.returncode == 0 and "primary" in done.stdout
+    assert done.stderr.count("warning: ") == (1 if NEVER[rules] else 0), done.stderr
+    for part in NEVER[rules]:
+        assert part in done.stderr
+    off = suimon_command("check", "-c", written(tmp_path, text + "  memory: 0\n"))
+    assert off.returncode == 0 and "warning: cache.rules: can never match" in off.stderr
+
+
 FAULTS = """primary: 127.0.0.1:3306
 nonsense: 1
 listen:
