@@ -267,6 +267,34 @@ static void test_a_wrong_password_is_no_bus(void **state)
 	pair_teardown(NULL);
 }
 
+/* Each of the rights that the bus needs is missing once. */
+static void test_a_missing_right_is_no_bus(void **state)
+{
+	static const char *const missing[] = {"-eval", "-subscribe", "-info"};
+
+	for (size_t i = 0; i < countof(missing); i++) {
+		const char *const extra[] = {"--user", "app", "on", ">pw", "~*", "&*", "+@all", missing[i], NULL};
+		struct read r;
+
+		pair_start(extra, "redis://app:pw@127.0.0.1:%u/0");
+		usleep(600 * 1000);
+		assert_false(instance_live(&two.a));
+		assert_false(read_get(&two.a, &r, "k", TAG));
+		assert_int_equal(read_fill(&two.a, &r, "v"), CACHE_REFUSED_BUS);
+		pair_teardown(NULL);
+	}
+}
+
+/* The same account with all of them: it is not the account that is wrong. */
+static void test_an_account_with_the_rights_is_enough(void **state)
+{
+	static const char *const extra[] = {"--user", "app", "on", ">pw", "~*", "&*", "+@all", NULL};
+
+	pair_start(extra, "redis://app:pw@127.0.0.1:%u/0");
+	assert_true(instance_wait_live(&two.a, true, 30000));
+	pair_teardown(NULL);
+}
+
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, pair_setup, pair_teardown)
 
 int main(void)
@@ -286,6 +314,8 @@ int main(void)
 		SERVED(test_out_of_memory_is_answered),
 		cmocka_unit_test(test_login_and_database),
 		cmocka_unit_test(test_a_wrong_password_is_no_bus),
+		cmocka_unit_test(test_a_missing_right_is_no_bus),
+		cmocka_unit_test(test_an_account_with_the_rights_is_enough),
 	};
 
 	if (!server_available()) {

@@ -74,7 +74,7 @@ static void run_server(const struct server *s)
 	int null = open("/dev/null", O_RDWR);
 
 	snprintf(port, sizeof(port), "%u", s->port);
-	for (unsigned i = 0; i < 8 && s->extra[i]; i++)
+	for (unsigned i = 0; i < countof(s->extra) && s->extra[i]; i++)
 		argv[n++] = s->extra[i];
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is stopped leaves no server behind */
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
@@ -519,7 +519,7 @@ void pair_start(const char *const *extra, const char *url_fmt)
 	char url[128];
 
 	memset(&two, 0, sizeof(two));
-	for (unsigned i = 0; extra && i < 7 && extra[i]; i++)
+	for (unsigned i = 0; extra && i < countof(two.server.extra) - 1 && extra[i]; i++)
 		two.server.extra[i] = extra[i];
 	server_start(&two.server);
 	two.link = link_start(two.server.port);

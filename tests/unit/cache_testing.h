@@ -21,7 +21,7 @@ struct server {
 	pid_t pid;       /* 0: not running */
 	unsigned port;
 	char dir[64];    /* its own, removed by server_remove */
-	const char *extra[8]; /* further options; NULL ends them */
+	const char *extra[12]; /* further options; NULL ends them */
 };
 
 bool server_available(void);            /* redis-server is installed */
