@@ -1,12 +1,17 @@
 """What a Kafka of the queue may do to it: brokers away, answers late or wrong, leaders that move, a topic that lost what it had (Q1, Q2, Q7, F1)."""
 import os
+import ssl
 import sys
+import tempfile
 import time
 import uuid
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
+import certs  # noqa: E402
+from kafka_broker import Broker, Partition  # noqa: E402
 from queue_world import Driver, Kafka, Server, driver_binary  # noqa: E402
 
 TABLES = 6
@@ -274,3 +279,94 @@ def test_a_full_queue_declines_and_takes_writes_again(start, shop, kafka):
     until(lambda: a.totals()["depth"] == 0)
     assert set(applied(shop)[0]) == {int(n) for n in a.acks} | {int(n) for n in b.acks}
     assert a.quit() == 0 and b.quit() == 0
+
+
+@pytest.fixture
+def broker():
+    made = []
+
+    def run(**options):
+        made.append(Broker(**options))
+        return made[-1]
+    yield run
+    for b in made:
+        b.stop()
+
+
+def test_a_batch_whose_answer_is_lost_is_stored_once(start, shop, broker):
+    """Q1, Q2: stored, and the connection goes before its answer: it is sent again, and the broker knows it."""
+    b = broker()
+    d = start("kafka://127.0.0.1:%d/%s?lanes=1" % (b.port, uuid.uuid4().hex))
+    numbers = Numbers(0)
+    numbers.next = 6
+    write(d, [0])
+    assert not d.nacks
+    for i in range(1, 11):
+        b.lose_answers = 1
+        write(d, [6 * n for n in range(20 * i, 20 * i + 20)])
+    assert not {kind for kind, _ in d.nacks.values()} - {"error"}
+    d.drained()
+    until(lambda: d.totals()["depth"] == 0)
+    assert b.lose_answers == 0
+    rows = applied(shop)[0]
+    assert rows == sorted(set(rows)) and {int(n) for n in d.acks} <= set(rows)
+    assert d.quit() == 0
+
+
+def test_the_topic_is_made_and_what_is_applied_is_deleted(start, shop, broker, log):
+    """Q1, Q3: with the settings that lose nothing; a queue that begins behind deleted records has lost none."""
+    b = broker()
+    topic = uuid.uuid4().hex
+    url = "kafka://127.0.0.1:%d/%s?lanes=3&replicas=3" % (b.port, topic)
+    d = start(url)
+    numbers = Numbers(0)
+    until(lambda: numbers.acknowledged(d))
+    assert len(b.topics[topic]) == 3
+    assert b.configs[topic]["retention.ms"] == "-1" and b.configs[topic]["min.insync.replicas"] == "2"
+    d.nacks.clear()
+    write(d, range(100, 400))
+    assert not d.nacks
+    until(lambda: d.totals()["depth"] == 0 and all(p.low == p.end for p in b.topics[topic]))
+    assert d.quit() == 0
+    d = start(url)
+    write(d, range(400, 500))
+    until(lambda: d.totals()["depth"] == 0 and all(p.low == p.end for p in b.topics[topic]))
+    assert "lost" not in log()
+    assert sum(len(rows) for rows in applied(shop)) == 401
+    assert d.quit() == 0
+
+
+def test_what_the_topic_can_lose_and_what_is_not_allowed_is_said(start, shop, broker, log):
+    b = broker()
+    topic = uuid.uuid4().hex
+    b.may_create = b.may_delete = False
+    d = start("kafka://127.0.0.1:%d/%s?lanes=1" % (b.port, topic))
+    until(lambda: "--create --topic %s --partitions 1 --replication-factor 1" % topic in log())
+    b.topics[topic] = [Partition()]
+    b.configs[topic] = {"retention.ms": "604800000", "min.insync.replicas": "1", "unclean.leader.election.enable": "true",
+                        "cleanup.policy": "compact"}
+    until(lambda: all(text in log() for text in ("has one replica", "retention.ms=604800000", "min.insync.replicas=1", "unclean", "compacts")))
+    numbers = Numbers(0)
+    until(lambda: numbers.acknowledged(d))
+    until(lambda: "cannot be removed from the topic" in log())
+    assert d.quit() == 0
+
+
+def test_tls_and_a_password(start, shop, broker, log):
+    with tempfile.TemporaryDirectory() as folder:
+        ca = certs.Authority(folder)
+        pair = ca.issue("kafka")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.cert, pair.key)
+        b = broker(context=context, login="app\0p@ss word")
+        url = "kafkas://app:%s@127.0.0.1:%d/%s?lanes=1&sasl=plain&ca=%s"
+        d = start(url % ("wrong", b.port, uuid.uuid4().hex, ca.cert))
+        write(d, [0])
+        assert d.nacks["0"][0] == "declined"
+        assert d.quit() == 0
+        d = start(url % ("p%40ss%20word", b.port, uuid.uuid4().hex, ca.cert))
+        numbers = Numbers(6)
+        until(lambda: numbers.acknowledged(d))
+        d.drained()
+        assert d.quit() == 0
+        assert "p@ss word" not in log() and "p%40ss" not in log()
