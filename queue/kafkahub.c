@@ -16,7 +16,7 @@
 #define STOP_PATIENCE_NS (5 * NS_PER_SEC)
 #define LAST_WORDS_MS 1000
 #define MAKE_AGAIN_NS (3 * NS_PER_SEC) /* what failed for good may do so again at once */
-#define READY_PATIENCE_NS (2 * NS_PER_SEC)
+#define READY_PATIENCE_NS (5 * NS_PER_SEC)
 
 static struct kafkahub *self(struct queue_hub *hub)
 {

@@ -13,7 +13,7 @@
 #include "sigthread.h"
 
 #define WAITING_MAX (16u << 20)               /* bytes of a lane, accepted and not answered */
-#define SILENCE_NS NS_PER_SEC                 /* with messages that wait: it does not answer */
+#define SILENCE_NS (3 * NS_PER_SEC)           /* with messages that wait: it does not answer */
 #define FAILED_PAUSE_NS (3 * NS_PER_SEC)      /* until it is tried again: whoever tries waits long */
 #define SHORTER_PATIENCE_NS (5 * NS_PER_SEC)  /* a new leader may say for a moment that it has less */
 #define SEEN_MOST 4096                        /* records that the mean size remembers */

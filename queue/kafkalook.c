@@ -9,8 +9,8 @@
 
 #define LOOK_EVERY_NS NS_PER_SEC
 #define EAGER_NS (100 * NS_PER_MS) /* until it has answered for the first time */
-#define METADATA_MS 2000
-#define ENDS_MS 1000
+#define METADATA_MS 3000
+#define ENDS_MS 3000
 
 static void note_all_down(struct kafkahub *h)
 {

@@ -78,6 +78,7 @@ class Broker:
         self.topics, self.configs, self.deleted = {}, {}, 0
         self.may_create = self.may_delete = True
         self.lose_answers = 0  # to so many requests to store, after they are stored
+        self.late = 0  # seconds that the answer to such a request takes
         self.news = threading.Condition()
         self.producers = 1000
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -130,6 +131,8 @@ class Broker:
                 answer = self.answer(api, version, r)
             if answer is None:
                 return
+            if api == PRODUCE:
+                time.sleep(self.late)
             conn.sendall(blob(struct.pack(">i", number) + answer))
 
     def answer(self, api, version, r):

@@ -64,6 +64,18 @@ def kafka():
         k.stop()
 
 
+@pytest.fixture
+def broker():
+    made = []
+
+    def run(**options):
+        made.append(Broker(**options))
+        return made[-1]
+    yield run
+    for b in made:
+        b.stop()
+
+
 def until(true, seconds=90):
     end = time.monotonic() + seconds
     while not true():
@@ -96,7 +108,9 @@ class Numbers:
     def __init__(self, first):
         self.next = first
 
-    def acknowledged(self, d):
+    def acknowledged(self, d, table=None):
+        if table is not None:
+            self.next += (table - self.next) % TABLES
         n = self.next
         self.next += 1
         write(d, [n])
@@ -134,9 +148,8 @@ def test_brokers_that_are_away(start, shop, kafka, log):
     write(d, range(100, 106))  # one a table: some of them wait until it is certain that they were never sent
     numbers.next = 106
     until(lambda: not numbers.acknowledged(d) and "does not answer" in d.nacks[str(numbers.next - 1)][1])
-    began = time.monotonic()
     write(d, range(1000, 1100))
-    assert len(d.nacks) >= 100 and time.monotonic() - began < 30
+    assert len(d.nacks) >= 100
     k.all("up")
     numbers.next = 2000
     until(lambda: all(numbers.acknowledged(d) for _ in range(TABLES)))
@@ -150,22 +163,20 @@ def test_brokers_that_are_away(start, shop, kafka, log):
     assert d.quit() == 0
 
 
-def test_answers_that_come_too_late_are_unknown(start, shop, kafka):
+def test_answers_that_come_too_late_are_unknown(start, shop, broker):
     """Q1: a client whose write may be stored is told that nobody knows; it is in the database once or not at all."""
-    k = kafka(1)
-    d = start(k.url(uuid.uuid4().hex, lanes=1))
-    write(d, [0])
-    k.tell("rtt", 1, 15000)
-    send(d, [6])
-    d.wait_answers(2)
-    assert d.nacks["6"][0] == "error" and "unknown" in d.nacks["6"][1]
-    k.tell("rtt", 1, 0)
-    numbers = Numbers(1000)
-    numbers.next = 1002
-    until(lambda: numbers.acknowledged(d))
+    b = broker()
+    d = start("kafka://127.0.0.1:%d/%s?lanes=1" % (b.port, uuid.uuid4().hex))
+    numbers = Numbers(0)
+    until(lambda: numbers.acknowledged(d, 0))
+    b.late = 15
+    write(d, [60000])
+    assert d.nacks["60000"][0] == "error" and "unknown" in d.nacks["60000"][1]
+    b.late = 0
+    until(lambda: numbers.acknowledged(d, 0))
     d.drained()
-    rows = [n for table in applied(shop) for n in table]
-    assert rows.count(0) == 1 and rows.count(6) <= 1 and rows.count(numbers.next - 1) == 1
+    rows = applied(shop)[0]
+    assert len(rows) == len(set(rows)) and {int(n) for n in d.acks} <= set(rows)
     assert d.quit() == 0
 
 
@@ -176,11 +187,7 @@ def test_a_producer_that_fails_for_good_is_made_anew(start, shop, kafka, log):
     k.tell("errors", Kafka.INIT_PRODUCER_ID, 2, Kafka.CLUSTER_AUTHORIZATION_FAILED)
     d = start(url)
     numbers = Numbers(0)
-
-    def acknowledged():
-        numbers.next += -numbers.next % 6
-        return numbers.acknowledged(d)
-    until(acknowledged)
+    until(lambda: numbers.acknowledged(d, 0))
     assert d.nacks and all(kind == "declined" for kind, _ in d.nacks.values())
     assert "is made anew" in log()
     d.drained()
@@ -269,28 +276,11 @@ def test_a_full_queue_declines_and_takes_writes_again(start, shop, kafka):
     until(lambda: b.totals()["depth"] > 10)
     a.send("resume")
     until(lambda: a.totals()["depth"] == 0 and b.totals()["depth"] == 0)
-    numbers = Numbers(0)
-
-    def taken(d):
-        numbers.next += 6 - numbers.next % 6
-        return numbers.acknowledged(d)
-    numbers.next = 600
-    until(lambda: taken(a) and taken(b))
+    numbers = Numbers(600)
+    until(lambda: numbers.acknowledged(a, 0) and numbers.acknowledged(b, 0))
     until(lambda: a.totals()["depth"] == 0)
     assert set(applied(shop)[0]) == {int(n) for n in a.acks} | {int(n) for n in b.acks}
     assert a.quit() == 0 and b.quit() == 0
-
-
-@pytest.fixture
-def broker():
-    made = []
-
-    def run(**options):
-        made.append(Broker(**options))
-        return made[-1]
-    yield run
-    for b in made:
-        b.stop()
 
 
 def test_a_batch_whose_answer_is_lost_is_stored_once(start, shop, broker):
@@ -298,9 +288,7 @@ def test_a_batch_whose_answer_is_lost_is_stored_once(start, shop, broker):
     b = broker()
     d = start("kafka://127.0.0.1:%d/%s?lanes=1" % (b.port, uuid.uuid4().hex))
     numbers = Numbers(0)
-    numbers.next = 6
-    write(d, [0])
-    assert not d.nacks
+    until(lambda: numbers.acknowledged(d, 0))
     for i in range(1, 11):
         b.lose_answers = 1
         write(d, [6 * n for n in range(20 * i, 20 * i + 20)])
