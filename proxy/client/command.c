@@ -77,7 +77,7 @@ static enum rc begin_text(struct request *r, struct span payload)
 		r->sql.len = 0;
 		command_plan_blind(r);
 		r->plan.pins = PIN_UNKNOWN;
-		return RC_OK;
+		return command_allowed_blind(r);
 	}
 	rc = command_plan_text(r);
 	if (attributes)

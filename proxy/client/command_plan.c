@@ -1,7 +1,6 @@
 /*
  * command_plan.c - a statement's text becomes facts, and facts, rules and the session's state a plan.
  */
-#include <inttypes.h>
 #include <string.h>
 
 #include "request.h"
@@ -14,17 +13,15 @@ static unsigned text_mode(const struct session *s)
 	       (s->vars->wide_trail ? SQL_MODE_WIDE_TRAIL : 0);
 }
 
-static void take_verdict(struct request *r)
+void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed)
 {
-	struct session *s = r->s;
-	struct statement *st = r->st;
 	const struct settings *cfg = s->worker->settings;
 
 	if (st->verdict_settings == s->worker->settings_serial && st->verdict_account == s->account->id)
 		return;
 	plan_verdict(cfg, &(struct rule_subject){.digest = st->digest, .text = span_of(st->text, st->text_len),
 						 .facts = &st->facts, .schema = span_of(st->schema, st->schema_len),
-						 .user = span_str(s->account->user), .lexed = r->lexed},
+						 .user = span_str(s->account->user), .lexed = lexed},
 		     &st->verdict);
 	st->planned = false;
 	st->verdict_settings = rule_verdicts_last(cfg) ? s->worker->settings_serial : 0;
@@ -86,7 +83,7 @@ void command_plan(struct request *r)
 	ss.has_queued = s->queued_seq != 0;
 	ss.tracked = s->worker->tracked;
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;
-	take_verdict(r);
+	command_verdict(s, r->st, r->lexed);
 	if (r->st->facts.nroutines) {
 		if (ss.has_replicas) /* a server that stands alone is read for nothing less than the cache or the queue */
 			catalog_want(in->catalog);
@@ -122,26 +119,10 @@ void command_plan(struct request *r)
 	count_unqueued(r);
 }
 
-void command_plan_blind(struct request *r)
-{
-	r->plan = (struct plan){.target = PLAN_PRIMARY, .target_why = "too large to be looked at whole",
-				.writes = true, .writes_anything = true};
-}
-
 void command_plan_attributes(struct request *r)
 {
 	r->plan.cache = r->plan.queue = false;
 	r->plan.cache_why = r->plan.queue_why = "it bears query attributes";
-}
-
-enum rc command_allowed(struct request *r)
-{
-	if (likely(!r->plan.denied))
-		return RC_OK;
-	r->error = 1148;
-	stats_count(r->worker->sink, STATS_C_RULE_DENIED, 1);
-	reply_error(r->s, r->error, "42000", "a rule denies this statement (digest 0x%016" PRIx64 ")", r->st->digest);
-	return RC_ERROR;
 }
 
 /* A text of which only the beginning is here is none that was kept. */
@@ -168,7 +149,7 @@ enum rc command_plan_text(struct request *r)
 	lex(r);
 	if (r->stream_left || r->stream_more) {
 		command_plan_blind(r);
-		return RC_OK;
+		return command_allowed_blind(r);
 	}
 	r->st = statement_get(&s->worker->statements, r->lexed->body, r->mode, r->lexed, s->vars->schema, &fresh);
 	if (!r->st) {

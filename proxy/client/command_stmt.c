@@ -60,7 +60,7 @@ static enum rc read_execute(struct request *r, struct span payload)
 	}
 	if (!r->st) {
 		command_plan_blind(r);
-		return RC_OK;
+		return command_allowed_blind(r);
 	}
 	command_plan(r);
 	if (unlikely(r->execute.attributes))

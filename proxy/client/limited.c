@@ -20,7 +20,7 @@ static bool is_limited(const struct request *r)
 	default:
 		return false;
 	}
-	return r->plan.limit && !r->s->gate && r->st && r->st->facts.verb != SQL_COMMIT && r->st->facts.verb != SQL_ROLLBACK;
+	return r->plan.limit && !r->s->gate && !(r->st && (r->st->facts.verb == SQL_COMMIT || r->st->facts.verb == SQL_ROLLBACK));
 }
 
 /* Names the gate: the rule's, or that of one account, digest or client of it. */
@@ -36,7 +36,7 @@ static uint64_t key_of(const struct request *r, const struct settings_limit_rule
 		key.what = map_hash(r->s->account->user, strlen(r->s->account->user));
 		break;
 	case SETTINGS_PER_DIGEST:
-		key.what = r->st->digest;
+		key.what = r->st ? r->st->digest : 0; /* those too large to be told apart are one */
 		break;
 	case SETTINGS_PER_CLIENT:
 		key.what = map_hash(r->s->peer, strlen(r->s->peer));

@@ -50,7 +50,8 @@ void request_end(struct request *r)
 {
 	struct session *s = r->s;
 	bool was_login = s->login != NULL, cut_short = r->stream_left || r->stream_more, begun = !r->begins_anew;
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_mono_ns(), rest = r->stream_left;
+	bool unread = rest && !r->stream_more && s->state == SESSION_RUNNING; /* nothing of the rest has gone anywhere */
 	bool cache_refused = cached_finish(r);
 
 	if (r->st && !was_login && r->cmd != COM_STMT_PREPARE && r->cmd != COM_STMT_SEND_LONG_DATA &&
@@ -63,7 +64,9 @@ void request_end(struct request *r)
 	limited_leave(s);
 	if (s->state == SESSION_CLOSED)
 		return;
-	if (cut_short) { /* answered before all of it came: the rest must not be taken for commands */
+	if (unread) {
+		s->discard = rest;
+	} else if (cut_short) { /* answered before all of it came: the rest must not be taken for commands */
 		session_close(s, CLOSE_BACKEND, "a statement failed before all of it had come");
 		return;
 	}

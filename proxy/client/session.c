@@ -134,6 +134,12 @@ static size_t session_input(struct channel *ch, const uint8_t *p, size_t len)
 	while (used < len && s->state != SESSION_CLOSED && !ch->securing) {
 		size_t n = 0;
 
+		if (unlikely(s->discard)) {
+			n = s->discard < len - used ? (size_t)s->discard : len - used;
+			s->discard -= n;
+			used += n;
+			continue;
+		}
 		switch (s->state) {
 		case SESSION_HEADER:
 			n = entry_header(s, p + used, len - used);

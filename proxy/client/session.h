@@ -105,6 +105,7 @@ struct session {
 	uint32_t last_prepared;        /* by the last COM_STMT_PREPARE; 0: it failed, or there was none */
 	struct stats_nplus1 nplus1;
 	uint64_t opened_ns, active_ns; /* active: when the last command began or ended */
+	uint64_t discard;         /* bytes still to come of a command that has its answer: not to be taken for commands */
 	struct mail free_mail;
 };
 

@@ -27,9 +27,11 @@ static struct settings *finish(struct conf_ctx *c, struct settings *s)
 	return NULL;
 }
 
-/* Rules of one match follow each other; the upper half of the number tells them apart. */
+/* Rules of the cache that have one match follow each other; the upper half of the number tells them apart. */
 static void number_rules(struct settings *s)
 {
+	for (size_t i = 0; i < s->routing.nrules; i++)
+		s->routing.denies |= s->routing.rules[i].to == TO_DENY;
 	for (size_t i = 0; i < s->cache.nrules; i++) {
 		struct settings_cache_rule *r = &s->cache.rules[i];
 

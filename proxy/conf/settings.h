@@ -90,6 +90,7 @@ struct settings {
 	struct {
 		int consistency;
 		struct settings_route_rule *rules; size_t nrules;
+		bool denies;            /* some rule of it does */
 	} routing;
 	struct {
 		uint64_t memory;

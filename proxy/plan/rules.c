@@ -126,6 +126,47 @@ bool rule_matches(const struct settings_match *m, const struct rule_subject *s)
 		return NULL;                                                                                           \
 	} while (0)
 
+/* The verb is known from the first word on; what a rule asks beyond it may come yet. */
+static bool may_match(const struct settings_match *m, const struct rule_subject *s)
+{
+	enum sql_verb verb = s->facts->verb;
+	bool fills = verb == SQL_INSERT || verb == SQL_REPLACE;
+
+	if (m->user && !span_eq(span_str(m->user), s->user))
+		return false;
+	if (m->verb && verb != SQL_OTHER && !span_ieq(span_str(m->verb), span_str(sql_verb_name(verb))))
+		return false;
+	if (!fills)
+		return true;
+	return !m->has_digest && !m->query && (!m->table || any_table_matches(m->table, s)) && (!m->schema || schema_matches(m->schema, s));
+}
+
+static bool surely_matches(const struct settings_match *m, const struct rule_subject *s)
+{
+	return !m->has_digest && !m->query && !m->tag_key && !m->schema && (!m->verb || s->facts->verb != SQL_OTHER) && rule_matches(m, s);
+}
+
+bool rule_may_deny(const struct settings *cfg, const struct rule_subject *s)
+{
+	for (size_t i = 0; i < cfg->routing.nrules; i++) {
+		const struct settings_route_rule *rule = &cfg->routing.rules[i];
+
+		if (surely_matches(&rule->match, s))
+			return rule->to == TO_DENY;
+		if (rule->to == TO_DENY && may_match(&rule->match, s))
+			return true;
+	}
+	return false;
+}
+
+const struct settings_limit_rule *rule_may_limit(const struct settings *cfg, const struct rule_subject *s)
+{
+	for (size_t i = 0; i < cfg->limits.nrules; i++)
+		if (may_match(&cfg->limits.rules[i].match, s))
+			return &cfg->limits.rules[i];
+	return NULL;
+}
+
 const struct settings_route_rule *rule_route(const struct settings *cfg, const struct rule_subject *s)
 {
 	FIRST_MATCH(cfg->routing.rules, cfg->routing.nrules);

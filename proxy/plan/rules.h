@@ -24,6 +24,11 @@ const struct settings_route_rule *rule_route(const struct settings *cfg, const s
 const struct settings_cache_rule *rule_cache(const struct settings *cfg, const struct rule_subject *s);
 const struct settings_queue_rule *rule_queue(const struct settings *cfg, const struct rule_subject *s);
 const struct settings_limit_rule *rule_limit(const struct settings *cfg, const struct rule_subject *s);
+/* Of a statement of which only the beginning is here: facts are the beginning's, digest, text and lexed are not looked at. A rule holds
+ * unless what is here says that it does not: by account, by verb, or, for INSERT and REPLACE, by the table that is written; by digest or
+ * query these two are never meant. */
+bool rule_may_deny(const struct settings *cfg, const struct rule_subject *s);
+const struct settings_limit_rule *rule_may_limit(const struct settings *cfg, const struct rule_subject *s); /* NULL: none */
 /* True if no rule of cfg looks at tags: the verdict for a digest, schema and user then holds until the next reload. */
 bool rule_verdicts_last(const struct settings *cfg);
 

@@ -1,8 +1,12 @@
 """Groups of replicas: what is sent to one runs there or nowhere, and nothing else runs there (R1, R2); statements that a rule denies."""
+import json
+import subprocess
+
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 
-from conftest import address, ask, merge, who
+from conftest import KIND, address, ask, merge, who
 import servers
 from wire import Wire
 
@@ -116,3 +120,47 @@ def test_a_denied_statement_is_told_so(suimon, db):
     with Wire(s.connect(database=db.name)) as w:
         with pytest.raises(pymysql.MySQLError, match="denies"):
             w.prepare("SELECT SLEEP(?)")
+
+
+def test_a_denied_statement_is_denied_wherever_it_stands(suimon, db):
+    """By its digest: as text for PREPARE, among others, and in texts in texts."""
+    db.setup("CREATE TABLE secret (n INT)")
+    denied = "SELECT n FROM secret WHERE n = 1"
+    done = subprocess.run([servers.find_suimon(), "digest", denied], capture_output=True, text=True, timeout=60, check=True)
+    s = suimon({"routing": {"rules": [{"match": {"digest": json.loads(done.stdout)["digest"]}, "to": "deny"}]}})
+    with s.connect(database=db.name, client_flag=CLIENT.MULTI_STATEMENTS) as c:
+        inside = ["PREPARE s FROM '%s'" % denied, 'PREPARE s FROM "%s"' % denied, "PREPARE s FROM 'SELECT n FROM secret' ' WHERE n = 2'",
+                  "PREPARE s FROM 'SELECT n FROM\\nsecret WHERE n = ?'", "SELECT 1; " + denied, "SELECT 1; %s; SELECT 2" % denied,
+                  "SELECT 1; PREPARE s FROM '%s'" % denied]
+        if KIND == "mariadb":
+            inside += ["EXECUTE IMMEDIATE '%s'" % denied, "EXECUTE IMMEDIATE 'EXECUTE IMMEDIATE \"%s\"'" % denied]
+        for sql in inside:
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, sql)
+            assert e.value.args[0] == DENIED, sql
+        ask(c, "PREPARE s FROM 'SELECT n, 1 FROM secret WHERE n = 1'")
+        assert ask(c, "EXECUTE s") == ()
+        assert len(ask(c, "SELECT 'SELECT n FROM secret WHERE n = 1; x'")) == 1
+    assert s.metrics()["suimon_denied_total"] == len(inside)
+
+
+def test_rules_hold_for_statements_too_large_to_be_looked_at(suimon, db):
+    db.setup("CREATE TABLE secret (n INT)", "CREATE TABLE bulk (t LONGTEXT)")
+    s = suimon({"routing": {"rules": [{"match": {"table": "secret"}, "to": "deny"}, {"match": {"digest": "0x1234"}, "to": "deny"}]},
+                "limits": {"rules": [{"match": {"user": "guest", "verb": "insert"}, "concurrency": 1, "wait": "100ms"}]}})
+    pad = "x" * (1200 * 1024)
+    with s.connect(database=db.name) as c:
+        for sql in ("SELECT '%s', n FROM secret" % pad, "/* %s */ SELECT n FROM secret" % pad, "INSERT INTO secret VALUES (LENGTH('%s'))" % pad):
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, sql)
+            assert e.value.args[0] == DENIED and "too large to be told apart" in e.value.args[1]
+        ask(c, "INSERT INTO bulk VALUES ('%s')" % pad)
+        assert ask(c, "SELECT LENGTH(t) FROM bulk") == ((len(pad),),)  # and the session goes on
+    with s.connect("guest", "guest", database=db.name) as one, s.connect("guest", "guest", database=db.name) as two:
+        one.begin()
+        ask(one, "INSERT INTO bulk VALUES ('%s')" % pad)
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(two, "INSERT INTO bulk VALUES ('%s')" % pad)
+        assert e.value.args[0] == 1226
+        one.commit()
+        ask(two, "INSERT INTO bulk VALUES ('%s')" % pad)

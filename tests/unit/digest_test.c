@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "digest.h"
+#include "inner.h"
 #include "norm.h"
 
 static struct sql_lexed lex(const char *text, unsigned mode)
@@ -250,6 +251,34 @@ static void splits_statements(void **state)
 	assert_false(sql_split(span_str("SELECT 1; SELECT 'x; SELECT 2"), 0, &at, &s));
 }
 
+static void assert_inner(const char *text, unsigned mode, const char *want)
+{
+	struct iobuf out;
+
+	iobuf_init(&out, 0);
+	assert_int_equal(sql_inner_text(span_str(text), mode, &out), want ? RC_OK : RC_DECLINED);
+	assert_true(!want || span_eq(span_of(iobuf_data(&out), iobuf_len(&out)), span_str(want)));
+	iobuf_reset(&out);
+}
+
+static void finds_texts_in_texts(void **state)
+{
+	assert_inner("PREPARE s FROM 'SELECT 1'", 0, "SELECT 1");
+	assert_inner("prepare `s` from 'SELECT ''x''' \" y\"", 0, "SELECT 'x' y");
+	assert_inner("PREPARE s FROM 'a\\nb\\\\c\\'d\\%'", 0, "a\nb\\c'd\\%");
+	assert_inner("PREPARE s FROM 'a\\nb'", SQL_MODE_NO_BACKSLASH_ESCAPES, "a\\nb");
+	assert_inner("PREPARE s FROM N'x'", 0, "x");
+	assert_inner("EXECUTE IMMEDIATE 'SELECT 1' USING 2", 0, "SELECT 1");
+	assert_inner("PREPARE s FROM ''", 0, "");
+	assert_inner("PREPARE s FROM @x", 0, NULL);
+	assert_inner("PREPARE s FROM CONCAT('a', 'b')", 0, NULL);
+	assert_inner("PREPARE s FROM \"x\"", SQL_MODE_ANSI_QUOTES, NULL);
+	assert_inner("EXECUTE s", 0, NULL);
+	assert_inner("SELECT 'x'", 0, NULL);
+	assert_inner("PREPARE s FROM 'x", 0, NULL);
+	assert_inner("", 0, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +294,7 @@ int main(void)
 		cmocka_unit_test(canonical_text_folds_what_cannot_be_seen),
 		cmocka_unit_test(canonical_text_keeps_columns_names),
 		cmocka_unit_test(splits_statements),
+		cmocka_unit_test(finds_texts_in_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
