@@ -442,8 +442,10 @@ void exec_replied(struct request *r)
 	if ((r->plan.target == PLAN_REPLICA || s->readonly) && !r->refused)
 		replica_read(r);
 	readonly_settle(r);
-	if (leaves_conditions(s->up) || (r->st && r->st->facts.ntables))
+	if (leaves_conditions(s->up) || (r->st && r->st->facts.ntables)) {
 		s->up->warnings_of = leaves_conditions(s->up) ? s->id : 0;
+		s->told_by = s->up;
+	}
 	if (likely(!r->refused))
 		aftermath_ran(r, had);
 	if (s->state == SESSION_STREAMING || s->state == SESSION_INFILE) {

@@ -52,7 +52,7 @@ static enum rc reset_connection(struct request *r)
 	return hidden_say(r, HIDDEN_RESET, upstream_command(r->s->up, TRACK_SIMPLE, &reset, 1));
 }
 
-/* A statement without tables leaves the warnings that are there: another session's must not be. */
+/* A statement without tables leaves the warnings that are there: another session's, or its own from before, must not be. */
 static bool keeps_warnings(const struct request *r)
 {
 	return r->st && r->st->facts.ntables == 0 && r->cmd != COM_STMT_PREPARE;
@@ -150,7 +150,7 @@ enum rc hidden_sync(struct request *r)
 	const struct varset *to = r->sync_to ? r->sync_to : r->s->vars;
 
 	/* A pinned one has run statements here already, and a reset would end its transaction. */
-	if (unlikely(u->warnings_of && u->warnings_of != r->s->id) && keeps_warnings(r) && !r->s->pins) {
+	if (unlikely(u->warnings_of) && (u->warnings_of != r->s->id || r->s->told_by != u) && keeps_warnings(r) && !r->s->pins) {
 		u->warnings_of = 0;
 		return reset_connection(r);
 	}
@@ -433,6 +433,7 @@ void hidden_done(struct request *r)
 
 		aftermath_reset(&r->s->aftermath);
 		u->warnings_of = u->track.warnings ? r->s->id : 0;
+		r->s->told_by = u;
 		r->hidden = HIDDEN_NONE;
 		exec_resume(r, STEP_SYNC);
 		return;

@@ -95,6 +95,7 @@ struct session {
 	struct limit_gate *gate;       /* it is in, with its statement or its transaction (limited.c); NULL: in none */
 	uint64_t last_insert_id;
 	struct aftermath aftermath;    /* of its last statement, where no connection has it */
+	const struct upstream *told_by; /* has its last warnings, or their absence: older ones elsewhere are nobody's; to compare only */
 	uint16_t kills;                /* KILLs of it being judged: no further command is taken until they are */
 	bool set_global;               /* has set a global variable: replicas have their own */
 	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass ... */

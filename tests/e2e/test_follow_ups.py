@@ -68,7 +68,8 @@ CONVERSATIONS = {
     "warnings of a read, past what leaves them": [
         "SELEKT", execute("SELECT CAST(? AS SIGNED) FROM a WHERE id = 1", "1x"), "SELECT LAST_INSERT_ID()", "SHOW WARNINGS", "INSERT INTO a (v) VALUES ('x')",
         "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SELECT LAST_INSERT_ID()", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT @@warning_count, @@error_count",
-        "SELECT * FROM none", "SHOW WARNINGS", "SELECT CAST('3x' AS SIGNED) FROM a WHERE id = 1", "COMMIT", "SELECT ROW_COUNT()", "SHOW WARNINGS"],
+        "SELECT * FROM none", "SHOW WARNINGS", "SELECT CAST('3x' AS SIGNED) FROM a WHERE id = 1", "COMMIT", "SELECT ROW_COUNT()", "SHOW WARNINGS",
+        "INSERT INTO a (id) VALUES (1)", "SELECT id FROM a WHERE id < 2", "SET @x = 3", "SELECT @@warning_count, @@error_count"],
     "found rows, past a failure": ["SELECT id FROM a LIMIT 2", "SELEKT", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT FOUND_ROWS()",
                                    "SELECT id FROM a LIMIT 3", "SHOW WARNINGS", "SELEKT", "SELECT FOUND_ROWS()"],
     "diagnostics": [
