@@ -239,7 +239,7 @@ static void look_at_oldest(struct drain *d)
 	pthread_mutex_lock(&d->lock);
 	known = d->oldest_us != 0;
 	pthread_mutex_unlock(&d->lock);
-	if (known || e->ops->durable(e) <= d->applied_seq)
+	if (known || d->next < d->count || e->ops->durable(e) <= d->applied_seq)
 		return;
 	d->need_seek = true;
 	if (e->ops->seek(e, d->applied_seq, err, sizeof(err)) == RC_ERROR ||

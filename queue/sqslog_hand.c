@@ -13,6 +13,8 @@
 #include "log.h"
 #include "mem.h"
 
+#define CR_SERVER_LOST 2013u
+
 static uint64_t last_of(const struct sqslog_held *h)
 {
 	return h->first + h->m.count - 1;
@@ -99,7 +101,7 @@ void sqslog_release(struct sqslog *l, bool all)
 	unsigned n = 0, at = l->at;
 
 	for (unsigned i = 0; i < l->nhand; i++) {
-		if (all || l->hand[i].done) {
+		if (all || l->hand[i].deleting) {
 			at -= i < l->at;
 			reset_held(&l->hand[i]);
 			continue;
@@ -227,6 +229,15 @@ static enum rc note_hand(const struct sqslog *l, uint64_t upto, struct producers
 	return rc;
 }
 
+/* Nothing is applied of which nobody could note that it is. lock held. */
+static bool holds(const struct sqslog *l, uint64_t seq)
+{
+	for (unsigned i = 0; i < l->nhand; i++)
+		if (!l->hand[i].done && seq >= l->hand[i].first && seq <= last_of(&l->hand[i]))
+			return true;
+	return false;
+}
+
 enum rc sqslog_note(struct queue_engine *e, struct dbconn *c, const char *lane_hex, uint64_t upto)
 {
 	struct sqslog *l = sqslog_self(e);
@@ -234,14 +245,14 @@ enum rc sqslog_note(struct queue_engine *e, struct dbconn *c, const char *lane_h
 	enum rc rc;
 
 	pthread_mutex_lock(&l->lock);
-	rc = note_hand(l, upto, &noted);
-	l->noted_seq = upto;
+	rc = holds(l, upto) ? note_hand(l, upto, &noted) : RC_ERROR;
+	l->noted_seq = rc == RC_OK ? upto : 0;
 	pthread_mutex_unlock(&l->lock);
 	if (rc == RC_OK) {
 		rc = producers_note(&noted, c, lane_hex);
-	} else {
-		c->code = 1041;
-		snprintf(c->error, sizeof(c->error), "suimon is out of memory");
+	} else { /* the batch is rolled back, and what is in the hand then is handed out anew */
+		c->code = CR_SERVER_LOST;
+		snprintf(c->error, sizeof(c->error), "the messages of the batch are not in hand any more, or memory is short");
 	}
 	producers_reset(&noted);
 	return rc;

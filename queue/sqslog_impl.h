@@ -37,6 +37,7 @@ struct sqslog_held {
 	uint64_t first;  /* the sequence of its first record */
 	uint32_t fresh;  /* records before this one are applied already, or came by another message */
 	bool done;       /* all are applied, and whoever is to hear of it has */
+	bool deleting;   /* SQS is being asked to delete it */
 };
 
 /* What this process has had stored: as much up to a sequence. */
@@ -116,7 +117,7 @@ void sqslog_on_looked(void *arg, struct sqshttp_call *c);
 /* sqslog_hand.c: of the first two the lock is held */
 /* Into the hand. RC_DECLINED: it is none of this lane's: *why. RC_ERROR: no memory. */
 enum rc sqslog_hold(struct sqslog *l, struct span receipt, struct span body, uint64_t stored, const char **why) must_check;
-void sqslog_release(struct sqslog *l, bool all); /* out of it: those that are done, or all */
+void sqslog_release(struct sqslog *l, bool all); /* out of it: those that SQS was asked to delete, or all */
 enum rc sqslog_seek(struct queue_engine *e, uint64_t after_seq, char *err, size_t cap);
 enum rc sqslog_next(struct queue_engine *e, uint64_t *seq, struct span *body, char *err, size_t cap);
 bool sqslog_stale(struct queue_engine *e, uint64_t seq);

@@ -137,35 +137,46 @@ static const char *const drop_actions[] = {
 	[SQSLOG_DROP_GIVE] = "ChangeMessageVisibilityBatch",
 };
 
-/* An entry for each message that it concerns; returns how many. */
-static unsigned put_entries(struct sqslog *l, struct jsonw *w, enum sqslog_drop what)
+static void put_entry(struct jsonw *w, const struct sqslog_held *h, enum sqslog_drop what, unsigned id)
+{
+	jsonw_open(w, NULL, '{');
+	jsonw_printf(w, "Id", "%u", id);
+	jsonw_text(w, "ReceiptHandle", h->receipt);
+	if (what != SQSLOG_DROP_DELETE)
+		jsonw_uint(w, "VisibilityTimeout", what == SQSLOG_DROP_KEEP ? VISIBLE_SECONDS : 0);
+	jsonw_close(w, '}');
+}
+
+/* An entry for each message that it concerns; returns how many. What is given back is out of the hand at once, so that whoever
+ * begins to apply the lane again has none of it. */
+static unsigned put_entries(struct sqslog *l, struct jsonw *w, enum sqslog_drop what, bool ending)
 {
 	unsigned n = 0;
 
 	jsonw_open(w, "Entries", '[');
 	pthread_mutex_lock(&l->lock);
-	for (unsigned i = 0; i < l->nhand; i++) {
-		if (l->hand[i].done != (what == SQSLOG_DROP_DELETE))
+	for (unsigned i = 0; i < l->nhand && (what != SQSLOG_DROP_GIVE || !l->attended || ending); i++) {
+		struct sqslog_held *h = &l->hand[i];
+
+		if (h->done != (what == SQSLOG_DROP_DELETE))
 			continue;
-		jsonw_open(w, NULL, '{');
-		jsonw_printf(w, "Id", "%u", n++);
-		jsonw_text(w, "ReceiptHandle", l->hand[i].receipt);
-		if (what != SQSLOG_DROP_DELETE)
-			jsonw_uint(w, "VisibilityTimeout", what == SQSLOG_DROP_KEEP ? VISIBLE_SECONDS : 0);
-		jsonw_close(w, '}');
+		h->deleting = what == SQSLOG_DROP_DELETE;
+		put_entry(w, h, what, n++);
 	}
+	if (what == SQSLOG_DROP_GIVE && n)
+		sqslog_release(l, true);
 	pthread_mutex_unlock(&l->lock);
 	jsonw_close(w, ']');
 	return n;
 }
 
 /* One request for all of the hand that it concerns; RC_DECLINED: that is none. */
-static enum rc drop(struct sqslog *l, enum sqslog_drop what)
+static enum rc drop(struct sqslog *l, enum sqslog_drop what, bool ending)
 {
 	struct jsonw w;
 
 	begin_request(&w, &l->drop, l);
-	if (!put_entries(l, &w, what))
+	if (!put_entries(l, &w, what, ending))
 		return RC_DECLINED;
 	l->dropping = what;
 	if (end_request(&w) == RC_OK && sqshub_ask(l->hub, &l->drop, drop_actions[what], DROP_SECONDS) == RC_OK)
@@ -175,14 +186,11 @@ static enum rc drop(struct sqslog *l, enum sqslog_drop what)
 }
 
 /* Whatever SQS says of single ones: those that are still there come again, and are known again. */
-static void forget(struct sqslog *l, enum sqslog_drop what)
+static void forget_deleted(struct sqslog *l)
 {
 	l->drop_failures = 0;
-	if (what == SQSLOG_DROP_KEEP)
-		return;
 	pthread_mutex_lock(&l->lock);
-	/* What has become wanted again meanwhile is received again. */
-	sqslog_release(l, what == SQSLOG_DROP_GIVE);
+	sqslog_release(l, false);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -193,25 +201,25 @@ void sqslog_on_dropped(void *arg, struct sqshttp_call *c)
 
 	l->dropping = SQSLOG_DROP_NONE;
 	if (c->status == 200) {
-		forget(l, what);
+		forget_deleted(l);
 		return;
 	}
 	(void)take_fault(l, c, what == SQSLOG_DROP_DELETE ? "SQS does not delete what is applied" : "SQS does not keep messages");
 	l->drop_ns = clock_mono_ns() + DROP_AGAIN_NS;
 	if (++l->drop_failures >= DROP_FAILURES)
-		forget(l, what);
+		forget_deleted(l);
 }
 
 /* What the hand is due for. */
-static void drop_turn(struct sqslog *l, uint64_t now, bool wanted)
+static void drop_turn(struct sqslog *l, uint64_t now, bool wanted, bool ending)
 {
 	enum rc rc;
 
 	if (l->drop.busy || now < l->drop_ns)
 		return;
-	rc = drop(l, SQSLOG_DROP_DELETE);
+	rc = drop(l, SQSLOG_DROP_DELETE, ending);
 	if (rc == RC_DECLINED && (!wanted || now >= l->keep_ns)) {
-		rc = drop(l, wanted ? SQSLOG_DROP_KEEP : SQSLOG_DROP_GIVE);
+		rc = drop(l, wanted ? SQSLOG_DROP_KEEP : SQSLOG_DROP_GIVE, ending);
 		if (rc == RC_OK)
 			l->keep_ns = now + KEEP_EVERY_NS;
 	}
@@ -291,7 +299,7 @@ bool sqslog_take_turn(struct sqslog *l, uint64_t now, bool ending)
 	down = l->down_ns != 0;
 	pthread_mutex_unlock(&l->lock);
 	if (!empty)
-		drop_turn(l, now, wanted);
+		drop_turn(l, now, wanted, ending);
 	else if (wanted && !down && !l->receive.busy && !l->drop.busy && now >= l->receive_ns)
 		receive(l, now);
 	if (!ending && !l->look.busy && now >= l->look_ns - (down && l->look_ns ? LOOK_EVERY_NS - LOOK_DOWN_NS : 0))

@@ -14,6 +14,27 @@ sqsStore.host = ""; // the URLs of queues are as they were asked for
 const app = buildApp({ logger: false, stores: { sqsStore } });
 let lose = 0;
 
+// As AWS does, and fauxqs not: up to ten messages of a group at once, and always in their order.
+const { SqsQueue } = await import(pathToFileURL(folder + "/dist/sqs/sqsStore.js"));
+const one = SqsQueue.prototype.dequeueFifo;
+SqsQueue.prototype.dequeueFifo = function (most, ...rest) {
+	const out = [];
+	this.processTimers();
+	for (const group of this.fifoMessages.values()) group.sort((a, b) => (a.sequenceNumber < b.sequenceNumber ? -1 : 1));
+	this.processTimers = () => {}; // time stands still meanwhile
+	const locked = new Set(this.fifoLockedGroups.keys());
+	while (out.length < most) {
+		const held = [...this.fifoLockedGroups].filter(([group]) => !locked.has(group));
+		for (const [group] of held) this.fifoLockedGroups.delete(group);
+		const got = one.call(this, most - out.length, ...rest);
+		for (const [group, n] of held) this.fifoLockedGroups.set(group, n + (this.fifoLockedGroups.get(group) ?? 0));
+		if (!got.length) break;
+		out.push(...got);
+	}
+	delete this.processTimers;
+	return out;
+};
+
 app.addHook("onSend", (request, reply, payload, done) => {
 	if (request.url === "/" && Math.random() < lose) request.raw.socket.destroy();
 	done(null, payload);
