@@ -246,6 +246,37 @@ static void findings_are_ranked_by_cost(void **state)
 	stats_free(s);
 }
 
+/* Is it found, with 50,000 rows read for ten, in 20 ms? */
+static bool page_is_found(const char *sql, const char *fix)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_event e = helper_event(9, sql);
+	struct stats_index_advice a = {.digest = 9, .rows_examined = 50000, .table = span_str(""), .columns = span_str(""), .reason = span_str(""),
+				       .fix_sql = span_str(""), .fix_text = span_str(""), .plan_json = span_str("")};
+	json_t *all, *found;
+	bool is;
+
+	e.total_ns = 20 * NS_PER_MS;
+	e.rows_sent = 10;
+	record(helper_sink(s), &e, 20);
+	stats_put_advice(s, &a);
+	all = helper_findings(s, true);
+	found = helper_finding(all, "heavy_aggregate");
+	is = found && strstr(helper_text(found, "fix_text"), fix);
+	json_decref(all);
+	stats_free(s);
+	return is;
+}
+
+static void a_page_far_from_the_beginning_is_heavy(void **state)
+{
+	assert_true(page_is_found("select a from t order by a limit 10 offset 50000", "Page by key"));
+	assert_true(page_is_found("select a from t order by a LIMIT 50000, 10", "Page by key"));
+	assert_true(page_is_found("select a from t order by a limit 50000 ,10", "Page by key"));
+	assert_false(page_is_found("select a from t order by a limit 10", ""));
+	assert_false(page_is_found("select a, b from t where c = 1 order by a limit 10", ""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +290,7 @@ int main(void)
 		cmocka_unit_test(reads_of_a_busy_table_are_not_cacheable),
 		cmocka_unit_test(log_inserts_are_queueable),
 		cmocka_unit_test(inserts_into_a_table_that_is_read_are_not),
+		cmocka_unit_test(a_page_far_from_the_beginning_is_heavy),
 		cmocka_unit_test(findings_are_ranked_by_cost),
 	};
 

@@ -1,0 +1,84 @@
+"""Faults and what looks like them, beyond the two applications: each is found once with a fix that works, the rest not at all (S3)."""
+import pytest
+
+import conftest
+from conftest import ask, settle
+from servers import wait_until
+from test_scenarios import explained, statement_reads
+
+pytestmark = conftest.mariadb_only("the tables are made with its sequences")
+
+TABLES = """CREATE TABLE customer (id INT PRIMARY KEY, email VARCHAR(60), city VARCHAR(30), vip TINYINT, created DATETIME);
+    INSERT INTO customer SELECT seq, CONCAT('u', seq, '@example.com'), CONCAT('city ', seq % 200), seq % 3 = 0, '2020-01-01' + INTERVAL seq * 37 MINUTE FROM seq_1_to_20000;
+    CREATE TABLE event (id INT PRIMARY KEY, tenant INT, kind VARCHAR(10), at DATETIME, note VARCHAR(100), KEY tenant_kind (tenant, kind));
+    INSERT INTO event SELECT seq, seq % 300, ELT(seq % 3 + 1, 'a', 'b', 'c'), '2021-01-01' + INTERVAL seq MINUTE, REPEAT('x', 100) FROM seq_1_to_60000;
+    CREATE TABLE product (id INT PRIMARY KEY, category INT, price INT, name VARCHAR(30), KEY category_price (category, price));
+    INSERT INTO product SELECT seq, seq % 20, seq % 97, CONCAT('p ', seq) FROM seq_1_to_5000;
+    CREATE TABLE country (code INT PRIMARY KEY, name VARCHAR(30)); INSERT INTO country SELECT seq, CONCAT('land ', seq) FROM seq_1_to_250;
+    CREATE TABLE job (id INT PRIMARY KEY, state VARCHAR(10), payload VARCHAR(20), KEY (state)); INSERT INTO job SELECT seq, 'open', 'x' FROM seq_1_to_300;
+    ANALYZE TABLE customer, event, product, country, job"""
+
+# A statement whose {} is another number each time; the table and the columns of the index that it lacks.
+LACKING = (
+    ("SELECT id FROM customer WHERE email = 'u{}@example.com'", "customer", "email"),
+    ("SELECT id FROM customer WHERE vip = 0 AND city = 'city {}'", "customer", "city, vip"),
+    ("SELECT id FROM customer WHERE city = 'city {}' AND created > '2021-03-01'", "customer", "city, created"),
+    ("SELECT id FROM event WHERE kind = 'a' AND at = '2021-01-03 00:{}:00'", "event", "at, kind"),
+    ("SELECT id FROM event WHERE at BETWEEN '2021-02-02 00:00' AND '2021-02-02 00:{}'", "event", "at"),
+)
+
+# Nothing is wrong with these.
+FINE = (
+    "SELECT code FROM country WHERE name = 'land {}'", # a tiny table is best read whole
+    "SELECT category, price FROM product WHERE category = {} ORDER BY price",
+    "SELECT COUNT(*) FROM event WHERE tenant = {}",
+    "SELECT kind, COUNT(*) FROM event WHERE tenant = {} GROUP BY kind",
+    "SELECT id, email FROM customer ORDER BY id LIMIT 10 OFFSET {}",
+    "SELECT id, city FROM customer WHERE vip = 1 AND id > {}", # a third of the rows
+    "SELECT id, email FROM customer WHERE id > {} ORDER BY id LIMIT 50",
+)
+
+
+@pytest.fixture
+def shop(db):
+    db.setup(*TABLES.split(";"))
+    return db
+
+
+def found(s, shop, calls):
+    settle(s)
+    wait_until("the adviser", lambda: explained(s, shop, calls), 60, .2)
+    return s.api("/api/findings")["findings"]
+
+
+def test_indexes_that_are_lacking(suimon, shop):
+    s = suimon({"stats": {"slow": "5s"}})
+    with s.connect(database=shop.name) as c:
+        for n in range(10, 22):
+            for sql, _, _ in LACKING:
+                ask(c, sql.format(n))
+    findings = [f for f in found(s, shop, 12) if f["kind"] == "missing_index"]
+    said = sorted((f["evidence"]["table"].split(".")[1], f["evidence"]["columns"]) for f in findings)
+    assert said == sorted((table, columns) for _, table, columns in LACKING), said
+    samples = {f["digest"]: s.api("/api/queries/" + f["digest"])["samples"][0]["sql"] for f in findings}
+    with shop.direct() as c:
+        before = {d: statement_reads(c, sql) for d, sql in samples.items()}
+        shop.setup(*[f["fix_sql"] for f in findings])
+        for d, sql in samples.items():
+            rows, read = statement_reads(c, sql)
+            assert sorted(rows) == sorted(before[d][0]) and read < before[d][1] / 10, (sql, before[d][1], read)
+
+
+def test_nothing_is_wrong(suimon, shop):
+    s = suimon({"stats": {"slow": "5s"}})
+    with s.connect(database=shop.name) as c:
+        for n in range(30):
+            for sql in FINE:
+                ask(c, sql.format(n))
+        for n in range(1, 80):  # no list was read before: a job by number
+            ask(c, "SELECT payload FROM job WHERE id = %d" % n)
+    with s.connect(database=shop.name) as c:  # a job that works off a list
+        for row in ask(c, "SELECT id FROM job WHERE state = 'open' LIMIT 200"):
+            ask(c, "SELECT payload, state FROM job WHERE id = %d" % row[0])
+            ask(c, "UPDATE job SET state = 'done' WHERE id = %d" % row[0])
+    assert [(f["kind"], f["text"]) for f in found(s, shop, 12)] == []
