@@ -14,7 +14,7 @@ from servers import ServerError, sum_metric, wait_until
 
 P = ["CREATE TABLE p (id INT PRIMARY KEY, k VARCHAR(20) NOT NULL UNIQUE, n INT NOT NULL DEFAULT 0) COLLATE utf8mb4_general_ci",
      "INSERT INTO p VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30)"]
-ACCOUNTS = {"g": "guest", "r": "roler", "z": "chief"}
+ACCOUNTS = {"r": "roler", "u": "plain", "z": "chief"}
 ALL = "SELECT * FROM p ORDER BY id"
 
 
@@ -161,6 +161,13 @@ SCRIPTS = {
         "r SELECT * FROM p WHERE id = 1", "r SET ROLE reader", *["r SELECT * FROM p WHERE id = 1"] * 4, "r SET ROLE NONE", "r SELECT * FROM p WHERE id = 1",
         "r SET ROLE reader", "r SELECT * FROM p WHERE id = 1", "z REVOKE reader FROM roler@'%'", "r SET ROLE reader", "r SET ROLE NONE", "r SELECT * FROM p WHERE id = 1",
         "z GRANT reader TO roler@'%'", "r SET ROLE reader", "r SELECT * FROM p WHERE id = 1"]),
+    "rights": (P, [
+        "z GRANT SELECT ON p TO plain@'%'", "u+ SELECT id, n FROM p WHERE id = 1", "a+ SELECT id, n FROM p WHERE id = 1", "z REVOKE SELECT ON p FROM plain@'%'",
+        "u SELECT id, n FROM p WHERE id = 1", "a SELECT id, n FROM p WHERE id = 1", "z GRANT SELECT (id) ON p TO plain@'%'", "u SELECT id, n FROM p WHERE id = 1",
+        "u+ SELECT id FROM p WHERE id = 1", "z REVOKE SELECT (id) ON p FROM plain@'%'", "u SELECT id FROM p WHERE id = 1", "z GRANT SELECT ON p TO plain@'%'",
+        "z CREATE DEFINER = plain@'%' VIEW v AS SELECT n FROM p", "a+ SELECT * FROM v", "z REVOKE SELECT ON p FROM plain@'%'", "a SELECT * FROM v",
+        "z GRANT SELECT ON p TO plain@'%'", "a+ SELECT * FROM v", "z EXECUTE IMMEDIATE 'REVOKE SELECT ON p FROM plain'", "a SELECT * FROM v",
+        "z GRANT SELECT ON p TO plain@'%'", "u+ SELECT n FROM p", "z DELETE FROM mysql.tables_priv WHERE User = 'plain'", "z FLUSH PRIVILEGES", "u SELECT n FROM p"]),
     "session variables": ([*P, "CREATE TABLE d (day DATE, f FLOAT, s VARCHAR(50))", "INSERT INTO d VALUES ('2024-03-03', 0.1, 'abcdef'), ('2023-01-01', 0.2, 'abcdaa')"], list(
         itertools.chain.from_iterable(["b+ " + read, "a " + change, "a " + read, "a " + read, "b " + read] for change, read in [
             ("SET collation_connection = 'utf8mb4_bin'", "SELECT 'A' = 'a', id FROM p"), ("SET default_week_format = 3", "SELECT WEEK(day) FROM d"),
@@ -277,10 +284,10 @@ def run(actors, lines):
 
 def accounts(cluster, schemas):
     cluster.setup("CREATE USER IF NOT EXISTS chief@'%' IDENTIFIED BY 'chief'", "GRANT ALL ON *.* TO chief@'%' WITH GRANT OPTION",
-                  "DROP USER IF EXISTS roler@'%'", "DROP ROLE IF EXISTS reader", "CREATE USER roler@'%' IDENTIFIED BY 'roler'",
+                  "DROP USER IF EXISTS roler@'%'", "DROP ROLE IF EXISTS reader", "DROP USER IF EXISTS plain@'%'", "CREATE USER plain@'%' IDENTIFIED BY 'plain'", "CREATE USER roler@'%' IDENTIFIED BY 'roler'",
                   "CREATE ROLE reader", "GRANT reader TO chief@'%' WITH ADMIN OPTION", "GRANT reader TO roler@'%'")
     for schema in schemas:
-        cluster.setup("CREATE DATABASE `%s`" % schema, "GRANT SELECT ON `%s`.* TO reader" % schema, "GRANT INSERT ON `%s`.* TO roler@'%%'" % schema)
+        cluster.setup("CREATE DATABASE `%s`" % schema, "GRANT SELECT ON `%s`.* TO reader" % schema, *("GRANT INSERT ON `%s`.* TO %s@'%%'" % (schema, who) for who in ("roler", "plain")))
 
 
 @mariadb_only("its own statements are among them")
@@ -306,3 +313,21 @@ def test_scripts_are_answered_as_the_server_answers(suimon, db, cluster, share):
         assert not wrong, "\n".join(wrong)
     finally:
         cluster.setup(*("DROP DATABASE IF EXISTS `%s`" % x for x in every))
+
+
+def test_load_data_is_seen(suimon, db, cluster, tmp_path):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 1), (2, 2)")
+    (tmp_path / "rows").write_text("1\t5\n3\t6\n")
+    s = suimon({"replicas": [], "cache": {"rules": [{"match": {"schema": db.name}, "ttl": "1h"}]}})
+    through, direct = Actors(s.connect, db.name, s), Actors(cluster.primary.connect, db.name)
+    reads = ["SELECT * FROM t WHERE id = 1", "SELECT * FROM t WHERE id = 3", "SELECT COUNT(*), SUM(n) FROM t"]
+    with s.connect(database=db.name, local_infile=True) as w, w.cursor() as cur:
+        for how in "REPLACE", "IGNORE", "REPLACE":
+            for sql in reads:
+                through.say("a+ " + sql)
+            assert cur.execute("LOAD DATA LOCAL INFILE '%s' %s INTO TABLE t" % (tmp_path / "rows", how))
+            for sql in reads:
+                assert through.say("a " + sql) == direct.say("a " + sql)
+            cur.execute("DELETE FROM t WHERE id = 3")
+    through.close()
+    direct.close()
