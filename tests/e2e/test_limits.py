@@ -157,3 +157,40 @@ def test_a_reload_changes_them(suimon, db):
         assert s.http("/api/config/reload", data={})[0] == 200
         for _ in range(20):
             assert not refused()
+
+
+def runs(s, what):
+    return any(what in c["statement"] for c in s.api("/api/clients")["clients"])
+
+
+def refused(connection, sql):
+    with pytest.raises(pymysql.MySQLError) as e:
+        ask(connection, sql)
+    return e.value.args[0] == LIMIT
+
+
+def test_one_digest_is_held_back_and_not_the_others(suimon, db, held):
+    s = limited(suimon, {"match": {"schema": db.name}, "concurrency": 1, "per": "digest", "wait": "100ms"})
+    first = Sleeper(s, db.name, held.lock, "SELECT GET_LOCK('%s', 60), name FROM whoami" % held.lock)
+    servers.wait_until("the first to run", lambda: runs(s, "get_lock"), 30)
+    with s.connect(database=db.name) as c, s.connect("guest", "guest", database=db.name) as guest:
+        for session in (c, guest):
+            assert refused(session, "SELECT GET_LOCK('another', 1), name FROM whoami")  # the same digest, whoever asks
+            assert ask(session, "SELECT COUNT(*) FROM whoami") == ((1,),)
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    first.join(60)
+    assert first.error is None
+
+
+def test_a_runaway_client_is_held_back_and_not_the_others(suimon, db, held):
+    """All that one address has at one time: its second statement waits in vain, another address' runs."""
+    s = limited(suimon, {"match": {"query": "."}, "concurrency": 1, "per": "client", "wait": "100ms"})
+    first = Sleeper(s, db.name, held.lock)
+    servers.wait_until("the first to run", lambda: runs(s, "get_lock"), 30)
+    with s.connect(database=db.name, bind_address="127.0.0.2") as other, s.connect() as same:
+        assert ask(other, "SELECT name FROM whoami")
+        assert refused(same, "SELECT 1")
+        assert ask(other, "SELECT name FROM whoami")
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    first.join(60)
+    assert first.error is None
