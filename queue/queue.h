@@ -4,7 +4,7 @@
  * Flow: queue_append (any worker) → the log thread writes and fdatasyncs a group → each ticket is posted back to its
  * worker (the client gets its OK) → the drain thread reads in order, merges, applies with the position in the same
  * transaction (suimon.applied) → on_applied (cache invalidation) → waiters for that position are posted.
- * Engines stand behind struct queue_engine_ops in engine.h: the file log of one host, and Redis streams or Kafka's partitions, which the suimons of many
+ * Engines stand behind struct queue_engine_ops in engine.h: the file log of one host, and Redis streams, Kafka's partitions or SQS's queues, which the suimons of many
  * hosts share: lanes by table, each applied by one of them at a time.
  */
 #ifndef SUIMON_QUEUE_H
