@@ -65,24 +65,64 @@ enum rc backend_join_group(struct backend *b, const struct settings *s, const ch
 	return b->group_name ? RC_OK : RC_ERROR;
 }
 
+#define TOLD_WITHIN_NS (60 * NS_PER_SEC)
+#define TOLD_MOST 10 /* in that time */
+
+static bool told_long_ago(struct backend *b)
+{
+	return clock_mono_ns() - atomic_load_explicit(&b->told_since_ns, memory_order_relaxed) >= TOLD_WITHIN_NS;
+}
+
+/* A server may go up and down every moment. Then the log has the first changes, that more follow, and in the end how it came out. */
+static bool may_tell(struct backend *b)
+{
+	uint32_t n;
+
+	if (told_long_ago(b)) {
+		atomic_store_explicit(&b->told_since_ns, clock_mono_ns(), memory_order_relaxed);
+		atomic_store_explicit(&b->told, 0, memory_order_relaxed);
+	}
+	n = atomic_fetch_add_explicit(&b->told, 1, memory_order_relaxed);
+	if (n == TOLD_MOST)
+		log_warn("backend", "goes up and down: its state is told again in a minute", "addr=%s", b->text);
+	if (n < TOLD_MOST)
+		return true;
+	atomic_fetch_add_explicit(&b->untold, 1, memory_order_relaxed);
+	return false;
+}
+
+static void tell(struct backend *b, enum backend_state s, int old, const char *why)
+{
+	char quoted[320], untold[48] = "";
+	uint32_t n;
+
+	if (!may_tell(b))
+		return;
+	n = atomic_exchange_explicit(&b->untold, 0, memory_order_relaxed);
+	if (n)
+		(void)snprintf(untold, sizeof(untold), " changes_not_told=%u", (unsigned)n);
+	if (s == BACKEND_UP)
+		log_info("backend", "up", "addr=%s was=%s%s", b->text, state_names[old], untold);
+	else if (s == BACKEND_UNKNOWN)
+		log_info("backend", "looked at anew", "addr=%s was=%s why=%s%s", b->text, state_names[old],
+			 log_quote(quoted, sizeof(quoted), span_str(why)), untold);
+	else
+		log_warn("backend", state_names[s], "addr=%s was=%s why=%s%s", b->text, state_names[old],
+			 log_quote(quoted, sizeof(quoted), span_str(why)), untold);
+}
+
 void backend_set_state(struct backend *b, enum backend_state s, const char *why)
 {
 	int old = atomic_load_explicit(&b->state, memory_order_acquire);
-	char quoted[320];
 
 	do { /* what an operator has disabled only an operator enables, which makes it unknown; what is gone discovery alone brings back */
+		if (old == (int)s && atomic_load_explicit(&b->untold, memory_order_relaxed) && told_long_ago(b))
+			tell(b, s, old, why);
 		if (old == (int)s || ((old == BACKEND_DISABLED || old == BACKEND_GONE) && s != BACKEND_UNKNOWN))
 			return;
 	} while (!atomic_compare_exchange_weak_explicit(&b->state, &old, (int)s, memory_order_acq_rel, memory_order_acquire));
 	atomic_store_explicit(&b->state_since_ns, clock_mono_ns(), memory_order_relaxed);
-	if (s == BACKEND_UP)
-		log_info("backend", "up", "addr=%s was=%s", b->text, state_names[old]);
-	else if (s == BACKEND_UNKNOWN)
-		log_info("backend", "looked at anew", "addr=%s was=%s why=%s", b->text, state_names[old],
-			 log_quote(quoted, sizeof(quoted), span_str(why)));
-	else
-		log_warn("backend", state_names[s], "addr=%s was=%s why=%s", b->text, state_names[old],
-			 log_quote(quoted, sizeof(quoted), span_str(why)));
+	tell(b, s, old, why);
 }
 
 static enum rc resolve_unix(struct backend *b)

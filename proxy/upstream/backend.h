@@ -63,6 +63,8 @@ struct backend {
 	enum backend_source source;
 	_Atomic int state;       /* enum backend_state; changed by backend_set_state alone */
 	_Atomic uint64_t state_since_ns;
+	_Atomic uint64_t told_since_ns; /* the log is told of so many changes a minute; since when, */
+	_Atomic uint32_t told, untold;  /* how many it was told of, and how many not */
 	_Atomic uint64_t lag_ns; /* BACKEND_LAG_UNKNOWN */
 	/* It is known to have all that the primary had committed by then (monotonic); 0: nothing is known. Changed under lock. */
 	_Atomic uint64_t fresh_ns;

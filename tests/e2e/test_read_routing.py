@@ -1,7 +1,7 @@
 """R1, R2: where a statement runs, and that a session sees what it wrote."""
 import pytest
 
-from conftest import ask, who
+from conftest import address, ask, who
 from servers import sum_metric, wait_until
 from wire import MULTI_STATEMENTS, Wire, error
 
@@ -164,3 +164,15 @@ def test_a_read_in_an_open_transaction_with_autocommit_off_ends_with_it(table, p
         c.commit()
         assert ask(c, "SELECT n FROM t")[0][0] == first[0][0] + 1
         c.rollback()
+
+
+def test_a_server_that_goes_up_and_down_does_not_fill_the_log(cluster, suimon):
+    """F1: the first changes are told, and that more follow."""
+    s = suimon()
+    name = address(cluster.replica)
+    for _ in range(10):
+        for what in ("disable", "enable"):
+            assert s.http("/api/backends/%s/%s" % (name, what), method="POST", data={})[0] == 200
+    lines = [line for line in s.log_text().splitlines() if " backend: " in line and name in line]
+    assert len(lines) <= 11
+    assert "goes up and down" in lines[-1]
