@@ -161,8 +161,10 @@ class World(history_world.World):
         self.ended(self.pid)
 
     def kill_suimon(self):
-        super().kill_suimon()
-        self.pid = self.suimons[1].process.pid
+        try:
+            super().kill_suimon()
+        finally:
+            self.pid = self.suimons[1].process.pid  # also where it is slow to come up
 
     def upgrade_suimon(self):
         """Of two processes each is another instance to the other; the old one ends with its sessions."""
@@ -212,9 +214,11 @@ class World(history_world.World):
                     self.wrong("%s of writer %d: %s" % (table, writer, text))
 
     def stop(self):
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         super().stop()
-        if self.pid != self.suimons[1].process.pid:
-            self.end_suimon()
         for link in self.links:
             link.close()
 
