@@ -148,7 +148,11 @@ def reload_suimon(w):
             f.write("nonsense: 1\n")
         if s.http("/api/config/reload", data={})[0] != 409 or s.api("/api/config")["config"] != before:
             w.wrong("side %d took a file with a fault" % i)
-        s.write(changed(w, s.config))
+        config = changed(w, s.config)
+        cached = any("schema" in rule["match"] for rule in config["cache"]["rules"])
+        if not cached:
+            w.cache_rows(i, False)
+        s.write(config)
         reloads = lambda s=s: servers.sum_metric(s.metrics(), "suimon_config_reloads_total", 'result="ok"')  # noqa: E731
         had = reloads()
         if w.dice.random() < 0.5:
@@ -156,6 +160,7 @@ def reload_suimon(w):
         else:
             s.api("/api/config/reload", data={})
         servers.wait_until("the reload", lambda: reloads() > had, 30)
+        w.cache_rows(i, cached)
 
 
 def changed(w, config):

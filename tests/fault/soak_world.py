@@ -60,6 +60,7 @@ class World(history_world.World):
         self.windows = collections.deque(maxlen=64)
         self.ledgers = collections.defaultdict(Ledger)  # by table and writer
         self.told, self.older = collections.Counter(), 0
+        self.plain, self.plain_from = [False, False], [0.0, 0.0]  # sides that do not cache t, and since when
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # the successors of suimon are ours to wait for
         super().__init__(base, options)
         self.pid = self.suimons[1].process.pid
@@ -125,7 +126,24 @@ class World(history_world.World):
         with self.lock:
             self.violations.append("at %.1f s: %s" % (time.monotonic() - self.started, text))
 
+    def cache_rows(self, side, cached):
+        """Called before t is taken out of a side's rules, and when it is in them again."""
+        if not cached and not self.plain[side]:
+            self.plain_from[side] = time.monotonic()
+        self.plain[side] = not cached
+
+    def is_sum(self, count):
+        return any(count is c for c in self.sums)
+
+    def least(self, count, through, side):
+        """Of a table that is not cached a session is promised no more than its own writes: replicas lag."""
+        if self.plain[through] and not self.is_sum(count):
+            return 0
+        return super().least(count, through, side)
+
     def excused(self, count, least, began):
+        if not self.is_sum(count) and any(since >= began for since in self.plain_from):
+            return 0
         if any(w.outage and w.touches(began) for w in list(self.windows)):
             return min(least, count.at(began - OUTAGE))
         return least
