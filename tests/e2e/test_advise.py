@@ -74,7 +74,9 @@ def test_before_and_after_on_a_copy(advised, shop, account, rows):
     assert ("from all over it" in said) == (rows < ROWS), said
     plans = re.findall(r"table=o type=(\w+)", said)
     assert plans[0] == "ALL" and plans[-1] == "ref" and "key=email" in said, said
-    assert float(re.search(r"([\d.]+) times as fast", said).group(1)) > (2 if rows > ROWS else 0), said
+    assert float(re.search(r"([\d.]+) times as fast", said).group(1)) > 0, said  # how many is the machine's: it is not judged here
+    examined = [int(n) for n in re.findall(r"table=o .*rows=(\d+)", said)]
+    assert examined[-1] * 100 < examined[0], said
     assert schemas(account) == before and state(account, shop) == there
 
 
