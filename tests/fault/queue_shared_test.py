@@ -131,6 +131,8 @@ def test_a_pause_is_for_all_and_letters_are_everybodys(world):
     until(lambda: len(b.dead_letters()) == 1)
     number, code, _, _ = b.dead_letters()[0]
     assert code == 1062
+    letters = lambda: world.server.run("SELECT COUNT(*) FROM suimon.dead_letters")[0][0]  # noqa: E731; those of other queues, too
+    there = letters()
     b.send("pause")
     until(lambda: a.totals()["state"] == "paused")
     world.server.run("DELETE FROM shop.once")
@@ -142,7 +144,7 @@ def test_a_pause_is_for_all_and_letters_are_everybodys(world):
     assert world.server.run("SELECT * FROM shop.once") == []
     a.send("resume")
     until(lambda: world.server.run("SELECT * FROM shop.once") == [(1,)])
-    until(lambda: a.dead_letters() == [] and world.server.run("SELECT COUNT(*) FROM suimon.dead_letters") == [(0,)])
+    until(lambda: a.dead_letters() == [] and letters() == there - 1)
     until(lambda: b.totals()["state"] == "running")
     assert a.quit() == 0 and b.quit() == 0
 
