@@ -17,15 +17,10 @@ def packet(payload, seq=1, claimed=None):
     return (len(payload) if claimed is None else claimed).to_bytes(3, "little") + bytes([seq & 0xff]) + payload
 
 
-class Liar:
-    def __init__(self, port):
-        """port: the real server's."""
-        self.target = port
-        self.lies = {}        # NAME: bytes, or a function(socket) that sends them
-        self.greeting = None  # bytes instead of the real server's, after which the link is closed
-        self.after_login = None  # bytes instead of the real server's answer to the login
-        self.links = []
-        self.lock = threading.Lock()
+class Listener:
+    """Serves each of its clients in a thread: a subclass's serve(client)."""
+
+    def __init__(self):
         self.listener = socket.create_server((LOOPBACK, 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -37,6 +32,18 @@ class Liar:
             except OSError:
                 return
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+
+class Liar(Listener):
+    def __init__(self, port):
+        """port: the real server's."""
+        self.target = port
+        self.lies = {}        # NAME: bytes, or a function(socket) that sends them
+        self.greeting = None  # bytes instead of the real server's, after which the link is closed
+        self.after_login = None  # bytes instead of the real server's answer to the login
+        self.links = []
+        self.lock = threading.Lock()
+        super().__init__()
 
     def serve(self, client):
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -11,6 +11,7 @@ import pytest
 import servers
 from certs import Authority
 from conftest import ask
+from liar import Listener
 
 TOKEN = "shop.cluster.example:3306/?Action=connect&DBUser=guest&X-Amz-Security-Token=" + "k" * 1500
 CLIENT_SSL = 0x800
@@ -39,24 +40,14 @@ def native(password, scramble):
     return bytes(a ^ b for a, b in zip(once, mask))
 
 
-class ClearServer:
+class ClearServer(Listener):
     """The real server, but for the logins: it asks for mysql_clear_password, and who has the token is logged in as guest."""
 
     def __init__(self, port, pair):
         self.target, self.token, self.heard = port, TOKEN, []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(pair.cert, pair.key)
-        self.listener = socket.create_server((servers.LOOPBACK, 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+        super().__init__()
 
     def serve(self, client):
         try:
