@@ -192,9 +192,13 @@ static void move_slot(unsigned from, unsigned to)
 	server_cli(&node[from], "CLUSTER SETSLOT %u NODE %s", slot, id_of(to));
 }
 
+/* Whether it answers for the slot of our keys; another node, and a replica too, says MOVED. Whether a key is there is not asked: an
+ * outage takes the tokens away, and only the next fill makes new ones. */
 static bool owns(unsigned i)
 {
-	return strcmp(server_cli(&node[i], "EXISTS " RKEY_PREFIX "t:all"), "1") == 0;
+	const char *there = server_cli(&node[i], "EXISTS " RKEY_PREFIX "t:all");
+
+	return strcmp(there, "0") == 0 || strcmp(there, "1") == 0;
 }
 
 static void test_a_cluster(void **state)
