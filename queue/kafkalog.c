@@ -10,6 +10,7 @@
 #include "failpoint.h"
 #include "log.h"
 #include "mem.h"
+#include "outbox.h"
 #include "sigthread.h"
 
 #define WAITING_MAX (16u << 20)               /* bytes of a lane, accepted and not answered */
@@ -138,23 +139,6 @@ static enum rc kafkalog_append(struct queue_engine *e, const struct record *rec,
 
 /* ---- what became of it ---- */
 
-static void count_answer(struct kafkalog *l, enum rc rc, size_t bytes, uint64_t took_ns)
-{
-	struct stats_sink *sink = l->opt.sink;
-
-	if (!sink)
-		return;
-	if (rc == RC_OK) {
-		stats_count(sink, STATS_C_QUEUE_ENQUEUED, 1);
-		stats_count(sink, STATS_C_QUEUE_ACKNOWLEDGED, 1);
-		stats_count(sink, STATS_C_QUEUE_BYTES, bytes);
-		stats_count(sink, STATS_C_QUEUE_SYNCS, 1);
-		stats_count(sink, STATS_C_QUEUE_SYNC_TIME, took_ns);
-	} else {
-		stats_count(sink, rc == RC_DECLINED ? STATS_C_QUEUE_DECLINED_DISK : STATS_C_QUEUE_ERRORS, 1);
-	}
-}
-
 /* Whom its cluster did not reach in time is no news; what it refuses is. */
 static bool silent(rd_kafka_resp_err_t err)
 {
@@ -220,7 +204,7 @@ void kafkalog_delivered(struct kafkalog *l, const rd_kafka_message_t *m)
 		rc = RC_ERROR;
 		why = again_from_0;
 	}
-	count_answer(l, rc, m->len, took_ns);
+	outbox_count(l->opt.sink, rc, 1, m->len, took_ns);
 	t->seq = rc == RC_OK ? seq : 0;
 	ticket_answer(t, rc, why);
 	if (rc == RC_OK)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bytes.h"
 #include "clock.h"
 #include "failpoint.h"
 #include "log.h"
@@ -97,9 +96,9 @@ static const char *refusal(struct redislog *l, size_t size, enum stats_counter *
 		l->refused_until_ns = 0;
 	}
 	*counter = STATS_C_QUEUE_DECLINED_FULL;
-	if (l->opt.max_bytes && l->bytes + iobuf_len(&l->pending) + size > l->opt.max_bytes)
+	if (l->opt.max_bytes && l->bytes + iobuf_len(&l->box.bodies) + size > l->opt.max_bytes)
 		return "the queue is full";
-	if (iobuf_len(&l->pending) + size > PENDING_MAX)
+	if (iobuf_len(&l->box.bodies) + size > PENDING_MAX)
 		return "the queue's Redis does not keep up";
 	return NULL;
 }
@@ -109,7 +108,6 @@ static enum rc append_locked(struct redislog *l, const struct record *rec, size_
 			     const char **why)
 {
 	enum stats_counter counter;
-	uint8_t *p;
 
 	*why = refusal(l, size, &counter);
 	if (*why) {
@@ -117,20 +115,10 @@ static enum rc append_locked(struct redislog *l, const struct record *rec, size_
 			stats_count(l->opt.front, counter, 1);
 		return RC_DECLINED;
 	}
-	p = iobuf_reserve(&l->pending, 4 + size);
-	if (!p) {
+	if (outbox_put(&l->box, rec, size, t) != RC_OK) {
 		*why = "out of memory";
 		return RC_DECLINED;
 	}
-	t->rc = RC_AGAIN;
-	t->error = NULL;
-	t->seq = 0;
-	record_encode(rec, bytes_put(p, 4, size));
-	iobuf_commit(&l->pending, 4 + size);
-	ticket_push(&l->line, t);
-	if (!l->npending++)
-		l->pending_since_ns = clock_mono_ns();
-	l->waiting++;
 	redislog_kick(l);
 	return RC_AGAIN;
 }
@@ -183,7 +171,7 @@ static void redislog_stop(struct queue_engine *e)
 	l->stopping = true;
 	l->stop_until_ns = clock_mono_ns() + STOP_PATIENCE_NS;
 	/* The tick answers what is left then. */
-	while (l->waiting && l->hub->running)
+	while (l->box.waiting && l->hub->running)
 		pthread_cond_wait(&l->answered, &l->lock);
 	pthread_mutex_unlock(&l->lock);
 }
@@ -196,7 +184,7 @@ static void redislog_close(struct queue_engine *e)
 	if (l->tick)
 		event_free(l->tick);
 	iobuf_reset(&l->batch.bodies);
-	iobuf_reset(&l->pending);
+	outbox_reset(&l->box);
 	iobuf_reset(&l->got);
 	iobuf_reset(&l->fetched);
 	pthread_cond_destroy(&l->answered);
@@ -384,7 +372,7 @@ static void redislog_totals(struct queue_engine *e, struct queue_totals *out)
 	pthread_mutex_lock(&l->lock);
 	out->last_seq = l->durable;
 	out->depth = l->count;
-	out->bytes = l->bytes + iobuf_len(&l->pending);
+	out->bytes = l->bytes + iobuf_len(&l->box.bodies);
 	out->fsyncs = l->asks;
 	out->fsync_ns_last = l->ask_ns_last;
 	out->fsync_ns_total = l->ask_ns_total;
@@ -465,10 +453,9 @@ struct queue_engine *redislog_open(struct redishub *hub, const struct queue_lane
 	l->opt = *opt;
 	l->down_ns = clock_mono_ns();
 	iobuf_init(&l->batch.bodies, 0);
-	iobuf_init(&l->pending, 0);
+	outbox_init(&l->box, &l->lock, &l->answered);
 	iobuf_init(&l->got, 0);
 	iobuf_init(&l->fetched, 0);
-	ticket_line_init(&l->line);
 	ticket_line_init(&l->batch.line);
 	l->tick = event_new(loop_base(hub->loop), -1, EV_PERSIST, redislog_on_tick, l);
 	if (redislink_init(&l->link, "queue", hub->loop, &hub->url, &link_ops, l, REPLY_MAX, OUTPUT_MAX) == RC_OK && l->tick &&

@@ -8,13 +8,14 @@
 #include <pthread.h>
 
 #include "iobuf.h"
+#include "outbox.h"
 #include "redislink.h"
 #include "redislog.h"
 #include "ticket.h"
 
 #define REDISLOG_BATCH 256u                 /* records in one script */
 #define REDISLOG_STRETCH 127u               /* records read at once: two elements each */
-#define REDISLOG_BATCH_BYTES (1u << 20)     /* begun with no more than this */
+#define REDISLOG_BATCH_BYTES (REDISLOG_RECORD_MAX + OUTBOX_LENGTH_BYTES) /* and their lengths: the largest fits */
 #define REDISLOG_KEY_MAX 96
 #define REDISLOG_ID_MAX 44
 #define REDISLOG_NUMBER_BITS 22
@@ -29,7 +30,7 @@ struct redislog_batch {
 	struct ticket_line line;
 	size_t n;
 	uint64_t number;
-	uint64_t since_ns; /* when it was taken up */
+	uint64_t since_ns; /* when the first of its records was accepted, about */
 	uint64_t seq;      /* of its last record, once stored; 0: not known */
 	bool asked;        /* its answer is awaited */
 	bool doubtful;     /* it was sent and may be stored */
@@ -62,11 +63,7 @@ struct redislog {
 	pthread_mutex_t reading; /* who has it may fetch; taken before lock */
 	pthread_mutex_t lock;    /* guards what follows */
 	pthread_cond_t answered; /* a fetch is done; all tickets are answered */
-	struct iobuf pending;
-	struct ticket_line line;
-	size_t waiting; /* tickets not answered, also of the batch under way */
-	size_t npending;
-	uint64_t pending_since_ns;
+	struct outbox box;
 	bool kicked, stopping, attended;
 	bool known; /* how far the stream goes: it was asked since the connection stands */
 	uint64_t stop_until_ns;

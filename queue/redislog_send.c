@@ -55,40 +55,6 @@ static const char append_script[] =
 	"redis.call('HINCRBY',KEYS[2],'count',#ARGV-3)\n"
 	"return id\n";
 
-static void count_answer(struct redislog *l, enum rc rc, size_t n, size_t bytes, uint64_t took)
-{
-	struct stats_sink *sink = l->opt.sink;
-
-	if (!sink)
-		return;
-	if (rc == RC_OK) {
-		stats_count(sink, STATS_C_QUEUE_ENQUEUED, n);
-		stats_count(sink, STATS_C_QUEUE_ACKNOWLEDGED, n);
-		stats_count(sink, STATS_C_QUEUE_BYTES, bytes);
-		stats_count(sink, STATS_C_QUEUE_SYNCS, 1);
-		stats_count(sink, STATS_C_QUEUE_SYNC_TIME, took);
-	} else if (rc == RC_DECLINED) {
-		stats_count(sink, STATS_C_QUEUE_DECLINED_DISK, n);
-	} else {
-		stats_count(sink, STATS_C_QUEUE_ERRORS, n);
-	}
-}
-
-static void answer_line(struct redislog *l, struct ticket_line *line, size_t n, enum rc rc, const char *error, uint64_t seq)
-{
-	struct queue_ticket *t;
-
-	while ((t = ticket_pop(line)) != NULL) {
-		t->seq = seq;
-		ticket_answer(t, rc, error);
-	}
-	pthread_mutex_lock(&l->lock);
-	l->waiting -= n;
-	if (!l->waiting)
-		pthread_cond_broadcast(&l->answered);
-	pthread_mutex_unlock(&l->lock);
-}
-
 /* lock held. */
 static void note_stored(struct redislog *l, const struct redislog_batch *b, uint64_t took)
 {
@@ -116,14 +82,14 @@ static void finish(struct redislog *l, enum rc rc, const char *error)
 	if (seq)
 		note_stored(l, b, took);
 	pthread_mutex_unlock(&l->lock);
-	count_answer(l, rc, n, iobuf_len(&b->bodies), took);
+	outbox_count(l->opt.sink, rc, n, iobuf_len(&b->bodies), took);
 	iobuf_consume(&b->bodies, iobuf_len(&b->bodies));
 	b->n = 0;
 	b->asked = b->doubtful = false;
 	b->seq = 0;
 	if (seq)
 		l->opt.wake(l->opt.wake_arg);
-	answer_line(l, &b->line, n, rc, error, seq);
+	outbox_answer(&l->box, &b->line, rc, error, seq);
 	redislog_flush(l);
 }
 
@@ -228,11 +194,6 @@ static enum rc ask_to_wait(struct redislog *l)
 	return redis_send(l->link.conn, n, argv, on_waited, l);
 }
 
-static size_t get_length(const uint8_t *p)
-{
-	return (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
-}
-
 static void send_batch(struct redislog *l)
 {
 	struct redislog_batch *b = &l->batch;
@@ -249,8 +210,8 @@ static void send_batch(struct redislog *l)
 	argv[8] = redislog_number(most, l->opt.max_bytes);
 	pthread_mutex_unlock(&l->lock);
 	for (size_t i = 0; i < b->n; i++) {
-		argv[FIRST_BODY + i] = span_of(p + 4, get_length(p));
-		p += 4 + get_length(p);
+		argv[FIRST_BODY + i] = span_of(p + OUTBOX_LENGTH_BYTES, outbox_length(p));
+		p += OUTBOX_LENGTH_BYTES + outbox_length(p);
 	}
 	if (redis_send(l->link.conn, (unsigned)(FIRST_BODY + b->n), argv, on_stored, l) != RC_OK)
 		return; /* the tick tries again */
@@ -264,23 +225,10 @@ static void send_batch(struct redislog *l)
 static enum rc take_batch(struct redislog *l)
 {
 	struct redislog_batch *b = &l->batch;
-	enum rc rc = RC_OK;
 
 	pthread_mutex_lock(&l->lock);
-	while (rc == RC_OK && l->npending && b->n < REDISLOG_BATCH && iobuf_len(&b->bodies) < REDISLOG_BATCH_BYTES) {
-		const uint8_t *p = iobuf_data(&l->pending);
-		size_t len = 4 + get_length(p);
-
-		rc = iobuf_append(&b->bodies, p, len);
-		if (rc != RC_OK)
-			break;
-		iobuf_consume(&l->pending, len);
-		ticket_push(&b->line, ticket_pop(&l->line));
-		l->npending--;
-		b->n++;
-	}
-	b->since_ns = l->pending_since_ns;
-	l->pending_since_ns = clock_mono_ns();
+	b->since_ns = l->box.since_ns;
+	b->n = outbox_take(&l->box, REDISLOG_BATCH, REDISLOG_BATCH_BYTES, &b->bodies, &b->line);
 	pthread_mutex_unlock(&l->lock);
 	if (!b->n)
 		return RC_AGAIN;
@@ -309,13 +257,10 @@ static void give_back_pending(struct redislog *l)
 	size_t n;
 
 	pthread_mutex_lock(&l->lock);
-	n = l->npending;
-	l->npending = 0;
-	iobuf_consume(&l->pending, iobuf_len(&l->pending));
-	ticket_take(&l->line, &line);
+	n = outbox_give_back(&l->box, &line);
 	pthread_mutex_unlock(&l->lock);
-	count_answer(l, RC_DECLINED, n, 0, 0);
-	answer_line(l, &line, n, RC_DECLINED, gone, 0);
+	outbox_count(l->opt.sink, RC_DECLINED, n, 0, 0);
+	outbox_answer(&l->box, &line, RC_DECLINED, gone, 0);
 }
 
 void redislog_batch_tick(struct redislog *l, uint64_t now)
@@ -325,7 +270,7 @@ void redislog_batch_tick(struct redislog *l, uint64_t now)
 
 	pthread_mutex_lock(&l->lock);
 	stop = l->stopping && now > l->stop_until_ns;
-	stale = l->npending && now - l->pending_since_ns > UNSENT_PATIENCE_NS && l->down_ns;
+	stale = l->box.n && now - l->box.since_ns > UNSENT_PATIENCE_NS && l->down_ns;
 	pthread_mutex_unlock(&l->lock);
 	if (b->n && (stop || now - b->since_ns > DOUBT_PATIENCE_NS)) {
 		if (b->asked)

@@ -301,7 +301,7 @@ struct sqslog *sqslog_open(struct sqshub *hub, const char *url, const struct que
 	l->queue = XXH3_64bits_withSeed(hub->url.name, strlen(hub->url.name), hub->hub.seed);
 	snprintf(l->url, sizeof(l->url), "%s", url);
 	snprintf(l->group, sizeof(l->group), "lane-%u", opt->lane);
-	outbox_init(&l->box);
+	outbox_init(&l->box, &l->lock, &l->answered);
 	iobuf_init(&l->batch.records, 0);
 	iobuf_init(&l->out, 0);
 	ticket_line_init(&l->batch.line);

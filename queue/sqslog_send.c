@@ -24,40 +24,6 @@ static const char gone[] = "the queue's SQS does not answer";
 static const char refused[] = "the queue's SQS refuses to store: see the log";
 static const char too_large[] = "the statement is too large for a message of the queue's SQS";
 
-static void count_answer(struct sqslog *l, enum rc rc, size_t n, size_t bytes, uint64_t took)
-{
-	struct stats_sink *sink = l->opt.sink;
-
-	if (!sink || !n)
-		return;
-	if (rc == RC_OK) {
-		stats_count(sink, STATS_C_QUEUE_ENQUEUED, n);
-		stats_count(sink, STATS_C_QUEUE_ACKNOWLEDGED, n);
-		stats_count(sink, STATS_C_QUEUE_BYTES, bytes);
-		stats_count(sink, STATS_C_QUEUE_SYNCS, 1);
-		stats_count(sink, STATS_C_QUEUE_SYNC_TIME, took);
-	} else if (rc == RC_DECLINED) {
-		stats_count(sink, STATS_C_QUEUE_DECLINED_DISK, n);
-	} else {
-		stats_count(sink, STATS_C_QUEUE_ERRORS, n);
-	}
-}
-
-static void answer_line(struct sqslog *l, struct ticket_line *line, size_t n, enum rc rc, const char *error, uint64_t seq)
-{
-	struct queue_ticket *t;
-
-	while ((t = ticket_pop(line)) != NULL) {
-		t->seq = seq;
-		ticket_answer(t, rc, error);
-	}
-	pthread_mutex_lock(&l->lock);
-	l->box.waiting -= n;
-	if (!l->box.waiting)
-		pthread_cond_broadcast(&l->answered);
-	pthread_mutex_unlock(&l->lock);
-}
-
 /* Two neighbours become one when there is no room. lock held. */
 static void add_mark(struct sqslog *l, uint64_t seq, uint64_t bytes, uint64_t records)
 {
@@ -103,10 +69,10 @@ static void finish(struct sqslog *l, enum rc rc, const char *error, uint64_t seq
 		l->ask_ns_total += took;
 		pthread_mutex_unlock(&l->lock);
 	}
-	count_answer(l, rc, n, bytes, took);
+	outbox_count(l->opt.sink, rc, n, bytes, took);
 	iobuf_consume(&b->records, bytes);
 	b->n = 0;
-	answer_line(l, &b->line, n, rc, error, seq);
+	outbox_answer(&l->box, &b->line, rc, error, seq);
 }
 
 static void give_up(struct sqslog *l, const char *why)
@@ -218,8 +184,8 @@ static void take_batch(struct sqslog *l)
 		nodd = take_too_large(l, &odd);
 	pthread_mutex_unlock(&l->lock);
 	if (nodd) {
-		count_answer(l, RC_DECLINED, nodd, 0, 0);
-		answer_line(l, &odd, nodd, RC_DECLINED, too_large, 0);
+		outbox_count(l->opt.sink, RC_DECLINED, nodd, 0, 0);
+		outbox_answer(&l->box, &odd, RC_DECLINED, too_large, 0);
 	}
 	if (!b->n)
 		return;
@@ -237,8 +203,8 @@ static void give_back_pending(struct sqslog *l)
 	pthread_mutex_lock(&l->lock);
 	n = outbox_give_back(&l->box, &line);
 	pthread_mutex_unlock(&l->lock);
-	count_answer(l, RC_DECLINED, n, 0, 0);
-	answer_line(l, &line, n, RC_DECLINED, gone, 0);
+	outbox_count(l->opt.sink, RC_DECLINED, n, 0, 0);
+	outbox_answer(&l->box, &line, RC_DECLINED, gone, 0);
 }
 
 void sqslog_send_turn(struct sqslog *l)
