@@ -253,6 +253,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (b->state == BUS_LIVE && now - b->heartbeat_ns >= BUS_HEARTBEAT_NS - TICK_MS * NS_PER_MS / 2) {
 		bus_heartbeat(b);
 		ledger_read(b);
+		if (b->state == BUS_LIVE && redis_check_run(b->cmd) != RC_OK)
+			bus_fail(b, "Redis takes no more commands");
 	}
 	bus_send_settles(b);
 	bus_send_barrier(b);

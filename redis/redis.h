@@ -8,8 +8,9 @@
  * hiredis formats commands and reads replies; the socket is ours. Every reply is bounded in bytes, elements and depth; a
  * reply nobody asked for closes the connection. Belongs to one loop's thread.
  *
- * The greeting learns the server's run id. Tokens and values are only comparable within one run: a server that came
- * back from an old snapshot, or another one after a failover, may have forgotten the last writes.
+ * The greeting learns the server's run. Tokens and values are only comparable within one: a server that came back from an old
+ * snapshot, or another one after a failover, may have forgotten the last writes; and so has a process that was the primary,
+ * became a replica of one that had not heard of them, and is the primary again.
  */
 #ifndef SUIMON_REDIS_H
 #define SUIMON_REDIS_H
@@ -63,7 +64,9 @@ void redis_close(struct redis *r, const char *why);
 
 enum redis_state redis_state(const struct redis *r);
 size_t redis_waiting(const struct redis *r); /* commands whose reply is to come */
-uint64_t redis_run(const struct redis *r); /* hash of the server's run id, never 0 while up */
+uint64_t redis_run(const struct redis *r); /* of the server's process and of its history of writes; never 0 while up */
+/* Asks whether it is at the same run still; if not, the connection is closed. RC_ERROR as redis_send. */
+enum rc redis_check_run(struct redis *r) must_check;
 
 /* Appends a command. RC_ERROR: not up, no memory, or too much waits already; fn will not be called. fn NULL: the reply does
  * not matter. Never calls back before it returns. */

@@ -1,5 +1,6 @@
 /*
- * redis_greet.c - the first commands on a connection: AUTH, SELECT, and INFO for the server's run id.
+ * redis_greet.c - the first commands on a connection: AUTH, SELECT, and INFO for the server's run: its process, and the history
+ * of writes that it is at, which has a new name whenever a replica is made the primary.
  */
 #include <stdio.h>
 #include <string.h>
@@ -36,18 +37,18 @@ static void on_select(void *arg, struct redis_reply *reply)
 	on_ok(arg, "SELECT", reply);
 }
 
-static uint64_t run_of(const struct redis_reply *reply)
+/* A hash of what the field holds; 0: it is not there, or empty. */
+static uint64_t field_of(const struct redis_reply *reply, struct span field)
 {
-	static const char field[] = "\nrun_id:";
 	const char *at, *end;
 	uint64_t h;
 
 	if (!redis_reply_is(reply, REDIS_REPLY_STRING))
 		return 0;
-	at = memmem(reply->str, reply->len, field, sizeof(field) - 1);
+	at = memmem(reply->str, reply->len, field.p, field.len);
 	if (!at)
 		return 0;
-	at += sizeof(field) - 1;
+	at += field.len;
 	end = at + strcspn(at, "\r\n");
 	if (end == at)
 		return 0;
@@ -55,15 +56,32 @@ static uint64_t run_of(const struct redis_reply *reply)
 	return h ? h : 1;
 }
 
-static void on_info(void *arg, struct redis_reply *reply)
+static uint64_t history_of(const struct redis_reply *reply)
+{
+	return field_of(reply, span_str("\nmaster_replid:")); /* 0: a server that knows no replicas */
+}
+
+static void on_process(void *arg, struct redis_reply *reply)
 {
 	struct redis *r = arg;
-	uint64_t run = run_of(reply);
 
-	if (run == 0) {
+	r->process = field_of(reply, span_str("\nrun_id:"));
+	if (r->process == 0)
+		greeting_failed(r, "INFO", reply);
+	redis_reply_free(reply);
+}
+
+static void on_history(void *arg, struct redis_reply *reply)
+{
+	struct redis *r = arg;
+
+	if (!redis_reply_is(reply, REDIS_REPLY_STRING)) {
 		greeting_failed(r, "INFO", reply);
 	} else {
-		r->run = run;
+		const uint64_t both[2] = {r->process, r->history = history_of(reply)};
+		uint64_t run = XXH3_64bits(both, sizeof(both));
+
+		r->run = run ? run : 1;
 		r->state = REDIS_UP;
 		r->budget.max = r->opt.reply_max;
 		event_del(r->limit);
@@ -94,5 +112,22 @@ enum rc redis_greet(struct redis *r)
 	}
 	argv[0] = span_str("INFO");
 	argv[1] = span_str("server");
-	return redis_send_now(r, 2, argv, on_info, r);
+	if (redis_send_now(r, 2, argv, on_process, r) != RC_OK)
+		return RC_ERROR;
+	argv[1] = span_str("replication");
+	return redis_send_now(r, 2, argv, on_history, r);
+}
+
+static void on_history_again(void *arg, struct redis_reply *reply)
+{
+	struct redis *r = arg;
+
+	if (reply && history_of(reply) != r->history)
+		redis_close(r, "the server has become a replica, or a primary, since");
+	redis_reply_free(reply);
+}
+
+enum rc redis_check_run(struct redis *r)
+{
+	return redis_send(r, 2, (const struct span[]){span_str("INFO"), span_str("replication")}, on_history_again, r);
 }

@@ -17,7 +17,9 @@ struct redis {
 	enum redis_state state;
 	int fd;
 	struct tls *tls;         /* owned while open; NULL: in the clear */
-	uint64_t run;
+	uint64_t run;            /* both of these, hashed */
+	uint64_t process;        /* hash of run_id */
+	uint64_t history;        /* hash of master_replid; 0: the server names none */
 	uint64_t opened;         /* counts redis_open, so that a callback that closed and reopened shows */
 	struct event_base *base; /* not owned */
 	struct event *readable, *writable; /* owned while open */

@@ -188,6 +188,8 @@ static void move_slot(unsigned from, unsigned to)
 	server_cli(&node[to], "CLUSTER SETSLOT %u IMPORTING %s", slot, id_of(from));
 	server_cli(&node[from], "CLUSTER SETSLOT %u MIGRATING %s", slot, id_of(to));
 	assert_true(WITHIN(SLOW, moved_away(from, to)));
+	assert_true(instance_wait_live(&a, false, SLOW)); /* its next heartbeat is answered ASK */
+	assert_true(instance_wait_live(&b, false, SLOW));
 	server_cli(&node[to], "CLUSTER SETSLOT %u NODE %s", slot, id_of(to));
 	server_cli(&node[from], "CLUSTER SETSLOT %u NODE %s", slot, id_of(to));
 }
@@ -199,6 +201,68 @@ static bool owns(unsigned i)
 	const char *there = server_cli(&node[i], "EXISTS " RKEY_PREFIX "t:all");
 
 	return strcmp(there, "0") == 0 || strcmp(there, "1") == 0;
+}
+
+static void cluster_stop(void)
+{
+	instance_stop(&a);
+	instance_stop(&b);
+	for (unsigned i = 0; i < NODES; i++)
+		server_remove(&node[i]);
+	memset(node, 0, sizeof(node));
+}
+
+static void freeze(unsigned i, bool frozen)
+{
+	assert_int_equal(kill(node[i].pid, frozen ? SIGSTOP : SIGCONT), 0);
+}
+
+/* What the replica has not heard of: its link is cut while it is frozen, and cannot be made again before the owner is frozen too. */
+static void write_that_is_lost(unsigned from)
+{
+	freeze(3, true);
+	server_cli(&node[from], "CLIENT KILL TYPE replica");
+	instance_invalidate(&a, TAG, NULL);
+	assert_true(WITHIN(SLOW, cache_settled(a.cache)));
+	freeze(from, true);
+	freeze(3, false);
+}
+
+/*
+ * The owner hangs, its replica takes over without the last write, the owner is back as a replica and then takes over again, the
+ * same process as before: what it has now is what its replica had, with the values and tokens that the lost write had ended.
+ */
+static void test_a_primary_that_comes_back(void **state)
+{
+	unsigned from = owner();
+	char run[128], before[128];
+	struct read r;
+
+	cluster_start();
+	start_both();
+	assert_true(WITHIN(SLOW, missed_and_filled(&a, "old", "old")));
+	assert_true(WITHIN(SLOW, read_get(&b, &r, "old", TAG)));
+	/* Its time is what it is fetched with, 60 s each time; it only must not end before this does. */
+	assert_string_equal(server_cli(&node[from], "PEXPIRE '%s' 600000", value_name("old")), "1");
+	snprintf(before, sizeof(before), "%s", server_cli(&node[from], "INFO server | grep ^run_id"));
+	assert_true(WITHIN(SLOW, server_cli(&node[from], "WAIT 1 100")[0] == '1'));
+	write_that_is_lost(from);
+	assert_true(instance_wait_live(&a, false, SLOW));
+	assert_true(WITHIN(SLOW, owns(3)));
+	assert_true(instance_wait_live(&a, true, SLOW));
+	assert_true(instance_wait_live(&b, true, SLOW));
+	assert_false(read_get(&b, &r, "old", TAG));
+	freeze(from, false);
+	assert_true(WITHIN(SLOW, strstr(server_cli(&node[from], "INFO replication"), "master_link_status:up")));
+	assert_true(WITHIN(SLOW, (server_cli(&node[from], "CLUSTER FAILOVER"), usleep(200000), owns(from))));
+	snprintf(run, sizeof(run), "%s", server_cli(&node[from], "INFO server | grep ^run_id"));
+	assert_string_equal(run, before);
+	assert_true(WITHIN(SLOW, (instance_live(&b) && !read_get(&b, &r, "other", TAG + 1) && r.l.tokens_known)));
+	assert_string_equal(server_cli(&node[from], "EXISTS '%s'", value_name("old")), "1");
+	assert_false(read_get(&b, &r, "old", TAG));
+	assert_true(r.l.tokens_known); /* it was looked for there */
+	share("k");
+	cluster_stop();
 }
 
 static void test_a_cluster(void **state)
@@ -227,10 +291,7 @@ static void test_a_cluster(void **state)
 	assert_true(WITHIN(SLOW, owns(to)));
 	assert_true(WITHIN(SLOW, (instance_live(&a) && instance_live(&b))));
 	share("k");
-	instance_stop(&a);
-	instance_stop(&b);
-	for (unsigned i = 0; i < NODES; i++)
-		server_remove(&node[i]);
+	cluster_stop();
 }
 
 int main(void)
@@ -238,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_redis_by_tls),
 		cmocka_unit_test(test_a_cluster),
+		cmocka_unit_test(test_a_primary_that_comes_back),
 	};
 
 	if (!server_available()) {
