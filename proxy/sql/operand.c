@@ -113,12 +113,16 @@ static void match(struct sql_parser *p)
 	sql_expect_op(p, ')', "a closing parenthesis was expected");
 }
 
-/* DEFAULT, or DEFAULT(column). */
+/* DEFAULT, or DEFAULT(column): MariaDB computes that for each row, and the schema may say NOW(), UUID() or RAND() there. */
 static void default_value(struct sql_parser *p)
 {
+	struct span cause = p->t.text;
+
 	sql_advance(p);
-	if (sql_is_op(p, '('))
-		sql_parens(p);
+	if (!sql_is_op(p, '('))
+		return;
+	sql_effects(p, SQL_F_NONDETERMINISTIC, cause);
+	sql_parens(p);
 }
 
 /* NEXT VALUE FOR s, PREVIOUS VALUE FOR s: the sequence moves, or the session's last one is asked for. */
