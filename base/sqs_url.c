@@ -108,7 +108,7 @@ const char *sqs_url_parse(const char *url, struct sqs_url *out)
 		return "not the URL of a queue of SQS, allowed is https://sqs.REGION.amazonaws.com/ACCOUNT/NAME.fifo";
 	host += 3;
 	path = host + strcspn(host, "/?");
-	if (take_text(span_of(host, (size_t)(path - host)), out->host, sizeof(out->host)) != RC_OK || strpbrk(out->host, "@ \t") ||
+	if (take_text(span_of(host, (size_t)(path - host)), out->host, sizeof(out->host)) != RC_OK || strpbrk(out->host, "@ \t{}") ||
 	    !is_path(span_of(path, (size_t)(url + len - path))))
 		return "not the URL of a FIFO queue of SQS, allowed is https://sqs.REGION.amazonaws.com/ACCOUNT/NAME.fifo";
 	snprintf(out->text, sizeof(out->text), "%.*s", (int)len, url);

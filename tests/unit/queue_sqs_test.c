@@ -256,7 +256,7 @@ static void a_wrong_url_is_refused_with_what_is_allowed(void **state)
 					    "https://sqs.r.amazonaws.com/0/q-{lane}.fifo", "https://sqs.r.amazonaws.com/0/q-{lane}.fifo?lanes=65",
 					    "https://sqs.r.amazonaws.com/0/q-{lane}{lane}.fifo?lanes=2", "https://sqs.r.amazonaws.com/0/q{.fifo",
 					    "https://sqs.r.amazonaws.com/0/q.fifo?x=1", "https://sqs.r.amazonaws.com/0/q.fifo?region=a b",
-					    "https://sqs.r.amazonaws.com/0/q.fifo?"};
+					    "https://sqs.r.amazonaws.com/0/q.fifo?", "http://{lane}/0/q.fifo?lanes=2&region=r"};
 	struct sqs_url u;
 
 	for (size_t i = 0; i < countof(wrong); i++) {
