@@ -139,6 +139,7 @@ def test_a_pause_is_for_all_and_letters_are_everybodys(world):
     b.send("retry", number)
     assert b.said("retry") == "retry 0"
     a.kill()
+    world.store.let_go()
     a = world.start()
     until(lambda: a.totals()["state"] == "paused")
     assert world.server.run("SELECT * FROM shop.once") == []
@@ -214,6 +215,7 @@ class Crash:
             self.refused |= {n for n in numbers if d.nacks.get(str(n), ("",))[0] == "declined"}
 
     def recover(self):
+        self.world.store.let_go()
         d = self.world.start()
         until(lambda: d.totals()["state"] == "running" and d.totals()["depth"] == 0 and d.totals()["last_seq"] > 0)
         dead = {int(sql.split("/*")[1].split("*")[0]) for _, _, _, sql in d.dead_letters()}

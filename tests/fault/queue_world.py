@@ -122,6 +122,9 @@ class Redis:
         self.process.kill()
         self.process.wait()
 
+    def let_go(self):
+        """Whatever it keeps for those that have died. Nothing: who applies is the database's business."""
+
     def stop(self):
         self.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -165,6 +168,9 @@ class Kafka:
     def start(self):
         self.all("up")
         self.tell("clear", self.PRODUCE)
+
+    def let_go(self):
+        """Whatever it keeps for those that have died. Nothing: there is no consumer group."""
 
     def stop(self):
         self.process.stdin.close()
@@ -234,6 +240,10 @@ class Sqs:
     def start(self):
         self.thaw()
         self.fault(lose=0)
+
+    def let_go(self):
+        """Whatever it keeps for those that have died: as if the ten seconds were over for which they had hidden it."""
+        self.fault(expire=True)
 
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)

@@ -4,6 +4,7 @@
 //
 // POST /_fault {"lose": 0.3}      so many answers are lost on the way, after the request was done
 //              {"forget": true}   what was sent in the last five minutes is forgotten, as it is after five minutes
+//              {"expire": true}   what was handed out and not deleted is there again, as it is when its hiding has run out
 import { pathToFileURL } from "node:url";
 
 const [folder, port] = process.argv.slice(2);
@@ -46,6 +47,7 @@ app.route({
 		const want = JSON.parse(Buffer.from(request.body).toString());
 		if (want.lose !== undefined) lose = want.lose;
 		if (want.forget) for (const q of sqsStore.queues.values()) q.deduplicationCache.clear();
+		if (want.expire) for (const q of sqsStore.queues.values()) for (const m of q.inflightMessages.values()) m.visibilityDeadline = 0;
 		return {};
 	},
 });
