@@ -55,6 +55,22 @@ def test_the_second_read_is_a_hit_with_the_same_bytes(cached, table):
         assert hits(cached) == before + 5
 
 
+def test_comments_and_trace_tags_do_not_split_keys(cached, table):
+    """Each read has tags of its own; a hint at the same place is obeyed all the same, and what the server reads is another text."""
+    read = "SELECT n FROM t WHERE id = 2"
+    with cached.connect(database=table.name) as c:
+        filled(cached, c, read)
+        before = hits(cached)
+        for i in range(10):
+            assert ask(c, "%s /*route='%%2F%d',traceparent='00-%032x-%016x-01'*/" % (read, i, i + 1, i + 1)) == ask(c, read)
+            ask(c, "/* %d */ %s -- end" % (i, read))
+        assert hits(cached) == before + 30
+        ask(c, read + " /* suimon: nocache */")
+        assert hits(cached) == before + 30
+        assert ask(c, read + " /*!50000 OR id = 1*/ ORDER BY id") != ask(c, read)
+        wait_until("the tags to be counted", lambda: {"/%d" % i for i in range(10)} <= {r["name"] for r in cached.api("/api/costs")["by_route"]}, 10)
+
+
 def test_another_session_hits_what_the_first_has_read(cached, table):
     with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
         filled(cached, a)
