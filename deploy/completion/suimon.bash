@@ -12,7 +12,7 @@ _suimon() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	--primary | --http | --token | --limit | --from | --expect | --rollback | --scratch | --server | --user | --rows | --seconds)
+	--primary | --http | --token | --limit | --from | --expect | --rollback | --scratch | --server | --user | --rows | --seconds | --interval)
 		return
 		;;
 	--tls)
@@ -26,10 +26,11 @@ _suimon() {
 		case $verb in
 		check | run) words="-c --config --primary" ;;
 		advise) words="-c --http --token --verify --scratch --server --user --tls --rows --seconds" ;;
-		top | health | ready) words="-c --http --token" ;;
+		top) words="-c --http --token --interval --once" ;;
+		health | ready) words="-c --http --token" ;;
 		queue)
 			if [ "$COMP_CWORD" -eq 2 ]; then
-				words="ls show retry discard pause resume drain"
+				words="ls show retry discard pause resume drain check skip"
 			else
 				words="-c --http --token --dir --json --limit --from --pending"
 			fi

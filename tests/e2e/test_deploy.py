@@ -133,6 +133,23 @@ def test_completion():
     assert verbs() <= set(complete("suimon", ""))
 
 
+def test_both_shells_and_the_manual_have_the_same_options():
+    bash, zsh = text(TOP, "deploy", "completion", "suimon.bash"), text(TOP, "deploy", "completion", "_suimon")
+    manual = text(built("suimon.1")).replace("\\-", "-")
+    assert (verbs() | {"ready"}) - {"help", "run"} == set(re.findall(r"^\t\t'([a-z-]+):", zsh, re.M))
+    own = "".join(subprocess.run([servers.find_suimon(), *verb, "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+                  for verb in ([], ["top"], ["queue"], ["advise"], ["health"], ["push-config"]))
+    options = [set(re.findall(r"(--[a-z][a-z-]+)", page)) - {"--config", "--help", "--version"} for page in (own, bash, zsh, manual)]
+    assert len(options[0]) > 15
+    assert options[1:] == options[:1] * 3
+    for verb in re.findall(r"suimon queue (.+?)(?: \[|  )", own):
+        for word in re.findall(r"\b[a-z]+\b", verb.split(" --")[0]):
+            assert word in complete("suimon", "queue", "") and re.search(r"queue_verbs=\(.*\b%s\b" % word, zsh), word
+            assert re.search(r"^\.B.*\b%s\b" % word, manual, re.M), word
+    if shutil.which("zsh"):
+        subprocess.run(["zsh", "-n", os.path.join(TOP, "deploy", "completion", "_suimon")], check=True, timeout=60)
+
+
 def test_configurations_that_are_shipped_have_no_faults(tmp_path):
     check(tmp_path, text(TOP, "deploy", "debian", "suimon.yaml"))
     check(tmp_path, text(TOP, "deploy", "container", "suimon.yaml"), SUIMON_PRIMARY="db:3306")
@@ -194,6 +211,31 @@ def test_the_compose_file_is_of_its_schema():
     assert [e.message for e in checker.iter_errors(compose)] == []
     compose["services"]["suimon"]["read_onli"] = True
     assert [e for e in checker.iter_errors(compose)]
+
+
+def test_the_compose_file_hardens_and_waits():
+    suimon = yaml.safe_load(text(TOP, "deploy", "container", "compose.yaml"))["services"]["suimon"]
+    assert suimon["read_only"] is True and suimon["cap_drop"] == ["ALL"] and suimon["security_opt"] == ["no-new-privileges:true"]
+    assert int(re.fullmatch(r"(\d+)s", suimon["stop_grace_period"]).group(1)) > 30  # drain_timeout's default
+    assert any(v.endswith(":/var/lib/suimon/queue") for v in suimon["volumes"])
+
+
+def test_the_pod_gives_the_drain_its_time_and_asks_what_is_answered(suimon):
+    docs = [d for d in yaml.safe_load_all(text(TOP, "deploy", "kubernetes", "suimon.yaml")) if d]
+    pod = docs[-1]["spec"]["template"]["spec"]
+    sidecar = pod["initContainers"][0]
+    assert sidecar["restartPolicy"] == "Always" and pod["terminationGracePeriodSeconds"] > 2 * 30
+    assert sidecar["securityContext"]["readOnlyRootFilesystem"] and sidecar["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    claims = {c["metadata"]["name"] for c in docs[-1]["spec"]["volumeClaimTemplates"]}
+    assert {m["mountPath"] for m in sidecar["volumeMounts"] if m["name"] in claims} == {"/var/lib/suimon/queue"}
+    assert sidecar["livenessProbe"]["httpGet"]["path"] == "/healthz" and sidecar["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    s = suimon()
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert s.http(sidecar[probe]["httpGet"]["path"])[0] == 200
+    program, *words = sidecar["startupProbe"]["exec"]["command"]
+    assert program == "/usr/bin/suimon"
+    done = subprocess.run([s.binary, *words, "--http", "%s:%d" % (servers.LOOPBACK, s.http_port)], capture_output=True, timeout=60)
+    assert done.returncode == 0
 
 
 def manifest_and_task(change=lambda workload, task: None):
