@@ -1,5 +1,6 @@
 """limits.rules: who takes more than his share waits or is refused, what runs too long is killed, and nobody else notices."""
 import threading
+import time
 
 import pymysql
 import pytest
@@ -127,8 +128,39 @@ def test_no_more_begin_in_a_second_than_allowed(suimon, db):
                 failed += 1
         assert done >= 5
     with s.connect("guest", "guest", database=db.name) as c:
-        for n in range(40):
+        begin = time.monotonic()
+        for n in range(50):
             assert ask(c, "SELECT %d" % n) == ((n,),)  # held back, but not refused
+        assert time.monotonic() - begin > 1.3  # a second's worth may come at once
+
+
+def test_the_rate_of_one_digest_is_held_back_and_not_the_others(suimon, db):
+    s = limited(suimon, {"match": {"schema": db.name}, "rate": 5, "per": "digest", "wait": "0s"})
+    with s.connect(database=db.name) as c:
+        def until_refused(sql):
+            for n in range(1000):
+                try:
+                    ask(c, sql)
+                except pymysql.MySQLError as e:
+                    assert e.args[0] == LIMIT
+                    return n
+            return 1000
+        assert 5 <= until_refused("SELECT name FROM whoami") < 1000
+        for n in range(5):  # its own second's worth
+            assert ask(c, "SELECT COUNT(*) FROM whoami") == ((1,),)
+
+
+def test_the_rate_of_one_account_is_held_back_and_not_the_others(suimon, db):
+    s = limited(suimon, {"match": {"query": "whoami"}, "rate": 1, "per": "user", "wait": "0s"})
+    with s.connect(database=db.name) as c, s.connect("guest", "guest", database=db.name) as guest:
+        def refused():
+            try:
+                ask(c, "SELECT name FROM whoami")
+            except pymysql.MySQLError as e:
+                return e.args[0] == LIMIT
+            return False
+        servers.wait_until("a refusal", refused, 60, 0)
+        assert ask(guest, "SELECT name FROM whoami")
 
 
 def test_what_runs_too_long_is_killed_on_the_server(suimon, db):
