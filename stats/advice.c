@@ -53,10 +53,15 @@ static struct stats_advice *advice_get(struct stats *s, uint64_t digest)
 	return a;
 }
 
-/* Worth an EXPLAIN? Reads the server flagged, slow ones, and those that take their time without being called slow. */
+/* Worth an EXPLAIN? Statements that look for rows: those the server flagged, slow ones, and those that take their time without being called slow. */
 static bool worth_it(const struct view_row *r)
 {
-	if (!r->main->is_read || strcmp(r->main->verb, "select") != 0 || r->main->table[0] == '\0')
+	static const char *const verbs[] = {"select", "update", "delete"};
+	bool looks = false;
+
+	for (unsigned i = 0; i < countof(verbs); i++)
+		looks |= strcmp(r->main->verb, verbs[i]) == 0;
+	if (!looks || r->main->table[0] == '\0')
 		return false;
 	return r->n[STATS_N_NO_INDEX] || r->n[STATS_N_NO_GOOD_INDEX] || r->n[STATS_N_SLOW] ||
 	       r->n[STATS_N_TOTAL_NS] > r->n[STATS_N_CALLS] * LONG_MEAN_NS;

@@ -74,6 +74,7 @@ enum stats_number {
 	STATS_N_REPEATS_NS, /* and their time */
 	STATS_N_QUEUEABLE,  /* calls that a queue rule could have covered and none did */
 	STATS_N_BATCHES,    /* transactions that the queue would have applied these in */
+	STATS_N_ASKED,      /* inserts after which the session asked for the id, or how many rows: none to be queued */
 	STATS_NUMBERS
 };
 
@@ -300,6 +301,8 @@ void stats_sample_put(struct stats *s, struct stats_digest *d, struct stats_samp
 struct stats_table *stats_table_new(struct stats_sink *k, uint32_t cap) must_check;
 void stats_table_free(struct stats_table *t);
 void stats_table_sweep(struct stats_table *t); /* gives up all rows that the registry has evicted */
+/* The row of the event's digest, schema and user; NULL: there is none. */
+struct stats_row *stats_table_find(struct stats_table *t, uint64_t hash, const struct stats_event *e);
 /* The event's row, or the sum of others; never NULL. */
 struct stats_row *stats_table_row(struct stats_table *t, uint64_t hash, const struct stats_event *e);
 

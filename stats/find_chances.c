@@ -15,6 +15,7 @@
 #define COUNT_LEAST 100
 #define COST_LEAST_NS (100 * NS_PER_MS)
 #define HIT_RATIO_LEAST 0.5
+#define ASKED_SHARE 20 /* of so many inserts at most one is asked for its id */
 #define AGGREGATE_MEAN_NS (100 * NS_PER_MS)
 #define AGGREGATE_TOTAL_NS NS_PER_SEC
 #define AGGREGATE_ROWS 100 /* a call, at most: it condenses */
@@ -194,7 +195,7 @@ static enum rc find_queueable(const struct view *v, const struct view_row *r, st
 			    .last_ns = r->last_ns};
 
 	if (n < COUNT_LEAST || n < seconds || r->n[STATS_N_ROUTED + STATS_QUEUE] > n || r->main->table[0] == '\0' ||
-	    !(is_verb(r, "insert") || is_verb(r, "replace")))
+	    !(is_verb(r, "insert") || is_verb(r, "replace")) || r->n[STATS_N_ASKED] * ASKED_SHARE > n)
 		return RC_OK;
 	f.cost_ns = (uint64_t)((double)r->n[STATS_N_TOTAL_NS] * (double)n / (double)calls);
 	f.others = calls_on_table(v, r, true);

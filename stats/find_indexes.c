@@ -98,7 +98,7 @@ static enum rc find_index(const struct view *v, const struct view_row *r, struct
 			    .row = r,
 			    .put = put_evidence,
 			    .put_fix = put_fix,
-			    .title = "No index serves a read of",
+			    .title = r->main->is_read ? "No index serves a read of" : "No index serves a write to",
 			    .first_ns = r->first_ns,
 			    .last_ns = r->last_ns};
 	enum rc rc = advice_copy(v->stats, r->digest, &f.advice);

@@ -98,6 +98,7 @@ struct stats_event {
 	bool cache_refused; /* its answer was meant for the cache, which did not take it */
 	bool no_index, no_good_index, slow_flag;
 	bool is_read;
+	bool asks_outcome; /* LAST_INSERT_ID(), ROW_COUNT(): what became of the statement before */
 	bool private_text; /* holds a password: never kept */
 	enum stats_route route;
 	enum stats_cached cached;
@@ -142,6 +143,7 @@ struct stats_nplus1 {
 	uint64_t last_end_ns; /* when it was done, */
 	uint64_t last_at;     /* and which statement of the session that was */
 	uint64_t statements;  /* of the session so far */
+	uint64_t inserted;    /* the digest of its last insert, if that could have been queued (record.c) */
 };
 
 /*

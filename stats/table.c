@@ -173,6 +173,13 @@ static struct stats_row *row_admit(struct stats_table *t, uint64_t hash, const s
 	return r ? r : t->other;
 }
 
+struct stats_row *stats_table_find(struct stats_table *t, uint64_t hash, const struct stats_event *e)
+{
+	struct map_node *node = map_find(&t->map, hash, e);
+
+	return node ? container_of(node, struct stats_row, node) : NULL;
+}
+
 struct stats_row *stats_table_row(struct stats_table *t, uint64_t hash, const struct stats_event *e)
 {
 	struct map_node *node = map_find(&t->map, hash, e);

@@ -1,6 +1,6 @@
 /*
- * advise_cond.c - a condition as a plan prints it: fully qualified names, AND between terms. What is joined by OR, or
- * hides its column in a function, no plain index serves.
+ * advise_cond.c - a condition as a plan prints it: fully qualified names, AND between terms. What hides its column in a
+ * function no plain index serves, nor does a single one what is joined by OR.
  */
 #include "advise_impl.h"
 
@@ -88,27 +88,38 @@ static bool mentions(const struct cond *c, size_t from, size_t to)
 	return false;
 }
 
-static void add_column(struct advise_columns *out, struct span quoted, enum advise_use use, struct span test,
-		       struct span function)
+static void add_column(struct advise_columns *out, struct span quoted, const struct advise_column *like)
 {
 	struct advise_column *col;
 
 	if (out->n == countof(out->at))
 		return;
 	col = &out->at[out->n];
-	*col = (struct advise_column){.use = use, .test = test, .function = function};
+	*col = *like;
 	if (advise_name(quoted, col->name) != RC_OK)
 		return;
 	for (size_t i = 0; i < out->n; i++)
 		if (span_ieq(span_str(out->at[i].name), span_str(col->name)) &&
-		    (out->at[i].use == use || use != ADVISE_EQUALS))
+		    (out->at[i].use == like->use || like->use != ADVISE_EQUALS))
 			return;
 	out->n++;
 }
 
 static void add(struct advise_columns *out, struct span quoted, enum advise_use use, struct span test)
 {
-	add_column(out, quoted, use, test, span_of(NULL, 0));
+	add_column(out, quoted, &(struct advise_column){.use = use, .test = test});
+}
+
+/* Compared with something: literals, another table's column alone, or else. */
+static void add_compared(const struct cond *c, struct span quoted, enum advise_use use, struct span test, size_t from, size_t to)
+{
+	struct advise_column like = {.use = use, .test = test};
+	struct path p;
+
+	if (use == ADVISE_EQUALS && from < to && read_path(c, from, to, &p) == to && p.table.len &&
+	    (advise_name(p.table, like.other_table) != RC_OK || advise_name(p.column, like.other) != RC_OK))
+		return;
+	add_column(c->out, quoted, &like);
 }
 
 /* A pattern that fixes the beginning. */
@@ -180,7 +191,7 @@ static void mirrored(struct cond *c, size_t from, size_t to)
 		} else if (equals || is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE)) {
 			if (i > from && !mentions(c, from, i) && read_path(c, i + 1, to, &p) == to &&
 			    same_table(p.table, c->table))
-				add(c->out, p.column, equals ? ADVISE_EQUALS : ADVISE_RANGE, span_of(NULL, 0));
+				add_compared(c, p.column, equals ? ADVISE_EQUALS : ADVISE_RANGE, span_of(NULL, 0), from, i);
 			return;
 		}
 	}
@@ -213,8 +224,8 @@ static void hidden(struct cond *c, size_t from, size_t to)
 		at = next > at ? next : at + 1;
 	}
 	if (seen == 1 && same_table(found.table, c->table))
-		add_column(c->out, found.column, ADVISE_HIDDEN, span_of(NULL, 0),
-			   called ? c->t[from].text : span_of(NULL, 0));
+		add_column(c->out, found.column, &(struct advise_column){.use = ADVISE_HIDDEN,
+									 .function = called ? c->t[from].text : span_of(NULL, 0)});
 }
 
 static void term(struct cond *c, size_t from, size_t to)
@@ -225,7 +236,7 @@ static void term(struct cond *c, size_t from, size_t to)
 
 	if (next > from && same_table(p.table, c->table)) {
 		if (use_of(c, next, to, &use))
-			add(c->out, p.column, use, literals(c, next, to));
+			add_compared(c, p.column, use, literals(c, next, to), next + 1, to);
 		else
 			hidden(c, from, to);
 	} else {
@@ -263,34 +274,87 @@ static bool unwrap(const struct cond *c, size_t *from, size_t *to)
 	return true;
 }
 
+/* The end of the part that begins at i: the next OR of this level, or AND but for BETWEEN's; to: there is none. */
+static size_t part_end(const struct cond *c, size_t i, size_t to, bool either)
+{
+	bool between = false;
+
+	for (; i < to; i = is_op(&c->t[i], '(') ? behind(c, i, to) : i + 1) {
+		const struct sql_token *t = &c->t[i];
+
+		if (either && (is_word(t, "or") || is_op(t, SQL_OP_OROR)))
+			return i;
+		if (either)
+			continue;
+		if (is_word(t, "between"))
+			between = true;
+		else if (is_word(t, "and") && between)
+			between = false;
+		else if (is_word(t, "and") || is_op(t, SQL_OP_ANDAND))
+			return i;
+	}
+	return to;
+}
+
+static bool has_or(const struct cond *c, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i = is_op(&c->t[i], '(') ? behind(c, i, to) : i + 1)
+		if (is_word(&c->t[i], "or") || is_word(&c->t[i], "xor") || is_op(&c->t[i], SQL_OP_OROR))
+			return true;
+	return false;
+}
+
 static void conjunction(struct cond *c, size_t from, size_t to, unsigned depth)
 {
-	size_t start, parts = 0;
-	bool between = false;
+	size_t end;
 
 	if (depth > MOST_DEPTH)
 		return;
 	while (unwrap(c, &from, &to))
 		;
-	for (size_t i = from; i < to; i = is_op(&c->t[i], '(') ? behind(c, i, to) : i + 1)
-		if (is_word(&c->t[i], "or") || is_word(&c->t[i], "xor") || is_op(&c->t[i], SQL_OP_OROR))
-			return;
-	start = from;
-	for (size_t i = from; i < to; i = is_op(&c->t[i], '(') ? behind(c, i, to) : i + 1) {
-		if (is_word(&c->t[i], "between")) {
-			between = true;
-		} else if (is_word(&c->t[i], "and") && between) {
-			between = false;
-		} else if (is_word(&c->t[i], "and") || is_op(&c->t[i], SQL_OP_ANDAND)) {
-			conjunction(c, start, i, depth + 1);
-			start = i + 1;
-			parts++;
-		}
-	}
-	if (parts)
-		conjunction(c, start, to, depth + 1);
-	else
+	if (has_or(c, from, to))
+		return;
+	if (part_end(c, from, to, false) == to) {
 		term(c, from, to);
+		return;
+	}
+	do {
+		end = part_end(c, from, to, false);
+		conjunction(c, from, end, depth + 1);
+		from = end + 1;
+	} while (end < to);
+}
+
+static size_t disjunction(struct cond *c, size_t from, size_t to, struct advise_columns *sides, unsigned depth)
+{
+	bool either;
+	size_t n = 0, end;
+
+	if (depth > MOST_DEPTH)
+		return 0;
+	while (unwrap(c, &from, &to))
+		;
+	either = has_or(c, from, to);
+	if (!either && part_end(c, from, to, false) == to)
+		return 0;
+	do {
+		end = part_end(c, from, to, either);
+		if (!either) {
+			n = disjunction(c, from, end, sides, depth + 1);
+			if (n)
+				return n;
+		} else if (n == ADVISE_MOST_SIDES) {
+			return 0;
+		} else {
+			sides[n] = (struct advise_columns){0};
+			c->out = &sides[n];
+			conjunction(c, from, end, depth + 1);
+			if (sides[n++].n == 0)
+				return 0;
+		}
+		from = end + 1;
+	} while (end < to);
+	return n;
 }
 
 /* False: too long, or not a text that can be read. */
@@ -317,6 +381,36 @@ void advise_condition(struct span text, struct span table, struct advise_columns
 
 	if (read_tokens(&c, text))
 		conjunction(&c, 0, c.n, 0);
+}
+
+size_t advise_either(struct span text, struct span table, struct advise_columns out[ADVISE_MOST_SIDES])
+{
+	struct cond c = {.table = table};
+
+	return read_tokens(&c, text) ? disjunction(&c, 0, c.n, out, 0) : 0;
+}
+
+void advise_compared(struct span text, struct span table, struct advise_columns *out)
+{
+	struct cond c = {.table = table, .out = out};
+	struct path p, q;
+
+	if (!read_tokens(&c, text))
+		return;
+	for (size_t i = 0, next; i < c.n; i = next > i ? next : i + 1) {
+		size_t end;
+
+		next = read_path(&c, i, c.n, &p);
+		if (next == i || next >= c.n || !is_op(&c.t[next], '='))
+			continue;
+		end = read_path(&c, next + 1, c.n, &q);
+		if (end == next + 1 || !p.table.len || !q.table.len || same_table(p.table, table) == same_table(q.table, table))
+			continue;
+		if (same_table(p.table, table))
+			add_compared(&c, p.column, ADVISE_EQUALS, span_of(NULL, 0), next + 1, end);
+		else
+			add_compared(&c, q.column, ADVISE_EQUALS, span_of(NULL, 0), i, next);
+	}
 }
 
 void advise_sort(struct span list, struct span table, struct advise_columns *out)

@@ -131,6 +131,51 @@ enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, str
 	return run(c, &sql, on_column, cols);
 }
 
+/* ---- what they are compared with ---- */
+
+static enum rc on_type(void *arg, const struct sqlconn_row *row)
+{
+	static const char *const numbers[] = {"tinyint", "smallint", "mediumint", "int",  "bigint",
+					      "decimal", "float",    "double",    "year", "bit"};
+	bool *number = arg;
+
+	for (size_t i = 0; row->n >= 1 && i < countof(numbers); i++)
+		*number |= span_ieq(row->value[0], span_str(numbers[i]));
+	return RC_OK;
+}
+
+static enum rc look_type(struct sqlconn *c, const struct advise_table *t, const char *column, bool *number)
+{
+	struct iobuf sql;
+
+	iobuf_init(&sql, 0);
+	if (iobuf_printf(&sql, "SELECT DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=CONVERT(") != RC_OK ||
+	    advise_put_hex(&sql, t->schema) != RC_OK ||
+	    iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") != RC_OK ||
+	    advise_put_hex(&sql, t->name) != RC_OK ||
+	    iobuf_printf(&sql, " USING utf8mb4) AND COLUMN_NAME=CONVERT(") != RC_OK ||
+	    advise_put_hex(&sql, column) != RC_OK || iobuf_printf(&sql, " USING utf8mb4)") != RC_OK) {
+		iobuf_reset(&sql);
+		return RC_ERROR;
+	}
+	return run(c, &sql, on_type, number);
+}
+
+enum rc advise_look_others(struct sqlconn *c, struct span text, const struct sql_facts *f, const char *schema,
+			   struct advise_columns *cols)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < cols->n && rc == RC_OK; i++) {
+		struct advise_column *col = &cols->at[i];
+		struct advise_table t;
+
+		if (col->is_text && col->other[0] && advise_table_of(text, f, col->other_table, schema, &t) == RC_OK)
+			rc = look_type(c, &t, col->other, &col->other_is_number);
+	}
+	return rc;
+}
+
 /* ---- indexes ---- */
 
 struct indexes {

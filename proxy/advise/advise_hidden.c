@@ -19,6 +19,8 @@ bool advise_converted(const struct advise_column *c)
 
 	if (!c->is_text || c->use > ADVISE_RANGE)
 		return false;
+	if (c->other_is_number)
+		return true;
 	for (size_t i = 0; i < c->test.len; i++) {
 		char ch = c->test.p[i];
 
@@ -75,8 +77,8 @@ static bool is_word(const struct mend *m, size_t i, const char *word)
 	return i < m->n && m->t[i].kind == SQL_T_WORD && span_ieq(m->t[i].text, span_str(word));
 }
 
-/* A path that ends in the column, from i. Returns the index behind it, or i. */
-static size_t path_end(const struct mend *m, size_t i)
+/* A path that ends in this column, from i. Returns the index behind it, or i. */
+static size_t path_end(const struct mend *m, size_t i, const char *column)
 {
 	char name[ADVISE_NAME];
 	size_t at = i;
@@ -84,7 +86,7 @@ static size_t path_end(const struct mend *m, size_t i)
 	while (at < m->n && (m->t[at].kind == SQL_T_WORD || m->t[at].kind == SQL_T_QUOTED)) {
 		if (!is_op(m, at + 1, '.'))
 			return advise_name(m->t[at].text, name) == RC_OK &&
-					       span_ieq(span_str(name), span_str(m->of->name))
+					       span_ieq(span_str(name), span_str(column))
 				       ? at + 1
 				       : i;
 		at += 2;
@@ -121,7 +123,7 @@ static size_t mend_function(struct mend *m, size_t i)
 
 	if (!is_op(m, i + 1, '('))
 		return i;
-	end = path_end(m, i + 2);
+	end = path_end(m, i + 2, m->of->name);
 	if (end == i + 2 || !is_op(m, end, ')') || !is_op(m, end + 1, '=') || end + 2 >= m->n ||
 	    m->t[end + 2].kind != SQL_T_PARAM)
 		return i;
@@ -131,13 +133,52 @@ static size_t mend_function(struct mend *m, size_t i)
 /* "path = ?" at i: the value as a string. */
 static size_t mend_number(struct mend *m, size_t i)
 {
-	size_t end = path_end(m, i);
+	size_t end = path_end(m, i, m->of->name);
 	struct span path;
 
 	if (end == i || !is_op(m, end, '=') || end + 1 >= m->n || m->t[end + 1].kind != SQL_T_PARAM)
 		return i;
 	path = from_to(m, i, end);
 	return iobuf_printf(&m->piece, SPAN_FMT " = cast(? as char)", SPAN_ARG(path)) == RC_OK ? end + 2 : i;
+}
+
+/* alias.column of the other side at i. Returns the index behind it, or i. */
+static size_t other_end(const struct mend *m, size_t i)
+{
+	size_t end = path_end(m, i, m->of->other);
+	char name[ADVISE_NAME];
+
+	if (end < i + 3 || advise_name(m->t[end - 3].text, name) != RC_OK ||
+	    !span_ieq(span_str(name), span_str(m->of->other_table)))
+		return i;
+	return end;
+}
+
+/* "path = other" or "other = path" at i: the other as a string. CONCAT takes the collation of what it is compared with. */
+static size_t mend_join(struct mend *m, size_t i)
+{
+	size_t mid = other_end(m, i), end;
+	bool first = mid > i;
+	struct span other, path;
+
+	if (!first)
+		mid = path_end(m, i, m->of->name);
+	if (mid == i || !is_op(m, mid, '='))
+		return i;
+	end = first ? path_end(m, mid + 1, m->of->name) : other_end(m, mid + 1);
+	if (end == mid + 1)
+		return i;
+	other = first ? from_to(m, i, mid) : from_to(m, mid + 1, end);
+	path = first ? from_to(m, mid + 1, end) : from_to(m, i, mid);
+	return iobuf_printf(&m->piece, SPAN_FMT " = concat(" SPAN_FMT ")", SPAN_ARG(path), SPAN_ARG(other)) == RC_OK ? end : i;
+}
+
+/* What can be mended at i. Returns the index behind it, or i. */
+static size_t mend_at(struct mend *m, size_t i)
+{
+	if (m->of->use == ADVISE_HIDDEN)
+		return mend_function(m, i);
+	return m->of->other_is_number ? mend_join(m, i) : mend_number(m, i);
 }
 
 static bool read_tokens(struct mend *m, struct span text)
@@ -164,7 +205,7 @@ static enum rc mend(struct mend *m, struct span text, struct iobuf *out)
 
 		if (i > 0 && is_op(m, i - 1, '.')) /* in the middle of a path */
 			continue;
-		end = m->of->use == ADVISE_HIDDEN ? mend_function(m, i) : mend_number(m, i);
+		end = mend_at(m, i);
 		if (end == i)
 			continue;
 		behind = m->t[end - 1].text.p + m->t[end - 1].text.len;
@@ -216,6 +257,11 @@ enum rc advise_hidden_fix(struct span text, const struct advise_column *of, cons
 				  "or index the expression (MySQL: a functional index; MariaDB: a generated column that the "
 				  "statement then names).",
 				  of->name, index);
+	else if (of->other_is_number)
+		rc = iobuf_printf(words,
+				  "%s is a string and is compared with %s.%s, a number, so each row is converted and its index %s "
+				  "cannot be searched. Give both columns one type; until then make the number a string.",
+				  of->name, of->other_table, of->other, index);
 	else
 		rc = iobuf_printf(words,
 				  "%s is a string and is compared with a number, so each row is converted and its index %s "

@@ -6,7 +6,9 @@
  * advise_plan.c     full scans in an EXPLAIN's JSON, of MariaDB's shape and of MySQL's
  * advise_cond.c     the columns a condition or an ORDER BY could use an index on
  * advise_names.c    which table a plan's name stands for
+ * advise_read.c     an UPDATE or DELETE as the read of the rows it looks for
  * advise_index.c    the index, if one would help
+ * advise_either.c   an index for each side of an OR
  * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
  * advise_words.c    the words for it
  * advise_locks.c    who waits for whose locks
@@ -32,6 +34,7 @@
 #define ADVISE_MOST_SORT 2
 #define ADVISE_MOST_COLUMNS (ADVISE_MOST_EQUALS + ADVISE_MOST_SORT)
 #define ADVISE_MOST_SCANS 16
+#define ADVISE_MOST_SIDES 4 /* of an OR */
 #define ADVISE_LEAST_ROWS 500    /* a smaller table is best read whole, */
 #define ADVISE_LEAST_JOINED 100  /* once; for each row of another it is less */
 #define ADVISE_LEAST_SAMPLE 1000 /* fewer rows say little */
@@ -73,6 +76,7 @@ struct advise_scan {
 	const char *condition; /* of the table, or NULL; of the JSON */
 	const char *joined;    /* of the join buffer around it, or NULL */
 	const char *sort;      /* what it is sorted by afterwards, or NULL (MySQL does not say) */
+	bool checked;          /* MariaDB's "range checked for each record", of which it does not print the condition */
 	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows */
 };
 /* Full scans of real tables, the largest first. Returns how many. */
@@ -95,6 +99,8 @@ struct advise_column {
 	enum advise_use use;
 	struct span test; /* what it is compared with, operator first, when these are literals: "= 'x'"; of the plan */
 	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
+	char other_table[ADVISE_NAME], other[ADVISE_NAME]; /* it is compared with this column of that alias; or empty */
+	bool other_is_number; /* advise_explain.c: that column is one of numbers */
 	bool exists;      /* advise_explain.c: the table has it, and it can be part of an index */
 	bool is_text;     /* a string by its type */
 	bool folds_case;  /* its collation takes upper and lower case for equal */
@@ -107,6 +113,11 @@ struct advise_columns {
 
 /* Adds the columns of `table` that the condition compares with something else. */
 void advise_condition(struct span text, struct span table, struct advise_columns *out);
+/* Adds the columns of `table` that are compared with one of another table, wherever in the statement that is. */
+void advise_compared(struct span text, struct span table, struct advise_columns *out);
+/* The first OR that all rows must meet: the columns of each of its sides. Returns how many; 0: there is none of which each
+ * side could use an index. */
+size_t advise_either(struct span text, struct span table, struct advise_columns out[ADVISE_MOST_SIDES]) must_check;
 /* Adds the column that a plan's ref names. */
 void advise_ref(struct span path, struct span table, struct advise_columns *out);
 /* Adds the columns of an ORDER BY list, if an index of the table could give that order. */
@@ -121,6 +132,9 @@ struct advise_table {
 };
 enum rc advise_table_of(struct span text, const struct sql_facts *f, const char *alias, const char *schema,
 			struct advise_table *out) must_check;
+/* Appends the SELECT of the rows that an UPDATE or DELETE looks for; a SELECT as it is. RC_DECLINED: it is neither, or
+ * looks for none. */
+enum rc advise_read(struct span text, struct iobuf *out) must_check;
 /* The list behind a statement's own ORDER BY; empty: none. */
 struct span advise_order_by(struct span text);
 /* The statement behind "EXPLAIN FORMAT=JSON ", with something for each placeholder and strings that JSON can hold. */
@@ -134,6 +148,9 @@ enum rc advise_session(struct sqlconn *c, const char *schema) must_check;
 enum rc advise_plan(struct sqlconn *c, struct span text, struct iobuf *out) must_check;
 /* Which columns exist, and what of them to index. */
 enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, struct advise_columns *cols) must_check;
+/* Whether the columns that these are compared with are numbers. text, f, schema: of the statement. */
+enum rc advise_look_others(struct sqlconn *c, struct span text, const struct sql_facts *f, const char *schema,
+			   struct advise_columns *cols) must_check;
 /* Of the table's indexes those that matter for one on these columns; names or "". */
 struct advise_known {
 	char serves[ADVISE_NAME];    /* begins with them */
@@ -152,6 +169,17 @@ enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, cons
 			   struct advise_sample *out) must_check;
 enum rc advise_put_name(struct iobuf *b, const char *name) must_check; /* `quoted` */
 enum rc advise_put_hex(struct iobuf *b, const char *text) must_check; /* x'...' */
+
+/* ---- advise_either.c ---- */
+
+struct advise_sides {
+	struct advise_columns at[ADVISE_MOST_SIDES]; /* the indexes to add */
+	size_t n;
+	struct advise_sample sample; /* match: of all sides */
+};
+/* An index for each side of an OR in the condition that has none. RC_DECLINED: no such OR, or it would not help. */
+enum rc advise_sides(struct sqlconn *c, const struct advise_table *t, const struct advise_scan *s,
+		     struct advise_sides *out) must_check;
 
 /* ---- advise_hidden.c ---- */
 
@@ -173,18 +201,23 @@ struct advise_verdict {
 	struct advise_columns index; /* proposed; of a hidden one its column */
 	struct advise_known known;
 	struct advise_sample sample;
-	bool add;    /* the index is to be added */
+	struct advise_sides sides; /* n above 0: an OR's, which take the place of index */
+	bool add;    /* the index, or the sides', is to be added */
 	bool hidden; /* known.serves is there, and is not used */
 };
 bool advise_too_many_match(const struct advise_sample *s);
 enum rc advise_put_columns(const struct advise_columns *index, bool quoted, struct iobuf *out) must_check;
-/* ALTER TABLE ... */
-enum rc advise_put_alter(const struct advise_table *t, const struct advise_columns *index, struct iobuf *out) must_check;
+/* ALTER TABLE ... ADD INDEX (...), ... */
+enum rc advise_put_alter(const struct advise_table *t, const struct advise_columns *index, size_t n, struct iobuf *out) must_check;
+/* "a, b; c" */
+enum rc advise_put_sides(const struct advise_sides *s, struct iobuf *out) must_check;
+/* What to do about an OR. */
+enum rc advise_put_sides_fix(const struct advise_verdict *v, struct iobuf *out) must_check;
 enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out) must_check;
 
 /* ---- advise_index.c ---- */
 
-/* Of the columns found, those of the index to propose, in its order. n 0: none would help. */
+/* Of the columns found, those of the index to propose, in its order; none that is converted. n 0: none would help. */
 void advise_choose(const struct advise_columns *found, struct advise_columns *index);
 /* Reads, and does nothing else: EXPLAIN may evaluate parts of a statement. */
 bool advise_may_explain(const struct sql_facts *f);

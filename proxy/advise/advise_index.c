@@ -23,7 +23,7 @@ static size_t take(const struct advise_columns *found, enum advise_use use, size
 	for (size_t i = 0; i < found->n && taken < most; i++) {
 		const struct advise_column *c = &found->at[i];
 
-		if (c->use != use || !c->exists || has(index, c->name))
+		if (c->use != use || !c->exists || advise_converted(c) || has(index, c->name))
 			continue;
 		index->at[index->n++] = *c;
 		taken++;
@@ -52,8 +52,9 @@ void advise_choose(const struct advise_columns *found, struct advise_columns *in
 struct question {
 	struct sqlconn *c;
 	const struct stats_explain *e;
-	struct span text;
-	struct sql_facts facts;
+	struct span sent; /* the statement */
+	struct span text; /* as a read, which is explained */
+	struct sql_facts facts; /* of that */
 };
 
 static void find_columns(const struct question *q, const struct advise_scan *s, struct advise_columns *found)
@@ -62,22 +63,14 @@ static void find_columns(const struct question *q, const struct advise_scan *s, 
 		advise_condition(span_str(s->condition), span_str(s->table), found);
 	if (s->joined)
 		advise_condition(span_str(s->joined), span_str(s->table), found);
+	if (s->checked)
+		advise_compared(q->text, span_str(s->table), found);
 	if (s->ref)
 		advise_ref(span_str(s->ref), span_str(s->table), found);
 	if (s->sort)
 		advise_sort(span_str(s->sort), span_str(s->table), found);
 	else if (q->facts.ntables == 1 && !sqlconn_is_mariadb(q->c))
 		advise_sort(advise_order_by(q->text), span_str(s->table), found);
-}
-
-/* Columns that are converted are none that an index would serve as the statement stands. */
-static void choose(const struct advise_columns *found, struct advise_columns *index)
-{
-	struct advise_columns usable = *found;
-
-	for (size_t i = 0; i < usable.n; i++)
-		usable.at[i].exists &= !advise_converted(&usable.at[i]);
-	advise_choose(&usable, index);
 }
 
 /* No index is to be added; is there one that is kept from being used? */
@@ -95,29 +88,53 @@ static enum rc judge_hidden(struct question *q, const struct advise_columns *fou
 	return RC_OK;
 }
 
-/* RC_OK: v says what to do; RC_DECLINED: it says why nothing. */
-static enum rc judge(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+static bool only_sorts(const struct advise_columns *index)
 {
-	struct advise_columns found = {0};
+	return index->n == 0 || index->at[0].use == ADVISE_SORT;
+}
 
-	*v = (struct advise_verdict){.scan = *s};
-	if (advise_table_of(q->text, &q->facts, s->table, q->e->schema, &v->table) != RC_OK)
-		return RC_DECLINED;
-	find_columns(q, s, &found);
-	if (found.n && advise_look_columns(q->c, &v->table, &found) != RC_OK)
-		return RC_ERROR;
-	choose(&found, &v->index);
+static enum rc judge_sides(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	enum rc rc = advise_sides(q->c, &v->table, s, &v->sides);
+
+	v->add = rc == RC_OK;
+	return rc;
+}
+
+static enum rc judge_index(struct question *q, const struct advise_scan *s, const struct advise_columns *found,
+			   struct advise_verdict *v)
+{
 	if (v->index.n && (advise_look_order(q->c, &v->table, &v->index) != RC_OK ||
 			   advise_look_indexes(q->c, &v->table, &v->index, &v->known) != RC_OK))
 		return RC_ERROR;
 	if (s->rows < (s->joined ? ADVISE_LEAST_JOINED : ADVISE_LEAST_ROWS))
 		return RC_DECLINED;
 	if (v->index.n == 0 || v->known.serves[0])
-		return judge_hidden(q, &found, v);
+		return judge_hidden(q, found, v);
 	if (advise_look_values(q->c, &v->table, &v->index, &v->sample) != RC_OK)
 		return RC_ERROR;
 	v->add = !advise_too_many_match(&v->sample);
 	return v->add ? RC_OK : RC_DECLINED;
+}
+
+/* RC_OK: v says what to do; RC_DECLINED: it says why nothing. One index comes before an OR's, but for one that only sorts. */
+static enum rc judge(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	struct advise_columns found = {0};
+	enum rc rc;
+
+	*v = (struct advise_verdict){.scan = *s};
+	if (advise_table_of(q->text, &q->facts, s->table, q->e->schema, &v->table) != RC_OK)
+		return RC_DECLINED;
+	find_columns(q, s, &found);
+	if (found.n && (advise_look_columns(q->c, &v->table, &found) != RC_OK ||
+			advise_look_others(q->c, q->text, &q->facts, q->e->schema, &found) != RC_OK))
+		return RC_ERROR;
+	advise_choose(&found, &v->index);
+	rc = only_sorts(&v->index) ? judge_sides(q, s, v) : judge_index(q, s, &found, v);
+	if (rc != RC_DECLINED)
+		return rc;
+	return only_sorts(&v->index) ? judge_index(q, s, &found, v) : judge_sides(q, s, v);
 }
 
 /* The largest scan that can be mended; else the largest, with why it cannot. RC_DECLINED: no full scan. */
@@ -144,16 +161,20 @@ struct words {
 
 static enum rc put_words(const struct question *q, const struct advise_verdict *v, struct words *w)
 {
-	if (advise_put_columns(&v->index, false, &w->columns) != RC_OK || advise_put_reason(v, &w->reason) != RC_OK)
+	if ((v->sides.n ? advise_put_sides(&v->sides, &w->columns) : advise_put_columns(&v->index, false, &w->columns)) != RC_OK ||
+	    advise_put_reason(v, &w->reason) != RC_OK)
 		return RC_ERROR;
+	if (v->sides.n)
+		return advise_put_sides_fix(v, &w->fix) == RC_OK ? advise_put_alter(&v->table, v->sides.at, v->sides.n, &w->sql)
+								 : RC_ERROR;
 	if (v->hidden)
-		return advise_hidden_fix(q->text, &v->index.at[0], v->known.serves, &w->fix, &w->sql);
+		return advise_hidden_fix(q->sent, &v->index.at[0], v->known.serves, &w->fix, &w->sql);
 	if (!v->add)
 		return RC_OK;
 	if (v->known.redundant[0] &&
 	    iobuf_printf(&w->reason, "; the index %s becomes redundant by it", v->known.redundant) != RC_OK)
 		return RC_ERROR;
-	return advise_put_alter(&v->table, &v->index, &w->sql);
+	return advise_put_alter(&v->table, &v->index, 1, &w->sql);
 }
 
 static struct span said(const struct iobuf *b)
@@ -248,14 +269,20 @@ enum rc advise_statement(struct sqlconn *c, struct stats *stats, const struct st
 {
 	struct question q = {.c = c, .e = e};
 	struct sql_lexed lexed;
-	enum rc rc = RC_DECLINED;
+	struct iobuf read;
+	enum rc rc;
 
 	sql_lex(span_str(e->sql), 0, &lexed);
-	q.text = lexed.body;
-	if (sql_facts_parse(q.text, 0, &q.facts) != RC_OK)
-		return RC_ERROR;
-	if (advise_may_explain(&q.facts))
-		rc = ask(&q, stats);
-	sql_facts_free(&q.facts);
+	iobuf_init(&read, 0);
+	q.sent = lexed.body;
+	rc = advise_read(q.sent, &read);
+	q.text = span_of(iobuf_data(&read), iobuf_len(&read));
+	if (rc == RC_OK)
+		rc = sql_facts_parse(q.text, 0, &q.facts);
+	if (rc == RC_OK) {
+		rc = advise_may_explain(&q.facts) ? ask(&q, stats) : RC_DECLINED;
+		sql_facts_free(&q.facts);
+	}
+	iobuf_reset(&read);
 	return rc;
 }

@@ -13,6 +13,7 @@ struct found {
 /* What the object around a table says of it. */
 struct around {
 	const char *joined, *sort;
+	bool checked;
 };
 
 typedef void (*visit_fn)(struct found *f, const json_t *object, const struct around *around);
@@ -49,7 +50,8 @@ static void note_scan(struct found *f, const json_t *table, const struct around 
 				  .rows = rows_of(table),
 				  .condition = text_of(table, "attached_condition"),
 				  .joined = around->joined,
-				  .sort = around->sort};
+				  .sort = around->sort,
+				  .checked = around->checked};
 	size_t i = f->n;
 
 	if (!is_full_scan(table))
@@ -120,7 +122,8 @@ static void walk(struct found *f, const json_t *node, struct around around, visi
 		return;
 	}
 	visit(f, node, &around);
-	inner = (struct around){text_of(node, "attached_condition"), text_of(node, "sort_key")};
+	inner = (struct around){text_of(node, "attached_condition"), text_of(node, "sort_key"),
+				json_is_array(json_object_get(node, "keys"))};
 	/* jansson's iterator does not take a const object */
 	json_object_foreach((json_t *)(uintptr_t)node, key, child)
 	{

@@ -16,13 +16,40 @@ enum rc advise_put_columns(const struct advise_columns *index, bool quoted, stru
 	return RC_OK;
 }
 
-enum rc advise_put_alter(const struct advise_table *t, const struct advise_columns *index, struct iobuf *out)
+enum rc advise_put_alter(const struct advise_table *t, const struct advise_columns *index, size_t n, struct iobuf *out)
 {
 	if (iobuf_printf(out, "ALTER TABLE ") != RC_OK || advise_put_name(out, t->schema) != RC_OK ||
-	    iobuf_printf(out, ".") != RC_OK || advise_put_name(out, t->name) != RC_OK ||
-	    iobuf_printf(out, " ADD INDEX (") != RC_OK || advise_put_columns(index, true, out) != RC_OK)
+	    iobuf_printf(out, ".") != RC_OK || advise_put_name(out, t->name) != RC_OK)
 		return RC_ERROR;
-	return iobuf_printf(out, ")");
+	for (size_t i = 0; i < n; i++)
+		if (iobuf_printf(out, "%s ADD INDEX (", i ? "," : "") != RC_OK ||
+		    advise_put_columns(&index[i], true, out) != RC_OK || iobuf_printf(out, ")") != RC_OK)
+			return RC_ERROR;
+	return RC_OK;
+}
+
+static enum rc put_each(const struct advise_sides *s, const char *open, const char *between, const char *end, struct iobuf *out)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (iobuf_printf(out, "%s%s", i ? between : "", open) != RC_OK ||
+		    advise_put_columns(&s->at[i], false, out) != RC_OK || iobuf_printf(out, "%s", end) != RC_OK)
+			return RC_ERROR;
+	return RC_OK;
+}
+
+enum rc advise_put_sides(const struct advise_sides *s, struct iobuf *out)
+{
+	return put_each(s, "", "; ", "", out);
+}
+
+enum rc advise_put_sides_fix(const struct advise_verdict *v, struct iobuf *out)
+{
+	if (iobuf_printf(out,
+			 "Each side of an OR is looked up in an index of its own, and what they give is put together (index_merge). On "
+			 "%s.%s add ", v->table.schema, v->table.name) != RC_OK ||
+	    put_each(&v->sides, "one on (", ", ", ")", out) != RC_OK)
+		return RC_ERROR;
+	return iobuf_printf(out, ": no existing one begins with these columns. Without them every row is read.");
 }
 
 /* What stands before the i-th column in a sentence. */
@@ -49,8 +76,8 @@ static enum rc put_hidden(const struct advise_verdict *v, struct iobuf *out)
 	if (c->use == ADVISE_PATTERN)
 		return iobuf_printf(out, ": the pattern for %s begins with a wildcard", c->name);
 	if (c->use != ADVISE_HIDDEN)
-		return iobuf_printf(out, ": %s is a string compared with a number, which the index %s cannot serve", c->name,
-				    v->known.serves);
+		return iobuf_printf(out, ": %s is a string compared with a number%s%s, which the index %s cannot serve", c->name,
+				    c->other_is_number ? ", " : "", c->other_is_number ? c->other : "", v->known.serves);
 	if (c->function.len)
 		return iobuf_printf(out, ": " SPAN_FMT "() around %s keeps the index %s from being used",
 				    SPAN_ARG(c->function), c->name, v->known.serves);
@@ -80,6 +107,9 @@ enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
 		return RC_ERROR;
 	if (v->hidden)
 		return put_hidden(v, out);
+	if (v->sides.n)
+		return iobuf_printf(out, " for an OR, of which a side has no index: ") == RC_OK ? advise_put_sides(&v->sides, out)
+									       : RC_ERROR;
 	for (size_t i = 0; i < v->index.n; i++)
 		if (iobuf_printf(out, "%s", joint(&v->index, i)) != RC_OK ||
 		    advise_put_name(out, v->index.at[i].name) != RC_OK ||

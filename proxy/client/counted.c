@@ -203,6 +203,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.no_good_index = status & STATUS_NO_GOOD_INDEX,
 		.slow_flag = status & STATUS_QUERY_WAS_SLOW,
 		.is_read = !(f->flags & SQL_F_WRITES),
+		.asks_outcome = f->flags & (SQL_F_LAST_INSERT_ID | SQL_F_ROW_COUNT),
 		.private_text = f->flags & SQL_F_PASSWORD,
 		.route = r->route,
 		.cached = r->cache_hit ? STATS_HIT : r->looked_up && r->plan.cache ? STATS_MISS : STATS_NOT_CACHEABLE,

@@ -15,8 +15,11 @@ TABLES = """CREATE TABLE customer (id INT PRIMARY KEY, email VARCHAR(60), city V
     CREATE TABLE product (id INT PRIMARY KEY, category INT, price INT, name VARCHAR(30), KEY category_price (category, price));
     INSERT INTO product SELECT seq, seq % 20, seq % 97, CONCAT('p ', seq) FROM seq_1_to_5000;
     CREATE TABLE country (code INT PRIMARY KEY, name VARCHAR(30)); INSERT INTO country SELECT seq, CONCAT('land ', seq) FROM seq_1_to_250;
+    CREATE TABLE voucher (id INT PRIMARY KEY, code VARCHAR(20), KEY (code)); INSERT INTO voucher SELECT seq, seq * 7 FROM seq_1_to_5000;
+    CREATE TABLE sale (id INT PRIMARY KEY, voucher INT, day INT, KEY (day)); INSERT INTO sale SELECT seq, seq * 7, seq % 100 FROM seq_1_to_3000;
+    CREATE TABLE trail (id INT PRIMARY KEY AUTO_INCREMENT, what VARCHAR(20)); CREATE TABLE basket (id INT PRIMARY KEY AUTO_INCREMENT, what VARCHAR(20));
     CREATE TABLE job (id INT PRIMARY KEY, state VARCHAR(10), payload VARCHAR(20), KEY (state)); INSERT INTO job SELECT seq, 'open', 'x' FROM seq_1_to_300;
-    ANALYZE TABLE customer, event, product, country, job"""
+    ANALYZE TABLE customer, event, product, country, job, voucher, sale"""
 
 # A statement whose {} is another number each time; the table and the columns of the index that it lacks.
 LACKING = (
@@ -24,6 +27,8 @@ LACKING = (
     ("SELECT id FROM customer WHERE vip = 0 AND city = 'city {}'", "customer", "city, vip"),
     ("SELECT id FROM customer WHERE city = 'city {}' AND created > '2021-03-01'", "customer", "city, created"),
     ("SELECT id FROM event WHERE kind = 'a' AND at = '2021-01-03 00:{}:00'", "event", "at, kind"),
+    ("SELECT id FROM customer WHERE email = 'u{0}@example.com' OR city = 'city {0}'", "customer", "email; city"),
+    ("SELECT id FROM event WHERE id = {0} OR at = '2021-01-04 00:{0}:00'", "event", "at"),
     ("SELECT id FROM event WHERE at BETWEEN '2021-02-02 00:00' AND '2021-02-02 00:{}'", "event", "at"),
 )
 
@@ -82,3 +87,47 @@ def test_nothing_is_wrong(suimon, shop):
             ask(c, "SELECT payload, state FROM job WHERE id = %d" % row[0])
             ask(c, "UPDATE job SET state = 'done' WHERE id = %d" % row[0])
     assert [(f["kind"], f["text"]) for f in found(s, shop, 12)] == []
+
+
+def test_a_join_of_a_string_with_a_number(suimon, shop):
+    s = suimon({"stats": {"slow": "5s"}})
+    with s.connect(database=shop.name) as c:
+        for n in range(12):
+            ask(c, "SELECT v.id FROM sale AS s JOIN voucher AS v ON v.code = s.voucher WHERE s.day = %d" % n)
+    (f,) = [f for f in found(s, shop, 12) if f["kind"] == "missing_index"]
+    assert (f["evidence"]["table"], f["evidence"]["columns"]) == (shop.name + ".voucher", "code"), f
+    with shop.direct() as c:
+        faulty, read = statement_reads(c, f["text"].replace("?", "3"))
+        mended, read_then = statement_reads(c, f["fix_sql"].replace("?", "3"))
+    assert sorted(mended) == sorted(faulty) and faulty and read_then < read / 10, (f, read, read_then)
+
+
+def test_a_write_that_searches_without_an_index(suimon, shop):
+    s = suimon({"stats": {"slow": "5s"}})
+    writes = ("UPDATE customer SET vip = 1 - vip WHERE email = 'u%d@example.com'", "DELETE FROM event WHERE kind = 'a' AND at = '2021-01-03 00:%d:00'")
+    with s.connect(database=shop.name) as c:
+        for n in range(10, 22):
+            for sql in writes:
+                ask(c, sql % n)
+
+    def advised():
+        return [f for f in s.api("/api/findings")["findings"] if f["kind"] == "missing_index" and f.get("fix_sql")]
+
+    wait_until("the adviser", lambda: len(advised()) == 2, 60, .2)
+    assert sorted((f["evidence"]["table"].split(".")[1], f["evidence"]["columns"]) for f in advised()) == [("customer", "email"), ("event", "at, kind")]
+    with shop.direct() as c:
+        before = [statement_reads(c, sql % 33)[1] for sql in writes]
+        shop.setup(*[f["fix_sql"] for f in advised()])
+        after = [statement_reads(c, sql % 34)[1] for sql in writes]
+    assert all(b > 10000 and a < b / 10 for b, a in zip(before, after)), (before, after)
+
+
+def test_an_insert_whose_id_is_asked_for_is_not_to_be_queued(suimon, shop):
+    s = suimon({"stats": {"slow": "5s", "explain": False}})
+    with s.connect(database=shop.name) as c:
+        for n in range(800):
+            ask(c, "INSERT INTO trail (what) VALUES ('w%d')" % n)
+            ask(c, "INSERT INTO basket (what) VALUES ('w%d')" % n)
+            assert ask(c, "SELECT LAST_INSERT_ID()") == ((n + 1,),)
+    settle(s)
+    assert [f["text"].split()[2] for f in s.api("/api/findings")["findings"] if f["kind"] == "queueable"] == ["trail"]

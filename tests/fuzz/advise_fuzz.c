@@ -16,7 +16,7 @@ static void must(bool holds)
 
 static void try_columns(struct span condition, struct span sort, struct span table)
 {
-	struct advise_columns found = {.n = 0}, index = {.n = 0};
+	struct advise_columns found = {.n = 0}, index = {.n = 0}, sides[ADVISE_MOST_SIDES];
 
 	advise_condition(condition, table, &found);
 	advise_sort(sort, table, &found);
@@ -27,6 +27,7 @@ static void try_columns(struct span condition, struct span sort, struct span tab
 	}
 	advise_choose(&found, &index);
 	must(index.n <= ADVISE_MOST_COLUMNS);
+	must(advise_either(condition, table, sides) <= ADVISE_MOST_SIDES);
 }
 
 static void try_plan(struct span text)
@@ -52,6 +53,8 @@ static void try_statement(struct span text)
 
 	must(!order.len || (order.p >= text.p && order.p + order.len <= text.p + text.len));
 	iobuf_init(&b, 0);
+	must(advise_read(text, &b) != RC_AGAIN);
+	iobuf_reset(&b);
 	must(advise_explain_text(text, &b) != RC_AGAIN);
 	iobuf_reset(&b);
 	must(sql_facts_parse(text, 0, &f) == RC_OK);

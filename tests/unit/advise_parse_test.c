@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -68,6 +69,60 @@ static void conjunctions_name_all_of_theirs(void **state)
 	CONDITION("o.a between 1 and 2 and o.b = 3", "a~ b=");
 	CONDITION("o.a = 1 and (o.b = 2 or o.c = 3)", "a=");
 	CONDITION("o.a = <cache>(convert(concat('a','b') using latin1)) and o.b = (subquery#2)", "a= b=");
+}
+
+static size_t sides(const char *text, const char *first, const char *last)
+{
+	struct advise_columns side[ADVISE_MOST_SIDES];
+	size_t n = advise_either(span_str(text), span_str("o"), side);
+
+	if (n) {
+		assert_string_equal(as_text(&side[0]), first);
+		assert_string_equal(as_text(&side[n - 1]), last);
+	}
+	return n;
+}
+
+static void an_or_names_what_each_side_compares(void **state)
+{
+	assert_int_equal(sides("o.a = 1 or o.b = 2", "a=", "b="), 2);
+	assert_int_equal(sides("o.c = 5 and (o.a = 1 and o.d > 3 or o.b between 1 and 2 or o.b = 7)", "a= d~", "b="), 3);
+	assert_int_equal(sides("((`s`.`o`.`a` = 1) or (`s`.`o`.`b` = 2))", "a=", "b="), 2);
+	assert_int_equal(sides("o.a = 1 || o.b = 2", "a=", "b="), 2);
+	assert_int_equal(sides("o.a = 1 or i.b = 2", "", ""), 0); /* a side of another table */
+	assert_int_equal(sides("o.a = 1 or o.b = 2 xor o.c = 3", "", ""), 0);
+	assert_int_equal(sides("o.a = 1 and o.b = 2", "", ""), 0);
+	assert_int_equal(sides("o.a = 1 or o.b = 2 or o.c = 3 or o.d = 4 or o.e = 5", "", ""), 0); /* too many */
+	assert_int_equal(sides("o.a = 1 or", "", ""), 0);
+}
+
+static void read_of(const char *sql, const char *expected)
+{
+	struct iobuf b;
+
+	iobuf_init(&b, 0);
+	assert_int_equal(advise_read(span_str(sql), &b), expected ? RC_OK : RC_DECLINED);
+	if (expected) {
+		assert_int_equal(iobuf_len(&b), strlen(expected));
+		assert_memory_equal(iobuf_data(&b), expected, strlen(expected));
+	}
+	iobuf_reset(&b);
+}
+
+static void a_write_is_read_for_its_rows(void **state)
+{
+	read_of("SELECT 1", "SELECT 1");
+	read_of("UPDATE t SET a = 1 WHERE b = 2", "SELECT * FROM  t  WHERE b = 2");
+	read_of("update low_priority ignore t x set a = (select 1 from u where v = 1) where b = 2 order by c limit 3",
+		"SELECT * FROM  t x  where b = 2 order by c limit 3");
+	read_of("UPDATE t JOIN u USING (id) SET t.a = 1 WHERE u.b = 2", "SELECT * FROM  t JOIN u USING (id)  WHERE u.b = 2");
+	read_of("DELETE QUICK FROM t WHERE b = 2", "SELECT * FROM  t  WHERE b = 2");
+	read_of("DELETE FROM t WHERE b = 2 RETURNING id", "SELECT * FROM  t  WHERE b = 2 ");
+	read_of("DELETE t FROM t JOIN u USING (id) WHERE b = 2", "SELECT * FROM  t JOIN u USING (id)  WHERE b = 2");
+	read_of("DELETE FROM t USING t JOIN u ON t.a = u.a WHERE b = 2", "SELECT * FROM  t JOIN u ON t.a = u.a  WHERE b = 2");
+	read_of("UPDATE t SET a = 1", NULL);
+	read_of("DELETE FROM t", NULL);
+	read_of("UPDATE WHERE", NULL);
 }
 
 static void joins_name_the_side_that_is_looked_up(void **state)
@@ -288,6 +343,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comparisons_with_values_name_their_column),
 		cmocka_unit_test(conjunctions_name_all_of_theirs),
+		cmocka_unit_test(an_or_names_what_each_side_compares),
+		cmocka_unit_test(a_write_is_read_for_its_rows),
 		cmocka_unit_test(joins_name_the_side_that_is_looked_up),
 		cmocka_unit_test(what_no_index_serves_names_nothing),
 		cmocka_unit_test(what_hides_a_column_names_it_apart),

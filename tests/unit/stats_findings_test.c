@@ -228,6 +228,37 @@ static void inserts_into_a_table_that_is_read_are_not(void **state)
 	assert_none(s);
 }
 
+/* Whoever asks for the generated id cannot wait for the queue. */
+static void inserts_whose_id_is_asked_for_are_not(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = insert(), ask = helper_event(6, "select last_insert_id()");
+	struct stats_nplus1 n = {0};
+	json_t *all;
+
+	ask.asks_outcome = true;
+	ask.table = span_str("");
+	for (int i = 0; i < 500; i++) {
+		stats_record(k, &n, &e);
+		if (i % 10 == 0)
+			stats_record(k, &n, &ask);
+	}
+	assert_none(s);
+	s = helper_stats(100);
+	k = helper_sink(s);
+	n = (struct stats_nplus1){0};
+	for (int i = 0; i < 600; i++) {
+		stats_record(k, &n, &e);
+		if (i % 30 == 0)
+			stats_record(k, &n, &ask);
+	}
+	all = helper_findings(s, false);
+	assert_non_null(helper_finding(all, "queueable"));
+	json_decref(all);
+	stats_free(s);
+}
+
 static void findings_are_ranked_by_cost(void **state)
 {
 	struct stats *s = helper_stats(100);
@@ -289,6 +320,7 @@ int main(void)
 		cmocka_unit_test(reads_that_do_not_repeat_are_not_cacheable),
 		cmocka_unit_test(reads_of_a_busy_table_are_not_cacheable),
 		cmocka_unit_test(log_inserts_are_queueable),
+		cmocka_unit_test(inserts_whose_id_is_asked_for_are_not),
 		cmocka_unit_test(inserts_into_a_table_that_is_read_are_not),
 		cmocka_unit_test(a_page_far_from_the_beginning_is_heavy),
 		cmocka_unit_test(findings_are_ranked_by_cost),
