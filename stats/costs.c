@@ -10,6 +10,7 @@
 #include "costs.h"
 #include "jsonw.h"
 #include "mem.h"
+#include "predict.h"
 #include "view.h"
 
 #define ROWS_MOST 50
@@ -196,14 +197,18 @@ static bool has_tag(const struct view *v, const struct view_row *r, const char *
 	return false;
 }
 
-/* Statements that write to what the route reads. */
+/* Statements that write to what the route reads: by the first table of both, and what the ghosts of its reads have seen end by a
+ * write, whatever tables and views they hang on. */
 static uint64_t writes_under(const struct view *v, const char *route)
 {
+	struct predict_sum p;
 	uint64_t writes = 0;
 
 	for (size_t i = 0; i < v->count; i++) {
 		const struct view_row *w = &v->row[i];
 
+		if (w->main->is_read && has_tag(v, w, route) && predict_get(v->stats, w->digest, &p))
+			writes += p.invalidated;
 		for (size_t j = 0; !w->main->is_read && w->main->table[0] && j < v->count; j++) {
 			const struct view_row *r = &v->row[j];
 

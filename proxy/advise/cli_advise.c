@@ -9,7 +9,7 @@
 #include "verify.h"
 
 static const char usage_text[] =
-	"usage: suimon advise [DIGEST ...]                       the indexes that are proposed\n"
+	"usage: suimon advise [DIGEST ...]                       the indexes that are proposed, and the routes that a CDN could hold\n"
 	"       suimon advise --verify --scratch SCHEMA --server HOST:PORT --user NAME [DIGEST ...]\n"
 	"                                                        builds each on a copy, and shows EXPLAIN and time before and after\n"
 	"options: --http HOST:PORT   the instance (default: listen.http of -c FILE, else 127.0.0.1:6034)\n"
@@ -199,6 +199,27 @@ static int verify_one(const struct advise_options *o, struct cli_http *h, const 
 	return rc == RC_OK ? CLI_FINE : CLI_REFUSED;
 }
 
+/* Routes whose pages need not come here at all. An instance that does not know of them has none. */
+static void print_held(struct cli_http *h)
+{
+	json_t *costs, *route;
+	size_t i;
+
+	if (cli_http_get(h, "/api/costs", &costs) != RC_OK)
+		return;
+	json_array_foreach(json_object_get(costs, "by_route"), i, route) {
+		json_int_t ttl = json_integer_value(json_object_get(route, "cdn_ttl"));
+
+		if (ttl > 0)
+			(void)printf("route %s  %.3f s\n  a CDN could hold its pages for %" JSON_INTEGER_FORMAT
+				     " s: all its %" JSON_INTEGER_FORMAT " statements are reads that the cache could answer, of tables that are "
+				     "seldom written\n",
+				     text_of(route, "name"), json_number_value(json_object_get(route, "server_time")), ttl,
+				     json_integer_value(json_object_get(route, "calls")));
+	}
+	json_decref(costs);
+}
+
 static int work(const struct advise_options *o, struct cli_http *h)
 {
 	int code = CLI_FINE, one;
@@ -223,6 +244,8 @@ static int work(const struct advise_options *o, struct cli_http *h)
 	if (!seen)
 		(void)printf("no index is proposed%s\n", o->cli.nwords ? " for these" : "");
 	json_decref(all);
+	if (!o->on && !o->cli.nwords)
+		print_held(h);
 	return code;
 }
 

@@ -3,6 +3,7 @@
 import {$, numbers, text} from "./dom.js";
 import {ROUTES} from "./chart.js";
 import {Charts} from "./charts.js";
+import {costs} from "./costs.js";
 import * as f from "./format.js";
 import * as views from "./views.js";
 
@@ -93,9 +94,9 @@ function status(cls, words) {
 }
 
 async function refresh() {
-	const [overview, queries, findings, backends, cache, queue, clients] = await Promise.all([
-		tryGet("api/overview"), tryGet(`api/queries?sort=${sort}&limit=50`), tryGet("api/findings"), tryGet("api/backends"),
-		tryGet("api/cache"), tryGet("api/queue"), tryGet("api/clients")]);
+	const [overview, queries, findings, spent, backends, cache, queue, clients] = await Promise.all([
+		tryGet("api/overview"), tryGet(`api/queries?sort=${sort}&limit=50`), tryGet("api/findings"),
+		tryGet("api/costs"), tryGet("api/backends"), tryGet("api/cache"), tryGet("api/queue"), tryGet("api/clients")]);
 	if (overview) {
 		headline(overview, cache, queue);
 		charts.add(overview, queries, cache, queue, quantile, past[past.length - 1]?.overview);
@@ -105,12 +106,14 @@ async function refresh() {
 		views.queries(queries, sort, setSort, open);
 	if (findings)
 		views.findings(findings, open);
+	if (spent)
+		costs(spent);
 	if (backends)
 		views.backends(backends);
 	if (cache)
-		views.cache(cache);
+		views.cache(cache, open);
 	if (queue)
-		views.queue(queue);
+		views.queue(queue, open);
 	if (clients)
 		views.clients(clients);
 	status(overview && queries ? "good" : "warn", overview && queries ? "live" : "in part");

@@ -5,6 +5,7 @@ import * as f from "./format.js";
 
 export const ROUTES = ["primary", "replica", "cache", "queue", "local"];
 const LEFT = 44, BOTTOM = 20, TOP = 8; // of the histogram
+const MINUTES = {hour: "2-digit", minute: "2-digit"};
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function colour(name) {
@@ -93,10 +94,11 @@ export class TimeChart {
 			? {stroke: colour(s.colour), fill: colour(s.colour), width: 0, points: {show: false}}
 			: {stroke: colour(s.colour), width: 2, points: {show: false}, spanGaps: true});
 		this.plot = new uPlot({
-			...this.size(), legend: {show: false}, padding: [8, 8, 0, 0],
+			...this.size(), legend: {show: false}, padding: [8, 26, 0, 0],
 			cursor: {drag: {x: false, y: false}, points: {show: false}, y: false},
 			scales: {x: {time: true}, y: {range: (u, lo, hi) => [0, Math.max(hi || 0, this.options.least || 0) * 1.08 || 1]}},
-			axes: [axis, {...axis, size: 58, values: (u, splits) => splits.map(v => format(v))}],
+			axes: [{...axis, size: 26, space: 76, values: (u, splits, i, space, step) => splits.map(t => f.clock(t, step < 60 ? undefined : MINUTES))},
+				{...axis, size: 58, values: (u, splits) => splits.map(v => format(v))}],
 			series: [{}, ...lines.reverse()],
 			hooks: {setCursor: [u => this.describe(u.cursor.idx)]},
 		}, this.data(), this.node);

@@ -43,6 +43,13 @@ export function bytes(v) {
 	return (i === 0 || v >= 100 ? v.toFixed(0) : v.toFixed(1)) + " " + units[i];
 }
 
+// Of whatever currency stats.cost_per_hour is in.
+export function price(v) {
+	if (missing(v))
+		return DASH;
+	return v === 0 || v >= .01 ? v.toFixed(2) : v.toPrecision(2);
+}
+
 export function share(part, whole) {
 	if (missing(part) || !whole)
 		return DASH;
@@ -50,8 +57,8 @@ export function share(part, whole) {
 	return (p > 0 && p < 10 || p > 99 && p < 100 ? p.toFixed(1) : p.toFixed(0)) + " %";
 }
 
-export function clock(unix) {
-	return missing(unix) ? DASH : new Date(unix * 1000).toLocaleTimeString();
+export function clock(unix, parts = {hour: "2-digit", minute: "2-digit", second: "2-digit"}) {
+	return missing(unix) ? DASH : new Date(unix * 1000).toLocaleTimeString([], {...parts, hour12: false});
 }
 
 export function moment(unix) {
@@ -74,9 +81,11 @@ export function kind(k) {
 // A field's name and value for a list of evidence: snake_case to words, unit by the name.
 export function field(name, value) {
 	const words = name.replace(/_/g, " ");
-	if (typeof value === "number" && /time$|_seconds$/.test(name))
+	if (typeof value === "number" && /time$|_seconds$|^waited$|_wait$/.test(name))
 		return [words, seconds(value)];
-	if (typeof value === "number" && /share$/.test(name))
+	if (typeof value === "number" && name === "bytes")
+		return [words, bytes(value)];
+	if (typeof value === "number" && /share$|ratio$/.test(name))
 		return [words, share(value, 1)];
 	if (typeof value === "number")
 		return [words, count(Number.isInteger(value) ? value : Math.round(value * 10) / 10)];

@@ -1,6 +1,7 @@
 // What each answer of the API looks like. Every field may be missing: an older instance, a part that is switched off.
 
 import {$, code, el, keyed, numbers, table, text} from "./dom.js";
+import {evidence} from "./evidence.js";
 import {histogram, ROUTES} from "./chart.js";
 import * as f from "./format.js";
 
@@ -33,13 +34,19 @@ function flags(q) {
 	return node;
 }
 
+// By the server's own count, or about, by the plan's estimate.
+function examined(q) {
+	return (q.rows_examined_from === "plan" ? "≈ " : "") + f.count(q.rows_examined);
+}
+
 const QUERY_COLUMNS = [
 	{name: "Statement", sql: true, value: q => q.text},
 	{name: "Calls", num: true, sort: "calls", value: q => f.count(q.calls)},
 	{name: "Total time", num: true, sort: "total_time", value: q => f.seconds(q.total_time)},
 	{name: "Mean", num: true, value: q => f.seconds(q.mean_time)},
 	{name: "p99", num: true, sort: "p99", value: q => f.seconds(q.p99)},
-	{name: "Rows", num: true, sort: "rows_examined", value: q => f.count(q.rows_sent + q.rows_affected)},
+	{name: "Rows", num: true, value: q => f.count(q.rows_sent + q.rows_affected)},
+	{name: "Examined", num: true, sort: "rows_examined", value: examined},
 	{name: "Cache", num: true, value: q => f.share(q.cache_hits, q.cache_hits + q.cache_misses)},
 	{name: "Route", value: q => mix(q.routed)},
 	{name: "Signs", value: flags},
@@ -50,14 +57,6 @@ export function queries(answer, sort, onSort, onRow) {
 	text($("queries-n"), answer.digests > rows.length ? `${rows.length} of ${answer.digests}` : String(rows.length));
 	$("queries-none").hidden = rows.length > 0;
 	table($("queries-table"), QUERY_COLUMNS, rows, {key: q => q.digest, sort, onSort, onRow: q => onRow(q.digest)});
-}
-
-const SKIP = new Set(["example", "parent_text", "parent_digest", "table", "reason"]);
-
-function evidence(e) {
-	const dl = el("dl", {class: "numbers"});
-	numbers(dl, Object.entries(e).filter(([k, v]) => !SKIP.has(k) && v !== null).map(([k, v]) => f.field(k, v)));
-	return dl;
 }
 
 // open(digest) shows that statement; none where it is shown already.
@@ -71,7 +70,7 @@ function findingBody(d, open) {
 		parts.push(code(d.fix_config, "the configuration"));
 	if (e.parent_text)
 		parts.push(el("h3", {}, "The list it runs over"), code(e.parent_text, "the list's statement"));
-	parts.push(el("h3", {}, "Evidence"), evidence(e));
+	parts.push(...evidence(e));
 	if (e.example)
 		parts.push(el("h3", {}, "Example"), code(e.example, "the example"));
 	parts.push(el("p", {class: "links"}, ...links.map(([name, digest]) => {
@@ -183,7 +182,26 @@ const RULE_COLUMNS = [
 	{name: "Ratio", num: true, value: r => f.share(r.hits, r.hits + r.misses)},
 ];
 
-export function cache(c) {
+const FORETOLD_HITS = [
+	{name: "Statement under a rule", sql: true, value: p => p.text},
+	{name: "ttl", num: true, value: p => f.seconds(p.ttl)},
+	{name: "Foretold", num: true, value: p => f.share(p.predicted_hit_ratio, 1)},
+	{name: "Hit ratio", num: true, value: p => f.share(p.hit_ratio, 1)},
+	{name: "Reads", num: true, value: p => f.count(p.reads)},
+];
+
+const FORETOLD_BATCHES = [
+	{name: "Statement under a rule", sql: true, value: p => p.text},
+	{name: "Rows a batch, foretold", num: true, value: p => f.count(p.predicted_batch_rows)},
+	{name: "Queued", num: true, value: p => f.count(p.queued)},
+];
+
+// What was foretold of the statements that a rule has taken over since, beside what came of it.
+function foretold(node, columns, list, open) {
+	table(node, columns, list || [], {key: p => p.digest, onRow: p => open(p.digest)});
+}
+
+export function cache(c, open) {
 	const hits = (c.hits || 0) + (c.hits_redis || 0), m = c.memory || {}, r = c.redis || {};
 	const refused = Object.entries(c.refused || {}).filter(([, n]) => n > 0);
 	const redis = !r.configured ? "not used" : !r.up ? "down" : r.bus_live === false ? "bus silent" : "up";
@@ -195,9 +213,10 @@ export function cache(c) {
 		["hits in Redis", f.count(c.hits_redis)], ...refused.map(([why, n]) => ["refused: " + why, f.count(n)]),
 	]);
 	table($("cache-rules"), RULE_COLUMNS, c.rules || [], {key: rule => JSON.stringify(rule.match)});
+	foretold($("cache-foretold"), FORETOLD_HITS, c.predictions, open);
 }
 
-export function queue(q) {
+export function queue(q, open) {
 	const tag = stateTag(q.state);
 	$("queue-state").className = tag.className;
 	text($("queue-state"), q.state || "off");
@@ -209,6 +228,7 @@ export function queue(q) {
 		["batches", f.count(q.batches)], ["rows a batch", f.count(q.batches ? q.applied / q.batches : null)],
 		["fsyncs", f.count(q.fsync?.count)], ["mean fsync", f.seconds(q.fsync?.mean)],
 	]);
+	foretold($("queue-foretold"), FORETOLD_BATCHES, q.predictions, open);
 }
 
 const CLIENT_COLUMNS = [

@@ -29,7 +29,7 @@ def busy(suimon, db):
              "CREATE TABLE customers (id INT PRIMARY KEY, name VARCHAR(40))",
              "INSERT INTO orders SELECT seq, 1 + seq %% 200, CONCAT('c', seq %% 500, '@example.com') FROM %s" % numbers(1, 5000),
              "INSERT INTO customers SELECT seq, CONCAT('customer ', seq) FROM " + numbers(1, 200), "ANALYZE TABLE orders, customers")
-    s = suimon({"cache": {"memory": "8MiB", "rules": [{"match": {"table": "customers"}, "ttl": "60s"}]}})
+    s = suimon({"stats": {"cost_per_hour": 3.5}, "cache": {"memory": "8MiB", "rules": [{"match": {"table": "customers"}, "ttl": "60s"}]}})
     stop = threading.Event()
 
     def load():
@@ -39,7 +39,9 @@ def busy(suimon, db):
                 n += 1
                 for (customer,) in ask(c, "SELECT customer FROM orders WHERE id BETWEEN %d AND %d" % (n % 200 + 1, n % 200 + 20)):
                     ask(c, "SELECT name FROM customers WHERE id = %d" % customer)
-                ask(c, "SELECT id FROM orders WHERE email = 'c%d@example.com'" % (n % 500))
+                ask(c, "SELECT id FROM orders WHERE email = 'c%d@example.com' /*route='%%2Fsearch'*/" % (n % 500))
+                for key in range(3):  # worth a rule
+                    ask(c, "SELECT email FROM orders WHERE id = %d /*route='%%2Forders'*/" % key)
 
     thread = threading.Thread(target=load)
     thread.start()
@@ -85,6 +87,24 @@ def test_the_live_view(busy, browser, tmp_path):
     browser.wait("document.getElementById('detail').open")
     assert "customers" in browser.run("document.getElementById('detail-body').textContent")
     browser.wait("document.querySelector('#detail-body svg')")
+    browser.key("Escape", 27)
+    browser.wait("!document.getElementById('detail').open")
+    # What a rule would do is a table, and who uses the database is told by route or otherwise.
+    cacheable = "[...document.querySelectorAll('#findings-list details')].find(d => d.textContent.includes('Cacheable'))"
+    wait_until("a prediction", lambda: any(f["kind"] == "cacheable" and f["evidence"]["prediction"]
+                                           for f in busy.api("/api/findings")["findings"]), 90)
+    browser.wait(cacheable)
+    browser.run("new Promise(done => setTimeout(done, 4500))") # what the page holds of it is two seconds old at most
+    browser.run(cacheable + ".open = true")
+    assert "Hit ratio" in browser.wait(cacheable + ".querySelector('.body table')?.textContent")
+    costs = "document.getElementById('costs-table').textContent"
+    browser.wait(costs + ".includes('/search')")
+    assert "Cost an hour" in browser.run(costs)
+    browser.run("document.querySelector('#costs-by [data-by=by_user]').click()")
+    assert "app" in browser.wait("!%s.includes('/search') && %s" % (costs, costs))
+    assert "[object" not in browser.run("document.body.textContent")
+    browser.run("document.querySelector('#findings-list details[open] .links button').click()")
+    browser.wait("document.getElementById('detail').open")
     # Everybody can use it: nothing for axe-core to find, in the dialog and without, light and dark, wide and narrow.
     with open(AXE, encoding="utf-8") as f:
         browser.run(f.read() + "; true")

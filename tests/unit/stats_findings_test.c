@@ -2,6 +2,7 @@
  * Findings other than N+1: missing indexes with the adviser's word, what the cache and the queue could take over.
  * S3: a finding names its evidence, the time it costs, and the fix.
  */
+#include "core.h"
 #include "stats_helper.h"
 
 static struct stats_event scan(void)
@@ -259,6 +260,55 @@ static void inserts_whose_id_is_asked_for_are_not(void **state)
 	stats_free(s);
 }
 
+/* What a CDN could hold of the route, by /api/costs; 0: it is not named. */
+static uint64_t held(struct stats *s)
+{
+	struct iobuf out;
+	json_t *costs, *route;
+	uint64_t ttl;
+
+	iobuf_init(&out, 0);
+	assert_int_equal(stats_json_costs(s, &out), RC_OK);
+	costs = helper_parse(&out);
+	route = json_array_get(json_object_get(costs, "by_route"), 0);
+	assert_string_equal(helper_text(route, "name"), "/news");
+	ttl = json_object_get(route, "cdn_ttl") ? helper_uint(route, "cdn_ttl") : 0;
+	json_decref(costs);
+	return ttl;
+}
+
+static void a_route_of_reads_that_are_seldom_written_may_be_held(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event r = helper_event(1, "select * from products where id = 1"), w = helper_event(2, "update products");
+
+	w.verb = "update";
+	w.is_read = false;
+	r.cacheable = true;
+	r.answer_ns = NS_PER_MS;
+	r.tag_route = span_str("/news");
+	s->before_ns = 6000 * NS_PER_SEC; /* counted in an earlier life */
+	record(k, &r, 99);
+	assert_int_equal(held(s), 0);
+	record(k, &r, 1);
+	assert_in_range(held(s), 600, 602);
+	record(k, &w, 9);
+	assert_in_range(held(s), 60, 61);
+	record(k, &w, 100); /* oftener than once a minute */
+	assert_int_equal(held(s), 0);
+	stats_free(s);
+	s = helper_stats(100);
+	k = helper_sink(s);
+	s->before_ns = 6000 * NS_PER_SEC;
+	record(k, &r, 1000);
+	assert_in_range(held(s), 600, 602);
+	r.cacheable = false;
+	record(k, &r, 1); /* a statement that the cache could not answer */
+	assert_int_equal(held(s), 0);
+	stats_free(s);
+}
+
 static void findings_are_ranked_by_cost(void **state)
 {
 	struct stats *s = helper_stats(100);
@@ -321,6 +371,7 @@ int main(void)
 		cmocka_unit_test(reads_of_a_busy_table_are_not_cacheable),
 		cmocka_unit_test(log_inserts_are_queueable),
 		cmocka_unit_test(inserts_whose_id_is_asked_for_are_not),
+		cmocka_unit_test(a_route_of_reads_that_are_seldom_written_may_be_held),
 		cmocka_unit_test(inserts_into_a_table_that_is_read_are_not),
 		cmocka_unit_test(a_page_far_from_the_beginning_is_heavy),
 		cmocka_unit_test(findings_are_ranked_by_cost),

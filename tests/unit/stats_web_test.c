@@ -32,8 +32,8 @@ static void each_file_has_its_type(void **state)
 /* Whatever the page names, it finds here. */
 static void all_that_is_named_is_carried(void **state)
 {
-	static const char *const files[] = {"/",       "/app.js",    "/chart.js", "/charts.js",
-					    "/dom.js", "/format.js", "/views.js"};
+	static const char *const files[] = {"/",       "/app.js",    "/chart.js", "/charts.js", "/costs.js",
+					    "/dom.js", "/evidence.js", "/format.js", "/views.js"};
 	const char *type;
 
 	for (unsigned i = 0; i < countof(files); i++) {
@@ -52,8 +52,8 @@ static void all_that_is_named_is_carried(void **state)
 /* Content-Security-Policy: default-src 'self' holds: no inline script or style, no other host. */
 static void nothing_is_inline_or_foreign(void **state)
 {
-	static const char *const files[] = {"/",	      "/app.js",    "/chart.js", "/charts.js",
-					    "/dom.js", "/format.js", "/views.js", "/style.css"};
+	static const char *const files[] = {"/",	      "/app.js",    "/chart.js", "/charts.js", "/costs.js",
+					    "/dom.js", "/evidence.js", "/format.js", "/views.js", "/style.css"};
 	static const char *const never[] = {
 		"<script>", "<style", " style=", " onclick=", "innerHTML", "eval(", "https://", "@import"};
 	const char *type;
