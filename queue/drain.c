@@ -121,7 +121,9 @@ void drain_wake(void *arg)
 
 	pthread_mutex_lock(&d->lock);
 	d->woken = true;
-	pthread_cond_signal(&d->work);
+	/* While it gathers it looks for itself; while it is paused the oldest record is all it wants to know. */
+	if (!d->gathering && !(d->paused && d->oldest_us))
+		pthread_cond_signal(&d->work);
 	pthread_mutex_unlock(&d->lock);
 }
 

@@ -13,6 +13,8 @@
 
 #define BATCH_BYTES_MAX (8u << 20)
 #define LEAST_SHARE 10 /* the controller goes no lower than this part of batch_rows */
+/* While a batch gathers it is looked for more so often: not for each group of the log, whose clients want the processor. */
+#define GATHER_LOOK_NS (5 * NS_PER_MS)
 
 void drain_drop_items(struct drain *d)
 {
@@ -159,12 +161,16 @@ static bool urgent(const struct drain *d)
 /* Waits for more records for the batch. False: it is to be applied as it is. */
 static bool wait_for_more(struct drain *d, uint64_t until_ns)
 {
+	uint64_t now = clock_mono_ns();
 	bool more;
 
 	pthread_mutex_lock(&d->lock);
-	more = !urgent(d) && clock_mono_ns() < until_ns;
-	if (more && !d->woken)
-		sigthread_wait_until(&d->work, &d->lock, until_ns);
+	more = !urgent(d) && now < until_ns;
+	if (more) {
+		d->gathering = true;
+		sigthread_wait_until(&d->work, &d->lock, until_ns - now < GATHER_LOOK_NS ? until_ns : now + GATHER_LOOK_NS);
+		d->gathering = false;
+	}
 	d->woken = false;
 	pthread_mutex_unlock(&d->lock);
 	return more;

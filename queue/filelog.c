@@ -70,8 +70,8 @@ static const char *refusal(struct filelog *l, size_t size, enum stats_counter *c
 	return NULL;
 }
 
-/* lock held. */
-static enum rc append_locked(struct filelog *l, const struct record *rec, size_t body, struct queue_ticket *t,
+/* idle: the log's thread waits for it. lock held. */
+static enum rc append_locked(struct filelog *l, const struct record *rec, size_t body, struct queue_ticket *t, bool *idle,
 			     const char **why)
 {
 	size_t size = frame_size(body);
@@ -96,8 +96,7 @@ static enum rc append_locked(struct filelog *l, const struct record *rec, size_t
 	record_encode(rec, frame + FRAME_HEADER_BYTES);
 	iobuf_commit(&l->pending, size);
 	ticket_push(&l->line, t);
-	if (l->idle)
-		pthread_cond_signal(&l->work);
+	*idle = l->idle;
 	return RC_AGAIN;
 }
 
@@ -106,6 +105,7 @@ static enum rc filelog_append(struct queue_engine *e, const struct record *rec, 
 {
 	struct filelog *l = self(e);
 	size_t body = record_size(rec);
+	bool idle = false;
 	enum rc rc;
 
 	if (!body) {
@@ -113,8 +113,11 @@ static enum rc filelog_append(struct queue_engine *e, const struct record *rec, 
 		return RC_DECLINED;
 	}
 	pthread_mutex_lock(&l->lock);
-	rc = append_locked(l, rec, body, t, why);
+	rc = append_locked(l, rec, body, t, &idle, why);
 	pthread_mutex_unlock(&l->lock);
+	/* Not before: it would wake up to find the lock taken. The log outlives its callers. */
+	if (idle)
+		pthread_cond_signal(&l->work);
 	FAILPOINT("after-append");
 	return rc;
 }

@@ -11,6 +11,17 @@
 #include "clock.h"
 #include "failpoint.h"
 
+/*
+ * Blocks that are allocated and were never written cost the file system's journal a commit when they are synced (a sync of
+ * 4 KiB on ext4 took 1.4 to 3 times as long). So some are written with zeros, which is what they would be read as anyway, together with a group
+ * that has come to the end of those that were. Not behind a large group, which would gain nothing.
+ */
+#define ZEROS_BYTES (16u << 10)
+#define ZERO_AHEAD (256u << 10)
+#define ZERO_BEHIND_MAX (64u << 10)
+
+static const uint8_t zeros[ZEROS_BYTES];
+
 /* A segment under this name was never part of the log. */
 #define NEW_NAME "new.tmp"
 
@@ -78,7 +89,7 @@ enum rc logfile_create(struct logfile *f, uint64_t first_seq, uint64_t need)
 	}
 	f->fd = fd;
 	f->first_seq = first_seq;
-	f->used = SEGMENT_HEADER_BYTES;
+	f->used = f->synced = f->zeroed = SEGMENT_HEADER_BYTES;
 	f->size = size;
 	return RC_OK;
 }
@@ -93,6 +104,7 @@ static enum rc cut(struct logfile *f)
 	/* Without room the segment is full: the next record asks for a new one and is answered there. */
 	if (ops->allocate(f->fd, (off_t)f->size) != 0)
 		f->size = f->used;
+	f->zeroed = f->used;
 	return ops->fsync(f->fd) == 0 ? RC_OK : RC_ERROR;
 }
 
@@ -106,7 +118,7 @@ enum rc logfile_continue(struct logfile *f, uint64_t first_seq, uint64_t used, b
 	if (f->fd < 0 || fstat(f->fd, &st) != 0)
 		return RC_ERROR;
 	f->first_seq = first_seq;
-	f->used = used;
+	f->used = f->synced = f->zeroed = used;
 	f->size = (uint64_t)st.st_size < f->segment_bytes ? f->segment_bytes : (uint64_t)st.st_size;
 	if (torn || (uint64_t)st.st_size < f->size)
 		return cut(f);
@@ -129,11 +141,32 @@ enum rc logfile_write(struct logfile *f, const void *p, size_t len)
 	return rc;
 }
 
+/* Only just before a sync, so that zeros and frames at one place are never both on their way to the disk. What fails here was only
+ * to make it quicker: the frames' own writes and syncs tell whether the disk is well. */
+static void zero_ahead(struct logfile *f)
+{
+	uint64_t end = f->size - f->used < ZERO_AHEAD ? f->size : f->used + ZERO_AHEAD;
+	uint64_t at = f->used;
+
+	if (f->used <= f->zeroed || f->used - f->synced > ZERO_BEHIND_MAX)
+		return;
+	f->zeroed = end;
+	while (at < end) {
+		size_t n = end - at < ZEROS_BYTES ? (size_t)(end - at) : ZEROS_BYTES;
+
+		if (fileops_write(f->dir->ops, f->fd, zeros, n, at) != RC_OK)
+			return;
+		at += n;
+	}
+}
+
 enum rc logfile_sync(struct logfile *f)
 {
+	zero_ahead(f);
 	FAILPOINT("before-fdatasync");
 	if (f->dir->ops->fdatasync(f->fd) != 0)
 		return RC_ERROR;
+	f->synced = f->used;
 	FAILPOINT("after-fdatasync");
 	return RC_OK;
 }

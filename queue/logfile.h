@@ -13,6 +13,8 @@ struct logfile {
 	int fd;                 /* -1: none open */
 	uint64_t first_seq;
 	uint64_t used;          /* behind the last frame written */
+	uint64_t synced;        /* `used` at the last sync */
+	uint64_t zeroed;        /* its blocks are written up to here, if only with zeros */
 	uint64_t size;          /* allocated */
 	uint64_t segment_bytes; /* of the segments to come */
 };

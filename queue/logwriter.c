@@ -27,6 +27,7 @@ struct group {
 	enum rc rc; /* RC_OK so far */
 	const char *error;
 	bool log_ends;
+	bool synced; /* there is more for the drain */
 };
 
 static const char no_room[] = "the queue's disk is full";
@@ -65,7 +66,7 @@ static void wake_drain(struct filelog *l)
 		l->opt.wake(l->opt.wake_arg);
 }
 
-static void publish_sync(struct filelog *l, uint64_t took_ns)
+static void publish_sync(struct filelog *l, struct group *g, uint64_t took_ns)
 {
 	pthread_mutex_lock(&l->lock);
 	l->durable_seq = l->written_seq;
@@ -75,7 +76,7 @@ static void publish_sync(struct filelog *l, uint64_t took_ns)
 	l->fsync_ns_last = took_ns;
 	l->fsync_ns_total += took_ns;
 	pthread_mutex_unlock(&l->lock);
-	wake_drain(l);
+	g->synced = true;
 	if (!l->opt.sink)
 		return;
 	stats_count(l->opt.sink, STATS_C_QUEUE_SYNCS, 1);
@@ -92,7 +93,7 @@ static void sync_log(struct filelog *l, struct group *g)
 	if (logfile_sync(&l->file) != RC_OK)
 		group_fail(l, g, RC_ERROR, cannot_sync, true);
 	else
-		publish_sync(l, clock_mono_ns() - start);
+		publish_sync(l, g, clock_mono_ns() - start);
 }
 
 static enum rc new_segment(struct filelog *l, struct group *g, uint64_t need)
@@ -270,6 +271,9 @@ static void run_group(struct filelog *l, struct group *g, uint64_t sync_ns)
 	if (g->rc != RC_OK)
 		give_up_pending(l, g);
 	answer_line(l, &g->line, good, g);
+	/* After the clients, who are waiting, unlike the drain. */
+	if (g->synced)
+		wake_drain(l);
 	iobuf_consume(&g->bytes, iobuf_len(&g->bytes));
 }
 
@@ -296,7 +300,7 @@ static bool take_group(struct filelog *l, struct group *g, uint64_t *sync_ns)
 	pthread_mutex_unlock(&l->lock);
 	g->rc = RC_OK;
 	g->error = NULL;
-	g->log_ends = false;
+	g->log_ends = g->synced = false;
 	return iobuf_len(&g->bytes) || due;
 }
 

@@ -22,7 +22,7 @@
 
 struct kit_fault kit_fail_pwrite, kit_fail_fdatasync, kit_fail_fsync, kit_fail_allocate, kit_fail_open,
 	kit_fail_truncate;
-unsigned kit_fdatasyncs;
+unsigned kit_fdatasyncs, kit_zeros;
 
 const char *kit_dir(void)
 {
@@ -264,6 +264,10 @@ static int faulty_open(int dirfd, const char *name, int flags, mode_t mode)
 
 static ssize_t faulty_pwrite(int fd, const void *p, size_t len, off_t at)
 {
+	const char *b = p;
+
+	if (!b[0] && memcmp(b, b + 1, len - 1) == 0)
+		__atomic_fetch_add(&kit_zeros, len, __ATOMIC_RELAXED);
 	if (!fails(&kit_fail_pwrite))
 		return file_ops_system.pwrite(fd, p, len, at);
 	if (kit_fail_pwrite.errnum) {
@@ -325,7 +329,7 @@ void kit_faults_reset(void)
 
 	for (size_t i = 0; i < countof(all); i++)
 		*all[i] = (struct kit_fault){0};
-	kit_fdatasyncs = 0;
+	kit_fdatasyncs = kit_zeros = 0;
 }
 
 /* ---- files that forget ---- */

@@ -57,6 +57,7 @@ extern struct kit_fault kit_fail_pwrite, kit_fail_fdatasync, kit_fail_fsync, kit
 	kit_fail_truncate;
 extern const struct file_ops kit_files;
 extern unsigned kit_fdatasyncs;
+extern unsigned kit_zeros; /* bytes of writes that are zeros and nothing else */
 void kit_faults_reset(void);
 
 /* Files that forget, when the power is cut, what was not synced: sectors of it stay by chance, as on a disk. */

@@ -411,6 +411,57 @@ static void short_writes_are_gone_on_with(void **state)
 	kit_remove(dir);
 }
 
+static void blocks_are_written_once_before_small_groups_come_to_them(void **state)
+{
+	const char *dir = kit_dir();
+	struct queue_options opt = faulty_options(dir);
+	static char large[300000];
+	struct queue *q;
+	unsigned zeros;
+
+	opt.segment_bytes = 1 << 20;
+	q = kit_open(&opt);
+	assert_int_equal(kit_zeros, 0);
+	assert_int_equal(kit_put(q, "one", NULL), RC_OK);
+	zeros = kit_zeros;
+	assert_true(zeros > 100000 && zeros < 1 << 19);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(kit_put(q, "two", NULL), RC_OK);
+	assert_int_equal(kit_zeros, zeros);
+	memset(large, 'x', sizeof(large) - 1);
+	assert_int_equal(kit_put(q, large, NULL), RC_OK); /* beyond them, and too much to gain by more */
+	assert_int_equal(kit_zeros, zeros);
+	assert_int_equal(kit_put(q, "three", NULL), RC_OK);
+	assert_int_equal(kit_zeros, 2 * zeros);
+	kit_close(q);
+	q = kit_open(&opt);
+	assert_memory_equal(kit_pending(q), "one,two,two,", 12);
+	kit_close(q);
+	kit_remove(dir);
+}
+
+static void blocks_that_cannot_be_written_before_harm_nothing(void **state)
+{
+	const char *dir = kit_dir();
+	struct queue_options opt = faulty_options(dir);
+	struct queue_totals t;
+	struct queue *q;
+
+	opt.segment_bytes = 1 << 20;
+	q = kit_open(&opt);
+	kit_fail_pwrite = (struct kit_fault){.errnum = EIO, .nth = 2}; /* the first is the record's */
+	assert_int_equal(kit_put(q, "one", NULL), RC_OK);
+	assert_int_equal(kit_fail_pwrite.nth, 0);
+	assert_int_equal(kit_put(q, "two", NULL), RC_OK);
+	queue_totals(q, &t);
+	assert_int_not_equal(t.state, QUEUE_FAILED);
+	kit_close(q);
+	q = kit_open(&opt);
+	assert_string_equal(kit_pending(q), "one,two,");
+	kit_close(q);
+	kit_remove(dir);
+}
+
 static void a_full_disk_declines_and_the_log_goes_on(void **state)
 {
 	const char *dir = kit_dir();
@@ -552,6 +603,8 @@ int main(void)
 		cmocka_unit_test(a_frame_inside_a_statement_proves_nothing),
 		cmocka_unit_test(what_was_acknowledged_outlives_a_power_cut),
 		cmocka_unit_test(short_writes_are_gone_on_with),
+		cmocka_unit_test(blocks_are_written_once_before_small_groups_come_to_them),
+		cmocka_unit_test(blocks_that_cannot_be_written_before_harm_nothing),
 		cmocka_unit_test(a_full_disk_declines_and_the_log_goes_on),
 		cmocka_unit_test(a_failed_write_is_taken_back_and_ends_the_log),
 		cmocka_unit_test(a_failed_fdatasync_ends_the_log),
