@@ -28,12 +28,30 @@ void command_verdict(struct session *s, struct statement *st, const struct sql_l
 	st->verdict_account = s->account->id;
 }
 
+/* A write that a rule or a hint sends to the queue, whatever it may be fit for. */
+static bool asks_for_queue(const struct request *r)
+{
+	enum sql_verb verb = r->st->facts.verb;
+
+	if (r->cmd == COM_STMT_PREPARE || (verb != SQL_INSERT && verb != SQL_REPLACE && verb != SQL_UPDATE && verb != SQL_DELETE))
+		return false;
+	return !(r->lexed->hints & SQL_HINT_SYNC) && (r->st->verdict.queue || r->lexed->hints & SQL_HINT_QUEUE);
+}
+
 static void count_unqueued(struct request *r)
 {
-	if (r->plan.queue || !(r->plan.queue_rule || r->lexed->hints & SQL_HINT_QUEUE))
+	bool transaction = r->s->in_transaction || !session_autocommit(r->s);
+
+	if (r->plan.queue || !asks_for_queue(r))
 		return;
-	stats_count(r->s->worker->sink,
-		    r->s->in_transaction ? STATS_C_QUEUE_DECLINED_TRANSACTION : STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, 1);
+	stats_count(r->s->worker->sink, transaction ? STATS_C_QUEUE_DECLINED_TRANSACTION : STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, 1);
+}
+
+void command_plan_alone(struct request *r)
+{
+	if (r->plan.queue)
+		stats_count(r->s->worker->sink, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, 1);
+	r->plan.cache = r->plan.queue = false;
 }
 
 /* The plan is a function of what it is made from: where that is the same as last time, so is the plan. */
@@ -121,7 +139,7 @@ void command_plan(struct request *r)
 
 void command_plan_attributes(struct request *r)
 {
-	r->plan.cache = r->plan.queue = false;
+	command_plan_alone(r);
 	r->plan.cache_why = r->plan.queue_why = "it bears query attributes";
 }
 

@@ -76,9 +76,9 @@ enum rc command_stmt_execute(struct request *r, struct span payload)
 		return rc;
 	r->names_rows = !r->stream_left && !r->stream_more && !r->prepared->long_data;
 	if (!r->names_rows)
-		r->plan.cache = r->plan.queue = false;
+		command_plan_alone(r);
 	if (r->execute.flags & 0x07) { /* a cursor lives on one connection */
-		r->plan.cache = r->plan.queue = false;
+		command_plan_alone(r);
 		r->plan.target = PLAN_PRIMARY; /* what follows until it is closed runs there, too, writes among it */
 		r->plan.target_why = "opens a cursor";
 		r->prepared->cursor = true;
@@ -94,7 +94,7 @@ enum rc command_stmt_bulk(struct request *r, struct span payload)
 
 	if (rc != RC_OK)
 		return rc;
-	r->plan.cache = r->plan.queue = false;
+	command_plan_alone(r);
 	r->plan.target = PLAN_PRIMARY;
 	r->plan.target_why = "a bulk execution";
 	r->prepared->long_data = false;

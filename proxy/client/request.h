@@ -187,6 +187,7 @@ enum rc command_allowed(struct request *r) must_check;   /* it is planned. RC_ER
 /* A statement of which only the beginning is here, or which could not be parsed for lack of memory: P2. */
 void command_plan_blind(struct request *r);
 void command_plan_attributes(struct request *r);         /* it bears query attributes, which functions in it may ask for */
+void command_plan_alone(struct request *r);              /* neither cached nor queued, for what its command brings along */
 
 /* command_stmt.c: the rows of command.c's table, RC_OK: run it; RC_DECLINED: answered; RC_ERROR: answered with an error,
  * or the session is closed */

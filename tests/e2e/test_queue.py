@@ -181,6 +181,70 @@ def test_a_dead_letter_is_discarded_by_hand(queued, table):
     assert queued.http("/api/queue/dead/%s/discard" % number, data={})[0] == 404
 
 
+def test_a_dead_letter_tells_what_when_whose_and_why_beyond_a_restart(suimon, table):
+    s = suimon(rules(table))
+    began = time.time() - 1
+    number = dead_letter(s, table)
+    s.stop()
+    s.start()
+    letter, = dead(s)
+    assert letter["id"] == number and letter["error_code"] == 1062 and "Duplicate entry '1'" in letter["error"]
+    assert letter["statement"] == "INSERT INTO keyed VALUES (1, 'x')" and letter["user"] == "app" and letter["schema"] == table.name
+    assert letter["tables"] == [table.name + ".keyed"]
+    assert began < letter["time"] <= letter["failed"] <= time.time() + 1
+
+
+def test_dead_letters_are_worked_from_the_command_line(queued, table):
+    def verb(*words):
+        return subprocess.run([queued.binary, "queue", *words, "-c", queued.file], capture_output=True, text=True, timeout=30)
+    number = str(dead_letter(queued, table))
+    shown = verb("show", number)
+    assert shown.returncode == 0 and "INSERT INTO keyed VALUES (1, 'x')" in shown.stdout and "1062" in shown.stdout, shown.stdout + shown.stderr
+    assert "1062" in verb("ls").stdout
+    table.setup("DELETE FROM keyed")
+    assert verb("retry", number).returncode == 0
+    wait_until("the row", lambda: table.primary("SELECT id FROM keyed") == ((1,),), 20)
+    wait_until("no letter", lambda: dead(queued) == [], 20)
+    with queued.connect(database=table.name) as c:
+        ask(c, "INSERT INTO keyed VALUES (1, 'again')")
+    wait_until("another letter", lambda: dead(queued), 20)
+    number = str(dead(queued)[0]["id"])
+    assert verb("discard", number).returncode == 0
+    assert dead(queued) == [] and verb("discard", number).returncode != 0
+    assert table.primary("SELECT v FROM keyed") == (("x",),)
+
+
+def test_its_figures(suimon, table):
+    """Depth, bytes, age, rates, batches, syncs, letters: by /api/queue and by the metrics, before and after it is applied."""
+    s = suimon(rules(table))
+    with s.connect(database=table.name) as c:
+        queue_one(s, c)
+        drained(s)
+        act(s, "pause")
+        before, metrics = state(s), s.metrics()
+        for n in range(50):
+            ask(c, "INSERT INTO log (n, v) VALUES (%d, 'some text')" % n)
+        ask(c, "INSERT INTO keyed VALUES (1, 'x')")
+        queued = acknowledged(s) - sum_metric(metrics, "suimon_queue_acknowledged_total")
+    time.sleep(1)
+    now = state(s)
+    assert queued >= 50 and now["depth"] == queued and now["enqueued"] - before["enqueued"] == queued
+    assert now["bytes"] - before["bytes"] > 50 * 50 and 1 <= now["oldest_age"] < 60
+    assert now["fsync"]["count"] > before["fsync"]["count"] and now["fsync"]["mean"] > 0 and now["fsync"]["last"] > 0
+    then = s.metrics()
+    assert then["suimon_queue_depth"] == queued and then["suimon_queue_bytes"] == now["bytes"] and then["suimon_queue_oldest_age_seconds"] >= 1
+    assert sum_metric(then, "suimon_queue_syncs_total") > sum_metric(metrics, "suimon_queue_syncs_total")
+    assert sum_metric(then, "suimon_queue_sync_seconds_total") > sum_metric(metrics, "suimon_queue_sync_seconds_total")
+    act(s, "resume")
+    drained(s)
+    after, then = state(s), s.metrics()
+    assert after["applied"] - before["applied"] == queued and after["batches"] > before["batches"] and after["oldest_age"] == 0
+    assert after["last_batch_rows"] >= 1 and after["mean_batch_rows"] > 1 and after["batch_rows_now"] >= 1 and after["drain_rate"] > 0
+    assert sum_metric(then, "suimon_queue_applied_total") - sum_metric(metrics, "suimon_queue_applied_total") == queued
+    assert sum_metric(then, "suimon_queue_batches_total") > sum_metric(metrics, "suimon_queue_batches_total")
+    assert after["retries"] == 0 == after["dead_waiting"] and then["suimon_queue_depth"] == 0 == then["suimon_queue_dead_letters"]
+
+
 def test_prepared_inserts_are_queued(queued, table):
     with queued.connect(database=table.name) as c:
         queue_one(queued, c)  # from here on the schema is known
@@ -194,6 +258,106 @@ def test_prepared_inserts_are_queued(queued, table):
     drained(queued)
     assert acknowledged(queued) - before >= 40
     assert table.primary("SELECT n, v FROM log ORDER BY id") == tuple((n, "it's \\ %d" % n if n % 3 else None) for n in range(50))
+
+
+def declined(s, reason):
+    return sum_metric(s.metrics(), "suimon_queue_declined_total", 'reason="%s"' % reason)
+
+
+def test_each_kind_of_write_is_queued_and_tells_the_rows_it_names(suimon, table):
+    """INSERT and REPLACE of one row and of several, UPDATE, DELETE, as text and prepared; the primary has none of it meanwhile."""
+    s = suimon({"queue": {"rules": [{"match": {"table": "%s.%s" % (table.name, n)}, "order": "table"} for n in ("log", "keyed")]}})
+    writes = [("INSERT INTO log (n, v) VALUES (%d, 'a')", 1), ("INSERT INTO log (n, v) VALUES (%d, 'a'), (%d, 'b'), (%d, 'c')", 3),
+              ("INSERT INTO log SET n = %d", None), ("REPLACE INTO keyed VALUES (%d, 'x')", None), ("REPLACE INTO keyed VALUES (%d, 'x'), (%d + 1, 'y')", None),
+              ("UPDATE log SET v = 'changed' WHERE n = %d", None), ("DELETE FROM log WHERE n = %d", None)]
+    with s.connect(database=table.name) as c, Wire(s.connect(database=table.name)) as w:
+        for sql, _ in writes:
+            queue_one(s, c, sql.replace("%d", "900"))
+            prepared = w.prepare(sql.replace("%d", "?"))
+
+            def done():  # its worker may be another
+                before = acknowledged(s)
+                prepared.execute((900,) * sql.count("%d"))
+                return acknowledged(s) > before
+            wait_until("%r to be queued" % sql, done, 20)
+        drained(s)
+        act(s, "pause")
+        before = acknowledged(s)
+        with c.cursor() as cur:
+            for sql, rows in writes:
+                affected = cur.execute(sql.replace("%d", "7"))
+                assert rows is None or affected == rows, sql
+                affected = w.prepare(sql.replace("%d", "?")).execute((8,) * sql.count("%d"))[0][1]
+                assert rows is None or affected == rows, sql
+        assert acknowledged(s) - before == 2 * len(writes) == state(s)["depth"]
+        assert table.primary("SELECT (SELECT COUNT(*) FROM log WHERE n IN (7, 8)) + (SELECT COUNT(*) FROM keyed WHERE id < 10)") == ((0,),)
+        act(s, "resume")
+        drained(s)
+    assert table.primary("SELECT id FROM keyed WHERE id < 10 ORDER BY id") == ((7,), (8,), (9,))
+    assert table.primary("SELECT COUNT(*) FROM log WHERE n IN (7, 8)") == ((0,),)
+    assert dead(s) == []
+
+
+def test_why_a_write_runs_directly_is_counted(queued, table):
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        assert declined(queued, "transaction") == 0
+        c.begin()
+        ask(c, "INSERT INTO log (n) VALUES (1)")
+        ask(c, "COMMIT")
+        assert declined(queued, "transaction") == 1
+        ask(c, "SET autocommit = 0")
+        ask(c, "INSERT INTO log (n) VALUES (1)")
+        ask(c, "COMMIT")
+        ask(c, "SET autocommit = 1")
+        assert declined(queued, "transaction") == 2
+        known = declined(queued, "not_eligible")
+        for n, sql in enumerate(["INSERT INTO log (n) VALUES (RAND() * 10)", "INSERT INTO log (n) SELECT id FROM keyed",
+                                 "INSERT INTO log (n) VALUES (@x)"]):
+            ask(c, sql)
+            assert declined(queued, "not_eligible") == known + n + 1, sql
+        ask(c, "SELECT COUNT(*) FROM log")  # what is no write is not missed there
+        ask(c, "/* suimon: sync */ INSERT INTO log (n) VALUES (1)")
+        assert declined(queued, "not_eligible") == known + 3
+
+
+def test_a_missing_privilege_is_said_at_once(queued, table):
+    """Q4: by PREPARE as the client's own account, though another account's statement of this shape is accepted."""
+    name = "weak_" + table.name[-12:]
+    table.setup("CREATE USER %s@'%%' IDENTIFIED BY 'weak'" % name, "GRANT SELECT ON %s.* TO %s@'%%'" % (table.name, name))
+    try:
+        with queued.connect(database=table.name) as c, queued.connect(name, "weak", database=table.name) as weak:
+            queue_one(queued, c)
+            act(queued, "pause")
+            before = acknowledged(queued)
+            for _ in range(3):
+                with pytest.raises(pymysql.MySQLError) as e:
+                    ask(weak, "INSERT INTO log (n) VALUES (0)")
+                assert e.value.args[0] == 1142
+            assert acknowledged(queued) == before
+            act(queued, "resume")
+        drained(queued)
+        assert dead(queued) == []
+    finally:
+        table.setup("DROP USER %s@'%%'" % name)
+
+
+def test_after_ddl_a_shape_is_looked_at_anew(queued, table):
+    """Q4: a column that is gone is an error at once, not a dead letter."""
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c, "INSERT INTO log (n, v) VALUES (0, 'x')")
+        drained(queued)
+        ask(c, "ALTER TABLE log DROP COLUMN v")
+        before = acknowledged(queued)
+        for _ in range(3):
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, "INSERT INTO log (n, v) VALUES (0, 'x')")
+            assert e.value.args[0] == 1054
+        assert acknowledged(queued) == before
+        ask(c, "ALTER TABLE log ADD COLUMN v VARCHAR(40)")
+        queue_one(queued, c, "INSERT INTO log (n, v) VALUES (0, 'x')")
+    drained(queued)
+    assert dead(queued) == []
 
 
 def test_nothing_is_queued_inside_a_transaction(queued, table):
