@@ -34,6 +34,7 @@ struct redislog_batch {
 	uint64_t seq;      /* of its last record, once stored; 0: not known */
 	bool asked;        /* its answer is awaited */
 	bool doubtful;     /* it was sent and may be stored */
+	bool again;        /* so is an earlier sending of it, whose answer was lost */
 };
 
 enum redislog_fetch { FETCH_NONE, FETCH_WANTED, FETCH_ASKED, FETCH_DONE, FETCH_FAILED };

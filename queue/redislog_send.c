@@ -85,7 +85,7 @@ static void finish(struct redislog *l, enum rc rc, const char *error)
 	outbox_count(l->opt.sink, rc, n, iobuf_len(&b->bodies), took);
 	iobuf_consume(&b->bodies, iobuf_len(&b->bodies));
 	b->n = 0;
-	b->asked = b->doubtful = false;
+	b->asked = b->doubtful = b->again = false;
 	b->seq = 0;
 	if (seq)
 		l->opt.wake(l->opt.wake_arg);
@@ -117,7 +117,7 @@ static void on_error(struct redislog *l, const struct redis_reply *reply)
 	for (size_t i = 0; i < countof(stored_nothing); i++) {
 		struct span word = span_str(stored_nothing[i]);
 
-		if (text.len > word.len && memcmp(text.p, word.p, word.len) == 0 && !l->batch.doubtful) {
+		if (text.len > word.len && memcmp(text.p, word.p, word.len) == 0 && !l->batch.again) {
 			finish(l, RC_DECLINED, refused);
 			return;
 		}
@@ -246,6 +246,7 @@ void redislog_flush(struct redislog *l)
 
 void redislog_batch_lost(struct redislog *l)
 {
+	l->batch.again |= l->batch.asked;
 	l->batch.asked = false;
 	l->batch.seq = 0;
 }

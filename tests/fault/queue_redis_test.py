@@ -175,6 +175,45 @@ def test_replicas_that_must_confirm(start, shop, redis, tmp_path):
     assert d.quit() == 0
 
 
+LOSSES = {"no append-only file": "Redis keeps no append-only file", "eviction": "Redis may evict the queue", "a late sync": "Redis syncs its file later",
+          "asynchronous replication": "Redis replicates after it has acknowledged"}
+
+
+@pytest.mark.parametrize("options,url,said", [
+    ((), {}, {"asynchronous replication"}),
+    (("--appendonly", "no", "--maxmemory-policy", "allkeys-lru"), {}, {"asynchronous replication", "no append-only file", "eviction"}),
+    (("--appendfsync", "everysec"), {"wait": 1}, {"a late sync"}),
+], ids=["as good as it gets alone", "a cache's settings", "everysec"])
+def test_what_this_redis_can_lose_is_said_at_the_start(start, shop, redis, tmp_path, options, url, said):
+    d = start(redis(*options).url(uuid.uuid4().hex, lanes=1, **url))
+
+    def heard():
+        text = (tmp_path / "driver.log").read_text()
+        return {name for name, words in LOSSES.items() if words in text}
+    until(lambda: heard() >= said)
+    time.sleep(0.5)
+    assert heard() == said
+    assert d.quit() == 0
+
+
+def test_a_redis_without_memory_declines_and_takes_writes_again(start, shop, redis, tmp_path):
+    """Q7: nothing of it is stored, the client hears so at once, and after a second Redis is asked again."""
+    r = redis()
+    d = start(r.url(uuid.uuid4().hex, lanes=1))
+    until(lambda: all_answer(d, [0]) or d.nacks.clear())
+    d.drained()
+    r.cli("CONFIG", "SET", "maxmemory", "1")
+    write(d, [6, 12, 18])
+    assert {kind for kind, _ in d.nacks.values()} == {"declined"} and len(d.nacks) == 3
+    until(lambda: "Redis does not store" in (tmp_path / "driver.log").read_text())
+    r.cli("CONFIG", "SET", "maxmemory", "0")
+    d.nacks.clear()
+    until(lambda: all_answer(d, [24]) or d.nacks.clear())
+    d.drained()
+    assert applied(shop)[0] == [0, 24]
+    assert d.quit() == 0
+
+
 def test_large_records_and_what_is_too_large(start, shop, redis):
     d = start(redis().url(uuid.uuid4().hex, lanes=1))
     until(lambda: all_answer(d, [0]) or d.nacks.clear())
