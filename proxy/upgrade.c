@@ -4,8 +4,8 @@
  *   process_upgrade → start_successor → on_ready (accept no more, give the queue up) → on_serving → retire_tick …
  *   → process_drain, when no session is left or upgrade_timeout is over
  *
- * Until the new one says that it serves, whatever goes wrong with it leaves this one serving: serve_on. The queue, which it may
- * have given up, it takes back as soon as the other one has let go of the directory.
+ * Until the new one says that it serves, whatever goes wrong with it leaves this one serving: serve_on. The queue and the file of
+ * the statistics, which it may have given up, it takes back as soon as the other one has let go of them.
  *
  * A new one with another queue (queue.dir was changed, or its rules are gone) leaves this one its own: it applies that to the end.
  */
@@ -147,7 +147,8 @@ static void serve_on(void)
 	if (in->cache)
 		cache_flush(in->cache);
 	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
-	log_warn("upgrade", "statistics are not kept on disk until an upgrade succeeds or suimon is restarted", NULL);
+	if (stats_keep_again(in->stats) != RC_OK)
+		log_warn("upgrade", "statistics are not kept on disk until an upgrade succeeds or suimon is restarted", NULL);
 	if (!in->queue || !queue_is_handed_over(in->queue, &last_seq) || try_retake())
 		return;
 	log_warn("upgrade", "the queue was given up: its writes run directly until it is back", "last_seq=%" PRIu64, last_seq);

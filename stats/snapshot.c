@@ -5,6 +5,8 @@
  *
  * FILE.lock is held meanwhile: a second process with the same file, such as one that takes over from another, waits for
  * it, and takes up what the other has left when that has ended. What is taken up has a sink of its own, the thread's.
+ *
+ * stats_keep → begin, keep … → stats_keep_no_more (another process is to have the file) → stats_keep_again (it did not come to that)
  */
 #include "snapshot.h"
 
@@ -31,6 +33,7 @@ struct snapshot {
 	int lock_fd;
 	uint64_t interval_ns, written;      /* written: statements counted when it was written last */
 	bool values;                        /* literals may stand in the file; the thread's */
+	bool kept, taken;                   /* the thread runs; what stood in the file is here */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -161,8 +164,10 @@ static enum rc begin(struct snapshot *n)
 {
 	enum rc rc = lock_file(n);
 
-	if (rc == RC_OK)
+	if (rc == RC_OK && !n->taken)
 		take(n);
+	if (rc == RC_OK)
+		n->taken = true;
 	return rc;
 }
 
@@ -197,10 +202,16 @@ static void *keep(void *arg)
 	return NULL;
 }
 
-static void drop(struct snapshot *n)
+static void give_up_file(struct snapshot *n)
 {
 	if (n->lock_fd >= 0)
 		(void)close(n->lock_fd);
+	n->lock_fd = -1;
+}
+
+static void drop(struct snapshot *n)
+{
+	give_up_file(n);
 	mem_free(n->path);
 	mem_free(n->new_path);
 	mem_free(n);
@@ -229,19 +240,30 @@ enum rc stats_keep(struct stats *s, const char *path, uint64_t interval_ns)
 		drop(n);
 		return RC_ERROR;
 	}
+	n->kept = true;
 	s->snapshot = n;
 	return RC_OK;
 }
 
-void snapshot_free(struct snapshot *n)
+/* Ends the thread, which writes once more, and lets go of the file. */
+static void rest(struct snapshot *n)
 {
-	if (!n)
+	if (!n->kept)
 		return;
 	pthread_mutex_lock(&n->lock);
 	n->stop = true;
 	pthread_cond_signal(&n->wake);
 	pthread_mutex_unlock(&n->lock);
 	pthread_join(n->thread, NULL);
+	n->kept = false;
+	give_up_file(n);
+}
+
+void snapshot_free(struct snapshot *n)
+{
+	if (!n)
+		return;
+	rest(n);
 	pthread_cond_destroy(&n->wake);
 	pthread_mutex_destroy(&n->lock);
 	drop(n);
@@ -249,6 +271,22 @@ void snapshot_free(struct snapshot *n)
 
 void stats_keep_no_more(struct stats *s)
 {
-	snapshot_free(s->snapshot);
-	s->snapshot = NULL;
+	if (s->snapshot)
+		rest(s->snapshot);
+}
+
+/* The other process may have written the file meanwhile: what it had of ours is here, and stands there again at once. */
+enum rc stats_keep_again(struct stats *s)
+{
+	struct snapshot *n = s->snapshot;
+
+	if (!n || n->kept)
+		return RC_OK;
+	n->stop = false;
+	n->values = true; /* it may have kept some */
+	n->written = UINT64_MAX;
+	if (sigthread_create(&n->thread, NULL, keep, n) != 0)
+		return RC_ERROR;
+	n->kept = true;
+	return RC_OK;
 }

@@ -88,7 +88,7 @@ void stats_free(struct stats *s)
 {
 	if (!s)
 		return;
-	stats_keep_no_more(s);
+	snapshot_free(s->snapshot);
 	slowlog_free(atomic_load(&s->slowlog));
 	for (struct stats_sink *k = atomic_load(&s->sinks), *next; k; k = next) {
 		next = k->next;

@@ -162,6 +162,9 @@ enum rc stats_keep(struct stats *s, const char *path, uint64_t interval_ns) must
 
 /* Writes it for the last time and gives the file up, to another process; nothing where none is kept. */
 void stats_keep_no_more(struct stats *s);
+/* That process did not keep it: the file is ours again as soon as it is let go of, and is written at once. Nothing where none
+ * was given up. RC_ERROR: no thread. */
+enum rc stats_keep_again(struct stats *s) must_check;
 
 /* What names a row of the digest table: the same for the same digest, schema and user, in this process. */
 uint64_t stats_key(uint64_t digest, struct span schema, struct span user);

@@ -243,10 +243,12 @@ def test_an_address_that_is_taken_is_known_before_the_queue_is_given_up(line, db
 
 @pytest.mark.parametrize("point", ["upgrade-go", "upgrade-queue", "upgrade-serving"])
 def test_a_new_process_that_dies_while_it_takes_over_leaves_the_old_one_its_queue(line, db, monkeypatch, point):
-    """Q1, Q2, Q3: it takes the directory back, applies what waits there, and accepts more."""
+    """Q1, Q2, Q3: it takes the directory back, applies what waits there, and accepts more. So it does with the statistics' file, which is
+    in the directory, too."""
     db.setup("CREATE TABLE log (n INT)")
     monkeypatch.setenv("SUIMON_FAILPOINT", point)
     it = line(QUEUE)
+    statistics = os.path.join(it.instance.config["queue"]["dir"], "statistics")
     with it.instance.connect(database=db.name) as c:
         ask(c, "INSERT INTO log VALUES (0)")  # its shape is checked
         servers.wait_until("it to be applied", lambda: it.instance.api("/api/queue")["depth"] == 0, 60)
@@ -268,8 +270,11 @@ def test_a_new_process_that_dies_while_it_takes_over_leaves_the_old_one_its_queu
     os.kill(it.pids[0], signal.SIGUSR2)  # and again
     servers.wait_until("the old one to have its queue again", lambda: it.said("queue: taken back") == 2, 60)
     with it.instance.connect(database=db.name) as c:
+        os.unlink(statistics)
         ask(c, "INSERT INTO log VALUES (4)")
         assert ask(c, "SELECT COUNT(*) FROM log") == ((5,),)
+    os.kill(it.pids[0], signal.SIGTERM)
+    assert it.ended(it.pids[0]) == 0 and os.path.getsize(statistics) > 0
 
 
 def test_a_new_process_with_another_queue_leaves_the_old_one_its_own(line, db, tmp_path):

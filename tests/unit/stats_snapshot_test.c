@@ -494,6 +494,42 @@ static void one_process_keeps_it_and_the_next_takes_it_up(void **state)
 	stats_free(b);
 }
 
+/* As when an upgrade fails half-way: the other process has taken what was there, has written it, and is gone. */
+static void what_was_given_up_is_kept_again(void **state)
+{
+	struct stats *a = stats_of(1000, true), *b = stats_of(1000, true);
+	struct stats_sink *ka = helper_sink(a), *kb = helper_sink(b);
+	uint64_t written;
+	json_t *q;
+
+	assert_int_equal(stats_keep_again(a), RC_OK); /* none is kept */
+	assert_int_equal(stats_keep(a, path, NS_PER_MS), RC_OK);
+	fill(ka, 20);
+	stats_keep_no_more(a);
+	assert_int_equal(stats_keep(b, path, NS_PER_SEC), RC_OK);
+	fill(kb, 5);
+	written = stats_sum(a, STATS_C_SNAPSHOTS);
+	assert_int_equal(stats_keep_again(a), RC_OK);
+	assert_int_equal(stats_keep_again(a), RC_OK); /* it is */
+	fill(ka, 20);
+	usleep(50000);
+	assert_int_equal(stats_sum(a, STATS_C_SNAPSHOTS), written); /* the other one has it yet */
+	stats_free(b);
+	for (unsigned i = 0; i < 3000 && stats_sum(a, STATS_C_SNAPSHOTS) == written; i++)
+		usleep(10000);
+	assert_int_not_equal(stats_sum(a, STATS_C_SNAPSHOTS), written);
+	q = helper_query(a, 20, false);
+	assert_int_equal(helper_uint(q, "calls"), 2 * 3); /* nothing was taken twice */
+	json_decref(q);
+	stats_free(a);
+	a = stats_of(1000, true);
+	assert_int_equal(stats_keep(a, path, NS_PER_SEC), RC_OK);
+	q = helper_query(a, 20, false);
+	assert_int_equal(helper_uint(q, "calls"), 2 * 3);
+	json_decref(q);
+	stats_free(a);
+}
+
 static void a_place_that_is_none_is_no_reason_to_stop(void **state)
 {
 	struct stats *s = stats_of(1000, true);
@@ -538,6 +574,7 @@ int main(void)
 		in_folder(switching_samples_off_rewrites_it),
 		in_folder(garbage_is_ignored_and_replaced),
 		in_folder(one_process_keeps_it_and_the_next_takes_it_up),
+		in_folder(what_was_given_up_is_kept_again),
 		in_folder(a_place_that_is_none_is_no_reason_to_stop),
 		in_folder(a_write_that_fails_is_counted),
 	};
