@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 #include "login_impl.h"
 #include "mem.h"
 
@@ -113,8 +114,11 @@ void login_refused(struct session *s, const struct err_packet *e)
 {
 	struct login_state *l = s->login;
 	const struct varset *vars;
+	char user[256];
 
 	count_failure(s, e->code);
+	log_warn("session", "a login was refused", "id=%lu peer=%s user=%s code=%u", (unsigned long)s->id, s->peer,
+		 log_quote(user, sizeof(user), span_str(l->user)), e->code);
 	accounts_doubt(s->worker->in->accounts, span_str(l->user));
 	reply_server_error(s, e);
 	vars = goes_on(s) ? varset_with_schema(s->vars, span_of(l->kept, l->kept_len)) : NULL;

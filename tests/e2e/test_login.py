@@ -51,6 +51,15 @@ def test_a_wrong_password_is_told_as_mysql_tells_it(proxy, user, password, using
     assert re.fullmatch(r"Access denied for user '%s'@'[^']+' \(using password: %s\)" % (user, using), text)
 
 
+def test_the_log_says_who_was_refused(suimon, cluster):
+    s = suimon()
+    for user in ("app", "guest", "no body"):
+        refused(s.connect, user, "Zq7-wrong", bind_address="127.0.0.3")
+    lines = [line for line in s.log_text().splitlines() if "session: a login was refused " in line]
+    assert [re.search(r" peer=127\.0\.0\.3 user=\"(.*)\" code=1045$", line).group(1) for line in lines] == ["app", "guest", "no body"]
+    assert "Zq7-wrong" not in s.log_text()
+
+
 @pytest.mark.parametrize("user", ["app", "guest"])
 def test_over_a_unix_socket_the_refused_is_at_localhost(suimon, tmp_path, user):
     path = str(tmp_path / "sock")
