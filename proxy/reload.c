@@ -91,7 +91,7 @@ static void take_options(const struct settings *s)
 		log_warn("config", "spans go where they went: no memory", NULL);
 	if (emf_configure(process.emf, s) != RC_OK)
 		log_warn("config", "no metrics are written for CloudWatch: no memory", NULL);
-	if (s->cache.nrules || s->queue.nrules)
+	if (s->cache.nrules || settings_wants_queue(s))
 		catalog_want(in->catalog);
 	if (in->cache) {
 		struct cache_options co = process_cache_options(s);

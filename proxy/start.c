@@ -110,7 +110,7 @@ static enum rc make_parts(const struct settings *s)
 		return RC_ERROR;
 	if (otlp_configure(in->otlp, s->stats.otlp.url, s->stats.otlp.share) != RC_OK)
 		return RC_ERROR;
-	if (s->cache.nrules || s->queue.nrules)
+	if (s->cache.nrules || settings_wants_queue(s))
 		catalog_want(in->catalog);
 	process.monitor = monitor_new(in->topology, in->accounts, in->stats, s, &mh);
 	process.advise = advise_new(in->stats, &(struct advise_hooks){.arg = in, .target = hooks_explain_target, .primary = ch.target,
@@ -153,11 +153,16 @@ static enum rc make_queue(const struct settings *s)
 	struct queue_options opt = process_queue_options(s);
 	char err[512];
 
-	if (s->queue.nrules == 0)
+	if (!settings_wants_queue(s))
 		return RC_OK;
 	process.in.queue = queue_open(&opt, process.in.stats, err, sizeof(err));
 	if (process.in.queue)
 		return RC_OK;
+	/* A former process that has it needs somebody to take it. */
+	if (!s->queue.nrules && (!takeover_is_one() || queue_place_of(s->queue.dir) == 0)) {
+		log_warn("main", "the queue cannot be opened: shared rules for it are refused until a restart", "reason=\"%s\"", err);
+		return RC_OK;
+	}
 	log_error("main", "the queue cannot be opened", "reason=\"%s\"", err);
 	return RC_ERROR;
 }
@@ -191,7 +196,7 @@ static char *state_path(const char *set, const char *name, const struct settings
 static enum rc keep_statistics(const struct settings *s)
 {
 	bool wanted;
-	char *path = state_path(s->stats.snapshot, "statistics", s, s->queue.nrules && s->queue.engine == SETTINGS_ENGINE_FILE, &wanted);
+	char *path = state_path(s->stats.snapshot, "statistics", s, process.in.queue && s->queue.engine == SETTINGS_ENGINE_FILE, &wanted);
 	enum rc rc;
 
 	if (!wanted)
@@ -456,7 +461,7 @@ static const char *queue_text(const struct settings *s)
 					      [SETTINGS_ENGINE_SQS] = "sqs",
 					      [SETTINGS_ENGINE_KAFKA] = "kafka"};
 
-	if (!s->queue.nrules)
+	if (!settings_wants_queue(s))
 		return "off";
 	return s->queue.engine == SETTINGS_ENGINE_FILE ? s->queue.dir : engines[s->queue.engine];
 }

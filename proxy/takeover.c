@@ -206,7 +206,7 @@ static void on_cancel_late(void)
 static uint64_t own_queue(void)
 {
 	struct settings *s = instance_settings(&process.in);
-	uint64_t place = s->queue.nrules && s->queue.engine == SETTINGS_ENGINE_FILE ? queue_place_of(s->queue.dir) : 0;
+	uint64_t place = settings_wants_queue(s) && s->queue.engine == SETTINGS_ENGINE_FILE ? queue_place_of(s->queue.dir) : 0;
 
 	settings_unref(s);
 	return place;

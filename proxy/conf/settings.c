@@ -17,6 +17,11 @@ static void settings_free(struct settings *s)
 	mem_free(s);
 }
 
+bool settings_wants_queue(const struct settings *s)
+{
+	return s->queue.nrules || (*s->config.source && *s->queue.user.name);
+}
+
 /* Ends the run; s is freed if it had a fault. */
 static struct settings *finish(struct conf_ctx *c, struct settings *s)
 {

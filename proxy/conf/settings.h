@@ -142,6 +142,9 @@ struct settings *settings_load_shared(const char *file, const struct settings_sh
 struct settings *settings_load(const char *file, const char *primary, struct iobuf *faults) must_check; /* without */
 struct settings *settings_parse(const char *yaml, size_t len, const char *name, const char *primary, struct iobuf *faults) must_check; /* the same from memory (tests, fuzzing) */
 struct settings *settings_ref(struct settings *s);
+/* Is a queue opened at the start? Where there are rules for it; and where config.source may bring some, if queue.user says that this host
+ * is to have one. */
+bool settings_wants_queue(const struct settings *s);
 void settings_unref(struct settings *s);
 enum rc settings_print(const struct settings *s, struct iobuf *out) must_check;      /* effective config as YAML, secrets masked */
 /* A line a rule of the cache that can never match ("warning: ..."), appended to out. RC_ERROR: no memory. */

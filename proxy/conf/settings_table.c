@@ -288,7 +288,8 @@ static const struct conf_opt queue_user_rows[] = {
 	STRING("name", queue.user.name, "", "an account's name",
 	       "The account that applies queued writes; empty: `backend.monitor.user`, and without that the first of "
 	       "`users` with a password; with pass-through alone, the account that logged in last: after a restart nothing is "
-	       "applied until a client has logged in.",
+	       "applied until a client has logged in. Where there is a `config.source`, a name here opens the queue at the start, for "
+	       "rules that may come.",
 	       RELOAD),
 	SCALAR(CONF_PASSWORD, "password", queue.user.password, "", "Its password, best as `${NAME}`.", RELOAD),
 	END,
@@ -418,7 +419,7 @@ static const struct conf_opt stats_rows[] = {
 	     "EXPLAINs slow digests on a replica (the primary if there is none), at most one a second.", SHARED),
 	STRING("snapshot", stats.snapshot, "", "a file's path, \"\" or off",
 	       "Where the statistics outlive the process; \"\": the file statistics in $STATE_DIRECTORY if systemd gives one, else in "
-	       "queue.dir if there are rules for the queue, else nowhere.",
+	       "queue.dir if there is a queue, else nowhere.",
 	       FIXED),
 	DOUBLE("cost_per_hour", stats.cost_per_hour, "0", 0, 1000000,
 	       "What the database costs, to be split over its users by the time they use.", SHARED),

@@ -34,6 +34,7 @@ enum verb { VERB_PUSH, VERB_SHOW, VERB_HISTORY, VERB_ROLLBACK };
 struct push {
 	enum verb verb;
 	const char *file, *document; /* the command line's */
+	const struct settings *own;  /* of the file */
 	uint64_t version, expect;    /* version: of --show and --rollback; 0: the current one */
 	bool dry;
 
@@ -207,6 +208,10 @@ static int validate(const struct push *p, const char *name, struct span text)
 	s = settings_load_shared(p->file, &shared, NULL, &faults);
 	put_faults(&faults);
 	iobuf_reset(&faults);
+	if (s && s->queue.nrules && !settings_wants_queue(p->own))
+		(void)fprintf(stderr,
+			      "suimon push-config: queue.rules: an instance that was started without a queue (its file has neither rules "
+			      "for it nor queue.user, as %s) refuses this version until it is restarted\n", p->file);
 	settings_unref(s);
 	return s ? FINE : REFUSED;
 }
@@ -349,6 +354,7 @@ static int run(struct push *p)
 	s = settings_load(p->file, NULL, &faults);
 	put_faults(&faults);
 	iobuf_reset(&faults);
+	p->own = s;
 	if (s && *s->config.source)
 		code = run_on(p, s->config.source);
 	else if (s)

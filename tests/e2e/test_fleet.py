@@ -10,6 +10,7 @@ import pymysql
 import pytest
 
 import servers
+from certs import Authority
 from conftest import ask, merge
 from test_upgrade import line  # noqa: F401 (a fixture)
 
@@ -332,6 +333,86 @@ def test_the_key_of_a_cluster(suimon, tmp_path):
 
 NO_SOURCES = ["redis://127.0.0.1:6379", "redis://127.0.0.1:6379/", "redis://127.0.0.1:6379/3/", "http://127.0.0.1/key",
               "redis://127.0.0.1:6379/a key", "redis://:p@/key", "redis+cluster://127.0.0.1:6379/0/key"]
+
+
+def queue_rules(db):
+    return "queue:\n  rules:\n    - {match: {table: %s.log, verb: insert}}\n" % db.name
+
+
+def enqueued(s):
+    return s.metrics()["suimon_queue_enqueued_total"]
+
+
+def test_rules_of_the_queue_are_taken_where_the_host_has_an_account_for_it(suimon, db, shared, tmp_path):
+    """Q1: its directory is open from the start on, and nothing is queued before a rule says so, or after none does."""
+    db.setup("CREATE TABLE log (n INT)")
+    queue = {"queue": {"dir": str(tmp_path / "queue"), "user": {"name": "suimon_queue", "password": "suimon_queue"}}}
+    (tmp_path / "queue").mkdir()
+    s = suimon(merge(of(shared, tmp_path), queue))
+    with s.connect(database=db.name) as c:
+        ask(c, "INSERT INTO log VALUES (1)")
+        assert enqueued(s) == 0
+        assert "restart" not in command(s, "--dry-run", "-", stdin=queue_rules(db)).stderr
+        push(s, queue_rules(db))
+        in_force(s, 1)
+        servers.wait_until("a write in the queue", lambda: ask(c, "INSERT INTO log VALUES (2)") == () and enqueued(s), 30, 0.2)
+        push(s, "")
+        in_force(s, 2)
+        before = enqueued(s)
+        ask(c, "INSERT INTO log VALUES (3)")
+        assert enqueued(s) == before
+        assert {n for n, in ask(c, "SELECT n FROM log")} == {1, 2, 3}
+
+
+def test_rules_of_the_queue_want_a_restart_where_it_has_none(suimon, db, shared, tmp_path):
+    db.setup("CREATE TABLE log (n INT)")
+    queue = {"queue": {"dir": str(tmp_path / "queue")}, "backend": {"monitor": {"user": "suimon_queue", "password": "suimon_queue"}}}
+    (tmp_path / "queue").mkdir()
+    s = suimon(merge(of(shared, tmp_path), queue))
+    done = command(s, "-", stdin=queue_rules(db))
+    assert done.returncode == 0 and "refuses this version until it is restarted" in done.stderr
+    servers.wait_until("it to be refused", lambda: state(s)["state"] == "refused", 60)
+    assert "queue.rules: only a restart" in state(s)["refused"]["faults"][0]
+    assert s.stop() == 0
+    s.start()
+    assert state(s)["version"] == 1
+    with s.connect(database=db.name) as c:
+        servers.wait_until("a write in the queue", lambda: ask(c, "INSERT INTO log VALUES (1)") == () and enqueued(s), 30, 0.2)
+
+
+def test_a_queue_that_only_shared_rules_might_want_is_no_reason_not_to_start(suimon, shared, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    queue = {"dir": str(tmp_path / "file" / "queue"), "user": {"name": "suimon_queue", "password": "suimon_queue"}}
+    s = suimon(merge(of(shared, tmp_path), {"queue": queue}))
+    assert "the queue cannot be opened: shared rules for it are refused until a restart" in s.log_text()
+
+
+def test_redis_by_tls(suimon, tmp_path):
+    (tmp_path / "pki").mkdir()
+    (tmp_path / "other").mkdir()
+    ca, stranger, port = Authority(tmp_path / "pki"), Authority(tmp_path / "other"), servers.free_port()
+    pair = ca.issue("redis")
+    redis = servers.Redis(str(tmp_path), "secured")
+    redis.process.argv += ["--tls-port", str(port), "--tls-cert-file", pair.cert, "--tls-key-file", pair.key, "--tls-ca-cert-file", ca.cert,
+                           "--tls-auth-clients", "no"]
+    redis.start()
+    try:
+        def by(authority):
+            return {"config": {"source": "rediss://%s:%d/0/%s?ca=%s" % (servers.LOOPBACK, port, KEY, authority.cert), "copy": "off"}}
+        assert redis.command("CONFIG", "SET", "requirepass", "the password").startswith("+OK")
+        secret = by(ca)
+        secret["config"]["source"] = secret["config"]["source"].replace("://", "://:the%20password@")
+        s = suimon(secret)
+        push(s, "stats: {slow: 77ms}\n")
+        in_force(s, 1, lambda x: x["state"] == "current")
+        assert s.api("/api/config")["config"]["stats"]["slow"] == 0.077
+        assert "the password" not in s.log_text() and "the%20password" not in json.dumps(s.api("/api/config"))
+        fooled = suimon(by(stranger))  # whose certificate is not the one that the server shows
+        assert state(fooled)["state"] == "unreachable" and state(fooled)["version"] == 0
+        done = command(fooled, "--show")
+        assert done.returncode == 2
+    finally:
+        redis.stop()
 
 
 def test_a_source_that_is_none_is_a_fault(tmp_path):
