@@ -466,6 +466,21 @@ static const char *queue_text(const struct settings *s)
 	return s->queue.engine == SETTINGS_ENGINE_FILE ? s->queue.dir : engines[s->queue.engine];
 }
 
+/* The one line that says what this process is. */
+static void log_start(const struct settings *s)
+{
+	static const char *const consistency[] = {[CONSISTENCY_EVENTUAL] = "eventual", [CONSISTENCY_SESSION] = "session",
+						  [CONSISTENCY_STRONG] = "strong"};
+	const char *file = s->file ? s->file : "";
+	char config[512], queue[512];
+
+	log_info("main", "starting", "version=%s config=%s primary=%s replicas=%zu discovery=%s consistency=%s cache=%s queue=%s users=%zu%s",
+		 SUIMON_VERSION, log_quote(config, sizeof(config), span_str(file)), s->primary.text, s->nreplicas,
+		 s->discovery_aurora ? "aurora" : "none", consistency[s->routing.consistency],
+		 s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
+		 log_quote(queue, sizeof(queue), span_str(queue_text(s))), s->nusers, s->passthrough ? "+passthrough" : "");
+}
+
 int process_run(char **argv, const char *file, const char *primary)
 {
 	struct instance *in = &process.in;
@@ -499,9 +514,7 @@ int process_run(char **argv, const char *file, const char *primary)
 	in->next_session = SESSION_NUMBERS + 1;
 	pthread_mutex_init(&in->settings_lock, NULL);
 	pthread_mutex_init(&in->drain_lock, NULL);
-	log_info("main", "starting", "version=%s primary=%s replicas=%zu cache=%s queue=%s", SUIMON_VERSION,
-		 s->primary.text, s->nreplicas, s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
-		 queue_text(s));
+	log_start(s);
 	if (supervisor_begin() != RC_OK || takeover_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK ||
 	    make_cache(s) != RC_OK || make_follow(s) != RC_OK || (!takeover_is_one() && make_queue(s) != RC_OK) || make_workers(s) != RC_OK ||
 	    !add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||

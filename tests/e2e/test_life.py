@@ -1,12 +1,16 @@
 """Start, reload, drain: a process that is up before its database, changes its mind without a restart, and leaves politely."""
+import json
+import re
 import signal
+import socket
+import subprocess
 import threading
 import time
 
 import pymysql
 import pytest
 
-from conftest import ask, merge, who
+from conftest import address, ask, merge, who
 import servers
 
 
@@ -125,9 +129,10 @@ def test_sigterm_lets_a_transaction_finish(suimon, db):
     busy.begin()
     ask(busy, "INSERT INTO t VALUES (1)")
     s.process.signal(signal.SIGTERM)
-    servers.wait_until("/readyz to turn", lambda: not_ready(s), 5)
-    with pytest.raises((pymysql.MySQLError, OSError)):
-        s.connect(database=db.name)
+    while not refuses(s):
+        time.sleep(0.001)
+    status, why = s.http("/readyz")  # it has turned by the time that nobody is let in
+    assert status == 503 and "drain" in why and s.http("/healthz")[0] == 200
     ask(busy, "INSERT INTO t VALUES (2)")
     busy.commit()
     begin = time.monotonic()
@@ -138,11 +143,12 @@ def test_sigterm_lets_a_transaction_finish(suimon, db):
     busy._force_close()
 
 
-def not_ready(s):
+def refuses(s):
     try:
-        return s.http("/readyz", timeout=1)[0] != 200
-    except OSError:
+        socket.create_connection((servers.LOOPBACK, s.mysql_port), 5).close()
+    except ConnectionRefusedError:
         return True
+    return False
 
 
 def test_a_transaction_that_does_not_end_is_cut_after_drain_timeout(suimon, db):
@@ -154,7 +160,7 @@ def test_a_transaction_that_does_not_end_is_cut_after_drain_timeout(suimon, db):
     begin = time.monotonic()
     s.process.signal(signal.SIGTERM)
     assert s.process.child.wait(60) == 0
-    assert time.monotonic() - begin > 0.8
+    assert 0.8 < time.monotonic() - begin < 25  # one second, but for what a busy machine adds
     c._force_close()
     assert db.primary("SELECT COUNT(*) FROM t") == ((0,),)
 
@@ -212,9 +218,47 @@ def test_a_running_statement_finishes_before_the_end(suimon, db):
     c._force_close()
 
 
+def said(s, what):
+    return [line for line in s.log_text().splitlines() if what in line]
+
+
+def test_a_start_is_one_line_with_what_matters(suimon, cluster, db):
+    s = suimon({"users": [{"name": "app", "password": "app"}, {"passthrough": True}], "cache": {"redis": cluster.redis.url},
+                "queue": {"rules": [{"match": {"table": db.name + ".log"}}]}})
+    line, = said(s, "main: starting ")
+    version = re.match(r"suimon (\S+)", subprocess.run([s.binary, "version"], capture_output=True, text=True, timeout=60).stdout).group(1)
+    assert line.split("starting ")[1] == (
+        'version=%s config="%s" primary=%s replicas=1 discovery=none consistency=session cache=memory+redis queue="%s" users=1+passthrough' % (
+            version, s.file, address(cluster.primary), s.config["queue"]["dir"]))
+    for what in ("main: listening for clients ", "main: listening for HTTP ", "main: ready "):
+        assert len(said(s, what)) == 1, what
+
+
+def test_a_change_of_state_is_one_line_however_long_it_lasts(suimon, tmp_path):
+    own = servers.MariaDB(str(tmp_path), "own", 9)
+    own.install()
+    own.start()
+    try:
+        own.sql(*servers.ACCOUNTS)
+        s = suimon({"primary": address(own), "replicas": [], "backend": {"failover_hold": "100ms"}})
+        begin = len(said(s, "backend: "))
+        own.stop()
+        servers.wait_until("the loss to be told", lambda: said(s, "backend: down "), 30)
+        for _ in range(5):  # and statements that fail of it add none
+            with pytest.raises(pymysql.MySQLError):
+                with s.connect() as c:
+                    ask(c, "SELECT 1")
+        time.sleep(2)  # ten looks of the monitor
+        assert s.http("/readyz")[0] == 503
+        assert len(said(s, "backend: down ")) == 1
+        own.start()
+        servers.wait_until("its return to be told", lambda: len(said(s, "backend: up ")) > begin, 30)
+        assert len(said(s, "backend: ")) == begin + 2
+    finally:
+        own.stop()
+
+
 def test_logs_are_lines_of_a_known_form(suimon, db):
-    import json
-    import re
     s = suimon()
     s.connect(database=db.name).close()
     for line in s.log_text().splitlines():
