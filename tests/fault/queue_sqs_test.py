@@ -192,6 +192,25 @@ def test_an_owner_that_slept_applies_nothing_twice(world):
     assert a.quit() == 0 and b.quit() == 0
 
 
+def test_what_takes_long_stays_hidden(world):
+    """Whoever works for longer than messages are hidden has them hidden further; nobody else is given them meanwhile."""
+    d = world.start()
+    accepted(d, 0)
+    d.drained()
+    until(lambda: world.messages() == 0)
+    with world.server.connect() as blocker, blocker.cursor() as cur:
+        cur.execute("LOCK TABLES shop.log READ")
+        write(d, range(1, 10))
+        until(world.sqs.hidden_until)
+        first = max(world.sqs.hidden_until())
+        until(lambda: min(world.sqs.hidden_until(), default=0) > first + 1)
+        assert "Messages" not in world.sqs.ask("ReceiveMessage", QueueUrl=world.queue) and world.applied() == [0]
+        cur.execute("UNLOCK TABLES")
+    until(lambda: world.messages() == 0)
+    assert world.applied() == list(range(10))
+    assert d.quit() == 0
+
+
 def test_a_message_is_applied_in_parts(world):
     """Q2: a batch ends within a message, and the process with it; the rest alone is applied by the next."""
     d = world.start(batch_rows=3, failpoint="after-commit:3")

@@ -219,7 +219,11 @@ class Sqs:
         return self._post("/", fields, **{"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS." + action})
 
     def fault(self, **what):
-        self._post("/_fault", what, **{"Content-Type": "application/json"})
+        return self._post("/_fault", what, **{"Content-Type": "application/json"})
+
+    def hidden_until(self):
+        """Of what was handed out and not deleted: until when nobody else gets it."""
+        return self.fault()["hidden_until"]
 
     def queue_url(self, name):
         return "http://127.0.0.1:%d/000000000000/%s" % (self.port, name)

@@ -2,7 +2,8 @@
 //
 //   node sqs_server.mjs FAUXQS-FOLDER PORT
 //
-// POST /_fault {"lose": 0.3}      so many answers are lost on the way, after the request was done
+// POST /_fault {}                 says until when what was handed out is hidden, as times
+//              {"lose": 0.3}      so many answers are lost on the way, after the request was done
 //              {"forget": true}   what was sent in the last five minutes is forgotten, as it is after five minutes
 //              {"expire": true}   what was handed out and not deleted is there again, as it is when its hiding has run out
 import { pathToFileURL } from "node:url";
@@ -48,7 +49,8 @@ app.route({
 		if (want.lose !== undefined) lose = want.lose;
 		if (want.forget) for (const q of sqsStore.queues.values()) q.deduplicationCache.clear();
 		if (want.expire) for (const q of sqsStore.queues.values()) for (const m of q.inflightMessages.values()) m.visibilityDeadline = 0;
-		return {};
+		const held = [...sqsStore.queues.values()].flatMap((q) => [...q.inflightMessages.values()]);
+		return { hidden_until: held.map((m) => m.visibilityDeadline / 1000) };
 	},
 });
 await app.listen({ host: "127.0.0.1", port: Number(port) });
