@@ -1,9 +1,11 @@
 /*
- * cache_trace.c - how often the store hits, and what a hit costs, beside FIFO and LRU of the same bytes on the same traces.
+ * cache_trace.c - how often the store hits, and what a hit costs, beside FIFO, LRU and W-TinyLFU of the same bytes on the same traces.
  *
- * usage: cache_trace [requests]
+ * usage: cache_trace [requests] | cache_trace --check
  * Traces are made here from fixed seeds: Zipf (skew 0.8 and 1.0), Zipf with scans over cold keys between, a popularity that
  * moves, and a loop larger than the store. A key's size follows from its number. The last line is a hit's time.
+ * --check, the test, has a quarter of the keys, of the store and of the requests: exit 1 if on any trace the store hits more seldom
+ * than FIFO or LRU, or by more than BEHIND less than W-TinyLFU, or keeps less of the loop than LOOP_LEAST.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -14,13 +16,19 @@
 #include <string.h>
 
 #include "clock.h"
-#include "list.h"
 #include "map.h"
+#include "policy.h"
 #include "store.h"
 
-#define KEYS 200000
+#define KEYS_MOST 200000
 #define STORE_BYTES (UINT64_C(16) << 20) /* about a tenth of all keys' results */
+#define CHECK_SHARE 4
 #define SCAN_FROM 1000000                /* cold keys have numbers from here */
+#define BEHIND 0.06
+#define LOOP_LEAST 0.2
+
+static uint32_t keys = KEYS_MOST;
+static uint64_t store_limit_bytes = STORE_BYTES;
 
 static uint64_t random_state = 88172645463325252;
 
@@ -39,22 +47,22 @@ static size_t size_of(uint32_t key)
 
 /* ---- traces ---- */
 
-static double cumulative[KEYS];
+static double cumulative[KEYS_MOST];
 
 static void zipf_prepare(double skew)
 {
 	double sum = 0;
 
-	for (uint32_t i = 0; i < KEYS; i++)
+	for (uint32_t i = 0; i < keys; i++)
 		cumulative[i] = sum += 1 / pow(i + 1, skew);
-	for (uint32_t i = 0; i < KEYS; i++)
+	for (uint32_t i = 0; i < keys; i++)
 		cumulative[i] /= sum;
 }
 
 static uint32_t zipf_next(void)
 {
 	double u = (double)(next_random() >> 11) / (double)(UINT64_C(1) << 53);
-	uint32_t low = 0, high = KEYS - 1;
+	uint32_t low = 0, high = keys - 1;
 
 	while (low < high) {
 		uint32_t mid = (low + high) / 2;
@@ -73,12 +81,12 @@ static const char *const trace_name[] = {"zipf 0.8", "zipf 1.0", "zipf 1.0 and s
 static uint32_t trace_next(enum trace t, uint64_t i)
 {
 	switch (t) {
-	case SCANS: /* every fifth stretch of 10000 is a scan of keys never seen again */
-		return i / 10000 % 5 == 4 ? SCAN_FROM + (uint32_t)i : zipf_next();
-	case MOVING: /* the order of popularity shifts by 1000 keys each 100000 requests */
-		return (zipf_next() + (uint32_t)(i / 100000) * 1000) % KEYS;
+	case SCANS: /* every fifth stretch, of a twentieth of the keys, is a scan of keys never seen again */
+		return i / (keys / 20) % 5 == 4 ? SCAN_FROM + (uint32_t)i : zipf_next();
+	case MOVING: /* the order of popularity shifts by a 200th of the keys with every half of them */
+		return (zipf_next() + (uint32_t)(i / (keys / 2)) * (keys / 200)) % keys;
 	case LOOP:
-		return (uint32_t)(i % 30000);
+		return (uint32_t)(i % (keys * 3 / 20));
 	default:
 		return zipf_next();
 	}
@@ -110,108 +118,53 @@ static bool stored_request(struct stored *x, uint32_t key)
 	return hit;
 }
 
-/* ---- FIFO and LRU ---- */
-
-struct plain_item {
-	struct map_node node;
-	struct list_node order;
-	uint32_t key;
-};
-
-struct plain {
-	struct map map;
-	struct list list; /* next to go first */
-	uint64_t bytes;
-	bool lru;
-};
-
-static bool plain_eq(const struct map_node *node, const void *key)
-{
-	return container_of(node, struct plain_item, node)->key == *(const uint32_t *)key;
-}
-
 static uint64_t charge(uint32_t key) /* as the store charges */
 {
 	return (sizeof(struct entry) + sizeof(key) + size_of(key) + 15) / 16 * 16 + 24;
 }
 
-static void plain_evict(struct plain *p)
-{
-	struct plain_item *i = container_of(list_pop_front(&p->list), struct plain_item, order);
-
-	map_remove(&p->map, &i->node);
-	p->bytes -= charge(i->key);
-	free(i);
-}
-
-static bool plain_request(struct plain *p, uint32_t key)
-{
-	uint64_t hash = map_hash(&key, sizeof(key));
-	struct map_node *n = map_find(&p->map, hash, &key);
-	struct plain_item *i;
-
-	if (n) {
-		i = container_of(n, struct plain_item, node);
-		if (p->lru) {
-			list_remove(&p->list, &i->order);
-			list_push_back(&p->list, &i->order);
-		}
-		return true;
-	}
-	i = calloc(1, sizeof(*i));
-	if (!i || map_insert(&p->map, &i->node, hash) != RC_OK)
-		abort();
-	i->key = key;
-	list_push_back(&p->list, &i->order);
-	p->bytes += charge(key);
-	while (p->bytes > STORE_BYTES)
-		plain_evict(p);
-	return false;
-}
-
-static struct plain plain_new(bool lru)
-{
-	struct plain p = {.lru = lru};
-
-	map_init(&p.map, plain_eq);
-	return p;
-}
-
-static void plain_free(struct plain *p)
-{
-	while (p->list.count)
-		plain_evict(p);
-	map_reset(&p->map);
-}
-
 /* ---- runs ---- */
 
-static void run_trace(enum trace t, uint64_t requests)
+static void print_ratios(enum trace t, double store, const double *others)
+{
+	printf("%-20s store %5.1f %%", trace_name[t], 100 * store);
+	for (unsigned k = 0; k < POLICIES; k++)
+		printf("   %s %5.1f %%", policy_name[k], 100 * others[k]);
+	printf("\n");
+}
+
+/* True: the store is as good as it should be. */
+static bool run_trace(enum trace t, uint64_t requests)
 {
 	struct stored s = {.v = versions_new(NS_PER_SEC)};
-	struct plain fifo = plain_new(false), lru = plain_new(true);
-	uint64_t hits[3] = {0};
+	struct policy *other[POLICIES];
+	double ratio[POLICIES], store = 0;
+	uint64_t hits[POLICIES + 1] = {0};
 
-	list_init(&fifo.list);
-	list_init(&lru.list);
-	s.s = s.v ? store_new(s.v, STORE_BYTES) : NULL;
+	s.s = s.v ? store_new(s.v, store_limit_bytes) : NULL;
 	if (!s.s)
 		abort();
+	for (unsigned k = 0; k < POLICIES; k++)
+		other[k] = policy_new(k, store_limit_bytes, charge);
 	random_state = 88172645463325252;
 	zipf_prepare(t == ZIPF_08 ? 0.8 : 1.0);
 	for (uint64_t i = 0; i < requests; i++) {
 		uint32_t key = trace_next(t, i);
 
-		hits[0] += stored_request(&s, key);
-		hits[1] += plain_request(&fifo, key);
-		hits[2] += plain_request(&lru, key);
+		hits[POLICIES] += stored_request(&s, key);
+		for (unsigned k = 0; k < POLICIES; k++)
+			hits[k] += policy_request(other[k], key);
 	}
-	printf("%-20s store %5.1f %%   fifo %5.1f %%   lru %5.1f %%\n", trace_name[t], 100.0 * (double)hits[0] / (double)requests,
-	       100.0 * (double)hits[1] / (double)requests, 100.0 * (double)hits[2] / (double)requests);
-	plain_free(&fifo);
-	plain_free(&lru);
+	store = (double)hits[POLICIES] / (double)requests;
+	for (unsigned k = 0; k < POLICIES; k++) {
+		ratio[k] = (double)hits[k] / (double)requests;
+		policy_free(other[k]);
+	}
+	print_ratios(t, store, ratio);
 	store_free(s.s);
 	versions_free(s.v);
+	return store >= ratio[POLICY_FIFO] && store >= ratio[POLICY_LRU] &&
+	       store >= (t == LOOP ? LOOP_LEAST : ratio[POLICY_TINYLFU] - BEHIND);
 }
 
 static void run_hits(uint64_t requests)
@@ -235,12 +188,20 @@ static void run_hits(uint64_t requests)
 
 int main(int argc, char **argv)
 {
+	bool check = argc > 1 && strcmp(argv[1], "--check") == 0, good = true;
 	uint64_t requests = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000;
 
+	if (check) {
+		keys /= CHECK_SHARE;
+		store_limit_bytes /= CHECK_SHARE;
+		requests = 500000;
+	}
 	if (requests == 0)
 		return 1;
 	for (enum trace t = 0; t < TRACES; t++)
-		run_trace(t, requests);
+		good &= run_trace(t, requests);
+	if (check)
+		return good ? 0 : 1;
 	run_hits(requests);
 	return 0;
 }
