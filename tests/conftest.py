@@ -102,6 +102,14 @@ def pytest_sessionstart(session):
         pytest.exit(str(e), returncode=2)
 
 
+def pytest_collection_modifyitems(items):
+    """Run in parallel, a file's tests stay together, for its servers' sake; those of a queue's engine are a lot of their own."""
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        engine = params.get("engine", params.get("store", ""))
+        item.add_marker(pytest.mark.xdist_group("%s-%s" % (item.path.stem, getattr(engine, "__name__", engine))))
+
+
 def address(server):
     return "%s:%d" % (servers.LOOPBACK, server.port)
 
