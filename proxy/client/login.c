@@ -101,6 +101,10 @@ static void count_failure(struct session *s, uint16_t code)
 		throttle_failed(s->worker->in->throttle, s->peer, clock_mono_ns());
 }
 
+/* After so many COM_CHANGE_USERs that were denied MariaDB takes none of a connection any more, not even a good one: it would be a
+ * fast way to try passwords (MDEV-3915). Servers that hang up at the first have no need. */
+#define REFUSED_CHANGES_MOST 3
+
 /* A user that cannot be changed to leaves a session of MariaDB's with the one it had; other servers hang up. */
 static bool goes_on(const struct session *s)
 {
@@ -126,9 +130,21 @@ void login_refused(struct session *s, const struct err_packet *e)
 		session_close(s, CLOSE_AUTH, "refused");
 		return;
 	}
+	s->refused_changes += e->code == 1045 && s->refused_changes < REFUSED_CHANGES_MOST;
 	session_set_vars(s, vars);
 	login_free(l);
 	s->login = NULL;
+	(void)channel_flush(&s->ch);
+	session_next(s);
+}
+
+/* Too many were denied: the session stays as it is. */
+static void takes_no_change(struct session *s, uint8_t seq)
+{
+	struct err_packet e = {.code = 1047, .sqlstate = "08S01", .message = span_str("Unknown command")};
+
+	s->seq = (uint8_t)(seq + 1);
+	reply_server_error(s, &e);
 	(void)channel_flush(&s->ch);
 	session_next(s);
 }
@@ -297,10 +313,15 @@ void login_packet(struct session *s, struct span payload, uint8_t seq)
 void login_change_user(struct session *s, struct span payload, uint8_t seq)
 {
 	struct change_user c;
-	struct login_state *l = mem_zalloc(sizeof(*l));
+	struct login_state *l;
 	uint64_t collation = 45;
 	struct span now = varset_get(s->vars, VARSET_LOGIN_COLLATION);
 
+	if (s->refused_changes >= REFUSED_CHANGES_MOST) {
+		takes_no_change(s, seq);
+		return;
+	}
+	l = mem_zalloc(sizeof(*l));
 	for (size_t i = 0; i < now.len; i++)
 		collation = (i ? collation * 10 : 0) + (uint64_t)(now.p[i] - '0');
 	if (!l || handshake_parse_change_user(payload, s->caps, &c) != RC_OK || c.user.len > 128 || c.schema.len > 256) {

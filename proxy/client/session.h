@@ -70,6 +70,7 @@ struct session {
 	uint64_t epoch;                /* accounts_epoch when its login began */
 	uint64_t chose_epoch;          /* ... when it last chose its schema or changed a database: its connections choose it no earlier */
 	struct login_state *login;     /* owned; only while logging in */
+	uint8_t refused_changes;       /* COM_CHANGE_USERs of it that were denied; see login.c */
 	const struct varset *vars;     /* reference */
 	unsigned pins;                 /* enum plan_pin */
 	bool in_transaction;
