@@ -299,6 +299,32 @@ def test_a_lock_is_waited_for(start, schema):
     assert d.quit() == 0
 
 
+def test_a_deadlock_is_tried_again(start, schema):
+    """The server undoes the whole batch, being the lighter of the two: it is applied once all the same."""
+    def deadlocks():
+        return int(schema.run("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")[0][1])
+    schema.run("CREATE TABLE shop.c (id INT PRIMARY KEY, v INT)", "INSERT INTO shop.c VALUES (1,0),(2,0)", "CREATE TABLE shop.heavy (n INT)")
+    before = deadlocks()
+    d = start()
+    d.send("pause")
+    for n in (1, 2):
+        put(d, n, "UPDATE c SET v=v+1 WHERE id=%d" % n, "c")
+    d.wait_answers(2)
+    with schema.connect() as other, other.cursor() as cur:
+        cur.execute("BEGIN")
+        cur.execute("INSERT INTO shop.heavy SELECT seq FROM shop.seq_1_to_2000")
+        cur.execute("UPDATE shop.c SET v=v+100 WHERE id=2")
+        d.send("resume")
+        until(lambda: schema.run("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'UPDATE c SET%id=2'")[0][0])
+        cur.execute("UPDATE shop.c SET v=v+100 WHERE id=1")
+        cur.execute("COMMIT")
+    d.drained()
+    assert deadlocks() == before + 1 and d.totals()["retries"] >= 1
+    assert schema.run("SELECT id, v FROM shop.c ORDER BY id") == [(1, 101), (2, 101)]
+    assert d.dead_letters() == []
+    assert d.quit() == 0
+
+
 def test_killed_connections_lose_and_double_nothing(start, schema):
     schema.run("CREATE TABLE shop.n (pos INT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL)")
     d = start(batch_rows=20)
