@@ -5,7 +5,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask
+from conftest import ask, mariadb_only
 import servers
 
 LIMIT, KILLED = 1226, 1317
@@ -173,6 +173,20 @@ def test_what_runs_too_long_is_killed_on_the_server(suimon, db):
         assert ask(c, "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP(600)%' AND info NOT LIKE '%processlist%'") == ((0,),)
     assert s.metrics()["suimon_limit_kills_total"] == 1
     assert "a statement has run too long" in s.log_text()
+
+
+@mariadb_only("MySQL's SLEEP() ends early instead")
+def test_the_limit_that_a_session_sets_holds_on_every_connection(suimon, db):
+    """P3: the server's own, replayed like any variable; others do not inherit it."""
+    s = suimon()
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as other:
+        ask(c, "SET SESSION max_statement_time = 0.3")
+        for lock in ("", " FOR UPDATE"):  # on the replica, and on the primary
+            for _ in range(2):
+                with pytest.raises(pymysql.MySQLError) as e:
+                    ask(c, "SELECT name FROM whoami WHERE SLEEP(60) = 0" + lock)
+                assert e.value.args[0] == 1969
+                assert len(ask(other, "SELECT name FROM whoami WHERE SLEEP(0.6) = 0" + lock)) == 1
 
 
 def test_a_reload_changes_them(suimon, db):
