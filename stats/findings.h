@@ -29,7 +29,7 @@ struct finding {
 	const struct view_row *parent;    /* n_plus_one */
 	struct finding_loop loop;         /* n_plus_one */
 	struct stats_advice advice;       /* missing_index; owned; given_ns 0: none */
-	uint64_t others;                  /* cacheable: writes of the table; queueable: its reads */
+	uint64_t others;                  /* cacheable: writes of the table; queueable: its reads; missing_index: rows written */
 };
 
 struct findings {

@@ -5,7 +5,7 @@ import * as f from "./format.js";
 
 export const ROUTES = ["primary", "replica", "cache", "queue", "local"];
 const LEFT = 44, BOTTOM = 20, TOP = 8; // of the histogram
-const MINUTES = {hour: "2-digit", minute: "2-digit"};
+const MINUTES = {hour: "2-digit", minute: "2-digit"}, MINUTES_WIDE = 44, SECONDS_WIDE = 76; // with a gap
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function colour(name) {
@@ -97,7 +97,8 @@ export class TimeChart {
 			...this.size(), legend: {show: false}, padding: [8, 26, 0, 0],
 			cursor: {drag: {x: false, y: false}, points: {show: false}, y: false},
 			scales: {x: {time: true}, y: {range: (u, lo, hi) => [0, Math.max(hi || 0, this.options.least || 0) * 1.08 || 1]}},
-			axes: [{...axis, size: 26, space: 76, values: (u, splits, i, space, step) => splits.map(t => f.clock(t, step < 60 ? undefined : MINUTES))},
+			axes: [{...axis, size: 26, space: (u, i, lo, hi, wide) => (hi - lo) / wide * SECONDS_WIDE < 60 ? SECONDS_WIDE : MINUTES_WIDE,
+				values: (u, splits, i, space, step) => splits.map(t => t > u.scales.x.max ? "" : f.clock(t, step < 60 ? undefined : MINUTES))},
 				{...axis, size: 58, values: (u, splits) => splits.map(v => format(v))}],
 			series: [{}, ...lines.reverse()],
 			hooks: {setCursor: [u => this.describe(u.cursor.idx)]},

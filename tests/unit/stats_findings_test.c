@@ -309,6 +309,36 @@ static void a_route_of_reads_that_are_seldom_written_may_be_held(void **state)
 	stats_free(s);
 }
 
+/* An index that would cost the writes more than it saves is none. */
+static void an_index_is_weighed_against_writes(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan(), w = insert();
+	struct stats_index_advice a = {.digest = e.digest,
+				       .table = span_str("shop.orders"),
+				       .columns = span_str("email"),
+				       .reason = span_str("full scan"),
+				       .fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)")};
+	json_t *all;
+
+	e.table = w.table = span_str("orders");
+	w.queueable = false;
+	e.total_ns = 10 * NS_PER_MS;
+	record(k, &e, 10);
+	stats_put_advice(s, &a);
+	w.rows_affected = 4000;
+	record(k, &w, 1);
+	all = helper_findings(s, false);
+	assert_int_equal(helper_uint(json_object_get(helper_finding(all, "missing_index"), "evidence"), "rows_written"), 4000);
+	json_decref(all);
+	record(k, &w, 1);
+	all = helper_findings(s, false);
+	assert_null(helper_finding(all, "missing_index"));
+	json_decref(all);
+	stats_free(s);
+}
+
 static void findings_are_ranked_by_cost(void **state)
 {
 	struct stats *s = helper_stats(100);
@@ -371,6 +401,7 @@ int main(void)
 		cmocka_unit_test(reads_of_a_busy_table_are_not_cacheable),
 		cmocka_unit_test(log_inserts_are_queueable),
 		cmocka_unit_test(inserts_whose_id_is_asked_for_are_not),
+		cmocka_unit_test(an_index_is_weighed_against_writes),
 		cmocka_unit_test(a_route_of_reads_that_are_seldom_written_may_be_held),
 		cmocka_unit_test(inserts_into_a_table_that_is_read_are_not),
 		cmocka_unit_test(a_page_far_from_the_beginning_is_heavy),
