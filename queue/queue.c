@@ -120,8 +120,9 @@ enum rc queue_wait(struct queue *q, struct queue_waiter *w)
 		drain_nudge(q->lane[i].drain);
 	if (q->claims)
 		claims_nudge(q->claims);
-	/* What moved before it was in the line did not see it. */
-	return queue_applied(q) >= w->seq && waits_cancel(&q->waits, w) ? RC_OK : RC_AGAIN;
+	/* What moved before it was in the line did not see it. If it was seen, it may be gone: it is not touched any more. */
+	waits_move(&q->waits, queue_applied(q));
+	return RC_AGAIN;
 }
 
 bool queue_wait_cancel(struct queue *q, struct queue_waiter *w)
