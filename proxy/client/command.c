@@ -186,6 +186,12 @@ static enum rc begin_as_it_is(struct request *r, struct span payload)
 	return RC_OK;
 }
 
+static enum rc begin_process_info(struct request *r, struct span payload)
+{
+	request_lists_numbers(r);
+	return RC_OK;
+}
+
 /* One row a command. begin: RC_OK: run it. RC_DECLINED: answered, nothing to run. RC_AGAIN: under
  * way. RC_ERROR: answered with an error, or the session is closed. What is not here suimon does not know, and says so. */
 static const struct {
@@ -200,7 +206,7 @@ static const struct {
 	[COM_REFRESH] = {begin_unknown_write, STATS_C_COMMANDS_OTHER},
 	[COM_SHUTDOWN] = {begin_unknown_write, STATS_C_COMMANDS_OTHER},
 	[COM_STATISTICS] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
-	[COM_PROCESS_INFO] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
+	[COM_PROCESS_INFO] = {begin_process_info, STATS_C_COMMANDS_OTHER},
 	[COM_PROCESS_KILL] = {kill_command, STATS_C_COMMANDS_OTHER},
 	[COM_DEBUG] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
 	[COM_PING] = {begin_ping, STATS_C_COMMANDS_OTHER},

@@ -124,6 +124,8 @@ void command_plan(struct request *r)
 		r->own_number = true;
 		r->plan.pins &= ~(unsigned)PIN_CONNECTION_ID;
 	}
+	if (unlikely(r->st->lists_threads) && !(r->prepared && r->execute.flags & 0x07))
+		request_lists_numbers(r);
 	if ((r->plan.writes || r->plan.cache || r->plan.queue || catalog_is_wanted(in->catalog)) && !temps_named(r))
 		statement_resolve(r->st, in->catalog, s->worker->settings);
 	if (unlikely(r->st->writes_by_views || r->st->writes_unseen))

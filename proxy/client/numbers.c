@@ -32,6 +32,11 @@ bool numbers_matter(const char *text)
 	return strncmp(text, "show explain ", 13) == 0 || strncmp(text, "show analyze ", 13) == 0;
 }
 
+bool numbers_listed(const char *text)
+{
+	return strcmp(text, "show processlist") == 0 || strcmp(text, "show full processlist") == 0;
+}
+
 /* The text with the server's numbers in it, as the request's packet. */
 static enum rc put_changed(struct numbers *k, struct iobuf *b)
 {

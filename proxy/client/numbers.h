@@ -13,6 +13,8 @@
 
 /* True for a normalised text that looks at the server's connections. */
 bool numbers_matter(const char *text) must_check;
+/* True for a normalised text that lists the server's connections by number: SHOW PROCESSLIST. */
+bool numbers_listed(const char *text) must_check;
 /* r->st and its plan are made. RC_OK: nothing to change, run it. RC_AGAIN: under way; command_again follows. RC_ERROR: answered. */
 enum rc numbers_begin(struct request *r) must_check;
 

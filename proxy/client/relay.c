@@ -223,7 +223,7 @@ static void forward_prepared(struct request *r, const struct track_piece *piece)
 	r->warnings = sp.warnings;
 }
 
-/* The answer to SELECT CONNECTION_ID() is kept until its row is here. RC_OK: kept. */
+/* The answer to SELECT CONNECTION_ID(), or to SHOW PROCESSLIST, is kept until its rows are here. RC_OK: kept. */
 static enum rc keep_number(struct request *r, const struct track_piece *piece)
 {
 	if (piece->kind != TRACK_BYTES && piece->kind != TRACK_MIDDLE_EOF)
@@ -231,15 +231,19 @@ static enum rc keep_number(struct request *r, const struct track_piece *piece)
 	return iobuf_append(&r->number_reply, piece->p, piece->len);
 }
 
-/* The session's number in place of the server's. What is not the small result that was expected passes as it came. */
+/* The session's number in place of the server's. What is not the result that was expected passes as it came. */
 static void forward_number(struct request *r)
 {
 	struct iobuf *kept = &r->number_reply, changed;
 	struct span reply = span_of(iobuf_data(kept), iobuf_len(kept));
+	const struct upstream *u = r->s->up;
+	enum rc rc;
 
 	r->own_number = false;
 	iobuf_init(&changed, 0);
-	if (result_put_number(&changed, reply, r->s->up->caps, r->prepared != NULL, session_number(r->s)) == RC_OK)
+	rc = r->number_in_list ? result_put_listed(&changed, reply, u->caps, r->prepared != NULL, u->thread_id, session_number(r->s))
+			       : result_put_number(&changed, reply, u->caps, r->prepared != NULL, session_number(r->s));
+	if (rc == RC_OK)
 		forward_made(r, &changed);
 	else if (reply.len)
 		forward_copy(r, reply.p, reply.len);

@@ -33,6 +33,12 @@ struct request *request_new(struct session *s)
 	return r;
 }
 
+void request_lists_numbers(struct request *r)
+{
+	r->own_number = r->number_in_list = true;
+	r->number_reply.max = RESULT_LIST;
+}
+
 static void request_free(struct request *r)
 {
 	struct worker *w = r->worker; /* the session may be gone already */

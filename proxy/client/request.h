@@ -141,6 +141,7 @@ struct request {
 	uint16_t error, warnings, status;
 	enum stats_route route;
 	bool own_number;            /* asks for CONNECTION_ID(): the answer is the session's number */
+	bool number_in_list;        /* asks for the list of connections: in this one's row, likewise */
 	struct iobuf number_reply;  /* ... held back until it is whole */
 	bool killing;               /* other workers are asked (kill.c, numbers.c): waits for the answer */
 	bool numbers_told;          /* ... and numbers.c has it */
@@ -170,6 +171,7 @@ struct request *request_new(struct session *s) must_check; /* the session's from
 
 void request_end(struct request *r);                     /* counts it, frees it, the session goes on */
 void request_abort(struct request *r);                   /* the session is closing */
+void request_lists_numbers(struct request *r);           /* its answer will be the list of connections */
 void request_interrupt(struct request *r);               /* KILL QUERY: ends a wait for a connection or the queue */
 void login_failed(struct request *r, const struct err_packet *e); /* the request was a login; it is over */
 

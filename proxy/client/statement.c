@@ -138,6 +138,7 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 	st->changes_logins = changes_logins(st);
 	/* A write says what it says: a number in it is a value. */
 	st->names_threads = !is_row_write(st->facts.verb) && numbers_matter(st->text);
+	st->lists_threads = st->names_threads && numbers_listed(st->text);
 	st->names_tracking = strstr(st->text, "session_track") ||
 			     (st->facts.flags & SQL_F_GLOBAL_SET && strstr(st->text, "profiling"));
 	return st;

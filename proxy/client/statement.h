@@ -28,6 +28,7 @@ struct statement {
 	bool changes_logins;         /* what a login finds: accounts, what they may do, databases and their collations */
 	bool names_tracking;         /* session_track_*, or has all sessions profiled: what suimon says on connections would be seen */
 	bool names_threads;          /* looks at the server's connections: numbers.h */
+	bool lists_threads;          /* ... and is the list of them */
 	bool system_schema;
 	bool writes_unseen;     /* the server gave it a position, though nothing in it seemed to write */
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */

@@ -14,6 +14,14 @@
  * it was. RC_ERROR: no memory. */
 enum rc result_put_number(struct iobuf *out, struct span reply, uint64_t caps, bool binary, uint64_t n) must_check;
 
+#define RESULT_LIST 262144 /* bytes of a list that may be changed */
+
+/*
+ * The same for a list of connections, whose first column is a connection's number: n stands for the number from in the rows that have
+ * it. reply: its packets up to the last row, or their beginning: what is cut off or malformed is left as it is. RC_DECLINED: not a list.
+ */
+enum rc result_put_listed(struct iobuf *out, struct span reply, uint64_t caps, bool binary, uint64_t from, uint64_t n) must_check;
+
 /*
  * Calls fn for each value in the rows of a result that is not NULL: integers in decimal, strings, and in the text form
  * all others as they stand there. reply: its packets from the column count on, or their beginning: what is cut off or

@@ -151,6 +151,82 @@ static void binary_row(const struct rows *r, struct span row)
 	}
 }
 
+/* The first value of a row: where its bytes are, and the integer they say. False: none. */
+static bool first_integer(const struct rows *r, struct span row, bool binary, struct span *at, uint64_t *v)
+{
+	struct mbuf m = mbuf_of(row.p, row.len);
+	size_t head = 1 + (r->columns + 7 + 2) / 8;
+
+	if (binary) {
+		unsigned size = integer_size(r->type[0]);
+
+		if (size < 4 || row.len < head || row.p[1] & 1 << 2 || mbuf_skip(&m, head) != RC_OK || mbuf_uint(&m, size, v) != RC_OK)
+			return false;
+		*at = span_of(row.p + head, size);
+		return true;
+	}
+	if (row.len == 0 || (uint8_t)row.p[0] >= 20 || packet_get_lenenc_str(&m, at) != RC_OK || at->len == 0)
+		return false;
+	*v = 0;
+	for (size_t i = 0; i < at->len; i++) {
+		if (at->p[i] < '0' || at->p[i] > '9')
+			return false;
+		*v = *v * 10 + (uint64_t)(at->p[i] - '0');
+	}
+	return true;
+}
+
+/* The row with n in the place of its first value. */
+static enum rc put_listed(struct iobuf *out, struct span row, bool binary, struct span at, uint64_t n)
+{
+	uint8_t seq = packet_seq((const uint8_t *)row.p - PACKET_HEADER);
+	const char *rest = at.p + at.len;
+	char text[24];
+	struct iobuf b;
+	enum rc rc;
+	size_t len;
+
+	iobuf_init(&b, 0);
+	if (binary) {
+		len = at.len;
+		for (size_t i = 0; i < len; i++)
+			text[i] = (char)(n >> (8 * i));
+		rc = iobuf_append(&b, row.p, (size_t)(at.p - row.p));
+	} else {
+		len = (size_t)snprintf(text + 1, sizeof(text) - 1, "%llu", (unsigned long long)n) + 1;
+		text[0] = (char)(len - 1);
+		rc = RC_OK;
+	}
+	if (rc == RC_OK)
+		rc = iobuf_append(&b, text, len);
+	if (rc == RC_OK)
+		rc = iobuf_append(&b, rest, (size_t)(row.p + row.len - rest));
+	if (rc == RC_OK)
+		rc = packet_put(out, &seq, iobuf_data(&b), iobuf_len(&b));
+	iobuf_reset(&b);
+	return rc;
+}
+
+enum rc result_put_listed(struct iobuf *out, struct span reply, uint64_t caps, bool binary, uint64_t from, uint64_t n)
+{
+	struct rows r = {.m = mbuf_of(reply.p, reply.len)};
+	const char *copied = reply.p;
+	struct span row, at;
+	uint64_t v;
+
+	if (!read_head(&r, caps, binary))
+		return RC_DECLINED;
+	while (packet_get_payload(&r.m, &row) == RC_OK) {
+		if (!first_integer(&r, row, binary, &at, &v) || v != from)
+			continue;
+		if (iobuf_append(out, copied, (size_t)(row.p - PACKET_HEADER - copied)) != RC_OK ||
+		    put_listed(out, row, binary, at, n) != RC_OK)
+			return RC_ERROR;
+		copied = row.p + row.len;
+	}
+	return iobuf_append(out, copied, (size_t)(reply.p + reply.len - copied));
+}
+
 void result_each_value(struct span reply, uint64_t caps, bool binary, result_value_fn fn, void *arg)
 {
 	struct rows r = {.m = mbuf_of(reply.p, reply.len), .fn = fn, .arg = arg};

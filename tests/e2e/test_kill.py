@@ -11,6 +11,7 @@ import servers
 from servers import listing
 from wire import Wire
 
+PROCESS_INFO = 0x0a
 PROCESS_KILL = 0x0c
 
 # MySQL writes the privilege as one word, and has one way to end a session.
@@ -274,6 +275,29 @@ def test_connection_id_is_the_sessions_number_and_pins_nobody(two, proxy, db):
         assert len(got[-2]) == len(binary[-2]) and int.from_bytes(got[-2][2:], "little") == number
         row = next(r for r in listing(proxy.api("/api/clients")) if r["id"] == number)
         assert not row["pinned"]
+
+
+def test_the_list_of_connections_has_ones_own_number(two, db):
+    """SHOW PROCESSLIST, as text, prepared and as a command: one finds oneself in it, and can be killed by what it shows."""
+    def mine(rows):
+        return [int(r[0]) for r in rows if r[7] and r[7].lower().startswith("show") and r[3] == db.name]
+
+    c, killer = two(), two()
+    number = c.thread_id()
+    for sql in ("SHOW PROCESSLIST", "show /* all */ full processlist;"):
+        assert mine(ask(c, sql)) == [number], sql
+    with Wire(db.direct()) as w:
+        metadata = w.query("SHOW PROCESSLIST")[:9]
+    with Wire(two()) as w:
+        assert w.query("SHOW PROCESSLIST")[:9] == metadata
+        prepared = w.prepare("SHOW PROCESSLIST").execute(())
+        assert [p for p in prepared if w.connection.thread_id().to_bytes(8, "little") in p[:12]], prepared
+    c._execute_command(PROCESS_INFO, b"")
+    c._read_query_result()
+    assert number in [int(r[0]) for r in c._result.rows]
+    ask(killer, "KILL %d" % number)
+    assert lost(c)
+    assert number not in [r[0] for r in ask(killer, "SHOW PROCESSLIST")]
 
 
 def test_connection_id_among_other_things_is_the_servers_and_stays(two, proxy, db):

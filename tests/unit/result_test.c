@@ -51,6 +51,21 @@ static void what_is_not_one_row_of_one_column_is_left_alone(void **state)
 	replaced(COUNT DEFINITION "01000003fb", CLIENT_DEPRECATE_EOF, false, NULL);
 }
 
+static void listed(const char *reply, uint64_t caps, bool binary, const char *want)
+{
+	size_t len, want_len;
+	uint8_t *p = unhex(reply, &len), *w = want ? unhex(want, &want_len) : NULL;
+	struct iobuf out;
+
+	iobuf_init(&out, 0);
+	assert_int_equal(result_put_listed(&out, span_of(p, len), caps, binary, 17, 1073741825), want ? RC_OK : RC_DECLINED);
+	if (want)
+		assert_bytes(&out, w, want_len);
+	iobuf_reset(&out);
+	free(p);
+	free(w);
+}
+
 static void join(void *arg, struct span text)
 {
 	char *all = arg;
@@ -91,12 +106,38 @@ static void each_value_is_given(void **state)
 	values_are("", 0, true, "");
 }
 
+static void in_a_list_one_row_gets_another_number(void **state)
+{
+	static const char head[] = "0100000102" TYPED("02", "08", "0000") TYPED("03", "fd", "0000");
+
+#define ROWS(a, b) "0100000102" TYPED("02", "08", "0000") TYPED("03", "fd", "0000") a b
+	/* 16 'ab', 17 'ab', 18 NULL; another number of as many digits, and 17 in another column, stay */
+	listed(ROWS("05000004" "0231360161", "05000005" "0231370161") "04000006023138fb", CLIENT_DEPRECATE_EOF, false,
+	       ROWS("05000004" "0231360161", "0d000005" "0a31303733373431383235" "0161") "04000006023138fb");
+	listed(ROWS("06000004" "023136023137", ""), CLIENT_DEPRECATE_EOF, false, ROWS("06000004" "023136023137", ""));
+	listed(ROWS("05000004fe00000200", "05000005" "0231370161"), 0, false,
+	       ROWS("05000004fe00000200", "0d000005" "0a31303733373431383235" "0161"));
+	/* binary: a BIGINT */
+	listed(ROWS("0c000004" "0000" "1100000000000000" "0161", "0c000005" "0000" "1200000000000000" "0161"), CLIENT_DEPRECATE_EOF, true,
+	       ROWS("0c000004" "0000" "0100004000000000" "0161", "0c000005" "0000" "1200000000000000" "0161"));
+	listed(ROWS("04000004" "0004" "0161", ""), CLIENT_DEPRECATE_EOF, true, ROWS("04000004" "0004" "0161", ""));
+	/* what is cut off, or no number, stays as it is */
+	listed(ROWS("05000004" "0231370161", "05000005" "0231"), CLIENT_DEPRECATE_EOF, false,
+	       ROWS("0d000004" "0a31303733373431383235" "0161", "05000005" "0231"));
+	listed(ROWS("05000004" "0231780161", "01000005fb"), CLIENT_DEPRECATE_EOF, false, ROWS("05000004" "0231780161", "01000005fb"));
+	listed(head, CLIENT_DEPRECATE_EOF, false, head);
+	listed("0100000102" "0100000200", CLIENT_DEPRECATE_EOF, false, NULL);
+	listed("", 0, true, NULL);
+#undef ROWS
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_and_binary_rows),
 		cmocka_unit_test(what_is_not_one_row_of_one_column_is_left_alone),
 		cmocka_unit_test(each_value_is_given),
+		cmocka_unit_test(in_a_list_one_row_gets_another_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
