@@ -87,7 +87,7 @@ struct track_iter {
 };
 void packet_track_begin(struct track_iter *it, struct span track);
 /* RC_DECLINED at the end; unknown types are skipped. */
-enum rc packet_put_track(struct iobuf *b, const struct track_item *item) must_check; /* one item, a variable or a schema, of a block */
+enum rc packet_put_track(struct iobuf *b, const struct track_item *item) must_check; /* one item of a block, as packet_track_next has it */
 enum rc packet_track_next(struct track_iter *it, struct track_item *item) must_check;
 
 #endif

@@ -70,8 +70,11 @@ enum rc packet_put_track(struct iobuf *b, const struct track_item *item)
 	iobuf_init(&body, 0);
 	if (item->type == TRACK_SYSTEM_VARIABLES)
 		rc = packet_put_lenenc_str(&body, item->name);
+	else if (item->type == TRACK_GTIDS)
+		rc = packet_put_uint(&body, 0, 1);
 	if (rc == RC_OK)
-		rc = packet_put_lenenc_str(&body, item->value);
+		rc = item->type == TRACK_STATE_CHANGE ? iobuf_append(&body, item->value.p, item->value.len)
+						      : packet_put_lenenc_str(&body, item->value);
 	if (rc == RC_OK)
 		rc = packet_put_uint(b, item->type, 1);
 	if (rc == RC_OK)

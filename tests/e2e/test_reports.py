@@ -52,6 +52,7 @@ STATEMENTS = {
     "both at once": ["SET time_zone = '+02:00', sql_mode = '', autocommit = 1"],
     "the client's own interest": ["SET session_track_system_variables = 'sql_mode,time_zone'", "SET sql_mode = 'ANSI_QUOTES'",
                                   "SET time_zone = '+03:00', sql_mode = ''"],
+    "that anything changed": ["SET session_track_state_change = 1", "SET @x = 1", "SET time_zone = '+04:00'", "DO 1"],
 }
 
 

@@ -325,6 +325,26 @@ static void check_items(struct span track, const struct item *want, size_t count
 	assert_int_equal(packet_track_next(&it, &item), RC_DECLINED);
 }
 
+/* Every kind, as servers send it: read and written again it is the same. */
+static void session_state_is_written_as_it_was_read(void **state)
+{
+	static const char block[] = "\0\6\4mode\0" "\1\4\3two" "\2\1" "1" "\3\7\0\5" "0-1-2" "\4\1\0" "\5\11\10T_______";
+	struct track_iter it;
+	struct track_item item;
+	struct iobuf b;
+
+	iobuf_init(&b, 0);
+	packet_track_begin(&it, span_of(block, sizeof(block) - 1));
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(packet_track_next(&it, &item), RC_OK);
+		assert_int_equal(item.type, i);
+		assert_int_equal(packet_put_track(&b, &item), RC_OK);
+	}
+	assert_int_equal(packet_track_next(&it, &item), RC_DECLINED);
+	assert_bytes(&b, (const uint8_t *)block, sizeof(block) - 1);
+	iobuf_reset(&b);
+}
+
 static void check_reply(const char *hex, const struct item *want, size_t count)
 {
 	struct ok_packet ok;
@@ -412,6 +432,7 @@ int main(void)
 		cmocka_unit_test(err_packets),
 		cmocka_unit_test(session_state_is_read),
 		cmocka_unit_test(session_state_in_its_rarer_forms),
+		cmocka_unit_test(session_state_is_written_as_it_was_read),
 		cmocka_unit_test(broken_session_state_is_refused),
 	};
 
