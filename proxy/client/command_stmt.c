@@ -54,8 +54,10 @@ static enum rc read_execute(struct request *r, struct span payload)
 		r->error = 1210;
 		return RC_ERROR;
 	}
-	if (rc != RC_OK) {
-		session_close(s, CLOSE_MALFORMED, "COM_STMT_EXECUTE");
+	if (rc != RC_OK) { /* what comes next is in its place, whatever this is: a server's session goes on, too */
+		stats_count(s->worker->sink, STATS_C_MALFORMED_PACKETS, 1);
+		reply_error(s, 1835, "HY000", "the parameters sent are not those of the statement");
+		r->error = 1835;
 		return RC_ERROR;
 	}
 	if (!r->st) {

@@ -150,7 +150,7 @@ enum rc prepared_read_execute(struct request *r, struct span payload)
 	if ((r->cmd == COM_STMT_BULK_EXECUTE ? stmt_parse_bulk(payload, p->params, &r->execute)
 					     : stmt_parse_execute(payload, p->params, r->s->caps & CLIENT_QUERY_ATTRIBUTES,
 								  &r->execute)) != RC_OK)
-		return RC_ERROR;
+		return r->cmd == COM_STMT_EXECUTE && payload.len == STMT_EXECUTE_HEADER ? RC_DECLINED : RC_ERROR;
 	if (!r->execute.new_types || !p->params)
 		return p->params && !p->types ? RC_DECLINED : RC_OK;
 	types = r->execute.types.p;

@@ -134,6 +134,21 @@ def test_a_prepared_execute_with_malformed_values(proxy, db):
         assert ask(other, "SELECT 1") == ((1,),)
 
 
+@pytest.mark.parametrize("sent", [0, 1, 7, 8, 16])
+def test_an_execution_with_too_few_parameters_is_refused_as_the_server_does(proxy, db, sent):
+    """And the session goes on. (Connector/C's test_mdev19838)"""
+    db.setup("CREATE TABLE t (%s)" % ", ".join("f%d CHAR(36)" % i for i in range(17)))
+    insert = "INSERT INTO t VALUES (%s)" % ", ".join(["?"] * 17)
+    said = []
+    for connection in (db.direct(), proxy.connect(database=db.name)):
+        with Wire(connection) as w:
+            s = w.prepare(insert)
+            w.send(b"\x17" + struct.pack("<IBI", s.id, 0, 1) + b"\0" * ((sent + 7) // 8) + (b"\x01" + b"\xfe\0" * sent + b"\3abc" * sent if sent else b""))
+            said.append(error(w.packet())[:2])
+            assert w.query("SELECT COUNT(*) FROM t")[3] == b"\x010"
+    assert said[0] == said[1]
+
+
 def test_noise(proxy, db):
     rng = random.Random(11)
     for n in range(60):
