@@ -145,34 +145,54 @@ uint64_t cache_stamp(struct cache *c, const cache_tag *tags, unsigned ntags)
 	return stamp;
 }
 
-void cache_invalidate(struct cache_worker *w, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos,
-		      uint64_t lag_window_ns)
+const char *cache_cause_name(enum cache_cause cause)
+{
+	static const char *const names[] = {
+		[CACHE_BY_WRITE] = "write",	  [CACHE_BY_LOSS] = "lost",	      [CACHE_BY_QUEUE] = "queue",
+		[CACHE_BY_BINLOG] = "binlog", [CACHE_BY_FAILOVER] = "failover", [CACHE_BY_FLUSH] = "flush",
+	};
+
+	return names[cause];
+}
+
+static enum stats_counter cause_counter(enum cache_cause cause)
+{
+	_Static_assert(STATS_C_CACHE_INVALIDATIONS_FLUSH - STATS_C_CACHE_INVALIDATIONS_WRITE == CACHE_BY_FLUSH &&
+		       CACHE_BY_FLUSH == CACHE_CAUSES - 1, "a counter a cause");
+	return (enum stats_counter)(STATS_C_CACHE_INVALIDATIONS_WRITE + (unsigned)cause);
+}
+
+static void count_others(struct cache *c, enum cache_cause cause, unsigned n)
+{
+	pthread_mutex_lock(&c->lock);
+	stats_count(c->others, cause_counter(cause), n);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void cache_invalidate(struct cache_worker *w, enum cache_cause cause, const cache_tag *tags, unsigned ntags,
+		      const struct cache_pos *pos, uint64_t lag_window_ns)
 {
 	bump_tags(w->c, tags, ntags, pos, lag_window_ns);
-	stats_count(w->sink, STATS_C_CACHE_INVALIDATIONS, ntags);
+	stats_count(w->sink, cause_counter(cause), ntags);
 }
 
-void cache_invalidate_all(struct cache_worker *w, uint64_t lag_window_ns)
+void cache_invalidate_all(struct cache_worker *w, enum cache_cause cause, uint64_t lag_window_ns)
 {
 	bump_all(w->c, lag_window_ns);
-	stats_count(w->sink, STATS_C_CACHE_INVALIDATIONS, 1);
+	stats_count(w->sink, cause_counter(cause), 1);
 }
 
-void cache_invalidate_from(struct cache *c, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos,
-			   uint64_t lag_window_ns)
+void cache_invalidate_from(struct cache *c, enum cache_cause cause, const cache_tag *tags, unsigned ntags,
+			   const struct cache_pos *pos, uint64_t lag_window_ns)
 {
 	bump_tags(c, tags, ntags, pos, lag_window_ns);
-	pthread_mutex_lock(&c->lock);
-	stats_count(c->others, STATS_C_CACHE_INVALIDATIONS, ntags);
-	pthread_mutex_unlock(&c->lock);
+	count_others(c, cause, ntags);
 }
 
-void cache_invalidate_all_from(struct cache *c, uint64_t lag_window_ns)
+void cache_invalidate_all_from(struct cache *c, enum cache_cause cause, uint64_t lag_window_ns)
 {
 	bump_all(c, lag_window_ns);
-	pthread_mutex_lock(&c->lock);
-	stats_count(c->others, STATS_C_CACHE_INVALIDATIONS, 1);
-	pthread_mutex_unlock(&c->lock);
+	count_others(c, cause, 1);
 }
 
 void cache_primary_at(struct cache *c, const struct cache_pos *pos, unsigned n, uint64_t asked_ns)
@@ -180,10 +200,11 @@ void cache_primary_at(struct cache *c, const struct cache_pos *pos, unsigned n, 
 	versions_primary_at(c->versions, pos, n, asked_ns);
 }
 
-void cache_flush(struct cache *c)
+void cache_flush(struct cache *c, enum cache_cause cause)
 {
 	versions_drop_all(c->versions, c->bus != NULL);
 	store_clear(c->store);
+	count_others(c, cause, 1);
 	if (!c->bus)
 		return;
 	bus_dirty_drop(c->bus);
@@ -234,6 +255,23 @@ void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, u
 			count(tables_find(c->tables, tables_key(tags[i])), what, why);
 }
 
+static void count_hit(struct table_counts *n, uint32_t cost_us)
+{
+	count(n, CACHE_HIT, CACHE_STORED);
+	atomic_fetch_add_explicit(&n->saved_us, cost_us, memory_order_relaxed);
+}
+
+void cache_table_hit(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, uint32_t cost_us)
+{
+	struct table_counts *n = rule ? tables_rule(c->tables, rule) : NULL;
+
+	if (n)
+		count_hit(n, cost_us);
+	for (unsigned i = 0; i < ntags; i++)
+		if (tables_counts(tags[i]))
+			count_hit(tables_find(c->tables, tables_key(tags[i])), cost_us);
+}
+
 static uint64_t not_below_zero(_Atomic int64_t *v)
 {
 	int64_t n = atomic_load_explicit(v, memory_order_relaxed);
@@ -244,7 +282,8 @@ static uint64_t not_below_zero(_Atomic int64_t *v)
 static void show(struct table_counts *n, const char *name, cache_table_fn fn, void *arg)
 {
 	struct cache_table out = {.name = name, .entries = not_below_zero(&n->entries), .bytes = not_below_zero(&n->bytes),
-				  .hits = n->hits, .misses = n->misses, .fills = n->fills, .invalidations = n->invalidations};
+				  .hits = n->hits, .misses = n->misses, .fills = n->fills, .invalidations = n->invalidations,
+				  .saved_us = n->saved_us};
 
 	for (unsigned r = 0; r < CACHE_REFUSALS; r++)
 		out.refused[r] = n->refused[r];
@@ -283,7 +322,7 @@ void cache_totals(struct cache *c, struct cache_totals *out)
 		.fills = stats_sum(c->stats, STATS_C_CACHE_FILLS),
 		.evictions = stats_sum(c->stats, STATS_C_CACHE_EVICTIONS),
 		.expirations = stats_sum(c->stats, STATS_C_CACHE_EXPIRATIONS),
-		.invalidations = stats_sum(c->stats, STATS_C_CACHE_INVALIDATIONS),
+		.saved_ns = stats_sum(c->stats, STATS_C_CACHE_SAVED_TIME),
 		.bus_received = stats_sum(c->stats, STATS_C_CACHE_BUS_RECEIVED),
 		.redis_configured = c->bus != NULL,
 		.follows = atomic_load_explicit(&c->followed_until, memory_order_relaxed) != CACHE_UNFOLLOWING,
@@ -291,6 +330,8 @@ void cache_totals(struct cache *c, struct cache_totals *out)
 	};
 	for (unsigned r = CACHE_REFUSED_VERSION; r < CACHE_REFUSALS; r++)
 		out->refused[r] = stats_sum(c->stats, cache_refusal_counter(r));
+	for (unsigned i = 0; i < CACHE_CAUSES; i++)
+		out->invalidations[i] = stats_sum(c->stats, cause_counter((enum cache_cause)i));
 	if (!c->bus)
 		return;
 	out->redis_up = atomic_load_explicit(&bus_view(c->bus)->up, memory_order_relaxed);

@@ -194,16 +194,28 @@ void cache_schema_changed(struct cache *c);
 /* Differs once any of these tags has been bumped: what would end an entry, for whoever only wants to know. Any thread. */
 uint64_t cache_stamp(struct cache *c, const cache_tag *tags, unsigned ntags);
 
+/* What invalidates, for people. */
+enum cache_cause {
+	CACHE_BY_WRITE,    /* a client's */
+	CACHE_BY_LOSS,     /* a write whose outcome nobody knows: its session or its server was lost */
+	CACHE_BY_QUEUE,    /* a batch has been applied */
+	CACHE_BY_BINLOG,
+	CACHE_BY_FAILOVER, /* what the former primary had need not be on the new one */
+	CACHE_BY_FLUSH,    /* somebody asked for it, or a process that was to end goes on */
+	CACHE_CAUSES,
+};
+const char *cache_cause_name(enum cache_cause cause);
+
 /* A write's answer is here: bump all it touched. before_reply: call this before the client gets its answer.
  * pos NULL: position unknown (lag_window_ns says for how long replicas are distrusted). Also tells the other instances. */
-void cache_invalidate(struct cache_worker *w, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos,
-		      uint64_t lag_window_ns);
-void cache_invalidate_all(struct cache_worker *w, uint64_t lag_window_ns);
+void cache_invalidate(struct cache_worker *w, enum cache_cause cause, const cache_tag *tags, unsigned ntags,
+		      const struct cache_pos *pos, uint64_t lag_window_ns);
+void cache_invalidate_all(struct cache_worker *w, enum cache_cause cause, uint64_t lag_window_ns);
 /* The same from any other thread (drain, binlog, admin). The local bump has happened when it returns. */
-void cache_invalidate_from(struct cache *c, const cache_tag *tags, unsigned ntags, const struct cache_pos *pos,
-			   uint64_t lag_window_ns);
-void cache_invalidate_all_from(struct cache *c, uint64_t lag_window_ns);
-void cache_flush(struct cache *c); /* everything, everywhere: any thread */
+void cache_invalidate_from(struct cache *c, enum cache_cause cause, const cache_tag *tags, unsigned ntags,
+			   const struct cache_pos *pos, uint64_t lag_window_ns);
+void cache_invalidate_all_from(struct cache *c, enum cache_cause cause, uint64_t lag_window_ns);
+void cache_flush(struct cache *c, enum cache_cause cause); /* everything, everywhere: any thread */
 /* The primary, asked at asked_ns (clock_mono_ns before the question was sent), was at these positions: bounds all writes
  * of unknown position before, so that replicas are believed again without waiting for the lag window. Any thread. */
 void cache_primary_at(struct cache *c, const struct cache_pos *pos, unsigned n, uint64_t asked_ns);
@@ -232,20 +244,23 @@ struct cache_table {
 	const char *name; /* schema.table; NULL: a rule's, or all tables without a place of their own */
 	/* invalidations: of a table, by writes; of a rule, of its entries, when they are found or leave. */
 	uint64_t entries, bytes, hits, misses, fills, invalidations, refused[CACHE_REFUSALS];
+	uint64_t saved_us; /* microseconds that servers took for what was then a hit, once a hit */
 };
 typedef void (*cache_table_fn)(void *arg, const struct cache_table *t);
 void cache_table_name(struct cache *c, struct span schema, struct span table);
 /* rule: as in cache_lookup. why: of a CACHE_REFUSED. */
 void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, enum cache_outcome what,
 		       enum cache_refusal why);
+/* A CACHE_HIT, with its entry's cost. */
+void cache_table_hit(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, uint32_t cost_us);
 void cache_tables(struct cache *c, cache_table_fn fn, void *arg);
 /* Calls fn once. RC_DECLINED: it has no place, and is not counted. */
 enum rc cache_rule(struct cache *c, uint64_t rule, cache_table_fn fn, void *arg) must_check;
 
 struct cache_totals {
 	uint64_t entries, bytes, limit;
-	uint64_t hits, hits_redis, misses, fills, evictions, expirations, invalidations, bus_received;
-	uint64_t refused[CACHE_REFUSALS];
+	uint64_t hits, hits_redis, misses, fills, evictions, expirations, bus_received;
+	uint64_t refused[CACHE_REFUSALS], invalidations[CACHE_CAUSES], saved_ns;
 	bool redis_configured, redis_up, bus_live; /* !bus_live with redis: the in-process store is not served from (C1) */
 	bool follows, followed; /* the primary's log; follows and not followed: nothing is answered */
 };

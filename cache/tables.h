@@ -22,7 +22,7 @@ struct table_counts {
 	_Atomic uint32_t tag;  /* upper half of the table's tag or of the rule's id, never 0; 0: free */
 	char *name;            /* "schema.table"; owned; set before tag is; NULL: a rule's */
 	_Atomic int64_t entries, bytes; /* in process; an entry counts for its rule and each table it depends on */
-	_Atomic uint64_t hits, misses, fills, invalidations, refused[CACHE_REFUSALS];
+	_Atomic uint64_t hits, misses, fills, invalidations, saved_us, refused[CACHE_REFUSALS];
 };
 
 struct tables {

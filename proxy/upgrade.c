@@ -145,7 +145,7 @@ static void serve_on(void)
 			log_error("upgrade", "a socket cannot be served again: restart suimon", NULL);
 	admin_pause(process.admin, false);
 	if (in->cache)
-		cache_flush(in->cache);
+		cache_flush(in->cache, CACHE_BY_FLUSH);
 	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
 	if (stats_keep_again(in->stats) != RC_OK)
 		log_warn("upgrade", "statistics are not kept on disk until an upgrade succeeds or suimon is restarted", NULL);

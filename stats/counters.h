@@ -146,7 +146,13 @@
 	X(CACHE_REFUSED_CHEAP, counter, "cache_refused_total", "reason=\"cheap\"", "")                                 \
 	X(CACHE_REFUSED_BUS, counter, "cache_refused_total", "reason=\"bus\"", "")                                     \
 	X(CACHE_DOUBTS, counter, "cache_doubts_total", "", "Invalidations repeated because a write was lost sight of: its server may commit it late.") \
-	X(CACHE_INVALIDATIONS, counter, "cache_invalidations_total", "", "Tables or rows declared changed by writes through this process.") \
+	/* in the order of enum cache_cause */                                                                         \
+	X(CACHE_INVALIDATIONS_WRITE, counter, "cache_invalidations_total", "cause=\"write\"", "Tables or rows declared changed by this process: by clients' writes, writes whose outcome nobody knows, the queue's batches, the binary log, a failover, a flush.") \
+	X(CACHE_INVALIDATIONS_LOST, counter, "cache_invalidations_total", "cause=\"lost\"", "")                          \
+	X(CACHE_INVALIDATIONS_QUEUE, counter, "cache_invalidations_total", "cause=\"queue\"", "")                        \
+	X(CACHE_INVALIDATIONS_BINLOG, counter, "cache_invalidations_total", "cause=\"binlog\"", "")                      \
+	X(CACHE_INVALIDATIONS_FAILOVER, counter, "cache_invalidations_total", "cause=\"failover\"", "")                  \
+	X(CACHE_INVALIDATIONS_FLUSH, counter, "cache_invalidations_total", "cause=\"flush\"", "")                        \
 	X(CACHE_BINLOG_EVENTS, counter, "cache_binlog_events_total", "", "Events read from the primary's binary log (cache.binlog).") \
 	X(CACHE_BINLOG_ROWS, counter, "cache_binlog_invalidations_total", "by=\"row\"", "What was invalidated because the binary log showed a write that suimon had not seen: rows, tables, all.") \
 	X(CACHE_BINLOG_TABLES, counter, "cache_binlog_invalidations_total", "by=\"table\"", "")                       \
@@ -155,6 +161,7 @@
 	X(CACHE_BINLOG_UNREADABLE, counter, "cache_binlog_unreadable_total", "", "Events of the binary log that could not be read: everything was invalidated.") \
 	X(CACHE_BINLOG_ERRORS, counter, "cache_binlog_errors_total", "", "Times the binary log could not be followed: the connection was lost or refused.") \
 	X(CACHE_BINLOG_GAPS, counter, "cache_binlog_gaps_total", "", "Times it could not be continued where it was left: everything was invalidated.") \
+	X(CACHE_SAVED_TIME, seconds, "cache_saved_seconds_total", "", "Time that servers took for what was then answered from the cache, once for each such answer.") \
 	X(CACHE_EVICTIONS, counter, "cache_evictions_total", "", "Entries that left the cache to make room.")          \
 	X(CACHE_EXPIRATIONS, counter, "cache_expirations_total", "", "Entries that outlived their ttl.")               \
 	X(CACHE_BUS_RECEIVED, counter, "cache_bus_received_total", "", "Invalidations received from other instances.") \

@@ -37,6 +37,19 @@ static void put_refused(struct jsonw *w, const uint64_t *refused)
 	jsonw_close(w, '}');
 }
 
+static void put_invalidations(struct jsonw *w, const uint64_t *by)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < CACHE_CAUSES; i++)
+		all += by[i];
+	jsonw_uint(w, "invalidations", all);
+	jsonw_open(w, "invalidations_by", '{');
+	for (unsigned i = 0; i < CACHE_CAUSES; i++)
+		jsonw_uint(w, cache_cause_name((enum cache_cause)i), by[i]);
+	jsonw_close(w, '}');
+}
+
 /* What a table and a rule have alike. */
 static void put_counts(void *arg, const struct cache_table *t)
 {
@@ -48,6 +61,7 @@ static void put_counts(void *arg, const struct cache_table *t)
 	jsonw_uint(w, "misses", t->misses);
 	jsonw_uint(w, "fills", t->fills);
 	jsonw_uint(w, "invalidations", t->invalidations);
+	jsonw_seconds(w, "time_saved", t->saved_us * 1000);
 	put_refused(w, t->refused);
 }
 
@@ -92,7 +106,8 @@ static void put_totals(struct jsonw *w, const struct cache_totals *t)
 	jsonw_uint(w, "hits_redis", t->hits_redis);
 	jsonw_uint(w, "misses", t->misses);
 	jsonw_uint(w, "fills", t->fills);
-	jsonw_uint(w, "invalidations", t->invalidations);
+	put_invalidations(w, t->invalidations);
+	jsonw_seconds(w, "time_saved", t->saved_ns);
 	jsonw_uint(w, "evictions", t->evictions);
 	jsonw_uint(w, "expirations", t->expirations);
 	jsonw_uint(w, "bus_received", t->bus_received);
@@ -187,7 +202,7 @@ static enum rc flush_table(struct call *c, struct span schema, struct span table
 		return RC_DECLINED;
 	jsonw_close(&w, ']');
 	jsonw_close(&w, '}');
-	cache_invalidate_from(c->a->in->cache, set.tags, set.n, NULL, instance_lag_window(c->settings));
+	cache_invalidate_from(c->a->in->cache, CACHE_BY_FLUSH, set.tags, set.n, NULL, instance_lag_window(c->settings));
 	return jsonw_end(&w);
 }
 
@@ -195,7 +210,7 @@ static int flush_all(struct call *c, const char *why)
 {
 	struct jsonw w;
 
-	cache_flush(c->a->in->cache);
+	cache_flush(c->a->in->cache, CACHE_BY_FLUSH);
 	iobuf_reset(&c->out);
 	jsonw_init(&w, &c->out);
 	jsonw_open(&w, NULL, '{');

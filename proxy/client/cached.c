@@ -84,7 +84,8 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 {
 	r->cache_hit = true;
 	keep_text(r);
-	count(r, CACHE_HIT, CACHE_STORED);
+	cache_table_hit(r->s->worker->in->cache, r->st->reads, r->st->nreads, r->lookup.rule, e->cost_us);
+	stats_count(r->s->worker->sink, STATS_C_CACHE_SAVED_TIME, e->cost_us * UINT64_C(1000));
 	r->route = STATS_CACHE;
 	r->rows = e->rows;
 	r->bytes_out = e->len;

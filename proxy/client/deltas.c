@@ -54,7 +54,7 @@ static void remember_write(struct request *r, const struct write_targets *t, con
 		w = s->transaction = mem_zalloc(sizeof(*w));
 	if (!w) { /* no memory to remember it: treat it as done now, and again at the end */
 		if (s->worker->cache)
-			cache_invalidate_all(s->worker->cache, instance_lag_window(s->worker->settings));
+			cache_invalidate_all(s->worker->cache, CACHE_BY_WRITE, instance_lag_window(s->worker->settings));
 		return;
 	}
 	w->anything |= t->anything;
@@ -91,9 +91,9 @@ static void invalidate(struct request *r, const cache_tag *tags, unsigned n, boo
 	if (!s->worker->cache)
 		return;
 	if (anything)
-		cache_invalidate_all(s->worker->cache, window);
+		cache_invalidate_all(s->worker->cache, CACHE_BY_WRITE, window);
 	else
-		cache_invalidate(s->worker->cache, tags, n, known ? &pos : NULL, window);
+		cache_invalidate(s->worker->cache, CACHE_BY_WRITE, tags, n, known ? &pos : NULL, window);
 }
 
 static void invalidate_set(struct request *r, const struct write_set *w)

@@ -75,9 +75,9 @@ void doubts_tick(struct worker *w, uint64_t now_ns)
 			continue;
 		stats_count(w->sink, STATS_C_CACHE_DOUBTS, 1);
 		if (e->anything)
-			cache_invalidate_all(w->cache, window);
+			cache_invalidate_all(w->cache, CACHE_BY_LOSS, window);
 		else
-			cache_invalidate(w->cache, e->tags, e->n, NULL, window);
+			cache_invalidate(w->cache, CACHE_BY_LOSS, e->tags, e->n, NULL, window);
 		if (e->wait_ns >= LAST_NS) {
 			forget(d, e);
 			continue;

@@ -94,7 +94,7 @@ void globals_settle(struct request *r, bool failed)
 	r->s->set_global = true;
 	accounts_renew(in->accounts);
 	if (in->cache) /* new sessions begin otherwise; other instances hear of it by this alone */
-		cache_flush(in->cache);
+		cache_flush(in->cache, CACHE_BY_WRITE);
 	if (failed)
 		return;
 	take_secure_transport(r);

@@ -191,9 +191,9 @@ static void queue_applied_hook(void *arg, struct span tables, struct span gtid)
 	if (known)
 		backend_saw_position(topology_primary(in->topology), &pos);
 	if (in->cache && closure_of(in, tables, &list))
-		cache_invalidate_from(in->cache, list.tags, list.n, known ? &at : NULL, instance_lag_window(s));
+		cache_invalidate_from(in->cache, CACHE_BY_QUEUE, list.tags, list.n, known ? &at : NULL, instance_lag_window(s));
 	else if (in->cache)
-		cache_flush(in->cache);
+		cache_flush(in->cache, CACHE_BY_QUEUE);
 	settings_unref(s);
 }
 
@@ -253,7 +253,7 @@ void hooks_primary_moved(void *arg, struct backend *from, struct backend *to)
 	/* What the former primary had acknowledged need not be on the new one, whose positions begin anew. */
 	if (in->cache) {
 		cache_unfollowed(in->cache);
-		cache_flush(in->cache);
+		cache_flush(in->cache, CACHE_BY_FAILOVER);
 	}
 	pthread_mutex_lock(&in->drain_lock);
 	in->drain_pos = (struct gtid_pos){.n = 0};

@@ -297,9 +297,9 @@ static void leave_transaction(struct session *s)
 	uint64_t window = instance_lag_window(s->worker->settings);
 
 	if (w && s->worker->cache && w->anything)
-		cache_invalidate_all(s->worker->cache, window);
+		cache_invalidate_all(s->worker->cache, CACHE_BY_LOSS, window);
 	else if (w && s->worker->cache)
-		cache_invalidate(s->worker->cache, w->tags, w->n, NULL, window);
+		cache_invalidate(s->worker->cache, CACHE_BY_LOSS, w->tags, w->n, NULL, window);
 	mem_free(s->transaction);
 	s->transaction = NULL;
 	s->in_transaction = false;

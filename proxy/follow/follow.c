@@ -115,7 +115,7 @@ static void begin_dump(struct follow *f)
 		return;
 	}
 	if (f->anew) { /* the position was read before: what was written behind it comes, what was before it ends here */
-		cache_invalidate_all_from(f->in->cache, instance_lag_window(f->settings));
+		cache_invalidate_all_from(f->in->cache, CACHE_BY_BINLOG, instance_lag_window(f->settings));
 		f->anew = false;
 	}
 	log_info("follow", "following the primary's binary log", "addr=%s from=%s", f->backend->text, f->resume);

@@ -79,12 +79,12 @@ static void apply(struct follow *f, const struct follow_change *c)
 		accounts_changed(f->in->accounts);
 	if (c->anything) {
 		stats_count(f->sink, STATS_C_CACHE_BINLOG_ALL, 1);
-		cache_invalidate_all_from(f->in->cache, window);
+		cache_invalidate_all_from(f->in->cache, CACHE_BY_BINLOG, window);
 		return;
 	}
 	stats_count(f->sink, STATS_C_CACHE_BINLOG_TABLES, tables);
 	stats_count(f->sink, STATS_C_CACHE_BINLOG_ROWS, rows);
-	cache_invalidate_from(f->in->cache, tags, c->n, c->gtid.known ? &c->pos : NULL, window);
+	cache_invalidate_from(f->in->cache, CACHE_BY_BINLOG, tags, c->n, c->gtid.known ? &c->pos : NULL, window);
 }
 
 /* Too many wait: one that is about anything stands for all. */
@@ -161,7 +161,7 @@ void follow_settle_add(struct follow *f, uint32_t end)
 		return;
 	c = change_of(f, end);
 	if (!c) {
-		cache_invalidate_all_from(f->in->cache, instance_lag_window(f->settings));
+		cache_invalidate_all_from(f->in->cache, CACHE_BY_BINLOG, instance_lag_window(f->settings));
 		follow_drop(f, CHANNEL_NO_MEMORY);
 		return;
 	}

@@ -204,11 +204,13 @@ function foretold(node, columns, list, open) {
 export function cache(c, open) {
 	const hits = (c.hits || 0) + (c.hits_redis || 0), m = c.memory || {}, r = c.redis || {};
 	const refused = Object.entries(c.refused || {}).filter(([, n]) => n > 0);
+	const causes = Object.entries(c.invalidations_by || {}).filter(([cause, n]) => n > 0 && cause !== "write");
 	const redis = !r.configured ? "not used" : !r.up ? "down" : r.bus_live === false ? "bus silent" : "up";
 	numbers($("cache-numbers"), [
 		["hit ratio", f.share(hits, hits + (c.misses || 0))], ["hits", f.count(c.hits)], ["misses", f.count(c.misses)],
 		["entries", f.count(m.entries)], ["memory", `${f.bytes(m.bytes)} of ${f.bytes(m.limit)}`],
-		["fills", f.count(c.fills)], ["invalidations", f.count(c.invalidations)], ["evictions", f.count(c.evictions)],
+		["time saved", f.seconds(c.time_saved)], ["fills", f.count(c.fills)], ["evictions", f.count(c.evictions)],
+		["invalidations", f.count(c.invalidations)], ...causes.map(([cause, n]) => ["by " + cause, f.count(n)]),
 		["Redis", redis, redis === "up" ? "good-text" : redis === "not used" ? "" : "bad-text"],
 		["hits in Redis", f.count(c.hits_redis)], ...refused.map(([why, n]) => ["refused: " + why, f.count(n)]),
 	]);

@@ -289,7 +289,7 @@ def test_the_api_counts_by_table(suimon, table):
         assert of(table.name + ".t")["entries"] == of(table.name + ".u")["entries"] == of(table.name + ".t")["bytes"] == 0
 
 
-COLUMNS = {"entries", "bytes", "hits", "misses", "fills", "invalidations", "refused"}
+COLUMNS = {"entries", "bytes", "hits", "misses", "fills", "invalidations", "time_saved", "refused"}
 
 
 def test_the_api_counts_by_rule_as_by_table(suimon, table):
@@ -559,6 +559,28 @@ def test_cache_api_counts(cached, table):
     for key in ("entries", "bytes", "hits", "misses", "fills", "invalidations"):
         assert isinstance(state[key], int), key
     assert state["hits"] >= 1 and state["fills"] >= 1 and state["invalidations"] >= 1
+
+
+def test_what_was_saved_and_what_invalidated(suimon, table):
+    """A hit saves what its fill took; each invalidation has one cause."""
+    s = suimon(rules(table))
+    slow = "SELECT COUNT(*) FROM %s" % ", ".join("t t%d" % i for i in range(17))
+    with s.connect(database=table.name) as a:
+        filled(s, a, slow)
+        before = s.api("/api/cache")
+        for _ in range(3):
+            ask(a, slow)
+        after = s.api("/api/cache")
+        each = (after["time_saved"] - before["time_saved"]) / 3
+        assert each > 0.001 and after["hits"] == before["hits"] + 3
+        assert abs(after["rules"][0]["time_saved"] - after["time_saved"]) < 1e-6
+        assert abs(sum_metric(s.metrics(), "suimon_cache_saved_seconds_total") - after["time_saved"]) < 1e-6
+        ask(a, "UPDATE t SET n = 1 WHERE id = 1")
+    assert s.http("/api/cache/flush", data={})[0] == 200
+    by = s.api("/api/cache")["invalidations_by"]
+    assert set(by) == {"write", "lost", "queue", "binlog", "failover", "flush"}
+    assert by["write"] > before["invalidations_by"]["write"] and by["flush"] == before["invalidations_by"]["flush"] + 1
+    assert sum(by.values()) == s.api("/api/cache")["invalidations"] == invalidations(s)
 
 
 def test_unknown_actions_are_errors(cached):

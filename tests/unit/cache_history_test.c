@@ -152,7 +152,7 @@ static void client_write(struct client *c, struct instance *i, unsigned instance
 	uint64_t how = next_random(&c->random) % 8;
 
 	if (s->invalidate && how == 0)
-		cache_invalidate_from(i->cache, &tag, 1, NULL, LAG_WINDOW_NS);
+		cache_invalidate_from(i->cache, CACHE_BY_WRITE, &tag, 1, NULL, LAG_WINDOW_NS);
 	else if (s->invalidate)
 		instance_invalidate(i, tag, how == 1 ? NULL : &pos);
 	raise_to(&s->acked[instance][row], seq);

@@ -55,7 +55,7 @@ static void test_an_invalidation_of_all_reaches_the_other(void **state)
 
 	fill_through(&two.a, "k", "old");
 	assert_true(WITHIN(2000, read_get(&two.b, &r, "k", TAG)));
-	cache_flush(two.a.cache);
+	cache_flush(two.a.cache, CACHE_BY_FLUSH);
 	assert_false(read_get(&two.a, &r, "k", TAG));
 	assert_true(WITHIN(2000, !read_get(&two.b, &r, "k", TAG)));
 	assert_true(WITHIN(2000, cache_settled(two.a.cache)));
@@ -104,7 +104,7 @@ static void test_a_value_without_its_tokens_is_dead(void **state)
 	assert_true(in_redis(value_name("k"))); /* it was there */
 	fill_through(&two.b, "k", "new");
 	server_cli(&two.server, "COPY saved %s REPLACE", value_name("k"));
-	cache_flush(two.b.cache);
+	cache_flush(two.b.cache, CACHE_BY_FLUSH);
 	assert_true(WITHIN(2000, cache_settled(two.b.cache)));
 	assert_false(read_get(&two.b, &r, "k", TAG));
 }

@@ -500,7 +500,7 @@ static void invalidation_run(void *arg)
 {
 	struct invalidation *v = arg;
 
-	cache_invalidate(v->i->worker, &v->tag, 1, v->pos, 0);
+	cache_invalidate(v->i->worker, CACHE_BY_WRITE, &v->tag, 1, v->pos, 0);
 }
 
 void instance_invalidate(struct instance *i, cache_tag tag, const struct cache_pos *pos)
