@@ -102,6 +102,7 @@ def pytest_sessionstart(session):
         pytest.exit(str(e), returncode=2)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
     """Run in parallel, a file's tests stay together, for its servers' sake; those of a queue's engine are a lot of their own."""
     for item in items:

@@ -1,4 +1,6 @@
 """C1 to C6: what is answered from the cache, and that it is never older than an acknowledged write."""
+import itertools
+
 import pymysql
 import pytest
 
@@ -510,10 +512,13 @@ def two(suimon, table, cluster):
 def test_the_second_suimon_hits_what_the_first_has_stored(two, table):
     first, second = two
     with first.connect(database=table.name) as a, second.connect(database=table.name) as b:
-        filled(first, a)
+        reads = itertools.count()
 
         def from_redis():
-            ask(b, READ)
+            """Another text each time: once the second has asked the server, it has the answer in its own memory."""
+            read = READ + " LIMIT %d" % (100 + next(reads))
+            filled(first, a, read)
+            ask(b, read)
             return sum_metric(second.metrics(), "suimon_cache_hits_total", 'level="redis"') > 0
         wait_until("a hit in Redis", from_redis, 5)
 

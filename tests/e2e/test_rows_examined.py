@@ -60,7 +60,7 @@ def test_they_are_the_servers_own(suimon, server):
 
 
 def test_where_they_may_not_be_read_nothing_is_made_up(suimon, server):
-    server.sql("REVOKE SELECT ON performance_schema.* FROM monitor@'%'")
+    server.sql("GRANT SELECT ON performance_schema.* TO monitor@'%'", "REVOKE SELECT ON performance_schema.* FROM monitor@'%'")
     s = suimon({"primary": address(server), "replicas": [], "stats": {"samples": False}})
     run(s)
     settle(s)
