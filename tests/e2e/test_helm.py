@@ -28,9 +28,10 @@ def load(*path):
         return yaml.safe_load(f)
 
 
-def rendered(renderer, **queue):
-    """Documents by kind."""
+def rendered(renderer, more="", **queue):
+    """Documents by kind. more: lines at the end of suimon's configuration."""
     values, chart = load(CHART, "values.yaml"), load(CHART, "Chart.yaml")
+    values["suimon"]["config"] += more
     values["queue"].update(queue)
     templates = sorted(os.path.join(CHART, "templates", name) for name in os.listdir(os.path.join(CHART, "templates")))
     data = {"Values": values, "Chart": {"Name": chart["name"], "AppVersion": chart["appVersion"]},
@@ -97,6 +98,7 @@ def test_its_configuration_has_no_faults(renderer, tmp_path):
 
 
 def test_another_configuration_is_another_pod(renderer):
-    def checksum():
-        return rendered(renderer)["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+    def checksum(more=""):
+        return rendered(renderer, more)["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
     assert len(checksum()) == 64 and checksum() == checksum()
+    assert checksum("drain_timeout: 31s\n") not in (checksum(), checksum("drain_timeout: 32s\n"))
