@@ -84,7 +84,7 @@ def test_every_option_that_can_be_reloaded_is_taken(suimon, db, tmp_path):
     assert any("text" in line for line in lines)  # the last may be of stats.emf
     with s.connect(database=db.name) as c:
         assert who(c) == "primary"
-        assert s.metrics()["suimon_slow_queries_total"] > 0
+        servers.wait_until("it to be counted", lambda: s.metrics()["suimon_slow_queries_total"] > 0, 10)
     assert reload(s, "listen.max_connections", 1)[0] == 200
     with s.connect() as c:
         with pytest.raises(pymysql.MySQLError) as e:
