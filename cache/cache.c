@@ -234,42 +234,27 @@ void cache_table_name(struct cache *c, struct span schema, struct span table)
 	tables_name(c->tables, cache_tag_table(schema, table), schema, table);
 }
 
-static void count(struct table_counts *n, enum cache_outcome what, enum cache_refusal why)
+static void count(struct table_counts *n, enum cache_outcome what, enum cache_refusal why, uint32_t saved_us)
 {
 	atomic_fetch_add_explicit(what == CACHE_HIT    ? &n->hits
 				  : what == CACHE_MISS ? &n->misses
 				  : what == CACHE_FILL ? &n->fills
 						       : &n->refused[why],
 				  1, memory_order_relaxed);
+	if (saved_us)
+		atomic_fetch_add_explicit(&n->saved_us, saved_us, memory_order_relaxed);
 }
 
 void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, enum cache_outcome what,
-		       enum cache_refusal why)
+		       enum cache_refusal why, uint32_t saved_us)
 {
 	struct table_counts *n = rule ? tables_rule(c->tables, rule) : NULL;
 
 	if (n)
-		count(n, what, why);
+		count(n, what, why, saved_us);
 	for (unsigned i = 0; i < ntags; i++)
 		if (tables_counts(tags[i]))
-			count(tables_find(c->tables, tables_key(tags[i])), what, why);
-}
-
-static void count_hit(struct table_counts *n, uint32_t cost_us)
-{
-	count(n, CACHE_HIT, CACHE_STORED);
-	atomic_fetch_add_explicit(&n->saved_us, cost_us, memory_order_relaxed);
-}
-
-void cache_table_hit(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, uint32_t cost_us)
-{
-	struct table_counts *n = rule ? tables_rule(c->tables, rule) : NULL;
-
-	if (n)
-		count_hit(n, cost_us);
-	for (unsigned i = 0; i < ntags; i++)
-		if (tables_counts(tags[i]))
-			count_hit(tables_find(c->tables, tables_key(tags[i])), cost_us);
+			count(tables_find(c->tables, tables_key(tags[i])), what, why, saved_us);
 }
 
 static uint64_t not_below_zero(_Atomic int64_t *v)

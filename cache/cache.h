@@ -248,11 +248,9 @@ struct cache_table {
 };
 typedef void (*cache_table_fn)(void *arg, const struct cache_table *t);
 void cache_table_name(struct cache *c, struct span schema, struct span table);
-/* rule: as in cache_lookup. why: of a CACHE_REFUSED. */
+/* rule: as in cache_lookup. why: of a CACHE_REFUSED. saved_us: of a CACHE_HIT, its entry's cost; else 0. */
 void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, enum cache_outcome what,
-		       enum cache_refusal why);
-/* A CACHE_HIT, with its entry's cost. */
-void cache_table_hit(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, uint32_t cost_us);
+		       enum cache_refusal why, uint32_t saved_us);
 void cache_tables(struct cache *c, cache_table_fn fn, void *arg);
 /* Calls fn once. RC_DECLINED: it has no place, and is not counted. */
 enum rc cache_rule(struct cache *c, uint64_t rule, cache_table_fn fn, void *arg) must_check;

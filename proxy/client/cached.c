@@ -75,16 +75,16 @@ static enum rc build_key(struct request *r)
 }
 
 /* What became of a read, for its tables and its rule in /api/cache. */
-static void count(const struct request *r, enum cache_outcome what, enum cache_refusal why)
+static void count(const struct request *r, enum cache_outcome what, enum cache_refusal why, uint32_t saved_us)
 {
-	cache_table_count(r->s->worker->in->cache, r->st->reads, r->st->nreads, r->lookup.rule, what, why);
+	cache_table_count(r->s->worker->in->cache, r->st->reads, r->st->nreads, r->lookup.rule, what, why, saved_us);
 }
 
 static void send_entry(struct request *r, const struct cache_entry *e)
 {
 	r->cache_hit = true;
 	keep_text(r);
-	cache_table_hit(r->s->worker->in->cache, r->st->reads, r->st->nreads, r->lookup.rule, e->cost_us);
+	count(r, CACHE_HIT, CACHE_STORED, e->cost_us);
 	stats_count(r->s->worker->sink, STATS_C_CACHE_SAVED_TIME, e->cost_us * UINT64_C(1000));
 	r->route = STATS_CACHE;
 	r->rows = e->rows;
@@ -100,7 +100,7 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 static void begin_fill(struct request *r)
 {
 	r->filling = true;
-	count(r, CACHE_MISS, CACHE_STORED);
+	count(r, CACHE_MISS, CACHE_STORED, 0);
 	r->fill_refusal = CACHE_STORED;
 	iobuf_init(&r->fill, r->s->worker->settings->cache.max_result);
 }
@@ -266,7 +266,7 @@ bool cached_finish(struct request *r)
 	else /* cache_fill counts its own refusals */
 		stats_count(w->sink, (enum stats_counter)(STATS_C_CACHE_REFUSED_VERSION + (refusal - CACHE_REFUSED_VERSION)), 1);
 	cache_abandon(&r->lookup, refusal == CACHE_REFUSED_ERROR); /* if there was no fill */
-	count(r, refusal == CACHE_STORED ? CACHE_FILL : CACHE_REFUSED, refusal);
+	count(r, refusal == CACHE_STORED ? CACHE_FILL : CACHE_REFUSED, refusal, 0);
 	iobuf_reset(&r->fill);
 	return refusal != CACHE_STORED;
 }
