@@ -108,5 +108,6 @@ char *mem_printf(const char *fmt, ...)
 
 void mem_free(void *p)
 {
-	free(p);
+	if (p) /* of what a request may have owned there mostly is nothing, which jemalloc takes 43 instructions to see */
+		free(p);
 }

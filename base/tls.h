@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -50,6 +51,8 @@ struct tls_context *tls_server_new(const char *cert, const char *key, const char
 				   struct tls_fault *fault) must_check;
 /* For the connecting side. ca: a file, or "": the system's authorities. NULL: fault says why. */
 struct tls_context *tls_client_new(enum tls_mode mode, const char *ca, struct tls_fault *fault) must_check;
+/* When the certificate of the accepting side ends, in seconds since 1970. RC_DECLINED: there is none. */
+enum rc tls_not_after(const struct tls_context *c, uint64_t *seconds) must_check;
 struct tls_context *tls_ref(struct tls_context *c); /* NULL gives NULL */
 void tls_unref(struct tls_context *c);              /* NULL is allowed */
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -304,6 +305,19 @@ struct tls_context *tls_client_new(enum tls_mode mode, const char *ca, struct tl
 	}
 	SSL_CTX_set_verify(c->ssl, mode >= TLS_VERIFY_CA ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
 	return c;
+}
+
+enum rc tls_not_after(const struct tls_context *c, uint64_t *seconds)
+{
+	X509 *cert = SSL_CTX_get0_certificate(c->ssl);
+	struct tm tm;
+	time_t at;
+
+	if (!cert || ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+		return RC_DECLINED;
+	at = timegm(&tm);
+	*seconds = at > 0 ? (uint64_t)at : 0;
+	return RC_OK;
 }
 
 struct tls_context *tls_ref(struct tls_context *c)

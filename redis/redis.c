@@ -42,6 +42,16 @@ struct redis *redis_new(struct event_base *base, const struct redis_options *opt
 	return r;
 }
 
+void redis_raise_limits(struct redis *r, size_t reply_max, size_t output_max)
+{
+	if (reply_max > r->opt.reply_max)
+		r->opt.reply_max = reply_max;
+	if (output_max > r->out.max)
+		r->out.max = output_max;
+	if (r->state == REDIS_UP) /* before that the greeting's own limit holds */
+		r->budget.max = r->opt.reply_max;
+}
+
 static void drop_event(struct event **ev)
 {
 	if (*ev)
