@@ -50,8 +50,20 @@ enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out) must_c
 /* Where an INSERT ... VALUES statement's rows lie, for merging: text[0..rows_at) is the head up to and with VALUES,
  * text[rows_at..rows_end) the rows "(..),(..)", the rest the tail (ON DUPLICATE KEY UPDATE ...).
  * RC_DECLINED: not such a statement. */
-struct sql_insert_shape { size_t rows_at, rows_end; uint32_t rows; };
+struct sql_insert_shape {
+	size_t rows_at, rows_end;
+	uint32_t rows;
+	bool plain; /* in each row nothing but literals and placeholders */
+};
 enum rc sql_insert_shape(struct span text, unsigned mode, struct sql_insert_shape *out) must_check;
+/* The same for one text of many that begin alike, as those of a program do: up to its first row it is compared with the head of the
+ * one before, and read only if it differs. */
+#define SQL_INSERT_HEAD_MOST 240
+struct sql_insert_head {
+	uint16_t mode, len; /* up to and with the first row's "("; 0: none is known */
+	char text[SQL_INSERT_HEAD_MOST];
+};
+enum rc sql_insert_shape_like(struct span text, unsigned mode, struct sql_insert_head *head, struct sql_insert_shape *out) must_check;
 
 /* The columns an INSERT or REPLACE gives values to, one call of put each, names without quotes; .all: no list, so all of them.
  * RC_DECLINED: it could not be told. Else what put said, when not RC_OK. */

@@ -83,6 +83,7 @@ const char *sql_verb_name(enum sql_verb v); /* lower case: "select" */
 #define SQL_F_XA_BEGIN         (UINT64_C(1) << 38) /* XA START, XA BEGIN */
 #define SQL_F_XA_END           (UINT64_C(1) << 39) /* XA COMMIT, XA ROLLBACK: not XA END, behind which it is still the session's */
 #define SQL_F_TRX_READ_WRITE   (UINT64_C(1) << 40) /* START TRANSACTION READ WRITE */
+#define SQL_F_UNSAFE_VALUE     (UINT64_C(1) << 41) /* with SQL_F_REPLAY_UNSAFE: for a function or variable in it */
 
 #define SQL_MAX_TABLES 32 /* more: SQL_F_UNKNOWN */
 

@@ -4,8 +4,8 @@
  *   sql_lex: lex_plain (a run of plain tokens) -> sql_scan_next -> lex_token (one of the others) -> lex_plain -> ...
  *
  * lex_plain does for words, names, numbers and punctuation what the scanner and the normaliser do for any token, in one
- * loop without a call. It stops, having done nothing, at whatever could need more: leaving it out would change nothing
- * but the time, which tests/unit/digest_test.c checks.
+ * loop without a call; lex_list the same for the literals of a list. They stop, having done nothing, at whatever could need
+ * more: leaving them out would change nothing but the time, which tests/unit/digest_test.c checks.
  */
 #include "digest.h"
 
@@ -342,6 +342,43 @@ static void lex_plain(struct lexing *x, struct sql_scan *s)
 	n->busy = false;
 }
 
+static inline bool list_token(struct lexing *x, struct plain *r)
+{
+	switch ((enum sql_byte_class)sql_byte_classes[(unsigned char)*r->p]) {
+	case SQL_C_DIGIT:
+		return plain_number(x, r);
+	case SQL_C_QUOTE:
+		return *r->p == '\'' && plain_string(x, r);
+	case SQL_C_PUNCT:
+		return *r->p == ',' && plain_op(r);
+	default:
+		return false;
+	}
+}
+
+/* Reads on from s->p, in a list that has held literals only, as long as they are plain. Nothing of them is put out. */
+static void lex_list(struct lexing *x, struct sql_scan *s)
+{
+	char nowhere[VEC];
+	struct plain r = {.p = s->p, .end = s->end, .name_next = s->name_next};
+	const char *done = r.p;
+
+	while (r.p < r.end) {
+		if (sql_byte_classes[(unsigned char)*r.p] == SQL_C_BLANK) {
+			r.p++;
+			continue;
+		}
+		r.to = nowhere;
+		if (!list_token(x, &r))
+			break;
+		done = r.p;
+	}
+	if (done == s->p)
+		return;
+	s->p = x->norm.end = x->last = done;
+	s->name_next = false;
+}
+
 static void lex_token(struct lexing *x, const struct sql_token *t)
 {
 	sql_norm_token(&x->norm, t);
@@ -387,6 +424,8 @@ void sql_lex(struct span text, unsigned mode, struct sql_lexed *out)
 	for (;;) {
 		if (norm_waits_for_nothing(&x.norm))
 			lex_plain(&x, &s);
+		else if (x.norm.list == SQL_LIST_OPEN)
+			lex_list(&x, &s);
 		sql_scan_next_fast(&s, &t);
 		if (t.kind == SQL_T_END)
 			break;

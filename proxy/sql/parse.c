@@ -201,7 +201,7 @@ void sql_rewind(struct sql_parser *p, const struct sql_parser_mark *m)
 
 void sql_effects(struct sql_parser *p, uint64_t flags, struct span cause)
 {
-	p->flags |= flags;
+	p->flags |= flags & SQL_F_REPLAY_UNSAFE ? flags | SQL_F_UNSAFE_VALUE : flags;
 	if ((flags & SQL_F_NONDETERMINISTIC) && !p->nondeterministic.len)
 		p->nondeterministic = cause;
 }

@@ -3,6 +3,8 @@
  */
 #include "digest.h"
 
+#include <string.h>
+
 #include "norm.h"
 
 /* Where an expression's text becomes a column's name: one bit a level of parentheses, set inside a select list. */
@@ -99,6 +101,17 @@ enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out)
 	return RC_OK;
 }
 
+static bool in_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' || c & 0x80;
+}
+
+/* "LIKE?" and "?AND": a literal may begin or end with a letter or a digit. */
+static enum rc part_words(struct iobuf *out, const char *p, const char *end)
+{
+	return p < end && in_word(*p) ? iobuf_append(out, " ", 1) : RC_OK;
+}
+
 enum rc sql_bind(struct span text, unsigned mode, uint16_t params,
 		 enum rc (*put)(void *arg, uint16_t index, struct iobuf *out), void *arg, struct iobuf *out)
 {
@@ -113,7 +126,8 @@ enum rc sql_bind(struct span text, unsigned mode, uint16_t params,
 		if (t.kind != SQL_T_PARAM)
 			continue;
 		if (n == params || iobuf_append(out, from, (size_t)(t.text.p - from)) != RC_OK ||
-		    put(arg, n, out) != RC_OK)
+		    (t.text.p > text.p && part_words(out, t.text.p - 1, t.text.p) != RC_OK) || put(arg, n, out) != RC_OK ||
+		    part_words(out, s.p, s.end) != RC_OK)
 			return RC_ERROR;
 		n++;
 		from = s.p;
@@ -152,8 +166,13 @@ static void next_code(struct sql_scan *s, struct sql_token *t)
 	while (t->kind == SQL_T_COMMENT || t->kind == SQL_T_HINT);
 }
 
+static bool is_plain(const struct sql_token *t)
+{
+	return (sql_token_is_literal(t) && t->word != SQL_W_NULL) || sql_token_is_op(t, ',') || sql_token_is_op(t, ')');
+}
+
 /* At "(": to behind its ")"; false when a query or the text's end comes first. */
-static bool skip_row(struct sql_scan *s, struct sql_token *t)
+static bool skip_row(struct sql_scan *s, struct sql_token *t, bool *plain)
 {
 	unsigned depth = 1;
 
@@ -162,6 +181,7 @@ static bool skip_row(struct sql_scan *s, struct sql_token *t)
 		if (t->kind == SQL_T_END || t->kind == SQL_T_BAD || sql_token_is_op(t, ';') ||
 		    (t->kind == SQL_T_WORD && t->word == SQL_W_SELECT))
 			return false;
+		*plain &= is_plain(t);
 		if (sql_token_is_op(t, '('))
 			depth++;
 		else if (sql_token_is_op(t, ')'))
@@ -170,31 +190,119 @@ static bool skip_row(struct sql_scan *s, struct sql_token *t)
 	return true;
 }
 
+/* Behind a string's opening quote: behind its closing one; NULL where there is none, or a backslash. */
+static const char *behind_plain_string(const char *p, const char *end)
+{
+	while (p < end) {
+		vec v = vec_load(p, end);
+		unsigned n = vec_run((vec)(v != '\'') & (vec)(v != '\\'));
+
+		if (n < VEC)
+			return p[n] == '\'' ? p + n + 1 : NULL;
+		p += VEC;
+	}
+	return NULL;
+}
+
+/* At "(": to behind its ")" if nothing but digits and plain strings, commas and blanks stands between them; else it stays. */
+static bool skip_plain_row(struct sql_scan *s)
+{
+	const char *p = s->p + 1;
+
+	while (p && p < s->end) {
+		uint8_t class = sql_byte_classes[(unsigned char)*p];
+
+		if (*p == ')') {
+			s->p = p + 1;
+			return true;
+		}
+		if (*p == '\'')
+			p = behind_plain_string(p + 1, s->end);
+		else if (class == SQL_C_BLANK || class == SQL_C_DIGIT || *p == ',')
+			p++;
+		else
+			return false;
+	}
+	return false;
+}
+
+/* At the first row: rows and tail. */
+static enum rc read_rows(struct sql_scan *s, struct sql_token *t, struct sql_insert_shape *out)
+{
+	do {
+		if (out->rows)
+			next_code(s, t);
+		if (!sql_token_is_op(t, '('))
+			return RC_DECLINED;
+		s->p = t->text.p;
+		if (!skip_plain_row(s)) {
+			s->p = t->text.p + 1;
+			if (!skip_row(s, t, &out->plain))
+				return RC_DECLINED;
+		}
+		out->rows++;
+		out->rows_end = (size_t)(s->p - s->base);
+		next_code(s, t);
+	} while (sql_token_is_op(t, ','));
+	while (t->kind != SQL_T_END && t->kind != SQL_T_BAD && t->kind != SQL_T_EXEC_OPEN && t->kind != SQL_T_EXEC_CLOSE &&
+	       !sql_token_is_op(t, ';'))
+		next_code(s, t);
+	if (sql_token_is_op(t, ';'))
+		next_code(s, t);
+	return t->kind == SQL_T_END && !s->broken ? RC_OK : RC_DECLINED;
+}
+
+/* To the first token behind VALUES. */
+static bool find_rows(struct sql_scan *s, struct sql_token *t)
+{
+	next_code(s, t);
+	if (t->kind != SQL_T_WORD || (t->word != SQL_W_INSERT && t->word != SQL_W_REPLACE) || !find_values(s, t))
+		return false;
+	next_code(s, t);
+	return true;
+}
+
 enum rc sql_insert_shape(struct span text, unsigned mode, struct sql_insert_shape *out)
 {
 	struct sql_scan s;
 	struct sql_token t;
 
-	*out = (struct sql_insert_shape){0};
+	*out = (struct sql_insert_shape){.plain = true};
 	sql_scan_init(&s, text, mode);
-	next_code(&s, &t);
-	if (t.kind != SQL_T_WORD || (t.word != SQL_W_INSERT && t.word != SQL_W_REPLACE) || !find_values(&s, &t))
+	if (!find_rows(&s, &t))
 		return RC_DECLINED;
-	next_code(&s, &t);
 	out->rows_at = (size_t)(t.text.p - s.base);
-	do {
-		if (out->rows)
-			next_code(&s, &t);
-		if (!sql_token_is_op(&t, '(') || !skip_row(&s, &t))
+	return read_rows(&s, &t, out);
+}
+
+/* What is read behind these bytes does not depend on them: outside a comment that is executed. */
+static void note_head(struct sql_insert_head *head, const struct sql_scan *s, const struct sql_token *first)
+{
+	size_t len = (size_t)(first->text.p + first->text.len - s->base);
+
+	head->len = 0;
+	if (s->in_exec || !sql_token_is_op(first, '(') || len > sizeof(head->text))
+		return;
+	memcpy(head->text, s->base, len);
+	head->len = (uint16_t)len;
+	head->mode = (uint16_t)s->mode;
+}
+
+enum rc sql_insert_shape_like(struct span text, unsigned mode, struct sql_insert_head *head, struct sql_insert_shape *out)
+{
+	struct sql_scan s;
+	struct sql_token t = {.kind = SQL_T_OP, .op = '('};
+
+	*out = (struct sql_insert_shape){.plain = true};
+	sql_scan_init(&s, text, mode);
+	if (head->len && head->mode == mode && text.len >= head->len && memcmp(text.p, head->text, head->len) == 0) {
+		t.text = span_of(text.p + head->len - 1, 1);
+		s.p = text.p + head->len;
+	} else {
+		if (!find_rows(&s, &t))
 			return RC_DECLINED;
-		out->rows++;
-		out->rows_end = (size_t)(s.p - s.base);
-		next_code(&s, &t);
-	} while (sql_token_is_op(&t, ','));
-	while (t.kind != SQL_T_END && t.kind != SQL_T_BAD && t.kind != SQL_T_EXEC_OPEN && t.kind != SQL_T_EXEC_CLOSE &&
-	       !sql_token_is_op(&t, ';'))
-		next_code(&s, &t);
-	if (sql_token_is_op(&t, ';'))
-		next_code(&s, &t);
-	return t.kind == SQL_T_END && !s.broken ? RC_OK : RC_DECLINED;
+		note_head(head, &s, &t);
+	}
+	out->rows_at = (size_t)(t.text.p - s.base);
+	return read_rows(&s, &t, out);
 }

@@ -2,7 +2,6 @@
 
 #define PARAMETER_COUNT_AVAILABLE 0x08
 #define PARAM_UNSIGNED 0x80
-#define BULK_SENDS_TYPES 0x80
 
 enum rc stmt_parse_prepared(struct span payload, struct stmt_prepared *p)
 {
@@ -80,7 +79,7 @@ enum rc stmt_parse_bulk(struct span payload, uint16_t params, struct stmt_execut
 	if (mbuf_u8(&m, &command) != RC_OK || command != COM_STMT_BULK_EXECUTE || mbuf_u32(&m, &e->id) != RC_OK ||
 	    mbuf_u16(&m, &e->bulk_flags) != RC_OK)
 		return RC_ERROR;
-	e->new_types = e->bulk_flags & BULK_SENDS_TYPES;
+	e->new_types = e->bulk_flags & STMT_BULK_TYPES;
 	if (e->new_types && mbuf_bytes(&m, (size_t)params * 2, &e->types) != RC_OK)
 		return RC_ERROR;
 	return mbuf_bytes(&m, mbuf_left(&m), &e->values);
@@ -133,7 +132,7 @@ static enum rc put_execute_body(struct iobuf *b, const struct stmt_execute *e, u
 static enum rc put_bulk_body(struct iobuf *b, const struct stmt_execute *e, uint32_t id, struct span types)
 {
 	if (packet_put_uint(b, COM_STMT_BULK_EXECUTE, 1) != RC_OK || packet_put_uint(b, id, 4) != RC_OK ||
-	    packet_put_uint(b, e->bulk_flags | BULK_SENDS_TYPES, 2) != RC_OK)
+	    packet_put_uint(b, e->bulk_flags | STMT_BULK_TYPES, 2) != RC_OK)
 		return RC_ERROR;
 	if (types.len && iobuf_append(b, types.p, types.len) != RC_OK)
 		return RC_ERROR;
@@ -159,7 +158,7 @@ enum rc stmt_put_execute(struct iobuf *b, uint8_t *seq, const struct stmt_execut
 void stmt_values_begin(struct stmt_values *v, const struct stmt_execute *e, uint16_t params, struct span types)
 {
 	*v = (struct stmt_values){
-		.rest = mbuf_of(e->values.p, e->values.len), .nulls = e->nulls, .types = types, .params = params};
+		.rest = mbuf_of(e->values.p, e->values.len), .nulls = e->nulls, .types = types, .params = params, .bulk = e->bulk};
 }
 
 /* Dates and times: the length is the format. */
@@ -215,17 +214,37 @@ static enum rc get_value(struct mbuf *m, enum field_type type, struct span *raw)
 	}
 }
 
+bool stmt_values_row(struct stmt_values *v)
+{
+	v->at = 0;
+	return mbuf_left(&v->rest) > 0;
+}
+
+/* A value of a row of a bulk execution: what is to be made of it stands before it. */
+static enum rc next_in_row(struct stmt_values *v, struct stmt_value *out)
+{
+	uint8_t indicator;
+
+	if (mbuf_u8(&v->rest, &indicator) != RC_OK || indicator > STMT_IS_IGNORED)
+		return RC_ERROR;
+	out->indicator = (enum stmt_indicator)indicator;
+	out->is_null = indicator == STMT_IS_NULL;
+	return indicator == STMT_IS_GIVEN ? get_value(&v->rest, out->type, &out->raw) : RC_OK;
+}
+
 enum rc stmt_values_next(struct stmt_values *v, struct stmt_value *out)
 {
 	size_t at = v->at;
 
 	if (at >= v->params)
 		return RC_DECLINED;
-	if (at / 8 >= v->nulls.len || 2 * at + 1 >= v->types.len)
+	if ((!v->bulk && at / 8 >= v->nulls.len) || 2 * at + 1 >= v->types.len)
 		return RC_ERROR;
 	v->at++;
 	*out = (struct stmt_value){.type = (enum field_type)(uint8_t)v->types.p[2 * at],
 				   .is_unsigned = (uint8_t)v->types.p[2 * at + 1] & PARAM_UNSIGNED};
+	if (v->bulk)
+		return next_in_row(v, out);
 	out->is_null = out->type == FIELD_NULL || ((uint8_t)v->nulls.p[at / 8] >> (at % 8) & 1);
 	return out->is_null ? RC_OK : get_value(&v->rest, out->type, &out->raw);
 }

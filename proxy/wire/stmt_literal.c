@@ -98,16 +98,20 @@ static enum rc put_string(struct iobuf *b, struct span s, bool no_backslash)
 	return RC_OK;
 }
 
+/* With the introducer: without it MySQL takes x'3331' for the number 13105 where a number is wanted, and a parameter for 31. */
 static enum rc put_hex(struct iobuf *b, struct span s)
 {
-	static const char digits[] = "0123456789abcdef";
+	static const char digits[] = "0123456789abcdef", introducer[] = "_binary ";
+	size_t before = sizeof(introducer) - 1;
 	uint8_t *to;
 
-	if (s.len > SIZE_MAX / 2 - 3)
+	if (s.len > SIZE_MAX / 2 - 3 - before)
 		return RC_ERROR;
-	to = iobuf_reserve(b, 2 * s.len + 3);
+	to = iobuf_reserve(b, before + 2 * s.len + 3);
 	if (!to)
 		return RC_ERROR;
+	memcpy(to, introducer, before);
+	to += before;
 	*to++ = 'x';
 	*to++ = '\'';
 	for (size_t i = 0; i < s.len; i++) {
@@ -115,7 +119,7 @@ static enum rc put_hex(struct iobuf *b, struct span s)
 		*to++ = (uint8_t)digits[s.p[i] & 0xf];
 	}
 	*to = '\'';
-	iobuf_commit(b, 2 * s.len + 3);
+	iobuf_commit(b, before + 2 * s.len + 3);
 	return RC_OK;
 }
 
@@ -125,7 +129,16 @@ static bool in_day(const uint8_t *p, uint32_t micros)
 	return p[0] < 24 && p[1] < 60 && p[2] < 60 && micros < 1000000;
 }
 
-/* Parts that the value leaves out are zero. */
+static unsigned days_of(unsigned year, unsigned month)
+{
+	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+	return month == 2 && year % 4 == 0 && (year % 100 || year % 400 == 0) ? 29 : days[month - 1];
+}
+
+/* A quoted string would not be the number that a date is where one is wanted: with the type before it, it is. Such a literal must be
+ * a day of the calendar, which a parameter need not be: it also may be zero, whole or in part. Parts that the value leaves out are
+ * zero; a fraction that is zero has no digits. */
 static enum rc put_date(struct iobuf *b, const struct stmt_value *v)
 {
 	uint8_t p[11] = {0};
@@ -138,16 +151,17 @@ static enum rc put_date(struct iobuf *b, const struct stmt_value *v)
 		memcpy(p, v->raw.p, v->raw.len);
 	year = p[0] | (unsigned)p[1] << 8;
 	micros = p[7] | (uint32_t)p[8] << 8 | (uint32_t)p[9] << 16 | (uint32_t)p[10] << 24;
-	if (year > 9999 || p[2] > 12 || p[3] > 31 || !in_day(p + 4, micros))
+	if (year == 0 || year > 9999 || p[2] == 0 || p[2] > 12 || p[3] == 0 || p[3] > days_of(year, p[2]) || !in_day(p + 4, micros))
 		return RC_ERROR;
 	if (v->type == FIELD_DATE)
-		return iobuf_printf(b, "'%04u-%02u-%02u'", year, p[2], p[3]);
-	if (v->raw.len < sizeof(p))
-		return iobuf_printf(b, "'%04u-%02u-%02u %02u:%02u:%02u'", year, p[2], p[3], p[4], p[5], p[6]);
-	return iobuf_printf(b, "'%04u-%02u-%02u %02u:%02u:%02u.%06" PRIu32 "'", year, p[2], p[3], p[4], p[5], p[6],
+		return iobuf_printf(b, "DATE'%04u-%02u-%02u'", year, p[2], p[3]);
+	if (micros == 0)
+		return iobuf_printf(b, "TIMESTAMP'%04u-%02u-%02u %02u:%02u:%02u'", year, p[2], p[3], p[4], p[5], p[6]);
+	return iobuf_printf(b, "TIMESTAMP'%04u-%02u-%02u %02u:%02u:%02u.%06" PRIu32 "'", year, p[2], p[3], p[4], p[5], p[6],
 			    micros);
 }
 
+/* As with dates; beyond what a TIME holds a parameter is cut down, and a literal is an error. */
 static enum rc put_time(struct iobuf *b, const struct stmt_value *v)
 {
 	uint8_t p[12] = {0};
@@ -160,11 +174,11 @@ static enum rc put_time(struct iobuf *b, const struct stmt_value *v)
 		memcpy(p, v->raw.p, v->raw.len);
 	hours = (p[1] | (uint64_t)p[2] << 8 | (uint64_t)p[3] << 16 | (uint64_t)p[4] << 24) * 24 + p[5];
 	micros = p[8] | (uint32_t)p[9] << 8 | (uint32_t)p[10] << 16 | (uint32_t)p[11] << 24;
-	if (!in_day(p + 5, micros))
+	if (hours > 838 || !in_day(p + 5, micros) || (hours == 838 && p[6] == 59 && p[7] == 59 && micros))
 		return RC_ERROR;
-	if (v->raw.len < sizeof(p))
-		return iobuf_printf(b, "'%s%02" PRIu64 ":%02u:%02u'", p[0] ? "-" : "", hours, p[6], p[7]);
-	return iobuf_printf(b, "'%s%02" PRIu64 ":%02u:%02u.%06" PRIu32 "'", p[0] ? "-" : "", hours, p[6], p[7], micros);
+	if (micros == 0)
+		return iobuf_printf(b, "TIME'%s%02" PRIu64 ":%02u:%02u'", p[0] ? "-" : "", hours, p[6], p[7]);
+	return iobuf_printf(b, "TIME'%s%02" PRIu64 ":%02u:%02u.%06" PRIu32 "'", p[0] ? "-" : "", hours, p[6], p[7], micros);
 }
 
 static enum rc put_value(struct iobuf *b, const struct stmt_value *v, bool no_backslash)

@@ -1,7 +1,8 @@
 /*
  * The first byte is how the text reads, the rest is the text. Everything that is made of it holds together: spans lie
  * inside it, hashing and showing agree, the cache's text means the same as the text, bound text has no parameter left,
- * other literals leave the digest as it is, and what is hashed has that hash itself.
+ * other literals leave the digest as it is, what is hashed has that hash itself, and what meets in
+ * a part of a text meets in all of it.
  */
 #include <stdlib.h>
 
@@ -12,6 +13,7 @@
 #include "keys.h"
 #include "norm.h"
 #include "scan.h"
+#include "today.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -205,7 +207,9 @@ static void pieces(struct span text, unsigned mode)
 {
 	struct span_of_all all = {text};
 	struct sql_insert_columns columns;
-	struct sql_insert_shape shape;
+	struct sql_insert_shape shape, like;
+	static struct sql_insert_head head; /* of an earlier text */
+	enum rc rc;
 	static const char *const columns_of[] = {"id", "b"};
 	struct sql_insert_keys given = {.columns = columns_of, .ncolumns = 2};
 	struct sql_keys k;
@@ -217,8 +221,14 @@ static void pieces(struct span text, unsigned mode)
 		must(s.len && at > before);
 		before = at;
 	}
-	if (sql_insert_shape(text, mode, &shape) == RC_OK)
+	rc = sql_insert_shape(text, mode, &shape);
+	if (rc == RC_OK)
 		must(shape.rows && shape.rows_at < shape.rows_end && shape.rows_end <= text.len);
+	for (int i = 0; i < 2; i++) {
+		must(sql_insert_shape_like(text, mode, &head, &like) == rc);
+		must(rc != RC_OK || (like.rows_at == shape.rows_at && like.rows_end == shape.rows_end && like.rows == shape.rows &&
+				     like.plain == shape.plain));
+	}
 	if (sql_insert_columns(text, mode, name_lies_in, &all, &columns) == RC_OK)
 		must(text.len);
 	if (sql_insert_keys_parse(text, mode, &given) == RC_OK)
@@ -228,6 +238,27 @@ static void pieces(struct span text, unsigned mode)
 	if (sql_keys_parse(text, mode, &k) == RC_OK)
 		for (uint16_t i = 0; i < k.nvalues; i++)
 			must_lie_in(text, k.values[i].text);
+}
+
+static unsigned kinds_by_length(void *arg, struct span name, bool call)
+{
+	const struct span_of_all *all = arg;
+
+	must_lie_in(all->text, name);
+	return name.len % 4;
+}
+
+/* What meets in a piece meets in the whole. */
+static void today(struct span text, unsigned mode)
+{
+	struct span_of_all all = {text};
+	struct sql_today in_pieces, whole;
+
+	sql_today(text, mode, false, 0, kinds_by_length, &all, &in_pieces);
+	sql_today(text, mode, true, 0, kinds_by_length, &all, &whole);
+	must(!in_pieces.always || whole.always);
+	must((!in_pieces.with_time || whole.with_time) && (!in_pieces.with_date || whole.with_date) &&
+	     (!in_pieces.with_both || whole.with_both));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -248,6 +279,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	other_literals(text, mode, &x);
 	pieces(text, mode);
 	bind(text, mode);
+	today(text, mode);
 	iobuf_init(&b, 0);
 	must(sql_digest_json(text, mode, &b) == RC_OK);
 	iobuf_reset(&b);

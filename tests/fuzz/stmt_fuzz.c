@@ -92,6 +92,23 @@ static void try_move(const struct stmt_execute *e, uint16_t params, struct span 
 	iobuf_reset(&b);
 }
 
+/* Each row takes a byte a value at least. */
+static void try_rows(const struct stmt_execute *e, uint16_t params, struct span types)
+{
+	struct stmt_values v;
+	struct stmt_value out;
+	size_t rows = 0;
+	enum rc rc = RC_DECLINED;
+
+	for (stmt_values_begin(&v, e, params, types); params && rc == RC_DECLINED && stmt_values_row(&v); rows++) {
+		while ((rc = stmt_values_next(&v, &out)) == RC_OK) {
+			must(out.raw.len <= e->values.len);
+			try_literal(&out);
+		}
+	}
+	must(rows <= e->values.len);
+}
+
 /* Its own types, or some that are there because it bears none. */
 static void try_bulk(struct span payload, uint16_t params)
 {
@@ -107,6 +124,7 @@ static void try_bulk(struct span payload, uint16_t params)
 	if (stmt_put_execute(&b, &seq, &e, params, 77, types) == RC_OK) {
 		must(stmt_parse_bulk(span_of(iobuf_data(&b) + 4, iobuf_len(&b) - 4), params, &again) == RC_OK);
 		must(again.id == 77 && again.new_types && span_eq(again.types, types) && span_eq(again.values, e.values));
+		try_rows(&e, params, types);
 	} else {
 		must(types.len != 2 * (size_t)params);
 	}

@@ -40,6 +40,13 @@ static void parameters_are_replaced(void **state)
 	bound("", 0, 0, "");
 }
 
+/* A literal may be a word, or a number: it is parted from the words that it stands beside. */
+static void a_value_does_not_grow_into_a_word(void **state)
+{
+	bound("SELECT a LIKE?AND b=?OR`c`=?", 0, 3, "SELECT a LIKE <0> AND b=<1> OR`c`=<2>");
+	bound("SELECT 1\xc3\xa4?\xc3\xa4", 0, 1, "SELECT 1\xc3\xa4 <0> \xc3\xa4");
+}
+
 static void question_marks_elsewhere_stay(void **state)
 {
 	bound("SELECT '?', \"?\", `?`, ? /* ? */ -- ?\n# ?", 0, 1, "SELECT '?', \"?\", `?`, <0> /* ? */ -- ?\n# ?");
@@ -62,12 +69,18 @@ static void numbers_must_agree(void **state)
 	iobuf_reset(&b);
 }
 
-/* The rows between bars, or NULL for none. */
+/* The rows, or NULL for none. */
 static void shaped(const char *text, uint32_t rows, const char *expected)
 {
-	struct sql_insert_shape s;
+	static struct sql_insert_head head; /* of the text before: whatever it was, it changes nothing */
+	struct sql_insert_shape s, like;
 	enum rc rc = sql_insert_shape(span_str(text), 0, &s);
 
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(sql_insert_shape_like(span_str(text), 0, &head, &like), rc);
+		assert_true(rc != RC_OK || (like.rows_at == s.rows_at && like.rows_end == s.rows_end && like.rows == s.rows &&
+					    like.plain == s.plain));
+	}
 	assert_int_equal(rc, expected ? RC_OK : RC_DECLINED);
 	if (!expected)
 		return;
@@ -83,6 +96,48 @@ static void rows_are_found(void **state)
 	shaped("INSERT INTO t (`values`) VALUES (1) ON DUPLICATE KEY UPDATE a = VALUES(a)", 1, "(1)");
 	shaped("INSERT INTO t /* VALUES (0) */ VALUES /* x */ (1) /* y */, (2) RETURNING id", 2, "(1) /* y */, (2)");
 	shaped("INSERT INTO t () VALUES ()", 1, "()");
+}
+
+static bool is_plain(const char *text)
+{
+	struct sql_insert_shape s;
+
+	assert_int_equal(sql_insert_shape(span_str(text), 0, &s), RC_OK);
+	return s.plain;
+}
+
+static void rows_of_values_alone_are_told_from_others(void **state)
+{
+	assert_true(is_plain("INSERT INTO t VALUES (?, 'x' /* f(1) */, 0x41), (1, ?, \"y\") ON DUPLICATE KEY UPDATE a = f(2)"));
+	assert_false(is_plain("INSERT INTO t VALUES (?), (? + 1)"));
+	assert_false(is_plain("INSERT INTO t VALUES (NULL)"));
+	assert_false(is_plain("INSERT INTO t VALUES ((?))"));
+	assert_false(is_plain("INSERT INTO t VALUES (f(?))"));
+	assert_false(is_plain("INSERT INTO t VALUES (-?)"));
+	assert_false(is_plain("INSERT INTO t VALUES (DEFAULT, ?)"));
+}
+
+static void a_head_is_known_again(void **state)
+{
+	static const char text[] = "INSERT INTO t (a, b) VALUES (1, 'x')";
+	struct sql_insert_head head = {0};
+	struct sql_insert_shape s;
+
+	assert_int_equal(sql_insert_shape_like(span_str(text), 0, &head, &s), RC_OK);
+	assert_true(span_eq(span_of(head.text, head.len), span_str("INSERT INTO t (a, b) VALUES (")));
+	shaped("INSERT INTO t (a, b) VALUES (1, 'x')", 1, "(1, 'x')");
+	shaped("INSERT INTO t (a, b) VALUES (22, ')'), ( 3 , '', 'it''s')", 2, "(22, ')'), ( 3 , '', 'it''s')");
+	shaped("INSERT INTO t (a, b) VALUES (-1, 'a\\')', f('('), \"x)\", 0x1, .5 /* ) */)  ; ", 1,
+	       "(-1, 'a\\')', f('('), \"x)\", 0x1, .5 /* ) */)");
+	shaped("INSERT INTO t (a, b) VALUES (1, 'a string, that is longer (than a vector) of sixteen') RETURNING id", 1,
+	       "(1, 'a string, that is longer (than a vector) of sixteen')");
+	shaped("INSERT INTO t (a, b) VALUES (1, 'x", 0, NULL);
+	shaped("INSERT INTO t (a, b) VALUES (1, 'x'", 0, NULL);
+	shaped("INSERT INTO t (a, b) VALUES (", 0, NULL);
+	shaped("INSERT INTO t (a, b) VALUES ", 0, NULL);
+	shaped("INSERT INTO t (a, b) VALUES (1, 2, (SELECT 3))", 0, NULL);
+	shaped("INSERT INTO t (a, b) VALUES (1), SELECT", 0, NULL);
+	shaped("INSERT INTO t /*! (a, b) VALUES */ (1, 2)", 0, NULL);
 }
 
 static void other_statements_are_declined(void **state)
@@ -147,9 +202,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parameters_are_replaced),
+		cmocka_unit_test(a_value_does_not_grow_into_a_word),
 		cmocka_unit_test(question_marks_elsewhere_stay),
 		cmocka_unit_test(numbers_must_agree),
 		cmocka_unit_test(rows_are_found),
+		cmocka_unit_test(rows_of_values_alone_are_told_from_others),
+		cmocka_unit_test(a_head_is_known_again),
 		cmocka_unit_test(other_statements_are_declined),
 		cmocka_unit_test(columns_are_told),
 	};

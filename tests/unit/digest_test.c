@@ -105,20 +105,28 @@ static enum rc keep(void *arg, const char *p, size_t len, bool last)
 	return iobuf_append(arg, p, len);
 }
 
-/* The digest made of one token after the other, without lex.c's shorter way for runs of plain ones. */
-static uint64_t the_long_way(const char *text)
+/* The digest made of one token after the other, without lex.c's shorter ways for runs of plain ones; and its literals'. */
+static uint64_t the_long_way(const char *text, uint64_t *literals)
 {
-	struct iobuf b;
+	struct iobuf b, l;
 	struct sql_norm n;
 	struct sql_scan s;
 	struct sql_token t;
 	uint64_t digest;
 
 	iobuf_init(&b, 0);
+	iobuf_init(&l, 0);
 	sql_norm_init(&n, span_str(text), 0, false, keep, &b);
 	sql_scan_init(&s, span_str(text), 0);
-	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t))
+	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t)) {
 		sql_norm_token(&n, &t);
+		if (t.kind == SQL_T_COMMENT || !(sql_token_is_literal(&t) || sql_token_is_op(&t, '-') || sql_token_is_op(&t, '+')))
+			continue;
+		assert_int_equal(iobuf_append(&l, t.text.p, t.text.len), RC_OK);
+		assert_int_equal(iobuf_append(&l, "", 1), RC_OK);
+	}
+	*literals = XXH3_64bits(iobuf_data(&l), iobuf_len(&l));
+	iobuf_reset(&l);
 	assert_int_equal(sql_norm_end(&n), RC_OK);
 	digest = XXH3_64bits(iobuf_len(&b) ? (const char *)iobuf_data(&b) : "", iobuf_len(&b));
 	iobuf_reset(&b);
@@ -133,6 +141,10 @@ static void the_short_way_is_the_long_way(void **state)
 		"SELECT 'it''s', 'a\\'b', \"c\", '', 'a string that is longer than two vectors of sixteen bytes' FROM T",
 		"SELECT 1 a, -1, - 1, a-1, a - -1, +5, 1+2 FROM t ORDER BY a ASC, b DESC, c ASC LIMIT 5, 6",
 		"insert into Log (a, `Status`, status) values (1, 'x', NOW()), (2, 'y', NOW()), (3, 'z', NOW())",
+		("insert into t values ( 1 ,'a', 2.5 ,  'it''s' , .5, 1e3, -1, ?, null, x'4d', 'b\\'c', \"d\", 'e' 'f', 7 , 12a, 8), (9,'z'),(10 ,'y') "
+		 "on duplicate key update a = values (a) ;"),
+		"insert into t values (1, 'a long one, of more than a vector of sixteen bytes', 2) /* end */",
+		"select a from t where a in (1, 'b',3 ) and b in ( 4,c) and d in (5 , /* x */ 6, 'y') or e in (7 8 '9')",
 		"SELECT a FROM t WHERE a<b AND a>b AND a<=b AND a<>b AND a>=1 AND a<=>2 AND a:=3 AND NULL IS NULL",
 		"SELECT count(*), COUNT (*), Max(a) FROM Status, t2 WHERE a IN (1,2,3) AND b IN (c) UNION SELECT 1",
 		"/* c */ SELECT /*+ hint */ a /*!50000 , b */ FROM t -- end",
@@ -144,9 +156,13 @@ static void the_short_way_is_the_long_way(void **state)
 	for (size_t i = 0; i < countof(texts); i++)
 		for (size_t n = 1; n <= strlen(texts[i]); n++) {
 			char *part = strndup(texts[i], n);
+			struct sql_lexed x;
+			uint64_t literals, digest;
 
 			assert_non_null(part);
-			if (lex(part, 0).digest != the_long_way(part) && lex(part, 0).body.len)
+			x = lex(part, 0);
+			digest = the_long_way(part, &literals);
+			if (x.body.len && (x.digest != digest || x.literals != literals))
 				fail_msg("%s", part);
 			free(part);
 		}

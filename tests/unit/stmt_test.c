@@ -78,6 +78,47 @@ static void reads_a_bulk_execution_up_to_its_rows(void **state)
 	assert_int_equal(stmt_parse_bulk(span_of(execute, EXECUTE_LEN), 3, &e), RC_ERROR);
 }
 
+static void reads_the_rows_of_a_bulk_execution(void **state)
+{
+	static const uint8_t odd[] = "\4", cut[] = "\0\7\0\0\0\0\2a", half[] = "\1";
+	struct stmt_execute e;
+	struct stmt_values v;
+	struct stmt_value value;
+
+	assert_int_equal(stmt_parse_bulk(span_of(bulk, BULK_LEN), 2, &e), RC_OK);
+	stmt_values_begin(&v, &e, 2, e.types);
+	assert_true(stmt_values_row(&v));
+	assert_int_equal(stmt_values_next(&v, &value), RC_OK);
+	assert_true(value.indicator == STMT_IS_GIVEN && !value.is_null && value.type == FIELD_LONG);
+	assert_int_equal(value.raw.len, 4);
+	assert_int_equal(stmt_values_next(&v, &value), RC_OK);
+	assert_true(value.type == FIELD_STRING && span_eq(value.raw, span_str("a")));
+	assert_int_equal(stmt_values_next(&v, &value), RC_DECLINED);
+	assert_true(stmt_values_row(&v));
+	assert_int_equal(stmt_values_next(&v, &value), RC_OK);
+	assert_true(value.is_null && value.indicator == STMT_IS_NULL && !value.raw.len);
+	assert_int_equal(stmt_values_next(&v, &value), RC_OK);
+	assert_true(!value.is_null && value.indicator == STMT_IS_DEFAULT);
+	assert_int_equal(stmt_values_next(&v, &value), RC_DECLINED);
+	assert_false(stmt_values_row(&v));
+	e.values = span_of(odd, 1);
+	stmt_values_begin(&v, &e, 2, e.types);
+	assert_int_equal(stmt_values_next(&v, &value), RC_ERROR);
+	e.values = span_of(half, 1);
+	stmt_values_begin(&v, &e, 2, e.types);
+	assert_int_equal(stmt_values_next(&v, &value), RC_OK);
+	assert_int_equal(stmt_values_next(&v, &value), RC_ERROR);
+	for (size_t len = 0; len < sizeof(cut) - 1; len++) {
+		enum rc rc;
+
+		e.values = span_of(cut, len);
+		stmt_values_begin(&v, &e, 2, e.types);
+		while ((rc = stmt_values_next(&v, &value)) == RC_OK)
+			;
+		assert_int_equal(rc, RC_ERROR);
+	}
+}
+
 /* Without its types, for a connection that has never seen them. */
 static void a_moved_bulk_execution_brings_its_types(void **state)
 {
@@ -274,18 +315,19 @@ static void literals_mean_the_same(void **state)
 		{FIELD_STRING, false, "\xc3\xa4\xf0\x9f\x98\x80", 6, "'\xc3\xa4\xf0\x9f\x98\x80'"},
 		{FIELD_VARCHAR, false, "", 0, "''"},
 		{FIELD_JSON, false, "{\"a\":\"\\n\"}", 10, "'{\"a\":\"\\\\n\"}'"},
-		{FIELD_BLOB, false, "\0\xff'", 3, "x'00ff27'"},
-		{FIELD_LONG_BLOB, false, "", 0, "x''"},
-		{FIELD_DATE, false, "\xe8\7\2\x1d", 4, "'2024-02-29'"},
-		{FIELD_DATE, false, "", 0, "'0000-00-00'"},
-		{FIELD_DATETIME, false, "\xe8\7\2\x1d", 4, "'2024-02-29 00:00:00'"},
-		{FIELD_TIMESTAMP, false, "\xe8\7\2\x1d\x17\x3b\5", 7, "'2024-02-29 23:59:05'"},
-		{FIELD_DATETIME, false, "\xe8\7\2\x1d\x17\x3b\5\x3f\x42\xf\0", 11, "'2024-02-29 23:59:05.999999'"},
-		{FIELD_DATETIME, false, "\xe8\7\2\x1d\x17\x3b\5\1\0\0\0", 11, "'2024-02-29 23:59:05.000001'"},
-		{FIELD_DATETIME, false, "", 0, "'0000-00-00 00:00:00'"},
-		{FIELD_TIME, false, "", 0, "'00:00:00'"},
-		{FIELD_TIME, false, "\1\2\0\0\0\3\4\5", 8, "'-51:04:05'"},
-		{FIELD_TIME, false, "\0\0\0\0\0\1\2\3\x20\xa1\7\0", 12, "'01:02:03.500000'"},
+		{FIELD_BLOB, false, "\0\xff'", 3, "_binary x'00ff27'"},
+		{FIELD_LONG_BLOB, false, "", 0, "_binary x''"},
+		{FIELD_DATE, false, "\xe8\7\2\x1d", 4, "DATE'2024-02-29'"},
+		{FIELD_DATE, false, "\xe8\7\2\x1d\x17\x3b\5", 7, "DATE'2024-02-29'"},
+		{FIELD_DATETIME, false, "\xe8\7\2\x1d", 4, "TIMESTAMP'2024-02-29 00:00:00'"},
+		{FIELD_TIMESTAMP, false, "\xe8\7\2\x1d\x17\x3b\5", 7, "TIMESTAMP'2024-02-29 23:59:05'"},
+		{FIELD_DATETIME, false, "\xe8\7\2\x1d\x17\x3b\5\x3f\x42\xf\0", 11, "TIMESTAMP'2024-02-29 23:59:05.999999'"},
+		{FIELD_DATETIME, false, "\xe8\7\2\x1d\x17\x3b\5\1\0\0\0", 11, "TIMESTAMP'2024-02-29 23:59:05.000001'"},
+		{FIELD_DATETIME, false, "\xe8\7\2\x1d\x17\x3b\5\0\0\0\0", 11, "TIMESTAMP'2024-02-29 23:59:05'"},
+		{FIELD_TIME, false, "\1\x22\0\0\0\x16\x3b\x3b", 8, "TIME'-838:59:59'"},
+		{FIELD_TIME, false, "", 0, "TIME'00:00:00'"},
+		{FIELD_TIME, false, "\1\2\0\0\0\3\4\5", 8, "TIME'-51:04:05'"},
+		{FIELD_TIME, false, "\0\0\0\0\0\1\2\3\x20\xa1\7\0", 12, "TIME'01:02:03.500000'"},
 	};
 	struct iobuf b;
 
@@ -331,6 +373,18 @@ static void what_has_no_literal_is_refused(void **state)
 		{.type = FIELD_DATETIME, .raw = span_of("\xe8\7\2\x1d\x17\x3b\5\x40\x42\xf\0", 11)},
 		{.type = FIELD_DATETIME, .raw = span_of("\xe8\7\2\x1d\x18\x3b\5", 7)},
 		{.type = FIELD_DATE, .raw = span_of("\xff\xff\2\x1d", 4)},
+		{.type = FIELD_DATE, .raw = span_of("", 0)},
+		{.type = FIELD_DATETIME, .raw = span_of("", 0)},
+		{.type = FIELD_DATE, .raw = span_of("\xe8\7\0\0", 4)},
+		{.type = FIELD_DATE, .raw = span_of("\xe8\7\2\0", 4)},
+		{.type = FIELD_DATE, .raw = span_of("\xe8\7\0\1", 4)},
+		{.type = FIELD_DATE, .raw = span_of("\0\0\1\1", 4)},
+		{.type = FIELD_DATE, .raw = span_of("\xe8\7\2\x1e", 4)},
+		{.type = FIELD_DATE, .raw = span_of("\xe7\7\2\x1d", 4)},
+		{.type = FIELD_DATE, .raw = span_of("\x6c\7\2\x1d", 4)},
+		{.type = FIELD_DATE, .raw = span_of("\xe8\7\4\x1f", 4)},
+		{.type = FIELD_TIME, .raw = span_of("\0\x22\0\0\0\x17\0\0", 8)},
+		{.type = FIELD_TIME, .raw = span_of("\1\x22\0\0\0\x16\x3b\x3b\1\0\0\0", 12)},
 		{.type = FIELD_TIME, .raw = span_of("\0\0\0\0\0\1\x3c\3", 8)},
 	};
 	struct iobuf b;
@@ -353,6 +407,7 @@ int main(void)
 		cmocka_unit_test(reads_an_execute),
 		cmocka_unit_test(an_execute_cut_off_is_refused),
 		cmocka_unit_test(reads_a_bulk_execution_up_to_its_rows),
+		cmocka_unit_test(reads_the_rows_of_a_bulk_execution),
 		cmocka_unit_test(a_moved_bulk_execution_brings_its_types),
 		cmocka_unit_test(an_execute_moves_with_its_types),
 		cmocka_unit_test(an_execute_without_parameters_moves_too),
