@@ -95,6 +95,7 @@ void cache_reconfigure(struct cache *c, const struct cache_options *opt)
 	struct store_effects fx = {0};
 
 	set_options(c, opt);
+	versions_set_lag_window(c->versions, opt->lag_window_ns ? opt->lag_window_ns : LAG_WINDOW_NS);
 	store_set_limit(c->store, opt->memory, &fx);
 	pthread_mutex_lock(&c->lock);
 	stats_count(c->others, STATS_C_CACHE_EVICTIONS, fx.evicted);

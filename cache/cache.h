@@ -94,7 +94,7 @@ void cache_free(struct cache *c); /* after all workers are gone and all loops ha
 /* Names the Redis where it tells of writes, and the format of what is said there: caches that have the same keep each other right.
  * 0: it has none. Any thread. */
 uint64_t cache_bus_id(const struct cache *c);
-void cache_reconfigure(struct cache *c, const struct cache_options *opt); /* memory, max_result: any thread */
+void cache_reconfigure(struct cache *c, const struct cache_options *opt); /* all but redis: any thread */
 
 struct cache_worker *cache_worker_new(struct cache *c, struct loop *loop, struct stats_sink *sink) must_check;
 void cache_worker_free(struct cache_worker *w); /* its loop's thread, or after that has ended; open look-ups are cancelled */
@@ -159,6 +159,7 @@ enum cache_refusal { /* why a result was not stored; counted each */
 	CACHE_STORED = 0, CACHE_REFUSED_VERSION, CACHE_REFUSED_LAG, CACHE_REFUSED_SIZE, CACHE_REFUSED_WARNINGS,
 	CACHE_REFUSED_ERROR, CACHE_REFUSED_STATUS, CACHE_REFUSED_MEMORY, CACHE_REFUSED_CHEAP,
 	CACHE_REFUSED_BUS, /* Redis is configured and the bus was not live when the read began */
+	CACHE_REFUSED_TODAY, /* it hangs on the day: the caller's to tell */
 	CACHE_REFUSALS
 };
 const char *cache_refusal_name(enum cache_refusal r);

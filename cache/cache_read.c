@@ -215,7 +215,7 @@ const char *cache_refusal_name(enum cache_refusal r)
 		[CACHE_STORED] = "stored", [CACHE_REFUSED_VERSION] = "version", [CACHE_REFUSED_LAG] = "lag",
 		[CACHE_REFUSED_SIZE] = "size", [CACHE_REFUSED_WARNINGS] = "warnings", [CACHE_REFUSED_ERROR] = "error",
 		[CACHE_REFUSED_STATUS] = "status", [CACHE_REFUSED_MEMORY] = "memory", [CACHE_REFUSED_CHEAP] = "cheap",
-		[CACHE_REFUSED_BUS] = "bus",
+		[CACHE_REFUSED_BUS] = "bus", [CACHE_REFUSED_TODAY] = "today",
 	};
 
 	return (unsigned)r < CACHE_REFUSALS ? names[r] : "unknown";

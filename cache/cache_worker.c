@@ -4,7 +4,6 @@
 #include "cache_impl.h"
 #include "mem.h"
 
-#define KEY_ROOM (64 * 1024) /* of a value in Redis, for its key */
 
 static void on_nudge(struct mail *mail)
 {
@@ -64,7 +63,7 @@ static enum rc worker_second_level(struct cache_worker *w)
 	struct cache *c = w->c;
 	struct l2_options opt = {.loop = w->loop, .url = &c->url, .versions = c->versions, .store = c->store, .bus = c->bus, .flights = &c->flights,
 				 .sink = w->sink,
-				 .value_max = atomic_load_explicit(&c->max_result, memory_order_relaxed) + KEY_ROOM};
+				 .max_result = &c->max_result};
 
 	w->view = bus_view(c->bus);
 	w->l2 = l2_new(&opt);

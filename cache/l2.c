@@ -5,6 +5,33 @@
 
 #define REQUESTS_KEPT 64
 #define OUTPUT_SLACK (4 * 1024 * 1024)
+#define KEY_ROOM (64 * 1024) /* of a value, for its key */
+
+static size_t present_max(const struct l2 *l2)
+{
+	return atomic_load_explicit(l2->opt.max_result, memory_order_relaxed) + KEY_ROOM;
+}
+
+static size_t reply_max(const struct l2 *l2)
+{
+	return l2->value_max + L2_VALUE_OVERHEAD + 4096;
+}
+
+static size_t output_max(const struct l2 *l2)
+{
+	return 2 * l2->value_max + OUTPUT_SLACK;
+}
+
+size_t l2_value_max(struct l2 *l2)
+{
+	size_t max = present_max(l2);
+
+	if (unlikely(max != l2->value_max)) {
+		l2->value_max = max;
+		redis_raise_limits(l2->conn, reply_max(l2), output_max(l2)); /* what was stored by a larger one may yet come */
+	}
+	return max;
+}
 
 enum rc l2_fill(struct l2 *l2, const struct cache_lookup *l, const struct entry_parts *parts, uint64_t ttl_ns)
 {
@@ -12,7 +39,7 @@ enum rc l2_fill(struct l2 *l2, const struct cache_lookup *l, const struct entry_
 			     .status = parts->results_status, .data = parts->data};
 	enum rc rc;
 
-	if (v.ttl_ms == 0 || l->run != redis_run(l2->conn) || parts->key.len + parts->data.len > l2->opt.value_max)
+	if (v.ttl_ms == 0 || l->run != redis_run(l2->conn) || parts->key.len + parts->data.len > l2_value_max(l2))
 		return RC_DECLINED;
 	l2_expected(l, &v);
 	rc = l2_fills_add(&l2->fills, l, &v);
@@ -95,12 +122,12 @@ struct l2 *l2_new(const struct l2_options *opt)
 	if (!l2)
 		return NULL;
 	l2->opt = *opt;
+	l2->value_max = present_max(l2);
 	l2->view = bus_view(opt->bus);
 	list_init(&l2->waiting);
 	l2_fills_init(&l2->fills, opt->versions, l2->view, opt->sink);
 	redis = (struct redis_options){.url = opt->url, .ops = &l2_redis_ops, .arg = l2,
-				       .reply_max = opt->value_max + L2_VALUE_OVERHEAD + 4096,
-				       .output_max = 2 * opt->value_max + OUTPUT_SLACK};
+				       .reply_max = reply_max(l2), .output_max = output_max(l2)};
 	l2->conn = redis_new(base, &redis);
 	l2->requests = pool_new("l2_request", sizeof(struct l2_request), REQUESTS_KEPT);
 	l2->limit = evtimer_new(base, l2_on_limit, l2);

@@ -41,7 +41,7 @@ struct l2_options {
 	struct bus *bus;
 	struct flights *flights;
 	struct stats_sink *sink;
-	size_t value_max;             /* bytes of a value with its key; larger ones stay out of Redis */
+	const _Atomic uint64_t *max_result; /* kept; bytes: larger results stay out of Redis */
 };
 
 struct l2 *l2_new(const struct l2_options *opt) must_check; /* NULL: no memory */

@@ -104,7 +104,7 @@ static struct entry *good_value(struct l2_request *q)
 	l2_expected(q->l, &want);
 	if (q->pttl <= 0 || !span_eq(got.key, want.key) || !l2_value_same_tokens(&got, &want) || !still_current(l2, q->l))
 		return NULL;
-	if (l2_value_unpack(&got, l2->opt.value_max, &data, &unpacked) != RC_OK) {
+	if (l2_value_unpack(&got, l2_value_max(l2), &data, &unpacked) != RC_OK) {
 		stats_count(l2->opt.sink, STATS_C_CACHE_REDIS_ERRORS, 1);
 		return NULL;
 	}
@@ -311,6 +311,7 @@ enum rc l2_lookup(struct l2 *l2, struct cache_lookup *l)
 
 	if (!may_ask(l2, l))
 		return RC_DECLINED;
+	(void)l2_value_max(l2); /* before the value comes */
 	q = pool_get(l2->requests);
 	if (!q)
 		return RC_DECLINED;

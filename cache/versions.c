@@ -25,6 +25,16 @@ static void spin_unlock(_Atomic uint32_t *lock)
 	atomic_store_explicit(lock, 0, memory_order_release);
 }
 
+static uint64_t lag_window(const struct versions *v)
+{
+	return atomic_load_explicit(&v->lag_window_ns, memory_order_relaxed);
+}
+
+void versions_set_lag_window(struct versions *v, uint64_t ns)
+{
+	atomic_store_explicit(&v->lag_window_ns, ns, memory_order_relaxed);
+}
+
 struct versions *versions_new(uint64_t lag_window_ns)
 {
 	const size_t line = _Alignof(struct versions_slot);
@@ -38,7 +48,7 @@ struct versions *versions_new(uint64_t lag_window_ns)
 		return NULL;
 	}
 	v->slots = (struct versions_slot *)(((uintptr_t)v->memory + line - 1) / line * line);
-	v->lag_window_ns = lag_window_ns;
+	atomic_init(&v->lag_window_ns, lag_window_ns);
 	atomic_init(&v->epoch, 1);
 	return v;
 }
@@ -65,7 +75,7 @@ struct versions_pos versions_pos_of(const struct versions *v, const struct cache
 		p.n = 1;
 	} else {
 		p.unknown_at = now;
-		p.unknown_until = later(now, lag_ns ? lag_ns : v->lag_window_ns);
+		p.unknown_until = later(now, lag_ns ? lag_ns : lag_window(v));
 	}
 	return p;
 }
@@ -104,7 +114,7 @@ void versions_bump(struct versions *v, uint32_t slot, const struct versions_pos 
 
 	spin_lock(&s->lock);
 	for (unsigned i = 0; i < write->n; i++)
-		pos_merge(&s->pos, write->pos[i], now, v->lag_window_ns);
+		pos_merge(&s->pos, write->pos[i], now, lag_window(v));
 	pos_unknown(&s->pos, write->unknown_at, write->unknown_until);
 	if (own)
 		atomic_fetch_add_explicit(&s->own, 1, memory_order_relaxed);
@@ -122,7 +132,7 @@ static void epoch_bump(struct versions *v, bool own)
 
 void versions_bump_all(struct versions *v, uint64_t now, uint64_t lag_ns, bool own)
 {
-	uint64_t until = later(now, lag_ns ? lag_ns : v->lag_window_ns);
+	uint64_t until = later(now, lag_ns ? lag_ns : lag_window(v));
 
 	spin_lock(&v->lock);
 	if (now > v->gap_at)
@@ -166,7 +176,7 @@ static void needs_pos(const struct versions *v, struct cache_needs *n, struct ca
 	if (n->n < countof(n->pos))
 		n->pos[n->n++] = p;
 	else
-		needs_unknown(n, later(now, v->lag_window_ns));
+		needs_unknown(n, later(now, lag_window(v)));
 }
 
 /* Writes of unknown position up to `at`: the primary's own position bounds them if it was asked later. */

@@ -42,7 +42,7 @@ struct versions_slot {
 struct versions {
 	struct versions_slot *slots; /* RKEY_SLOTS, aligned inside `memory` */
 	void *memory;                /* owned */
-	uint64_t lag_window_ns;      /* where a write brings none of its own */
+	_Atomic uint64_t lag_window_ns; /* where a write brings none of its own */
 	_Atomic uint64_t epoch;      /* part of every version; never 0 */
 	_Atomic uint32_t own_all, settled_all; /* bumps of the epoch that Redis is to hear of */
 	_Atomic uint64_t gap_until;  /* monotonic; before it, writes of unknown position may be behind any slot */
@@ -55,6 +55,7 @@ struct versions {
 
 struct versions *versions_new(uint64_t lag_window_ns) must_check; /* NULL: no memory */
 void versions_free(struct versions *v); /* NULL is allowed */
+void versions_set_lag_window(struct versions *v, uint64_t ns); /* of bumps from now on; any thread */
 
 static inline uint64_t versions_get(const struct versions *v, uint32_t slot)
 {

@@ -5,6 +5,11 @@
  * and the second level, Redis. Redis holds a token (0: absent), one value with the token it was stored under, and the
  * ledger's entry of W. R hears messages in order, late at will. A replica applies the write at any time after the commit.
  *
+ * Redis has a replica, which nothing has reached since the beginning. It is promoted, and all of that is lost; then the
+ * old primary, by now the replica's replica, has its place back, and what had not reached it is lost. Whoever was connected
+ * is not any more. Each promotion begins a run; a value counts in the run it was stored in. (A writer that dies is not met by a
+ * promotion that loses its announcement: that is one of docs/cache.md's limits.)
+ *
  * Checked: when nothing is left to happen, neither R's store nor a value in Redis that its token makes good is older than
  * the database. (What goes on inside one instance, all orders of it, is run by cache_versions_test on the real code.)
  *
@@ -13,6 +18,8 @@
  *   -DLATE      it is announced, but after it was sent
  *   -DAPART     PUBLISH and DEL are two steps, PUBLISH first
  *   -DHASTY     a fill does not wait for its barrier
+ *   -DPROCESS   a run is told by the process alone: the old primary's values count again when it has its place back
+ *   -DDEAF      whoever connects anew goes on with what it had: what was published meanwhile is missed
  *   -DONCE      what a dead one had in hand is invalidated once, and a commit still on its way is missed
  */
 #define OLD 0
@@ -25,17 +32,35 @@ bool w_dead, w_over;                 /* killed; at its end, one way or the other
 
 /* Redis */
 byte token = 1, next_token = 2;      /* 0: absent */
-byte value = NONE, value_token;
+byte value = NONE, value_token, value_run;
+byte reign = 1;
+byte copy_token, copy_value = NONE, copy_value_token, copy_value_run; /* of its replica */
+bool copy_entry;
 bool entry;                          /* of W in the ledger */
 chan bus = [6] of { bool };          /* to R: true: an invalidation that says which position must be applied */
 
 /* R */
 byte r_store = NONE;
 byte r_version = 1, r_entry_version; /* local */
+byte r_run = 1;                      /* the run its connections are to */
 bool r_needs;                        /* the replica must have applied the write for a fill */
 byte fills = 2;                      /* look-ups that go to the database */
 
 inline fresh_token() { token = next_token; next_token++ }
+
+inline copy() {
+	copy_token = token; copy_value = value; copy_value_token = value_token; copy_value_run = value_run; copy_entry = entry
+}
+
+inline promote(next_run) {
+	token = copy_token; value = copy_value; value_token = copy_value_token; value_run = copy_value_run;
+	entry = (copy_entry || entry); /* its heartbeat brings it back, before the bus is live */
+	do
+	:: nempty(bus) -> bus?_ /* who listened is cut off */
+	:: empty(bus) -> break
+	od;
+	reign = next_run
+}
 
 inline settle() {
 #ifdef APART
@@ -85,6 +110,39 @@ over:
 	w_over = true
 }
 
+/* Replication, a failover, replication the other way, the failback. Any of it may never come. */
+proctype redis() {
+	if
+	:: atomic { promote(2); copy() } /* nothing since the beginning had reached it */
+	:: goto done
+	fi;
+	if
+	:: atomic { copy() }
+	:: skip
+	fi;
+	if
+#ifdef PROCESS
+	:: atomic { promote(1) }
+#else
+	:: atomic { promote(3) }
+#endif
+	:: skip
+	fi;
+done:	skip
+}
+
+/* What was connected to a run that is over connects anew: nothing stored before is served again, and a write may have been missed. */
+proctype reconnect() {
+end:
+	do
+	:: atomic { r_run != reign -> r_run = reign;
+#ifndef DEAF
+		r_version++; r_needs = true; r_store = NONE
+#endif
+	}
+	od
+}
+
 /* Whoever hears: messages bump the version and say what a replica must have applied. */
 proctype hearer() {
 	bool m;
@@ -115,7 +173,7 @@ proctype takeover() {
 
 /* A miss that is filled: tokens and version, a server, the barrier, and then only if nothing has moved. */
 proctype reader() {
-	byte t, v, got;
+	byte t, v, got, asked;
 	bool needs;
 
 	do
@@ -123,12 +181,13 @@ proctype reader() {
 		fills--;
 		v = r_version;
 		atomic { /* the look-up in Redis */
+			asked = r_run;
 			if
-			:: value != NONE && token != 0 && value_token == token -> got = value
+			:: r_run == reign && value != NONE && token != 0 && value_token == token && value_run == reign -> got = value
 			:: else -> got = NONE
 			fi;
 			if
-			:: token == 0 -> fresh_token()
+			:: r_run == reign && token == 0 -> fresh_token()
 			:: else -> skip
 			fi;
 			t = token
@@ -160,7 +219,7 @@ proctype reader() {
 #endif
 		atomic {
 			if
-			:: v == r_version -> value = got; value_token = t
+			:: v == r_version && asked == reign && r_run == reign -> value = got; value_token = t; value_run = reign
 			:: else -> skip
 			fi
 		};
@@ -173,13 +232,14 @@ next:		skip
 proctype judge() {
 	timeout;
 	assert(r_store == NONE || r_store == database);
-	assert(value == NONE || token == 0 || value_token != token || value == database)
+	assert(value == NONE || token == 0 || value_token != token || value_run != reign || value == database)
 }
 
 init {
 	atomic {
 		/* What was there before: the old value, in R's store and in Redis. */
-		r_store = OLD; r_entry_version = 1; value = OLD; value_token = 1;
-		run server(); run applier(); run writer(); run hearer(); run takeover(); run reader(); run judge()
+		r_store = OLD; r_entry_version = 1; value = OLD; value_token = 1; value_run = 1;
+		copy();
+		run server(); run applier(); run writer(); run hearer(); run takeover(); run reader(); run redis(); run reconnect(); run judge()
 	}
 }

@@ -287,6 +287,25 @@ static void test_more_domains_than_a_slot_holds_become_unknown(void **state)
 	versions_free(v);
 }
 
+static void test_a_write_without_a_window_of_its_own_has_the_present_one(void **state)
+{
+	struct versions *v = versions_new(NS_PER_SEC);
+	static const cache_tag tag = TAG;
+	struct versions_pos p;
+	struct cache_needs n;
+
+	versions_set_lag_window(v, 3 * NS_PER_SEC);
+	p = versions_pos_of(v, NULL, 100, 0);
+	versions_bump(v, SLOT, &p, 100, false);
+	versions_needs(v, &tag, 1, 200, &n);
+	assert_true(n.unknown);
+	assert_int_equal(n.unknown_until_ns, 100 + 3 * NS_PER_SEC);
+	versions_bump_all(v, 300, 0, false);
+	versions_needs(v, &tag, 1, 400, &n);
+	assert_int_equal(n.unknown_until_ns, 300 + 3 * NS_PER_SEC);
+	versions_free(v);
+}
+
 static void test_the_primarys_own_position_bounds_unknown_writes(void **state)
 {
 	struct versions *v = versions_new(NS_PER_SEC);
@@ -377,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_the_model_finds_what_is_left_out),
 		cmocka_unit_test(test_the_largest_position_of_a_domain_is_kept),
 		cmocka_unit_test(test_more_domains_than_a_slot_holds_become_unknown),
+		cmocka_unit_test(test_a_write_without_a_window_of_its_own_has_the_present_one),
 		cmocka_unit_test(test_the_primarys_own_position_bounds_unknown_writes),
 		cmocka_unit_test(test_a_slot_is_unsettled_until_its_last_bump_is_acknowledged),
 		cmocka_unit_test(test_position_is_never_older_than_version),
