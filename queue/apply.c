@@ -3,6 +3,7 @@
  */
 #include "apply.h"
 
+#include <errmsg.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -12,6 +13,7 @@
 #include "log.h"
 #include "mem.h"
 
+#define ER_SP_DOES_NOT_EXIST 1305u /* of savepoints, too */
 #define ER_ROW_IS_REFERENCED 1451u
 #define ER_NO_REFERENCED_ROW 1452u
 #define PARENT_PATIENCE_US UINT64_C(10000000)
@@ -35,6 +37,7 @@ void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned 
 	position_init(&a->position, id, shard);
 	tableinfo_init(&a->tables);
 	iobuf_init(&a->sql, 0);
+	iobuf_init(&a->resets, 0);
 	a->dead = dead;
 }
 
@@ -50,6 +53,7 @@ static void forget_state(struct applier *a)
 {
 	mem_free(a->environment);
 	a->environment = NULL;
+	iobuf_consume(&a->resets, iobuf_len(&a->resets));
 	a->schema[0] = '\0';
 	a->time_us = 0;
 }
@@ -66,6 +70,7 @@ void applier_reset(struct applier *a)
 	dbconn_destroy(&a->conn);
 	runs_reset(&a->runs);
 	iobuf_reset(&a->sql);
+	iobuf_reset(&a->resets);
 }
 
 static void set_reason(struct applier *a, const char *doing)
@@ -156,30 +161,105 @@ static enum rc out_of_memory(struct applier *a)
 	return RC_ERROR;
 }
 
+/* The next "name=value" of an environment; those that have no "=", as NAMES, are passed by. Values hold no backslash. */
+static bool next_variable(struct span *rest, struct span *name)
+{
+	while (rest->len) {
+		const char *from = rest->p, *end = rest->p + rest->len, *p = from, *equals = NULL;
+		bool quoted = false;
+
+		for (; p < end && (quoted || *p != ','); p++) {
+			quoted ^= *p == '\'';
+			if (*p == '=' && !equals)
+				equals = p;
+		}
+		*rest = p < end ? span_of(p + 1, (size_t)(end - p) - 1) : span_of(end, 0);
+		*name = span_of(from, equals ? (size_t)(equals - from) : 0);
+		if (equals)
+			return true;
+	}
+	return false;
+}
+
+/* What is set with every environment; of the results nothing is read. */
+static bool is_always_set(struct span name)
+{
+	static const char *const always[] = {"timestamp", "character_set_connection", "character_set_results"};
+
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		if (span_ieq(name, span_str(always[i])))
+			return true;
+	for (const char *p = memmem(defaults, sizeof(defaults) - 1, name.p, name.len); p;
+	     p = memmem(p + 1, (size_t)(defaults + sizeof(defaults) - 1 - p - 1), name.p, name.len))
+		if (p[name.len] == '=' && (p == defaults || p[-1] == ' '))
+			return true;
+	return false;
+}
+
+/* Another record's environment need not say what this one has set. */
+static enum rc remember_variables(struct applier *a, struct span environment)
+{
+	struct span name;
+
+	while (next_variable(&environment, &name)) {
+		char text[128];
+		int n = snprintf(text, sizeof(text), "," SPAN_FMT "=DEFAULT", SPAN_ARG(name));
+
+		if (!name.len || is_always_set(name) || n < 0 || (size_t)n >= sizeof(text) ||
+		    memmem(iobuf_data(&a->resets), iobuf_len(&a->resets), text, (size_t)n))
+			continue;
+		if (iobuf_append(&a->resets, text, (size_t)n) != RC_OK)
+			return RC_ERROR;
+	}
+	return RC_OK;
+}
+
+static enum rc set_variables(struct applier *a, const struct queue_record *r, bool environment, struct span resets)
+{
+	iobuf_consume(&a->sql, iobuf_len(&a->sql));
+	if (iobuf_printf(&a->sql, "SET TIMESTAMP=%" PRIu64 ".%06" PRIu64, r->time_us / 1000000, r->time_us % 1000000) != RC_OK)
+		return out_of_memory(a);
+	/* The drain's own patience comes last: a session's may be shorter than a batch, or longer than a connection's. */
+	if (environment && iobuf_printf(&a->sql, ", %s" SPAN_FMT "%s" SPAN_FMT ", innodb_lock_wait_timeout=%d%s", defaults, SPAN_ARG(resets),
+					r->environment.len ? ", " : "", SPAN_ARG(r->environment), DBCONN_LOCK_WAIT_SECONDS,
+					a->conn.mariadb ? ", max_statement_time=0" : "") != RC_OK)
+		return out_of_memory(a);
+	return dbconn_exec(&a->conn, (const char *)iobuf_data(&a->sql), iobuf_len(&a->sql));
+}
+
+/* A variable that another record has set cannot be brought back: this connection is not to be used any more. */
+static enum rc give_up_connection(struct applier *a)
+{
+	a->conn.code = CR_SERVER_LOST;
+	snprintf(a->conn.error, sizeof(a->conn.error), "a variable of an earlier record cannot be set back");
+	return RC_ERROR;
+}
+
 /* Time and environment as they were when the record was accepted. */
 static enum rc set_state(struct applier *a, const struct queue_record *r)
 {
 	bool same = a->environment && span_eq(r->environment, span_str(a->environment));
+	struct span resets = span_of(iobuf_data(&a->resets), iobuf_len(&a->resets));
 	enum rc rc;
 
 	if (same && a->time_us == r->time_us)
 		return RC_OK;
-	iobuf_consume(&a->sql, iobuf_len(&a->sql));
-	rc = iobuf_printf(&a->sql, "SET TIMESTAMP=%" PRIu64 ".%06" PRIu64, r->time_us / 1000000, r->time_us % 1000000);
-	if (rc == RC_OK && !same)
-		rc = iobuf_printf(&a->sql, ", %s%s" SPAN_FMT, defaults, r->environment.len ? ", " : "",
-				  SPAN_ARG(r->environment));
-	if (rc != RC_OK)
-		return out_of_memory(a);
 	if (!same) {
 		mem_free(a->environment);
 		a->environment = NULL; /* until it is set in full */
 	}
-	if (dbconn_exec(&a->conn, (const char *)iobuf_data(&a->sql), iobuf_len(&a->sql)) != RC_OK)
+	rc = set_variables(a, r, !same, resets);
+	if (rc != RC_OK && !same && resets.len && errclass_of(a->conn.code) == ERRCLASS_PERMANENT &&
+	    set_variables(a, r, true, span_of("", 0)) == RC_OK)
+		return give_up_connection(a);
+	if (rc != RC_OK)
 		return RC_ERROR;
 	a->time_us = r->time_us;
-	if (!same)
-		a->environment = mem_dup(r->environment.p ? r->environment.p : "", r->environment.len);
+	if (same)
+		return RC_OK;
+	if (remember_variables(a, r->environment) != RC_OK)
+		return out_of_memory(a);
+	a->environment = mem_dup(r->environment.p ? r->environment.p : "", r->environment.len);
 	return RC_OK;
 }
 
@@ -203,6 +283,39 @@ static enum rc build_merged(struct iobuf *out, const struct apply_item *it, size
 	return append_span(out, merge_tail(r));
 }
 
+/* The transaction goes on without them; or, where the server has undone it whole, there is none. */
+static enum rc undo_parts(struct applier *a)
+{
+	unsigned code = a->conn.code;
+	char error[sizeof(a->conn.error)];
+
+	if (errclass_of(code) != ERRCLASS_PERMANENT)
+		return RC_ERROR; /* all is rolled back */
+	memcpy(error, a->conn.error, sizeof(error));
+	if (dbconn_execf(&a->conn, "ROLLBACK TO SAVEPOINT suimon_parts") != RC_OK &&
+	    (a->conn.code != ER_SP_DOES_NOT_EXIST || dbconn_exec(&a->conn, "ROLLBACK", 8) != RC_OK))
+		return RC_ERROR;
+	a->conn.code = code;
+	memcpy(a->conn.error, error, sizeof(error));
+	return RC_ERROR;
+}
+
+/* A record of several statements: all of them or none. */
+static enum rc execute_parts(struct applier *a, const struct queue_record *r)
+{
+	struct span part;
+
+	if (dbconn_execf(&a->conn, "SAVEPOINT suimon_parts") != RC_OK)
+		return RC_ERROR;
+	for (size_t i = 0; record_part(r, i, &part); i++) {
+		a->statements++;
+		if (dbconn_exec(&a->conn, part.p, part.len) != RC_OK)
+			return undo_parts(a);
+		FAILPOINT("mid-parts");
+	}
+	return RC_OK;
+}
+
 /* One statement for n items of a run. */
 static enum rc execute(struct applier *a, const struct apply_item *first, size_t n)
 {
@@ -210,6 +323,8 @@ static enum rc execute(struct applier *a, const struct apply_item *first, size_t
 
 	if (set_schema(a, r->schema) != RC_OK || set_state(a, r) != RC_OK)
 		return RC_ERROR;
+	if (r->parts.len)
+		return execute_parts(a, r);
 	a->statements++;
 	if (n == 1)
 		return dbconn_exec(&a->conn, r->sql.p, r->sql.len);
@@ -307,6 +422,8 @@ static enum apply_result claim_letter(struct applier *a, struct apply_item *it)
 
 static enum apply_result prepare_items(struct applier *a, struct apply_item *items, size_t n)
 {
+	struct merge_known known = {0};
+
 	for (size_t i = 0; i < n; i++) {
 		struct apply_item *it = &items[i];
 		enum time_need table;
@@ -314,12 +431,12 @@ static enum apply_result prepare_items(struct applier *a, struct apply_item *ite
 		it->skip = it->skip || (a->dead && dead_has_seq(a->dead, it->seq));
 		if (a->dead && !it->skip && it->rec.retry_of && claim_letter(a, it) != APPLY_DONE)
 			return APPLY_WAIT;
-		it->mergeable = !it->skip && merge_possible(&it->rec.r, a->conn.strict);
+		it->need = it->skip ? TIME_NEVER : merge_look(&known, &it->rec.r, a->conn.strict);
+		it->mergeable = it->need != TIME_NEVER;
 		if (!it->mergeable)
 			continue;
 		if (tableinfo_need(&a->tables, &a->conn, it->rec.r.tables, &table) != RC_OK)
 			return give_up(a, "cannot read the tables' definitions");
-		it->need = merge_time_need(&it->rec.r);
 		if (table > it->need)
 			it->need = table;
 		it->mergeable = it->need != TIME_NEVER;

@@ -3,8 +3,8 @@
  *
  *   START TRANSACTION → runs of records (runs.h), a statement each → dead letters durable → position → COMMIT
  *
- * A statement that fails for good is undone by the server alone; the transaction goes on without it. A merged one is
- * halved until the culprit is found. If records of other tables had been passed by, the batch is applied anew in strict
+ * A statement that fails for good is undone by the server alone; the transaction goes on without it. So are all of a record
+ * that has several, to a savepoint before them. A merged one is halved until the culprit is found. If records of other tables had been passed by, the batch is applied anew in strict
  * order first: what failed may have failed for that.
  */
 #ifndef SUIMON_APPLY_H
@@ -49,6 +49,7 @@ struct applier {
 	struct runs runs;  /* the batch, put into statements */
 	struct iobuf sql;  /* the statement being built */
 	char *environment; /* owned; the state the connection is in; NULL: not known */
+	struct iobuf resets; /* ",name=DEFAULT" of each variable that a record's environment has set on this connection */
 	char schema[APPLY_SCHEMA_MAX];
 	uint64_t time_us;      /* TIMESTAMP as last set; 0: not known */
 	uint64_t merged_bytes; /* bound of a merged statement */

@@ -90,7 +90,8 @@ static enum rc learn(struct dbconn *c)
 	char mode[1024];
 
 	c->mariadb = strstr(mysql_get_server_info(c->my), "MariaDB") != NULL;
-	if (dbconn_execf(c, "SET SESSION innodb_lock_wait_timeout=%d, autocommit=1", DBCONN_LOCK_WAIT_SECONDS) !=
+	/* A server may be set up so that each COMMIT begins anew or ends the connection. */
+	if (dbconn_execf(c, "SET SESSION innodb_lock_wait_timeout=%d, autocommit=1, completion_type=0", DBCONN_LOCK_WAIT_SECONDS) !=
 		    RC_OK ||
 	    dbconn_number(c, "SELECT @@max_allowed_packet", &c->max_packet) != RC_OK ||
 	    dbconn_value(c, "SELECT @@sql_mode", mode, sizeof(mode)) != RC_OK ||

@@ -6,10 +6,10 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "log.h"
 #include "mem.h"
 #include "sigthread.h"
 
-#define STOP_PATIENCE_NS (5 * NS_PER_SEC)
 /* A transaction holds its rows' locks, and a replica its followers, about so long at most. */
 #define BATCH_TARGET_NS (100 * NS_PER_MS)
 
@@ -57,24 +57,31 @@ enum rc drain_start(struct drain *d)
 	return rc;
 }
 
-void drain_end(struct drain *d)
+void drain_end(struct drain *d, uint64_t until_ns)
 {
 	pthread_mutex_lock(&d->lock);
 	if (!d->stopping)
-		d->stop_until_ns = clock_mono_ns() + STOP_PATIENCE_NS;
+		d->stop_until_ns = until_ns;
 	d->stopping = true;
 	pthread_cond_broadcast(&d->work);
 	pthread_mutex_unlock(&d->lock);
 }
 
-void drain_stop(struct drain *d)
+void drain_stop(struct drain *d, uint64_t until_ns)
 {
-	drain_end(d);
+	uint64_t now = clock_mono_ns(), patience = until_ns > now ? until_ns - now : 0;
+	bool late;
+
+	drain_end(d, until_ns);
 	pthread_mutex_lock(&d->lock);
 	/* A batch is let finish; a database that doesn't answer isn't waited for: what it did is read back next time. */
 	while (d->started && !d->ended && clock_mono_ns() < d->stop_until_ns)
 		sigthread_wait_until(&d->work, &d->lock, d->stop_until_ns);
+	late = d->started && !d->ended;
 	pthread_mutex_unlock(&d->lock);
+	if (late)
+		log_warn("queue", "the database does not answer in time: what a batch has done there is read back at the next start", "allowed=%lums",
+			 (unsigned long)(patience / NS_PER_MS));
 	dbconn_interrupt(&d->applier.conn);
 	if (d->team)
 		team_interrupt(d->team);

@@ -33,8 +33,8 @@ struct drain_parts {
 struct drain *drain_new(const struct drain_parts *parts,
 			const struct queue_options *opt) must_check; /* NULL: no memory */
 enum rc drain_start(struct drain *d) must_check;
-void drain_end(struct drain *d);  /* it begins to end: for those that are to end together */
-void drain_stop(struct drain *d); /* ends the thread, notes how far it has come */
+void drain_end(struct drain *d, uint64_t until_ns);  /* it begins to end: for those that are to end together */
+void drain_stop(struct drain *d, uint64_t until_ns); /* ends the thread, notes how far it has come; a batch may take until then */
 void drain_free(struct drain *d); /* NULL is allowed */
 
 /* Any thread. */

@@ -24,7 +24,8 @@ struct queue_engine_ops {
 	/* Any thread. As queue_append says. rec's spans are copied. */
 	enum rc (*append)(struct queue_engine *e, const struct record *rec, struct queue_ticket *t, const char **why);
 	enum rc (*start)(struct queue_engine *e);
-	void (*stop)(struct queue_engine *e);  /* what was accepted is made durable and its tickets answered */
+	/* What was accepted is made durable and its tickets answered; where elsewhere does not answer, at until_ns (monotonic) at the latest. */
+	void (*stop)(struct queue_engine *e, uint64_t until_ns);
 	void (*close)(struct queue_engine *e); /* frees e */
 	void (*tune)(struct queue_engine *e, const struct queue_options *opt);
 

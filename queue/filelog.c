@@ -131,7 +131,7 @@ static enum rc filelog_start(struct queue_engine *e)
 	return rc;
 }
 
-static void filelog_stop(struct queue_engine *e)
+static void filelog_stop(struct queue_engine *e, uint64_t until_ns)
 {
 	struct filelog *l = self(e);
 

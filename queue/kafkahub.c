@@ -13,7 +13,6 @@
 #include "sigthread.h"
 
 #define POLL_MS 100
-#define STOP_PATIENCE_NS (5 * NS_PER_SEC)
 #define LAST_WORDS_MS 1000
 #define MAKE_AGAIN_NS (3 * NS_PER_SEC) /* what failed for good may do so again at once */
 #define READY_PATIENCE_NS (5 * NS_PER_SEC)
@@ -276,11 +275,11 @@ static void *poller_run(void *arg)
 	return NULL;
 }
 
-void kafkahub_hurry(struct kafkahub *h)
+void kafkahub_hurry(struct kafkahub *h, uint64_t until_ns)
 {
 	pthread_mutex_lock(&h->lock);
 	if (!h->stop_until_ns)
-		h->stop_until_ns = clock_mono_ns() + STOP_PATIENCE_NS;
+		h->stop_until_ns = until_ns;
 	pthread_mutex_unlock(&h->lock);
 }
 

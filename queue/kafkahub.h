@@ -54,7 +54,7 @@ struct kafkahub {
 extern const struct queue_hub_ops kafkahub_ops;
 
 /* A lane is stopping: what all of them wait for has an end. */
-void kafkahub_hurry(struct kafkahub *h);
+void kafkahub_hurry(struct kafkahub *h, uint64_t until_ns);
 bool kafkahub_running(struct kafkahub *h);
 /* A consumer for people who look into the queue. RC_ERROR: there is none. peeking held. */
 enum rc kafkahub_peeker(struct kafkahub *h) must_check;

@@ -306,11 +306,11 @@ static enum rc kafkalog_start(struct queue_engine *e)
 	return RC_OK; /* the hub's threads do it all */
 }
 
-static void kafkalog_stop(struct queue_engine *e)
+static void kafkalog_stop(struct queue_engine *e, uint64_t until_ns)
 {
 	struct kafkalog *l = kafkalog_of(e);
 
-	kafkahub_hurry(l->hub);
+	kafkahub_hurry(l->hub, until_ns);
 	pthread_mutex_lock(&l->lock);
 	l->stopping = true;
 	/* The poller gives up what is left when the hurry is over. */

@@ -189,21 +189,31 @@ static void write_group(struct filelog *l, struct group *g)
 	}
 }
 
-static void answer_line(struct filelog *l, struct ticket_line *line, uint64_t good_upto, const struct group *g)
+/* Before they are answered: whoever has heard is counted. */
+static void count_answers(struct filelog *l, const struct ticket_line *line, uint64_t good_upto)
 {
 	uint64_t good = 0, bad = 0;
 
-	for (struct queue_ticket *t; (t = ticket_pop(line)) != NULL;) {
-		bool stored = t->seq <= good_upto;
+	if (!l->opt.sink)
+		return;
+	for (struct mail *m = line->first; m; m = m->next) {
+		bool stored = container_of(m, struct queue_ticket, mail)->seq <= good_upto;
 
 		good += stored;
 		bad += !stored;
-		ticket_answer(t, stored ? RC_OK : g->rc, stored ? NULL : g->error);
 	}
-	if (!l->opt.sink)
-		return;
 	stats_count(l->opt.sink, STATS_C_QUEUE_ACKNOWLEDGED, good);
 	stats_count(l->opt.sink, STATS_C_QUEUE_ERRORS, bad);
+}
+
+static void answer_line(struct filelog *l, struct ticket_line *line, uint64_t good_upto, const struct group *g)
+{
+	count_answers(l, line, good_upto);
+	for (struct queue_ticket *t; (t = ticket_pop(line)) != NULL;) {
+		bool stored = t->seq <= good_upto;
+
+		ticket_answer(t, stored ? RC_OK : g->rc, stored ? NULL : g->error);
+	}
 }
 
 /* A group failed: what was appended behind it cannot keep its sequences and gets the same answer. */

@@ -44,9 +44,16 @@ static bool listed(struct span word, const char *list)
 	return false;
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 static bool is_word(char c)
 {
-	return isalnum((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
+	char lower = (char)(c | 0x20);
+
+	return (lower >= 'a' && lower <= 'z') || is_digit(c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
 }
 
 static void raise_need(struct scan *s, enum time_need need)
@@ -65,7 +72,12 @@ static void skip_space(struct scan *s)
 static void scan_quoted(struct scan *s, bool backslash)
 {
 	char quote = *s->p++;
+	const char *close = memchr(s->p, quote, (size_t)(s->end - s->p));
 
+	if (close && (!backslash || quote == '`' || !memchr(s->p, '\\', (size_t)(close - s->p)))) {
+		s->p = close + 1;
+		return;
+	}
 	while (s->p < s->end && *s->p != quote) {
 		if (backslash && quote != '`' && *s->p == '\\' && s->end - s->p > 1)
 			s->p++;
@@ -88,6 +100,8 @@ static void scan_word(struct scan *s)
 	}
 	skip_space(s);
 	call = s->p < s->end && *s->p == '(';
+	if (!call && is_digit(*word.p))
+		return; /* no list has such */
 	if (call && listed(word, clocks)) {
 		s->p++;
 		skip_space(s);
@@ -124,9 +138,14 @@ static bool has(struct span text, const char *word)
 	return text.len && memmem(text.p, text.len, word, strlen(word)) != NULL;
 }
 
+static bool has_backslash_escapes(const struct queue_record *r)
+{
+	return !has(r->environment, "NO_BACKSLASH_ESCAPES");
+}
+
 enum time_need merge_time_need(const struct queue_record *r)
 {
-	bool backslash = !has(r->environment, "NO_BACKSLASH_ESCAPES");
+	bool backslash = has_backslash_escapes(r);
 	enum time_need rows = need_of(merge_rows(r), backslash), tail = need_of(merge_tail(r), backslash);
 
 	return rows > tail ? rows : tail;
@@ -194,6 +213,30 @@ bool merge_possible(const struct queue_record *r, bool strict)
 		return false;
 	head = merge_head(r);
 	return !has_word(head, "ignore") && !has_word(head, "delayed");
+}
+
+/* Of two that have rows to merge: but for these, the same text in the same state. */
+static bool differs_in_rows(const struct queue_record *a, const struct queue_record *b)
+{
+	return a->rows_at == b->rows_at && a->rows_end > a->rows_at && b->rows_end > b->rows_at &&
+	       span_eq(a->environment, b->environment) && memcmp(a->sql.p, b->sql.p, a->rows_at) == 0 &&
+	       span_eq(span_of(a->sql.p + a->rows_end, a->sql.len - a->rows_end),
+		       span_of(b->sql.p + b->rows_end, b->sql.len - b->rows_end));
+}
+
+enum time_need merge_look(struct merge_known *known, const struct queue_record *r, bool strict)
+{
+	enum time_need rows;
+
+	if (!known->r || !differs_in_rows(known->r, r)) {
+		known->r = r;
+		known->backslash = has_backslash_escapes(r);
+		known->tail = merge_possible(r, strict) ? need_of(merge_tail(r), known->backslash) : TIME_NEVER;
+	}
+	if (known->tail == TIME_NEVER)
+		return TIME_NEVER;
+	rows = need_of(merge_rows(r), known->backslash);
+	return rows > known->tail ? rows : known->tail;
 }
 
 static bool same_time(uint64_t a_us, uint64_t b_us, enum time_need need)

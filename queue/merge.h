@@ -26,6 +26,14 @@ enum time_need {
 bool merge_possible(const struct queue_record *r, bool strict);
 /* What its values and its tail need. TIME_NEVER: it is not to be merged. */
 enum time_need merge_time_need(const struct queue_record *r);
+/* What was found of a record, for those behind it that differ from it in their rows alone, as most do. Begins zeroed. */
+struct merge_known {
+	const struct queue_record *r; /* not owned */
+	bool backslash;
+	enum time_need tail; /* TIME_NEVER: neither they nor it can be merged */
+};
+/* Both in one: what r needs; TIME_NEVER also where it could not be part of one. strict: the same for all. */
+enum time_need merge_look(struct merge_known *known, const struct queue_record *r, bool strict);
 /* need: what both need, of text and table. */
 bool merge_same(const struct queue_record *a, const struct queue_record *b, enum time_need need);
 

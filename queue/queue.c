@@ -12,12 +12,13 @@
 void queue_hand_over(struct queue *q)
 {
 	struct queue_lane *lane = &q->lane[0];
+	uint64_t until = clock_mono_ns() + QUEUE_STOP_NS;
 
 	if (q->shared)
 		return; /* both may work it at the same time */
 	atomic_store(&q->handed_over, true);
-	lane->engine->ops->stop(lane->engine);
-	drain_stop(lane->drain);
+	lane->engine->ops->stop(lane->engine, until);
+	drain_stop(lane->drain, until);
 	qdir_release(&q->dir);
 	log_info("queue", "handed over", "dir=%s applied_seq=%llu last_seq=%llu", q->dir.path,
 		 (unsigned long long)drain_applied(lane->drain),

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "list.h"
 #include "loop.h"
 #include "rc.h"
@@ -48,6 +49,8 @@ struct queue_hooks {
 	void (*on_applying)(void *arg, struct span tables);
 };
 
+#define QUEUE_STOP_NS (5 * NS_PER_SEC)
+
 enum queue_engine_kind { QUEUE_ENGINE_FILE, QUEUE_ENGINE_REDIS, QUEUE_ENGINE_KAFKA, QUEUE_ENGINE_SQS };
 
 struct queue_options {
@@ -67,7 +70,10 @@ struct queue_options {
 /* NULL: the directory is unusable or locked by another process, or the URL is wrong; why is written to err. */
 struct queue *queue_open(const struct queue_options *opt, struct stats *stats, char *err, size_t err_cap) must_check;
 enum rc queue_start(struct queue *q) must_check;      /* log and drain threads */
-void queue_stop(struct queue *q);                     /* syncs the log, ends the threads; appends after it are declined */
+/* Syncs the log, ends the threads; appends after it are declined. A batch under way, and an engine that does not answer, may take until
+ * until_ns (monotonic); what such a batch has done is read back next time. */
+void queue_stop_by(struct queue *q, uint64_t until_ns);
+void queue_stop(struct queue *q); /* within QUEUE_STOP_NS */
 void queue_close(struct queue *q);
 /* Gives the directory up to another process: what was accepted is made durable and answered, the batch under way ends
  * (seconds at most), and the lock is free. Afterwards nothing is appended or applied here; who waits is served by queue_follow.
@@ -97,6 +103,9 @@ struct queue_record {
 	struct span order_key;
 	struct span environment; /* SET assignments, as SQL ("sql_mode='..', time_zone='..', character_set_client=.."), same text = same state */
 	struct span sql;        /* with its values in it */
+	/* Several statements that are applied together or not at all: where each ends in sql, 4 bytes little-endian, with ";\n"
+	 * between one's end and the next. Empty: sql is one statement. Never with rows_at. */
+	struct span parts;
 	uint32_t rows_at, rows_end; /* where its VALUES rows lie in sql; both 0: not to be merged */
 	enum queue_on_error on_error;
 };

@@ -4,10 +4,13 @@
  */
 #include "queue_impl.h"
 
+#include <linux/magic.h>
 #include <mysql.h>
 #include <stdio.h>
+#include <sys/vfs.h>
 #include <xxhash.h>
 
+#include "clock.h"
 #include "kafkahub.h"
 #include "log.h"
 #include "mem.h"
@@ -119,6 +122,23 @@ static enum rc open_parts(struct queue_lane *lane, struct dead **dead, const str
 	return RC_ERROR;
 }
 
+/* Of a file that is synced before each acknowledgement only the loss of its disk is one. */
+static void say_what_may_be_lost(const struct qdir *dir, uint64_t sync_ns)
+{
+	struct statfs fs;
+
+	if (sync_ns)
+		log_warn("queue", "the log is synced later than writes are acknowledged: a power loss may lose the last of them", "dir=%s sync=%lums",
+			 dir->path, (unsigned long)(sync_ns / NS_PER_MS));
+	if (fstatfs(dir->fd, &fs) != 0)
+		return;
+	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)
+		log_warn("queue", "the directory is in memory: what is acknowledged and not applied is lost with this host's power", "dir=%s", dir->path);
+	if (fs.f_type == OVERLAYFS_SUPER_MAGIC)
+		log_warn("queue", "the directory is in a container's own layer: what is acknowledged and not applied is lost with the container",
+			 "dir=%s do=\"a volume\"", dir->path);
+}
+
 static enum rc open_dir(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t cap)
 {
 	struct dead *dead = NULL;
@@ -131,6 +151,8 @@ static enum rc open_dir(struct queue *q, const struct queue_options *opt, struct
 		return RC_ERROR;
 	rc = open_parts(q->lane, &dead, opt, stats, err, cap);
 	q->dead = dead;
+	if (rc == RC_OK)
+		say_what_may_be_lost(&q->dir, opt->sync_ns);
 	return rc;
 }
 
@@ -168,7 +190,7 @@ enum rc queue_take_back(struct queue *q, const struct queue_options *opt, struct
 	}
 	if (rc != RC_OK) {
 		if (lane && lane->drain)
-			drain_stop(lane->drain);
+			drain_stop(lane->drain, clock_mono_ns() + QUEUE_STOP_NS);
 		if (lane)
 			close_lane(lane);
 		mem_free(lane);
@@ -369,15 +391,20 @@ enum rc queue_start(struct queue *q)
 
 void queue_stop(struct queue *q)
 {
+	queue_stop_by(q, clock_mono_ns() + QUEUE_STOP_NS);
+}
+
+void queue_stop_by(struct queue *q, uint64_t until_ns)
+{
 	if (q->stopped)
 		return;
 	q->stopped = true;
 	for (unsigned i = 0; i < q->lanes; i++)
-		q->lane[i].engine->ops->stop(q->lane[i].engine);
+		q->lane[i].engine->ops->stop(q->lane[i].engine, until_ns);
 	for (unsigned i = 0; i < q->lanes; i++)
-		drain_end(q->lane[i].drain);
+		drain_end(q->lane[i].drain, until_ns);
 	for (unsigned i = 0; i < q->lanes; i++)
-		drain_stop(q->lane[i].drain);
+		drain_stop(q->lane[i].drain, until_ns);
 	if (q->claims)
 		claims_stop(q->claims);
 	waits_close(&q->waits);

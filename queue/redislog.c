@@ -20,7 +20,6 @@
 #define TICK_MS 25
 #define DOWN_GRACE_NS (NS_PER_SEC / 2) /* a connection that comes back at once refuses nobody */
 #define FETCH_PATIENCE_NS (5 * NS_PER_SEC)
-#define STOP_PATIENCE_NS (5 * NS_PER_SEC)
 #define NUMBER_MAX ((UINT64_C(1) << REDISLOG_NUMBER_BITS) - 1)
 #define MILLIS_MAX (UINT64_MAX >> REDISLOG_NUMBER_BITS)
 
@@ -163,13 +162,13 @@ static enum rc redislog_start(struct queue_engine *e)
 	return RC_OK;
 }
 
-static void redislog_stop(struct queue_engine *e)
+static void redislog_stop(struct queue_engine *e, uint64_t until_ns)
 {
 	struct redislog *l = self(e);
 
 	pthread_mutex_lock(&l->lock);
 	l->stopping = true;
-	l->stop_until_ns = clock_mono_ns() + STOP_PATIENCE_NS;
+	l->stop_until_ns = until_ns;
 	/* The tick answers what is left then. */
 	while (l->box.waiting && l->hub->running)
 		pthread_cond_wait(&l->answered, &l->lock);

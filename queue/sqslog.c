@@ -19,7 +19,6 @@
 #define RECEIVE_REPLY (12u << 20)
 #define DOWN_GRACE_NS (NS_PER_SEC / 2) /* an answer that comes late refuses nobody */
 #define REFUSED_PAUSE_NS NS_PER_SEC
-#define STOP_PATIENCE_NS (5 * NS_PER_SEC)
 
 /* ---- what others say of it ---- */
 
@@ -139,13 +138,13 @@ static enum rc sqslog_start(struct queue_engine *e)
 	return RC_OK; /* the hub's thread turns it from its first turn on */
 }
 
-static void sqslog_stop(struct queue_engine *e)
+static void sqslog_stop(struct queue_engine *e, uint64_t until_ns)
 {
 	struct sqslog *l = sqslog_self(e);
 
 	pthread_mutex_lock(&l->lock);
 	l->stopping = true;
-	l->stop_until_ns = clock_mono_ns() + STOP_PATIENCE_NS;
+	l->stop_until_ns = until_ns;
 	/* Its turn answers what is left then. */
 	while (l->box.waiting && sqshub_running(l->hub))
 		pthread_cond_wait(&l->answered, &l->lock);

@@ -25,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -135,11 +136,30 @@ static uint64_t digest_of(struct span sql, uint32_t upto)
 	return h;
 }
 
+#define PARTS_MOST 64
+
+/* ";\n", which a line cannot hold, is ";\f" in the command. */
+static void find_parts(struct queue_record *r, char *sql, uint8_t ends[4 * PARTS_MOST])
+{
+	size_t n = 0, len = strlen(sql);
+
+	for (size_t i = 0; i <= len && n < PARTS_MOST; i++) {
+		bool gap = i + 1 < len && sql[i] == ';' && sql[i + 1] == '\f';
+
+		if (gap)
+			sql[i + 1] = '\n';
+		if (gap || (i == len && n))
+			bytes_put(ends + 4 * n++, 4, i);
+	}
+	r->parts = span_of(ends, 4 * n);
+}
+
 static void do_add(struct queue *q, char *rest)
 {
 	struct add *a = mem_zalloc(sizeof(*a));
 	struct queue_record r = {.account = span_str("driver")};
-	char tables[256], key[256], *schema, *table, *time, *value;
+	char tables[256], key[256], *schema, *table, *time, *value, *sql;
+	uint8_t ends[4 * PARTS_MOST];
 	const char *why = "out of memory";
 
 	if (!a)
@@ -151,7 +171,8 @@ static void do_add(struct queue *q, char *rest)
 	snprintf(tables + strlen(schema) + 1, sizeof(tables) - strlen(schema) - 1, "%s", table);
 	r.schema = span_str(schema);
 	r.tables = span_of(tables, strlen(schema) + strlen(table) + 2);
-	r.sql = span_str(field(&rest));
+	sql = field(&rest);
+	r.sql = span_str(sql);
 	r.environment = span_str(field(&rest));
 	time = field(&rest);
 	r.time_us = *time ? strtoull(time, NULL, 10) : clock_wall_us();
@@ -160,7 +181,9 @@ static void do_add(struct queue *q, char *rest)
 	memcpy(key, tables, r.tables.len);
 	snprintf(key + r.tables.len, sizeof(key) - r.tables.len, "%s", value);
 	r.order_key = span_of(key, strcmp(value, "alone") == 0 ? 0 : r.tables.len + strlen(value));
-	find_rows(&r);
+	find_parts(&r, sql, ends);
+	if (!r.parts.len)
+		find_rows(&r);
 	r.digest = digest_of(r.sql, r.rows_at);
 	a->ticket.mail.run = on_ticket;
 	if (queue_append(q, &r, &a->ticket, &why) == RC_AGAIN)
@@ -256,7 +279,12 @@ static void do_totals(struct queue *q)
 
 static void show_dead(void *arg, const struct queue_view *v)
 {
-	say("dead %" PRIu64 " %u %" PRIu64 " " SPAN_FMT, v->dead_id, v->error_code, v->seq, SPAN_ARG(v->sql));
+	char sql[4096];
+	size_t n = v->sql.len < sizeof(sql) ? v->sql.len : sizeof(sql);
+
+	for (size_t i = 0; i < n; i++)
+		sql[i] = v->sql.p[i] == '\n' ? '\f' : v->sql.p[i];
+	say("dead %" PRIu64 " %u %" PRIu64 " %.*s", v->dead_id, v->error_code, v->seq, (int)n, sql);
 }
 
 static bool run_command(struct queue *q, char *line)

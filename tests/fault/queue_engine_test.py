@@ -495,3 +495,51 @@ def test_stopping_does_not_wait_for_a_database_that_does_not_answer(start, schem
     d = start()
     until(lambda: schema.run("SELECT COUNT(*) FROM shop.log") == [(2,)])
     assert d.quit() == 0
+
+
+def test_the_statements_of_one_record_are_applied_together_or_not_at_all(start, schema):
+    """The third of a record's four fails for good: none of them is there, those around it are, and the letter holds all four."""
+    schema.run("INSERT INTO shop.log (id, v) VALUES (99, 'taken')")
+    d = start()
+    d.add("a", "shop", "log", "INSERT INTO log (id, v) VALUES (1, 'before')", STRICT, T0)
+    d.add("b", "shop", "log", ";\f".join("INSERT INTO log (id, v) VALUES (%d, 'bad')" % n for n in (10, 11, 99, 12)), STRICT, T0)
+    d.add("c", "shop", "log", ";\f".join(["INSERT INTO log (id, v) VALUES (20, 'x;')", "UPDATE log SET v = CONCAT(v, 'y') WHERE id = 20",
+                                         "DELETE FROM log WHERE id = 1"]), STRICT, T0)
+    d.wait_answers(3)
+    d.drained()
+    assert schema.run("SELECT id, v FROM shop.log ORDER BY id") == [(20, "x;y"), (99, "taken")]
+    letters = d.dead_letters()
+    assert len(letters) == 1 and letters[0][3].count("INSERT INTO log") == 4, letters
+    schema.run("DELETE FROM shop.log WHERE id = 99")
+    d.send("retry", letters[0][0])
+    for _ in range(200):
+        if schema.run("SELECT COUNT(*) FROM shop.log WHERE v = 'bad'") == [(4,)]:
+            break
+        time.sleep(0.05)
+    assert schema.run("SELECT id FROM shop.log ORDER BY id") == [(10,), (11,), (12,), (20,), (99,)]
+    assert d.dead_letters() == []
+    assert d.quit() == 0
+
+
+def test_what_one_records_session_had_set_is_not_the_next_ones(start, schema):
+    """Q4: variables of all kinds; one that cannot be set makes its own record a letter, and no other."""
+    schema.run("CREATE TABLE shop.checked (pos INT AUTO_INCREMENT PRIMARY KEY, n INT CHECK (n < 100), v VARCHAR(200))")
+    odd = "NAMES utf8mb4 COLLATE utf8mb4_bin,check_constraint_checks='OFF',group_concat_max_len=5000,sql_mode='STRICT_TRANS_TABLES'," \
+          "innodb_lock_wait_timeout=50,max_statement_time=0.001,default_week_format=3,character_set_database='latin1'," \
+          "optimizer_switch='mrr=on,index_merge=off'"
+    look = "CONCAT_WS(' ', @@check_constraint_checks, @@group_concat_max_len, @@innodb_lock_wait_timeout, @@max_statement_time, " \
+           "@@default_week_format, @@character_set_database, @@collation_connection, @@optimizer_switch LIKE '%mrr=on%', @@sql_mode)"
+    d = start()
+    d.add("a", "shop", "checked", "INSERT INTO checked (n, v) VALUES (1, %s)" % look, "", T0)
+    d.add("b", "shop", "checked", "INSERT INTO checked (n, v) VALUES (200, %s)" % look, odd, T0)
+    d.add("c", "shop", "checked", "INSERT INTO checked (n, v) VALUES (300, 'checked')", STRICT, T0 + 1)
+    d.add("e", "shop", "checked", "INSERT INTO checked (n, v) VALUES (4, %s)" % look, "no_such_variable=1,%s" % odd, T0 + 2)
+    d.add("f", "shop", "checked", "INSERT INTO checked (n, v) VALUES (5, %s)" % look, "", T0 + 3)
+    d.wait_answers(5)
+    d.drained()
+    rows = schema.run("SELECT n, v FROM shop.checked ORDER BY pos")
+    assert [r[0] for r in rows] == [1, 200, 5]
+    assert rows[1][1] == "OFF 5000 10 0.000000 3 latin1 utf8mb4_bin 1 STRICT_TRANS_TABLES"
+    assert rows[2][1] == rows[0][1] and rows[0][1].startswith("ON ")
+    assert sorted(letter[1] for letter in d.dead_letters()) == [1193, 4025]
+    assert d.quit() == 0

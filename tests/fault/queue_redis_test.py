@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
 import certs  # noqa: E402
-from queue_world import Driver, Redis, Server, driver_binary  # noqa: E402
+from queue_world import AnswersWaitaof, Driver, Redis, Server, driver_binary, valkey_server  # noqa: E402
 
 TABLES = 6
 
@@ -172,6 +172,85 @@ def test_replicas_that_must_confirm(start, shop, redis, tmp_path):
     d.drained()
     rows = applied(shop)[0]
     assert n - 6 in rows and rows == sorted(set(rows))
+    assert d.quit() == 0
+
+
+def one(d, n):
+    """How the row n went: "ack", or what its client hears."""
+    write(d, [n])
+    return "ack" if str(n) in d.acks else d.nacks[str(n)]
+
+
+UNCONFIRMED = "too few replicas of the queue's Redis confirmed the write in time"
+
+
+@pytest.mark.parametrize("answer,wait,heard", [
+    (b"*2\r\n:1\r\n:0\r\n", 0, "ack"), (b"*2\r\n:1\r\n:2\r\n", 2, "ack"), (b"*2\r\n:0\r\n:0\r\n", 0, UNCONFIRMED),
+    (b"*2\r\n:1\r\n:1\r\n", 2, UNCONFIRMED), (b"*2\r\n:0\r\n:2\r\n", 2, UNCONFIRMED), (b":1\r\n", 0, UNCONFIRMED),
+    (b"*1\r\n:1\r\n", 0, UNCONFIRMED), (b"-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n", 0, UNCONFIRMED),
+], ids=["synced", "and by two replicas", "not synced in time", "too few replicas", "replicas only", "no array", "half of one", "no file"])
+def test_what_waitaof_answers_decides(start, shop, redis, tmp_path, answer, wait, heard):
+    """Q1: acknowledged is what is in the file here and on so many replicas; of all else the outcome is unknown, and its client hears so."""
+    before = AnswersWaitaof(redis())
+    before.answer = answer
+    d = start(before.url(uuid.uuid4().hex, lanes=1, wait=wait, wait_aof=1))
+    until(lambda: d.totals()["state"] == "running")
+    got = one(d, 0)
+    assert got == "ack" if heard == "ack" else got[0] == "error" and heard in got[1]
+    assert before.asked == [(1, wait, 5000)]
+    assert answer[:1] != b"-" or "cannot wait for its replicas or its file" in (tmp_path / "driver.log").read_text()
+    before.answer = b"*2\r\n:1\r\n:2\r\n"
+    assert one(d, 6) == "ack"
+    d.drained()
+    assert applied(shop)[0] == [0, 6], "what was stored is applied, once, whatever its client heard"
+    assert d.quit() == 0
+    before.close()
+
+
+def test_a_redis_that_has_no_waitaof_acknowledges_nothing(start, shop, redis, tmp_path):
+    d = start(redis().url(uuid.uuid4().hex, lanes=1, wait_aof=1))
+    until(lambda: d.totals()["state"] == "running")
+    assert one(d, 0)[0] == "error"
+    text = (tmp_path / "driver.log").read_text()
+    assert "cannot wait for its replicas or its file" in text and "WAITAOF" in text
+    assert d.quit() == 0
+
+
+@pytest.mark.skipif(not valkey_server(), reason="there is no Valkey: run tests/valkey_root")
+def test_valkey_acknowledges_what_is_in_its_files(start, shop, redis, tmp_path):
+    """Q1, by a server that has WAITAOF: synced here; synced nowhere, in time; by too few replicas; by one; without a file."""
+    r = redis("--appendfsync", "everysec", program=valkey_server())
+    d = start(r.url(uuid.uuid4().hex, lanes=1, wait_aof=1))
+    until(lambda: d.totals()["state"] == "running")
+    assert one(d, 0) == "ack"
+    r.cli("CONFIG", "SET", "appendfsync", "no")
+    began = time.monotonic()
+    got = one(d, 6)
+    assert got[0] == "error" and UNCONFIRMED in got[1] and time.monotonic() - began > 4.5
+    r.cli("CONFIG", "SET", "appendfsync", "everysec")
+    assert one(d, 12) == "ack"
+    d.drained()
+    assert d.quit() == 0
+    d = start(r.url(uuid.uuid4().hex, lanes=1, wait_aof=1, wait=1))
+    until(lambda: d.totals()["state"] == "running")
+    assert one(d, 18)[0] == "error"
+    replica = redis("--replicaof", "127.0.0.1 %d" % r.port, program=valkey_server())
+    until(lambda: "state=online" in r.cli("INFO", "replication"))
+    n = 18
+
+    def acknowledged():
+        nonlocal n
+        n += 6
+        return one(d, n) == "ack"
+    until(acknowledged)
+    replica.cli("CONFIG", "SET", "appendonly", "no")
+    assert one(d, n + 6)[0] == "error", "a replica that keeps no file confirms nothing"
+    r.cli("CONFIG", "SET", "appendonly", "no")
+    assert one(d, n + 12)[0] == "error"
+    assert "cannot wait for its replicas or its file" in (tmp_path / "driver.log").read_text()
+    d.drained()
+    rows = applied(shop)[0]
+    assert rows == sorted(set(rows)) and {0, 12, n} <= set(rows)
     assert d.quit() == 0
 
 

@@ -90,8 +90,9 @@ class Server:
 class Redis:
     """A redis-server of our own, which syncs its file before it answers."""
 
-    def __init__(self, *options, port=None):
+    def __init__(self, *options, port=None, program="redis-server"):
         self.dir = tempfile.mkdtemp(prefix="suimon-queue-redis-")
+        self.program = program
         with socket.socket() as s:
             s.bind(("127.0.0.1", port or 0))
             self.port = s.getsockname()[1]
@@ -101,7 +102,7 @@ class Redis:
 
     def start(self):
         self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir, "--save", "", "--appendonly", "yes",
+            [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir, "--save", "", "--appendonly", "yes",
              "--appendfsync", "always", *self.options], stdout=open(self.dir + "/log", "a"), stderr=subprocess.STDOUT)
         for _ in range(600):
             if self.cli("PING", check=False).strip() == "PONG":
@@ -128,6 +129,81 @@ class Redis:
     def stop(self):
         self.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def valkey_server():
+    """Valkey's program, of the folder that tests/valkey_root makes, or of $SUIMON_VALKEY_ROOT; None: it is not there."""
+    path = os.path.join(os.environ.get("SUIMON_VALKEY_ROOT") or os.path.join(TOP, "build", "valkey", "root"), "usr/bin/valkey-server")
+    return path if os.path.exists(path) else None
+
+
+class AnswersWaitaof:
+    """Before a Redis 7.0, which has no WAITAOF: it is answered here, in its turn, by what `answer` says. Redis is sent an ECHO instead."""
+
+    TOKEN = b"$7\r\nwaitaof\r\n"
+
+    def __init__(self, redis):
+        self.redis, self.answer, self.asked = redis, b"*2\r\n:1\r\n:0\r\n", []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self, name, **more):
+        return self.redis.url(name, **more).replace(":%d?" % self.redis.port, ":%d?" % self.port)
+
+    def close(self):
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.redis.port))
+            threading.Thread(target=self._pump, args=(client, server, self._asked), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client, self._answered), daemon=True).start()
+
+    def _asked(self, data):
+        """What may go on, and what waits for its rest."""
+        at = data.find(b"*4\r\n$7\r\nWAITAOF\r\n")
+        if at < 0:
+            return self._whole(data, b"*4\r\n$7\r\nWAITAOF\r\n")
+        words = data[at:].split(b"\r\n", 9)
+        if len(words) < 10:
+            return data[:at], data[at:]
+        self.asked.append(tuple(int(w) for w in (words[4], words[6], words[8])))
+        return data[:at] + b"*2\r\n$4\r\nECHO\r\n" + self.TOKEN, words[9]
+
+    def _answered(self, data):
+        return self._whole(data.replace(self.TOKEN, self.answer), self.TOKEN)
+
+    @staticmethod
+    def _whole(data, word):
+        most = max(n for n in range(len(word)) if data.endswith(word[:n]))
+        return data[:len(data) - most], data[len(data) - most:]
+
+    @staticmethod
+    def _pump(source, sink, change):
+        rest = b""
+        try:
+            while True:
+                got = source.recv(65536)
+                if not got:
+                    break
+                rest += got
+                while True:
+                    out, rest = change(rest)
+                    sink.sendall(out)
+                    if not out or change == AnswersWaitaof._answered:
+                        break
+        except OSError:
+            pass
+        for s in (source, sink):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
 
 class Kafka:

@@ -153,6 +153,43 @@ static void without_strict_mode_nothing_is_merged(void **state)
 	assert_false(merge_possible(&r, true));
 }
 
+/* The records of a batch, each looked at alone and behind the one before it. */
+static void what_is_known_of_one_serves_the_next(void **state)
+{
+	static const char odd[] = "sql_mode='STRICT_TRANS_TABLES,NO_BACKSLASH_ESCAPES'";
+	static const struct { const char *sql, *tail, *environment; } rows[] = {
+		{"INSERT INTO t VALUES (1)", "", STRICT},
+		{"INSERT INTO t VALUES (2, NOW(), 'a')", "", STRICT},
+		{"INSERT INTO t VALUES (3, 'it\\'s NOW(6)')", "", STRICT},
+		{"INSERT INTO t VALUES (3, 'it\\', NOW(6))", "", odd},
+		{"INSERT INTO t VALUES (4, 'NOW(6)', 10, 0x1f, 1e5, 7 )", "", STRICT},
+		{"INSERT INTO u VALUES (5)", "", STRICT},
+		{"INSERT INTO u VALUES (6) ON DUPLICATE KEY UPDATE a=NOW()", " ON DUPLICATE KEY UPDATE a=NOW()", STRICT},
+		{"INSERT INTO u VALUES (7) ON DUPLICATE KEY UPDATE a=NOW()", " ON DUPLICATE KEY UPDATE a=NOW()", STRICT},
+		{"INSERT INTO u VALUES (8) ON DUPLICATE KEY UPDATE a=f(1)", " ON DUPLICATE KEY UPDATE a=f(1)", STRICT},
+		{"INSERT INTO u VALUES (9)", "", "sql_mode=''"},
+		{"INSERT INTO u VALUES (10)", "", STRICT},
+		{"INSERT IGNORE INTO u VALUES (11)", "", STRICT},
+		{"INSERT IGNORE INTO u VALUES (12)", "", STRICT},
+		{"INSERT INTO u VALUES ((SELECT 13))", "", STRICT},
+		{"INSERT INTO u VALUES (14)", "", STRICT},
+	};
+	struct queue_record r[countof(rows)];
+	struct merge_known known = {0};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		enum time_need alone;
+
+		r[i] = insert(rows[i].sql, rows[i].tail);
+		r[i].environment = span_str(rows[i].environment);
+		alone = merge_possible(&r[i], true) ? merge_time_need(&r[i]) : TIME_NEVER;
+		assert_int_equal(merge_look(&known, &r[i], true), alone);
+	}
+	r[0].rows_at = r[0].rows_end = 0;
+	assert_int_equal(merge_look(&known, &r[0], true), TIME_NEVER);
+	assert_int_equal(merge_look(&known, &r[1], true), TIME_SECOND);
+}
+
 static struct apply_item item(const char *sql, const char *tables, bool mergeable)
 {
 	struct apply_item it = {.mergeable = mergeable};
@@ -255,6 +292,7 @@ int main(void)
 		cmocka_unit_test(only_the_same_statement_in_the_same_state_is_merged),
 		cmocka_unit_test(a_comment_at_either_end_does_not_keep_them_apart),
 		cmocka_unit_test(without_strict_mode_nothing_is_merged),
+		cmocka_unit_test(what_is_known_of_one_serves_the_next),
 		cmocka_unit_test(records_of_other_tables_may_be_passed_by),
 		cmocka_unit_test(order_within_a_table_is_kept),
 		cmocka_unit_test(errors_are_classified),

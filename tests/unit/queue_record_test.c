@@ -97,6 +97,43 @@ static void rows_outside_the_statement_are_refused(void **state)
 	assert_int_equal(record_decode(span_of(bytes, record_size(&in)), &out), RC_ERROR);
 }
 
+static void several_statements_come_back_one_by_one(void **state)
+{
+	struct record in = kit_record("DELETE FROM a;\nDELETE FROM bc;\n"), out;
+	struct span part;
+	uint8_t bytes[1024];
+
+	in.r.parts = span_of("\x0d\0\0\0\x1d\0\0\0\x1f\0\0\0", 12); /* the third is empty */
+	record_encode(&in, bytes);
+	assert_int_equal(record_decode(span_of(bytes, record_size(&in)), &out), RC_OK);
+	assert_true(record_part(&out.r, 0, &part) && span_eq(part, span_str("DELETE FROM a")));
+	assert_true(record_part(&out.r, 1, &part) && span_eq(part, span_str("DELETE FROM bc")));
+	assert_true(record_part(&out.r, 2, &part) && part.len == 0);
+	assert_false(record_part(&out.r, 3, &part));
+	for (size_t len = 0; len < record_size(&in); len++)
+		assert_int_equal(record_decode(span_of(bytes, len), &out), RC_ERROR);
+}
+
+static void parts_outside_the_text_are_refused(void **state)
+{
+	static const struct span wrong[] = {
+		{"\x0d\0\0", 3}, {"\x0d\0\0\0", 4}, {"\x1f\0\0\0\x0d\0\0\0", 8}, {"\x20\0\0\0", 4},
+		{"\x0d\0\0\0\x0e\0\0\0\x1f\0\0\0", 12}, {"\xff\xff\xff\xff\x1f\0\0\0", 8}};
+	struct record in = kit_record("DELETE FROM a;\nDELETE FROM bc;\n"), out;
+	uint8_t bytes[1024];
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		in.r.parts = wrong[i];
+		record_encode(&in, bytes);
+		assert_int_equal(record_decode(span_of(bytes, record_size(&in)), &out), RC_ERROR);
+	}
+	in.r.parts = span_of("\x1f\0\0\0", 4);
+	in.r.rows_at = 3;
+	in.r.rows_end = 4;
+	record_encode(&in, bytes);
+	assert_int_equal(record_decode(span_of(bytes, record_size(&in)), &out), RC_ERROR);
+}
+
 static void a_statement_that_is_too_large_is_not_taken(void **state)
 {
 	struct record in = kit_record("x");
@@ -115,6 +152,8 @@ int main(void)
 		cmocka_unit_test(a_record_comes_back_as_it_was),
 		cmocka_unit_test(a_record_cut_short_or_too_long_is_refused),
 		cmocka_unit_test(rows_outside_the_statement_are_refused),
+		cmocka_unit_test(several_statements_come_back_one_by_one),
+		cmocka_unit_test(parts_outside_the_text_are_refused),
 		cmocka_unit_test(a_statement_that_is_too_large_is_not_taken),
 	};
 
