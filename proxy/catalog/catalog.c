@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "catalog_load.h"
+#include "catalog_today.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -373,6 +374,15 @@ enum rc catalog_transactional(struct catalog *c, struct span schema, struct span
 	return rc;
 }
 
+enum rc catalog_later(struct catalog *c, struct span schema, struct span table, bool *defaults, const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_later(s, schema, table, defaults, why) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
 enum rc catalog_row_keys(struct catalog *c, struct span schema, struct span table, struct catalog_keys *out)
 {
 	const char *why;
@@ -381,6 +391,19 @@ enum rc catalog_row_keys(struct catalog *c, struct span schema, struct span tabl
 
 	snapshot_unref(s);
 	return rc;
+}
+
+enum rc catalog_today(struct catalog *c, const struct sql_facts *f, struct span schema, struct span text, unsigned mode,
+		      struct sql_today *out)
+{
+	const char *why;
+	struct snapshot *s = take(c, schema, &why);
+
+	if (!s)
+		return RC_DECLINED;
+	catalog_judge_today(s, f, schema, text, mode, out);
+	snapshot_unref(s);
+	return RC_OK;
 }
 
 void catalog_status(struct catalog *c, struct catalog_status *out)

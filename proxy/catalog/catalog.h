@@ -13,9 +13,11 @@
 #include <stdint.h>
 
 #include "rc.h"
+#include "facts.h"
 #include "secret.h"
 #include "span.h"
 #include "tls.h"
+#include "today.h"
 
 struct catalog;
 
@@ -59,8 +61,11 @@ enum rc catalog_row_changes(struct catalog *c, struct span schema, struct span t
 enum rc catalog_called(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
 /* For the queue: a base table with a transactional engine. RC_DECLINED otherwise, with why. */
 enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why) must_check;
+/* For the queue: a write of it that is applied later, by another session, is what it would be now. RC_DECLINED: a trigger
+ * asks who is writing, or the like. *defaults: so does a column's default. */
+enum rc catalog_later(struct catalog *c, struct span schema, struct span table, bool *defaults, const char **why) must_check;
 
-/* The same of a stored routine and all it calls. */
+/* The tables of a stored routine and of all it calls. */
 enum catalog_effect {
 	CATALOG_PLAIN_READ, /* RC_OK: its answer hangs on its arguments and these tables, and it leaves nothing behind */
 	CATALOG_READ,       /* these tables, whatever else it does */
@@ -89,6 +94,11 @@ struct catalog_keys {
 };
 /* RC_DECLINED: no base table, not known, or no such columns. Any thread. */
 enum rc catalog_row_keys(struct catalog *c, struct span schema, struct span table, struct catalog_keys *out) must_check;
+
+/* Does the text's answer hang on the day, by the types of its tables' columns? f: its facts; schema: the session's. What views and
+ * routines do inside is not said here: those that hang on it are no plain reads. RC_DECLINED: not known (stale, unreadable). */
+enum rc catalog_today(struct catalog *c, const struct sql_facts *f, struct span schema, struct span text, unsigned mode,
+		      struct sql_today *out) must_check;
 
 struct catalog_status { bool readable, stale; uint64_t tables, views, triggers, cascades, routines, version, age_ns; char problem[256]; };
 void catalog_status(struct catalog *c, struct catalog_status *out);

@@ -1,7 +1,7 @@
 /*
  * catalog_load.c - information_schema, row by row, into a snapshot:
  *
- *   letter case → grants → tables → views → triggers → foreign keys → routines → computed columns → key columns → how many keys
+ *   letter case → grants → tables → times and dates → views → triggers → foreign keys → routines → computed columns → key columns → how many keys
  *
  * What is not understood is not left out: its table or view says that it is not known.
  */
@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "catalog_rights.h"
+#include "catalog_today.h"
 #include "clock.h"
 #include "mem.h"
 
@@ -114,6 +115,25 @@ static enum rc take_table(struct load *l, struct entity *e, const struct span *v
 	return RC_OK;
 }
 
+/* ---- columns that hold times and dates: TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE ---- */
+
+static enum rc take_temporal(struct load *l, struct entity *e, const struct span *v)
+{
+	(void)l;
+	return catalog_add_temporal(e, v[2], v[3]);
+}
+
+/* ---- what routines take and give of these: SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, DATA_TYPE ---- */
+
+static enum rc take_temporal_parameter(struct load *l, struct entity *e, const struct span *v)
+{
+	e = snapshot_get_routine(l->s, v[0], v[1], span_ieq(v[2], span_str("PROCEDURE")));
+	if (!e)
+		return RC_ERROR;
+	e->kinds |= catalog_kind_of_type(v[3]);
+	return RC_OK;
+}
+
 /* ---- views: TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION ---- */
 
 static enum rc take_view(struct load *l, struct entity *e, const struct span *v)
@@ -164,6 +184,14 @@ static enum rc take_computed(struct load *l, struct entity *e, const struct span
 {
 	(void)l;
 	return catalog_take_computed(e, v[2]);
+}
+
+/* ---- columns whose default is an expression: TABLE_SCHEMA, TABLE_NAME, the expression ---- */
+
+static enum rc take_default(struct load *l, struct entity *e, const struct span *v)
+{
+	(void)l;
+	return catalog_take_default(e, v[2]);
 }
 
 /* ---- key columns: TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA,
@@ -310,6 +338,12 @@ static const struct question schema_questions[] = {
 	 "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS "
 	 "FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
 	 "WHERE t.TABLE_TYPE <> 'TEMPORARY' AND t.TABLE_SCHEMA " NOT_SYSTEM},
+	{4, true, take_temporal,
+	 "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS "
+	 "WHERE DATA_TYPE IN ('time','date','datetime','timestamp') AND TABLE_SCHEMA " NOT_SYSTEM},
+	{4, false, take_temporal_parameter,
+	 "SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, DATA_TYPE FROM information_schema.PARAMETERS "
+	 "WHERE DATA_TYPE IN ('time','date','datetime','timestamp') AND SPECIFIC_SCHEMA " NOT_SYSTEM},
 	{3, true, take_view,
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS "
 	 "WHERE TABLE_SCHEMA " NOT_SYSTEM},
@@ -330,6 +364,11 @@ static const struct question schema_questions[] = {
 	{3, true, take_computed,
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS "
 	 "WHERE GENERATION_EXPRESSION <> '' AND EXTRA LIKE '%VIRTUAL%' AND TABLE_SCHEMA " NOT_SYSTEM},
+	/* MySQL escapes the quotes in an expression, and shows a string as it is; MariaDB shows both as they were written. */
+	{3, true, take_default,
+	 "SELECT TABLE_SCHEMA, TABLE_NAME, IF(EXTRA LIKE '%DEFAULT_GENERATED%', REPLACE(COLUMN_DEFAULT, CHAR(92,39), CHAR(39)), "
+	 "COLUMN_DEFAULT) FROM information_schema.COLUMNS WHERE (COLUMN_DEFAULT LIKE '%(%' OR COLUMN_DEFAULT LIKE '%@%') "
+	 "AND (EXTRA LIKE '%DEFAULT_GENERATED%' OR VERSION() LIKE '%MariaDB%') AND TABLE_SCHEMA " NOT_SYSTEM},
 	{9, true, take_key_column,
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA, "
 	 "COLUMN_TYPE, ORDINAL_POSITION FROM information_schema.COLUMNS WHERE COLUMN_KEY <> '' AND TABLE_SCHEMA " NOT_SYSTEM

@@ -14,6 +14,7 @@ enum rc catalog_load(struct sqlconn *c, struct snapshot **out, char *problem, si
 enum rc catalog_take_view(struct snapshot *s, struct entity *e, struct span definition) must_check;
 enum rc catalog_take_trigger(struct snapshot *s, struct entity *e, struct span body, struct span sql_mode) must_check;
 enum rc catalog_take_computed(struct entity *e, struct span expression) must_check; /* e: its table's */
+enum rc catalog_take_default(struct entity *e, struct span expression) must_check;
 /* parameters: their names with commas between. */
 enum rc catalog_take_routine(struct snapshot *s, struct entity *e, struct span body, struct span parameters,
 			     struct span sql_mode) must_check;

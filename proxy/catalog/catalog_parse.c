@@ -4,6 +4,7 @@
 #include "catalog_parse.h"
 
 #include "catalog_body.h"
+#include "catalog_today.h"
 #include "mem.h"
 
 static const char *why_not_view(const struct sql_facts *f)
@@ -68,6 +69,24 @@ enum rc catalog_take_computed(struct entity *e, struct span expression)
 		return rc;
 	if (!e->why_reads && f.flags & (CATALOG_BEYOND_TABLES | SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_STORED_FUNCTION))
 		e->why_reads = "a column of it is computed from more than its row";
+	if (!e->why_reads && catalog_column_hangs_on_today(e, expression))
+		e->why_reads = "a column of it makes of a time one of today";
+	if (f.flags & (CATALOG_NOT_LATER | SQL_F_UNKNOWN | SQL_F_MULTI))
+		e->why_not_later = "a column of it is computed from what would be another answer when it is applied";
+	sql_facts_free(&f);
+	return RC_OK;
+}
+
+enum rc catalog_take_default(struct entity *e, struct span expression)
+{
+	char *select = mem_printf("SELECT " SPAN_FMT, SPAN_ARG(expression));
+	struct sql_facts f;
+	enum rc rc = select ? sql_facts_parse(span_str(select), 0, &f) : RC_ERROR;
+
+	mem_free(select);
+	if (rc != RC_OK)
+		return rc;
+	e->defaults_not_later |= (f.flags & (CATALOG_NOT_LATER | SQL_F_UNKNOWN | SQL_F_MULTI)) != 0;
 	sql_facts_free(&f);
 	return RC_OK;
 }
@@ -91,6 +110,14 @@ static enum rc link_called(struct snapshot *s, struct entity *e, const struct sq
 	enum rc rc = link_views(s, e, f);
 
 	return rc == RC_OK ? catalog_link_calls(s, e, f, &e->writes) : rc;
+}
+
+static bool view_hangs_on_today(const struct snapshot *s, const struct entity *e, const struct sql_facts *f, struct span definition)
+{
+	struct sql_today t;
+
+	catalog_judge_today(s, f, e->schema, definition, 0, &t);
+	return t.always;
 }
 
 /* Servers differ in how they print a string with a backslash for sessions in which it does not escape. */
@@ -121,6 +148,8 @@ enum rc catalog_take_view(struct snapshot *s, struct entity *e, struct span defi
 	if (sql_facts_parse(definition, 0, &f) != RC_OK)
 		return RC_ERROR;
 	e->why_reads = why_not_view(&f);
+	if (!e->why_reads && view_hangs_on_today(s, e, &f, definition))
+		e->why_reads = "the view makes of a time one of today";
 	rc = e->why_reads ? RC_OK : catalog_link_tables(s, e, &f, false, &e->reads);
 	if (rc == RC_OK && !e->why_reads)
 		rc = catalog_link_calls(s, e, &f, &e->reads);
@@ -208,6 +237,8 @@ static enum rc on_piece(void *arg, struct span text, enum catalog_piece piece)
 	mem_free(select);
 	if (rc != RC_OK)
 		return rc;
+	if (f.flags & CATALOG_NOT_LATER)
+		t->e->why_not_later = "a trigger on it asks for what would be another answer when it is applied";
 	why = why_not_trigger(&f);
 	if (why)
 		t->e->why_writes = why;

@@ -13,6 +13,9 @@
 	 SQL_F_LAST_INSERT_ID | SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_USER_LOCK | SQL_F_SERVER_FILE |             \
 	 SQL_F_CONNECTION_ID | SQL_F_SEQUENCE | SQL_F_SERVER_STATE)
 
+/* Traits of an expression that says another thing when another session evaluates it, later. */
+#define CATALOG_NOT_LATER (SQL_F_UNSAFE_VALUE | SQL_F_SYSTEM_VAR | SQL_F_SEQUENCE | SQL_F_SYSTEM_SCHEMA)
+
 unsigned catalog_mode_of(struct span sql_mode); /* SQL_MODE_* of information_schema's list */
 /* What the body of a trigger or routine may hold: anything else can do more than its text says. */
 bool catalog_moves_rows_only(const struct sql_facts *f);

@@ -4,6 +4,7 @@
  */
 #include "catalog_body.h"
 #include "catalog_parse.h"
+#include "catalog_today.h"
 #include "mem.h"
 #include "scan.h"
 
@@ -181,5 +182,7 @@ enum rc catalog_take_routine(struct snapshot *s, struct entity *e, struct span b
 	if (rc == RC_DECLINED && !e->why_writes)
 		e->why_reads = e->why_writes = body.len ? "a routine is not understood"
 							: "the account that reads the schema may not see a routine's body";
+	else if (rc == RC_OK && !e->why_reads && catalog_routine_hangs_on_today(e, body, r.mode))
+		e->why_reads = "it calls a routine that makes of a time one of today";
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }

@@ -44,6 +44,16 @@ static void drop_edges(struct edge *e)
 	}
 }
 
+static void drop_temporals(struct temporal *t)
+{
+	while (t) {
+		struct temporal *next = t->next;
+
+		mem_free(t);
+		t = next;
+	}
+}
+
 static void drop_entity(struct map_node *node, void *arg)
 {
 	struct entity *e = container_of(node, struct entity, node);
@@ -51,6 +61,7 @@ static void drop_entity(struct map_node *node, void *arg)
 	map_remove(arg, node);
 	drop_edges(e->reads);
 	drop_edges(e->writes);
+	drop_temporals(e->temporals);
 	mem_free(e->keys);
 	mem_free(e);
 }
@@ -314,6 +325,25 @@ enum rc snapshot_transactional(const struct snapshot *s, struct span schema, str
 		else if (!w.met[i]->transactional)
 			*why = i == 0 ? "its engine has no transactions"
 				      : "a trigger or a cascade changes a table whose engine has no transactions";
+		if (*why)
+			rc = RC_DECLINED;
+	}
+	return rc;
+}
+
+/* Of what its triggers write, too. Cascades fire none, and give no defaults. */
+enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span name, bool *defaults, const char **why)
+{
+	const struct entity *e = snapshot_find(s, schema, name);
+	struct walk w;
+	enum rc rc = walk(e, SNAPSHOT_WRITE, &w);
+
+	*why = w.why;
+	*defaults = e && e->defaults_not_later;
+	for (size_t i = 0; rc == RC_OK && i < (e->triggered ? w.n : 1); i++) {
+		*why = w.met[i]->why_not_later;
+		if (!*why && i > 0 && w.met[i]->defaults_not_later)
+			*why = "a trigger writes a table with a default that would be another one when it is applied";
 		if (*why)
 			rc = RC_DECLINED;
 	}

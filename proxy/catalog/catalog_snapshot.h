@@ -21,6 +21,15 @@ struct edge {
 	struct edge *next;
 };
 
+/* A column that holds a time or a date. */
+struct temporal {
+	struct temporal *next;
+	unsigned kinds; /* SQL_KIND_* */
+	bool odd;       /* its name holds what texts may write in more than one way */
+	size_t len;
+	char name[];
+};
+
 struct entity {
 	struct map_node node;
 	struct span schema, name; /* folded; behind the struct */
@@ -30,12 +39,16 @@ struct entity {
 	const char *why_reads;  /* literal: why what it reads is not known, or, of a routine, why it is no plain read;
 				 * NULL: it is */
 	const char *why_writes; /* the same of what changes with it */
+	const char *why_not_later; /* literal: why the queue's writes would not be what they are now; NULL: they are */
+	bool defaults_not_later;   /* a column's default would be another one */
 	struct edge *reads;     /* a view's or routine's tables, views and routines; owned */
 	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls, what a view calls,
 				 * and the views in it; owned */
 	bool triggered;         /* it has triggers */
 	uint32_t uniques;       /* primary and unique keys */
 	struct catalog_keys *keys; /* owned; NULL: none */
+	struct temporal *temporals; /* owned; a table's and a view's */
+	unsigned kinds;         /* of what a routine takes and gives: SQL_KIND_* */
 };
 
 struct snapshot {
@@ -81,6 +94,9 @@ enum rc snapshot_row_changes(const struct snapshot *s, struct span schema, struc
 			 const char **why) must_check;
 enum rc snapshot_transactional(const struct snapshot *s, struct span schema, struct span name,
 			       const char **why) must_check;
+/* catalog_later. */
+enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span name, bool *defaults,
+		       const char **why) must_check;
 
 enum rc snapshot_row_keys(const struct snapshot *s, struct span schema, struct span name,
 			  struct catalog_keys *out) must_check;

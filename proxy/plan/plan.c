@@ -1,7 +1,7 @@
 #include "plan.h"
 
 static const char *const pin_names[] = {"transaction", "user_variable", "temp_table", "lock", "user_lock", "cursor",
-					"long_data", "session_state", "sql_prepare", "next_transaction", "unknown", "connection_id", "xa"};
+					"long_data", "session_state", "sql_prepare", "next_transaction", "unknown", "connection_id", "xa", "timestamp"};
 
 const char *plan_pin_name(unsigned pins)
 {
@@ -100,6 +100,38 @@ static bool begins_reading(const struct sql_facts *f, const struct plan_session 
 	       ((f->flags & SQL_F_TRX_READ_ONLY) || ss->reads_only);
 }
 
+/* What a rule or hint sends to a group and says that it reads one state: it keeps to one of the group's replicas. To leave it would
+ * show it another state, and put what is meant for the group on the primary. */
+static bool begins_held(const struct sql_facts *f, const struct plan_session *ss)
+{
+	return f->verb == SQL_BEGIN && !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_TRX_READ_WRITE)) && !ss->serializable &&
+	       (f->flags & (SQL_F_TRX_READ_ONLY | SQL_F_SNAPSHOT) || ss->reads_only);
+}
+
+#define VERB(v) (UINT64_C(1) << (v))
+
+/* What reads, or concerns this session and its transaction alone: known as such, or it may not run where the transaction is held. */
+static bool runs_held(const struct sql_facts *f, const struct plan *p)
+{
+	static const uint64_t verbs = VERB(SQL_SELECT) | VERB(SQL_VALUES) | VERB(SQL_TABLE) | VERB(SQL_SHOW) | VERB(SQL_DESCRIBE) |
+				      VERB(SQL_EXPLAIN) | VERB(SQL_HELP) | VERB(SQL_DO) | VERB(SQL_SET) | VERB(SQL_SET_TRANSACTION) | VERB(SQL_USE) |
+				      VERB(SQL_BEGIN) | VERB(SQL_COMMIT) | VERB(SQL_ROLLBACK) | VERB(SQL_SAVEPOINT) |
+				      VERB(SQL_ROLLBACK_TO) | VERB(SQL_RELEASE_SAVEPOINT) | VERB(SQL_UNLOCK_TABLES);
+
+	return !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_GLOBAL_SET | SQL_F_PASSWORD)) && !p->needs_primary &&
+	       (verbs & VERB(f->verb));
+}
+
+/* What leaves state on the connection would keep the session there when its transaction is over, and SERIALIZABLE, set meanwhile, would
+ * lock what a later one reads. */
+static bool strays(const struct sql_facts *f, const struct plan_session *ss, unsigned group, const struct plan *p)
+{
+	if (ss->held)
+		return !runs_held(f, p) || p->pins || (p->holds && group != ss->held);
+	return ss->stuck && (!runs_held(f, p) || (f->verb == SQL_BEGIN && ss->serializable) ||
+			     ((ss->in_transaction || !ss->autocommit) && ss->serializable && f->ntables));
+}
+
 /* Of a transaction on a replica: what may run there, and what ends it. All else the primary answers for. */
 static bool stays_away(const struct sql_facts *f, const struct plan *p)
 {
@@ -129,7 +161,7 @@ static const char *why_primary(const struct settings *cfg, const struct sql_fact
 {
 	const char *why = NULL;
 
-	if (!begins_reading(f, ss) && !sql_replica_safe(f, &why))
+	if (!p->holds && !begins_reading(f, ss) && !sql_replica_safe(f, &why))
 		return why;
 	if (ss->in_transaction)
 		return "inside a transaction";
@@ -236,9 +268,12 @@ void plan_make(const struct settings *cfg, const struct plan_verdict *v, const s
 	plan_pins(f, ss, out);
 	plan_writes(f, ss->calls, out);
 	out->needs_primary = needs_primary(f, out);
-	out->opens = begins_reading(f, ss) || (!ss->autocommit && ss->reads_only && !ss->in_transaction);
-	out->leaves = ss->reads_away && !stays_away(f, out);
 	out->group = group_of(cfg, lexed, v);
+	out->holds = out->group && begins_held(f, ss);
+	out->opens = out->holds || begins_reading(f, ss) || (!ss->autocommit && ss->reads_only && !ss->in_transaction);
+	/* Another BEGIN ends it, and is one like any other. */
+	out->leaves = ss->reads_away && (ss->held ? f->verb == SQL_BEGIN && !out->holds : !stays_away(f, out));
+	out->strays = strays(f, ss, out->group, out);
 	out->limit = v->limit;
 	out->denied = v->route && v->route->to == TO_DENY;
 	out->target_why = why_primary(cfg, f, lexed, v, ss, out);

@@ -24,6 +24,7 @@ enum plan_pin {
 	PIN_CONNECTION_ID = 1 << 11, /* it has asked for the connection's id */
 	PIN_UNKNOWN = 1 << 10,      /* the statement was not understood (P2) */
 	PIN_XA = 1 << 12,           /* from XA START to XA COMMIT or XA ROLLBACK, over XA END and XA PREPARE */
+	PIN_TIME = 1 << 13,         /* it has set its clock: until SET timestamp=DEFAULT */
 };
 const char *plan_pin_name(unsigned pins); /* of xa, else of the lowest one; or "" */
 /* Pins that hide tables or change what a read means: while one lasts nothing is cached or queued. */
@@ -49,6 +50,8 @@ struct plan_session { /* what of a session matters to a plan */
 	bool sees_anew;     /* READ COMMITTED or less, set so: every statement of a transaction sees what is there by then */
 	bool serializable;  /* set so: plain reads in a transaction lock */
 	bool reads_away;    /* its open transaction changes nothing, and runs on a replica */
+	unsigned held;      /* ... of this group (settings_group), and keeps to it until it ends; 0: not so */
+	bool stuck;         /* no such transaction, but its connection, which its pins keep, is to a replica */
 	bool has_queued;    /* queued writes of its own may not be applied yet */
 	bool tracked;       /* its server connections report session state */
 	bool tracks_reads;  /* ... at the end of result sets too (DEPRECATE_EOF) */
@@ -68,6 +71,8 @@ struct plan {
 	bool needs_primary;       /* R1, whatever pins the session: it writes, locks, or its effect is not known */
 	bool opens;               /* it begins a transaction that changes nothing: on a replica, if that is its target */
 	bool leaves;              /* what the transaction on a replica must leave it for */
+	bool holds;               /* with opens: it is not to leave its group's replica before it ends */
+	bool strays;              /* what a session that is held or stuck on a replica cannot have there */
 	bool eventual;            /* the reader asked for a replica however old */
 	unsigned group;           /* target is a replica of this group, or nobody (settings_group); 0: any of none */
 	bool denied;              /* a rule forbids it */

@@ -44,6 +44,7 @@ static const char *why_moved(const struct backend *from)
 static void move(struct topology *t, struct backend *from, struct backend *to)
 {
 	atomic_store_explicit(&to->role, BACKEND_PRIMARY, memory_order_release);
+	backend_set_state(to, BACKEND_UP, "promoted"); /* first: who finds it must not find a primary that cannot be used */
 	atomic_store_explicit(&t->primary, to, memory_order_release);
 	atomic_store_explicit(&from->role, BACKEND_REPLICA, memory_order_release);
 	to->was_read_only = false;
@@ -52,7 +53,6 @@ static void move(struct topology *t, struct backend *from, struct backend *to)
 	atomic_store_explicit(&from->lag_ns, BACKEND_LAG_UNKNOWN, memory_order_relaxed);
 	log_warn("topology", "another server is the primary", "addr=%s was=%s which=\"%s\"", to->text, from->text,
 		 why_moved(from));
-	backend_set_state(to, BACKEND_UP, "promoted");
 	if (!from->endpoint) {
 		atomic_fetch_add_explicit(&t->moves, 1, memory_order_relaxed);
 		if (backend_state(from) == BACKEND_UP)

@@ -88,8 +88,9 @@ static void open_failed(struct upstream *u, const char *why)
 }
 
 /* Has the server report every system variable a session changes, and that other state changed: what P3 rests on. The
- * isolation level is set to itself so that it is reported now: its global value may be READ UNCOMMITTED. */
-#define TRACK_ALL "SET session_track_system_variables='*',session_track_state_change=ON,"
+ * isolation level and the sql_mode are set to themselves so that they are reported now: the level's global value may be READ UNCOMMITTED, and
+ * the mode says how text reads. */
+#define TRACK_ALL "SET session_track_system_variables='*',session_track_state_change=ON,sql_mode=@@sql_mode,"
 
 struct span upstream_tracking_sql(const struct upstream *u)
 {
@@ -106,10 +107,14 @@ void upstream_tracked(struct upstream *u, struct span payload)
 	if (packet_parse_ok(payload, u->caps, &ok) != RC_OK)
 		return;
 	packet_track_begin(&it, ok.track);
-	while (packet_track_next(&it, &item) == RC_OK)
-		if (item.type == TRACK_SYSTEM_VARIABLES && (span_ieq(item.name, span_str("tx_isolation")) ||
-							    span_ieq(item.name, span_str("transaction_isolation"))))
+	while (packet_track_next(&it, &item) == RC_OK) {
+		if (item.type != TRACK_SYSTEM_VARIABLES)
+			continue;
+		if (span_ieq(item.name, span_str("tx_isolation")) || span_ieq(item.name, span_str("transaction_isolation")))
 			u->dirty_reads = span_ieq(item.value, span_str("READ-UNCOMMITTED"));
+		else if (span_ieq(item.name, span_str("sql_mode")))
+			varsets_begin_with(&u->pool->varsets, item.value);
+	}
 }
 
 /* The login's OK was the last that came as it is. */

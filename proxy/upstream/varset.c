@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "mem.h"
+#include "varlater.h"
 
 static uint64_t next_id(void)
 {
@@ -29,6 +30,8 @@ void varsets_init(struct varsets *t)
 void varsets_reset(struct varsets *t)
 {
 	map_reset(&t->sets);
+	mem_free((char *)(uintptr_t)t->mode_text.p);
+	t->mode_text = span_of(NULL, 0);
 }
 
 /* ---- building ---- */
@@ -120,16 +123,48 @@ static uint64_t wait_timeout(struct span v)
 	return n * NS_PER_SEC;
 }
 
+static struct varset_mode mode_of(struct span text)
+{
+	static const char *const quoting[] = {"ANSI_QUOTES", "ANSI", "DB2", "MAXDB", "MSSQL", "ORACLE", "POSTGRESQL"};
+	struct varset_mode m = {.no_backslash = has_word(text, "NO_BACKSLASH_ESCAPES"), .oracle = has_word(text, "ORACLE")};
+
+	for (size_t i = 0; i < countof(quoting); i++)
+		m.ansi_quotes |= has_word(text, quoting[i]);
+	return m;
+}
+
+void varsets_begin_with(struct varsets *t, struct span sql_mode)
+{
+	struct varset_mode m = mode_of(sql_mode);
+	bool plain = !m.no_backslash && !m.ansi_quotes && !m.oracle;
+	char *text = NULL;
+
+	if (plain ? !t->mode_text.len : span_eq(t->mode_text, sql_mode))
+		return;
+	if (!plain) {
+		text = mem_alloc(sql_mode.len);
+		if (!text)
+			return;
+		memcpy(text, sql_mode.p, sql_mode.len);
+	}
+	mem_free((char *)(uintptr_t)t->mode_text.p);
+	t->mode_text = span_of(text, text ? sql_mode.len : 0);
+	t->mode = m;
+	t->mode_serial++;
+}
+
+struct span varset_mode_text(const struct varset *s)
+{
+	return s->has_mode ? varset_get(s, "sql_mode") : s->table->mode_text;
+}
+
 static void derive(struct varset *s)
 {
 	struct span mode = varset_get(s, "sql_mode"), autocommit = varset_get(s, "autocommit");
 	struct span isolation = either(s, "tx_isolation", "transaction_isolation");
 
-	s->no_backslash = has_word(mode, "NO_BACKSLASH_ESCAPES");
-	s->ansi_quotes = has_word(mode, "ANSI_QUOTES") || has_word(mode, "ANSI") || has_word(mode, "DB2") ||
-			 has_word(mode, "MAXDB") || has_word(mode, "MSSQL") || has_word(mode, "ORACLE") ||
-			 has_word(mode, "POSTGRESQL");
-	s->oracle = has_word(mode, "ORACLE");
+	s->has_mode = mode.p;
+	s->mode = mode_of(mode);
 	s->isolation = isolation.len;
 	s->dirty_reads = span_ieq(isolation, span_str("READ-UNCOMMITTED"));
 	s->sees_anew = s->dirty_reads || span_ieq(isolation, span_str("READ-COMMITTED"));
@@ -137,6 +172,9 @@ static void derive(struct varset *s)
 	s->reads_only = is_on(either(s, "tx_read_only", "transaction_read_only"));
 	s->stays = is_on(varset_get(s, "sql_auto_is_null")) || has_word(varset_get(s, "optimizer_trace"), "enabled=on");
 	s->wide_trail = has_wide_trail(client_charset(s));
+	s->not_later = s->reads_only;
+	for (uint16_t i = 0; i < s->n; i++)
+		s->not_later |= varlater_of(s->vars[i].name) == VARLATER_DIRECT;
 	s->wait_ns = wait_timeout(varset_get(s, "wait_timeout"));
 	s->autocommit_off = autocommit.len && (span_ieq(autocommit, span_str("off")) || span_eq(autocommit, span_str("0")));
 }
@@ -432,21 +470,24 @@ enum rc varset_difference(const struct varset *from, const struct varset *to, st
 static enum rc put_environment(const struct varset *s, struct iobuf *out)
 {
 	for (uint16_t i = 0; i < s->n; i++)
-		if (!span_eq(s->vars[i].name, span_str("autocommit")) &&
+		if (varlater_of(s->vars[i].name) == VARLATER_MEANING &&
 		    put_assignment(out, &s->vars[i], iobuf_len(out) == 0) != RC_OK)
 			return RC_ERROR;
-	return RC_OK;
+	if (s->has_mode || !s->table->mode_text.len)
+		return RC_OK;
+	return put_assignment(out, &(struct varset_var){.name = span_str("sql_mode"), .value = s->table->mode_text}, iobuf_len(out) == 0);
 }
 
 enum rc varset_environment(const struct varset *cs, struct span *out)
 {
 	struct varset *s = (struct varset *)(uintptr_t)cs;
 
-	if (!s->has_environment) {
+	if (!s->has_environment || s->environment_serial != s->table->mode_serial) {
 		iobuf_reset(&s->environment); /* of an attempt that memory failed */
 		if (put_environment(s, &s->environment) != RC_OK)
 			return RC_ERROR;
 		s->has_environment = true;
+		s->environment_serial = s->table->mode_serial;
 	}
 	*out = span_of(iobuf_data(&s->environment), iobuf_len(&s->environment));
 	return RC_OK;

@@ -17,8 +17,13 @@
 #define WRITES 0x08
 #define ANYTHING 0x10
 #define LEAVES 0x20
+#define HOLDS 0x40
+#define STRAYS 0x80
 
-enum session_kind { PLAIN, IN_TRANSACTION, NO_AUTOCOMMIT, PINNED, NO_REPLICAS, COMMITTED, READS_ONLY, SERIALIZABLE, AWAY, HAS_QUEUED };
+enum session_kind { PLAIN, IN_TRANSACTION, NO_AUTOCOMMIT, PINNED, NO_REPLICAS, COMMITTED, READS_ONLY, SERIALIZABLE, AWAY, HELD, HELD_SERIALIZABLE, HELD_ELSEWHERE,
+		    STUCK, STUCK_SERIALIZABLE, HAS_QUEUED };
+
+#define BI 2 /* the group of the second replica (settings_group) */
 
 struct plan_case {
 	const char *sql;
@@ -99,6 +104,62 @@ static const struct plan_case cases[] = {
 	{"select row_count() from shop.orders into outfile '/tmp/x'", AWAY, LEAVES, 0},
 	{"update shop.orders set a = 1", AWAY, LEAVES | WRITES, 0},
 	{"select 1; select 2", AWAY, LEAVES, 0},
+	/* what is sent to a group and reads one state is held there */
+	{"/* suimon: replica=bi */ start transaction with consistent snapshot", PLAIN, REPLICA | HOLDS, 0},
+	{"/* suimon: replica=bi */ start transaction /*!40100 with consistent snapshot */", PLAIN, REPLICA | HOLDS, 0},
+	{"/* suimon: replica=bi */ start transaction with consistent snapshot, read only", PLAIN, REPLICA | HOLDS, 0},
+	{"/* suimon: replica=bi */ start transaction read only", PLAIN, REPLICA | HOLDS, 0},
+	{"/* suimon: replica=bi */ begin", PLAIN, 0, 0},
+	{"/* suimon: replica=bi */ start transaction with consistent snapshot, read write", PLAIN, 0, 0},
+	{"/* suimon: replica=bi */ start transaction with consistent snapshot; select 1", PLAIN, 0, 0},
+	{"/* suimon: replica=bi */ start transaction with consistent snapshot", SERIALIZABLE, 0, 0},
+	{"/* suimon: replica=bi */ start transaction with consistent snapshot", HAS_QUEUED, HOLDS, 0},
+	{"/* suimon: replica=bi */ start transaction with consistent snapshot", IN_TRANSACTION, HOLDS, 0},
+	{"start transaction with consistent snapshot", COMMITTED, 0, 0},
+	{"select * from shop.orders", HELD, 0, 0},
+	{"show create table shop.orders", HELD, 0, 0},
+	{"savepoint a", HELD, 0, 0},
+	{"rollback to savepoint a", HELD, 0, 0},
+	{"release savepoint a", HELD, 0, 0},
+	{"set session character_set_results = binary", HELD, 0, 0},
+	{"use shop", HELD, 0, 0},
+	/* what would keep the session there afterwards, and what would lock */
+	{"set @x = 1", HELD, STRAYS, PIN_USER_VARIABLE},
+	{"select @x := a from shop.orders", HELD, STRAYS, PIN_USER_VARIABLE},
+	{"select connection_id()", HELD, STRAYS, PIN_CONNECTION_ID},
+	{"/* suimon: replica=bi */ start transaction read only", HELD_SERIALIZABLE, LEAVES, 0},
+	{"/* suimon: replica=bi */ start transaction read only", HELD_ELSEWHERE, HOLDS | STRAYS, 0},
+	/* a session whose pins keep it on a replica */
+	{"select * from shop.orders", STUCK, 0, 0},
+	{"start transaction", STUCK, 0, 0},
+	{"commit", STUCK, 0, 0},
+	{"flush tables", STUCK, STRAYS, 0},
+	{"stop slave", STUCK, STRAYS, 0},
+	{"set global max_connections = 5", STUCK, STRAYS, 0},
+	{"handler shop.orders open", STUCK, STRAYS, PIN_UNKNOWN},
+	{"kill query 5", STUCK, STRAYS, 0},
+	{"analyze table shop.orders", STUCK, STRAYS, 0},
+	{"start transaction", STUCK_SERIALIZABLE, STRAYS, 0},
+	{"select * from shop.orders", STUCK_SERIALIZABLE, STRAYS, 0},
+	{"commit", STUCK_SERIALIZABLE, 0, 0},
+	{"commit and chain", HELD, 0, 0},
+	{"commit", HELD, 0, 0},
+	{"begin", HELD, LEAVES, 0},
+	{"/* suimon: replica=bi */ start transaction read only", HELD, HOLDS, 0},
+	{"select * from shop.orders for update", HELD, STRAYS, 0},
+	{"select * from shop.orders into outfile '/tmp/x'", HELD, STRAYS, 0},
+	{"update shop.orders set a = 1", HELD, STRAYS | WRITES, 0},
+	{"insert into shop.access_log (path) values ('/')", HELD, STRAYS | WRITES, 0},
+	{"set statement max_statement_time = 1 for update shop.orders set a = 1", HELD, STRAYS | WRITES, 0},
+	{"analyze update shop.orders set a = 1", HELD, STRAYS | WRITES, 0},
+	{"create temporary table shop.t (a int)", HELD, STRAYS | WRITES, PIN_TEMP_TABLE},
+	{"set global max_connections = 5", HELD, STRAYS, 0},
+	{"lock tables shop.orders read", HELD, STRAYS, PIN_LOCK},
+	{"prepare p from 'delete from shop.orders'", HELD, STRAYS, PIN_SQL_PREPARE},
+	{"handler shop.orders open", HELD, STRAYS, PIN_UNKNOWN},
+	{"select 1; select 2", HELD, STRAYS, 0},
+	{"select shop.f()", HELD, STRAYS | WRITES | ANYTHING, 0},
+	{"this is not a statement", HELD, STRAYS | WRITES | ANYTHING, PIN_UNKNOWN},
 	/* hints override */
 	{"/* suimon: primary */ select * from shop.orders", PLAIN, 0, 0},
 	{"/* suimon: cache=5s */ select * from shop.orders", PLAIN, REPLICA | CACHED, 0},
@@ -116,22 +177,27 @@ static const struct plan_case cases[] = {
 
 static struct plan_session session_of(enum session_kind k)
 {
+	bool held = k == HELD || k == HELD_SERIALIZABLE || k == HELD_ELSEWHERE, stuck = k == STUCK || k == STUCK_SERIALIZABLE;
+
 	return (struct plan_session){
-		.pins = k == PINNED ? PIN_TEMP_TABLE : k == AWAY ? PIN_TRANSACTION : 0,
-		.in_transaction = k == IN_TRANSACTION || k == AWAY,
+		.pins = k == PINNED ? PIN_TEMP_TABLE : stuck ? PIN_CURSOR : k == AWAY || held ? PIN_TRANSACTION : 0,
+		.in_transaction = k == IN_TRANSACTION || k == AWAY || held || k == STUCK_SERIALIZABLE,
 		.autocommit = k != NO_AUTOCOMMIT && k != READS_ONLY,
 		.has_replicas = k != NO_REPLICAS,
 		.tracked = true,
 		.tracks_reads = true,
 		.sees_anew = k == COMMITTED || k == READS_ONLY || k == HAS_QUEUED,
 		.reads_only = k == READS_ONLY,
-		.serializable = k == SERIALIZABLE,
-		.reads_away = k == AWAY,
+		.serializable = k == SERIALIZABLE || k == HELD_SERIALIZABLE || k == STUCK_SERIALIZABLE,
+		.reads_away = k == AWAY || held,
+		.held = k == HELD_ELSEWHERE ? BI - 1 : held ? BI : 0,
+		.stuck = stuck,
 		.has_queued = k == HAS_QUEUED,
 	};
 }
 
 static const char *const yaml = "primary: 127.0.0.1:3306\n"
+				"replicas: [127.0.0.1:3307, {addr: \"127.0.0.1:3308\", group: bi}]\n"
 				"users: [{name: app, password: x}]\n"
 				"routing: {rules: [{match: {tag: {route: \"/orders/:id\"}}, to: primary}]}\n"
 				"cache: {rules: [{match: {table: shop.products}, ttl: 60s}]}\n"
@@ -162,7 +228,8 @@ static void every_case_plans_as_it_must(void **state)
 			     &verdict);
 		plan_make(cfg, &verdict, &facts, &lexed, &ss, &p);
 		got = (p.target == PLAN_REPLICA ? REPLICA : 0) | (p.cache ? CACHED : 0) | (p.queue ? QUEUED : 0) |
-		      (p.writes ? WRITES : 0) | (p.writes_anything ? ANYTHING : 0) | (p.leaves ? LEAVES : 0);
+		      (p.writes ? WRITES : 0) | (p.writes_anything ? ANYTHING : 0) | (p.leaves ? LEAVES : 0) |
+		      (p.holds ? HOLDS : 0) | (p.strays ? STRAYS : 0);
 		if (got != c->expect || p.pins != c->pins)
 			fail_msg("%s (session %d): got 0x%x pins 0x%x, expected 0x%x pins 0x%x; to primary because %s",
 				 c->sql, c->session, got, p.pins, c->expect, c->pins, p.target_why);

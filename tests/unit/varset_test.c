@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "mem.h"
+#include "varlater.h"
 #include "varset.h"
 
 static struct varsets table;
@@ -102,9 +103,9 @@ static void taking_back_what_was_set_is_the_set_before(void **state)
 	varset_unref(d);
 }
 
-static void the_environment_is_all_but_autocommit(void **state)
+static void the_environment_is_what_changes_a_write(void **state)
 {
-	const struct varset *none = empty(), *s = with(with(with(empty(), "time_zone", "UTC"), "autocommit", "ON"), "sql_mode", "");
+	const struct varset *none = empty(), *s = with(with(with(with(empty(), "time_zone", "UTC"), "autocommit", "ON"), "sql_mode", ""), "wait_timeout", "1");
 	const struct varset *only = with(empty(), "autocommit", "OFF");
 	struct span first, again;
 
@@ -119,6 +120,35 @@ static void the_environment_is_all_but_autocommit(void **state)
 	varset_unref(none);
 	varset_unref(s);
 	varset_unref(only);
+}
+
+static void each_variable_has_a_class(void **state)
+{
+	static const struct { const char *name; enum varlater is; } table_of[] = {
+		{"sql_mode", VARLATER_MEANING},		     {"@names", VARLATER_MEANING},
+		{"@login", VARLATER_MEANING},		     {"windowing_use_high_precision", VARLATER_MEANING},
+		{"foreign_key_checks", VARLATER_MEANING},    {"time_zone", VARLATER_MEANING},
+		{"autocommit", VARLATER_HARMLESS},	     {"alter_algorithm", VARLATER_HARMLESS},
+		{"wait_timeout", VARLATER_HARMLESS},	     {"xa_detach_on_prepare", VARLATER_HARMLESS},
+		{"completion_type", VARLATER_HARMLESS},	     {"transaction_isolation", VARLATER_HARMLESS},
+		{"max_execution_time", VARLATER_HARMLESS},   {"optimizer_switch", VARLATER_HARMLESS},
+		{"sql_log_bin", VARLATER_DIRECT},	     {"binlog_format", VARLATER_DIRECT},
+		{"auto_increment_offset", VARLATER_DIRECT},  {"gtid_domain_id", VARLATER_DIRECT},
+		{"sql_mod", VARLATER_DIRECT},		     {"sql_modes", VARLATER_DIRECT},
+		{"no_such_variable", VARLATER_DIRECT},	     {"", VARLATER_DIRECT},
+		{"zzz", VARLATER_DIRECT},
+	};
+
+	for (size_t i = 0; i < countof(table_of); i++) {
+		const struct varset *s;
+
+		assert_int_equal(varlater_of(span_str(table_of[i].name)), table_of[i].is);
+		if (!*table_of[i].name)
+			continue;
+		s = with(empty(), table_of[i].name, "0");
+		assert_int_equal(s->not_later, table_of[i].is == VARLATER_DIRECT);
+		varset_unref(s);
+	}
 }
 
 static void values_are_found(void **state)
@@ -139,16 +169,43 @@ static void sql_mode_tells_how_text_reads(void **state)
 {
 	const struct varset *s = empty();
 
-	assert_false(s->ansi_quotes || s->no_backslash || s->oracle || s->autocommit_off);
+	assert_false(s->mode.ansi_quotes || s->mode.no_backslash || s->mode.oracle || s->autocommit_off);
 	s = with(s, "sql_mode", "STRICT_TRANS_TABLES,NO_BACKSLASH_ESCAPES");
-	assert_true(s->no_backslash && !s->ansi_quotes);
+	assert_true(s->mode.no_backslash && !s->mode.ansi_quotes);
 	s = with(s, "sql_mode", "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES_NOT");
-	assert_true(s->ansi_quotes && !s->no_backslash);
+	assert_true(s->mode.ansi_quotes && !s->mode.no_backslash);
 	s = with(s, "sql_mode", "oracle");
-	assert_true(s->oracle && s->ansi_quotes);
+	assert_true(s->mode.oracle && s->mode.ansi_quotes);
 	s = with(s, "autocommit", "off");
 	assert_true(s->autocommit_off);
 	varset_unref(s);
+}
+
+/* What the servers' configuration says holds until the session says otherwise, and goes along with what is queued. */
+static void an_sql_mode_may_be_the_servers_own(void **state)
+{
+	const struct varset *e = empty(), *s = with(varset_ref(e), "div_precision_increment", "1");
+	struct span environment;
+
+	varsets_begin_with(&table, span_str("STRICT_TRANS_TABLES"));
+	assert_int_equal(table.mode_serial, 0);
+	assert_int_equal(varset_environment(s, &environment), RC_OK);
+	assert_true(span_eq(environment, span_str("div_precision_increment=1")));
+	varsets_begin_with(&table, span_str("NO_BACKSLASH_ESCAPES,ANSI_QUOTES"));
+	assert_true(varset_mode(e)->no_backslash && varset_mode(s)->ansi_quotes);
+	assert_int_equal(varset_environment(s, &environment), RC_OK);
+	assert_true(span_eq(environment, span_str("div_precision_increment=1,sql_mode='NO_BACKSLASH_ESCAPES,ANSI_QUOTES'")));
+	s = with(s, "sql_mode", "");
+	assert_false(varset_mode(s)->no_backslash || varset_mode(s)->ansi_quotes);
+	assert_int_equal(varset_environment(s, &environment), RC_OK);
+	assert_true(span_eq(environment, span_str("div_precision_increment=1,sql_mode=''")));
+	varsets_begin_with(&table, span_str("ORACLE"));
+	assert_true(varset_mode(e)->oracle && !varset_mode(e)->no_backslash && !varset_mode(s)->oracle);
+	varsets_begin_with(&table, span_str(""));
+	assert_false(varset_mode(e)->oracle);
+	assert_int_equal(table.mode_serial, 3);
+	varset_unref(s);
+	varset_unref(e);
 }
 
 static void sql_says_only_what_differs(void **state)
@@ -263,9 +320,11 @@ int main(void)
 		TEST(equal_sets_are_one),
 		TEST(different_sets_are_two),
 		TEST(taking_back_what_was_set_is_the_set_before),
-		TEST(the_environment_is_all_but_autocommit),
+		TEST(the_environment_is_what_changes_a_write),
+		TEST(each_variable_has_a_class),
 		TEST(values_are_found),
 		TEST(sql_mode_tells_how_text_reads),
+		TEST(an_sql_mode_may_be_the_servers_own),
 		TEST(sql_says_only_what_differs),
 		TEST(what_was_set_once_only_a_reset_takes_back),
 		TEST(values_are_quoted_for_any_mode),
