@@ -159,6 +159,8 @@ void stats_put_advice(struct stats *s, const struct stats_index_advice *a)
 {
 	struct stats_advice made = {.digest = a->digest,
 				    .rows_examined = a->rows_examined,
+				    .rows_left = a->rows_left,
+				    .covered = a->covered,
 				    .given_ns = clock_mono_ns()},
 			    *at;
 

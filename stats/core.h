@@ -157,6 +157,7 @@ enum stats_spent {
 /* What one combination of names has used (costs.c). Names are immutable once published. */
 struct stats_spender {
 	char name[STATS_DIMENSIONS][STATS_TAG_MAX + 1];
+	uint8_t len[STATS_DIMENSIONS]; /* of the names: they are compared for every statement */
 	_Atomic uint64_t n[STATS_SPENT_NUMBERS];
 };
 
@@ -198,7 +199,8 @@ struct stats_table {
 struct stats_advice {
 	uint64_t digest, asked_ns, given_ns;             /* 0: never */
 	char *table, *columns, *reason, *fix_sql, *fix_text, *plan; /* owned; NULL before it is given */
-	uint64_t rows_examined;
+	uint64_t rows_examined, rows_left;
+	bool covered;
 };
 
 /* Waits for locks of one statement: those that the server ended, or those that were seen, by holder and table. */

@@ -40,9 +40,12 @@ static struct span cut(struct span name)
 
 static bool is_of(const struct stats_spender *s, const struct stats_event *e)
 {
-	for (unsigned d = 0; d < STATS_DIMENSIONS; d++)
-		if (!span_eq(span_str(s->name[d]), cut(name_of(e, d))))
+	for (unsigned d = 0; d < STATS_DIMENSIONS; d++) {
+		struct span name = cut(name_of(e, d));
+
+		if (name.len != s->len[d] || (name.len && memcmp(name.p, s->name[d], name.len) != 0))
 			return false;
+	}
 	return true;
 }
 
@@ -55,6 +58,7 @@ static struct stats_spender *spender_new(const struct stats_event *e)
 
 		if (name.len)
 			memcpy(s->name[d], name.p, name.len);
+		s->len[d] = (uint8_t)name.len;
 	}
 	return s;
 }

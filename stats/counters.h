@@ -145,6 +145,7 @@
 	X(CACHE_REFUSED_MEMORY, counter, "cache_refused_total", "reason=\"memory\"", "")                               \
 	X(CACHE_REFUSED_CHEAP, counter, "cache_refused_total", "reason=\"cheap\"", "")                                 \
 	X(CACHE_REFUSED_BUS, counter, "cache_refused_total", "reason=\"bus\"", "")                                     \
+	X(CACHE_REFUSED_TODAY, counter, "cache_refused_total", "reason=\"today\"", "")                                 \
 	X(CACHE_DOUBTS, counter, "cache_doubts_total", "", "Invalidations repeated because a write was lost sight of: its server may commit it late.") \
 	/* in the order of enum cache_cause */                                                                         \
 	X(CACHE_INVALIDATIONS_WRITE, counter, "cache_invalidations_total", "cause=\"write\"", "Tables or rows declared changed by this process: by clients' writes, writes whose outcome nobody knows, the queue's batches, the binary log, a failover, a flush.") \

@@ -7,6 +7,7 @@
  * are.
  */
 #include "findings.h"
+#include "advice.h"
 #include "predict_json.h"
 #include "mem.h"
 
@@ -130,6 +131,7 @@ static enum rc find_cacheable(const struct view *v, const struct view_row *r, st
 		f.cost_ns = foretold_ns(r, &p);
 	else if (r->n[STATS_N_REPEATS] * 2 < r->n[STATS_N_CACHEABLE] || f.others * 2 > r->n[STATS_N_REPEATS])
 		return RC_OK;
+	f.worth = finding_worth_cache(v, r, f.others);
 	return f.cost_ns < COST_LEAST_NS ? RC_OK : findings_add(l, &f);
 }
 
@@ -224,41 +226,48 @@ static bool pages(const struct view *v, const struct view_row *r)
 	return far;
 }
 
-static bool condenses(const char *text)
-{
-	static const char *const words[] = {" group by ", "count(", "sum(", "avg(", "select distinct "};
-
-	for (unsigned i = 0; i < countof(words); i++) {
-		if (strcasestr(text, words[i]))
-			return true;
-	}
-	return false;
-}
-
 static void put_aggregate(const struct view *v, const struct finding *f, struct jsonw *w)
 {
+	struct stats_advice a;
+
 	put_times(f->row, w);
 	jsonw_uint(w, "rows_sent", f->row->n[STATS_N_ROWS_SENT]);
 	if (f->row->examined_from) {
 		jsonw_uint(w, "rows_examined", f->row->rows_examined);
 		jsonw_text(w, "rows_examined_from", view_examined_name(f->row));
 	}
+	if (advice_copy(v->stats, f->row->digest, &a) == RC_OK && a.reason[0])
+		jsonw_text(w, "reason", a.reason);
+	advice_reset(&a);
+}
+
+/* A rule would answer a tenth of its time and more. */
+static bool would_be_cached(const struct view *v, const struct finding *f)
+{
+	struct finding_worth p = finding_worth_cache(v, f->row, f->others);
+
+	return f->row->n[STATS_N_CACHEABLE] * 2 > f->row->n[STATS_N_CALLS] && p.known && p.saved_ns > p.left_ns / 9;
 }
 
 static void fix_aggregate(const struct view *v, const struct finding *f, struct jsonw *w)
 {
 	const struct view_row *r = f->row;
 
-	if (condenses(r->main->text))
+	if (finding_condenses(r->main->text) && would_be_cached(v, f))
 		jsonw_text(w, "fix_text",
 			   "Many rows are read for a few numbers, each time anew. Let a cached answer do, which writes through "
 			   "suimon invalidate; or keep the numbers in a summary table that the writes or a job bring up to "
 			   "date; or, where few columns are read of wide rows, add an index that covers these.");
+	else if (finding_condenses(r->main->text))
+		jsonw_text(w, "fix_text",
+			   "Many rows are read for a few numbers, each time anew, and seldom for the same ones before they are "
+			   "written again: a cache would not help. Keep the numbers in a summary table that the writes or a job "
+			   "bring up to date; or, where few columns are read of wide rows, add an index that covers these.");
 	else
 		jsonw_text(w, "fix_text",
 			   "A page far from the beginning: the rows before it are read and thrown away. Page by key: remember "
 			   "the last row's key, and ask for rows behind it (where key > ? order by key limit ?).");
-	if (r->n[STATS_N_CACHEABLE] * 2 > r->n[STATS_N_CALLS])
+	if (would_be_cached(v, f))
 		put_cache_rule(v, r, w);
 }
 
@@ -290,12 +299,19 @@ static enum rc find_aggregate(const struct view *v, const struct view_row *r, st
 			    .title = "Heavy aggregate over",
 			    .first_ns = r->first_ns,
 			    .last_ns = r->last_ns};
+	bool condenses;
 
 	if (!is_verb(r, "select") || calls < 5)
 		return RC_OK;
-	if (takes_long(r) && condenses(r->main->text))
-		return findings_add(l, &f);
-	return reads_much(r) && (condenses(r->main->text) || pages(v, r)) ? findings_add(l, &f) : RC_OK;
+	condenses = finding_condenses(r->main->text);
+	if (!(takes_long(r) && condenses) && !(reads_much(r) && (condenses || pages(v, r))))
+		return RC_OK;
+	f.others = calls_on_table(v, r, false);
+	if (!condenses)
+		f.worth = finding_worth_page(l, r);
+	else if (would_be_cached(v, &f))
+		f.worth = finding_worth_cache(v, r, f.others);
+	return findings_add(l, &f);
 }
 
 enum rc find_chances(const struct view *v, struct findings *l)

@@ -133,6 +133,7 @@ static enum rc find_index(const struct view *v, const struct view_row *r, struct
 		return RC_OK;
 	}
 	f.cost_ns = cost(r);
+	f.worth = finding_worth_index(l, &f, f.cost_ns);
 	if (adds_index(&f.advice))
 		f.others = rows_written(v, f.advice.table);
 	if (f.others * WRITTEN_NS > f.cost_ns) {

@@ -242,6 +242,7 @@ enum rc find_loops(const struct view *v, struct findings *out)
 		if (!f.row || !convincing(&all, l, f.parent))
 			continue;
 		f.cost_ns = cost(l);
+		f.worth = finding_worth_loop(&f);
 		rc = findings_add(out, &f);
 	}
 	mem_free(all.at);

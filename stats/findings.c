@@ -65,6 +65,18 @@ static void put_example(const struct view *v, const struct finding *f, bool samp
 	mem_free(m);
 }
 
+static void put_worth(const struct finding_worth *p, struct jsonw *w)
+{
+	if (!p->known) {
+		jsonw_null(w, "predicted");
+		return;
+	}
+	jsonw_open(w, "predicted", '{');
+	jsonw_seconds(w, "time_saved", p->saved_ns);
+	jsonw_seconds(w, "time_left", p->left_ns);
+	jsonw_close(w, '}');
+}
+
 static void put_finding(const struct view *v, const struct finding *f, bool samples, struct jsonw *w)
 {
 	char table[2 * STATS_NAME_MAX + 2], title[sizeof(table) + 128];
@@ -86,6 +98,7 @@ static void put_finding(const struct view *v, const struct finding *f, bool samp
 	put_example(v, f, samples, w);
 	jsonw_close(w, '}');
 	jsonw_seconds(w, "cost_seconds", f->cost_ns);
+	put_worth(&f->worth, w);
 	f->put_fix(v, f, w);
 	jsonw_time(w, "first_seen", stats_wall_us(v->stats, f->first_ns));
 	jsonw_time(w, "last_seen", stats_wall_us(v->stats, f->last_ns));
@@ -125,6 +138,7 @@ static void drop_doubles(struct findings *l)
 
 static enum rc collect(const struct view *v, struct findings *l)
 {
+	l->quickest_ns = finding_quickest(v);
 	if (find_loops(v, l) != RC_OK || find_indexes(v, l) != RC_OK || find_chances(v, l) != RC_OK ||
 	    find_locks(v, l) != RC_OK) {
 		findings_reset(l);

@@ -18,6 +18,12 @@ struct finding_loop {
 	uint64_t compared, matched;
 };
 
+/* What the fix is expected to do to the time of the statements it concerns. */
+struct finding_worth {
+	bool known;
+	uint64_t saved_ns, left_ns; /* of the time since start */
+};
+
 struct finding {
 	const char *kind;
 	const struct view_row *row; /* whose it is */
@@ -29,12 +35,14 @@ struct finding {
 	const struct view_row *parent;    /* n_plus_one */
 	struct finding_loop loop;         /* n_plus_one */
 	struct stats_advice advice;       /* missing_index; owned; given_ns 0: none */
-	uint64_t others;                  /* cacheable: writes of the table; queueable: its reads; missing_index: rows written */
+	struct finding_worth worth;
+	uint64_t others;                  /* cacheable, heavy_aggregate: writes of the table; queueable: its reads; missing_index: rows written */
 };
 
 struct findings {
 	struct finding *at; /* owned */
 	size_t count, cap;
+	uint64_t quickest_ns; /* what a statement takes here at least, see finding_quickest */
 };
 
 enum rc findings_add(struct findings *l, const struct finding *f) must_check; /* takes over the advice */
@@ -43,6 +51,23 @@ enum rc findings_put(const struct view *v, uint64_t digest, bool samples, struct
 
 /* "schema.table" of a digest's first table into buf; "" when there is none. */
 const char *finding_table(const struct stats_digest *d, char *buf, size_t cap);
+
+/* ---- find_worth.c ---- */
+
+/* Its text makes few rows of many: GROUP BY, COUNT and the like. */
+bool finding_condenses(const char *text);
+/* The mean of the quickest digest that servers have answered, a millisecond at most. */
+uint64_t finding_quickest(const struct view *v);
+/* That the fix leaves so much of a time. */
+struct finding_worth finding_worth(uint64_t of_ns, double left_ns);
+/* With the index of the advice, or with it used; of_ns: the time of the calls that it concerns. */
+struct finding_worth finding_worth_index(const struct findings *l, const struct finding *f, uint64_t of_ns);
+/* With one statement for all of a loop's keys. */
+struct finding_worth finding_worth_loop(const struct finding *f);
+/* With a page asked for by the key it begins behind. */
+struct finding_worth finding_worth_page(const struct findings *l, const struct view_row *r);
+/* With a cache rule; not known where there is no saying whether the reads come again. */
+struct finding_worth finding_worth_cache(const struct view *v, const struct view_row *r, uint64_t writes);
 
 /* The collectors. */
 enum rc find_loops(const struct view *v, struct findings *l) must_check;   /* find_loops.c */

@@ -326,13 +326,13 @@ static const struct stats_run *run_find(const struct stats_nplus1 *n, uint64_t d
  */
 static void parent_again(struct stats_nplus1 *n, uint64_t digest)
 {
-	const struct stats_run *parent = run_find(n, digest);
-
 	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
 		struct stats_run *r = &n->run[i];
+		const struct stats_run *parent;
 
-		if (r->parent != digest)
+		if (likely(r->parent != digest))
 			continue;
+		parent = run_find(n, digest);
 		if (parent && parent->parent && parent->parent != r->digest && !r->reported &&
 		    r->repeats <= parent->repeats) {
 			r->parent = parent->parent;

@@ -266,6 +266,8 @@ static void put_advice(struct put *p, uint64_t digest)
 		return;
 	number(p, 8, a.digest);
 	number(p, 8, a.rows_examined);
+	number(p, 8, a.rows_left);
+	number(p, 1, a.covered);
 	text(p, span_str(a.table));
 	text(p, span_str(a.columns));
 	text(p, span_str(a.reason));

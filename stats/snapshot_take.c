@@ -278,6 +278,8 @@ static void take_advice(struct take *t)
 	struct stats_index_advice a = {.digest = number(t, 8)};
 
 	a.rows_examined = amount(t);
+	a.rows_left = number(t, 8);
+	a.covered = number(t, 1) != 0;
 	a.table = text(t, STATS_NAME_MAX);
 	a.columns = text(t, STATS_TEXT_MAX);
 	a.reason = text(t, STATS_TEXT_MAX);

@@ -211,7 +211,10 @@ struct stats_index_advice {
 	struct span fix_text;       /* what to do where that is not to add an index; else empty */
 	struct span plan_json;
 	uint64_t rows_examined;
+	bool covered;               /* with the fix these are read from an index alone, one after the other */
+	uint64_t rows_left;         /* of them with the fix; STATS_ROWS_UNKNOWN: it cannot be told */
 };
+#define STATS_ROWS_UNKNOWN UINT64_MAX
 void stats_put_advice(struct stats *s, const struct stats_index_advice *a);
 
 /* A statement was seen waiting for a lock, and is so again as the wait goes on. Copied. Any thread. */

@@ -159,16 +159,35 @@ static bool is_typed(const struct cond *c, size_t i, size_t to)
 	       (is_word(&c->t[i], "timestamp") || is_word(&c->t[i], "date") || is_word(&c->t[i], "time"));
 }
 
-/* The text from one token to another, if nothing but literals and comparisons stands there. */
+/* <cache>(..) at i: a constant that the server computes once, such as NOW() - INTERVAL 1 DAY. Returns the index behind it, or i: it is not
+ * there, or holds a column or a subquery. */
+static size_t cached_end(const struct cond *c, size_t i, size_t to)
+{
+	size_t end;
+
+	if (i + 3 >= to || !is_op(&c->t[i], '<') || !is_word(&c->t[i + 1], "cache") || !is_op(&c->t[i + 2], '>') ||
+	    !is_op(&c->t[i + 3], '('))
+		return i;
+	end = behind(c, i + 3, to);
+	for (size_t at = i + 3; at < end; at++)
+		if (is_op(&c->t[at], '.') || is_op(&c->t[at], '<') || is_op(&c->t[at], '@') || is_word(&c->t[at], "select"))
+			return i;
+	return end;
+}
+
+/* The text from one token to another, if nothing but literals, such constants and comparisons stands there. */
 static struct span literals(const struct cond *c, size_t from, size_t to)
 {
 	static const char *const words[] = {"between", "and", "like", "in", "is", "null"};
 
-	for (size_t i = from; i < to; i++) {
+	for (size_t i = from, end; i < to; i = end > i ? end : i + 1) {
 		const struct sql_token *t = &c->t[i];
 		bool fine = t->kind == SQL_T_STRING || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES ||
 			    t->kind == SQL_T_OP || (t->kind == SQL_T_WORD && t->text.p[0] == '_') || is_typed(c, i, to);
 
+		end = cached_end(c, i, to);
+		if (end > i)
+			continue;
 		for (size_t w = 0; w < countof(words) && !fine; w++)
 			fine = is_word(t, words[w]);
 		if (!fine)

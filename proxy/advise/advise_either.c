@@ -4,7 +4,7 @@
  */
 #include "advise_impl.h"
 
-#define MOST_SHARE 10 /* of the rows may match in all; putting them together costs, too */
+#define MOST_SHARE 20 /* of the rows may match in all; putting them together costs, too */
 
 /* All of its columns are compared with literals: how many rows match can be told. */
 static bool can_be_tried(const struct advise_columns *index)

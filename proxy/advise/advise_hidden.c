@@ -21,6 +21,8 @@ bool advise_converted(const struct advise_column *c)
 		return false;
 	if (c->other_is_number)
 		return true;
+	if (c->test.len && memmem(c->test.p, c->test.len, ADVISE_CACHE, strlen(ADVISE_CACHE)))
+		return false; /* its type is not known */
 	for (size_t i = 0; i < c->test.len; i++) {
 		char ch = c->test.p[i];
 
@@ -116,6 +118,19 @@ static enum rc put_form(struct mend *m, size_t i, struct span path)
 	return RC_DECLINED;
 }
 
+/* The comparison ends before i: what follows is no part of its value. */
+static bool ends(const struct mend *m, size_t i)
+{
+	static const char *const words[] = {"and", "or", "group", "order", "limit", "having", "union", "for", "where", "left", "inner", "join"};
+
+	if (i >= m->n || is_op(m, i, ')') || is_op(m, i, SQL_OP_ANDAND) || is_op(m, i, SQL_OP_OROR))
+		return true;
+	for (unsigned w = 0; w < countof(words); w++)
+		if (is_word(m, i, words[w]))
+			return true;
+	return false;
+}
+
 /* "function(path) = ?" at i, written anew. Returns the index behind it, or i: it is not there. */
 static size_t mend_function(struct mend *m, size_t i)
 {
@@ -125,7 +140,7 @@ static size_t mend_function(struct mend *m, size_t i)
 		return i;
 	end = path_end(m, i + 2, m->of->name);
 	if (end == i + 2 || !is_op(m, end, ')') || !is_op(m, end + 1, '=') || end + 2 >= m->n ||
-	    m->t[end + 2].kind != SQL_T_PARAM)
+	    m->t[end + 2].kind != SQL_T_PARAM || !ends(m, end + 3))
 		return i;
 	return put_form(m, i, from_to(m, i + 2, end)) == RC_OK ? end + 3 : i;
 }
@@ -136,7 +151,7 @@ static size_t mend_number(struct mend *m, size_t i)
 	size_t end = path_end(m, i, m->of->name);
 	struct span path;
 
-	if (end == i || !is_op(m, end, '=') || end + 1 >= m->n || m->t[end + 1].kind != SQL_T_PARAM)
+	if (end == i || !is_op(m, end, '=') || end + 1 >= m->n || m->t[end + 1].kind != SQL_T_PARAM || !ends(m, end + 2))
 		return i;
 	path = from_to(m, i, end);
 	return iobuf_printf(&m->piece, SPAN_FMT " = cast(? as char)", SPAN_ARG(path)) == RC_OK ? end + 2 : i;
@@ -166,7 +181,7 @@ static size_t mend_join(struct mend *m, size_t i)
 	if (mid == i || !is_op(m, mid, '='))
 		return i;
 	end = first ? path_end(m, mid + 1, m->of->name) : other_end(m, mid + 1);
-	if (end == mid + 1)
+	if (end == mid + 1 || !ends(m, end))
 		return i;
 	other = first ? from_to(m, i, mid) : from_to(m, mid + 1, end);
 	path = first ? from_to(m, mid + 1, end) : from_to(m, i, mid);

@@ -30,6 +30,7 @@
 #include "stats.h"
 
 #define ADVISE_NAME 257      /* bytes of a name with its NUL; the servers allow 64 characters */
+#define ADVISE_CACHE "<cache>" /* what plans write before a constant that is computed once */
 #define ADVISE_MOST_EQUALS 4 /* columns of an index that stand for equalities */
 #define ADVISE_MOST_SORT 2
 #define ADVISE_MOST_COLUMNS (ADVISE_MOST_EQUALS + ADVISE_MOST_SORT)
@@ -38,7 +39,8 @@
 #define ADVISE_LEAST_ROWS 500    /* a smaller table is best read whole, */
 #define ADVISE_LEAST_JOINED 100  /* once; for each row of another it is less */
 #define ADVISE_LEAST_SAMPLE 1000 /* fewer rows say little */
-#define ADVISE_MOST_SHARE 5      /* where a fifth of the rows match, reading the table whole is as good */
+#define ADVISE_MOST_SHARE 20     /* where a twentieth of the rows match, looking them up saves too little: each costs a dozen read in turn */
+#define ADVISE_MOST_SORTED 5     /* in the order asked for a fifth may: a LIMIT ends it, and nothing is sorted */
 
 /* ---- advise.c ---- */
 
@@ -77,10 +79,19 @@ struct advise_scan {
 	const char *joined;    /* of the join buffer around it, or NULL */
 	const char *sort;      /* what it is sorted by afterwards, or NULL (MySQL does not say) */
 	bool checked;          /* MariaDB's "range checked for each record", of which it does not print the condition */
-	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows */
+	bool ordered;          /* it is read by an index for its order, so that a LIMIT may end it: rows is how many the server hopes to read */
+	bool covered;          /* what is asked of it stands in that index */
+	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows, */
+	const char *ref_table, *ref_condition; /* that table, where it is not sure to: its condition is to be tried; else NULL */
 };
 /* Full scans of real tables, the largest first. Returns how many. */
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS]);
+/* What the plan does with the rows beside reading them. */
+struct advise_work {
+	bool temporary; /* they go through a temporary table */
+	bool filesort;
+};
+struct advise_work advise_plan_work(const json_t *plan);
 /* The largest number of rows that any step reads. */
 uint64_t advise_plan_rows(const json_t *plan);
 
@@ -97,7 +108,7 @@ enum advise_use {
 struct advise_column {
 	char name[ADVISE_NAME];
 	enum advise_use use;
-	struct span test; /* what it is compared with, operator first, when these are literals: "= 'x'"; of the plan */
+	struct span test; /* what it is compared with, operator first, when these are constants: "= 'x'"; of the plan, with its <cache> */
 	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
 	char other_table[ADVISE_NAME], other[ADVISE_NAME]; /* it is compared with this column of that alias; or empty */
 	bool other_is_number; /* advise_explain.c: that column is one of numbers */
@@ -205,7 +216,7 @@ struct advise_verdict {
 	bool add;    /* the index, or the sides', is to be added */
 	bool hidden; /* known.serves is there, and is not used */
 };
-bool advise_too_many_match(const struct advise_sample *s);
+bool advise_too_many_match(const struct advise_verdict *v);
 enum rc advise_put_columns(const struct advise_columns *index, bool quoted, struct iobuf *out) must_check;
 /* ALTER TABLE ... ADD INDEX (...), ... */
 enum rc advise_put_alter(const struct advise_table *t, const struct advise_columns *index, size_t n, struct iobuf *out) must_check;
@@ -214,6 +225,7 @@ enum rc advise_put_sides(const struct advise_sides *s, struct iobuf *out) must_c
 /* What to do about an OR. */
 enum rc advise_put_sides_fix(const struct advise_verdict *v, struct iobuf *out) must_check;
 enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out) must_check;
+enum rc advise_put_work(const struct advise_work *work, struct iobuf *out) must_check; /* "; with a temporary table", or nothing */
 
 /* ---- advise_index.c ---- */
 

@@ -69,7 +69,7 @@ static void find_columns(const struct question *q, const struct advise_scan *s, 
 		advise_ref(span_str(s->ref), span_str(s->table), found);
 	if (s->sort)
 		advise_sort(span_str(s->sort), span_str(s->table), found);
-	else if (q->facts.ntables == 1 && !sqlconn_is_mariadb(q->c))
+	else if (q->facts.ntables == 1 && (s->ordered || !sqlconn_is_mariadb(q->c)))
 		advise_sort(advise_order_by(q->text), span_str(s->table), found);
 }
 
@@ -101,29 +101,71 @@ static enum rc judge_sides(struct question *q, const struct advise_scan *s, stru
 	return rc;
 }
 
+/* Read in order until enough rows match: for each that does, so many that do not. The server's hope is corrected by the sample. */
+static bool reads_far(struct advise_verdict *v)
+{
+	uint64_t match = v->sample.match ? v->sample.match : 1, far = v->scan.rows * v->sample.rows / match;
+
+	if (v->sample.rows < ADVISE_LEAST_SAMPLE || far < ADVISE_LEAST_ROWS)
+		return false;
+	v->scan.rows = far < v->sample.rows ? far : v->sample.rows;
+	return true;
+}
+
+/* The table that is looked up by a column of the scan may drop most rows: does it, by a sample of it? */
+static enum rc try_ref(struct question *q, struct advise_scan *s)
+{
+	struct advise_columns found = {0}, tried = {0};
+	struct advise_sample sample;
+	struct advise_table t;
+
+	if (!s->ref || !s->ref_table)
+		return RC_OK;
+	if (advise_table_of(q->text, &q->facts, s->ref_table, q->e->schema, &t) != RC_OK) {
+		s->ref = NULL;
+		return RC_OK;
+	}
+	advise_condition(span_str(s->ref_condition), span_str(s->ref_table), &found);
+	if (found.n && advise_look_columns(q->c, &t, &found) != RC_OK)
+		return RC_ERROR;
+	advise_choose(&found, &tried);
+	if (advise_look_values(q->c, &t, &tried, &sample) != RC_OK)
+		return RC_ERROR;
+	if (sample.rows == 0 || sample.match * ADVISE_MOST_SHARE > sample.rows)
+		s->ref = NULL;
+	return RC_OK;
+}
+
 static enum rc judge_index(struct question *q, const struct advise_scan *s, const struct advise_columns *found,
 			   struct advise_verdict *v)
 {
 	if (v->index.n && (advise_look_order(q->c, &v->table, &v->index) != RC_OK ||
 			   advise_look_indexes(q->c, &v->table, &v->index, &v->known) != RC_OK))
 		return RC_ERROR;
-	if (s->rows < (s->joined ? ADVISE_LEAST_JOINED : ADVISE_LEAST_ROWS))
+	bool hoped = s->ordered && s->rows < ADVISE_LEAST_ROWS;
+
+	if (!hoped && s->rows < (s->joined ? ADVISE_LEAST_JOINED : ADVISE_LEAST_ROWS))
 		return RC_DECLINED;
 	if (v->index.n == 0 || v->known.serves[0])
-		return judge_hidden(q, found, v);
+		return hoped ? RC_DECLINED : judge_hidden(q, found, v);
 	if (advise_look_values(q->c, &v->table, &v->index, &v->sample) != RC_OK)
 		return RC_ERROR;
-	v->add = !advise_too_many_match(&v->sample);
+	if (hoped && !reads_far(v))
+		return RC_DECLINED;
+	v->add = !advise_too_many_match(v);
 	return v->add ? RC_OK : RC_DECLINED;
 }
 
 /* RC_OK: v says what to do; RC_DECLINED: it says why nothing. One index comes before an OR's, but for one that only sorts. */
-static enum rc judge(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+static enum rc judge(struct question *q, struct advise_scan *s, struct advise_verdict *v)
 {
 	struct advise_columns found = {0};
 	enum rc rc;
 
 	*v = (struct advise_verdict){.scan = *s};
+	if (try_ref(q, s) != RC_OK)
+		return RC_ERROR;
+	v->scan.ref = s->ref;
 	if (advise_table_of(q->text, &q->facts, s->table, q->e->schema, &v->table) != RC_OK)
 		return RC_DECLINED;
 	find_columns(q, s, &found);
@@ -159,10 +201,10 @@ struct words {
 	struct iobuf columns, reason, sql, fix;
 };
 
-static enum rc put_words(const struct question *q, const struct advise_verdict *v, struct words *w)
+static enum rc put_words(const struct question *q, const struct advise_verdict *v, const struct advise_work *work, struct words *w)
 {
 	if ((v->sides.n ? advise_put_sides(&v->sides, &w->columns) : advise_put_columns(&v->index, false, &w->columns)) != RC_OK ||
-	    advise_put_reason(v, &w->reason) != RC_OK)
+	    advise_put_reason(v, &w->reason) != RC_OK || advise_put_work(work, &w->reason) != RC_OK)
 		return RC_ERROR;
 	if (v->sides.n)
 		return advise_put_sides_fix(v, &w->fix) == RC_OK ? advise_put_alter(&v->table, v->sides.at, v->sides.n, &w->sql)
@@ -177,15 +219,36 @@ static enum rc put_words(const struct question *q, const struct advise_verdict *
 	return advise_put_alter(&v->table, &v->index, 1, &w->sql);
 }
 
+/* Every column is compared with a literal: the sample has shown how many rows match. Not of a join's. */
+static bool all_tried(const struct advise_columns *index)
+{
+	for (size_t i = 0; i < index->n; i++)
+		if (index->at[i].use != ADVISE_SORT && index->at[i].test.len == 0)
+			return false;
+	return index->n > 0;
+}
+
+/* Rows of the table that the index proposed still has the server read; unknown where it gives them in the order asked for, too,
+ * as then a LIMIT ends it. */
+static uint64_t rows_left(const struct advise_verdict *v)
+{
+	bool told = v->sides.n > 0 || (all_tried(&v->index) && v->index.at[v->index.n - 1].use != ADVISE_SORT);
+	struct advise_sample s = v->sides.n ? v->sides.sample : v->sample;
+
+	if (!v->add || !told || s.rows == 0)
+		return STATS_ROWS_UNKNOWN;
+	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows);
+}
+
 static struct span said(const struct iobuf *b)
 {
 	return span_of(iobuf_data(b), iobuf_len(b));
 }
 
-static enum rc put(const struct question *q, struct stats *stats, const struct advise_verdict *v, struct span plan,
-		   uint64_t rows)
+static enum rc put(const struct question *q, struct stats *stats, const struct advise_verdict *v, struct span text, const json_t *plan)
 {
-	struct stats_index_advice a = {.digest = q->e->digest, .plan_json = plan, .rows_examined = rows};
+	struct stats_index_advice a = {.digest = q->e->digest, .plan_json = text, .rows_examined = advise_plan_rows(plan)};
+	struct advise_work work = advise_plan_work(plan);
 	char table[2 * ADVISE_NAME];
 	struct words w;
 	enum rc rc;
@@ -195,8 +258,12 @@ static enum rc put(const struct question *q, struct stats *stats, const struct a
 	iobuf_init(&w.sql, 0);
 	iobuf_init(&w.fix, 0);
 	snprintf(table, sizeof(table), "%s.%s", v->table.schema, v->table.name);
-	rc = put_words(q, v, &w);
+	if (v->scan.rows > a.rows_examined)
+		a.rows_examined = v->scan.rows;
+	rc = put_words(q, v, &work, &w);
 	if (rc == RC_OK) {
+		a.rows_left = rows_left(v);
+		a.covered = v->hidden && v->scan.covered;
 		a.table = span_str(table);
 		a.columns = said(&w.columns);
 		a.reason = said(&w.reason);
@@ -212,18 +279,29 @@ static enum rc put(const struct question *q, struct stats *stats, const struct a
 }
 
 /* Without a full scan the plan is kept all the same: people look at it. */
-static void put_plan(struct stats *stats, const struct stats_explain *e, struct span plan, uint64_t rows)
+static enum rc put_plan(struct stats *stats, const struct stats_explain *e, struct span text, const json_t *plan)
 {
 	struct stats_index_advice a = {.digest = e->digest,
-				       .plan_json = plan,
-				       .rows_examined = rows,
+				       .plan_json = text,
+				       .rows_examined = advise_plan_rows(plan),
 				       .table = span_str(""),
 				       .columns = span_str(""),
-				       .reason = span_str("no full scan"),
+				       .rows_left = STATS_ROWS_UNKNOWN,
 				       .fix_sql = span_str(""),
 				       .fix_text = span_str("")};
+	struct advise_work work = advise_plan_work(plan);
+	struct iobuf reason;
+	enum rc rc;
 
-	stats_put_advice(stats, &a);
+	iobuf_init(&reason, 0);
+	rc = iobuf_printf(&reason, "no full scan");
+	if (rc == RC_OK)
+		rc = advise_put_work(&work, &reason);
+	a.reason = said(&reason);
+	if (rc == RC_OK)
+		stats_put_advice(stats, &a);
+	iobuf_reset(&reason);
+	return rc;
 }
 
 bool advise_may_explain(const struct sql_facts *f)
@@ -244,9 +322,9 @@ static enum rc judge_plan(struct question *q, struct stats *stats, struct span t
 		return RC_DECLINED;
 	rc = judge_all(q, plan, &v);
 	if (rc == RC_OK)
-		rc = put(q, stats, &v, text, advise_plan_rows(plan));
-	else if (rc == RC_DECLINED)
-		put_plan(stats, q->e, text, advise_plan_rows(plan));
+		rc = put(q, stats, &v, text, plan);
+	else if (rc == RC_DECLINED && put_plan(stats, q->e, text, plan) != RC_OK)
+		rc = RC_ERROR;
 	json_decref(plan); /* v points into it */
 	return rc;
 }

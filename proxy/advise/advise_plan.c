@@ -51,11 +51,13 @@ static void note_scan(struct found *f, const json_t *table, const struct around 
 				  .condition = text_of(table, "attached_condition"),
 				  .joined = around->joined,
 				  .sort = around->sort,
-				  .checked = around->checked};
+				  .checked = around->checked,
+				  .covered = json_is_true(json_object_get(table, "using_index"))};
 	size_t i = f->n;
 
 	if (!is_full_scan(table))
 		return;
+	one.ordered = strcmp(text_of(table, "access_type"), "index") == 0 && !one.covered;
 	if (f->n == ADVISE_MOST_SCANS) {
 		if (f->at[--i].rows >= one.rows)
 			return;
@@ -78,20 +80,34 @@ static double filtered(const json_t *table)
 	return json_is_number(v) ? json_number_value(v) : 100;
 }
 
+/* Nothing of the scan's own that an index could serve; that a nullable column is not NULL goes without saying in a join. */
+static bool is_bare(const struct advise_scan *s)
+{
+	struct advise_columns of = {0};
+
+	if (s->condition)
+		advise_condition(span_str(s->condition), span_str(s->table), &of);
+	return of.n == 0 && !s->joined;
+}
+
 /* A table that is looked up by a column of a scan, and drops most rows: with an index on that column it could come first. */
 static void note_ref(struct found *f, const json_t *table, const struct around *around)
 {
 	const char *path = json_string_value(json_array_get(json_object_get(table, "ref"), 0));
 
 	(void)around;
-	if (!path || !text_of(table, "attached_condition") || filtered(table) * ADVISE_MOST_SHARE > 100)
+	/* Without statistics MariaDB says that all rows pass, MySQL a tenth for an equality. */
+	if (!path || !text_of(table, "attached_condition") || !text_of(table, "table_name"))
 		return;
 	for (size_t i = 0; i < f->n; i++) {
 		struct advise_columns of = {0};
 
 		advise_ref(span_str(path), span_str(f->at[i].table), &of);
-		if (of.n && !f->at[i].condition && !f->at[i].joined)
-			f->at[i].ref = path;
+		if (of.n == 0 || !is_bare(&f->at[i]))
+			continue;
+		f->at[i].ref = path;
+		f->at[i].ref_table = filtered(table) * ADVISE_MOST_SORTED > 100 ? text_of(table, "table_name") : NULL;
+		f->at[i].ref_condition = text_of(table, "attached_condition");
 	}
 }
 
@@ -138,6 +154,41 @@ uint64_t advise_plan_rows(const json_t *plan)
 
 	walk(&f, plan, (struct around){0}, note_rows, 0);
 	return f.most_rows;
+}
+
+/* MariaDB has an object for each ("temporary_table", "filesort"), MySQL a mark at what needs it; there a derived table's own is
+ * marked, too, and is not what EXPLAIN calls "Using temporary". */
+static void note_work(struct advise_work *work, const json_t *node, unsigned depth)
+{
+	const json_t *child;
+	const char *key;
+	size_t i;
+
+	if (depth > MOST_DEPTH)
+		return;
+	json_array_foreach(node, i, child)
+	{
+		note_work(work, child, depth + 1);
+	}
+	/* jansson's iterator does not take a const object */
+	json_object_foreach((json_t *)(uintptr_t)node, key, child)
+	{
+		bool derived = strcmp(key, "materialized_from_subquery") == 0;
+
+		work->temporary |= (strcmp(key, "temporary_table") == 0 && json_is_object(child)) ||
+				   (strcmp(key, "using_temporary_table") == 0 && json_is_true(child));
+		work->filesort |= (strcmp(key, "filesort") == 0 && json_is_object(child)) ||
+				  (strcmp(key, "using_filesort") == 0 && json_is_true(child));
+		note_work(work, derived ? json_object_get(child, "query_block") : child, depth + 1);
+	}
+}
+
+struct advise_work advise_plan_work(const json_t *plan)
+{
+	struct advise_work work = {0};
+
+	note_work(&work, plan, 0);
+	return work;
 }
 
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS])

@@ -38,6 +38,19 @@ static bool is_tried(const struct advise_column *c)
 	return c->use != ADVISE_SORT && c->test.len;
 }
 
+/* As a statement may have it. */
+static enum rc put_test(struct span test, struct iobuf *sql)
+{
+	const char *p = test.p, *end = test.p + test.len, *mark;
+
+	while ((mark = memmem(p, (size_t)(end - p), ADVISE_CACHE, strlen(ADVISE_CACHE))) != NULL) {
+		if (iobuf_append(sql, p, (size_t)(mark - p)) != RC_OK)
+			return RC_ERROR;
+		p = mark + strlen(ADVISE_CACHE);
+	}
+	return iobuf_append(sql, p, (size_t)(end - p));
+}
+
 static enum rc put_columns(const struct advise_columns *index, bool test, struct iobuf *sql)
 {
 	bool first = true;
@@ -50,7 +63,7 @@ static enum rc put_columns(const struct advise_columns *index, bool test, struct
 		if ((!first && iobuf_printf(sql, "%s", test ? " AND " : ", ") != RC_OK) ||
 		    advise_put_name(sql, c->name) != RC_OK ||
 		    (test &&
-		     (iobuf_append(sql, " ", 1) != RC_OK || iobuf_append(sql, c->test.p, c->test.len) != RC_OK)))
+		     (iobuf_append(sql, " ", 1) != RC_OK || put_test(c->test, sql) != RC_OK)))
 			return RC_ERROR;
 		first = false;
 	}

@@ -64,9 +64,12 @@ static const char *joint(const struct advise_columns *index, size_t i)
 	return " and ";
 }
 
-bool advise_too_many_match(const struct advise_sample *s)
+bool advise_too_many_match(const struct advise_verdict *v)
 {
-	return s->rows >= ADVISE_LEAST_SAMPLE && s->match * ADVISE_MOST_SHARE > s->rows;
+	bool sorted = v->index.n && v->index.at[v->index.n - 1].use == ADVISE_SORT;
+
+	return v->sample.rows >= ADVISE_LEAST_SAMPLE &&
+	       v->sample.match * (sorted ? ADVISE_MOST_SORTED : ADVISE_MOST_SHARE) > v->sample.rows;
 }
 
 static enum rc put_hidden(const struct advise_verdict *v, struct iobuf *out)
@@ -91,10 +94,18 @@ static enum rc put_why_not(const struct advise_verdict *v, struct iobuf *out)
 	if (v->known.serves[0])
 		return iobuf_printf(out, "; the index %s is there, but the server expects too many matches",
 				    v->known.serves);
-	if (advise_too_many_match(&v->sample))
+	if (advise_too_many_match(v))
 		return iobuf_printf(out, "; too many rows match for an index to help: %llu of %llu looked at",
 				    (unsigned long long)v->sample.match, (unsigned long long)v->sample.rows);
 	return RC_OK;
+}
+
+enum rc advise_put_work(const struct advise_work *work, struct iobuf *out)
+{
+	if (!work->temporary && !work->filesort)
+		return RC_OK;
+	return iobuf_printf(out, "; with %s%s%s", work->temporary ? "a temporary table" : "", work->temporary && work->filesort ? " and " : "",
+			    work->filesort ? "a filesort" : "");
 }
 
 enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
@@ -102,7 +113,7 @@ enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
 	static const char *const how[] = {
 		[ADVISE_EQUALS] = " = ?", [ADVISE_IN] = " in (?)", [ADVISE_RANGE] = " in a range", [ADVISE_SORT] = ""};
 
-	if (iobuf_printf(out, "full scan of %llu rows of %s.%s", (unsigned long long)v->scan.rows, v->table.schema,
+	if (iobuf_printf(out, v->scan.ordered && v->add ? "%llu rows and more of %s.%s are read in an index's order" : "full scan of %llu rows of %s.%s", (unsigned long long)v->scan.rows, v->table.schema,
 			 v->table.name) != RC_OK)
 		return RC_ERROR;
 	if (v->hidden)

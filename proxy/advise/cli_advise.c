@@ -12,7 +12,7 @@ static const char usage_text[] =
 	"usage: suimon advise [DIGEST ...]                       the indexes that are proposed, and the routes that a CDN could hold\n"
 	"       suimon advise --verify --scratch SCHEMA --server HOST:PORT --user NAME [DIGEST ...]\n"
 	"                                                        builds each on a copy, and shows EXPLAIN and time before and after\n"
-	"options: --http HOST:PORT   the instance (default: listen.http of -c FILE, else 127.0.0.1:6034)\n"
+	"options: --http HOST:PORT   the instance (default: listen.http of -c FILE, else $SUIMON_HTTP, else 127.0.0.1:6034)\n"
 	"         --token TOKEN      its admin_token (default: $SUIMON_ADMIN_TOKEN, else that of -c FILE)\n"
 	"         --scratch SCHEMA   where the copy is made: empty, or not there; it is left as it was\n"
 	"         --server ADDR      a server that has the tables, best a replica: HOST:PORT or unix:/path\n"

@@ -63,6 +63,10 @@ export function queries(answer, sort, onSort, onRow) {
 function findingBody(d, open) {
 	const e = d.evidence || {};
 	const parts = [el("p", {}, d.fix_text || "")];
+	if (d.kind === "heavy_aggregate" && e.reason)
+		parts.push(el("p", {}, `The plan: ${e.reason}.`));
+	if (d.predicted)
+		parts.push(el("p", {}, `With the fix, ${f.seconds(d.predicted.time_saved)} would have been saved and ${f.seconds(d.predicted.time_left)} be left.`));
 	const links = open ? [["The statement", d.digest], ["The list it follows", e.parent_digest]].filter(([, digest]) => digest) : [];
 	if (d.fix_sql)
 		parts.push(code(d.fix_sql, "the SQL"));

@@ -56,6 +56,9 @@ static void comparisons_with_values_name_their_column(void **state)
 	CONDITION("o.a is null", "a=");
 	CONDITION("o.a in ('x','y')", "a[]");
 	CONDITION("o.a > 3", "a~");
+	CONDITION("o.a > <cache>(current_timestamp() - interval 7 day)", "a~");
+	CONDITION("year(o.a) = <cache>(2018 + 3)", "a()");
+	CONDITION("year(o.a) = <cache>(i.b + 3)", "");
 	CONDITION("3 >= o.a", "a~");
 	CONDITION("o.a between 3 and 5", "a~");
 	CONDITION("o.a like 'x%'", "a~");
@@ -241,6 +244,33 @@ static void equalities_come_first_then_one_range_or_the_order(void **state)
 	CHOOSE("", "a=-");
 }
 
+static void temporary_tables_and_sorts_are_seen(void **state)
+{
+	static const struct {
+		const char *plan;
+		bool temporary, filesort;
+	} rows[] = {
+		{"{\"query_block\": {\"filesort\": {\"sort_key\": \"x\", \"temporary_table\": {\"nested_loop\": [{\"table\": {\"rows\": 3}}]}}}}", true, true},
+		{"{\"query_block\": {\"temporary_table\": {\"table\": {\"rows\": 3}}}}", true, false},
+		{"{\"query_block\": {\"nested_loop\": [{\"read_sorted_file\": {\"filesort\": {\"sort_key\": \"x\"}}}]}}", false, true},
+		{"{\"query_block\": {\"table\": {\"table_name\": \"filesort\", \"rows\": 3}}}", false, false},
+		{"{\"query_block\": {\"grouping_operation\": {\"using_temporary_table\": true, \"using_filesort\": false}}}", true, false},
+		{"{\"query_block\": {\"ordering_operation\": {\"using_filesort\": true, \"table\": {}}}}", false, true},
+		{"{\"query_block\": {\"table\": {\"materialized_from_subquery\": {\"using_temporary_table\": true, \"query_block\": {\"select_id\": 2}}}}}", false, false},
+		{"{\"query_block\": {\"table\": {\"materialized_from_subquery\": {\"query_block\": {\"duplicates_removal\": {\"using_temporary_table\": true}}}}}}", true, false},
+	};
+
+	for (unsigned i = 0; i < countof(rows); i++) {
+		json_t *j = json_loads(rows[i].plan, 0, NULL);
+		struct advise_work work;
+
+		assert_non_null(j);
+		work = advise_plan_work(j);
+		assert_true(work.temporary == rows[i].temporary && work.filesort == rows[i].filesort);
+		json_decref(j);
+	}
+}
+
 static void plans_of_both_servers_are_read(void **state)
 {
 	static const char maria[] = "{\"query_block\": {\"select_id\": 1, \"nested_loop\": [{\"read_sorted_file\": "
@@ -351,6 +381,7 @@ int main(void)
 		cmocka_unit_test(odd_conditions_do_no_harm),
 		cmocka_unit_test(orders_of_one_direction_are_an_index_order),
 		cmocka_unit_test(equalities_come_first_then_one_range_or_the_order),
+		cmocka_unit_test(temporary_tables_and_sorts_are_seen),
 		cmocka_unit_test(plans_of_both_servers_are_read),
 		cmocka_unit_test(aliases_lead_to_their_tables),
 		cmocka_unit_test(placeholders_get_values),

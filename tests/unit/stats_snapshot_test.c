@@ -71,7 +71,7 @@ static void advise(struct stats *s)
 	struct stats_index_advice a = {.digest = 3, .table = span_str("shop.products"), .columns = span_str("id"),
 				       .reason = span_str("full scan of 5 rows"),
 				       .fix_sql = span_str("ALTER TABLE products ADD INDEX (id)"), .fix_text = span_str(""),
-				       .plan_json = span_str("{\"condition\": \"id = 4711\"}"), .rows_examined = 5};
+				       .plan_json = span_str("{\"condition\": \"id = 4711\"}"), .rows_examined = 5, .rows_left = STATS_ROWS_UNKNOWN};
 
 	stats_put_advice(s, &a);
 }
