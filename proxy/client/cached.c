@@ -150,6 +150,40 @@ static void name_tables(struct request *r)
 	}
 }
 
+/* What an execution's values are bound to: SQL_KIND_*. */
+static unsigned kinds_bound(const struct prepared *p)
+{
+	unsigned kinds = 0;
+
+	for (unsigned i = 0; p->types && i < p->params; i++)
+		switch (p->types[2 * i]) {
+		case FIELD_TIME:
+			kinds |= SQL_KIND_TIME;
+			break;
+		case FIELD_DATE:
+		case FIELD_DATETIME:
+		case FIELD_TIMESTAMP:
+			kinds |= SQL_KIND_DATE;
+			break;
+		default:
+			break;
+		}
+	return kinds;
+}
+
+/* A TIME in it becomes one of today: tomorrow the same text has another answer, and nobody will have written anything. */
+static bool hangs_on_today(struct request *r)
+{
+	const struct sql_today *t = statement_today(r->st, r->s->worker->in->catalog, r->sql, r->mode);
+	unsigned bound;
+
+	if (likely(!t->always && !t->with_time && !t->with_date && !t->with_both))
+		return false;
+	bound = r->prepared ? kinds_bound(r->prepared) : 0;
+	return t->always || (t->with_time && bound & SQL_KIND_TIME) || (t->with_date && bound & SQL_KIND_DATE) ||
+	       (t->with_both && bound == (SQL_KIND_TIME | SQL_KIND_DATE));
+}
+
 static void tell_tags(struct cache_lookup *l)
 {
 	struct request *r = container_of(l, struct request, lookup);
@@ -175,6 +209,12 @@ enum rc cached_step(struct request *r)
 	if (!r->st->resolved) {
 		/* Which writes it must see is not known just now: only the primary is past them all, if it is there (R4). */
 		r->primary_only = backend_usable(topology_primary(w->in->topology));
+		r->needs_all = true;
+		return RC_OK;
+	}
+	if (r->st->nreads != 0 && unlikely(hangs_on_today(r))) {
+		cache_refused(w->cache, CACHE_REFUSED_TODAY);
+		count(r, CACHE_REFUSED, CACHE_REFUSED_TODAY, 0);
 		return RC_OK;
 	}
 	if (r->st->nreads == 0 || build_key(r) != RC_OK)
@@ -209,14 +249,14 @@ bool cached_needs(struct request *r, struct gtid_pos *pos)
 {
 	struct cache_needs needs;
 
+	if (r->needs_all)
+		backend_acked(topology_primary(r->worker->in->topology), pos);
 	if (!r->filling)
 		return true;
 	cache_needs(r->s->worker->in->cache, r->tags, r->ntags, &needs);
-	if (needs.unknown && clock_mono_ns() < needs.unknown_until_ns)
-		return false;
 	for (unsigned i = 0; i < needs.n; i++)
 		gtid_advance(pos, &(struct gtid){.domain = needs.pos[i].domain, .seq = needs.pos[i].seq});
-	return true;
+	return !needs.unknown || clock_mono_ns() >= needs.unknown_until_ns;
 }
 
 void cached_capture(struct request *r, const void *p, size_t len)

@@ -8,8 +8,10 @@
 
 static unsigned text_mode(const struct session *s)
 {
-	return (s->vars->ansi_quotes ? SQL_MODE_ANSI_QUOTES : 0) |
-	       (s->vars->no_backslash ? SQL_MODE_NO_BACKSLASH_ESCAPES : 0) | (s->vars->oracle ? SQL_MODE_ORACLE : 0) |
+	const struct varset_mode *m = varset_mode(s->vars);
+
+	return (m->ansi_quotes ? SQL_MODE_ANSI_QUOTES : 0) |
+	       (m->no_backslash ? SQL_MODE_NO_BACKSLASH_ESCAPES : 0) | (m->oracle ? SQL_MODE_ORACLE : 0) |
 	       (s->vars->wide_trail ? SQL_MODE_WIDE_TRAIL : 0);
 }
 
@@ -98,6 +100,8 @@ void command_plan(struct request *r)
 	ss.sees_anew = s->vars->sees_anew;
 	ss.serializable = s->vars->serializable;
 	ss.reads_away = s->readonly != READONLY_NOT;
+	ss.held = s->readonly == READONLY_HELD && s->up ? s->up->backend->group : 0;
+	ss.stuck = s->pins && !s->readonly && s->up && !s->on_primary;
 	ss.has_queued = s->queued_seq != 0;
 	ss.tracked = s->worker->tracked;
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;

@@ -89,14 +89,16 @@ enum rc command_stmt_execute(struct request *r, struct span payload)
 	return RC_OK;
 }
 
-/* Many executions in one: the rows are the server's to read, and what they write counts by table. */
+/* Many executions in one: what they write counts by table. */
 enum rc command_stmt_bulk(struct request *r, struct span payload)
 {
 	enum rc rc = read_execute(r, payload);
 
 	if (rc != RC_OK)
 		return rc;
-	command_plan_alone(r);
+	if (!queued_bulk_fits(r))
+		command_plan_alone(r);
+	r->plan.cache = false;
 	r->plan.target = PLAN_PRIMARY;
 	r->plan.target_why = "a bulk execution";
 	r->prepared->long_data = false;

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "listed.h"
 #include "otlp.h"
+#include "pieces.h"
 #include "request.h"
 #include "rows.h"
 
@@ -40,23 +41,6 @@ static uint64_t key_of(struct request *r)
 		st->stats_account = a->id;
 	}
 	return st->stats_key;
-}
-
-/* "schema.table" of the first table, where it is not of the session's schema. */
-static struct span first_table(const struct sql_facts *f, char *buf, size_t cap)
-{
-	const struct sql_table *t = f->tables;
-
-	if (!f->ntables)
-		return span_of("", 0);
-	if (!t->schema.len)
-		return t->name;
-	if (t->schema.len + 1 + t->name.len > cap)
-		return t->name;
-	memcpy(buf, t->schema.p, t->schema.len);
-	buf[t->schema.len] = '.';
-	memcpy(buf + t->schema.len + 1, t->name.p, t->name.len);
-	return span_of(buf, t->schema.len + 1 + t->name.len);
 }
 
 /* Appends a tag's value to buf; returns the new length. */
@@ -177,7 +161,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.user = span_str(s->account->user),
 		.host = span_str(s->peer),
 		.session = s->id,
-		.table = first_table(f, table, sizeof(table)),
+		.table = statement_table(r->st, table, sizeof(table)),
 		.tag_route = route_of(r->lexed, route),
 		.tag_service = service_of(r->lexed, service),
 		.tag_framework = framework_of(r->lexed, framework),
@@ -218,7 +202,8 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 	};
 
 	listed_end(r);
-	stats_record(s->worker->sink, &s->nplus1, &e);
+	if (pieces_count(r, &e) != RC_OK)
+		stats_record(s->worker->sink, &s->nplus1, &e);
 	if (unlikely(otlp_is_on(s->worker->in->otlp)))
 		request_trace(r, &e);
 }

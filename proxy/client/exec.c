@@ -25,7 +25,7 @@ static void attach(struct request *r, struct upstream *u)
 		s->tracks_itself = true;
 		s->pins |= PIN_SESSION_STATE;
 	}
-	if (unlikely(s->epoch < u->epoch))
+	if (unlikely(s->epoch < u->epoch) && !r->checking)
 		s->epoch = u->epoch; /* what it has seen now does not go back */
 	r->lease_ns += r->lease.asked_ns ? clock_mono_ns() - r->lease.asked_ns : 0;
 	r->lease.asked_ns = 0;
@@ -185,8 +185,12 @@ static enum rc step_acquire(struct request *r)
 		r->backend = s->up->backend;
 		if (unlikely(failover_strands(s)))
 			return end_stranded(r);
+		if (unlikely(s->readonly == READONLY_HELD) && readonly_strays(r)) {
+			readonly_refuse(r);
+			return RC_DECLINED;
+		}
 		/* A transaction on what was the primary is told by that server itself. */
-		if (unlikely(r->plan.needs_primary || r->plan.writes) && !s->on_primary &&
+		if (unlikely(r->plan.needs_primary || r->plan.writes || r->plan.strays) && !s->on_primary &&
 		    atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA)
 			return refuse_on_replica(r);
 		return RC_OK;
@@ -202,7 +206,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.vars = s->vars;
 	r->lease.session = s->id;
 	r->lease.park = &s->park;
-	r->lease.epoch = s->epoch;
+	r->lease.epoch = r->checking ? r->checking_epoch : s->epoch;
 	r->lease.plain = !s->login && atomic_load_explicit(&w->in->own_tracking, memory_order_relaxed);
 	r->lease.fresh = r->wants_new || (s->login && login_wants_proof(s));
 	r->lease.done = on_lease;

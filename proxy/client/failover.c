@@ -242,7 +242,7 @@ static bool wants_writes(const struct request *r)
 
 	if (f && f->flags & SQL_F_TEMP_TABLE && f->flags & SQL_F_DDL && !(f->flags & SQL_F_MULTI))
 		return false; /* a read-only server has them, too */
-	return r->plan.writes || (f && f->verb == SQL_BEGIN && !(f->flags & SQL_F_TRX_READ_ONLY));
+	return r->plan.writes || (f && f->verb == SQL_BEGIN && !(f->flags & SQL_F_TRX_READ_ONLY) && !request_in_lane(r));
 }
 
 bool failover_holds(struct request *r)
@@ -291,7 +291,7 @@ bool failover_leaves(const struct request *r)
 	return s->up && s->on_primary && s->in_transaction && !s->transaction && s->pins == PIN_TRANSACTION && f &&
 	       f->verb == SQL_BEGIN && !(f->flags & SQL_F_MULTI) && !r->streamed &&
 	       (r->cmd == COM_QUERY || r->cmd == COM_STMT_EXECUTE) &&
-	       !topology_is_primary(topology_of(r), s->up->backend);
+	       (!topology_is_primary(topology_of(r), s->up->backend) || backend_is_read_only(s->up->backend));
 }
 
 static void look_again(struct session *s)

@@ -129,11 +129,17 @@ static enum rc give_own_tracking(struct request *r)
 		   upstream_query(r->s->up, span_str("SET session_track_system_variables=DEFAULT,session_track_state_change=DEFAULT")));
 }
 
+/* How lately the connection must have chosen its schema. */
+static uint64_t chosen_since(const struct request *r)
+{
+	return r->checking ? r->checking_epoch : r->s->chose_epoch;
+}
+
 /* What a server knows of a schema (its collation) it has looked up when the schema was chosen, and forgotten at a reset. What
  * asks for what the last statement left asks the connection as that left it. */
 static bool must_choose_again(const struct request *r, const struct varset *to)
 {
-	return r->s->up->chose_epoch < r->s->chose_epoch && to->schema.len && !r->plan.follow_up;
+	return r->s->up->chose_epoch < chosen_since(r) && to->schema.len && !r->plan.follow_up;
 }
 
 /* MariaDB looks at a schema that is chosen already only after a reset; another one is chosen in between, which anybody may. */
@@ -176,11 +182,11 @@ static void sync_done(struct request *r)
 		u->chose_epoch = 0;
 		break;
 	case HIDDEN_OTHER_SCHEMA:
-		u->chose_epoch = r->s->chose_epoch;
+		u->chose_epoch = chosen_since(r);
 		now = varset_with_schema(u->vars, span_str(OTHER_SCHEMA));
 		break;
 	case HIDDEN_SCHEMA:
-		u->chose_epoch = r->s->chose_epoch;
+		u->chose_epoch = chosen_since(r);
 		now = varset_with_schema(u->vars, to->schema);
 		break;
 	case HIDDEN_VARIABLES:
@@ -203,6 +209,14 @@ static enum rc go_to_primary(struct request *r, enum stats_counter why)
 	stats_count(r->s->worker->sink, why, 1);
 	if (unlikely(r->floor))
 		r->s->behind_ns = clock_mono_ns();
+	if (unlikely(r->s->pins && !r->s->readonly)) {
+		reply_error(r->s, 1290, "HY000",
+			    "what this statement must see has not reached the replica %s yet, and the session keeps to it (%s): try again, or "
+			    "open a new connection", r->backend->text, plan_pin_name(r->s->pins));
+		r->error = 1290;
+		r->step = STEP_END;
+		return RC_DECLINED;
+	}
 	exec_release(r);
 	r->primary_only = true;
 	r->step = STEP_ACQUIRE;
@@ -280,7 +294,7 @@ static void position_done(struct request *r)
 		gtid_merge(&r->s->up->reached, &r->wanted);
 		exec_resume(r, STEP_POSITION);
 	} else if (go_to_primary(r, STATS_C_GTID_WAIT_TIMEOUTS) == RC_DECLINED) {
-		exec_resume(r, STEP_ACQUIRE);
+		exec_resume(r, r->step);
 	}
 }
 

@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include "account.h"
-#include "auth.h"
 #include "cache.h"
 #include "catalog.h"
 #include "lease.h"
@@ -25,6 +24,7 @@
 
 struct otlp;
 struct worker;
+struct login_key;
 
 struct instance {
 	pthread_mutex_t settings_lock;
@@ -37,7 +37,7 @@ struct instance {
 	struct otlp *otlp;
 	struct cache *cache;             /* NULL: switched off */
 	struct queue *queue;             /* NULL: no rule asks for it */
-	struct auth_rsa *rsa;
+	struct login_key *login_key;
 	struct throttle *throttle;
 	struct limits *limits;
 	struct worker **workers;

@@ -77,7 +77,7 @@ void listed_take(struct request *r, const void *p, size_t len)
 	struct listed_slot *slot;
 	size_t room;
 
-	if (!r->st || r->st->facts.verb != SQL_SELECT || r->s->login || !r->s->worker->listed)
+	if (!r->st || r->st->facts.verb != SQL_SELECT || r->st->facts.flags & SQL_F_MULTI || r->s->login || !r->s->worker->listed)
 		return;
 	slot = r->listed ? slot_of(r) : slot_begin(r);
 	if (!slot)
@@ -157,12 +157,12 @@ static void put(struct stats_values *out, struct span text)
 		out->hash[out->n++] = hash_of(text);
 }
 
-static void text_values(const struct request *r, struct stats_values *out)
+static void text_values(const struct stats_event *e, struct stats_values *out)
 {
 	struct sql_token t;
 	struct sql_scan s;
 
-	sql_scan_init(&s, r->sql, r->mode);
+	sql_scan_init(&s, e->text, e->mode);
 	for (sql_scan_next(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD && out->n < STATS_VALUES; sql_scan_next(&s, &t)) {
 		const char *quote;
 
@@ -222,5 +222,5 @@ void listed_values(const struct stats_event *e, struct stats_values *out)
 	if (r->prepared)
 		bound_values(r, out);
 	else
-		text_values(r, out);
+		text_values(e, out);
 }

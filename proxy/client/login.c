@@ -30,6 +30,8 @@ void login_free(struct login_state *l)
 {
 	if (!l)
 		return;
+	if (list_linked(&l->waits))
+		list_remove(&l->session->worker->key_wait.logins, &l->waits);
 	mem_free(l->user);
 	mem_free(l->schema);
 	mem_free(l->kept);
@@ -305,6 +307,7 @@ void login_packet(struct session *s, struct span payload, uint8_t seq)
 	case LOGIN_CIPHER:
 		login_take_cipher(s, payload);
 		break;
+	case LOGIN_KEY:
 	case LOGIN_ASKING:
 		login_malformed(s, seq, "a packet while the login is being decided");
 	}

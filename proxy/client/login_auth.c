@@ -175,7 +175,9 @@ void login_take_cipher(struct session *s, struct span payload)
 	uint8_t password[512];
 	size_t len;
 
-	if (auth_rsa_decrypt(s->worker->in->rsa, payload, s->scramble, password, &len) == RC_OK)
+	struct auth_rsa *rsa = login_key_made(s->worker->in->login_key);
+
+	if (rsa && auth_rsa_decrypt(rsa, payload, s->scramble, password, &len) == RC_OK)
 		learn_password(s, span_of(password, len));
 	else
 		deny(s);
@@ -190,11 +192,61 @@ static bool is_private(const struct session *s)
 	return !s->proxied && (strncmp(s->peer, "127.", 4) == 0 || strcmp(s->peer, "::1") == 0);
 }
 
+static void send_key(struct session *s, const struct auth_rsa *rsa)
+{
+	s->login->step = LOGIN_CIPHER;
+	send_more(s, auth_rsa_public_pem(rsa));
+}
+
+bool login_awaits_key(const struct session *s)
+{
+	return s->login && s->login->step == LOGIN_KEY;
+}
+
+void login_key_told(struct login_key_wait *w)
+{
+	struct worker *worker = container_of(w, struct worker, key_wait);
+	const struct auth_rsa *rsa = login_key_made(worker->in->login_key);
+	struct list_node *n;
+
+	while ((n = list_first(&w->logins))) {
+		struct session *s = container_of(n, struct login_state, waits)->session;
+
+		list_remove(&w->logins, n);
+		if (!rsa) {
+			session_close(s, CLOSE_MEMORY, "no key for a password");
+			continue;
+		}
+		s->active_ns = clock_mono_ns(); /* its own time begins again: the wait was ours */
+		send_key(s, rsa);
+		if (s->state != SESSION_CLOSED)
+			(void)channel_flush(&s->ch);
+	}
+}
+
+static void ask_for_key(struct session *s)
+{
+	struct login_key_wait *w = &s->worker->key_wait;
+	struct auth_rsa *rsa;
+
+	switch (login_key_get(s->worker->in->login_key, w, &rsa)) {
+	case RC_OK:
+		send_key(s, rsa);
+		break;
+	case RC_AGAIN:
+		s->login->step = LOGIN_KEY;
+		s->login->session = s;
+		list_push_back(&w->logins, &s->login->waits);
+		break;
+	default:
+		session_close(s, CLOSE_MEMORY, "no key for a password");
+	}
+}
+
 void login_take_full(struct session *s, struct span payload)
 {
 	if (payload.len == 1 && payload.p[0] == SHA2_REQUEST_PUBLIC_KEY) {
-		s->login->step = LOGIN_CIPHER;
-		send_more(s, auth_rsa_public_pem(s->worker->in->rsa));
+		ask_for_key(s);
 	} else if (payload.len && payload.p[payload.len - 1] == '\0' && is_private(s)) {
 		take_clear(s, payload);
 	} else {

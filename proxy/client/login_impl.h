@@ -10,6 +10,7 @@ enum login_step {
 	LOGIN_FIRST,       /* the client's login packet */
 	LOGIN_SWITCHED,    /* the answer to an AuthSwitch */
 	LOGIN_FULL,        /* caching_sha2: a request for the key, or the password */
+	LOGIN_KEY,         /* our key is being made */
 	LOGIN_CIPHER,      /* the password under our key */
 	LOGIN_ASKING,      /* the primary is being asked */
 };
@@ -27,6 +28,8 @@ struct login_state {
 	size_t kept_len;
 	char plugin[64];         /* the one the client answers with */
 	struct account *account; /* the one being proven; reference */
+	struct session *session; /* LOGIN_KEY: whose it is, */
+	struct list_node waits;  /* among its worker's key_wait.logins */
 };
 
 /* login.c: the end of it, with the server's error or one in its words; with one of suimon's own; with 1045. */

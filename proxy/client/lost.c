@@ -27,6 +27,8 @@ void exec_fail(struct request *r)
 	struct session *s = r->s;
 	struct reply_own why;
 
+	if (r->checking && queued_check_denied(r))
+		return;
 	if (!r->lease.err_code && cached_rescue(r)) {
 		exec_resume(r, STEP_END);
 		return;

@@ -188,7 +188,7 @@ static enum rc put_value(void *arg, uint16_t index, struct iobuf *out)
 enum rc prepared_bind(struct request *r, struct iobuf *out)
 {
 	struct prepared *p = r->prepared;
-	struct bind_state b = {.no_backslash = r->s->vars->no_backslash};
+	struct bind_state b = {.no_backslash = varset_mode(r->s->vars)->no_backslash};
 
 	if (p->params == 0 || r->execute.bulk)
 		return iobuf_append(out, p->text, p->text_len);

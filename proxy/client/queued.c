@@ -7,6 +7,7 @@
 #include "log.h"
 #include "mem.h"
 #include "request.h"
+#include "scan.h"
 
 /* ---- Q3: a session's later statements wait for its own records ---- */
 
@@ -197,26 +198,132 @@ static const struct sql_table *written_table(const struct sql_facts *f)
 	return NULL;
 }
 
-/* Has the primary accepted this shape for this account since the schema last changed? */
+/* Has the primary seen this shape since the schema, or what accounts may do, last changed? */
+static bool is_current(const struct request *r)
+{
+	const struct instance *in = r->s->worker->in;
+	const struct statement *st = r->st;
+
+	return st->queue_checked_version == catalog_version(in->catalog) + 1 && st->queue_checked_epoch == accounts_epoch(in->accounts);
+}
+
+static bool is_this_accounts(const struct request *r)
+{
+	const struct statement *st = r->st;
+
+	for (size_t i = 0; i < countof(st->queue_checked_accounts); i++)
+		if (st->queue_checked_accounts[i] == r->s->account->id)
+			return true;
+	return false;
+}
+
+static bool is_refused(const struct request *r)
+{
+	const struct statement *st = r->st;
+
+	return st->queue_refused || (st->queue_no_defaults && (r->defaults & st->queue_no_defaults) == st->queue_no_defaults);
+}
+
 static bool is_checked(const struct request *r)
 {
 	const struct statement *st = r->st;
 
-	return st->queue_checked_version == catalog_version(r->s->worker->in->catalog) + 1 &&
-	       st->queue_checked_account == r->s->account->id;
+	return is_current(r) && is_this_accounts(r) && (is_refused(r) || (st->queue_checked && !(r->defaults & ~st->queue_defaults)));
+}
+
+/* Rights on everything are those of a connection's login, and on a schema those with which it chose it: what is accepted on
+ * an older one says nothing of the account's next session, so a new one is asked. */
+static void begin_check(struct request *r)
+{
+	r->checking = true;
+	r->checking_epoch = accounts_epoch(r->s->worker->in->accounts);
+	r->primary_only = true;
+}
+
+static bool is_older(const struct session *s, uint64_t epoch)
+{
+	return s->epoch < epoch || s->chose_epoch < epoch;
+}
+
+/* Has a new session's connection been refused this shape, while this session may have the right still? */
+static bool is_denied(const struct request *r)
+{
+	const struct statement *st = r->st;
+	uint64_t now = accounts_epoch(r->s->worker->in->accounts);
+
+	return st->queue_denied_account == r->s->account->id && st->queue_denied_epoch == now && is_older(r->s, now);
+}
+
+/* Of a login (locked and expired ones, too), a schema, a table, a column. */
+static bool is_access_error(uint16_t code)
+{
+	static const uint16_t errors[] = {1044, 1045, 1142, 1143, 1698, 1820, 1862, 3118, 4151};
+
+	for (size_t i = 0; i < countof(errors); i++)
+		if (errors[i] == code)
+			return true;
+	return false;
+}
+
+static const char older_rights[] = "its session is older than a GRANT or REVOKE, and a new one may not write this";
+
+bool queued_check_denied(struct request *r)
+{
+	struct session *s = r->s;
+	struct upstream *u = s->up;
+
+	if (s->pins || !is_access_error(r->lease.err_code) || !is_older(s, r->checking_epoch))
+		return false;
+	s->up = NULL;
+	if (u) /* what the session's own connection has left is to be asked there */
+		lease_discard(u, "it was to have a shape accepted, and may not");
+	r->st->queue_denied_account = s->account->id;
+	r->st->queue_denied_epoch = r->checking_epoch;
+	r->lease.err_code = r->error = 0;
+	r->checking = r->primary_only = false;
+	declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, older_rights);
+	exec_resume(r, directly(r) == RC_OK ? STEP_LIMIT : r->step);
+	return true;
 }
 
 void queued_checked(struct request *r, bool accepted)
 {
-	r->st->queue_checked_version = catalog_version(r->s->worker->in->catalog) + 1;
-	r->st->queue_checked_account = r->s->account->id;
-	r->st->queue_refused = !accepted;
+	struct statement *st = r->st;
+
+	if (!is_current(r)) {
+		st->queue_checked = st->queue_refused = false;
+		st->queue_defaults = st->queue_no_defaults = 0;
+		memset(st->queue_checked_accounts, 0, sizeof(st->queue_checked_accounts));
+	}
+	st->queue_checked_version = catalog_version(r->s->worker->in->catalog) + 1;
+	if (!is_this_accounts(r)) {
+		memmove(st->queue_checked_accounts + 1, st->queue_checked_accounts, sizeof(st->queue_checked_accounts) - sizeof(uint64_t));
+		st->queue_checked_accounts[0] = r->s->account->id;
+	}
+	st->queue_checked_epoch = r->checking_epoch;
+	st->queue_checked |= accepted || !r->defaults;
+	if (accepted)
+		st->queue_defaults |= r->defaults;
+	else if (r->defaults)
+		st->queue_no_defaults = r->defaults;
+	else
+		st->queue_refused = true;
 	r->checking = false;
 }
 
+struct column_list {
+	struct iobuf *out;
+	uint64_t without; /* these are left out, a bit each */
+	unsigned n;
+};
+
 static enum rc put_column(void *arg, struct span name)
 {
-	return iobuf_printf(arg, "%s'" SPAN_FMT "'", iobuf_len(arg) ? "," : "", SPAN_ARG(name));
+	struct column_list *list = arg;
+	bool without = list->n < 64 ? list->without >> list->n & 1 : list->without == UINT64_MAX;
+
+	list->n++;
+	return without ? RC_OK : iobuf_printf(list->out, "%s'" SPAN_FMT "'", iobuf_len(list->out) ? "," : "", SPAN_ARG(name));
 }
 
 static bool quotable(struct span s)
@@ -232,22 +339,31 @@ enum rc queued_columns_sql(struct request *r, struct iobuf *out)
 	const struct sql_table *t = written_table(f);
 	struct span schema = t->schema.len ? t->schema : r->s->vars->schema, text = r->prepared ? r->sql : r->lexed->body;
 	struct sql_insert_columns given;
+	/* Of a table in which some default says who or when else: any that is an expression and not the statement's time. */
+	static const char later[] = "(COLUMN_DEFAULT LIKE '%(%' OR COLUMN_DEFAULT LIKE '%@%') AND LOWER(COLUMN_DEFAULT) NOT REGEXP "
+				    "'^current_timestamp([(][0-9]*[)])?$' OR ";
 	struct iobuf names;
+	bool defaults;
+	const char *why;
 	enum rc rc;
 
+	if (catalog_later(r->s->worker->in->catalog, schema, t->name, &defaults, &why) != RC_OK ||
+	    (defaults && strstr(r->st->text, "default")))
+		return RC_ERROR;
 	if (f->verb != SQL_INSERT && f->verb != SQL_REPLACE)
 		return RC_DECLINED;
 	iobuf_init(&names, 0);
-	rc = sql_insert_columns(text, r->mode, put_column, &names, &given);
+	rc = sql_insert_columns(text, r->mode, put_column, &(struct column_list){.out = &names, .without = r->defaults}, &given);
+	given.defaults |= given.all && r->defaults;
 	if (rc == RC_OK && given.all && !given.defaults)
 		rc = RC_DECLINED;
 	else if (rc != RC_OK || !quotable(schema) || !quotable(t->name))
 		rc = RC_ERROR;
 	if (rc == RC_OK)
 		rc = iobuf_printf(out, "SELECT COUNT(*)>0 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA='" SPAN_FMT
-				       "' AND TABLE_NAME='" SPAN_FMT "' AND IS_NULLABLE='NO' AND COLUMN_DEFAULT IS NULL AND DATA_TYPE<>'enum'"
-				       " AND EXTRA NOT LIKE '%%auto_increment%%' AND EXTRA NOT LIKE '%%GENERATED%%'",
-				  SPAN_ARG(schema), SPAN_ARG(t->name));
+				       "' AND TABLE_NAME='" SPAN_FMT "' AND (%sIS_NULLABLE='NO' AND COLUMN_DEFAULT IS NULL AND DATA_TYPE<>'enum'"
+				       " AND EXTRA NOT LIKE '%%auto_increment%%' AND EXTRA NOT LIKE '%%GENERATED%%')",
+				  SPAN_ARG(schema), SPAN_ARG(t->name), defaults ? later : "");
 	if (rc == RC_OK && !given.defaults && iobuf_len(&names))
 		rc = iobuf_printf(out, " AND COLUMN_NAME NOT IN (%.*s)", (int)iobuf_len(&names), (const char *)iobuf_data(&names));
 	iobuf_reset(&names);
@@ -267,15 +383,14 @@ static void on_ticket(struct mail *m)
 	}
 	if (t->rc == RC_OK) {
 		struct ok_packet ok = {.affected = r->affected, .status = session_status(s)};
-		struct iobuf b;
+		struct iobuf *b = &s->worker->tmp;
 
 		if (t->seq > s->queued_seq) /* of another lane it may be smaller */
 			s->queued_seq = t->seq;
 		aftermath_queued(r);
-		iobuf_init(&b, 0);
-		if (packet_put_ok(&b, &s->seq, s->caps, &ok) == RC_OK)
-			(void)channel_put(&s->ch, iobuf_data(&b), iobuf_len(&b));
-		iobuf_reset(&b);
+		iobuf_consume(b, iobuf_len(b));
+		if (packet_put_ok(b, &s->seq, s->caps, &ok) == RC_OK)
+			(void)channel_put(&s->ch, iobuf_data(b), iobuf_len(b));
 	} else if (t->rc == RC_DECLINED && !s->worker->settings->queue.full_is_error) {
 		r->route = STATS_LOCAL; /* certainly not stored: it goes directly */
 		exec_resume(r, write_through(r) == RC_OK ? STEP_LIMIT : r->step);
@@ -290,29 +405,66 @@ static void on_ticket(struct mail *m)
 /* Schema and name, each ended by a zero. */
 static enum rc put_table(struct iobuf *out, struct span schema, struct span name)
 {
-	if (iobuf_append(out, schema.p, schema.len) != RC_OK || iobuf_append(out, "", 1) != RC_OK ||
-	    iobuf_append(out, name.p, name.len) != RC_OK)
+	size_t len = schema.len + name.len + 2;
+	uint8_t *p = iobuf_reserve(out, len);
+
+	if (!p)
 		return RC_ERROR;
-	return iobuf_append(out, "", 1);
+	memset(p, 0, len);
+	if (schema.len)
+		memcpy(p, schema.p, schema.len);
+	memcpy(p + schema.len + 1, name.p, name.len);
+	iobuf_commit(out, len);
+	return RC_OK;
 }
 
-struct record_parts { struct iobuf sql, tables, key; }; /* what a record's spans point into */
+/* The statement with its values in it. One that has become long is the server's to judge, by its max_allowed_packet: a BLOB's
+ * text is twice its bytes. */
+static enum rc build_text(struct request *r, struct queued_parts *parts, struct queue_record *rec, const char **why)
+{
+	enum rc rc = RC_OK;
 
-/* The statement with its values in it, and the state it was made in. */
-static enum rc build_record(struct request *r, struct record_parts *parts, struct queue_record *rec)
+	if (r->execute.bulk) {
+		rc = queued_bulk_text(r, &parts->sql, &parts->ends, why);
+	} else if (r->prepared && prepared_bind(r, &parts->sql) != RC_OK) {
+		*why = "its values cannot be written as text";
+		rc = RC_DECLINED;
+	} else if (r->prepared && iobuf_len(&parts->sql) > QUEUED_TEXT_MOST) {
+		*why = "with its values in it, it is too long a text";
+		rc = RC_DECLINED;
+	}
+	rec->sql = r->prepared ? span_of(iobuf_data(&parts->sql), iobuf_len(&parts->sql)) : r->lexed->body;
+	rec->parts = span_of(iobuf_data(&parts->ends), iobuf_len(&parts->ends));
+	return rc;
+}
+
+/* Rows are told by how the statement's texts begin, as long as they begin alike. */
+static enum rc find_rows(struct request *r, struct span sql, struct sql_insert_shape *shape)
+{
+	struct statement *st = r->st;
+
+	if (st->facts.verb != SQL_INSERT && st->facts.verb != SQL_REPLACE)
+		return RC_DECLINED;
+	if (unlikely(!st->queue_head))
+		st->queue_head = mem_zalloc(sizeof(*st->queue_head));
+	return st->queue_head ? sql_insert_shape_like(sql, r->mode, st->queue_head, shape) : sql_insert_shape(sql, r->mode, shape);
+}
+
+/* It, and the state it was made in. RC_DECLINED: that cannot be done, and why (literal). */
+static enum rc build_record(struct request *r, struct queued_parts *parts, struct queue_record *rec, const char **why)
 {
 	struct session *s = r->s;
 	const struct sql_table *t = written_table(&r->st->facts);
 	struct sql_insert_shape shape = {0};
+	enum rc rc = build_text(r, parts, rec, why);
 
+	if (rc != RC_OK)
+		return rc;
 	if (varset_environment(s->vars, &rec->environment) != RC_OK ||
 	    put_table(&parts->tables, t->schema.len ? t->schema : s->vars->schema, t->name) != RC_OK)
 		return RC_ERROR;
-	if (r->prepared && prepared_bind(r, &parts->sql) != RC_OK)
-		return RC_ERROR;
-	rec->sql = r->prepared ? span_of(iobuf_data(&parts->sql), iobuf_len(&parts->sql)) : r->lexed->body;
 	rec->tables = span_of(iobuf_data(&parts->tables), iobuf_len(&parts->tables));
-	if (queued_order_key(r, rec->tables, rec->sql, &parts->key) != RC_OK)
+	if (queued_order_key(r, rec, &parts->key) != RC_OK)
 		return RC_ERROR;
 	rec->order_key = span_of(iobuf_data(&parts->key), iobuf_len(&parts->key));
 	rec->digest = r->st->digest;
@@ -320,7 +472,7 @@ static enum rc build_record(struct request *r, struct record_parts *parts, struc
 	rec->account = span_str(s->account->user);
 	rec->schema = s->vars->schema;
 	rec->on_error = r->plan.queue_rule && r->plan.queue_rule->halt ? QUEUE_HALT : QUEUE_DEAD_LETTER;
-	if (sql_insert_shape(rec->sql, r->mode, &shape) == RC_OK) {
+	if (!rec->parts.len && find_rows(r, rec->sql, &shape) == RC_OK) {
 		r->affected = shape.rows;
 		if (shape.rows == 1) {
 			rec->rows_at = (uint32_t)shape.rows_at;
@@ -334,25 +486,31 @@ static enum rc append(struct request *r)
 {
 	struct session *s = r->s;
 	struct queue_record rec = {0};
-	struct record_parts parts = {{0}};
+	struct queued_parts *parts = &s->worker->parts;
 	const char *why = "no memory";
 	uint64_t last_seq;
-	enum rc rc = build_record(r, &parts, &rec);
+	enum rc rc = build_record(r, parts, &rec, &why);
+	bool fits = rc != RC_DECLINED;
 
 	if (rc == RC_OK) {
 		r->ticket.mail.run = on_ticket;
 		r->ticket.loop = s->worker->loop;
 		rc = queue_append(s->worker->in->queue, &rec, &r->ticket, &why);
 	}
-	iobuf_reset(&parts.sql);
-	iobuf_reset(&parts.tables);
-	iobuf_reset(&parts.key);
+	iobuf_consume(&parts->sql, iobuf_len(&parts->sql));
+	iobuf_consume(&parts->ends, iobuf_len(&parts->ends));
+	iobuf_consume(&parts->tables, iobuf_len(&parts->tables));
+	iobuf_consume(&parts->key, iobuf_len(&parts->key));
 	if (rc == RC_AGAIN) {
 		r->ticket_pending = true;
 		r->route = STATS_QUEUE;
 		remember_tables(r);
 		/* Until the answer is here nobody of this session can read; afterwards on_ticket has set its number. */
 		return RC_AGAIN;
+	}
+	if (!fits) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
+		return directly(r);
 	}
 	if (queue_is_handed_over(s->worker->in->queue, &last_seq))
 		return behind_the_other(r, last_seq);
@@ -364,6 +522,71 @@ static enum rc append(struct request *r)
 	}
 	declined(r, STATS_COUNTERS_N, why);
 	return write_through(r);
+}
+
+/* May what it writes be rolled back? Known with its tables, where they are meant in the schema it was parsed for. */
+static enum rc transactional(const struct request *r, const struct sql_table *t, const char **why)
+{
+	const struct statement *st = r->st;
+	struct span schema = t->schema.len ? t->schema : r->s->vars->schema;
+
+	if (likely(st->transactional && (t->schema.len || span_eq(schema, span_of(st->schema, st->schema_len)))))
+		return RC_OK;
+	return catalog_transactional(r->s->worker->in->catalog, schema, t->name, why);
+}
+
+/* Does its row say the same when the drain writes it? */
+static enum rc same_later(const struct request *r, const struct sql_table *t, const char **why)
+{
+	const struct statement *st = r->st;
+	struct span schema = t->schema.len ? t->schema : r->s->vars->schema;
+	bool defaults;
+
+	*why = st->not_later;
+	if (likely(t->schema.len || span_eq(schema, span_of(st->schema, st->schema_len))))
+		return *why ? RC_DECLINED : RC_OK;
+	return catalog_later(r->s->worker->in->catalog, schema, t->name, &defaults, why);
+}
+
+/* Is the last value of each row a whole number, and not a negative one? */
+static bool ends_in_counts(const struct request *r)
+{
+	const struct prepared *p = r->prepared;
+	struct stmt_value v, last = {.is_null = true};
+	struct stmt_values values;
+	enum rc rc = RC_DECLINED;
+	bool more, is_count = true;
+
+	stmt_values_begin(&values, &r->execute, p->params, span_of(p->types, 2 * (size_t)p->params));
+	more = !r->execute.bulk || stmt_values_row(&values);
+	while (more && is_count && rc == RC_DECLINED) {
+		while ((rc = stmt_values_next(&values, &v)) == RC_OK)
+			last = v;
+		is_count = (last.type == FIELD_TINY || last.type == FIELD_SHORT || last.type == FIELD_LONG || last.type == FIELD_LONGLONG) &&
+			   !last.is_null && last.raw.len && (last.is_unsigned || !((uint8_t)last.raw.p[last.raw.len - 1] & 0x80));
+		more = r->execute.bulk && stmt_values_row(&values);
+	}
+	return is_count && rc == RC_DECLINED;
+}
+
+/* LIMIT ?: bound, a text that is a number will do, and NULL; written, only a number does. It is an UPDATE's or DELETE's last
+ * placeholder. */
+static bool limited_by_no_count(const struct request *r)
+{
+	const struct prepared *p = r->prepared;
+	bool behind = false, limited = false;
+	struct sql_scan s;
+	struct sql_token t;
+
+	if (!p->params || (r->st->facts.verb != SQL_UPDATE && r->st->facts.verb != SQL_DELETE))
+		return false;
+	sql_scan_init(&s, span_of(p->text, p->text_len), p->mode);
+	for (sql_scan_next(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; sql_scan_next(&s, &t)) {
+		limited |= behind && t.kind == SQL_T_PARAM;
+		if (t.kind != SQL_T_COMMENT)
+			behind = t.kind == SQL_T_WORD && t.word == SQL_W_LIMIT;
+	}
+	return limited && !ends_in_counts(r);
 }
 
 enum rc queued_step(struct request *r)
@@ -385,13 +608,17 @@ enum rc queued_step(struct request *r)
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "it was prepared in another state of its session: another schema, or variables");
 		return directly(r);
 	}
+	if (r->s->vars->not_later) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "its session has set what the drain could not, or only reads");
+		return directly(r);
+	}
 	t = written_table(&r->st->facts);
 	statement_resolve(r->st, in->catalog, r->s->worker->settings);
 	if (!t || !r->st->resolved) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, t ? r->st->unresolved_why : "it writes no table");
 		return directly(r);
 	}
-	if (catalog_transactional(in->catalog, t->schema.len ? t->schema : r->s->vars->schema, t->name, &why) != RC_OK) {
+	if (transactional(r, t, &why) != RC_OK || same_later(r, t, &why) != RC_OK) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
 		return directly(r);
 	}
@@ -399,13 +626,24 @@ enum rc queued_step(struct request *r)
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "its values cannot be written as text in this character set");
 		return directly(r);
 	}
+	if (r->prepared && limited_by_no_count(r)) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "its LIMIT is given as something else than a whole number from 0");
+		return directly(r);
+	}
+	if (r->execute.bulk && queued_bulk_look(r, &why) != RC_OK) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
+		return directly(r);
+	}
 	if (!is_checked(r)) { /* Q4: the primary is shown it first */
-		r->checking = true;
-		r->primary_only = true;
+		if (unlikely(is_denied(r))) {
+			declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, older_rights);
+			return directly(r);
+		}
+		begin_check(r);
 		return RC_OK;
 	}
-	if (unlikely(r->st->queue_refused)) {
-		declined(r, STATS_C_QUEUE_DECLINED_NO_DEFAULT, "it leaves out a column that must be given, or that could not be told");
+	if (unlikely(is_refused(r))) {
+		declined(r, STATS_C_QUEUE_DECLINED_NO_DEFAULT, "it leaves out a column that must be given or whose default would be another one, or that could not be told");
 		return directly(r);
 	}
 	return append(r);

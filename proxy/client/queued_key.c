@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "keys.h"
+#include "record.h"
 #include "request.h"
 
 /* Values that the server takes for equal must give the same key, whatever the column's type and collation. */
@@ -133,20 +134,53 @@ static enum rc put_named(struct iobuf *out, struct span sql, unsigned mode, cons
 	return RC_DECLINED;
 }
 
-enum rc queued_order_key(const struct request *r, struct span tables, struct span sql, struct iobuf *out)
+/* The value behind the tables of one statement, if it gives or names one. */
+static enum rc put_of(const struct request *r, struct span sql, struct iobuf *out)
+{
+	const char *column = r->plan.queue_rule->order;
+	bool inserts = r->st->facts.verb == SQL_INSERT || r->st->facts.verb == SQL_REPLACE, words = has_plain_words(r, column);
+
+	return inserts ? put_inserted(out, sql, r->mode, column, words) : put_named(out, sql, r->mode, column, words);
+}
+
+/* The same, where it is one in all of several. */
+static enum rc put_of_all(const struct request *r, const struct queue_record *rec, struct iobuf *out)
+{
+	size_t from = iobuf_len(out);
+	struct iobuf other;
+	struct span part;
+	enum rc rc = RC_DECLINED;
+
+	iobuf_init(&other, 0);
+	for (size_t i = 0; record_part(rec, i, &part); i++) {
+		iobuf_consume(&other, iobuf_len(&other));
+		rc = put_of(r, part, i ? &other : out);
+		if (rc == RC_OK && i && !span_eq(span_of(iobuf_data(&other), iobuf_len(&other)),
+						 span_of(iobuf_data(out) + from, iobuf_len(out) - from)))
+			rc = RC_DECLINED;
+		if (rc != RC_OK)
+			break;
+	}
+	iobuf_reset(&other);
+	return rc;
+}
+
+enum rc queued_order_key(const struct request *r, const struct queue_record *rec, struct iobuf *out)
 {
 	const struct settings_queue_rule *rule = r->plan.queue_rule;
-	bool inserts = r->st->facts.verb == SQL_INSERT || r->st->facts.verb == SQL_REPLACE, words;
 	enum rc rc;
 
 	/* Also where one connection drains: after a restart there may be several. The table alone is right then, too. */
 	if (r->st->nwrites != 1)
 		return RC_OK;
-	if (put_folded(out, tables) != RC_OK)
+	if (put_folded(out, rec->tables) != RC_OK)
 		return RC_ERROR;
 	if (r->s->worker->settings->queue.drain.workers <= 1 || !rule || strcmp(rule->order, "table") == 0)
 		return RC_OK;
-	words = has_plain_words(r, rule->order);
-	rc = inserts ? put_inserted(out, sql, r->mode, rule->order, words) : put_named(out, sql, r->mode, rule->order, words);
+	rc = rec->parts.len ? put_of_all(r, rec, out) : put_of(r, rec->sql, out);
+	if (rc == RC_DECLINED && iobuf_len(out) > rec->tables.len) { /* not in all of them: the table alone */
+		iobuf_consume(out, iobuf_len(out));
+		return put_folded(out, rec->tables);
+	}
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }

@@ -9,6 +9,9 @@
  * nobody, except that a new one has a new snapshot. Therefore only transactions of sessions that have set READ COMMITTED
  * or less go to replicas by themselves; others do where a rule or hint says so (plan.c). A write then gets the
  * primary's own 1792.
+ *
+ * One that is sent to a group, WITH CONSISTENT SNAPSHOT too, is held: a dump or a report is neither to see two states nor to come to the
+ * primary. All that reads or concerns its session alone runs on its replica, SHOW and SAVEPOINT among it; all else is refused.
  */
 #include "request.h"
 
@@ -30,8 +33,8 @@ bool readonly_may_leave(const struct request *r)
 {
 	const struct session *s = r->s;
 
-	return s->readonly && s->up && s->pins == PIN_TRANSACTION && !s->on_primary && is_plain_command(r) && !r->streamed &&
-	       !r->reply_started;
+	return s->readonly && s->readonly != READONLY_HELD && s->up && s->pins == PIN_TRANSACTION && !s->on_primary &&
+	       is_plain_command(r) && !r->streamed && !r->reply_started;
 }
 
 bool readonly_must_leave(const struct request *r)
@@ -40,8 +43,29 @@ bool readonly_must_leave(const struct request *r)
 
 	if (!s->readonly || !s->up || s->pins != PIN_TRANSACTION || s->on_primary || !is_plain_command(r))
 		return false;
+	if (s->readonly == READONLY_HELD)
+		return r->plan.leaves && r->cmd != COM_STMT_PREPARE;
 	return r->primary_only || r->plan.leaves || r->plan.writes || r->cmd == COM_STMT_SEND_LONG_DATA ||
 	       (r->cmd == COM_STMT_EXECUTE && exec_opens_cursor(r));
+}
+
+bool readonly_strays(const struct request *r)
+{
+	const struct session *s = r->s;
+
+	if (s->readonly != READONLY_HELD || s->on_primary)
+		return false;
+	return r->plan.strays || r->plan.needs_primary || r->plan.writes ||
+	       (r->plan.leaves && r->cmd != COM_STMT_PREPARE); /* state of the session's keeps it here: that BEGIN would be none for writes */
+}
+
+void readonly_refuse(struct request *r)
+{
+	reply_error(r->s, 1792, "25006",
+		    "this transaction reads one state of a replica of the group %s, where nothing is written or locked and only plain reads "
+		    "run: end it first, or begin it with /* suimon: primary */ START TRANSACTION", r->backend->group_name);
+	r->error = 1792;
+	r->step = STEP_END;
 }
 
 void readonly_leave(struct request *r)
@@ -78,7 +102,7 @@ void readonly_settle(struct request *r)
 	if (likely(!s->in_transaction)) {
 		s->readonly = READONLY_NOT;
 	} else if (unlikely(r->plan.opens && r->route == STATS_REPLICA && !s->readonly)) {
-		s->readonly = r->st && r->st->facts.verb == SQL_BEGIN ? READONLY_BEGUN : READONLY_IMPLIED;
+		s->readonly = r->plan.holds ? READONLY_HELD : r->st && r->st->facts.verb == SQL_BEGIN ? READONLY_BEGUN : READONLY_IMPLIED;
 		s->readonly_proven = r->proven;
 		s->readonly_in_lane = request_in_lane(r);
 	}

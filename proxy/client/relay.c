@@ -11,6 +11,7 @@
 #include "log.h"
 #include "mem.h"
 #include "listed.h"
+#include "pieces.h"
 #include "request.h"
 #include "result.h"
 
@@ -120,6 +121,7 @@ static void forward_ok(struct request *r, const struct track_piece *piece)
 	struct span payload = span_of(piece->p + PACKET_HEADER, piece->len - PACKET_HEADER);
 	struct ok_packet ok;
 	uint8_t seq = packet_seq(piece->p);
+	bool last;
 
 	if (packet_parse_ok(payload, s->up->caps, &ok) != RC_OK) {
 		session_close(s, CLOSE_BACKEND, "the server's OK packet could not be read");
@@ -128,15 +130,17 @@ static void forward_ok(struct request *r, const struct track_piece *piece)
 	r->affected += ok.affected;
 	r->warnings = ok.warnings;
 	reported_ok(r, &ok);
-	if (ok.status & STATUS_MORE_RESULTS)
-		deltas_partial(r);
-	else
+	last = !(ok.status & STATUS_MORE_RESULTS);
+	if (last)
 		deltas_settle(r);
-	if (ok.track.len == 0) {
+	else
+		deltas_partial(r);
+	if (ok.track.len == 0)
 		forward(r, piece->p, piece->len);
-		return;
-	}
-	remake_ok(r, &ok, seq);
+	else
+		remake_ok(r, &ok, seq);
+	if (!last && s->state != SESSION_CLOSED) /* else the request is over */
+		pieces_result(r);
 }
 
 /* Positions are reported to suimon, not to a client that did not ask: the flag that announces a report goes with it. */
@@ -156,15 +160,19 @@ static void forward_eof_packet(struct request *r, const struct track_piece *piec
 
 static void forward_eof(struct request *r, const struct track_piece *piece)
 {
-	const struct track *t = &r->s->up->track;
+	const struct session *s = r->s;
+	const struct track *t = &s->up->track;
+	bool last = t->done;
 
 	r->warnings = t->warnings;
 	reported_eof(r, t->status);
-	if (t->done)
+	if (last)
 		deltas_settle(r);
 	else
 		deltas_partial(r);
 	forward_eof_packet(r, piece);
+	if (!last && s->state != SESSION_CLOSED)
+		pieces_result(r);
 }
 
 static bool parse_error(const struct track_piece *piece, struct err_packet *e)

@@ -31,6 +31,28 @@ static bool is_volatile(struct span name)
 	return name.len >= 13 && strncasecmp(name.p, "session_track", 13) == 0;
 }
 
+/* SET timestamp=DEFAULT, and no more than that. What the server reports of it cannot be told from a time that was set: it is the
+ * statement's own, which is the former one. */
+static bool gives_time_back(const struct request *r)
+{
+	static const char *const names[] = {"timestamp", "session timestamp", "local timestamp", "@@timestamp", "@@session.timestamp"};
+	const char *text = r->st && strncmp(r->st->text, "set ", 4) == 0 ? r->st->text + 4 : "";
+
+	for (size_t i = 0; i < countof(names); i++) {
+		const char *p = text + strlen(names[i]);
+
+		if (strncmp(text, names[i], strlen(names[i])) != 0)
+			continue;
+		p += *p == ' ';
+		p += *p == ':';
+		if (*p++ != '=')
+			return false;
+		p += *p == ' ';
+		return strcmp(p, "default") == 0;
+	}
+	return false;
+}
+
 static void take_gtid(struct request *r, struct span text)
 {
 	struct gtid_pos pos;
@@ -86,6 +108,13 @@ static void take_variable(struct request *r, const struct track_item *item)
 	if (span_ieq(item->name, span_str("sql_auto_is_null")) && !span_ieq(item->value, span_str("OFF")) &&
 	    !span_eq(item->value, span_str("0")))
 		deltas_pin(r, PIN_SESSION_STATE);
+	if (span_ieq(item->name, span_str("timestamp"))) { /* replayed it would stand still; and a queued write has a time of its own */
+		if (gives_time_back(r))
+			s->pins &= ~(unsigned)PIN_TIME;
+		else
+			deltas_pin(r, PIN_TIME);
+		return;
+	}
 	if (is_volatile(item->name)) {
 		if (item->name.len >= 13 && strncasecmp(item->name.p, "session_track", 13) == 0)
 			s->tracks_itself = true;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "pieces.h"
 #include "request.h"
 #include "result.h"
 
@@ -47,6 +48,7 @@ static void request_free(struct request *r)
 	announced_end(r);
 	iobuf_reset(&r->packet);
 	iobuf_reset(&r->number_reply);
+	pieces_free(r->pieces);
 	statement_unref(r->st);
 	varset_unref(r->bridge);
 	pool_put(w->request_pool, r);

@@ -86,6 +86,8 @@ struct request {
 	bool wants_new;             /* a connection whose login is new: what there was could not be reset */
 	bool replica_last;          /* the primary was tried in vain: a replica, or nothing (R4) */
 	bool checking;              /* the connection is wanted to have the statement's shape accepted for the queue */
+	uint64_t checking_epoch;    /* of the accounts, when that was wanted: it is to be no older */
+	uint64_t defaults;          /* for the queue: columns of its list that some row of a bulk execution gives their default, a bit each */
 	bool parked_tried;
 	uint64_t deadline_ns;       /* of a wait that has no timer of its own */
 	uint8_t attempts;
@@ -119,6 +121,7 @@ struct request {
 	unsigned listed;            /* which slot keeps the beginning of its reply, from 1 (listed.h); 0: none */
 	uint64_t listed_serial;
 	bool filling;
+	bool needs_all; /* what it reads is not known: it must see every write that was acknowledged here */
 	uint64_t key_epoch;         /* of the session when the key was made */
 	struct iobuf fill;
 	enum cache_refusal fill_refusal;
@@ -140,6 +143,7 @@ struct request {
 	uint64_t rows, affected, bytes_out;
 	uint16_t error, warnings, status;
 	enum stats_route route;
+	struct pieces *pieces;      /* owned; the results so far, of several statements sent together (pieces.h) */
 	bool own_number;            /* asks for CONNECTION_ID(): the answer is the session's number */
 	bool number_in_list;        /* asks for the list of connections: in this one's row, likewise */
 	struct iobuf number_reply;  /* ... held back until it is whole */
@@ -242,6 +246,8 @@ void replica_tick(struct request *r, uint64_t now_ns);
 bool readonly_may_leave(const struct request *r);        /* the primary could have it, and nobody would know */
 bool readonly_must_leave(const struct request *r);       /* the replica cannot have it */
 void readonly_leave(struct request *r);                  /* the replica is given back: STEP_ACQUIRE goes on to the primary */
+bool readonly_strays(const struct request *r);           /* the transaction keeps to a group's replica, and this cannot run there */
+void readonly_refuse(struct request *r);                 /* the client is told so */
 enum rc readonly_begin(struct request *r) must_check;    /* STEP_BEGIN */
 void readonly_begun(struct request *r);
 void readonly_settle(struct request *r);                 /* its reply is here: where is the transaction now? */
@@ -302,7 +308,9 @@ enum rc prepared_bind(struct request *r, struct iobuf *out) must_check; /* the t
 
 /* cached.c */
 enum rc cached_step(struct request *r) must_check;      /* STEP_CACHE */
-bool cached_needs(struct request *r, struct gtid_pos *pos); /* what a replica must have applied for a fill; false: no replica will do */
+/* What a replica must have applied so that its answer is not older than an acknowledged write, as far as that is known; false: there are
+ * writes beside of which it is not known. */
+bool cached_needs(struct request *r, struct gtid_pos *pos);
 void cached_capture(struct request *r, const void *p, size_t len);
 bool cached_finish(struct request *r);                  /* the reply has ended; true: it was meant to be stored, and is not */
 void cached_cancel(struct request *r);
@@ -322,10 +330,18 @@ bool limited_tick(struct request *r, uint64_t now_ns) must_check; /* true: it is
 enum rc queued_wait_step(struct request *r) must_check; /* STEP_WAIT_QUEUE */
 enum rc queued_step(struct request *r) must_check;      /* STEP_QUEUE */
 /* The statement that asks whether a shape leaves out a column that must be given; RC_DECLINED: it need not be asked. */
+#define QUEUED_TEXT_MOST (((size_t)1 << 20) - 1024) /* of a prepared statement, with its values: a max_allowed_packet of 1 MiB holds it */
 enum rc queued_columns_sql(struct request *r, struct iobuf *out) must_check;
-/* Within what the write keeps its order; tables as in a queue_record, sql with its values. RC_ERROR: no memory. */
-enum rc queued_order_key(const struct request *r, struct span tables, struct span sql, struct iobuf *out) must_check;
+/* Within what the write keeps its order; of rec the tables, the text and its parts are there. RC_ERROR: no memory. */
+enum rc queued_order_key(const struct request *r, const struct queue_record *rec, struct iobuf *out) must_check;
+/* queued_bulk.c: may a bulk execution be queued, as far as its packet goes? */
+bool queued_bulk_fits(const struct request *r);
+enum rc queued_bulk_look(struct request *r, const char **why) must_check; /* ... and its rows? Sets defaults */
+/* A record's text and its parts, and how many rows it names (r->affected). RC_DECLINED: it is none, and why (literal). */
+enum rc queued_bulk_text(struct request *r, struct iobuf *sql, struct iobuf *ends, const char **why) must_check;
 void queued_checked(struct request *r, bool accepted);  /* the primary has looked at the statement's shape */
+/* It refused to look. True: the session is older than what its account may do now, and the statement goes on directly. */
+bool queued_check_denied(struct request *r) must_check;
 void queued_wait_expired(struct request *r);
 bool queued_cancel(struct request *r);                  /* true: no callback will come any more */
 

@@ -66,7 +66,7 @@ uint16_t session_status(const struct session *s)
 
 	if (s->in_transaction)
 		status |= STATUS_IN_TRANS;
-	if (s->vars && s->vars->no_backslash)
+	if (s->vars && varset_mode(s->vars)->no_backslash)
 		status |= STATUS_NO_BACKSLASH_ESCAPES;
 	return status;
 }

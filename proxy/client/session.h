@@ -19,6 +19,7 @@ enum session_readonly {  /* a read-only transaction on a replica (readonly.c) */
 	READONLY_NOT,
 	READONLY_BEGUN,   /* by START TRANSACTION */
 	READONLY_IMPLIED, /* by its first read, without autocommit */
+	READONLY_HELD,    /* by START TRANSACTION, on a group's: it does not leave */
 };
 
 enum session_state {
@@ -161,6 +162,8 @@ void login_malformed(struct session *s, uint8_t seq, const char *detail);
 void login_change_user(struct session *s, struct span payload, uint8_t seq); /* COM_CHANGE_USER's payload behind the command */
 void login_done(struct session *s, bool ok, const struct err_packet *refusal); /* the server has judged the account */
 void login_free(struct login_state *l);
+bool login_awaits_key(const struct session *s);
+void login_key_told(struct login_key_wait *w); /* login_auth.c: the key that logins wait for has come, or will not */
 struct account *login_account(struct session *s); /* the one being proven */
 struct span login_schema(struct session *s);
 bool login_wants_proof(struct session *s); /* only a new login on the primary proves its password */

@@ -41,6 +41,7 @@ void statement_unref(struct statement *st)
 		return;
 	sql_facts_free(&st->facts);
 	mem_free(st->keys);
+	mem_free(st->queue_head);
 	mem_free(st->schema);
 	mem_free(st->text);
 	mem_free(st);
@@ -326,6 +327,7 @@ void statement_resolve(struct statement *st, struct catalog *c, const struct set
 {
 	uint64_t version = catalog_version(c);
 	const char *why;
+	bool defaults;
 	struct tag_set reads = {st->reads, &st->nreads}, writes = {st->writes, &st->nwrites};
 
 	if (st->catalog_version == version && version)
@@ -333,6 +335,7 @@ void statement_resolve(struct statement *st, struct catalog *c, const struct set
 	st->catalog_version = version;
 	st->nreads = st->nwrites = 0;
 	st->resolved = st->transactional = true;
+	st->not_later = NULL;
 	resolve_routines(st, c, &reads, &writes);
 	for (uint16_t i = 0; i < st->facts.ntables && st->resolved; i++) {
 		const struct sql_table *t = &st->facts.tables[i];
@@ -348,9 +351,24 @@ void statement_resolve(struct statement *st, struct catalog *c, const struct set
 		}
 		if (t->written && (schema.len == 0 || catalog_transactional(c, schema, t->name, &why) != RC_OK))
 			st->transactional = false;
+		if (t->written && schema.len && is_row_write(st->facts.verb) &&
+		    catalog_later(c, schema, t->name, &defaults, &why) != RC_OK)
+			st->not_later = why;
 	}
 	resolve_views(st, c);
 	resolve_keys(st, c, cfg);
+}
+
+const struct sql_today *statement_today(struct statement *st, struct catalog *c, struct span text, unsigned mode)
+{
+	uint64_t version = catalog_version(c);
+
+	if (likely(st->today_version == version))
+		return &st->today;
+	st->today_version = version;
+	if (catalog_today(c, &st->facts, span_of(st->schema, st->schema_len), text, mode, &st->today) != RC_OK)
+		st->today = (struct sql_today){.always = true}; /* until the schema has been read, which is another version */
+	return &st->today;
 }
 
 static enum rc pass(void *arg, struct span schema, struct span table)
@@ -379,4 +397,21 @@ bool statement_shared(const struct statement *st, struct catalog *c, bool (*skip
 			out->transactional = false;
 	}
 	return true;
+}
+
+struct span statement_table(const struct statement *st, char *buf, size_t cap)
+{
+	const struct sql_facts *f = &st->facts;
+	const struct sql_table *t = f->tables;
+
+	if (!f->ntables)
+		return span_of("", 0);
+	if (!t->schema.len)
+		return t->name;
+	if (t->schema.len + 1 + t->name.len > cap)
+		return t->name;
+	memcpy(buf, t->schema.p, t->schema.len);
+	buf[t->schema.len] = '.';
+	memcpy(buf + t->schema.len + 1, t->name.p, t->name.len);
+	return span_of(buf, t->schema.len + 1 + t->name.len);
 }

@@ -15,6 +15,8 @@
 
 #define STATEMENTS_MOST 4096
 
+#define STATEMENT_QUEUE_ACCOUNTS 8 /* whose writes of one shape take turns, and have it accepted once each */
+
 struct statement {
 	struct map_node node;
 	struct list_node lru;
@@ -38,7 +40,10 @@ struct statement {
 	const char *unresolved_why;
 	uint64_t named_version; /* of the catalog, when the cache was told its tables' names */
 	bool transactional;     /* every table it writes can be rolled back */
+	const char *not_later;  /* literal: why what it writes would be something else when it is applied; NULL: it would not */
 	bool writes_by_views;   /* its text need write nothing: a view that it reads calls a routine that does, or may */
+	uint64_t today_version; /* of the catalog, when the next was asked; 0: never */
+	struct sql_today today; /* does its answer hang on the day? */
 	enum plan_calls calls;  /* what the routines it calls do; their tables are among reads and writes */
 	cache_tag reads[CACHE_MAX_TAGS], writes[CACHE_MAX_TAGS];
 	uint8_t nreads, nwrites;
@@ -58,8 +63,15 @@ struct statement {
 	uint64_t stats_account;   /* ... this account's id; 0 none */
 	/* Shapes the primary has accepted for the queue (Q4). */
 	uint64_t queue_checked_version; /* catalog version + 1 it was checked at; 0 never */
-	uint64_t queue_checked_account; /* id */
+	uint64_t queue_checked_accounts[STATEMENT_QUEUE_ACCOUNTS]; /* their ids, 0: none; the first is the latest */
+	uint64_t queue_checked_epoch;   /* of the accounts, before it was */
+	uint64_t queue_denied_account;  /* id: a new session of it may not run this, an older one perhaps; 0 none */
+	uint64_t queue_denied_epoch;    /* ... as of this epoch of the accounts */
+	bool queue_checked;             /* ... as it is */
 	bool queue_refused;             /* it may not wait: it leaves out a column that has no default */
+	uint64_t queue_defaults;        /* columns that have one, of those that a bulk execution gave it (request.h) */
+	uint64_t queue_no_defaults;     /* of these, all together, at least one has none; 0: not known of any */
+	struct sql_insert_head *queue_head; /* owned; how the last one that was queued began; NULL: none was */
 };
 
 struct statements {
@@ -77,8 +89,13 @@ struct statement *statement_get(struct statements *t, struct span text, unsigned
 				struct span schema, bool *fresh) must_check;
 struct statement *statement_ref(struct statement *st);
 void statement_unref(struct statement *st); /* NULL is allowed */
+/* Its first table, "schema.table" where that is not of the session's schema: its own memory or buf. "": none. */
+struct span statement_table(const struct statement *st, char *buf, size_t cap);
 /* Brings its tags up to the catalog's present version. keys: the settings' cache.keys. */
 void statement_resolve(struct statement *st, struct catalog *c, const struct settings *cfg);
+
+/* Does its answer hang on the day? text: one of its texts, in this mode. */
+const struct sql_today *statement_today(struct statement *st, struct catalog *c, struct span text, unsigned mode);
 
 /* What a statement has written that others can see. */
 struct write_targets {

@@ -14,6 +14,7 @@
 
 #define TICK_MS 200
 #define UNHEARD_LEAST_NS (5 * NS_PER_SEC) /* however short failover_hold is: packets are lost now and then */
+#define KEY_WAIT_NS (30 * NS_PER_SEC)      /* for a key that is being made: half a second, on a starved machine several */
 
 /* ---- time ---- */
 
@@ -56,7 +57,7 @@ static void tick_session(struct session *s, uint64_t now)
 		}
 		/* fall through */
 	case SESSION_AUTH:
-		if (now - s->active_ns > cfg->listen.handshake_timeout_ns)
+		if (now - s->active_ns > (login_awaits_key(s) ? KEY_WAIT_NS : cfg->listen.handshake_timeout_ns))
 			session_close(s, CLOSE_TIMEOUT, "handshake_timeout");
 		break;
 	case SESSION_READY:
@@ -313,6 +314,7 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	w->in = in;
 	w->index = index;
 	list_init(&w->sessions);
+	list_init(&w->key_wait.logins);
 	doubts_init(&w->doubts);
 	statements_init(&w->statements, STATEMENTS_MOST);
 	iobuf_init(&w->tmp, 0);
@@ -320,6 +322,8 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	w->settings_serial = 1;
 	limits = worker_limits(w->settings);
 	w->loop = loop_new(names[index < countof(names) ? index : countof(names) - 1]);
+	w->key_wait.loop = w->loop;
+	w->key_wait.told = login_key_told;
 	w->scratch = w->loop ? channel_scratch_new(w->loop) : NULL;
 	w->sink = stats_sink_new(in->stats, true);
 	w->listed = listed_new();
@@ -385,6 +389,10 @@ void worker_free(struct worker *w)
 	known_reset(&w->known);
 	settings_unref(w->settings);
 	iobuf_reset(&w->tmp);
+	iobuf_reset(&w->parts.sql);
+	iobuf_reset(&w->parts.ends);
+	iobuf_reset(&w->parts.tables);
+	iobuf_reset(&w->parts.key);
 	if (w->loop)
 		loop_free(w->loop);
 	mem_free(w);

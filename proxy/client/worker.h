@@ -8,6 +8,7 @@
 #include "instance.h"
 #include "known.h"
 #include "lease.h"
+#include "login_key.h"
 #include "pool.h"
 #include "statement.h"
 
@@ -29,10 +30,12 @@ struct worker {
 	struct settings *settings;       /* this worker's reference; replaced by mail at a reload */
 	uint64_t settings_serial;        /* changes with settings; never 0 */
 	struct list sessions;
+	struct login_key_wait key_wait;
 	struct doubts doubts;            /* writes whose outcome is not known */
 	struct pool *session_pool, *request_pool;
 	struct event *tick;
 	struct iobuf tmp;                /* short-lived text: keys, SQL made by suimon */
+	struct queued_parts { struct iobuf sql, ends, tables, key; } parts; /* queued.c: what a record's spans point into, while it is appended */
 	bool tracked;                    /* the primary reports session state */
 	bool follow_ups_seen;            /* somebody uses FOUND_ROWS() or ROW_COUNT(): connections are kept for it */
 	bool draining;
