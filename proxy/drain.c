@@ -1,5 +1,8 @@
 /*
- * drain.c - leaving without loss: nobody new, transactions finish, the queue's log and the bus are settled, then out.
+ * drain.c - leaving without loss:
+ *
+ *   process_drain: /readyz says 503, all goes on → lead_tick: who looks at it has had the time to send new clients elsewhere
+ *   → leave_now: nobody new, transactions finish → all_drained: the queue's log and the bus are settled → leave: out
  */
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,6 +20,10 @@
 #include "worker.h"
 
 #define FORMER_MARGIN_NS (2 * NS_PER_SEC) /* beyond drain_timeout, until the process that this one has replaced has ended */
+#define LEAD_SHARE 10 /* of drain_timeout */
+#define LEAD_MOST_NS (5 * NS_PER_SEC)
+#define LEAD_TICK_US 10000
+#define QUEUE_LEAST_NS (NS_PER_SEC / 2) /* for its batch under way, however late it is */
 #define SETTLE_TRIES 20 /* of 50 ms: the other instances learn of the last writes, if Redis answers */
 
 /* The others know of all writes, and that none is left for which to stand in. Doubtful ones they go on invalidating. */
@@ -40,12 +47,15 @@ static void leave(evutil_socket_t fd, short what, void *arg)
 	loop_stop(process.in.control);
 }
 
-/* No session is left: the queue applies what it has in hand, while the control loop still carries its invalidations. */
+/* No session is left: the queue applies what it has in hand, while the control loop still carries its invalidations. A database that
+ * hangs has what is left of drain_timeout; what it did then is read back by whoever applies next (Q2). */
 static void all_drained(void)
 {
+	uint64_t least = clock_mono_ns() + QUEUE_LEAST_NS, most = least + QUEUE_STOP_NS, until = process.drain_deadline_ns;
+
 	log_info("main", "drained", NULL);
 	if (process.in.queue)
-		queue_stop(process.in.queue);
+		queue_stop_by(process.in.queue, until < least ? least : until > most ? most : until);
 	leave(-1, 0, NULL);
 }
 
@@ -116,6 +126,35 @@ static void expect_second(void)
 		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+static void leave_now(void)
+{
+	for (size_t i = 0; i < process.nlisteners; i++)
+		listener_stop(process.listeners[i]);
+	process.undrained = process.in.nworkers;
+	for (size_t i = 0; i < process.in.nworkers; i++) {
+		process.in.workers[i]->drained = worker_is_drained;
+		worker_drain(process.in.workers[i], process.drain_deadline_ns);
+	}
+}
+
+/* With no session there is nobody who would come back. */
+static void lead_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct timeval tv = {.tv_usec = LEAD_TICK_US};
+
+	if (clock_mono_ns() >= process.lead_end_ns || atomic_load(&process.in.sessions) == 0 ||
+	    event_base_once(loop_base(process.in.control), -1, EV_TIMEOUT, lead_tick, NULL, &tv) != 0)
+		leave_now();
+}
+
+/* One that has a successor accepts nobody as it is. */
+static uint64_t lead_of(const struct settings *s)
+{
+	uint64_t lead = s->drain_timeout_ns / LEAD_SHARE;
+
+	return upgrade_has_successor() ? 0 : lead < LEAD_MOST_NS ? lead : LEAD_MOST_NS;
+}
+
 void process_drain(void)
 {
 	struct settings *s;
@@ -125,17 +164,12 @@ void process_drain(void)
 	expect_second();
 	s = instance_settings(&process.in);
 	process.drain_deadline_ns = clock_mono_ns() + s->drain_timeout_ns;
+	process.lead_end_ns = clock_mono_ns() + lead_of(s);
 	log_info("main", "draining", "sessions=%u timeout=%lums", atomic_load(&process.in.sessions),
 		 (unsigned long)(s->drain_timeout_ns / NS_PER_MS));
 	supervisor_stopping(s->drain_timeout_ns);
 	upgrade_cancel();
 	takeover_drain();
 	settings_unref(s);
-	for (size_t i = 0; i < process.nlisteners; i++)
-		listener_stop(process.listeners[i]);
-	process.undrained = process.in.nworkers;
-	for (size_t i = 0; i < process.in.nworkers; i++) {
-		process.in.workers[i]->drained = worker_is_drained;
-		worker_drain(process.in.workers[i], process.drain_deadline_ns);
-	}
+	lead_tick(-1, 0, NULL);
 }

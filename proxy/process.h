@@ -44,6 +44,7 @@ struct process {
 	struct event *on_term, *on_int, *on_hup, *on_usr2;
 	size_t next_worker;         /* gets the next client */
 	uint64_t drain_deadline_ns; /* monotonic; once draining */
+	uint64_t lead_end_ns;       /* until then clients are accepted yet */
 	size_t undrained;           /* workers that still have sessions */
 	unsigned doubts;            /* writes of which the drained workers do not know the outcome (doubt.h) */
 };
@@ -64,7 +65,7 @@ enum rc process_take_shared(const struct settings_shared *doc, struct iobuf *why
 /* A refused configuration: a line of the log for each line of why. */
 void process_log_refusal(const char *text, const struct iobuf *why);
 
-/* Stops accepting, lets transactions finish up to drain_timeout, then stops the loop; a second call exits at once. */
+/* /readyz turns; a little later it stops accepting, lets transactions finish up to drain_timeout, then stops the loop; a second call exits at once. */
 void process_drain(void);
 
 /* Starts the program anew as this process' successor; nothing where one is under way. */

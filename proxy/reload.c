@@ -178,7 +178,7 @@ enum rc process_reload(void *arg, struct iobuf *why)
 	(void)arg;
 	supervisor_reloading();
 	rc = reload_counted(fleet_in_force(process.fleet), why);
-	supervisor_reloaded();
+	supervisor_reloaded(rc == RC_OK ? NULL : why);
 	if (rc == RC_OK)
 		fleet_again(process.fleet);
 	return rc;

@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "clock.h"
+#include "cpus.h"
 #include "failpoint.h"
 #include "hooks.h"
 #include "log.h"
@@ -101,11 +102,11 @@ static enum rc make_parts(const struct settings *s)
 		in->topology->moved_arg = in;
 		in->topology->on_moved = hooks_primary_moved;
 	}
-	in->rsa = auth_rsa_new();
+	in->login_key = login_key_new();
 	in->throttle = throttle_new();
 	in->limits = limits_new();
 	in->catalog = catalog_new(&ch);
-	if (!in->control || !in->stats || !in->otlp || !process.sink || !in->topology || !in->accounts || !in->rsa || !in->throttle ||
+	if (!in->control || !in->stats || !in->otlp || !process.sink || !in->topology || !in->accounts || !in->login_key || !in->throttle ||
 	    !in->limits || !in->catalog)
 		return RC_ERROR;
 	if (otlp_configure(in->otlp, s->stats.otlp.url, s->stats.otlp.share) != RC_OK)
@@ -243,13 +244,11 @@ static enum rc make_fleet(void)
 static enum rc make_workers(const struct settings *s)
 {
 	struct instance *in = &process.in;
-	long n = s->threads ? (long)s->threads : sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = s->threads ? (unsigned)s->threads : cpus_usable();
 
-	if (n < 1)
-		n = 1;
-	in->workers = mem_zalloc((size_t)n * sizeof(*in->workers));
-	for (long i = 0; in->workers && i < n; i++) {
-		in->workers[i] = worker_new(in, (unsigned)i);
+	in->workers = mem_zalloc(n * sizeof(*in->workers));
+	for (unsigned i = 0; in->workers && i < n; i++) {
+		in->workers[i] = worker_new(in, i);
 		if (!in->workers[i])
 			return RC_ERROR;
 		in->nworkers++;
@@ -425,6 +424,7 @@ static void tear_down(void)
 		queue_stop(in->queue);
 	for (size_t i = 0; i < in->nworkers; i++)
 		worker_stop(in->workers[i]);
+	login_key_free(in->login_key);
 	for (size_t i = 0; i < in->nworkers; i++)
 		worker_free(in->workers[i]);
 	mem_free(in->workers);
@@ -445,7 +445,6 @@ static void tear_down(void)
 	fleet_free(process.fleet);
 	loop_free(in->control);
 	stats_free(in->stats);
-	auth_rsa_free(in->rsa);
 	throttle_free(in->throttle);
 	limits_free(in->limits);
 	accounts_free(in->accounts);

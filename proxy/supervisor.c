@@ -135,12 +135,17 @@ static enum rc start_watchdog(struct instance *in)
 
 /* ---- what it is told ---- */
 
+static void tell_serving(const struct instance *in)
+{
+	(void)sd_notifyf(0, "READY=1\nSTATUS=serving clients with %zu workers", in->nworkers);
+}
+
 enum rc supervisor_ready(struct instance *in)
 {
 	supervisor.is_main = true;
 	if (start_watchdog(in) != RC_OK)
 		return RC_ERROR;
-	(void)sd_notifyf(0, "READY=1\nSTATUS=serving clients with %zu workers", in->nworkers);
+	tell_serving(in);
 	return RC_OK;
 }
 
@@ -149,9 +154,20 @@ void supervisor_reloading(void)
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ns() / 1000);
 }
 
-void supervisor_reloaded(void)
+void supervisor_reloaded(const struct iobuf *refused)
 {
-	(void)sd_notify(0, "READY=1");
+	struct span first = refused ? span_of(iobuf_data(refused), iobuf_len(refused)) : span_of("", 0);
+	const char *nl = first.len ? memchr(first.p, '\n', first.len) : NULL;
+	char quoted[1024];
+
+	if (!refused) {
+		tell_serving(&process.in);
+		return;
+	}
+	if (nl)
+		first.len = (size_t)(nl - first.p);
+	(void)sd_notifyf(0, "READY=1\nSTATUS=the last reload was refused, and nothing has changed: %s",
+			 first.len ? log_quote(quoted, sizeof(quoted), first) : "see the log");
 }
 
 void supervisor_stopping(uint64_t timeout_ns)
@@ -215,8 +231,9 @@ void supervisor_reloading(void)
 {
 }
 
-void supervisor_reloaded(void)
+void supervisor_reloaded(const struct iobuf *refused)
 {
+	(void)refused;
 }
 
 void supervisor_stopping(uint64_t timeout_ns)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "instance.h"
+#include "iobuf.h"
 #include "rc.h"
 
 /* Before any socket is opened: takes over the descriptors of LISTEN_FDS. RC_ERROR: one of them cannot be served (logged). */
@@ -22,7 +23,8 @@ int supervisor_http_socket(void);
 /* The instance serves. Starts the watchdog, if one is asked for: it is fed while control loop and all workers turn. */
 enum rc supervisor_ready(struct instance *in) must_check;
 void supervisor_reloading(void); /* until supervisor_reloaded */
-void supervisor_reloaded(void);
+/* The reload is over. refused: the faults, a line each, of which the status has the first; NULL: it was taken. */
+void supervisor_reloaded(const struct iobuf *refused);
 void supervisor_stopping(uint64_t timeout_ns); /* the drain has begun and takes at most so long */
 /* An upgrade: the process pid is the main one from now on, and this one says no more. */
 void supervisor_move(int64_t pid);

@@ -38,7 +38,7 @@ bool admin_ready(struct instance *in, struct jsonw *w)
 	if (atomic_load(&in->draining)) {
 		ready = false;
 		if (w)
-			jsonw_text(w, NULL, "draining: no new clients are accepted");
+			jsonw_text(w, NULL, "draining: new clients belong elsewhere");
 	}
 	if (!backend_identity(primary, &id)) {
 		ready = false;

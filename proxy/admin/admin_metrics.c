@@ -190,6 +190,17 @@ static void put_shared(struct prom *p, const struct fleet *fleet)
 	prom_gauge(p, "shared_config_refused", "1 while the one in Redis is refused.", g.refused);
 }
 
+/* No sample where clients are offered no TLS: there is nothing that ends. */
+static void put_certificate(struct prom *p, const struct tls_context *listen)
+{
+	uint64_t at;
+
+	prom_family(p, "listen_tls_not_after_timestamp_seconds", "gauge",
+		    "When the certificate of listen.tls ends, since 1970.");
+	if (listen && tls_not_after(listen, &at) == RC_OK)
+		prom_uint(p, NULL, at);
+}
+
 static void put_process(struct prom *p, struct instance *in)
 {
 	struct rusage ru = {0};
@@ -249,6 +260,7 @@ int get_metrics(struct call *c)
 	put_queue(&p, in->queue, c->settings);
 	put_catalog(&p, in->catalog);
 	put_shared(&p, c->a->hooks.fleet);
+	put_certificate(&p, c->settings->listen.tls_context);
 	put_process(&p, in);
 	c->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	if (p.rc == RC_OK && wants_openmetrics(c))

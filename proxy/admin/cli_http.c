@@ -26,6 +26,7 @@ struct cli_http {
 	char *token;                    /* owned */
 	struct event_base *base;        /* owned */
 	struct evhttp_connection *conn; /* owned; kept between calls */
+	unsigned limit;                 /* seconds for a whole call; 0: none */
 	bool waiting, failed;
 	int status;
 	struct iobuf body;
@@ -93,6 +94,11 @@ void cli_http_free(struct cli_http *h)
 	iobuf_reset(&h->body);
 	mem_free(h->token);
 	mem_free(h);
+}
+
+void cli_http_limit(struct cli_http *h, unsigned seconds)
+{
+	h->limit = seconds;
 }
 
 const char *cli_http_where(const struct cli_http *h)
@@ -169,13 +175,18 @@ static enum rc not_answered(struct cli_http *h)
 	return why ? failed(h, "cannot be reached: %s", why) : failed(h, "the connection was closed before the answer");
 }
 
+static void too_late(struct cli_http *h, unsigned seconds)
+{
+	(void)failed(h, "no answer within %u seconds", seconds);
+}
+
 static void on_error(enum evhttp_request_error error, void *arg)
 {
 	struct cli_http *h = arg;
 
 	switch (error) {
 	case EVREQ_HTTP_TIMEOUT:
-		(void)failed(h, "no answer within %d seconds", CLI_HTTP_SECONDS);
+		too_late(h, CLI_HTTP_SECONDS);
 		break;
 	case EVREQ_HTTP_EOF:
 		(void)not_answered(h);
@@ -240,11 +251,37 @@ static enum rc send_call(struct cli_http *h, enum evhttp_cmd_type method, const 
 	return not_answered(h);
 }
 
+static void on_limit(evutil_socket_t fd, short what, void *arg)
+{
+	struct cli_http *h = arg;
+
+	(void)fd, (void)what;
+	too_late(h, h->limit);
+	h->waiting = false;
+}
+
+/* Its own event, since libevent's limits are of each step. NULL: out of memory. */
+static struct event *limit_begin(struct cli_http *h)
+{
+	const struct timeval tv = {.tv_sec = (time_t)h->limit};
+	struct event *e = evtimer_new(h->base, on_limit, h);
+
+	if (e && (h->limit == 0 || evtimer_add(e, &tv) == 0))
+		return e;
+	if (e)
+		event_free(e);
+	return NULL;
+}
+
 static enum rc wait_for_answer(struct cli_http *h)
 {
-	while (h->waiting)
+	struct event *limit = limit_begin(h);
+
+	while (limit && h->waiting)
 		if (event_base_loop(h->base, EVLOOP_ONCE) != 0)
 			break;
+	if (limit)
+		event_free(limit);
 	if (h->waiting || h->failed) { /* nothing of it is to come */
 		evhttp_connection_free(h->conn);
 		h->conn = NULL;

@@ -10,7 +10,7 @@
 #include "rc.h"
 #include "span.h"
 
-#define CLI_HTTP_SECONDS 10 /* an instance that takes longer does not answer */
+#define CLI_HTTP_SECONDS 10 /* an instance from which nothing comes for longer does not answer */
 
 struct cli_http;
 
@@ -24,6 +24,8 @@ enum rc cli_host_parse(const char *text, struct cli_host *out) must_check;
 /* token: "" or the instance's. NULL: out of memory. */
 struct cli_http *cli_http_new(const struct cli_host *at, const char *token) must_check;
 void cli_http_free(struct cli_http *h);
+/* From now on a call has this long for all of its answer; 0, the default: as long as something comes. */
+void cli_http_limit(struct cli_http *h, unsigned seconds);
 const char *cli_http_where(const struct cli_http *h); /* host:port */
 /* Its loop runs while a call waits: events added here are served meanwhile. */
 struct event_base *cli_http_base(struct cli_http *h);

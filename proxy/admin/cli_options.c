@@ -96,7 +96,7 @@ static struct settings *settings_of(const char *file)
 
 struct cli_http *cli_options_connect(const struct cli_options *o)
 {
-	const char *http = o->http ? o->http : "127.0.0.1:6034",
+	const char *set = getenv("SUIMON_HTTP"), *http = o->http ? o->http : set && *set ? set : "127.0.0.1:6034",
 		   *token = o->token ? o->token : getenv("SUIMON_ADMIN_TOKEN");
 	struct settings *s = NULL;
 	struct cli_http *h = NULL;
@@ -114,7 +114,7 @@ struct cli_http *cli_options_connect(const struct cli_options *o)
 		if (!h)
 			(void)fprintf(stderr, "suimon: out of memory\n");
 	} else {
-		(void)fprintf(stderr, "suimon: --http %s: not allowed, allowed is HOST:PORT\n", http);
+		(void)fprintf(stderr, "suimon: %s: no address of an instance, allowed is HOST:PORT\n", http);
 	}
 	settings_unref(s);
 	return h;

@@ -12,7 +12,7 @@
 enum { CLI_FINE = 0, CLI_REFUSED = 1, CLI_UNREACHED = 2 };
 
 struct cli_options {
-	const char *http;  /* --http ADDR; NULL: of the file, else 127.0.0.1:6034 */
+	const char *http;  /* --http ADDR; NULL: of the file, else SUIMON_HTTP, else 127.0.0.1:6034 */
 	const char *token; /* --token; NULL: SUIMON_ADMIN_TOKEN, else of the file */
 	const char *dir;   /* --dir DIR: a stopped instance's queue directory */
 	const char *file;  /* -c FILE */

@@ -19,7 +19,7 @@ static const char usage_text[] =
 	"       suimon queue pause | resume | drain          stop applying, go on, apply all there is now\n"
 	"       suimon queue check --dir DIR                 of a stopped instance: is its log whole, what is lost\n"
 	"       suimon queue skip --dir DIR                  goes on without what is lost; damaged files are kept\n"
-	"options: --http HOST:PORT   the instance (default: listen.http of -c FILE, else 127.0.0.1:6034)\n"
+	"options: --http HOST:PORT   the instance (default: listen.http of -c FILE, else $SUIMON_HTTP, else 127.0.0.1:6034)\n"
 	"         --token TOKEN      its admin_token (default: $SUIMON_ADMIN_TOKEN, else that of -c FILE)\n"
 	"         --dir DIR          ls, show, check, skip: the queue directory of a stopped instance\n"
 	"         --json             the answer as JSON\n";

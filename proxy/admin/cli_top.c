@@ -19,7 +19,7 @@
 
 static const char usage_text[] =
 	"usage: suimon top [--http HOST:PORT] [-c FILE] [--interval SECONDS] [--once]\n"
-	"  --http HOST:PORT    the instance (default: listen.http of -c FILE, else 127.0.0.1:6034)\n"
+	"  --http HOST:PORT    the instance (default: listen.http of -c FILE, else $SUIMON_HTTP, else 127.0.0.1:6034)\n"
 	"  --token TOKEN       its admin_token (default: $SUIMON_ADMIN_TOKEN, else that of -c FILE)\n"
 	"  --interval SECONDS  between two looks (default: 1)\n"
 	"  --once              one frame as plain text, and done\n"

@@ -512,7 +512,7 @@ static const struct conf_opt replica_item = {.type = CONF_CUSTOM,
 
 static const struct conf_opt rows[] = {
 	SECTION("listen", listen_table, "Where suimon listens, and for whom."),
-	INT("threads", threads, "auto", 1, 1024, "Threads that serve clients; auto is one a processor core.", FIXED,
+	INT("threads", threads, "auto", 1, 1024, "Threads that serve clients; auto is one a processor core that the process may use, by its affinity and its control group's limit.", FIXED,
 	    .zero = "auto"),
 	DURATION("drain_timeout", drain_timeout_ns, "30s", 0, HOUR, "On SIGTERM: how long transactions have to finish.",
 		 RELOAD),

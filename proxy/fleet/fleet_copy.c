@@ -10,6 +10,7 @@
 
 #include "file.h"
 #include "mem.h"
+#include "random.h"
 
 #define HEAD_MAX 512 /* bytes of the first line */
 #define HEAD_WORD "suimon-shared 1 "
@@ -106,9 +107,28 @@ enum rc fleet_copy_read(const char *path, const char *key, struct fleet_doc *out
 
 /* ---- writing ---- */
 
+/* A name that nobody else writes to: an upgrade's two processes, and tasks with one volume, have one copy. */
+static char *new_name(const char *path)
+{
+	uint64_t n;
+
+	return random_bytes(&n, sizeof(n)) == RC_OK ? mem_printf("%s.%016" PRIx64 ".new", path, n) : NULL;
+}
+
+static enum rc replace(const char *path, const char *new_path, struct span bytes)
+{
+	enum rc rc = file_replace(path, new_path, bytes);
+	int why = errno;
+
+	if (rc != RC_OK)
+		(void)unlink(new_path);
+	errno = why;
+	return rc;
+}
+
 enum rc fleet_copy_write(const char *path, const char *key, const struct fleet_doc *d)
 {
-	char *new_path = mem_printf("%s.new", path);
+	char *new_path = new_name(path);
 	struct iobuf out;
 	enum rc rc;
 
@@ -118,7 +138,7 @@ enum rc fleet_copy_write(const char *path, const char *key, const struct fleet_d
 	if (rc == RC_OK)
 		rc = iobuf_append(&out, d->text, d->len);
 	if (rc == RC_OK)
-		rc = new_path ? file_replace(path, new_path, span_of(iobuf_data(&out), iobuf_len(&out))) : RC_ERROR;
+		rc = new_path ? replace(path, new_path, span_of(iobuf_data(&out), iobuf_len(&out))) : RC_ERROR;
 	iobuf_reset(&out);
 	mem_free(new_path);
 	return rc;

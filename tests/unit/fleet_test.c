@@ -1,6 +1,7 @@
 /*
  * fleet_test.c - what instances share: the difference that is shown, and the copy on disk, whole or not taken (F2).
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fleet_copy.h"
@@ -157,6 +159,71 @@ static void a_copy_is_whole_or_none(void **state)
 	fleet_doc_reset(&doc);
 }
 
+static void write_often(uint64_t version, size_t len)
+{
+	struct fleet_doc doc = {.version = 0};
+	char sum[FLEET_STORE_SUM], *text = mem_zalloc(len + 1);
+
+	if (!text)
+		_exit(2);
+	memset(text, '#', len);
+	fleet_store_sum(span_of(text, len), sum);
+	if (fleet_doc_set(&doc, version, span_str(sum), span_of(text, len)) != RC_OK)
+		_exit(3);
+	for (int i = 0; i < 60; i++)
+		if (fleet_copy_write(path, KEY, &doc) != RC_OK)
+			_exit(1);
+	_exit(0);
+}
+
+/* The two processes of an upgrade, or tasks that share a volume. */
+static void of_two_who_write_the_last_has_it_whole(void **state)
+{
+	pid_t pids[2];
+	int status;
+
+	(void)unlink(path);
+	for (int i = 0; i < 2; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0)
+			write_often((uint64_t)i + 1, i ? 300000 : 1000);
+	}
+	for (int left = 2; left;) {
+		struct fleet_doc doc;
+		const char *why = NULL;
+		enum rc rc = fleet_copy_read(path, KEY, &doc, &why);
+
+		if (rc == RC_ERROR)
+			fail_msg("%s", why);
+		fleet_doc_reset(&doc);
+		for (int i = 0; i < 2; i++) {
+			if (pids[i] && waitpid(pids[i], &status, WNOHANG) == pids[i]) {
+				assert_int_equal(status, 0);
+				pids[i] = 0;
+				left--;
+			}
+		}
+	}
+	assert_read(RC_OK);
+}
+
+/* Neither it nor the file that was to replace it: the folder is empty at the end. */
+static void what_cannot_be_written_leaves_nothing(void **state)
+{
+	struct fleet_doc doc = {.version = 0};
+
+	assert_int_equal(fleet_doc_set(&doc, 1, span_str("0"), span_str("a: 1\n")), RC_OK);
+	(void)unlink(path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(fleet_copy_write(path, KEY, &doc), RC_ERROR);
+	assert_int_equal(errno, EISDIR);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	fleet_doc_reset(&doc);
+}
+
 static void out_of_memory_is_answered(void **state)
 {
 	struct fleet_doc doc = {.version = 0};
@@ -220,6 +287,8 @@ int main(void)
 		cmocka_unit_test(diff_shows_lines),
 		cmocka_unit_test(diff_of_large_texts),
 		cmocka_unit_test(a_copy_is_whole_or_none),
+		cmocka_unit_test(of_two_who_write_the_last_has_it_whole),
+		cmocka_unit_test(what_cannot_be_written_leaves_nothing),
 		cmocka_unit_test(out_of_memory_is_answered),
 		cmocka_unit_test(a_source_is_cut_in_two),
 	};
