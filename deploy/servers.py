@@ -4,6 +4,7 @@ Every process is started by this module, remembered by its id, and ended by that
 a configuration file of the machine's. The accounts are for loopback and a temporary directory only.
 """
 import ctypes
+import datetime
 import itertools
 import json
 import os
@@ -458,6 +459,18 @@ class Suimon:
     def log_text(self):
         with open(self.log, errors="replace") as f:
             return f.read()
+
+
+def said_at(text, what):
+    """The time, in seconds since 1970, of a log's last line with these words."""
+    line = [line for line in text.splitlines() if what in line][-1]
+    return datetime.datetime.fromisoformat(line.split()[1].replace("Z", "+00:00")).timestamp()
+
+
+def drain_times(text):
+    """By a log's own times, which no waiting of a test's is in: the seconds from its last drain's begin until the last session was gone, and until the end."""
+    begun = said_at(text, "main: draining ")
+    return said_at(text, "main: drained") - begun, said_at(text, "main: stopped") - begun
 
 
 def status_field(pid, name):
