@@ -7,13 +7,14 @@ import contextlib
 import itertools
 import os
 import re
+import shutil
 import sys
 import time
 
 import pytest
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(os.path.dirname(_HERE), "deploy"), _HERE, os.path.join(_HERE, "e2e")]
+sys.path[:0] = [os.path.join(os.path.dirname(_HERE), "deploy"), _HERE, os.path.join(_HERE, "e2e"), os.path.join(_HERE, "fault")]
 
 import mysql_server  # noqa: E402 (after the path is set)
 import servers  # noqa: E402
@@ -130,6 +131,21 @@ def tidy():
     servers.discard_data()
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.passed = outcome.get_result().passed
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request, tmp_path):
+    """A queue has 64 MiB of its log written ahead: of a test that passed nothing stays. (As it is set up first, it ends last.)"""
+    yield
+    if getattr(request.node, "passed", False):
+        shutil.rmtree(tmp_path, ignore_errors=True)
+
+
 class Schema:
     """A schema of a test's own, on both servers, with a table that says which server answers."""
 
@@ -189,9 +205,33 @@ def ended_well(instance):
     assert code == 0, "suimon ended with %s\n%s" % (code, servers.tail(instance.log))
 
 
+DRAIN_SLACK = 1.5  # beyond drain_timeout: a look at the sessions (200 ms), the queue's least (500 ms), and a busy machine's
+
+
+def drained_in(instance, least, most):
+    """Its last drain took from least to most seconds, most being drain_timeout, and little more."""
+    sessions, end = servers.drain_times(instance.log_text())
+    assert least <= sessions <= most + DRAIN_SLACK and end <= sessions + 2 * DRAIN_SLACK, (sessions, end, instance.log_text()[-3000:])
+
+
 def schema_is_known(instance):
     """Nothing is cached or queued before the schema has been read, a moment after the start."""
     servers.wait_until("the schema to be read", lambda: instance.api("/api/cache")["catalog"]["readable"], 10)
+
+
+def writes_are_queued(instances, db):
+    """Each of those that share a queue has its tables made as it starts, for which the others read their schema anew; until that
+    is done writes go directly. Told by a table of its own, which the rules must match."""
+    db.setup("CREATE TABLE probe (n INT)")
+    for s in (*instances, *instances):
+        schema_is_known(s)
+        with s.connect(database=db.name) as c:
+            def queued():
+                before = servers.sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
+                ask(c, "INSERT INTO probe VALUES (1)")
+                return servers.sum_metric(s.metrics(), "suimon_queue_acknowledged_total") > before
+            servers.wait_until("a write to be queued", queued, 60)
+        servers.wait_until("it to be applied", lambda: s.api("/api/queue")["depth"] == 0, 60)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ class Cluster:
         self.instances = {}
         self.endpoint_at = ids[0] # what the name resolves to; it lags behind a failover
         self.executed = []   # (identifier, statement) of every write
+        self.heard = []      # (identifier, statement) of everything
         for i in ids:
             self.add(i)
         self.endpoint = Instance(self, None, "127.0.0.1")
@@ -171,6 +172,7 @@ class Link:
     def query(self, sql):
         c = self.cluster
         plain = re.sub(r"/\*.*?\*/", "", sql).strip()
+        c.heard.append((self.me, plain))
         aliases = re.findall(r"\S+ ([a-z]+)(?:,| FROM|$)", plain)
         reader = self.me != c.writer
         if "replica_host_status" in plain:

@@ -24,7 +24,7 @@ class Authority:
         run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
             "-subj", "/CN=suimon test " + name, "-keyout", self._key, "-out", self.cert)
 
-    def issue(self, name, hosts="IP:127.0.0.1,DNS:localhost"):
+    def issue(self, name, hosts="IP:127.0.0.1,DNS:localhost", days=2):
         """A certificate for these hosts, signed by this authority."""
         pair = Pair(*(os.path.join(self.dir, "%s.%s" % (name, end)) for end in ("pem", "key")))
         request, extensions = (os.path.join(self.dir, "%s.%s" % (name, end)) for end in ("csr", "ext"))
@@ -32,7 +32,7 @@ class Authority:
             "-keyout", pair.key, "-out", request)
         with open(extensions, "w") as f:
             f.write("subjectAltName=%s\n" % hosts)
-        run("x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self._key, "-CAcreateserial", "-days", "2",
+        run("x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self._key, "-CAcreateserial", "-days", str(days),
             "-extfile", extensions, "-out", pair.cert)
         os.chmod(pair.key, 0o600)
         return pair

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sort"
 	"strings"
 	"text/template"
 )
@@ -26,9 +27,9 @@ func main() {
 			pad := strings.Repeat(" ", n)
 			return "\n" + pad + strings.ReplaceAll(s, "\n", "\n"+pad)
 		},
-		"toYaml": func(v any) (string, error) { // JSON is YAML
-			b, err := json.Marshal(v)
-			return string(b), err
+		"toYaml": func(v any) (string, error) {
+			lines, err := block(v)
+			return strings.Join(lines, "\n"), err
 		},
 		"quote":     func(v any) string { return fmt.Sprintf("%q", fmt.Sprint(v)) },
 		"sha256sum": func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) },
@@ -50,6 +51,59 @@ func main() {
 			fatal(err)
 		}
 	}
+}
+
+// block writes v as Helm does, a line an entry: what is put among other lines must fit there. Scalars and what is empty are as in JSON.
+func block(v any) ([]string, error) {
+	var lines []string
+	switch v := v.(type) {
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for key := range v {
+			keys = append(keys, key)
+		}
+		sort.Strings(keys)
+		for _, key := range keys {
+			name, _ := json.Marshal(key)
+			below, err := block(v[key])
+			if err != nil {
+				return nil, err
+			}
+			if isScalar(v[key]) {
+				lines = append(lines, string(name)+": "+below[0])
+				continue
+			}
+			lines = append(lines, string(name)+":")
+			for _, line := range below {
+				lines = append(lines, "  "+line)
+			}
+		}
+	case []any:
+		for _, item := range v {
+			below, err := block(item)
+			if err != nil {
+				return nil, err
+			}
+			for i, line := range below {
+				lines = append(lines, map[bool]string{true: "- ", false: "  "}[i == 0]+line)
+			}
+		}
+	}
+	if len(lines) > 0 {
+		return lines, nil
+	}
+	b, err := json.Marshal(v)
+	return []string{string(b)}, err
+}
+
+func isScalar(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	}
+	return true
 }
 
 func fatal(err error) {

@@ -9,21 +9,26 @@ import pytest
 import yaml
 
 import servers
+from certs import Authority
 
 RULES = os.path.join(servers.TOP, "deploy", "prometheus-rules.yaml")
 
 # The series that an alert must ring for: values a minute, in Prometheus' notation. All of them are of one instance.
 RINGS = {
     "SuimonDown": {'up{job="suimon"}': "0x90"},
+    "SuimonNotScraped": {'up{job="suimon"}': "_x90", 'up{job="kubernetes-pods"}': "0x90"},
     "SuimonNotReady": {"suimon_ready": "0x90"},
     "SuimonNoPrimary": {"suimon_writable_servers": "0x90"},
     "SuimonTwoPrimaries": {"suimon_writable_servers": "2x90"},
+    "SuimonHoldTimeouts": {"suimon_failover_hold_timeouts_total": "0x86 1x4"},
     "SuimonServerOut": {'suimon_backend_up{addr="r:1"}': "0x90"},
     "SuimonLag": {'suimon_backend_lag_seconds{addr="r:1"}': "7x90"},
     "SuimonPoolTooSmall": {"suimon_pool_wait_timeouts_total": "0+1x90"},
     "SuimonGroupUnavailable": {"suimon_group_unavailable_total": "0+1x90"},
     "SuimonLimitTimeouts": {"suimon_limit_timeouts_total": "0+1x90"},
     "SuimonLostConnections": {"suimon_upstream_lost_total": "0+10x90"},
+    "SuimonClientsRefused": {'suimon_client_connections_closed_total{reason="limit"}': "0x86 1x4"},
+    "SuimonCertificateEnds": {"suimon_listen_tls_not_after_timestamp_seconds": "%dx90" % (7 * 86400 + 80 * 60)},
     "SuimonFailedLogins": {"suimon_auth_failures_total": "0+90x90"},
     "SuimonCacheOff": {"suimon_cache_redis_configured": "1x90", "suimon_cache_bus_live": "0x90"},
     "SuimonCacheBinlogOff": {"suimon_cache_binlog_configured": "1x90", "suimon_cache_binlog_live": "0x90"},
@@ -47,6 +52,10 @@ CALM = {
     'suimon_backend_lag_seconds{addr="r:1"}': "1x90", "suimon_pool_wait_timeouts_total": "3x90", "suimon_cache_redis_configured": "0x90",
     "suimon_cache_bus_live": "0x90", "suimon_cache_binlog_configured": "0x90", "suimon_cache_binlog_live": "0x90", "suimon_queue_oldest_age_seconds": "3x90", "suimon_queue_limit_bytes": "0x90",
     "suimon_queue_bytes": "0x90", "suimon_queue_syncs_total": "7x90", "suimon_queue_sync_seconds_total": "1x90",
+    "suimon_failover_hold_timeouts_total": "2x90", 'suimon_client_connections_closed_total{reason="limit"}': "2x90",
+    'suimon_client_connections_closed_total{reason="quit"}': "0+9x90",
+    # 89 minutes after 1970, which is when promtool's time begins
+    "suimon_listen_tls_not_after_timestamp_seconds": "%dx90" % (7 * 86400 + 100 * 60),
     'suimon_queue_state{state="running"}': "1x90", 'suimon_queue_state{state="paused"}': "0x90",
 }
 
@@ -60,8 +69,9 @@ def expressions():
     return [rule["expr"] for rule in rules()]
 
 
-def test_alerts_name_metrics_that_exist(suimon, db):
-    s = suimon({"queue": {"rules": [{"match": {"table": db.name + ".log"}, "order": "table"}]}})
+def test_alerts_name_metrics_that_exist(suimon, db, tmp_path):
+    pair = Authority(tmp_path).issue("suimon")
+    s = suimon({"listen": {"tls": {"cert": pair.cert, "key": pair.key}}, "queue": {"rules": [{"match": {"table": db.name + ".log"}, "order": "table"}]}})
     text = s.http("/metrics")[1]
     states = set(re.findall(r'^suimon_queue_state\{state="(\w+)"\}', text, re.M))
     assert len(expressions()) >= 8
@@ -70,8 +80,8 @@ def test_alerts_name_metrics_that_exist(suimon, db):
             assert re.search(r"^%s(\{| )" % name, text, re.M), name
         for state in re.findall(r'state="(\w+)"', e):
             assert state in states
-        for reason in re.findall(r'reason=~"([\w|]+)"', e):
-            assert all('suimon_queue_declined_total{reason="%s"}' % r in text for r in reason.split("|"))
+        for name, reason in re.findall(r'(suimon_\w+)\{reason=~?"([\w|]+)"', e):
+            assert all('%s{reason="%s"}' % (name, r) in text for r in reason.split("|"))
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian's package prometheus)")
@@ -103,3 +113,19 @@ def test_the_manual_says_of_each_alert_what_to_do():
     told = {name: (expression.replace("\\|", "|"), wait or None) for name, expression, wait, _ in rows}
     assert told == {rule["alert"]: (rule["expr"], rule.get("for")) for rule in rules()}
     assert all(rule["annotations"]["summary"] and rule["annotations"]["description"] for rule in rules())
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian's package prometheus)")
+def test_the_job_for_kubernetes_is_named_as_the_alerts_want_it(tmp_path):
+    with open(os.path.join(servers.TOP, "docs", "operations.md")) as f:
+        block = re.search(r"```yaml\n(scrape_configs:.+?)```", f.read(), re.S).group(1)
+    # Debian's promtool is built without Kubernetes: the targets are others, the rest is as it stands.
+    (tmp_path / "prometheus.yml").write_text(block.replace("kubernetes_sd_configs: [{role: pod}]", 'static_configs: [{targets: ["h:6034"]}]'))
+    done = subprocess.run(["promtool", "check", "config", "--syntax-only", str(tmp_path / "prometheus.yml")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    job, = yaml.safe_load(block)["scrape_configs"]
+    assert {'job="%s"' % job["job_name"]} == {w for e in expressions() for w in re.findall(r'job="\w+"', e)}
+    port, = [r["regex"] for r in job["relabel_configs"] if r.get("action") == "keep"]
+    for path in (("kubernetes", "suimon.yaml"), ("helm", "suimon", "templates", "workload.yaml")):
+        with open(os.path.join(servers.TOP, "deploy", *path)) as f:
+            assert re.search(r"name: %s\b" % port, f.read()), path

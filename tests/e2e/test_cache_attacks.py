@@ -178,7 +178,7 @@ SCRIPTS = {
             ("SET sql_mode = 'IGNORE_SPACE'", "SELECT COUNT(*) FROM p"), ("SET sql_mode = DEFAULT", "SELECT '1' || '0', id FROM p"),
             ("SET character_set_results = latin1", "SELECT k, 'é' AS e FROM p"), ("SET lc_time_names = 'fr_FR'", "SELECT DAYNAME(day) FROM d"),
             ("SET NAMES utf8mb4", "SELECT k, 'é' AS e FROM p"), ("SET time_zone = '+05:00'", "SELECT FROM_UNIXTIME(n) FROM p"), 
-            ("SET group_concat_max_len = 5", "SELECT GROUP_CONCAT(s ORDER BY s) FROM d"), ("SET old_mode = 'ZERO_DATE_TIME_CAST'", "SELECT CAST(TIME'10:00:00' AS DATETIME), id FROM p"),
+            ("SET group_concat_max_len = 5", "SELECT GROUP_CONCAT(s ORDER BY s) FROM d"), ("SET old_mode = ''", "SELECT CHARSET(CONVERT('a' USING utf8)), id FROM p"),
             ("SET sql_select_limit = 1", ALL), ("SET sql_select_limit = DEFAULT", ALL), ("SET character_set_connection = latin1", "SELECT CHARSET('a'), id FROM p"),
             ("SET sql_big_selects = 0", ALL), ("SET max_join_size = 1", ALL), ("SET max_join_size = DEFAULT", ALL), ("SET div_precision_increment = 7", "SELECT n / 3 FROM p")]))
         + ["a SET STATEMENT sql_mode = 'ANSI_QUOTES' FOR SELECT \"id\" FROM p", "a SELECT \"id\" FROM p", "b SELECT \"id\" FROM p",

@@ -75,3 +75,14 @@ def test_process_1_drains_on_sigterm_and_needs_no_rights(contained, db):
         c.commit()
     assert s.process.child.wait(60) == 0 and "main: stopped" in s.log_text()
     assert db.primary("SELECT COUNT(*) > 1, MIN(n) FROM log") == ((1, -1),)
+
+
+def test_threads_auto_is_one_for_each_processor_it_may_use(suimon):
+    """Limits of control groups are tests/unit/cpus_test.c's."""
+    may = sorted(os.sched_getaffinity(0))
+    for cpus in {1, len(may)}:
+        s = suimon({"threads": "auto"}, run=False)
+        s.process.argv = ["taskset", "-c", ",".join(map(str, may[:cpus])), *s.process.argv]
+        s.start()
+        assert 1 <= s.metrics()["suimon_workers"] <= cpus
+        s.stop()

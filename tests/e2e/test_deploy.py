@@ -9,6 +9,8 @@ import tarfile
 import pytest
 import yaml
 
+from conftest import mariadb_only
+import certs
 import servers
 import typed
 
@@ -47,7 +49,7 @@ def test_the_unit_exposes_little():
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed: deploy/deps --test")
 def test_systemd_knows_every_line_of_the_units(tmp_path):
-    unit = re.sub(r"/[^\s']*/suimon(?= -c| check)", servers.find_suimon(), text(built("suimon.service")))
+    unit = re.sub(r"/[^\s']*/suimon(?= -c)", servers.find_suimon(), text(built("suimon.service")))
     (tmp_path / "suimon.service").write_text(unit)
     (tmp_path / "suimon.socket").write_text(text(TOP, "deploy", "systemd", "suimon.socket"))
 
@@ -64,8 +66,17 @@ def test_systemd_knows_every_line_of_the_units(tmp_path):
 def test_the_unit_leaves_the_drain_its_time():
     unit = text(built("suimon.service"))
     assert int(re.search(r"TimeoutStopSec=(\d+)", unit).group(1)) > 30  # drain_timeout's default
-    for line in ("Type=notify", "ExecReload=", "WatchdogSec=", "LoadCredential=", "NoNewPrivileges=yes"):
+    for line in ("Type=notify", "WatchdogSec=", "LoadCredential=", "NoNewPrivileges=yes"):
         assert line in unit
+
+
+def test_no_number_of_failed_starts_leaves_the_unit_down():
+    unit, listening = text(built("suimon.service")), text(TOP, "deploy", "systemd", "suimon.socket")
+    assert "Restart=always\n" in unit and "\nStartLimitIntervalSec=0\n" in unit.split("[Service]")[0]
+    # A start by the socket counts against a limit that is the socket's: what Restart= does must not reach it.
+    pause = int(re.search(r"^RestartSec=(\d+)$", unit, re.M).group(1))
+    seconds, most = (int(re.search(r"^TriggerLimit%s=(\d+)s?$" % word, listening, re.M).group(1)) for word in ("IntervalSec", "Burst"))
+    assert seconds / pause < most / 2
 
 
 def test_the_manual_has_every_option():
@@ -157,6 +168,57 @@ def test_configurations_that_are_shipped_have_no_faults(tmp_path):
     check(tmp_path, re.sub(r"^    ", "", block, flags=re.M), SUIMON_ADMIN_TOKEN="t", MONITOR_PW="p")
 
 
+def test_what_the_packaged_configuration_has_one_type_works_with_credentials(tmp_path):
+    """Without the folder it says what is missing: a shell has no credentials of its own."""
+    head = text(TOP, "deploy", "debian", "suimon.yaml")
+    typed_there = re.search(r"^#   sudo (env .+) && sudo systemctl reload suimon$", head, re.M).group(1)
+    assert "`sudo %s" % typed_there in text(TOP, "docs", "operations.md")
+    file, folder = tmp_path / "suimon.yaml", tmp_path / "credentials"
+    commented = '# backend:\n#   monitor: {user: suimon_monitor, password: "${MONITOR_PW}"}\n'
+    assert commented in head
+    file.write_text(head.replace(commented, commented.replace("# ", "")))
+    folder.mkdir()
+    command = typed_there.replace("/etc/suimon/suimon.yaml", str(file)).replace("/etc/suimon/credentials", str(folder))
+    command = command.replace(" suimon ", " %s " % servers.find_suimon())
+
+    def run():
+        return subprocess.run(command.split(), capture_output=True, text=True, timeout=60)
+    missing = run()
+    assert missing.returncode == 1 and "MONITOR_PW" in missing.stderr
+    (folder / "MONITOR_PW").write_text("hidden\n")
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "user: suimon_monitor" in done.stdout and "hidden" not in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("systemd-sysusers") or os.geteuid() != 0, reason="systemd-sysusers and root make the account")
+def test_what_one_types_after_meson_install_is_all_that_the_unit_needs(tmp_path):
+    """In a root of its own: the account from where meson puts its description, then what the unit names in /etc."""
+    block = re.search(r"```sh\n(sudo systemd-sysusers.+?)```", text(TOP, "docs", "operations.md"), re.S).group(1)
+    lines = [line.removeprefix("sudo ") for line in block.splitlines()]
+    (tmp_path / "etc").mkdir()
+    described = tmp_path / "usr" / "local" / "lib" / "sysusers.d"
+    described.mkdir(parents=True)
+    shutil.copy(os.path.join(TOP, "deploy", "systemd", "suimon.sysusers"), described / "suimon.conf")
+    for line in (line for line in lines if not line.startswith("systemctl ")):
+        words = line.split()
+        if words[0] == "systemd-sysusers":
+            words.insert(1, "--root=%s" % tmp_path)
+        else:
+            group = re.search(r"^suimon:x:(\d+):", (tmp_path / "etc" / "group").read_text(), re.M).group(1)
+            words = [group if w == "suimon" else re.sub(r"^/etc", str(tmp_path / "etc"), w) for w in words]
+        subprocess.run(words, cwd=TOP, check=True, timeout=60)
+    unit = text(built("suimon.service"))
+    named = set(re.findall(r"^(?:LoadCredential=suimon:|ExecStart=\S+ -c )(/\S+)$", unit, re.M))
+    assert named == {"/etc/suimon/credentials", "/etc/suimon/suimon.yaml"}
+    state = {name: os.stat(str(tmp_path) + name) for name in named}
+    assert {n: s.st_mode & 0o777 for n, s in state.items()} == {"/etc/suimon/credentials": 0o700, "/etc/suimon/suimon.yaml": 0o640}
+    account = re.search(r"^User=(.+)$", unit, re.M).group(1)
+    assert re.search(r"^%s:x:" % account, (tmp_path / "etc" / "passwd").read_text(), re.M)
+    assert str(state["/etc/suimon/suimon.yaml"].st_gid) == group
+    assert lines[-1] == "systemctl enable --now suimon"
+
+
 def needed(binary):
     """The packages that hold the libraries the program names, but the C library's and the sanitizers'."""
     out = subprocess.run(["readelf", "-d", binary], capture_output=True, text=True, check=True, timeout=60).stdout
@@ -220,6 +282,32 @@ def test_the_compose_file_hardens_and_waits():
     assert any(v.endswith(":/var/lib/suimon/queue") for v in suimon["volumes"])
 
 
+def test_what_compose_starts_comes_back_and_is_seen_from_its_host_alone(tmp_path):
+    services = yaml.safe_load(text(TOP, "deploy", "container", "compose.yaml"))["services"]
+    assert {s["restart"] for s in services.values()} == {"unless-stopped"}
+    assert services["suimon"]["ports"] == ["127.0.0.1:%d:%d" % (port, port) for port in (6033, 6034)]
+    assert not any("ports" in s for name, s in services.items() if name != "suimon")
+    file = text(TOP, "deploy", "container", "suimon.yaml")
+    assert set(services["suimon"]["environment"]) <= set(re.findall(r"\$\{(\w+)", file))
+    check(tmp_path, file, **services["suimon"]["environment"])
+
+
+@mariadb_only("the image in compose.yaml is MariaDB's")
+def test_the_monitors_account_that_compose_makes_is_enough(cluster, suimon):
+    """monitor.sh as MariaDB's image sources it: that image's own function sends standard input to the server as root."""
+    password, socket = "it's \\ \"odd\"", cluster.primary.socket
+    script = ("set -eo pipefail; docker_process_sql() { mariadb --socket=\"$1\" -u root; }\n" +
+              text(TOP, "deploy", "container", "monitor.sh").replace("docker_process_sql <<", "docker_process_sql \"$1\" <<"))
+    with cluster.primary.root() as root, root.cursor() as cur:
+        try:
+            subprocess.run(["bash", "-c", script, "-", socket], check=True, timeout=60, env={**os.environ, "MONITOR_PASSWORD": password})
+            s = suimon({"replicas": [], "backend": {"monitor": {"user": "suimon_monitor", "password": password}}})
+            servers.wait_until("the primary to be watched", lambda: s.metrics()["suimon_writable_servers"] == 1, 30)
+            assert "denied" not in s.log_text()
+        finally:
+            cur.execute("DROP USER IF EXISTS suimon_monitor@'%'")
+
+
 def test_the_pod_gives_the_drain_its_time_and_asks_what_is_answered(suimon):
     docs = [d for d in yaml.safe_load_all(text(TOP, "deploy", "kubernetes", "suimon.yaml")) if d]
     pod = docs[-1]["spec"]["template"]["spec"]
@@ -236,6 +324,15 @@ def test_the_pod_gives_the_drain_its_time_and_asks_what_is_answered(suimon):
     assert program == "/usr/bin/suimon"
     done = subprocess.run([s.binary, *words, "--http", "%s:%d" % (servers.LOOPBACK, s.http_port)], capture_output=True, timeout=60)
     assert done.returncode == 0
+
+
+def test_the_secret_that_is_told_of_has_every_variable():
+    for path in ("kubernetes/suimon.yaml", "helm/suimon/values.yaml"):
+        whole = text(TOP, "deploy", path)
+        lines = [line.partition("#")[0] for line in whole.split("\n")]
+        told = re.search(r"# +kubectl create secret generic (\S+)(.*)", whole)
+        assert told.group(1) == "suimon"
+        assert set(re.findall(r"--from-literal=(\w+)=", told.group(2))) == set(re.findall(r"\$\{(\w+)", "\n".join(lines))), path
 
 
 def manifest_and_task(change=lambda workload, task: None):
@@ -304,8 +401,11 @@ def test_the_image_understands_what_the_task_sets(tmp_path):
     task = json.loads(text(TOP, "deploy", "ecs", "task-definition.json"))
     suimon = next(c for c in task["containerDefinitions"] if c["name"] == "suimon")
     variables = {e["name"]: e["value"] for e in suimon["environment"]}
-    variables.update({s["name"]: "hidden" for s in suimon["secrets"]})
+    variables.update({s["name"]: "hidden" for s in suimon["secrets"]}, SUIMON_HTTP="0.0.0.0:7034", SUIMON_QUEUE_USER="suimon_queue",
+                     SUIMON_QUEUE_PASSWORD="hidden", SUIMON_BACKEND_CA=certs.Authority(tmp_path).cert)
     file = text(TOP, "deploy", "container", "suimon.yaml")
     assert set(variables) <= set(re.findall(r"\$\{(\w+)", file))
     shown = check(tmp_path, file, **variables)
+    assert "mode: verify_identity" in shown and "name: suimon_queue" in shown
+    assert "http: 0.0.0.0:7034" in shown  # which is where the health check's command asks
     assert "discovery: aurora" in shown and "user: suimon_monitor" in shown and "hidden" not in shown

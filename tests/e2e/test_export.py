@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from certs import Authority
 from conftest import ask
 from servers import LOOPBACK, Process, free_port, wait_until
 
@@ -24,9 +25,11 @@ def promtool(*args, text=None):
 
 
 @pytest.fixture
-def everything(suimon):
+def everything(suimon, tmp_path):
     """An instance with all its parts switched on."""
-    return suimon({"cache": {"memory": "8MiB"}, "queue": {"rules": [{"match": {"table": "nowhere", "verb": "insert"}}]}})
+    pair = Authority(tmp_path).issue("suimon")
+    return suimon({"listen": {"tls": {"cert": pair.cert, "key": pair.key}},
+                   "cache": {"memory": "8MiB"}, "queue": {"rules": [{"match": {"table": "nowhere", "verb": "insert"}}]}})
 
 
 def test_promtool_finds_nothing_wrong(everything, db):

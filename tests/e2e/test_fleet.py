@@ -98,15 +98,19 @@ def test_what_is_pushed_reaches_every_instance(suimon, db, shared, tmp_path):
 
 
 def test_what_is_pushed_is_there_within_a_second(suimon, shared, tmp_path):
-    """The quickest of several, for a busy machine: were it looked for less often, each push would wait that long, since it follows a look."""
-    s = suimon(of(shared, tmp_path))
+    """At all of four. Of half the pushes, for a busy machine: were it looked for less often, each push would wait that long, since it
+    follows a look."""
+    all_of_them = [suimon(of(shared, tmp_path, "copy%d" % i)) for i in range(4)]
     took = []
-    for n in range(1, 6):
-        push(s, "stats: {slow: %dms}\n" % n)
+    for n in range(1, 9):
+        push(all_of_them[n % 4], "stats: {slow: %dms}\n" % n)
         begin = time.monotonic()
-        in_force(s, n)
+        for s in all_of_them:
+            in_force(s, n)
         took.append(time.monotonic() - begin)
-    assert min(took) < 1, took
+    for s in all_of_them:
+        assert s.api("/api/config")["config"]["stats"]["slow"] == 0.008
+    assert sorted(took)[len(took) // 2 - 1] < 1, took
 
 
 def test_what_the_document_names_stands_instead_of_the_files(suimon, db, shared, tmp_path):
@@ -218,6 +222,20 @@ def test_redis_gone_leaves_the_last_good_rules_in_force(suimon, db, shared, tmp_
     assert push(s, DENY % "b") == 1  # the same number, another document
     in_force(s, 1, lambda x: x["origin"] == "redis")
     assert is_denied(s, db.name, "b") and not is_denied(s, db.name, "a")
+
+
+def test_without_a_queue_they_are_kept_in_the_states_directory(suimon, shared, tmp_path, monkeypatch):
+    """As the chart has it without a queue: a volume as $STATE_DIRECTORY, and none for queue.dir."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    (tmp_path / "state").mkdir()
+    s = suimon({"config": {"source": source(shared)}, "queue": {"dir": str(tmp_path / "none")}})
+    push(s, "stats: {slow: 77ms}\n")
+    in_force(s, 1)
+    assert s.stop() == 0
+    shared.stop()
+    s.start()
+    assert state(s)["origin"] == "copy" and s.api("/api/config")["config"]["stats"]["slow"] == 0.077
+    assert "shared-config" in {f.name for f in (tmp_path / "state").iterdir()} and not (tmp_path / "none").exists()
 
 
 def test_a_damaged_copy_is_not_used(suimon, shared, tmp_path):

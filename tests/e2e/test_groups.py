@@ -1,16 +1,21 @@
 """Groups of replicas: what is sent to one runs there or nowhere, and nothing else runs there (R1, R2); statements that a rule denies."""
+import contextlib
 import json
+import re
 import subprocess
+import threading
 
 import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
-from conftest import KIND, address, ask, merge, who
+from conftest import KIND, address, ask, mariadb_only, merge, who
+from relay import Relay
 import servers
-from wire import Wire
+from wire import Wire, error
 
-DENIED, LOST = 1148, 1927
+DENIED, LOST, HELD = 1148, 1927, 1792
+SNAPSHOT = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
 
 @pytest.fixture
@@ -164,3 +169,283 @@ def test_rules_hold_for_statements_too_large_to_be_looked_at(suimon, db):
         assert e.value.args[0] == 1226
         one.commit()
         ask(two, "INSERT INTO bulk VALUES ('%s')" % pad)
+
+
+def test_a_dump_reads_the_groups_replica_alone(lane, db, cluster):
+    """mariadb-dump as an account whose reads go to the group, without a transaction."""
+    db.setup("CREATE TABLE d (id INT PRIMARY KEY, s TEXT)", "INSERT INTO d VALUES (1, 'one'), (2, 'two')", "CREATE VIEW v AS SELECT id FROM d")
+    s = lane()
+
+    def routed(where):
+        return servers.sum_metric(s.metrics(), "suimon_queries_total", 'route="%s"' % where)
+    told = subprocess.run(["mariadb-dump", "--no-defaults", "-h", servers.LOOPBACK, "-P", str(s.mysql_port), "-uguest", "-pguest",
+                           "--skip-lock-tables", "--no-tablespaces", db.name], capture_output=True, text=True, timeout=120)
+    assert told.returncode == 0, told.stderr
+    assert "(1,'one'),\n(2,'two')" in told.stdout and "VIEW `v`" in told.stdout
+    assert "('replica')" in told.stdout and "('primary')" not in told.stdout
+    assert routed("replica") >= 2  # its reads of rows; what it asks of the schema (SHOW) is the primary's to say
+
+
+@contextlib.contextmanager
+def said_to(cluster, user):
+    """What this account says to both servers meanwhile: read(server) gives its statements."""
+    both = (cluster.primary, cluster.replica)
+    before = {}
+    for server in both:
+        before[server] = server.sql("SELECT @@GLOBAL.log_output, @@GLOBAL.general_log")[0]
+        server.sql("SET sql_log_bin = 0", "SET GLOBAL general_log = OFF", "TRUNCATE TABLE mysql.general_log", "SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = ON")
+
+    def read(server):
+        found = server.sql("SELECT argument FROM mysql.general_log WHERE user_host LIKE '%s%%' AND command_type IN ('Query', 'Execute')" % user)
+        return [r[0].decode() if isinstance(r[0], bytes) else r[0] for r in found]
+    try:
+        yield read
+    finally:
+        for server in both:
+            server.sql("SET GLOBAL general_log = %d" % before[server][1], "SET GLOBAL log_output = '%s'" % before[server][0])
+
+
+class Mover(threading.Thread):
+    """Moves one from a table to the other, again and again: both are seen before it or both behind it."""
+
+    def __init__(self, s, schema):
+        super().__init__(daemon=True)
+        self.s, self.schema, self.moved, self.stop = s, schema, 0, threading.Event()
+        self.start()
+
+    def run(self):
+        with self.s.connect(database=self.schema) as c:
+            while not self.stop.is_set():
+                c.begin()
+                ask(c, "UPDATE a SET n = n - 1")
+                ask(c, "UPDATE z SET n = n + 1")
+                c.commit()
+                self.moved += 1
+
+    def ended(self):
+        self.stop.set()
+        self.join(60)
+        assert not self.is_alive()
+
+
+TOLD = [["--master-data=0"], ["--routines", "--triggers", "--events", "--hex-blob"]]
+
+
+@pytest.mark.parametrize("more", TOLD, ids=" ".join)
+def test_a_dump_in_one_transaction_is_of_one_state_of_the_groups_replica(lane, db, cluster, more):
+    """Beside writers whose every transaction keeps a sum; and nothing of it is read from the primary."""
+    db.setup("CREATE TABLE a (n INT)", "INSERT INTO a VALUES (0)", "CREATE TABLE z (n INT)", "INSERT INTO z VALUES (0)",
+             *["CREATE TABLE m%d (t TEXT)" % n for n in range(8)], "CREATE VIEW v AS SELECT n FROM a")
+    s = lane()
+    writer = Mover(s, db.name)
+    try:
+        servers.wait_until("it to write", lambda: writer.moved > 3, 60)
+        with said_to(cluster, "guest") as read:
+            moved = set()
+            for _ in range(3):
+                told = subprocess.run(["mariadb-dump", "--no-defaults", "-h", servers.LOOPBACK, "-P", str(s.mysql_port), "-uguest", "-pguest",
+                                       "--single-transaction", "--no-tablespaces", *more, db.name], capture_output=True, text=True, timeout=120)
+                assert told.returncode == 0, told.stderr
+                assert "('replica')" in told.stdout and "('primary')" not in told.stdout and "VIEW `v`" in told.stdout
+                n = dict(re.findall(r"INSERT INTO `([az])` VALUES\s*\((-?\d+)\)", told.stdout))
+                assert int(n["a"]) + int(n["z"]) == 0, n
+                moved.add(n["z"])
+            there, here = read(cluster.replica), read(cluster.primary)
+    finally:
+        writer.ended()
+    assert len(moved) > 1  # the replica has moved on between them
+    reads = [sql for sql in there if re.match(r"(?i)SELECT .* FROM `", sql)]
+    assert len(reads) >= 3 * 11, there
+    assert sum("CONSISTENT SNAPSHOT" in sql for sql in there) == 3
+    assert not any("CONSISTENT SNAPSHOT" in sql or re.search(r"(?i) FROM `|SHOW CREATE TABLE|SAVEPOINT", sql) for sql in here), here
+
+
+MYSQLDUMP = ["SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION /*!40100 WITH CONSISTENT SNAPSHOT */", "SHOW VARIABLES LIKE 'gtid\\_mode'",
+             "UNLOCK TABLES", "SAVEPOINT sp", "show tables", "SET SQL_QUOTE_SHOW_CREATE=1", "SET SESSION character_set_results = 'binary'",
+             "show create table `whoami`", "SET SESSION character_set_results = 'utf8mb4'", "show fields from `whoami`",
+             "SELECT /*!40001 SQL_NO_CACHE */ * FROM `whoami`", "ROLLBACK TO SAVEPOINT sp", "RELEASE SAVEPOINT sp"]
+
+
+def test_what_mysqldump_says_is_said_to_one_connection(lane, db, cluster):
+    s = lane()
+    with s.connect("guest", "guest", database=db.name) as c, said_to(cluster, "guest") as read:
+        for sql in MYSQLDUMP:
+            ask(c, sql)
+        me, = [r for r in s.api("/api/clients")["clients"] if r["user"] == "guest"]
+        assert me["pinned"] == "transaction" and address(cluster.replica) in str(me["backend"])
+        assert [sql for sql in read(cluster.replica) if sql in MYSQLDUMP[1:]] == MYSQLDUMP[1:]
+        assert not [sql for sql in read(cluster.primary) if sql in MYSQLDUMP[1:]]
+        c.rollback()
+        ask(c, "CREATE TABLE t (n INT)")  # its session is free again
+        ask(c, "INSERT INTO t VALUES (1)")
+    assert db.primary("SELECT n FROM t") == ((1,),)
+
+
+@pytest.mark.parametrize("begin", [SNAPSHOT, "START TRANSACTION READ ONLY", SNAPSHOT + ", READ ONLY"])
+def test_what_a_held_transaction_cannot_have_is_refused_and_it_goes_on(lane, db, cluster, begin):
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    s = lane()
+    with s.connect("guest", "guest", database=db.name) as c:
+        ask(c, begin)
+        assert who(c) == "replica" and ask(c, "SELECT n FROM t") == ((1,),)
+        for sql in ("INSERT INTO t VALUES (2)", "SELECT n FROM t FOR UPDATE", "CREATE TEMPORARY TABLE tt (n INT)", "DROP TABLE t", "LOCK TABLES t READ",
+                    "SET GLOBAL max_connections = 77", "FLUSH TABLES", "PREPARE p FROM 'DELETE FROM t'", "SELECT GET_LOCK('x', 1)",
+                    "INSERT INTO t VALUES ('%s')" % ("x" * (1200 << 10))):
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, sql)
+            assert e.value.args[0] == HELD and "suimon: " in e.value.args[1] and "group bi" in e.value.args[1], sql
+            assert who(c) == "replica"
+        cluster.setup("INSERT INTO `%s`.t VALUES (3)" % db.name)
+        assert ask(c, "SELECT n FROM t") == ((1,),)  # the state it began with
+        assert who(c) == "replica" and ask(c, "/* suimon: primary */ SELECT name FROM whoami") == (("replica",),)
+        c.commit()
+        ask(c, "INSERT INTO t VALUES (4)")
+    assert db.primary("SELECT n FROM t ORDER BY n") == ((1,), (3,), (4,))
+    assert s.metrics()["suimon_read_only_transactions_moved_total"] == 0
+
+
+def test_a_prepared_statement_in_a_held_transaction(lane, db, cluster):
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    s = lane()
+    with Wire(s.connect("guest", "guest", database=db.name)) as w:
+        before = w.prepare("SELECT n, 'before' FROM t")
+        write = w.prepare("INSERT INTO t VALUES (?)")
+        w.query(SNAPSHOT)
+        inside = w.prepare("SELECT name FROM whoami WHERE name <> ?")
+        cluster.setup("UPDATE `%s`.t SET n = 2" % db.name)
+        for _ in range(2):
+            assert any(b"replica" in p for p in inside.execute(("nobody",)))
+            answer = before.execute()
+            assert any(b"\x01\x00\x00\x00\x06before" in p for p in answer), answer
+        assert error(write.execute((7,))[0])[0] == HELD
+        with pytest.raises(pymysql.MySQLError) as e:
+            w.prepare("DELETE FROM t")
+        assert e.value.args[0] == HELD
+        w.prepare("BEGIN")  # which does not end it yet
+        assert any(b"replica" in p for p in inside.execute(("nobody",)))
+        w.query("ROLLBACK")
+        write.execute((7,))
+        assert any(b"replica" in p for p in inside.execute(("nobody",)))
+    assert db.primary("SELECT n FROM t ORDER BY n") == ((2,), (7,))
+
+
+def test_what_says_that_it_writes_begins_on_the_primary(lane, db):
+    db.setup("CREATE TABLE t (n INT)")
+    s = lane()
+    for n, begin in enumerate(["BEGIN", "START TRANSACTION", SNAPSHOT + ", READ WRITE", "/* suimon: primary */ " + SNAPSHOT]):
+        with s.connect("guest", "guest", database=db.name) as c:
+            ask(c, SNAPSHOT)
+            assert who(c) == "replica"
+            ask(c, begin)  # ends the one before
+            assert who(c) == "primary"
+            ask(c, "INSERT INTO t VALUES (%d)" % n)
+            c.commit()
+    assert db.primary("SELECT n FROM t ORDER BY n") == ((0,), (1,), (2,), (3,))
+
+
+@pytest.mark.parametrize("sql", ["SET @x = 7", "SELECT @x := n FROM t", "SELECT CONNECTION_ID()"])
+def test_what_would_keep_the_session_on_the_replica_is_refused(lane, db, sql):
+    """R1: it could not write any more when its transaction is over."""
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    with lane().connect("guest", "guest", database=db.name) as c:
+        ask(c, SNAPSHOT)
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, sql)
+        assert e.value.args[0] == HELD
+        assert who(c) == "replica"
+        c.commit()
+        ask(c, "INSERT INTO t VALUES (2)")
+    assert db.primary("SELECT n FROM t ORDER BY n") == ((1,), (2,))
+
+
+def test_a_snapshot_in_a_session_that_became_serializable_is_the_primarys(lane, db, cluster):
+    """R1: it would lock what it reads, in the way of what is replicated."""
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    with lane().connect("guest", "guest", database=db.name) as c:
+        ask(c, SNAPSHOT)
+        ask(c, "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        assert who(c) == "replica"
+        ask(c, SNAPSHOT)
+        assert who(c) == "primary"
+        ask(c, "SELECT n FROM t")
+        assert cluster.replica.sql("SELECT trx_rows_locked FROM information_schema.innodb_trx WHERE trx_isolation_level = 'SERIALIZABLE'") == ()
+
+
+@mariadb_only("its cursors outlive COMMIT")
+def test_a_session_that_a_cursor_keeps_on_a_replica_changes_nothing_there(lane, db, cluster):
+    """R1, and an end to each wait: neither its own write nor what is no write of a table's, but of the server's."""
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t SELECT seq FROM seq_1_to_100")
+    cluster.primary.sql("GRANT RELOAD ON *.* TO guest@'%'")
+    try:
+        with Wire(lane().connect("guest", "guest", database=db.name)) as w:
+            w.query(SNAPSHOT)
+            cursor = w.prepare("SELECT n FROM t")
+            cursor.execute(cursor=1)
+            w.query("COMMIT")
+            position = cluster.replica.sql("SELECT @@gtid_binlog_pos")
+            for sql in ("FLUSH TABLES", "ANALYZE TABLE t", "INSERT INTO t VALUES (0)", "SET GLOBAL long_query_time = 1", "HANDLER t OPEN"):
+                code, _, text = error(w.query(sql)[0])
+                assert code == 1290 and "open a new connection" in text, sql
+            assert cluster.replica.sql("SELECT @@gtid_binlog_pos") == position
+            assert any(b"replica" in p for p in w.query("SELECT name FROM whoami"))
+            cursor.close()
+            w.query("INSERT INTO t VALUES (0)")
+        assert db.primary("SELECT COUNT(*) FROM t") == ((101,),)
+    finally:
+        cluster.primary.sql("REVOKE RELOAD ON *.* FROM guest@'%'")
+
+
+def test_another_snapshot_is_a_new_one_of_the_group(lane, db, cluster):
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    s = lane()
+    with s.connect("guest", "guest", database=db.name) as c:
+        ask(c, SNAPSHOT)
+        assert ask(c, "SELECT n FROM t") == ((1,),)
+        cluster.setup("UPDATE `%s`.t SET n = 2" % db.name)
+        ask(c, SNAPSHOT)
+        assert ask(c, "SELECT n FROM t") == ((2,),) and who(c) == "replica"
+        with pytest.raises(pymysql.MySQLError):
+            ask(c, "UPDATE t SET n = 3")
+
+
+def test_nothing_of_a_group_to_begin_on_is_an_error(lane, db, cluster):
+    s = lane()
+    with s.connect("guest", "guest", database=db.name) as c:
+        assert who(c) == "replica"
+        s.http("/api/backends/%s/disable" % address(cluster.replica), data={})
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, SNAPSHOT)
+        assert e.value.args[0] == LOST and "no replica of the group bi" in e.value.args[1]
+        s.http("/api/backends/%s/enable" % address(cluster.replica), data={})
+        servers.wait_until("the group", lambda: who(c) == "replica", 30)
+        ask(c, SNAPSHOT)
+        assert who(c) == "replica"
+
+
+def test_the_loss_of_its_replica_ends_a_held_transaction_and_is_told(suimon, db, cluster):
+    """R3: what it had read is of a state that nobody has any more."""
+    relay = Relay(cluster.replica.port)
+    try:
+        s = suimon({"replicas": [{"addr": relay.address, "group": "bi"}], "routing": {"rules": [{"match": {"user": "guest"}, "to": "bi"}]}})
+        for lost in ("SELECT name FROM whoami", "COMMIT"):
+            c = s.connect("guest", "guest", database=db.name)
+            servers.wait_until("the group", lambda c=c: tried(c, SNAPSHOT), 30)
+            assert who(c) == "replica"
+            relay.cut()
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, lost)
+            assert e.value.args[0] == LOST and "transaction" in e.value.args[1], e.value.args
+            with pytest.raises((pymysql.MySQLError, OSError)):
+                ask(c, "SELECT 1")
+            c._force_close()
+    finally:
+        relay.close()
+
+
+def tried(c, sql):
+    try:
+        ask(c, sql)
+    except pymysql.MySQLError as e:
+        assert e.args[0] == LOST
+        return False
+    return True

@@ -28,11 +28,14 @@ def load(*path):
         return yaml.safe_load(f)
 
 
-def rendered(renderer, more="", **queue):
-    """Documents by kind. more: lines at the end of suimon's configuration."""
+def rendered(renderer, more="", changed=(), **queue):
+    """Documents by kind. more: lines at the end of suimon's configuration; changed: other values, by their path."""
     values, chart = load(CHART, "values.yaml"), load(CHART, "Chart.yaml")
     values["suimon"]["config"] += more
     values["queue"].update(queue)
+    for path, value in dict(changed).items():
+        place, _, name = path.rpartition(".")
+        (values[place] if place else values)[name] = value
     templates = sorted(os.path.join(CHART, "templates", name) for name in os.listdir(os.path.join(CHART, "templates")))
     data = {"Values": values, "Chart": {"Name": chart["name"], "AppVersion": chart["appVersion"]},
             "Release": {"Name": "shop", "Service": "Helm"}}
@@ -75,12 +78,16 @@ def test_names_and_labels_hold_together(renderer):
     assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(sidecar(work)["ports"][0]["containerPort"])
 
 
-def test_without_a_queue_it_is_a_deployment_without_a_volume(renderer):
+def test_without_a_queue_it_is_a_deployment_that_keeps_its_state_as_long_as_the_pod_lives(renderer):
     docs = rendered(renderer, enabled=False)
     assert "StatefulSet" not in docs
     work = docs["Deployment"]
     assert not {"serviceName", "podManagementPolicy", "volumeClaimTemplates"} & set(work["spec"])
-    assert [m["name"] for m in sidecar(work)["volumeMounts"]] == ["suimon-config"]
+    mounts = {m["name"]: m["mountPath"] for m in sidecar(work)["volumeMounts"]}
+    volumes = {v["name"]: v for v in work["spec"]["template"]["spec"]["volumes"]}
+    assert mounts.keys() == volumes.keys() == {"suimon-config", "suimon-state"} and volumes["suimon-state"]["emptyDir"] == {}
+    assert sidecar(work)["env"] == [{"name": "STATE_DIRECTORY", "value": mounts["suimon-state"]}]
+    assert "env" not in side(rendered(renderer))  # the queue's volume has it
 
 
 @typed.needs("typescript", "kubernetes-types")
@@ -102,3 +109,89 @@ def test_another_configuration_is_another_pod(renderer):
         return rendered(renderer, more)["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
     assert len(checksum()) == 64 and checksum() == checksum()
     assert checksum("drain_timeout: 31s\n") not in (checksum(), checksum("drain_timeout: 32s\n"))
+
+
+def pod(docs):
+    return docs["StatefulSet"]["spec"]["template"]
+
+
+def spec(docs):
+    return pod(docs)["spec"]
+
+
+def app(docs):
+    return spec(docs)["containers"][0]
+
+
+def claim(docs):
+    return docs["StatefulSet"]["spec"]["volumeClaimTemplates"][0]["spec"]
+
+
+def side(docs):
+    return sidecar(docs["StatefulSet"])
+
+
+RESOURCES = {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+ENV = [{"name": "A", "value": "yes"}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "b", "key": "k"}}}]
+TOLERATIONS = [{"key": "dedicated", "operator": "Equal", "value": "db", "effect": "NoSchedule"}, {"operator": "Exists", "tolerationSeconds": 60}]
+AFFINITY = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+    "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]}]}}}
+CONFIG = "listen: {mysql: 127.0.0.1:6033, http: 0.0.0.0:6034}\nprimary: \"elsewhere:3306\"\n"
+
+# Every value of values.yaml: another one, and where it must stand then.
+VALUES = {
+    "replicas": (5, lambda d: d["StatefulSet"]["spec"]["replicas"]),
+    "podManagementPolicy": ("OrderedReady", lambda d: d["StatefulSet"]["spec"]["podManagementPolicy"]),
+    "app.image": ("registry.example/other:2", lambda d: app(d)["image"]),
+    "app.port": (9090, lambda d: (app(d)["ports"][0]["containerPort"], d["Service"]["spec"]["ports"][0]["port"])),
+    "app.env": (ENV, lambda d: app(d)["env"]),
+    "app.resources": (RESOURCES, lambda d: app(d)["resources"]),
+    "app.securityContext": ({"runAsUser": 7}, lambda d: app(d)["securityContext"]),
+    "suimon.image": ("registry.example/suimon:9", lambda d: side(d)["image"]),
+    "suimon.httpPort": (7034, lambda d: (side(d)["ports"][0]["containerPort"], d["Service"]["spec"]["ports"][1]["port"],
+                                         int(pod(d)["metadata"]["annotations"]["prometheus.io/port"]),
+                                         int(side(d)["startupProbe"]["exec"]["command"][-1].rpartition(":")[2]))),
+    "suimon.secret": ("another", lambda d: side(d)["envFrom"][0]["secretRef"]["name"]),
+    "suimon.resources": (RESOURCES, lambda d: side(d)["resources"]),
+    "suimon.config": (CONFIG, lambda d: d["ConfigMap"]["data"]["suimon.yaml"]),
+    "queue.enabled": (False, lambda d: "StatefulSet" in d),
+    "queue.size": ("99Gi", lambda d: claim(d)["resources"]["requests"]["storage"]),
+    "queue.storageClass": ("fast", lambda d: claim(d)["storageClassName"]),
+    "terminationGracePeriodSeconds": (321, lambda d: spec(d)["terminationGracePeriodSeconds"]),
+    "podAnnotations": ({"one": "1", "two": "true"}, lambda d: {k: v for k, v in pod(d)["metadata"]["annotations"].items()
+                                                               if not k.startswith(("prometheus.io/", "checksum/"))}),
+    "nodeSelector": ({"disk": "ssd", "arch": "arm64"}, lambda d: spec(d)["nodeSelector"]),
+    "tolerations": (TOLERATIONS, lambda d: spec(d)["tolerations"]),
+    "affinity": (AFFINITY, lambda d: spec(d)["affinity"]),
+}
+
+
+def test_every_value_is_among_these():
+    values = load(CHART, "values.yaml")
+    grouped = ("app", "suimon", "queue")
+    assert set(VALUES) == {k for k in values if k not in grouped} | {"%s.%s" % (g, k) for g in grouped for k in values[g]}
+
+
+@pytest.mark.parametrize("path", VALUES)
+def test_a_value_comes_where_it_belongs_and_nothing_else_changes_place(renderer, path):
+    value, found = VALUES[path]
+    docs, usual = rendered(renderer, changed={path: value}), rendered(renderer)
+    got = found(docs)
+    assert (set(got) == {value} if isinstance(got, tuple) else got == value), got
+    for other, (_, where) in VALUES.items():
+        if path != "queue.enabled" and other not in (path, "queue.storageClass"):
+            assert where(docs) == where(usual), other
+
+
+def test_what_is_left_out_is_not_there(renderer):
+    docs = rendered(renderer, changed={"suimon.secret": ""})
+    assert "envFrom" not in side(docs) and "envFrom" in side(rendered(renderer))
+    assert "storageClassName" not in claim(docs)  # the cluster's own
+
+
+@typed.needs("typescript", "kubernetes-types")
+def test_kubernetes_knows_every_key_with_all_values_set(renderer, tmp_path):
+    everything = {path: value for path, (value, _) in VALUES.items() if path != "queue.enabled"}
+    sets = {"all": everything, "no_queue": {**everything, "queue.enabled": False}, "no_secret": {"suimon.secret": ""}}
+    docs = {name: typed.of_kubernetes(rendered(renderer, changed=changed).values()) for name, changed in sets.items()}
+    assert typed.wrong_in(tmp_path, **docs) == dict.fromkeys(sets, "")

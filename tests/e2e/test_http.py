@@ -2,8 +2,10 @@
 import http.client
 import json
 import re
+import signal
 import socket
 import subprocess
+import time
 
 import servers
 import pytest
@@ -140,14 +142,28 @@ def test_health_and_readiness_on_the_command_line(suimon):
     port = servers.free_port()
     s = suimon({"primary": "127.0.0.1:%d" % port, "replicas": []}, ready=False)
 
-    def run(*words):
-        done = subprocess.run([s.binary, *words], capture_output=True, text=True, env=s.process.env, timeout=60)
+    def run(*words, **more):
+        done = subprocess.run([s.binary, *words], capture_output=True, text=True, env={**s.process.env, **more}, timeout=60)
         return done.returncode, done.stdout, done.stderr
     where = ["--http", "127.0.0.1:%d" % s.http_port]
     assert run("health", *where) == (0, "ok\n", "")
     assert run("health", "-c", s.file) == (0, "ok\n", "")
+    nobody = "127.0.0.1:%d" % servers.free_port()
+    for address, code in ((where[1], 0), ("0.0.0.0:%d" % s.http_port, 0), (nobody, 1), ("nowhere", 1)):
+        assert run("health", SUIMON_HTTP=address)[0] == code, address
+    assert run("health", *where, SUIMON_HTTP=nobody)[0] == run("health", "-c", s.file, SUIMON_HTTP=nobody)[0] == 0
     code, out, why = run("ready", *where)
     assert code == 1 and out == "" and str(port) in why
-    code, out, why = run("ready", "--http", "127.0.0.1:%d" % servers.free_port())
-    assert code == 2 and out == "" and "refused" in why
+    for verb, unreached in (("ready", 2), ("health", 1)):
+        code, out, why = run(verb, "--http", "127.0.0.1:%d" % servers.free_port())
+        assert code == unreached and out == "" and "refused" in why
     assert run("health", "now")[0] == 1
+    s.process.signal(signal.SIGSTOP)  # what runs a health check gives it 3 to 5 s before it kills it
+    try:
+        for verb, unreached in (("ready", 2), ("health", 1)):
+            begin = time.monotonic()
+            assert run(verb, *where) == (unreached, "", "suimon %s: suimon at %s: no answer within 2 seconds\n" % (verb, where[1]))
+            assert 1.9 < time.monotonic() - begin < 5
+    finally:
+        s.process.signal(signal.SIGCONT)
+    wait_until("an answer", lambda: run("health", *where)[0] == 0, 10)

@@ -5,7 +5,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask, mariadb_only
+from conftest import ask, mariadb_only, mysql_only, numbers
 import servers
 
 LIMIT, KILLED = 1226, 1317
@@ -190,6 +190,53 @@ def test_the_limit_that_a_session_sets_holds_on_every_connection(suimon, db):
                     ask(c, "SELECT name FROM whoami WHERE SLEEP(60) = 0" + lock)
                 assert e.value.args[0] == 1969
                 assert len(ask(other, "SELECT name FROM whoami WHERE SLEEP(0.6) = 0" + lock)) == 1
+
+
+LONG = "SELECT %s COUNT(*) FROM n a, n b, n c, n d WHERE a.n + b.n + c.n + d.n < 0"  # ten thousand million rows looked at, by nothing to be cut short
+
+
+@pytest.fixture
+def long(db):
+    db.setup("CREATE TABLE n (n INT)", "INSERT INTO n SELECT seq FROM " + numbers(1, 320))
+
+
+@mysql_only("its max_execution_time")
+@pytest.mark.parametrize("lock", ["", " FOR UPDATE"], ids=["replica", "primary"])
+def test_mysqls_own_limit_holds_on_every_connection(suimon, db, long, lock):
+    """P3: the variable is replayed like any other, and others do not inherit it; the hint is the statement's."""
+    s = suimon()
+    where, short = "primary" if lock else "replica", "SELECT COUNT(*) FROM n a, n b"
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as other:
+        servers.wait_until("the replica to be read", lambda: ask(c, "SELECT name FROM whoami") == (("replica",),), 30)
+        ask(c, "SET SESSION max_execution_time = 300")
+        for _ in range(2):
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, LONG % "" + lock)
+            assert e.value.args == (3024, "Query execution was interrupted, maximum statement execution time exceeded")
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(other, LONG % "/*+ MAX_EXECUTION_TIME(200) */" + lock)
+            assert e.value.args[0] == 3024
+            assert ask(other, "SELECT @@max_execution_time") == ((0,),)
+            assert ask(other, short) == ((320 * 320,),)
+    errors = {b["role"]: b["errors"] for b in servers.listing(s.api("/api/backends"))}
+    assert errors[where] > 0, errors  # there it was cut
+
+
+@mysql_only("its max_execution_time")
+def test_what_runs_too_long_on_mysql_is_killed_there(suimon, db, long):
+    """By suimon, while the session's own limit is far; no statement is left behind on either server."""
+    s = limited(suimon, {"match": {"query": "from n a"}, "max_time": "500ms"})
+    with s.connect(database=db.name) as c:
+        ask(c, "SET SESSION max_execution_time = 600000")
+        for lock in ("", " FOR UPDATE"):
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, LONG % "" + lock)
+            assert e.value.args[0] == KILLED
+            assert ask(c, "SELECT 1") == ((1,),)
+    assert s.metrics()["suimon_limit_kills_total"] == 2
+    for server in (db.cluster.primary, db.cluster.replica):
+        servers.wait_until("it to be gone", lambda server=server: server.sql(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%c.n + d.n%' AND info NOT LIKE '%processlist%'") == ((0,),), 30)
 
 
 def test_a_reload_changes_them(suimon, db):

@@ -1,4 +1,6 @@
-"""No secret of the configuration, of a client or of a statement is in the log, at its most talkative, nor in what HTTP and check say."""
+"""No secret of the configuration, of a client or of a statement is in the log, at its most talkative, nor in what HTTP and check say. Nor is
+a value of a statement, but with stats.samples on where HTTP shows values to who may see them."""
+import json
 import signal
 import subprocess
 
@@ -12,6 +14,7 @@ SECRETS = {"MONITOR": "Zq7-monitor-secret", "QUEUE": "Zq7-queue-secret", "LISTED
            "REDIS": "Zq7-redis-secret"}
 CLIENTS = "Zq7-clients-secret"
 LITERAL = "Zq7-literal-secret"
+IN_STATEMENTS = "Zq7-password-in-a-statement"
 PAGES = ("/metrics", "/api/config", "/api/backends", "/api/clients", "/api/queries", "/api/findings", "/api/cache", "/api/queue",
          "/api/queue/pending", "/api/queue/dead", "/api/overview", "/api/costs", "/readyz", "/")
 
@@ -30,12 +33,17 @@ def accounts(cluster):
     cluster.sync()
 
 
-def configured(db):
+def configured(db, log, samples):
     return {"backend": {"monitor": {"user": "z_monitor", "password": "${MONITOR}"}},
             "users": [{"name": "z_listed", "password": "${LISTED}"}, {"passthrough": True}],
-            "admin_token": "${TOKEN}", "stats": {"samples": False},
+            "admin_token": "${TOKEN}", "log": log, "stats": {"samples": samples, "slow": "1ms", "slow_log": ""},
             "cache": {"redis": "redis://u:${REDIS}@127.0.0.1:%d/0" % servers.free_port(), "rules": [{"match": {"schema": db.name}, "ttl": "1m"}]},
             "queue": {"user": {"name": "z_queue", "password": "${QUEUE}"}, "rules": [{"match": {"table": "%s.log" % db.name}}]}}
+
+
+PASSWORDS = ("CREATE USER z_made@'%%' IDENTIFIED BY '%s'", "ALTER USER z_made@'%%' IDENTIFIED BY '%s'", "DROP USER z_made@'%%'",
+             "SET PASSWORD FOR nobody@'%%' = '%s'", "SET PASSWORD FOR nobody@'%%' = PASSWORD('%s')", "GRANT USAGE ON *.* TO z_none@'%%' IDENTIFIED BY '%s'",
+             "CHANGE MASTER 'nobody' TO MASTER_PASSWORD = '%s'", "CREATE SERVER z_s FOREIGN DATA WRAPPER mysql OPTIONS (PASSWORD '%s')", "DROP SERVER IF EXISTS z_s")
 
 
 def use(s, db):
@@ -43,27 +51,42 @@ def use(s, db):
     for user, password in (("z_listed", SECRETS["LISTED"]), ("z_client", CLIENTS)):
         with s.connect(user, password, database=db.name) as c:
             for sql in ("INSERT INTO log VALUES ('%s')", "INSERT INTO log VALUES ('%s')", "INSERT INTO t VALUES ('%s')",
-                        "SELECT * FROM t WHERE t = '%s'", "CREATE USER z_made@'%%' IDENTIFIED BY '%s'", "DROP USER z_made@'%%' /* %s */",
-                        "SET PASSWORD FOR nobody@'%%' = '%s'", "SELECT nonsense FROM '%s", "SELECT * FROM missing WHERE a = '%s'"):
-                try:
-                    ask(c, (sql % LITERAL))
-                except pymysql.MySQLError:
-                    pass
+                        "SELECT * FROM t WHERE t = '%s'", "SELECT SLEEP(0.01), '%s'", "SELECT nonsense FROM '%s", "SELECT * FROM missing WHERE a = '%s'"):
+                attempt(c, sql % LITERAL)
+            for sql in PASSWORDS:
+                attempt(c, sql.replace("%%", "%").replace("%s", IN_STATEMENTS))
     for user, password in (("z_listed", CLIENTS), ("z_client", SECRETS["LISTED"]), ("nobody", CLIENTS)):
         with pytest.raises(pymysql.MySQLError):
             s.connect(user, password)
 
 
-def test_nothing_tells_a_secret(suimon, db, accounts):
+def attempt(c, sql):
+    try:
+        ask(c, sql)
+    except pymysql.MySQLError:
+        pass
+
+
+# Where the values of statements may be read while stats.samples is on, on loopback or with the token.
+VALUES_IN = ("/api/queue/dead", "/api/queue/pending")
+
+
+def is_for_values(where):
+    return where in VALUES_IN or where.startswith("/api/queries/")
+
+
+@pytest.mark.parametrize("samples", [False, True], ids=["no_samples", "samples"])
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_nothing_tells_a_secret(suimon, db, accounts, log, samples):
     db.setup("CREATE TABLE log (t VARCHAR(99) UNIQUE)", "CREATE TABLE t (t VARCHAR(99))")
-    s = suimon(configured(db), run=False)
+    s = suimon(configured(db, log, samples), run=False)
     s.process.env.update(SECRETS)
     s.process.env["SUIMON_DEBUG"] = "1"
     s.start(ready=True)
     schema_is_known(s)
     use(s, db)
     servers.wait_until("a dead letter", lambda: s.metrics()["suimon_queue_dead_letters"] > 0, 60)  # its error names a value
-    said = {page: s.http(page)[1] for page in PAGES}
+    said = {page: s.http(page)[1] for page in (*PAGES, *("/api/queries/" + q["digest"] for q in servers.listing(s.api("/api/queries?limit=1000"))))}
     said["wrong token"] = s.http("/api/cache/flush", data={}, headers={"Authorization": "Bearer " + CLIENTS})[1]
     # A reload with faults at the very keys that hold secrets.
     broken = merge(s.config, {"queue": {"user": {"name": ""}}, "cache": {"redis": "redis:/u:${REDIS}@here"}, "threads": "${TOKEN}"})
@@ -76,7 +99,10 @@ def test_nothing_tells_a_secret(suimon, db, accounts):
         assert done.returncode == 1
         said["start" if what is None else what] = done.stdout + done.stderr
     said["log"] = s.log_text()
-    assert len(said["log"].splitlines()) > 20 and "session" in said["log"]
+    lines = said["log"].splitlines()
+    assert len(lines) > 20 and "session" in said["log"] and any("DEBUG" in line[:60].upper() for line in lines)
+    assert log == "text" or [json.loads(line) for line in lines]
+    assert samples == any(LITERAL in text for text in said.values())  # what is looked for would be found
     for where, text in said.items():
-        for secret in (*SECRETS.values(), CLIENTS, LITERAL):
+        for secret in (*SECRETS.values(), CLIENTS, IN_STATEMENTS, *(() if samples and is_for_values(where) else (LITERAL,))):
             assert secret not in text, "%s tells %s: …%s…" % (where, secret, text[max(0, text.find(secret) - 200):][:400])

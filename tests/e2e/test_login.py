@@ -1,16 +1,21 @@
 """P1: who may log in, how, and what the refused are told."""
+import concurrent.futures
+import contextlib
 import itertools
 import os
 import re
+import socket
+import struct
 import subprocess
 import time
 
 import pymysql
-from pymysql.constants.CLIENT import FOUND_ROWS, IGNORE_SPACE, LOCAL_FILES, NO_SCHEMA, ODBC
+from pymysql.constants.CLIENT import FOUND_ROWS, IGNORE_SPACE, LOCAL_FILES, NO_SCHEMA, ODBC, PLUGIN_AUTH, PROTOCOL_41, SECURE_CONNECTION
 import pytest
 
 from conftest import ask
 import servers
+import wire
 
 
 def refused(connect, *words, **more):
@@ -33,6 +38,58 @@ def test_an_account_nobody_configured_passes_through(proxy):
 def test_a_passed_through_account_logs_in_again_and_again(proxy):
     for _ in range(5):
         proxy.connect("guest", "guest").close()
+
+
+def threads_of(instance):
+    tasks = "/proc/%d/task" % instance.process.child.pid
+    names = []
+    for task in os.listdir(tasks):
+        with contextlib.suppress(FileNotFoundError), open("%s/%s/comm" % (tasks, task)) as f:
+            names.append(f.read().strip())
+    return names
+
+
+def asks_for_the_key(instance):
+    """A connection by TCP that has sent its login, and then asked for the key under which a password is sent."""
+    sock = socket.create_connection((servers.LOOPBACK, instance.mysql_port), timeout=30)
+    caps = PROTOCOL_41 | SECURE_CONNECTION | PLUGIN_AUTH
+    login = struct.pack("<IIB23x", caps, 1 << 24, 45) + b"guest\0" + b"\x20" + bytes(32) + b"caching_sha2_password\0"
+    packet(sock)  # the greeting
+    sock.sendall(struct.pack("<I", len(login) | 1 << 24) + login)
+    assert packet(sock) == b"\x01\x04"  # the full exchange
+    sock.sendall(struct.pack("<I", 1 | 3 << 24) + b"\x02")
+    return sock
+
+
+def packet(sock):
+    return wire.read_exactly(sock, struct.unpack("<I", wire.read_exactly(sock, 4))[0] & 0xffffff)
+
+
+def test_the_key_for_passwords_is_made_when_the_first_client_asks(suimon):
+    """Others go on while it is made; who goes away meanwhile, or speaks out of turn, harms nobody."""
+    s = suimon()
+    s.connect("app", "app").close()
+    assert "login key" not in threads_of(s)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(asks_for_the_key(s))
+        gone, hasty = asks_for_the_key(s), stack.enter_context(asks_for_the_key(s))
+        gone.close()
+        hasty.sendall(struct.pack("<I", 1 | 5 << 24) + b"\x02")
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            several = [pool.submit(s.connect, "guest", "guest") for _ in range(12)]
+            assert ask(s.connect("app", "app"), "SELECT 1") == ((1,),)
+            for c in several:
+                with c.result(60) as connection:
+                    assert ask(connection, "SELECT CURRENT_USER()") == (("guest@%",),)
+        assert packet(first).startswith(b"\x01-----BEGIN PUBLIC KEY-----")
+    servers.wait_until("its thread to be gone", lambda: "login key" not in threads_of(s), 30)
+
+
+def test_a_process_ends_in_order_while_the_key_is_made(suimon):
+    s = suimon({"drain_timeout": "1s"})
+    with asks_for_the_key(s):
+        assert s.stop() == 0
+        assert "main: stopped" in s.log_text()
 
 
 def test_with_passthrough_alone_the_schema_is_read_as_who_has_logged_in(suimon):

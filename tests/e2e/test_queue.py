@@ -1,7 +1,11 @@
 """Q1 to Q7: writes acknowledged from the durable queue and applied behind the client's back."""
+import datetime
+import glob
 import json
 import os
+import re
 import subprocess
+import tempfile
 import threading
 import time
 import uuid
@@ -9,7 +13,7 @@ import uuid
 import pymysql
 import pytest
 
-from conftest import ask
+from conftest import KIND, ask
 from servers import Process, listing, sum_metric, wait_until
 from wire import Wire
 
@@ -260,8 +264,131 @@ def test_prepared_inserts_are_queued(queued, table):
     assert table.primary("SELECT n, v FROM log ORDER BY id") == tuple((n, "it's \\ %d" % n if n % 3 else None) for n in range(50))
 
 
+def test_a_limit_bound_as_a_text_runs_directly(queued, table):
+    """As PHP binds it: the server takes LIMIT '2' from a parameter, and from nobody's text; bound as a number it is queued."""
+    table.setup("INSERT INTO log (n) VALUES (1), (1), (1), (1)")
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)  # from here on the schema is known
+    with Wire(queued.connect(database=table.name)) as w:
+        s = w.prepare("/* suimon: queue */ DELETE FROM log WHERE n = ? ORDER BY id LIMIT ?")
+        before = acknowledged(queued)
+        assert s.execute(("1", "2"))[0][:2] == b"\x00\x02" and acknowledged(queued) == before
+        assert s.execute((1, 1))[0][0] == 0 and acknowledged(queued) == before + 1
+        refused = declined(queued, "not_eligible")
+        s.execute((2, -1))  # what the server makes of it is its own
+        s.execute((2, None), types=False)  # of the type before: a number
+        assert acknowledged(queued) == before + 1 and declined(queued, "not_eligible") == refused + 2
+    drained(queued)
+    assert dead(queued) == [] and table.primary("SELECT COUNT(*) FROM log WHERE n = 1") == ((1,),)
+
+
+def test_values_that_make_a_long_text_run_directly(queued, table):
+    """A BLOB is twice as long as a text: a server with a small max_allowed_packet took the one, and not the other."""
+    table.setup("ALTER TABLE log ADD COLUMN b LONGBLOB")
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+    with Wire(queued.connect(database=table.name)) as w:
+        s = w.prepare("INSERT INTO log (n, b) VALUES (?, ?)")
+        assert s.execute((1, b"\0" * 400000))[0][0] == 0
+        before, refused = acknowledged(queued), declined(queued, "not_eligible")
+        assert s.execute((2, b"\xff" * 600000))[0][0] == 0
+        assert acknowledged(queued) == before and declined(queued, "not_eligible") == refused + 1
+        assert s.execute((3, b"\xff" * 400000))[0][0] == 0 and acknowledged(queued) == before + 1
+    drained(queued)
+    assert dead(queued) == [] and table.primary("SELECT n, LENGTH(b) FROM log WHERE n > 0 ORDER BY n") == (
+        (1, 400000), (2, 600000), (3, 400000))
+
+
+def test_bytes_are_not_taken_for_a_number(queued, table):
+    """A parameter of bytes is a text, whose digits are the number: MySQL reads x'3331' as 13105 there."""
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+    with Wire(queued.connect(database=table.name)) as w:
+        before = acknowledged(queued)
+        for value in ((b"31", b"\x00\xff'\\"), (b"7", b"")):
+            assert w.prepare("INSERT INTO log (n, v) VALUES (? + 0, HEX(?))").execute(value)[0][0] == 0
+            assert w.prepare("INSERT INTO log (n, v) VALUES (?, HEX(?))").execute(value)[0][0] == 0
+        assert acknowledged(queued) - before == 4
+    drained(queued)
+    assert dead(queued) == []
+    assert table.primary("SELECT n, v FROM log WHERE n > 0 ORDER BY id") == ((31, "00FF275C"), (31, "00FF275C"), (7, ""), (7, ""))
+
+
+DATES = [datetime.date(2024, 2, 29), datetime.datetime(2024, 2, 29, 10, 0), datetime.datetime(2024, 12, 31, 23, 59, 58, 500000),
+         datetime.timedelta(hours=10), -datetime.timedelta(hours=51, minutes=4, seconds=5, microseconds=250000)]
+NO_DAYS = [(b"\x0a\x00", b"\x00"), (b"\x0c\x00", b"\x00"), (b"\x0a\x00", b"\x04\xe8\x07\x00\x00")]  # 0000-00-00, with time, 2024-00-00
+
+
+def queue_prepared(s, prepared, values):
+    def done():
+        before = acknowledged(s)
+        prepared.execute(values)
+        return acknowledged(s) > before
+    wait_until("it to be queued", done, 20)
+
+
+@pytest.mark.parametrize("mode", ["", "STRICT_TRANS_TABLES"])
+def test_dates_and_times_are_not_taken_for_texts(suimon, table, mode):
+    """Where a number is wanted a date's parameter is one of its digits, and '2024-02-29' is 2024: queued as it is directly."""
+    columns = {"i": "BIGINT", "v": "VARCHAR(40)", "d": "DATE", "dt": "DATETIME(6)", "ti": "TIME(6)"}
+    for t in ("straight", "later"):
+        table.setup("CREATE TABLE %s (n INT, digits DECIMAL(40, 6), %s)" % (t, ", ".join("%s %s" % c for c in columns.items())),
+                    "CREATE TABLE %s_days (day INT)" % t, "INSERT INTO %s_days VALUES (20240229), (2024)" % t)
+    s = suimon({"queue": {"rules": [{"match": {"table": "%s.%s" % (table.name, t)}, "order": "table"} for t in ("later", "later_days")]}})
+    with Wire(s.connect(database=table.name)) as w:
+        w.query("SET sql_mode = '%s'" % mode)
+        refused = 0
+        for name in columns:
+            straight, later = (w.prepare("INSERT INTO %s (n, digits, %s) VALUES (?,?+ 0,?)" % (t, name)) for t in ("straight", "later"))
+            queue_prepared(s, later, (-1, 0, None))
+            before = acknowledged(s)
+            for n, value in enumerate(DATES):
+                refused += straight.execute((n, value, value))[0][0] == 0xff
+                assert later.execute((n, value, value))[0][0] == 0
+            assert acknowledged(s) - before == len(DATES)
+            before, why = acknowledged(s), declined(s, "not_eligible")
+            for zero in NO_DAYS:  # no literal says it: the server is asked at once
+                assert straight.execute((100, 0, zero))[0][0] == later.execute((100, 0, zero))[0][0]
+            assert acknowledged(s) == before and declined(s, "not_eligible") - why == len(NO_DAYS)
+        later = w.prepare("DELETE FROM later_days WHERE day=?")
+        queue_prepared(s, later, (0,))
+        before = acknowledged(s)
+        for prepared in (later, w.prepare("DELETE FROM straight_days WHERE day=?")):
+            assert prepared.execute((DATES[0],))[0][0] == 0
+        assert acknowledged(s) - before == 1
+    drained(s)
+    assert len(dead(s)) == refused
+    # MySQL leaves a bound time's fraction out where it makes a text of it.
+    what = "n, digits, i, %s, d, dt, ti" % ("SUBSTRING_INDEX(v, '.', 1)" if KIND == "mysql" else "v")
+    for t, order in (("", "n, %s" % ", ".join(columns)), ("_days", "day")):
+        found = [table.primary("SELECT %s FROM %s%s WHERE %s ORDER BY %s" % ("*" if t else what, which, t, "day" if t else "n >= 0", order))
+                 for which in ("straight", "later")]
+        assert found[0] == found[1] and found[0]
+
+
 def declined(s, reason):
     return sum_metric(s.metrics(), "suimon_queue_declined_total", 'reason="%s"' % reason)
+
+
+def test_a_session_that_has_set_its_clock_writes_directly(queued, table):
+    insert = "INSERT INTO log (n, at) VALUES (%d, NOW(6))"
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c, insert % 0)
+        before, why = acknowledged(queued), declined(queued, "not_eligible")
+        ask(c, "SET timestamp = 1000000000.25")
+        for _ in range(2):
+            ask(c, insert % 1)
+        assert acknowledged(queued) == before and declined(queued, "not_eligible") == why + 2
+        ask(c, "SET timestamp = DEFAULT")
+        for n in (2, 3):
+            began = time.time()
+            ask(c, insert % n)
+            time.sleep(0.5)
+        assert acknowledged(queued) == before + 2
+    drained(queued)
+    assert table.primary("SELECT UNIX_TIMESTAMP(at) FROM log WHERE n = 1") == ((1000000000.25,),) * 2
+    assert table.primary("SELECT ABS(UNIX_TIMESTAMP(at) - %f) < 0.4 FROM log WHERE n = 3" % began) == ((1,),)
+    assert table.primary("SELECT MIN(at) < MAX(at) - INTERVAL 0.3 SECOND FROM log WHERE n IN (2, 3)") == ((1,),)
 
 
 def test_each_kind_of_write_is_queued_and_tells_the_rows_it_names(suimon, table):
@@ -347,6 +474,77 @@ def test_a_missing_privilege_is_said_at_once(queued, table):
         table.setup("DROP USER %s@'%%'" % name)
 
 
+def test_a_privilege_taken_away_is_missing_at_once(queued, table):
+    """The drain's account has it: what was accepted before the REVOKE says nothing of what comes behind it. (Of a schema's
+    privileges a session keeps those with which it chose it.)"""
+    name = "once_" + table.name[-12:]
+    table.setup("CREATE USER %s@'%%' IDENTIFIED BY 'once'" % name, "GRANT INSERT ON %s.log TO %s@'%%'" % (table.name, name),
+                "GRANT ALL ON %s.* TO app@'%%' WITH GRANT OPTION" % table.name)
+    try:
+        with queued.connect(database=table.name) as c, queued.connect(name, "once", database=table.name) as once:
+            queue_one(queued, once)
+            drained(queued)
+            act(queued, "pause")
+            ask(c, "REVOKE INSERT ON %s.log FROM %s@'%%'" % (table.name, name))
+            is_an_error_at_once(queued, once, "INSERT INTO log (n) VALUES (0)", 1142)
+            ask(c, "GRANT INSERT ON %s.log TO %s@'%%'" % (table.name, name))
+            queue_one(queued, once)
+            act(queued, "resume")
+        drained(queued)
+        assert dead(queued) == []
+    finally:
+        table.setup("DROP USER %s@'%%'" % name)
+
+
+@pytest.mark.parametrize("on", ["*.*", "%s.*"])
+def test_a_session_with_the_rights_of_its_login_accepts_for_no_later_one(suimon, table, on):
+    """A connection keeps the rights on everything with which it logged in, and on a schema those with which it chose it."""
+    queued = suimon(dict(rules(table), threads=1))
+    name, giver, on = "late_" + table.name[-12:], "giver_" + table.name[-12:], on.replace("%s", table.name)
+    table.setup("CREATE USER %s@'%%' IDENTIFIED BY 'late'" % name, "GRANT SELECT, INSERT ON %s TO %s@'%%'" % (on, name),
+                "CREATE USER %s@'%%' IDENTIFIED BY 'giver'" % giver, "GRANT ALL ON *.* TO %s@'%%' WITH GRANT OPTION" % giver)
+    insert = "INSERT INTO log (n) VALUES (0)"
+    try:
+        with queued.connect(giver, "giver", database=table.name) as c, queued.connect(name, "late", database=table.name) as old:
+            queue_one(queued, old)
+            drained(queued)
+            act(queued, "pause")
+            ask(c, "REVOKE INSERT ON %s FROM %s@'%%'" % (on, name))
+            before, direct = acknowledged(queued), declined(queued, "not_eligible")
+            for n in range(3):
+                ask(old, insert)
+                assert declined(queued, "not_eligible") == direct + n + 1
+                with queued.connect(name, "late", database=table.name) as new:
+                    is_an_error_at_once(queued, new, insert, 1142)
+            assert acknowledged(queued) == before
+            ask(c, "GRANT INSERT ON %s TO %s@'%%'" % (on, name))
+            for who in (old, c):
+                queue_one(queued, who)
+            with queued.connect(name, "late", database=table.name) as new:
+                queue_one(queued, new)
+            act(queued, "resume")
+        drained(queued)
+        assert dead(queued) == []
+    finally:
+        table.setup("DROP USER %s@'%%', %s@'%%'" % (name, giver))
+
+
+def test_accounts_that_take_turns_have_a_shape_accepted_once_each(suimon, table):
+    queued = suimon(dict(rules(table), threads=1))
+    with queued.connect(database=table.name) as c, queued.connect("guest", "guest", database=table.name) as other:
+        queue_one(queued, c)
+        queue_one(queued, other)
+        queue_one(queued, c)
+        before, asked = acknowledged(queued), table.cluster.primary.status("Com_stmt_prepare")
+        for _ in range(5):
+            for who in (c, other):
+                ask(who, "INSERT INTO log (n) VALUES (0)")
+        assert acknowledged(queued) == before + 10
+        assert table.cluster.primary.status("Com_stmt_prepare") == asked
+    drained(queued)
+    assert dead(queued) == []
+
+
 def test_after_ddl_a_shape_is_looked_at_anew(queued, table):
     """Q4: a column that is gone is an error at once, not a dead letter."""
     with queued.connect(database=table.name) as c:
@@ -386,6 +584,157 @@ def test_what_would_mean_something_else_later_runs_directly(queued, table, value
         act(queued, "resume")
 
 
+@pytest.mark.parametrize("expression", ["USER()", "SESSION_USER()", "CONNECTION_ID()", "@@session.wait_timeout", "SYSDATE()", "@who"])
+def test_a_trigger_that_asks_who_is_writing_lets_nothing_wait(suimon, table, expression):
+    """The drain is another session: what the trigger stored would be the drain's."""
+    table.setup("CREATE TRIGGER who BEFORE INSERT ON log FOR EACH ROW SET NEW.v = CONCAT('by ', COALESCE(%s, ''))" % expression)
+    queued = suimon(rules(table))
+    with queued.connect(database=table.name) as c, queued.connect(database=table.name) as other:
+        queue_one(queued, other, "INSERT INTO keyed (id, v) VALUES (0, 'x') ON DUPLICATE KEY UPDATE v = 'y'")
+        act(queued, "pause")
+        known = declined(queued, "not_eligible")
+        for n in range(1, 4):
+            ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+            assert declined(queued, "not_eligible") == known + n
+            assert table.primary("SELECT COUNT(*), SUM(v LIKE 'by %%') FROM log") == ((n, n),)
+        if expression.endswith("USER()"):
+            assert table.primary("SELECT DISTINCT SUBSTRING_INDEX(v, '@', 1) FROM log") == (("by app",),)
+        act(queued, "resume")
+    drained(queued)
+
+
+# What the drain sets for a write; and what keeps a write direct, of MariaDB's variables that any account may set. All others are left out.
+MEANT = set("""block_encryption_mode character_set_client character_set_connection check_constraint_checks collation_connection
+    cte_max_recursion_depth default_regex_flags default_week_format div_precision_increment foreign_key_checks group_concat_max_len lc_time_names
+    max_join_size max_points_in_geometry max_recursive_iterations max_sort_length old_mode old_passwords sql_auto_is_null sql_big_selects sql_mode
+    sql_safe_updates time_zone unique_checks windowing_use_high_precision""".split())
+DIRECT = set("""auto_increment_increment auto_increment_offset binlog_alter_two_phase character_set_filesystem explicit_defaults_for_timestamp identity
+    innodb_ft_enable_stopword insert_id last_insert_id max_relay_log_size old profiling pseudo_slave_mode rand_seed1 rand_seed2 session_track_schema
+    session_track_state_change session_track_system_variables session_track_transaction_info skip_parallel_replication skip_replication
+    sql_slave_skip_counter standard_compliant_cte system_versioning_insert_history timestamp wsrep_causal_reads wsrep_dirty_reads wsrep_osu_method
+    wsrep_retry_autocommit wsrep_sync_wait wsrep_trx_fragment_size wsrep_trx_fragment_unit""".split())
+
+
+def session_variables(c):
+    """Name and value, as a literal, of what this session may set: by setting it to what it is."""
+    found = {}
+    for name, value in ask(c, "SHOW SESSION VARIABLES"):
+        value = value if value.replace(".", "", 1).isdigit() else "'%s'" % value
+        try:
+            ask(c, "SET SESSION %s = %s" % (name, value))
+        except pymysql.MySQLError:
+            continue
+        found[name] = value
+    return found
+
+
+def test_each_variable_a_session_may_set(queued, table):
+    """Q4: it goes with the record, it is left out, or the session's writes run directly and are counted."""
+    with table.cluster.primary.connect("app", "app") as c:
+        variables = session_variables(c)
+    assert len(variables) > 100, variables
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+    drained(queued)
+    act(queued, "pause")
+    known, before = declined(queued, "not_eligible"), acknowledged(queued)
+    for n, (name, value) in enumerate(variables.items(), 1):
+        with queued.connect(database=table.name) as c:
+            ask(c, "SET SESSION %s = %s" % (name, value))
+            ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+    here = {r[0] for r in table.primary("SELECT n FROM log")}
+    direct = {name for n, name in enumerate(variables, 1) if n in here}
+    assert declined(queued, "not_eligible") == known + len(direct)
+    assert acknowledged(queued) == before + len(variables) - len(direct)
+    log = b"".join(open(f, "rb").read().rstrip(b"\0") for f in glob.glob(os.path.join(queued.config["queue"]["dir"], "*.seg")))
+    meant = {name for name in variables if re.search(rb"[^a-z_]%s=" % name.encode(), log)}
+    assert direct == DIRECT if KIND == "mariadb" else direct.isdisjoint(MEANT)
+    assert meant == MEANT & set(variables)
+    act(queued, "resume")
+    drained(queued)
+    assert dead(queued) == []
+    assert table.primary("SELECT COUNT(*), COUNT(DISTINCT n) FROM log WHERE n > 0") == ((len(variables),) * 2,)
+
+
+def test_what_a_session_sets_for_its_connection_is_not_the_drains(queued, table):
+    """A connection that is closed when it is idle, or with a COMMIT, or while its transaction waits."""
+    def drains():
+        return {r[0] for r in table.cluster.primary.sql("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'suimon_queue'")}
+
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        drained(queued)
+        before = drains()
+        assert before
+        settings = ["wait_timeout = 1", "interactive_timeout = 1", "completion_type = 2", "net_read_timeout = 1", "net_write_timeout = 1",
+                    "lock_wait_timeout = 1", "sql_select_limit = 1"]
+        if KIND == "mariadb":
+            settings += ["idle_transaction_timeout = 1", "idle_write_transaction_timeout = 1"]
+        for setting in settings:
+            ask(c, "SET SESSION " + setting)
+        for n in range(1, 6):
+            queue_one(queued, c, "INSERT INTO log (n) VALUES (%d)" % n)
+    drained(queued)
+    time.sleep(1.6)  # longer than the session's patience
+    assert before <= drains()
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c, "INSERT INTO log (n) VALUES (6)")
+    drained(queued)
+    assert before <= drains()
+    assert dead(queued) == []
+    assert table.primary("SELECT COUNT(DISTINCT n) FROM log WHERE n > 0") == ((6,),)
+
+
+@pytest.mark.skipif(KIND != "mariadb", reason="MySQL computes no column from who asks")
+def test_a_column_computed_from_who_asks_lets_nothing_wait(suimon, table):
+    """An UPDATE may store it, and a WHERE may hang on it: for the drain it is another."""
+    table.setup("ALTER TABLE log ADD COLUMN who VARCHAR(80) AS (SUBSTRING_INDEX(USER(), '@', 1)) VIRTUAL",
+                "ALTER TABLE keyed ADD COLUMN day VARCHAR(80) AS (CONCAT(v, NOW())) VIRTUAL", "INSERT INTO log (n) VALUES (1)")
+    queued = suimon({"queue": {"rules": [{"match": {"schema": table.name}}]}})
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c, "INSERT INTO keyed (id, v) VALUES (0, 'x') ON DUPLICATE KEY UPDATE v = 'y'")
+        drained(queued)
+        act(queued, "pause")
+        known = declined(queued, "not_eligible")
+        ask(c, "UPDATE log SET v = who")
+        assert table.primary("SELECT v FROM log") == (("app",),)
+        ask(c, "DELETE FROM log WHERE who = 'app'")
+        assert table.primary("SELECT COUNT(*) FROM log") == ((0,),)
+        assert declined(queued, "not_eligible") == known + 2
+        act(queued, "resume")
+    drained(queued)
+
+
+def test_a_trigger_that_takes_the_statements_time_may_wait(suimon, table):
+    table.setup("CREATE TRIGGER at BEFORE INSERT ON log FOR EACH ROW SET NEW.at = NOW(6), NEW.v = (SELECT MAX(v) FROM keyed)")
+    queued = suimon(rules(table))
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+    drained(queued)
+    assert table.primary("SELECT COUNT(*) > 0, SUM(at IS NULL) FROM log") == ((1, 0),)
+
+
+def test_a_default_that_asks_who_is_writing_is_the_clients(suimon, table):
+    """A statement that gives the column all the same may wait, as one may whose defaults are the statement's time."""
+    table.setup("DROP TABLE log", "CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, n INT, who VARCHAR(80) DEFAULT (USER()), "
+                "since DATETIME DEFAULT CURRENT_TIMESTAMP)")  # MySQL lets no such column be added
+    queued = suimon(rules(table))
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c, "INSERT INTO log (n, who) VALUES (0, 'given')")
+        drained(queued)
+        act(queued, "pause")
+        known, before = declined(queued, "no_default"), acknowledged(queued)
+        for n, sql in enumerate(["INSERT INTO log (n) VALUES (1)", "INSERT INTO log (n, who) VALUES (1, DEFAULT)", "INSERT INTO log SET n = 1"]):
+            for m in range(1, 4):
+                ask(c, sql)
+                assert declined(queued, "no_default") == known + 3 * n + m, sql
+        assert acknowledged(queued) == before
+        assert table.primary("SELECT COUNT(*), SUM(who LIKE 'app@%') FROM log WHERE n = 1") == ((9, 9),)
+        act(queued, "resume")
+    drained(queued)
+    assert dead(queued) == []
+
+
 def test_the_time_of_acceptance_is_what_now_means(queued, table):
     with queued.connect(database=table.name) as c:
         ask(c, "SET time_zone = '+05:00'")
@@ -414,6 +763,53 @@ def test_the_sessions_state_is_applied_with_its_record(queued, table):
     drained(queued)
     assert {r for r in table.primary("SELECT n, v FROM log")} == {(1, "é\\"), (2, "ab"), (3, "too ")}
     assert dead(queued) == []
+
+
+def test_a_session_that_only_reads_is_refused_as_directly(queued, table):
+    """Its write is error 1792, not a record under whose state the drain could write nothing more."""
+    with queued.connect(database=table.name) as c, queued.connect(database=table.name) as other:
+        queue_one(queued, c)
+        ask(c, "SET SESSION TRANSACTION READ ONLY")
+        is_an_error_at_once(queued, c, "INSERT INTO log (n) VALUES (1)", 1792)
+        queue_one(queued, other)
+        ask(c, "SET SESSION TRANSACTION READ WRITE, ISOLATION LEVEL READ COMMITTED")
+        queue_one(queued, c, "INSERT INTO log (n) VALUES (2)")
+    drained(queued)
+    assert dead(queued) == [] and table.primary("SELECT COUNT(*) > 0, SUM(n = 1) FROM log WHERE n > 0") == ((1, 0),)
+
+
+@pytest.mark.parametrize("variable", ["binlog_format = 'STATEMENT'", "sql_log_bin = 0", "pseudo_thread_id = 7", "rand_seed1 = 5"])
+def test_what_the_drain_could_not_set_runs_directly(queued, table, variable):
+    table.cluster.setup("CREATE USER IF NOT EXISTS boss@'%' IDENTIFIED BY 'boss'", "GRANT ALL ON *.* TO boss@'%'")
+    with queued.connect("boss", "boss", database=table.name) as c, queued.connect(database=table.name) as other:
+        queue_one(queued, c)
+        ask(c, "SET SESSION " + variable)
+        before = acknowledged(queued)
+        for n in range(1, 4):
+            ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+        assert acknowledged(queued) == before
+        assert table.primary("SELECT COUNT(*) FROM log WHERE n > 0") == ((3,),)
+        queue_one(queued, other)
+    drained(queued)
+
+
+def in_memory(path):
+    return subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True).stdout.strip() == "tmpfs"
+
+
+def test_what_the_file_can_lose_is_said_at_the_start(suimon, table):
+    s = suimon(rules(table, sync="always"))
+    assert "may lose" not in s.log_text() and "is in memory" not in s.log_text()
+    s.stop()
+    s = suimon(rules(table, sync="20ms"))
+    assert "a power loss may lose the last of them" in s.log_text() and "sync=20ms" in s.log_text()
+    s.stop()
+    if not in_memory("/dev/shm"):
+        pytest.skip("no directory in memory here")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        s = suimon(rules(table, dir=directory))
+        assert "the directory is in memory" in s.log_text() and "may lose" not in s.log_text()
+        s.stop()
 
 
 def test_records_survive_a_restart(suimon, table, tmp_path):

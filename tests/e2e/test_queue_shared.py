@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 import servers
-from conftest import ask, schema_is_known
+from conftest import ask, writes_are_queued
 from servers import listing, sum_metric, wait_until
 
 TABLES = 4
@@ -27,8 +27,7 @@ def pair(suimon, db, redis, cluster):
              "rules": [{"match": {"schema": db.name, "verb": "insert"}, "order": "table"}]}
     cache = {"memory": "16MiB", "redis": cluster.redis.url, "rules": [{"match": {"schema": db.name}, "ttl": "60s"}]}
     two = [suimon({"queue": dict(queue), "cache": cache}, name="shared%d" % i) for i in range(2)]
-    for s in two:
-        schema_is_known(s)
+    writes_are_queued(two, db)
     return two
 
 

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fault"))
 import queue_world  # noqa: E402
-from conftest import ask, schema_is_known  # noqa: E402
+from conftest import ask, writes_are_queued  # noqa: E402
 from servers import listing, sum_metric, wait_until  # noqa: E402
 
 TABLES = 4
@@ -29,8 +29,7 @@ def pair(sqs, suimon, db):
     config = {"queue": {"engine": "sqs", "url": sqs.url(uuid.uuid4().hex, lanes=4),
                         "rules": [{"match": {"schema": db.name, "verb": "insert"}, "order": "table"}]}}
     two = [suimon(config, name="sqs%d" % i) for i in range(2)]
-    for s in two:
-        schema_is_known(s)
+    writes_are_queued(two, db)
     return two
 
 

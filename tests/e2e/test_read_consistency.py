@@ -200,7 +200,8 @@ def test_reads_never_go_back_while_replicas_come_and_go(cluster, three, suimon):
         some_more()
         use(s, (one, two)[i % 2], True)
         some_more()
-    wait_until("reads on both", lambda: all(is_up(s, m) for m in (one, two)), 30)
+    wait_until("both to be up", lambda: all(is_up(s, m) for m in (one, two)), 30)
+    wait_until("reads on both", lambda: {"one", "two"} <= set.union(*(r.places for r in readers)), 60)
     stop.set()
     for r in readers:
         r.going = False
@@ -208,7 +209,6 @@ def test_reads_never_go_back_while_replicas_come_and_go(cluster, three, suimon):
         t.join(60)
     for r in readers:
         assert r.failed is None and not r.back, (r.failed, r.back[:5])
-    assert {"one", "two"} <= set.union(*(r.places for r in readers))
 
 
 def test_after_a_write_of_unknown_position_reads_return_once_the_replica_is_known_to_have_it(cluster, three, suimon):

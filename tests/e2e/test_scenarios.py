@@ -1,11 +1,13 @@
 """Applications with known faults: each is found once, with the right table, columns and fix; mended, nothing is found (S3)."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
 
 import conftest
+import timed
 from conftest import ask
 from servers import wait_until
 
@@ -84,6 +86,76 @@ def statement_reads(connection, sql):
 
 def bound(sql, value):
     return sql.replace("?", value)
+
+
+def by_digest(instance, texts):
+    """The texts of each digest, in their order."""
+    done = subprocess.run([instance.binary, "digest", "-"], input="".join(" ".join(t.split()) + "\n" for t in texts), stdout=subprocess.PIPE,
+                          check=True, text=True, timeout=60)
+    found = {}
+    for text, line in zip(texts, done.stdout.splitlines(), strict=True):
+        found.setdefault(json.loads(line)["digest"], []).append(text)
+    return found
+
+
+def value_in(finding, text):
+    """What stands where the finding's text has its first question mark."""
+    first = re.escape(finding["text"].split("?")[0])
+    return re.match(first.replace("\\ ", r"\s+") + r"('[^']*'|[0-9]+)", text, re.I).group(1)
+
+
+def mended(finding, texts):
+    return [bound(finding["fix_sql"].replace("limit ?", "limit 21"), value_in(finding, t)) for t in texts]
+
+
+def batched(finding, texts):
+    """One statement for as many keys as a run of the loop had."""
+    runs = finding["evidence"]["occurrences"]
+    keys, size = [value_in(finding, t) for t in texts], len(texts) // runs
+    return [finding["fix_sql"].replace("?, ?, ...", ", ".join(keys[n:n + size])) for n in range(0, len(keys), size)]
+
+
+@pytest.fixture
+def undisturbed(cluster):
+    with timed.undisturbed(cluster.primary, cluster.replica):
+        yield
+
+
+@pytest.mark.parametrize("app", sorted(COMMANDS))
+def test_each_fix_saves_the_time_foretold(undisturbed, suimon, shop, tmp_path, app):
+    """The application's own statements again, without the fix and with it."""
+    s = suimon({"replicas": [], "stats": {"slow": "50ms"}})
+    run(app, s, shop, SCENARIOS)
+    found = {name: of(findings(s, shop), shop, FOUND[app][name]) for name in SCENARIOS}
+    if app == "rails":  # two of one kind, table and column
+        both = [f for f in findings(s, shop) if what(f, shop) == FOUND[app]["implicit_conversion"]]
+        found["function_on_column"], found["implicit_conversion"] = sorted(both, key=lambda f: "lower(" not in f["text"])
+    clocked = suimon({"replicas": [], "stats": timed.every_statement(tmp_path / "clocked.log")})
+    run(app, clocked, shop, SCENARIOS)
+    texts = by_digest(s, [t for t, _ in timed.logged(timed.log_of(clocked))])
+    texts = {name: texts[f["digest"]][:480] for name, f in found.items()}
+
+    def clock(some):
+        return timed.run(clocked, shop.name, some)
+
+    for name, fix in (("n_plus_one", batched), ("function_on_column", mended), ("implicit_conversion", mended)):
+        fixed = fix(found[name], texts[name])
+        timed.judge(found[name], timed.cut(lambda: clock(texts[name]), lambda: clock(fixed)))
+
+    rules = [line for n in ("heavy_aggregate", "identical_repeat") for line in found[n]["fix_config"].splitlines() if line.startswith("    ")]
+    cached = suimon({"replicas": [], "cache": {"memory": "16MiB", "rules": pasted(rules)}, "stats": timed.every_statement(tmp_path / "cached.log")})
+
+    def from_nothing(some):
+        assert cached.http("/api/cache/flush", data={})[0] == 200
+        return timed.run(cached, shop.name, some)
+
+    for name in ("heavy_aggregate", "identical_repeat"):
+        timed.judge(found[name], timed.cut(lambda: clock(texts[name]), lambda: from_nothing(texts[name])))
+
+    join = "join_without_index"
+    before = [clock(texts[join]) for _ in range(timed.ROUNDS)]
+    shop.setup(found[join]["fix_sql"])
+    timed.judge(found[join], 1 - timed.least(clock(texts[join]) for _ in range(timed.ROUNDS)) / timed.least(before))
 
 
 @pytest.mark.parametrize("app", sorted(COMMANDS))

@@ -252,6 +252,29 @@ def test_pins_last_as_long_as_their_reason(proxy, db):
         assert pinned(c)
 
 
+@pytest.mark.parametrize("default", ["timestamp=DEFAULT", "SESSION timestamp = DEFAULT", "@@session.timestamp := DEFAULT"])
+def test_a_clock_that_was_set_stays_with_its_session_until_it_is_given_back(suimon, db, default):
+    """P3. It stands still for the session alone; afterwards it runs, and the connection is anybody's."""
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 2, "min_idle": 0}}})
+
+    def pins(c):
+        return [r["pinned"] for r in listing(s.api("/api/clients")) if c.thread_id() in (r.get("id"), r.get("connection_id"))][0]
+    with s.connect(database=db.name) as a, s.connect(database=db.name) as b:
+        ask(a, "SET timestamp = 1000000000")
+        for c in (a, b, a, b):
+            assert ask(c, "SELECT UNIX_TIMESTAMP() = 1000000000") == ((int(c is a),),)
+        assert pins(a) == "timestamp" and not pins(b)
+        ask(a, "SET " + default)
+        assert not pins(a)
+        for c in (a, b, a, b):
+            assert ask(c, "SELECT UNIX_TIMESTAMP(SYSDATE()) - UNIX_TIMESTAMP() < 5") == ((1,),)
+        before = ask(a, "SELECT NOW(6)")
+        assert ask(a, "SELECT NOW(6)") > before
+        ask(a, "SET timestamp = 1000000000")
+        ask(a, "SET timestamp = DEFAULT, div_precision_increment = 5")  # not told apart from one that sets it
+        assert pins(a) == "timestamp"
+
+
 def test_a_new_session_sees_its_database_as_it_is_now(suimon, db):
     """P1, P3. A server looks at a database when it is chosen: who logs in after it was changed gets no connection from before."""
     s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})

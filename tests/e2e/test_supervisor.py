@@ -1,7 +1,9 @@
 """Under a supervisor that speaks systemd's protocol: sockets handed over, readiness, reloads, the watchdog, the stop (R4, F1)."""
 import os
+import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -113,21 +115,53 @@ def test_a_reload_that_is_refused_ends_as_well(suimon, supervisor):
     supervisor.wait("RELOADING=1", said)
     supervisor.wait("READY=1", said)
     assert "threads: only a restart can change it" in s.log_text()
+    status = supervisor.wait("STATUS=", said)
+    assert "refused" in status and "threads: only a restart can change it" in status
+    said = len(supervisor.lines())
+    s.write({**s.config, "threads": 2})
+    s.process.signal(signal.SIGHUP)
+    assert supervisor.wait("STATUS=", said).startswith("STATUS=serving clients with 2 workers")
 
 
-def test_credentials_that_are_handed_over_stand_for_variables(suimon, supervisor, tmp_path):
-    """As LoadCredential= hands them over; a reload takes what has changed."""
-    folder = tmp_path / "credentials"
+def with_token(suimon, supervisor, folder, name):
+    """One whose admin_token is a credential in that folder, and what a reload by HTTP with a token is answered."""
     folder.mkdir()
-    (folder / "suimon_TOKEN").write_text("first\n")  # the unit's credential is a folder named suimon: its files are suimon_NAME
+    (folder / name).write_text("first\n")
     s = suimon({"admin_token": "${TOKEN}"}, run=False)
     s.process.env["CREDENTIALS_DIRECTORY"] = str(folder)
     supervised(s, supervisor)
 
     def reload_with(token):
         return s.http("/api/config/reload", method="POST", headers={"Authorization": "Bearer " + token})[0]
+    return s, reload_with
+
+
+def test_the_units_reload_needs_no_credentials(suimon, supervisor, tmp_path):
+    """As systemd 252 runs ExecReload= under ProtectSystem=strict: the variable is there, the folder it names is not."""
+    unit = os.path.join(os.path.dirname(servers.find_suimon()), "suimon.service")
+    if not os.path.exists(unit):
+        pytest.skip("suimon.service is not built: this binary stands alone")
+    with open(unit) as f:
+        commands = re.findall(r"^ExecReload=(.+)$", f.read(), re.M)
+    assert commands
+    # The unit's credential is a folder named suimon: its files are suimon_NAME.
+    s, reload_with = with_token(suimon, supervisor, tmp_path / "credentials", "suimon_TOKEN")
+    said = len(supervisor.lines())
+    s.write({**s.config, "admin_token": "${TOKEN}-new"})
+    for command in commands:
+        done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, timeout=60, env={
+            "PATH": "/usr/bin:/bin", "MAINPID": str(s.process.pid), "CREDENTIALS_DIRECTORY": str(tmp_path / "masked")})
+        assert done.returncode == 0, done.stderr
+    supervisor.wait("READY=1", said)
+    assert (reload_with("first"), reload_with("first-new")) == (401, 200)
+
+
+def test_credentials_of_a_folder_of_ones_own_are_read_at_each_reload(suimon, supervisor, tmp_path):
+    """systemd's folder stays as it was at the start; one that the unit's environment names may change."""
+    folder = tmp_path / "credentials"
+    s, reload_with = with_token(suimon, supervisor, folder, "TOKEN")
     assert (reload_with("second"), reload_with("first")) == (401, 200)
-    (folder / "suimon_TOKEN").write_text("second\n")
+    (folder / "TOKEN").write_text("second\n")
     said = len(supervisor.lines())
     s.process.signal(signal.SIGHUP)
     supervisor.wait("READY=1", said)

@@ -40,6 +40,12 @@ def connect(s, ca, user="app", password=None, **more):
                            **more)
 
 
+def not_after(p):
+    """When the certificate ends, by the openssl program."""
+    done = subprocess.run(["openssl", "x509", "-in", p.cert, "-noout", "-enddate"], capture_output=True, text=True, check=True, timeout=60)
+    return ssl.cert_time_to_seconds(done.stdout.strip().partition("=")[2])
+
+
 def metric(s, name):
     return s.metrics()["suimon_" + name]
 
@@ -151,6 +157,7 @@ def test_without_a_certificate_tls_is_not_offered(proxy):
     with socket.create_connection((servers.LOOPBACK, proxy.mysql_port), 10) as sock:
         caps, _ = greeting(sock)
         assert not caps & CLIENT_SSL
+        assert "suimon_listen_tls_not_after_timestamp_seconds" not in proxy.metrics()
         sock.sendall(ssl_request())
         closed_within(sock, 10)
 
@@ -207,23 +214,30 @@ def test_a_reload_takes_new_certificates(suimon, ca, pair, tmp_path):
             with open(a) as src, open(b, "w") as dst:
                 dst.write(src.read())
 
+    def told():
+        return metric(s, "listen_tls_not_after_timestamp_seconds")
+
     put(pair)
     s = suimon({"listen": {"tls": {"cert": cert, "key": key}}})
+    assert told() == not_after(pair)
     old = connect(s, ca)
     number = old._sock.getpeercert()["serialNumber"]
-    other = ca.issue("renewed")
+    other = ca.issue("renewed", days=90)
     put(other)
+    assert not_after(other) != not_after(pair)
     s.http("/api/config/reload", method="POST")
 
     def renewed():
         with connect(s, ca) as c:
             return c._sock.getpeercert()["serialNumber"] != number
     servers.wait_until("the new certificate", renewed, 10)
+    assert told() == not_after(other)
     assert ask(old, "SELECT 1") == ((1,),)
     with open(key, "w") as f:  # a reload that cannot work changes nothing
         f.write(open(pair.key).read())
     status, text = s.http("/api/config/reload", method="POST")
     assert status == 409 and "listen.tls.key" in text and "does not belong to the certificate" in text
+    assert told() == not_after(other)
     connect(s, ca).close()
     old.close()
 

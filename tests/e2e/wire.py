@@ -2,6 +2,7 @@
 
 The login is PyMySQL's; from there on packets are ours. Without CLIENT_DEPRECATE_EOF and CLIENT_SESSION_TRACK.
 """
+import datetime
 import struct
 
 import pymysql
@@ -160,7 +161,7 @@ class Statement:
         self.parameters = parameters
 
     def send(self, values, cursor=0, types=True, long_data=()):
-        """values: None, int, float, bytes or str; long_data: indexes of those sent by LONG_DATA before."""
+        """values: as binary has them; long_data: indexes of those sent by LONG_DATA before."""
         null = bytearray((len(values) + 7) // 8)
         kinds, data = bytearray(), bytearray()
         for i, value in enumerate(values):
@@ -195,12 +196,23 @@ class Statement:
 
 
 def binary(value):
-    """(type as two bytes, value) in the binary protocol."""
+    """(type as two bytes, value) in the binary protocol, of None, int, float, bytes, str, date, datetime, timedelta; a tuple is both already."""
     if value is None:
         return b"\x06\x00", b""
+    if isinstance(value, tuple):
+        return value
     if isinstance(value, int):
         return b"\x08\x00", struct.pack("<q", value)
     if isinstance(value, float):
         return b"\x05\x00", struct.pack("<d", value)
+    if isinstance(value, datetime.datetime):
+        return b"\x0c\x00", struct.pack("<BHBBBBBI", 11, value.year, value.month, value.day, value.hour, value.minute, value.second,
+                                        value.microsecond)
+    if isinstance(value, datetime.date):
+        return b"\x0a\x00", struct.pack("<BHBB", 4, value.year, value.month, value.day)
+    if isinstance(value, datetime.timedelta):
+        size = abs(value)
+        return b"\x0b\x00", struct.pack("<BBIBBBI", 12, size != value, size.days, size.seconds // 3600, size.seconds // 60 % 60,
+                                        size.seconds % 60, size.microseconds)
     text = value if isinstance(value, bytes) else value.encode()
     return (b"\xfc" if isinstance(value, bytes) else b"\xfd") + b"\x00", lenenc_text(text)

@@ -122,6 +122,7 @@ class World:
         self.sums = [Count(), Count()]
         self.violations, self.reads, self.writes, self.faults, self.errors = [], 0, 0, [], 0
         self.lock = threading.Lock()
+        self.started = time.monotonic()
         self.quiet = threading.Event()
 
     def prepare(self):
@@ -148,7 +149,8 @@ class World:
         with self.lock:
             self.reads += 1
             if seen < least:
-                self.violations.append("%s: at least %d expected, %d read" % (what, least, seen))
+                self.violations.append("%7.1f %s: at least %d expected, %d read" % (
+                    time.monotonic() - self.started, what, least, seen))
 
     def least(self, count, through, side):
         now = time.monotonic()

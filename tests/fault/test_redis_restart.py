@@ -1,9 +1,10 @@
 """F1, C1: Redis goes, comes back empty, and goes again, under readers and writers; no read is ever stale."""
+import signal
 import threading
 
 import pymysql
 
-from conftest import ask, numbers
+from conftest import address, ask, numbers
 from servers import Process, sum_metric, wait_until
 import servers
 
@@ -102,3 +103,53 @@ def test_an_instance_that_cannot_hear_does_not_answer_from_memory_for_long(clust
             assert ask(b, "SELECT n FROM t WHERE id = 1") == ((2,),)
     finally:
         redis.stop()
+
+
+def test_the_bus_returns_while_the_primary_hangs(cluster, suimon, tmp_path):
+    """C1, R4: after the gap nobody knows what others wrote meanwhile, and the primary cannot be asked; what was acknowledged here is
+    known, and a replica that lacks it does not answer."""
+    primary, replica = servers.pair(str(tmp_path), ["shop"])
+    redis = servers.Redis(str(tmp_path))
+    redis.start()
+    base = cluster.config()
+    base.update(primary=address(primary), replicas=[address(replica)],
+                cache={"redis": redis.url, "rules": [{"match": {"table": "shop.t"}, "ttl": "60s"}]})
+    base["backend"].update(failover_hold="60s")
+    base["backend"]["monitor"]["max_lag"] = "120s"
+    primary.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, n INT)", "INSERT INTO shop.t VALUES (1, 0)")
+    replica.catch_up(primary)
+    try:
+        s = suimon(base=base)
+
+        def state(role):
+            return [b["state"] for b in servers.listing(s.api("/api/backends")) if b["role"] == role][0]
+
+        def up():
+            return sum_metric(s.metrics(), "suimon_cache_redis_up") == 1
+        wait_until("the replica and Redis", lambda: state("replica") == "up" and up(), 30)
+        with s.connect(database="shop") as reader, s.connect(database="shop") as writer, replica.root() as behind:
+            assert ask(reader, "SELECT n FROM t WHERE id = 1") == ((0,),)
+            ask(behind, "FLUSH TABLES WITH READ LOCK")
+            ask(writer, "UPDATE t SET n = 1 WHERE id = 1")
+            primary.process.signal(signal.SIGSTOP)
+            try:
+                redis.process.kill()
+                wait_until("Redis to be missed", lambda: not up(), 30)
+                wait_until("the primary to be missed", lambda: state("primary") == "down", 30)
+                redis.process = Process("Redis", redis.process.argv, redis.process.log)
+                redis.start()
+                wait_until("Redis to be back", up, 30)
+                got = []
+                read = threading.Thread(target=lambda: got.append(ask(reader, "SELECT n FROM t WHERE id = 1")))
+                read.start()
+                read.join(2)
+                assert got in ([], [((1,),)])
+            finally:
+                primary.process.signal(signal.SIGCONT)
+            ask(behind, "UNLOCK TABLES")
+            read.join(60)
+            assert got == [((1,),)]
+    finally:
+        redis.stop()
+        replica.stop()
+        primary.stop()

@@ -176,6 +176,29 @@ def test_a_clock_that_jumps_harms_nobody(cluster, db, suimon, shimmed):
     assert db.primary("SELECT COUNT(*) FROM log")[0][0] == sent
 
 
+def test_a_day_that_passes_changes_what_hangs_on_it(tmp_path, cluster, suimon, shimmed):
+    """A TIME that meets a DATETIME is one of today: nobody writes, and the answer is another one."""
+    shimmed("clock", "0")
+    (primary,) = servers.family(str(tmp_path), ("one",), ["shop"])
+    try:
+        primary.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, opens TIME, since DATETIME)",
+                    "INSERT INTO shop.t VALUES (1, '10:00:00', NOW() + INTERVAL 36 HOUR)")
+        base = dict(cluster.config(), primary="127.0.0.1:%d" % primary.port, replicas=[])
+        s = suimon({"cache": {"rules": [{"match": {"schema": "shop"}, "ttl": "1h"}]}}, base=base)
+        plain, meets = "SELECT opens, since FROM shop.t", "SELECT opens < since, CAST(opens AS DATETIME) FROM shop.t"
+        with s.connect() as c, primary.connect("app", "app") as direct:
+            for days in (0, 3, 6):
+                shimmed("clock", str(days * 86400))
+                for _ in range(3):
+                    assert ask(c, meets) == ask(direct, meets)
+                    assert ask(c, plain) == ask(direct, plain)
+        metrics = s.metrics()
+        assert sum_metric(metrics, "suimon_cache_hits_total") > 3
+        assert sum_metric(metrics, "suimon_cache_refused_total", 'reason="today"') == 9
+    finally:
+        primary.stop()
+
+
 # ---- servers killed in the middle of a result ----
 
 @pytest.mark.parametrize("role", ["replica", "primary"])

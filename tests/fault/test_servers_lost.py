@@ -117,6 +117,9 @@ def test_a_queue_waits_for_its_primary(cluster, own, suimon):
             servers.wait_until("a queued insert, " + moment, queued, 5)
             servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 10)
             servers.wait_until("the schema", lambda: not s.api("/api/cache")["catalog"]["stale"], 10)
+        # It was read anew between the two: who is asked once more is asked by the schema that will stand.
+        servers.wait_until("a queued insert, by the schema as it is", queued, 10)
+        servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 10)
         primary.process.kill()
         for n in range(100):
             ask(c, "INSERT INTO log (n) VALUES (%d)" % n)

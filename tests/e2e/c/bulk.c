@@ -4,6 +4,7 @@
  *
  *   bulk PORT SCHEMA all         everything, in tables of its own
  *   bulk PORT SCHEMA write       a bulk INSERT, UPDATE and DELETE on the table `cached`
+ *   bulk PORT SCHEMA queue       a bulk INSERT, REPLACE, UPSERT, UPDATE and DELETE on the table `q`
  *   bulk PORT SCHEMA progress FILE   a LOAD DATA that takes its time, by the account `loader`
  */
 #include <stdio.h>
@@ -229,6 +230,32 @@ static void write_cached(void)
 	mysql_stmt_close(s);
 }
 
+static void one(const char *sql, struct rows *r, unsigned n)
+{
+	MYSQL_STMT *s = prepared(sql);
+
+	bulk("bulk", s, r, n, NULL);
+	mysql_stmt_close(s);
+}
+
+static void write_queued(void)
+{
+	struct rows r;
+
+	fill(&r, 1);
+	r.text_is[1] = STMT_INDICATOR_NULL;
+	r.text_is[2] = STMT_INDICATOR_DEFAULT;
+	r.text_is[3] = STMT_INDICATOR_IGNORE;
+	one("INSERT INTO q (id, t) VALUES (?, ?)", &r, ROWS);
+	fill(&r, 5);
+	one("REPLACE INTO q (id, t) VALUES (?, ?)", &r, 2);
+	one("INSERT INTO q (id, t) VALUES (?, ?) ON DUPLICATE KEY UPDATE n = n + 10, t = CONCAT('again ', VALUES(t))", &r, ROWS);
+	one("INSERT INTO q (id) VALUES (? + 100) ON DUPLICATE KEY UPDATE t = ?", &r, ROWS);
+	one("UPDATE q SET n = n + ? WHERE t LIKE CONCAT('%', ?)", &r, ROWS);
+	fill(&r, 1);
+	one("DELETE FROM q WHERE id = ? AND t LIKE CONCAT('%', ?)", &r, 2);
+}
+
 static int reports;
 
 static void on_progress(const MYSQL *m, unsigned stage, unsigned stages, double percent, const char *what, unsigned len)
@@ -252,6 +279,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[3], "write") == 0) {
 		write_cached();
+	} else if (strcmp(argv[3], "queue") == 0) {
+		write_queued();
 	} else if (strcmp(argv[3], "progress") == 0) {
 		char sql[1000];
 
