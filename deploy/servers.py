@@ -30,6 +30,10 @@ class ServerError(Exception):
     """A server that did not start, did not stop, or did not answer; the text says which and why."""
 
 
+class TooLate(ServerError):
+    """What was waited for had not come when the time was over."""
+
+
 def _listening_ports():
     """Ports to listen on, one after the other from anywhere among those that no outgoing connection is given. Tests that
     run side by side have each a share of them: between the choice of a port and its use there is time."""
@@ -76,7 +80,7 @@ def wait_until(what, condition, timeout, interval=0.02):
         except Exception as e:  # a server on its way up fails in many ways
             why = ": %s" % e
         if time.monotonic() > end:
-            raise ServerError("%s: not within %g s%s" % (what, timeout, why))
+            raise TooLate("%s: not within %g s%s" % (what, timeout, why))
         time.sleep(interval)
 
 
