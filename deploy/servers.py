@@ -129,7 +129,7 @@ class Process:
         try:
             wait_until(self.name, ready, timeout)
         except ServerError as e:
-            raise ServerError("%s\n%s" % (e, tail(self.log))) from None
+            raise type(e)("%s\n%s" % (e, tail(self.log))) from None
         if not self.alive():
             raise ServerError("%s ended with %s\n%s" % (self.name, self.child.returncode, tail(self.log)))
 

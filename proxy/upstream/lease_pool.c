@@ -26,10 +26,17 @@ void lease_close_statements(struct lease_pool *p, const struct backend *b)
 
 /* ---- time ---- */
 
-static void say_why(struct lease_request *r)
+/* opening: one was on its way for it. */
+static void say_why(struct lease_request *r, bool opening)
 {
 	if (r->err_text[0])
 		return;
+	if (opening) {
+		snprintf(r->err_text, sizeof(r->err_text),
+			 "no connection to %s was ready in time: one was being opened, and it was slow to let it in (network, TLS, login)",
+			 r->backend->text);
+		return;
+	}
 	if (lease_is_crowded(r->backend, r->account)) {
 		r->err_code = ER_CON_COUNT;
 		snprintf(r->err_state, sizeof(r->err_state), "08004");
@@ -50,12 +57,13 @@ static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_
 	/* In order of their deadlines, nearly. done() may change the list: it is looked at anew each time. */
 	while ((first = list_first(&lb->waiters)) != NULL) {
 		struct lease_request *r = container_of(first, struct lease_request, node);
+		bool opening = r->opening;
 
 		if (now < r->deadline_ns)
 			break;
 		lease_leave(lb, r);
 		stats_count(p->sink, STATS_C_POOL_WAIT_TIMEOUTS, 1);
-		say_why(r);
+		say_why(r, opening);
 		r->done(r, RC_DECLINED, NULL);
 	}
 	list_each(&lb->waiters, n) {

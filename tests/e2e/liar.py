@@ -40,6 +40,7 @@ class Liar(Listener):
         self.target = port
         self.lies = {}        # NAME: bytes, or a function(socket) that sends them
         self.greeting = None  # bytes instead of the real server's, after which the link is closed
+        self.silent = False   # no greeting, and the link stays
         self.after_login = None  # bytes instead of the real server's answer to the login
         self.links = []
         self.lock = threading.Lock()
@@ -48,6 +49,12 @@ class Liar(Listener):
     def serve(self, client):
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            if self.silent:
+                with self.lock:
+                    self.links.append(client)
+                while client.recv(65536):
+                    pass
+                return
             if self.greeting is not None:
                 client.sendall(self.greeting)
                 time.sleep(0.2)

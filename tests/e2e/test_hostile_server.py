@@ -232,3 +232,28 @@ def test_a_lie_at_login(world, kind, name):
     finally:
         setattr(liar, kind, None)
     wait_until("a good answer", lambda: hears(s, "SELECT 3") == ((3,),), 15)
+
+
+def test_a_server_that_says_no_word(cluster, suimon):
+    """Whoever waited for a connection to it hears what was slow, and is not sent to look at the pool."""
+    liar = Liar(cluster.primary.port)
+    s = suimon({"primary": address(liar), "replicas": [], "threads": 1,
+                "backend": {"tls": {"mode": "disabled"}, "pool": {"min_idle": 0, "idle_timeout": "10ms"},
+                            "failover_hold": "1s", "connect_timeout": "60s"}})
+
+    def told():
+        with s.connect() as c:
+            try:
+                ask(c, "SELECT 1")
+            except pymysql.MySQLError as e:
+                return e.args
+
+    with s.connect() as c:
+        ask(c, "SELECT 1")
+    liar.silent = True
+    code, text = wait_until("nothing to be left idle", told, 20)
+    assert code == 1927 and "was being opened" in text and "pool" not in text
+    liar.silent = False
+    liar.cut()
+    wait_until("a good answer", lambda: hears(s, "SELECT 3") == ((3,),), 15)
+    liar.close()

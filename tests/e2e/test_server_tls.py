@@ -243,7 +243,8 @@ def test_the_full_exchange_with_a_server(suimon, world, ca, tmp_path, how):
     servers.wait_until("the inner", lambda: pymysql.connect(unix_socket=path, user="monitor", password="monitor").close() or True, 20)
     where = "unix:" + path if how == "unix" else "%s:%d" % (servers.LOOPBACK, port)
     mode = {"tls": "verify_identity", "rsa": "disabled", "unix": None}[how]
-    outer = suimon(base=config(where, mode, ca if how == "tls" else None), name="outer")
+    slowly = {"backend": {"failover_hold": "60s", "connect_timeout": "60s"}}  # the inner makes its RSA key first
+    outer = suimon(slowly, base=config(where, mode, ca if how == "tls" else None), name="outer")
     for _ in range(2):
         with outer.connect("guest", "guest") as c:
             assert ask(c, "SELECT CURRENT_USER()") == (("guest@%",),)
