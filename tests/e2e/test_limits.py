@@ -85,8 +85,8 @@ def test_whose_turn_does_not_come_is_told_so(suimon, db, held):
 
 def test_a_transaction_keeps_its_place_and_gives_it_up(suimon, db):
     db.setup("CREATE TABLE t (n INT)")
-    s = limited(suimon, {"match": {"user": "app"}, "concurrency": 1, "wait": "100ms"})
-    with s.connect(database=db.name) as a, s.connect(database=db.name) as b:
+    s = suimon({"replicas": [], "limits": {"rules": [{"match": {"user": "app"}, "concurrency": 1, "wait": "100ms"}]}})
+    with s.connect(database=db.name) as a, s.connect(database=db.name) as b:  # and each sees what the other has written
         for end in (a.commit, a.rollback):
             a.begin()
             ask(a, "INSERT INTO t VALUES (1)")

@@ -64,10 +64,19 @@ def by_mark(rows, text):
     return found
 
 
+def at_rest(read):
+    """What it gives twice: the server counts a statement a moment after its answer has left."""
+    last, now = None, read()
+    while now != last:
+        time.sleep(0.1)
+        last, now = now, read()
+    return now
+
+
 def every_digest(server):
     columns = ("digest_text", "calls", "errors", "rows_sent", "rows_affected")
-    rows = server.sql("SELECT DIGEST_TEXT, COUNT_STAR, SUM_ERRORS, SUM_ROWS_SENT, SUM_ROWS_AFFECTED"
-                      " FROM performance_schema.events_statements_summary_by_digest WHERE SCHEMA_NAME = 'truth'")
+    rows = at_rest(lambda: server.sql("SELECT DIGEST_TEXT, COUNT_STAR, SUM_ERRORS, SUM_ROWS_SENT, SUM_ROWS_AFFECTED"
+                                      " FROM performance_schema.events_statements_summary_by_digest WHERE SCHEMA_NAME = 'truth'"))
     return [dict(zip(columns, r)) for r in rows]
 
 
@@ -137,8 +146,9 @@ def in_threads(work):
 
 def executed(server):
     """What the server has executed of prepared statements so far: MariaDB counts these by kind of command and under no digest."""
-    (row,) = server.sql("SELECT COUNT_STAR, SUM_ERRORS, SUM_ROWS_SENT, SUM_ROWS_AFFECTED FROM"
-                        " performance_schema.events_statements_summary_global_by_event_name WHERE EVENT_NAME = 'statement/com/Execute'")
+    (row,) = at_rest(lambda: server.sql("SELECT COUNT_STAR, SUM_ERRORS, SUM_ROWS_SENT, SUM_ROWS_AFFECTED FROM"
+                                        " performance_schema.events_statements_summary_global_by_event_name"
+                                        " WHERE EVENT_NAME = 'statement/com/Execute'"))
     return dict(zip(FIELDS, row))
 
 
@@ -182,8 +192,9 @@ def test_statements_sent_together_are_counted_one_by_one(counted, server):
     in_threads(send)
     ours = by_mark(settle(counted).api("/api/queries?limit=1000")["queries"], "text")
     theirs = {mark: dict.fromkeys(FIELDS, 0) for mark in MARKS}
-    for text, *row in server.sql("SELECT SQL_TEXT, 1, ERRORS, ROWS_SENT, ROWS_AFFECTED FROM performance_schema.events_statements_history_long"
-                                 " WHERE CURRENT_SCHEMA = 'truth' AND SQL_TEXT IS NOT NULL"):
+    for text, *row in at_rest(lambda: server.sql(
+            "SELECT SQL_TEXT, 1, ERRORS, ROWS_SENT, ROWS_AFFECTED FROM performance_schema.events_statements_history_long"
+            " WHERE CURRENT_SCHEMA = 'truth' AND SQL_TEXT IS NOT NULL")):
         for mark in MARKS:  # the text goes on with the statements behind it
             if mark in text.split(";")[0]:
                 for field, n in zip(FIELDS, row):
