@@ -264,6 +264,17 @@ uint64_t catalog_version(struct catalog *c)
 	return atomic_load_explicit(&c->version, memory_order_acquire);
 }
 
+enum rc catalog_sql_mode(struct catalog *c, struct iobuf *out)
+{
+	enum rc rc = RC_DECLINED;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->now && c->now->sql_mode)
+		rc = iobuf_append(out, c->now->sql_mode, strlen(c->now->sql_mode));
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
 /* A reference to what is in force, or NULL and why. */
 static struct snapshot *take(struct catalog *c, struct span schema, const char **why)
 {

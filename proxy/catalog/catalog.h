@@ -14,6 +14,7 @@
 
 #include "rc.h"
 #include "facts.h"
+#include "iobuf.h"
 #include "secret.h"
 #include "span.h"
 #include "tls.h"
@@ -44,6 +45,9 @@ void catalog_invalidate(struct catalog *c);
 void catalog_nudge(struct catalog *c);
 /* Changes whenever an answer may change (also on becoming stale). Any thread. */
 uint64_t catalog_version(struct catalog *c);
+
+/* The sql_mode with which sessions begin, as it was read last: appended to out. RC_DECLINED: not read yet. */
+enum rc catalog_sql_mode(struct catalog *c, struct iobuf *out) must_check;
 
 enum catalog_kind { CATALOG_UNKNOWN, CATALOG_TABLE, CATALOG_VIEW, CATALOG_ROUTINE };
 

@@ -320,6 +320,14 @@ static enum rc take_case(struct load *l, struct entity *e, const struct span *v)
 	return RC_OK;
 }
 
+static enum rc take_mode(struct load *l, struct entity *e, const struct span *v)
+{
+	(void)e;
+	mem_free(l->s->sql_mode);
+	l->s->sql_mode = mem_printf("%.*s", (int)v[0].len, v[0].p);
+	return l->s->sql_mode ? RC_OK : RC_ERROR;
+}
+
 static enum rc take_grant(struct load *l, struct entity *e, const struct span *v)
 {
 	(void)e;
@@ -334,6 +342,7 @@ static const struct question account_questions[] = {
 
 /* Later ones speak of what earlier ones have found. */
 static const struct question schema_questions[] = {
+	{1, false, take_mode, "SELECT @@global.sql_mode"},
 	{5, false, take_table,
 	 "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS "
 	 "FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "

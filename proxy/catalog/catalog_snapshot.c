@@ -72,6 +72,7 @@ void snapshot_unref(struct snapshot *s)
 		return;
 	map_each(&s->entities, drop_entity, &s->entities);
 	map_reset(&s->entities);
+	mem_free(s->sql_mode);
 	mem_free(s);
 }
 

@@ -55,6 +55,7 @@ struct snapshot {
 	_Atomic int refs;
 	bool fold;           /* names without regard to letter case */
 	struct map entities; /* owned */
+	char *sql_mode;      /* with which sessions begin; owned, NULL: not known */
 	uint64_t tables, views, triggers, cascades, routines;
 	uint64_t hash; /* of all rows read: equal readings have equal ones */
 };

@@ -58,11 +58,11 @@ static enum rc build_key(struct request *r)
 	struct session *s = r->s;
 	struct prepared *p = r->prepared;
 	uint64_t caps = s->caps & (UPSTREAM_WIRE_CAPS | CLIENT_SESSION_TRACK);
-	const char form = p ? 'b' : 't';
+	const char form[2] = {p ? 'b' : 't', (char)r->mode}; /* the mode: one text may be two statements */
 
 	iobuf_init(&r->key, 0);
 	if (!iobuf_reserve(&r->key, s->vars->bytes.len + r->sql.len + KEY_ROOM) || packet_put_lenenc_str(&r->key, span_str(s->account->user)) != RC_OK ||
-	    iobuf_append(&r->key, &caps, sizeof(caps)) != RC_OK || iobuf_append(&r->key, &form, 1) != RC_OK ||
+	    iobuf_append(&r->key, &caps, sizeof(caps)) != RC_OK || iobuf_append(&r->key, form, sizeof(form)) != RC_OK ||
 	    packet_put_lenenc_str(&r->key, s->vars->bytes) != RC_OK || put_defaults(r) != RC_OK)
 		return RC_ERROR;
 	if (!p)
@@ -286,7 +286,7 @@ static enum cache_refusal judge(const struct request *r)
 		return CACHE_REFUSED_WARNINGS;
 	if (r->status & (STATUS_IN_TRANS | STATUS_MORE_RESULTS | STATUS_CURSOR_EXISTS) ||
 	    !(r->status & STATUS_AUTOCOMMIT) || r->s->up == NULL || r->s->up->track.results != 1 ||
-	    reads_dirty(r->s) || r->s->up->epoch != r->key_epoch)
+	    reads_dirty(r->s) || command_is_misread(r) || r->s->up->epoch != r->key_epoch)
 		return CACHE_REFUSED_STATUS;
 	return CACHE_STORED;
 }

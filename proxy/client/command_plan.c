@@ -6,13 +6,54 @@
 #include "request.h"
 #include "thread.h"
 
+static unsigned mode_bits(const struct varset_mode *m)
+{
+	return (m->ansi_quotes ? SQL_MODE_ANSI_QUOTES : 0) |
+	       (m->no_backslash ? SQL_MODE_NO_BACKSLASH_ESCAPES : 0) | (m->oracle ? SQL_MODE_ORACLE : 0);
+}
+
 static unsigned text_mode(const struct session *s)
 {
-	const struct varset_mode *m = varset_mode(s->vars);
+	return mode_bits(varset_mode(s->vars)) | (s->vars->wide_trail ? SQL_MODE_WIDE_TRAIL : 0);
+}
 
-	return (m->ansi_quotes ? SQL_MODE_ANSI_QUOTES : 0) |
-	       (m->no_backslash ? SQL_MODE_NO_BACKSLASH_ESCAPES : 0) | (m->oracle ? SQL_MODE_ORACLE : 0) |
-	       (s->vars->wide_trail ? SQL_MODE_WIDE_TRAIL : 0);
+/* Nothing is cached or queued before the schema is known, and with it comes how text reads: also in a worker that has no connection yet. */
+static void meet_mode(struct worker *w)
+{
+	uint64_t version = catalog_version(w->in->catalog);
+	struct iobuf mode;
+
+	if (likely(w->mode_version == version))
+		return;
+	iobuf_init(&mode, 0);
+	if (catalog_sql_mode(w->in->catalog, &mode) == RC_OK) {
+		varsets_begin_with(&w->leases->varsets, span_of(iobuf_data(&mode), iobuf_len(&mode)));
+		w->mode_version = version;
+	}
+	iobuf_reset(&mode);
+}
+
+/* Does text with these bytes read differently in the two modes? */
+static bool reads_otherwise(struct span sql, unsigned a, unsigned b)
+{
+	return (a ^ b) & SQL_MODE_ORACLE || memchr(sql.p, '"', sql.len) || memchr(sql.p, '\\', sql.len);
+}
+
+bool command_is_misread(const struct request *r)
+{
+	const struct session *s = r->s;
+	const struct upstream *u = s->up;
+	unsigned theirs, ours = r->mode & ~(unsigned)SQL_MODE_WIDE_TRAIL;
+
+	if (!u->mode_known || !r->st || (r->prepared ? r->prepared->env : s->vars)->has_mode)
+		return false;
+	theirs = mode_bits(&u->mode);
+	return unlikely(theirs != ours) && r->sql.len && reads_otherwise(r->sql, theirs, ours);
+}
+
+bool command_mode_is_old(const struct request *r)
+{
+	return mode_bits(&r->worker->leases->varsets.mode) == (r->mode & ~(unsigned)SQL_MODE_WIDE_TRAIL);
 }
 
 void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed)
@@ -75,12 +116,17 @@ static void plan_again(struct request *r, const struct plan_session *ss)
 }
 
 /* Its text says less than it does. */
-static void plan_hidden_write(struct request *r)
+static void plan_hidden_write(struct request *r, const char *why)
 {
 	r->plan.target = PLAN_PRIMARY;
-	r->plan.target_why = "a view that it reads, or something else that its text does not show, writes";
+	r->plan.target_why = why;
 	r->plan.needs_primary = r->plan.writes = r->plan.writes_anything = true;
 	r->plan.cache = r->plan.queue = false;
+}
+
+void command_plan_misread(struct request *r)
+{
+	plan_hidden_write(r, "its server reads it in another sql_mode than it was read here");
 }
 
 void command_plan(struct request *r)
@@ -133,7 +179,7 @@ void command_plan(struct request *r)
 	if ((r->plan.writes || r->plan.cache || r->plan.queue || catalog_is_wanted(in->catalog)) && !temps_named(r))
 		statement_resolve(r->st, in->catalog, s->worker->settings);
 	if (unlikely(r->st->writes_by_views || r->st->writes_unseen))
-		plan_hidden_write(r);
+		plan_hidden_write(r, "a view that it reads, or something else that its text does not show, writes");
 	if (unlikely(request_in_lane(r) || (s->readonly && s->readonly_in_lane)))
 		r->replica_last = true;
 	if (r->st->facts.flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT))
@@ -169,6 +215,7 @@ enum rc command_plan_text(struct request *r)
 	struct session *s = r->s;
 	bool fresh;
 
+	meet_mode(s->worker);
 	r->mode = text_mode(s);
 	lex(r);
 	if (r->stream_left || r->stream_more) {

@@ -238,13 +238,43 @@ static bool has_unknown_write(struct request *r)
 		clock_mono_ns() - s->written_unknown_ns >= instance_lag_window(s->worker->settings));
 }
 
+/* This connection's sessions begin in another sql_mode than the one by which the text was understood. */
+static enum rc read_otherwise(struct request *r)
+{
+	struct session *s = r->s;
+	struct upstream *u = s->up;
+	bool replica = atomic_load_explicit(&r->backend->role, memory_order_relaxed) != BACKEND_PRIMARY;
+
+	if (s->pins || request_in_lane(r) || (replica ? r->primary_only || r->replica_last : r->wants_new || !command_mode_is_old(r))) {
+		if (!replica)
+			command_plan_misread(r);
+		return RC_OK;
+	}
+	if (replica) {
+		exec_release(r);
+		r->primary_only = true;
+	} else {
+		s->up = NULL;
+		lease_discard(u, "the servers' sql_mode has changed since its login");
+		r->wants_new = true;
+	}
+	r->step = STEP_ACQUIRE;
+	return RC_DECLINED;
+}
+
 enum rc hidden_position(struct request *r)
 {
 	struct session *s = r->s;
 	struct gtid_pos wanted = {0};
 	char pos[GTID_TEXT_CAP], sql[GTID_TEXT_CAP + 64];
 	uint64_t lag;
+	enum rc rc;
 
+	if (unlikely(command_is_misread(r))) {
+		rc = read_otherwise(r);
+		if (rc != RC_OK)
+			return rc;
+	}
 	if (atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
 		return RC_OK;
 	if (unlikely(s->pins && s->on_primary)) /* its transaction began where then was the primary, and can go nowhere else */

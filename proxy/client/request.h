@@ -192,6 +192,10 @@ enum rc command_allowed_blind(struct request *r) must_check; /* the same where o
 enum rc command_allowed(struct request *r) must_check;   /* it is planned. RC_ERROR: a rule forbids it, answered */
 /* A statement of which only the beginning is here, or which could not be parsed for lack of memory: P2. */
 void command_plan_blind(struct request *r);
+/* The connection that it has begins in another sql_mode, in which the text reads otherwise than it was read. */
+bool command_is_misread(const struct request *r) must_check;
+bool command_mode_is_old(const struct request *r) must_check; /* ... and the worker goes by that mode still */
+void command_plan_misread(struct request *r);            /* what it does is not known */
 void command_plan_attributes(struct request *r);         /* it bears query attributes, which functions in it may ask for */
 void command_plan_alone(struct request *r);              /* neither cached nor queued, for what its command brings along */
 

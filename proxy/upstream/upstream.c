@@ -98,6 +98,15 @@ struct span upstream_tracking_sql(const struct upstream *u)
 			  : span_str(TRACK_ALL "session_track_gtids=OWN_GTID,transaction_isolation=@@transaction_isolation");
 }
 
+/* What the primary says is how text is read before it is known where it will go. */
+static void begins_with_mode(struct upstream *u, struct span sql_mode)
+{
+	u->mode = varset_mode_of(sql_mode);
+	u->mode_known = true;
+	if (atomic_load_explicit(&u->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
+		varsets_begin_with(&u->pool->varsets, sql_mode);
+}
+
 void upstream_tracked(struct upstream *u, struct span payload)
 {
 	struct track_iter it;
@@ -113,7 +122,7 @@ void upstream_tracked(struct upstream *u, struct span payload)
 		if (span_ieq(item.name, span_str("tx_isolation")) || span_ieq(item.name, span_str("transaction_isolation")))
 			u->dirty_reads = span_ieq(item.value, span_str("READ-UNCOMMITTED"));
 		else if (span_ieq(item.name, span_str("sql_mode")))
-			varsets_begin_with(&u->pool->varsets, item.value);
+			begins_with_mode(u, item.value);
 	}
 }
 

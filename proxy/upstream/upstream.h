@@ -79,6 +79,8 @@ struct upstream {
 	bool tracks;               /* the server reports session state (P3) */
 	const struct varset *vars; /* reference: its present state; NULL until logged in */
 	bool dirty_reads;          /* its sessions begin with READ UNCOMMITTED, or the server has not said with what */
+	bool mode_known;
+	struct varset_mode mode;   /* how text reads in sessions that have not said */
 	bool lent;                 /* has been leased before: its login is no longer news */
 	bool dirty;                /* has state that no varset holds: reset before anybody else gets it */
 	bool condemned;            /* close instead of idling */

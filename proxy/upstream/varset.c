@@ -123,19 +123,19 @@ static uint64_t wait_timeout(struct span v)
 	return n * NS_PER_SEC;
 }
 
-static struct varset_mode mode_of(struct span text)
+struct varset_mode varset_mode_of(struct span sql_mode)
 {
 	static const char *const quoting[] = {"ANSI_QUOTES", "ANSI", "DB2", "MAXDB", "MSSQL", "ORACLE", "POSTGRESQL"};
-	struct varset_mode m = {.no_backslash = has_word(text, "NO_BACKSLASH_ESCAPES"), .oracle = has_word(text, "ORACLE")};
+	struct varset_mode m = {.no_backslash = has_word(sql_mode, "NO_BACKSLASH_ESCAPES"), .oracle = has_word(sql_mode, "ORACLE")};
 
 	for (size_t i = 0; i < countof(quoting); i++)
-		m.ansi_quotes |= has_word(text, quoting[i]);
+		m.ansi_quotes |= has_word(sql_mode, quoting[i]);
 	return m;
 }
 
 void varsets_begin_with(struct varsets *t, struct span sql_mode)
 {
-	struct varset_mode m = mode_of(sql_mode);
+	struct varset_mode m = varset_mode_of(sql_mode);
 	bool plain = !m.no_backslash && !m.ansi_quotes && !m.oracle;
 	char *text = NULL;
 
@@ -164,7 +164,7 @@ static void derive(struct varset *s)
 	struct span isolation = either(s, "tx_isolation", "transaction_isolation");
 
 	s->has_mode = mode.p;
-	s->mode = mode_of(mode);
+	s->mode = varset_mode_of(mode);
 	s->isolation = isolation.len;
 	s->dirty_reads = span_ieq(isolation, span_str("READ-UNCOMMITTED"));
 	s->sees_anew = s->dirty_reads || span_ieq(isolation, span_str("READ-COMMITTED"));

@@ -59,6 +59,7 @@ struct varsets {
 void varsets_init(struct varsets *t);
 void varsets_reset(struct varsets *t); /* all sets must have been released */
 
+struct varset_mode varset_mode_of(struct span sql_mode);
 /* The sql_mode with which the servers' connections begin. Without memory it stays as it was. */
 void varsets_begin_with(struct varsets *t, struct span sql_mode);
 
