@@ -323,6 +323,24 @@ def ask(connection, sql, args=None):
         return cur.fetchall()
 
 
+def hits(s):
+    """How many reads its cache has answered."""
+    return servers.sum_metric(s.metrics(), "suimon_cache_hits_total")
+
+
+def is_hit(s, connection, sql):
+    """Reads once: did the cache answer?"""
+    before = hits(s)
+    ask(connection, sql)
+    return hits(s) > before
+
+
+def filled(s, connection, *reads):
+    """Reads each until it is a hit; fails if it never is."""
+    for sql in reads:
+        servers.wait_until("a hit for %r" % sql, lambda: is_hit(s, connection, sql), 30)
+
+
 def who(connection):
     """Which server answers a plain read: primary or replica."""
     return ask(connection, "SELECT name FROM whoami")[0][0]

@@ -4,7 +4,7 @@ import itertools
 import pymysql
 import pytest
 
-from conftest import ask, mariadb_only, merge
+from conftest import ask, filled, hits, is_hit, mariadb_only, merge
 from servers import ServerError, sum_metric, wait_until
 from wire import MULTI_STATEMENTS, Wire
 
@@ -25,21 +25,6 @@ def rules(db, ttl="60s", **more):
 def cached(suimon, table):
     """suimon with a rule for t, in process only."""
     return suimon(rules(table))
-
-
-def hits(s):
-    return sum_metric(s.metrics(), "suimon_cache_hits_total")
-
-
-def is_hit(s, c, sql=READ):
-    before = hits(s)
-    ask(c, sql)
-    return hits(s) > before
-
-
-def filled(s, c, sql=READ):
-    """Reads until a read is a hit; fails if none ever is."""
-    wait_until("a hit for %r" % sql, lambda: is_hit(s, c, sql), 5)
 
 
 def test_the_second_read_is_a_hit_with_the_same_bytes(cached, table):
@@ -75,8 +60,8 @@ def test_comments_and_trace_tags_do_not_split_keys(cached, table):
 
 def test_another_session_hits_what_the_first_has_read(cached, table):
     with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
-        filled(cached, a)
-        assert is_hit(cached, b)
+        filled(cached, a, READ)
+        assert is_hit(cached, b, READ)
 
 
 def test_prepared_reads_are_cached_too(cached, table):
@@ -165,7 +150,7 @@ def test_a_write_is_seen_by_every_session_at_once(cached, table, write):
     table.setup("CREATE PROCEDURE change_it(x INT) UPDATE t SET n = x WHERE id = 1")
     with cached.connect(database=table.name, client_flag=MULTI_STATEMENTS) as a, cached.connect(database=table.name) as b:
         for n in range(1, 6):
-            filled(cached, b)
+            filled(cached, b, READ)
             write(a, n)
             assert ask(b, READ)[0][1] == n, "another session, write %d" % n
             assert ask(b, READ)[0][1] == n
@@ -174,15 +159,15 @@ def test_a_write_is_seen_by_every_session_at_once(cached, table, write):
 
 def test_a_rollback_leaves_the_cache_as_it_was(cached, table):
     with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
-        filled(cached, b)
+        filled(cached, b, READ)
         a.begin()
         ask(a, "UPDATE t SET n = 9 WHERE id = 1")
         assert ask(a, READ)[0][1] == 9
         assert ask(b, READ)[0][1] == 0
-        assert is_hit(cached, b)
+        assert is_hit(cached, b, READ)
         a.rollback()
         assert ask(a, READ)[0][1] == 0
-        assert is_hit(cached, b)
+        assert is_hit(cached, b, READ)
 
 
 def test_what_cannot_be_rolled_back_is_seen_before_the_transaction_ends(suimon, table):
@@ -231,7 +216,7 @@ def test_views_triggers_and_cascades_are_followed(suimon, table):
     names = ["t", "v_t", "child"]
     s = suimon({"cache": {"rules": [{"match": {"table": "%s.%s" % (table.name, n)}, "ttl": "60s"} for n in names]}})
     with s.connect(database=table.name) as a, s.connect(database=table.name) as b:
-        filled(s, a)
+        filled(s, a, READ)
         ask(a, "SELECT n FROM v_t WHERE id = 1")
         ask(a, "SELECT n FROM v_t WHERE id = 1")
         ask(b, "INSERT INTO source VALUES (1)")
@@ -260,7 +245,7 @@ def test_what_is_never_answered_from_the_cache(cached, table, sql):
 
 def test_a_temporary_table_hides_the_cached_one(cached, table):
     with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
-        filled(cached, b)
+        filled(cached, b, READ)
         ask(a, "CREATE TEMPORARY TABLE t (id INT, n INT, v VARCHAR(50))")
         assert ask(a, READ) == ()
         assert ask(b, READ) == ((1, 0, "one"),)
@@ -276,7 +261,7 @@ def test_the_api_counts_by_table(suimon, table):
     def of(name):
         return next(r for r in s.api("/api/cache")["tables"] if r["table"] == name and r["table"])
     with s.connect(database=table.name) as c:
-        filled(s, c)
+        filled(s, c, READ)
         filled(s, c, "SELECT t.n, u.id FROM t JOIN u USING (id)")
         for _ in range(3):
             ask(c, "SELECT pad FROM u WHERE id = 1")
@@ -306,7 +291,7 @@ def test_the_api_counts_by_rule_as_by_table(suimon, table):
         return state["rules"]
     assert [r["entries"] for r in now()] == [0, 0, 0]
     with s.connect(database=table.name) as c:
-        filled(s, c)
+        filled(s, c, READ)
         filled(s, c, "SELECT t.n, u.id FROM t JOIN u USING (id)")
         for _ in range(3):
             ask(c, "SELECT pad FROM u WHERE id = 1")
@@ -332,17 +317,17 @@ def invalidations(s):
 def test_writes_to_a_temporary_table_leave_the_cache_as_it_is(cached, table):
     """They touch nothing that others see: inside a transaction and outside, with a shared table beside it or not."""
     with cached.connect(database=table.name) as a, cached.connect(database=table.name) as b:
-        filled(cached, b)
+        filled(cached, b, READ)
         before = invalidations(cached)
         ask(a, "CREATE TEMPORARY TABLE tmp (id INT PRIMARY KEY, n INT)")
         ask(a, "INSERT INTO tmp VALUES (1, 1)")
         a.begin()
         ask(a, "INSERT INTO tmp SELECT id + 10, n FROM t")
         ask(a, "UPDATE tmp SET n = 5")
-        assert is_hit(cached, b)
+        assert is_hit(cached, b, READ)
         a.commit()
         ask(a, "DROP TEMPORARY TABLE tmp")
-        assert is_hit(cached, b)
+        assert is_hit(cached, b, READ)
         assert invalidations(cached) == before
         ask(a, "CREATE TEMPORARY TABLE tmp AS SELECT 7 AS n")
         a.begin()
@@ -360,7 +345,7 @@ def test_a_name_that_was_a_temporary_tables_is_the_shared_one_again(cached, tabl
     with cached.connect(database=table.name, client_flag=MULTI_STATEMENTS) as a, cached.connect(database=table.name) as b:
         ask(a, "CREATE TEMPORARY TABLE t (id INT, n INT, v VARCHAR(50))")
         ask(a, "INSERT INTO t VALUES (1, 1, 'own')")
-        filled(cached, b)
+        filled(cached, b, READ)
         try:
             with a.cursor() as cur:
                 cur.execute(end)
@@ -368,7 +353,7 @@ def test_a_name_that_was_a_temporary_tables_is_the_shared_one_again(cached, tabl
                     pass
         except pymysql.MySQLError:
             assert "missing" in end
-        filled(cached, b)
+        filled(cached, b, READ)
         ask(a, "UPDATE t SET n = 42 WHERE id = 1")
         want = table.primary(READ)
         assert ask(b, READ) == want
@@ -419,7 +404,7 @@ def test_accounts_do_not_share_answers(cached, table, cluster):
     """Another account may not be allowed to read what this one has read."""
     cluster.setup("DROP USER IF EXISTS blind@'%'", "CREATE USER blind@'%' IDENTIFIED BY 'blind'", "GRANT SELECT ON `%s`.whoami TO blind@'%%'" % table.name)
     with cached.connect(database=table.name) as a, cached.connect("blind", "blind", database=table.name) as b:
-        filled(cached, a)
+        filled(cached, a, READ)
         with pytest.raises(Exception) as e:
             ask(b, READ)
         assert e.value.args[0] == 1142
@@ -443,7 +428,7 @@ def test_schemas_do_not_share_answers(suimon, table, cluster):
 def test_an_answer_expires(suimon, table):
     s = suimon(rules(table, ttl="300ms"))
     with s.connect(database=table.name) as a:
-        filled(s, a)
+        filled(s, a, READ)
         table.setup("UPDATE t SET n = 5 WHERE id = 1")  # past suimon, so only time can tell
 
         def new():
@@ -455,7 +440,7 @@ def test_a_rule_by_query_and_a_hint(suimon, table):
     s = suimon({"cache": {"rules": [{"match": {"query": "^(?i)select v from t"}, "ttl": "60s"}]}})
     with s.connect(database=table.name) as a:
         filled(s, a, "SELECT v FROM t WHERE id = 2")
-        assert not any(is_hit(s, a) for _ in range(3))
+        assert not any(is_hit(s, a, READ) for _ in range(3))
         filled(s, a, "/* suimon: cache=30s */ SELECT n FROM t WHERE id = 2")
 
 
@@ -491,9 +476,9 @@ def test_nothing_is_stored_from_a_replica_that_lacks_the_write(cached, table):
 
 def test_flush_by_hand(cached, table):
     with cached.connect(database=table.name) as a:
-        filled(cached, a)
+        filled(cached, a, READ)
         assert cached.http("/api/cache/flush", data={"table": "%s.t" % table.name})[0] == 200
-        assert not is_hit(cached, a)
+        assert not is_hit(cached, a, READ)
 
 
 # ---- with Redis ----
@@ -528,7 +513,7 @@ def test_a_write_through_one_suimon_is_seen_through_the_other(two, table):
     first, second = two
     with first.connect(database=table.name) as a, second.connect(database=table.name) as b:
         for n in range(1, 11):
-            filled(second, b)
+            filled(second, b, READ)
             ask(a, "UPDATE t SET n = %d WHERE id = 1" % n)
             table.cluster.sync()
             wait_until("the invalidation to arrive", lambda: ask(b, READ)[0][1] == n, 1)
@@ -539,7 +524,7 @@ def test_a_write_through_one_suimon_is_seen_through_the_other(two, table):
 def test_a_restarted_suimon_finds_the_cache_warm_but_not_stale(two, table, suimon):
     first, second = two
     with first.connect(database=table.name) as a:
-        filled(first, a)
+        filled(first, a, READ)
         ask(a, "UPDATE t SET n = 6 WHERE id = 1")
         third = suimon(rules(table, redis=table.cluster.redis.url))
         with third.connect(database=table.name) as c:
@@ -558,7 +543,7 @@ def test_redis_missing_at_start(suimon, table):
 
 def test_cache_api_counts(cached, table):
     with cached.connect(database=table.name) as a:
-        filled(cached, a)
+        filled(cached, a, READ)
         ask(a, "UPDATE t SET n = 1 WHERE id = 1")
         state = cached.api("/api/cache")
     for key in ("entries", "bytes", "hits", "misses", "fills", "invalidations"):

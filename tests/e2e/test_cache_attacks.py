@@ -9,8 +9,8 @@ import itertools
 import pymysql
 import pytest
 
-from conftest import mariadb_only
-from servers import ServerError, sum_metric, wait_until
+from conftest import hits, mariadb_only
+from servers import ServerError, wait_until
 
 P = ["CREATE TABLE p (id INT PRIMARY KEY, k VARCHAR(20) NOT NULL UNIQUE, n INT NOT NULL DEFAULT 0) COLLATE utf8mb4_general_ci",
      "INSERT INTO p VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30)"]
@@ -247,13 +247,10 @@ class Actors:
         except pymysql.MySQLError as e:
             return e.args[0]
 
-    def hits(self):
-        return sum_metric(self.suimon.metrics(), "suimon_cache_hits_total")
-
     def is_hit(self, name, sql):
-        before = self.hits()
+        before = hits(self.suimon)
         self.ask(name, sql)
-        return self.hits() > before
+        return hits(self.suimon) > before
 
     def say(self, line):
         word, _, sql = line.partition(" ")

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from conftest import ask, mariadb_only, mysql_only
+from conftest import ask, filled, is_hit, mariadb_only, mysql_only
 from servers import sum_metric, wait_until
 
 SCHEMA = ("CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, email VARCHAR(12) UNIQUE, owner INT, n INT, KEY (owner)) "
@@ -28,21 +28,6 @@ def follow(suimon, db, **more):
     s = suimon({"cache": dict({"binlog": True, "rules": [{"match": {"schema": db.name}, "ttl": "600s"}]}, **more)})
     live(s)
     return s
-
-
-def hits(s):
-    return sum_metric(s.metrics(), "suimon_cache_hits_total")
-
-
-def is_hit(s, c, sql):
-    before = hits(s)
-    ask(c, sql)
-    return hits(s) > before
-
-
-def filled(s, c, *reads):
-    for sql in reads:
-        wait_until("a hit for %r" % sql, lambda: is_hit(s, c, sql), 30)
 
 
 def outside(db, *statements, **options):

@@ -2,8 +2,8 @@
 ttl, and the schema is read again within a minute."""
 import pytest
 
-from conftest import ask
-from servers import sum_metric, wait_until
+from conftest import ask, filled
+from servers import wait_until
 
 READS = ["SELECT * FROM t", "SELECT * FROM v", "SELECT COUNT(*) FROM u"]
 DDL = {
@@ -12,16 +12,6 @@ DDL = {
     "another view": ["CREATE OR REPLACE VIEW v AS SELECT id, n + 1000 AS n FROM u"],
     "no table": ["TRUNCATE u", "DROP VIEW v", "CREATE VIEW v AS SELECT 5 AS five FROM u"],
 }
-
-
-def hits(s):
-    return sum_metric(s.metrics(), "suimon_cache_hits_total")
-
-
-def is_hit(s, c, sql):
-    before = hits(s)
-    ask(c, sql)
-    return hits(s) > before
 
 
 @pytest.fixture
@@ -42,8 +32,7 @@ def test_ddl_at_the_server_is_seen(suimon, table, what, binlog):
     if binlog:
         wait_until("the log to be followed", lambda: s.metrics()["suimon_cache_binlog_live"] == 1, 30)
     with s.connect(database=table.name) as c:
-        for sql in READS:
-            wait_until("a hit of %r" % sql, lambda: is_hit(s, c, sql), 20)
+        filled(s, c, *READS)
         table.setup(*DDL[what])
         for sql in READS:
             wait_until("%r as it is now" % sql, lambda: ask(c, sql) == table.primary(sql), 15)
@@ -53,10 +42,10 @@ def test_what_a_write_reaches_by_ddl_past_suimon_is_known_within_a_minute(suimon
     """A trigger that suimon has not heard of: for a minute at most its writes are as if made past suimon."""
     s = start(suimon, table, "600s")
     with s.connect(database=table.name) as c:
-        wait_until("a hit", lambda: is_hit(s, c, READS[2]), 20)
+        filled(s, c, READS[2])
         before = s.api("/api/cache")["catalog"]["triggers"]
         table.setup("CREATE TRIGGER more AFTER INSERT ON t FOR EACH ROW INSERT INTO u VALUES (NEW.id, NEW.n)")
         wait_until("the schema to be read again", lambda: s.api("/api/cache")["catalog"]["triggers"] > before, 80)
-        wait_until("a hit", lambda: is_hit(s, c, READS[2]), 20)
+        filled(s, c, READS[2])
         ask(c, "INSERT INTO t VALUES (50, 50)")
         assert ask(c, READS[2]) == table.primary(READS[2]) == ((2,),)

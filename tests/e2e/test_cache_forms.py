@@ -5,7 +5,8 @@ import struct
 
 import pytest
 
-from servers import sum_metric, wait_until
+from conftest import hits
+from servers import wait_until
 from test_compression import COMPRESS, ZippedWire
 from wire import EXECUTE, PREPARE, QUERY, Wire, error
 
@@ -60,10 +61,6 @@ def kept(suimon, db):
     db.setup("CREATE TABLE t (id INT PRIMARY KEY, n BIGINT, v VARCHAR(300), at DATETIME(6), b BLOB)",
              *("INSERT INTO t VALUES (%d, %d, REPEAT('%d', 300), '2026-01-02 03:04:05.678', NULL)" % (i, -i, i) for i in range(ROWS)))
     return suimon({"cache": {"rules": [{"match": {"schema": db.name}, "ttl": "600s"}]}})
-
-
-def hits(s):
-    return sum_metric(s.metrics(), "suimon_cache_hits_total")
 
 
 @pytest.mark.parametrize("filler", FORMS, ids=NAMES)

@@ -4,8 +4,8 @@ import random
 import pymysql
 import pytest
 
-from conftest import ask
-from servers import sum_metric, wait_until
+from conftest import ask, filled, hits, is_hit
+from servers import wait_until
 from wire import Wire
 
 SCHEMA = ("CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, email VARCHAR(12) UNIQUE, small TINYINT, owner INT, n INT, "
@@ -21,21 +21,6 @@ def table(db):
 
 def rules(db, **more):
     return {"cache": dict({"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "600s"}]}, **more)}
-
-
-def hits(s):
-    return sum_metric(s.metrics(), "suimon_cache_hits_total")
-
-
-def is_hit(s, c, sql):
-    before = hits(s)
-    ask(c, sql)
-    return hits(s) > before
-
-
-def filled(s, c, *reads):
-    for sql in reads:
-        wait_until("a hit for %r" % sql, lambda: is_hit(s, c, sql), 10)
 
 
 BY_ID = "SELECT * FROM t WHERE id = %s"

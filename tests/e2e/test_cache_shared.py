@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from conftest import ask
+from conftest import ask, filled
 from servers import sum_metric, wait_until
 
 READ = "SELECT COUNT(*), SUM(n) FROM t"
@@ -25,11 +25,7 @@ def shared(s):
 
 def ready(s, c):
     """The schema is known: something of the table was a hit."""
-    def hit():
-        before = sum_metric(s.metrics(), "suimon_cache_hits_total")
-        ask(c, "SELECT n FROM t WHERE id = 2")
-        return sum_metric(s.metrics(), "suimon_cache_hits_total") > before
-    wait_until("a hit", hit, 30)
+    filled(s, c, "SELECT n FROM t WHERE id = 2")
 
 
 class Reader(threading.Thread):

@@ -4,7 +4,7 @@ import datetime
 import pymysql
 import pytest
 
-from conftest import ask, mariadb_only
+from conftest import ask, hits, mariadb_only
 from servers import sum_metric, wait_until
 from test_functions import CHANGING, FORMS, NOT_CALLED
 from wire import Wire
@@ -68,10 +68,6 @@ STAYS = ["SELECT %s FROM t" % e.strip() for line in STAYS.strip().split("\n") fo
 def kept(suimon, db):
     db.setup(*TABLES, *DEFINED)
     return suimon({"cache": {"rules": [{"match": {"schema": db.name}, "ttl": "600s"}]}})
-
-
-def hits(s):
-    return sum_metric(s.metrics(), "suimon_cache_hits_total")
 
 
 def is_kept(s, c, sql):

@@ -1,8 +1,8 @@
 """C3, C4: the session variables of the server, each classed, and each set to another value beside a cache that keeps everything."""
 import pytest
 
-from conftest import mariadb_only
-from servers import sum_metric, wait_until
+from conftest import hits, mariadb_only
+from servers import wait_until
 from wire import Wire
 
 # Nothing but the server changes them, or they are for its own use: a session cannot have another value.
@@ -84,10 +84,6 @@ def another(name, now, words, least, most):
     if least is not None and float(least) >= 0:
         return least if float(least) != float(now) else str(min(int(float(least)) + 1, int(float(most))))
     return "'x'"
-
-
-def hits(s):
-    return sum_metric(s.metrics(), "suimon_cache_hits_total")
 
 
 def asked(w):

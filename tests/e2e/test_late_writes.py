@@ -4,8 +4,8 @@ import threading
 import pymysql
 import pytest
 
-from conftest import ask
-from servers import sum_metric, wait_until
+from conftest import ask, filled
+from servers import wait_until
 
 READ = "SELECT n FROM t WHERE id = 1"
 
@@ -23,19 +23,11 @@ def rules(db, **more):
     return dict({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "600s"}]}}, **more)
 
 
-def filled(s, c, sql=READ):
-    def hit():
-        before = sum_metric(s.metrics(), "suimon_cache_hits_total")
-        ask(c, sql)
-        return sum_metric(s.metrics(), "suimon_cache_hits_total") > before
-    wait_until("a hit", hit, 10)
-
-
 def test_a_write_that_ends_after_its_client_has_gone(suimon, table):
     """The client gives up in mid-statement; the server goes on. What was read meanwhile does not stay."""
     s = suimon(rules(table))
     with s.connect(database=table.name) as reader:
-        filled(s, reader)
+        filled(s, reader, READ)
         with table.direct() as holder:
             holder.begin()
             ask(holder, "UPDATE t SET n = 1 WHERE id = 2")
@@ -43,7 +35,7 @@ def test_a_write_that_ends_after_its_client_has_gone(suimon, table):
             writer._read_timeout = 1
             with pytest.raises(pymysql.MySQLError):
                 ask(writer, "UPDATE t SET n = 50 WHERE id IN (1, 2)")  # waits for the row
-            filled(s, reader)
+            filled(s, reader, READ)
             holder.rollback()
         wait_until("the late write", lambda: table.primary(READ) == ((50,),), 30)
         wait_until("the cache to forget what was before it", lambda: ask(reader, READ) == ((50,),), 30)
@@ -55,7 +47,7 @@ def test_a_temporary_table_does_not_hide_what_a_view_writes(suimon, table, write
     with s.connect(database=table.name) as c, s.connect(database=table.name) as reader:
         ask(c, "CREATE TEMPORARY TABLE mine (x INT)")
         for n in (1, 2):
-            filled(s, reader)
+            filled(s, reader, READ)
             ask(c, write if n == 1 else "INSERT INTO mine SELECT x FROM bumps")
             assert ask(reader, READ) == ((n,),)
 

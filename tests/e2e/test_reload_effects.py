@@ -10,11 +10,10 @@ import time
 import pymysql
 import pytest
 
-from conftest import address, ask, merge, who
+from conftest import ask, filled, is_hit, merge, who
 from relay import Relay
-from test_cache_rows import filled, is_hit
 from test_proxy_protocol import addresses, login, v1
-from test_queue import act, drained, fill, queue_one, state
+from test_queue import act, fill, queue_one, state
 from test_reload_options import changed, reloadable
 from test_tls import closed_within, greeting
 from test_traces import Collector

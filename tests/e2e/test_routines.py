@@ -1,8 +1,8 @@
 """C5: what stored routines read and write is known from their bodies, and what is not known is taken for anything."""
 import pytest
 
-from conftest import KIND, ask, who
-from servers import sum_metric, wait_until
+from conftest import KIND, ask, filled, is_hit, who
+from servers import wait_until
 
 READS_T = "SELECT id, total(id) FROM u WHERE id = 1"
 READS_U = "SELECT id, n FROM u WHERE id = 1"
@@ -28,16 +28,6 @@ def shop(db):
 @pytest.fixture
 def cached(suimon, shop):
     return suimon({"cache": {"rules": [{"match": {"schema": shop.name}, "ttl": "60s"}]}})
-
-
-def is_hit(s, c, sql):
-    before = sum_metric(s.metrics(), "suimon_cache_hits_total")
-    ask(c, sql)
-    return sum_metric(s.metrics(), "suimon_cache_hits_total") > before
-
-
-def filled(s, c, sql):
-    wait_until("a hit for %r" % sql, lambda: is_hit(s, c, sql), 5)
 
 
 def test_a_function_that_reads_is_cached_until_its_table_changes(cached, shop):

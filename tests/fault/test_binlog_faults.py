@@ -1,9 +1,9 @@
 """C1, C2, R4, F1: cache.binlog when the primary changes, when its log is purged, and when nobody is there."""
 import pytest
 
-from conftest import ask
+from conftest import ask, filled, is_hit
 import servers
-from servers import sum_metric, wait_until
+from servers import wait_until
 
 BY_ID = "SELECT n FROM t WHERE id = %d"
 
@@ -38,17 +38,6 @@ def start(suimon, cluster, members, **cache):
 
 def live(s):
     wait_until("the log to be followed", lambda: s.metrics()["suimon_cache_binlog_live"] == 1, 60)
-
-
-def is_hit(s, c, sql):
-    before = sum_metric(s.metrics(), "suimon_cache_hits_total")
-    ask(c, sql)
-    return sum_metric(s.metrics(), "suimon_cache_hits_total") > before
-
-
-def filled(s, c, *reads):
-    for sql in reads:
-        wait_until("a hit for %r" % sql, lambda: is_hit(s, c, sql), 30)
 
 
 PURGE = ["FLUSH BINARY LOGS", "PURGE BINARY LOGS TO 'binlog.000002'"]

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from conftest import ask, merge
+from conftest import ask, filled, merge
 from relay import Relay
 from servers import sum_metric, wait_until
 import servers
@@ -42,18 +42,6 @@ def in_redis(redis, n):
     return False
 
 
-def hits(s):
-    return sum_metric(s.metrics(), "suimon_cache_hits_total")
-
-
-def filled(s, c, sql=READ):
-    def hit():
-        before = hits(s)
-        ask(c, sql)
-        return hits(s) > before
-    wait_until("a hit", hit, 30)
-
-
 def kill_while_it_writes(suimon, db, redis, reader_instance, reader):
     """Its UPDATE waits for a row of a transaction; it is killed meanwhile; the server goes on with what it has."""
     writer = suimon(rules(db, redis))
@@ -65,7 +53,7 @@ def kill_while_it_writes(suimon, db, redis, reader_instance, reader):
         c._execute_command(3, "UPDATE t SET n = 50 WHERE id IN (1, 2)")
         wait_until("the write to wait for the row", lambda: any(
             "n = 50" in (row[7] or "") for row in db.primary("SHOW FULL PROCESSLIST")), 30)
-        filled(reader_instance, reader)
+        filled(reader_instance, reader, READ)
         writer.process.kill()
         holder.rollback()
     wait_until("the write to be committed", lambda: db.primary(READ) == ((50,),), 30)
@@ -91,7 +79,7 @@ def test_nobody_stands_in_for_one_that_ended_in_order(suimon, db, redis):
     assert writer.stop() == 0
     assert redis.command("HLEN", LEDGER) == ":0\r\n"
     with s.connect(database=db.name) as reader:
-        filled(s, reader)
+        filled(s, reader, READ)
     assert sum_metric(s.metrics(), "suimon_cache_takeovers_total") == 0
 
 
@@ -119,7 +107,7 @@ def test_the_others_invalidate_what_a_killed_ones_drain_was_applying(cluster, su
             return sum_metric(writer.metrics(), "suimon_queue_acknowledged_total") > 0
         wait_until("a write to be queued", queued, 30)
         wait_until("it to be applied", lambda: writer.api("/api/queue")["depth"] == 0, 30)
-        filled(s, reader)
+        filled(s, reader, READ)
         relay.cut_at = kill
         ask(c, "UPDATE t SET n = 50 WHERE id = 1")
         wait_until("the kill", lambda: not writer.process.alive(), 60)
@@ -134,7 +122,7 @@ def test_who_is_started_in_its_place_serves_nothing_old(suimon, db, redis):
     writer = suimon(rules(db, redis))
     writer.judged = True
     with writer.connect(database=db.name) as c:
-        filled(writer, c)  # the schema is known: the writes that follow are of this table, not of anything
+        filled(writer, c, READ)  # the schema is known: the writes that follow are of this table, not of anything
 
         def stored():  # a look-up that Redis answers too late is not stored there
             ask(c, "UPDATE t SET n = n + 1 WHERE id = 1")  # t is announced from now on, for a minute and a half
@@ -177,7 +165,7 @@ def test_writes_go_on_while_redis_is_frozen(suimon, db, redis):
     """F1: an announcement is waited for some milliseconds, and not again until Redis answers."""
     s = suimon(rules(db, redis))
     with s.connect(database=db.name) as c:
-        filled(s, c)
+        filled(s, c, READ)
         redis.process.signal(19)
         try:
             begun = time.monotonic()

@@ -4,7 +4,7 @@ import threading
 
 import pymysql
 
-from conftest import address, ask, numbers
+from conftest import address, ask, is_hit, numbers
 from servers import Process, sum_metric, wait_until
 import servers
 
@@ -75,11 +75,7 @@ def test_redis_restarts_under_load(cluster, suimon, db):
         assert history.reads > 300
         assert s.http("/readyz")[0] == 200
         with s.connect(database=db.name) as c:
-            def hit():
-                before = sum_metric(s.metrics(), "suimon_cache_hits_total")
-                ask(c, "SELECT n FROM t WHERE id = 1")
-                return sum_metric(s.metrics(), "suimon_cache_hits_total") > before
-            wait_until("the cache to be in use again", hit, 15)
+            wait_until("the cache to be in use again", lambda: is_hit(s, c, "SELECT n FROM t WHERE id = 1"), 15)
     finally:
         redis.stop()
 

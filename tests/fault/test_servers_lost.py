@@ -5,8 +5,10 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask
+from conftest import ask, filled
 import servers
+
+READ = "SELECT n FROM t WHERE id = 1"
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def config(cluster, primary, replica):
 
 
 def read(c):
-    return ask(c, "SELECT n FROM t WHERE id = 1")
+    return ask(c, READ)
 
 
 def test_reads_go_on_without_the_replica(cluster, own, suimon):
@@ -137,11 +139,7 @@ def test_results_past_their_time_are_served_while_no_server_answers(cluster, own
     base["backend"]["failover_hold"] = "2s"
     s = suimon(base=base)
     with s.connect(database="shop") as c:
-        def hit():
-            before = servers.sum_metric(s.metrics(), "suimon_cache_hits_total")
-            read(c)
-            return servers.sum_metric(s.metrics(), "suimon_cache_hits_total") > before
-        servers.wait_until("a hit", hit, 30)
+        filled(s, c, READ)
         replica.process.kill()
         primary.process.kill()
 
