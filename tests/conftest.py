@@ -226,11 +226,7 @@ def writes_are_queued(instances, db):
     for s in (*instances, *instances):
         schema_is_known(s)
         with s.connect(database=db.name) as c:
-            def queued():
-                before = servers.sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
-                ask(c, "INSERT INTO probe VALUES (1)")
-                return servers.sum_metric(s.metrics(), "suimon_queue_acknowledged_total") > before
-            servers.wait_until("a write to be queued", queued, 60)
+            servers.wait_until("a write to be queued", lambda: is_queued(s, c, "INSERT INTO probe VALUES (1)"), 60)
         servers.wait_until("it to be applied", lambda: s.api("/api/queue")["depth"] == 0, 60)
 
 
@@ -339,6 +335,18 @@ def filled(s, connection, *reads):
     """Reads each until it is a hit; fails if it never is."""
     for sql in reads:
         servers.wait_until("a hit for %r" % sql, lambda: is_hit(s, connection, sql), 30)
+
+
+def acknowledged(s):
+    """How many writes its queue has acknowledged."""
+    return servers.sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
+
+
+def is_queued(s, connection, sql):
+    """Writes once: did the queue take it?"""
+    before = acknowledged(s)
+    ask(connection, sql)
+    return acknowledged(s) > before
 
 
 def who(connection):

@@ -13,7 +13,7 @@ import uuid
 import pymysql
 import pytest
 
-from conftest import KIND, ask, filled
+from conftest import KIND, acknowledged, ask, filled, is_queued
 from servers import Process, listing, sum_metric, wait_until
 from wire import Wire
 
@@ -49,21 +49,13 @@ def drained(s):
     wait_until("the queue to drain", lambda: state(s)["depth"] == 0, 20)
 
 
-def acknowledged(s):
-    return sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
-
-
 def dead(s):
     return listing(s.api("/api/queue/dead"))
 
 
 def queue_one(s, c, sql="INSERT INTO log (n) VALUES (0)"):
     """Repeats the statement until one is queued: the first of a shape goes to the server, which says whether it is valid."""
-    def done():
-        before = acknowledged(s)
-        ask(c, sql)
-        return acknowledged(s) > before
-    wait_until("%r to be queued" % sql, done, 5)
+    wait_until("%r to be queued" % sql, lambda: is_queued(s, c, sql), 5)
 
 
 def test_an_acknowledged_insert_is_applied_once(queued, table):
@@ -1169,9 +1161,7 @@ def test_own_writes_are_waited_for_through_views_subqueries_and_prepared_reads(s
         for sql in reads:
             for _ in range(5):
                 n += 1
-                before = acknowledged(s)
-                ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
-                assert acknowledged(s) > before
+                assert is_queued(s, c, "INSERT INTO log (n) VALUES (%d)" % n)
                 assert ask(c, sql % n) == ((1,),), sql
         ask(c, "PREPARE p FROM 'SELECT COUNT(*) FROM seen_again WHERE n = ?'")
         ask(c, "INSERT INTO log (n) VALUES (1000)")

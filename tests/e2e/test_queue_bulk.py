@@ -4,10 +4,10 @@ import struct
 import pymysql
 import pytest
 
-from conftest import ask, mariadb_only
+from conftest import acknowledged, ask, mariadb_only
 from servers import Process, sum_metric, wait_until
 from test_bulk import bulk  # noqa: F401 (a fixture)
-from test_queue import acknowledged, act, dead, declined, drained, queue_one, state
+from test_queue import act, dead, declined, drained, queue_one, state
 from wire import Wire, error, lenenc, lenenc_text
 
 pytestmark = mariadb_only("COM_STMT_BULK_EXECUTE")

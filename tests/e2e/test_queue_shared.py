@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 import servers
-from conftest import ask, writes_are_queued
+from conftest import acknowledged, ask, writes_are_queued
 from servers import listing, sum_metric, wait_until
 
 TABLES = 4
@@ -42,10 +42,6 @@ def act(s, path):
 
 def applied(s):
     return sum_metric(s.metrics(), "suimon_queue_applied_total")
-
-
-def acknowledged(s):
-    return sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
 
 
 def put(c, n, v="row"):

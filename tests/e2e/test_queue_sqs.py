@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fault"))
 import queue_world  # noqa: E402
-from conftest import ask, writes_are_queued  # noqa: E402
+from conftest import acknowledged, ask, writes_are_queued  # noqa: E402
 from servers import listing, sum_metric, wait_until  # noqa: E402
 
 TABLES = 4
@@ -35,10 +35,6 @@ def pair(sqs, suimon, db):
 
 def state(s):
     return s.api("/api/queue")
-
-
-def acknowledged(s):
-    return sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
 
 
 def put(c, n):

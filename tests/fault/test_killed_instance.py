@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from conftest import ask, filled, merge
+from conftest import acknowledged, ask, filled, merge
 from relay import Relay
 from servers import sum_metric, wait_until
 import servers
@@ -104,7 +104,7 @@ def test_the_others_invalidate_what_a_killed_ones_drain_was_applying(cluster, su
     with s.connect(database=db.name) as reader, writer.connect(database=db.name) as c:
         def queued():
             ask(c, "UPDATE t SET n = 1 WHERE id = 1")
-            return sum_metric(writer.metrics(), "suimon_queue_acknowledged_total") > 0
+            return acknowledged(writer) > 0
         wait_until("a write to be queued", queued, 30)
         wait_until("it to be applied", lambda: writer.api("/api/queue")["depth"] == 0, 30)
         filled(s, reader, READ)

@@ -7,9 +7,9 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask, filled
+from conftest import ask, filled, is_queued
 import servers
-from servers import sum_metric, wait_until
+from servers import wait_until
 
 SECONDS = float(os.environ.get("SUIMON_MAINTENANCE_SECONDS", "10"))
 
@@ -62,11 +62,7 @@ def test_a_primary_stopped_for_maintenance(cluster, own, suimon):
     base["queue"] = {"drain": {"workers": 2}, "rules": [{"match": {"table": "shop.log", "verb": "insert"}, "order": "writer"}]}
     s = suimon(base=base)
     with s.connect(database="shop") as c:
-        def queued():
-            before = sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
-            ask(c, "INSERT INTO log (writer, n) VALUES (-1, 0)")
-            return sum_metric(s.metrics(), "suimon_queue_acknowledged_total") > before
-        wait_until("a queued insert", queued, 30)
+        wait_until("a queued insert", lambda: is_queued(s, c, "INSERT INTO log (writer, n) VALUES (-1, 0)"), 30)
         filled(s, c, "SELECT name FROM products WHERE id = 1")
 
     load = Load(s)

@@ -5,7 +5,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask, filled
+from conftest import ask, filled, is_queued
 import servers
 
 READ = "SELECT n FROM t WHERE id = 1"
@@ -111,9 +111,7 @@ def test_a_queue_waits_for_its_primary(cluster, own, suimon):
     s = suimon(base=base)
     with s.connect(database="shop") as c:
         def queued():
-            before = servers.sum_metric(s.metrics(), "suimon_queue_acknowledged_total")
-            ask(c, "INSERT INTO log (n) VALUES (-1)")
-            return servers.sum_metric(s.metrics(), "suimon_queue_acknowledged_total") > before
+            return is_queued(s, c, "INSERT INTO log (n) VALUES (-1)")
         # The drain's own table is a change of the schema, after which the statement is looked at once more.
         for moment in ("before the drain has its table", "and after"):
             servers.wait_until("a queued insert, " + moment, queued, 5)
