@@ -9,8 +9,10 @@ import os
 import re
 import shutil
 import sys
+import threading
 import time
 
+import pymysql
 import pytest
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -317,6 +319,32 @@ def ask(connection, sql, args=None):
     with connection.cursor() as cur:
         cur.execute(sql, args)
         return cur.fetchall()
+
+
+class Background(threading.Thread):
+    """A statement that may wait, in a thread of its own: its rows, or its error's arguments."""
+
+    def __init__(self, connection, sql):
+        super().__init__(daemon=True)
+        self.connection, self.sql = connection, sql
+        self.got = self.error = None
+        self.start()
+
+    def run(self):
+        try:
+            self.got = ask(self.connection, self.sql)
+        except pymysql.MySQLError as e:
+            self.error = e.args
+
+    def ended(self):
+        self.join(60)
+        assert not self.is_alive(), "%r still runs" % self.sql
+        return self
+
+    def outcome(self):
+        """When it has ended: its rows, or its error's code."""
+        self.ended()
+        return self.error[0] if self.error else self.got
 
 
 def hits(s):

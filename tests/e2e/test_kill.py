@@ -6,7 +6,7 @@ import threading
 import pymysql
 import pytest
 
-from conftest import KIND, ask
+from conftest import KIND, Background, ask
 import servers
 from servers import listing
 from wire import Wire
@@ -17,26 +17,7 @@ PROCESS_KILL = 0x0c
 # MySQL writes the privilege as one word, and has one way to end a session.
 MAY_KILL = "CONNECTION ADMIN" if KIND == "mariadb" else "CONNECTION_ADMIN"
 KILLS = ["KILL %d", "KILL CONNECTION %d"] + (["KILL HARD %d", "kill soft connection %d; -- x"] if KIND == "mariadb" else [])
-
-
-class Sleeper:
-    """A session that runs a long statement in a thread; its outcome is an error's code or rows."""
-
-    def __init__(self, connection, sql="/* suimon: primary */ SELECT SLEEP(30)"):
-        self.connection, self.sql, self.outcome = connection, sql, None
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self):
-        try:
-            self.outcome = ask(self.connection, self.sql)
-        except pymysql.MySQLError as e:
-            self.outcome = e.args[0]
-
-    def ended(self):
-        self.thread.join(60)
-        assert not self.thread.is_alive(), "still running"
-        return self.outcome
+SLEEP = "/* suimon: primary */ SELECT SLEEP(30)"
 
 
 def running(db):
@@ -79,20 +60,20 @@ def test_kill_query_ends_the_statement_not_the_session(two, db, times):
     victim, killer = two(), two()
     if times % 2:
         two()
-    s = Sleeper(victim)
+    s = Background(victim, SLEEP)
     running(db)
     ask(killer, "KILL QUERY %d" % victim.thread_id())
-    assert s.ended() in (1317, ((1,),))
+    assert s.outcome() in (1317, ((1,),))
     assert ask(victim, "SELECT 5") == ((5,),)
 
 
 @pytest.mark.parametrize("form", KILLS)
 def test_kill_ends_a_running_session(two, db, form):
     victim, killer = two(), two()
-    s = Sleeper(victim)
+    s = Background(victim, SLEEP)
     running(db)
     ask(killer, form % victim.thread_id())
-    assert s.ended() in (1317, 1927, 2013)
+    assert s.outcome() in (1317, 1927, 2013)
     assert lost(victim)
     assert ask(killer, "SELECT 5") == ((5,),)
 
@@ -146,7 +127,7 @@ def test_only_the_privileged_kill_others(two, db, cluster):
     ask(victim, "SELECT 1")
     assert error_of(killer, "KILL %d" % number) == (1095, "You are not owner of thread %d" % number)
     assert error_of(killer, "KILL QUERY %d" % number)[0] == 1095
-    s = Sleeper(victim)
+    s = Background(victim, SLEEP)
     running(db)
     assert error_of(killer, "KILL QUERY %d" % number) == (1095, "You are not owner of thread %d" % number)
     assert error_of(killer, "KILL %d" % number)[0] == 1095
@@ -154,7 +135,7 @@ def test_only_the_privileged_kill_others(two, db, cluster):
     try:
         allowed = two("guest")
         ask(allowed, "KILL QUERY %d" % number)
-        assert s.ended() in (1317, ((1,),))
+        assert s.outcome() in (1317, ((1,),))
         ask(victim, "SELECT 1")
         ask(allowed, "KILL %d" % number)
         assert lost(victim)
@@ -178,10 +159,10 @@ def test_a_session_kills_itself(two, db):
 
 def test_the_servers_own_numbers_work_too(two, db):
     victim, killer = two(), two()
-    s = Sleeper(victim)
+    s = Background(victim, SLEEP)
     thread = running(db)
     ask(killer, "KILL QUERY %d" % thread)
-    assert s.ended() in (1317, ((1,),))
+    assert s.outcome() in (1317, ((1,),))
     assert error_of(killer, "KILL 999999999")[0] == 1094
     assert error_of(killer, "KILL 1073741823")[0] == 1094
     assert error_of(killer, "KILL 2147483647")[0] == 1094
@@ -190,14 +171,14 @@ def test_the_servers_own_numbers_work_too(two, db):
 def test_kill_finds_a_statement_on_a_replica(two, db, cluster):
     """The reads of a plain session run on the replica: KILL goes there."""
     victim, killer = two(), two()
-    s = Sleeper(victim, "SELECT name, SLEEP(30) FROM whoami")
+    s = Background(victim, "SELECT name, SLEEP(30) FROM whoami")
 
     def runs():
         with cluster.replica.root() as c, c.cursor() as cur:
             return cur.execute("SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT name, SLEEP%'")
     servers.wait_until("the statement to run on the replica", runs, 10)
     ask(killer, "KILL QUERY %d" % victim.thread_id())
-    outcome = s.ended()
+    outcome = s.outcome()
     assert outcome == 1317 or outcome[0][1] == 1
 
 
@@ -210,10 +191,10 @@ def test_kill_does_not_wait_for_a_full_pool(suimon, db):
     for c in holders:
         c.begin()
         ask(c, "SELECT 1")
-    w = Sleeper(waiter, "SELECT 77")
+    w = Background(waiter, "SELECT 77")
     servers.wait_until("it to wait", lambda: sum(r["state"] == "running" for r in listing(s.api("/api/clients"))) == 1, 10)
     ask(killer, "KILL QUERY %d" % waiter.thread_id())
-    assert w.ended() == 1317
+    assert w.outcome() == 1317
     ask(killer, "KILL %d" % holders[0].thread_id())
     assert lost(holders[0])
     assert ask(waiter, "SELECT 78") == ((78,),)

@@ -1,10 +1,7 @@
 """S3: who waits for whose locks is found, with what it costs; what only takes its time is not."""
-import threading
-
-import pymysql
 import pytest
 
-from conftest import ask, numbers
+from conftest import Background, ask, numbers
 from servers import wait_until
 
 
@@ -28,25 +25,6 @@ def findings(s):
     return [f for f in s.api("/api/findings")["findings"] if f["kind"] == "lock_wait"]
 
 
-class Attempt(threading.Thread):
-    """A statement in a thread: its rows, or its error's code."""
-
-    def __init__(self, c, sql):
-        super().__init__()
-        self.c, self.sql, self.outcome = c, sql, None
-        self.start()
-
-    def run(self):
-        try:
-            self.outcome = ask(self.c, self.sql)
-        except pymysql.MySQLError as e:
-            self.outcome = e.args[0]
-
-    def end(self):
-        self.join(120)
-        return self.outcome
-
-
 def test_a_wait_behind_an_idle_transaction(suimon, locked):
     """The waiter, the holder, the table, the time, and what to do; the statement after the locking one is not blamed."""
     s = suimon()
@@ -56,10 +34,10 @@ def test_a_wait_behind_an_idle_transaction(suimon, locked):
         holder.begin()
         ask(holder, TAKE % 1)
         ask(holder, "INSERT INTO other (n) VALUES (1)")
-        attempt = Attempt(waiter, CHANGE % 1)
+        attempt = Background(waiter, CHANGE % 1)
         found = wait_until("the finding", lambda: [f for f in findings(s) if f["cost_seconds"] >= 5], 60, 0.3)
         holder.rollback()
-        assert attempt.end() == ()
+        assert attempt.outcome() == ()
         changed, taken = digest(s, "update t set"), digest(s, "select n from t")
     assert len(found) == 1 and found[0]["digest"] == changed
     e = found[0]["evidence"]
@@ -78,10 +56,10 @@ def test_a_holder_that_did_not_come_through_is_named_by_its_account(suimon, lock
         ask(waiter, CHANGE % 2)
         holder.begin()
         ask(holder, CHANGE % 1)
-        attempt = Attempt(waiter, CHANGE % 1)
+        attempt = Background(waiter, CHANGE % 1)
         found = wait_until("the finding", lambda: findings(s), 60, 0.3)[0]
         holder.rollback()
-        attempt.end()
+        attempt.outcome()
     held, = found["evidence"]["holders"]
     assert held["digest"] is None and held["user"] == "root" and held["table"] == locked.name + ".t"
 
@@ -92,7 +70,7 @@ def test_time_limits_and_deadlocks(suimon, locked):
         ask(b, "SET innodb_lock_wait_timeout = 1")
         a.begin()
         ask(a, CHANGE % 1)
-        assert Attempt(b, "UPDATE t SET n = 7 WHERE id = 1").end() == 1205
+        assert Background(b, "UPDATE t SET n = 7 WHERE id = 1").outcome() == 1205
         a.rollback()
         found = wait_until("the time limit", lambda: findings(s), 60)[0]
         assert found["digest"] == digest(s, "update t set n = ?")
@@ -103,8 +81,8 @@ def test_time_limits_and_deadlocks(suimon, locked):
             b.begin()
             ask(a, CHANGE % 1)
             ask(b, CHANGE % 2)
-            first, second = Attempt(a, CHANGE % 2), Attempt(b, CHANGE % 1)
-            assert sorted(map(str, (first.end(), second.end()))) == ["()", "1213"]
+            first, second = Background(a, CHANGE % 2), Background(b, CHANGE % 1)
+            assert sorted(map(str, (first.outcome(), second.outcome()))) == ["()", "1213"]
             a.rollback()
             b.rollback()
         found = wait_until("the deadlocks", lambda: [f for f in findings(s) if f["evidence"]["deadlocks"] == 3], 60)

@@ -4,13 +4,12 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
 
 import pymysql
 import pytest
 
-from conftest import ask, filled, is_hit, merge, who
+from conftest import Background, ask, filled, is_hit, merge, who
 from relay import Relay
 from test_proxy_protocol import addresses, login, v1
 from test_queue import act, fill, queue_one, state
@@ -67,27 +66,6 @@ class World:
     def end(self):
         for each in self.closing:
             getattr(each, "_force_close", each.close)()
-
-
-class Background(threading.Thread):
-    """A statement that may wait."""
-
-    def __init__(self, connection, sql):
-        super().__init__(daemon=True)
-        self.connection, self.sql = connection, sql
-        self.got = self.error = None
-        self.start()
-
-    def run(self):
-        try:
-            self.got = ask(self.connection, self.sql)
-        except pymysql.MySQLError as e:
-            self.error = e.args
-
-    def ended(self):
-        self.join(LONG)
-        assert not self.is_alive()
-        return self
 
 
 def metric(w, name, *labels):
