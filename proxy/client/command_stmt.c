@@ -162,10 +162,10 @@ static void recount_pins(struct session *s)
  * would hold what they name (a plugin that is to be uninstalled). */
 static bool stays_prepared(const struct prepared *p)
 {
-	const uint64_t kept = UINT64_C(1) << SQL_SELECT | UINT64_C(1) << SQL_INSERT | UINT64_C(1) << SQL_REPLACE |
-			      UINT64_C(1) << SQL_UPDATE | UINT64_C(1) << SQL_DELETE | UINT64_C(1) << SQL_CALL;
+	const uint64_t kept = SQL_VERB(SQL_SELECT) | SQL_VERB(SQL_INSERT) | SQL_VERB(SQL_REPLACE) |
+			      SQL_VERB(SQL_UPDATE) | SQL_VERB(SQL_DELETE) | SQL_VERB(SQL_CALL);
 
-	return p->st && UINT64_C(1) << p->st->facts.verb & kept && !p->cursor && !p->long_data;
+	return p->st && SQL_VERB(p->st->facts.verb) & kept && !p->cursor && !p->long_data;
 }
 
 static void close_on_server(struct session *s, const struct prepared *p)

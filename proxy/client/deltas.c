@@ -150,8 +150,6 @@ static void settle_writes(struct request *r)
 		invalidate(r, rows.tag, rows.n, t.anything);
 }
 
-#define VERB(v) (UINT64_C(1) << (v))
-
 /* A transaction is open, but it need not be the one that was: BEGIN, COMMIT AND CHAIN, a routine or DDL that failed may
  * have committed what was written before. */
 static void settle_inner_commit(struct request *r)
@@ -159,7 +157,8 @@ static void settle_inner_commit(struct request *r)
 	struct session *s = r->s;
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 	const struct write_set *w = s->transaction;
-	uint64_t may = VERB(SQL_COMMIT) | VERB(SQL_CALL) | VERB(SQL_EXECUTE) | VERB(SQL_COMPOUND) | VERB(SQL_XA);
+	uint64_t may = SQL_VERB(SQL_COMMIT) | SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND) |
+		       SQL_VERB(SQL_XA);
 
 	if (!w || never_ran(r))
 		return;

@@ -84,7 +84,7 @@ static enum rc look_inside(struct request *r, struct span text, unsigned depth)
 /* Does it hold, or may it hold, another one? */
 static bool may_hold(const struct request *r)
 {
-	const uint64_t verbs = UINT64_C(1) << SQL_PREPARE | UINT64_C(1) << SQL_EXECUTE;
+	const uint64_t verbs = SQL_VERB(SQL_PREPARE) | SQL_VERB(SQL_EXECUTE);
 
 	return r->st->facts.verbs & verbs || (r->lexed->body.len && memchr(r->lexed->body.p, ';', r->lexed->body.len));
 }

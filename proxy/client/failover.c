@@ -116,8 +116,6 @@ static bool is_replicas_own(const struct request *r, const struct err_packet *e)
 	       backend_usable(topology_primary(topology_of(r)));
 }
 
-#define VERB(v) (UINT64_C(1) << (v))
-
 static bool in_servers_words(const struct err_packet *e)
 {
 	static const char *const words[] = {"The MySQL server is running with the --", "The MariaDB server is running with the --"};
@@ -136,8 +134,10 @@ static bool in_servers_words(const struct err_packet *e)
  */
 static bool is_whole(const struct request *r, const struct err_packet *e)
 {
-	const uint64_t plain = VERB(SQL_INSERT) | VERB(SQL_REPLACE) | VERB(SQL_UPDATE) | VERB(SQL_DELETE) | VERB(SQL_SELECT);
-	const uint64_t parts = VERB(SQL_CALL) | VERB(SQL_EXECUTE) | VERB(SQL_COMPOUND) | VERB(SQL_XA) | VERB(SQL_DO);
+	const uint64_t plain = SQL_VERB(SQL_INSERT) | SQL_VERB(SQL_REPLACE) | SQL_VERB(SQL_UPDATE) |
+			       SQL_VERB(SQL_DELETE) | SQL_VERB(SQL_SELECT);
+	const uint64_t parts = SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND) |
+			       SQL_VERB(SQL_XA) | SQL_VERB(SQL_DO);
 	const struct sql_facts *f;
 
 	if (!r->st)

@@ -18,7 +18,6 @@
 #define PIECES_FIRST 8
 #define PIECES_MOST 4096
 #define TABLE_MOST 256
-#define VERB(v) (UINT64_C(1) << (v))
 
 struct piece {
 	uint64_t rows, affected, bytes, end_ns; /* so far, of all before it, too */
@@ -103,7 +102,7 @@ static uint32_t statements_in(struct span text, unsigned mode)
 /* Is the first result the first statement's, the second the second's, and so on? */
 static bool side_by_side(const struct request *r, struct span text)
 {
-	const uint64_t several = VERB(SQL_CALL) | VERB(SQL_EXECUTE) | VERB(SQL_COMPOUND);
+	const uint64_t several = SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND);
 	uint32_t results = ended_before(r) + 1, statements;
 
 	if (r->error && r->st->facts.verbs & several)

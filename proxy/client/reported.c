@@ -226,7 +226,7 @@ static void take_status(struct request *r, uint16_t status)
 /* It has chosen what the server reports, which the server need not report. */
 static void take_choice(struct request *r)
 {
-	if (likely(!r->st || !(r->st->facts.verbs & UINT64_C(1) << SQL_SET)) || !strstr(r->st->text, "session_track"))
+	if (likely(!r->st || !(r->st->facts.verbs & SQL_VERB(SQL_SET))) || !strstr(r->st->text, "session_track"))
 		return;
 	r->s->tracks_itself = true;
 	r->s->tracks_change |= strstr(r->st->text, "session_track_state_change") != NULL;

@@ -137,15 +137,13 @@ static void add(struct session *s, const struct statement *st, const struct sql_
 	s->temps->n++;
 }
 
-#define VERB(v) (UINT64_C(1) << (v))
-
 /* It may have run what drops temporary tables without naming them. */
 static bool may_drop_unseen(const struct request *r)
 {
 	const struct sql_facts *f = &r->st->facts;
 	struct write_targets shared;
-	uint64_t verbs = VERB(SQL_CALL) | VERB(SQL_EXECUTE) | VERB(SQL_COMPOUND) | VERB(SQL_ALTER) | VERB(SQL_RENAME) |
-			 VERB(SQL_XA);
+	uint64_t verbs = SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND) | SQL_VERB(SQL_ALTER) |
+			 SQL_VERB(SQL_RENAME) | SQL_VERB(SQL_XA);
 
 	if (f->verbs & verbs || f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_STORED_FUNCTION) ||
 	    (f->verb == SQL_DROP && f->ntables == 0))

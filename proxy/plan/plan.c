@@ -108,18 +108,18 @@ static bool begins_held(const struct sql_facts *f, const struct plan_session *ss
 	       (f->flags & (SQL_F_TRX_READ_ONLY | SQL_F_SNAPSHOT) || ss->reads_only);
 }
 
-#define VERB(v) (UINT64_C(1) << (v))
-
 /* What reads, or concerns this session and its transaction alone: known as such, or it may not run where the transaction is held. */
 static bool runs_held(const struct sql_facts *f, const struct plan *p)
 {
-	static const uint64_t verbs = VERB(SQL_SELECT) | VERB(SQL_VALUES) | VERB(SQL_TABLE) | VERB(SQL_SHOW) | VERB(SQL_DESCRIBE) |
-				      VERB(SQL_EXPLAIN) | VERB(SQL_HELP) | VERB(SQL_DO) | VERB(SQL_SET) | VERB(SQL_SET_TRANSACTION) | VERB(SQL_USE) |
-				      VERB(SQL_BEGIN) | VERB(SQL_COMMIT) | VERB(SQL_ROLLBACK) | VERB(SQL_SAVEPOINT) |
-				      VERB(SQL_ROLLBACK_TO) | VERB(SQL_RELEASE_SAVEPOINT) | VERB(SQL_UNLOCK_TABLES);
+	static const uint64_t verbs = SQL_VERB(SQL_SELECT) | SQL_VERB(SQL_VALUES) | SQL_VERB(SQL_TABLE) |
+				      SQL_VERB(SQL_SHOW) | SQL_VERB(SQL_DESCRIBE) | SQL_VERB(SQL_EXPLAIN) |
+				      SQL_VERB(SQL_HELP) | SQL_VERB(SQL_DO) | SQL_VERB(SQL_SET) |
+				      SQL_VERB(SQL_SET_TRANSACTION) | SQL_VERB(SQL_USE) | SQL_VERB(SQL_BEGIN) |
+				      SQL_VERB(SQL_COMMIT) | SQL_VERB(SQL_ROLLBACK) | SQL_VERB(SQL_SAVEPOINT) |
+				      SQL_VERB(SQL_ROLLBACK_TO) | SQL_VERB(SQL_RELEASE_SAVEPOINT) | SQL_VERB(SQL_UNLOCK_TABLES);
 
 	return !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_GLOBAL_SET | SQL_F_PASSWORD)) && !p->needs_primary &&
-	       (verbs & VERB(f->verb));
+	       (verbs & SQL_VERB(f->verb));
 }
 
 /* What leaves state on the connection would keep the session there when its transaction is over, and SERIALIZABLE, set meanwhile, would

@@ -50,7 +50,7 @@ static void parse_all(struct sql_parser *p)
 		p->flags = 0;
 		sql_statement(p);
 		flags |= p->flags;
-		p->verbs |= UINT64_C(1) << p->verb;
+		p->verbs |= SQL_VERB(p->verb);
 		if (n && says_it_by_verb(p->verb))
 			hidden = "several statements, and one behind the first is of a kind that has to stand alone";
 		if (n && reads_anew)

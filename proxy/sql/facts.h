@@ -35,6 +35,7 @@ enum sql_verb {
 	SQL_LOCK_TABLES, SQL_UNLOCK_TABLES, SQL_PREPARE, SQL_EXECUTE, SQL_DEALLOCATE, SQL_KILL, SQL_COMPOUND,
 	SQL_VERBS
 };
+#define SQL_VERB(v) (UINT64_C(1) << (v)) /* its bit in a set of verbs */
 const char *sql_verb_name(enum sql_verb v); /* lower case: "select" */
 
 /* Effects and traits. */
@@ -102,7 +103,7 @@ struct sql_routine {
 struct sql_facts {
 	enum sql_verb verb;         /* of the first statement; those that say by themselves what happens (CALL,
 	                             * LOCK TABLES, ..) make the facts unknown when they come behind it */
-	uint64_t verbs;             /* of all statements: bit 1 << verb */
+	uint64_t verbs;             /* of all statements: SQL_VERB */
 	uint64_t flags;
 	uint16_t ntables;
 	uint16_t nroutines;
