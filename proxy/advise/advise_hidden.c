@@ -71,12 +71,12 @@ struct mend {
 
 static bool is_op(const struct mend *m, size_t i, unsigned op)
 {
-	return i < m->n && m->t[i].kind == SQL_T_OP && m->t[i].op == op;
+	return i < m->n && sql_token_is_op(&m->t[i], op);
 }
 
 static bool is_word(const struct mend *m, size_t i, const char *word)
 {
-	return i < m->n && m->t[i].kind == SQL_T_WORD && span_ieq(m->t[i].text, span_str(word));
+	return i < m->n && sql_token_is_word(&m->t[i], word);
 }
 
 /* A path that ends in this column, from i. Returns the index behind it, or i. */

@@ -16,21 +16,9 @@ enum rc advise_name(struct span quoted, char out[ADVISE_NAME])
 	return RC_OK;
 }
 
-static void next_token(struct sql_scan *s, struct sql_token *t)
-{
-	do
-		sql_scan_next(s, t);
-	while (t->kind == SQL_T_COMMENT || t->kind == SQL_T_HINT);
-}
-
 static bool is_name(const struct sql_token *t)
 {
 	return t->kind == SQL_T_WORD || t->kind == SQL_T_QUOTED;
-}
-
-static bool is_op(const struct sql_token *t, unsigned op)
-{
-	return t->kind == SQL_T_OP && t->op == op;
 }
 
 static bool is_end(const struct sql_token *t)
@@ -63,7 +51,7 @@ static const struct sql_table *by_alias(struct span text, const struct sql_facts
 	struct sql_scan s;
 
 	sql_scan_init(&s, text, 0);
-	for (next_token(&s, &t); !is_end(&t); next_token(&s, &t)) {
+	for (sql_scan_next_code(&s, &t); !is_end(&t); sql_scan_next_code(&s, &t)) {
 		const struct sql_table *found = NULL;
 
 		if (t.kind == SQL_T_WORD && t.word == SQL_W_AS)
@@ -100,9 +88,9 @@ struct span advise_order_by(struct span text)
 	bool order = false, in = false;
 
 	sql_scan_init(&s, text, 0);
-	for (next_token(&s, &t); !is_end(&t); next_token(&s, &t)) {
-		if (is_op(&t, '(') || is_op(&t, ')'))
-			depth += is_op(&t, '(') ? 1 : -1;
+	for (sql_scan_next_code(&s, &t); !is_end(&t); sql_scan_next_code(&s, &t)) {
+		if (sql_token_is_op(&t, '(') || sql_token_is_op(&t, ')'))
+			depth += sql_token_is_op(&t, '(') ? 1 : -1;
 		if (depth == 0 && t.kind == SQL_T_WORD && order && t.word == SQL_W_BY) {
 			in = true;
 			list = span_of(t.text.p + t.text.len, 0);

@@ -13,23 +13,6 @@ struct parts {
 	struct span tables, where; /* empty: not seen */
 };
 
-static bool is_word(const struct sql_token *t, const char *word)
-{
-	return t->kind == SQL_T_WORD && span_ieq(t->text, span_str(word));
-}
-
-static bool is_op(const struct sql_token *t, unsigned op)
-{
-	return t->kind == SQL_T_OP && t->op == op;
-}
-
-static void next_token(struct sql_scan *s, struct sql_token *t)
-{
-	do
-		sql_scan_next(s, t);
-	while (t->kind == SQL_T_COMMENT || t->kind == SQL_T_HINT);
-}
-
 static bool is_end(const struct sql_token *t)
 {
 	return t->kind == SQL_T_END || t->kind == SQL_T_BAD;
@@ -45,10 +28,10 @@ static bool joins(struct sql_scan s, const struct sql_token *t)
 {
 	struct sql_token next;
 
-	if (!is_word(t, "using"))
+	if (!sql_token_is_word(t, "using"))
 		return false;
-	next_token(&s, &next);
-	return is_op(&next, '(');
+	sql_scan_next_code(&s, &next);
+	return sql_token_is_op(&next, '(');
 }
 
 /* Where the tables begin behind t, a word of this level; NULL: not here. */
@@ -58,7 +41,7 @@ static const char *tables_behind(const struct sql_token *t, bool update)
 	const char *const *words = update ? skipped : before;
 
 	for (size_t i = 0; i < (update ? countof(skipped) : countof(before)); i++)
-		if (is_word(t, words[i]))
+		if (sql_token_is_word(t, words[i]))
 			return t->text.p + t->text.len;
 	return NULL;
 }
@@ -70,21 +53,21 @@ static void find(struct sql_scan *s, struct sql_token t, bool update, const char
 	bool open = true; /* the tables are not over yet */
 	int depth = 0;
 
-	for (; !is_end(&t); next_token(s, &t)) {
+	for (; !is_end(&t); sql_scan_next_code(s, &t)) {
 		const char *behind = open && depth == 0 && !joins(*s, &t) ? tables_behind(&t, update) : NULL;
 
-		depth += is_op(&t, '(') ? 1 : is_op(&t, ')') ? -1 : 0;
+		depth += sql_token_is_op(&t, '(') ? 1 : sql_token_is_op(&t, ')') ? -1 : 0;
 		if (behind)
 			tables = behind;
 		else if (depth || !tables)
 			continue;
-		else if (is_word(&t, "returning") || is_op(&t, ';'))
+		else if (sql_token_is_word(&t, "returning") || sql_token_is_op(&t, ';'))
 			end = t.text.p < end ? t.text.p : end;
-		else if (open && is_word(&t, update ? "set" : "where")) {
+		else if (open && sql_token_is_word(&t, update ? "set" : "where")) {
 			out->tables = between(tables, t.text.p);
 			open = false;
 		}
-		if (depth == 0 && is_word(&t, "where") && !out->where.p)
+		if (depth == 0 && sql_token_is_word(&t, "where") && !out->where.p)
 			out->where = between(t.text.p, end);
 	}
 	if (out->where.p && end > out->where.p)
@@ -99,9 +82,9 @@ enum rc advise_read(struct span text, struct iobuf *out)
 	bool update;
 
 	sql_scan_init(&s, text, 0);
-	next_token(&s, &t);
-	update = is_word(&t, "update");
-	if (!update && !is_word(&t, "delete"))
+	sql_scan_next_code(&s, &t);
+	update = sql_token_is_word(&t, "update");
+	if (!update && !sql_token_is_word(&t, "delete"))
 		return iobuf_append(out, text.p, text.len);
 	find(&s, t, update, text.p + text.len, &p);
 	if (!p.tables.len || !p.where.len)

@@ -17,9 +17,7 @@ struct body {
 
 static void next(struct body *b)
 {
-	do
-		sql_scan_next(&b->scan, &b->t);
-	while (b->t.kind == SQL_T_COMMENT || b->t.kind == SQL_T_HINT);
+	sql_scan_next_code(&b->scan, &b->t);
 	if (b->t.kind == SQL_T_BAD || b->t.kind == SQL_T_EXEC_OPEN || b->t.kind == SQL_T_EXEC_CLOSE)
 		b->rc = RC_DECLINED;
 }
@@ -31,12 +29,12 @@ static bool going(const struct body *b)
 
 static bool is(const struct body *b, const char *word)
 {
-	return b->t.kind == SQL_T_WORD && span_ieq(b->t.text, span_str(word));
+	return sql_token_is_word(&b->t, word);
 }
 
 static bool is_op(const struct body *b, unsigned op)
 {
-	return b->t.kind == SQL_T_OP && b->t.op == op;
+	return sql_token_is_op(&b->t, op);
 }
 
 static bool accept(struct body *b, const char *word)

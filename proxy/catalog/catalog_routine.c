@@ -89,19 +89,15 @@ static bool is_local(const struct reading *r, struct span name)
 	return false;
 }
 
-static bool is_op(const struct sql_token *t, unsigned op)
-{
-	return t->kind == SQL_T_OP && t->op == op;
-}
-
 /* The end of the expression that begins behind t: a comma of this level, or the text's end. t is what ends it. */
 static const char *expression_end(struct sql_scan *s, struct sql_token *t)
 {
 	const char *end = s->p;
 	int depth = 0;
 
-	for (sql_scan_next(s, t); t->kind != SQL_T_END && !(depth == 0 && is_op(t, ',')); sql_scan_next(s, t)) {
-		depth += is_op(t, '(') - is_op(t, ')');
+	for (sql_scan_next(s, t); t->kind != SQL_T_END && !(depth == 0 && sql_token_is_op(t, ','));
+	     sql_scan_next(s, t)) {
+		depth += sql_token_is_op(t, '(') - sql_token_is_op(t, ')');
 		end = t->text.p + t->text.len;
 	}
 	return end;
@@ -123,7 +119,7 @@ static enum rc take_set(struct reading *r, struct span text)
 		if ((t.kind != SQL_T_WORD && t.kind != SQL_T_QUOTED) || !is_local(r, t.text))
 			return take_facts(r, text);
 		sql_scan_next(&s, &t);
-		if (!is_op(&t, '=') && !is_op(&t, SQL_OP_ASSIGN))
+		if (!sql_token_is_op(&t, '=') && !sql_token_is_op(&t, SQL_OP_ASSIGN))
 			return take_facts(r, text);
 		from = s.p;
 		rc = take_expression(r, span_of(from, (size_t)(expression_end(&s, &t) - from)));

@@ -8,13 +8,6 @@
 
 #include "norm.h"
 
-static void next_code(struct sql_scan *s, struct sql_token *t)
-{
-	do
-		sql_scan_next(s, t);
-	while (t->kind == SQL_T_COMMENT || t->kind == SQL_T_HINT);
-}
-
 static bool at_end(const struct sql_token *t)
 {
 	return t->kind == SQL_T_END || t->kind == SQL_T_BAD || t->kind == SQL_T_EXEC_OPEN || t->kind == SQL_T_EXEC_CLOSE;
@@ -45,8 +38,8 @@ static enum rc take_name(struct sql_scan *s, struct sql_token *t, sql_column_fn 
 
 	if (!is_name(t))
 		return RC_DECLINED;
-	for (next_code(s, t); sql_token_is_op(t, '.'); next_code(s, t)) {
-		next_code(s, t);
+	for (sql_scan_next_code(s, t); sql_token_is_op(t, '.'); sql_scan_next_code(s, t)) {
+		sql_scan_next_code(s, t);
 		if (!is_name(t))
 			return RC_DECLINED;
 		last = *t;
@@ -57,14 +50,14 @@ static enum rc take_name(struct sql_scan *s, struct sql_token *t, sql_column_fn 
 /* Behind "(": a, b ")" */
 static enum rc take_list(struct sql_scan *s, struct sql_token *t, sql_column_fn put, void *arg)
 {
-	next_code(s, t);
+	sql_scan_next_code(s, t);
 	while (!sql_token_is_op(t, ')')) {
 		enum rc rc = take_name(s, t, put, arg);
 
 		if (rc != RC_OK)
 			return rc;
 		if (sql_token_is_op(t, ','))
-			next_code(s, t);
+			sql_scan_next_code(s, t);
 		else if (!sql_token_is_op(t, ')'))
 			return RC_DECLINED;
 	}
@@ -74,7 +67,7 @@ static enum rc take_list(struct sql_scan *s, struct sql_token *t, sql_column_fn 
 /* The rest of the statement: is the word DEFAULT in it? */
 static enum rc look_for_default(struct sql_scan *s, struct sql_token *t, struct sql_insert_columns *out)
 {
-	for (; !at_end(t); next_code(s, t))
+	for (; !at_end(t); sql_scan_next_code(s, t))
 		out->defaults |= t->kind == SQL_T_WORD && t->word == SQL_W_DEFAULT;
 	return t->kind == SQL_T_END ? RC_OK : RC_DECLINED;
 }
@@ -87,11 +80,11 @@ static enum rc take_assignments(struct sql_scan *s, struct sql_token *t, sql_col
 		unsigned depth = 0;
 		enum rc rc;
 
-		next_code(s, t);
+		sql_scan_next_code(s, t);
 		rc = take_name(s, t, put, arg);
 		if (rc != RC_OK)
 			return rc;
-		for (; !at_end(t) && (depth || !sql_token_is_op(t, ',')); next_code(s, t)) {
+		for (; !at_end(t) && (depth || !sql_token_is_op(t, ',')); sql_scan_next_code(s, t)) {
 			out->defaults |= t->kind == SQL_T_WORD && t->word == SQL_W_DEFAULT;
 			if (!depth && t->kind == SQL_T_WORD && t->word == SQL_W_ON)
 				return look_for_default(s, t, out);
@@ -107,9 +100,9 @@ static enum rc take_assignments(struct sql_scan *s, struct sql_token *t, sql_col
 /* Behind VALUES: "()" gives none where no columns are listed. */
 static enum rc take_values(struct sql_scan *s, struct sql_token *t, struct sql_insert_columns *out)
 {
-	next_code(s, t);
+	sql_scan_next_code(s, t);
 	if (sql_token_is_op(t, '(')) {
-		next_code(s, t);
+		sql_scan_next_code(s, t);
 		out->all &= !sql_token_is_op(t, ')');
 	}
 	return look_for_default(s, t, out);
@@ -123,7 +116,7 @@ enum rc sql_insert_columns(struct span text, unsigned mode, sql_column_fn put, v
 
 	*out = (struct sql_insert_columns){.all = true};
 	sql_scan_init(&s, text, mode);
-	for (next_code(&s, &t); !at_end(&t); next_code(&s, &t)) {
+	for (sql_scan_next_code(&s, &t); !at_end(&t); sql_scan_next_code(&s, &t)) {
 		enum rc rc = RC_OK;
 
 		if (t.kind == SQL_T_WORD && (t.word == SQL_W_VALUES || t.word == SQL_W_VALUE))
@@ -136,7 +129,7 @@ enum rc sql_insert_columns(struct span text, unsigned mode, sql_column_fn put, v
 			return RC_DECLINED;
 		if (sql_token_is_op(&t, '(') && partition) {
 			while (!at_end(&t) && !sql_token_is_op(&t, ')'))
-				next_code(&s, &t);
+				sql_scan_next_code(&s, &t);
 		} else if (sql_token_is_op(&t, '(')) {
 			out->all = false;
 			rc = take_list(&s, &t, put, arg);

@@ -87,9 +87,4 @@ static inline bool sql_token_is_literal(const struct sql_token *t)
 	return (kinds >> t->kind & 1) || t->word == SQL_W_NULL;
 }
 
-static inline bool sql_token_is_op(const struct sql_token *t, unsigned op)
-{
-	return t->kind == SQL_T_OP && t->op == op;
-}
-
 #endif

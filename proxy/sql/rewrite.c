@@ -159,13 +159,6 @@ static bool find_values(struct sql_scan *s, struct sql_token *t)
 	return false;
 }
 
-static void next_code(struct sql_scan *s, struct sql_token *t)
-{
-	do
-		sql_scan_next(s, t);
-	while (t->kind == SQL_T_COMMENT || t->kind == SQL_T_HINT);
-}
-
 static bool is_plain(const struct sql_token *t)
 {
 	return (sql_token_is_literal(t) && t->word != SQL_W_NULL) || sql_token_is_op(t, ',') || sql_token_is_op(t, ')');
@@ -177,7 +170,7 @@ static bool skip_row(struct sql_scan *s, struct sql_token *t, bool *plain)
 	unsigned depth = 1;
 
 	while (depth) {
-		next_code(s, t);
+		sql_scan_next_code(s, t);
 		if (t->kind == SQL_T_END || t->kind == SQL_T_BAD || sql_token_is_op(t, ';') ||
 		    (t->kind == SQL_T_WORD && t->word == SQL_W_SELECT))
 			return false;
@@ -231,7 +224,7 @@ static enum rc read_rows(struct sql_scan *s, struct sql_token *t, struct sql_ins
 {
 	do {
 		if (out->rows)
-			next_code(s, t);
+			sql_scan_next_code(s, t);
 		if (!sql_token_is_op(t, '('))
 			return RC_DECLINED;
 		s->p = t->text.p;
@@ -242,23 +235,23 @@ static enum rc read_rows(struct sql_scan *s, struct sql_token *t, struct sql_ins
 		}
 		out->rows++;
 		out->rows_end = (size_t)(s->p - s->base);
-		next_code(s, t);
+		sql_scan_next_code(s, t);
 	} while (sql_token_is_op(t, ','));
 	while (t->kind != SQL_T_END && t->kind != SQL_T_BAD && t->kind != SQL_T_EXEC_OPEN && t->kind != SQL_T_EXEC_CLOSE &&
 	       !sql_token_is_op(t, ';'))
-		next_code(s, t);
+		sql_scan_next_code(s, t);
 	if (sql_token_is_op(t, ';'))
-		next_code(s, t);
+		sql_scan_next_code(s, t);
 	return t->kind == SQL_T_END && !s->broken ? RC_OK : RC_DECLINED;
 }
 
 /* To the first token behind VALUES. */
 static bool find_rows(struct sql_scan *s, struct sql_token *t)
 {
-	next_code(s, t);
+	sql_scan_next_code(s, t);
 	if (t->kind != SQL_T_WORD || (t->word != SQL_W_INSERT && t->word != SQL_W_REPLACE) || !find_values(s, t))
 		return false;
-	next_code(s, t);
+	sql_scan_next_code(s, t);
 	return true;
 }
 

@@ -82,6 +82,25 @@ void sql_scan_init(struct sql_scan *s, struct span text, unsigned mode);
 /* The next token, comments included. At the end SQL_T_END for ever. */
 void sql_scan_next(struct sql_scan *s, struct sql_token *t);
 
+/* The next that is neither a comment nor a hint. */
+static inline void sql_scan_next_code(struct sql_scan *s, struct sql_token *t)
+{
+	do
+		sql_scan_next(s, t);
+	while (t->kind == SQL_T_COMMENT || t->kind == SQL_T_HINT);
+}
+
+static inline bool sql_token_is_op(const struct sql_token *t, unsigned op)
+{
+	return t->kind == SQL_T_OP && t->op == op;
+}
+
+/* The word may be one that enum sql_word does not have. */
+static inline bool sql_token_is_word(const struct sql_token *t, const char *word)
+{
+	return t->kind == SQL_T_WORD && span_ieq(t->text, span_str(word));
+}
+
 /* True when not every server runs what the comment holds. */
 static inline bool sql_token_some_servers(const struct sql_token *t)
 {
