@@ -119,10 +119,7 @@ static void arguments(struct sql_parser *p, enum sql_word w)
 		sql_advance(p);
 	if (!sql_is_op(p, ')')) {
 		if (sql_at_query(p) && !sql_is(p, SQL_W_VALUES)) { /* a query alone may do without a second pair */
-			p->flags |= SQL_F_SUBQUERY;
-			p->level++;
-			sql_query(p);
-			p->level--;
+			sql_subquery(p);
 		} else {
 			argument(p, w);
 		}

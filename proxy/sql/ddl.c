@@ -52,10 +52,7 @@ static void create_table_rest(struct sql_parser *p)
 	}
 	if (sql_at_end(p))
 		return;
-	p->flags |= SQL_F_SUBQUERY;
-	p->level++;
-	sql_query(p);
-	p->level--;
+	sql_subquery(p);
 }
 
 static void create_table(struct sql_parser *p, bool temporary)
@@ -301,10 +298,7 @@ void sql_stmt_rename(struct sql_parser *p)
 	if_exists(p);
 	do {
 		table(p, true);
-		if (sql_accept(p, SQL_W_WAIT))
-			sql_operand(p);
-		else
-			sql_accept(p, SQL_W_NOWAIT);
+		sql_wait(p);
 		sql_expect(p, SQL_W_TO, "TO was expected");
 		table(p, true);
 	} while (sql_accept_op(p, ','));

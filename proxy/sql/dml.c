@@ -143,10 +143,8 @@ void sql_stmt_insert(struct sql_parser *p)
 	} else if ((sql_is(p, SQL_W_VALUES) || sql_is(p, SQL_W_VALUE))) {
 		insert_rows(p);
 	} else {
-		p->flags |= SQL_F_SUBQUERY | SQL_F_REPLAY_UNSAFE;
-		p->level++;
-		sql_query(p);
-		p->level--;
+		p->flags |= SQL_F_REPLAY_UNSAFE;
+		sql_subquery(p);
 	}
 	insert_tail(p);
 }

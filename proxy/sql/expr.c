@@ -196,10 +196,7 @@ void sql_parens(struct sql_parser *p)
 {
 	sql_advance(p);
 	if (sql_at_query(p) && !(sql_is(p, SQL_W_VALUES) && sql_peek_op(p, '('))) {
-		p->flags |= SQL_F_SUBQUERY;
-		p->level++;
-		sql_query(p);
-		p->level--;
+		sql_subquery(p);
 	} else {
 		sql_expr_list(p);
 		sql_query_tail(p);

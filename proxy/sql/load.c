@@ -94,10 +94,7 @@ void sql_stmt_truncate(struct sql_parser *p)
 	p->flags |= SQL_F_WRITES | SQL_F_DDL | SQL_F_IMPLICIT_COMMIT;
 	sql_accept(p, SQL_W_TABLE);
 	sql_written_table(p);
-	if (sql_accept(p, SQL_W_WAIT))
-		sql_operand(p);
-	else
-		sql_accept(p, SQL_W_NOWAIT);
+	sql_wait(p);
 }
 
 /* CALL [schema.]name[(arguments)]: what the procedure does is not known from here. */

@@ -117,12 +117,14 @@ void sql_windows(struct sql_parser *p); /* behind WINDOW */
 /* query.c, query_tail.c */
 bool sql_at_query(const struct sql_parser *p); /* SELECT, WITH, VALUES, TABLE */
 void sql_query(struct sql_parser *p);          /* with its WITH, its set operations and its tail */
+void sql_subquery(struct sql_parser *p);       /* the same, inside of what is being read */
 void sql_query_tail(struct sql_parser *p);     /* set operations, ORDER BY, LIMIT, INTO, locks */
 void sql_clauses(struct sql_parser *p);        /* ORDER BY, LIMIT, INTO, locks */
 void sql_with(struct sql_parser *p);           /* the names stay in scope: the caller resets nctes */
 void sql_select_items(struct sql_parser *p);   /* expr [AS alias], ..: of SELECT and RETURNING */
 void sql_order_by(struct sql_parser *p);       /* at ORDER */
 void sql_limit(struct sql_parser *p);          /* at LIMIT */
+void sql_wait(struct sql_parser *p);           /* an optional WAIT n or NOWAIT */
 void sql_into(struct sql_parser *p);           /* behind INTO */
 void sql_file_options(struct sql_parser *p);   /* FIELDS ... LINES ... */
 

@@ -222,3 +222,11 @@ void sql_query(struct sql_parser *p)
 	p->depth--;
 	p->nctes = scope;
 }
+
+void sql_subquery(struct sql_parser *p)
+{
+	p->flags |= SQL_F_SUBQUERY;
+	p->level++;
+	sql_query(p);
+	p->level--;
+}

@@ -109,15 +109,21 @@ static void offset_fetch(struct sql_parser *p)
 		sql_expect(p, SQL_W_ONLY, "ONLY was expected");
 }
 
+void sql_wait(struct sql_parser *p)
+{
+	if (sql_accept(p, SQL_W_WAIT))
+		sql_operand(p);
+	else
+		sql_accept(p, SQL_W_NOWAIT);
+}
+
 /* SKIP LOCKED, WAIT n, NOWAIT */
 static void if_locked(struct sql_parser *p)
 {
 	if (sql_accept(p, SQL_W_SKIP))
 		sql_expect(p, SQL_W_LOCKED, "LOCKED was expected");
-	else if (sql_accept(p, SQL_W_WAIT))
-		sql_operand(p);
 	else
-		sql_accept(p, SQL_W_NOWAIT);
+		sql_wait(p);
 }
 
 /* FOR UPDATE, FOR SHARE with OF tables, NOWAIT, SKIP LOCKED, WAIT n. */

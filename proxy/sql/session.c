@@ -352,10 +352,7 @@ void sql_stmt_lock(struct sql_parser *p)
 			sql_accept(p, SQL_W_LOCAL);
 		}
 	} while (sql_accept_op(p, ','));
-	if (sql_accept(p, SQL_W_WAIT))
-		sql_operand(p);
-	else
-		sql_accept(p, SQL_W_NOWAIT);
+	sql_wait(p);
 }
 
 void sql_stmt_unlock(struct sql_parser *p)

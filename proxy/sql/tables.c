@@ -119,10 +119,7 @@ static void parenthesised(struct sql_parser *p)
 		return;
 	sql_advance(p);
 	if (sql_at_query(p)) {
-		p->flags |= SQL_F_SUBQUERY;
-		p->level++;
-		sql_query(p);
-		p->level--;
+		sql_subquery(p);
 	} else {
 		sql_table_refs(p);
 		sql_query_tail(p);
