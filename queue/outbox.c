@@ -61,16 +61,6 @@ size_t outbox_take(struct outbox *o, size_t most, size_t most_bytes, struct iobu
 	return n;
 }
 
-size_t outbox_give_back(struct outbox *o, struct ticket_line *line)
-{
-	size_t n = o->n;
-
-	o->n = 0;
-	iobuf_consume(&o->bodies, iobuf_len(&o->bodies));
-	ticket_take(&o->line, line);
-	return n;
-}
-
 void outbox_answer(struct outbox *o, struct ticket_line *line, enum rc rc, const char *error, uint64_t seq)
 {
 	struct queue_ticket *t;
@@ -100,4 +90,19 @@ void outbox_count(struct stats_sink *sink, enum rc rc, size_t n, size_t bytes, u
 	} else {
 		stats_count(sink, rc == RC_DECLINED ? STATS_C_QUEUE_DECLINED_DISK : STATS_C_QUEUE_ERRORS, n);
 	}
+}
+
+void outbox_give_back(struct outbox *o, struct stats_sink *sink, const char *why)
+{
+	struct ticket_line line;
+	size_t n;
+
+	pthread_mutex_lock(o->lock);
+	n = o->n;
+	o->n = 0;
+	iobuf_consume(&o->bodies, iobuf_len(&o->bodies));
+	ticket_take(&o->line, &line);
+	pthread_mutex_unlock(o->lock);
+	outbox_count(sink, RC_DECLINED, n, 0, 0);
+	outbox_answer(o, &line, RC_DECLINED, why, 0);
 }

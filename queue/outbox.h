@@ -30,12 +30,12 @@ void outbox_reset(struct outbox *o); /* frees */
 enum rc outbox_put(struct outbox *o, const struct record *rec, size_t size, struct queue_ticket *t) must_check;
 /* Appends as many as are allowed, in order, to bodies and line, which is initialised; returns how many. */
 size_t outbox_take(struct outbox *o, size_t most, size_t most_bytes, struct iobuf *bodies, struct ticket_line *line);
-/* All of them: their bodies are thrown away. */
-size_t outbox_give_back(struct outbox *o, struct ticket_line *line);
 /* Answers what was taken out. The lock is not held: a ticket without a loop runs its function here. */
 void outbox_answer(struct outbox *o, struct ticket_line *line, enum rc rc, const char *error, uint64_t seq);
 /* Counts n records, of one request, as stored (RC_OK), declined (RC_DECLINED) or of unknown outcome. sink: NULL: not counted. */
 void outbox_count(struct stats_sink *sink, enum rc rc, size_t n, size_t bytes, uint64_t took_ns);
+/* What was not taken out was never sent: counted and answered as declined, it may be written directly. The lock is not held. */
+void outbox_give_back(struct outbox *o, struct stats_sink *sink, const char *why);
 size_t outbox_length(const uint8_t *p); /* of the record that is OUTBOX_LENGTH_BYTES behind p */
 
 #endif

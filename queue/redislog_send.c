@@ -251,19 +251,6 @@ void redislog_batch_lost(struct redislog *l)
 	l->batch.seq = 0;
 }
 
-/* Nothing of these was ever sent: they may be written directly. */
-static void give_back_pending(struct redislog *l)
-{
-	struct ticket_line line;
-	size_t n;
-
-	pthread_mutex_lock(&l->lock);
-	n = outbox_give_back(&l->box, &line);
-	pthread_mutex_unlock(&l->lock);
-	outbox_count(l->opt.sink, RC_DECLINED, n, 0, 0);
-	outbox_answer(&l->box, &line, RC_DECLINED, gone, 0);
-}
-
 void redislog_batch_tick(struct redislog *l, uint64_t now)
 {
 	struct redislog_batch *b = &l->batch;
@@ -279,6 +266,6 @@ void redislog_batch_tick(struct redislog *l, uint64_t now)
 		finish(l, b->doubtful ? RC_ERROR : RC_DECLINED, b->doubtful ? unknown : gone);
 	}
 	if (stop || stale)
-		give_back_pending(l);
+		outbox_give_back(&l->box, l->opt.sink, gone);
 	redislog_flush(l);
 }

@@ -194,19 +194,6 @@ static void take_batch(struct sqslog *l)
 	b->doubtful = false;
 }
 
-/* Nothing of these was ever sent: they may be written directly. */
-static void give_back_pending(struct sqslog *l)
-{
-	struct ticket_line line;
-	size_t n;
-
-	pthread_mutex_lock(&l->lock);
-	n = outbox_give_back(&l->box, &line);
-	pthread_mutex_unlock(&l->lock);
-	outbox_count(l->opt.sink, RC_DECLINED, n, 0, 0);
-	outbox_answer(&l->box, &line, RC_DECLINED, gone, 0);
-}
-
 void sqslog_send_turn(struct sqslog *l)
 {
 	struct sqslog_batch *b = &l->batch;
@@ -224,7 +211,7 @@ void sqslog_send_turn(struct sqslog *l)
 		     (down && !b->doubtful && !l->send.busy && now - b->since_ns > UNSENT_PATIENCE_NS)))
 		give_up(l, gone);
 	if (stop || stale)
-		give_back_pending(l);
+		outbox_give_back(&l->box, l->opt.sink, gone);
 	if (l->send.busy)
 		return;
 	if (!b->n && pending && !down)
