@@ -57,14 +57,21 @@ enum rc catalog_link_calls(struct snapshot *s, const struct entity *e, const str
 	return RC_OK;
 }
 
+static enum rc facts_of_expression(struct span expression, struct sql_facts *f)
+{
+	char *select = mem_printf("SELECT " SPAN_FMT, SPAN_ARG(expression));
+	enum rc rc = select ? sql_facts_parse(span_str(select), 0, f) : RC_ERROR;
+
+	mem_free(select);
+	return rc;
+}
+
 /* MariaDB lets a column that is not kept say NOW() and the like. */
 enum rc catalog_take_computed(struct entity *e, struct span expression)
 {
-	char *select = mem_printf("SELECT " SPAN_FMT, SPAN_ARG(expression));
 	struct sql_facts f;
-	enum rc rc = select ? sql_facts_parse(span_str(select), 0, &f) : RC_ERROR;
+	enum rc rc = facts_of_expression(expression, &f);
 
-	mem_free(select);
 	if (rc != RC_OK)
 		return rc;
 	if (!e->why_reads && f.flags & (CATALOG_BEYOND_TABLES | SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_STORED_FUNCTION))
@@ -79,11 +86,9 @@ enum rc catalog_take_computed(struct entity *e, struct span expression)
 
 enum rc catalog_take_default(struct entity *e, struct span expression)
 {
-	char *select = mem_printf("SELECT " SPAN_FMT, SPAN_ARG(expression));
 	struct sql_facts f;
-	enum rc rc = select ? sql_facts_parse(span_str(select), 0, &f) : RC_ERROR;
+	enum rc rc = facts_of_expression(expression, &f);
 
-	mem_free(select);
 	if (rc != RC_OK)
 		return rc;
 	e->defaults_not_later |= (f.flags & (CATALOG_NOT_LATER | SQL_F_UNKNOWN | SQL_F_MULTI)) != 0;
