@@ -39,4 +39,13 @@ static inline bool span_ieq(struct span a, struct span b)
 	return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
 }
 
+/* What a hexadecimal digit, of either letter case, stands for; -1: it is none. */
+static inline int span_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 #endif

@@ -7,17 +7,6 @@
 
 #include "mem.h"
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 char *urltext_decode(struct span s, size_t *len)
 {
 	char *out = mem_alloc(s.len + 1);
@@ -32,8 +21,8 @@ char *urltext_decode(struct span s, size_t *len)
 			out[n++] = s.p[i];
 			continue;
 		}
-		high = s.len - i > 2 ? hex_digit(s.p[i + 1]) : -1;
-		low = s.len - i > 2 ? hex_digit(s.p[i + 2]) : -1;
+		high = s.len - i > 2 ? span_hex_digit(s.p[i + 1]) : -1;
+		low = s.len - i > 2 ? span_hex_digit(s.p[i + 2]) : -1;
 		if (high < 0 || low < 0 || high + low == 0) {
 			secret_wipe(out, s.len);
 			mem_free(out);

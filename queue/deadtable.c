@@ -169,18 +169,13 @@ struct showing {
 	void *arg;
 };
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* In place. */
 static enum rc unhex(char *text, size_t *len)
 {
 	size_t n = strlen(text);
 
 	for (size_t i = 0; i + 1 < n; i += 2) {
-		int high = hex_value(text[i]), low = hex_value(text[i + 1]);
+		int high = span_hex_digit(text[i]), low = span_hex_digit(text[i + 1]);
 
 		if (high < 0 || low < 0)
 			return RC_ERROR;

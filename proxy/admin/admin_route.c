@@ -4,14 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 enum rc route_decode(struct span text, char *out, size_t cap)
 {
 	size_t n = 0;
@@ -20,8 +12,8 @@ enum rc route_decode(struct span text, char *out, size_t cap)
 		char c = text.p[i];
 
 		if (c == '%') {
-			int hi = text.len - i > 2 ? hex(text.p[i + 1]) : -1;
-			int lo = text.len - i > 2 ? hex(text.p[i + 2]) : -1;
+			int hi = text.len - i > 2 ? span_hex_digit(text.p[i + 1]) : -1;
+			int lo = text.len - i > 2 ? span_hex_digit(text.p[i + 2]) : -1;
 
 			if (hi < 0 || lo < 0)
 				return RC_ERROR;

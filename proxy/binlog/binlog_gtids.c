@@ -20,14 +20,6 @@ static bool is_space(uint8_t c)
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum rc read_uuid(struct walk *w)
 {
 	struct span text;
@@ -36,7 +28,7 @@ static enum rc read_uuid(struct walk *w)
 	if (mbuf_bytes(&w->left, UUID_TEXT, &text) != RC_OK)
 		return RC_ERROR;
 	for (unsigned i = 0; i < UUID_TEXT; i++) {
-		int digit = hex_digit((uint8_t)text.p[i]);
+		int digit = span_hex_digit(text.p[i]);
 
 		if (text.p[i] == '-')
 			continue;

@@ -128,14 +128,6 @@ static bool tag(struct span *s, struct sql_tag *t)
 	return true;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool sql_tag_next(struct span *rest, char *c)
 {
 	const char *p = rest->p;
@@ -144,8 +136,8 @@ bool sql_tag_next(struct span *rest, char *c)
 	if (!rest->len)
 		return false;
 	*c = p[0];
-	if (p[0] == '%' && rest->len > 2 && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
-		*c = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
+	if (p[0] == '%' && rest->len > 2 && span_hex_digit(p[1]) >= 0 && span_hex_digit(p[2]) >= 0) {
+		*c = (char)(span_hex_digit(p[1]) << 4 | span_hex_digit(p[2]));
 		used = 3;
 	} else if (p[0] == '\\' && rest->len > 1) {
 		*c = p[1];
