@@ -1,11 +1,10 @@
 """limits.rules: who takes more than his share waits or is refused, what runs too long is killed, and nobody else notices."""
-import threading
 import time
 
 import pymysql
 import pytest
 
-from conftest import ask, mariadb_only, mysql_only, numbers
+from conftest import Background, ask, mariadb_only, mysql_only, numbers
 import servers
 
 LIMIT, KILLED = 1226, 1317
@@ -15,21 +14,11 @@ def limited(suimon, *rules):
     return suimon({"limits": {"rules": list(rules)}})
 
 
-class Sleeper(threading.Thread):
+class Sleeper(Background):
     """Holds a place with a statement until it is let go."""
 
-    def __init__(self, s, name, lock, sql=None, user="app"):
-        super().__init__(daemon=True)
-        self.connection = s.connect(user, user, database=name)
-        self.sql = sql or "SELECT GET_LOCK('%s', 60)" % lock
-        self.got = self.error = None
-        self.start()
-
-    def run(self):
-        try:
-            self.got = ask(self.connection, self.sql)
-        except pymysql.MySQLError as e:
-            self.error = e.args
+    def __init__(self, s, name, lock, sql=None):
+        super().__init__(s.connect(database=name), sql or "SELECT GET_LOCK('%s', 60)" % lock)
 
 
 @pytest.fixture
@@ -58,8 +47,7 @@ def test_more_than_run_at_one_time_wait_in_order(suimon, db, held):
     with s.connect(database=db.name) as c:
         assert ask(c, "SELECT 1") == ((1,),)  # nobody else waits
     ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
-    first.join(60)
-    assert first.got == ((1,),) and waits(s) <= 1
+    assert first.ended().got == ((1,),) and waits(s) <= 1
     first.connection.close()
     servers.wait_until("the next", lambda: others[0].got, 60)
     others[0].connection.close()
@@ -79,8 +67,7 @@ def test_whose_turn_does_not_come_is_told_so(suimon, db, held):
         assert ask(c, "SELECT 1") == ((1,),)
     assert s.metrics()["suimon_limit_timeouts_total"] == 1
     ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
-    first.join(60)
-    assert first.got == ((1,),)
+    assert first.ended().got == ((1,),)
 
 
 def test_a_transaction_keeps_its_place_and_gives_it_up(suimon, db):
@@ -112,7 +99,7 @@ def test_one_account_is_held_back_and_not_the_other(suimon, db, held):
     with s.connect("guest", "guest", database=db.name) as c:
         assert ask(c, "SELECT 1") == ((1,),)
     ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
-    first.join(60)
+    first.ended()
 
 
 def test_no_more_begin_in_a_second_than_allowed(suimon, db):
@@ -268,8 +255,7 @@ def test_one_digest_is_held_back_and_not_the_others(suimon, db, held):
             assert refused(session, "SELECT GET_LOCK('another', 1), name FROM whoami")  # the same digest, whoever asks
             assert ask(session, "SELECT COUNT(*) FROM whoami") == ((1,),)
     ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
-    first.join(60)
-    assert first.error is None
+    assert first.ended().error is None
 
 
 def test_a_runaway_client_is_held_back_and_not_the_others(suimon, db, held):
@@ -282,5 +268,4 @@ def test_a_runaway_client_is_held_back_and_not_the_others(suimon, db, held):
         assert refused(same, "SELECT 1")
         assert ask(other, "SELECT name FROM whoami")
     ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
-    first.join(60)
-    assert first.error is None
+    assert first.ended().error is None
