@@ -168,6 +168,11 @@ struct entity *snapshot_get_routine(struct snapshot *s, struct span schema, stru
 	return routine_name(name, procedure, room) ? snapshot_get(s, schema, span_of(room, name.len + 1)) : NULL;
 }
 
+bool snapshot_is_routine(const struct entity *e)
+{
+	return e->name.len && (e->name.p[0] == '\1' || e->name.p[0] == '\2');
+}
+
 enum rc snapshot_link(struct edge **list, struct entity *to)
 {
 	struct edge *e;
@@ -219,11 +224,6 @@ static void meet_all(struct walk *w, const struct edge *e)
 		meet(w, e->to);
 }
 
-static bool is_routine(const struct entity *e)
-{
-	return e->name.len && (e->name.p[0] == '\1' || e->name.p[0] == '\2');
-}
-
 static const char *unknown(const struct entity *e, enum snapshot_walk mode)
 {
 	bool write = mode == SNAPSHOT_WRITE || mode == SNAPSHOT_CALLED;
@@ -232,7 +232,7 @@ static const char *unknown(const struct entity *e, enum snapshot_walk mode)
 		return NULL;
 	/* What a view that nobody may look into calls is not known, but it is not taken to write: it would at every read. A function
 	 * that is none of the schema's is loaded from a library. */
-	if (mode == SNAPSHOT_CALLED && (e->kind == CATALOG_VIEW || (e->kind == CATALOG_UNKNOWN && is_routine(e))))
+	if (mode == SNAPSHOT_CALLED && (e->kind == CATALOG_VIEW || (e->kind == CATALOG_UNKNOWN && snapshot_is_routine(e))))
 		return NULL;
 	if (e->kind == CATALOG_UNKNOWN)
 		return e->why_reads ? e->why_reads : SNAPSHOT_NOT_THERE;

@@ -72,6 +72,7 @@ struct entity *snapshot_get(struct snapshot *s, struct span schema, struct span 
 struct entity *snapshot_find_routine(const struct snapshot *s, struct span schema, struct span name,
 				     bool procedure) must_check;
 struct entity *snapshot_get_routine(struct snapshot *s, struct span schema, struct span name, bool procedure) must_check;
+bool snapshot_is_routine(const struct entity *e); /* by its name: also one that is not in the catalog */
 enum rc snapshot_link(struct edge **list, struct entity *to) must_check; /* RC_ERROR: no memory */
 
 /* As catalog.h has them. RC_ERROR: put said so. */

@@ -122,7 +122,7 @@ bool catalog_routine_hangs_on_today(const struct entity *e, struct span body, un
 	struct sql_today t;
 
 	for (const struct edge *at = e->reads; at; at = at->next) {
-		bool routine = at->to->name.len && (*at->to->name.p == '\1' || *at->to->name.p == '\2');
+		bool routine = snapshot_is_routine(at->to);
 
 		if ((routine ? m.nroutines : m.ntables) == countof(m.tables))
 			return true;
