@@ -8,7 +8,6 @@
 
 bool verify_scratch_allowed(const char *name, const char **why)
 {
-	static const char *const taken[] = {"mysql", "information_schema", "performance_schema", "sys"};
 	size_t len = strlen(name);
 
 	*why = "a scratch schema's name is of 1 to 64 letters, digits, _ and $";
@@ -16,9 +15,8 @@ bool verify_scratch_allowed(const char *name, const char **why)
 	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$") != len)
 		return false;
 	*why = "that schema is the server's own";
-	for (size_t i = 0; i < countof(taken); i++)
-		if (span_ieq(span_str(name), span_str(taken[i])))
-			return false;
+	if (catalog_is_system(span_str(name)))
+		return false;
 	*why = "that name looks like production";
 	return !strcasestr(name, "prod");
 }

@@ -275,13 +275,23 @@ enum rc catalog_sql_mode(struct catalog *c, struct iobuf *out)
 	return rc;
 }
 
+bool catalog_is_system(struct span schema)
+{
+	static const char *const names[] = {"information_schema", "performance_schema", "mysql", "sys"};
+
+	for (size_t i = 0; i < countof(names); i++)
+		if (span_ieq(schema, span_str(names[i])))
+			return true;
+	return false;
+}
+
 /* A reference to what is in force, or NULL and why. */
 static struct snapshot *take(struct catalog *c, struct span schema, const char **why)
 {
 	struct snapshot *s = NULL;
 
 	*why = NULL;
-	if (snapshot_is_system(schema)) {
+	if (catalog_is_system(schema)) {
 		*why = "it is of a system schema";
 		return NULL;
 	}

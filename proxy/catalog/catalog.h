@@ -45,6 +45,7 @@ void catalog_invalidate(struct catalog *c);
 void catalog_nudge(struct catalog *c);
 /* Changes whenever an answer may change (also on becoming stale). Any thread. */
 uint64_t catalog_version(struct catalog *c);
+bool catalog_is_system(struct span schema); /* the servers' own: information_schema and its like, in any letter case */
 
 /* The sql_mode with which sessions begin, as it was read last: appended to out. RC_DECLINED: not read yet. */
 enum rc catalog_sql_mode(struct catalog *c, struct iobuf *out) must_check;

@@ -188,16 +188,6 @@ enum rc snapshot_link(struct edge **list, struct entity *to)
 	return RC_OK;
 }
 
-bool snapshot_is_system(struct span schema)
-{
-	static const char *const names[] = {"information_schema", "performance_schema", "mysql", "sys"};
-
-	for (size_t i = 0; i < countof(names); i++)
-		if (span_ieq(schema, span_str(names[i])))
-			return true;
-	return false;
-}
-
 /* ---- closures ---- */
 
 /* Everything a name leads to, each once, in the order it was met. */

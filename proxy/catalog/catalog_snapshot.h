@@ -103,6 +103,4 @@ enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span
 enum rc snapshot_row_keys(const struct snapshot *s, struct span schema, struct span name,
 			  struct catalog_keys *out) must_check;
 
-bool snapshot_is_system(struct span schema); /* information_schema and its like */
-
 #endif

@@ -144,7 +144,6 @@ uint64_t follow_file_number(struct span name); /* "binlog.000012": 12 */
 /* follow_rows.c, follow_text.c */
 void follow_rows(struct follow *f, struct binlog_rows *rows, struct follow_set *out);
 void follow_text(struct follow *f, const struct binlog_query *q, struct follow_set *out);
-bool follow_is_system(struct span schema);
 void follow_system_table(struct span table, struct follow_set *out); /* of the schema mysql was written to */
 
 /* follow_ask.c. RC_ERROR: why is logged. */

@@ -10,16 +10,6 @@
 
 /* ---- the schemas of the server itself: nothing of them is cached, but who may do what stands there ---- */
 
-bool follow_is_system(struct span schema)
-{
-	static const char *const names[] = {"mysql", "sys", "performance_schema", "information_schema"};
-
-	for (size_t i = 0; i < countof(names); i++)
-		if (span_ieq(schema, span_str(names[i])))
-			return true;
-	return false;
-}
-
 void follow_system_table(struct span table, struct follow_set *out)
 {
 	static const char *const names[] = {"user",	    "global_priv",  "db",	   "tables_priv",   "columns_priv",
@@ -131,7 +121,7 @@ void follow_rows(struct follow *f, struct binlog_rows *rows, struct follow_set *
 	if (!rows->table) {
 		stats_count(f->sink, STATS_C_CACHE_BINLOG_UNREADABLE, 1);
 		out->anything = true;
-	} else if (!follow_is_system(rows->table->schema)) {
+	} else if (!catalog_is_system(rows->table->schema)) {
 		one_table(f, rows, out);
 	} else if (span_ieq(rows->table->schema, span_str("mysql"))) {
 		follow_system_table(rows->table->name, out);

@@ -43,7 +43,7 @@ static void put_tables(struct follow *f, const struct binlog_query *q, const str
 
 		if (!t->written && !(facts->flags & SQL_F_DDL))
 			continue;
-		if (follow_is_system(schema))
+		if (catalog_is_system(schema))
 			follow_system_table(t->name, out);
 		else if (catalog_writes(f->in->catalog, schema, t->name, follow_put_name, out, &why) != RC_OK)
 			out->anything = true;
