@@ -1,7 +1,7 @@
 """P2, C1, Q4: how text reads may be the server's own doing: an sql_mode in its configuration, of which no session says a word."""
 import pytest
 
-from conftest import address, ask
+from conftest import address, ask, filled, hits
 import servers
 from servers import sum_metric, wait_until
 from wire import Wire
@@ -31,9 +31,9 @@ def test_a_quoted_name_is_a_name(odd):
     read = 'SELECT "n" FROM "t" WHERE "id" = 1'
     with s.connect(database="shop") as c:
         def hit():
-            before = sum_metric(s.metrics(), "suimon_cache_hits_total")
+            before = hits(s)
             assert ask(c, read) == ((10,),)
-            return sum_metric(s.metrics(), "suimon_cache_hits_total") > before
+            return hits(s) > before
         wait_until("a hit", hit, 30)
         ask(c, 'UPDATE "t" SET "n" = 11 WHERE "id" = 1')
         assert ask(c, read) == ((11,),)
@@ -62,18 +62,6 @@ def test_a_session_may_say_otherwise(odd):
 
 
 # ---- workers and connections that know of it, and others ----
-
-def hits(s):
-    return sum_metric(s.metrics(), "suimon_cache_hits_total")
-
-
-def until_hit(s, c, sql):
-    def hit():
-        before = hits(s)
-        ask(c, sql)
-        return hits(s) > before
-    wait_until("a hit", hit, 30)
-
 
 class Refs:
     """A table of names, all of it cached, before a server with this mode. BY_REF names a string or a column."""
@@ -108,11 +96,11 @@ def test_a_worker_that_has_met_no_server_yet_reads_as_the_others_do(refs):
     """Its first statement would be taken for a read of the row 'ref', and what was stored of it would outlive a write of row 'b'."""
     r = refs("ANSI_QUOTES,STRICT_TRANS_TABLES", threads=4)
     with r.connect() as first:
-        until_hit(r.suimon, first, r.ALL)  # its tables are known, its account is
+        filled(r.suimon, first, r.ALL)  # its tables are known, its account is
         others = [r.connect() for _ in range(7)]
         for c in others:
             assert ask(c, r.BY_REF) == ((1,),)
-        until_hit(r.suimon, others[0], r.BY_REF)
+        filled(r.suimon, others[0], r.BY_REF)
         ask(first, "UPDATE t SET ref = 'b' WHERE id = 'b'")
         assert [ask(c, r.BY_REF) for c in (first, *others)] == [((1,), (2,))] * 8
         for c in others:
@@ -123,7 +111,7 @@ def test_a_mode_changed_behind_suimons_back(refs):
     """Connections from before go on in the mode they began with; what is read of them in the other one is not kept, and harms nothing."""
     r = refs("STRICT_TRANS_TABLES", threads=1)
     with r.connect() as c, r.connect() as pinned:
-        until_hit(r.suimon, c, r.BY_REF)
+        filled(r.suimon, c, r.BY_REF)
         assert ask(c, r.BY_REF) == ((3,),)
         ask(pinned, "SET @here = 1")  # a connection of its own, from before
         assert ask(pinned, r.BY_REF) == ((3,),)
@@ -131,7 +119,7 @@ def test_a_mode_changed_behind_suimons_back(refs):
         with r.suimon.connect("guest", "guest", database="shop") as new:  # whose connection is the first with the new mode
             assert ask(new, "SELECT @@sql_mode")[0][0].startswith("ANSI_QUOTES")
         assert ask(c, r.BY_REF) == ((1,),)  # by a new connection: the mode is the servers' own
-        until_hit(r.suimon, c, r.BY_REF)
+        filled(r.suimon, c, r.BY_REF)
         assert ask(pinned, 'SELECT "ref", @here') == (("ref", 1),)  # its connection has the old one
         # To its server this is a write of the row 'ref' alone; read as of now it is one of a table without such a column.
         ask(pinned, 'UPDATE t SET ref = id WHERE id = "ref"')
