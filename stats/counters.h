@@ -205,8 +205,7 @@
 	X(SHARED_COPY_FAILURES, counter, "shared_config_copy_failures_total", "", "Times the last good one could not be kept on disk.") \
 	X(UPGRADE_FAILURES, counter, "upgrade_failures_total", "", "New processes that were started to take over and did not.") \
 	X(EMF_WRITTEN, counter, "emf_lines_total", "result=\"written\"", "Lines of metrics for CloudWatch, by what became of them.") \
-	X(EMF_DROPPED, counter, "emf_lines_total", "result=\"dropped\"", "")                                           \
-	X(OUT_OF_MEMORY, counter, "out_of_memory_total", "", "Requests answered with an error because memory was short.")
+	X(EMF_DROPPED, counter, "emf_lines_total", "result=\"dropped\"", "")
 
 #define STATS_COUNTERS(X)                                                                                              \
 	STATS_COUNTERS_STATEMENTS(X)                                                                                   \

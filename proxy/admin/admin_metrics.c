@@ -13,6 +13,7 @@
 #include <event2/keyvalq_struct.h>
 
 #include "clock.h"
+#include "mem.h"
 #include "prom.h"
 
 /* ---- backends ---- */
@@ -217,6 +218,9 @@ static void put_process(struct prom *p, struct instance *in)
 	prom_gauge(p, "client_sessions", "Client sessions open now.", atomic_load(&in->sessions));
 	prom_gauge(p, "workers", "Worker threads.", in->nworkers);
 	prom_gauge(p, "process_resident_bytes", "Resident memory of the process.", resident_bytes());
+	prom_family(p, "out_of_memory_total", "counter",
+		    "Allocations that were refused: what needed them was answered with an error, or was done without.");
+	prom_uint(p, NULL, mem_failures());
 	prom_family(p, "process_cpu_seconds_total", "counter", "Processor time of the process, by mode.");
 	prom_seconds(p, PROM_LABELS({"mode", "user"}), ns_of(ru.ru_utime));
 	prom_seconds(p, PROM_LABELS({"mode", "system"}), ns_of(ru.ru_stime));

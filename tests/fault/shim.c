@@ -1,7 +1,8 @@
 /*
- * shim.c - preloaded into suimon by test_scarce.py: names that stop resolving, a clock that jumps.
+ * shim.c - preloaded into suimon by test_scarce.py: names that stop resolving, a clock that jumps, a kernel that fails.
  *
  * $SUIMON_SHIM/hosts  "name address" lines: what names ending in .test resolve to; others of them do not resolve
+ * $SUIMON_SHIM/epoll  there: the main thread can wait for nothing any more
  * $SUIMON_SHIM/clock  seconds added to the wall clock; the monotonic clock is left alone, as by whoever sets the time
  */
 #define _GNU_SOURCE
@@ -11,8 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 static FILE *open_file(const char *name)
 {
@@ -97,4 +100,19 @@ time_t time(time_t *out)
 	if (out)
 		*out = ts.tv_sec;
 	return ts.tv_sec;
+}
+
+int epoll_wait(int epfd, struct epoll_event *events, int most, int timeout)
+{
+	static int (*real)(int, struct epoll_event *, int, int);
+	FILE *f = gettid() == getpid() ? open_file("epoll") : NULL;
+
+	if (f) {
+		fclose(f);
+		errno = EBADF;
+		return -1;
+	}
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "epoll_wait");
+	return real(epfd, events, most, timeout);
 }

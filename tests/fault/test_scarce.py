@@ -8,7 +8,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask, who
+from conftest import ask, filled, numbers, who
 import servers
 from servers import sum_metric, wait_until
 
@@ -84,6 +84,34 @@ def test_without_descriptors_for_server_connections_statements_wait_or_fail_clea
     assert db.primary("SELECT n FROM t ORDER BY id") == ((3,), (4,))
 
 
+# ---- memory ----
+
+def can_be_refused(binary):
+    with open(binary, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
+@pytest.mark.skipif(not can_be_refused(servers.find_suimon()), reason="only AddressSanitizer's allocator refuses when it is told to")
+def test_memory_that_is_refused_is_done_without_and_counted(suimon, db, monkeypatch):
+    """F2. A result that cannot be kept reaches its client all the same, and SuimonOutOfMemory rings."""
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, v LONGTEXT)", "INSERT INTO t SELECT seq, REPEAT('x', 4000000) FROM %s" % numbers(1, 6),
+             "INSERT INTO t VALUES (7, 'short')")
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99:handle_abort=1:allocator_may_return_null=1"
+                       ":max_allocation_size_mb=16")
+    s = suimon({"cache": {"memory": "64MiB", "max_result": "64MiB", "rules": [{"match": {"table": db.name + ".t"}, "ttl": "60s"}]}})
+    with s.connect(database=db.name) as c:
+        def refused():
+            before = s.metrics()["suimon_out_of_memory_total"]
+            assert ask(c, "SELECT v FROM t WHERE id < 7") == (("x" * 4000000,),) * 6
+            return s.metrics()["suimon_out_of_memory_total"] > before
+        wait_until("memory to be refused", refused, 30)
+
+        filled(s, c, "SELECT v FROM t WHERE id = 7")
+    assert s.stop() == 0
+    s.judged = True  # its log has the sanitizer's word for what it refused
+    assert "ERROR: AddressSanitizer" not in s.log_text() and "LeakSanitizer" not in s.log_text()
+
+
 # ---- names and the clock ----
 
 @pytest.fixture(scope="session")
@@ -148,6 +176,14 @@ def test_names_that_do_not_resolve_at_the_start_are_waited_for(cluster, db, suim
     wait_until("the servers", lambda: s.http("/readyz")[0] == 200, 10)
     with s.connect(database=db.name) as c:
         wait_until("the replica", lambda: who(c) == "replica", 5)
+
+
+def test_what_cannot_go_on_ends_with_exit_code_3(suimon, shimmed):
+    s = suimon()
+    shimmed("epoll", "")
+    assert s.process.child.wait(30) == 3
+    s.judged = True
+    assert "the event loop failed" in s.log_text() and "AddressSanitizer" not in s.log_text()
 
 
 def test_a_clock_that_jumps_harms_nobody(cluster, db, suimon, shimmed):
