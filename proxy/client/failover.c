@@ -118,10 +118,11 @@ static bool is_replicas_own(const struct request *r, const struct err_packet *e)
 
 static bool in_servers_words(const struct err_packet *e)
 {
-	static const char *const words[] = {"The MySQL server is running with the --", "The MariaDB server is running with the --"};
+	static const char *const words[] = {"The MySQL server is running with the --", "The MariaDB server is running with the --",
+					  "Running in read-only mode"};
 
 	for (size_t i = 0; i < countof(words); i++)
-		if (e->message.len > strlen(words[i]) && memcmp(e->message.p, words[i], strlen(words[i])) == 0)
+		if (e->message.len >= strlen(words[i]) && memcmp(e->message.p, words[i], strlen(words[i])) == 0)
 			return true;
 	return false;
 }

@@ -13,7 +13,8 @@ import servers
 PROTOCOL_41, WITH_DB, TRANSACTIONS, SECURE, PLUGIN_AUTH, SESSION_TRACK = 0x200, 8, 0x2000, 0x8000, 0x80000, 0x800000
 CAPS = 1 | 2 | 4 | WITH_DB | PROTOCOL_41 | TRANSACTIONS | SECURE | 0x10000 | 0x20000 | PLUGIN_AUTH | SESSION_TRACK
 AUTOCOMMIT = 2
-READ_ONLY = (1290, b"The MySQL server is running with the --read-only option so it cannot execute this statement")
+READ_ONLY = {1290: b"The MySQL server is running with the --read-only option so it cannot execute this statement",
+             1836: b"Running in read-only mode"}
 
 
 def lenenc(b):
@@ -25,6 +26,7 @@ class Cluster:
         self.port = servers.free_port()
         self.writer = ids[0]
         self.n = 0
+        self.refuses_by = 1290  # a write, by whoever does not write
         self.lag = {}        # milliseconds, by identifier
         self.listed = set()
         self.instances = {}
@@ -188,7 +190,7 @@ class Link:
             self.result(["n"], [[c.n]])
         elif plain.startswith("UPDATE") or plain.startswith("INSERT"):
             if reader:
-                self.error(*READ_ONLY)
+                self.error(self.cluster.refuses_by, READ_ONLY[self.cluster.refuses_by])
                 return
             c.executed.append((self.me, plain))
             c.n += 1
