@@ -304,6 +304,8 @@ static void ask_first(struct fleet *f)
 
 void fleet_first(struct fleet *f)
 {
+	if (f->copy)
+		fleet_copy_tidy(f->copy);
 	ask_first(f);
 	if (!f->force.version)
 		use_copy(f);

@@ -1,19 +1,25 @@
 #include "fleet_copy.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "file.h"
 #include "mem.h"
 #include "random.h"
 
 #define HEAD_MAX 512 /* bytes of the first line */
 #define HEAD_WORD "suimon-shared 1 "
+#define NEW_DIGITS 16
+#define NEW_END ".new"
+#define STALE_SECONDS 3600 /* a write takes none of them */
 
 enum rc fleet_doc_set(struct fleet_doc *d, uint64_t version, struct span sum, struct span text)
 {
@@ -112,7 +118,7 @@ static char *new_name(const char *path)
 {
 	uint64_t n;
 
-	return random_bytes(&n, sizeof(n)) == RC_OK ? mem_printf("%s.%016" PRIx64 ".new", path, n) : NULL;
+	return random_bytes(&n, sizeof(n)) == RC_OK ? mem_printf("%s.%0*" PRIx64 NEW_END, path, NEW_DIGITS, n) : NULL;
 }
 
 static enum rc replace(const char *path, const char *new_path, struct span bytes)
@@ -142,4 +148,38 @@ enum rc fleet_copy_write(const char *path, const char *key, const struct fleet_d
 	iobuf_reset(&out);
 	mem_free(new_path);
 	return rc;
+}
+
+/* ---- what a crash has left ---- */
+
+/* Is it "BASE.HEX.new"? */
+static bool is_new_name(const char *name, const char *base)
+{
+	size_t len = strlen(base);
+
+	return strncmp(name, base, len) == 0 && name[len] == '.' && strspn(name + len + 1, "0123456789abcdef") == NEW_DIGITS &&
+	       strcmp(name + len + 1 + NEW_DIGITS, NEW_END) == 0;
+}
+
+static bool is_stale(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_mtime < (time_t)(clock_wall_us() / 1000000) - STALE_SECONDS;
+}
+
+void fleet_copy_tidy(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	char *folder = !slash ? mem_strdup(".") : mem_printf("%.*s", (int)(base - path), path);
+	DIR *dir = folder ? opendir(folder) : NULL;
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)) != NULL)
+		if (is_new_name(e->d_name, base) && is_stale(dirfd(dir), e->d_name))
+			(void)unlinkat(dirfd(dir), e->d_name, 0);
+	if (dir)
+		(void)closedir(dir);
+	mem_free(folder);
 }

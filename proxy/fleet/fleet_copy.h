@@ -22,5 +22,7 @@ void fleet_doc_reset(struct fleet_doc *d);
 /* RC_DECLINED: no such file. RC_ERROR: why (a literal or strerror's). out is the caller's to reset when RC_OK. */
 enum rc fleet_copy_read(const char *path, const char *key, struct fleet_doc *out, const char **why) must_check;
 enum rc fleet_copy_write(const char *path, const char *key, const struct fleet_doc *d) must_check; /* RC_ERROR: errno */
+/* Removes what a crash between writing and renaming has left: files PATH.HEX.new not touched for an hour. A fresh one may be another writer's. */
+void fleet_copy_tidy(const char *path);
 
 #endif

@@ -256,6 +256,16 @@ def test_a_damaged_copy_is_not_used(suimon, shared, tmp_path):
         assert s.log_text().count("what is kept on disk of shared rules is not used") == n + 1
 
 
+def test_what_a_crash_has_left_beside_the_copy_is_removed(suimon, shared, tmp_path):
+    s = suimon(of(shared, tmp_path), run=False)
+    stale, fresh = (tmp_path / ("copy.%016x.new" % n) for n in range(2))
+    for path in (stale, fresh):
+        path.write_bytes(b"half")
+    os.utime(str(stale), (time.time() - 4000,) * 2)
+    s.start()
+    assert not stale.exists() and fresh.exists()
+
+
 def test_a_copy_that_cannot_be_written_is_told(suimon, shared, tmp_path):
     s = suimon({"config": {"source": source(shared), "copy": str(tmp_path / "no" / "such" / "copy")}})
     push(s, "stats: {slow: 77ms}\n")

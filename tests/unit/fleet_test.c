@@ -2,6 +2,7 @@
  * fleet_test.c - what instances share: the difference that is shown, and the copy on disk, whole or not taken (F2).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fleet_copy.h"
@@ -208,6 +210,49 @@ static void of_two_who_write_the_last_has_it_whole(void **state)
 	assert_read(RC_OK);
 }
 
+static void put_named(const char *name, unsigned age_s)
+{
+	struct timespec times[2] = {{.tv_sec = time(NULL) - age_s}, {.tv_sec = time(NULL) - age_s}};
+	char full[128];
+	int fd;
+
+	(void)snprintf(full, sizeof(full), "%s/%s", folder, name);
+	fd = open(full, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(futimens(fd, times), 0);
+	assert_int_equal(close(fd), 0);
+}
+
+/* Is it there? It is not, afterwards. */
+static bool take_named(const char *name)
+{
+	char full[128];
+
+	(void)snprintf(full, sizeof(full), "%s/%s", folder, name);
+	return unlink(full) == 0;
+}
+
+static void what_a_crash_has_left_is_removed(void **state)
+{
+	static const char *const others[] = {"copy", "copy.new", "copy.0123456789abcde.new", "copy.0123456789abcdef0.new", "copy.0123456789abcdeg.new",
+					     "copy.0123456789abcdef.new2", "copy2.0123456789abcdef.new", "opy.0123456789abcdef.new"};
+
+	for (size_t i = 0; i < countof(others); i++)
+		put_named(others[i], 7200);
+	put_named("copy.0123456789abcdef.new", 3700);
+	put_named("copy.00000000000000ff.new", 7200000);
+	put_named("copy.fedcba9876543210.new", 3500);
+	put_named("copy.fedcba9876543211.new", 0);
+	fleet_copy_tidy(path);
+	assert_false(take_named("copy.0123456789abcdef.new"));
+	assert_false(take_named("copy.00000000000000ff.new"));
+	assert_true(take_named("copy.fedcba9876543210.new"));
+	assert_true(take_named("copy.fedcba9876543211.new"));
+	for (size_t i = 0; i < countof(others); i++)
+		assert_true(take_named(others[i]));
+	fleet_copy_tidy("/nowhere/at/all");
+}
+
 /* Neither it nor the file that was to replace it: the folder is empty at the end. */
 static void what_cannot_be_written_leaves_nothing(void **state)
 {
@@ -288,6 +333,7 @@ int main(void)
 		cmocka_unit_test(diff_of_large_texts),
 		cmocka_unit_test(a_copy_is_whole_or_none),
 		cmocka_unit_test(of_two_who_write_the_last_has_it_whole),
+		cmocka_unit_test(what_a_crash_has_left_is_removed),
 		cmocka_unit_test(what_cannot_be_written_leaves_nothing),
 		cmocka_unit_test(out_of_memory_is_answered),
 		cmocka_unit_test(a_source_is_cut_in_two),
