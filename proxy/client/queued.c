@@ -382,11 +382,12 @@ static void on_ticket(struct mail *m)
 		return;
 	}
 	if (t->rc == RC_OK) {
-		struct ok_packet ok = {.affected = r->affected, .status = session_status(s)};
+		struct ok_packet ok = {.affected = r->rows_named, .status = session_status(s)};
 		struct iobuf *b = &s->worker->tmp;
 
 		if (t->seq > s->queued_seq) /* of another lane it may be smaller */
 			s->queued_seq = t->seq;
+		r->affected = r->rows_named;
 		aftermath_queued(r);
 		iobuf_consume(b, iobuf_len(b));
 		if (packet_put_ok(b, &s->seq, s->caps, &ok) == RC_OK)
@@ -473,7 +474,7 @@ static enum rc build_record(struct request *r, struct queued_parts *parts, struc
 	rec->schema = s->vars->schema;
 	rec->on_error = r->plan.queue_rule && r->plan.queue_rule->halt ? QUEUE_HALT : QUEUE_DEAD_LETTER;
 	if (!rec->parts.len && find_rows(r, rec->sql, &shape) == RC_OK) {
-		r->affected = shape.rows;
+		r->rows_named = shape.rows;
 		if (shape.rows == 1) {
 			rec->rows_at = (uint32_t)shape.rows_at;
 			rec->rows_end = (uint32_t)shape.rows_end;

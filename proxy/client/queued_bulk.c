@@ -221,7 +221,7 @@ enum rc queued_bulk_text(struct request *r, struct iobuf *sql, struct iobuf *end
 	*why = "its rows cannot be read";
 	if (look(r, &rows) != RC_OK)
 		return RC_DECLINED;
-	r->affected = inserts ? (uint64_t)rows.n * shape.rows : 0;
+	r->rows_named = inserts ? (uint64_t)rows.n * shape.rows : 0;
 	b.shared = inserts && share(&b, &shape, &rows);
 	sql->max = TEXT_MOST;
 	begin(r, &b.values);

@@ -141,6 +141,7 @@ struct request {
 	struct mail resume_mail;
 	uint64_t start_ns, lease_ns, sent_ns, first_ns;
 	uint64_t rows, affected, bytes_out;
+	uint64_t rows_named;        /* by an INSERT or REPLACE that is being queued: it has affected them once it is stored */
 	uint16_t error, warnings, status;
 	enum stats_route route;
 	struct pieces *pieces;      /* owned; the results so far, of several statements sent together (pieces.h) */
@@ -341,7 +342,7 @@ enum rc queued_order_key(const struct request *r, const struct queue_record *rec
 /* queued_bulk.c: may a bulk execution be queued, as far as its packet goes? */
 bool queued_bulk_fits(const struct request *r);
 enum rc queued_bulk_look(struct request *r, const char **why) must_check; /* ... and its rows? Sets defaults */
-/* A record's text and its parts, and how many rows it names (r->affected). RC_DECLINED: it is none, and why (literal). */
+/* A record's text and its parts, and how many rows it names (r->rows_named). RC_DECLINED: it is none, and why (literal). */
 enum rc queued_bulk_text(struct request *r, struct iobuf *sql, struct iobuf *ends, const char **why) must_check;
 void queued_checked(struct request *r, bool accepted);  /* the primary has looked at the statement's shape */
 /* It refused to look. True: the session is older than what its account may do now, and the statement goes on directly. */

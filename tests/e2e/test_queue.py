@@ -881,6 +881,35 @@ def test_a_full_queue(suimon, table, policy):
         drained(s)
 
 
+@pytest.mark.parametrize("policy", ["sync", "error"])
+def test_rows_of_what_a_full_queue_refused_are_counted_once(suimon, table, policy):
+    """The statistics' affected rows, of what was queued, what went through and what failed."""
+    table.setup("ALTER TABLE log MODIFY v TEXT")
+    s = suimon(rules(table, max_bytes="1MiB", on_full=policy))
+    three = "INSERT INTO log (n, v) VALUES (1, '{0}'), (2, '{0}'), (3, '{0}')".format("z" * 1000)
+
+    def affected():
+        return sum(q["rows_affected"] for q in s.api("/api/queries?limit=100")["queries"] if q["text"].startswith("insert into log"))
+    with s.connect(database=table.name) as c, s.connect(database=table.name) as other:
+        queue_one(s, c, "INSERT INTO log (v) VALUES ('warm')")
+        drained(s)
+        queue_one(s, other, three)
+        drained(s)
+        act(s, "pause")
+        fill(c)
+        was, so_far = affected(), declined(s, "full")
+        for _ in range(3):
+            if policy == "error":
+                with pytest.raises(pymysql.MySQLError):
+                    ask(other, three)
+            else:
+                ask(other, three)
+        assert declined(s, "full") == so_far + 3 and affected() - was == (9 if policy == "sync" else 0)
+        act(s, "resume")
+        drained(s)
+        assert policy == "error" or affected() == table.primary("SELECT COUNT(*) FROM log")[0][0]
+
+
 def test_a_write_through_a_full_queue_does_not_overtake_its_sessions_own(suimon, table):
     """Q3 holds when the queue is full: the write waits until what its session queued before is applied, then runs."""
     table.setup("ALTER TABLE log MODIFY v TEXT")

@@ -151,6 +151,21 @@ def test_a_limit_that_is_no_count_in_some_row_runs_directly(db, suimon):
     assert dead(s) == []
 
 
+def test_rows_of_what_is_too_large_are_counted_once(db, suimon):
+    """The statistics' affected rows: it runs directly after all, and the server says how many they are."""
+    s = opened(suimon, db)
+    n = 5000  # statements, which are too many for a record: without a strict mode a NULL wants one of its own
+    with wired(s.mysql_port, db.name) as w:
+        w.query("SET sql_mode = ''")
+        insert = w.prepare("INSERT INTO q (id, t) VALUES (?, ?)")
+        affected(execute(insert, [INT, TEXT], [(-1, "first")]))
+        before = declined(s, "not_eligible")
+        assert affected(execute(insert, [INT, TEXT], [(i, None) for i in range(n)])) == n and declined(s, "not_eligible") == before + 1
+    drained(s)
+    inserts = [q for q in s.api("/api/queries?limit=100")["queries"] if q["text"].startswith("insert into q")]
+    assert sum(q["rows_affected"] for q in inserts) == n + 1 == len(rows_of(db))
+
+
 @pytest.mark.parametrize("sql,rows", [("INSERT INTO q (id, n) VALUES (?, ?)", [(1, 1), (50, 1), (2, 1)]),
                                       ("UPDATE q SET id = ? WHERE id = ?", [(60, 51), (50, 52), (61, 52)])])
 def test_of_one_execution_all_rows_are_applied_or_none(db, suimon, sql, rows):

@@ -55,6 +55,11 @@ def metric(s, name, *labels):
     return sum_metric(s.metrics(), "suimon_queue_" + name, *labels)
 
 
+def affected(s):
+    """Rows that the inserts have affected, as the statistics have it."""
+    return sum(q["rows_affected"] for q in s.api("/api/queries?limit=100")["queries"] if q["text"].startswith("insert into log"))
+
+
 class Writer:
     """Numbered rows on one connection; knows which were acknowledged, by whomever."""
 
@@ -127,6 +132,7 @@ def test_a_disk_that_cannot_be_written(suimon, table, disk):
         assert w.write() is None
     assert state(s)["state"] == "failed" and "cannot be written" in state(s)["reason"]
     assert "restart suimon" in s.log_text()
+    assert affected(s) == len(w.acked)
     disk()
     before = metric(s, "acknowledged_total")
     assert w.write() is None and metric(s, "acknowledged_total") == before  # not tried again by itself
@@ -149,7 +155,7 @@ def test_a_disk_that_cannot_be_synced(suimon, table, disk):
     disk("fdatasync %d" % errno.EIO)
     told = w.write()
     assert told and told[0] == 1030 and "unknown" in told[1]
-    assert disk.failed("fdatasync")
+    assert disk.failed("fdatasync") and affected(s) == len(w.acked)
     disk()
     before = metric(s, "syncs_total")
     for _ in range(20):
