@@ -76,7 +76,7 @@ bool prepared_make_room(struct request *r)
 
 static size_t bytes_of(const struct prepared *p)
 {
-	return p->text_len + 2 * (size_t)p->params;
+	return p->text_len + 3 * (size_t)p->params;
 }
 
 bool prepared_is_full(const struct session *s, size_t text_len)
@@ -90,6 +90,7 @@ static void release(struct prepared *p)
 	varset_unref(p->env);
 	mem_free(p->text);
 	mem_free(p->types);
+	mem_free(p->places);
 	mem_free(p);
 }
 
@@ -98,7 +99,7 @@ struct prepared *prepared_new(struct request *r, const struct stmt_prepared *sp)
 	struct session *s = r->s;
 	struct prepared *p;
 
-	if (prepared_is_full(s, r->sql.len + 2 * (size_t)sp->params))
+	if (prepared_is_full(s, r->sql.len + 3 * (size_t)sp->params))
 		return NULL;
 	p = mem_zalloc(sizeof(*p));
 	if (!p)

@@ -7,7 +7,6 @@
 #include "log.h"
 #include "mem.h"
 #include "request.h"
-#include "scan.h"
 
 /* ---- Q3: a session's later statements wait for its own records ---- */
 
@@ -549,47 +548,6 @@ static enum rc same_later(const struct request *r, const struct sql_table *t, co
 	return catalog_later(r->s->worker->in->catalog, schema, t->name, &defaults, why);
 }
 
-/* Is the last value of each row a whole number, and not a negative one? */
-static bool ends_in_counts(const struct request *r)
-{
-	const struct prepared *p = r->prepared;
-	struct stmt_value v, last = {.is_null = true};
-	struct stmt_values values;
-	enum rc rc = RC_DECLINED;
-	bool more, is_count = true;
-
-	stmt_values_begin(&values, &r->execute, p->params, span_of(p->types, 2 * (size_t)p->params));
-	more = !r->execute.bulk || stmt_values_row(&values);
-	while (more && is_count && rc == RC_DECLINED) {
-		while ((rc = stmt_values_next(&values, &v)) == RC_OK)
-			last = v;
-		is_count = (last.type == FIELD_TINY || last.type == FIELD_SHORT || last.type == FIELD_LONG || last.type == FIELD_LONGLONG) &&
-			   !last.is_null && last.raw.len && (last.is_unsigned || !((uint8_t)last.raw.p[last.raw.len - 1] & 0x80));
-		more = r->execute.bulk && stmt_values_row(&values);
-	}
-	return is_count && rc == RC_DECLINED;
-}
-
-/* LIMIT ?: bound, a text that is a number will do, and NULL; written, only a number does. It is an UPDATE's or DELETE's last
- * placeholder. */
-static bool limited_by_no_count(const struct request *r)
-{
-	const struct prepared *p = r->prepared;
-	bool behind = false, limited = false;
-	struct sql_scan s;
-	struct sql_token t;
-
-	if (!p->params || (r->st->facts.verb != SQL_UPDATE && r->st->facts.verb != SQL_DELETE))
-		return false;
-	sql_scan_init(&s, span_of(p->text, p->text_len), p->mode);
-	for (sql_scan_next(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; sql_scan_next(&s, &t)) {
-		limited |= behind && t.kind == SQL_T_PARAM;
-		if (t.kind != SQL_T_COMMENT)
-			behind = t.kind == SQL_T_WORD && t.word == SQL_W_LIMIT;
-	}
-	return limited && !ends_in_counts(r);
-}
-
 enum rc queued_step(struct request *r)
 {
 	struct instance *in = r->s->worker->in;
@@ -627,8 +585,8 @@ enum rc queued_step(struct request *r)
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "its values cannot be written as text in this character set");
 		return directly(r);
 	}
-	if (r->prepared && limited_by_no_count(r)) {
-		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "its LIMIT is given as something else than a whole number from 0");
+	if (r->prepared && queued_values_look(r, &why) != RC_OK) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
 		return directly(r);
 	}
 	if (r->execute.bulk && queued_bulk_look(r, &why) != RC_OK) {

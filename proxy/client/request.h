@@ -58,6 +58,7 @@ struct prepared {
 	uint8_t key[16];         /* names it on server connections */
 	uint8_t *types;          /* 2 * params bytes, owned; NULL until executed once */
 	uint64_t types_id;       /* changes with types; 0: none */
+	uint8_t *places;         /* enum sql_place of each parameter, owned; NULL until asked for */
 	bool long_data;          /* data was sent ahead: the connection is pinned until it is executed or reset */
 	bool cursor;             /* an open cursor pins the connection */
 };
@@ -339,6 +340,8 @@ enum rc queued_step(struct request *r) must_check;      /* STEP_QUEUE */
 enum rc queued_columns_sql(struct request *r, struct iobuf *out) must_check;
 /* Within what the write keeps its order; of rec the tables, the text and its parts are there. RC_ERROR: no memory. */
 enum rc queued_order_key(const struct request *r, const struct queue_record *rec, struct iobuf *out) must_check;
+/* queued_values.c: do the values, written in their places as text, mean the same there? RC_DECLINED: why not (literal). */
+enum rc queued_values_look(struct request *r, const char **why) must_check;
 /* queued_bulk.c: may a bulk execution be queued, as far as its packet goes? */
 bool queued_bulk_fits(const struct request *r);
 enum rc queued_bulk_look(struct request *r, const char **why) must_check; /* ... and its rows? Sets defaults */

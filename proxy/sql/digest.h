@@ -80,6 +80,16 @@ enum rc sql_digest_json(struct span text, unsigned mode, struct iobuf *out) must
 /* "suimon digest": arg is the statement, or "-" for one a line from stdin. Returns the process's exit code. */
 int sql_digest_main(const char *arg);
 
+/* As what a placeholder stands in a statement. */
+enum sql_place {
+	SQL_PLACE_OPERAND, /* of an operator or a function, or not told */
+	SQL_PLACE_SIDE,    /* alone: a side of a comparison or an assignment, or a member of an IN list */
+	SQL_PLACE_ITEM,    /* alone: an item of a row of VALUES */
+	SQL_PLACE_LIMIT,   /* behind LIMIT */
+};
+/* Of each placeholder, in order; places has a byte for each. RC_ERROR: they are not as many as params. */
+enum rc sql_places(struct span text, unsigned mode, uint16_t params, uint8_t *places) must_check;
+
 /* Replaces each ? placeholder outside quotes and comments by what put() appends for it, in order.
  * RC_ERROR when put fails or placeholders and params differ in number. */
 enum rc sql_bind(struct span text, unsigned mode, uint16_t params,

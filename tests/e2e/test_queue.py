@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import re
+import struct
 import subprocess
 import tempfile
 import threading
@@ -13,9 +14,9 @@ import uuid
 import pymysql
 import pytest
 
-from conftest import KIND, acknowledged, ask, filled, is_queued
+from conftest import KIND, acknowledged, ask, filled, is_queued, mariadb_only
 from servers import Process, listing, sum_metric, wait_until
-from wire import Wire
+from wire import Wire, error
 
 
 @pytest.fixture
@@ -317,6 +318,82 @@ def queue_prepared(s, prepared, values):
         prepared.execute(values)
         return acknowledged(s) > before
     wait_until("it to be queued", done, 20)
+
+
+def outcomes(db, w, sql, table, values, n):
+    """What the client hears of it on a fresh row, and that row then."""
+    db.setup("REPLACE INTO %s (id, n, v) VALUES (1, %d, 'v')" % (table, n))
+    first = w.prepare(sql.replace("TABLE", table)).execute(values)[0]
+    return first[0] == 0xff and struct.unpack_from("<H", first, 1)[0]
+
+
+UNSIGNED = [(kind, struct.pack(form, n)) for kind, form, n in ((b"\x08\x80", "<Q", 5), (b"\x03\x80", "<I", 0x80000005), (b"\x01\x80", "<B", 250),
+                                                            (b"\x08\x80", "<Q", 2**63 - 1), (b"\x08\x80", "<Q", 2**64 - 1))]
+
+
+@pytest.mark.parametrize("sql,queues", [
+    ("UPDATE TABLE SET n = n - ? WHERE id = 1", False), ("UPDATE TABLE SET n = -?, v = ~? WHERE id = 1", False),
+    ("UPDATE TABLE SET n = n + (?) WHERE id IN (1, 2)", False), ("UPDATE TABLE SET v = GREATEST(n - 10, ?) WHERE id = 1", False),
+    ("INSERT INTO TABLE (id, n) VALUES (1, 1) ON DUPLICATE KEY UPDATE n = VALUES(n) - (?)", False),
+    ("UPDATE TABLE SET n = 7 WHERE id = 1 AND n - 10 < ?", True), ("UPDATE TABLE SET v = ?, n = n > ? WHERE id <> ?", True),
+    ("DELETE FROM TABLE WHERE id = 1 AND n NOT IN (?, 3 + 1, ?)", True), ("DELETE FROM TABLE WHERE n <= ? ORDER BY id LIMIT ?", True),
+    ("REPLACE INTO TABLE (id, v) VALUES (1, ?), (2, ?)", True)])
+def test_an_unsigned_number_means_what_it_means_directly(suimon, table, sql, queues):
+    """A small literal is a signed number: where that may make a difference the write runs directly."""
+    for t in ("straight", "later"):
+        table.setup("CREATE TABLE %s (id INT PRIMARY KEY, n BIGINT, v VARCHAR(40))" % t)
+    s = suimon({"queue": {"rules": [{"match": {"table": table.name + ".later"}}]}})
+    params = sql.count("?")
+    with Wire(s.connect(database=table.name)) as w, Wire(table.direct()) as d:
+        queue_prepared(s, w.prepare("UPDATE later SET v = 'x' WHERE id = ?"), (-1,))
+        queue_prepared(s, w.prepare(sql.replace("TABLE", "later")), (0,) * params)
+        drained(s)
+        for mode in ("", "STRICT_TRANS_TABLES", "NO_UNSIGNED_SUBTRACTION"):
+            for wire in (w, d):
+                wire.query("SET sql_mode = '%s'" % mode)
+            w.prepare(sql.replace("TABLE", "later")).execute((0,) * params)  # shown to the primary
+            drained(s)
+            for value in UNSIGNED:
+                table.setup("DELETE FROM straight", "DELETE FROM later")
+                want = outcomes(table, d, sql, "straight", (value,) * params, 3)
+                before, refused, lost = acknowledged(s), declined(s, "not_eligible"), len(dead(s))
+                got = outcomes(table, w, sql, "later", (value,) * params, 3)
+                drained(s)
+                large = value[1] == b"\xff" * 8
+                assert acknowledged(s) - before == (queues or large) and declined(s, "not_eligible") - refused == (not queues and not large)
+                assert got == want if acknowledged(s) == before else bool(want) == (len(dead(s)) > lost)
+                assert table.primary("SELECT * FROM later ORDER BY id") == table.primary("SELECT * FROM straight ORDER BY id"), (mode, value)
+
+
+@mariadb_only("MySQL takes both as they come")
+def test_what_the_server_takes_through_its_time_zone_or_refuses_runs_directly(suimon, table):
+    """A value bound as TIMESTAMP is no DATETIME to MariaDB: a year that is none there becomes NULL, an hour left out the next one; JSON is refused."""
+    for t in ("straight", "later"):
+        table.setup("CREATE TABLE %s (id INT PRIMARY KEY, at DATETIME(6), v VARCHAR(40))" % t)
+    s = suimon({"queue": {"rules": [{"match": {"table": table.name + ".later"}}]}})
+    stamps = [(b"\x07\x00", b"\x07" + struct.pack("<HBBBBB", year, 3, 31, 2, 30, 0)) for year in (1971, 2024, 2037, 2038, 9999, 1969)]
+    json_text = (b"\xf5\x00", b"\x02{}")
+    with Wire(s.connect(database=table.name)) as w, Wire(table.direct()) as d:
+        insert = "INSERT INTO %s VALUES (?, ?, ?)"
+        later, straight = w.prepare(insert % "later"), d.prepare(insert % "straight")
+        queue_prepared(s, w.prepare("UPDATE later SET v = 'x' WHERE id = ?"), (-1,))
+        for zone, known in (("+00:00", 3), ("-05:30", 3), ("SYSTEM", 0)):
+            for wire in (w, d):
+                wire.query("SET time_zone = '%s'" % zone)
+            later, straight = w.prepare(insert % "later"), d.prepare(insert % "straight")
+            table.setup("DELETE FROM straight", "DELETE FROM later")
+            queue_prepared(s, later, (stamps[0][1][0], None, "queued"))
+            drained(s)
+            table.setup("DELETE FROM later")
+            before, refused = acknowledged(s), declined(s, "not_eligible")
+            for n, value in enumerate(stamps):
+                assert straight.execute((n, value, value))[0][0] == later.execute((n, value, value))[0][0] == 0
+            assert acknowledged(s) - before == known and declined(s, "not_eligible") - refused == len(stamps) - known
+            drained(s)
+            assert table.primary("SELECT * FROM later ORDER BY id") == table.primary("SELECT * FROM straight ORDER BY id")
+            told = [error(x.execute((100, None, json_text))[0])[0] for x in (straight, later)]
+            assert told == [1210, 1210] and acknowledged(s) - before == known
+    assert dead(s) == []
 
 
 @pytest.mark.parametrize("mode", ["", "STRICT_TRANS_TABLES"])

@@ -50,6 +50,8 @@ static enum rc put_number(void *arg, uint16_t index, struct iobuf *out)
 /* How many parameters the text has, found by binding it. */
 static void bind(struct span text, unsigned mode)
 {
+	uint8_t places[8];
+
 	for (uint16_t params = 0; params < 8; params++) {
 		struct iobuf b;
 		enum rc rc;
@@ -57,6 +59,7 @@ static void bind(struct span text, unsigned mode)
 		iobuf_init(&b, 0);
 		rc = sql_bind(text, mode, params, put_number, NULL, &b);
 		iobuf_reset(&b);
+		must(sql_places(text, mode, params, places) == rc);
 		if (rc == RC_OK)
 			return;
 	}

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -67,6 +68,46 @@ static void numbers_must_agree(void **state)
 	iobuf_init(&b, 4);
 	assert_int_equal(sql_bind(span_str("SELECT ?"), 0, 1, put_number, NULL, &b), RC_ERROR);
 	iobuf_reset(&b);
+}
+
+/* A letter a placeholder: operand, side, item, limit. */
+static void placed(const char *text, const char *expected)
+{
+	static const char letters[] = {[SQL_PLACE_OPERAND] = 'o', [SQL_PLACE_SIDE] = 's', [SQL_PLACE_ITEM] = 'i', [SQL_PLACE_LIMIT] = 'l'};
+	uint16_t n = (uint16_t)strlen(expected);
+	uint8_t places[16];
+
+	assert_int_equal(sql_places(span_str(text), 0, n, places), RC_OK);
+	for (uint16_t i = 0; i < n; i++) {
+		if (letters[places[i]] != expected[i])
+			fail_msg("%s: the %u. is %c", text, i + 1u, letters[places[i]]);
+	}
+	assert_int_equal(sql_places(span_str(text), 0, (uint16_t)(n + 1), places), RC_ERROR);
+	assert_true(n == 0 || sql_places(span_str(text), 0, (uint16_t)(n - 1), places) == RC_ERROR);
+}
+
+static void the_place_of_each_is_told(void **state)
+{
+	placed("INSERT INTO t (a, b) VALUES (?, /* x */ ?), ( ? , 1)", "iii");
+	placed("INSERT INTO t VALUE (?)", "i");
+	placed("INSERT INTO t (a) VALUES (-?), (? + 1), ((?)), (f(?)), (f(?, ?)), (1, ?)", "oooooo" "i");
+	placed("INSERT INTO t (a) VALUES (COALESCE(?, ?)), (CASE WHEN a = ? THEN ? END)", "ooo" "o");
+	placed("INSERT INTO t (a) VALUES (?) ON DUPLICATE KEY UPDATE a = ?, b = VALUES(b) - (?), c = c - ?, d = ? ", "isoos");
+	placed("INSERT INTO t (a) VALUES (?) ON DUPLICATE KEY UPDATE a = VALUES(a) + ?, b = GREATEST(?, b)", "ioo");
+	placed("INSERT INTO t SET a = ?, b = ? - 1", "so");
+	placed("INSERT INTO t VALUES ROW(?)", "o");
+	placed("REPLACE INTO t VALUES (?, NOW(), (?), x.values(?))", "ioo");
+	placed("UPDATE t SET a = ?, b = a - ?, c = ? - a WHERE id = ? AND b < ? OR c <=> ? ORDER BY id LIMIT ?", "soosssl");
+	placed("UPDATE t SET a = ? - b WHERE a >= ?+1 AND b <> ? AND (c != ?) AND ? > d AND e <= ?;", "oo" "ss" "os");
+	placed("UPDATE t SET a = 1 WHERE id IN (?, ?, 5, ? + 1, f(?), (?)) AND b BETWEEN ? AND ?", "ssoooo" "o");
+	placed("UPDATE t SET a = 1 WHERE x.in (?) AND (a, b) = (?, ?) AND a LIKE ? AND NOT a = ?", "ooo" "os");
+	placed("DELETE FROM t WHERE a = ? LIMIT ?", "sl");
+	placed("DELETE FROM t WHERE a = ? /*! - 1 */ AND b = /*!99999 3 - */ ? LIMIT ?", "ool");
+	placed("SELECT a FROM t LIMIT ? OFFSET ?", "ll");
+	placed("SELECT a FROM t LIMIT ?, ?", "ll");
+	placed("SELECT (SELECT 1 LIMIT ?) + ?, x.limit - ?", "loo");
+	placed("SELECT '?', 1", "");
+	placed("", "");
 }
 
 /* The rows, or NULL for none. */
@@ -205,6 +246,7 @@ int main(void)
 		cmocka_unit_test(a_value_does_not_grow_into_a_word),
 		cmocka_unit_test(question_marks_elsewhere_stay),
 		cmocka_unit_test(numbers_must_agree),
+		cmocka_unit_test(the_place_of_each_is_told),
 		cmocka_unit_test(rows_are_found),
 		cmocka_unit_test(rows_of_values_alone_are_told_from_others),
 		cmocka_unit_test(a_head_is_known_again),

@@ -250,7 +250,7 @@ static void write_queued(void)
 	fill(&r, 5);
 	one("REPLACE INTO q (id, t) VALUES (?, ?)", &r, 2);
 	one("INSERT INTO q (id, t) VALUES (?, ?) ON DUPLICATE KEY UPDATE n = n + 10, t = CONCAT('again ', VALUES(t))", &r, ROWS);
-	one("INSERT INTO q (id) VALUES (? + 100) ON DUPLICATE KEY UPDATE t = ?", &r, ROWS);
+	one("INSERT INTO q (id, t) VALUES (?, ?), (100, UPPER('x')) ON DUPLICATE KEY UPDATE n = n + 1", &r, ROWS);
 	one("UPDATE q SET n = n + ? WHERE t LIKE CONCAT('%', ?)", &r, ROWS);
 	fill(&r, 1);
 	one("DELETE FROM q WHERE id = ? AND t LIKE CONCAT('%', ?)", &r, 2);
