@@ -21,7 +21,7 @@ typedef void (*queue_engine_wake_fn)(void *arg);
 
 struct queue_engine_ops {
 	const char *name;
-	/* Any thread. As queue_append says. rec's spans are copied. */
+	/* Any thread. As queue_append says; what is unfit is not counted here. rec's spans are copied. */
 	enum rc (*append)(struct queue_engine *e, const struct record *rec, struct queue_ticket *t, const char **why);
 	enum rc (*start)(struct queue_engine *e);
 	/* What was accepted is made durable and its tickets answered; where elsewhere does not answer, at until_ns (monotonic) at the latest. */

@@ -38,6 +38,8 @@ enum rc filelog_add_piece(struct filelog *l, uint64_t first_seq, uint64_t used)
 	return RC_OK;
 }
 
+static const char too_large[] = "the statement is too large for the queue";
+
 /* Bytes of records not yet applied. lock held. */
 static uint64_t backlog(const struct filelog *l)
 {
@@ -78,9 +80,10 @@ static enum rc append_locked(struct filelog *l, const struct record *rec, size_t
 	enum stats_counter counter;
 	uint8_t *frame;
 
-	*why = refusal(l, size, &counter);
+	t->unfit = l->opt.max_bytes && size > l->opt.max_bytes;
+	*why = t->unfit ? too_large : refusal(l, size, &counter);
 	if (*why) {
-		if (l->opt.front)
+		if (l->opt.front && !t->unfit)
 			stats_count(l->opt.front, counter, 1);
 		return RC_DECLINED;
 	}
@@ -109,7 +112,8 @@ static enum rc filelog_append(struct queue_engine *e, const struct record *rec, 
 	enum rc rc;
 
 	if (!body) {
-		*why = "the statement is too large for the queue";
+		t->unfit = true;
+		*why = too_large;
 		return RC_DECLINED;
 	}
 	pthread_mutex_lock(&l->lock);

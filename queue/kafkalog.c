@@ -96,7 +96,8 @@ static const char *produce(struct kafkalog *l, const struct record *rec, size_t 
 		return NULL;
 	if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return "the queue's Kafka does not keep up";
-	return err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? too_large : gone;
+	t->unfit = err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+	return t->unfit ? too_large : gone;
 }
 
 /* lock held. */
@@ -104,13 +105,14 @@ static enum rc append_locked(struct kafkalog *l, const struct record *rec, size_
 {
 	enum stats_counter counter;
 
-	*why = refusal(l, size, &counter);
+	t->unfit = l->opt.max_bytes && size > l->opt.max_bytes;
+	*why = t->unfit ? too_large : refusal(l, size, &counter);
 	if (!*why) {
 		counter = STATS_C_QUEUE_DECLINED_DISK;
 		*why = produce(l, rec, size, t);
 	}
 	if (*why) {
-		if (l->opt.front)
+		if (l->opt.front && !t->unfit)
 			stats_count(l->opt.front, counter, 1);
 		return RC_DECLINED;
 	}
@@ -126,7 +128,8 @@ static enum rc kafkalog_append(struct queue_engine *e, const struct record *rec,
 	size_t size = record_size(rec);
 	enum rc rc;
 
-	if (!size || size > KAFKALOG_RECORD_MAX) {
+	t->unfit = !size || size > KAFKALOG_RECORD_MAX;
+	if (t->unfit) {
 		*why = too_large;
 		return RC_DECLINED;
 	}
@@ -204,7 +207,11 @@ void kafkalog_delivered(struct kafkalog *l, const rd_kafka_message_t *m)
 		rc = RC_ERROR;
 		why = again_from_0;
 	}
-	outbox_count(l->opt.sink, rc, 1, m->len, took_ns);
+	t->unfit = rc == RC_DECLINED && m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+	if (t->unfit)
+		outbox_count_unfit(l->opt.sink, 1);
+	else
+		outbox_count(l->opt.sink, rc, 1, m->len, took_ns);
 	t->seq = rc == RC_OK ? seq : 0;
 	ticket_answer(t, rc, why);
 	if (rc == RC_OK)

@@ -77,6 +77,12 @@ void outbox_answer(struct outbox *o, struct ticket_line *line, enum rc rc, const
 	pthread_mutex_unlock(o->lock);
 }
 
+void outbox_count_unfit(struct stats_sink *sink, size_t n)
+{
+	if (sink)
+		stats_count(sink, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, n);
+}
+
 void outbox_count(struct stats_sink *sink, enum rc rc, size_t n, size_t bytes, uint64_t took_ns)
 {
 	if (!sink || !n)

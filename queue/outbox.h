@@ -32,6 +32,7 @@ enum rc outbox_put(struct outbox *o, const struct record *rec, size_t size, stru
 size_t outbox_take(struct outbox *o, size_t most, size_t most_bytes, struct iobuf *bodies, struct ticket_line *line);
 /* Answers what was taken out. The lock is not held: a ticket without a loop runs its function here. */
 void outbox_answer(struct outbox *o, struct ticket_line *line, enum rc rc, const char *error, uint64_t seq);
+void outbox_count_unfit(struct stats_sink *sink, size_t n); /* declined, since they are too large. sink: NULL: not counted */
 /* Counts n records, of one request, as stored (RC_OK), declined (RC_DECLINED) or of unknown outcome. sink: NULL: not counted. */
 void outbox_count(struct stats_sink *sink, enum rc rc, size_t n, size_t bytes, uint64_t took_ns);
 /* What was not taken out was never sent: counted and answered as declined, it may be written directly. The lock is not held. */

@@ -83,10 +83,13 @@ static const char *refusal(struct queue *q, const struct queue_record *r, struct
 static enum rc append(struct queue *q, const struct record *rec, struct queue_ticket *t, const char **why)
 {
 	struct queue_lane *lane = lane_of(q, &rec->r);
+	enum rc rc;
 
 	*why = refusal(q, &rec->r, lane);
-	if (!*why)
-		return lane->engine->ops->append(lane->engine, rec, t, why);
+	t->unfit = *why != NULL;
+	rc = *why ? RC_DECLINED : lane->engine->ops->append(lane->engine, rec, t, why);
+	if (rc != RC_DECLINED || !t->unfit) /* after RC_AGAIN the ticket is the engine's */
+		return rc;
 	pthread_mutex_lock(&q->front_lock);
 	if (q->front)
 		stats_count(q->front, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, 1);

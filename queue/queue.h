@@ -117,10 +117,12 @@ struct queue_ticket {
 	 * written directly. RC_ERROR: the disk failed and it is unknown whether the record will be applied. See error. */
 	enum rc rc;
 	const char *error;      /* literal */
+	bool unfit;             /* RC_DECLINED, and it would be with any room: it is too large, or none for this queue */
 	uint64_t seq;
 };
 
-/* RC_AGAIN: the ticket will be posted. RC_DECLINED: full, paused for lack of disk, or stopping: `*why` says (literal). any thread. */
+/* RC_AGAIN: the ticket will be posted. RC_DECLINED: full, paused for lack of disk, stopping, or t->unfit: `*why` says (literal); it is
+ * counted by its reason. any thread. */
 enum rc queue_append(struct queue *q, const struct queue_record *r, struct queue_ticket *t, const char **why) must_check;
 
 /* The position up to which all records of this process are applied or dead-lettered. any thread. */

@@ -78,6 +78,8 @@ void redislog_kick(struct redislog *l)
 	l->kicked = true;
 }
 
+static const char too_large[] = "the statement is too large for the queue";
+
 /* NULL: the record may come in; else why not, and what that counts as. lock held. */
 static const char *refusal(struct redislog *l, size_t size, enum stats_counter *counter)
 {
@@ -108,9 +110,10 @@ static enum rc append_locked(struct redislog *l, const struct record *rec, size_
 {
 	enum stats_counter counter;
 
-	*why = refusal(l, size, &counter);
+	t->unfit = l->opt.max_bytes && size > l->opt.max_bytes;
+	*why = t->unfit ? too_large : refusal(l, size, &counter);
 	if (*why) {
-		if (l->opt.front)
+		if (l->opt.front && !t->unfit)
 			stats_count(l->opt.front, counter, 1);
 		return RC_DECLINED;
 	}
@@ -128,8 +131,9 @@ static enum rc redislog_append(struct queue_engine *e, const struct record *rec,
 	size_t size = record_size(rec);
 	enum rc rc;
 
-	if (!size || size > REDISLOG_RECORD_MAX) {
-		*why = "the statement is too large for the queue";
+	t->unfit = !size || size > REDISLOG_RECORD_MAX;
+	if (t->unfit) {
+		*why = too_large;
 		return RC_DECLINED;
 	}
 	pthread_mutex_lock(&l->lock);

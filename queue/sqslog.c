@@ -83,14 +83,20 @@ bool sqslog_fault(struct sqslog *l, const struct sqshttp_call *c, const char *do
 
 /* ---- the engine's operations ---- */
 
+const char sqslog_too_large[] = "the statement is too large for a message of the queue's SQS";
+
+/* For a message of its own, or for the queue when it is empty. lock held. */
+static bool is_too_large(const struct sqslog *l, size_t size)
+{
+	return !size || size + OUTBOX_LENGTH_BYTES > sqsmsg_raw_most(l->message_bytes) - SQSMSG_HEAD_BYTES ||
+	       (l->opt.max_bytes && size > l->opt.max_bytes);
+}
+
 /* NULL: the record may come in; else why not, and what that counts as. lock held. */
 static const char *refusal(struct sqslog *l, size_t size, enum stats_counter *counter)
 {
 	uint64_t now = clock_mono_ns(), bytes = iobuf_len(&l->box.bodies) + size, stored = 0;
 
-	*counter = STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE;
-	if (!size || size + OUTBOX_LENGTH_BYTES > sqsmsg_raw_most(l->message_bytes) - SQSMSG_HEAD_BYTES)
-		return "the statement is too large for a message of the queue's SQS";
 	*counter = STATS_C_QUEUE_DECLINED_STOPPING;
 	if (l->stopping)
 		return "the queue is stopping";
@@ -119,8 +125,9 @@ static enum rc sqslog_append(struct queue_engine *e, const struct record *rec, s
 
 	pthread_mutex_lock(&l->lock);
 	first = !l->box.n;
-	*why = refusal(l, size, &counter);
-	if (*why && l->opt.front)
+	t->unfit = is_too_large(l, size);
+	*why = t->unfit ? sqslog_too_large : refusal(l, size, &counter);
+	if (*why && l->opt.front && !t->unfit)
 		stats_count(l->opt.front, counter, 1);
 	if (!*why && outbox_put(&l->box, rec, size, t) != RC_OK)
 		*why = "out of memory";

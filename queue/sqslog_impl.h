@@ -97,6 +97,7 @@ static inline struct sqslog *sqslog_self(struct queue_engine *e)
 }
 
 /* sqslog.c */
+extern const char sqslog_too_large[];
 void sqslog_good(struct sqslog *l);                    /* it answers */
 void sqslog_bad(struct sqslog *l, const char *why);    /* it does not */
 void sqslog_refuse(struct sqslog *l, const char *why); /* it takes nothing for a while; why: literal */

@@ -22,7 +22,6 @@
 static const char unknown[] = "the queue's SQS did not answer: whether the write will be applied is unknown";
 static const char gone[] = "the queue's SQS does not answer";
 static const char refused[] = "the queue's SQS refuses to store: see the log";
-static const char too_large[] = "the statement is too large for a message of the queue's SQS";
 
 /* Two neighbours become one when there is no room. lock held. */
 static void add_mark(struct sqslog *l, uint64_t seq, uint64_t bytes, uint64_t records)
@@ -165,6 +164,8 @@ static size_t take_too_large(struct sqslog *l, struct ticket_line *line)
 
 	iobuf_init(&body, 0);
 	n = outbox_take(&l->box, 1, SIZE_MAX, &body, line);
+	if (n)
+		container_of(line->first, struct queue_ticket, mail)->unfit = true;
 	iobuf_reset(&body);
 	return n;
 }
@@ -184,8 +185,8 @@ static void take_batch(struct sqslog *l)
 		nodd = take_too_large(l, &odd);
 	pthread_mutex_unlock(&l->lock);
 	if (nodd) {
-		outbox_count(l->opt.sink, RC_DECLINED, nodd, 0, 0);
-		outbox_answer(&l->box, &odd, RC_DECLINED, too_large, 0);
+		outbox_count_unfit(l->opt.sink, nodd);
+		outbox_answer(&l->box, &odd, RC_DECLINED, sqslog_too_large, 0);
 	}
 	if (!b->n)
 		return;

@@ -391,7 +391,7 @@ static void on_ticket(struct mail *m)
 		iobuf_consume(b, iobuf_len(b));
 		if (packet_put_ok(b, &s->seq, s->caps, &ok) == RC_OK)
 			(void)channel_put(&s->ch, iobuf_data(b), iobuf_len(b));
-	} else if (t->rc == RC_DECLINED && !s->worker->settings->queue.full_is_error) {
+	} else if (t->rc == RC_DECLINED && (t->unfit || !s->worker->settings->queue.full_is_error)) {
 		r->route = STATS_LOCAL; /* certainly not stored: it goes directly */
 		exec_resume(r, write_through(r) == RC_OK ? STEP_LIMIT : r->step);
 		return;
@@ -490,12 +490,13 @@ static enum rc append(struct request *r)
 	const char *why = "no memory";
 	uint64_t last_seq;
 	enum rc rc = build_record(r, parts, &rec, &why);
-	bool fits = rc != RC_DECLINED;
+	bool fits = rc != RC_DECLINED, unfit = false;
 
 	if (rc == RC_OK) {
 		r->ticket.mail.run = on_ticket;
 		r->ticket.loop = s->worker->loop;
 		rc = queue_append(s->worker->in->queue, &rec, &r->ticket, &why);
+		unfit = rc == RC_DECLINED && r->ticket.unfit;
 	}
 	iobuf_consume(&parts->sql, iobuf_len(&parts->sql));
 	iobuf_consume(&parts->ends, iobuf_len(&parts->ends));
@@ -514,7 +515,7 @@ static enum rc append(struct request *r)
 	}
 	if (queue_is_handed_over(s->worker->in->queue, &last_seq))
 		return behind_the_other(r, last_seq);
-	if (s->worker->settings->queue.full_is_error) {
+	if (s->worker->settings->queue.full_is_error && !unfit) {
 		r->error = 1114;
 		reply_error(s, 1114, "HY000", "the queue does not accept this write: %s (queue.on_full is error)", why);
 		r->step = STEP_END;

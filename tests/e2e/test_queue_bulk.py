@@ -167,6 +167,21 @@ def test_rows_of_what_is_too_large_are_counted_once(db, suimon):
     assert sum(q["rows_affected"] for q in inserts) == n + 1 == len(rows_of(db))
 
 
+@pytest.mark.parametrize("policy", ["sync", "error"])
+def test_what_is_too_large_for_the_queue_is_no_error_of_a_full_one(db, suimon, policy):
+    """Its text is 1.8 MB and the queue has 1 MiB: it runs directly, whatever on_full says."""
+    s = opened(suimon, db, TABLE.replace("VARCHAR(30) DEFAULT 'default'", "TEXT"), max_bytes="1MiB", on_full=policy)
+    with wired(s.mysql_port, db.name) as w:
+        insert = w.prepare("INSERT INTO q (id, t) VALUES (?, ?)")
+        affected(execute(insert, [INT, TEXT], [(100 + i, "x") for i in range(30)]))
+        before, refused, full = acknowledged(s), declined(s, "not_eligible"), declined(s, "full")
+        assert affected(execute(insert, [INT, TEXT], [(i, "'" * 30000) for i in range(30)])) == 30
+        assert acknowledged(s) == before and declined(s, "not_eligible") == refused + 1 and declined(s, "full") == full
+        assert affected(execute(insert, [INT, TEXT], [(200 + i, "x") for i in range(30)])) == 30 and acknowledged(s) == before + 1
+    drained(s)
+    assert db.primary("SELECT COUNT(*), SUM(LENGTH(t)) FROM q") == ((90, 30 * 30000 + 60),) and dead(s) == []
+
+
 @pytest.mark.parametrize("sql,rows", [("INSERT INTO q (id, n) VALUES (?, ?)", [(1, 1), (50, 1), (2, 1)]),
                                       ("UPDATE q SET id = ? WHERE id = ?", [(60, 51), (50, 52), (61, 52)])])
 def test_of_one_execution_all_rows_are_applied_or_none(db, suimon, sql, rows):

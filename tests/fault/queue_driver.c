@@ -90,7 +90,8 @@ static void on_ticket(struct mail *m)
 	if (a->ticket.rc == RC_OK)
 		say("ack %s %" PRIu64, a->tag, a->ticket.seq);
 	else
-		say("nack %s %s %s", a->tag, a->ticket.rc == RC_DECLINED ? "declined" : "error", a->ticket.error);
+		say("nack %s %s %s", a->tag, a->ticket.rc != RC_DECLINED ? "error" : a->ticket.unfit ? "unfit" : "declined",
+		    a->ticket.error);
 	mem_free(a);
 }
 
@@ -188,7 +189,7 @@ static void do_add(struct queue *q, char *rest)
 	a->ticket.mail.run = on_ticket;
 	if (queue_append(q, &r, &a->ticket, &why) == RC_AGAIN)
 		return;
-	say("nack %s declined %s", a->tag, why);
+	say("nack %s %s %s", a->tag, a->ticket.unfit ? "unfit" : "declined", why);
 	mem_free(a);
 }
 

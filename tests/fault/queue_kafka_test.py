@@ -258,7 +258,7 @@ def test_large_records_and_what_is_too_large(start, shop, kafka):
     d = start(kafka().url(uuid.uuid4().hex, lanes=1))
     write(d, [6, 12, 18], size=900000)
     write(d, [24], size=1000000)
-    assert d.nacks["24"][0] == "declined" and "too large" in d.nacks["24"][1]
+    assert d.nacks["24"][0] == "unfit" and "too large" in d.nacks["24"][1]
     until(lambda: applied(shop)[0] == [6, 12, 18])
     assert d.quit() == 0
 

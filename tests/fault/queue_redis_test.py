@@ -299,7 +299,7 @@ def test_large_records_and_what_is_too_large(start, shop, redis):
     d.send("pause")
     write(d, [6 * n for n in range(1, 40)], size=900000)
     write(d, [240], size=1100000)
-    assert d.nacks["240"][0] == "declined" and "too large" in d.nacks["240"][1]
+    assert d.nacks["240"][0] == "unfit" and "too large" in d.nacks["240"][1]
     d.send("resume")
     until(lambda: applied(shop)[0] == [6 * n for n in range(40)])
     assert d.quit() == 0

@@ -239,7 +239,7 @@ def test_what_is_too_large_is_refused_clearly(world):
     write(d, [1], size=190000)
     assert not d.nacks
     write(d, [2], size=1100000)
-    assert d.nacks["2"] == ("declined", "the statement is too large for a message of the queue's SQS")
+    assert d.nacks["2"] == ("unfit", "the statement is too large for a message of the queue's SQS")
     until(lambda: world.applied() == [0, 1])
     assert d.quit() == 0
 

@@ -167,6 +167,36 @@ static void a_full_queue_declines(void **state)
 	kit_remove(dir);
 }
 
+/* That there is no room now is another thing than that there never will be. */
+static void what_is_too_large_is_told_from_what_finds_no_room(void **state)
+{
+	const char *dir = kit_dir();
+	struct queue_options opt = kit_options(dir);
+	struct queue *q;
+	struct kit_ticket k;
+	char large[4097];
+	const char *why = NULL;
+
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	opt.max_bytes = 4096;
+	q = kit_open(&opt);
+	assert_int_equal(kit_append(q, &k, large, &why), RC_DECLINED);
+	assert_true(k.t.unfit);
+	assert_string_equal(why, "the statement is too large for the queue");
+	while (kit_append(q, &k, "some text", &why) == RC_AGAIN)
+		assert_int_equal(kit_wait(&k), RC_OK);
+	assert_false(k.t.unfit);
+	assert_string_equal(why, "the queue is full");
+	assert_int_equal(kit_append(q, &k, large, &why), RC_DECLINED);
+	assert_true(k.t.unfit);
+	opt.max_bytes = 65536;
+	queue_reconfigure(q, &opt);
+	assert_int_equal(kit_put(q, large, NULL), RC_OK);
+	kit_close(q);
+	kit_remove(dir);
+}
+
 static void a_stopped_queue_declines(void **state)
 {
 	const char *dir = kit_dir();
@@ -595,6 +625,7 @@ int main(void)
 		cmocka_unit_test(segments_follow_each_other),
 		cmocka_unit_test(a_directory_has_one_process),
 		cmocka_unit_test(a_full_queue_declines),
+		cmocka_unit_test(what_is_too_large_is_told_from_what_finds_no_room),
 		cmocka_unit_test(a_stopped_queue_declines),
 		cmocka_unit_test(a_torn_tail_is_cut_at_every_byte),
 		cmocka_unit_test(damage_to_an_acknowledged_record_stops),
