@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "keys.h"
+#include "mem.h"
 #include "rowvalue.h"
 
 /* ---- values ---- */
@@ -119,8 +120,15 @@ static bool add_rows(const struct request *r, struct rows_tags *t, unsigned key,
 /* Which of the table's keys the statement's condition names, first of all those by which rows may be named; -1: none. */
 static bool condition_of(const struct request *r, struct sql_keys *k)
 {
-	return r->st->keys && r->names_rows && !r->lexed->has_executable_comment &&
-	       sql_keys_parse(r->sql, r->mode, k) == RC_OK;
+	struct statement *st = r->st;
+
+	if (!st->keys || !r->names_rows || r->lexed->has_executable_comment)
+		return false;
+	if (!st->keys_like)
+		st->keys_like = mem_zalloc(sizeof(*st->keys_like));
+	if (!st->keys_like)
+		return sql_keys_parse(r->lexed->body, r->mode, k) == RC_OK;
+	return sql_keys_parse_like(r->lexed->body, r->mode, st->keys_like, k) == RC_OK;
 }
 
 static int named_by(const struct request *r, const struct sql_keys *k, struct rows_tags *t)

@@ -41,6 +41,7 @@ void statement_unref(struct statement *st)
 		return;
 	sql_facts_free(&st->facts);
 	mem_free(st->keys);
+	mem_free(st->keys_like);
 	mem_free(st->queue_head);
 	mem_free(st->schema);
 	mem_free(st->text);

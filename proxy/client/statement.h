@@ -51,6 +51,7 @@ struct statement {
 	struct catalog_keys *keys; /* owned; NULL: it names none */
 	unsigned keys_named;       /* by which of them it may name rows, a bit each */
 	cache_tag keys_of;         /* the table */
+	struct sql_keys_like *keys_like; /* owned; one of its texts, from which the others' keys are told; NULL before that */
 	/* The rules' verdict for one account and one version of the settings. */
 	struct plan_verdict verdict;
 	uint64_t verdict_settings; /* the settings' serial in this worker; 0 none */

@@ -40,6 +40,31 @@ struct sql_keys {
  * conversion ('5' = 5) and by collation. RC_DECLINED: none are known. Costs about as much as parsing the facts. */
 enum rc sql_keys_parse(struct span text, unsigned mode, struct sql_keys *out) must_check;
 
+/* The same for one text of many that differ in their literals, as those of a digest do: held against one read before, which it
+ * costs a comparison to know, and read only if it differs in more. */
+#define SQL_KEYS_LIKE_TEXT 512    /* bytes; a longer one is always read */
+#define SQL_KEYS_LIKE_LITERALS 16 /* that may differ; further ones must be the same */
+#define SQL_KEYS_LIKE_VALUES 16   /* of all keys together */
+#define SQL_KEYS_LIKE_PATIENCE 8  /* so many texts differ in more before another is kept */
+struct sql_keys_literal { uint16_t at, end; };
+struct sql_keys_place {
+	uint16_t at, end;           /* in the text that is kept; end 0: nowhere */
+	uint8_t before, before_end; /* literals that end before its first byte, and its last */
+};
+struct sql_keys_like { /* zeroed before the first */
+	bool known;
+	uint8_t missed, nliterals, nkeys, nvalues;
+	uint16_t len;
+	unsigned mode;
+	enum rc rc;
+	struct sql_keys_literal literal[SQL_KEYS_LIKE_LITERALS];
+	struct sql_keys_place schema, table;
+	struct { struct sql_keys_place column; uint16_t first, n; } key[SQL_MAX_KEYS];
+	struct { struct sql_keys_place text; uint16_t param; } value[SQL_KEYS_LIKE_VALUES];
+	char text[SQL_KEYS_LIKE_TEXT];
+};
+enum rc sql_keys_parse_like(struct span text, unsigned mode, struct sql_keys_like *like, struct sql_keys *out) must_check;
+
 /* Is a column, as written, the one of this name (without quotes)? */
 bool sql_key_is(struct span column, const char *name);
 

@@ -206,6 +206,26 @@ static enum rc name_lies_in(void *arg, struct span name)
 	return RC_OK;
 }
 
+/* Told of a text like another, they are what reading it would tell. */
+static void keys_alike(struct span text, unsigned mode)
+{
+	static struct sql_keys_like like; /* of an earlier text, or this one */
+	static struct sql_keys read, told;
+	enum rc rc = sql_keys_parse(text, mode, &read);
+
+	for (int i = 0; i < 2; i++) {
+		must(sql_keys_parse_like(text, mode, &like, &told) == rc);
+		if (rc != RC_OK)
+			continue;
+		must(read.nkeys == told.nkeys && read.nvalues == told.nvalues && read.table.p == told.table.p);
+		for (uint16_t k = 0; k < read.nkeys; k++)
+			must(read.keys[k].column.p == told.keys[k].column.p && read.keys[k].n == told.keys[k].n);
+		for (uint16_t v = 0; v < read.nvalues; v++)
+			must(read.values[v].text.p == told.values[v].text.p && read.values[v].text.len == told.values[v].text.len);
+		like.missed = 0; /* the next text is kept, if it is another */
+	}
+}
+
 static void pieces(struct span text, unsigned mode)
 {
 	struct span_of_all all = {text};
@@ -238,6 +258,7 @@ static void pieces(struct span text, unsigned mode)
 		for (unsigned c = 0; c < given.ncolumns; c++)
 			for (unsigned v = 0; given.at[c].given == SQL_GIVEN_VALUES && v < given.at[c].n; v++)
 				must_lie_in(text, given.at[c].values[v].text);
+	keys_alike(text, mode);
 	if (sql_keys_parse(text, mode, &k) == RC_OK)
 		for (uint16_t i = 0; i < k.nvalues; i++)
 			must_lie_in(text, k.values[i].text);
