@@ -98,31 +98,50 @@ static void halve(struct predict_sum *s)
 	}
 }
 
-/* Keeps the keys that are sampled and no older than the longest time to live. */
-static void sift(struct predict_ghost *g, uint32_t now)
+static bool stays(const struct predict_ghost *g, const struct predict_key *k, uint32_t now)
 {
-	struct predict_key *was = mem_dup(g->key, sizeof(g->key));
+	return k->mark && sampled(g, k->mark) && !forgotten(k, now);
+}
 
-	memset(g->key, 0, sizeof(g->key));
+static unsigned staying(const struct predict_ghost *g, uint32_t now)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SLOTS; i++)
+		n += stays(g, &g->key[i], now);
+	return n;
+}
+
+/* Keeps n keys: those that stay. Without memory none. */
+static void sift(struct predict_ghost *g, uint32_t now, unsigned n)
+{
+	struct predict_key *kept = n ? mem_alloc(n * sizeof(*kept)) : NULL;
+
 	g->nkeys = 0;
-	for (unsigned i = 0; was && i < SLOTS; i++) {
-		if (!was[i].mark || !sampled(g, was[i].mark) || forgotten(&was[i], now))
-			continue;
-		*slot_of(g, was[i].mark) = was[i];
-		g->nkeys++;
+	for (unsigned i = 0; i < SLOTS; i++) {
+		struct predict_key *k = &g->key[i];
+
+		if (kept && stays(g, k, now))
+			kept[g->nkeys++] = *k;
+		k->mark = 0;
+		k->ndeps = 0;
 	}
-	mem_free(was);
+	for (unsigned i = 0; i < g->nkeys; i++)
+		*slot_of(g, kept[i].mark) = kept[i];
+	mem_free(kept);
 }
 
 /* Full: old keys go, then every other. What was counted weighs as if it had been sampled like that from the beginning. */
 static void make_room(struct predict_ghost *g, uint32_t now)
 {
-	sift(g, now);
-	while (g->nkeys > KEYS / 4 * 3 && g->share > 1) {
+	unsigned n = staying(g, now);
+
+	while (n > KEYS / 4 * 3 && g->share > 1) {
 		g->share /= 2;
 		halve(&g->sum);
-		sift(g, now);
+		n = staying(g, now);
 	}
+	sift(g, now, n);
 }
 
 /* ---- a read ---- */
