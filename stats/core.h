@@ -179,6 +179,7 @@ struct stats_table {
 	uint32_t cap;               /* rows at most */
 	_Atomic uint32_t used;      /* slots of row[] ever used; grows only */
 	uint32_t nfree, *free_slot; /* slots used and given back */
+	uint64_t retired;           /* rows given up so far */
 	uint32_t sweep;             /* where the search for evicted rows goes on */
 	_Atomic(struct stats_row *) *row;
 	struct stats_row *other; /* sum of what has no row of its own; digest NULL */

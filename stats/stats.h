@@ -63,10 +63,18 @@ struct stats_values {
 };
 #define STATS_LIST_UNKNOWN UINT64_MAX
 
+/* Where a statement was counted last: the caller keeps one, zeroed, for what has one stats_key(), and for one sink. The fields are
+ * stats/table.c's own. */
+struct stats_place {
+	struct stats_row *row; /* not owned; NULL: none yet */
+	uint64_t retired;      /* the sink's rows that were given up until then: a further one may be this */
+};
+
 /* One finished statement. Spans are copied where they are kept. */
 struct stats_event {
 	uint64_t digest;
 	uint64_t key;      /* stats_key() of digest, schema and user, if the caller has kept it; else 0 */
+	struct stats_place *place; /* of this key; NULL: it is looked for */
 	uint64_t literals; /* hash of its literals */
 	const char *verb;  /* "select" */
 	struct span text;  /* the statement as sent (for a sample; normalised only when the digest is new) */

@@ -65,6 +65,7 @@ static void row_drop(struct stats *s, struct stats_limbo *l)
 /* The registry has evicted its digest: its numbers go to "other". A reader may miss them for a moment. */
 static void row_retire(struct stats_table *t, struct stats_row *r)
 {
+	t->retired++;
 	map_remove(&t->map, &r->node);
 	atomic_store(&t->row[r->at], NULL);
 	t->free_slot[t->nfree++] = r->at;
@@ -180,16 +181,29 @@ struct stats_row *stats_table_find(struct stats_table *t, uint64_t hash, const s
 	return node ? container_of(node, struct stats_row, node) : NULL;
 }
 
-struct stats_row *stats_table_row(struct stats_table *t, uint64_t hash, const struct stats_event *e)
+static struct stats_row *row_of(struct stats_table *t, uint64_t hash, const struct stats_event *e)
 {
-	struct map_node *node = map_find(&t->map, hash, e);
-	struct stats_row *r;
+	struct stats_row *r = stats_table_find(t, hash, e);
 
-	if (unlikely(!node))
+	if (unlikely(!r))
 		return row_admit(t, hash, e);
-	r = container_of(node, struct stats_row, node);
 	if (likely(!row_evicted(r)))
 		return r;
 	row_retire(t, r);
 	return row_admit(t, hash, e);
+}
+
+struct stats_row *stats_table_row(struct stats_table *t, uint64_t hash, const struct stats_event *e)
+{
+	struct stats_place *p = e->place;
+	struct stats_row *r;
+
+	if (p && likely(p->row && p->retired == t->retired && !row_evicted(p->row)))
+		return p->row;
+	r = row_of(t, hash, e);
+	if (p) {
+		p->row = r->digest ? r : NULL;
+		p->retired = t->retired;
+	}
+	return r;
 }

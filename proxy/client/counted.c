@@ -39,6 +39,7 @@ static uint64_t key_of(struct request *r)
 	if (unlikely(st->stats_account != a->id)) {
 		st->stats_key = stats_key(st->digest, r->s->vars->schema, span_str(a->user));
 		st->stats_account = a->id;
+		st->stats_place = (struct stats_place){.row = NULL};
 	}
 	return st->stats_key;
 }
@@ -145,12 +146,14 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 	uint16_t status = served && s->up ? s->up->track.status : 0;
 	uint64_t total = now_ns - r->start_ns;
 	char table[256], route[TAG_MOST], service[TAG_MOST], framework[TAG_MOST];
+	uint64_t key = key_of(r);
 	struct stats_event e = {
 		.digest = r->st->digest,
 		.arg = r,
 		.values = listed_values,
 		.listed = listed_in,
-		.key = key_of(r),
+		.key = key,
+		.place = key ? &r->st->stats_place : NULL,
 		.literals = r->prepared ? map_hash(r->execute.values.p, r->execute.values.len) : r->lexed->literals,
 		.verb = sql_verb_name(f->verb),
 		.text = text_of(r, status & (STATUS_NO_INDEX | STATUS_NO_GOOD_INDEX) ||

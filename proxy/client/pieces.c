@@ -117,6 +117,7 @@ static void of_statement(struct stats_event *e, const struct statement *st, cons
 
 	e->digest = st->digest;
 	e->key = 0;
+	e->place = NULL;
 	e->literals = l->literals;
 	e->text = l->body;
 	e->verb = sql_verb_name(f->verb);

@@ -12,6 +12,7 @@
 #include "list.h"
 #include "map.h"
 #include "plan.h"
+#include "stats.h"
 
 #define STATEMENTS_MOST 4096
 
@@ -62,6 +63,7 @@ struct statement {
 	struct plan plan;
 	uint64_t stats_key;       /* stats_key() of digest, schema and ... */
 	uint64_t stats_account;   /* ... this account's id; 0 none */
+	struct stats_place stats_place; /* that key's */
 	/* Shapes the primary has accepted for the queue (Q4). */
 	uint64_t queue_checked_version; /* catalog version + 1 it was checked at; 0 never */
 	uint64_t queue_checked_accounts[STATEMENT_QUEUE_ACCOUNTS]; /* their ids, 0: none; the first is the latest */

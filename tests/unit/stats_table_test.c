@@ -105,6 +105,63 @@ static void a_flood_of_digests_is_bounded_and_keeps_the_heavy(void **state)
 	stats_free(s);
 }
 
+/* A caller that keeps where a statement was counted changes nothing but the time it takes, whatever rows are given up meanwhile. */
+static void a_place_that_is_kept_is_the_one_that_is_found(void **state)
+{
+	enum { DIGESTS = 60 };
+	struct stats *s[2] = {helper_stats(20), helper_stats(20)};
+	struct stats_sink *k[2][2];
+	static struct stats_place place[2][DIGESTS];
+	struct stats_event e = helper_event(0, "select * from t where a = 1");
+	uint32_t r = 1;
+
+	memset(place, 0, sizeof(place));
+	for (unsigned i = 0; i < 4; i++)
+		k[i / 2][i % 2] = helper_sink(s[i / 2]);
+	for (unsigned n = 0; n < 200000; n++) {
+		unsigned which, digest;
+
+		r = r * 1664525 + 1013904223;
+		which = r >> 31;
+		/* some often, some seldom, and which they are changes */
+		digest = ((r >> 8) % ((r >> 20) % 4 ? 12 : DIGESTS) + n / 20000 * 7) % DIGESTS;
+		e.digest = 1 + digest;
+		e.total_ns = 1000 + (r >> 12) % 100000;
+		e.start_ns += 1000;
+		e.key = stats_key(e.digest, e.schema, e.user);
+		e.place = NULL;
+		stats_record(k[0][which], NULL, &e);
+		e.place = &place[which][digest];
+		stats_record(k[1][which], NULL, &e);
+	}
+	for (unsigned digest = 1; digest <= DIGESTS; digest++) {
+		struct iobuf found[2];
+		enum rc rc[2];
+		json_t *j[2] = {NULL, NULL};
+
+		for (unsigned i = 0; i < 2; i++) {
+			iobuf_init(&found[i], 1 << 20);
+			rc[i] = stats_json_query(s[i], digest, false, &found[i]);
+			if (rc[i] == RC_OK)
+				j[i] = helper_parse(&found[i]);
+			else
+				iobuf_reset(&found[i]);
+		}
+		assert_int_equal(rc[0], rc[1]);
+		for (unsigned i = 0; i < 2; i++) { /* when they were begun */
+			json_object_del(j[i], "first_seen");
+			json_object_del(j[i], "last_seen");
+		}
+		assert_true(json_equal(j[0], j[1]) || !j[0]);
+		json_decref(j[0]);
+		json_decref(j[1]);
+	}
+	assert_true(stats_sum(s[0], STATS_C_DIGESTS_REPLACED) > 100);
+	assert_int_equal(stats_sum(s[0], STATS_C_DIGESTS_REPLACED), stats_sum(s[1], STATS_C_DIGESTS_REPLACED));
+	stats_free(s[0]);
+	stats_free(s[1]);
+}
+
 /* Statements that come again and again are let in even when the table is full of others. */
 static void newcomers_that_return_are_admitted(void **state)
 {
@@ -249,6 +306,7 @@ int main(void)
 		cmocka_unit_test(numbers_of_sinks_and_users_add_up),
 		cmocka_unit_test(percentiles_are_within_two_percent),
 		cmocka_unit_test(a_flood_of_digests_is_bounded_and_keeps_the_heavy),
+		cmocka_unit_test(a_place_that_is_kept_is_the_one_that_is_found),
 		cmocka_unit_test(newcomers_that_return_are_admitted),
 		cmocka_unit_test(sorts_by_what_is_asked),
 		cmocka_unit_test(out_of_memory_counts_into_other),
