@@ -99,9 +99,19 @@ static struct stats_spender *spender_of(struct stats_table *t, const struct stat
 	return t->spender_last;
 }
 
-void stats_costs_add(struct stats_table *t, const struct stats_event *e)
+/* A session is one user's from one host: only tags tell its statements apart. */
+static struct stats_spender *spender_in(struct stats_table *t, struct stats_nplus1 *n, const struct stats_event *e)
 {
-	struct stats_spender *s = spender_of(t, e);
+	if (!n || e->tag_service.len || e->tag_route.len)
+		return spender_of(t, e);
+	if (unlikely(!n->spender))
+		n->spender = spender_of(t, e);
+	return n->spender;
+}
+
+void stats_costs_add(struct stats_table *t, struct stats_nplus1 *n, const struct stats_event *e)
+{
+	struct stats_spender *s = spender_in(t, n, e);
 
 	stats_add(&s->n[STATS_SPENT_CALLS], 1);
 	stats_add(&s->n[STATS_SPENT_NS], e->total_ns);

@@ -380,7 +380,7 @@ static void note(struct stats_sink *k, struct stats_nplus1 *n, const struct stat
 	n->statements++;
 	if (!e->is_read || e->table.len == 0) {
 		if (starts_anew(e))
-			*n = (struct stats_nplus1){.inserted = n->inserted};
+			*n = (struct stats_nplus1){.inserted = n->inserted, .spender = n->spender};
 		else if (!e->is_read)
 			note_write(n);
 		return;

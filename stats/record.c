@@ -127,7 +127,7 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 		predict_note(s, r, hash, e);
 	hist_add(&t->route[e->route], e->total_ns);
 	second_add(t, e);
-	stats_costs_add(t, e);
+	stats_costs_add(t, n, e);
 	if (unlikely(e->lock))
 		locks_failed(s, e);
 	if (r->digest)

@@ -125,8 +125,8 @@ struct stats_event {
 
 /*
  * A session's memory of its last statements, for N+1: embed one a session, zeroed; zero it again when the session is
- * handed to somebody else (COM_RESET_CONNECTION, COM_CHANGE_USER). A run is one read digest, repeated; the fields are
- * stats/nplus1.c's own.
+ * handed to somebody else (COM_RESET_CONNECTION, COM_CHANGE_USER): user, host and sink are the same all the while. A run is
+ * one read digest, repeated; the fields are stats/nplus1.c's own.
  */
 #define STATS_NPLUS1_SLOTS 8
 struct stats_nplus1 {
@@ -152,6 +152,7 @@ struct stats_nplus1 {
 	uint64_t last_at;     /* and which statement of the session that was */
 	uint64_t statements;  /* of the session so far */
 	uint64_t inserted;    /* the digest of its last insert, if that could have been queued (record.c) */
+	struct stats_spender *spender; /* whom its statements without tags are counted for; NULL: none yet (costs.c) */
 };
 
 /*

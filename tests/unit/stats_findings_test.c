@@ -419,9 +419,63 @@ static void a_page_far_from_the_beginning_is_heavy(void **state)
 	assert_false(page_is_found("select a, b from t where c = 1 order by a limit 10", ""));
 }
 
+static uint64_t calls_of(struct stats *s, const char *by, const char *name)
+{
+	struct iobuf out;
+	uint64_t calls = 0;
+	json_t *j, *row;
+	size_t i;
+
+	iobuf_init(&out, 1 << 20);
+	assert_int_equal(stats_json_costs(s, &out), RC_OK);
+	j = helper_parse(&out);
+	json_array_foreach(json_object_get(j, by), i, row)
+	{
+		const char *is = json_string_value(json_object_get(row, "name"));
+
+		if (name ? is && strcmp(is, name) == 0 : !is)
+			calls += helper_uint(row, "calls");
+	}
+	json_decref(j);
+	return calls;
+}
+
+/* Sessions side by side, each remembering for whom it counts, with tags now and then; one is handed to another user. */
+static void whoever_pays_is_told_by_session_and_tags(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_nplus1 n[2];
+	struct stats_event e = helper_event(7, "select 1 from t"), begin = helper_event(8, "begin");
+
+	memset(n, 0, sizeof(n));
+	begin.verb = "begin";
+	for (unsigned i = 0; i < 100; i++) {
+		e.user = begin.user = span_str(i & 1 ? "shop" : i < 50 ? "app" : "batch");
+		e.host = begin.host = span_str(i & 1 ? "10.0.0.1" : "10.0.0.2");
+		if (i == 50)
+			memset(&n[0], 0, sizeof(n[0]));
+		e.tag_route = span_str(i % 10 == 3 ? "/cart" : "");
+		e.tag_service = span_str(i % 10 == 4 ? "web" : "");
+		stats_record(k, &n[i & 1], &e);
+		if (i % 7 == 0)
+			stats_record(k, &n[i & 1], &begin);
+	}
+	assert_int_equal(calls_of(s, "by_user", "app"), 25 + 4);
+	assert_int_equal(calls_of(s, "by_user", "batch"), 25 + 4);
+	assert_int_equal(calls_of(s, "by_user", "shop"), 50 + 7);
+	assert_int_equal(calls_of(s, "by_host", "10.0.0.1"), 57);
+	assert_int_equal(calls_of(s, "by_host", "10.0.0.2"), 58);
+	assert_int_equal(calls_of(s, "by_route", "/cart"), 10);
+	assert_int_equal(calls_of(s, "by_route", NULL), 105);
+	assert_int_equal(calls_of(s, "by_service", "web"), 10);
+	stats_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whoever_pays_is_told_by_session_and_tags),
 		cmocka_unit_test(a_slow_scan_is_a_missing_index),
 		cmocka_unit_test(what_an_index_would_save_is_foretold),
 		cmocka_unit_test(a_scan_of_a_small_table_is_none),
