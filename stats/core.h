@@ -269,6 +269,16 @@ static inline void stats_add(_Atomic uint64_t *at, uint64_t n)
 	stats_set(at, stats_get(at) + n);
 }
 
+/* Two numbers as one, the first of them hashed with the process's seed (stats_key): what nobody can foresee spreads whatever
+ * the second is. A bijection of either. */
+static inline uint64_t stats_mix(uint64_t seeded, uint64_t with)
+{
+	uint64_t h = (seeded ^ with) * UINT64_C(0xbf58476d1ce4e5b9);
+
+	h = (h ^ h >> 29) * UINT64_C(0x94d049bb133111eb);
+	return h ^ h >> 32;
+}
+
 /* Of moments (monotonic); one before the machine's start, of a life before that, is still before all others. */
 static inline bool stats_before(uint64_t a, uint64_t b)
 {

@@ -271,8 +271,8 @@ static struct predict_ghost *admit(struct stats *s, uint64_t digest, const struc
 
 void predict_note(struct stats *s, const struct stats_row *r, uint64_t hash, const struct stats_event *e)
 {
-	uint64_t key[3] = {hash, e->literals, e->state}, mark;
 	struct predict_ghost *g;
+	uint64_t mark;
 
 	if (!e->alone || !e->depends || !r->digest || e->route > STATS_REPLICA)
 		return;
@@ -286,7 +286,7 @@ void predict_note(struct stats *s, const struct stats_row *r, uint64_t hash, con
 	}
 	if (!g)
 		return;
-	mark = map_hash(key, sizeof(key));
+	mark = stats_mix(stats_mix(hash, e->literals), e->state);
 	if (whose(g) == e->digest && sampled(g, mark)) {
 		g->worth = stats_get(&r->n[STATS_N_TOTAL_NS]);
 		note(g, mark ? mark : 1, e);

@@ -18,13 +18,13 @@ uint64_t stats_key(uint64_t digest, struct span schema, struct span user)
 /* The same statement with the same literals within a minute, from any session of this sink? */
 static bool seen_again(struct stats_table *t, uint64_t hash, const struct stats_event *e)
 {
-	uint64_t key[2] = {hash, e->literals}, mark;
 	struct stats_recent *slot;
+	uint64_t mark;
 	bool again;
 
 	if (!e->cacheable || e->cached != STATS_NOT_CACHEABLE)
 		return false;
-	mark = map_hash(key, sizeof(key));
+	mark = stats_mix(hash, e->literals);
 	slot = &t->recent[mark & (STATS_RECENT - 1)];
 	again = slot->key == mark && e->start_ns - slot->at_ns < STATS_RECENT_NS;
 	if (!again)
