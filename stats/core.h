@@ -327,7 +327,8 @@ void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, 
 /* RC_ERROR: no memory; the histogram is not complete. */
 enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from) must_check;
 void stats_row_fold_names(struct stats_row *into, const struct stats_row *from); /* routes and servers */
-void stats_row_name(struct stats_row_tag *tags, unsigned most, struct span text, uint64_t n);
+/* hash: map_hash() of text */
+void stats_row_name(struct stats_row_tag *tags, unsigned most, struct span text, uint64_t hash, uint64_t n);
 void stats_row_error(struct stats_row *r, uint32_t code, uint64_t n);
 
 /* ---- prometheus.c ---- */

@@ -48,10 +48,8 @@ void stats_row_error(struct stats_row *r, uint32_t code, uint64_t n)
 }
 
 /* The first few names have a count of their own; text is copied when it is new. */
-void stats_row_name(struct stats_row_tag *tags, unsigned most, struct span text, uint64_t n)
+void stats_row_name(struct stats_row_tag *tags, unsigned most, struct span text, uint64_t hash, uint64_t n)
 {
-	uint64_t hash = map_hash(text.p, text.len);
-
 	for (unsigned i = 0; i < most; i++) {
 		struct stats_row_tag *tag = &tags[i];
 
@@ -146,9 +144,10 @@ void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, 
 	if (!r->digest)
 		return;
 	if (e->tag_route.len)
-		stats_row_name(r->tag, STATS_TAGS, e->tag_route, 1);
+		stats_row_name(r->tag, STATS_TAGS, e->tag_route, map_hash(e->tag_route.p, e->tag_route.len), 1);
 	if (e->server.len)
-		stats_row_name(r->server, STATS_SERVERS, e->server, 1);
+		stats_row_name(r->server, STATS_SERVERS, e->server,
+			       e->server_hash ? e->server_hash : map_hash(e->server.p, e->server.len), 1);
 }
 
 /* Into "other", which has no names. */
@@ -186,7 +185,7 @@ static void fold_names(struct stats_row_tag *into, const struct stats_row_tag *f
 		const char *text = atomic_load_explicit(&from[i].text, memory_order_acquire);
 
 		if (text)
-			stats_row_name(into, most, span_str(text), stats_get(&from[i].count));
+			stats_row_name(into, most, span_str(text), map_hash(text, strlen(text)), stats_get(&from[i].count));
 	}
 }
 

@@ -118,7 +118,7 @@ static void take_names(struct take *t, struct stats_row_tag *tags, unsigned most
 		uint64_t n = amount(t);
 
 		if (t->rc == RC_OK && name.len)
-			stats_row_name(tags, most, name, n);
+			stats_row_name(tags, most, name, map_hash(name.p, name.len), n);
 	}
 }
 

@@ -100,6 +100,7 @@ struct stats_event {
 	uint64_t answer_ns;    /* of that, from the sending to the server's last byte */
 	uint64_t rows_sent, rows_affected, bytes_in, bytes_out;
 	struct span server; /* its address; "": none answered */
+	uint64_t server_hash; /* map_hash() of it, if the caller has kept it; else 0 */
 	uint16_t error, warnings;
 	enum stats_lock_end lock;
 	unsigned retries;   /* how often it was sent anew */

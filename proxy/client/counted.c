@@ -143,6 +143,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 	struct session *s = r->s;
 	const struct sql_facts *f = &r->st->facts;
 	bool served = r->route == STATS_PRIMARY || r->route == STATS_REPLICA;
+	const struct backend *by = served ? r->backend : NULL;
 	uint16_t status = served && s->up ? s->up->track.status : 0;
 	uint64_t total = now_ns - r->start_ns;
 	char table[256], route[TAG_MOST], service[TAG_MOST], framework[TAG_MOST];
@@ -161,8 +162,8 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.normalise = normalise,
 		.mode = r->mode,
 		.schema = s->vars->schema,
-		.user = span_str(s->account->user),
-		.host = span_str(s->peer),
+		.user = span_of(s->account->user, s->account->user_len),
+		.host = span_of(s->peer, s->peer_len),
 		.session = s->id,
 		.table = statement_table(r->st, table, sizeof(table)),
 		.tag_route = route_of(r->lexed, route),
@@ -174,7 +175,8 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.wait_ns = r->lease_ns,
 		.server_ns = served && r->first_ns > r->sent_ns ? r->first_ns - r->sent_ns : 0,
 		.answer_ns = served && r->first_ns > r->sent_ns ? now_ns - r->sent_ns : 0,
-		.server = served && r->backend ? span_str(r->backend->text) : span_of("", 0),
+		.server = by ? span_of(by->text, by->text_len) : span_of("", 0),
+		.server_hash = by ? by->text_hash : 0,
 		.retries = r->attempts,
 		.cache_refused = cache_refused,
 		.rows_sent = r->rows,

@@ -59,8 +59,10 @@ size_t entry_header(struct session *s, const uint8_t *p, size_t len)
 		return 0;
 	case RC_OK:
 		s->proxied = true;
-		if (!h.own)
+		if (!h.own) {
 			memcpy(s->peer, h.peer, sizeof(h.peer));
+			s->peer_len = (uint8_t)strlen(s->peer);
+		}
 		stats_count(s->worker->sink, STATS_C_PROXY_HEADERS, 1);
 		session_set_state(s, SESSION_GREETED);
 		admit(s);

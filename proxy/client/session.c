@@ -239,6 +239,7 @@ void session_open(struct worker *w, int fd, const char *peer)
 	s->state = SESSION_GREETED;
 	s->id = atomic_fetch_add_explicit(&in->next_session, 1, memory_order_relaxed);
 	snprintf(s->peer, sizeof(s->peer), "%s", peer);
+	s->peer_len = (uint8_t)strlen(s->peer);
 	s->opened_ns = s->active_ns = clock_mono_ns();
 	map_init(&s->prepared, prepared_eq);
 	s->vars = varset_ref(w->leases->empty);

@@ -62,6 +62,7 @@ struct session {
 	struct list_node node;         /* worker's sessions */
 	uint64_t id;
 	char peer[46];                 /* the client's address as text, a PROXY header's if there was one; or "unix" */
+	uint8_t peer_len;
 	bool proxied;                  /* a proxy stands between: what is at the socket's other end is not the client */
 	uint64_t caps;                 /* negotiated with the client */
 	uint64_t wire;                 /* of them, those a server connection must share */

@@ -86,6 +86,7 @@ struct account *account_new(struct span user, struct span password)
 	a->refs = 1;
 	a->id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
 	a->user = mem_dup(user.p, user.len);
+	a->user_len = user.len;
 	a->password = secret_new(password);
 	a->verifiers = make_verifiers(password);
 	if (!a->user || !a->password || !a->verifiers) {

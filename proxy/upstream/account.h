@@ -25,6 +25,7 @@
 
 struct account {
 	char *user;               /* owned */
+	size_t user_len;
 	struct secret *password;  /* owned; immutable: a new password makes a new account */
 	struct secret *verifiers; /* owned: what clients' answers are checked against; account_native, account_sha2 */
 	bool configured;

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "map.h"
 #include "mem.h"
 
 static const char *const state_names[] = {"unknown", "up", "lagging", "down", "disabled", "gone"};
@@ -53,6 +54,8 @@ struct backend *backend_new(const struct settings_addr *addr, enum backend_role 
 		backend_free(b);
 		return NULL;
 	}
+	b->text_len = strlen(b->text);
+	b->text_hash = map_hash(b->text, b->text_len);
 	return b;
 }
 

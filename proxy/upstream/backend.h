@@ -46,6 +46,8 @@ struct backend_identity {
 
 struct backend {
 	char *text;              /* host:port or unix:/path; owned */
+	size_t text_len;
+	uint64_t text_hash;      /* map_hash() of it, for the statistics */
 	char *host;              /* owned */
 	uint16_t port;
 	bool is_unix;
