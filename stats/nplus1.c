@@ -46,16 +46,26 @@ static bool starts_anew(const struct stats_event *e)
 	return v && (strcmp(v, "begin") == 0 || strcmp(v, "commit") == 0 || strcmp(v, "rollback") == 0);
 }
 
+static uint64_t parent_bit(uint64_t digest)
+{
+	return UINT64_C(1) << (digest & 63);
+}
+
+static void run_follows(struct stats_nplus1 *n, struct stats_run *r, uint64_t parent, uint64_t rows)
+{
+	r->parent = parent;
+	r->parent_rows = rows;
+	n->parents |= parent_bit(parent);
+}
+
 /* A run begins with this statement; what was the last list before it? */
-static void run_start(struct stats_run *r, const struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
+static void run_start(struct stats_run *r, struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
 {
 	*r = (struct stats_run){
 		.digest = e->digest, .first_ns = e->start_ns, .first_at = n->statements, .entry = NO_ENTRY};
 	if (n->last_digest && n->last_digest != e->digest && n->statements - n->last_at <= LIST_NEAR &&
-	    !apart(n->last_end_ns, e->start_ns, window)) {
-		r->parent = n->last_digest;
-		r->parent_rows = n->last_rows;
-	}
+	    !apart(n->last_end_ns, e->start_ns, window))
+		run_follows(n, r, n->last_digest, n->last_rows);
 }
 
 /* May this statement continue the run? */
@@ -252,7 +262,7 @@ static bool run_varied(const struct stats_run *r, uint64_t repeats)
  * Does the value that varies come from a list? More than one that varies is no row's key. What is looked at begins with the second statement of a run, so that reads
  * which are not repeated cost nothing.
  */
-static void run_compare(struct stats_run *r, const struct stats_event *e)
+static void run_compare(struct stats_nplus1 *n, struct stats_run *r, const struct stats_event *e)
 {
 	struct stats_values now;
 	uint64_t rows = 0, list = STATS_LIST_UNKNOWN;
@@ -271,10 +281,8 @@ static void run_compare(struct stats_run *r, const struct stats_event *e)
 		return;
 	r->compared++;
 	r->matched += list != 0;
-	if (list && list != r->parent && !r->reported) {
-		r->parent = list;
-		r->parent_rows = rows;
-	}
+	if (list && list != r->parent && !r->reported)
+		run_follows(n, r, list, rows);
 }
 
 static bool run_refuted(const struct stats_run *r)
@@ -288,8 +296,7 @@ static bool run_is_job(const struct stats_run *r)
 	return r->repeats >= JOB_ROWS && r->written * 2 > r->repeats;
 }
 
-/* at: which statement of the session e is. */
-static void run_step(struct stats_sink *k, struct stats_run *r, const struct stats_event *e, uint64_t at)
+static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_run *r, const struct stats_event *e)
 {
 	uint64_t repeats = stats_get(&k->stats->nplus1_repeats);
 	uint64_t bit = UINT64_C(1) << (e->literals & 63); /* a hash */
@@ -298,8 +305,8 @@ static void run_step(struct stats_sink *k, struct stats_run *r, const struct sta
 	r->seen |= bit;
 	r->repeats++;
 	r->last_ns = e->start_ns + e->total_ns;
-	r->last_at = at;
-	run_compare(r, e);
+	r->last_at = n->statements;
+	run_compare(n, r, e);
 	if (r->reported && !r->overrun && (r->repeats > RUN_PER_ROW * r->parent_rows || run_is_job(r)))
 		run_overrun(k, r, e);
 	r->spent_ns += e->total_ns;
@@ -326,20 +333,23 @@ static const struct stats_run *run_find(const struct stats_nplus1 *n, uint64_t d
  */
 static void parent_again(struct stats_nplus1 *n, uint64_t digest)
 {
+	if (likely(!(n->parents & parent_bit(digest))))
+		return;
+	n->parents = 0;
 	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
 		struct stats_run *r = &n->run[i];
 		const struct stats_run *parent;
 
-		if (likely(r->parent != digest))
+		if (likely(r->parent != digest)) {
+			n->parents |= r->parent ? parent_bit(r->parent) : 0;
 			continue;
+		}
 		parent = run_find(n, digest);
 		if (parent && parent->parent && parent->parent != r->digest && !r->reported &&
-		    r->repeats <= parent->repeats) {
-			r->parent = parent->parent;
-			r->parent_rows = parent->parent_rows;
-		} else {
+		    r->repeats <= parent->repeats)
+			run_follows(n, r, parent->parent, parent->parent_rows);
+		else
 			*r = (struct stats_run){0};
-		}
 	}
 }
 
@@ -391,7 +401,7 @@ static void note(struct stats_sink *k, struct stats_nplus1 *n, const struct stat
 	r = run_of(n, e->digest);
 	if (!run_goes_on(r, n, e, window))
 		run_start(r, n, e, window);
-	run_step(k, r, e, n->statements);
+	run_step(k, n, r, e);
 	if (e->rows_sent >= LIST_ROWS && is_list(e))
 		note_list(n, e);
 }

@@ -152,6 +152,7 @@ struct stats_nplus1 {
 	uint64_t last_end_ns; /* when it was done, */
 	uint64_t last_at;     /* and which statement of the session that was */
 	uint64_t statements;  /* of the session so far */
+	uint64_t parents;     /* the lowest six bits of the runs' parents, as a bitmap: what is not in it is none's */
 	uint64_t inserted;    /* the digest of its last insert, if that could have been queued (record.c) */
 	struct stats_spender *spender; /* whom its statements without tags are counted for; NULL: none yet (costs.c) */
 };

@@ -64,6 +64,38 @@ static void assert_no_loop(struct session *c)
 	stats_free(c->s);
 }
 
+/* Whatever is sent, a run whose parent comes again is found: the bitmap knows every parent, and not all there is. */
+static void every_runs_parent_is_in_the_bitmap(void **state)
+{
+	struct session c;
+	unsigned parents = 0, unknown = 0;
+	uint32_t r = 1;
+
+	begin(&c);
+	for (unsigned n = 0; n < 200000; n++) {
+		uint64_t digest, of;
+
+		r = r * 1664525 + 1013904223;
+		of = n / 500 * 0x9e3779b9u;
+		digest = of % 1000 + 1 + (r >> 16) % (n % 3 ? 4 : 100);
+		if ((r >> 8) % 64 == 0)
+			send(&c, 999, "commit", "commit", 0);
+		else if ((r >> 8) % 16 == 0)
+			send(&c, 998, "update t", "update", 0);
+		else
+			send(&c, digest, "select 1", "select", digest % 4 ? 1 : 10);
+		for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
+			uint64_t parent = c.n.run[i].parent;
+
+			parents += parent != 0;
+			assert_true(!parent || c.n.parents >> (parent & 63) & 1);
+		}
+		unknown += c.n.parents != UINT64_MAX;
+	}
+	assert_true(parents > 10000 && unknown > 100000);
+	stats_free(c.s);
+}
+
 static void the_hint_is_that_of_the_framework(void **state)
 {
 	static const char *const rows[][3] = {{"django:4.2", "prefetch_related", "includes"}, {"rails_v7", "includes(", "select_related"},
@@ -496,6 +528,7 @@ static void the_list_that_holds_the_values_is_the_parent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_runs_parent_is_in_the_bitmap),
 		cmocka_unit_test(a_read_for_each_row_of_a_list_is_found),
 		cmocka_unit_test(the_hint_is_that_of_the_framework),
 		cmocka_unit_test(no_literal_leaves_without_leave),
