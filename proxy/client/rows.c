@@ -149,10 +149,12 @@ static int named_by(const struct request *r, const struct sql_keys *k, struct ro
 void rows_read(struct request *r)
 {
 	const struct statement *st = r->st;
-	struct rows_tags t = {.n = 0};
+	struct rows_tags t; /* of which most is never used */
 	struct sql_keys k;
-	int by = condition_of(r, &k) ? named_by(r, &k, &t) : -1;
+	int by;
 
+	t.n = 0;
+	by = condition_of(r, &k) ? named_by(r, &k, &t) : -1;
 	if (by < 0) {
 		r->ntags = st->nreads;
 		memcpy(r->tags, st->reads, r->ntags * sizeof(r->tags[0]));

@@ -1,7 +1,6 @@
 #include "rowvalue.h"
 
 #include <stdint.h>
-#include <stdio.h>
 
 static bool put(struct rowvalue *v, char c)
 {
@@ -32,9 +31,9 @@ bool rowvalue_integer(struct span s, struct rowvalue *v)
 
 bool rowvalue_number(struct span raw, bool is_unsigned, struct rowvalue *v)
 {
-	char digits[24];
+	char digits[24], *at = digits + sizeof(digits);
 	uint64_t n = 0;
-	int len;
+	bool negative;
 
 	if (raw.len < 1 || raw.len > 8)
 		return false;
@@ -42,9 +41,14 @@ bool rowvalue_number(struct span raw, bool is_unsigned, struct rowvalue *v)
 		n = n << 8 | (uint8_t)raw.p[i];
 	if (!is_unsigned && raw.len < 8 && n >> (8 * raw.len - 1))
 		n |= ~UINT64_C(0) << (8 * raw.len);
-	len = is_unsigned ? snprintf(digits, sizeof(digits), "%llu", (unsigned long long)n)
-			  : snprintf(digits, sizeof(digits), "%lld", (long long)n);
-	return len > 0 && rowvalue_integer(span_of(digits, (size_t)len), v);
+	negative = !is_unsigned && n >> 63;
+	n = negative ? -n : n;
+	do
+		*--at = (char)('0' + n % 10);
+	while (n /= 10);
+	if (negative)
+		*--at = '-';
+	return rowvalue_integer(span_of(at, (size_t)(digits + sizeof(digits) - at)), v);
 }
 
 bool rowvalue_text(struct span s, struct rowvalue *v)
