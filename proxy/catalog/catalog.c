@@ -32,6 +32,7 @@ struct catalog {
 	_Atomic uint64_t version;
 	_Atomic uint64_t wanted;    /* goes up with every invalidation */
 	_Atomic uint64_t loaded;    /* what wanted was when the present snapshot's reading began */
+	_Atomic uint64_t procedures_wanted, procedures_loaded; /* the same of what may have changed procedures */
 	_Atomic uint64_t missed_ns; /* when a name was last looked for in vain and that led to a reading */
 	_Atomic bool wanting;       /* somebody caches or queues: what DDL changed is read again */
 	_Atomic bool nudged;        /* read at once: it may work now, or a name was not found */
@@ -58,7 +59,7 @@ static void bump(struct catalog *c)
 
 /* ---- reading ---- */
 
-static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted)
+static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted, uint64_t procedures)
 {
 	struct snapshot *old;
 	bool same, first;
@@ -72,6 +73,7 @@ static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted)
 	c->problem[0] = '\0';
 	c->read_ns = clock_mono_ns();
 	atomic_store_explicit(&c->loaded, wanted, memory_order_release);
+	atomic_store_explicit(&c->procedures_loaded, procedures, memory_order_release);
 	pthread_mutex_unlock(&c->lock);
 	if (first)
 		log_info("catalog", "schema read", "tables=%llu views=%llu triggers=%llu cascades=%llu routines=%llu",
@@ -132,6 +134,7 @@ static enum rc log_in(struct catalog *c)
 static enum rc read_once(struct catalog *c)
 {
 	uint64_t wanted = atomic_load_explicit(&c->wanted, memory_order_acquire);
+	uint64_t procedures = atomic_load_explicit(&c->procedures_wanted, memory_order_acquire);
 	struct snapshot *s = NULL;
 	char problem[256];
 	enum rc rc = log_in(c);
@@ -145,7 +148,7 @@ static enum rc read_once(struct catalog *c)
 	else
 		snprintf(problem, sizeof(problem), "%s", sqlconn_error(c->conn));
 	if (rc == RC_OK)
-		keep(c, s, wanted);
+		keep(c, s, wanted, procedures);
 	else if (!ticker_stopping(&c->ticker))
 		keep_problem(c, problem, sqlconn_refused(c->conn));
 	sqlconn_close(c->conn);
@@ -189,7 +192,7 @@ struct catalog *catalog_new(const struct catalog_hooks *hooks)
 		return NULL;
 	c->hooks = *hooks;
 	c->version = 1;
-	c->wanted = 1;
+	c->wanted = c->procedures_wanted = 1;
 	c->conn = sqlconn_new();
 	if (!c->conn) {
 		mem_free(c);
@@ -227,11 +230,17 @@ void catalog_free(struct catalog *c)
 
 /* ---- answers ---- */
 
-void catalog_invalidate(struct catalog *c)
+void catalog_invalidate_tables(struct catalog *c)
 {
 	atomic_fetch_add_explicit(&c->wanted, 1, memory_order_acq_rel);
 	bump(c);
 	ticker_wake(&c->ticker);
+}
+
+void catalog_invalidate(struct catalog *c)
+{
+	atomic_fetch_add_explicit(&c->procedures_wanted, 1, memory_order_acq_rel);
+	catalog_invalidate_tables(c);
 }
 
 void catalog_want(struct catalog *c)
@@ -382,6 +391,31 @@ enum rc catalog_routine(struct catalog *c, struct span schema, struct span name,
 	if (s)
 		rc = snapshot_closure(snapshot_find_routine(s, schema, name, procedure), modes[effect], put, arg, why);
 	rc = miss(c, s, rc, *why);
+	snapshot_unref(s);
+	return rc;
+}
+
+/* What has changed since, but no procedure, does not matter. */
+static struct snapshot *take_procedures(struct catalog *c)
+{
+	struct snapshot *s = NULL;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->now && c->readable &&
+	    atomic_load_explicit(&c->procedures_wanted, memory_order_acquire) ==
+		    atomic_load_explicit(&c->procedures_loaded, memory_order_acquire))
+		s = snapshot_ref(c->now);
+	pthread_mutex_unlock(&c->lock);
+	return s;
+}
+
+enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name)
+{
+	struct snapshot *s = catalog_is_system(schema) ? NULL : take_procedures(c);
+	enum rc rc = s ? snapshot_keeps_accounts(s, schema, name) : RC_DECLINED;
+
+	if (rc == RC_AGAIN)
+		(void)miss(c, s, RC_DECLINED, SNAPSHOT_NOT_THERE);
 	snapshot_unref(s);
 	return rc;
 }

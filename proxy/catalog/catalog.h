@@ -41,6 +41,8 @@ void catalog_want(struct catalog *c);
 bool catalog_is_wanted(struct catalog *c);
 /* DDL was sent: stale from now on until read again. Any thread, cheap. */
 void catalog_invalidate(struct catalog *c);
+/* The same of such as leaves procedures as they are. */
+void catalog_invalidate_tables(struct catalog *c);
 /* Another account may now be usable, or the primary is back: try at once if it is stale. Any thread. */
 void catalog_nudge(struct catalog *c);
 /* Changes whenever an answer may change (also on becoming stale). Any thread. */
@@ -78,6 +80,10 @@ enum catalog_effect {
 };
 enum rc catalog_routine(struct catalog *c, struct span schema, struct span name, bool procedure, enum catalog_effect effect,
 			catalog_put_fn put, void *arg, const char **why) must_check;
+
+/* A procedure and all that it calls change no account, no account's rights and no database. RC_DECLINED: they do, or that is not known.
+ * RC_AGAIN: there is no such procedure, or it is new. Any thread. */
+enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name) must_check;
 
 /* The columns of a table's keys, of a type whose equal values can be told (C6). */
 #define CATALOG_KEYS_MOST 8

@@ -2,6 +2,7 @@
  * catalog_routine.c - what a stored routine's text says: which tables it reads and writes, what it calls, and whether it
  * is a plain read. All that could run in it counts.
  */
+#include "catalog_accounts.h"
 #include "catalog_body.h"
 #include "catalog_parse.h"
 #include "catalog_today.h"
@@ -165,6 +166,27 @@ static enum rc add_parameters(struct reading *r, struct span list)
 	return RC_OK;
 }
 
+static enum rc link_call(void *arg, struct span schema, struct span name)
+{
+	struct reading *r = arg;
+	struct entity *to;
+
+	if (schema.len > SNAPSHOT_NAME_MAX || name.len >= SNAPSHOT_NAME_MAX)
+		return RC_DECLINED;
+	to = snapshot_get_routine(r->s, schema.len ? schema : r->e->schema, name, true);
+	return to ? snapshot_link(&r->e->calls, to) : RC_ERROR;
+}
+
+/* Names that are EXECUTEd may have been prepared by anybody. */
+static enum rc take_accounts(struct reading *r, struct span body)
+{
+	struct catalog_accounts a = {.mode = r->mode, .arg = r, .call = link_call};
+	enum rc rc = body.len ? catalog_accounts_body(&a, body) : RC_DECLINED;
+
+	r->e->accounts = rc != RC_OK;
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+}
+
 enum rc catalog_take_routine(struct snapshot *s, struct entity *e, struct span body, struct span parameters,
 			     struct span sql_mode)
 {
@@ -180,5 +202,5 @@ enum rc catalog_take_routine(struct snapshot *s, struct entity *e, struct span b
 							: "the account that reads the schema may not see a routine's body";
 	else if (rc == RC_OK && !e->why_reads && catalog_routine_hangs_on_today(e, body, r.mode))
 		e->why_reads = "it calls a routine that makes of a time one of today";
-	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+	return rc == RC_ERROR ? RC_ERROR : take_accounts(&r, body);
 }

@@ -61,6 +61,7 @@ static void drop_entity(struct map_node *node, void *arg)
 	map_remove(arg, node);
 	drop_edges(e->reads);
 	drop_edges(e->writes);
+	drop_edges(e->calls);
 	drop_temporals(e->temporals);
 	mem_free(e->keys);
 	mem_free(e);
@@ -339,6 +340,23 @@ enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span
 			rc = RC_DECLINED;
 	}
 	return rc;
+}
+
+/* Of all that it calls, too. */
+enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name)
+{
+	const struct entity *e = snapshot_find_routine(s, schema, name, true);
+	struct walk w = {.n = 0};
+
+	if (!e || e->kind != CATALOG_ROUTINE)
+		return RC_AGAIN;
+	meet(&w, e);
+	for (size_t i = 0; i < w.n && !w.why; i++) {
+		if (w.met[i]->kind != CATALOG_ROUTINE || w.met[i]->accounts)
+			return RC_DECLINED;
+		meet_all(&w, w.met[i]->calls);
+	}
+	return w.why ? RC_DECLINED : RC_OK;
 }
 
 /* ---- rows ---- */

@@ -44,6 +44,8 @@ struct entity {
 	struct edge *reads;     /* a view's or routine's tables, views and routines; owned */
 	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls, what a view calls,
 				 * and the views in it; owned */
+	struct edge *calls;     /* a procedure's procedures; owned */
+	bool accounts;          /* of a procedure: it changes accounts, or may (catalog_accounts.h), whatever these do */
 	bool triggered;         /* it has triggers */
 	uint32_t uniques;       /* primary and unique keys */
 	struct catalog_keys *keys; /* owned; NULL: none */
@@ -99,6 +101,9 @@ enum rc snapshot_transactional(const struct snapshot *s, struct span schema, str
 /* catalog_later. */
 enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span name, bool *defaults,
 		       const char **why) must_check;
+
+/* catalog_keeps_accounts. */
+enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name) must_check;
 
 enum rc snapshot_row_keys(const struct snapshot *s, struct span schema, struct span name,
 			  struct catalog_keys *out) must_check;

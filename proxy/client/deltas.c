@@ -232,9 +232,14 @@ void deltas_settle(struct request *r)
 	temps_settle(r);
 }
 
-static void schema_changed(struct instance *in)
+static void schema_changed(struct request *r)
 {
-	catalog_invalidate(in->catalog);
+	struct instance *in = r->s->worker->in;
+
+	if (globals_keep_procedures(r))
+		catalog_invalidate_tables(in->catalog);
+	else
+		catalog_invalidate(in->catalog);
 	if (in->cache)
 		cache_schema_changed(in->cache);
 }
@@ -242,7 +247,7 @@ static void schema_changed(struct instance *in)
 void deltas_schema(struct request *r)
 {
 	if (r->st && (r->st->facts.flags & (SQL_F_DDL | SQL_F_UNKNOWN)) && !never_ran(r) && !temps_only(r))
-		schema_changed(r->s->worker->in);
+		schema_changed(r);
 }
 
 void deltas_lost(struct request *r)

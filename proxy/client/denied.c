@@ -51,10 +51,11 @@ static enum rc look_at(struct request *r, struct span text, unsigned depth)
 static enum rc look_at_inner(struct request *r, struct span text, unsigned depth)
 {
 	struct iobuf inner;
+	bool whole;
 	enum rc rc;
 
 	iobuf_init(&inner, text.len + 1);
-	rc = sql_inner_text(text, r->mode, &inner);
+	rc = sql_inner_text(text, r->mode, &inner, &whole);
 	if (rc == RC_ERROR)
 		rc = refuse_for_memory(r);
 	else if (rc == RC_OK)

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "catalog_accounts.h"
+
 /* What stands behind the first '=' that follows the name; empty: the name is not there, or nothing is. */
 static struct span value_of(struct span sql, const char *name)
 {
@@ -62,10 +64,24 @@ static bool is_refusal(uint16_t error)
 	return false;
 }
 
+/* Its first statement may have done something before it failed: it runs others. In Oracle's mode any block does. */
+static bool runs_others(const struct request *r)
+{
+	const struct sql_facts *f = &r->st->facts;
+
+	return f->verb == SQL_CALL || f->verb == SQL_EXECUTE || f->verb == SQL_COMPOUND ||
+	       (f->flags & SQL_F_UNKNOWN && r->mode & SQL_MODE_ORACLE);
+}
+
+static bool is_whole_refusal(const struct request *r)
+{
+	return is_refusal(r->error) && r->s->up && r->s->up->track.results == 0 && !runs_others(r);
+}
+
 /* Whoever could make suimon believe that would empty the cache and the pools at will. */
 static bool changed_nothing(const struct request *r)
 {
-	return r->cmd == COM_STMT_PREPARE || (is_refusal(r->error) && r->s->up && r->s->up->track.results == 0);
+	return r->cmd == COM_STMT_PREPARE || is_whole_refusal(r);
 }
 
 /* The session's connections must have chosen its schema since; the one that ran this knows what it has changed itself. */
@@ -81,13 +97,77 @@ static void change_logins(struct request *r)
 		s->up->chose_epoch = before + 1;
 }
 
+/* ---- what a text does not say by itself ---- */
+
+struct looking { struct request *r; bool missing; };
+
+static enum rc look_at_procedure(void *arg, struct span schema, struct span name)
+{
+	struct looking *l = arg;
+	const struct statement *st = l->r->st;
+	enum rc rc;
+
+	if (st->facts.verbs & SQL_VERB(SQL_PREPARE)) /* it may be another one by the time it is executed */
+		return RC_DECLINED;
+	rc = catalog_keeps_accounts(l->r->worker->in->catalog, schema.len ? schema : span_of(st->schema, st->schema_len), name);
+	l->missing = rc == RC_AGAIN;
+	return rc == RC_AGAIN ? RC_DECLINED : rc;
+}
+
+static bool keeps_accounts(struct request *r)
+{
+	const struct sql_facts *f = &r->st->facts;
+	struct looking l = {.r = r};
+	struct catalog_accounts a = {.mode = r->mode, .names_known = !r->s->executes_anything, .arg = &l, .call = look_at_procedure};
+
+	if (likely(f->verb == SQL_CALL && f->nroutines && !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))))
+		return look_at_procedure(&l, f->routines[0].schema, f->routines[0].name) == RC_OK || (l.missing && r->error == 1305);
+	return catalog_accounts_text(&a, r->sql) == RC_OK;
+}
+
+/* Has it, for all that is known of the texts and procedures that it runs, left accounts as they were? What it may have left for an
+ * EXECUTE is known no more where it need not have. */
+static bool accounts_kept(struct request *r)
+{
+	if (keeps_accounts(r))
+		return true;
+	r->may_change_procedures = true;
+	if (r->st->facts.verbs == SQL_VERB(SQL_PREPARE))
+		r->s->executes_anything |= r->error == 0;
+	else
+		r->s->executes_anything = true;
+	return r->st->facts.verbs == SQL_VERB(SQL_PREPARE);
+}
+
+bool globals_keep_procedures(const struct request *r)
+{
+	const struct sql_facts *f = &r->st->facts;
+
+	if (f->ntables && !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI)))
+		return true;
+	return !r->may_change_procedures && !catalog_accounts_routines(r->sql);
+}
+
+/* FLUSH PRIVILEGES and DROP DATABASE as commands. */
+static bool is_accounts_command(const struct request *r)
+{
+	return r->cmd == COM_REFRESH || r->cmd == COM_DROP_DB;
+}
+
 void globals_settle(struct request *r, bool failed)
 {
 	struct instance *in = r->worker->in;
+	bool kept;
 
-	if (!r->st || changed_nothing(r))
+	if (!r->st) {
+		if (is_accounts_command(r) && !is_refusal(r->error))
+			change_logins(r);
 		return;
-	if (r->st->changes_logins)
+	}
+	if (changed_nothing(r))
+		return;
+	kept = likely(!r->st->hides_accounts) || accounts_kept(r);
+	if (r->st->changes_accounts || !kept)
 		change_logins(r);
 	if (likely(!(r->st->facts.flags & SQL_F_GLOBAL_SET)))
 		return;

@@ -9,4 +9,7 @@
 /* The statement has been answered, or its connection was lost. failed: with an error, or nobody knows. */
 void globals_settle(struct request *r, bool failed);
 
+/* ... and what it has changed in the schema, if anything, are not procedures. After globals_settle. */
+bool globals_keep_procedures(const struct request *r);
+
 #endif

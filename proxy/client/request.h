@@ -139,6 +139,7 @@ struct request {
 	uint64_t insert_id;         /* of its last OK packet */
 	bool names_rows;            /* all of its text and values are here, so that rows can be told (rows.h) */
 	bool collation_unknown;
+	bool may_change_procedures; /* by texts that are not known */
 	struct mail resume_mail;
 	uint64_t start_ns, lease_ns, sent_ns, first_ns;
 	uint64_t rows, affected, bytes_out;

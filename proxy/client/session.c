@@ -323,6 +323,7 @@ void session_unpin_all(struct session *s)
 	bool xa = s->pins & PIN_XA;
 
 	s->pins = 0;
+	s->executes_anything = false;
 	s->readonly = READONLY_NOT;
 	temps_forget(s);
 	leave_transaction(s);

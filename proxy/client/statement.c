@@ -72,38 +72,13 @@ void statements_forget_settings(struct statements *t)
 	}
 }
 
-/* Of what has no table. A database that is made was none that a connection could have chosen. */
-static bool names_login_thing(const char *text)
+/* What it does may stand in a text that it is given, in a procedure, or behind what is not understood. */
+static bool hides_accounts(const struct sql_facts *f)
 {
-	static const char *const things[] = {" user", " role", "drop database", "drop schema", "alter database", "alter schema"};
+	const uint64_t verbs = SQL_VERB(SQL_CALL) | SQL_VERB(SQL_PREPARE) | SQL_VERB(SQL_EXECUTE) |
+			       SQL_VERB(SQL_COMPOUND);
 
-	for (size_t i = 0; i < countof(things); i++)
-		if (strstr(text, things[i]))
-			return true;
-	return false;
-}
-
-/* CREATE USER, SET PASSWORD, GRANT, FLUSH PRIVILEGES, an UPDATE of mysql.global_priv, DROP DATABASE, ... */
-static bool changes_logins(const struct statement *st)
-{
-	const struct sql_facts *f = &st->facts;
-
-	switch (f->verb) {
-	case SQL_GRANT:
-	case SQL_REVOKE:
-		return true;
-	case SQL_SET:
-		return strncmp(st->text, "set password", 12) == 0;
-	case SQL_ADMIN:
-		return strstr(st->text, "privileges") != NULL;
-	case SQL_CREATE:
-	case SQL_ALTER:
-	case SQL_DROP:
-	case SQL_RENAME:
-		return f->ntables == 0 && names_login_thing(st->text);
-	default:
-		return (f->flags & SQL_F_SYSTEM_SCHEMA) && (f->flags & SQL_F_WRITES);
-	}
+	return f->verbs & verbs || f->flags & SQL_F_UNKNOWN;
 }
 
 static bool is_row_write(enum sql_verb verb)
@@ -137,7 +112,8 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 		return NULL;
 	}
 	st->system_schema = st->facts.flags & SQL_F_SYSTEM_SCHEMA;
-	st->changes_logins = changes_logins(st);
+	st->changes_accounts = sql_changes_accounts(&st->facts);
+	st->hides_accounts = hides_accounts(&st->facts);
 	/* A write says what it says: a number in it is a value. */
 	st->names_threads = !is_row_write(st->facts.verb) && numbers_matter(st->text);
 	st->lists_threads = st->names_threads && numbers_listed(st->text);

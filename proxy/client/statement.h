@@ -28,7 +28,8 @@ struct statement {
 	char *text;             /* normalised; owned, NUL-terminated */
 	size_t text_len;
 	struct sql_facts facts;
-	bool changes_logins;         /* what a login finds: accounts, what they may do, databases and their collations */
+	bool changes_accounts;       /* and what they may do, databases and their collations: what a login finds */
+	bool hides_accounts;         /* ... or may, by what it is given or calls: globals.c looks there */
 	bool names_tracking;         /* session_track_*, or has all sessions profiled: what suimon says on connections would be seen */
 	bool names_threads;          /* looks at the server's connections: numbers.h */
 	bool lists_threads;          /* ... and is the list of them */

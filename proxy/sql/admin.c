@@ -131,6 +131,8 @@ void sql_stmt_flush(struct sql_parser *p)
 	while (!sql_at_end(p)) {
 		if (sql_is(p, SQL_W_LOCK) || sql_is(p, SQL_W_EXPORT))
 			p->verb = SQL_LOCK_TABLES;
+		if (sql_is(p, SQL_W_PRIVILEGES))
+			p->flags |= SQL_F_ACCOUNTS;
 		sql_advance(p);
 	}
 }
@@ -163,7 +165,8 @@ void sql_stmt_deallocate(struct sql_parser *p)
 /* GRANT, REVOKE: accounts change, and with them what may be read. */
 void sql_stmt_grant(struct sql_parser *p)
 {
-	p->flags |= SQL_F_WRITES | SQL_F_IMPLICIT_COMMIT | SQL_F_SYSTEM_SCHEMA | SQL_F_REPLAY_UNSAFE | SQL_F_PASSWORD;
+	p->flags |= SQL_F_ACCOUNTS | SQL_F_WRITES | SQL_F_IMPLICIT_COMMIT | SQL_F_SYSTEM_SCHEMA | SQL_F_REPLAY_UNSAFE |
+		    SQL_F_PASSWORD;
 	sql_skip_statement(p);
 }
 

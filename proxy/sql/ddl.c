@@ -136,10 +136,10 @@ static void skip_to_kind(struct sql_parser *p)
 
 void sql_stmt_create(struct sql_parser *p)
 {
-	bool temporary = false;
+	bool temporary = false, replaces = sql_accept(p, SQL_W_OR);
 
 	p->flags |= DDL;
-	if (sql_accept(p, SQL_W_OR))
+	if (replaces)
 		sql_expect(p, SQL_W_REPLACE, "REPLACE was expected");
 	temporary = sql_accept(p, SQL_W_TEMPORARY);
 	skip_to_kind(p);
@@ -173,7 +173,16 @@ void sql_stmt_create(struct sql_parser *p)
 		sql_skip_body(p);
 		break;
 	case SQL_W_USER:
-		p->flags |= SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA;
+		p->flags |= SQL_F_ACCOUNTS | SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA;
+		sql_skip_statement(p);
+		break;
+	case SQL_W_ROLE:
+		p->flags |= SQL_F_ACCOUNTS;
+		sql_skip_statement(p);
+		break;
+	case SQL_W_DATABASE:
+	case SQL_W_SCHEMA: /* one that is made was none that a connection could have chosen */
+		p->flags |= replaces ? SQL_F_ACCOUNTS : 0;
 		sql_skip_statement(p);
 		break;
 	case SQL_W_SERVER:
@@ -236,7 +245,12 @@ void sql_stmt_alter(struct sql_parser *p)
 		sql_skip_body(p);
 		break;
 	case SQL_W_USER:
-		p->flags |= SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA;
+		p->flags |= SQL_F_ACCOUNTS | SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA;
+		sql_skip_statement(p);
+		break;
+	case SQL_W_DATABASE:
+	case SQL_W_SCHEMA:
+		p->flags |= SQL_F_ACCOUNTS;
 		sql_skip_statement(p);
 		break;
 	default:
@@ -278,7 +292,12 @@ void sql_stmt_drop(struct sql_parser *p)
 		break;
 	case SQL_W_USER:
 	case SQL_W_ROLE:
-		p->flags |= SQL_F_SYSTEM_SCHEMA;
+		p->flags |= SQL_F_ACCOUNTS | SQL_F_SYSTEM_SCHEMA;
+		sql_skip_statement(p);
+		break;
+	case SQL_W_DATABASE:
+	case SQL_W_SCHEMA:
+		p->flags |= SQL_F_ACCOUNTS;
 		sql_skip_statement(p);
 		break;
 	default:
@@ -291,7 +310,7 @@ void sql_stmt_rename(struct sql_parser *p)
 {
 	p->flags |= DDL;
 	if (!sql_accept(p, SQL_W_TABLE) && !sql_accept(p, SQL_W_TABLES)) {
-		p->flags |= SQL_F_SYSTEM_SCHEMA;
+		p->flags |= SQL_F_ACCOUNTS | SQL_F_SYSTEM_SCHEMA;
 		sql_skip_statement(p);
 		return;
 	}

@@ -194,6 +194,7 @@ static enum rc build(const struct sql_parser *p, struct sql_facts *f)
 	f->verbs = p->verbs;
 	f->flags = p->flags;
 	f->unknown_why = p->why;
+	f->reads_anew = p->reads_anew;
 	if (name_of_cause(f, p->nondeterministic) != RC_OK)
 		return RC_ERROR;
 	f->memory = mem_alloc(names_length(p) + 1);

@@ -85,6 +85,8 @@ const char *sql_verb_name(enum sql_verb v); /* lower case: "select" */
 #define SQL_F_XA_END           (UINT64_C(1) << 39) /* XA COMMIT, XA ROLLBACK: not XA END, behind which it is still the session's */
 #define SQL_F_TRX_READ_WRITE   (UINT64_C(1) << 40) /* START TRANSACTION READ WRITE */
 #define SQL_F_UNSAFE_VALUE     (UINT64_C(1) << 41) /* with SQL_F_REPLAY_UNSAFE: for a function or variable in it */
+#define SQL_F_ACCOUNTS         (UINT64_C(1) << 42) /* changes what a login finds: accounts, what they may do, databases
+                                                       * and their collations */
 
 #define SQL_MAX_TABLES 32 /* more: SQL_F_UNKNOWN */
 
@@ -105,6 +107,7 @@ struct sql_facts {
 	                             * LOCK TABLES, ..) make the facts unknown when they come behind it */
 	uint64_t verbs;             /* of all statements: SQL_VERB */
 	uint64_t flags;
+	bool reads_anew;            /* a schema, sql_mode or character set is set: what comes behind reads otherwise */
 	uint16_t ntables;
 	uint16_t nroutines;
 	struct sql_table *tables;   /* owned, names unquoted, as written (case kept); each table once. DDL without
@@ -126,6 +129,9 @@ void sql_facts_free(struct sql_facts *f);
 bool sql_cacheable(const struct sql_facts *f, const char **why);
 bool sql_replica_safe(const struct sql_facts *f, const char **why);
 bool sql_queueable(const struct sql_facts *f, const char **why);
+
+/* Does it change what a login finds, by what it says itself? Not by what it calls, or by a text that it is given. */
+bool sql_changes_accounts(const struct sql_facts *f);
 
 /* The statements of a text, one at a time: *at starts at 0 and moves on. False when there are no more. A routine's body
  * is part of its CREATE. *stmt has no blanks or semicolons around it, and may be what no server would take. */

@@ -46,7 +46,7 @@ static bool at_inner(struct sql_parser *p)
 	return true;
 }
 
-enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out)
+enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out, bool *whole)
 {
 	struct sql_parser p;
 	enum rc rc = RC_OK;
@@ -57,5 +57,6 @@ enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out)
 	for (; rc == RC_OK && p.t.kind == SQL_T_STRING; sql_advance(&p))
 		if (p.t.text.len >= 2)
 			rc = put_string(p.t.text, mode, out);
+	*whole = p.t.kind == SQL_T_END || sql_is_op(&p, ';') || sql_is(&p, SQL_W_USING);
 	return rc;
 }

@@ -4,11 +4,14 @@
 #ifndef SUIMON_SQL_INNER_H
 #define SUIMON_SQL_INNER_H
 
+#include <stdbool.h>
+
 #include "iobuf.h"
 #include "span.h"
 
 /* Appends the text that PREPARE .. FROM '..' or EXECUTE IMMEDIATE '..' is given, its quotes and escapes resolved. RC_DECLINED: it is
- * neither of them, or its text is a variable's or an expression's. RC_ERROR: memory or out's bound. */
-enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out) must_check;
+ * neither of them, or its text is a variable's or an expression's that begins with none. *whole: it is no expression that goes on
+ * behind it. RC_ERROR: memory or out's bound. */
+enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out, bool *whole) must_check;
 
 #endif

@@ -175,7 +175,7 @@ static bool set_special(struct sql_parser *p)
 	if (p->t.kind != SQL_T_WORD)
 		return false;
 	if (p->t.word == SQL_W_PASSWORD) {
-		set_account(p, SQL_F_PASSWORD | SQL_F_WRITES | SQL_F_SYSTEM_SCHEMA | SQL_F_IMPLICIT_COMMIT);
+		set_account(p, SQL_F_ACCOUNTS | SQL_F_PASSWORD | SQL_F_WRITES | SQL_F_SYSTEM_SCHEMA | SQL_F_IMPLICIT_COMMIT);
 	} else if (assigns) {
 		return false;
 	} else if (p->t.word == SQL_W_NAMES) {
@@ -196,7 +196,7 @@ static bool set_special(struct sql_parser *p)
 	} else if (p->t.word == SQL_W_ROLE) {
 		set_account(p, SQL_F_USER_VAR_WRITE); /* a state that no variable gives back */
 	} else if (p->t.word == SQL_W_DEFAULT) {
-		set_account(p, SQL_F_WRITES | SQL_F_SYSTEM_SCHEMA | SQL_F_IMPLICIT_COMMIT);
+		set_account(p, SQL_F_ACCOUNTS | SQL_F_WRITES | SQL_F_SYSTEM_SCHEMA | SQL_F_IMPLICIT_COMMIT);
 	} else if (p->t.word == SQL_W_RESOURCE) {
 		set_account(p, SQL_F_USER_VAR_WRITE);
 	} else {

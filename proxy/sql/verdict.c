@@ -115,3 +115,13 @@ bool sql_queueable(const struct sql_facts *f, const char **why)
 		r = first_reason(f->flags, not_queueable, countof(not_queueable));
 	return answer(r, "it writes one table, and does the same when it is applied later", why);
 }
+
+bool sql_changes_accounts(const struct sql_facts *f)
+{
+	if (f->flags & SQL_F_ACCOUNTS)
+		return true;
+	for (uint16_t i = 0; f->flags & SQL_F_SYSTEM_SCHEMA && i < f->ntables; i++)
+		if (f->tables[i].written && span_ieq(f->tables[i].schema, span_str("mysql")))
+			return true; /* the tables of accounts, before FLUSH PRIVILEGES reads them */
+	return false;
+}

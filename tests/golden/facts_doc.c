@@ -16,7 +16,7 @@ static const char *const flags[] = {
 	"file",         "local_infile", "commits",    "ddl",       "returning",   "stored",          "conn_id",
 	"session_set",  "global_set",   "read_only",  "snapshot",  "sequence",    "insert_values",   "chain",
 	"release",      "system",       "autocommit", "unsafe",    "aggregate",   "limit_no_order",  "password",
-	"server_state", "query", "xa_begin", "xa_end",
+	"server_state", "query", "xa_begin", "xa_end", NULL, NULL, "accounts",
 };
 
 static enum rc put_name(struct iobuf *out, struct span schema, struct span name)
@@ -62,7 +62,7 @@ static enum rc put_keys(struct iobuf *out, struct span statement, unsigned mode)
 static enum rc put_flags(struct iobuf *out, const struct sql_facts *f)
 {
 	for (size_t i = 1; i < countof(flags); i++)
-		if ((f->flags >> i & 1) && iobuf_printf(out, " +%s", flags[i]) != RC_OK)
+		if (flags[i] && (f->flags >> i & 1) && iobuf_printf(out, " +%s", flags[i]) != RC_OK)
 			return RC_ERROR;
 	if (f->nondeterministic && iobuf_printf(out, " (%s)", f->nondeterministic) != RC_OK)
 		return RC_ERROR;

@@ -269,6 +269,31 @@ static void routines_read_and_write_what_their_bodies_do(void **state)
 	READS("v_func_reads", "other.far shop.t");
 }
 
+static enum rc keeps_accounts(const char *name)
+{
+	return catalog_keeps_accounts(catalog, span_str("shop"), span_str(name));
+}
+
+static void procedures_are_known_to_keep_accounts_whatever_happens_to_tables(void **state)
+{
+	start("all");
+	assert_int_equal(keeps_accounts("proc"), RC_DECLINED); /* not read yet */
+	wait_fresh();
+	assert_int_equal(keeps_accounts("proc"), RC_OK);
+	assert_int_equal(keeps_accounts("P_CALLS"), RC_OK);
+	assert_int_equal(keeps_accounts("dynamic"), RC_DECLINED);
+	assert_int_equal(keeps_accounts("func"), RC_AGAIN); /* a function */
+	assert_int_equal(keeps_accounts("nothing"), RC_AGAIN);
+	assert_int_equal(catalog_keeps_accounts(catalog, span_str("sys"), span_str("proc")), RC_DECLINED);
+	stop(NULL); /* what follows is not read again */
+	start_unwanted("all");
+	wait_fresh();
+	catalog_invalidate_tables(catalog);
+	assert_int_equal(keeps_accounts("proc"), RC_OK);
+	catalog_invalidate(catalog);
+	assert_int_equal(keeps_accounts("proc"), RC_DECLINED);
+}
+
 /* The server hides bodies from those who may not see them. */
 static void a_routine_whose_body_is_hidden_is_not_known(void **state)
 {
@@ -583,6 +608,7 @@ int main(void)
 		WITH_CATALOG(a_column_may_change_by_itself),
 		WITH_CATALOG(triggers_write_what_they_write),
 		WITH_CATALOG(routines_read_and_write_what_their_bodies_do),
+		WITH_CATALOG(procedures_are_known_to_keep_accounts_whatever_happens_to_tables),
 		WITH_CATALOG(a_routine_whose_body_is_hidden_is_not_known),
 		WITH_CATALOG(cascades_write_the_children),
 		WITH_CATALOG(tables_whose_rows_lie_elsewhere_are_not_known),

@@ -270,10 +270,25 @@ static void splits_statements(void **state)
 static void assert_inner(const char *text, unsigned mode, const char *want)
 {
 	struct iobuf out;
+	bool whole = false;
 
 	iobuf_init(&out, 0);
-	assert_int_equal(sql_inner_text(span_str(text), mode, &out), want ? RC_OK : RC_DECLINED);
+	assert_int_equal(sql_inner_text(span_str(text), mode, &out, &whole), want ? RC_OK : RC_DECLINED);
 	assert_true(!want || span_eq(span_of(iobuf_data(&out), iobuf_len(&out)), span_str(want)));
+	assert_true(!want || whole);
+	iobuf_reset(&out);
+}
+
+/* An expression that only begins with a text. */
+static void assert_begins(const char *text, const char *want)
+{
+	struct iobuf out;
+	bool whole = true;
+
+	iobuf_init(&out, 0);
+	assert_int_equal(sql_inner_text(span_str(text), 0, &out, &whole), RC_OK);
+	assert_true(span_eq(span_of(iobuf_data(&out), iobuf_len(&out)), span_str(want)));
+	assert_false(whole);
 	iobuf_reset(&out);
 }
 
@@ -288,6 +303,8 @@ static void finds_texts_in_texts(void **state)
 	assert_inner("PREPARE s FROM ''", 0, "");
 	assert_inner("PREPARE s FROM @x", 0, NULL);
 	assert_inner("PREPARE s FROM CONCAT('a', 'b')", 0, NULL);
+	assert_begins("EXECUTE IMMEDIATE 'REV' || 'OKE'", "REV");
+	assert_begins("PREPARE s FROM 'a' COLLATE utf8mb4_bin", "a");
 	assert_inner("PREPARE s FROM \"x\"", SQL_MODE_ANSI_QUOTES, NULL);
 	assert_inner("EXECUTE s", 0, NULL);
 	assert_inner("SELECT 'x'", 0, NULL);
