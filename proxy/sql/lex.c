@@ -434,10 +434,14 @@ void sql_lex(struct span text, unsigned mode, struct sql_lexed *out)
 	if (sql_norm_end(&x.norm) != RC_OK) /* this sink does not fail */
 		out->broken = true;
 	out->digest = x.digest.streaming ? XXH3_64bits_digest(&x.digest.state) : x.digest.value;
+	if ((mode & SQL_MODE_WIDE_TRAIL) && sql_scan_ambiguous(text)) {
+		out->broken = true;
+		x.mode_seen |= SQL_MODE_WIDE_TRAIL; /* what is known of a text that reads so is not known of this one */
+	}
 	if (x.mode_seen)
 		out->digest = XXH3_64bits_withSeed(&out->digest, sizeof out->digest, x.mode_seen);
 	out->literals = hasher_end(&x.literals);
-	out->broken |= s.broken || ((mode & SQL_MODE_WIDE_TRAIL) && sql_scan_ambiguous(text));
+	out->broken |= s.broken;
 	out->body = x.first ? (struct span){.p = x.first, .len = (size_t)(x.last - x.first)}
 			    : (struct span){.p = text.p, .len = 0};
 }

@@ -61,7 +61,7 @@ static inline bool name_like(unsigned kind)
 	       kind == SQL_T_PARAM || kind == SQL_T_USER_VAR;
 }
 
-/* Blanks become one; a comment alone becomes one only where two words would grow together. */
+/* Blanks become one; a comment alone becomes one only where two words or names would grow together. */
 void norm_put_gap(struct sql_norm *n, const struct sql_token *t)
 {
 	enum sql_norm_gap gap = n->gap;
@@ -69,7 +69,8 @@ void norm_put_gap(struct sql_norm *n, const struct sql_token *t)
 	if (gap == SQL_GAP_NONE)
 		return;
 	n->gap = SQL_GAP_NONE;
-	if (n->prev.kind != SQL_T_END && (gap == SQL_GAP_BLANK || (name_like(t->kind) && name_like(n->prev.kind))))
+	if (n->prev.kind != SQL_T_END && (gap == SQL_GAP_BLANK || (name_like(t->kind) && name_like(n->prev.kind)) ||
+					  (t->kind == SQL_T_QUOTED && n->prev.kind == SQL_T_QUOTED)))
 		norm_put_byte(n, ' ');
 }
 

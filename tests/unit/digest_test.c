@@ -48,10 +48,15 @@ static void digests_tell_apart_what_means_something_else(void **state)
 	other_digest("USE a", "USE b");
 	other_digest("CALL p(f())", "CALL p(g())");
 	other_digest("SELECT a FROM `t`", "SELECT a FROM `T`");
+	same_digest("SELECT a FROM `t` `u`", "SELECT a FROM `t`/**/`u`");
+	other_digest("SELECT a FROM `t``u`", "SELECT a FROM `t`/**/`u`");
 	assert_true(lex("SELECT \"a\" FROM t", 0).digest != lex("SELECT \"a\" FROM t", SQL_MODE_ANSI_QUOTES).digest);
 	assert_true(lex("SELECT a FROM t", 0).digest == lex("SELECT a FROM t", SQL_MODE_ANSI_QUOTES).digest);
 	assert_true(lex("SELECT 'a\\\\' FROM t", 0).digest !=
 		    lex("SELECT 'a\\\\' FROM t", SQL_MODE_NO_BACKSLASH_ESCAPES).digest);
+	assert_true(lex("SELECT a FROM t WHERE b IN ('\x83\\', (SELECT c FROM u), ',1)-- ')", SQL_MODE_WIDE_TRAIL).digest !=
+		    lex("SELECT a FROM t WHERE b IN ('x', 1)", SQL_MODE_WIDE_TRAIL).digest);
+	assert_true(lex("SELECT '\x83x' FROM t", SQL_MODE_WIDE_TRAIL).digest == lex("SELECT 1 FROM t", 0).digest);
 }
 
 static void literals_have_their_own_hash(void **state)
