@@ -349,10 +349,10 @@ static const struct question schema_questions[] = {
 	 "WHERE t.TABLE_TYPE <> 'TEMPORARY' AND t.TABLE_SCHEMA " NOT_SYSTEM},
 	{4, true, take_temporal,
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS "
-	 "WHERE DATA_TYPE IN ('time','date','datetime','timestamp') AND TABLE_SCHEMA " NOT_SYSTEM},
+	 "WHERE DATA_TYPE IN ('time','date','datetime','timestamp','year') AND TABLE_SCHEMA " NOT_SYSTEM},
 	{4, false, take_temporal_parameter,
 	 "SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, DATA_TYPE FROM information_schema.PARAMETERS "
-	 "WHERE DATA_TYPE IN ('time','date','datetime','timestamp') AND SPECIFIC_SCHEMA " NOT_SYSTEM},
+	 "WHERE DATA_TYPE IN ('time','date','datetime','timestamp','year') AND SPECIFIC_SCHEMA " NOT_SYSTEM},
 	{3, true, take_view,
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS "
 	 "WHERE TABLE_SCHEMA " NOT_SYSTEM},

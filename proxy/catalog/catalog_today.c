@@ -13,7 +13,7 @@ struct meant {
 
 unsigned catalog_kind_of_type(struct span type)
 {
-	static const char *const dates[] = {"date", "datetime", "timestamp"};
+	static const char *const dates[] = {"date", "datetime", "timestamp", "year"};
 
 	if (span_ieq(type, span_str("time")))
 		return SQL_KIND_TIME;

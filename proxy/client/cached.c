@@ -174,12 +174,15 @@ static unsigned kinds_bound(const struct prepared *p)
 /* A TIME in it becomes one of today: tomorrow the same text has another answer, and nobody will have written anything. */
 static bool hangs_on_today(struct request *r)
 {
-	const struct sql_today *t = statement_today(r->st, r->s->worker->in->catalog, r->sql, r->mode);
-	unsigned bound;
+	struct catalog *c = r->s->worker->in->catalog;
+	unsigned bound = r->prepared ? kinds_bound(r->prepared) : 0;
+	const struct sql_today *t;
 
-	if (likely(!t->always && !t->with_time && !t->with_date && !t->with_both))
+	if (unlikely(statement_today(r->st, c, r->sql, r->mode, &r->st->today)->always))
+		return true;
+	if (likely(!bound))
 		return false;
-	bound = r->prepared ? kinds_bound(r->prepared) : 0;
+	t = statement_today(r->st, c, r->sql, r->mode, &r->prepared->today);
 	return t->always || (t->with_time && bound & SQL_KIND_TIME) || (t->with_date && bound & SQL_KIND_DATE) ||
 	       (t->with_both && bound == (SQL_KIND_TIME | SQL_KIND_DATE));
 }

@@ -59,6 +59,7 @@ struct prepared {
 	uint8_t *types;          /* 2 * params bytes, owned; NULL until executed once */
 	uint64_t types_id;       /* changes with types; 0: none */
 	uint8_t *places;         /* enum sql_place of each parameter, owned; NULL until asked for */
+	struct statement_today today; /* of this text */
 	bool long_data;          /* data was sent ahead: the connection is pinned until it is executed or reset */
 	bool cursor;             /* an open cursor pins the connection */
 };

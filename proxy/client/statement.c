@@ -336,16 +336,17 @@ void statement_resolve(struct statement *st, struct catalog *c, const struct set
 	resolve_keys(st, c, cfg);
 }
 
-const struct sql_today *statement_today(struct statement *st, struct catalog *c, struct span text, unsigned mode)
+const struct sql_today *statement_today(const struct statement *st, struct catalog *c, struct span text, unsigned mode,
+					struct statement_today *kept)
 {
 	uint64_t version = catalog_version(c);
 
-	if (likely(st->today_version == version))
-		return &st->today;
-	st->today_version = version;
-	if (catalog_today(c, &st->facts, span_of(st->schema, st->schema_len), text, mode, &st->today) != RC_OK)
-		st->today = (struct sql_today){.always = true}; /* until the schema has been read, which is another version */
-	return &st->today;
+	if (likely(kept->version == version))
+		return &kept->is;
+	kept->version = version;
+	if (catalog_today(c, &st->facts, span_of(st->schema, st->schema_len), text, mode, &kept->is) != RC_OK)
+		kept->is = (struct sql_today){.always = true}; /* until the schema has been read, which is another version */
+	return &kept->is;
 }
 
 static enum rc pass(void *arg, struct span schema, struct span table)

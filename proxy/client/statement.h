@@ -18,6 +18,12 @@
 
 #define STATEMENT_QUEUE_ACCOUNTS 8 /* whose writes of one shape take turns, and have it accepted once each */
 
+/* Does an answer hang on the day? */
+struct statement_today {
+	uint64_t version;    /* of the catalog, when it was asked; 0: never */
+	struct sql_today is;
+};
+
 struct statement {
 	struct map_node node;
 	struct list_node lru;
@@ -44,8 +50,7 @@ struct statement {
 	bool transactional;     /* every table it writes can be rolled back */
 	const char *not_later;  /* literal: why what it writes would be something else when it is applied; NULL: it would not */
 	bool writes_by_views;   /* its text need write nothing: a view that it reads calls a routine that does, or may */
-	uint64_t today_version; /* of the catalog, when the next was asked; 0: never */
-	struct sql_today today; /* does its answer hang on the day? */
+	struct statement_today today; /* of this only what all its texts have in common: .always */
 	enum plan_calls calls;  /* what the routines it calls do; their tables are among reads and writes */
 	cache_tag reads[CACHE_MAX_TAGS], writes[CACHE_MAX_TAGS];
 	uint8_t nreads, nwrites;
@@ -98,8 +103,9 @@ struct span statement_table(const struct statement *st, char *buf, size_t cap);
 /* Brings its tags up to the catalog's present version. keys: the settings' cache.keys. */
 void statement_resolve(struct statement *st, struct catalog *c, const struct settings *cfg);
 
-/* Does its answer hang on the day? text: one of its texts, in this mode. */
-const struct sql_today *statement_today(struct statement *st, struct catalog *c, struct span text, unsigned mode);
+/* Whether the answer of this text, one of its own, in this mode, hangs on the day; kept: where that is remembered. */
+const struct sql_today *statement_today(const struct statement *st, struct catalog *c, struct span text, unsigned mode,
+					struct statement_today *kept);
 
 /* What a statement has written that others can see. */
 struct write_targets {

@@ -77,8 +77,7 @@ static void parse(struct sql_parser *p, struct span text, unsigned mode, bool sk
 		p->flags |= SQL_F_UNKNOWN;
 }
 
-/* True when the text holds a comment that some servers run and others do not. */
-static bool depends_on_server(struct span text, unsigned mode)
+bool sql_depends_on_server(struct span text, unsigned mode)
 {
 	struct sql_scan s;
 	struct sql_token t;
@@ -237,7 +236,7 @@ enum rc sql_facts_parse(struct span text, unsigned mode, struct sql_facts *out)
 		sql_facts_free(out);
 		return RC_ERROR;
 	}
-	if (!p.why && depends_on_server(text, mode))
+	if (!p.why && sql_depends_on_server(text, mode))
 		check_without(&p, text, mode, out);
 	return RC_OK;
 }

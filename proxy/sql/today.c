@@ -1,5 +1,6 @@
 #include "today.h"
 
+#include "norm.h"
 #include "parse.h"
 
 /* Kinds of a piece's values, beside those that have names outside. */
@@ -9,6 +10,7 @@
 #define EITHERS 0x08     /* two of these */
 #define PLACEHOLDER 0x10
 #define PLACEHOLDERS 0x20
+#define KEPT 0x40         /* of a cast: what its argument is */
 
 enum clause { ITEMS, CONDITIONS, ALIASED }; /* ALIASED: the items' aliases are names here */
 
@@ -17,6 +19,7 @@ struct walk {
 	sql_kinds_fn kinds_of;
 	void *arg;
 	struct sql_today *out;
+	bool body;        /* a routine's or a column's text: types may stand in it */
 	bool whole;
 	enum clause clause;
 	unsigned items;   /* kinds in all items of the SELECT */
@@ -125,6 +128,14 @@ static unsigned kind_of_type(const struct walk *w)
 	return t->word == SQL_W_DATE || t->word == SQL_W_TIMESTAMP || span_ieq(t->text, span_str("datetime")) ? DATE : 0;
 }
 
+/* What a cast's target makes of a TIME: of a YEAR, too, MySQL takes today's. JSON keeps it as it is, for another cast to find. */
+static unsigned kind_of_target(const struct walk *w)
+{
+	if (sql_is(&w->p, SQL_W_YEAR))
+		return DATE;
+	return sql_is(&w->p, SQL_W_JSON) ? KEPT : kind_of_type(w);
+}
+
 static unsigned element(struct walk *w);
 
 /* From "(" to behind its ")": what is in it. target: of CAST and its kin, the kind behind AS or the comma. */
@@ -139,8 +150,8 @@ static unsigned parens(struct walk *w, unsigned *target)
 		bool typed = target && (sql_is(&w->p, SQL_W_AS) || sql_is_op(&w->p, ','));
 
 		k = join(k, element(w));
-		if (typed && kind_of_type(w)) {
-			*target = kind_of_type(w);
+		if (typed && kind_of_target(w)) {
+			*target = kind_of_target(w);
 			sql_advance(&w->p);
 		}
 	}
@@ -156,7 +167,7 @@ static unsigned cast(struct walk *w)
 	unsigned target = 0, k = parens(w, &target);
 
 	judge(w, target == DATE ? join(k, DATE) : k);
-	return target;
+	return target == KEPT ? k : target;
 }
 
 /* At "(", behind the function's name. */
@@ -187,6 +198,16 @@ static bool is_word(const struct sql_parser *p, enum sql_word w)
 	return sql_is(p, w) && !qualified(p);
 }
 
+/* Of IN (1), (2) the digest has the first list alone: what follows the last may as well follow the first. */
+static unsigned further_lists(struct walk *w, unsigned k)
+{
+	while (sql_is_op(&w->p, ',') && sql_peek_op(&w->p, '(')) {
+		sql_advance(&w->p);
+		k = join(k, parens(w, NULL));
+	}
+	return k;
+}
+
 static unsigned name_or_call(struct walk *w, bool reserved)
 {
 	struct sql_token t = w->p.t;
@@ -194,8 +215,10 @@ static unsigned name_or_call(struct walk *w, bool reserved)
 
 	sql_advance(&w->p);
 	if (sql_is_op(&w->p, '(')) {
+		unsigned k = call(w, word, t.text);
+
 		w->bare = false;
-		return call(w, word, t.text);
+		return t.word == SQL_W_IN || t.word == SQL_W_VALUES || t.word == SQL_W_VALUE ? further_lists(w, k) : k;
 	}
 	if (sql_is_op(&w->p, '.') || reserved)
 		return 0;
@@ -212,19 +235,52 @@ static unsigned alias(struct walk *w)
 	return 0;
 }
 
+/* LIMIT 1, 2 and LIMIT 1 OFFSET 2 have the digest of LIMIT 1. They are numbers of rows: nothing meets them. */
+static void limit(struct walk *w)
+{
+	struct sql_token next;
+
+	sql_advance(&w->p);
+	if (!sql_token_is_literal(&w->p.t))
+		return;
+	sql_advance(&w->p);
+	next = sql_peek(&w->p);
+	if ((!sql_is_op(&w->p, ',') && !sql_is(&w->p, SQL_W_OFFSET)) || !sql_token_is_literal(&next))
+		return;
+	sql_advance(&w->p);
+	sql_advance(&w->p);
+}
+
+/* Of the word itself, not of what it names. */
+static unsigned kind_of_word(struct walk *w)
+{
+	switch (w->p.t.word) {
+	case SQL_W_INTERVAL: /* MySQL: a TIME and a number of days is a DATETIME */
+		return DATE;
+	case SQL_W_YEAR:
+		return w->body ? DATE : 0; /* MySQL: a variable of this type takes it of today from a TIME */
+	case SQL_W_NATURAL:
+	case SQL_W_TABLE:
+		return w->kinds_of(w->arg, span_of(NULL, 0), false);
+	default:
+		return kind_of_type(w);
+	}
+}
+
 static unsigned word(struct walk *w)
 {
 	enum sql_word word = w->p.t.word;
-	unsigned k = kind_of_type(w);
+	unsigned k;
 
 	if (qualified(&w->p))
 		return name_or_call(w, false);
 	if (word == SQL_W_AS && w->p.depth == 0)
 		return alias(w);
-	if (word == SQL_W_INTERVAL) /* MySQL: a TIME and a number of days is a DATETIME */
-		k = DATE;
-	if (word == SQL_W_NATURAL || word == SQL_W_TABLE)
-		k = w->kinds_of(w->arg, span_of(NULL, 0), false);
+	if (word == SQL_W_LIMIT) {
+		limit(w);
+		return 0;
+	}
+	k = kind_of_word(w);
 	if (word == SQL_W_CASE)
 		w->cases++;
 	else if (word == SQL_W_END && w->cases)
@@ -233,7 +289,7 @@ static unsigned word(struct walk *w)
 		w->between++;
 	if (k || sql_word_is(word, SQL_WT_RESERVED))
 		w->bare &= word == SQL_W_ASC || word == SQL_W_DESC || word == SQL_W_BY;
-	if (k && !sql_peek_op(&w->p, '('))
+	if (k && (!made_by(word).known || word == SQL_W_YEAR || !sql_peek_op(&w->p, '('))) /* DATETIME(6) is no call */
 		return join(k, name_or_call(w, false));
 	return name_or_call(w, sql_word_is(word, SQL_WT_RESERVED));
 }
@@ -255,14 +311,16 @@ static unsigned element(struct walk *w)
 {
 	unsigned k = 0;
 
+	if (sql_token_is_literal(&w->p.t) && !qualified(&w->p)) {
+		k = w->p.t.kind == SQL_T_PARAM ? PLACEHOLDER : 0;
+		sql_advance(&w->p);
+		return k;
+	}
 	switch (w->p.t.kind) {
 	case SQL_T_WORD:
 		return word(w);
 	case SQL_T_QUOTED:
 		return name_or_call(w, false);
-	case SQL_T_PARAM:
-		k = PLACEHOLDER;
-		break;
 	case SQL_T_OP:
 		if (sql_is_op(&w->p, '('))
 			return w->bare = false, parens(w, NULL);
@@ -273,7 +331,7 @@ static unsigned element(struct walk *w)
 		w->bare &= sql_is_op(&w->p, '.');
 		break;
 	default:
-		w->bare &= w->p.t.kind == SQL_T_NUMBER;
+		w->bare = false;
 	}
 	sql_advance(&w->p);
 	return k;
@@ -346,7 +404,10 @@ static void pieces(struct walk *w, unsigned k)
 		} else if (begins_clause(w, &next)) {
 			end_piece(w, &k);
 			w->clause = next;
-			sql_advance(&w->p);
+			if (sql_is(&w->p, SQL_W_LIMIT))
+				limit(w);
+			else
+				sql_advance(&w->p);
 		} else {
 			k = join(k, element(w));
 		}
@@ -392,10 +453,11 @@ static bool is_whole(struct span text, unsigned mode)
 
 void sql_today(struct span text, unsigned mode, bool whole, unsigned besides, sql_kinds_fn kinds_of, void *arg, struct sql_today *out)
 {
-	struct walk w = {.kinds_of = kinds_of, .arg = arg, .out = out, .whole = whole || is_whole(text, mode)};
+	struct walk w = {.kinds_of = kinds_of, .arg = arg, .out = out, .body = whole,
+			 .whole = whole || is_whole(text, mode)};
 
 	*out = (struct sql_today){0};
 	sql_parser_init(&w.p, text, mode, false);
 	pieces(&w, besides);
-	out->always |= w.p.why != NULL;
+	out->always |= w.p.why != NULL || sql_depends_on_server(text, mode);
 }

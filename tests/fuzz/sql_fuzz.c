@@ -151,6 +151,25 @@ static void hash(struct span text, unsigned mode, const struct sql_lexed *x, boo
 	iobuf_reset(&b);
 }
 
+struct span_of_all { struct span text; };
+
+static unsigned kinds_by_length(void *arg, struct span name, bool call)
+{
+	const struct span_of_all *all = arg;
+
+	must_lie_in(all->text, name);
+	return name.len % 4;
+}
+
+static bool hangs_on_today(struct span text, unsigned mode)
+{
+	struct span_of_all all = {text};
+	struct sql_today t;
+
+	sql_today(text, mode, false, 0, kinds_by_length, &all, &t);
+	return t.always;
+}
+
 /* Each digit of a number and each letter of a string another one. */
 static void other_literals(struct span text, unsigned mode, const struct sql_lexed *x)
 {
@@ -174,6 +193,7 @@ static void other_literals(struct span text, unsigned mode, const struct sql_lex
 	}
 	sql_lex(span_of(copy, text.len), mode, &y);
 	must(y.digest == x->digest && y.broken == x->broken);
+	must(hangs_on_today(span_of(copy, text.len), mode) == hangs_on_today(text, mode));
 	free(copy);
 }
 
@@ -194,8 +214,6 @@ static bool facts(struct span text, unsigned mode)
 	sql_facts_free(&f);
 	return understood;
 }
-
-struct span_of_all { struct span text; };
 
 static enum rc name_lies_in(void *arg, struct span name)
 {
@@ -262,14 +280,6 @@ static void pieces(struct span text, unsigned mode)
 	if (sql_keys_parse(text, mode, &k) == RC_OK)
 		for (uint16_t i = 0; i < k.nvalues; i++)
 			must_lie_in(text, k.values[i].text);
-}
-
-static unsigned kinds_by_length(void *arg, struct span name, bool call)
-{
-	const struct span_of_all *all = arg;
-
-	must_lie_in(all->text, name);
-	return name.len % 4;
 }
 
 /* What meets in a piece meets in the whole. */
