@@ -22,7 +22,7 @@ struct conf_chunk {
 	_Alignas(16) char data[];
 };
 
-/* ---- memory ---- */
+/* ---- memory: the document holds passwords in the clear ---- */
 
 static struct conf_chunk *chunk_for(struct conf_ctx *c, size_t size)
 {
@@ -31,7 +31,7 @@ static struct conf_chunk *chunk_for(struct conf_ctx *c, size_t size)
 
 	if (k && size <= k->cap - k->used)
 		return k;
-	k = cap > RUN_BYTES - c->bytes ? NULL : mem_alloc(sizeof(*k) + cap);
+	k = cap > RUN_BYTES - c->bytes ? NULL : secret_pages(sizeof(*k) + cap);
 	if (!k) {
 		c->no_memory = true;
 		return NULL;
@@ -69,15 +69,13 @@ char *conf_keep(struct conf_ctx *c, struct span text)
 	return copy;
 }
 
-/* The document held passwords in the clear. */
 static void chunks_free(struct conf_ctx *c)
 {
 	while (c->chunks) {
 		struct conf_chunk *k = c->chunks;
 
 		c->chunks = k->next;
-		secret_wipe(k->data, k->used);
-		mem_free(k);
+		secret_pages_free(k, sizeof(*k) + k->cap);
 	}
 }
 

@@ -29,9 +29,8 @@
 
 enum conf_type {
 	CONF_STRING,   /* char *, owned; NULL only where a row without default is left out */
-	CONF_URL,      /* char *, owned; the password in its user:password@ is masked when printed */
-	CONF_SECRET,   /* char *, owned, masked when printed */
-	CONF_PASSWORD, /* struct secret *, owned reference; NULL when empty; masked when printed */
+	CONF_SECRET,   /* struct secret *, owned reference; NULL when empty; masked when printed */
+	CONF_URL,      /* the same; but only the password in its user:password@ is masked */
 	CONF_BOOL,     /* bool: true false on off yes no */
 	CONF_CHOICE,   /* bool, one of two `words`: the second is true */
 	CONF_INT,      /* int64_t, range min..max */

@@ -6,6 +6,8 @@
  * Braces mean a mapping in YAML's flow style, so {password: ${PW}} would not parse. Before libyaml sees the text each
  * reference is replaced by a marker: a private-use character and the reference's number in letters. What a variable
  * holds is therefore never read as YAML, and a reference in a comment is never looked up.
+ *
+ * Words get markers too: any may be a password, and libyaml, as it reads on, frees what it has outgrown without wiping it.
  */
 #include <ctype.h>
 #include <stdint.h>
@@ -13,10 +15,12 @@
 #include <string.h>
 
 #include "conf_run.h"
+#include "secret.h"
 
 #define MARK "\xee\x80\x80" /* U+E000 */
 #define MARK_LEN 3
 #define SHOWN_MAX 60
+#define WORD_LEAST 5 /* bytes; longer than null, which libyaml's reader has to see */
 #define DIGITS 5 /* base 16, letters a to p: more than a document has room for */
 
 static bool starts(struct span s, size_t at, const char *what)
@@ -28,12 +32,36 @@ static bool starts(struct span s, size_t at, const char *what)
 
 /* ---- marking ---- */
 
+/* One of a word's characters: they mean themselves wherever in YAML they stand behind a word's first one. */
+static bool in_word(struct span s, size_t at)
+{
+	return s.p[at] > ' ' && s.p[at] <= '~' && !strchr("'\"\\,[]{}?", s.p[at]) && !starts(s, at, "${") && !starts(s, at, "$${");
+}
+
+/* The length of the word that begins at `at`; 0: none that is long enough, or one that may be YAML's own (an anchor, a tag). */
+static size_t word_at(struct span s, size_t at)
+{
+	char before = at ? s.p[at - 1] : '\n';
+	bool quoted = before == '"' || before == '\'';
+	size_t n = 0;
+
+	if (!quoted && !isspace((unsigned char)before) && !strchr(",[]{}?", before))
+		return 0;
+	if (strchr(quoted ? ":" : "-:#&*!|>%@`", s.p[at]))
+		return 0;
+	while (at + n < s.len && in_word(s, at + n))
+		n++;
+	while (n > 0 && s.p[at + n - 1] == ':')
+		n--;
+	return n < WORD_LEAST ? 0 : n;
+}
+
 static size_t count_refs(struct span s)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < s.len; i++)
-		n += starts(s, i, "${") || starts(s, i, MARK);
+		n += starts(s, i, "${") || starts(s, i, MARK) || word_at(s, i) > 0;
 	return n;
 }
 
@@ -73,6 +101,8 @@ static struct conf_ref env_ref(struct span s, size_t at)
 /* Is there something at `at` that must not reach libyaml as it stands? */
 static bool ref_at(struct span s, size_t at, struct conf_ref *ref)
 {
+	size_t word;
+
 	if (starts(s, at, "$${"))
 		*ref = (struct conf_ref){.kind = CONF_REF_LITERAL, .raw = span_of(s.p + at, 3), .def = span_str("${")};
 	else if (starts(s, at, "${"))
@@ -80,6 +110,9 @@ static bool ref_at(struct span s, size_t at, struct conf_ref *ref)
 	else if (starts(s, at, MARK))
 		*ref = (struct conf_ref){
 			.kind = CONF_REF_LITERAL, .raw = span_of(s.p + at, MARK_LEN), .def = span_str(MARK)};
+	else if ((word = word_at(s, at)) > 0)
+		*ref = (struct conf_ref){
+			.kind = CONF_REF_LITERAL, .raw = span_of(s.p + at, word), .def = span_of(s.p + at, word)};
 	else
 		return false;
 	return true;
@@ -182,7 +215,7 @@ static struct span ref_value(struct conf_ctx *c, const struct conf_node *n, cons
 	}
 	memcpy(name, ref->name.p, ref->name.len);
 	name[ref->name.len] = '\0';
-	value = getenv(name);
+	value = secret_env(name);
 	if (!value && conf_credential(c, n, name, &value) == RC_ERROR)
 		return span_of(NULL, 0);
 	if ((!value || !*value) && ref->def.p)

@@ -42,7 +42,7 @@ static const char *misfit(const struct conf_opt *o)
 static enum rc wrong(struct conf_ctx *c, const struct conf_opt *o, const struct conf_node *n, const char *what)
 {
 	char allowed[ALLOWED_TEXT];
-	bool masked = o->type == CONF_SECRET || o->type == CONF_PASSWORD || o->type == CONF_URL;
+	bool masked = o->type == CONF_SECRET || o->type == CONF_URL;
 
 	conf_allowed(o, allowed, sizeof(allowed));
 	if (masked && n->kind == CONF_SCALAR)
@@ -270,14 +270,6 @@ enum rc conf_fill(struct conf_ctx *c, const struct conf_table *t, void *at)
 
 /* ---- freeing ---- */
 
-static void drop_secret(char **at)
-{
-	if (*at)
-		secret_wipe(*at, strlen(*at));
-	mem_free(*at);
-	*at = NULL;
-}
-
 static void drop_list(const struct conf_opt *o, struct conf_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -290,11 +282,11 @@ void conf_drop_opt(const struct conf_opt *o, void *at)
 {
 	switch (o->type) {
 	case CONF_STRING:
-	case CONF_URL:
-	case CONF_SECRET:
-		drop_secret(at);
+		mem_free(*(char **)at);
+		*(char **)at = NULL;
 		break;
-	case CONF_PASSWORD:
+	case CONF_SECRET:
+	case CONF_URL:
 		secret_unref(*(struct secret **)at);
 		*(struct secret **)at = NULL;
 		break;

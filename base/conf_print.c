@@ -112,14 +112,11 @@ void conf_put_opt(struct conf_sink *s, const struct conf_opt *o, const void *at)
 	case CONF_STRING:
 		conf_put_text(s, *(char *const *)at);
 		break;
-	case CONF_URL:
-		put_url(s, *(char *const *)at);
-		break;
 	case CONF_SECRET:
-		put_secret(s, span_str(*(char *const *)at));
-		break;
-	case CONF_PASSWORD:
 		put_secret(s, secret_text(*(struct secret *const *)at));
+		break;
+	case CONF_URL:
+		put_url(s, secret_text(*(struct secret *const *)at).p);
 		break;
 	case CONF_BOOL:
 		conf_put_bool(s, *(const bool *)at);

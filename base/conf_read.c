@@ -106,6 +106,7 @@ static void on_scalar(struct reader *r, const yaml_event_t *ev)
 	n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	n->len = ev->data.scalar.length;
 	n->text = n->shown = conf_keep(r->c, span_of(ev->data.scalar.value, n->len));
+	secret_wipe(ev->data.scalar.value, n->len);
 	if (!n->text)
 		return;
 	if (memchr(n->text, 0, n->len))

@@ -21,7 +21,7 @@ struct conf_node {
 	size_t weight; /* nodes below and with it, aliases expanded */
 };
 
-/* One ${…} of the document; the text that libyaml sees has a marker in its place. */
+/* One ${…} or word of the document; the text that libyaml sees has a marker in its place. */
 struct conf_ref {
 	enum { CONF_REF_ENV, CONF_REF_LITERAL, CONF_REF_BAD } kind;
 	struct span raw;       /* as written, into the document */
@@ -40,7 +40,7 @@ struct conf_ctx {
 	const char *file;
 	struct iobuf *out;         /* the caller's */
 	struct conf_node *root;    /* a mapping; NULL: the document is empty or broken */
-	struct conf_chunk *chunks; /* everything below lives here, and is wiped at the end */
+	struct conf_chunk *chunks; /* everything below lives here, out of core dumps, and is wiped at the end */
 	size_t bytes;
 	struct conf_ref *refs;
 	size_t nrefs;
@@ -72,7 +72,7 @@ const struct conf_opt *conf_row(const struct conf_table *t, const char *key) mus
 
 /* Text → c->root. */
 void conf_read(struct conf_ctx *c, struct span text);
-/* Replaces every ${…} by a marker without braces, so that it may stand anywhere in YAML. p NULL: no memory. */
+/* Replaces every ${…}, and every word, by a marker that may stand anywhere in YAML. p NULL: no memory. */
 struct span conf_env_mark(struct conf_ctx *c, struct span text) must_check;
 /* What a service manager handed over under this name; in the arena. RC_DECLINED: nothing. RC_ERROR: a fault was reported. */
 enum rc conf_credential(struct conf_ctx *c, const struct conf_node *n, const char *name, const char **value) must_check;

@@ -194,10 +194,8 @@ static void allowed_number(const struct conf_opt *o, const char *what, char *buf
 void conf_allowed(const struct conf_opt *o, char *buf, size_t cap)
 {
 	static const char *const plain[] = {
-		[CONF_STRING] = "a string", [CONF_URL] = "a URL",
-		[CONF_SECRET] = "a string", [CONF_PASSWORD] = "a string",
-		[CONF_BOOL] = "on or off",  [CONF_TABLE] = "a mapping",
-		[CONF_LIST] = "a list",     [CONF_CUSTOM] = "another value",
+		[CONF_STRING] = "a string", [CONF_SECRET] = "a string", [CONF_URL] = "a URL",            [CONF_BOOL] = "on or off",
+		[CONF_TABLE] = "a mapping", [CONF_LIST] = "a list",     [CONF_CUSTOM] = "another value",
 	};
 
 	switch (o->type) {
@@ -310,7 +308,7 @@ static enum rc parse_text(const char *text, char **at)
 	return *at ? RC_OK : RC_ERROR;
 }
 
-static enum rc parse_password(const char *text, struct secret **at)
+static enum rc parse_secret(const char *text, struct secret **at)
 {
 	if (!*text)
 		return RC_OK;
@@ -322,11 +320,10 @@ enum rc conf_scalar_parse(const struct conf_opt *o, const char *text, void *at)
 {
 	switch (o->type) {
 	case CONF_STRING:
-	case CONF_URL:
-	case CONF_SECRET:
 		return parse_text(text, at);
-	case CONF_PASSWORD:
-		return parse_password(text, at);
+	case CONF_SECRET:
+	case CONF_URL:
+		return parse_secret(text, at);
 	case CONF_BOOL:
 		return parse_bool(text, at);
 	case CONF_CHOICE:

@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "mem.h"
@@ -20,7 +22,7 @@ struct secret {
 	_Atomic uint32_t refs;
 	uint32_t slot_class; /* index into slot_bytes; countof(slot_bytes) = a mapping of its own */
 	size_t len;
-	struct secret *next; /* on the free list */
+	struct secret *next; /* on the free list, or among the environment's */
 	char text[];         /* len bytes and a NUL */
 };
 
@@ -151,4 +153,64 @@ void secret_unref(struct secret *s)
 struct span secret_text(const struct secret *s)
 {
 	return s ? span_of(s->text, s->len) : span_of("", 0);
+}
+
+/* ---- the environment ---- */
+
+extern char **environ;
+static struct secret *variables; /* "NAME=value"; a reference each */
+static pthread_mutex_t variables_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool is_moved(const char *value)
+{
+	for (const struct secret *s = variables; s; s = s->next)
+		if (value > s->text && value <= s->text + s->len)
+			return true;
+	return false;
+}
+
+/* What was moved under this name before it was set anew; head ends with =. */
+static void forget_variable(struct span head)
+{
+	for (struct secret **at = &variables; *at; at = &(*at)->next) {
+		struct secret *s = *at;
+
+		if (s->len < head.len || memcmp(s->text, head.p, head.len) != 0)
+			continue;
+		*at = s->next;
+		secret_unref(s);
+		return;
+	}
+}
+
+/* Best effort, as the pages are: where there is no room the value stays where it is. */
+static const char *move_variable(const char *name, char *value)
+{
+	size_t head = strlen(name) + 1;
+	char *var = value - head, **at = environ;
+	struct secret *s;
+
+	while (*at && *at != var)
+		at++;
+	s = *at ? secret_new(span_str(var)) : NULL;
+	if (!s)
+		return value;
+	forget_variable(span_of(var, head));
+	s->next = variables;
+	variables = s;
+	*at = s->text;
+	secret_wipe(value, strlen(value));
+	return s->text + head;
+}
+
+const char *secret_env(const char *name)
+{
+	const char *value;
+	char *found;
+
+	pthread_mutex_lock(&variables_lock);
+	found = getenv(name);
+	value = found && *found && !is_moved(found) ? move_variable(name, found) : found;
+	pthread_mutex_unlock(&variables_lock);
+	return value;
 }

@@ -20,5 +20,8 @@ struct span secret_text(const struct secret *s);
 void *secret_pages(size_t bytes) must_check;
 void secret_pages_free(void *p, size_t bytes); /* NULL is allowed */
 void secret_wipe(void *p, size_t len); /* memset that is not optimised away */
+/* A variable of the environment; NULL: not set. Its value is moved into such memory when it is first asked for and wiped where it lay:
+ * getenv and programs that are started have it as before, only /proc/PID/environ shows it empty. Valid until the variable is set anew. */
+const char *secret_env(const char *name);
 
 #endif

@@ -37,7 +37,7 @@ struct cache_options process_cache_options(const struct settings *s)
 	return (struct cache_options){
 		.memory = s->cache.memory,
 		.max_result = s->cache.max_result,
-		.redis = s->cache.redis,
+		.redis = secret_text(s->cache.redis).p,
 		.stale_if_error_ns = s->cache.stale_if_error_ns,
 		.lag_window_ns = instance_lag_window(s),
 	};
@@ -53,7 +53,7 @@ struct queue_options process_queue_options(const struct settings *s)
 	return (struct queue_options){
 		.engine = engines[s->queue.engine],
 		.dir = s->queue.dir,
-		.url = s->queue.url,
+		.url = secret_text(s->queue.url).p,
 		.sync_ns = s->queue.sync_ns,
 		.max_bytes = s->queue.max_bytes,
 		.batch_rows = (uint64_t)s->queue.drain.batch_rows,
@@ -121,7 +121,7 @@ static void refuse_late_parts(const struct settings *next, struct iobuf *why)
 {
 	if (next->queue.nrules && !process.in.queue)
 		(void)!iobuf_printf(why, "queue.rules: only a restart can open the queue, without which this process was started\n");
-	if ((next->cache.memory || next->cache.redis[0]) && !process.in.cache)
+	if ((next->cache.memory || next->cache.redis) && !process.in.cache)
 		(void)!iobuf_printf(why, "cache.memory: only a restart can make the cache, without which this process was started\n");
 }
 

@@ -133,7 +133,7 @@ static enum rc make_cache(const struct settings *s)
 {
 	struct cache_options opt = process_cache_options(s);
 
-	if (s->cache.memory == 0 && !s->cache.redis[0])
+	if (s->cache.memory == 0 && !s->cache.redis)
 		return RC_OK;
 	opt.schema_changed = schema_changed;
 	opt.arg = &process.in;
@@ -229,7 +229,7 @@ static enum rc make_fleet(void)
 	bool wanted;
 	char *copy;
 
-	if (!*s->config.source)
+	if (!s->config.source)
 		return RC_OK;
 	copy = state_path(s->config.copy, "shared-config", s, stat(s->queue.dir, &st) == 0 && S_ISDIR(st.st_mode), &wanted);
 	if (copy || !wanted)
@@ -476,7 +476,7 @@ static void log_start(const struct settings *s)
 	log_info("main", "starting", "version=%s config=%s primary=%s replicas=%zu discovery=%s consistency=%s cache=%s queue=%s users=%zu%s",
 		 SUIMON_VERSION, log_quote(config, sizeof(config), span_str(file)), s->primary.text, s->nreplicas,
 		 s->discovery_aurora ? "aurora" : "none", consistency[s->routing.consistency],
-		 s->cache.redis[0] ? "memory+redis" : s->cache.memory ? "memory" : "off",
+		 s->cache.redis ? "memory+redis" : s->cache.memory ? "memory" : "off",
 		 log_quote(queue, sizeof(queue), span_str(queue_text(s))), s->nusers, s->passthrough ? "+passthrough" : "");
 }
 

@@ -21,7 +21,7 @@
 
 static const char *from_env(const char *name)
 {
-	const char *v = getenv(name);
+	const char *v = secret_env(name);
 
 	return v && *v ? v : NULL;
 }

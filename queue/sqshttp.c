@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "secret.h"
+
 #define CONNECT_MS 3000L
 #define AGENT "suimon/" SUIMON_VERSION
 
@@ -55,6 +57,8 @@ enum rc sqshttp_call_open(struct sqshttp *h, struct sqshttp_call *c, size_t repl
 
 void sqshttp_forget(struct sqshttp_call *c)
 {
+	for (struct curl_slist *s = c->headers; s; s = s->next)
+		secret_wipe(s->data, strlen(s->data));
 	curl_slist_free_all(c->headers);
 	c->headers = NULL;
 }

@@ -169,6 +169,8 @@ static enum rc append_command(struct redis *r, unsigned argc, const struct span 
 	if (len < 0)
 		return RC_ERROR;
 	rc = iobuf_append(&r->out, command, (size_t)len);
+	if (r->out.wipes)
+		secret_wipe(command, (size_t)len);
 	redisFreeCommand(command);
 	if (rc == RC_OK)
 		event_active(r->flush, EV_WRITE, 0);

@@ -83,6 +83,7 @@ static void on_history(void *arg, struct redis_reply *reply)
 
 		r->run = run ? run : 1;
 		r->state = REDIS_UP;
+		r->out.wipes = false;
 		r->budget.max = r->opt.reply_max;
 		event_del(r->limit);
 		r->opt.ops->up(r->opt.arg);
@@ -97,6 +98,7 @@ enum rc redis_greet(struct redis *r)
 	unsigned n = 1;
 	char db[16];
 
+	r->out.wipes = true;
 	if (u->password) {
 		if (u->user)
 			auth[n++] = span_str(u->user);

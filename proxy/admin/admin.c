@@ -94,7 +94,7 @@ static int run_file(struct call *c, const char *path, enum evhttp_cmd_type metho
 static int run_route(struct call *c, const struct route *r)
 {
 	struct access_caller caller = caller_of(c->req);
-	struct access_policy policy = {.token = c->settings->admin_token ? c->settings->admin_token : "",
+	struct access_policy policy = {.token = secret_text(c->settings->admin_token).p,
 				       .loopback_only = c->a->loopback_only,
 				       .samples = c->settings->stats.samples};
 	const char *why = "";
@@ -204,7 +204,7 @@ static enum rc start_listening(struct admin *a, int fd, char *err, size_t err_ca
 		fd = evhttp_bound_socket_get_fd(bound);
 		a->port = bound_port(fd);
 		a->loopback_only = bound_to_loopback(fd);
-		if (!a->loopback_only && !(s->admin_token && s->admin_token[0]))
+		if (!a->loopback_only && !s->admin_token)
 			log_warn("admin",
 				 "open to other hosts without admin_token: calls that change something are refused",
 				 "addr=%s", at->text);

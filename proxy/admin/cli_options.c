@@ -107,7 +107,7 @@ struct cli_http *cli_options_connect(const struct cli_options *o)
 		if (!s)
 			return NULL;
 		http = o->http ? o->http : s->listen.http.text;
-		token = token ? token : s->admin_token;
+		token = token ? token : secret_text(s->admin_token).p;
 	}
 	if (cli_host_parse(http, &at) == RC_OK) {
 		h = cli_http_new(&at, token ? token : "");

@@ -19,7 +19,7 @@ static void settings_free(struct settings *s)
 
 bool settings_wants_queue(const struct settings *s)
 {
-	return s->queue.nrules || (*s->config.source && *s->queue.user.name);
+	return s->queue.nrules || (s->config.source && *s->queue.user.name);
 }
 
 /* Ends the run; s is freed if it had a fault. */

@@ -70,8 +70,8 @@ struct settings {
 	uint64_t drain_timeout_ns;
 	uint64_t upgrade_timeout_ns;
 	bool log_json;
-	char *admin_token;
-	struct { char *source, *copy; } config;
+	struct secret *admin_token;     /* NULL: none, as with the URLs below */
+	struct { struct secret *source; char *copy; } config;
 	struct settings_addr primary;
 	struct settings_replica *replicas; size_t nreplicas;
 	bool discovery_aurora;
@@ -94,7 +94,7 @@ struct settings {
 	} routing;
 	struct {
 		uint64_t memory;
-		char *redis;
+		struct secret *redis;
 		uint64_t max_result, stale_if_error_ns;
 		bool binlog;
 		struct settings_cache_keys *keys; size_t nkeys;
@@ -103,7 +103,7 @@ struct settings {
 	struct {
 		char *dir;
 		int engine;             /* enum settings_engine */
-		char *url;
+		struct secret *url;
 		uint64_t sync_ns;       /* 0 = always */
 		uint64_t max_bytes;
 		bool full_is_error;

@@ -159,17 +159,17 @@ static void check_users(struct conf_ctx *c, const struct settings *s)
 static void check_stores(struct conf_ctx *c, const struct settings *s)
 {
 	bool file = s->queue.engine == SETTINGS_ENGINE_FILE;
-	const char *fault;
+	const char *url = secret_text(s->queue.url).p, *fault;
 
 	if (s->cache.memory && s->cache.memory < MEMORY_LEAST)
 		conf_fault_at(c, "cache.memory", "too small to hold anything, allowed are 0 (off) and sizes from 1MiB");
-	if (file && *s->queue.url)
+	if (file && s->queue.url)
 		conf_fault_at(c, "queue.url", "has no meaning with queue.engine: file, allowed is \"\"");
-	if (!file && !*s->queue.url)
+	if (!file && !s->queue.url)
 		conf_fault_at(c, "queue.url", "missing, allowed is the address of the queue's engine");
-	fault = s->queue.engine == SETTINGS_ENGINE_REDIS   ? settings_addr_check_redis_queue(s->queue.url)
-		: s->queue.engine == SETTINGS_ENGINE_KAFKA ? settings_addr_check_kafka_queue(s->queue.url)
-		: s->queue.engine == SETTINGS_ENGINE_SQS   ? settings_addr_check_sqs_queue(s->queue.url)
+	fault = s->queue.engine == SETTINGS_ENGINE_REDIS   ? settings_addr_check_redis_queue(url)
+		: s->queue.engine == SETTINGS_ENGINE_KAFKA ? settings_addr_check_kafka_queue(url)
+		: s->queue.engine == SETTINGS_ENGINE_SQS   ? settings_addr_check_sqs_queue(url)
 							   : NULL;
 	if (fault)
 		conf_fault_at(c, "queue.url", "%s", fault);

@@ -151,7 +151,7 @@ static const struct conf_table pool_table = {.opts = pool_rows};
 static const struct conf_opt monitor_rows[] = {
 	STRING("user", backend.monitor.user, "", "an account's name",
 	       "The account that asks the servers for their role and lag.", FIXED),
-	SCALAR(CONF_PASSWORD, "password", backend.monitor.password, "", "Its password, best as `${NAME}`.", FIXED),
+	SCALAR(CONF_SECRET, "password", backend.monitor.password, "", "Its password, best as `${NAME}`.", FIXED),
 	DURATION("interval", backend.monitor.interval_ns, "1s", 10 * MS, 10 * MIN,
 		 "How often every server is looked at.", SHARED),
 	DURATION("max_lag", backend.monitor.max_lag_ns, "5s", 0, DAY, "A replica further behind gets no reads.",
@@ -291,7 +291,7 @@ static const struct conf_opt queue_user_rows[] = {
 	       "applied until a client has logged in. Where there is a `config.source`, a name here opens the queue at the start, for "
 	       "rules that may come.",
 	       RELOAD),
-	SCALAR(CONF_PASSWORD, "password", queue.user.password, "", "Its password, best as `${NAME}`.", RELOAD),
+	SCALAR(CONF_SECRET, "password", queue.user.password, "", "Its password, best as `${NAME}`.", RELOAD),
 	END,
 };
 static const struct conf_table queue_user = {.opts = queue_user_rows};

@@ -68,7 +68,7 @@ static enum rc warn_of(const struct settings *s, size_t i, struct iobuf *out)
 
 enum rc settings_warnings(const struct settings *s, struct iobuf *out)
 {
-	if (s->cache.nrules && !s->cache.memory && !*s->cache.redis &&
+	if (s->cache.nrules && !s->cache.memory && !s->cache.redis &&
 	    iobuf_printf(out, "warning: cache.rules: can never match, cache.memory is 0 and there is no cache.redis\n") != RC_OK)
 		return RC_ERROR;
 	for (size_t i = 0; i < s->cache.nrules; i++)

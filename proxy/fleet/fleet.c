@@ -18,7 +18,8 @@
 struct fleet {
 	fleet_take_fn take;
 	struct stats_sink *sink;     /* NULL until fleet_start */
-	char *source, *copy;         /* owned; copy NULL: none */
+	struct secret *source;       /* owned reference */
+	char *copy;                  /* owned; NULL: none */
 	char *key;                   /* owned */
 	struct fleet_doc force;      /* what is in force */
 	struct settings_shared shared;
@@ -237,7 +238,7 @@ static enum rc open_on(struct fleet *f, struct loop *loop)
 	f->hooks = (struct fleet_store_hooks){.arg = f, .up = on_up, .down = on_down, .answer = on_answer};
 	f->loop = loop;
 	f->open = true;
-	if (fleet_store_init(&f->store, loop, f->source, &f->hooks, why, sizeof(why)) != RC_OK) {
+	if (fleet_store_init(&f->store, loop, secret_text(f->source).p, &f->hooks, why, sizeof(why)) != RC_OK) {
 		log_error("config", "config.source cannot be used", "reason=%s", log_quote(quoted, sizeof(quoted), span_str(why)));
 		return RC_ERROR;
 	}
@@ -332,9 +333,9 @@ struct fleet *fleet_new(const struct fleet_options *opt)
 		return NULL;
 	f->take = opt->take;
 	iobuf_init(&f->why, WHY_MAX);
-	f->source = mem_strdup(opt->source);
+	f->source = secret_ref(opt->source);
 	f->copy = mem_strdup(opt->copy);
-	if (f->source && (f->copy || !opt->copy) && settings_source_split(f->source, &url, &f->key) == RC_OK) {
+	if ((f->copy || !opt->copy) && settings_source_split(secret_text(f->source).p, &url, &f->key) == RC_OK) {
 		secret_wipe(url, strlen(url));
 		mem_free(url);
 		return f;
@@ -350,9 +351,7 @@ void fleet_free(struct fleet *f)
 	shut(f);
 	fleet_doc_reset(&f->force);
 	iobuf_reset(&f->why);
-	if (f->source)
-		secret_wipe(f->source, strlen(f->source));
-	mem_free(f->source);
+	secret_unref(f->source);
 	mem_free(f->copy);
 	mem_free(f->key);
 	mem_free(f);

@@ -22,7 +22,7 @@ struct fleet;
 typedef enum rc (*fleet_take_fn)(const struct settings_shared *doc, struct iobuf *why);
 
 struct fleet_options {
-	const char *source; /* config.source; not empty */
+	struct secret *source; /* config.source; a reference is taken */
 	const char *copy;   /* the file of the last good document; NULL: none */
 	fleet_take_fn take; /* until fleet_start */
 };

@@ -355,8 +355,8 @@ static int run(struct push *p)
 	put_faults(&faults);
 	iobuf_reset(&faults);
 	p->own = s;
-	if (s && *s->config.source)
-		code = run_on(p, s->config.source);
+	if (s && s->config.source)
+		code = run_on(p, secret_text(s->config.source).p);
 	else if (s)
 		(void)fprintf(stderr, "suimon push-config: %s has no config.source\n", p->file);
 	settings_unref(s);

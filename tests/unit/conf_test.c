@@ -23,8 +23,8 @@ struct item {
 };
 
 struct sample {
-	char *text, *token, *url;
-	struct secret *password;
+	char *text;
+	struct secret *token, *url, *password;
 	bool on, second;
 	int64_t number, autos;
 	double real;
@@ -57,7 +57,7 @@ static const struct conf_opt rows[] = {
 	{.name = "text", .type = CONF_STRING, AT(text), .def = "hello", .help = "t"},
 	{.name = "token", .type = CONF_SECRET, AT(token), .def = "", .help = "t"},
 	{.name = "url", .type = CONF_URL, AT(url), .def = "", .help = "u"},
-	{.name = "password", .type = CONF_PASSWORD, AT(password), .def = "", .help = "p"},
+	{.name = "password", .type = CONF_SECRET, AT(password), .def = "", .help = "p"},
 	{.name = "flag", .type = CONF_BOOL, AT(on), .def = "off", .help = "o"},
 	{.name = "pair", .type = CONF_CHOICE, AT(second), .def = "first", .words = two, .help = "p"},
 	{.name = "number", .type = CONF_INT, AT(number), .def = "7", .min = 1, .max = 10, .reload = true, .help = "n"},
@@ -170,7 +170,7 @@ static void every_type_is_read(void **state)
 		     &s),
 		RC_OK);
 	assert_string_equal(s.text, "a b");
-	assert_string_equal(s.token, "t");
+	assert_string_equal(secret_text(s.token).p, "t");
 	assert_string_equal(secret_text(s.password).p, "pw");
 	assert_true(s.on && s.second);
 	assert_int_equal(s.number, 10);
@@ -324,7 +324,7 @@ static void variables_are_replaced_anywhere(void **state)
 		     &s),
 		RC_OK);
 	assert_string_equal(s.text, "va: {l}, #ue\"");
-	assert_string_equal(s.token, "<va: {l}, #ue\">");
+	assert_string_equal(secret_text(s.token).p, "<va: {l}, #ue\">");
 	assert_int_equal(s.number, 9);
 	assert_int_equal(s.nstrings, 8);
 	assert_string_equal(s.strings[0], "a, b: c");
@@ -339,6 +339,46 @@ static void variables_are_replaced_anywhere(void **state)
 	assert_string_equal(s.items[0].name, "va: {l}, #ue\"");
 	assert_string_equal(s.inner, "9 9");
 	conf_drop(&table, &s);
+}
+
+/* They do not reach libyaml; wherever they stand, they are read as it would have read them. */
+static void words_are_read_as_yaml_has_them(void **state)
+{
+	static const struct {
+		const char *yaml, *text, *token;
+	} cases[] = {
+		{"text: redis://:pass#word@host:6379/0?name=x # comment\n\"token\": 'it''s single-quoted'", "redis://:pass#word@host:6379/0?name=x",
+		 "it's single-quoted"},
+		{"text: \"double\\tquoted \\\"words\\\" \\x41lphabet\\\n  continued: anyway\"\ntoken: '&notanchor *notalias: !nottag'",
+		 "double\tquoted \"words\" Alphabetcontinued: anyway", "&notanchor *notalias: !nottag"},
+		{"text: &anchored several plain\n  words: none\ntoken: t", NULL, NULL},
+		{"text: &anchored several plain\n  words\ntoken: *anchored", "several plain words", "several plain words"},
+		{"text: |\n  literal: 'words'\n    indented\ntoken: >-\n  folded\n  words", "literal: 'words'\n  indented\n", "folded words"},
+		{"{text: flowing:words, token: [notatext]}", NULL, NULL},
+		{"{\"text\":\"flowing\",token: $longer$$than{}\n}", NULL, NULL},
+		{"{\"text\":\"flowing\",token: $longer$$than}", "flowing", "$longer$$than"},
+		{"text: $${literal}words:\ntoken: word::", NULL, NULL},
+		{"text: '$${literal}words:'\ntoken: word::with", "${literal}words:", "word::with"},
+		{"{text: [nothere,anylonger], token: t}", NULL, NULL},
+		{"strings: [first,second!{curly}]", NULL, NULL},
+		{"strings: [first,second!]\ntext: a,longer{word}?with#all\ntoken: 'a\\backslash,quoted'", "a,longer{word}?with#all", "a\\backslash,quoted"},
+		{"text: @notaword", NULL, NULL},
+		{"text: words: words", NULL, NULL},
+		{"text: \"words", NULL, NULL},
+		{"%YAML 1.1\n---\ntext: words\ntoken: ~\n...\n", NULL, NULL},
+		{"%YAML 1.1\n---\ntext: words\ntoken: ---longer\n...\n", "words", "---longer"},
+	};
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct sample s;
+
+		assert_int_equal(load(cases[i].yaml, &s), cases[i].text ? RC_OK : RC_ERROR);
+		if (cases[i].text) {
+			assert_string_equal(s.text, cases[i].text);
+			assert_string_equal(secret_text(s.token).p, cases[i].token);
+		}
+		conf_drop(&table, &s);
+	}
 }
 
 static void missing_and_malformed_variables_are_faults(void **state)
@@ -395,7 +435,7 @@ static void credentials_stand_in_for_variables(void **state)
 	assert_int_equal(load("text: ${CONF_TEST_BOTH}\ntoken: ${CONF_TEST_C1}\n"
 			      "strings: [\"${CONF_TEST_C2}\", \"${CONF_TEST_C3:-none}\"]\n", &s), RC_OK);
 	assert_string_equal(s.text, "variable");
-	assert_string_equal(s.token, "sec: ret");
+	assert_string_equal(secret_text(s.token).p, "sec: ret");
 	assert_string_equal(s.strings[0], "two\n");
 	assert_string_equal(s.strings[1], "none");
 	conf_drop(&table, &s);
@@ -687,6 +727,7 @@ int main(void)
 		cmocka_unit_test(broken_yaml_names_its_line),
 		cmocka_unit_test(faults_do_not_cite_secrets),
 		cmocka_unit_test(variables_are_replaced_anywhere),
+		cmocka_unit_test(words_are_read_as_yaml_has_them),
 		cmocka_unit_test(missing_and_malformed_variables_are_faults),
 		cmocka_unit_test(credentials_stand_in_for_variables),
 		cmocka_unit_test(aliases_stand_for_their_anchor),

@@ -103,6 +103,32 @@ static void its_pages_are_out_of_core_dumps(void **state)
 	secret_unref(large);
 }
 
+static void a_variable_of_the_environment_is_moved(void **state)
+{
+	char *before;
+	const char *value;
+
+	unsetenv("SECRET_TEST_A");
+	assert_null(secret_env("SECRET_TEST_A"));
+	setenv("SECRET_TEST_A", "", 1);
+	assert_string_equal(secret_env("SECRET_TEST_A"), "");
+	for (int i = 0; i < 2; i++) { /* and again when it is set anew */
+		setenv("SECRET_TEST_A", i ? "another" : "correct horse", 1);
+		before = getenv("SECRET_TEST_A");
+		value = secret_env("SECRET_TEST_A");
+		assert_string_equal(value, i ? "another" : "correct horse");
+		assert_true(is_out_of_core_dumps(value));
+		assert_int_equal(before[0] | before[1], 0); /* the environment's, which frees nothing */
+		assert_ptr_equal(getenv("SECRET_TEST_A"), value);
+		assert_ptr_equal(secret_env("SECRET_TEST_A"), value);
+	}
+	assert_int_equal(system("test \"$SECRET_TEST_A\" = another"), 0);
+	setenv("SECRET_TEST_A", "kept where it is", 1);
+	mem_fail_after(1, 0);
+	assert_ptr_equal(secret_env("SECRET_TEST_A"), getenv("SECRET_TEST_A"));
+	assert_string_equal(getenv("SECRET_TEST_A"), "kept where it is");
+}
+
 static void *take_and_drop(void *arg)
 {
 	char text[64];
@@ -141,7 +167,7 @@ int main(void)
 		cmocka_unit_test(text_of_any_length_comes_back), cmocka_unit_test(null_is_the_empty_secret),
 		cmocka_unit_test(the_last_reference_wipes_it),   cmocka_unit_test(a_slot_is_used_again),
 		cmocka_unit_test(refusal_is_answered),           cmocka_unit_test(its_pages_are_out_of_core_dumps),
-		cmocka_unit_test(threads_share_and_allocate),
+		cmocka_unit_test(a_variable_of_the_environment_is_moved), cmocka_unit_test(threads_share_and_allocate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,7 +82,7 @@ static void defaults_are_the_contract(void **state)
 	assert_int_equal(s->threads, 0);
 	assert_int_equal(s->drain_timeout_ns, 30 * SEC);
 	assert_false(s->log_json);
-	assert_string_equal(s->admin_token, "");
+	assert_null(s->admin_token);
 	assert_string_equal(s->primary.text, "127.0.0.1:3306");
 	assert_int_equal(s->nreplicas, 0);
 	assert_int_equal(s->backend.tls.mode, TLS_PREFERRED);
