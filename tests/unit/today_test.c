@@ -282,7 +282,7 @@ static void texts_of_one_digest_have_one_verdict(void **state)
 {
 	unsigned hang = 0, stay = 0;
 
-	for (unsigned i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < 4000; i++) {
 		char form[2048], was[16384], text[16384];
 		struct sql_lexed first = {0}, x;
 		bool found = false, repeated = draw(8) == 0;
@@ -306,7 +306,7 @@ static void texts_of_one_digest_have_one_verdict(void **state)
 		hang += found;
 		stay += !found;
 	}
-	assert_true(hang > 1000 && stay > 1000);
+	assert_true(hang > 500 && stay > 500);
 }
 
 int main(void)
