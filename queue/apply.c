@@ -16,7 +16,6 @@
 #define ER_SP_DOES_NOT_EXIST 1305u /* of savepoints, too */
 #define ER_ROW_IS_REFERENCED 1451u
 #define ER_NO_REFERENCED_ROW 1452u
-#define PARENT_PATIENCE_US UINT64_C(10000000)
 #define MERGED_BYTES_MAX (UINT64_C(1) << 20)
 
 /* What a record's environment does not mention is as it was when the connection was made: kept there in variables. */
@@ -45,6 +44,7 @@ void applier_share(struct applier *a, struct deadtable *table, struct queue_engi
 {
 	a->table = table;
 	a->engine = engine->ops->note ? engine : NULL;
+	a->lane = engine;
 	a->dead = NULL;
 	a->position.fenced = true;
 }
@@ -333,6 +333,12 @@ static enum rc execute(struct applier *a, const struct apply_item *first, size_t
 	return dbconn_exec(&a->conn, (const char *)iobuf_data(&a->sql), iobuf_len(&a->sql));
 }
 
+/* Or, of a row that others refer to: that these are deleted. */
+static bool wants_parent(unsigned code)
+{
+	return code == ER_NO_REFERENCED_ROW || code == ER_ROW_IS_REFERENCED;
+}
+
 /* The statement of this one record failed for good. */
 static enum apply_result bury(struct applier *a, struct apply_item *item)
 {
@@ -342,6 +348,7 @@ static enum apply_result bury(struct applier *a, struct apply_item *item)
 			 item->seq, a->conn.code, a->conn.error);
 		return APPLY_HALT;
 	}
+	a->orphans += wants_parent(a->conn.code);
 	item->dead = true;
 	item->code = a->conn.code;
 	item->error = mem_strdup(a->conn.error);
@@ -349,10 +356,10 @@ static enum apply_result bury(struct applier *a, struct apply_item *item)
 }
 
 /* A row it refers to may be in another lane, behind in time. */
-static bool parent_may_come(const struct applier *a, const struct apply_item *it)
+static bool parent_may_come(struct applier *a, const struct apply_item *it)
 {
-	return a->table && (a->conn.code == ER_NO_REFERENCED_ROW || a->conn.code == ER_ROW_IS_REFERENCED) &&
-	       clock_wall_us() - it->rec.r.time_us < PARENT_PATIENCE_US;
+	return a->lane && wants_parent(a->conn.code) &&
+	       parents_wait(&a->parents, it->seq, a->lane->ops->durable(a->lane), clock_mono_ns());
 }
 
 /* Letters that are rows are claimed in the transaction of the records that try them again. */
@@ -380,12 +387,14 @@ static enum apply_result apply_run(struct applier *a, struct apply_item *first, 
 		FAILPOINT("mid-batch");
 		return APPLY_DONE;
 	}
-	if (errclass_of(a->conn.code) != ERRCLASS_PERMANENT || parent_may_come(a, first))
+	if (errclass_of(a->conn.code) != ERRCLASS_PERMANENT)
 		return give_up(a, "cannot apply");
 	if (a->beside_others)
 		return APPLY_ALONE;
 	if (a->runs.reordered)
 		return APPLY_STRICTLY;
+	if (parent_may_come(a, first))
+		return give_up(a, "cannot apply");
 	/* Undone were the other records too: only alone in its transaction does it become clear what fails. */
 	if (!dbconn_in_transaction(&a->conn) && batch > 1)
 		return APPLY_SMALLER;
@@ -526,6 +535,8 @@ static enum apply_result commit(struct applier *a, const struct apply_item *item
 	}
 	FAILPOINT("after-commit");
 	a->position.seq = to;
+	if (!a->orphans)
+		parents_came(&a->parents, to);
 	/* The commit stands whatever comes of this; a lost connection shows at the next statement. */
 	dbconn_gtid(&a->conn, a->gtid, sizeof(a->gtid));
 	return APPLY_DONE;
@@ -552,6 +563,7 @@ static enum apply_result run_batch(struct applier *a, struct apply_item *items, 
 	enum apply_result result, end;
 	size_t done;
 
+	a->orphans = 0;
 	if (dbconn_exec(&a->conn, "START TRANSACTION", 17) != RC_OK)
 		return give_up(a, "cannot begin");
 	result = claim_rows(a, items, n);
@@ -584,6 +596,7 @@ enum apply_result applier_run(struct applier *a, struct apply_item *items, size_
 
 	a->statements = 0;
 	a->buried = 0;
+	parents_begin(&a->parents, clock_mono_ns());
 	result = prepare_items(a, items, n);
 	if (result == APPLY_DONE)
 		result = run_batch(a, items, n, false);

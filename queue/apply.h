@@ -15,6 +15,7 @@
 #include "engine.h"
 #include "iobuf.h"
 #include "merge.h"
+#include "parents.h"
 #include "position.h"
 #include "record.h"
 #include "runs.h"
@@ -41,6 +42,8 @@ struct applier {
 	struct dead *dead; /* not owned; NULL: table has them */
 	struct deadtable *table; /* not owned; not NULL: other processes apply what this one does not, and may take over */
 	struct queue_engine *engine; /* not owned; has a word in each transaction; NULL: it has not */
+	struct queue_engine *lane; /* not owned; what other lanes write may be waited for; NULL: there are none */
+	struct parents parents;    /* who waits for that */
 	/* When it applies a share of the records beside others; as it stands after init it applies all of them. */
 	bool beside_others;          /* what fails for good may do so for what they do */
 	uint64_t commit_to;          /* how far its share is applied with the batch; 0: to the last record */
@@ -57,6 +60,7 @@ struct applier {
 	uint64_t halted_seq;   /* the record that made it APPLY_HALT */
 	uint64_t statements;   /* run in the last batch */
 	uint64_t buried;       /* dead letters written in the last batch */
+	uint64_t orphans;      /* of them, for want of what a foreign key asks for */
 	char gtid[APPLY_GTID_MAX];
 };
 
