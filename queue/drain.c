@@ -51,6 +51,8 @@ enum rc drain_start(struct drain *d)
 {
 	enum rc rc = d->team ? team_start(d->team) : RC_OK;
 
+	if (!d->parts.table) /* of other processes' records it is not known which there are */
+		ages_note(&d->ages, d->parts.engine->ops->durable(d->parts.engine), clock_mono_ns());
 	if (rc == RC_OK)
 		rc = sigthread_start(&d->thread, "queue-drain", drain_loop, d);
 	d->started = rc == RC_OK;
@@ -125,11 +127,15 @@ static void kick(struct drain *d)
 void drain_wake(void *arg)
 {
 	struct drain *d = arg;
+	struct queue_engine *e = d->parts.engine;
+	uint64_t last = d->parts.table ? e->ops->own(e) : e->ops->durable(e);
 
 	pthread_mutex_lock(&d->lock);
 	d->woken = true;
+	if (last)
+		ages_note(&d->ages, last, clock_mono_ns());
 	/* While it gathers it looks for itself; while it is paused the oldest record is all it wants to know. */
-	if (!d->gathering && !(d->paused && d->oldest_us))
+	if (!d->gathering && !(d->paused && d->ages.known))
 		pthread_cond_signal(&d->work);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -194,8 +200,6 @@ static double recent_rate(const struct drain *d)
 
 void drain_totals(struct drain *d, struct queue_totals *out)
 {
-	uint64_t now_us = clock_wall_us();
-
 	pthread_mutex_lock(&d->lock);
 	out->state = d->stopping ? QUEUE_STOPPED : d->paused ? QUEUE_PAUSED : d->state;
 	out->stuck = out->state != QUEUE_RUNNING && out->state != QUEUE_WAITING; /* whatever the log's disk does */
@@ -208,7 +212,7 @@ void drain_totals(struct drain *d, struct queue_totals *out)
 	out->batches = d->batches;
 	out->last_batch_rows = d->last_batch_rows;
 	out->batch_rows_now = d->rows_now ? d->rows_now : d->batch_rows;
-	out->oldest_age_ns = d->oldest_us && now_us > d->oldest_us ? (now_us - d->oldest_us) * 1000 : 0;
+	out->oldest_age_ns = ages_oldest(&d->ages, clock_mono_ns());
 	out->drain_rate = recent_rate(d);
 	pthread_mutex_unlock(&d->lock);
 }

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "ages.h"
 #include "apply.h"
 #include "drain.h"
 #include "team.h"
@@ -56,7 +57,7 @@ struct drain {
 	char reason[256];
 	uint64_t said_ns;       /* monotonic: when the log was told of the state last */
 	uint64_t applied_seq;
-	uint64_t oldest_us; /* when the oldest record not applied was accepted; 0: not known */
+	struct ages ages; /* of the oldest record that is not applied */
 	bool wanted, holds;    /* here it is to be applied; it is */
 	uint64_t observed_seq; /* so far others have applied it */
 	struct iobuf own;      /* the tables that records of this process write */
@@ -82,7 +83,7 @@ void drain_announce(struct drain *d, uint64_t upto, const char *gtid);
 /* All up to seq are applied: tells those who wait and, up to safe, the engine. */
 void drain_move_applied(struct drain *d, uint64_t seq, uint64_t safe);
 void drain_count_batch(struct drain *d, uint64_t rows, uint64_t buried);
-void drain_note_oldest(struct drain *d);
+void drain_note_oldest(struct drain *d); /* of those loaded */
 /* What to do after a batch of n: goes on, waits, begins anew, halts. */
 void drain_settle(struct drain *d, enum apply_result result, size_t n, const char *reason);
 

@@ -74,8 +74,15 @@ void drain_move_applied(struct drain *d, uint64_t seq, uint64_t safe)
 
 void drain_note_oldest(struct drain *d)
 {
+	uint64_t durable = d->parts.engine->ops->durable(d->parts.engine);
+
 	pthread_mutex_lock(&d->lock);
-	d->oldest_us = d->next < d->count ? d->items[d->next].rec.r.time_us : 0;
+	if (d->next < d->count)
+		ages_set(&d->ages, d->items[d->next].seq, d->items[d->next].rec.r.time_us, clock_mono_ns(), clock_wall_us());
+	else if (durable > (d->count ? d->items[d->count - 1].seq : d->applied_seq))
+		ages_pass(&d->ages);
+	else
+		ages_unset(&d->ages);
 	pthread_mutex_unlock(&d->lock);
 }
 

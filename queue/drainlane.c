@@ -70,7 +70,7 @@ static void take_observed(struct drain *d)
 	if (ours)
 		drain_announce(d, d->announced_seq, "");
 	pthread_mutex_lock(&d->lock);
-	d->oldest_us = 0;
+	ages_unset(&d->ages);
 	pthread_mutex_unlock(&d->lock);
 	if (e->ops->follow)
 		e->ops->follow(e, seq);

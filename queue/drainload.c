@@ -224,9 +224,10 @@ void drain_load_batch(struct drain *d)
 		drain_back_off(d);
 		return;
 	}
+	drain_note_oldest(d);
+	if (d->count)
+		return;
 	pthread_mutex_lock(&d->lock);
-	d->oldest_us = d->count ? d->items[0].rec.r.time_us : 0;
-	if (!d->count)
-		d->hurry = false;
+	d->hurry = false;
 	pthread_mutex_unlock(&d->lock);
 }

@@ -237,7 +237,7 @@ static void look_at_oldest(struct drain *d)
 	bool known;
 
 	pthread_mutex_lock(&d->lock);
-	known = d->oldest_us != 0;
+	known = d->ages.known;
 	pthread_mutex_unlock(&d->lock);
 	if (known || d->next < d->count || e->ops->durable(e) <= d->applied_seq)
 		return;
@@ -246,7 +246,7 @@ static void look_at_oldest(struct drain *d)
 	    e->ops->next(e, &seq, &body, err, sizeof(err)) != RC_OK || record_decode(body, &rec) != RC_OK)
 		return;
 	pthread_mutex_lock(&d->lock);
-	d->oldest_us = rec.r.time_us;
+	ages_set(&d->ages, seq, rec.r.time_us, clock_mono_ns(), clock_wall_us());
 	pthread_mutex_unlock(&d->lock);
 }
 

@@ -44,7 +44,7 @@ struct queue_engine_ops {
 			void (*fn)(void *arg, uint64_t seq, struct span body), void *arg);
 	/* Others have applied all up to seq. NULL: it learns that from elsewhere. the drain's thread */
 	void (*follow)(struct queue_engine *e, uint64_t seq);
-	uint64_t (*own)(struct queue_engine *e); /* the last record that this process has had stored. any thread */
+	uint64_t (*own)(struct queue_engine *e); /* the last record that this process has had stored. any thread, and within wake */
 
 	/* Engines that may hand out a record again under another sequence, and know it by what they keep in the database; else NULL.
 	 * The drain's thread. begin: whoever applied this lane before cannot commit any more; what they have committed is read.

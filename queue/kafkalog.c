@@ -359,13 +359,7 @@ static void kafkalog_attend(struct queue_engine *e, bool attended)
 
 static uint64_t kafkalog_own(struct queue_engine *e)
 {
-	struct kafkalog *l = kafkalog_of(e);
-	uint64_t seq;
-
-	pthread_mutex_lock(&l->lock);
-	seq = l->own;
-	pthread_mutex_unlock(&l->lock);
-	return seq;
+	return atomic_load(&kafkalog_of(e)->own);
 }
 
 static bool kafkalog_failed(struct queue_engine *e, const char **why)

@@ -36,7 +36,8 @@ struct kafkalog {
 	bool restarted;       /* the partition has begun again at 0, below what is applied */
 	bool applied_known;
 	uint64_t failed_until_ns; /* a message came to nothing: nothing is taken until then */
-	uint64_t durable, own, applied, removed;
+	uint64_t durable, applied, removed;
+	_Atomic uint64_t own; /* written under the lock; read in callbacks of librdkafka, too, that may wait for nothing */
 	uint64_t seen_bytes, seen_count; /* of records, for their mean size */
 	uint64_t asks, ask_ns_last, ask_ns_total; /* messages acknowledged */
 };

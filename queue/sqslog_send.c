@@ -71,6 +71,8 @@ static void finish(struct sqslog *l, enum rc rc, const char *error, uint64_t seq
 	outbox_count(l->opt.sink, rc, n, bytes, took);
 	iobuf_consume(&b->records, bytes);
 	b->n = 0;
+	if (seq)
+		l->opt.wake(l->opt.wake_arg);
 	outbox_answer(&l->box, &b->line, rc, error, seq);
 }
 
