@@ -3,6 +3,7 @@
  */
 #include "sqscred.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,7 +13,8 @@
 
 #define ASK_SECONDS 5L
 #define REPLY_MAX (64u << 10)
-#define EARLY_US (UINT64_C(300) * 1000000)
+#define EARLY_NS (300 * NS_PER_SEC)
+#define UNTIL_MOST_US (UINT64_C(366) * 86400 * 1000000)
 #define REFUSED_PAUSE_NS (10 * NS_PER_SEC)
 #define CONTAINER_HOST "http://169.254.170.2"
 #define INSTANCE_HOST "http://169.254.169.254"
@@ -44,7 +46,7 @@ void sqscred_close(struct sqscred *c)
 
 bool sqscred_ready(const struct sqscred *c)
 {
-	return c->key_id && (!c->until_us || clock_wall_us() < c->until_us);
+	return c->key_id && (!c->until_ns || clock_mono_ns() < c->until_ns);
 }
 
 void sqscred_refused(struct sqscred *c)
@@ -68,6 +70,20 @@ static void failed(struct sqscred *c, const char *why)
 	c->told = true;
 }
 
+/* By the monotonic clock. Those that have just been given out and are over by ours are shown all the same: it is more likely
+ * this clock that is wrong, and SQS will say. */
+static uint64_t end_of(uint64_t until_us)
+{
+	uint64_t wall = clock_wall_us();
+
+	if (until_us && until_us <= wall)
+		log_warn("queue", "the credentials for SQS that were given out just now have ended, by this host's clock", "ago=%" PRIu64 "s",
+			 (wall - until_us) / 1000000);
+	if (until_us <= wall || until_us - wall > UNTIL_MOST_US)
+		return 0;
+	return clock_mono_ns() + (until_us - wall) * 1000;
+}
+
 static void take_keys(void *arg, const struct sqsreply_keys *got)
 {
 	struct sqscred *c = arg;
@@ -84,7 +100,7 @@ static void take_keys(void *arg, const struct sqsreply_keys *got)
 	c->key_id = id;
 	c->secret = secret;
 	c->session = session;
-	c->until_us = got->until_us;
+	c->until_ns = end_of(got->until_us);
 	c->ask_ns = clock_mono_ns() + REFUSED_PAUSE_NS;
 	c->step = SQSCRED_IDLE;
 	c->told = c->again = false;
@@ -195,7 +211,7 @@ static bool due(const struct sqscred *c)
 {
 	if (c->source == SQSCRED_NONE || c->source == SQSCRED_ENVIRONMENT || c->step != SQSCRED_IDLE || clock_mono_ns() < c->ask_ns)
 		return false;
-	return !c->key_id || c->again || (c->until_us && clock_wall_us() + EARLY_US >= c->until_us);
+	return !c->key_id || c->again || (c->until_ns && clock_mono_ns() + EARLY_NS >= c->until_ns);
 }
 
 void sqscred_turn(struct sqscred *c)

@@ -24,7 +24,7 @@ struct sqscred {
 	struct secret *token; /* owned; of the metadata service's session */
 	char role[160];
 	struct secret *key_id, *secret, *session; /* owned; session: NULL if there is none */
-	uint64_t until_us; /* they are good until then, by the wall clock; 0: for good */
+	uint64_t until_ns; /* they are good until then; 0: until they are refused */
 	uint64_t ask_ns;   /* not asked before */
 	struct backoff backoff;
 	bool told;  /* that there are none: once */

@@ -53,7 +53,7 @@ class World:
 
     def close(self):
         self.sqs.thaw()
-        self.sqs.fault(lose=0)
+        self.sqs.fault(lose=0, ahead=0)
         for d in self.running:
             if d.process.poll() is None:
                 d.process.send_signal(signal.SIGCONT)
@@ -101,6 +101,22 @@ def test_what_is_applied_is_deleted(world):
     until(lambda: world.messages() == 0)
     assert world.applied() == list(range(500))
     assert world.server.run("SELECT COUNT(*) FROM suimon.producers WHERE updated_at > UTC_TIMESTAMP() - INTERVAL 1 HOUR")[0][0] >= 1
+    assert d.quit() == 0
+
+
+@pytest.mark.parametrize("ahead", [1200, -1200])
+def test_a_clock_further_off_than_sqs_allows_is_said(world, ahead):
+    """F1: AWS takes no request that bears a time 15 minutes off; whoever writes hears it, and it mends itself with the clock."""
+    d = world.start()
+    accepted(d, 0)
+    world.sqs.fault(ahead=ahead)
+    write(d, [1])
+    assert list(d.nacks) == ["1"] and "SQS refuses to store" in str(d.nacks["1"])
+    assert world.said("SQS does not store") and world.said('error="InvalidSignatureException"') and world.said("Signature expired")
+    world.sqs.fault(ahead=0)
+    accepted(d, 2)
+    d.drained()
+    assert world.applied() == [0, 2]
     assert d.quit() == 0
 
 

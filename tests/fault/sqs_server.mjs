@@ -5,6 +5,7 @@
 // POST /_fault {}                 says until when what was handed out is hidden, as times
 //              {"lose": 0.3}      so many answers are lost on the way, after the request was done
 //              {"forget": true}   what was sent in the last five minutes is forgotten, as it is after five minutes
+//              {"ahead": 1200}    its clock goes so many seconds before the callers'
 //              {"expire": true}   what was handed out and not deleted is there again, as it is when its hiding has run out
 import { pathToFileURL } from "node:url";
 
@@ -14,7 +15,8 @@ const { SqsStore } = await import(pathToFileURL(folder + "/dist/sqs/sqsStore.js"
 const sqsStore = new SqsStore();
 sqsStore.host = ""; // the URLs of queues are as they were asked for
 const app = buildApp({ logger: false, stores: { sqsStore } });
-let lose = 0;
+let lose = 0,
+	ahead = 0;
 
 // As AWS does, and fauxqs not: up to ten messages of a group at once, and always in their order.
 const { SqsQueue } = await import(pathToFileURL(folder + "/dist/sqs/sqsStore.js"));
@@ -37,6 +39,13 @@ SqsQueue.prototype.dequeueFifo = function (most, ...rest) {
 	return out;
 };
 
+// Of signatures only their time is looked at.
+app.addHook("onRequest", (request, reply, done) => {
+	const date = request.headers["x-amz-date"]?.replace(/(....)(..)(..T..)(..)/, "$1-$2-$3:$4:");
+	if (date && Math.abs(Date.now() + ahead * 1000 - Date.parse(date)) > 900_000)
+		reply.code(403).send({ __type: "com.amazon.coral.service#InvalidSignatureException", message: `Signature expired: ${date}` });
+	else done();
+});
 app.addHook("onSend", (request, reply, payload, done) => {
 	if (request.url === "/" && Math.random() < lose) request.raw.socket.destroy();
 	done(null, payload);
@@ -47,6 +56,7 @@ app.route({
 	handler: async (request) => {
 		const want = JSON.parse(Buffer.from(request.body).toString());
 		if (want.lose !== undefined) lose = want.lose;
+		if (want.ahead !== undefined) ahead = want.ahead;
 		if (want.forget) for (const q of sqsStore.queues.values()) q.deduplicationCache.clear();
 		if (want.expire) for (const q of sqsStore.queues.values()) for (const m of q.inflightMessages.values()) m.visibilityDeadline = 0;
 		const held = [...sqsStore.queues.values()].flatMap((q) => [...q.inflightMessages.values()]);

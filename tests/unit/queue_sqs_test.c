@@ -277,17 +277,17 @@ struct giver {
 	unsigned n;
 };
 
+#define KEYS_UNTIL(year) "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"SESSION\",\"Expiration\":\"" year "-01-01T00:00:00Z\"}"
+
 static const char *answer_to(const char *request)
 {
-	static const char keys[] = "{\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"SESSION\",\"Expiration\":\"2999-01-01T00:00:00Z\"}";
-
 	if (strncmp(request, "PUT /latest/api/token ", 22) == 0)
 		return "IMDS-TOKEN";
 	if (strncmp(request, "GET /latest/meta-data/iam/security-credentials/ ", 48) == 0)
 		return "my-role\n";
 	if (strncmp(request, "GET /latest/meta-data/iam/security-credentials/my-role ", 55) == 0 || strncmp(request, "GET /given ", 11) == 0)
-		return keys;
-	return NULL;
+		return KEYS_UNTIL("2999");
+	return strncmp(request, "GET /ended ", 11) == 0 ? KEYS_UNTIL("2001") : NULL;
 }
 
 static void *give(void *arg)
@@ -409,7 +409,7 @@ static void a_container_gives_keys(void **state)
 	expect_keys(&c, "AKID", "SECRET", "SESSION");
 	assert_non_null(strstr(g.seen[0], "Authorization: FROM-FILE\r\n"));
 	/* Those that are about to end are fetched anew, and serve until then. */
-	c.until_us = clock_wall_us() + UINT64_C(60000000);
+	c.until_ns = clock_mono_ns() + 60 * NS_PER_SEC;
 	c.ask_ns = 0;
 	sqscred_turn(&c);
 	assert_true(c.call.busy && sqscred_ready(&c));
@@ -417,6 +417,33 @@ static void a_container_gives_keys(void **state)
 	sqshttp_close(&http);
 	stop_giver(&g);
 	unlink(file);
+}
+
+/* The wall clock may be ahead: SQS is to say whether they are good. */
+static void keys_that_have_ended_by_this_clock_are_shown_all_the_same(void **state)
+{
+	struct sqshttp http = {0};
+	char url[64], err[256];
+	struct sqscred c;
+	struct giver g;
+
+	start_giver(&g);
+	forget_environment();
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/ended", g.port);
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url, 1);
+	assert_int_equal(sqshttp_open(&http), RC_OK);
+	assert_int_equal(sqscred_open(&c, &http, err, sizeof(err)), RC_OK);
+	ask_for_keys(&http, &c);
+	expect_keys(&c, "AKID", "SECRET", "SESSION");
+	c.ask_ns = 0;
+	sqscred_turn(&c);
+	assert_false(c.call.busy);
+	sqscred_refused(&c);
+	sqscred_turn(&c);
+	assert_true(c.call.busy && sqscred_ready(&c));
+	sqscred_close(&c);
+	sqshttp_close(&http);
+	stop_giver(&g);
 }
 
 static void an_instance_gives_keys_by_a_session(void **state)
@@ -480,6 +507,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_url_is_refused_with_what_is_allowed),
 		cmocka_unit_test(keys_come_from_the_environment_first),
 		cmocka_unit_test(a_container_gives_keys),
+		cmocka_unit_test(keys_that_have_ended_by_this_clock_are_shown_all_the_same),
 		cmocka_unit_test(an_instance_gives_keys_by_a_session),
 		cmocka_unit_test(who_gives_none_is_told_and_asked_again),
 	};
