@@ -25,6 +25,7 @@
 #include "supervisor.h"
 #include "takeover.h"
 #include "version.h"
+#include "wallclock.h"
 #include "worker.h"
 
 #define SNAPSHOT_EVERY_NS (60 * NS_PER_SEC)
@@ -117,7 +118,9 @@ static enum rc make_parts(const struct settings *s)
 	process.advise = advise_new(in->stats, &(struct advise_hooks){.arg = in, .target = hooks_explain_target, .primary = ch.target,
 								       .stuck = hooks_stuck, .locker = hooks_locker});
 	process.emf = emf_new(in);
-	return process.monitor && process.advise && process.emf ? RC_OK : RC_ERROR;
+	if (!process.monitor || !process.advise || !process.emf)
+		return RC_ERROR;
+	return wallclock_begin(in->control, process.sink);
 }
 
 /* Another instance has changed the schema, or a message that said so may have been missed. */
@@ -438,6 +441,7 @@ static void tear_down(void)
 	otlp_free(in->otlp);
 	monitor_free(process.monitor);
 	catalog_free(in->catalog);
+	wallclock_end();
 	event_free(process.on_term);
 	event_free(process.on_int);
 	event_free(process.on_hup);

@@ -205,7 +205,8 @@
 	X(SHARED_COPY_FAILURES, counter, "shared_config_copy_failures_total", "", "Times the last good one could not be kept on disk.") \
 	X(UPGRADE_FAILURES, counter, "upgrade_failures_total", "", "New processes that were started to take over and did not.") \
 	X(EMF_WRITTEN, counter, "emf_lines_total", "result=\"written\"", "Lines of metrics for CloudWatch, by what became of them.") \
-	X(EMF_DROPPED, counter, "emf_lines_total", "result=\"dropped\"", "")
+	X(EMF_DROPPED, counter, "emf_lines_total", "result=\"dropped\"", "")                                           \
+	X(CLOCK_JUMPS, counter, "clock_jumps_total", "", "Times the wall clock was found to be off by more than a second from one second to the next.")
 
 #define STATS_COUNTERS(X)                                                                                              \
 	STATS_COUNTERS_STATEMENTS(X)                                                                                   \

@@ -4,11 +4,12 @@ import resource
 import subprocess
 import threading
 import time
+import uuid
 
 import pymysql
 import pytest
 
-from conftest import ask, filled, numbers, who
+from conftest import ask, filled, numbers, who, writes_are_queued
 import servers
 from servers import sum_metric, wait_until
 
@@ -186,6 +187,10 @@ def test_what_cannot_go_on_ends_with_exit_code_3(suimon, shimmed):
     assert "the event loop failed" in s.log_text() and "AddressSanitizer" not in s.log_text()
 
 
+def jumps(s):
+    return sum_metric(s.metrics(), "suimon_clock_jumps_total")
+
+
 def test_a_clock_that_jumps_harms_nobody(cluster, db, suimon, shimmed):
     db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0)",
              "CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, n INT)")
@@ -193,11 +198,13 @@ def test_a_clock_that_jumps_harms_nobody(cluster, db, suimon, shimmed):
     s = suimon({"cache": {"rules": [{"match": {"table": db.name + ".t"}, "ttl": "2s"}]},
                 "listen": {"idle_timeout": "1m"},
                 "queue": {"rules": [{"match": {"table": db.name + ".log", "verb": "insert"}, "order": "table"}]}})
+    assert jumps(s) == 0
     with s.connect(database=db.name) as c, s.connect(database=db.name) as waiting:
         ask(waiting, "SELECT 1")
         sent = 0
-        for seconds in (86400, -86400, 10 ** 9, -10 ** 9, 0):
+        for i, seconds in enumerate((86400, -86400, 10 ** 9, -10 ** 9, 0)):
             shimmed("clock", str(seconds))
+            wait_until("the metric", lambda: jumps(s) == i + 1, 10)
             for n in range(10):
                 ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
                 sent += 1
@@ -210,6 +217,48 @@ def test_a_clock_that_jumps_harms_nobody(cluster, db, suimon, shimmed):
         wait_until("the ttl", lambda: ask(c, "SELECT n FROM t") == ((1000,),), 5)
         assert who(c) == "replica"
     assert db.primary("SELECT COUNT(*) FROM log")[0][0] == sent
+    assert "the wall clock has jumped by=+86" in s.log_text() and jumps(s) == 5
+
+
+@pytest.mark.parametrize("engine", ["file", "redis"])
+def test_a_clock_that_jumps_makes_no_queued_write_older_or_younger(cluster, db, suimon, shimmed, engine):
+    """While it is paused, and while it is applied slowly: whoever watches its age is told neither of a day nor of nothing."""
+    db.setup("CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, n INT)")
+    shimmed("clock", "0")
+    queue = {"rules": [{"match": {"schema": db.name, "verb": "insert"}, "order": "table"}], "drain": {"rate": 5}}
+    if engine == "redis":
+        queue.update(engine="redis", url="%s?name=%s&lanes=2" % (cluster.redis.url, uuid.uuid4().hex))
+    s = suimon({"queue": queue})
+    writes_are_queued([s], db)
+    wait_until("the queue", lambda: s.api("/api/queue")["depth"] == 0, 20)
+    assert s.http("/api/queue/pause", data={})[0] == 200
+    wait_until("the pause", lambda: s.api("/api/queue")["state"] == "paused", 10)
+    first = time.monotonic()
+
+    with s.connect(database=db.name) as c:
+        for i, seconds in enumerate((0, 86400, -86400, 0)):
+            shimmed("clock", str(seconds))
+            wait_until("the metric", lambda: jumps(s) == i, 10)
+            for n in range(10):
+                ask(c, "INSERT INTO log (n) VALUES (%d)" % n)
+            last = time.monotonic()
+            time.sleep(2)
+            assert abs(s.api("/api/queue")["oldest_age"] - (time.monotonic() - first)) < 3
+            assert abs(s.metrics()["suimon_queue_oldest_age_seconds"] - (time.monotonic() - first)) < 3
+    shimmed("clock", "-3600")
+    assert s.http("/api/queue/resume", data={})[0] == 200
+    seen = 0
+    while True:
+        before = time.monotonic()
+        q = s.api("/api/queue")
+        if db.primary("SELECT COUNT(*) FROM log")[0][0] == 40:
+            break
+        assert before - last - 3 < q["oldest_age"] < time.monotonic() - first + 3
+        assert before < last + 60
+        seen += 1
+        time.sleep(0.1)
+    assert seen > 10
+    wait_until("the end", lambda: s.api("/api/queue")["depth"] == 0 == s.api("/api/queue")["oldest_age"], 10)
 
 
 def test_a_day_that_passes_changes_what_hangs_on_it(tmp_path, cluster, suimon, shimmed):
