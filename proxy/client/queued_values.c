@@ -41,10 +41,11 @@ static bool is_count(const struct stmt_value *v)
 	return is_integer(v->type) && v->raw.len && (v->is_unsigned || !has_top_bit(v));
 }
 
-/* A literal is unsigned only where a signed one does not hold it; and then n - ? may be below 0, which is an error with a parameter. */
-static bool loses_sign(const struct stmt_value *v)
+/* A literal is unsigned only where a signed one does not hold it; and then n - ? may be below 0, which is an error with a parameter. There is
+ * none that is a FLOAT, of which a text has six digits. */
+static bool loses_type(const struct stmt_value *v)
 {
-	return v->is_unsigned && is_number(v->type) && !(v->type == FIELD_LONGLONG && has_top_bit(v));
+	return v->type == FIELD_FLOAT || (v->is_unsigned && is_number(v->type) && !(v->type == FIELD_LONGLONG && has_top_bit(v)));
 }
 
 /* MariaDB takes it through the session's time zone: what is in no such zone becomes NULL, an hour that is left out the next one. */
@@ -64,8 +65,8 @@ static const char *fault_of(const struct look *l, const struct stmt_value *v, en
 		return "its LIMIT is given as something else than a whole number from 0";
 	if (v->is_null || v->indicator != STMT_IS_GIVEN)
 		return NULL;
-	if (place == SQL_PLACE_OPERAND && loses_sign(v))
-		return "an unsigned number stands in it as an operand, where a literal would be signed";
+	if (place == SQL_PLACE_OPERAND && loses_type(v))
+		return "an unsigned number or a FLOAT stands in it as an operand, where a literal would be signed, or a DOUBLE";
 	if (v->type == FIELD_TIMESTAMP && l->mariadb && !is_in_zone(l, v))
 		return "it has a TIMESTAMP that goes by its session's time zone";
 	return NULL;
@@ -82,11 +83,15 @@ static const char *fault_of_row(const struct look *l, struct stmt_values *values
 	return rc == RC_ERROR ? "its values cannot be read" : fault;
 }
 
-static bool has_flags_or(struct span types, enum field_type a, enum field_type b)
+/* May any of such types be at fault? */
+static bool are_odd(struct span types)
 {
-	for (size_t i = 0; i + 1 < types.len; i += 2)
-		if (types.p[i + 1] || (uint8_t)types.p[i] == a || (uint8_t)types.p[i] == b)
+	for (size_t i = 0; i + 1 < types.len; i += 2) {
+		enum field_type type = (enum field_type)(uint8_t)types.p[i];
+
+		if (types.p[i + 1] || type == FIELD_JSON || type == FIELD_TIMESTAMP || type == FIELD_FLOAT)
 			return true;
+	}
 	return false;
 }
 
@@ -148,7 +153,7 @@ enum rc queued_values_look(struct request *r, const char **why)
 {
 	struct prepared *p = r->prepared;
 	struct look l = {.types = span_of(p->types, 2 * (size_t)p->params)};
-	bool odd = has_flags_or(l.types, FIELD_JSON, FIELD_TIMESTAMP);
+	bool odd = are_odd(l.types);
 
 	if (!p->params || (!odd && is_insert(r) && !r->execute.bulk))
 		return RC_OK;

@@ -112,6 +112,23 @@ static enum rc part_words(struct iobuf *out, const char *p, const char *end)
 	return p < end && in_word(*p) ? iobuf_append(out, " ", 1) : RC_OK;
 }
 
+/* Behind a placeholder: COLLATE binds tighter than the minus of a number, so that -1.50 COLLATE .. would be that of 1.50, taken from 0. */
+static bool is_collated(const struct sql_scan *s)
+{
+	struct sql_scan ahead = *s;
+	struct sql_token t;
+	const char *p = s->p;
+
+	while (p < s->end && sql_byte_classes[(unsigned char)*p] == SQL_C_BLANK)
+		p++;
+	if (p == s->end || !memchr("cC/#-", *p, 5))
+		return false;
+	do
+		sql_scan_next(&ahead, &t);
+	while (t.kind == SQL_T_COMMENT || t.kind == SQL_T_HINT || t.kind == SQL_T_EXEC_OPEN);
+	return t.kind == SQL_T_WORD && t.word == SQL_W_COLLATE;
+}
+
 enum rc sql_bind(struct span text, unsigned mode, uint16_t params,
 		 enum rc (*put)(void *arg, uint16_t index, struct iobuf *out), void *arg, struct iobuf *out)
 {
@@ -119,15 +136,18 @@ enum rc sql_bind(struct span text, unsigned mode, uint16_t params,
 	struct sql_token t;
 	const char *from;
 	uint16_t n = 0;
+	bool collated;
 
 	sql_scan_init(&s, text, mode);
 	from = s.p;
 	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t)) {
 		if (t.kind != SQL_T_PARAM)
 			continue;
+		collated = is_collated(&s);
 		if (n == params || iobuf_append(out, from, (size_t)(t.text.p - from)) != RC_OK ||
-		    (t.text.p > text.p && part_words(out, t.text.p - 1, t.text.p) != RC_OK) || put(arg, n, out) != RC_OK ||
-		    part_words(out, s.p, s.end) != RC_OK)
+		    (t.text.p > text.p && part_words(out, t.text.p - 1, t.text.p) != RC_OK) ||
+		    (collated && iobuf_append(out, "(", 1) != RC_OK) || put(arg, n, out) != RC_OK ||
+		    (collated && iobuf_append(out, ")", 1) != RC_OK) || part_words(out, s.p, s.end) != RC_OK)
 			return RC_ERROR;
 		n++;
 		from = s.p;

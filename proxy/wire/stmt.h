@@ -68,7 +68,7 @@ bool stmt_values_row(struct stmt_values *v) must_check;
 /* Appends v as a SQL literal that means the same in the session's charset: numbers exact, strings quoted and escaped
  * (no_backslash: NO_BACKSLASH_ESCAPES is on: only quotes are doubled), blobs as _binary x'..', dates and times with their type before
  * them. The charset must be one whose multi-byte characters hold no ASCII byte: not big5, cp932, gbk, gb18030 or sjis; the caller sees to that.
- * RC_ERROR: no literal means the same (infinity, a malformed decimal, a date that is zero or no day), or no room; b is then as it was. */
+ * RC_ERROR: no literal means the same (infinity, the least BIGINT, a malformed decimal, a date that is zero or no day), or no room; b is then as it was. */
 enum rc stmt_put_literal(struct iobuf *b, const struct stmt_value *v, bool no_backslash) must_check;
 
 #endif

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+/* A minus before digits is an operator: the least number would be that of one that no BIGINT holds, which is another type. */
 static enum rc put_integer(struct iobuf *b, const struct stmt_value *v)
 {
 	struct mbuf m = mbuf_of(v->raw.p, v->raw.len);
@@ -16,6 +17,8 @@ static enum rc put_integer(struct iobuf *b, const struct stmt_value *v)
 		return RC_ERROR;
 	if (v->is_unsigned)
 		return iobuf_printf(b, "%" PRIu64, bits);
+	if (spare == 0 && bits == UINT64_C(1) << 63)
+		return RC_ERROR;
 	return iobuf_printf(b, "%" PRId64, (int64_t)(bits << spare) >> spare);
 }
 

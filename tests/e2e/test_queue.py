@@ -365,6 +365,25 @@ def test_an_unsigned_number_means_what_it_means_directly(suimon, table, sql, que
                 assert table.primary("SELECT * FROM later ORDER BY id") == table.primary("SELECT * FROM straight ORDER BY id"), (mode, value)
 
 
+@pytest.mark.parametrize("sql", ["UPDATE TABLE SET v = CONCAT(? COLLATE utf8mb4_bin, v) WHERE id = 1", "UPDATE TABLE SET v = IFNULL(NULLIF(?, v), 'x') WHERE id = 1",
+                                 "UPDATE TABLE SET v = -?, n = ? WHERE id = 1", "UPDATE TABLE SET n = n * ? - 1, v = ? WHERE id = 1"])
+def test_numbers_are_what_they_are_directly(suimon, table, sql):
+    """The least BIGINT and negative numbers, of which a literal's minus is an operator; a FLOAT, of which a text has six digits."""
+    for t in ("straight", "later"):
+        table.setup("CREATE TABLE %s (id INT PRIMARY KEY, n BIGINT, v VARCHAR(60))" % t)
+    s = suimon({"queue": {"rules": [{"match": {"table": table.name + ".later"}}]}})
+    values = [-5, -2**63, 1 - 2**63, -2.5, (b"\xf6\x00", b"\x05-1.50"), (b"\x04\x00", struct.pack("<f", 16777216)), (b"\x04\x00", struct.pack("<f", -1.1))]
+    with Wire(s.connect(database=table.name)) as w, Wire(table.direct()) as d:
+        queue_prepared(s, w.prepare(sql.replace("TABLE", "later")), (0,) * sql.count("?"))
+        for value in values:
+            drained(s)
+            before, lost = acknowledged(s), len(dead(s))
+            want, got = (outcomes(table, x, sql, t, (value,) * sql.count("?"), 1) for x, t in ((d, "straight"), (w, "later")))
+            drained(s)
+            assert got == want if acknowledged(s) == before else bool(want) == (len(dead(s)) > lost)
+            assert table.primary("SELECT * FROM later") == table.primary("SELECT * FROM straight"), value
+
+
 @mariadb_only("MySQL takes both as they come")
 def test_what_the_server_takes_through_its_time_zone_or_refuses_runs_directly(suimon, table):
     """A value bound as TIMESTAMP is no DATETIME to MariaDB: a year that is none there becomes NULL, an hour left out the next one; JSON is refused."""

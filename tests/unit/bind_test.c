@@ -48,6 +48,13 @@ static void a_value_does_not_grow_into_a_word(void **state)
 	bound("SELECT 1\xc3\xa4?\xc3\xa4", 0, 1, "SELECT 1\xc3\xa4 <0> \xc3\xa4");
 }
 
+static void what_is_collated_is_so_whole(void **state)
+{
+	bound("SELECT ? COLLATE x, ?collate x, ? /* c */ COLLATE x, ? /*! COLLATE x */", 0, 4,
+	      "SELECT (<0>) COLLATE x, (<1>) collate x, (<2>) /* c */ COLLATE x, (<3>) /*! COLLATE x */");
+	bound("SELECT ? c, ? - c, ?", 0, 3, "SELECT <0> c, <1> - c, <2>");
+}
+
 static void question_marks_elsewhere_stay(void **state)
 {
 	bound("SELECT '?', \"?\", `?`, ? /* ? */ -- ?\n# ?", 0, 1, "SELECT '?', \"?\", `?`, <0> /* ? */ -- ?\n# ?");
@@ -244,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parameters_are_replaced),
 		cmocka_unit_test(a_value_does_not_grow_into_a_word),
+		cmocka_unit_test(what_is_collated_is_so_whole),
 		cmocka_unit_test(question_marks_elsewhere_stay),
 		cmocka_unit_test(numbers_must_agree),
 		cmocka_unit_test(the_place_of_each_is_told),
