@@ -56,6 +56,8 @@ CALM = {
     'suimon_client_connections_closed_total{reason="quit"}': "0+9x90",
     # 89 minutes after 1970, which is when promtool's time begins
     "suimon_listen_tls_not_after_timestamp_seconds": "%dx90" % (7 * 86400 + 100 * 60),
+    # A server that is listed no more.
+    'suimon_backend_up{addr="gone:1"}': "0x90", 'suimon_backend_state{addr="gone:1",state="gone"}': "1x90",
     'suimon_queue_state{state="running"}': "1x90", 'suimon_queue_state{state="paused"}': "0x90",
 }
 
@@ -73,13 +75,12 @@ def test_alerts_name_metrics_that_exist(suimon, db, tmp_path):
     pair = Authority(tmp_path).issue("suimon")
     s = suimon({"listen": {"tls": {"cert": pair.cert, "key": pair.key}}, "queue": {"rules": [{"match": {"table": db.name + ".log"}, "order": "table"}]}})
     text = s.http("/metrics")[1]
-    states = set(re.findall(r'^suimon_queue_state\{state="(\w+)"\}', text, re.M))
     assert len(expressions()) >= 8
     for e in expressions():
         for name in re.findall(r"suimon_\w+", e):
             assert re.search(r"^%s(\{| )" % name, text, re.M), name
-        for state in re.findall(r'state="(\w+)"', e):
-            assert state in states
+        for name, state in re.findall(r'(suimon_\w+)\{state="(\w+)"', e):
+            assert re.search(r'^%s\{(.*,)?state="%s"\}' % (name, state), text, re.M), (name, state)
         for name, reason in re.findall(r'(suimon_\w+)\{reason=~?"([\w|]+)"', e):
             assert all('%s{reason="%s"}' % (name, r) in text for r in reason.split("|"))
 
