@@ -79,7 +79,8 @@ def test_a_primary_stopped_for_maintenance(cluster, own, suimon):
             load.run("writer %d" % w, write(w))
         load.run("cached", read("SELECT name FROM products WHERE id = 1", (("one",),)))
         load.run("replica", read("SELECT text FROM pages WHERE id = 1", (("page",),)))
-        wait_until("the load to run", lambda: len(load.done) == 6 or load.failed, 30)
+        # A while: each worker has a shape of write accepted by the primary, anew when the schema has just been read differently.
+        wait_until("the load to run", lambda: (len(load.done) == 6 and min(load.done.values()) > 200) or load.failed, 60)
         primary.stop()
         stopped, begun = time.monotonic(), dict(load.done)
         while time.monotonic() < stopped + SECONDS and not load.failed:
