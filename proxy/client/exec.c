@@ -207,6 +207,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.session = s->id;
 	r->lease.park = &s->park;
 	r->lease.epoch = r->checking ? r->checking_epoch : s->epoch;
+	r->lease.own_past = s->own_past || (r->st && r->st->facts.flags & SQL_F_LAST_INSERT_ID);
 	r->lease.plain = !s->login && atomic_load_explicit(&w->in->own_tracking, memory_order_relaxed);
 	r->lease.fresh = r->wants_new || (s->login && login_wants_proof(s));
 	r->lease.done = on_lease;

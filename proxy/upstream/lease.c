@@ -28,9 +28,15 @@ static bool count_one_more(struct lease_pool *p, struct backend *b)
 
 /* ---- choosing ---- */
 
+/* Its own login was as early: what it would find on a connection of its own, it finds there. */
+static bool is_its_past(const struct upstream *u, const struct lease_request *r)
+{
+	return r->own_past && r->session && u->parked_for == r->session;
+}
+
 static bool fits(const struct upstream *u, const struct lease_request *r)
 {
-	return u->wire == r->wire && u->plain == r->plain && u->epoch >= r->epoch &&
+	return u->wire == r->wire && u->plain == r->plain && (likely(u->epoch >= r->epoch) || is_its_past(u, r)) &&
 	       (u->account == r->account || u->account->id == r->account->id);
 }
 

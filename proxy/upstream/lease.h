@@ -25,6 +25,7 @@ struct lease_request {
 	uint64_t session;           /* id, for parking */
 	struct lease_park *park;    /* the same session's; NULL: none */
 	uint64_t epoch;             /* accounts_epoch of its login: no connection older than that will do */
+	bool own_past;        /* it asks for what is left of the session on the connection it was parked on: that one may be older than epoch */
 	uint64_t deadline_ns;
 	bool plain;                 /* one on which suimon has said nothing, and its session's alone from then on */
 	bool fresh;                 /* only a connection whose login is new will do: it proves the password */

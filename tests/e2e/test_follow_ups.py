@@ -139,6 +139,20 @@ def test_answers_as_on_one_connection(suimon, db, what, pool):
         assert g == w, step
 
 
+def test_insert_id_of_a_procedure_behind_which_rights_may_be_others(suimon, db):
+    """Connections from before serve no new session then; what its own has left there is still this session's."""
+    fresh(db)
+    db.setup("CREATE PROCEDURE dynamic(q TEXT) BEGIN CALL ins(); EXECUTE IMMEDIATE q; END", "CREATE FUNCTION dynamic_too() RETURNS INT RETURN fins()")
+    s = suimon({"threads": 1, "backend": {"pool": {"max": 50, "min_idle": 0}}})
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as other:
+        ask(c, "CALL dynamic('DO 1')")
+        for _ in range(3):
+            assert ask(c, "SELECT LAST_INSERT_ID()") == ((16,),)
+            ask(c, "SELECT COUNT(*) FROM a")  # of the replica, by a connection that is new
+            ask(other, "INSERT INTO noise (x) VALUES ('n')")
+            ask(c, "SELECT dynamic_too()")
+
+
 READ, FEW = "SELECT id, v FROM a WHERE n < 100 ORDER BY id", execute("SELECT id FROM a WHERE id < ? ORDER BY id", 4)
 BEHIND_A_HIT = [
     READ, READ, "SELECT FOUND_ROWS()", "SELECT FOUND_ROWS()", READ, "SELECT ROW_COUNT()", FEW, FEW, execute("SELECT FOUND_ROWS()"), READ, "SELECT FOUND_ROWS(), ROW_COUNT()",
