@@ -76,12 +76,13 @@ def test_without_descriptors_for_server_connections_statements_wait_or_fail_clea
                 ask(d, "UPDATE t SET n = 2 WHERE id = 2")
             assert e.value.args[0] == 1927 and "cannot connect" in e.value.args[1], e.value
             ask(c, "UPDATE t SET n = 3 WHERE id = 1")
+            limit_files(s, None)
+            ask(d, "UPDATE t SET n = 4 WHERE id = 2")
+            c.commit()
         finally:
             limit_files(s, None)
-        ask(d, "UPDATE t SET n = 4 WHERE id = 2")
-        c.commit()
-        for h in holders:
-            h.close()
+            for h in holders:  # else the table is locked, and cannot be dropped
+                h.close()
     assert db.primary("SELECT n FROM t ORDER BY id") == ((3,), (4,))
 
 
