@@ -24,7 +24,7 @@ uint64_t mem_failures(void)
 	return atomic_load_explicit(&failures, memory_order_relaxed);
 }
 
-void mem_failed(void)
+static void count_failure(void)
 {
 	atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
 }
@@ -39,7 +39,7 @@ bool mem_refuse(void)
 	}
 	if (!fail_sticky)
 		fail_in = 0;
-	mem_failed();
+	count_failure();
 	return true;
 }
 
@@ -52,7 +52,7 @@ static size_t at_least_one(size_t size)
 static void *counted(void *p)
 {
 	if (unlikely(!p))
-		mem_failed();
+		count_failure();
 	return p;
 }
 

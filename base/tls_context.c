@@ -48,11 +48,7 @@ static enum rc fail_ssl(struct tls_fault *f, enum tls_part part, const char *tex
 
 static void *plain_alloc(size_t n, const char *file, int line)
 {
-	void *p = malloc(n);
-
-	if (!p)
-		mem_failed();
-	return p;
+	return malloc(n);
 }
 
 static void wiping_free(void *p, const char *file, int line)
@@ -73,7 +69,7 @@ static void *wiping_realloc(void *p, size_t n, const char *file, int line)
 	}
 	if (p && n <= had)
 		return p;
-	q = plain_alloc(n, file, line);
+	q = malloc(n);
 	if (!q)
 		return NULL;
 	if (p)

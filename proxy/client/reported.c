@@ -169,11 +169,10 @@ static void take_tracked(struct request *r, struct span block)
 		}
 	}
 	/* The state changed, and neither the report nor the statement's text says how: only this connection has it. */
-	if (changed && !named && !r->plan.pins && !r->plan.unpins && !r->s->pins &&
-	    (r->st ? r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP : r->blind)) {
+	if (changed && !named && !r->plan.pins && !r->plan.unpins && !r->s->pins && r->st &&
+	    r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP) {
 		deltas_pin(r, PIN_UNKNOWN);
-		if (r->st)
-			r->st->leaves_state = true; /* whoever runs it again can write afterwards */
+		r->st->leaves_state = true; /* whoever runs it again can write afterwards */
 	}
 }
 

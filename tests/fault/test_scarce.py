@@ -180,10 +180,9 @@ def test_names_that_do_not_resolve_at_the_start_are_waited_for(cluster, db, suim
         wait_until("the replica", lambda: who(c) == "replica", 5)
 
 
-@pytest.mark.parametrize("threads", ["", "others"], ids=["main", "others"])
-def test_what_cannot_go_on_ends_with_exit_code_3(suimon, shimmed, threads):
+def test_what_cannot_go_on_ends_with_exit_code_3(suimon, shimmed):
     s = suimon()
-    shimmed("epoll", threads)
+    shimmed("epoll", "")
     assert s.process.child.wait(30) == 3
     s.judged = True
     assert "the event loop failed" in s.log_text() and "AddressSanitizer" not in s.log_text()
