@@ -81,7 +81,7 @@ static enum rc choose_backend(struct request *r)
 		r->backend = topology_replica(t, &(struct topology_wish){.group = r->plan.group});
 		return r->backend ? RC_OK : RC_ERROR;
 	}
-	if (r->plan.target == PLAN_REPLICA && !r->primary_only)
+	if ((r->plan.target == PLAN_REPLICA || unlikely(s->login)) && !r->primary_only)
 		rc = replica_choose(r, &r->backend);
 	if (rc == RC_OK && !r->backend) {
 		r->primary_only = true;
@@ -94,7 +94,7 @@ static enum rc choose_backend(struct request *r)
  * that was sent to the primary only to be on the safe side. */
 static bool try_elsewhere(struct request *r)
 {
-	if (unlikely(request_in_lane(r)))
+	if (unlikely(request_in_lane(r) || r->checking))
 		return false;
 	if (!r->primary_only) {
 		r->primary_only = true;
@@ -103,16 +103,19 @@ static bool try_elsewhere(struct request *r)
 	if (!r->lease.impatient)
 		return false;
 	r->replica_last = true;
-	r->primary_only = false;
+	/* A replica may not know yet what a login's account became on the primary: it is asked only while that cannot be. */
+	r->primary_only = r->s->login && backend_usable(topology_primary(r->worker->in->topology));
 	return true;
 }
 
-/* May this request be served elsewhere, should the server it asks for not be there? */
+/* May this request be served elsewhere, should the server it asks for not be there? Or without it? */
 static bool has_elsewhere(const struct request *r)
 {
 	if (unlikely(request_in_lane(r)))
 		return false;
-	return !r->primary_only || (r->plan.target == PLAN_REPLICA && !r->replica_last && !r->s->login &&
+	if (unlikely(r->checking))
+		return queued_check_may_fail(r);
+	return !r->primary_only || ((r->plan.target == PLAN_REPLICA || r->s->login) && !r->replica_last &&
 				    topology_replica(r->s->worker->in->topology, NULL));
 }
 
@@ -209,7 +212,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.epoch = r->checking ? r->checking_epoch : s->epoch;
 	r->lease.own_past = s->own_past || (r->st && r->st->facts.flags & SQL_F_LAST_INSERT_ID);
 	r->lease.plain = !s->login && atomic_load_explicit(&w->in->own_tracking, memory_order_relaxed);
-	r->lease.fresh = r->wants_new || (s->login && login_wants_proof(s));
+	r->lease.fresh = r->wants_new || r->lost_on == r->backend || (s->login && login_wants_proof(s));
 	r->lease.done = on_lease;
 	r->lease.impatient = has_elsewhere(r);
 	r->lease.asked_ns = 0;
@@ -316,6 +319,13 @@ static enum rc push_execute(struct request *r, struct upstream_stmt *stmt)
 	return rc;
 }
 
+/* What is never sent twice: that its connection has ended already is asked first. Now it can wait for another, or be told plainly; a
+ * moment later nobody could say whether it was executed. */
+static bool must_not_be_in_doubt(const struct request *r)
+{
+	return r->plan.writes || (r->st && r->st->facts.verb == SQL_COMMIT);
+}
+
 static enum rc step_send(struct request *r)
 {
 	struct session *s = r->s;
@@ -326,6 +336,10 @@ static enum rc step_send(struct request *r)
 	if (s->login) { /* a login is over when the server has taken account and schema */
 		r->step = STEP_END;
 		return RC_DECLINED;
+	}
+	if (must_not_be_in_doubt(r) && unlikely(channel_has_ended(&u->ch))) {
+		exec_lost(r, "closed by peer");
+		return RC_ERROR;
 	}
 	deltas_schema(r); /* before the server commits it, and again when it has answered */
 	lockers_note(&s->worker->in->lockers, r);

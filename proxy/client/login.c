@@ -5,7 +5,7 @@
  *     configured:   native or fast caching_sha2 against the password of the file
  *     passthrough:  caching_sha2: fast against a verifier that a server has confirmed within ACCOUNT_TRUST_NS, else
  *                   the full exchange (RSA, or in clear over TLS and unix sockets); the password it yields logs in to the primary
- *   → a request (COM_CONNECT) asks the primary where it must be asked → OK or the server's refusal
+ *   → a request (COM_CONNECT) asks the primary where it must be asked, or while there is none a replica → OK or the server's refusal
  *
  * Here are the packets' order and the two ends; what is decided by them is in login_auth.c.
  */

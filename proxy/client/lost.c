@@ -27,7 +27,7 @@ void exec_fail(struct request *r)
 	struct session *s = r->s;
 	struct reply_own why;
 
-	if (r->checking && queued_check_denied(r))
+	if (r->checking && (queued_check_denied(r) || queued_check_failed(r)))
 		return;
 	if (!r->lease.err_code && cached_rescue(r)) {
 		exec_resume(r, STEP_END);
@@ -116,6 +116,7 @@ void exec_lost(struct request *r, const char *why)
 		s->up = NULL;
 		lease_discard(u, why);
 	}
+	r->lost_on = r->backend;
 	r->hidden = HIDDEN_NONE;
 	topology_look(s->worker->in->topology);
 	if (may_retry(r)) {

@@ -230,6 +230,32 @@ static bool is_checked(const struct request *r)
 	return is_current(r) && is_this_accounts(r) && (is_refused(r) || (st->queue_checked && !(r->defaults & ~st->queue_defaults)));
 }
 
+/* Once, for what its account may do to this day: the schema alone has changed since, and is known again. While the primary cannot
+ * be asked that counts, since what the drain then cannot apply is kept as a dead letter. */
+static bool was_accepted(const struct request *r)
+{
+	const struct statement *st = r->st;
+
+	return st->queue_checked && !is_refused(r) && !(r->defaults & ~st->queue_defaults) && is_this_accounts(r) &&
+	       st->queue_checked_epoch == accounts_epoch(r->s->worker->in->accounts);
+}
+
+bool queued_check_may_fail(const struct request *r)
+{
+	return r->checking && was_accepted(r);
+}
+
+bool queued_check_failed(struct request *r)
+{
+	if (r->s->pins || r->lease.err_code || !queued_check_may_fail(r))
+		return false;
+	r->lease.err_text[0] = '\0';
+	r->checking = r->primary_only = false;
+	r->unchecked = true;
+	exec_resume(r, STEP_QUEUE);
+	return true;
+}
+
 /* Rights on everything are those of a connection's login, and on a schema those with which it chose it: what is accepted on
  * an older one says nothing of the account's next session, so a new one is asked. */
 static void begin_check(struct request *r)
@@ -594,7 +620,7 @@ enum rc queued_step(struct request *r)
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
 		return directly(r);
 	}
-	if (!is_checked(r)) { /* Q4: the primary is shown it first */
+	if (!is_checked(r) && !(r->unchecked && was_accepted(r))) { /* Q4: the primary is shown it first */
 		if (unlikely(is_denied(r))) {
 			declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, older_rights);
 			return directly(r);

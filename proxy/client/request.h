@@ -83,11 +83,13 @@ struct request {
 	struct prepared *prepared;  /* not owned */
 	struct stmt_execute execute;
 	struct backend *backend;    /* where it runs */
+	struct backend *lost_on;    /* a connection of it broke under the request: the others may have, too */
 	bool leasing;
 	bool primary_only;          /* a replica was tried in vain, or the primary is wanted */
 	bool wants_new;             /* a connection whose login is new: what there was could not be reset */
 	bool replica_last;          /* the primary was tried in vain: a replica, or nothing (R4) */
 	bool checking;              /* the connection is wanted to have the statement's shape accepted for the queue */
+	bool unchecked;             /* the primary could not be asked: an earlier acceptance counts */
 	uint64_t checking_epoch;    /* of the accounts, when that was wanted: it is to be no older */
 	uint64_t defaults;          /* for the queue: columns of its list that some row of a bulk execution gives their default, a bit each */
 	bool parked_tried;
@@ -352,6 +354,9 @@ enum rc queued_bulk_text(struct request *r, struct iobuf *sql, struct iobuf *end
 void queued_checked(struct request *r, bool accepted);  /* the primary has looked at the statement's shape */
 /* It refused to look. True: the session is older than what its account may do now, and the statement goes on directly. */
 bool queued_check_denied(struct request *r) must_check;
+/* It could not be asked. True: the shape's earlier acceptance counts, and the statement goes on to be queued. */
+bool queued_check_failed(struct request *r) must_check;
+bool queued_check_may_fail(const struct request *r) must_check; /* for that there is no need to wait */
 void queued_wait_expired(struct request *r);
 bool queued_cancel(struct request *r);                  /* true: no callback will come any more */
 

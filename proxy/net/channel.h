@@ -110,6 +110,8 @@ void channel_resume(struct channel *ch); /* read again; kept bytes are offered i
 void channel_kick(struct channel *ch);   /* kept bytes are offered in a later turn, if there are any */
 /* What was sent has been sent again, and the peer's host has acknowledged none of it yet. A system call. */
 bool channel_is_unheard(const struct channel *ch);
+/* The peer has closed it, though what it sent before may not have been read yet. A system call. */
+bool channel_has_ended(const struct channel *ch);
 static inline bool channel_backlog(const struct channel *ch) { return iobuf_len(&ch->out) > 0; }
 
 #endif

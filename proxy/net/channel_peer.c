@@ -8,6 +8,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #define PROBE_AFTER_S 10 /* of silence; a peer that answers none of the probes is gone */
@@ -36,4 +37,11 @@ bool channel_is_unheard(const struct channel *ch)
 	/* A peer that has no room for more still acknowledges: it is slow, not gone. */
 	return ch->open && getsockopt(ch->stream.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_unacked &&
 	       info.tcpi_retransmits;
+}
+
+bool channel_has_ended(const struct channel *ch)
+{
+	struct pollfd p = {.fd = ch->stream.fd, .events = POLLRDHUP};
+
+	return ch->open && poll(&p, 1, 0) == 1;
 }

@@ -130,7 +130,13 @@ def config(world):
 
 
 def everybody(clients, since):
-    servers.wait_until("every client", lambda: all(c.last > since for c in clients), 120)
+    def behind():
+        return [(c.number, c.errors[-1:]) for c in clients if c.last <= since]
+
+    try:
+        servers.wait_until("every client", lambda: not behind(), 120)
+    except servers.TooLate as e:
+        raise servers.TooLate("%s; %d of %d are behind, with their last errors: %s" % (e, len(behind()), len(clients), behind()[:4])) from e
     return time.monotonic()
 
 

@@ -1,4 +1,5 @@
 """R3: a link to a server that is cut at any point of a statement's life; nothing is sent twice that may have run."""
+import signal
 import threading
 import time
 
@@ -168,6 +169,58 @@ def test_idle_links_that_are_cut_cost_nobody_a_statement(links, table):
             replica.cut()
             time.sleep(0.05)
     assert table.primary("SELECT n FROM t WHERE id = 1") == ((5,),)
+
+
+def test_what_may_be_sent_again_is_whatever_of_the_idle_links_is_dead_without_a_word(links, table):
+    """They all broke with their server, and none has said so yet: the first that does is warning enough of the others."""
+    s, primary, _ = links
+    clients = [s.connect(database=table.name) for _ in range(8)]
+    for c in clients:
+        c.begin()
+    for c in clients:
+        ask(c, "SELECT n FROM t FOR UPDATE SKIP LOCKED")
+    for c in clients:
+        c.rollback()
+    dead = {link.fileno() for link, _ in primary.links}
+    cut = []
+
+    def decide(link, direction, data):
+        if direction == "up" and link in dead and b"SELECT n, 'MARK2'" in data:
+            dead.discard(link)
+            cut.append(link)
+            return 0
+        return None
+    primary.cut_at = decide
+    for c in clients:
+        assert ask(c, "SELECT n, 'MARK2' FROM t /* suimon: primary */") == ((0, "MARK2"),)
+        c.close()
+    assert len(cut) > 3
+    assert sum_metric(s.metrics(), "suimon_retries_total") == len(cut)
+
+
+@pytest.mark.parametrize("last", ["UPDATE t SET n = n + 1 WHERE id = 1", "COMMIT"])
+def test_what_is_not_sent_on_a_link_that_has_ended_is_not_in_doubt(links, table, last):
+    """The link's end lies there unread when the statement is taken up: behind it in the order in which suimon is told of both."""
+    s, primary, _ = links
+    with s.connect(database=table.name) as c:
+        if last == "COMMIT":
+            c.begin()
+        ask(c, "UPDATE t SET n = n + 1 WHERE id = 1")
+        s.process.signal(signal.SIGSTOP)
+        try:
+            time.sleep(0.3)  # each of its threads has to notice
+            c._execute_command(3, last)
+            primary.cut()
+            time.sleep(0.3)
+        finally:
+            s.process.signal(signal.SIGCONT)
+        if last == "COMMIT":
+            with pytest.raises(pymysql.MySQLError) as e:
+                c._read_query_result()
+            assert e.value.args[0] == 1927 and "not sent, its transaction is rolled back" in e.value.args[1]
+        else:
+            c._read_query_result()
+    assert table.primary("SELECT n FROM t WHERE id = 1") == ((0 if last == "COMMIT" else 2,),)
 
 
 def test_a_slow_replica_slows_only_those_who_read_there(links, table):

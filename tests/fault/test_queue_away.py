@@ -1,0 +1,82 @@
+"""Q4: a shape that the primary has accepted, and whose schema is known again after a change, while the primary cannot be asked anew."""
+import pymysql
+import pytest
+
+from conftest import acknowledged, ask, is_queued
+from relay import Relay
+from servers import wait_until
+
+INSERT = "INSERT INTO log (n) VALUES (%d)"
+
+
+@pytest.fixture
+def away(cluster, suimon, db):
+    """suimon, the relay between it and its primary, and a table whose inserts are queued."""
+    relay = Relay(cluster.primary.port)
+    db.primary("CREATE TABLE log (id BIGINT PRIMARY KEY AUTO_INCREMENT, n INT, v VARCHAR(20))")
+    s = suimon({"threads": 1, "primary": relay.address, "replicas": [], "backend": {"failover_hold": "1s"},
+                "queue": {"rules": [{"match": {"table": db.name + ".log"}}]}})
+    yield s, relay, db
+    relay.refusing = False
+    relay.close()
+
+
+def accept(s, c):
+    wait_until("a write to be queued", lambda: is_queued(s, c, INSERT % 0), 20)
+
+
+def tables(s):
+    return s.api("/api/cache")["catalog"]["tables"]
+
+
+def change(s, c, ddl):
+    """The schema changes, and is read again: it has a table more (and the queue's own, perhaps)."""
+    before = tables(s)
+    ask(c, ddl)
+    wait_until("the schema to be read again", lambda: tables(s) > before and not s.api("/api/cache")["catalog"]["stale"], 20)
+
+
+def cut(relay):
+    relay.refusing = True
+    relay.cut()
+
+
+def settled(s, db, n):
+    wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+    return db.primary("SELECT COUNT(*) FROM log WHERE n = %d" % n)[0][0]
+
+
+def test_it_is_queued_on_its_earlier_acceptance(away):
+    s, relay, db = away
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as d:
+        accept(s, c)
+        change(s, c, "CREATE TABLE other (n INT)")
+        cut(relay)
+        for connection in (c, d):
+            assert is_queued(s, connection, INSERT % 7)
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "INSERT INTO log (n, v) VALUES (7, 'a shape of its own')")
+        assert e.value.args[0] == 1927
+        relay.refusing = False
+        assert settled(s, db, 7) == 2
+        assert s.api("/api/queue")["dead_waiting"] == 0
+        accept(s, c)
+        ask(c, "ALTER TABLE log DROP COLUMN n")
+        with pytest.raises(pymysql.MySQLError) as e:  # the primary is there: asked anew
+            ask(c, INSERT % 7)
+        assert e.value.args[0] == 1054
+
+
+def test_not_when_rights_have_changed_since(away):
+    s, relay, db = away
+    with s.connect(database=db.name) as c:
+        accept(s, c)
+        ask(c, "SET PASSWORD = PASSWORD('app')")
+        cut(relay)
+        before = acknowledged(s)
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, INSERT % 8)
+        assert e.value.args[0] == 1927
+        assert acknowledged(s) == before
+        relay.refusing = False
+        assert settled(s, db, 8) == 0
