@@ -148,5 +148,15 @@ void log_fatal(const char *subsystem, const char *text, const char *kv_fmt, ...)
 	va_start(args, kv_fmt);
 	emit(LOG_LEVEL_FATAL, subsystem, text, 0, kv_fmt, args);
 	va_end(args);
+	_exit(LOG_EXIT_FATAL);
+}
+
+void log_impossible(const char *subsystem, const char *text, const char *kv_fmt, ...)
+{
+	va_list args;
+
+	va_start(args, kv_fmt);
+	emit(LOG_LEVEL_FATAL, subsystem, text, 0, kv_fmt, args);
+	va_end(args);
 	abort();
 }

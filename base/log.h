@@ -34,8 +34,13 @@ const char *log_quote(char *buf, size_t cap, struct span s);
 #define log_warn(sub, ...) log_write(LOG_LEVEL_WARN, sub, __VA_ARGS__)
 #define log_error(sub, ...) log_write(LOG_LEVEL_ERROR, sub, __VA_ARGS__)
 
-/* An impossible state: says so and aborts. */
+#define LOG_EXIT_FATAL 3 /* the contract's */
+
+/* The system refuses what nothing goes on without: says so and ends the process with that exit code. */
 void log_fatal(const char *subsystem, const char *text, const char *kv_fmt, ...) printf_like(3, 4)
+	__attribute__((noreturn));
+/* A state that cannot be, which is a fault of suimon's own: says so and aborts, so that it leaves a core dump. */
+void log_impossible(const char *subsystem, const char *text, const char *kv_fmt, ...) printf_like(3, 4)
 	__attribute__((noreturn));
 
 #endif

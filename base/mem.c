@@ -24,7 +24,7 @@ uint64_t mem_failures(void)
 	return atomic_load_explicit(&failures, memory_order_relaxed);
 }
 
-static void count_failure(void)
+void mem_failed(void)
 {
 	atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
 }
@@ -39,7 +39,7 @@ bool mem_refuse(void)
 	}
 	if (!fail_sticky)
 		fail_in = 0;
-	count_failure();
+	mem_failed();
 	return true;
 }
 
@@ -52,7 +52,7 @@ static size_t at_least_one(size_t size)
 static void *counted(void *p)
 {
 	if (unlikely(!p))
-		count_failure();
+		mem_failed();
 	return p;
 }
 

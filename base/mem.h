@@ -27,5 +27,6 @@ void mem_fail_after(uint64_t n, int sticky);
 /* True when an allocation asked for now is to be refused: for allocators that do not always come to mem_alloc. */
 bool mem_refuse(void);
 uint64_t mem_failures(void); /* allocations refused since start, all threads */
+void mem_failed(void);       /* one more, that another allocator refused */
 
 #endif

@@ -39,11 +39,15 @@ void secret_wipe(void *p, size_t len)
 /* Best effort, this and the locking: an old kernel or a low RLIMIT_MEMLOCK must not keep the product from starting. */
 void *secret_pages(size_t bytes)
 {
-	void *p = mem_refuse() ? MAP_FAILED
-			       : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p;
 
-	if (p == MAP_FAILED)
+	if (mem_refuse())
 		return NULL;
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED) {
+		mem_failed();
+		return NULL;
+	}
 	(void)madvise(p, bytes, MADV_DONTDUMP);
 	return p;
 }

@@ -48,7 +48,11 @@ static enum rc fail_ssl(struct tls_fault *f, enum tls_part part, const char *tex
 
 static void *plain_alloc(size_t n, const char *file, int line)
 {
-	return malloc(n);
+	void *p = malloc(n);
+
+	if (!p)
+		mem_failed();
+	return p;
 }
 
 static void wiping_free(void *p, const char *file, int line)
@@ -69,7 +73,7 @@ static void *wiping_realloc(void *p, size_t n, const char *file, int line)
 	}
 	if (p && n <= had)
 		return p;
-	q = malloc(n);
+	q = plain_alloc(n, file, line);
 	if (!q)
 		return NULL;
 	if (p)

@@ -25,7 +25,7 @@ void bus_set_state(struct bus *b, enum bus_state to)
 	};
 
 	if (!allowed[b->state][to])
-		log_fatal("cache", "impossible change of the bus's state", "from=%d to=%d", (int)b->state, (int)to);
+		log_impossible("cache", "impossible change of the bus's state", "from=%d to=%d", (int)b->state, (int)to);
 	b->state = to;
 	atomic_store_explicit(&b->view.up, to >= BUS_SUBSCRIBING, memory_order_relaxed);
 }

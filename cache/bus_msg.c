@@ -11,7 +11,7 @@
 static void must(enum rc rc)
 {
 	if (rc != RC_OK)
-		log_fatal("cache", "a bus message does not fit", NULL);
+		log_impossible("cache", "a bus message does not fit", NULL);
 }
 
 void bus_msg_begin(struct bus_msg *m, enum bus_msg_kind kind, const uint8_t id[BUS_MSG_ID], uint64_t number)

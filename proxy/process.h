@@ -19,10 +19,11 @@
 #include "handover.h"
 #include "instance.h"
 #include "listener.h"
+#include "log.h"
 #include "monitor.h"
 
 /* The contract's exit codes. */
-enum { EXIT_FINE = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_FATAL = 3 };
+enum { EXIT_FINE = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_FATAL = LOG_EXIT_FATAL };
 
 #define PROCESS_LISTENERS_MOST 16 /* as listen.mysql takes */
 

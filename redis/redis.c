@@ -443,7 +443,7 @@ void redis_open(struct redis *r, const struct sockaddr_storage *to, socklen_t le
 	const char *why;
 
 	if (r->state != REDIS_CLOSED)
-		log_fatal("redis", "a connection to Redis opened twice", "state=%d", (int)r->state);
+		log_impossible("redis", "a connection to Redis opened twice", "state=%d", (int)r->state);
 	r->state = REDIS_CONNECTING;
 	r->opened++;
 	if (start(r, to, len, &why) != RC_OK)

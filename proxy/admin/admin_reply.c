@@ -12,6 +12,7 @@
 #include <event2/buffer.h>
 
 #include "log.h"
+#include "mem.h"
 
 /* ---- reading ---- */
 
@@ -118,6 +119,7 @@ void reply_send(struct admin *a, struct evhttp_request *req, int status, const c
 		(void)evhttp_add_header(headers, "Content-Length", length);
 	} else if (body.len && evbuffer_add(out, body.p, body.len) != 0) {
 		log_warn("admin", "an answer was lost: out of memory", "bytes=%zu", body.len);
+		mem_failed();
 		status = 500;
 	}
 	evhttp_send_reply(req, status, reason_of(status), NULL);

@@ -30,6 +30,7 @@ struct catalog {
 	struct ticker ticker;
 	struct sqlconn *conn; /* owned */
 	_Atomic uint64_t version;
+	_Atomic uint64_t readings; /* that have found something else than the one before */
 	_Atomic uint64_t wanted;    /* goes up with every invalidation */
 	_Atomic uint64_t loaded;    /* what wanted was when the present snapshot's reading began */
 	_Atomic uint64_t procedures_wanted, procedures_loaded; /* the same of what may have changed procedures */
@@ -69,6 +70,8 @@ static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted, uint64_
 	same = c->readable && old && old->hash == s->hash && atomic_load(&c->loaded) == wanted;
 	first = !c->readable || c->problem[0];
 	c->now = same ? old : s;
+	if (!same)
+		atomic_fetch_add_explicit(&c->readings, 1, memory_order_release);
 	c->readable = true;
 	c->problem[0] = '\0';
 	c->read_ns = clock_mono_ns();
@@ -271,6 +274,11 @@ void catalog_nudge(struct catalog *c)
 uint64_t catalog_version(struct catalog *c)
 {
 	return atomic_load_explicit(&c->version, memory_order_acquire);
+}
+
+uint64_t catalog_readings(struct catalog *c)
+{
+	return atomic_load_explicit(&c->readings, memory_order_acquire);
 }
 
 enum rc catalog_sql_mode(struct catalog *c, struct iobuf *out)

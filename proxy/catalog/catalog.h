@@ -49,6 +49,8 @@ void catalog_nudge(struct catalog *c);
 uint64_t catalog_version(struct catalog *c);
 bool catalog_is_system(struct span schema); /* the servers' own: information_schema and its like, in any letter case */
 
+/* How often a reading has found something else than the one before. Any thread. */
+uint64_t catalog_readings(struct catalog *c);
 /* The sql_mode with which sessions begin, as it was read last: appended to out. RC_DECLINED: not read yet. */
 enum rc catalog_sql_mode(struct catalog *c, struct iobuf *out) must_check;
 

@@ -16,6 +16,7 @@
 struct judge {
 	const struct catalog_accounts *a;
 	unsigned depth;
+	bool later; /* it is prepared here: by the time it is executed procedures may be others */
 };
 
 /* ---- words ---- */
@@ -55,9 +56,14 @@ static bool may_matter(struct span text, unsigned mode)
 	return mode & SQL_MODE_ORACLE;
 }
 
+static bool makes_procedures(struct span text)
+{
+	return has_word(text, "procedure") || has_word(text, "package");
+}
+
 bool catalog_accounts_routines(struct span text)
 {
-	return has_word(text, "procedure") || has_word(text, "package") || has_word(text, "database") || has_word(text, "schema");
+	return makes_procedures(text) || has_word(text, "database") || has_word(text, "schema");
 }
 
 /* ---- statements ---- */
@@ -71,7 +77,7 @@ static enum rc on_piece(void *arg, struct span text, enum catalog_piece piece)
 
 static enum rc judge_blocks(const struct judge *j, struct span body)
 {
-	struct judge inner = {j->a, j->depth + 1};
+	struct judge inner = {j->a, j->depth + 1, j->later};
 
 	return catalog_body_walk(body, j->a->mode, on_piece, &inner);
 }
@@ -79,7 +85,7 @@ static enum rc judge_blocks(const struct judge *j, struct span body)
 /* PREPARE and EXECUTE: the text that they are given where it stands there, else a name's. */
 static enum rc judge_given(const struct judge *j, const struct sql_facts *f, struct span text)
 {
-	struct judge deeper = {j->a, j->depth + 1};
+	struct judge deeper = {j->a, j->depth + 1, j->later || f->verb == SQL_PREPARE};
 	struct iobuf inner;
 	bool whole;
 	enum rc rc;
@@ -97,7 +103,7 @@ static enum rc judge_given(const struct judge *j, const struct sql_facts *f, str
 static enum rc judge_calls(const struct judge *j, const struct sql_facts *f)
 {
 	/* The procedure is the first; the others are functions in its arguments. */
-	return f->nroutines ? j->a->call(j->a->arg, f->routines[0].schema, f->routines[0].name) : RC_DECLINED;
+	return f->nroutines && !j->later ? j->a->call(j->a->arg, f->routines[0].schema, f->routines[0].name) : RC_DECLINED;
 }
 
 static enum rc judge_one(const struct judge *j, const struct sql_facts *f, struct span text)
@@ -149,6 +155,9 @@ static enum rc judge_text(const struct judge *j, struct span text)
 	struct sql_facts f;
 	enum rc rc = RC_OK;
 
+	/* One that makes a procedure anew, where nobody sees that it does: what is known of the former one would stand. */
+	if (j->depth && makes_procedures(text))
+		return RC_DECLINED;
 	if (!may_matter(text, j->a->mode))
 		return RC_OK;
 	if (j->depth == DEEPEST)
@@ -165,10 +174,10 @@ static enum rc judge_text(const struct judge *j, struct span text)
 
 enum rc catalog_accounts_text(const struct catalog_accounts *a, struct span text)
 {
-	return judge_text(&(struct judge){a, 0}, text);
+	return judge_text(&(struct judge){.a = a}, text);
 }
 
 enum rc catalog_accounts_body(const struct catalog_accounts *a, struct span body)
 {
-	return may_matter(body, a->mode) ? judge_blocks(&(struct judge){a, 0}, body) : RC_OK;
+	return may_matter(body, a->mode) ? judge_blocks(&(struct judge){.a = a}, body) : RC_OK;
 }

@@ -76,7 +76,6 @@ static enum rc begin_text(struct request *r, struct span payload)
 	if (rc != RC_OK) { /* the server says what is wrong with it, or it is longer than what is here */
 		r->sql.len = 0;
 		command_plan_blind(r);
-		r->plan.pins = PIN_UNKNOWN;
 		return command_allowed_blind(r);
 	}
 	rc = command_plan_text(r);
@@ -130,6 +129,7 @@ static enum rc begin_prepare(struct request *r, struct span payload)
 	r->plan.target = PLAN_PRIMARY;
 	r->plan.cache = r->plan.queue = r->plan.writes = r->plan.writes_anything = false;
 	r->plan.pins = r->plan.unpins = 0;
+	r->blind = false; /* it runs nothing */
 	return r->st && r->st->names_threads ? numbers_begin(r) : RC_OK;
 }
 

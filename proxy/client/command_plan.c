@@ -20,15 +20,15 @@ static unsigned text_mode(const struct session *s)
 /* Nothing is cached or queued before the schema is known, and with it comes how text reads: also in a worker that has no connection yet. */
 static void meet_mode(struct worker *w)
 {
-	uint64_t version = catalog_version(w->in->catalog);
+	uint64_t readings = catalog_readings(w->in->catalog);
 	struct iobuf mode;
 
-	if (likely(w->mode_version == version))
+	if (likely(w->mode_reading == readings))
 		return;
 	iobuf_init(&mode, 0);
 	if (catalog_sql_mode(w->in->catalog, &mode) == RC_OK) {
 		varsets_begin_with(&w->leases->varsets, span_of(iobuf_data(&mode), iobuf_len(&mode)));
-		w->mode_version = version;
+		w->mode_reading = readings;
 	}
 	iobuf_reset(&mode);
 }

@@ -210,6 +210,7 @@ void deltas_settle(struct request *r)
 {
 	struct session *s = r->s;
 	bool failed = r->error != 0;
+	unsigned pins = r->plan.pins | (unlikely(command_may_be_anything(r)) ? PIN_UNKNOWN : 0);
 
 	if (r->reply_settled)
 		return;
@@ -218,13 +219,13 @@ void deltas_settle(struct request *r)
 		settle_unseen(r);
 	globals_settle(r, failed);
 	if (!failed) {
-		deltas_pin(r, r->plan.pins);
+		deltas_pin(r, pins);
 		s->pins &= ~r->plan.unpins;
 		if (r->st && (r->st->facts.flags & SQL_F_RELEASE) && s->up)
 			s->up->condemned = true;
-	} else if ((r->plan.pins & (PIN_UNKNOWN | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
+	} else if ((pins & (PIN_UNKNOWN | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
 		    (r->st && (r->st->facts.flags & SQL_F_MULTI))) && !never_ran(r)) {
-		deltas_pin(r, r->plan.pins); /* a part of it may have run */
+		deltas_pin(r, pins); /* a part of it may have run */
 	}
 	deltas_schema(r);
 	settle_transactions(r, is_rollback(r));
@@ -236,7 +237,7 @@ static void schema_changed(struct request *r)
 {
 	struct instance *in = r->s->worker->in;
 
-	if (globals_keep_procedures(r))
+	if (r->st && globals_keep_procedures(r))
 		catalog_invalidate_tables(in->catalog);
 	else
 		catalog_invalidate(in->catalog);
@@ -246,7 +247,7 @@ static void schema_changed(struct request *r)
 
 void deltas_schema(struct request *r)
 {
-	if (r->st && (r->st->facts.flags & (SQL_F_DDL | SQL_F_UNKNOWN)) && !never_ran(r) && !temps_only(r))
+	if (r->st ? r->st->facts.flags & (SQL_F_DDL | SQL_F_UNKNOWN) && !never_ran(r) && !temps_only(r) : command_may_be_anything(r))
 		schema_changed(r);
 }
 

@@ -101,10 +101,38 @@ enum rc command_allowed(struct request *r)
 
 /* ---- of which only the beginning is here ---- */
 
+/* By its beginning it reads or writes rows, as what is so large does nearly always: alone it changes neither schema nor rights, and leaves
+ * nothing to its session. */
+static bool begins_with_rows(const struct request *r)
+{
+	const uint64_t verbs = SQL_VERB(SQL_SELECT) | SQL_VERB(SQL_INSERT) | SQL_VERB(SQL_REPLACE) | SQL_VERB(SQL_UPDATE) |
+			       SQL_VERB(SQL_DELETE) | SQL_VERB(SQL_LOAD);
+	struct sql_facts f;
+	bool rows;
+
+	if (!r->sql.len || sql_facts_parse(r->sql, r->mode, &f) != RC_OK)
+		return false;
+	rows = f.verbs && !(f.verbs & ~verbs) && !(f.flags & (SQL_F_USER_VAR_WRITE | SQL_F_USER_LOCK | SQL_F_DDL | SQL_F_MULTI));
+	sql_facts_free(&f);
+	return rows;
+}
+
 void command_plan_blind(struct request *r)
 {
+	r->blind = true;
+	r->blind_rows = begins_with_rows(r);
 	r->plan = (struct plan){.target = PLAN_PRIMARY, .target_why = "too large to be looked at whole",
-				.writes = true, .writes_anything = true};
+				.writes = true, .writes_anything = true, .pins = r->blind_rows ? 0 : PIN_UNKNOWN};
+}
+
+bool command_may_be_anything(const struct request *r)
+{
+	const struct upstream *u = r->s->up;
+
+	if (!r->blind || !r->blind_rows)
+		return r->blind;
+	/* One that stands alone has one result; several may go together where the client has said so. */
+	return r->s->caps & CLIENT_MULTI_STATEMENTS && (!u || u->track.results > 1);
 }
 
 enum rc command_allowed_blind(struct request *r)

@@ -155,13 +155,28 @@ static bool is_accounts_command(const struct request *r)
 	return r->cmd == COM_REFRESH || r->cmd == COM_DROP_DB;
 }
 
+/* Also what SET GLOBAL changes, and what an EXECUTE of the session finds. */
+static void settle_anything(struct request *r)
+{
+	struct instance *in = r->s->worker->in;
+
+	r->s->executes_anything = true;
+	r->s->set_global = true;
+	change_logins(r);
+	accounts_renew(in->accounts);
+	if (in->cache)
+		cache_flush(in->cache, CACHE_BY_WRITE);
+}
+
 void globals_settle(struct request *r, bool failed)
 {
 	struct instance *in = r->worker->in;
 	bool kept;
 
 	if (!r->st) {
-		if (is_accounts_command(r) && !is_refusal(r->error))
+		if (unlikely(command_may_be_anything(r)))
+			settle_anything(r);
+		else if (is_accounts_command(r) && !is_refusal(r->error))
 			change_logins(r);
 		return;
 	}

@@ -169,10 +169,11 @@ static void take_tracked(struct request *r, struct span block)
 		}
 	}
 	/* The state changed, and neither the report nor the statement's text says how: only this connection has it. */
-	if (changed && !named && !r->plan.pins && !r->plan.unpins && !r->s->pins && r->st &&
-	    r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP) {
+	if (changed && !named && !r->plan.pins && !r->plan.unpins && !r->s->pins &&
+	    (r->st ? r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP : r->blind)) {
 		deltas_pin(r, PIN_UNKNOWN);
-		r->st->leaves_state = true; /* whoever runs it again can write afterwards */
+		if (r->st)
+			r->st->leaves_state = true; /* whoever runs it again can write afterwards */
 	}
 }
 

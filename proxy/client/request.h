@@ -125,6 +125,8 @@ struct request {
 	unsigned listed;            /* which slot keeps the beginning of its reply, from 1 (listed.h); 0: none */
 	uint64_t listed_serial;
 	bool filling;
+	bool blind;      /* a text of which only the beginning is here */
+	bool blind_rows; /* ... which is that of a statement that reads or writes rows */
 	bool needs_all; /* what it reads is not known: it must see every write that was acknowledged here */
 	uint64_t key_epoch;         /* of the session when the key was made */
 	struct iobuf fill;
@@ -198,6 +200,9 @@ enum rc command_allowed_blind(struct request *r) must_check; /* the same where o
 enum rc command_allowed(struct request *r) must_check;   /* it is planned. RC_ERROR: a rule forbids it, answered */
 /* A statement of which only the beginning is here, or which could not be parsed for lack of memory: P2. */
 void command_plan_blind(struct request *r);
+/* Only its beginning was seen, and behind that may stand whatever changes schema, rights or the session. Once it is answered its results
+ * tell more. */
+bool command_may_be_anything(const struct request *r) must_check;
 /* The connection that it has begins in another sql_mode, in which the text reads otherwise than it was read. */
 bool command_is_misread(const struct request *r) must_check;
 bool command_mode_is_old(const struct request *r) must_check; /* ... and the worker goes by that mode still */

@@ -50,7 +50,7 @@ void session_set_state(struct session *s, enum session_state state)
 	if (s->state == state)
 		return;
 	if (!(allowed[s->state] & 1u << state))
-		log_fatal("session", "impossible change of state", "id=%lu from=%d to=%d", (unsigned long)s->id, s->state, state);
+		log_impossible("session", "impossible change of state", "id=%lu from=%d to=%d", (unsigned long)s->id, s->state, state);
 	s->state = state;
 }
 

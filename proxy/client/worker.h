@@ -30,7 +30,7 @@ struct worker {
 	struct settings *settings;       /* this worker's reference; replaced by mail at a reload */
 	uint64_t settings_serial;        /* changes with settings; never 0 */
 	struct list sessions;
-	uint64_t mode_version; /* of the catalog whose sql_mode the worker has taken over */
+	uint64_t mode_reading; /* of the catalog, whose sql_mode the worker has taken over */
 	struct login_key_wait key_wait;
 	struct doubts doubts;            /* writes whose outcome is not known */
 	struct pool *session_pool, *request_pool;

@@ -14,6 +14,7 @@ pytestmark = mariadb_only("SET DEFAULT ROLE .. FOR, EXECUTE IMMEDIATE, BEGIN NOT
 
 AGAIN = None  # the account uses them meanwhile
 TAKE = "REVOKE {role} FROM {user}@'%'"
+LARGE = "/* " + "x" * 1100000 + " */"  # a text of which suimon sees only the beginning
 WAYS = {
     "plain": [TAKE],
     "default role": ["SET DEFAULT ROLE NONE FOR {user}@'%'"],
@@ -45,6 +46,13 @@ WAYS = {
     "a text that is refused behind it": ["!" + TAKE + "; SELEC"],
     "CALL with dynamic SQL": ["CALL run('REVOKE {role} FROM {user}')"],
     "CALL behind a DO": ["DO 1; CALL taken()"],
+    "PREPARE of a CALL in a block": ["BEGIN NOT ATOMIC PREPARE s FROM 'CALL harmless()'; END",
+                                     "CREATE OR REPLACE PROCEDURE harmless() SQL SECURITY INVOKER " + TAKE, AGAIN, "EXECUTE s"],
+    "a procedure made by a text": ["PREPARE s FROM 'CREATE OR REPLACE PROCEDURE harmless() SQL SECURITY INVOKER REVOKE {role} FROM {user}'", "EXECUTE s", AGAIN,
+                                   "CALL harmless()"],
+    "behind a large comment": [LARGE + TAKE],
+    "before a large comment": ["SELECT 1; " + TAKE + "; " + LARGE + " SELECT 2"],
+    "behind a large SELECT": ["SELECT LENGTH('" + "x" * 1100000 + "'); " + TAKE],
     "CALL of what has just been made": ["CREATE OR REPLACE PROCEDURE harmless() SQL SECURITY INVOKER " + TAKE, "CALL harmless()"],
 }
 
@@ -176,6 +184,7 @@ HARMLESS = {
     "CALL": ["CALL harmless()"],
     "CALL of a CALL": ["CALL calls_harmless(1)"],
     "CALL behind a DO": ["DO 1; CALL harmless()"],
+    "a large SELECT": ["SELECT LENGTH('" + "x" * 1100000 + "')"],
     "CALL of nothing": ["!CALL nothing()"],
     "EXECUTE IMMEDIATE": ["EXECUTE IMMEDIATE 'SELECT n FROM plain WHERE n = ?' USING 1"],
     "PREPARE and EXECUTE": ["PREPARE s FROM 'SELECT n AS user FROM plain'", "EXECUTE s", "DEALLOCATE PREPARE s"],

@@ -2,13 +2,14 @@
  * shim.c - preloaded into suimon by test_scarce.py: names that stop resolving, a clock that jumps, a kernel that fails.
  *
  * $SUIMON_SHIM/hosts  "name address" lines: what names ending in .test resolve to; others of them do not resolve
- * $SUIMON_SHIM/epoll  there: the main thread can wait for nothing any more
+ * $SUIMON_SHIM/epoll  there: the main thread can wait for nothing any more; with a word in it: the others
  * $SUIMON_SHIM/clock  seconds added to the wall clock; the monotonic clock is left alone, as by whoever sets the time
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,10 +106,12 @@ time_t time(time_t *out)
 int epoll_wait(int epfd, struct epoll_event *events, int most, int timeout)
 {
 	static int (*real)(int, struct epoll_event *, int, int);
-	FILE *f = gettid() == getpid() ? open_file("epoll") : NULL;
+	FILE *f = open_file("epoll");
+	bool others = f && fgetc(f) != EOF;
 
-	if (f) {
+	if (f)
 		fclose(f);
+	if (f && others == (gettid() != getpid())) {
 		errno = EBADF;
 		return -1;
 	}

@@ -180,9 +180,10 @@ def test_names_that_do_not_resolve_at_the_start_are_waited_for(cluster, db, suim
         wait_until("the replica", lambda: who(c) == "replica", 5)
 
 
-def test_what_cannot_go_on_ends_with_exit_code_3(suimon, shimmed):
+@pytest.mark.parametrize("threads", ["", "others"], ids=["main", "others"])
+def test_what_cannot_go_on_ends_with_exit_code_3(suimon, shimmed, threads):
     s = suimon()
-    shimmed("epoll", "")
+    shimmed("epoll", threads)
     assert s.process.child.wait(30) == 3
     s.judged = True
     assert "the event loop failed" in s.log_text() and "AddressSanitizer" not in s.log_text()

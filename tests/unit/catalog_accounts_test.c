@@ -67,6 +67,8 @@ static void what_says_so_itself(void **state)
 	KEEPS("UPDATE users SET role = 'x', password = 'revoke'");
 	KEEPS("CREATE PROCEDURE p() REVOKE r FROM u");
 	KEEPS("SET ROLE r");
+	CHANGES("PREPARE s FROM 'CREATE PROCEDURE p() REVOKE r FROM u'");
+	CHANGES("BEGIN NOT ATOMIC EXECUTE IMMEDIATE 'CREATE PROCEDURE p() SELECT 1'; END");
 }
 
 static void what_is_not_understood_by_its_words(void **state)
