@@ -17,6 +17,19 @@ def packet(payload, seq=1, claimed=None):
     return (len(payload) if claimed is None else claimed).to_bytes(3, "little") + bytes([seq & 0xff]) + payload
 
 
+def pump(source, sink, hear=None):
+    """Passes on what comes until one of the two ends, and ends the other. hear: is told of each part before it passes."""
+    try:
+        while data := source.recv(65536):
+            if hear:
+                hear(data)
+            sink.sendall(data)
+    except OSError:
+        pass
+    for each in (source, sink):
+        shut(each)
+
+
 class Listener:
     """Serves each of its clients in a thread: a subclass's serve(client)."""
 
@@ -63,7 +76,7 @@ class Liar(Listener):
                 server.settimeout(None)
                 with self.lock:
                     self.links.append(client)
-                threading.Thread(target=self.pump, args=(server, client), daemon=True).start()
+                threading.Thread(target=pump, args=(server, client), daemon=True).start()
                 self.up(client, server)
         except OSError:
             pass
@@ -92,18 +105,6 @@ class Liar(Listener):
                 lie(client)
             else:
                 client.sendall(lie)
-
-    @staticmethod
-    def pump(source, sink):
-        try:
-            while True:
-                data = source.recv(65536)
-                if not data:
-                    break
-                sink.sendall(data)
-        except OSError:
-            pass
-        shut(sink)
 
     def cut(self):
         """Cuts every link there is."""

@@ -11,7 +11,7 @@ import pytest
 import servers
 from certs import Authority
 from conftest import ask
-from liar import Listener
+from liar import Listener, pump
 
 TOKEN = "shop.cluster.example:3306/?Action=connect&DBUser=guest&X-Amz-Security-Token=" + "k" * 1500
 CLIENT_SSL = 0x800
@@ -86,19 +86,6 @@ class ClearServer(Listener):
         server.sendall(packet(caps.to_bytes(4, "little") + login[4:], 1))
         client.sendall(packet(read_packet(server), seq))
         return client
-
-
-def pump(source, sink):
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-    except OSError:
-        pass
-    for each in (source, sink):
-        try:
-            each.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pymysql
 import pytest
 
 from conftest import KIND, ask, numbers, schema_is_known, who
-from liar import Liar
+from liar import Liar, Listener, pump
 from servers import LOOPBACK, wait_until
 from wire import MULTI_STATEMENTS, Wire
 
@@ -14,44 +14,25 @@ COMPRESS, ZSTD = 1 << 5, 1 << 26
 KINDS = ["zlib", "zstd"]
 
 
-class Ear:
+class Ear(Listener):
     """A relay that keeps the capabilities of every login that passes."""
 
     def __init__(self, port):
         self.target, self.logins = port, []
-        self.listener = socket.create_server((LOOPBACK, 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            try:
-                server = socket.create_connection((LOOPBACK, self.target), 5)
-                server.settimeout(None)
-            except OSError:
-                client.close()
-                continue
-            threading.Thread(target=self.pump, args=(server, client, False), daemon=True).start()
-            threading.Thread(target=self.pump, args=(client, server, True), daemon=True).start()
-
-    def pump(self, source, sink, first):
+    def serve(self, client):
         try:
-            while data := source.recv(65536):
-                if first:
-                    self.logins.append(int.from_bytes(data[4:8], "little"))
-                first = False
-                sink.sendall(data)
+            server = socket.create_connection((LOOPBACK, self.target), 5)
+            server.settimeout(None)
+            threading.Thread(target=pump, args=(server, client), daemon=True).start()
+            login = client.recv(65536)
+            if login: # some only look at the greeting
+                self.logins.append(int.from_bytes(login[4:8], "little"))
+            server.sendall(login)
+            pump(client, server)
         except OSError:
-            pass
-        for s in (source, sink):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            client.close()
 
     def close(self):
         self.listener.close()
