@@ -117,13 +117,17 @@ static void check_servers(struct conf_ctx *c, const struct settings *s)
 {
 	char path[PATH_TEXT];
 
-	for (size_t i = 0; i < s->nreplicas; i++)
-		for (size_t k = 0; k < i; k++)
-			if (same(&s->replicas[i].addr, &s->replicas[k].addr)) {
-				snprintf(path, sizeof(path), "replicas[%zu]", i);
-				conf_fault_at(c, path, "%s is listed twice, allowed is once", s->replicas[i].addr.text);
-				break;
-			}
+	for (size_t i = 0; i < s->nreplicas; i++) {
+		size_t k = 0;
+
+		while (k < i && !same(&s->replicas[i].addr, &s->replicas[k].addr))
+			k++;
+		snprintf(path, sizeof(path), "replicas[%zu]", i);
+		if (k < i)
+			conf_fault_at(c, path, "%s is listed twice, allowed is once", s->replicas[i].addr.text);
+		else if (same(&s->replicas[i].addr, &s->primary)) /* one server, seen as two that take writes */
+			conf_fault_at(c, path, "%s is the primary, allowed are other servers", s->replicas[i].addr.text);
+	}
 	if (s->discovery_aurora)
 		check_aurora(c, s);
 	if (s->backend.pool.min_idle > s->backend.pool.max)

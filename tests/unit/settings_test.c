@@ -253,6 +253,7 @@ static void wrong_values_are_faults(void **state)
 		{"listen: {proxy_protocol: [10.0.0.0/8, '::/129']}",
 		 "listen.proxy_protocol[1]: not a network, allowed"},
 		{"replicas: [a:1, {addr: a:1}]", "replicas[1]: a:1 is listed twice"},
+		{"replicas: [a:1, 127.0.0.1:3306]", "replicas[1]: 127.0.0.1:3306 is the primary, allowed are other servers\n"},
 		{"replicas: [{weight: 1}]", "replicas[0].addr: is missing, allowed"},
 		{"replicas: [{addr: a:1, weight: -1}]",
 		 "replicas[0].weight: -1 is out of range, allowed is a whole number from 0"},
