@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 #include <jansson.h>
+#include <librdkafka/rdkafka.h>
 #include <mysql.h>
 #include <openssl/crypto.h>
 #include <sodium.h>
@@ -45,10 +46,11 @@ void version_print(void)
 	(void)printf("suimon %s\n", SUIMON_VERSION);
 	(void)printf("build: compiler=\"%s\" allocator=\"%s\" systemd=%s assertions=%s sanitizer=%s\n", __VERSION__, allocator,
 		     systemd, assertions, sanitizer);
-	(void)printf("libevent %s\nlibmariadb %s\nlibcurl %s\nhiredis %d.%d.%d\n%s\npcre2 %d.%d\njansson %s\nlibyaml %s\nlibsodium %s\nxxhash %u\nzlib %s\nzstd %s\n",
+	(void)printf("libevent %s\nlibmariadb %s\nlibcurl %s\nhiredis %d.%d.%d\n%s\npcre2 %d.%d\njansson %s\nlibyaml %s\nlibsodium %s\nxxhash %u\nzlib %s\nzstd %s\nlibrdkafka %s\n",
 		     event_get_version(), mysql_get_client_info(), LIBCURL_VERSION, HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
 		     OpenSSL_version(OPENSSL_VERSION), PCRE2_MAJOR, PCRE2_MINOR, JANSSON_VERSION, yaml_get_version_string(),
-		     sodium_version_string(), XXH_versionNumber(), zlibVersion(), ZSTD_versionString());
+		     sodium_version_string(), XXH_versionNumber(), zlibVersion(), ZSTD_versionString(),
+		     rd_kafka_version_str());
 }
 
 enum rc libraries_begin(void)

@@ -12,7 +12,7 @@
 
 static const char usage_text[] =
 	"usage: suimon health                exit 0 while the instance serves, else 1, and why\n"
-	"       suimon ready                 exit 0 while a client could run a read, else 1, and why\n"
+	"       suimon ready                 exit 0 while a client could run a read, else 1, and why; 2: it is not reached\n"
 	"no answer within 2 seconds is none\n"
 	"options: --http HOST:PORT   the instance (default: listen.http of -c FILE, else $SUIMON_HTTP, else 127.0.0.1:6034)\n";
 

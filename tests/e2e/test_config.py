@@ -128,8 +128,9 @@ def test_wrong_usage_exits_1(words):
 def test_version_and_help():
     done = suimon_command("version")
     assert done.returncode == 0 and re.search(r"\d+\.\d+\.\d+", done.stdout)
-    for library in ("libevent", "hiredis", "OpenSSL"):
-        assert library.lower() in done.stdout.lower()
+    for library in ("libevent", "libmariadb", "libcurl", "hiredis", "OpenSSL", "pcre2", "jansson", "libyaml", "libsodium", "xxhash", "zlib", "zstd",
+                    "librdkafka"):
+        assert re.search(r"^%s \d+" % library, done.stdout, re.M), library
     done = suimon_command("--help")
     assert done.returncode == 0 and "check" in done.stdout + done.stderr
 
