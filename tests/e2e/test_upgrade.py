@@ -11,7 +11,7 @@ import pymysql
 import pytest
 
 from conftest import _SANITIZER, ask, merge
-from test_supervisor import supervised, supervisor  # noqa: F401 (a fixture)
+from test_supervisor import listening, supervised, supervisor  # noqa: F401 (a fixture)
 import servers
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -438,3 +438,44 @@ def test_the_supervisor_is_told_who_is_main(suimon, supervisor, db):  # noqa: F8
         servers.wait_until("the new one to feed the watchdog", lambda: supervisor.lines().count("WATCHDOG=1") > fed + 1, 30)
     finally:
         it.end()
+
+
+def test_a_unix_socket_passes_on_too(line, db, tmp_path):
+    """Its file is the new process' then: the old one's end does not take it away, the new one's does."""
+    path = str(tmp_path / "mysql.sock")
+    it = line({"listen": {"mysql": ["127.0.0.1:%d" % servers.free_port(), "unix:" + path]}})
+    with it.instance.connect(database=db.name, unix_socket=path) as c:
+        it.upgrade()
+        with it.instance.connect(database=db.name, unix_socket=path) as later:
+            assert ask(later, "SELECT 1") == ((1,),)
+        assert ask(c, "SELECT 2") == ((2,),)
+    assert it.ended(it.pids[0]) == 0
+    with it.instance.connect(database=db.name, unix_socket=path) as c:
+        assert ask(c, "SELECT 3") == ((3,),)
+    os.kill(it.pids[0], signal.SIGTERM)
+    assert it.ended(it.pids[0]) == 0
+    assert not os.path.exists(path)
+
+
+def test_sockets_of_the_supervisor_pass_on_too(suimon, supervisor, db, tmp_path):  # noqa: F811
+    """From one process to the next, and none of them takes the file away: it is the supervisor's."""
+    s = suimon(run=False)
+    path = str(tmp_path / "handed.sock")
+    tcp, unix, http = listening(), listening(path=path), listening()
+    s.http_port = http.getsockname()[1]
+    supervised(s, supervisor, [("mysql", tcp), ("http", http), ("mysql", unix)])
+    s.mysql_port = tcp.getsockname()[1]
+    it = Line(s)
+    try:
+        for _ in range(2):
+            it.upgrade()
+            assert it.ended(it.pids[0]) == 0
+            for where in ({}, {"unix_socket": path}):
+                with s.connect(database=db.name, **where) as c:
+                    assert ask(c, "SELECT 1") == ((1,),)
+            assert s.http("/healthz")[0] == 200
+    finally:
+        it.end()
+    assert os.path.exists(path)
+    for each in (tcp, unix, http):
+        each.close()
