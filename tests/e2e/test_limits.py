@@ -1,4 +1,5 @@
 """limits.rules: who takes more than his share waits or is refused, what runs too long is killed, and nobody else notices."""
+import socket
 import time
 
 import pymysql
@@ -269,3 +270,25 @@ def test_a_runaway_client_is_held_back_and_not_the_others(suimon, db, held):
         assert ask(other, "SELECT name FROM whoami")
     ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
     assert first.ended().error is None
+
+
+def test_who_leaves_the_line_or_is_killed_in_it_takes_no_place(suimon, db, held):
+    s = limited(suimon, {"match": {"query": "get_lock"}, "concurrency": 1, "wait": "60s"})
+    first = Sleeper(s, db.name, held.lock)
+    servers.wait_until("the first to run", lambda: runs(s, "get_lock"), 30)
+    line = []
+    for n in range(3):
+        line.append(Sleeper(s, db.name, held.lock, "SELECT GET_LOCK('%s', 60), %d" % (held.lock, n)))
+        servers.wait_until("it to wait", lambda n=n: waits(s) == n + 1, 30)
+    leaves, killed, stays = line
+    leaves.connection._sock.shutdown(socket.SHUT_RDWR)
+    servers.wait_until("one to have left", lambda: waits(s) == 2, 30)
+    with s.connect(database=db.name) as c:
+        ask(c, "KILL QUERY %d" % killed.connection.thread_id())
+    assert killed.outcome() == KILLED and waits(s) == 1
+    assert ask(killed.connection, "SELECT 1") == ((1,),)
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    assert first.outcome() == ((1,),)
+    first.connection.close()
+    assert stays.outcome() == ((1, 2),)
+    assert waits(s) == 0
