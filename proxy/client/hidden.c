@@ -169,7 +169,8 @@ enum rc hidden_sync(struct request *r)
 	return change_variables(r, to);
 }
 
-static void sync_done(struct request *r)
+/* RC_ERROR: no memory to know by what state the connection is in. It must serve nobody, not even who brought it there. */
+static enum rc sync_done(struct request *r)
 {
 	struct upstream *u = r->s->up;
 	const struct varset *to = r->sync_to ? r->sync_to : r->s->vars, *now = NULL;
@@ -193,13 +194,13 @@ static void sync_done(struct request *r)
 		now = varset_with_schema(to, u->vars->schema);
 		break;
 	default:
-		return;
+		return RC_OK;
 	}
-	if (now)
-		upstream_set_vars(u, now);
-	else
-		u->condemned = true;
+	if (!now)
+		return RC_ERROR;
+	upstream_set_vars(u, now);
 	varset_unref(now);
+	return RC_OK;
 }
 
 /* ---- STEP_POSITION ---- */
@@ -503,7 +504,10 @@ void hidden_done(struct request *r)
 		exec_fail(r);
 		return;
 	}
-	sync_done(r);
+	if (sync_done(r) != RC_OK) {
+		exec_lost(r, "out of memory");
+		return;
+	}
 	r->hidden = HIDDEN_NONE;
 	switch (what) {
 	case HIDDEN_RESET:

@@ -417,6 +417,8 @@ static void on_ticket(struct mail *m)
 		iobuf_consume(b, iobuf_len(b));
 		if (packet_put_ok(b, &s->seq, s->caps, &ok) == RC_OK)
 			(void)channel_put(&s->ch, iobuf_data(b), iobuf_len(b));
+		else
+			reply_failed(s);
 	} else if (t->rc == RC_DECLINED && (t->unfit || !s->worker->settings->queue.full_is_error)) {
 		r->route = STATS_LOCAL; /* certainly not stored: it goes directly */
 		exec_resume(r, write_through(r) == RC_OK ? STEP_LIMIT : r->step);

@@ -7,12 +7,18 @@
 #include "log.h"
 #include "session.h"
 
+void reply_failed(struct session *s)
+{
+	log_error("session", "a reply could not be made: out of memory", "id=%lu", (unsigned long)s->id);
+	channel_fail(&s->ch, CHANNEL_NO_MEMORY);
+}
+
 static void send_built(struct session *s, struct iobuf *b, enum rc built)
 {
 	if (built == RC_OK)
 		(void)channel_put(&s->ch, iobuf_data(b), iobuf_len(b)); /* a lost client is noticed by the reader */
 	else
-		log_error("session", "a reply could not be made: out of memory", "id=%lu", (unsigned long)s->id);
+		reply_failed(s);
 	iobuf_reset(b);
 }
 

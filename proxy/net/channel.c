@@ -179,6 +179,12 @@ static enum rc fail(struct channel *ch, const char *why)
 	return RC_ERROR;
 }
 
+void channel_fail(struct channel *ch, const char *why)
+{
+	if (ch->open && !ch->failed)
+		(void)fail(ch, why);
+}
+
 /* Packed, and as much of it sent as the socket takes. */
 static enum rc send_zipped(struct channel *ch)
 {

@@ -97,6 +97,8 @@ must_check static inline enum rc channel_command(struct channel *ch)
 }
 void channel_close(struct channel *ch); /* idempotent */
 
+/* What the peer awaits could not be made: nothing may follow, and ops->closed is told in a later turn. why: literal. */
+void channel_fail(struct channel *ch, const char *why);
 /* Gathers len bytes, which must stay where they are until channel_flush. RC_ERROR: the channel is closed or failed. */
 enum rc channel_push(struct channel *ch, const void *p, size_t len);
 /* Gathers a copy. */

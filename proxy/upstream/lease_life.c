@@ -35,18 +35,23 @@ static void go_idle(struct upstream *u)
 		upstream_close(u, "another worker needs the place");
 }
 
-/* A fresh connection has the character sets of its login, and nothing else. */
-static void begin_state(struct upstream *u)
+/* A fresh connection has the character sets of its login, and nothing else. false: no memory to know them by. */
+static bool begin_state(struct upstream *u)
 {
-	const struct varset *vars = NULL;
+	const struct varset *vars;
 	char number[8];
 
-	if (u->collation && u->collation < 256) {
-		(void)snprintf(number, sizeof(number), "%u", u->collation);
-		vars = varset_with(u->pool->empty, span_str(VARSET_LOGIN_COLLATION), span_str(number));
+	if (!u->collation || u->collation >= 256) {
+		upstream_set_vars(u, u->pool->empty);
+		return true;
 	}
-	upstream_set_vars(u, vars ? vars : u->pool->empty);
+	(void)snprintf(number, sizeof(number), "%u", u->collation);
+	vars = varset_with(u->pool->empty, span_str(VARSET_LOGIN_COLLATION), span_str(number));
+	if (!vars)
+		return false;
+	upstream_set_vars(u, vars);
 	varset_unref(vars);
+	return true;
 }
 
 /* Too many connections: of all, of this account at once, of this account by its own limit. */
@@ -76,6 +81,8 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 
 	evtimer_del(&u->timer);
 	if (ok) {
+		bool known = begin_state(u);
+
 		u->ready_ns = clock_mono_ns();
 		stats_count(p->sink, STATS_C_UPSTREAM_CONNECTS, 1);
 		stats_count(p->sink, STATS_C_UPSTREAM_ACTIVE, 1);
@@ -83,7 +90,6 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 			atomic_store_explicit(&u->account->verified_ns, u->ready_ns, memory_order_relaxed); /* a replica may be behind */
 		crowd_end(&u->backend->crowd);
 		crowd_end(&u->account->crowd);
-		begin_state(u);
 		list_remove(&lb->opening, &u->node);
 		if (backend_state(u->backend) == BACKEND_DOWN || backend_state(u->backend) == BACKEND_UNKNOWN)
 			if (atomic_load_explicit(&u->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
@@ -92,6 +98,8 @@ void lease_opened(struct upstream *u, bool ok, const char *why)
 			if (container_of(n, struct lease_request, node)->opening == u)
 				container_of(n, struct lease_request, node)->opening = NULL;
 		go_idle(u);
+		if (!known)
+			upstream_close(u, "out of memory"); /* its waiter tries again, at the next tick */
 		return;
 	}
 	stats_count(p->sink, STATS_C_UPSTREAM_CONNECT_ERRORS, 1);
