@@ -223,8 +223,15 @@ static bool serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct
 	list_each(&lb->waiters, n) {
 		struct lease_request *r = container_of(n, struct lease_request, node);
 
-		if (!fits(u, r) || !state_reachable(u, r) || (r->fresh && u->lent))
+		if (!fits(u, r) || !state_reachable(u, r))
 			continue;
+		if (r->fresh && u->lent) { /* it needs a new one, and would see those behind it served for ever */
+			if (r->opening || lease_is_crowded(r->backend, r->account) || !lease_no_room(p, r->backend))
+				continue;
+			upstream_close(u, "making room for a new one");
+			(void)lease_open(p, lb, r);
+			return true;
+		}
 		lease_leave(lb, r);
 		lend(u, r);
 		r->done(r, RC_OK, u);

@@ -198,6 +198,33 @@ def test_what_may_be_sent_again_is_whatever_of_the_idle_links_is_dead_without_a_
     assert sum_metric(s.metrics(), "suimon_retries_total") == len(cut)
 
 
+def test_what_is_sent_again_has_its_turn_in_a_pool_that_is_full(cluster, suimon, table):
+    """The new connection that it needs takes the place of one that those behind it could use."""
+    relay = Relay(cluster.primary.port)
+    s = suimon({"primary": relay.address, "replicas": [], "threads": 1,
+                "backend": {"failover_hold": "2s", "tls": {"mode": "disabled"}, "pool": {"max": 1, "min_idle": 0}}})
+    stop = threading.Event()
+
+    def load(c):
+        with c:
+            while not stop.is_set():
+                ask(c, "SELECT n, SLEEP(0.02) FROM t")
+    others = [threading.Thread(target=load, args=(s.connect(database=table.name),)) for _ in range(6)]
+    try:
+        with s.connect(database=table.name) as c:
+            for each in others:
+                each.start()
+            time.sleep(0.5)
+            done = cut_once(relay, "up", b"MARK3")
+            assert ask(c, "SELECT n, 'MARK3' FROM t") == ((0, "MARK3"),)
+            assert done.is_set()
+    finally:
+        stop.set()
+        for each in others:
+            each.join()
+        relay.close()
+
+
 @pytest.mark.parametrize("last", ["UPDATE t SET n = n + 1 WHERE id = 1", "COMMIT"])
 def test_what_is_not_sent_on_a_link_that_has_ended_is_not_in_doubt(links, table, last):
     """The link's end lies there unread when the statement is taken up: behind it in the order in which suimon is told of both."""
