@@ -51,9 +51,11 @@ struct span login_schema(struct session *s)
 
 bool login_wants_proof(struct session *s)
 {
-	uint64_t verified = atomic_load_explicit(&s->login->account->verified_ns, memory_order_relaxed);
+	struct account *a = s->login->account;
 
-	return verified == 0 || clock_mono_ns() - verified > ACCOUNT_TRUST_NS;
+	if (account_is_trusted(&a->verified_ns))
+		return false;
+	return backend_usable(topology_primary(s->worker->in->topology)) || !account_is_trusted(&a->replica_verified_ns);
 }
 
 enum rc login_greet(struct session *s)
@@ -389,8 +391,8 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 	if (s->state == SESSION_CLOSED)
 		return;
 	if (l->proving)
-		accounts_learn(as, l->account);
-	if (l->schema_len)
+		accounts_learn(as, l->account, s->on_primary);
+	if (l->schema_len && s->on_primary)
 		account_saw_schema(l->account, login_schema(s));
 	account_unref(s->account);
 	s->account = account_ref(l->account);

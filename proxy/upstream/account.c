@@ -110,9 +110,16 @@ static void put_locked(struct accounts *as, struct account *a)
 		account_ref(a);
 }
 
-void accounts_learn(struct accounts *as, struct account *a)
+bool account_is_trusted(const _Atomic uint64_t *verified_ns)
 {
-	atomic_store_explicit(&a->verified_ns, clock_mono_ns(), memory_order_relaxed);
+	uint64_t ns = atomic_load_explicit(verified_ns, memory_order_relaxed);
+
+	return ns && clock_mono_ns() - ns <= ACCOUNT_TRUST_NS;
+}
+
+void accounts_learn(struct accounts *as, struct account *a, bool at_primary)
+{
+	atomic_store_explicit(at_primary ? &a->verified_ns : &a->replica_verified_ns, clock_mono_ns(), memory_order_relaxed);
 	pthread_mutex_lock(&as->lock);
 	if (!a->configured && as->by_user.count < MOST_LEARNT)
 		put_locked(as, a);
@@ -123,9 +130,15 @@ void accounts_learn(struct accounts *as, struct account *a)
 	pthread_mutex_unlock(&as->lock);
 }
 
-void accounts_forget(struct accounts *as, struct account *a)
+static void doubt(struct account *a)
 {
 	atomic_store_explicit(&a->verified_ns, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->replica_verified_ns, 0, memory_order_relaxed);
+}
+
+void accounts_forget(struct accounts *as, struct account *a)
+{
+	doubt(a);
 	pthread_mutex_lock(&as->lock);
 	if (as->last == a) {
 		as->last = NULL;
@@ -157,14 +170,14 @@ void accounts_doubt(struct accounts *as, struct span user)
 	pthread_mutex_lock(&as->lock);
 	a = find_locked(as, user);
 	if (a)
-		atomic_store_explicit(&a->verified_ns, 0, memory_order_relaxed);
+		doubt(a);
 	pthread_mutex_unlock(&as->lock);
 }
 
 static void doubt_one(struct map_node *node, void *arg)
 {
 	(void)arg;
-	atomic_store_explicit(&container_of(node, struct account, node)->verified_ns, 0, memory_order_relaxed);
+	doubt(container_of(node, struct account, node));
 }
 
 void accounts_renew(struct accounts *as)

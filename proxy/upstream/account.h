@@ -29,10 +29,11 @@ struct account {
 	struct secret *password;  /* owned; immutable: a new password makes a new account */
 	struct secret *verifiers; /* owned: what clients' answers are checked against; account_native, account_sha2 */
 	bool configured;
-	_Atomic uint64_t verified_ns; /* when a server last accepted it; 0 never */
+	_Atomic uint64_t verified_ns; /* when the primary last accepted it; 0 never */
+	_Atomic uint64_t replica_verified_ns; /* when a replica did, while there was no primary; that counts for so long as there is none */
 	struct crowd crowd;       /* the servers have no connection left for it */
 	uint64_t id;              /* unique in the process */
-	struct { _Atomic uint64_t hash, ns; } schemas[ACCOUNT_SCHEMAS]; /* a server let it choose these, when */
+	struct { _Atomic uint64_t hash, ns; } schemas[ACCOUNT_SCHEMAS]; /* the primary let it choose these, when */
 	_Atomic int refs;
 	struct map_node node;
 };
@@ -48,7 +49,7 @@ struct account *accounts_find(struct accounts *as, struct span user) must_check;
 bool accounts_passthrough(struct accounts *as);
 /* An account for a password a client has sent and no server has seen yet. Not in the table until accounts_learn. */
 struct account *account_new(struct span user, struct span password) must_check;
-void accounts_learn(struct accounts *as, struct account *a); /* a server accepted it: find gives it from now on */
+void accounts_learn(struct accounts *as, struct account *a, bool at_primary); /* a server accepted it: find gives it from now on */
 void accounts_forget(struct accounts *as, struct account *a); /* a server refused it */
 /* Accounts, their rights or their databases have changed: each is put to a server before it is trusted again. Any thread. */
 void accounts_changed(struct accounts *as);
@@ -62,7 +63,8 @@ void accounts_doubt(struct accounts *as, struct span user);
 /* Any account that a server has accepted, for the background work of an instance without a monitor account. */
 struct account *accounts_any(struct accounts *as) must_check;
 
-/* Has a server let the account choose this schema within ACCOUNT_TRUST_NS? Any thread. */
+bool account_is_trusted(const _Atomic uint64_t *verified_ns); /* one of the account's two: no longer ago than ACCOUNT_TRUST_NS */
+/* Has the primary let the account choose this schema within ACCOUNT_TRUST_NS? Any thread. */
 bool account_schema_known(struct account *a, struct span schema);
 void account_saw_schema(struct account *a, struct span schema);
 

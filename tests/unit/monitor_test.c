@@ -208,7 +208,7 @@ static void an_account_a_client_has_proven_is_enough(void **state)
 	assert_non_null(a);
 	start("", "");
 	assert_true(in_state(first(), BACKEND_UP));
-	accounts_learn(accounts, a);
+	accounts_learn(accounts, a, true);
 	account_unref(a);
 	assert_true(in_state(second(), BACKEND_UP));
 	server_sql(&primary, "INSERT INTO shop.t VALUES (NULL)");
