@@ -103,7 +103,7 @@ enum rc command_allowed(struct request *r)
 
 /* By its beginning it reads or writes rows, as what is so large does nearly always: alone it changes neither schema nor rights, and leaves
  * nothing to its session. */
-static bool begins_with_rows(const struct request *r)
+static bool begins_with_rows(struct request *r)
 {
 	const uint64_t verbs = SQL_VERB(SQL_SELECT) | SQL_VERB(SQL_INSERT) | SQL_VERB(SQL_REPLACE) | SQL_VERB(SQL_UPDATE) |
 			       SQL_VERB(SQL_DELETE) | SQL_VERB(SQL_LOAD);
@@ -113,6 +113,7 @@ static bool begins_with_rows(const struct request *r)
 	if (!r->sql.len || sql_facts_parse(r->sql, r->mode, &f) != RC_OK)
 		return false;
 	rows = f.verbs && !(f.verbs & ~verbs) && !(f.flags & (SQL_F_USER_VAR_WRITE | SQL_F_USER_LOCK | SQL_F_DDL | SQL_F_MULTI));
+	r->blind_select = f.verb == SQL_SELECT;
 	sql_facts_free(&f);
 	return rows;
 }
@@ -131,8 +132,13 @@ bool command_may_be_anything(const struct request *r)
 
 	if (!r->blind || !r->blind_rows)
 		return r->blind;
-	/* One that stands alone has one result; several may go together where the client has said so. */
-	return r->s->caps & CLIENT_MULTI_STATEMENTS && (!u || u->track.results > 1);
+	if (!u)
+		return r->s->caps & CLIENT_MULTI_STATEMENTS;
+	/* A SELECT without a result set has put it INTO something. */
+	if (r->blind_select && u->track.results == 1 && !u->track.columns && !u->track.error)
+		return true;
+	/* One that stands alone has one answer; several may go together where the client has said so. */
+	return r->s->caps & CLIENT_MULTI_STATEMENTS && u->track.results + (u->track.error != 0) > 1;
 }
 
 enum rc command_allowed_blind(struct request *r)

@@ -47,7 +47,7 @@ void exec_release(struct request *r)
 	s->up = NULL;
 	lease_park(u, &s->park, s->id);
 	/* What the session may ask about its last statement lies on this connection alone. */
-	u->keep = u->track.insert_id || leaves_conditions(u) || s->worker->follow_ups_seen ||
+	u->keep = u->track.insert_id || r->blind || leaves_conditions(u) || s->worker->follow_ups_seen ||
 		  (r->st && r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_LAST_INSERT_ID));
 	lease_release(u);
 }

@@ -127,6 +127,7 @@ struct request {
 	bool filling;
 	bool blind;      /* a text of which only the beginning is here */
 	bool blind_rows; /* ... which is that of a statement that reads or writes rows */
+	bool blind_select; /* ... of a SELECT */
 	bool needs_all; /* what it reads is not known: it must see every write that was acknowledged here */
 	uint64_t key_epoch;         /* of the session when the key was made */
 	struct iobuf fill;

@@ -1,4 +1,5 @@
 """P2, P3, C1: of a text larger than a mebibyte only the beginning is seen. What may stand behind it is taken to be there."""
+import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
@@ -25,6 +26,9 @@ STATE = {
     "a prepared statement": ("PREPARE s FROM 'SELECT 5 " + COMMENT + "'", "PREPARE s FROM 'SELECT 6'", "EXECUTE s", 5),
     "a lock": (COMMENT + "DO GET_LOCK('of_large_texts', 0)", "SELECT 1", "SELECT IS_USED_LOCK('of_large_texts') = CONNECTION_ID()", 1),
     "a temporary table": (COMMENT + "CREATE TEMPORARY TABLE t SELECT 5 AS n", "SELECT 1", "SELECT n FROM t", 5),
+    "what a SELECT puts into a variable": ("SELECT LENGTH('" + "x" * (2 << 20) + "') INTO @n", "SET @n = 6", "SELECT @n", 2 << 20),
+    "found rows": ("SELECT SQL_CALC_FOUND_ROWS 1 UNION SELECT 2 UNION SELECT LENGTH('" + "x" * (2 << 20) + "') LIMIT 1",
+                   "SELECT SQL_CALC_FOUND_ROWS 1", "SELECT FOUND_ROWS()", 3),
     "a session's variable": (COMMENT + "SET default_week_format = 3", "SELECT 1", "SELECT @@default_week_format", 3),
 }
 
@@ -83,3 +87,15 @@ def test_several_of_which_the_first_is_of_rows(suimon, db):
         filled(s, c, "SELECT n FROM u")
         ask(c, "INSERT INTO t VALUES (1)")
         assert ask(c, "SELECT n FROM u") == ((2,),)
+
+
+def test_several_of_which_the_second_fails(suimon, db):
+    """The error is its answer: the first, which is of rows, did not stand alone."""
+    db.setup("CREATE PROCEDURE p() BEGIN SET @n = 5; SIGNAL SQLSTATE '45000'; END")
+    s = suimon({"threads": 1, "replicas": []})
+    with s.connect(database=db.name, client_flag=CLIENT.MULTI_STATEMENTS) as c, c.cursor() as cur:
+        cur.execute("SELECT LENGTH('%s'); CALL p()" % ("x" * (2 << 20)))
+        with pytest.raises(pymysql.MySQLError):
+            cur.nextset()
+        assert pins(s) == ["unknown"]
+        assert ask(c, "SELECT @n") == ((5,),)
