@@ -94,8 +94,14 @@ static enum rc choose_backend(struct request *r)
  * that was sent to the primary only to be on the safe side. */
 static bool try_elsewhere(struct request *r)
 {
-	if (unlikely(request_in_lane(r) || r->checking))
+	if (unlikely(request_in_lane(r)))
 		return false;
+	if (unlikely(r->checking)) { /* the primary is there, and has no connection free: that is waited for */
+		bool again = r->lease.impatient && backend_usable(topology_primary(r->worker->in->topology));
+
+		r->checks_patiently |= again;
+		return again;
+	}
 	if (!r->primary_only) {
 		r->primary_only = true;
 		return true;
@@ -114,7 +120,7 @@ static bool has_elsewhere(const struct request *r)
 	if (unlikely(request_in_lane(r)))
 		return false;
 	if (unlikely(r->checking))
-		return queued_check_may_fail(r);
+		return !r->checks_patiently && queued_check_may_fail(r);
 	return !r->primary_only || ((r->plan.target == PLAN_REPLICA || r->s->login) && !r->replica_last &&
 				    topology_replica(r->s->worker->in->topology, NULL));
 }

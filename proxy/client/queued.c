@@ -230,13 +230,24 @@ static bool is_checked(const struct request *r)
 	return is_current(r) && is_this_accounts(r) && (is_refused(r) || (st->queue_checked && !(r->defaults & ~st->queue_defaults)));
 }
 
+/* A default that says who or when may be new, and only the primary knows whether the shape leaves that column out. */
+static bool says_same_later(const struct request *r)
+{
+	const struct sql_table *t = written_table(&r->st->facts);
+	struct span schema = t->schema.len ? t->schema : r->s->vars->schema;
+	bool defaults;
+	const char *why;
+
+	return catalog_later(r->s->worker->in->catalog, schema, t->name, &defaults, &why) == RC_OK && !defaults;
+}
+
 /* Once, for what its account may do to this day: the schema alone has changed since, and is known again. While the primary cannot
  * be asked that counts, since what the drain then cannot apply is kept as a dead letter. */
 static bool was_accepted(const struct request *r)
 {
 	const struct statement *st = r->st;
 
-	return st->queue_checked && !is_refused(r) && !(r->defaults & ~st->queue_defaults) && is_this_accounts(r) &&
+	return says_same_later(r) && st->queue_checked && !is_refused(r) && !(r->defaults & ~st->queue_defaults) && is_this_accounts(r) &&
 	       st->queue_checked_epoch == accounts_epoch(r->s->worker->in->accounts);
 }
 
@@ -247,7 +258,7 @@ bool queued_check_may_fail(const struct request *r)
 
 bool queued_check_failed(struct request *r)
 {
-	if (r->s->pins || r->lease.err_code || !queued_check_may_fail(r))
+	if (r->s->pins || r->lease.err_code || backend_usable(topology_primary(r->worker->in->topology)) || !queued_check_may_fail(r))
 		return false;
 	r->lease.err_text[0] = '\0';
 	r->checking = r->primary_only = false;

@@ -89,6 +89,7 @@ struct request {
 	bool wants_new;             /* a connection whose login is new: what there was could not be reset */
 	bool replica_last;          /* the primary was tried in vain: a replica, or nothing (R4) */
 	bool checking;              /* the connection is wanted to have the statement's shape accepted for the queue */
+	bool checks_patiently;      /* ... and there is one to be waited for */
 	bool unchecked;             /* the primary could not be asked: an earlier acceptance counts */
 	uint64_t checking_epoch;    /* of the accounts, when that was wanted: it is to be no older */
 	uint64_t defaults;          /* for the queue: columns of its list that some row of a bulk execution gives their default, a bit each */

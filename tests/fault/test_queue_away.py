@@ -80,3 +80,41 @@ def test_not_when_rights_have_changed_since(away):
         assert acknowledged(s) == before
         relay.refusing = False
         assert settled(s, db, 8) == 0
+
+
+def test_not_when_a_default_may_say_who_it_was(away):
+    """The drain's own account is not the client's: whether the column is left out the primary has to say."""
+    s, relay, db = away
+    with s.connect(database=db.name) as c:
+        accept(s, c)
+        change(s, c, "CREATE TABLE other (who VARCHAR(90) DEFAULT (CURRENT_USER()))")
+        cut(relay)
+        assert is_queued(s, c, INSERT % 9)  # of another table
+        relay.refusing = False
+        accept(s, c)
+        ask(c, "ALTER TABLE log ADD who VARCHAR(90) DEFAULT (CURRENT_USER())")
+        change(s, c, "CREATE TABLE another (n INT)")
+        cut(relay)
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, INSERT % 10)
+        assert e.value.args[0] == 1927
+        relay.refusing = False
+        assert settled(s, db, 10) == 0 and settled(s, db, 9) == 1
+
+
+def test_a_primary_without_a_free_connection_is_waited_for(suimon, db):
+    db.primary("CREATE TABLE log (id BIGINT PRIMARY KEY AUTO_INCREMENT, n INT, v VARCHAR(20))")
+    s = suimon({"threads": 1, "replicas": [], "backend": {"failover_hold": "1s", "pool": {"max": 1, "min_idle": 0}},
+                "queue": {"rules": [{"match": {"table": db.name + ".log"}}]}})
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as d:
+        accept(s, c)
+        change(s, c, "CREATE TABLE other (n INT)")
+        d.begin()
+        ask(d, "SELECT 1")
+        before = acknowledged(s)
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, INSERT % 7)
+        assert e.value.args[0] == 1927
+        assert acknowledged(s) == before
+        d.rollback()
+        assert is_queued(s, c, INSERT % 7)
