@@ -34,10 +34,10 @@ static uint64_t key_of(struct request *r)
 	struct statement *st = r->st;
 	const struct account *a = r->s->account;
 
-	if (!span_eq(r->s->vars->schema, span_of(st->schema, st->schema_len)))
+	if (!span_eq(request_schema(r), span_of(st->schema, st->schema_len)))
 		return 0;
 	if (unlikely(st->stats_account != a->id)) {
-		st->stats_key = stats_key(st->digest, r->s->vars->schema, span_str(a->user));
+		st->stats_key = stats_key(st->digest, request_schema(r), span_str(a->user));
 		st->stats_account = a->id;
 		st->stats_place = (struct stats_place){.row = NULL};
 	}
@@ -161,7 +161,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 					   total >= s->worker->settings->stats.slow_ns),
 		.normalise = normalise,
 		.mode = r->mode,
-		.schema = s->vars->schema,
+		.schema = request_schema(r),
 		.user = span_of(s->account->user, s->account->user_len),
 		.host = span_of(s->peer, s->peer_len),
 		.session = s->id,

@@ -57,7 +57,7 @@ void lockers_note(struct lockers *l, const struct request *r)
 	for (uint16_t i = 0; i < f->ntables; i++) {
 		const struct sql_table *t = &f->tables[i];
 
-		put(l, key_of(slot, thread, t->schema.len ? t->schema : r->s->vars->schema, t->name), r->st->digest);
+		put(l, key_of(slot, thread, t->schema.len ? t->schema : request_schema(r), t->name), r->st->digest);
 	}
 }
 

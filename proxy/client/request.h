@@ -170,6 +170,12 @@ struct request {
 	cache_tag tags[CACHE_MAX_TAGS]; /* ntags of them */
 };
 
+/* In which the names of its statement that have none of their own are meant: a prepared one keeps that of its preparation. */
+static inline struct span request_schema(const struct request *r)
+{
+	return r->prepared && r->st ? span_of(r->st->schema, r->st->schema_len) : r->s->vars->schema;
+}
+
 /* It goes to a group of replicas, and to nobody else. */
 static inline bool request_in_lane(const struct request *r)
 {

@@ -88,6 +88,19 @@ def test_prepared_and_text_forms_are_one_digest(counted, table):
     assert row(counted, "select total from orders where id")["calls"] == 5
 
 
+def test_a_prepared_statement_counts_for_the_schema_it_was_prepared_in(counted, table):
+    """Its tables are that one's; so is what is advised about them."""
+    with Wire(counted.connect(database=table.name)) as w:
+        s = w.prepare("SELECT total AS elsewhere FROM orders WHERE id = ?")
+        s.execute((1,))
+        w.query("USE information_schema")
+        s.execute((2,))
+        w.query("USE %s" % table.name)
+        s.execute((3,))
+    found = row(counted, "elsewhere orders")
+    assert (found["calls"], found["schema"]) == (3, table.name)
+
+
 def test_an_n_plus_one_loop_is_found(counted, table):
     with counted.connect(database=table.name) as c:
         for _ in range(3):
