@@ -64,8 +64,9 @@ static enum rc configure(MYSQL *my, const struct queue_target *t)
 	unsigned connect = DBCONN_CONNECT_SECONDS, io = DBCONN_IO_SECONDS;
 	my_bool no = 0;
 	size_t packet = (size_t)1 << 30;
+	unsigned tcp = MYSQL_PROTOCOL_TCP; /* else "localhost" is not that port, but the library's own idea of a socket */
 
-	if (mysql_optionsv(my, MYSQL_OPT_CONNECT_TIMEOUT, &connect) ||
+	if ((t->port && mysql_optionsv(my, MYSQL_OPT_PROTOCOL, &tcp)) || mysql_optionsv(my, MYSQL_OPT_CONNECT_TIMEOUT, &connect) ||
 	    mysql_optionsv(my, MYSQL_OPT_READ_TIMEOUT, &io) || mysql_optionsv(my, MYSQL_OPT_WRITE_TIMEOUT, &io) ||
 	    mysql_optionsv(my, MYSQL_OPT_RECONNECT, &no) ||
 	    mysql_optionsv(my, MYSQL_OPT_LOCAL_INFILE, &(unsigned){0}) ||

@@ -175,10 +175,11 @@ bool sqlconn_refused(const struct sqlconn *c)
 static enum rc set_options(MYSQL *my, const struct sqlconn_target *t)
 {
 	unsigned seconds = (unsigned)(t->connect_ns / NS_PER_SEC) + 1; /* io_wait is the one that measures */
-	unsigned no = 0;
+	unsigned no = 0, tcp = MYSQL_PROTOCOL_TCP; /* else "localhost" is not that port, but the library's own idea of a socket */
 	my_bool off = 0;
 
-	return mysql_optionsv(my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds) ||
+	return (t->port && mysql_optionsv(my, MYSQL_OPT_PROTOCOL, &tcp)) ||
+			       mysql_optionsv(my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds) ||
 			       mysql_optionsv(my, MYSQL_OPT_READ_TIMEOUT, &seconds) ||
 			       mysql_optionsv(my, MYSQL_OPT_WRITE_TIMEOUT, &seconds) ||
 			       mysql_optionsv(my, MARIADB_OPT_IO_WAIT, io_wait) ||

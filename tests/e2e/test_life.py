@@ -10,7 +10,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import address, ask, drained_in, merge, who
+from conftest import address, ask, drained_in, hits, merge, who
 import servers
 
 
@@ -26,6 +26,20 @@ def test_a_primary_that_is_down_at_start(suimon, cluster):
             ask(c, "SELECT 1")
     assert time.monotonic() - begin < 25 # not the connect timeouts of many attempts
     assert "suimon: " in str(e.value.args[1])
+
+
+def test_localhost_is_an_address_as_any_other(suimon, cluster, db, monkeypatch):
+    """libmariadb takes that name for a socket, of whatever server has it: the schema and the queue's drain would be another server's."""
+    monkeypatch.setenv("MYSQL_UNIX_PORT", cluster.replica.socket)
+    db.setup("CREATE TABLE t (n INT PRIMARY KEY)", "CREATE TABLE log (n INT PRIMARY KEY)")
+    s = suimon({"primary": "localhost:%d" % cluster.primary.port, "replicas": [], "cache": {"rules": [{"match": {"table": "t"}, "ttl": "60s"}]},
+                "queue": {"rules": [{"match": {"table": "log"}}]}})
+    with s.connect(database=db.name) as c:
+        servers.wait_until("the cache to answer", lambda: ask(c, "SELECT COUNT(*) FROM t") and hits(s) > 0, 30)
+        before = s.metrics()["suimon_queue_acknowledged_total"]
+        ask(c, "INSERT INTO log VALUES (1)")
+        assert s.metrics()["suimon_queue_acknowledged_total"] == before + 1
+        servers.wait_until("it to be applied", lambda: db.primary("SELECT n FROM log") == ((1,),), 30)
 
 
 def test_it_is_ready_when_its_primary_is(suimon, tmp_path):
