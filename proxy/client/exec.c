@@ -134,6 +134,8 @@ static void on_lease(struct lease_request *l, enum rc rc, struct upstream *u)
 		attach(r, u);
 		exec_resume(r, STEP_SYNC);
 	} else if ((rc == RC_DECLINED || !r->primary_only) && try_elsewhere(r)) { /* a replica may not know the account yet */
+		if (unlikely(r->s->login))
+			login_denied_there(r->s, l->err_code);
 		exec_resume(r, STEP_ACQUIRE);
 	} else {
 		exec_fail(r);

@@ -98,11 +98,22 @@ enum rc login_greet(struct session *s)
 
 /* ---- refusals ---- */
 
+static void spend_a_guess(struct session *s, uint16_t code)
+{
+	if (code == 1045) /* not a server that is full, or a schema that is not there */
+		throttle_failed(s->worker->in->throttle, s->peer, clock_mono_ns());
+}
+
 static void count_failure(struct session *s, uint16_t code)
 {
 	stats_count(s->worker->sink, STATS_C_AUTH_FAILURES, 1);
-	if (code == 1045) /* not a server that is full, or a schema that is not there */
-		throttle_failed(s->worker->in->throttle, s->peer, clock_mono_ns());
+	spend_a_guess(s, code);
+}
+
+/* A login that fails in the end because there is no primary has been a guess all the same. */
+void login_denied_there(struct session *s, uint16_t code)
+{
+	spend_a_guess(s, code);
 }
 
 /* After so many COM_CHANGE_USERs that were denied MariaDB takes none of a connection any more, not even a good one: it would be a

@@ -106,6 +106,30 @@ def test_accounts_that_were_not_here_yet_log_in_at_a_replica_without_the_primary
     assert e.value.args[0] == 1045
 
 
+def test_passwords_that_are_guessed_at_a_replica_count(cluster, own, suimon):
+    """Without the primary nobody is refused for good, and all the same a guess is spent."""
+    primary, replica = own
+    base = config(cluster, primary, replica)
+    base["backend"]["failover_hold"] = "1s"
+    s = suimon(base=base)
+    s.connect("guest", "guest", database="shop").close()
+    primary.process.kill()
+
+    codes = set()
+
+    def guess():
+        for _ in range(3):
+            with pytest.raises(pymysql.MySQLError) as e:
+                s.connect("guest", "wrong")
+            codes.add(e.value.args[0])
+    guesses = [threading.Thread(target=guess) for _ in range(120)]
+    for each in guesses:
+        each.start()
+    for each in guesses:
+        each.join()
+    assert codes == {1927, 1129}
+
+
 def test_a_write_waits_for_a_primary_that_restarts(cluster, own, suimon):
     primary, replica = own
     base = config(cluster, primary, replica)
