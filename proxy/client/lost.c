@@ -81,8 +81,10 @@ static const char *outcome(const struct request *r)
 {
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 
+	if (!r->sent_ns && is_rolled_back(r->s))
+		return "; the statement was not sent, its transaction is rolled back";
 	if (!r->sent_ns)
-		return is_rolled_back(r->s) ? "; the statement was not sent, its transaction is rolled back" : "";
+		return r->plan.writes ? "; the statement was not sent" : "";
 	if (f && f->verb == SQL_COMMIT)
 		return "; whether the transaction was committed is not known";
 	if (is_rolled_back(r->s) && f && !(f->flags & (SQL_F_IMPLICIT_COMMIT | SQL_F_UNKNOWN | SQL_F_MULTI)) &&

@@ -225,14 +225,22 @@ def test_what_is_sent_again_has_its_turn_in_a_pool_that_is_full(cluster, suimon,
         relay.close()
 
 
-@pytest.mark.parametrize("last", ["UPDATE t SET n = n + 1 WHERE id = 1", "COMMIT"])
-def test_what_is_not_sent_on_a_link_that_has_ended_is_not_in_doubt(links, table, last):
+WRITE = "UPDATE t SET n = n + 1 WHERE id = 1"
+ON_THE_ENDED = {
+    "a write": (WRITE, WRITE, None, 2),
+    "a commit": ("BEGIN; " + WRITE, "COMMIT", "not sent, its transaction is rolled back", 0),
+    "a write of a session with state": ("SET @a = 1; " + WRITE, WRITE, "the statement was not sent; the session's state (user_variable) is lost", 1),
+}
+
+
+@pytest.mark.parametrize("what", ON_THE_ENDED)
+def test_what_is_not_sent_on_a_link_that_has_ended_is_not_in_doubt(links, table, what):
     """The link's end lies there unread when the statement is taken up: behind it in the order in which suimon is told of both."""
     s, primary, _ = links
+    before, last, told, n = ON_THE_ENDED[what]
     with s.connect(database=table.name) as c:
-        if last == "COMMIT":
-            c.begin()
-        ask(c, "UPDATE t SET n = n + 1 WHERE id = 1")
+        for sql in before.split("; "):
+            ask(c, sql)
         s.process.signal(signal.SIGSTOP)
         try:
             time.sleep(0.3)  # each of its threads has to notice
@@ -241,13 +249,13 @@ def test_what_is_not_sent_on_a_link_that_has_ended_is_not_in_doubt(links, table,
             time.sleep(0.3)
         finally:
             s.process.signal(signal.SIGCONT)
-        if last == "COMMIT":
+        if told:
             with pytest.raises(pymysql.MySQLError) as e:
                 c._read_query_result()
-            assert e.value.args[0] == 1927 and "not sent, its transaction is rolled back" in e.value.args[1]
+            assert e.value.args[0] == 1927 and told in e.value.args[1]
         else:
             c._read_query_result()
-    assert table.primary("SELECT n FROM t WHERE id = 1") == ((0 if last == "COMMIT" else 2,),)
+    assert table.primary("SELECT n FROM t WHERE id = 1") == ((n,),)
 
 
 def test_a_slow_replica_slows_only_those_who_read_there(links, table):
