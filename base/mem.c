@@ -32,23 +32,20 @@ void mem_failed(void)
 #ifdef MEM_SCARCE /* for tests/fault/test_scarce.py: while the file $SUIMON_SCARCE is there, one allocation of so many is refused */
 #include <unistd.h>
 
-#define LOOK_EVERY 256
 #define REFUSE_ONE_OF 300
 
 static bool is_scarce(void)
 {
-	static _Thread_local uint64_t n, state;
-	static _Thread_local bool there;
-	const char *path = n % LOOK_EVERY == 0 ? getenv("SUIMON_SCARCE") : NULL;
+	static _Thread_local uint64_t state;
+	const char *path;
 
-	if (path)
-		there = access(path, F_OK) == 0;
-	if (!n++)
+	if (!state)
 		state = (uint64_t)(uintptr_t)&state | 1; /* another in each thread, and at each start */
 	state ^= state << 13;
 	state ^= state >> 7;
 	state ^= state << 17;
-	return there && state % REFUSE_ONE_OF == 0;
+	path = state % REFUSE_ONE_OF ? NULL : getenv("SUIMON_SCARCE");
+	return path && access(path, F_OK) == 0;
 }
 #else
 static bool is_scarce(void)
