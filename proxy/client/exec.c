@@ -331,7 +331,7 @@ static enum rc push_execute(struct request *r, struct upstream_stmt *stmt)
  * moment later nobody could say whether it was executed. */
 static bool must_not_be_in_doubt(const struct request *r)
 {
-	return r->plan.writes || (r->st && r->st->facts.verb == SQL_COMMIT);
+	return r->plan.writes || exec_commits(r);
 }
 
 static enum rc step_send(struct request *r)

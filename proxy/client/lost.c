@@ -76,6 +76,13 @@ static bool is_rolled_back(const struct session *s)
 	return s->in_transaction && !(s->pins & (PIN_UNKNOWN | PIN_XA));
 }
 
+bool exec_commits(const struct request *r)
+{
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	return f && (f->verb == SQL_COMMIT || (f->flags & SQL_F_AUTOCOMMIT_SET && r->s->in_transaction));
+}
+
 /* What the client must know of a statement that was on its way: what became of it, as far as that can be known. */
 static const char *outcome(const struct request *r)
 {
@@ -85,7 +92,7 @@ static const char *outcome(const struct request *r)
 		return "; the statement was not sent, its transaction is rolled back";
 	if (!r->sent_ns)
 		return r->plan.writes ? "; the statement was not sent" : "";
-	if (f && f->verb == SQL_COMMIT)
+	if (exec_commits(r))
 		return "; whether the transaction was committed is not known";
 	if (is_rolled_back(r->s) && f && !(f->flags & (SQL_F_IMPLICIT_COMMIT | SQL_F_UNKNOWN | SQL_F_MULTI)) &&
 	    f->verb != SQL_CALL && f->verb != SQL_XA)

@@ -237,6 +237,8 @@ void request_count(struct request *r, uint64_t now_ns, bool cache_refused); /* c
 void request_trace(struct request *r, const struct stats_event *e); /* traced.c; where spans are wanted */
 
 /* lost.c */
+/* Its own COMMIT, or what is one to the open transaction: SET autocommit. */
+bool exec_commits(const struct request *r) must_check;
 void exec_lost(struct request *r, const char *why);      /* the connection went away */
 /* Pinned, and the connection went away between two statements: what it held is gone, and the client is told. */
 void exec_lost_between(struct session *s, const char *why);
