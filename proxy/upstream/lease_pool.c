@@ -50,6 +50,28 @@ static void say_why(struct lease_request *r, bool opening)
 		 r->backend->text);
 }
 
+/* Those whose connection somebody else was given, or that had to wait for room. True: one has gone elsewhere, and the list is not what
+ * it was. */
+static bool open_for_one(struct lease_pool *p, struct lease_backend *lb)
+{
+	list_each(&lb->waiters, n) {
+		struct lease_request *r = container_of(n, struct lease_request, node);
+		enum rc rc;
+
+		if (r->opening || !crowd_may_try(&r->backend->crowd) || !crowd_may_try(&r->account->crowd))
+			continue;
+		rc = lease_open(p, lb, r);
+		if (rc == RC_DECLINED)
+			return false;
+		if (rc == RC_ERROR && r->impatient) { /* refused at once: the server is not there */
+			lease_leave(lb, r);
+			r->done(r, RC_DECLINED, NULL);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_t now)
 {
 	struct list_node *first;
@@ -66,13 +88,8 @@ static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_
 		say_why(r, opening);
 		r->done(r, RC_DECLINED, NULL);
 	}
-	list_each(&lb->waiters, n) {
-		struct lease_request *r = container_of(n, struct lease_request, node);
-
-		if (!r->opening && crowd_may_try(&r->backend->crowd) && crowd_may_try(&r->account->crowd) &&
-		    lease_open(p, lb, r) == RC_DECLINED)
-			break;
-	}
+	while (open_for_one(p, lb))
+		;
 }
 
 /* Another worker's requests wait, no new connection is to be had, and connections lie idle here: their places are given up. */
