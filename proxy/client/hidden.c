@@ -224,6 +224,12 @@ static enum rc go_to_primary(struct request *r, enum stats_counter why)
 	return RC_DECLINED;
 }
 
+/* There is no primary to go to: what it must see the replica has from its relay log in a moment, or never. */
+static bool only_replicas(const struct request *r)
+{
+	return r->replica_last && !backend_usable(topology_primary(r->worker->in->topology));
+}
+
 /* A write whose position the server did not tell is bounded by the primary's, asked after it; or by time. */
 static bool has_unknown_write(struct request *r)
 {
@@ -308,7 +314,7 @@ enum rc hidden_position(struct request *r)
 	if (wanted.overflow)
 		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 	lag = atomic_load_explicit(&r->backend->lag_ns, memory_order_relaxed);
-	if (lag != BACKEND_LAG_UNKNOWN && lag > LAG_HOPELESS_NS)
+	if (lag != BACKEND_LAG_UNKNOWN && lag > LAG_HOPELESS_NS && !only_replicas(r))
 		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 	stats_count(s->worker->sink, STATS_C_GTID_WAITS, 1);
 	gtid_print(&wanted, pos);
@@ -324,6 +330,8 @@ static void position_done(struct request *r)
 		backend_saw_position(r->backend, &r->wanted);
 		gtid_merge(&r->s->up->reached, &r->wanted);
 		exec_resume(r, STEP_POSITION);
+	} else if (only_replicas(r) && !r->s->up->track.error && clock_mono_ns() < failover_deadline(r)) {
+		exec_resume(r, STEP_POSITION); /* asked again */
 	} else if (go_to_primary(r, STATS_C_GTID_WAIT_TIMEOUTS) == RC_DECLINED) {
 		exec_resume(r, r->step);
 	}

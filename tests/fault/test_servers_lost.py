@@ -106,6 +106,23 @@ def test_accounts_that_were_not_here_yet_log_in_at_a_replica_without_the_primary
     assert e.value.args[0] == 1045
 
 
+def test_reads_wait_for_a_replica_that_was_behind_when_the_primary_went(cluster, own, suimon):
+    """R2, R4: what they must see it has a moment later; they do not wait for a primary that may not come back."""
+    primary, replica = own
+    base = config(cluster, primary, replica)
+    base["backend"]["failover_hold"] = "20s"
+    s = suimon(base=base)
+    replica.sql("STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 2", "START SLAVE")
+    with s.connect(database="shop") as writer:
+        for n in range(1, 13):
+            ask(writer, "UPDATE t SET n = %d WHERE id = 1" % n)
+            time.sleep(0.25)
+        with s.connect(database="shop") as c:
+            primary.process.kill()
+            assert read(c) == ((12,),)
+            assert read(writer) == ((12,),)
+
+
 def test_passwords_that_are_guessed_at_a_replica_count(cluster, own, suimon):
     """Without the primary nobody is refused for good, and all the same a guess is spent."""
     primary, replica = own
