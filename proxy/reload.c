@@ -125,6 +125,18 @@ static void refuse_late_parts(const struct settings *next, struct iobuf *why)
 		(void)!iobuf_printf(why, "cache.memory: only a restart can make the cache, without which this process was started\n");
 }
 
+/* Both or neither. */
+static enum rc take_what_may_fail(const struct settings *now, const struct settings *next, struct iobuf *why)
+{
+	if (open_slow_log(next, why) != RC_OK)
+		return RC_ERROR;
+	if (accounts_configure(process.in.accounts, next) == RC_OK)
+		return RC_OK;
+	(void)!iobuf_printf(why, "users: there is no memory for them\n");
+	(void)open_slow_log(now, why);
+	return RC_ERROR;
+}
+
 static enum rc reload(const struct settings_shared *shared, struct iobuf *why)
 {
 	struct instance *in = &process.in;
@@ -142,16 +154,13 @@ static enum rc reload(const struct settings_shared *shared, struct iobuf *why)
 		settings_unref(next);
 		return RC_ERROR;
 	}
-	settings_unref(now);
-	if (open_slow_log(next, why) != RC_OK) {
+	if (take_what_may_fail(now, next, why) != RC_OK) {
 		process_log_refusal("reload refused: nothing was changed", why);
+		settings_unref(now);
 		settings_unref(next);
 		return RC_ERROR;
 	}
-	if (accounts_configure(in->accounts, next) != RC_OK) {
-		settings_unref(next);
-		return RC_ERROR;
-	}
+	settings_unref(now);
 	process_log_setup(next);
 	take_options(next);
 	monitor_reconfigure(process.monitor, next);
