@@ -467,9 +467,11 @@ static bool not_the_last_word(struct request *r)
 		exec_resume(r, STEP_PREPARE);
 		return true;
 	}
-	if ((r->s->pins && !readonly_may_leave(r)) || r->primary_only || r->replica_last ||
-	    topology_is_primary(r->worker->in->topology, r->backend) ||
-	    !backend_usable(topology_primary(r->worker->in->topology)))
+	if ((r->s->pins && !readonly_may_leave(r)) || r->primary_only ||
+	    topology_is_primary(r->worker->in->topology, r->backend))
+		return false;
+	/* The schema of a login that a replica does not have is the primary's to refuse, whenever there is one. */
+	if (!r->s->login && (r->replica_last || !backend_usable(topology_primary(r->worker->in->topology))))
 		return false;
 	r->sync_to = NULL;
 	(void)go_to_primary(r, STATS_C_REPLICA_ERROR_FALLBACKS);
