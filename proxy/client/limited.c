@@ -26,8 +26,7 @@ static bool is_limited(const struct request *r)
 /* Names the gate: the rule's, or that of one account, digest or client of it. */
 static uint64_t key_of(const struct request *r, const struct settings_limit_rule *rule)
 {
-	const struct settings *cfg = r->worker->settings;
-	struct { uint64_t rule, what; } key = {.rule = (uint64_t)(rule - cfg->limits.rules)};
+	struct { uint64_t rule, what; } key = {.rule = rule->id}; /* a reload may move it among the others */
 
 	switch ((enum settings_limit_per)rule->per) {
 	case SETTINGS_PER_RULE:

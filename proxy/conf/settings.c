@@ -32,7 +32,13 @@ static struct settings *finish(struct conf_ctx *c, struct settings *s)
 	return NULL;
 }
 
-/* Rules of the cache that have one match follow each other; the upper half of the number tells them apart. */
+#define NEXT_OF_ONE_MATCH (UINT64_C(1) << 33) /* rules that have one match follow each other: the upper half of the number tells them apart */
+
+static uint64_t id_of(const struct settings_match *m)
+{
+	return settings_match_id(m) | UINT64_C(1) << 32;
+}
+
 static void number_rules(struct settings *s)
 {
 	for (size_t i = 0; i < s->routing.nrules; i++)
@@ -40,9 +46,16 @@ static void number_rules(struct settings *s)
 	for (size_t i = 0; i < s->cache.nrules; i++) {
 		struct settings_cache_rule *r = &s->cache.rules[i];
 
-		r->id = settings_match_id(&r->match) | UINT64_C(1) << 32;
+		r->id = id_of(&r->match);
 		for (size_t k = 0; k < i; k++)
-			r->id += (uint64_t)(s->cache.rules[k].id == r->id) << 33;
+			r->id += (uint64_t)(s->cache.rules[k].id == r->id) * NEXT_OF_ONE_MATCH;
+	}
+	for (size_t i = 0; i < s->limits.nrules; i++) {
+		struct settings_limit_rule *r = &s->limits.rules[i];
+
+		r->id = id_of(&r->match);
+		for (size_t k = 0; k < i; k++)
+			r->id += (uint64_t)(s->limits.rules[k].id == r->id) * NEXT_OF_ONE_MATCH;
 	}
 }
 

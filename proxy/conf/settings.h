@@ -53,7 +53,13 @@ struct settings_cache_rule {
 };
 struct settings_queue_rule { struct settings_match match; char *order; bool read_session; bool halt; };
 enum settings_limit_per { SETTINGS_PER_RULE, SETTINGS_PER_USER, SETTINGS_PER_DIGEST, SETTINGS_PER_CLIENT };
-struct settings_limit_rule { struct settings_match match; int64_t concurrency, rate; int per; uint64_t wait_ns, max_time_ns; };
+struct settings_limit_rule {
+	struct settings_match match;
+	int64_t concurrency, rate;
+	int per;
+	uint64_t wait_ns, max_time_ns;
+	uint64_t id; /* as a cache rule's */
+};
 struct settings_cache_keys { char *table; char **columns; size_t ncolumns; };
 
 struct settings {

@@ -247,6 +247,22 @@ def refused(connection, sql):
     return e.value.args[0] == LIMIT
 
 
+def test_a_rule_that_a_reload_moves_knows_who_is_in_it(suimon, db, held):
+    whole, other = [{"match": {"table": table}, "concurrency": 1, "wait": "100ms"} for table in (db.name + ".whoami", db.name + ".another")]
+    db.setup("CREATE TABLE another (n INT)")
+    s = limited(suimon, whole, other)
+    first = Sleeper(s, db.name, held.lock, "SELECT GET_LOCK('%s', 60), name FROM whoami" % held.lock)
+    servers.wait_until("the first to run", lambda: runs(s, "get_lock"), 30)
+    s.write({**s.config, "limits": {"rules": [other, whole]}})
+    assert s.http("/api/config/reload", data={})[0] == 200
+    with s.connect(database=db.name) as c:
+        for _ in range(20):
+            assert refused(c, "SELECT name FROM whoami")
+            assert ask(c, "SELECT n FROM another") == ()
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    assert first.ended().error is None
+
+
 def test_one_digest_is_held_back_and_not_the_others(suimon, db, held):
     s = limited(suimon, {"match": {"schema": db.name}, "concurrency": 1, "per": "digest", "wait": "100ms"})
     first = Sleeper(s, db.name, held.lock, "SELECT GET_LOCK('%s', 60), name FROM whoami" % held.lock)
