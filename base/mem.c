@@ -29,7 +29,7 @@ void mem_failed(void)
 	atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
 }
 
-#ifdef MEM_SCARCE /* for tests/fault/test_scarce.py: while the file $SUIMON_SCARCE is there, one allocation of so many is refused */
+#ifdef MEM_SCARCE /* for tests/fault/test_memory.py: while the file $SUIMON_SCARCE is there, one allocation of so many is refused */
 #include <unistd.h>
 
 #define REFUSE_ONE_OF 300

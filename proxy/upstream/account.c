@@ -96,18 +96,21 @@ struct account *account_new(struct span user, struct span password)
 	return a;
 }
 
-static void put_locked(struct accounts *as, struct account *a)
+/* RC_ERROR: no memory; only where there was no account before. */
+static enum rc put_locked(struct accounts *as, struct account *a)
 {
 	struct account *old = find_locked(as, span_str(a->user));
 
 	if (old == a)
-		return;
+		return RC_OK;
 	if (old) {
 		map_remove(&as->by_user, &old->node);
 		account_unref(old);
 	}
-	if (map_insert(&as->by_user, &a->node, map_hash(a->user, strlen(a->user))) == RC_OK)
-		account_ref(a);
+	if (map_insert(&as->by_user, &a->node, map_hash(a->user, strlen(a->user))) != RC_OK)
+		return RC_ERROR;
+	account_ref(a);
+	return RC_OK;
 }
 
 bool account_is_trusted(const _Atomic uint64_t *verified_ns)
@@ -122,7 +125,7 @@ void accounts_learn(struct accounts *as, struct account *a, bool at_primary)
 	atomic_store_explicit(at_primary ? &a->verified_ns : &a->replica_verified_ns, clock_mono_ns(), memory_order_relaxed);
 	pthread_mutex_lock(&as->lock);
 	if (!a->configured && as->by_user.count < MOST_LEARNT)
-		put_locked(as, a);
+		(void)!put_locked(as, a); /* it is asked for again */
 	if (as->last != a) {
 		account_unref(as->last);
 		as->last = account_ref(a);
@@ -251,9 +254,10 @@ enum rc accounts_configure(struct accounts *as, const struct settings *s)
 
 		pthread_mutex_lock(&as->lock);
 		map_each(&as->by_user, drop_one, &d);
-		for (size_t i = 0; i < n; i++)
-			put_locked(as, fresh[i]);
-		as->passthrough = s->passthrough;
+		for (size_t i = 0; rc == RC_OK && i < n; i++)
+			rc = put_locked(as, fresh[i]);
+		if (rc == RC_OK)
+			as->passthrough = s->passthrough;
 		pthread_mutex_unlock(&as->lock);
 	}
 	for (size_t i = 0; i < n; i++)

@@ -14,6 +14,7 @@ import sys
 ALLOW, REFUSE = 0x7fff0000, 0x00050000
 EQUAL, MASKED = 4, 7
 WRITE, EXEC = 2, 4  # PROT_…
+NAMESPACES = 0x7e020000  # CLONE_NEW…
 
 
 class Compare(ctypes.Structure):
@@ -64,7 +65,8 @@ def confine(unit):
         for call in ("mprotect", "pkey_mprotect"):
             add(ALLOW, call, Compare(2, MASKED, EXEC, 0))
     if setting(unit, "RestrictNamespaces") == ["yes"]:
-        left -= {"clone3", "unshare", "setns"}
+        left -= {"clone", "clone3", "unshare", "setns"}
+        add(ALLOW, "clone", Compare(0, MASKED, NAMESPACES, 0))
         add(REFUSE | errno.ENOSYS, "clone3")  # its flags no filter sees: the C library then calls clone
     for call in left:
         add(ALLOW, call)
