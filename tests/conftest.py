@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -70,6 +71,14 @@ class Cluster:
             "backend": {"monitor": {"user": "monitor", "password": "monitor", "interval": "200ms"}, "failover_hold": "3s"},
             "users": [{"name": "app", "password": "app"}, {"passthrough": True}],
         }
+
+
+def resolves(name):
+    """Not even localhost does everywhere: a system just made may have no /etc/hosts."""
+    try:
+        return bool(socket.getaddrinfo(name, None))
+    except OSError:
+        return False
 
 
 def mariadb_only(why):

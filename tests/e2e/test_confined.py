@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import ask, hits
+from conftest import ask, hits, resolves
 from test_supervisor import supervisor  # noqa: F401 (a fixture)
 from test_upgrade import Line
 import servers
@@ -47,7 +47,8 @@ def test_the_filters_refuse(call):
 def test_it_starts_serves_reloads_is_upgraded_and_ends(suimon, supervisor, cluster, db, tmp_path):  # noqa: F811
     """With a name to resolve, a pattern to compile, a log and a queue on disk."""
     db.setup("CREATE TABLE t (n INT)", "CREATE TABLE log (n INT)")
-    s = suimon({"primary": "localhost:%d" % cluster.primary.port, "cache": {"rules": [{"match": {"query": "^select .* from t$"}, "ttl": "60s"}]},
+    host = "localhost" if resolves("localhost") else servers.LOOPBACK
+    s = suimon({"primary": "%s:%d" % (host, cluster.primary.port), "cache": {"rules": [{"match": {"query": "^select .* from t$"}, "ttl": "60s"}]},
                 "queue": {"rules": [{"match": {"table": "log"}}]}, "stats": {"slow": "0s", "slow_log": str(tmp_path / "slow.log")}}, run=False)
     s.process.env["ASAN_OPTIONS"] += ":detect_leaks=0"  # which takes ptrace
     s.process.env["NOTIFY_SOCKET"] = supervisor.path
