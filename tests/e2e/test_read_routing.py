@@ -113,7 +113,7 @@ def test_reads_go_back_to_the_replica_once_it_has_the_write(table, proxy):
         ask(c, "UPDATE t SET n = 5")
         table.cluster.sync()
         assert ask(c, "SELECT n FROM t") == ((5,),)
-        assert who(c) == "replica"
+        wait_until("a read on the replica", lambda: who(c) == "replica", 10)  # on a busy machine one may not wait for it for long enough
 
 
 def test_prepared_and_multi_statement_writes_count_as_the_sessions(table, proxy):
