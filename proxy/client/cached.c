@@ -124,7 +124,7 @@ static bool nobody_answers(const struct request *r)
 {
 	const struct topology *t = r->s->worker->in->topology;
 
-	return !backend_usable(topology_primary(t)) && (r->plan.target != PLAN_REPLICA || !topology_replica(t, NULL));
+	return !topology_primary_usable(t) && (r->plan.target != PLAN_REPLICA || !topology_replica(t, NULL));
 }
 
 static enum rc name_table(void *arg, struct span schema, struct span table)
@@ -211,7 +211,7 @@ enum rc cached_step(struct request *r)
 	statement_resolve(r->st, w->in->catalog, w->settings);
 	if (!r->st->resolved) {
 		/* Which writes it must see is not known just now: only the primary is past them all, if it is there (R4). */
-		r->primary_only = backend_usable(topology_primary(w->in->topology));
+		r->primary_only = topology_primary_usable(w->in->topology);
 		r->needs_all = true;
 		return RC_OK;
 	}

@@ -97,7 +97,7 @@ static bool try_elsewhere(struct request *r)
 	if (unlikely(request_in_lane(r)))
 		return false;
 	if (unlikely(r->checking)) { /* the primary is there, and has no connection free: that is waited for */
-		bool again = r->lease.impatient && backend_usable(topology_primary(r->worker->in->topology));
+		bool again = r->lease.impatient && topology_primary_usable(r->worker->in->topology);
 
 		r->checks_patiently |= again;
 		return again;
@@ -110,7 +110,7 @@ static bool try_elsewhere(struct request *r)
 		return false;
 	r->replica_last = true;
 	/* A replica may not know yet what a login's account became on the primary: it is asked only while that cannot be. */
-	r->primary_only = r->s->login && backend_usable(topology_primary(r->worker->in->topology));
+	r->primary_only = r->s->login && topology_primary_usable(r->worker->in->topology);
 	return true;
 }
 
@@ -135,7 +135,7 @@ static void on_lease(struct lease_request *l, enum rc rc, struct upstream *u)
 		exec_resume(r, STEP_SYNC);
 	} else if ((rc == RC_DECLINED || !r->primary_only) && try_elsewhere(r)) { /* a replica may not know the account yet */
 		if (unlikely(r->s->login))
-			login_denied_there(r->s, l->err_code);
+			login_guess_spent(r->s, l->err_code);
 		exec_resume(r, STEP_ACQUIRE);
 	} else {
 		exec_fail(r);

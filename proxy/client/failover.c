@@ -113,7 +113,7 @@ static bool is_replicas_own(const struct request *r, const struct err_packet *e)
 			return false;
 	return !topology_is_primary(topology_of(r), r->backend) && !r->replica_last &&
 	       (is_movable(r) || readonly_may_leave(r)) && failover_only_reads(r) &&
-	       backend_usable(topology_primary(topology_of(r)));
+	       topology_primary_usable(topology_of(r));
 }
 
 static bool in_servers_words(const struct err_packet *e)

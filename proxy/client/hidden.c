@@ -227,7 +227,7 @@ static enum rc go_to_primary(struct request *r, enum stats_counter why)
 /* There is no primary to go to: what it must see the replica has from its relay log in a moment, or never. */
 static bool only_replicas(const struct request *r)
 {
-	return r->replica_last && !backend_usable(topology_primary(r->worker->in->topology));
+	return r->replica_last && !topology_primary_usable(r->worker->in->topology);
 }
 
 /* A write whose position the server did not tell is bounded by the primary's, asked after it; or by time. */
@@ -304,7 +304,7 @@ enum rc hidden_position(struct request *r)
 		return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 	}
 	if (!cached_needs(r, &wanted)) {
-		if (!r->replica_last && backend_usable(topology_primary(s->worker->in->topology)))
+		if (!r->replica_last && topology_primary_usable(s->worker->in->topology))
 			return go_to_primary(r, STATS_C_REPLICA_LAG_FALLBACKS);
 		r->fill_refusal = CACHE_REFUSED_LAG; /* reads go on without the primary (R4), but nothing is stored */
 	}
@@ -471,7 +471,7 @@ static bool not_the_last_word(struct request *r)
 	    topology_is_primary(r->worker->in->topology, r->backend))
 		return false;
 	/* The schema of a login that a replica does not have is the primary's to refuse, whenever there is one. */
-	if (!r->s->login && (r->replica_last || !backend_usable(topology_primary(r->worker->in->topology))))
+	if (!r->s->login && (r->replica_last || !topology_primary_usable(r->worker->in->topology)))
 		return false;
 	r->sync_to = NULL;
 	(void)go_to_primary(r, STATS_C_REPLICA_ERROR_FALLBACKS);

@@ -55,7 +55,7 @@ bool login_wants_proof(struct session *s)
 
 	if (account_is_trusted(&a->verified_ns))
 		return false;
-	return backend_usable(topology_primary(s->worker->in->topology)) || !account_is_trusted(&a->replica_verified_ns);
+	return topology_primary_usable(s->worker->in->topology) || !account_is_trusted(&a->replica_verified_ns);
 }
 
 enum rc login_greet(struct session *s)
@@ -98,7 +98,8 @@ enum rc login_greet(struct session *s)
 
 /* ---- refusals ---- */
 
-static void spend_a_guess(struct session *s, uint16_t code)
+/* Also of a login that a replica denied, and that fails in the end because there is no primary. */
+void login_guess_spent(struct session *s, uint16_t code)
 {
 	if (code == 1045) /* not a server that is full, or a schema that is not there */
 		throttle_failed(s->worker->in->throttle, s->peer, clock_mono_ns());
@@ -107,13 +108,7 @@ static void spend_a_guess(struct session *s, uint16_t code)
 static void count_failure(struct session *s, uint16_t code)
 {
 	stats_count(s->worker->sink, STATS_C_AUTH_FAILURES, 1);
-	spend_a_guess(s, code);
-}
-
-/* A login that fails in the end because there is no primary has been a guess all the same. */
-void login_denied_there(struct session *s, uint16_t code)
-{
-	spend_a_guess(s, code);
+	login_guess_spent(s, code);
 }
 
 /* After so many COM_CHANGE_USERs that were denied MariaDB takes none of a connection any more, not even a good one: it would be a

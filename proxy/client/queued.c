@@ -197,6 +197,12 @@ static const struct sql_table *written_table(const struct sql_facts *f)
 	return NULL;
 }
 
+/* In which schema the table is meant. */
+static struct span schema_of(const struct request *r, const struct sql_table *t)
+{
+	return t->schema.len ? t->schema : r->s->vars->schema;
+}
+
 /* Has the primary seen this shape since the schema, or what accounts may do, last changed? */
 static bool is_current(const struct request *r)
 {
@@ -223,32 +229,33 @@ static bool is_refused(const struct request *r)
 	return st->queue_refused || (st->queue_no_defaults && (r->defaults & st->queue_no_defaults) == st->queue_no_defaults);
 }
 
+/* Whenever that was. */
+static bool has_been_accepted(const struct request *r)
+{
+	return r->st->queue_checked && !(r->defaults & ~r->st->queue_defaults);
+}
+
 static bool is_checked(const struct request *r)
 {
-	const struct statement *st = r->st;
-
-	return is_current(r) && is_this_accounts(r) && (is_refused(r) || (st->queue_checked && !(r->defaults & ~st->queue_defaults)));
+	return is_current(r) && is_this_accounts(r) && (is_refused(r) || has_been_accepted(r));
 }
 
 /* A default that says who or when may be new, and only the primary knows whether the shape leaves that column out. */
 static bool says_same_later(const struct request *r)
 {
 	const struct sql_table *t = written_table(&r->st->facts);
-	struct span schema = t->schema.len ? t->schema : r->s->vars->schema;
 	bool defaults;
 	const char *why;
 
-	return catalog_later(r->s->worker->in->catalog, schema, t->name, &defaults, &why) == RC_OK && !defaults;
+	return catalog_later(r->s->worker->in->catalog, schema_of(r, t), t->name, &defaults, &why) == RC_OK && !defaults;
 }
 
 /* Once, for what its account may do to this day: the schema alone has changed since, and is known again. While the primary cannot
  * be asked that counts, since what the drain then cannot apply is kept as a dead letter. */
 static bool was_accepted(const struct request *r)
 {
-	const struct statement *st = r->st;
-
-	return says_same_later(r) && st->queue_checked && !is_refused(r) && !(r->defaults & ~st->queue_defaults) && is_this_accounts(r) &&
-	       st->queue_checked_epoch == accounts_epoch(r->s->worker->in->accounts);
+	return has_been_accepted(r) && !is_refused(r) && is_this_accounts(r) &&
+	       r->st->queue_checked_epoch == accounts_epoch(r->s->worker->in->accounts) && says_same_later(r);
 }
 
 bool queued_check_may_fail(const struct request *r)
@@ -258,7 +265,7 @@ bool queued_check_may_fail(const struct request *r)
 
 bool queued_check_failed(struct request *r)
 {
-	if (r->s->pins || r->lease.err_code || backend_usable(topology_primary(r->worker->in->topology)) || !queued_check_may_fail(r))
+	if (r->s->pins || r->lease.err_code || topology_primary_usable(r->worker->in->topology) || !queued_check_may_fail(r))
 		return false;
 	r->lease.err_text[0] = '\0';
 	r->checking = r->primary_only = false;
@@ -373,7 +380,7 @@ enum rc queued_columns_sql(struct request *r, struct iobuf *out)
 {
 	const struct sql_facts *f = &r->st->facts;
 	const struct sql_table *t = written_table(f);
-	struct span schema = t->schema.len ? t->schema : r->s->vars->schema, text = r->prepared ? r->sql : r->lexed->body;
+	struct span schema = schema_of(r, t), text = r->prepared ? r->sql : r->lexed->body;
 	struct sql_insert_columns given;
 	/* Of a table in which some default says who or when else: any that is an expression and not the statement's time. */
 	static const char later[] = "(COLUMN_DEFAULT LIKE '%(%' OR COLUMN_DEFAULT LIKE '%@%') AND LOWER(COLUMN_DEFAULT) NOT REGEXP "
@@ -500,7 +507,7 @@ static enum rc build_record(struct request *r, struct queued_parts *parts, struc
 	if (rc != RC_OK)
 		return rc;
 	if (varset_environment(s->vars, &rec->environment) != RC_OK ||
-	    put_table(&parts->tables, t->schema.len ? t->schema : s->vars->schema, t->name) != RC_OK)
+	    put_table(&parts->tables, schema_of(r, t), t->name) != RC_OK)
 		return RC_ERROR;
 	rec->tables = span_of(iobuf_data(&parts->tables), iobuf_len(&parts->tables));
 	if (queued_order_key(r, rec, &parts->key) != RC_OK)
@@ -568,7 +575,7 @@ static enum rc append(struct request *r)
 static enum rc transactional(const struct request *r, const struct sql_table *t, const char **why)
 {
 	const struct statement *st = r->st;
-	struct span schema = t->schema.len ? t->schema : r->s->vars->schema;
+	struct span schema = schema_of(r, t);
 
 	if (likely(st->transactional && (t->schema.len || span_eq(schema, span_of(st->schema, st->schema_len)))))
 		return RC_OK;
@@ -579,7 +586,7 @@ static enum rc transactional(const struct request *r, const struct sql_table *t,
 static enum rc same_later(const struct request *r, const struct sql_table *t, const char **why)
 {
 	const struct statement *st = r->st;
-	struct span schema = t->schema.len ? t->schema : r->s->vars->schema;
+	struct span schema = schema_of(r, t);
 	bool defaults;
 
 	*why = st->not_later;

@@ -33,7 +33,7 @@ static uint64_t window(const struct request *r)
 /* While no primary answers any replica is better than none (R4). */
 static bool any_will_do(const struct request *r)
 {
-	return r->plan.eventual || r->replica_last || !backend_usable(topology_primary(topology_of(r)));
+	return r->plan.eventual || r->replica_last || !topology_primary_usable(topology_of(r));
 }
 
 /* None is known to be past what the session has seen: can one be waited for? */

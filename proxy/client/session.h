@@ -171,6 +171,6 @@ void login_key_told(struct login_key_wait *w); /* login_auth.c: the key that log
 struct account *login_account(struct session *s); /* the one being proven */
 struct span login_schema(struct session *s);
 bool login_wants_proof(struct session *s); /* only a new login at a server proves its password */
-void login_denied_there(struct session *s, uint16_t code); /* a replica has, and the primary is to be asked; 0: it said nothing */
+void login_guess_spent(struct session *s, uint16_t code); /* by what a server said of a login: 1045 counts */
 
 #endif

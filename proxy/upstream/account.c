@@ -46,14 +46,18 @@ void account_unref(struct account *a)
 	mem_free(a);
 }
 
+static bool is_recent(uint64_t ns)
+{
+	return ns && clock_mono_ns() - ns <= ACCOUNT_TRUST_NS;
+}
+
 bool account_schema_known(struct account *a, struct span schema)
 {
 	uint64_t hash = map_hash(schema.p, schema.len);
 	size_t at = hash % ACCOUNT_SCHEMAS;
 	uint64_t ns = atomic_load_explicit(&a->schemas[at].ns, memory_order_acquire);
 
-	return atomic_load_explicit(&a->schemas[at].hash, memory_order_acquire) == hash && ns &&
-	       clock_mono_ns() - ns < ACCOUNT_TRUST_NS;
+	return atomic_load_explicit(&a->schemas[at].hash, memory_order_acquire) == hash && is_recent(ns);
 }
 
 void account_saw_schema(struct account *a, struct span schema)
@@ -115,9 +119,7 @@ static enum rc put_locked(struct accounts *as, struct account *a)
 
 bool account_is_trusted(const _Atomic uint64_t *verified_ns)
 {
-	uint64_t ns = atomic_load_explicit(verified_ns, memory_order_relaxed);
-
-	return ns && clock_mono_ns() - ns <= ACCOUNT_TRUST_NS;
+	return is_recent(atomic_load_explicit(verified_ns, memory_order_relaxed));
 }
 
 void accounts_learn(struct accounts *as, struct account *a, bool at_primary)

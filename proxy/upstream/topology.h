@@ -38,6 +38,7 @@ struct topology *topology_new(const struct settings *s) must_check;
 void topology_free(struct topology *t);
 /* The one that is written to, whatever its state; never NULL. */
 struct backend *topology_primary(const struct topology *t);
+static inline bool topology_primary_usable(const struct topology *t) { return backend_usable(topology_primary(t)); }
 static inline bool topology_is_primary(const struct topology *t, const struct backend *b)
 {
 	return topology_primary(t) == b;
