@@ -1,9 +1,11 @@
 /*
- * ask.c - asks one statement over and over on many connections from one thread, as redis-benchmark asks Redis: where the
- * processor time of a server is compared with redis-server's, the client must not be what differs.
+ * ask.c - asks one statement over and over on many connections from one thread, as redis-benchmark asks Redis: where what a server
+ * costs is compared, what the client costs must not be what differs, nor most of it.
  *
- * usage: bench_ask HOST PORT USER PASSWORD SCHEMA CONNECTIONS REQUESTS STATEMENT
- * Every answer has to be as long as the first one. Prints how many were asked a second.
+ * usage: bench_ask HOST PORT USER PASSWORD SCHEMA CONNECTIONS REQUESTS|SECONDSs STATEMENT
+ * In the statement $c stands for the connection's number, $n for how often was asked, $r for a number from 1 to 100000.
+ * An OK is an answer; a result has to be as long as the first one; an error ends the run. Prints how many were answered a second,
+ * how many in all, and the median of their times in ms.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,19 +22,32 @@
 
 #define CONNECTIONS_MOST 1024
 #define STATEMENT_MOST 4096
-#define HEADER 5     /* a packet's, and the command */
+#define DIGITS_MOST 20
+#define HEADER 4     /* a packet's: its length in three bytes, its number */
 #define COM_QUERY_BYTE 3
+#define OK_BYTE 0
+#define ERR_BYTE 0xff
 #define QUIET_MS 300 /* an answer is whole when nothing follows for so long */
 #define PATIENCE_MS 30000
+#define SLOWEST_US 1000000 /* slower ones count as this */
 
-static struct { int fd; size_t got; } conns[CONNECTIONS_MOST];
-static char packet[HEADER + STATEMENT_MOST];
-static size_t packet_len;
+static struct { int fd; size_t got; double asked_at; } conns[CONNECTIONS_MOST];
+static const char *template;
+static unsigned long asked, done;
+static uint32_t took_us[SLOWEST_US + 1]; /* answers that took so long */
 
 static void die(const char *what, const char *why)
 {
 	fprintf(stderr, "bench_ask: %s: %s\n", what, why);
 	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static int log_in(char **argv)
@@ -44,105 +59,160 @@ static int log_in(char **argv)
 	return (int)mysql_get_socket(m); /* the library has no further part in it */
 }
 
-static void set_statement(const char *sql)
+static size_t put_number(char *to, unsigned long n)
 {
-	size_t len = strlen(sql) + 1;
+	char digits[DIGITS_MOST];
+	size_t len = 0;
 
-	packet[0] = (char)(len & 0xff);
-	packet[1] = (char)(len >> 8);
-	packet[HEADER - 1] = COM_QUERY_BYTE;
-	memcpy(packet + HEADER, sql, len - 1);
-	packet_len = len + HEADER - 1;
+	do {
+		digits[DIGITS_MOST - ++len] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	memcpy(to, digits + DIGITS_MOST - len, len);
+	return len;
 }
 
-static void ask(int fd)
+/* xorshift64: Marsaglia, "Xorshift RNGs", 2003. */
+static unsigned long any(void)
 {
-	if (send(fd, packet, packet_len, MSG_NOSIGNAL) != (ssize_t)packet_len)
+	static uint64_t x = 88172645463325252u;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return 1 + x % 100000;
+}
+
+/* The packet of the next question; its length. */
+static size_t make_packet(char *to, unsigned c)
+{
+	char *end = to + HEADER;
+	size_t len;
+
+	*end++ = COM_QUERY_BYTE;
+	for (const char *p = template; *p; p++) {
+		if (p[0] != '$' || !p[1] || !strchr("cnr", p[1])) {
+			*end++ = *p;
+			continue;
+		}
+		p++;
+		end += put_number(end, *p == 'c' ? c : *p == 'n' ? asked : any());
+	}
+	len = (size_t)(end - to) - HEADER;
+	for (unsigned i = 0; i < 3; i++)
+		to[i] = (char)(len >> 8 * i & 0xff);
+	to[3] = 0;
+	return len + HEADER;
+}
+
+static void ask(unsigned c)
+{
+	static char packet[HEADER + 1 + STATEMENT_MOST / 2 * DIGITS_MOST];
+	size_t len = make_packet(packet, c);
+
+	conns[c].asked_at = now();
+	if (send(conns[c].fd, packet, len, MSG_NOSIGNAL) != (ssize_t)len)
 		die("send", strerror(errno));
+	asked++;
 }
 
-/* Bytes that were there; 0: none. */
-static size_t take(int fd)
+/* Bytes that were there, 0: none. whole: they are one packet that is an answer by itself. */
+static size_t take(int fd, bool *whole)
 {
-	static char room[65536];
-	ssize_t n = recv(fd, room, sizeof(room), MSG_DONTWAIT);
+	static unsigned char room[65536];
+	ssize_t n = recv(fd, room, sizeof(room) - 1, MSG_DONTWAIT);
+	size_t len = room[0] | (size_t)room[1] << 8 | (size_t)room[2] << 16;
 
 	if (n == 0 || (n < 0 && errno != EAGAIN))
 		die("receive", n ? strerror(errno) : "the connection was closed");
+	*whole = n > HEADER && room[HEADER] == OK_BYTE && (size_t)n == len + HEADER;
+	if (n > HEADER && room[HEADER] == ERR_BYTE && (size_t)n == len + HEADER) {
+		room[n] = 0;
+		die("an answer", (char *)room + HEADER + 3);
+	}
 	return n > 0 ? (size_t)n : 0;
 }
 
-static size_t length_of_an_answer(int fd)
+static size_t length_of_an_answer(void)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct pollfd p = {.fd = conns[0].fd, .events = POLLIN};
 	size_t len = 0;
+	bool whole;
 
-	ask(fd);
+	ask(0);
 	while (poll(&p, 1, len ? QUIET_MS : PATIENCE_MS) > 0)
-		len += take(fd);
+		len += take(conns[0].fd, &whole);
 	if (len == 0)
 		die("the first answer", "none within 30 s");
 	return len;
 }
 
-/* True when its answer is whole now. */
+/* True when its answer is whole now. len: a result's. */
 static bool answered(unsigned c, size_t len)
 {
-	conns[c].got += take(conns[c].fd);
-	if (conns[c].got < len)
-		return false;
-	if (conns[c].got > len)
-		die("an answer", "it is longer than the first one was");
+	size_t before = conns[c].got, us;
+	bool whole;
+
+	conns[c].got += take(conns[c].fd, &whole);
+	if (!(whole && before == 0)) {
+		if (conns[c].got < len)
+			return false;
+		if (conns[c].got > len)
+			die("an answer", "it is longer than the first one was");
+	}
 	conns[c].got = 0;
+	us = (size_t)((now() - conns[c].asked_at) * 1e6);
+	took_us[us < SLOWEST_US ? us : SLOWEST_US]++;
+	done++;
 	return true;
 }
 
-static void run(int ep, unsigned long requests, size_t len, unsigned nconns)
+/* Until so many were asked, or until then; 0: not limited by that. */
+static void run(int ep, unsigned long requests, double until, size_t len, unsigned nconns)
 {
-	unsigned long asked = 0, done = 0;
 	struct epoll_event ready[64];
 
-	for (unsigned i = 0; i < nconns && asked < requests; i++, asked++)
-		ask(conns[i].fd);
-	while (done < requests) {
+	asked = done = 0;
+	for (unsigned i = 0; i < nconns && (requests == 0 || asked < requests); i++)
+		ask(i);
+	while (done < asked) {
 		int n = epoll_wait(ep, ready, 64, PATIENCE_MS);
 
 		if (n <= 0)
 			die("wait", n ? strerror(errno) : "no answer within 30 s");
 		for (int i = 0; i < n; i++) {
-			if (!answered(ready[i].data.u32, len))
-				continue;
-			done++;
-			if (asked < requests) {
-				ask(conns[ready[i].data.u32].fd);
-				asked++;
-			}
+			if (answered(ready[i].data.u32, len) && (requests == 0 || asked < requests) && (until <= 0 || now() < until))
+				ask(ready[i].data.u32);
 		}
 	}
 }
 
-static double now(void)
+static double median_ms(void)
 {
-	struct timespec t;
+	unsigned long seen = 0;
+	size_t us = 0;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	while (us < SLOWEST_US && (seen += took_us[us]) * 2 < done)
+		us++;
+	return (double)us / 1000;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long requests, nconns;
+	unsigned long much, nconns;
+	bool timed;
 	double began;
 	size_t len;
 	int ep = epoll_create1(0);
 
 	if (argc != 9 || strlen(argv[8]) > STATEMENT_MOST)
-		die("usage", "bench_ask HOST PORT USER PASSWORD SCHEMA CONNECTIONS REQUESTS STATEMENT");
+		die("usage", "bench_ask HOST PORT USER PASSWORD SCHEMA CONNECTIONS REQUESTS|SECONDSs STATEMENT");
 	nconns = strtoul(argv[6], NULL, 10);
-	requests = strtoul(argv[7], NULL, 10);
-	if (nconns == 0 || nconns > CONNECTIONS_MOST || requests == 0)
-		die("usage", "CONNECTIONS is 1 to 1024, REQUESTS at least 1");
-	set_statement(argv[8]);
+	much = strtoul(argv[7], NULL, 10);
+	timed = argv[7][strspn(argv[7], "0123456789")] == 's';
+	if (nconns == 0 || nconns > CONNECTIONS_MOST || much == 0)
+		die("usage", "CONNECTIONS is 1 to 1024, REQUESTS or SECONDS at least 1");
+	template = argv[8];
 	for (unsigned i = 0; i < nconns; i++) {
 		struct epoll_event e = {.events = EPOLLIN, .data.u32 = i};
 
@@ -150,9 +220,9 @@ int main(int argc, char **argv)
 		if (epoll_ctl(ep, EPOLL_CTL_ADD, conns[i].fd, &e) != 0)
 			die("epoll", strerror(errno));
 	}
-	len = length_of_an_answer(conns[0].fd);
+	len = length_of_an_answer();
 	began = now();
-	run(ep, requests, len, (unsigned)nconns);
-	printf("%.0f\n", (double)requests / (now() - began));
+	run(ep, timed ? 0 : much, timed ? began + (double)much : 0, len, (unsigned)nconns);
+	printf("%.0f %lu %.3f\n", (double)done / (now() - began), done, median_ms());
 	return 0;
 }
