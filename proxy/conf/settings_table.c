@@ -246,7 +246,8 @@ static const struct conf_opt cache_rule_item = {
 
 static const struct conf_opt cache_rows[] = {
 	SIZE("memory", cache.memory, "64MiB", 0, 16 * TIB,
-	     "The in-process store, keys and overhead included; 0 switches it off, less than 1MiB makes no sense.",
+	     "The in-process store, keys and overhead included; 0 switches it off, less than 1MiB makes no sense. More "
+	     "than 0 takes a restart where the process was started with 0 and no cache.redis.",
 	     RELOAD),
 	{.name = "redis",
 	 .type = CONF_URL,
@@ -366,8 +367,9 @@ static const struct conf_opt queue_rows[] = {
 	SECTION("user", queue_user, "Who drains."),
 	SECTION("drain", drain_table, "How fast."),
 	LIST("rules", queue.rules, "[]", &queue_rule_item, "a list of rules",
-	     "Writes that one of these matches are acknowledged from the queue; without rules it is off.", SHARED,
-	     .max = RULES_MAX),
+	     "Writes that one of these matches are acknowledged from the queue; without rules it is off. The first rules of "
+	     "a process that was started with no queue take a restart.",
+	     SHARED, .max = RULES_MAX),
 	END,
 };
 static const struct conf_table queue_table = {.opts = queue_rows};

@@ -1,5 +1,6 @@
 """Start, reload, drain: a process that is up before its database, changes its mind without a restart, and leaves politely."""
 import json
+import os
 import re
 import signal
 import socket
@@ -125,6 +126,10 @@ def test_a_reload_cannot_open_a_queue_or_make_a_cache(suimon, db, tmp_path):
     s.write(merge(s.config, {"queue": {"dir": str(tmp_path / "later"), "rules": [rule]}, "cache": {"memory": "8MiB"}}))
     status, text = s.http("/api/config/reload", data={})
     assert status == 409 and "queue.rules: only a restart" in text and "cache.memory: only a restart" in text
+    with open(os.path.join(servers.TOP, "docs", "configuration.md")) as f:
+        rows = {line.split("`")[1]: line for line in f if re.match(r"\| `[a-z0-9_.]+` \|", line)}
+    for option in ("queue.rules", "cache.memory"):  # which a reload changes otherwise
+        assert "take a restart" in rows[option] or "takes a restart" in rows[option], option
 
 
 def test_a_new_account_after_reload(suimon, cluster):
