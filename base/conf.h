@@ -74,6 +74,7 @@ struct conf_opt {
 	const struct conf_opt *item;    /* CONF_LIST: describes one element (name NULL, offset 0) */
 	size_t size;                    /* in an item row: bytes an element */
 	bool single;                    /* CONF_LIST: one element alone may stand for a list of it */
+	bool hides_query;               /* CONF_STRING: a URL, of whose query only the names are printed */
 	const char *(*check)(const char *text); /* CONF_STRING, CONF_URL: NULL, or "what is wrong, what is allowed" */
 	/* CONF_CUSTOM: stores at `at` (zeroed) or reports a fault and leaves there what drop can free. */
 	enum rc (*parse)(struct conf_ctx *c, const struct conf_node *n, const struct conf_opt *o, void *at);

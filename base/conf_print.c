@@ -82,6 +82,45 @@ static void put_url(struct conf_sink *s, const char *url)
 	mem_free(masked);
 }
 
+/* Of each name=value only the name is shown, of what has no name nothing. */
+static enum rc mask_query(const char *query, struct iobuf *shown)
+{
+	enum rc rc = RC_OK;
+
+	for (const char *at = query; rc == RC_OK;) {
+		size_t len = strcspn(at, "&");
+		const char *value = memchr(at, '=', len);
+
+		rc = iobuf_printf(shown, "%.*s***%s", value ? (int)(value + 1 - at) : 0, at, at[len] ? "&" : "");
+		if (!at[len])
+			break;
+		at += len + 1;
+	}
+	return rc;
+}
+
+/* Keys for an API stand there. */
+static void put_without_query(struct conf_sink *s, const char *url)
+{
+	const char *query = strchr(url, '?');
+	struct iobuf shown;
+
+	if (!query) {
+		conf_put_text(s, url);
+		return;
+	}
+	query++;
+	iobuf_init(&shown, 4 * CONF_MAX_BYTES);
+	if (iobuf_append(&shown, url, (size_t)(query - url)) == RC_OK && mask_query(query, &shown) == RC_OK &&
+	    iobuf_append(&shown, "", 1) == RC_OK)
+		put_scalar(s, (struct conf_scalar){.type = CONF_STRING,
+						   .text = span_str((const char *)iobuf_data(&shown)),
+						   .secret = span_str(query)});
+	else
+		s->rc = RC_ERROR;
+	iobuf_reset(&shown);
+}
+
 static void put_number(struct conf_sink *s, const struct conf_opt *o, const void *at)
 {
 	struct conf_scalar v = {.type = o->type};
@@ -110,7 +149,10 @@ void conf_put_opt(struct conf_sink *s, const struct conf_opt *o, const void *at)
 {
 	switch (o->type) {
 	case CONF_STRING:
-		conf_put_text(s, *(char *const *)at);
+		if (o->hides_query && *(char *const *)at)
+			put_without_query(s, *(char *const *)at);
+		else
+			conf_put_text(s, *(char *const *)at);
 		break;
 	case CONF_SECRET:
 		put_secret(s, secret_text(*(struct secret *const *)at));

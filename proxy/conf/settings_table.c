@@ -390,8 +390,10 @@ static const struct conf_opt otlp_rows[] = {
 	 SETTING(stats.otlp.url),
 	 .def = "",
 	 .check = settings_addr_check_collector,
+	 .hides_query = true,
 	 .unit = "a URL of a collector",
-	 .help = "A collector of OpenTelemetry that takes OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; empty: none.",
+	 .help = "A collector of OpenTelemetry that takes OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; empty: none. "
+		 "The values of its query are shown nowhere.",
 	 RELOAD},
 	DOUBLE("share", stats.otlp.share, "0.01", 0, 1, "The part of the traces whose statements are sent.", SHARED),
 	END,

@@ -4,6 +4,7 @@
 #include "otlp.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #include "clock.h"
 #include "iobuf.h"
@@ -92,8 +93,9 @@ static enum rc send_pending(struct otlp *o, int timeout_s)
 	if (n)
 		stats_count(o->counts, url && rc == RC_OK ? STATS_C_SPANS_SENT : STATS_C_SPANS_DROPPED, n);
 	if (url && rc != RC_OK)
-		log_warn("trace", "spans were not taken", "url=%s spans=%lu reason=%s", url, (unsigned long)n,
-			 log_quote(quoted, sizeof(quoted), span_str(why)));
+		log_warn("trace", "spans were not taken", "url=%.*s spans=%lu reason=%s",
+			 (int)strcspn(url, "?"), url, /* behind the ? there may be a key */
+			 (unsigned long)n, log_quote(quoted, sizeof(quoted), span_str(why)));
 	iobuf_consume(&o->sending, iobuf_len(&o->sending));
 	mem_free(url);
 	return rc;

@@ -11,7 +11,7 @@ from conftest import ask, merge, schema_is_known
 import servers
 
 SECRETS = {"MONITOR": "Zq7-monitor-secret", "QUEUE": "Zq7-queue-secret", "LISTED": "Zq7-listed-secret", "TOKEN": "Zq7-token-secret",
-           "REDIS": "Zq7-redis-secret"}
+           "REDIS": "Zq7-redis-secret", "COLLECTOR": "Zq7-collector-secret"}
 CLIENTS = "Zq7-clients-secret"
 LITERAL = "Zq7-literal-secret"
 IN_STATEMENTS = "Zq7-password-in-a-statement"
@@ -36,7 +36,8 @@ def accounts(cluster):
 def configured(db, log, samples):
     return {"backend": {"monitor": {"user": "z_monitor", "password": "${MONITOR}"}},
             "users": [{"name": "z_listed", "password": "${LISTED}"}, {"passthrough": True}],
-            "admin_token": "${TOKEN}", "log": log, "stats": {"samples": samples, "slow": "1ms", "slow_log": ""},
+            "admin_token": "${TOKEN}", "log": log, "stats": {"samples": samples, "slow": "1ms", "slow_log": "",
+                      "otlp": {"url": "http://127.0.0.1:1/v1/traces?of=me&api_key=${COLLECTOR}", "share": 1}},
             "cache": {"redis": "redis://u:${REDIS}@127.0.0.1:%d/0" % servers.free_port(), "rules": [{"match": {"schema": db.name}, "ttl": "1m"}]},
             "queue": {"user": {"name": "z_queue", "password": "${QUEUE}"}, "rules": [{"match": {"table": "%s.log" % db.name}}]}}
 
@@ -85,6 +86,8 @@ def test_nothing_tells_a_secret(suimon, db, accounts, log, samples):
     s.start(ready=True)
     schema_is_known(s)
     use(s, db)
+    servers.wait_until("spans to be lost", lambda: "spans were not taken" in s.log_text(), 60)
+    assert s.api("/api/config", headers={"Authorization": "Bearer " + SECRETS["TOKEN"]})["config"]["stats"]["otlp"]["url"].endswith("?of=***&api_key=***")
     servers.wait_until("a dead letter", lambda: s.metrics()["suimon_queue_dead_letters"] > 0, 60)  # its error names a value
     said = {page: s.http(page)[1] for page in (*PAGES, *("/api/queries/" + q["digest"] for q in servers.listing(s.api("/api/queries?limit=1000"))))}
     said["wrong token"] = s.http("/api/cache/flush", data={}, headers={"Authorization": "Bearer " + CLIENTS})[1]

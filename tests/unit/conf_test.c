@@ -54,7 +54,7 @@ static const struct conf_opt inner_rows[] = {
 };
 static const struct conf_table inner_table = {.opts = inner_rows};
 static const struct conf_opt rows[] = {
-	{.name = "text", .type = CONF_STRING, AT(text), .def = "hello", .help = "t"},
+	{.name = "text", .type = CONF_STRING, AT(text), .def = "hello", .hides_query = true, .help = "t"},
 	{.name = "token", .type = CONF_SECRET, AT(token), .def = "", .help = "t"},
 	{.name = "url", .type = CONF_URL, AT(url), .def = "", .help = "u"},
 	{.name = "password", .type = CONF_SECRET, AT(password), .def = "", .help = "p"},
@@ -651,20 +651,48 @@ static void effective_values_are_block_style_with_secrets_masked(void **state)
 	conf_drop(&table, &s);
 }
 
+static void of_a_query_only_the_names_are_shown(void **state)
+{
+	static const char *const shown[][2] = {
+		{"http://h/p?", "http://h/p?***"},
+		{"http://h/p?a=1", "http://h/p?a=***"},
+		{"http://h/p?a=1&key=s3c", "http://h/p?a=***&key=***"},
+		{"http://h/p?s3c&a==b&", "http://h/p?***&a=***&***"},
+		{"http://h/p?a=1?b=2", "http://h/p?a=***"},
+	};
+
+	for (size_t i = 0; i < countof(shown); i++) {
+		char yaml[100], want[100];
+		struct sample s;
+		char *text;
+
+		snprintf(yaml, sizeof(yaml), "text: \"%s\"", shown[i][0]);
+		snprintf(want, sizeof(want), "text: \"%s\"\n", shown[i][1]); /* in quotes for its asterisks */
+		assert_int_equal(load(yaml, &s), RC_OK);
+		text = printed(&s);
+		text[strcspn(text, "\n") + 1] = '\0';
+		assert_string_equal(text, want);
+		mem_free(text);
+		conf_drop(&table, &s);
+	}
+}
+
 /* Hidden values differ too, and what a reload may change is not named. */
 static void options_that_a_reload_may_not_change_are_named(void **state)
 {
 	struct sample a, b;
 	struct iobuf out;
 
-	assert_int_equal(load("password: one\nurl: redis://u:one@h:1\nnumber: 2", &a), RC_OK);
+	assert_int_equal(load("text: h?k=one\npassword: one\nurl: redis://u:one@h:1\nnumber: 2", &a), RC_OK);
 	assert_int_equal(
-		load("password: two\nurl: redis://u:two@h:1\nnumber: 3\nsection: {inner: q}\nitems: [{name: a}]", &b),
+		load("text: h?k=two\npassword: two\nurl: redis://u:two@h:1\nnumber: 3\nsection: {inner: q}\nitems: [{name: a}]",
+		     &b),
 		RC_OK);
 	iobuf_init(&out, 0);
 	assert_int_equal(conf_fixed_differ(&table, &a, &b, &out), RC_OK);
 	assert_int_equal(iobuf_append(&out, "", 1), RC_OK);
-	assert_string_equal(iobuf_data(&out), "url: only a restart can change it\npassword: only a restart can change it\n"
+	assert_string_equal(iobuf_data(&out), "text: only a restart can change it\nurl: only a restart can change it\n"
+					      "password: only a restart can change it\n"
 					      "items: only a restart can change it\n");
 	iobuf_reset(&out);
 	conf_drop(&table, &a);
@@ -739,6 +767,7 @@ int main(void)
 		cmocka_unit_test(faults_cite_values_short_and_printable),
 		cmocka_unit_test(what_is_printed_loads_the_same),
 		cmocka_unit_test(effective_values_are_block_style_with_secrets_masked),
+		cmocka_unit_test(of_a_query_only_the_names_are_shown),
 		cmocka_unit_test(options_that_a_reload_may_not_change_are_named),
 		cmocka_unit_test(every_allocation_may_fail),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_a_fault),
