@@ -16,6 +16,8 @@ struct kill {
 	struct worker *there;      /* the victim's */
 	struct sql_kill what;
 	uint64_t victim;           /* its session's id */
+	struct { uint64_t start_ns, sent_ns, digest; } late; /* kill_overdue: the victim's request, and when it was sent */
+	bool over;                 /* ... has ended before there was a connection to say so on */
 	struct backend *backend;   /* where the thread to kill is */
 	uint32_t thread;
 	bool held;                 /* it is the victim's own; else the stand-in's */
@@ -129,6 +131,32 @@ static void apply(struct kill *k, struct session *s)
 		request_interrupt(s->request);
 }
 
+/* The request that has run too long; NULL: it has ended. */
+static struct request *late_request(const struct kill *k, struct session *s)
+{
+	struct request *r = s ? s->request : NULL;
+
+	return r && r->start_ns == k->late.start_ns ? r : NULL;
+}
+
+static void settle_late(struct kill *k, struct session *s)
+{
+	struct request *r = late_request(k, s);
+
+	if (k->told.packet.code) {
+		if (r && r->sent_ns == k->late.sent_ns)
+			limited_kill_failed(r, &k->told.packet);
+		return;
+	}
+	if (k->over)
+		return;
+	stats_count(k->there->sink, STATS_C_LIMIT_KILLS, 1);
+	log_warn("limit", "a statement has run too long: it is killed", "digest=0x%016lx user=%s backend=%s",
+		 (unsigned long)k->late.digest, k->killer->user, k->backend->text);
+	if (r)
+		apply(k, s);
+}
+
 static void kill_settle(struct mail *m)
 {
 	struct kill *k = container_of(m, struct kill, mail);
@@ -140,7 +168,9 @@ static void kill_settle(struct mail *m)
 	s = session_find(k->there, k->victim);
 	if (s && k->held)
 		s->kills--;
-	if (s && k->told.packet.code == 0)
+	if (!k->r)
+		settle_late(k, s);
+	else if (s && k->told.packet.code == 0)
 		apply(k, s);
 	if (s && s->kills == 0 && s->state == SESSION_READY)
 		session_next(s);
@@ -218,11 +248,15 @@ static void judge_leased(struct lease_request *l, enum rc rc, struct upstream *u
 {
 	struct kill *k = container_of(l, struct kill, lease);
 
-	if (rc == RC_OK) {
+	if (rc == RC_OK && !k->r && !late_request(k, session_find(k->there, k->victim))) {
+		k->over = true;
+		give_back(k->home, u);
+	} else if (rc == RC_OK) {
 		say(k, u);
 		return;
+	} else {
+		lost_why(l, &k->told);
 	}
-	lost_why(l, &k->told);
 	post(k, k->there, kill_settle);
 }
 
@@ -311,21 +345,20 @@ static void kill_look(struct mail *m)
 		post(k, k->home, kill_pass_on);
 }
 
-void kill_overdue(struct request *r)
+enum rc kill_overdue(struct request *r)
 {
 	struct session *s = r->s;
 	struct kill *k = s->up && s->account ? mem_zalloc(sizeof(*k)) : NULL;
 
 	if (!k)
-		return;
+		return RC_ERROR;
 	*k = (struct kill){.home = r->worker, .there = r->worker, .killer = account_ref(s->account), .what = {.how = "", .query = true},
-			   .victim = s->id, .backend = s->up->backend, .thread = s->up->thread_id, .held = true};
+			   .victim = s->id, .backend = s->up->backend, .thread = s->up->thread_id, .held = true,
+			   .late = {r->start_ns, r->sent_ns, r->st ? r->st->digest : 0}};
 	s->kills++;
 	lease_hold(s->up);
-	stats_count(r->worker->sink, STATS_C_LIMIT_KILLS, 1);
-	log_warn("limit", "a statement has run too long: it is killed", "digest=0x%016lx user=%s backend=%s",
-		 r->st ? (unsigned long)r->st->digest : 0UL, s->account->user, k->backend->text);
 	post(k, k->home, kill_judge);
+	return RC_OK;
 }
 
 /* ---- home: the beginning ---- */

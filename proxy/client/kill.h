@@ -17,8 +17,9 @@
 /* Text, or a prepared statement with its values: RC_OK: not a KILL of a session here, run it. RC_AGAIN: under way; the
  * request goes on or ends by itself. RC_ERROR: answered. */
 enum rc kill_statement(struct request *r) must_check;
-/* It has run too long: KILL QUERY by its own account. Its session takes no further command until the server has answered. */
-void kill_overdue(struct request *r);
+/* It has run too long: KILL QUERY by its own account. Its session takes no further command until the server has answered. Where that comes to
+ * nothing and it runs on, limited_kill_failed follows. RC_ERROR: no memory. */
+enum rc kill_overdue(struct request *r) must_check;
 enum rc kill_command(struct request *r, struct span payload) must_check; /* COM_PROCESS_KILL; the same */
 
 #endif

@@ -7,7 +7,10 @@
 
 #include "clock.h"
 #include "kill.h"
+#include "log.h"
 #include "request.h"
+
+#define KILL_AGAIN_NS NS_PER_SEC
 
 /* COMMIT and ROLLBACK give room, and are never kept from it; nor is the inside of a transaction that has its place. */
 static bool is_limited(const struct request *r)
@@ -119,6 +122,26 @@ static void expire(struct request *r)
 	exec_resume(r, STEP_END);
 }
 
+static bool is_overdue(const struct request *r, uint64_t now_ns)
+{
+	return r->step == STEP_REPLY && r->sent_ns && r->sent_ns != r->overdue_ns && now_ns - r->sent_ns > r->time_most_ns &&
+	       now_ns >= r->kill_next_ns;
+}
+
+/* Once a statement is a line enough, however often it is tried. */
+void limited_kill_failed(struct request *r, const struct err_packet *why)
+{
+	char text[256];
+
+	r->overdue_ns = 0;
+	r->kill_next_ns = clock_mono_ns() + KILL_AGAIN_NS;
+	if (r->kill_failed)
+		return;
+	r->kill_failed = true;
+	log_warn("limit", "a statement that has run too long cannot be killed yet: it is tried again", "digest=0x%016lx user=%s code=%u error=%s",
+		 r->st ? (unsigned long)r->st->digest : 0UL, r->s->account->user, why->code, log_quote(text, sizeof(text), why->message));
+}
+
 bool limited_tick(struct request *r, uint64_t now_ns)
 {
 	if (r->turn_waiting) {
@@ -126,9 +149,10 @@ bool limited_tick(struct request *r, uint64_t now_ns)
 			expire(r);
 		return true;
 	}
-	if (unlikely(r->time_most_ns) && !r->overdue && r->step == STEP_REPLY && r->sent_ns && now_ns - r->sent_ns > r->time_most_ns) {
-		r->overdue = true;
-		kill_overdue(r);
+	if (unlikely(r->time_most_ns) && is_overdue(r, now_ns)) {
+		r->overdue_ns = r->sent_ns;
+		if (kill_overdue(r) != RC_OK)
+			limited_kill_failed(r, &(struct err_packet){.code = 1041, .message = span_str("out of memory")});
 	}
 	return false;
 }

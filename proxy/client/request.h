@@ -137,7 +137,9 @@ struct request {
 	struct queue_waiter waiter;
 	bool queue_waiting, ticket_pending;
 	bool turn_waiting;          /* in line before a gate (limited.c) */
-	bool overdue;               /* it has run too long, and its server is told */
+	bool kill_failed;           /* it has run too long, and its server could not be told so: that is logged */
+	uint64_t overdue_ns;        /* sent_ns of what has run too long and whose server is told; 0: none */
+	uint64_t kill_next_ns;      /* not to be tried before */
 	uint64_t turn_until_ns;     /* how long it waits there */
 	uint64_t time_most_ns;      /* how long it may run; 0: as long as it takes */
 	struct limit_waiter turn;
@@ -350,6 +352,7 @@ enum rc limited_step(struct request *r) must_check;     /* STEP_LIMIT */
 bool limited_cancel(struct request *r) must_check;      /* true: no callback will come any more */
 void limited_leave(struct session *s);                  /* its statement is over: so is its turn, unless a transaction goes on */
 bool limited_tick(struct request *r, uint64_t now_ns) must_check; /* true: it is in line; it may be over */
+void limited_kill_failed(struct request *r, const struct err_packet *why); /* it has run too long, and runs on */
 
 /* queued.c */
 enum rc queued_wait_step(struct request *r) must_check; /* STEP_WAIT_QUEUE */

@@ -166,6 +166,25 @@ def test_what_runs_too_long_is_killed_on_the_server(suimon, db):
     assert "a statement has run too long" in s.log_text()
 
 
+def test_what_cannot_be_killed_yet_is_killed_later(suimon, db):
+    """The account has no further connection on which to say KILL: it is tried again, and counted when it has come to something."""
+    db.cluster.primary.sql("CREATE USER few@'%' IDENTIFIED BY 'few' WITH MAX_USER_CONNECTIONS 2", "GRANT ALL ON `e2e\\_%`.* TO few@'%'")
+    try:
+        s = suimon({"users": [{"name": "few", "password": "few"}], "limits": {"rules": [{"match": {"query": "sleep"}, "max_time": "300ms"}]}})
+        with db.direct("few"):
+            runs_on = Background(s.connect("few", "few", database=db.name), "SELECT COUNT(*) FROM whoami WHERE SLEEP(600) = 0 FOR UPDATE")
+            servers.wait_until("KILL to fail", lambda: "cannot be killed yet" in s.log_text(), 30)
+            time.sleep(2.5)  # and once more
+            assert s.metrics()["suimon_limit_kills_total"] == 0 and s.log_text().count("cannot be killed yet") == 1
+            assert "it is killed" not in s.log_text() and runs_on.is_alive()
+        assert runs_on.outcome() == KILLED
+        assert ask(runs_on.connection, "SELECT 1") == ((1,),)
+        assert s.metrics()["suimon_limit_kills_total"] == 1 and "it is killed" in s.log_text()
+        runs_on.connection.close()
+    finally:
+        db.cluster.setup("DROP USER few@'%'")
+
+
 @mariadb_only("MySQL's SLEEP() ends early instead")
 def test_the_limit_that_a_session_sets_holds_on_every_connection(suimon, db):
     """P3: the server's own, replayed like any variable; others do not inherit it."""
