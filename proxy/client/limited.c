@@ -12,7 +12,13 @@
 
 #define KILL_AGAIN_NS NS_PER_SEC
 
-/* COMMIT and ROLLBACK give room, and are never kept from it; nor is the inside of a transaction that has its place. */
+/* COMMIT and ROLLBACK give room, and are never kept from it: nothing but they. */
+static bool gives_room(const struct sql_facts *f)
+{
+	return (f->verb == SQL_COMMIT || f->verb == SQL_ROLLBACK) && !(f->flags & (SQL_F_MULTI | SQL_F_UNKNOWN));
+}
+
+/* Nor is the inside of a transaction that has its place kept from anything. */
 static bool is_limited(const struct request *r)
 {
 	switch (r->cmd) {
@@ -23,7 +29,7 @@ static bool is_limited(const struct request *r)
 	default:
 		return false;
 	}
-	return r->plan.limit && !r->s->gate && !(r->st && (r->st->facts.verb == SQL_COMMIT || r->st->facts.verb == SQL_ROLLBACK));
+	return r->plan.limit && !r->s->gate && !(r->st && gives_room(&r->st->facts));
 }
 
 /* Names the gate: the rule's, or that of one account, digest or client of it. */

@@ -4,6 +4,7 @@ import time
 
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 
 from conftest import Background, ask, mariadb_only, mysql_only, numbers
 import servers
@@ -88,6 +89,20 @@ def test_a_transaction_keeps_its_place_and_gives_it_up(suimon, db):
         ask(a, "INSERT INTO t VALUES (1)")
     with s.connect(database=db.name) as c:  # one that ends leaves, too
         servers.wait_until("its place", lambda: ask(c, "SELECT COUNT(*) FROM t") == ((2,),), 30)
+
+
+def test_what_stands_behind_commit_waits_like_all_else(suimon, db, held):
+    """COMMIT and ROLLBACK alone are let through, wherever they come from; not a text that begins with them."""
+    s = limited(suimon, {"match": {"user": "app"}, "concurrency": 1, "wait": "100ms"})
+    first = Sleeper(s, db.name, held.lock)
+    servers.wait_until("the first to run", lambda: runs(s, "get_lock"), 30)
+    with s.connect(database=db.name, client_flag=CLIENT.MULTI_STATEMENTS) as c:
+        for end in ("COMMIT", "ROLLBACK", "COMMIT;", "ROLLBACK /* x */ ;"):
+            ask(c, end)
+        for sql in ("COMMIT; SELECT 1", "ROLLBACK;SELECT 1", "COMMIT; COMMIT", "ROLLBACK; DO 1"):
+            assert refused(c, sql), sql
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    assert first.ended().error is None
 
 
 def test_one_account_is_held_back_and_not_the_other(suimon, db, held):
