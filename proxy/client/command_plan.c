@@ -56,16 +56,29 @@ bool command_mode_is_old(const struct request *r)
 	return mode_bits(&r->worker->leases->varsets.mode) == (r->mode & ~(unsigned)SQL_MODE_WIDE_TRAIL);
 }
 
-void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed)
+/* Of a long text only the beginning is kept: patterns that forbid or hold back see all of it. */
+static void whole_text(struct rule_subject *subject, const struct sql_lexed *lexed, unsigned mode, struct iobuf *whole)
+{
+	subject->cut = !lexed->body.len || sql_normalise(lexed->body, mode, SIZE_MAX, whole) != RC_OK;
+	if (!subject->cut)
+		subject->text = span_of(iobuf_data(whole), iobuf_len(whole));
+}
+
+void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed, unsigned mode)
 {
 	const struct settings *cfg = s->worker->settings;
+	struct rule_subject subject;
+	struct iobuf whole;
 
 	if (st->verdict_settings == s->worker->settings_serial && st->verdict_account == s->account->id)
 		return;
-	plan_verdict(cfg, &(struct rule_subject){.digest = st->digest, .text = span_of(st->text, st->text_len),
-						 .facts = &st->facts, .schema = span_of(st->schema, st->schema_len),
-						 .user = span_str(s->account->user), .lexed = lexed},
-		     &st->verdict);
+	subject = (struct rule_subject){.digest = st->digest, .text = span_of(st->text, st->text_len), .facts = &st->facts,
+					.schema = span_of(st->schema, st->schema_len), .user = span_str(s->account->user), .lexed = lexed};
+	iobuf_init(&whole, 0);
+	if (unlikely(st->text_cut && cfg->routing.patterns))
+		whole_text(&subject, lexed, mode, &whole);
+	plan_verdict(cfg, &subject, &st->verdict);
+	iobuf_reset(&whole);
 	st->planned = false;
 	st->verdict_settings = rule_verdicts_last(cfg) ? s->worker->settings_serial : 0;
 	st->verdict_account = s->account->id;
@@ -151,7 +164,7 @@ void command_plan(struct request *r)
 	ss.has_queued = s->queued_seq != 0;
 	ss.tracked = s->worker->tracked;
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;
-	command_verdict(s, r->st, r->lexed);
+	command_verdict(s, r->st, r->lexed, r->mode);
 	if (r->st->facts.nroutines) {
 		if (ss.has_replicas) /* a server that stands alone is read for nothing less than the cache or the queue */
 			catalog_want(in->catalog);

@@ -41,7 +41,7 @@ static enum rc look_at(struct request *r, struct span text, unsigned depth)
 	st = statement_get(&s->worker->statements, lexed.body, r->mode, &lexed, s->vars->schema, &fresh);
 	if (!st)
 		return refuse_for_memory(r);
-	command_verdict(s, st, &lexed);
+	command_verdict(s, st, &lexed, r->mode);
 	if (st->verdict.route && st->verdict.route->to == TO_DENY)
 		denied = st->digest;
 	statement_unref(st);

@@ -203,8 +203,8 @@ void lost_why(const struct lease_request *l, struct reply_own *why);
 /* command_plan.c */
 enum rc command_plan_text(struct request *r) must_check; /* r->sql to facts to a plan; RC_ERROR: out of memory, answered */
 void command_plan(struct request *r);                    /* r->st is known */
-/* What the rules say of it for the session's account: st->verdict. */
-void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed);
+/* What the rules say of it for the session's account: st->verdict. mode: in which its text is read. */
+void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed, unsigned mode);
 /* denied.c */
 enum rc command_allowed_blind(struct request *r) must_check; /* the same where only the beginning is here; with the rule of limits that holds it */
 enum rc command_allowed(struct request *r) must_check;   /* it is planned. RC_ERROR: a rule forbids it, answered */

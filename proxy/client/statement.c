@@ -5,7 +5,7 @@
 #include "mem.h"
 #include "numbers.h"
 
-#define TEXT_MOST 4096 /* normalised text kept; rules see no more of it */
+#define TEXT_MOST 4096 /* normalised text kept; rules that look further have it made again */
 
 struct statement_key { uint64_t digest; struct span schema; };
 
@@ -105,6 +105,7 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 		return NULL;
 	}
 	st->text_len = iobuf_len(&b);
+	st->text_cut = st->text_len >= TEXT_MOST;
 	st->text = mem_dup(iobuf_data(&b), st->text_len);
 	iobuf_reset(&b);
 	if (!st->text) {

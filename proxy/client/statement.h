@@ -33,6 +33,7 @@ struct statement {
 	size_t schema_len;
 	char *text;             /* normalised; owned, NUL-terminated */
 	size_t text_len;
+	bool text_cut;          /* it goes on */
 	struct sql_facts facts;
 	bool changes_accounts;       /* and what they may do, databases and their collations: what a login finds */
 	bool hides_accounts;         /* ... or may, by what it is given or calls: globals.c looks there */

@@ -43,6 +43,8 @@ static void number_rules(struct settings *s)
 {
 	for (size_t i = 0; i < s->routing.nrules; i++)
 		s->routing.denies |= s->routing.rules[i].to == TO_DENY;
+	for (size_t i = 0; i < s->routing.nrules && s->routing.denies; i++)
+		s->routing.patterns |= s->routing.rules[i].match.query != NULL;
 	for (size_t i = 0; i < s->cache.nrules; i++) {
 		struct settings_cache_rule *r = &s->cache.rules[i];
 
@@ -53,6 +55,7 @@ static void number_rules(struct settings *s)
 	for (size_t i = 0; i < s->limits.nrules; i++) {
 		struct settings_limit_rule *r = &s->limits.rules[i];
 
+		s->routing.patterns |= r->match.query != NULL;
 		r->id = id_of(&r->match);
 		for (size_t k = 0; k < i; k++)
 			r->id += (uint64_t)(s->limits.rules[k].id == r->id) * NEXT_OF_ONE_MATCH;

@@ -97,6 +97,7 @@ struct settings {
 		int consistency;
 		struct settings_route_rule *rules; size_t nrules;
 		bool denies;            /* some rule of it does */
+		bool patterns;          /* ... and whether one does hangs on a pattern, or what a rule of limits holds back does */
 	} routing;
 	struct {
 		uint64_t memory;

@@ -8,11 +8,15 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* PCRE2's match limits keep a hostile statement from holding the worker. */
+/* PCRE2's match limits keep a hostile statement from holding the worker: so many steps from one place of the text on, fewer the more places
+ * there are. */
 #define MATCH_LIMIT 100000
+#define MATCH_STEPS 1000000000 /* all places together */
+#define STACK_LEAST ((size_t)32 << 10)
+#define STACK_MOST ((size_t)1 << 20)
 
 /* Scratch memory for matching: made once a thread, freed when the thread ends. */
-struct matcher { pcre2_match_data *data; pcre2_match_context *context; };
+struct matcher { pcre2_match_data *data; pcre2_match_context *context; pcre2_jit_stack *stack; };
 
 static pthread_key_t matcher_key;
 static pthread_once_t matcher_once = PTHREAD_ONCE_INIT;
@@ -23,6 +27,7 @@ static void matcher_free(void *p)
 
 	pcre2_match_data_free(m->data);
 	pcre2_match_context_free(m->context);
+	pcre2_jit_stack_free(m->stack);
 	mem_free(m);
 }
 
@@ -49,16 +54,38 @@ static struct matcher *matcher_get(void)
 		matcher_free(m);
 		return NULL;
 	}
-	pcre2_set_match_limit(m->context, MATCH_LIMIT);
+	m->stack = pcre2_jit_stack_create(STACK_LEAST, STACK_MOST, NULL); /* without it there are 32 KiB */
+	pcre2_jit_stack_assign(m->context, NULL, m->stack);
 	return m;
 }
 
-static bool regex_matches(void *re, struct span text)
+/* RC_ERROR: it cannot be told: the pattern takes too much time or memory for this text. */
+static enum rc regex_matches(const struct settings_match *match, struct span text)
 {
-	struct matcher *m = re ? matcher_get() : NULL;
+	struct matcher *m = matcher_get();
+	size_t limit = text.len > MATCH_STEPS / MATCH_LIMIT ? MATCH_STEPS / text.len : MATCH_LIMIT;
+	char pattern[200];
+	int got = PCRE2_ERROR_NOMEMORY;
 
-	/* 0: matched, the one pair of offsets was too few for its groups */
-	return m && pcre2_match(re, (PCRE2_SPTR)text.p, text.len, 0, 0, m->data, m->context) >= 0;
+	if (m) {
+		pcre2_set_match_limit(m->context, (uint32_t)limit + 1);
+		got = pcre2_match(match->query_re, (PCRE2_SPTR)text.p, text.len, 0, 0, m->data, m->context);
+	}
+	if (got >= 0) /* 0: matched, the one pair of offsets was too few for its groups */
+		return RC_OK;
+	if (likely(got == PCRE2_ERROR_NOMATCH))
+		return RC_DECLINED;
+	log_warn("rules", "whether a pattern matches a statement cannot be told", "pattern=%s bytes=%zu code=%d",
+		 log_quote(pattern, sizeof(pattern), span_str(match->query)), text.len, got);
+	return RC_ERROR;
+}
+
+/* What forbids or holds back does so also where it cannot be told (strict). */
+static bool query_matches(const struct settings_match *m, const struct rule_subject *s, bool strict)
+{
+	enum rc rc = regex_matches(m, s->text);
+
+	return rc == RC_OK || (strict && (rc == RC_ERROR || s->cut));
 }
 
 /* "schema.table" or "table"; compared without regard to case, as most servers fold names. */
@@ -110,18 +137,23 @@ static bool tag_matches(const struct settings_match *m, const struct sql_lexed *
 	return false;
 }
 
-bool rule_matches(const struct settings_match *m, const struct rule_subject *s)
+static bool matches(const struct settings_match *m, const struct rule_subject *s, bool strict)
 {
 	return (!m->has_digest || m->digest == s->digest) && (!m->table || any_table_matches(m->table, s)) &&
 	       (!m->schema || schema_matches(m->schema, s)) && (!m->user || span_eq(span_str(m->user), s->user)) &&
 	       (!m->verb || span_ieq(span_str(m->verb), span_str(sql_verb_name(s->facts->verb)))) &&
-	       (!m->tag_key || tag_matches(m, s->lexed)) && (!m->query || regex_matches(m->query_re, s->text));
+	       (!m->tag_key || tag_matches(m, s->lexed)) && (!m->query || query_matches(m, s, strict));
 }
 
-#define FIRST_MATCH(list, n)                                                                                           \
+bool rule_matches(const struct settings_match *m, const struct rule_subject *s)
+{
+	return matches(m, s, false);
+}
+
+#define FIRST_MATCH(list, n, strict)                                                                                           \
 	do {                                                                                                           \
 		for (size_t i = 0; i < (n); i++)                                                                       \
-			if (rule_matches(&(list)[i].match, s))                                                         \
+			if (matches(&(list)[i].match, s, strict))                                                         \
 				return &(list)[i];                                                                     \
 		return NULL;                                                                                           \
 	} while (0)
@@ -169,22 +201,22 @@ const struct settings_limit_rule *rule_may_limit(const struct settings *cfg, con
 
 const struct settings_route_rule *rule_route(const struct settings *cfg, const struct rule_subject *s)
 {
-	FIRST_MATCH(cfg->routing.rules, cfg->routing.nrules);
+	FIRST_MATCH(cfg->routing.rules, cfg->routing.nrules, cfg->routing.rules[i].to == TO_DENY);
 }
 
 const struct settings_cache_rule *rule_cache(const struct settings *cfg, const struct rule_subject *s)
 {
-	FIRST_MATCH(cfg->cache.rules, cfg->cache.nrules);
+	FIRST_MATCH(cfg->cache.rules, cfg->cache.nrules, false);
 }
 
 const struct settings_queue_rule *rule_queue(const struct settings *cfg, const struct rule_subject *s)
 {
-	FIRST_MATCH(cfg->queue.rules, cfg->queue.nrules);
+	FIRST_MATCH(cfg->queue.rules, cfg->queue.nrules, false);
 }
 
 const struct settings_limit_rule *rule_limit(const struct settings *cfg, const struct rule_subject *s)
 {
-	FIRST_MATCH(cfg->limits.rules, cfg->limits.nrules);
+	FIRST_MATCH(cfg->limits.rules, cfg->limits.nrules, true);
 }
 
 bool rule_verdicts_last(const struct settings *cfg)

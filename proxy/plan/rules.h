@@ -12,6 +12,7 @@
 struct rule_subject {
 	uint64_t digest;
 	struct span text;       /* normalised */
+	bool cut;               /* ... of which this is only the beginning: a pattern of `to: deny` or `limits` holds */
 	const struct sql_facts *facts;
 	struct span schema;     /* the session's */
 	struct span user;
@@ -19,7 +20,8 @@ struct rule_subject {
 };
 
 bool rule_matches(const struct settings_match *m, const struct rule_subject *s);
-/* The first rule that matches, or NULL. */
+/* The first rule that matches, or NULL. A pattern that cannot be matched, for the time or the memory it would take, matches where a rule denies
+ * or limits, and nowhere else. */
 const struct settings_route_rule *rule_route(const struct settings *cfg, const struct rule_subject *s);
 const struct settings_cache_rule *rule_cache(const struct settings *cfg, const struct rule_subject *s);
 const struct settings_queue_rule *rule_queue(const struct settings *cfg, const struct rule_subject *s);

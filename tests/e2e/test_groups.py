@@ -149,6 +149,27 @@ def test_a_denied_statement_is_denied_wherever_it_stands(suimon, db):
     assert s.metrics()["suimon_denied_total"] == len(inside)
 
 
+def test_patterns_see_long_texts_whole(suimon, db):
+    """Of which 4 KiB are kept: what denies and what holds back looks at all of it, prepared or not, and also inside other texts."""
+    db.setup("CREATE TABLE secret (n INT)")
+    s = suimon({"routing": {"rules": [{"match": {"query": "from secret"}, "to": "deny"}, {"match": {"query": "(?:.|\\n)*outfile"}, "to": "deny"}]},
+                "limits": {"rules": [{"match": {"query": "sleep"}, "max_time": "300ms"}]}})
+    with s.connect(database=db.name) as c, Wire(s.connect(database=db.name)) as w:
+        for n in (300, 3000, 30000):
+            many = "SELECT 1 " + "".join(", n AS c%d" % i for i in range(n))
+            for sql in (many + " FROM secret", "SELECT 1 " + ", n" * n + " FROM (SELECT * FROM whoami) n, secret" + " FROM secret",
+                        "PREPARE s FROM '%s FROM secret'" % many, "SELECT 1" + ", 1 AS c" * n + " INTO OUTFILE '/nonexistent/x'"):
+                with pytest.raises(pymysql.MySQLError) as e:
+                    ask(c, sql)
+                assert e.value.args[0] == DENIED, sql[-100:]
+            with pytest.raises(pymysql.MySQLError, match="denies"):
+                w.prepare(many + " FROM secret")
+        assert len(ask(c, "SELECT 1" + "".join(", 1 AS c%d" % i for i in range(1000)))[0]) == 1001
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "SELECT 1" + "".join(", 1 AS c%d" % i for i in range(1000)) + " FROM whoami WHERE SLEEP(600) = 0 FOR UPDATE")
+        assert e.value.args[0] == 1317
+
+
 def test_rules_hold_for_statements_too_large_to_be_looked_at(suimon, db):
     db.setup("CREATE TABLE secret (n INT)", "CREATE TABLE bulk (t LONGTEXT)")
     s = suimon({"routing": {"rules": [{"match": {"table": "secret"}, "to": "deny"}, {"match": {"digest": "0x1234"}, "to": "deny"}]},

@@ -242,9 +242,78 @@ static void every_case_plans_as_it_must(void **state)
 	iobuf_reset(&faults);
 }
 
+static const char patterns[] = "primary: 127.0.0.1:1\n"
+			       "routing: {rules: [{match: {query: \"(a+)+b\"}, to: primary}, {match: {query: \"(a+)+c\"}, to: deny}]}\n"
+			       "cache: {rules: [{match: {query: \"(a+)+b\"}, ttl: 1s}]}\n"
+			       "limits: {rules: [{match: {query: \"(?:.|x)*d\"}, concurrency: 1}]}\n";
+
+static struct plan_verdict verdict_of(const struct settings *cfg, struct span text, bool cut)
+{
+	struct plan_verdict v;
+	struct sql_facts facts;
+
+	assert_int_equal(sql_facts_parse(span_str("select 1"), 0, &facts), RC_OK);
+	plan_verdict(cfg, &(struct rule_subject){.text = text, .cut = cut, .facts = &facts, .user = span_str("app")}, &v);
+	sql_facts_free(&facts);
+	return v;
+}
+
+static void a_pattern_that_cannot_be_matched_forbids_and_holds_back(void **state)
+{
+	static char text[300000];
+	struct iobuf faults;
+	struct settings *cfg;
+	struct plan_verdict v;
+
+	iobuf_init(&faults, 0);
+	cfg = settings_parse(patterns, strlen(patterns), "test", NULL, &faults);
+	assert_non_null(cfg);
+	assert_true(cfg->routing.patterns);
+	memset(text, 'a', sizeof(text));
+	memcpy(text + 57, "xbc", 3);
+	v = verdict_of(cfg, span_of(text, 60), false); /* 2^57 ways */
+	assert_ptr_equal(v.route, &cfg->routing.rules[1]);
+	assert_null(v.cache);
+	memset(text, ' ', sizeof(text));
+	text[sizeof(text) - 1] = 'd';
+	v = verdict_of(cfg, span_of(text, sizeof(text)), false); /* more than there is memory for */
+	assert_null(v.route);
+	assert_ptr_equal(v.limit, &cfg->limits.rules[0]);
+	v = verdict_of(cfg, span_of(text, 60), false);
+	assert_null(v.route);
+	assert_null(v.limit);
+	v = verdict_of(cfg, span_of(text, 60), true);
+	assert_ptr_equal(v.route, &cfg->routing.rules[1]);
+	assert_ptr_equal(v.limit, &cfg->limits.rules[0]);
+	settings_unref(cfg);
+	iobuf_reset(&faults);
+}
+
+/* 32 KiB, which matching has without a stack of its own, are not enough for this. */
+static void a_pattern_has_memory_for_texts_of_some_length(void **state)
+{
+	static char text[4000];
+	struct iobuf faults;
+	struct settings *cfg;
+
+	iobuf_init(&faults, 0);
+	cfg = settings_parse(patterns, strlen(patterns), "test", NULL, &faults);
+	assert_non_null(cfg);
+	memset(text, ' ', sizeof(text));
+	assert_null(verdict_of(cfg, span_of(text, sizeof(text)), false).limit);
+	text[sizeof(text) - 1] = 'd';
+	assert_non_null(verdict_of(cfg, span_of(text, sizeof(text)), false).limit);
+	settings_unref(cfg);
+	iobuf_reset(&faults);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(every_case_plans_as_it_must)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_case_plans_as_it_must),
+		cmocka_unit_test(a_pattern_that_cannot_be_matched_forbids_and_holds_back),
+		cmocka_unit_test(a_pattern_has_memory_for_texts_of_some_length),
+	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }
