@@ -10,6 +10,8 @@
 
 #define LEAST_SHARE 20   /* a loop follows at least one in so many reads of its list */
 #define ROWS_PER_QUERY 4 /* and has at least one query for so many rows of it (an identity map saves some) */
+#define ONCE_MOST 4      /* seen once, after a list that has been read oftener than this, it may be there by chance */
+#define WORTH_SHARE 10   /* one statement in its place saves at least one of so many parts */
 
 struct loops {
 	struct finding_loop *at; /* owned */
@@ -93,11 +95,28 @@ static uint64_t occurrences(const struct loops *all, const struct finding_loop *
 	return n;
 }
 
+/* Is the list itself read for each row of another? Then it is read often, and gone through once. */
+static bool is_nested(const struct loops *all, const struct finding_loop *l)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		if (all->at[i].child == l->parent && plausible(&all->at[i]))
+			return true;
+	}
+	return false;
+}
+
 static bool convincing(const struct loops *all, const struct finding_loop *l, const struct view_row *parent)
 {
+	uint64_t seen = occurrences(all, l), lists = parent ? parent->n[STATS_N_CALLS] : 0;
+
 	if (!plausible(l) || l->overruns > l->occurrences || l->queries * ROWS_PER_QUERY < l->parent_rows)
 		return false;
-	return !parent || occurrences(all, l) * LEAST_SHARE >= parent->n[STATS_N_CALLS];
+	return is_nested(all, l) || (seen * LEAST_SHARE >= lists && (seen > 1 || lists <= ONCE_MOST));
+}
+
+static bool saves_enough(const struct finding *f)
+{
+	return !f->worth.known || f->worth.saved_ns * WORTH_SHARE >= f->worth.saved_ns + f->worth.left_ns;
 }
 
 static void put_evidence(const struct view *v, const struct finding *f, struct jsonw *w)
@@ -243,7 +262,8 @@ enum rc find_loops(const struct view *v, struct findings *out)
 			continue;
 		f.cost_ns = cost(l);
 		f.worth = finding_worth_loop(&f);
-		rc = findings_add(out, &f);
+		if (saves_enough(&f))
+			rc = findings_add(out, &f);
 	}
 	mem_free(all.at);
 	return rc;

@@ -83,14 +83,15 @@ struct finding_worth finding_worth_index(const struct findings *l, const struct 
 	return with_share(l, f->row, of_ns, share < 1 ? share : 1);
 }
 
-/* The first key of a run costs what it did; a further one what its rows take, and that is no more than it took. */
+/* The first key of a run costs what it did; a further one what its rows take, and that is no more than it took. Where no index serves
+ * them, one reading of the table does for all. */
 struct finding_worth finding_worth_loop(const struct finding *f)
 {
 	const struct view_row *r = f->row;
 	double calls = (double)r->n[STATS_N_CALLS], one = (double)f->loop.spent_ns / (double)f->loop.queries,
 	       rows = (double)r->n[STATS_N_ROWS_SENT] / calls, further;
 
-	if (r->examined_from && (double)r->rows_examined / calls > rows)
+	if (r->examined_from && (double)r->rows_examined / calls > rows && r->n[STATS_N_NO_INDEX] * 2 < r->n[STATS_N_CALLS])
 		rows = (double)r->rows_examined / calls;
 	further = KEY_NS + ROW_NS * rows;
 	if (further > one)

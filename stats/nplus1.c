@@ -31,6 +31,8 @@
 #define COMPARE_FROM 2 /* the statement of a run whose values are the first to be kept */
 #define COMPARE_MOST 16
 #define COMPARE_LEAST 3 /* so many looked at say something */
+#define KEY_MOST 3      /* columns of a key */
+#define NESTED_MOST 3   /* loops around a loop */
 #define NO_ENTRY UINT32_MAX
 
 /* b may be before a: statements sent ahead overlap. */
@@ -51,10 +53,32 @@ static uint64_t parent_bit(uint64_t digest)
 	return UINT64_C(1) << (digest & 63);
 }
 
+static struct stats_run *run_find(struct stats_nplus1 *n, uint64_t digest)
+{
+	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
+		if (n->run[i].digest == digest)
+			return &n->run[i];
+	}
+	return NULL;
+}
+
+static bool run_refuted(const struct stats_run *r)
+{
+	return r->compared >= COMPARE_LEAST && r->matched * 2 < r->compared;
+}
+
+static bool run_is_loop(const struct stats_run *r)
+{
+	return r && r->parent && !r->overrun && !run_refuted(r);
+}
+
+/* Where the list is itself read for each row of another, all that its loop has read so far is gone through, it may be afterwards. */
 static void run_follows(struct stats_nplus1 *n, struct stats_run *r, uint64_t parent, uint64_t rows)
 {
+	const struct stats_run *of = run_find(n, parent);
+
 	r->parent = parent;
-	r->parent_rows = rows;
+	r->parent_rows = run_is_loop(of) && of->rows > rows ? of->rows : rows;
 	n->parents |= parent_bit(parent);
 }
 
@@ -258,36 +282,65 @@ static bool run_varied(const struct stats_run *r, uint64_t repeats)
 	return r->distinct > most / 2;
 }
 
+/* The values that vary. False: they are no row's key: a bound, a page, or too many. */
+static bool run_varies(const struct stats_run *r, const struct stats_values *now, struct stats_values *out)
+{
+	*out = (struct stats_values){0};
+	for (unsigned i = 0; i < now->n && i < r->values.n; i++) {
+		if (now->hash[i] == r->values.hash[i])
+			continue;
+		if (!(now->keys >> i & 1))
+			return false;
+		out->hash[out->n++] = now->hash[i];
+	}
+	return out->n <= KEY_MOST;
+}
+
+/* A loop goes through one list after the other; values that stand each in a list of its own are there by chance. */
+static bool run_stays(struct stats_run *r, const struct stats_list *l)
+{
+	bool stays = r->which == l->which || r->which == 0 || r->in_turn > 1;
+
+	r->in_turn = r->which == l->which ? r->in_turn + 1 : 1;
+	r->which = l->which;
+	return stays;
+}
+
 /*
- * Does the value that varies come from a list? More than one that varies is no row's key. What is looked at begins with the second statement of a run, so that reads
- * which are not repeated cost nothing.
+ * Do the values that vary come from a list? What is looked at begins with the second statement of a run, so that reads which are not
+ * repeated cost nothing.
  */
 static void run_compare(struct stats_nplus1 *n, struct stats_run *r, const struct stats_event *e)
 {
-	struct stats_values now;
-	uint64_t rows = 0, list = STATS_LIST_UNKNOWN;
-	unsigned varied = 0;
+	struct stats_values now, sought;
+	struct stats_list list = {0};
+	bool key;
 
 	if (!e->values || !e->listed || !r->parent || r->repeats < COMPARE_FROM || r->compared >= COMPARE_MOST)
 		return;
 	e->values(e, &now);
-	for (unsigned i = 0; i < now.n && i < r->values.n; i++)
-		if (now.hash[i] != r->values.hash[i] && varied++ == 0)
-			list = e->listed(e, r->parent, now.hash[i], &rows);
+	key = run_varies(r, &now, &sought);
 	r->values = now;
-	if (varied > 1) /* a range, a page, a list of keys: not one row's key */
-		list = 0;
-	else if (list == STATS_LIST_UNKNOWN)
+	if (key && sought.n)
+		list = e->listed(e, &(struct stats_list){.digest = r->parent, .which = r->which}, &sought);
+	if (key && (sought.n == 0 || list.digest == STATS_LIST_UNKNOWN))
 		return;
 	r->compared++;
-	r->matched += list != 0;
-	if (list && list != r->parent && !r->reported)
-		run_follows(n, r, list, rows);
+	if (list.digest && run_stays(r, &list))
+		r->matched++;
+	if (list.digest && list.digest != r->parent && !r->reported)
+		run_follows(n, r, list.digest, list.rows);
 }
 
-static bool run_refuted(const struct stats_run *r)
+/* What a loop within a loop sends does not scatter the outer one. */
+static void run_is_within(struct stats_nplus1 *n, const struct stats_run *r)
 {
-	return r->compared >= COMPARE_LEAST && r->matched * 2 < r->compared;
+	struct stats_run *outer = r->parent ? run_find(n, r->parent) : NULL;
+
+	for (unsigned i = 0; i < NESTED_MOST && outer && outer->parent; i++) {
+		outer->first_at++;
+		outer = run_find(n, outer->parent);
+	}
 }
 
 /* A job that works off a long list, reading each row to change it; a page has fewer, whatever it writes beside. */
@@ -306,10 +359,12 @@ static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_
 	r->repeats++;
 	r->last_ns = e->start_ns + e->total_ns;
 	r->last_at = n->statements;
+	run_is_within(n, r);
 	run_compare(n, r, e);
 	if (r->reported && !r->overrun && (r->repeats > RUN_PER_ROW * r->parent_rows || run_is_job(r)))
 		run_overrun(k, r, e);
 	r->spent_ns += e->total_ns;
+	r->rows += e->rows_sent;
 	if (r->reported) {
 		run_extend(k, r, e);
 	} else if (repeats && r->repeats >= repeats && r->parent && run_varied(r, repeats) && !run_refuted(r) && !run_is_job(r) &&
@@ -318,21 +373,15 @@ static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_
 	}
 }
 
-static const struct stats_run *run_find(const struct stats_nplus1 *n, uint64_t digest)
-{
-	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
-		if (n->run[i].digest == digest)
-			return &n->run[i];
-	}
-	return NULL;
-}
-
 /*
  * The parent of some runs again. Where it is repeated itself, and they come no oftener than it, both are children
- * of one loop: the list is the parent's parent. Otherwise the runs over its rows are over.
+ * of one loop: the list is the parent's parent; if they come oftener, they go on, over the rows of the next of its lists.
+ * Otherwise the runs over its rows are over.
  */
-static void parent_again(struct stats_nplus1 *n, uint64_t digest)
+static void parent_again(struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
 {
+	uint64_t digest = e->digest;
+
 	if (likely(!(n->parents & parent_bit(digest))))
 		return;
 	n->parents = 0;
@@ -348,6 +397,8 @@ static void parent_again(struct stats_nplus1 *n, uint64_t digest)
 		if (parent && parent->parent && parent->parent != r->digest && !r->reported &&
 		    r->repeats <= parent->repeats)
 			run_follows(n, r, parent->parent, parent->parent_rows);
+		else if (run_is_loop(parent) && parent->parent != r->digest && run_goes_on(parent, n, e, window))
+			n->parents |= parent_bit(digest);
 		else
 			*r = (struct stats_run){0};
 	}
@@ -397,7 +448,7 @@ static void note(struct stats_sink *k, struct stats_nplus1 *n, const struct stat
 	}
 	if (e->error)
 		return;
-	parent_again(n, e->digest);
+	parent_again(n, e, window);
 	r = run_of(n, e->digest);
 	if (!run_goes_on(r, n, e, window))
 		run_start(r, n, e, window);

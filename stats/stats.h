@@ -60,8 +60,15 @@ enum stats_cached { STATS_NOT_CACHEABLE, STATS_HIT, STATS_MISS };
 struct stats_values {
 	uint64_t hash[STATS_VALUES];
 	unsigned n;
+	unsigned keys; /* those that something must equal, as bits: a row may be looked up by them, unlike by a bound or a LIMIT */
 };
 #define STATS_LIST_UNKNOWN UINT64_MAX
+/* A reply of some rows. */
+struct stats_list {
+	uint64_t digest; /* of the read */
+	uint64_t rows;
+	uint64_t which; /* tells a session's replies apart; 0: none */
+};
 
 /* Where a statement was counted last: the caller keeps one, zeroed, for what has one stats_key(), and for one sink. The fields are
  * stats/table.c's own. */
@@ -83,9 +90,9 @@ struct stats_event {
 	unsigned mode; /* the caller's, for normalise */
 	const void *arg; /* the caller's, for the functions below, which may be NULL */
 	void (*values)(const struct stats_event *e, struct stats_values *out);
-	/* Which list the session has read lately that holds this value in its rows: its digest and how many rows it had; `first`
-	 * is preferred. 0: none. STATS_LIST_UNKNOWN: the rows of `first` are not all at hand. */
-	uint64_t (*listed)(const struct stats_event *e, uint64_t first, uint64_t value, uint64_t *rows);
+	/* Which list the session has read lately that holds all these values in its rows: the reply `first` is preferred, then the last
+	 * of its digest. Digest 0: none. STATS_LIST_UNKNOWN: the rows of that digest are not all at hand. */
+	struct stats_list (*listed)(const struct stats_event *e, const struct stats_list *first, const struct stats_values *sought);
 	struct span schema, user, host;
 	uint64_t session; /* its id */
 	struct span table;     /* first table read or written, "" if none */
@@ -139,12 +146,15 @@ struct stats_nplus1 {
 		uint64_t last_at;  /* and which was the last of it so far */
 		uint32_t repeats, distinct;
 		uint64_t parent;       /* the list read before the run; 0: none */
+		uint64_t rows;         /* that its statements have returned */
 		uint64_t parent_rows;  /* what that and other lists since have returned, */
 		uint64_t counted_rows; /* and had returned when it was reported */
 		uint32_t entry;        /* where it is reported */
 		struct stats_values values; /* of its last statement */
 		uint32_t written;           /* repeats behind which a write came at once */
+		uint64_t which;             /* the reply that held them; 0: none yet */
 		uint8_t compared, matched;  /* statements whose values were looked for in a list; and found */
+		uint8_t in_turn;            /* that were found in this reply, one after the other */
 		bool reported, overrun;
 	} run[STATS_NPLUS1_SLOTS];
 	uint64_t last_digest; /* the last read that returned two rows or more, */

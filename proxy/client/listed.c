@@ -116,19 +116,40 @@ static void keep_value(void *arg, struct span text)
 		slot->cut = true;
 }
 
-static bool holds(struct listed_slot *slot, uint64_t value)
+static bool holds_one(const struct listed_slot *slot, uint64_t value)
 {
-	if (!slot->looked_at) {
-		result_each_value(span_of(slot->data, slot->len), slot->caps, slot->binary, keep_value, slot);
-		slot->looked_at = true;
-	}
 	for (uint32_t i = 0; i < slot->nvalues; i++)
 		if (slot->value[i] == value)
 			return true;
 	return false;
 }
 
-uint64_t listed_in(const struct stats_event *e, uint64_t first, uint64_t value, uint64_t *rows)
+static bool holds(struct listed_slot *slot, const struct stats_values *sought)
+{
+	bool all = true;
+
+	if (!slot->looked_at) {
+		result_each_value(span_of(slot->data, slot->len), slot->caps, slot->binary, keep_value, slot);
+		slot->looked_at = true;
+	}
+	for (unsigned i = 0; i < sought->n; i++)
+		all &= holds_one(slot, sought->hash[i]);
+	return all;
+}
+
+static unsigned preference(const struct listed_slot *slot, const struct stats_list *first)
+{
+	return slot->serial == first->which ? 2 : slot->digest == first->digest ? 1 : 0;
+}
+
+static bool is_better(const struct listed_slot *a, const struct listed_slot *b, const struct stats_list *first)
+{
+	unsigned x = preference(a, first), y = preference(b, first);
+
+	return x != y ? x > y : a->serial > b->serial;
+}
+
+struct stats_list listed_in(const struct stats_event *e, const struct stats_list *first, const struct stats_values *sought)
 {
 	const struct request *r = e->arg;
 	struct listed *l = r->s->worker->listed;
@@ -140,42 +161,95 @@ uint64_t listed_in(const struct stats_event *e, uint64_t first, uint64_t value, 
 
 		if (slot->session != e->session || slot->digest == 0 || slot->digest == e->digest)
 			continue;
-		if (holds(slot, value) && (!found || slot->digest == first))
+		if (holds(slot, sought) && (!found || is_better(slot, found, first)))
 			found = slot;
-		have |= slot->digest == first && (!slot->cut || slot->nvalues >= SAY_SOMETHING);
+		have |= slot->digest == first->digest && (!slot->cut || slot->nvalues >= SAY_SOMETHING);
 	}
 	if (found)
-		*rows = found->rows;
-	return found ? found->digest : have ? 0 : STATS_LIST_UNKNOWN;
+		return (struct stats_list){.digest = found->digest, .rows = found->rows, .which = found->serial};
+	return (struct stats_list){.digest = have ? 0 : STATS_LIST_UNKNOWN};
 }
 
 /* ---- a statement's own values ---- */
 
-static void put(struct stats_values *out, struct span text)
+static void put(struct stats_values *out, struct span text, bool key)
 {
-	if (out->n < STATS_VALUES)
-		out->hash[out->n++] = hash_of(text);
+	if (out->n == STATS_VALUES)
+		return;
+	out->keys |= (unsigned)key << out->n;
+	out->hash[out->n++] = hash_of(text);
+}
+
+/* Where in a text a value must be equalled: "= v", "= f(v)", "IN (v)", "(a, b) = (v, v)". */
+struct keyed {
+	struct sql_token before, last;
+	unsigned depth, from; /* parentheses; the first of those whose values are such, 0: none */
+};
+
+static bool is_equals(const struct sql_token *t)
+{
+	return sql_token_is_op(t, '=') || sql_token_is_op(t, SQL_OP_NULLSAFE);
+}
+
+static bool is_keyed(const struct keyed *k)
+{
+	return k->from || is_equals(&k->last) || (k->last.kind == SQL_T_WORD && k->last.text.p[0] == '_' && is_equals(&k->before));
+}
+
+static void keyed_next(struct keyed *k, const struct sql_token *t)
+{
+	if (sql_token_is_op(t, '(')) {
+		k->depth++;
+		if (!k->from && (is_equals(&k->last) || sql_token_is_word(&k->last, "in") || is_equals(&k->before)))
+			k->from = k->depth;
+	} else if (sql_token_is_op(t, ')')) {
+		if (k->from == k->depth)
+			k->from = 0;
+		k->depth -= k->depth > 0;
+	} else if (sql_token_is_word(t, "select")) {
+		k->from = 0; /* its values are its own */
+	}
+	k->before = k->last;
+	k->last = *t;
 }
 
 static void text_values(const struct stats_event *e, struct stats_values *out)
 {
+	struct keyed k = {0};
 	struct sql_token t;
 	struct sql_scan s;
 
 	sql_scan_init(&s, e->text, e->mode);
-	for (sql_scan_next(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD && out->n < STATS_VALUES; sql_scan_next(&s, &t)) {
-		const char *quote;
+	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD && out->n < STATS_VALUES; sql_scan_next_code(&s, &t)) {
+		const char *quote = NULL;
 
 		if (t.kind == SQL_T_NUMBER)
-			put(out, t.text);
-		if (t.kind != SQL_T_STRING)
-			continue;
-		quote = memchr(t.text.p, '\'', t.text.len);
-		if (!quote)
+			put(out, t.text, is_keyed(&k));
+		if (t.kind == SQL_T_STRING)
+			quote = memchr(t.text.p, '\'', t.text.len);
+		if (t.kind == SQL_T_STRING && !quote)
 			quote = memchr(t.text.p, '"', t.text.len);
 		if (quote && quote + 1 < t.text.p + t.text.len)
-			put(out, span_of(quote + 1, (size_t)(t.text.p + t.text.len - quote) - 2));
+			put(out, span_of(quote + 1, (size_t)(t.text.p + t.text.len - quote) - 2), is_keyed(&k));
+		keyed_next(&k, &t);
 	}
+}
+
+/* Which of a prepared statement's parameters are such, as bits. */
+static unsigned bound_keys(const struct prepared *p)
+{
+	struct keyed k = {0};
+	unsigned keys = 0, n = 0;
+	struct sql_token t;
+	struct sql_scan s;
+
+	sql_scan_init(&s, span_of(p->text, p->text_len), p->mode);
+	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD && n < STATS_VALUES; sql_scan_next_code(&s, &t)) {
+		if (t.kind == SQL_T_PARAM)
+			keys |= (unsigned)is_keyed(&k) << n++;
+		keyed_next(&k, &t);
+	}
+	return keys;
 }
 
 static void put_integer(const struct stmt_value *v, struct stats_values *out)
@@ -192,7 +266,7 @@ static void put_integer(const struct stmt_value *v, struct stats_values *out)
 		len = snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
 	else
 		len = snprintf(text, sizeof(text), "%lld", (long long)((int64_t)(n << shift) >> shift));
-	put(out, span_of(text, (size_t)len));
+	put(out, span_of(text, (size_t)len), false);
 }
 
 static void bound_values(const struct request *r, struct stats_values *out)
@@ -206,19 +280,20 @@ static void bound_values(const struct request *r, struct stats_values *out)
 	stmt_values_begin(&values, &r->execute, p->params, span_of(p->types, 2 * (size_t)p->params));
 	while (out->n < STATS_VALUES && stmt_values_next(&values, &v) == RC_OK) {
 		if (v.is_null)
-			put(out, span_of("", 0));
+			put(out, span_of("", 0), false);
 		else if (v.type == FIELD_TINY || v.type == FIELD_SHORT || v.type == FIELD_LONG || v.type == FIELD_LONGLONG)
 			put_integer(&v, out);
 		else
-			put(out, v.raw);
+			put(out, v.raw, false);
 	}
+	out->keys = bound_keys(p);
 }
 
 void listed_values(const struct stats_event *e, struct stats_values *out)
 {
 	const struct request *r = e->arg;
 
-	out->n = 0;
+	*out = (struct stats_values){0};
 	if (r->prepared)
 		bound_values(r, out);
 	else

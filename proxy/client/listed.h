@@ -21,6 +21,6 @@ void listed_take(struct request *r, const void *p, size_t len); /* bytes of its 
 void listed_end(struct request *r);                             /* its reply is complete: keeps it if it is a list */
 /* For stats_event. */
 void listed_values(const struct stats_event *e, struct stats_values *out);
-uint64_t listed_in(const struct stats_event *e, uint64_t first, uint64_t value, uint64_t *rows);
+struct stats_list listed_in(const struct stats_event *e, const struct stats_list *first, const struct stats_values *sought);
 
 #endif

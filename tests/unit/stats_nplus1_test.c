@@ -458,19 +458,29 @@ static void a_trace_over_many_sessions_is_one_loop(void **state)
 /* The value that varies is the literal's number; lists hold what `held` says. */
 struct held {
 	uint64_t digest, from, to;
+	uint64_t each;   /* a reply holds so many of them; 0: all */
+	unsigned nokeys; /* values that are no key, as bits */
+	unsigned varied; /* further values that vary with it */
 };
 
 static void one_value(const struct stats_event *e, struct stats_values *out)
 {
-	*out = (struct stats_values){.hash = {7, e->literals}, .n = 2};
-}
-
-static uint64_t held_in(const struct stats_event *e, uint64_t first, uint64_t value, uint64_t *rows)
-{
 	const struct held *h = e->arg;
 
-	*rows = h->to - h->from;
-	return value >= h->from && value < h->to ? h->digest : 0;
+	*out = (struct stats_values){.hash = {7, e->literals, h->varied > 0 ? e->literals : 8, h->varied > 1 ? e->literals + 1000000 : 9},
+				     .n = 4,
+				     .keys = 15 & ~h->nokeys};
+}
+
+static struct stats_list held_in(const struct stats_event *e, const struct stats_list *first, const struct stats_values *sought)
+{
+	const struct held *h = e->arg;
+	uint64_t each = h->each ? h->each : h->to - h->from;
+
+	for (unsigned i = 0; i < sought->n; i++)
+		if (sought->hash[i] < h->from || sought->hash[i] >= h->to)
+			return (struct stats_list){0};
+	return (struct stats_list){.digest = h->digest, .rows = each, .which = 1 + (sought->hash[0] - h->from) / each};
 }
 
 static void children_of(struct session *c, const struct held *held, uint64_t from, int n)
@@ -525,6 +535,111 @@ static void the_list_that_holds_the_values_is_the_parent(void **state)
 	stats_free(c.s);
 }
 
+/* What the list [1000, 1020) and 20 look-ups by its values, so described, are found as. */
+static bool is_loop(struct held held)
+{
+	struct session c;
+	json_t *all;
+	bool found;
+
+	held.digest = LIST;
+	held.from = 1000;
+	held.to = 1020;
+	begin(&c);
+	for (int n = 0; n < 3; n++) {
+		list(&c, 20);
+		children_of(&c, &held, 1000, 20);
+	}
+	found = loop_found(&c, &all) != NULL;
+	json_decref(all);
+	stats_free(c.s);
+	return found;
+}
+
+/* A key of two columns, both of the list's row; not one of which only a part is. */
+static void a_key_of_several_columns_is_one(void **state)
+{
+	assert_true(is_loop((struct held){.varied = 1}));
+	assert_false(is_loop((struct held){.varied = 2}));
+}
+
+/* id < ?, LIMIT ?: whatever stands in the list, no row is looked up by it. */
+static void a_bound_that_varies_is_no_key(void **state)
+{
+	assert_true(is_loop((struct held){.nokeys = 1}));
+	assert_false(is_loop((struct held){.nokeys = 2}));
+}
+
+/* A loop goes through the rows of a list; here each value stands in another. */
+static void values_of_many_lists_are_there_by_chance(void **state)
+{
+	assert_true(is_loop((struct held){.each = 2}));
+	assert_false(is_loop((struct held){.each = 1}));
+}
+
+/* The same numbers for one kind of read after the other, as scripts have them: what stands before the second is no list for it. */
+static void once_after_a_list_read_often_is_by_chance(void **state)
+{
+	struct held held = {.digest = LIST, .from = 1000, .to = 1020};
+	struct session c;
+
+	begin(&c);
+	for (int n = 0; n < 12; n++)
+		list(&c, 20);
+	children_of(&c, &held, 1000, 12);
+	assert_no_loop(&c);
+}
+
+/* Lists are read for each row of another, and their rows looked up one by one: at once, or when all have been read. */
+static void loops_in_loops_are_found_both(void **state)
+{
+	for (int at_once = 0; at_once < 2; at_once++) {
+		struct session c;
+		json_t *all, *f;
+		size_t i, outer = 0, inner = 0;
+
+		begin(&c);
+		for (int page = 0; page < 2; page++) {
+			list(&c, 15);
+			for (int row = 0; row < 15; row++) {
+				send(&c, OTHER, "select * from items where order_id = 3", "select", 4);
+				for (int n = 0; n < 4 && at_once; n++)
+					child(&c);
+			}
+			for (int n = 0; n < 60 && !at_once; n++)
+				child(&c);
+		}
+		all = helper_findings(c.s, false);
+		json_array_foreach(json_object_get(all, "findings"), i, f)
+		{
+			const json_t *ev = json_object_get(f, "evidence");
+			bool of_list = strcmp(helper_text(ev, "parent_digest"), "0x0000000000000064") == 0;
+
+			assert_int_equal(helper_uint(ev, "queries"), of_list ? 30 : 120);
+			assert_int_equal(helper_uint(ev, "occurrences"), 2);
+			outer += of_list;
+			inner += strcmp(helper_text(ev, "parent_digest"), "0x000000000000012c") == 0;
+		}
+		assert_true(outer == 1 && inner == 1);
+		json_decref(all);
+		stats_free(c.s);
+	}
+}
+
+/* One statement for rows that take as long anyway. */
+static void a_loop_whose_fix_saves_nothing_is_none(void **state)
+{
+	struct session c;
+
+	begin(&c);
+	for (int n = 0; n < 3; n++) {
+		list(&c, 20);
+		for (int i = 0; i < 20; i++)
+			send(&c, CHILD, "select body from notes where customer = 9", "select", 100000);
+	}
+	assert_no_loop(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -547,6 +662,12 @@ int main(void)
 		cmocka_unit_test(many_loops_are_bounded),
 		cmocka_unit_test(values_from_elsewhere_are_no_loop),
 		cmocka_unit_test(the_list_that_holds_the_values_is_the_parent),
+		cmocka_unit_test(a_key_of_several_columns_is_one),
+		cmocka_unit_test(a_bound_that_varies_is_no_key),
+		cmocka_unit_test(values_of_many_lists_are_there_by_chance),
+		cmocka_unit_test(once_after_a_list_read_often_is_by_chance),
+		cmocka_unit_test(loops_in_loops_are_found_both),
+		cmocka_unit_test(a_loop_whose_fix_saves_nothing_is_none),
 		cmocka_unit_test(look_ups_before_the_list_do_not_hide_the_loop),
 		cmocka_unit_test(a_run_too_long_ends_with_the_next_list),
 		cmocka_unit_test(the_schema_is_no_list),

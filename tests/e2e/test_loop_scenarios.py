@@ -1,0 +1,103 @@
+"""Loops as applications have them, of keys of two columns, within each other, and what only looks like one (S3)."""
+import pytest
+
+import conftest
+from conftest import ask, settle
+from servers import wait_until
+from test_scenarios import explained
+
+pytestmark = conftest.mariadb_only("the tables are made with its sequences")
+
+TABLES = """CREATE TABLE ord (id INT PRIMARY KEY, cust INT, region INT, KEY (cust), KEY (region)); INSERT INTO ord SELECT seq, 1000 + seq * 7 MOD 900, seq MOD 20 FROM seq_1_to_4000;
+    CREATE TABLE item (ord_id INT, line INT, prod INT, PRIMARY KEY (ord_id, line)); INSERT INTO item SELECT seq DIV 4 + 1, seq MOD 4, 20000 + seq * 13 MOD 3000 FROM seq_1_to_15000;
+    CREATE TABLE prod (id INT PRIMARY KEY, name VARCHAR(30), cat INT, KEY (cat)); INSERT INTO prod SELECT seq + 20000, CONCAT('p', seq), seq MOD 40 FROM seq_0_to_3000;
+    CREATE TABLE cust (region INT, no INT, name VARCHAR(30), PRIMARY KEY (region, no)); INSERT INTO cust SELECT seq MOD 20, seq, CONCAT('c', seq) FROM seq_1_to_4000;
+    CREATE TABLE review (id INT PRIMARY KEY, prod_id INT, stars INT); INSERT INTO review SELECT seq, 20000 + seq * 17 MOD 3000, seq MOD 5 FROM seq_1_to_20000;
+    ANALYZE TABLE ord, item, prod, cust, review"""
+
+
+@pytest.fixture
+def shop(db):
+    db.setup(*TABLES.split(";"))
+    return db
+
+
+@pytest.fixture
+def counted(suimon, shop):
+    return suimon({"stats": {"slow": "5s"}})
+
+
+def loops(s):
+    """By the child's text and the parent's."""
+    settle(s)
+    return {(f["text"], f["evidence"]["parent_text"]): f for f in s.api("/api/findings")["findings"] if f["kind"] == "n_plus_one"}
+
+
+ORDERS = "select id, cust from ord where id between ? and ?"
+ITEMS = "select line, prod from item where ord_id = ?"
+PRODUCT = "select name from prod where id = ?"
+
+
+@pytest.mark.parametrize("depth_first", (True, False))
+def test_a_loop_within_a_loop(counted, shop, depth_first):
+    with counted.connect(database=shop.name) as c:
+        def products(items):
+            for _, prod in items:
+                ask(c, "SELECT name FROM prod WHERE id = %d" % prod)
+        for page in range(4):
+            seen = []
+            for number, _ in ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 1, page * 50 + 15)):
+                items = ask(c, "SELECT line, prod FROM item WHERE ord_id = %d" % number)
+                if depth_first:
+                    products(items)
+                seen += items
+            if not depth_first:
+                products(seen)
+    found = loops(counted)
+    assert set(found) == {(ITEMS, ORDERS), (PRODUCT, ITEMS)}
+    assert [found[k]["evidence"]["occurrences"] for k in ((ITEMS, ORDERS), (PRODUCT, ITEMS))] == [4, 4]
+    assert found[PRODUCT, ITEMS]["evidence"]["queries"] == 239  # the first order has three items
+    assert found[PRODUCT, ITEMS]["evidence"]["values_from_list_share"] > .8
+
+
+def test_a_key_of_two_columns(counted, shop):
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            for number, region in ask(c, "SELECT id, region FROM ord WHERE id > %d ORDER BY id LIMIT 20" % (page * 37)):
+                ask(c, "SELECT name FROM cust WHERE region = %d AND no = %d" % (region, number))
+    (f,) = loops(counted).values()
+    assert (f["text"], f["evidence"]["queries"], f["evidence"]["values_from_list_share"]) == ("select name from cust where region = ? and no = ?", 100, 1)
+
+
+def test_a_loop_without_an_index_is_foretold_as_one_scan(counted, shop):
+    texts = []
+    with counted.connect(database=shop.name) as c:
+        for cat in range(4):
+            for (prod,) in ask(c, "SELECT id FROM prod WHERE cat = %d LIMIT 20" % cat):
+                texts.append("SELECT stars FROM review WHERE prod_id = %d" % prod)
+                ask(c, texts[-1])
+    settle(counted)
+    wait_until("the adviser", lambda: explained(counted, shop), 60, .2)  # whose word is how many rows each of them reads
+    (f,) = loops(counted).values()
+    p = f["predicted"]
+    assert f["text"] == "select stars from review where prod_id = ?"
+    assert p["time_saved"] > .8 * (p["time_saved"] + p["time_left"]), p  # 19 of 20
+
+
+def test_numbers_that_stand_in_a_list_by_chance(counted, shop):
+    with counted.connect(database=shop.name) as c:
+        for sql in ("SELECT id FROM ord WHERE region = %d ORDER BY id LIMIT 40", # each holds one of the numbers, or the last many
+                    "SELECT cust FROM ord WHERE id = %d",
+                    "SELECT prod FROM item WHERE ord_id = %d",
+                    "SELECT id FROM ord WHERE cust > %d LIMIT 3",
+                    "SELECT name FROM cust WHERE region = %d LIMIT 3",
+                    "SELECT line, prod FROM item LIMIT %d",
+                    "SELECT MAX(cust) FROM ord WHERE id < %d"):
+            for n in range(3, 18):
+                ask(c, sql % n)
+        ask(c, "SELECT id, cust FROM ord WHERE id < 40")  # once, and then bounds that stand in it
+        for n in range(3, 30):
+            ask(c, "SELECT id FROM ord WHERE id > %d LIMIT 2" % n)
+        for n in range(3, 30):
+            ask(c, "SELECT prod FROM item ORDER BY ord_id LIMIT 3 OFFSET %d" % n)
+    assert loops(counted) == {}
