@@ -6,6 +6,7 @@
 #define REQUESTS_KEPT 64
 #define OUTPUT_SLACK (4 * 1024 * 1024)
 #define KEY_ROOM (64 * 1024) /* of a value, for its key */
+#define TELL_NS (2 * BUS_LEASE_NS) /* of a loss that is all of Redis's the bus tells before */
 
 static size_t present_max(const struct l2 *l2)
 {
@@ -61,8 +62,10 @@ static void open_conn(struct l2 *l2)
 
 	if (redis_state(l2->conn) != REDIS_CLOSED || evtimer_pending(l2->retry, NULL))
 		return;
-	if (bus_peer(l2->opt.bus, &to) == RC_OK) /* else the bus will wake us */
+	if (bus_peer(l2->opt.bus, &to) == RC_OK)
 		redis_open(l2->conn, &to.addr, to.len);
+	else
+		l2->lost_ns = 0; /* the bus has told it, and will wake us */
 }
 
 static void on_up(void *arg)
@@ -77,17 +80,35 @@ static void on_up(void *arg)
 static void on_down(void *arg, const char *why)
 {
 	struct l2 *l2 = arg;
+	struct resolve_address to;
+	bool was_good = l2->backoff.since != 0;
 	uint64_t ns = backoff_failed(&l2->backoff, bus_clock());
 	const struct timeval wait = {.tv_sec = (time_t)(ns / NS_PER_SEC), .tv_usec = (suseconds_t)(ns % NS_PER_SEC / 1000)};
 
 	char quoted[200];
 
+	if (was_good || !l2->lost_ns)
+		l2->lost_ns = bus_clock();
 	l2->late = 0;
 	stats_count(l2->opt.sink, STATS_C_CACHE_REDIS_ERRORS, 1);
-	log_info("cache", "a worker's connection to Redis ended", "why=%s retry_ms=%llu",
-		 log_quote(quoted, sizeof(quoted), span_str(why)), (unsigned long long)(ns / NS_PER_MS));
+	log_debug("cache", "a worker's connection to Redis ended", "why=%s retry_ms=%llu",
+		  log_quote(quoted, sizeof(quoted), span_str(why)), (unsigned long long)(ns / NS_PER_MS));
+	if (!l2->told && bus_clock() - l2->lost_ns >= TELL_NS && bus_peer(l2->opt.bus, &to) == RC_OK) {
+		log_warn("cache", "a worker cannot use Redis, though the invalidation bus does", "why=%s",
+			 log_quote(quoted, sizeof(quoted), span_str(why)));
+		l2->told = true;
+	}
 	if (event_add(l2->retry, &wait) != 0)
 		log_error("cache", "cannot set a timer; Redis stays unused until the bus changes", NULL);
+}
+
+void l2_answered(struct l2 *l2)
+{
+	backoff_good(&l2->backoff, bus_clock());
+	if (l2->told)
+		log_info("cache", "a worker uses Redis again", NULL);
+	l2->told = false;
+	l2->lost_ns = 0;
 }
 
 static void on_push(void *arg, struct redis_reply *reply)

@@ -22,6 +22,8 @@ struct l2 {
 	struct event *retry;       /* owned; the end of a back-off */
 	struct backoff backoff;
 	unsigned late;             /* in a row */
+	uint64_t lost_ns;          /* bus_clock; since when nothing was answered in time; 0: all is well */
+	bool told;                 /* of that */
 	size_t value_max;          /* bytes of a value with its key, by max_result as it was seen last */
 	struct l2_fills fills;
 };
@@ -41,6 +43,7 @@ struct l2_request {
 /* What a value must have been stored with to be good for this look-up: all but its data. */
 void l2_expected(const struct cache_lookup *l, struct l2_value *v);
 size_t l2_value_max(struct l2 *l2); /* bytes of a value with its key; the connection takes so much from then on */
+void l2_answered(struct l2 *l2); /* in time */
 void l2_on_limit(evutil_socket_t fd, short what, void *l2); /* the first deadline has come */
 
 #endif

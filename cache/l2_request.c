@@ -225,7 +225,7 @@ static void on_tokens(void *arg, struct redis_reply *reply)
 	q->open--;
 	if (reply && q->l) { /* in time */
 		l2->late = 0;
-		backoff_good(&l2->backoff, bus_clock());
+		l2_answered(l2);
 	}
 	if (q->l) {
 		rc = take_tokens(q->l, reply);

@@ -46,6 +46,7 @@ void follow_drop(struct follow *f, const char *why)
 	follow_say(f, "why", why);
 	log_debug("follow", "dropped", "addr=%s why=\"%s\"", f->backend->text, why);
 	f->up = NULL;
+	f->good = false;
 	move(f, FOLLOW_WAITING);
 	f->retry_ns = f->since_ns + RETRY_NS;
 	if (u)
@@ -118,7 +119,6 @@ static void begin_dump(struct follow *f)
 		cache_invalidate_all_from(f->in->cache, CACHE_BY_BINLOG, instance_lag_window(f->settings));
 		f->anew = false;
 	}
-	log_info("follow", "following the primary's binary log", "addr=%s from=%s", f->backend->text, f->resume);
 }
 
 /* What the server must know of us before it dumps: that we know GTIDs and checksums, how often we want to hear from it, and that a

@@ -106,6 +106,7 @@ struct follow {
 	bool anew;                 /* something may have been missed before this connection */
 	struct gtid_pos done;      /* MariaDB: the same as it grows */
 	bool said;                 /* the present trouble is logged */
+	bool good;                 /* it is followed: that is logged when it has been read up to a goal, not when it is asked for */
 	/* The stream. */
 	struct binlog *binlog;
 	struct iobuf event;        /* a packet's payload so far, the first FOLLOW_EVENT_MOST bytes */

@@ -9,6 +9,7 @@
 
 #include "catalog.h"
 #include "follow_impl.h"
+#include "log.h"
 #include "mem.h"
 
 #define FIRST_NS (500 * NS_PER_MS)
@@ -219,6 +220,9 @@ static void reach_goal(struct follow *f, struct follow_answer *a, uint64_t asked
 		return;
 	if (remember(f) == RC_OK) {
 		cache_followed(f->in->cache, f->goal_asked);
+		if (!f->good)
+			log_info("follow", "following the primary's binary log", "addr=%s at=%s", f->backend->text, f->resume);
+		f->good = true;
 		f->said = false;
 	}
 	follow_answer_forget(&f->goal);

@@ -1,4 +1,5 @@
 """Start, reload, drain: a process that is up before its database, changes its mind without a restart, and leaves politely."""
+import contextlib
 import json
 import os
 import re
@@ -329,6 +330,152 @@ def test_a_change_of_state_is_one_line_however_long_it_lasts(suimon, tmp_path):
         assert len(said(s, "backend: ")) == begin + 2
     finally:
         own.stop()
+
+
+@contextlib.contextmanager
+def told_once_each(s, area, lost, back, lasts=4):
+    """Within it something is lost, which lasts; on_return() of what it gives brings it back. Each is one line of the area."""
+    before = len(said(s, area))
+
+    def lines():
+        return said(s, area)[before:]
+
+    class Told:
+        def until_lost(self):
+            servers.wait_until("the loss to be told", lines, 30)
+            time.sleep(lasts)
+            assert len(lines()) == 1 and lost in lines()[0], lines()
+
+    yield Told()
+    servers.wait_until("its return to be told", lambda: len(lines()) > 1, 60)
+    time.sleep(1)
+    assert len(lines()) == 2 and back in lines()[1], lines()
+
+
+def test_the_bus_lost_and_back_are_a_line_each(suimon, db, tmp_path):
+    redis = servers.Redis(str(tmp_path), "bus")
+    redis.start()
+    try:
+        s = suimon({"cache": {"redis": redis.url, "rules": [{"match": {"schema": db.name}, "ttl": "60s"}]}})
+        servers.wait_until("the bus", lambda: said(s, "cache: Redis and the invalidation bus are up"), 30)
+        with s.connect(database=db.name) as c, told_once_each(s, "cache: ", "the invalidation bus is down", "the invalidation bus are up") as told:
+            time.sleep(1)  # each worker's own connection
+            redis.stop()
+            for _ in range(5):
+                who(c)
+            told.until_lost()
+            redis.start()
+    finally:
+        redis.stop()
+
+
+def test_a_worker_that_redis_turns_away_is_a_line_and_so_is_its_return(suimon, db, tmp_path):
+    """The bus has its connections; for the only worker's own one Redis has no room."""
+    redis = servers.Redis(str(tmp_path), "bus")
+    redis.start()
+
+    def looks():
+        """Reads that ask Redis, for what Redis does not have."""
+        who(c)
+        return said(s, "cache: a worker ")
+
+    try:
+        s = suimon({"threads": 1, "cache": {"redis": redis.url, "rules": [{"match": {"schema": db.name}, "ttl": "1ms"}]}})
+        servers.wait_until("the bus", lambda: said(s, "cache: Redis and the invalidation bus are up"), 30)
+        with s.connect(database=db.name) as c, contextlib.closing(socket.create_connection((servers.LOOPBACK, redis.port), 30)) as held:
+            def command(words):
+                held.sendall(words.encode() + b"\r\n")
+                return held.recv(65536).decode()
+
+            def others():
+                lines = [dict(word.partition("=")[::2] for word in line.split()) for line in command("CLIENT LIST").splitlines() if line.startswith("id=")]
+                return len(lines), [x["id"] for x in lines if x["cmd"] in ("get", "mget", "pttl")]
+            servers.wait_until("the worker to ask Redis", lambda: (who(c), others()[1])[1], 30)
+            with told_once_each(s, "cache: ", "a worker cannot use Redis", "a worker uses Redis again") as told:
+                n, workers = others()
+                command("CONFIG SET maxclients %d" % (n - len(workers)))
+                for one in workers:
+                    command("CLIENT KILL ID " + one)
+                servers.wait_until("it to be told", looks, 60)
+                told.until_lost()
+                command("CONFIG SET maxclients 100")
+                servers.wait_until("its return", lambda: len(looks()) == 2, 60)
+    finally:
+        redis.stop()
+
+
+def test_a_queue_that_waits_and_goes_on_are_a_line_each(suimon, db, tmp_path):
+    own = servers.MariaDB(str(tmp_path), "own", 9)
+    own.install()
+    own.start()
+    try:
+        own.sql(*servers.ACCOUNTS, "CREATE DATABASE shop", "CREATE TABLE shop.log (n INT)", "GRANT ALL ON shop.* TO app@'%', suimon_queue@'%'")
+        s = suimon({"primary": address(own), "replicas": [], "queue": {"rules": [{"match": {"table": "shop.log", "verb": "insert"}}]}})
+        with s.connect(database="shop") as c:
+            ask(c, "INSERT INTO log VALUES (1)")
+            servers.wait_until("it to be applied", lambda: own.sql("SELECT COUNT(*) FROM shop.log") == ((1,),), 30)
+            with told_once_each(s, "queue: ", "queue: applying waits", "queue: applying ", 12) as told:
+                own.stop()
+                for n in range(5):
+                    ask(c, "INSERT INTO log VALUES (2)")
+                told.until_lost()
+                own.start()
+            assert len(said(s, "backend: down ")) == 1
+    finally:
+        own.stop()
+
+
+def test_a_queue_that_halts_and_goes_on_are_a_line_each(suimon, db):
+    db.setup("CREATE TABLE log (n INT PRIMARY KEY)")
+    s = suimon({"queue": {"rules": [{"match": {"table": db.name + ".log", "verb": "insert"}, "on_error": "halt"}]}})
+    with s.connect(database=db.name) as c:
+        ask(c, "INSERT INTO log VALUES (1)")
+        servers.wait_until("it to be applied", lambda: db.primary("SELECT COUNT(*) FROM log") == ((1,),), 30)
+        with told_once_each(s, "queue: ", "queue: applying has halted", "queue: resumed") as told:
+            for _ in range(3):
+                ask(c, "INSERT INTO log VALUES (1)")
+            told.until_lost()
+            db.primary("ALTER TABLE log DROP PRIMARY KEY")
+            assert s.http("/api/queue/resume", data={})[0] == 200
+
+
+@pytest.mark.parametrize("lose", ["connection", "right"])
+def test_a_binary_log_that_is_lost_and_back_is_a_line_each(suimon, db, cluster, lose):
+    name = "watcher_" + db.name
+    grant = "GRANT REPLICATION SLAVE ON *.* TO %s@'%%'" % name
+    cluster.setup("CREATE USER %s@'%%' IDENTIFIED BY 'w'" % name, grant,
+                  "GRANT %sREPLICATION CLIENT, SELECT, SHOW VIEW, TRIGGER ON *.* TO %s@'%%'"
+                  % ("SLAVE MONITOR, " if "MariaDB" in cluster.primary.process.name else "", name))
+    s = suimon({"backend": {"monitor": {"user": name, "password": "w"}}, "cache": {"binlog": True, "rules": [{"match": {"schema": db.name}, "ttl": "60s"}]}})
+    servers.wait_until("the log to be followed", lambda: s.metrics()["suimon_cache_binlog_live"] == 1, 30)
+    try:
+        with told_once_each(s, "follow: ", "cannot be followed", "following the primary's binary log") as told:
+            if lose == "right":
+                cluster.setup("REVOKE REPLICATION SLAVE ON *.* FROM %s@'%%'" % name)
+            for row in cluster.primary.sql("SHOW PROCESSLIST"):
+                if row[4].startswith("Binlog Dump") and row[1] == name:
+                    cluster.primary.sql("KILL %d" % row[0])
+            if lose == "right":
+                told.until_lost()
+                cluster.setup(grant)
+            servers.wait_until("it to be followed again", lambda: s.metrics()["suimon_cache_binlog_live"] == 1, 60)
+    finally:
+        s.stop()
+        cluster.setup("DROP USER %s@'%%'" % name)
+
+
+def test_shared_rules_that_cannot_be_read_and_can_again_are_a_line_each(suimon, tmp_path):
+    redis = servers.Redis(str(tmp_path), "shared")
+    redis.start()
+    try:
+        s = suimon({"config": {"source": "redis://%s:%d/0/rules" % (servers.LOOPBACK, redis.port), "copy": str(tmp_path / "copy")}})
+        servers.wait_until("it to be read", lambda: s.api("/api/config")["source"]["state"] == "missing", 30)
+        with told_once_each(s, "config: ", "Redis does not answer", "Redis answers again") as told:
+            redis.stop()
+            told.until_lost()
+            redis.start()
+    finally:
+        redis.stop()
 
 
 def test_logs_are_lines_of_a_known_form(suimon, db):
