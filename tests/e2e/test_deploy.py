@@ -1,8 +1,11 @@
 """What deploy/ ships beside the program fits the program: units, manual pages, completion, containers' files."""
 import json
 import os
+import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 import tarfile
 
@@ -157,8 +160,55 @@ def test_both_shells_and_the_manual_have_the_same_options():
         for word in re.findall(r"\b[a-z]+\b", verb.split(" --")[0]):
             assert word in complete("suimon", "queue", "") and re.search(r"queue_verbs=\(.*\b%s\b" % word, zsh), word
             assert re.search(r"^\.B.*\b%s\b" % word, manual, re.M), word
-    if shutil.which("zsh"):
-        subprocess.run(["zsh", "-n", os.path.join(TOP, "deploy", "completion", "_suimon")], check=True, timeout=60)
+
+
+@pytest.fixture
+def zsh(tmp_path):
+    """complete(LINE) is what an interactive zsh shows when one types LINE and a tab."""
+    if not shutil.which("zsh"):
+        pytest.skip("there is no zsh: deploy/deps --test installs it")
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="dumb", ZDOTDIR=str(tmp_path), HOME=str(tmp_path))
+        os.execvp("zsh", ["zsh", "-f", "-i"])
+
+    def until(mark):
+        got = ""
+        while mark not in got:
+            assert select.select([fd], [], [], 60)[0], "zsh says no more than %r" % got
+            got += os.read(fd, 65536).decode(errors="replace")
+        return got
+
+    def run(line, mark):
+        """mark is put together by zsh, so that its echo of the line is none."""
+        os.write(fd, ("%s; print %s''%s\n" % (line, mark[:3], mark[3:])).encode())
+        return until(mark)
+
+    def completed(line):
+        run("true", "IS-READY")
+        os.write(fd, line.encode() + b"\t\x18")  # what it is then is printed by the widget on ^X
+        return until("END-OF-LINE")
+
+    run("unsetopt zle_bracketed_paste 2>/dev/null; stty columns 200; PS1='' LISTMAX=1000; fpath=(%s $fpath)" % os.path.join(TOP, "deploy", "completion"), "IS-SET")
+    run("autoload -Uz compinit && compinit -u -D", "IS-LOADED")
+    run("shown() { print -r -- \"[$BUFFER]\" END-OF''-LINE; BUFFER=; zle accept-line }; zle -N shown; bindkey '^X' shown", "IS-BOUND")
+    yield completed
+    os.kill(pid, signal.SIGKILL)
+    os.close(fd)
+    os.waitpid(pid, 0)
+
+
+def test_zsh_completes(zsh):
+    assert "[suimon queue ]" in zsh("suimon que")
+    verbs_of_queue = zsh("suimon queue ")
+    for verb in ("ls", "show", "retry", "discard", "pause", "resume", "drain"):
+        assert re.search(r"\b%s\b" % verb, verbs_of_queue), verbs_of_queue
+    for line, option in (("top", "--once"), ("queue ls", "--pending"), ("queue show 7", "--json"), ("health", "--token"), ("push-config f.yaml", "--dry-run"),
+                         ("advise 7", "--scratch"), ("check", "--primary")):
+        assert "[suimon %s %s" % (line, option) in zsh("suimon %s %s" % (line, option[:-1])), line
+    every = zsh("suimon ")
+    for verb in (verbs() | {"ready"}) - {"help", "run"}:
+        assert re.search(r"^%s +-- " % verb, every, re.M), every
 
 
 def test_configurations_that_are_shipped_have_no_faults(tmp_path):
