@@ -1,6 +1,6 @@
 /*
- * denied.c - statements that a rule forbids, wherever they stand: alone, among several in one text, as what PREPARE and EXECUTE
- * IMMEDIATE are given; and what rules say of one of which only the beginning is here.
+ * denied.c - statements that a rule forbids or limits, wherever they stand: alone, among several in one text, in a compound statement's body,
+ * as what PREPARE and EXECUTE IMMEDIATE are given; and what rules say of one of which only the beginning is here.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -25,27 +25,61 @@ static enum rc refuse_for_memory(struct request *r)
 	return RC_ERROR;
 }
 
+/* It is, or holds, one that cannot be told: by what is known of it, rules do not forbid it, and that of limits which comes first may hold. */
+static enum rc refuse_unknown(struct request *r, const struct sql_facts *facts, const char *why)
+{
+	const struct settings *cfg = r->worker->settings;
+	const struct rule_subject subject = {.schema = r->s->vars->schema, .user = span_str(r->s->account->user), .facts = facts};
+	const struct settings_limit_rule *limit = rule_may_limit(cfg, &subject);
+
+	if (limit && (!r->plan.limit || limit < r->plan.limit))
+		r->plan.limit = limit;
+	if (!rule_may_deny(cfg, &subject))
+		return RC_OK;
+	r->error = 1148;
+	stats_count(r->worker->sink, STATS_C_RULE_DENIED, 1);
+	reply_error(r->s, r->error, "42000", "a rule denies statements of which this may be one: %s", why);
+	return RC_ERROR;
+}
+
 /* ---- texts in texts ---- */
 
-static enum rc look_inside(struct request *r, struct span text, unsigned depth);
+/* All of these: RC_ERROR: answered. RC_DECLINED: what it holds cannot be told. */
+static enum rc look_inside(struct request *r, const struct statement *st, struct span text, unsigned depth);
+static enum rc look_at_inner(struct request *r, struct span text, unsigned depth);
 
-static enum rc look_at(struct request *r, struct span text, unsigned depth)
+/* Of all rules of limits that mean something in a text the first one holds it. */
+static void note_limit(struct request *r, const struct statement *st)
+{
+	const struct settings_limit_rule *rule = st->verdict.limit;
+
+	if (!rule || (r->plan.limit && r->plan.limit <= rule))
+		return;
+	r->plan.limit = rule;
+	r->limit_digest = st->digest;
+}
+
+/* body: it is from a compound statement's body, whose every statement is looked at. */
+static enum rc look_at(struct request *r, struct span text, unsigned depth, bool body)
 {
 	struct session *s = r->s;
 	struct sql_lexed lexed;
 	struct statement *st;
-	uint64_t denied = 0;
 	bool fresh;
+	enum rc rc;
 
 	sql_lex(text, r->mode, &lexed);
 	st = statement_get(&s->worker->statements, lexed.body, r->mode, &lexed, s->vars->schema, &fresh);
 	if (!st)
 		return refuse_for_memory(r);
 	command_verdict(s, st, &lexed, r->mode);
+	note_limit(r, st);
 	if (st->verdict.route && st->verdict.route->to == TO_DENY)
-		denied = st->digest;
+		rc = refuse(r, st->digest);
+	else
+		rc = body ? look_at_inner(r, lexed.body, depth) : look_inside(r, st, lexed.body, depth);
 	statement_unref(st);
-	return denied ? refuse(r, denied) : look_inside(r, lexed.body, depth);
+	return rc;
 }
 
 static enum rc look_at_inner(struct request *r, struct span text, unsigned depth)
@@ -58,28 +92,44 @@ static enum rc look_at_inner(struct request *r, struct span text, unsigned depth
 	rc = sql_inner_text(text, r->mode, &inner, &whole);
 	if (rc == RC_ERROR)
 		rc = refuse_for_memory(r);
-	else if (rc == RC_OK)
-		rc = look_at(r, span_of(iobuf_data(&inner), iobuf_len(&inner)), depth + 1);
+	else if (rc == RC_DECLINED)
+		rc = RC_OK;
+	else if (depth == DEEPEST)
+		rc = RC_DECLINED;
+	else
+		rc = look_at(r, span_of(iobuf_data(&inner), iobuf_len(&inner)), depth + 1, false);
 	iobuf_reset(&inner);
-	return rc == RC_DECLINED ? RC_OK : rc;
+	return rc;
+}
+
+struct body { struct request *r; unsigned depth; enum rc rc; };
+
+static enum rc look_at_body(void *arg, struct span one)
+{
+	struct body *b = arg;
+
+	return b->rc = look_at(b->r, one, b->depth, true);
 }
 
 /* text: a statement that is allowed by itself, or several. */
-static enum rc look_inside(struct request *r, struct span text, unsigned depth)
+static enum rc look_inside(struct request *r, const struct statement *st, struct span text, unsigned depth)
 {
+	struct body body = {.r = r, .depth = depth};
 	struct span one;
 	size_t at = 0;
-	enum rc rc;
+	bool parts = false;
+	enum rc rc = look_at_inner(r, text, depth);
 
-	if (depth == DEEPEST)
-		return RC_OK;
-	rc = look_at_inner(r, text, depth);
-	if (rc != RC_OK || !text.len || !memchr(text.p, ';', text.len))
+	while (rc == RC_OK && text.len && memchr(text.p, ';', text.len) && sql_split(text, r->mode, &at, &one)) {
+		if (one.len == text.len)
+			break;
+		parts = true;
+		rc = depth == DEEPEST ? RC_DECLINED : look_at(r, one, depth + 1, false);
+	}
+	if (rc != RC_OK || parts || !(st->facts.flags & SQL_F_UNKNOWN))
 		return rc;
-	while (rc == RC_OK && sql_split(text, r->mode, &at, &one))
-		if (one.len < text.len)
-			rc = look_at(r, one, depth + 1);
-	return rc;
+	rc = sql_inner_statements(text, r->mode, look_at_body, &body);
+	return rc == RC_OK || body.rc != RC_OK ? rc : RC_DECLINED;
 }
 
 /* Does it hold, or may it hold, another one? */
@@ -92,11 +142,16 @@ static bool may_hold(const struct request *r)
 
 enum rc command_allowed(struct request *r)
 {
+	const struct settings *cfg = r->worker->settings;
+	const struct sql_facts unknown = {.verb = SQL_OTHER};
+	enum rc rc;
+
 	if (unlikely(r->plan.denied))
 		return refuse(r, r->st->digest);
-	if (likely(!r->worker->settings->routing.denies || !may_hold(r)))
+	if (likely((!cfg->routing.denies && !cfg->limits.nrules) || !may_hold(r)))
 		return RC_OK;
-	return look_inside(r, r->lexed->body, 0);
+	rc = look_inside(r, r->st, r->lexed->body, 0);
+	return rc == RC_DECLINED ? refuse_unknown(r, &unknown, "what it holds cannot be told apart") : rc;
 }
 
 /* ---- of which only the beginning is here ---- */
@@ -144,22 +199,14 @@ bool command_may_be_anything(const struct request *r)
 enum rc command_allowed_blind(struct request *r)
 {
 	const struct settings *cfg = r->worker->settings;
-	struct rule_subject subject = {.schema = r->s->vars->schema, .user = span_str(r->s->account->user)};
 	struct sql_facts facts;
-	bool denied;
+	enum rc rc;
 
 	if (likely(!cfg->routing.denies && !cfg->limits.nrules))
 		return RC_OK;
 	if (sql_facts_parse(r->sql, r->mode, &facts) != RC_OK)
 		return refuse_for_memory(r);
-	subject.facts = &facts;
-	denied = rule_may_deny(cfg, &subject);
-	r->plan.limit = rule_may_limit(cfg, &subject);
+	rc = refuse_unknown(r, &facts, "it is too large to be told apart");
 	sql_facts_free(&facts);
-	if (!denied)
-		return RC_OK;
-	r->error = 1148;
-	stats_count(r->worker->sink, STATS_C_RULE_DENIED, 1);
-	reply_error(r->s, r->error, "42000", "a rule denies statements of which this may be one: it is too large to be told apart");
-	return RC_ERROR;
+	return rc;
 }

@@ -44,7 +44,7 @@ static uint64_t key_of(const struct request *r, const struct settings_limit_rule
 		key.what = map_hash(r->s->account->user, strlen(r->s->account->user));
 		break;
 	case SETTINGS_PER_DIGEST:
-		key.what = r->st ? r->st->digest : 0; /* those too large to be told apart are one */
+		key.what = r->limit_digest ? r->limit_digest : r->st ? r->st->digest : 0; /* those too large to be told apart are one */
 		break;
 	case SETTINGS_PER_CLIENT:
 		key.what = map_hash(r->s->peer, strlen(r->s->peer));

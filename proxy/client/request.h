@@ -141,6 +141,7 @@ struct request {
 	uint64_t overdue_ns;        /* sent_ns of what has run too long and whose server is told; 0: none */
 	uint64_t kill_next_ns;      /* not to be tried before */
 	uint64_t turn_until_ns;     /* how long it waits there */
+	uint64_t limit_digest;      /* of the statement in its text that plan.limit means; 0: of all of it */
 	uint64_t time_most_ns;      /* how long it may run; 0: as long as it takes */
 	struct limit_waiter turn;
 	struct gtid commit;         /* position of the write, if the server said */
@@ -207,7 +208,7 @@ void command_plan(struct request *r);                    /* r->st is known */
 void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed, unsigned mode);
 /* denied.c */
 enum rc command_allowed_blind(struct request *r) must_check; /* the same where only the beginning is here; with the rule of limits that holds it */
-enum rc command_allowed(struct request *r) must_check;   /* it is planned. RC_ERROR: a rule forbids it, answered */
+enum rc command_allowed(struct request *r) must_check;   /* it is planned. RC_ERROR: a rule forbids it, or something in it, answered. Sets plan.limit by what is in it */
 /* A statement of which only the beginning is here, or which could not be parsed for lack of memory: P2. */
 void command_plan_blind(struct request *r);
 /* Only its beginning was seen, and behind that may stand whatever changes schema, rights or the session. Once it is answered its results

@@ -1,5 +1,6 @@
 /*
- * inner.c - the text that PREPARE name FROM '..' and EXECUTE IMMEDIATE '..' are given, where it stands there as a literal.
+ * inner.c - the text that PREPARE name FROM '..' and EXECUTE IMMEDIATE '..' are given, where it stands there as a literal; and the statements
+ * of a body.
  */
 #include "inner.h"
 
@@ -59,4 +60,101 @@ enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out, bool 
 			rc = put_string(p.t.text, mode, out);
 	*whole = p.t.kind == SQL_T_END || sql_is_op(&p, ';') || sql_is(&p, SQL_W_USING);
 	return rc;
+}
+
+/* ---- bodies ---- */
+
+#define OPEN_MOST 64     /* that have begun before one semicolon */
+#define TEXTS_MOST 4     /* times the text: bytes of all that is found, which lie in each other */
+#define BYTES_LEAST 4096
+
+struct body {
+	enum rc (*put)(void *arg, struct span one);
+	void *arg;
+	struct { const char *at; unsigned depth; } open[OPEN_MOST]; /* what has begun, and in how many parentheses */
+	unsigned n, depth;
+	size_t left; /* bytes */
+};
+
+/* Those in so many parentheses, or more, end here. */
+static enum rc close_open(struct body *b, unsigned depth, const char *end)
+{
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && b->n && b->open[b->n - 1].depth >= depth) {
+		const char *at = b->open[--b->n].at;
+		size_t len = (size_t)(end - at);
+
+		if (len > b->left)
+			return RC_ERROR;
+		b->left -= len;
+		rc = b->put(b->arg, span_of(at, len));
+	}
+	return rc;
+}
+
+static bool is_query(const struct sql_parser *p)
+{
+	return sql_is(p, SQL_W_SELECT) || sql_is(p, SQL_W_WITH) || sql_is_op(p, '(');
+}
+
+/* May a statement begin with the next token, by the one before it? */
+static bool begins_behind(const struct sql_parser *p, const struct sql_token *before)
+{
+	if (before->kind == SQL_T_OP)
+		return before->op == ';' || before->op == ':' || (before->op == '(' && is_query(p));
+	switch (before->kind == SQL_T_WORD ? before->word : SQL_WORD_NONE) {
+	case SQL_W_BEGIN:
+	case SQL_W_ATOMIC:
+	case SQL_W_THEN:
+	case SQL_W_ELSE:
+	case SQL_W_DO:
+	case SQL_W_LOOP:
+	case SQL_W_REPEAT:
+		return true;
+	case SQL_W_FOR:
+		return is_query(p); /* a cursor's */
+	default:
+		return false;
+	}
+}
+
+static enum rc body_token(struct body *b, struct sql_parser *p, bool begins)
+{
+	if (begins && !sql_is(p, SQL_W_END) && !sql_is_op(p, ';')) {
+		if (b->n == OPEN_MOST)
+			return RC_ERROR;
+		b->open[b->n].at = p->t.text.p;
+		b->open[b->n++].depth = b->depth;
+	}
+	if (sql_is_op(p, '(')) {
+		b->depth++;
+	} else if (sql_is_op(p, ')') && b->depth) {
+		b->depth--;
+		return close_open(b, b->depth + 1, p->t.text.p);
+	} else if (sql_is_op(p, ';')) {
+		b->depth = 0;
+		return close_open(b, 0, p->t.text.p);
+	}
+	return RC_OK;
+}
+
+enum rc sql_inner_statements(struct span text, unsigned mode, enum rc (*put)(void *arg, struct span one), void *arg)
+{
+	struct body b = {.put = put, .arg = arg, .left = text.len * TEXTS_MOST + BYTES_LEAST};
+	struct sql_token before = {.kind = SQL_T_END};
+	struct sql_parser p;
+	bool handler = false; /* in DECLARE .. HANDLER FOR conditions: its statement comes behind them */
+	enum rc rc = RC_OK;
+
+	sql_parser_init(&p, text, mode, false);
+	while (rc == RC_OK && p.t.kind != SQL_T_END && !p.why) {
+		handler = !sql_is_op(&p, ';') && (handler || sql_is(&p, SQL_W_HANDLER));
+		rc = body_token(&b, &p, begins_behind(&p, &before) || (handler && sql_begins_statement(&p)));
+		before = p.t;
+		sql_advance(&p);
+	}
+	if (rc != RC_OK)
+		return rc;
+	return p.why ? RC_ERROR : close_open(&b, 0, text.p + text.len);
 }

@@ -14,4 +14,9 @@
  * behind it. RC_ERROR: memory or out's bound. */
 enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out, bool *whole) must_check;
 
+/* What may be a statement in the body of a compound one (BEGIN NOT ATOMIC .. END, IF, LOOP ..), wherever the body begins and ends, and what
+ * may be a query in parentheses there: one call of put each, without its semicolon; not text itself. RC_ERROR: they cannot be told, or are
+ * too many. Else what put said, when not RC_OK. */
+enum rc sql_inner_statements(struct span text, unsigned mode, enum rc (*put)(void *arg, struct span one), void *arg) must_check;
+
 #endif

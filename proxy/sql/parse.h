@@ -103,6 +103,9 @@ bool sql_like_name(struct span a, struct span b); /* and letter case set aside *
 /* facts.c: true when the text holds a comment that some servers run and others do not */
 bool sql_depends_on_server(struct span text, unsigned mode);
 
+/* statement.c: the next token is a word that a statement begins with */
+bool sql_begins_statement(const struct sql_parser *p);
+
 /* expr.c, operand.c, call.c */
 void sql_expr(struct sql_parser *p);
 bool sql_conjunct(struct sql_parser *p); /* up to an AND of its own level; true: it holds an OR on its own level */

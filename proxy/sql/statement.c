@@ -93,6 +93,11 @@ static const struct statement *find(enum sql_word w)
 	return NULL;
 }
 
+bool sql_begins_statement(const struct sql_parser *p)
+{
+	return p->t.kind == SQL_T_WORD && (p->t.word == SQL_W_WITH || find(p->t.word));
+}
+
 /* WITH .. in front of SELECT, UPDATE or DELETE. */
 static void with_statement(struct sql_parser *p)
 {

@@ -139,6 +139,11 @@ def test_a_denied_statement_is_denied_wherever_it_stands(suimon, db):
                   "SELECT 1; PREPARE s FROM '%s'" % denied]
         if KIND == "mariadb":
             inside += ["EXECUTE IMMEDIATE '%s'" % denied, "EXECUTE IMMEDIATE 'EXECUTE IMMEDIATE \"%s\"'" % denied]
+            inside += [body % denied for body in (
+                "BEGIN NOT ATOMIC %s; END", "x: BEGIN NOT ATOMIC %s; END x", "BEGIN NOT ATOMIC SELECT 1; IF 1 THEN %s; END IF; END", "IF (%s) THEN DO 1; END IF",
+                "SELECT 1; BEGIN NOT ATOMIC %s; END", "BEGIN NOT ATOMIC EXECUTE IMMEDIATE '%s'; END", "EXECUTE IMMEDIATE 'BEGIN NOT ATOMIC %s; END'",
+                "FOR r IN (%s) DO DO 1; END FOR", "BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR SQLEXCEPTION %s; SIGNAL SQLSTATE '45000'; END")]
+            inside += ["CASE 1 " + "WHEN 1 THEN " * 80 + "DO 1; END CASE"]  # more than is looked at
         for sql in inside:
             with pytest.raises(pymysql.MySQLError) as e:
                 ask(c, sql)
@@ -146,6 +151,8 @@ def test_a_denied_statement_is_denied_wherever_it_stands(suimon, db):
         ask(c, "PREPARE s FROM 'SELECT n, 1 FROM secret WHERE n = 1'")
         assert ask(c, "EXECUTE s") == ()
         assert len(ask(c, "SELECT 'SELECT n FROM secret WHERE n = 1; x'")) == 1
+        if KIND == "mariadb":
+            ask(c, "BEGIN NOT ATOMIC DECLARE x INT; IF 1 THEN SELECT n, 1 FROM secret; END IF; END")
     assert s.metrics()["suimon_denied_total"] == len(inside)
 
 

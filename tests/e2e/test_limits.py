@@ -1,12 +1,14 @@
 """limits.rules: who takes more than his share waits or is refused, what runs too long is killed, and nobody else notices."""
+import json
 import socket
+import subprocess
 import time
 
 import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
-from conftest import Background, ask, mariadb_only, mysql_only, numbers
+from conftest import KIND, Background, ask, mariadb_only, mysql_only, numbers
 import servers
 
 LIMIT, KILLED = 1226, 1317
@@ -103,6 +105,39 @@ def test_what_stands_behind_commit_waits_like_all_else(suimon, db, held):
             assert refused(c, sql), sql
     ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
     assert first.ended().error is None
+
+
+def digest(sql):
+    done = subprocess.run([servers.find_suimon(), "digest", sql], capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout)["digest"]
+
+
+def test_a_statement_is_held_back_wherever_it_stands(suimon, db, held):
+    """By its digest: among others in a text, and in texts in texts."""
+    takes = "SELECT GET_LOCK('%s', 60)" % held.lock
+    s = limited(suimon, {"match": {"digest": digest(takes)}, "concurrency": 1, "per": "digest", "wait": "100ms"})
+    first = Sleeper(s, db.name, held.lock)
+    servers.wait_until("the first to run", lambda: runs(s, "get_lock"), 30)
+    inside = ["SELECT 1; " + takes, "SELECT 1; %s; SELECT 2" % takes, 'PREPARE s FROM "%s"' % takes]
+    if KIND == "mariadb":
+        inside += ['EXECUTE IMMEDIATE "%s"' % takes, "BEGIN NOT ATOMIC %s; END" % takes, "IF 1 THEN SELECT 1; %s; END IF" % takes]
+    with s.connect(database=db.name, client_flag=CLIENT.MULTI_STATEMENTS) as c:
+        for sql in inside:
+            assert refused(c, sql), sql
+        assert ask(c, "SELECT 1; SELECT 2") == ((1,),)
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    assert first.ended().error is None
+
+
+@mariadb_only("MySQL's SLEEP() ends early instead")
+def test_what_runs_too_long_in_a_text_is_killed(suimon, db):
+    sleeps = "SELECT SLEEP(600)"
+    s = limited(suimon, {"match": {"digest": digest(sleeps)}, "max_time": "300ms"}, {"match": {"user": "app"}, "concurrency": 9})
+    with s.connect(database=db.name, client_flag=CLIENT.MULTI_STATEMENTS) as c:
+        for n, sql in enumerate(("DO 1; " + sleeps, "EXECUTE IMMEDIATE '%s'" % sleeps, "BEGIN NOT ATOMIC %s; END" % sleeps)):
+            runs_on = Background(c, sql)
+            servers.wait_until("it to be killed", lambda n=n: s.metrics()["suimon_limit_kills_total"] == n + 1, 30)
+            runs_on.ended()
 
 
 def test_one_account_is_held_back_and_not_the_other(suimon, db, held):

@@ -10,6 +10,7 @@
 
 #include "digest.h"
 #include "facts.h"
+#include "inner.h"
 #include "keys.h"
 #include "norm.h"
 #include "scan.h"
@@ -262,6 +263,8 @@ static void pieces(struct span text, unsigned mode)
 		must(s.len && at > before);
 		before = at;
 	}
+	rc = sql_inner_statements(text, mode, name_lies_in, &all);
+	must(rc == RC_OK || rc == RC_ERROR);
 	rc = sql_insert_shape(text, mode, &shape);
 	if (rc == RC_OK)
 		must(shape.rows && shape.rows_at < shape.rows_end && shape.rows_end <= text.len);

@@ -317,6 +317,64 @@ static void finds_texts_in_texts(void **state)
 	assert_inner("", 0, NULL);
 }
 
+struct wanted { const char *one; unsigned found, all; };
+
+static enum rc count_wanted(void *arg, struct span one)
+{
+	struct wanted *w = arg;
+
+	w->all++;
+	w->found += span_eq(one, span_str(w->one));
+	return RC_OK;
+}
+
+static void assert_body_holds(const char *text, unsigned mode, const char *one)
+{
+	struct wanted w = {.one = one};
+
+	assert_int_equal(sql_inner_statements(span_str(text), mode, count_wanted, &w), RC_OK);
+	if (w.found != 1)
+		fail_msg("%s: found %u times among %u", text, w.found, w.all);
+}
+
+static enum rc stop(void *arg, struct span one)
+{
+	return RC_AGAIN;
+}
+
+static void finds_the_statements_of_bodies(void **state)
+{
+	static const char *const bodies[] = {
+		"BEGIN NOT ATOMIC SELECT v FROM t; END", "BEGIN NOT ATOMIC SET @a = 1; SELECT v FROM t; SET @b = 2; END", "x: BEGIN NOT ATOMIC SELECT v FROM t; END x",
+		"IF 1 THEN SELECT v FROM t; END IF", "IF 0 THEN DO 1; ELSEIF 1 THEN SELECT v FROM t; END IF", "IF 0 THEN DO 1; ELSE SELECT v FROM t; END IF",
+		"WHILE @a < 1 DO SELECT v FROM t; END WHILE", "LOOP SELECT v FROM t; END LOOP", "REPEAT SELECT v FROM t; UNTIL 1 END REPEAT",
+		"CASE 1 WHEN 1 THEN SELECT v FROM t; END CASE", "FOR i IN 1..2 DO SELECT v FROM t; END FOR", "FOR r IN (SELECT v FROM t) DO DO 1; END FOR",
+		"BEGIN NOT ATOMIC DECLARE c CURSOR FOR SELECT v FROM t; END", "IF (SELECT v FROM t) THEN DO 1; END IF", "IF EXISTS (SELECT v FROM t) THEN DO 1; END IF",
+		"BEGIN NOT ATOMIC DECLARE x INT DEFAULT (1 + (SELECT v FROM t)); END", "IF 1 THEN BEGIN SELECT v FROM t; END; END IF",
+		"BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR SQLSTATE '42S02', 1146 SELECT v FROM t; END", "BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR stop SELECT v FROM t; END",
+		"BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR NOT FOUND BEGIN SELECT v FROM t; END; END", "BEGIN NOT ATOMIC /* x */ SELECT v FROM t /* y */; END",
+	};
+	static char many[100000];
+	struct wanted w = {.one = ""};
+
+	for (size_t i = 0; i < countof(bodies); i++)
+		if (!strstr(bodies[i], "/*"))
+			assert_body_holds(bodies[i], 0, "SELECT v FROM t");
+	assert_body_holds(bodies[countof(bodies) - 1], 0, "SELECT v FROM t /* y */");
+	assert_body_holds("BEGIN SELECT v FROM t; EXCEPTION WHEN OTHERS THEN DO 1; END", SQL_MODE_ORACLE, "SELECT v FROM t");
+	assert_body_holds("BEGIN SELECT v FROM t; EXCEPTION WHEN OTHERS THEN DO 1; END", SQL_MODE_ORACLE, "DO 1");
+	assert_int_equal(sql_inner_statements(span_str("SELECT 1"), 0, count_wanted, &w), RC_OK);
+	assert_int_equal(w.all, 0);
+	assert_int_equal(sql_inner_statements(span_str(bodies[0]), 0, stop, NULL), RC_AGAIN);
+	assert_int_equal(sql_inner_statements(span_str("IF 1 THEN SELECT 'x"), 0, count_wanted, &w), RC_ERROR);
+	/* not the square of its length */
+	for (size_t i = 0; i + 6 < sizeof(many); i += 5)
+		memcpy(many + i, "THEN ", 6);
+	assert_int_equal(sql_inner_statements(span_str(many), 0, count_wanted, &w), RC_ERROR);
+	memset(many, '(', sizeof(many) - 1);
+	assert_int_equal(sql_inner_statements(span_str(many), 0, count_wanted, &w), RC_ERROR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +391,7 @@ int main(void)
 		cmocka_unit_test(canonical_text_keeps_columns_names),
 		cmocka_unit_test(splits_statements),
 		cmocka_unit_test(finds_texts_in_texts),
+		cmocka_unit_test(finds_the_statements_of_bodies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
