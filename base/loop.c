@@ -32,6 +32,24 @@ struct loop {
 	pthread_t thread;
 };
 
+static void on_library_line(int severity, const char *text)
+{
+	char quoted[300];
+
+	(void)log_quote(quoted, sizeof(quoted), span_str(text));
+	if (severity >= EVENT_LOG_ERR)
+		log_error("loop", "libevent has an error", "message=%s", quoted);
+	else if (severity == EVENT_LOG_WARN)
+		log_warn("loop", "libevent warns", "message=%s", quoted);
+	else
+		log_debug("loop", "libevent says", "message=%s", quoted);
+}
+
+void loop_library_log(void)
+{
+	event_set_log_callback(on_library_line);
+}
+
 static void run_mails(struct mail *first)
 {
 	for (struct mail *m = first, *next; m; m = next) {

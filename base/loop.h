@@ -17,6 +17,8 @@
 
 struct loop;
 
+void loop_library_log(void); /* what libevent itself has to say goes into the log, not to stderr as it likes; before any loop */
+
 struct mail {
 	struct mail *next;
 	void (*run)(struct mail *mail); /* runs on the receiving loop's thread, once */

@@ -20,6 +20,8 @@
 #include <jemalloc/jemalloc.h>
 #endif
 
+#include "loop.h"
+
 void version_print(void)
 {
 #ifdef SUIMON_JEMALLOC
@@ -55,6 +57,7 @@ void version_print(void)
 
 enum rc libraries_begin(void)
 {
+	loop_library_log();
 	return mysql_library_init(0, NULL, NULL) == 0 ? RC_OK : RC_ERROR;
 }
 

@@ -161,6 +161,27 @@ static void on_request(struct evhttp_request *req, void *arg)
 
 /* ---- the server ---- */
 
+/* evhttp hands its listener's error callback itself, of which nothing leads to us; a process has one interface. */
+static struct admin *listening;
+
+/* Out of descriptors: who connects waits in the backlog, and asking again at once would spin. */
+static void on_accept_error(struct evconnlistener *l, void *arg)
+{
+	static const struct timeval later = {.tv_usec = 100000};
+
+	log_error("admin", "cannot accept: raise the limit of open files (ulimit -n) or lower max_connections", "error=\"%s\"", strerror(errno));
+	if (listening && event_add(listening->retry, &later) == 0)
+		(void)evconnlistener_disable(l);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct admin *a = arg;
+
+	if (!a->paused)
+		admin_pause(a, false);
+}
+
 static uint16_t bound_port(int fd)
 {
 	struct sockaddr_storage ss;
@@ -201,6 +222,8 @@ static enum rc start_listening(struct admin *a, int fd, char *err, size_t err_ca
 		bound = evutil_make_socket_nonblocking(fd) == 0 ? evhttp_accept_socket_with_handle(a->http, fd) : NULL;
 	if (bound) {
 		a->bound = bound;
+		listening = a;
+		evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(bound), on_accept_error);
 		fd = evhttp_bound_socket_get_fd(bound);
 		a->port = bound_port(fd);
 		a->loopback_only = bound_to_loopback(fd);
@@ -241,7 +264,8 @@ struct admin *admin_open(struct instance *in, const struct admin_hooks *hooks, i
 	a->sink = stats_sink_new(in->stats, false);
 	a->conns = conns_new(in->control, ADMIN_MOST_CONNECTIONS);
 	a->http = evhttp_new(loop_base(in->control));
-	if (a->sink && a->conns && a->http) {
+	a->retry = evtimer_new(loop_base(in->control), on_retry, a);
+	if (a->sink && a->conns && a->http && a->retry) {
 		configure(a);
 		if (start_listening(a, fd, err, err_cap) == RC_OK)
 			return a;
@@ -259,6 +283,7 @@ void admin_pause(struct admin *a, bool pause)
 {
 	struct evconnlistener *l = evhttp_bound_socket_get_listener(a->bound);
 
+	a->paused = pause;
 	if ((pause ? evconnlistener_disable(l) : evconnlistener_enable(l)) != 0)
 		log_warn("admin", "the socket for HTTP cannot be switched", "on=%d", !pause);
 }
@@ -284,8 +309,12 @@ void admin_close(struct admin *a)
 		evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
 		reply_send(a, req, 503, "application/json", span_of(gone, sizeof(gone) - 1));
 	}
+	if (listening == a)
+		listening = NULL;
 	if (a->http)
 		evhttp_free(a->http);
+	if (a->retry)
+		event_free(a->retry);
 	conns_free(a->conns);
 	mem_free(a);
 }

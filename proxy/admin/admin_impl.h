@@ -29,13 +29,15 @@
 struct admin {
 	struct instance *in;       /* not owned; outlives this */
 	struct admin_hooks hooks;
-	struct evhttp *http;
-	struct evhttp_bound_socket *bound; /* http's */       /* owned */
+	struct evhttp *http;       /* owned */
+	struct evhttp_bound_socket *bound; /* http's */
+	struct event *retry;       /* owned; out of descriptors: accept again in a while */
 	struct conns *conns;       /* owned */
 	struct stats_sink *sink;   /* stats' own; written on the control loop alone */
 	struct list pending;       /* struct pending: answers to come */
 	uint16_t port;
 	bool loopback_only;
+	bool paused;
 };
 
 struct call {

@@ -1,6 +1,7 @@
 """F1, R3, R4: no file descriptors, no names, a clock that jumps, servers killed in the middle of a result."""
 import os
 import resource
+import socket
 import subprocess
 import threading
 import time
@@ -57,6 +58,29 @@ def test_without_descriptors_new_clients_wait_and_old_ones_go_on(suimon, db):
             limit_files(s, None)
         late.join(20)
         assert late.rows == ((7,),)
+
+
+def cpu_seconds(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        words = f.read().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_without_descriptors_a_caller_of_http_waits_and_costs_nothing(suimon):
+    s = suimon()
+    limit_files(s, 0)
+    try:
+        with socket.create_connection((servers.LOOPBACK, s.http_port), 10) as c:
+            c.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            wait_until("the log", lambda: "admin: cannot accept" in s.log_text(), 10)
+            used, told = cpu_seconds(s.process.pid), len(s.log_text())
+            time.sleep(2)
+            used, told = cpu_seconds(s.process.pid) - used, s.log_text()[told:]
+            limit_files(s, None)
+            assert c.recv(12) == b"HTTP/1.0 200"
+    finally:
+        limit_files(s, None)
+    assert used < 1 and told.count("admin: cannot accept") <= 25 and "[warn]" not in told, (used, told[-500:])
 
 
 def test_without_descriptors_for_server_connections_statements_wait_or_fail_clearly(suimon, db):

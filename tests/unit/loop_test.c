@@ -238,6 +238,10 @@ static void look_around(struct mail *mail)
 	loop_stop(look->loop);
 }
 
+static void on_libevent_event(evutil_socket_t fd, short what, void *arg)
+{
+}
+
 static void its_thread_is_named_and_leaves_signals_to_the_main_thread(void **state)
 {
 	struct look look = {.mail.run = look_around, .loop = loop_new("queue-drain-number-one")};
@@ -255,6 +259,28 @@ static void its_thread_is_named_and_leaves_signals_to_the_main_thread(void **sta
 	loop_free(look.loop);
 }
 
+static void what_libevent_says_is_a_line_of_the_log(void **state)
+{
+	struct loop *loop = loop_new("test");
+	int ends[2], old = dup(STDERR_FILENO);
+	char line[500] = "";
+
+	assert_non_null(loop);
+	loop_library_log();
+	assert_int_equal(pipe(ends), 0);
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	assert_null(event_new(loop_base(loop), SIGUSR1, EV_SIGNAL | EV_READ, on_libevent_event, NULL));
+	assert_true(dup2(old, STDERR_FILENO) >= 0);
+	close(ends[1]);
+	assert_true(read(ends[0], line, sizeof(line) - 1) > 0);
+	close(ends[0]);
+	close(old);
+	if (strncmp(line, "WARN 20", 7) != 0 || !strstr(line, " loop: libevent warns message=\"") || strchr(line, '\n')[1])
+		fail_msg("%s", line);
+	event_set_log_callback(NULL);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +291,7 @@ int main(void)
 		cmocka_unit_test(timers_fire_and_time_moves_on),
 		cmocka_unit_test(a_loop_stopped_before_it_runs_returns_at_once),
 		cmocka_unit_test(its_thread_is_named_and_leaves_signals_to_the_main_thread),
+		cmocka_unit_test(what_libevent_says_is_a_line_of_the_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
