@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "lineout.h"
 #include "logline.h"
 
 #define REPEATS_A_SECOND 20
+#define LAST_LINE_MS 1000 /* what a fatal line waits for a reader of stderr */
 #define LIMIT_SLOTS 1024 /* more than the program has messages; one too many is merely not limited */
 
 /* One message (by the addresses of its literals) and how often it was written in its current second. */
@@ -31,6 +33,7 @@ static _Atomic int least_level = LOG_LEVEL_INFO;
 static atomic_bool as_json;
 static struct limit limits[LIMIT_SLOTS];
 static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint64_t lost, lost_untold; /* lines: of all time, and since the last one that was written */
 
 void log_setup(enum log_level least, bool json)
 {
@@ -41,6 +44,11 @@ void log_setup(enum log_level least, bool json)
 bool log_enabled(enum log_level level)
 {
 	return (int)level >= atomic_load_explicit(&least_level, memory_order_relaxed);
+}
+
+uint64_t log_lost(void)
+{
+	return atomic_load(&lost);
 }
 
 const char *log_quote(char *buf, size_t cap, struct span s)
@@ -94,37 +102,26 @@ static bool may_write(const char *subsystem, const char *text, uint64_t *dropped
 	return may;
 }
 
-/* What cannot be written is lost: there is nobody left to tell. */
-static void write_all(const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t done = write(STDERR_FILENO, p, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return;
-		p += done;
-		n -= (size_t)done;
-	}
-}
-
 static void emit(enum log_level level, const char *subsystem, const char *text, uint64_t dropped, const char *kv_fmt,
 		 va_list args) printf_like(5, 0);
 
+/* What stderr does not take is lost, and told of by the next line that it takes. */
 static void emit(enum log_level level, const char *subsystem, const char *text, uint64_t dropped, const char *kv_fmt,
 		 va_list args)
 {
 	char line[LOGLINE_MAX], tail[LOGLINE_MAX] = "";
 	struct logline l = {.level = level_names[level], .subsystem = subsystem, .text = text, .repeats = dropped};
+	size_t len;
 	int n = kv_fmt ? vsnprintf(tail, sizeof(tail), kv_fmt, args) : 0;
 
 	l.wall_us = clock_wall_us();
 	l.tail = span_of(tail, n < 0 ? 0 : strnlen(tail, sizeof(tail)));
-	if (atomic_load_explicit(&as_json, memory_order_relaxed))
-		write_all(line, logline_json(line, &l));
-	else
-		write_all(line, logline_text(line, &l));
+	l.lost = atomic_exchange(&lost_untold, 0);
+	len = atomic_load_explicit(&as_json, memory_order_relaxed) ? logline_json(line, &l) : logline_text(line, &l);
+	if (lineout_write(STDERR_FILENO, span_of(line, len), level == LOG_LEVEL_FATAL ? LAST_LINE_MS : 0) == RC_OK)
+		return;
+	atomic_fetch_add(&lost, 1 + dropped);
+	atomic_fetch_add(&lost_untold, 1 + dropped + l.lost);
 }
 
 void log_write(enum log_level level, const char *subsystem, const char *text, const char *kv_fmt, ...)

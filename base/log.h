@@ -1,7 +1,8 @@
 /*
  * log.h - one line a message on stderr: `LEVEL time subsystem: text key=value…`, or JSON lines.
  *
- * Thread-safe; a line is one write(2). The text is a literal; everything variable goes into the key=value tail,
+ * Thread-safe; a line is one write(2), whole or not at all: nothing waits for whoever reads stderr, and what it has no room for is lost
+ * and counted in the next line that it takes (the last line of a process waits a second). The text is a literal; everything variable goes into the key=value tail,
  * which is itself a printf format: log_info("queue", "segment opened", "path=%s bytes=%zu", path, n).
  * A value with spaces is quoted by the caller through log_quote. Pass NULL where there is no tail.
  * Repeats of the same text from the same subsystem beyond 20 in a second are dropped and counted in the next line.
@@ -18,6 +19,7 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_FATAL };
 
 void log_setup(enum log_level least, bool json); /* may be called again, at any time */
+uint64_t log_lost(void); /* lines that stderr did not take */
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *subsystem, const char *text, const char *kv_fmt, ...)
 	printf_like(4, 5);

@@ -156,10 +156,21 @@ static void put_time(struct out *o, uint64_t wall_us)
 	put(o, text, n);
 }
 
+/* How many there were, if any. */
+static void put_count(struct out *o, const char *name, uint64_t n)
+{
+	char text[24];
+
+	if (!n)
+		return;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	puts_out(o, name);
+	puts_out(o, text);
+}
+
 size_t logline_text(char buf[LOGLINE_MAX], const struct logline *l)
 {
 	struct out o = {.p = buf, .soft = LOGLINE_MAX - RESERVE, .hard = LOGLINE_MAX};
-	char repeats[40];
 
 	puts_out(&o, l->level);
 	puts_out(&o, " ");
@@ -172,10 +183,8 @@ size_t logline_text(char buf[LOGLINE_MAX], const struct logline *l)
 		puts_out(&o, " ");
 		put_text(&o, l->tail, false);
 	}
-	if (l->repeats) {
-		(void)snprintf(repeats, sizeof(repeats), " repeats_dropped=%llu", (unsigned long long)l->repeats);
-		puts_out(&o, repeats);
-	}
+	put_count(&o, " repeats_dropped=", l->repeats);
+	put_count(&o, " lines_lost=", l->lost);
 	puts_out(&o, "\n");
 	return o.len;
 }
@@ -286,7 +295,7 @@ static void put_json_value(struct out *o, struct span v)
 /* The names of the line's own members: a tail's key of the same name gets an underscore. */
 static bool is_own_key(struct span key)
 {
-	static const char *const own[] = {"level", "time", "subsystem", "text", "repeats_dropped"};
+	static const char *const own[] = {"level", "time", "subsystem", "text", "repeats_dropped", "lines_lost"};
 
 	for (size_t i = 0; i < countof(own); i++) {
 		if (span_eq(key, span_str(own[i])))
@@ -323,7 +332,6 @@ static void put_json_tail(struct out *o, struct span tail)
 size_t logline_json(char buf[LOGLINE_MAX], const struct logline *l)
 {
 	struct out o = {.p = buf, .soft = LOGLINE_MAX - 2 * RESERVE, .hard = LOGLINE_MAX, .json = true};
-	char repeats[48];
 
 	puts_out(&o, "{\"time\":\"");
 	put_time(&o, l->wall_us);
@@ -335,10 +343,8 @@ size_t logline_json(char buf[LOGLINE_MAX], const struct logline *l)
 	put_text(&o, span_str(l->text), false);
 	puts_out(&o, "\"");
 	put_json_tail(&o, l->tail);
-	if (l->repeats) {
-		(void)snprintf(repeats, sizeof(repeats), ",\"repeats_dropped\":%llu", (unsigned long long)l->repeats);
-		puts_out(&o, repeats);
-	}
+	put_count(&o, ",\"repeats_dropped\":", l->repeats);
+	put_count(&o, ",\"lines_lost\":", l->lost);
 	puts_out(&o, "}\n");
 	return o.len;
 }

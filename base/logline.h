@@ -8,11 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lineout.h"
 #include "rc.h"
 #include "span.h"
 
-/* A line is one write(2), and a pipe takes at most this much (PIPE_BUF) without mixing it with other writers' lines. */
-#define LOGLINE_MAX 4096
+#define LOGLINE_MAX LINEOUT_MAX
 
 struct logline {
 	const char *level; /* "INFO" */
@@ -21,6 +21,7 @@ struct logline {
 	struct span tail; /* key=value pairs, as the caller formatted them */
 	uint64_t wall_us;
 	uint64_t repeats; /* lines like this one that were dropped before it */
+	uint64_t lost;    /* lines of any kind that nobody took before it */
 };
 
 /* Writes the line with its newline into buf; returns its length. Control characters are escaped, bytes that are not

@@ -13,6 +13,7 @@
 #include <event2/keyvalq_struct.h>
 
 #include "clock.h"
+#include "log.h"
 #include "mem.h"
 #include "prom.h"
 
@@ -221,6 +222,8 @@ static void put_process(struct prom *p, struct instance *in)
 	prom_family(p, "out_of_memory_total", "counter",
 		    "Allocations that were refused: what needed them was answered with an error, or was done without.");
 	prom_uint(p, NULL, mem_failures());
+	prom_family(p, "log_lines_lost_total", "counter", "Lines of the log that stderr did not take: whoever reads it stands still, or its disk is full.");
+	prom_uint(p, NULL, log_lost());
 	prom_family(p, "process_cpu_seconds_total", "counter", "Processor time of the process, by mode.");
 	prom_seconds(p, PROM_LABELS({"mode", "user"}), ns_of(ru.ru_utime));
 	prom_seconds(p, PROM_LABELS({"mode", "system"}), ns_of(ru.ru_stime));

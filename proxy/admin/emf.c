@@ -1,6 +1,5 @@
 #include "emf.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -204,15 +203,6 @@ static void take(struct emf *e, struct telling *t)
 	hist_init(&t->latency);
 }
 
-/* Whole or not at all: no longer than a pipe takes at once, and only where it has room. */
-static bool written(const struct iobuf *line)
-{
-	struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-	size_t len = iobuf_len(line);
-
-	return poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) && write(STDOUT_FILENO, iobuf_data(line), len) == (ssize_t)len;
-}
-
 static void tell(struct emf *e)
 {
 	struct telling t;
@@ -224,7 +214,8 @@ static void tell(struct emf *e)
 		add_counters(e, &t);
 		add_latency(e, &t);
 		add_gauges(e->in, &t);
-		done = emf_put_line(e->name_space, e->instance, e->host, clock_wall_us(), t.at, t.n, &line) == RC_OK && written(&line);
+		done = emf_put_line(e->name_space, e->instance, e->host, clock_wall_us(), t.at, t.n, &line) == RC_OK &&
+		       lineout_write(STDOUT_FILENO, span_of(iobuf_data(&line), iobuf_len(&line)), 0) == RC_OK;
 	}
 	stats_count(e->counts, done ? STATS_C_EMF_WRITTEN : STATS_C_EMF_DROPPED, 1);
 	if (done)

@@ -10,8 +10,9 @@
 
 #include "instance.h"
 #include "iobuf.h"
+#include "lineout.h"
 
-#define EMF_LINE_MAX 4096 /* PIPE_BUF */
+#define EMF_LINE_MAX LINEOUT_MAX
 
 struct emf;
 

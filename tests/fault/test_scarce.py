@@ -1,6 +1,7 @@
 """F1, R3, R4: no file descriptors, no names, a clock that jumps, servers killed in the middle of a result."""
 import os
 import resource
+import select
 import socket
 import subprocess
 import threading
@@ -15,6 +16,48 @@ import servers
 from servers import sum_metric, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+# ---- a log that nobody reads ----
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nobody_reads_stderr(suimon, db, tmp_path, form):
+    """Sessions, logins and HTTP are served, and it ends; what was lost is told when somebody reads again, and every line is whole."""
+    fifo = str(tmp_path / "stderr")
+    os.mkfifo(fifo)
+    pipe = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    s = suimon({"log": form}, run=False)
+    s.process.argv = ["/bin/sh", "-c", 'exec "$0" "$@" 2>"%s"' % fifo] + s.process.argv
+    s.start()
+    os.read(pipe, 1 << 20)
+    try:
+        while True:
+            os.write(pipe, b"\n" * 4096)
+    except BlockingIOError:
+        pass
+
+    def lost():
+        return s.metrics()["suimon_log_lines_lost_total"]
+    with s.connect(database=db.name) as c:
+        for _ in range(5):
+            with pytest.raises(pymysql.MySQLError):
+                s.connect(password="wrong")
+            assert ask(c, "SELECT 7") == ((7,),)
+        assert lost() >= 5
+    while len(os.read(pipe, 1 << 20)) == 1 << 20:
+        pass
+    with pytest.raises(pymysql.MySQLError):
+        s.connect(password="wrong")
+    wait_until("a line", lambda: select.select([pipe], [], [], 0)[0], 10)
+    told = os.read(pipe, 1 << 20).decode()
+    assert ("lines_lost=%d\n" if form == "text" else '"lines_lost":%d}\n') % lost() in told
+    try:
+        while True:
+            os.write(pipe, b"\n" * 4096)
+    except BlockingIOError:
+        pass
+    assert s.stop() == 0
+    os.close(pipe)
 
 
 # ---- file descriptors ----

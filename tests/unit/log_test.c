@@ -7,15 +7,19 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define OUTPUT_MAX (1024 * 1024)
@@ -237,6 +241,78 @@ static void lines_of_threads_do_not_mix(void **state)
 				 (ssize_t)strlen("INFO 2000-01-01T00:00:00.000Z threads:  filler=") + 200);
 }
 
+/* stderr is a pipe of one page, or a socket, which nobody reads yet. Returns the end to read from. */
+static int nobody_reads(bool is_socket)
+{
+	int ends[2];
+
+	if (is_socket) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	} else {
+		assert_int_equal(pipe(ends), 0);
+		assert_true(fcntl(ends[1], F_SETPIPE_SZ, 4096) >= 4096);
+	}
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	close(ends[1]);
+	return ends[0];
+}
+
+static void log_many_lines(void)
+{
+	static const char texts[4000] = ""; /* a text of its own for each line, so that none is limited */
+
+	for (size_t i = 0; i < sizeof(texts); i++)
+		log_write(LOG_LEVEL_INFO, "full", texts + i, "filler=%0300zu", i);
+}
+
+/* Whole lines come, and then one that tells how many did not. */
+static void what_nobody_reads_is_lost_whole_and_counted(void **state)
+{
+	for (int is_socket = 0; is_socket < 2; is_socket++) {
+		int from = nobody_reads(is_socket);
+		uint64_t before = log_lost();
+		char pattern[200];
+		size_t written;
+		ssize_t n;
+
+		alarm(30);
+		log_many_lines();
+		alarm(0);
+		n = read(from, output, OUTPUT_MAX - 1);
+		assert_true(n > 0 && output[n - 1] == '\n');
+		output[n] = '\0';
+		written = lines(output);
+		assert_int_equal(n % (ssize_t)written, 0); /* all are of one length */
+		assert_int_equal(log_lost() - before, 4000 - written);
+		log_info("full", is_socket ? "a socket is read again" : "a pipe is read again", NULL);
+		n = read(from, output, OUTPUT_MAX - 1);
+		output[n > 0 ? n : 0] = '\0';
+		(void)snprintf(pattern, sizeof(pattern), "^INFO " TIME " full: .* lines_lost=%zu\n$", 4000 - written);
+		assert_matches(output, pattern);
+		log_info("full", is_socket ? "and then not, of a socket" : "and then not, of a pipe", NULL);
+		n = read(from, output, OUTPUT_MAX - 1);
+		assert_true(n > 0 && !memmem(output, (size_t)n, "lines_lost", 10));
+		close(from);
+	}
+}
+
+static void the_last_line_waits_a_moment_for_its_reader(void **state)
+{
+	int from = nobody_reads(false), status;
+	uint64_t begun = clock_mono_ns();
+	pid_t pid;
+
+	log_many_lines();
+	pid = fork();
+	if (pid == 0)
+		log_fatal("full", "nobody reads", NULL);
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), LOG_EXIT_FATAL);
+	assert_true(clock_mono_ns() - begun > NS_PER_SEC / 2 && clock_mono_ns() - begun < 20 * NS_PER_SEC);
+	close(from);
+}
+
 #define captured_test(f) cmocka_unit_test_setup_teardown(f, capture, release)
 
 int main(void)
@@ -252,6 +328,8 @@ int main(void)
 		captured_test(json_stays_well_formed_when_cut),
 		captured_test(repeats_are_dropped_and_counted),
 		captured_test(lines_of_threads_do_not_mix),
+		captured_test(what_nobody_reads_is_lost_whole_and_counted),
+		captured_test(the_last_line_waits_a_moment_for_its_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

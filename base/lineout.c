@@ -1,0 +1,77 @@
+#include "lineout.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* from seeing that there is room to having used it */
+
+static bool has_room(int fd, int wait_ms)
+{
+	struct pollfd out = {.fd = fd, .events = POLLOUT};
+
+	return poll(&out, 1, wait_ms) == 1 && (out.revents & POLLOUT);
+}
+
+/* Another process may have taken the room meanwhile: a socket says so instead of waiting, and so does a pipe of newer kernels. */
+static ssize_t write_once(int fd, mode_t mode, struct span line)
+{
+	if (S_ISSOCK(mode))
+		return send(fd, line.p, line.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+#ifdef RWF_NOWAIT
+	if (S_ISFIFO(mode)) {
+		struct iovec part = {.iov_base = (void *)(uintptr_t)line.p, .iov_len = line.len};
+		ssize_t n = pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
+
+		if (n >= 0 || errno == EAGAIN || errno == EPIPE)
+			return n;
+	}
+#endif
+	return write(fd, line.p, line.len);
+}
+
+static enum rc write_if_room(int fd, mode_t mode, struct span line)
+{
+	ssize_t n = -1;
+
+	pthread_mutex_lock(&lock);
+	errno = EAGAIN;
+	if (has_room(fd, 0))
+		n = write_once(fd, mode, line);
+	pthread_mutex_unlock(&lock);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? RC_DECLINED : RC_ERROR;
+	return (size_t)n == line.len ? RC_OK : RC_ERROR;
+}
+
+/* A file takes what it is given, unless the disk is full. */
+static enum rc write_all(int fd, struct span line)
+{
+	for (size_t done = 0; done < line.len;) {
+		ssize_t n = write(fd, line.p + done, line.len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return RC_ERROR;
+		done += (size_t)n;
+	}
+	return RC_OK;
+}
+
+enum rc lineout_write(int fd, struct span line, int wait_ms)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return RC_ERROR;
+	if (S_ISREG(st.st_mode))
+		return write_all(fd, line);
+	if (wait_ms)
+		(void)has_room(fd, wait_ms); /* not under the lock */
+	return write_if_room(fd, st.st_mode, line);
+}
