@@ -69,6 +69,8 @@ static void tick_session(struct session *s, uint64_t now)
 	default:
 		if (s->request)
 			exec_tick(s->request, now);
+		else
+			login_tick(s, now);
 	}
 }
 
@@ -129,20 +131,26 @@ void worker_adopt(struct worker *w, int fd, const char *peer)
 	loop_post(w->loop, &a->mail);
 }
 
-struct worker_mail { struct mail mail; struct worker *worker; uint64_t deadline_ns; };
-
-static void post_to(struct worker *w, void (*run)(struct mail *m), uint64_t deadline_ns)
+/* Thread-safe, and no memory is needed: what was posted and is not read yet says the new, too. */
+static void post(struct worker *w, enum worker_letter kind, void (*run)(struct mail *m))
 {
-	struct worker_mail *m = mem_zalloc(sizeof(*m));
+	struct letter *l = &w->letters[kind];
 
-	if (!m) {
-		log_error("worker", "a message was lost: out of memory", NULL);
+	if (atomic_exchange(&l->posted, true))
 		return;
-	}
-	m->mail.run = run;
-	m->worker = w;
-	m->deadline_ns = deadline_ns;
-	loop_post(w->loop, &m->mail);
+	l->mail.run = run;
+	l->worker = w;
+	loop_post(w->loop, &l->mail);
+}
+
+/* From here on another one may be posted: what this one does comes after that. */
+static struct worker *opened(struct mail *m)
+{
+	struct letter *l = container_of(m, struct letter, mail);
+	struct worker *w = l->worker;
+
+	atomic_store(&l->posted, false);
+	return w;
 }
 
 struct lease_limits worker_limits(const struct settings *s)
@@ -162,8 +170,7 @@ struct lease_limits worker_limits(const struct settings *s)
 
 static void on_reload(struct mail *m)
 {
-	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
-	struct worker *w = wm->worker;
+	struct worker *w = opened(m);
 	struct settings *old = w->settings;
 
 	w->settings = instance_settings(w->in);
@@ -177,53 +184,46 @@ static void on_reload(struct mail *m)
 			r->plan.cache_rule = NULL, r->plan.queue_rule = NULL, r->plan.limit = NULL;
 	}
 	settings_unref(old);
-	mem_free(wm);
 }
 
 void worker_reload(struct worker *w)
 {
-	post_to(w, on_reload, 0);
+	post(w, WORKER_RELOAD, on_reload);
 }
 
 static void on_moved(struct mail *m)
 {
-	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
-
-	failover_moved(wm->worker);
-	mem_free(wm);
+	failover_moved(opened(m));
 }
 
 void worker_primary_moved(struct worker *w)
 {
-	post_to(w, on_moved, 0);
+	post(w, WORKER_MOVED, on_moved);
 }
 
 static void on_primary_at(struct mail *m)
 {
-	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
-
-	replica_position_known(wm->worker);
-	mem_free(wm);
+	replica_position_known(opened(m));
 }
 
 void worker_primary_at(struct worker *w)
 {
-	post_to(w, on_primary_at, 0);
+	post(w, WORKER_PRIMARY_AT, on_primary_at);
 }
 
 static void on_drain(struct mail *m)
 {
-	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
+	struct worker *w = opened(m);
 
-	wm->worker->draining = true;
-	wm->worker->drain_deadline_ns = wm->deadline_ns;
-	tick_drain(wm->worker, clock_mono_ns());
-	mem_free(wm);
+	w->draining = true;
+	w->drain_deadline_ns = atomic_load(&w->drain_posted_ns);
+	tick_drain(w, clock_mono_ns());
 }
 
 void worker_drain(struct worker *w, uint64_t deadline_ns)
 {
-	post_to(w, on_drain, deadline_ns);
+	atomic_store(&w->drain_posted_ns, deadline_ns);
+	post(w, WORKER_DRAIN, on_drain);
 }
 
 /* ---- every worker, one after the other ---- */
@@ -350,19 +350,17 @@ fail:
 /* Everything is closed on the worker's own thread; what that defers is freed before its loop ends. */
 static void on_stop(struct mail *m)
 {
-	struct worker_mail *wm = container_of(m, struct worker_mail, mail);
-	struct worker *w = wm->worker;
+	struct worker *w = opened(m);
 
 	while (!list_empty(&w->sessions))
 		session_close(container_of(list_first(&w->sessions), struct session, node), CLOSE_SHUTDOWN, "exit");
 	lease_pool_close(w->leases);
-	mem_free(wm);
 	loop_stop(w->loop);
 }
 
 void worker_stop(struct worker *w)
 {
-	post_to(w, on_stop, 0);
+	post(w, WORKER_STOP, on_stop);
 	loop_join(w->loop);
 }
 

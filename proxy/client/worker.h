@@ -4,6 +4,8 @@
 #ifndef SUIMON_WORKER_H
 #define SUIMON_WORKER_H
 
+#include <stdatomic.h>
+
 #include "channel.h"
 #include "instance.h"
 #include "known.h"
@@ -15,6 +17,9 @@
 struct session;
 
 struct doubts { struct list list; unsigned n; }; /* doubt.h */
+
+/* What other threads tell a worker: a letter of each kind is part of it, so that none is lost for want of memory. */
+enum worker_letter { WORKER_RELOAD, WORKER_MOVED, WORKER_PRIMARY_AT, WORKER_DRAIN, WORKER_STOP, WORKER_LETTERS };
 
 struct worker {
 	struct instance *in;
@@ -39,6 +44,8 @@ struct worker {
 	struct queued_parts { struct iobuf sql, ends, tables, key; } parts; /* queued.c: what a record's spans point into, while it is appended */
 	bool tracked;                    /* the primary reports session state */
 	bool follow_ups_seen;            /* somebody uses FOUND_ROWS() or ROW_COUNT(): connections are kept for it */
+	struct letter { struct mail mail; struct worker *worker; atomic_bool posted; } letters[WORKER_LETTERS]; /* of other threads */
+	_Atomic uint64_t drain_posted_ns; /* the deadline that WORKER_DRAIN brings */
 	bool draining;
 	uint64_t drain_deadline_ns;
 	void (*drained)(struct worker *w); /* all sessions are gone after worker_drain */
