@@ -35,6 +35,7 @@ void login_free(struct login_state *l)
 	mem_free(l->user);
 	mem_free(l->schema);
 	mem_free(l->kept);
+	mem_free(l->late);
 	account_unref(l->account);
 	mem_free(l);
 }
@@ -124,16 +125,11 @@ static bool goes_on(const struct session *s)
 	       backend_identity(topology_primary(s->worker->in->topology), &id) && id.mariadb;
 }
 
-void login_refused(struct session *s, const struct err_packet *e)
+static void tell_refusal(struct session *s, const struct err_packet *e)
 {
 	struct login_state *l = s->login;
 	const struct varset *vars;
-	char user[256];
 
-	count_failure(s, e->code);
-	log_warn("session", "a login was refused", "id=%lu peer=%s user=%s code=%u", (unsigned long)s->id, s->peer,
-		 log_quote(user, sizeof(user), span_str(l->user)), e->code);
-	accounts_doubt(s->worker->in->accounts, span_str(l->user));
 	reply_server_error(s, e);
 	vars = goes_on(s) ? varset_with_schema(s->vars, span_of(l->kept, l->kept_len)) : NULL;
 	if (!vars) {
@@ -146,6 +142,44 @@ void login_refused(struct session *s, const struct err_packet *e)
 	s->login = NULL;
 	(void)channel_flush(&s->ch);
 	session_next(s);
+}
+
+/* What the client sends meanwhile waits. False: it is told at once. */
+static bool tells_late(struct session *s, const struct err_packet *e)
+{
+	struct login_state *l = s->login;
+	uint64_t now = clock_mono_ns();
+
+	if (e->code != 1045 || !throttle_slows(s->worker->in->throttle, s->peer, now))
+		return false;
+	l->late = mem_alloc(sizeof(*l->late));
+	if (!l->late)
+		return false;
+	reply_make_own(l->late, e->code, e->sqlstate, "%.*s", (int)e->message.len, e->message.p);
+	stats_count(s->worker->sink, STATS_C_AUTH_THROTTLED, 1);
+	l->step = LOGIN_LATE;
+	l->late_ns = now + THROTTLE_BACK_NS;
+	if (s->state != SESSION_RUNNING)
+		session_set_state(s, SESSION_RUNNING);
+	return true;
+}
+
+void login_tick(struct session *s, uint64_t now)
+{
+	if (s->login && s->login->step == LOGIN_LATE && now >= s->login->late_ns)
+		tell_refusal(s, &s->login->late->packet);
+}
+
+void login_refused(struct session *s, const struct err_packet *e)
+{
+	char user[256];
+
+	count_failure(s, e->code);
+	log_warn("session", "a login was refused", "id=%lu peer=%s user=%s code=%u", (unsigned long)s->id, s->peer,
+		 log_quote(user, sizeof(user), span_str(s->login->user)), e->code);
+	accounts_doubt(s->worker->in->accounts, span_str(s->login->user));
+	if (!tells_late(s, e))
+		tell_refusal(s, e);
 }
 
 /* Too many were denied: the session stays as it is. */
@@ -317,6 +351,7 @@ void login_packet(struct session *s, struct span payload, uint8_t seq)
 		break;
 	case LOGIN_KEY:
 	case LOGIN_ASKING:
+	case LOGIN_LATE:
 		login_malformed(s, seq, "a packet while the login is being decided");
 	}
 }

@@ -13,6 +13,7 @@ enum login_step {
 	LOGIN_KEY,         /* our key is being made */
 	LOGIN_CIPHER,      /* the password under our key */
 	LOGIN_ASKING,      /* the primary is being asked */
+	LOGIN_LATE,        /* it has failed, and is told so later (throttle.h) */
 };
 
 struct login_state {
@@ -28,6 +29,8 @@ struct login_state {
 	size_t kept_len;
 	char plugin[64];         /* the one the client answers with */
 	struct account *account; /* the one being proven; reference */
+	struct reply_own *late;  /* LOGIN_LATE: what it is told, owned, */
+	uint64_t late_ns;        /* and when */
 	struct session *session; /* LOGIN_KEY: whose it is, */
 	struct list_node waits;  /* among its worker's key_wait.logins */
 };

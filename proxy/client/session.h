@@ -167,6 +167,7 @@ void login_change_user(struct session *s, struct span payload, uint8_t seq); /* 
 void login_done(struct session *s, bool ok, const struct err_packet *refusal); /* the server has judged the account */
 void login_free(struct login_state *l);
 bool login_awaits_key(const struct session *s);
+void login_tick(struct session *s, uint64_t now_ns); /* one that is running */
 void login_key_told(struct login_key_wait *w); /* login_auth.c: the key that logins wait for has come, or will not */
 struct account *login_account(struct session *s); /* the one being proven */
 struct span login_schema(struct session *s);

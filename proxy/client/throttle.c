@@ -28,14 +28,21 @@ static bool address_eq(const struct map_node *node, const void *key)
 	return memcmp(container_of(node, struct address, node)->key, key, 16) == 0;
 }
 
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* before an IPv4 address */
+
+static bool is_loopback(const uint8_t key[16])
+{
+	static const uint8_t six[16] = {[15] = 1};
+
+	return memcmp(key, six, sizeof(six)) == 0 || (memcmp(key, mapped, sizeof(mapped)) == 0 && key[12] == 127);
+}
+
 /* false: not an address that counts. */
 static bool key_of(const char *peer, uint8_t key[16])
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, loopback[16] = {[15] = 1};
-
 	if (cidr_address(peer, key) != RC_OK)
 		return false;
-	if (memcmp(key, mapped, sizeof(mapped)) != 0 && memcmp(key, loopback, sizeof(loopback)) != 0)
+	if (memcmp(key, mapped, sizeof(mapped)) != 0 && !is_loopback(key))
 		memset(key + 8, 0, 8);
 	return true;
 }
@@ -74,21 +81,32 @@ static struct address *remember(struct throttle *t, const uint8_t key[16])
 	return a;
 }
 
-bool throttle_blocks(struct throttle *t, const char *peer, uint64_t now)
+/* An address of that kind, and it has none left. */
+static bool is_spent(struct throttle *t, const char *peer, bool loopback, uint64_t now)
 {
 	uint8_t key[16];
 	struct address *a;
-	bool blocks;
+	bool spent;
 
-	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key))
+	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key) || is_loopback(key) != loopback)
 		return false;
 	pthread_mutex_lock(&t->lock);
 	a = find(t, key);
-	blocks = a && a->paid_ns > now && a->paid_ns - now > (THROTTLE_BURST - 1) * THROTTLE_BACK_NS;
+	spent = a && a->paid_ns > now && a->paid_ns - now > (THROTTLE_BURST - 1) * THROTTLE_BACK_NS;
 	if (a && a->paid_ns <= now)
 		forget(t, a);
 	pthread_mutex_unlock(&t->lock);
-	return blocks;
+	return spent;
+}
+
+bool throttle_blocks(struct throttle *t, const char *peer, uint64_t now)
+{
+	return is_spent(t, peer, false, now);
+}
+
+bool throttle_slows(struct throttle *t, const char *peer, uint64_t now)
+{
+	return is_spent(t, peer, true, now);
 }
 
 void throttle_failed(struct throttle *t, const char *peer, uint64_t now)

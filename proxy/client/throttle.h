@@ -5,6 +5,9 @@
  * An address has THROTTLE_BURST failures to spend and gets one back each THROTTLE_BACK_NS; a login that succeeds gives all
  * back. While it has none left, its connections are refused before the greeting, as servers do by max_connect_errors. IPv6
  * addresses count by their first 64 bits, which one host owns whole; unix sockets do not count.
+ *
+ * A loopback address is that of every application beside suimon: one with an old password must not keep the others out. So nobody is
+ * refused there; a login that fails is told so later.
  */
 #ifndef SUIMON_THROTTLE_H
 #define SUIMON_THROTTLE_H
@@ -25,6 +28,8 @@ void throttle_free(struct throttle *t);         /* NULL is allowed */
 
 /* peer: an address as text, or "unix". now_ns: monotonic. */
 bool throttle_blocks(struct throttle *t, const char *peer, uint64_t now_ns);
+/* A loopback address that has none left: what fails is told after THROTTLE_BACK_NS. */
+bool throttle_slows(struct throttle *t, const char *peer, uint64_t now_ns);
 void throttle_failed(struct throttle *t, const char *peer, uint64_t now_ns); /* not remembered when memory is short */
 void throttle_cleared(struct throttle *t, const char *peer);                 /* it has logged in */
 

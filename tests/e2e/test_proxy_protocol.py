@@ -4,6 +4,8 @@ import re
 import shutil
 import socket
 import struct
+import threading
+import time
 
 import pymysql
 import pytest
@@ -158,12 +160,39 @@ def test_an_address_that_guesses_is_stopped_and_no_other(proxied):
     assert guess(proxied, "192.0.2.66")[0] == 1045  # the login that succeeded has cleared the address
 
 
-def test_loopback_clients_are_counted_too(suimon):
+def test_who_guesses_on_loopback_waits_and_keeps_nobody_out(suimon):
+    """All applications of a host or pod have that address: one with an old password is told so late, the others log in as ever."""
     s = suimon()
-    codes = set()
-    for _ in range(130):
+
+    def fails():
         with pytest.raises(pymysql.MySQLError) as e:
             s.connect("app", "wrong")
-        codes.add(e.value.args[0])
-    assert codes == {1045, 1129}
-    assert re.search(r"suimon_auth_throttled_total [1-9]", s.http("/metrics")[1])
+        return e.value.args[0]
+    assert {fails() for _ in range(100)} == {1045}
+    logins = []
+    guesser = threading.Thread(target=lambda: logins.append(fails()))
+    begin = time.monotonic()
+    guesser.start()
+    servers.wait_until("the guess to be late", lambda: s.metrics()["suimon_auth_throttled_total"] >= 1, 30)
+    c = s.connect("app", "app") # past the one that waits
+    guesser.join(30)
+    assert logins == [1045] and time.monotonic() - begin >= 0.9
+    with pytest.raises(pymysql.MySQLError) as e:
+        ask(c, "SELECT nothing_of_the_kind")
+    assert e.value.args[0] == 1054
+    c.close()
+    before = s.metrics()["suimon_auth_throttled_total"]
+    assert fails() == 1045  # the login has given all back
+    assert s.metrics()["suimon_auth_throttled_total"] == before
+
+
+def test_one_that_waits_for_its_refusal_may_hang_up(suimon):
+    s = suimon()
+    for _ in range(100):
+        with pytest.raises(pymysql.MySQLError):
+            s.connect("app", "wrong")
+    with pytest.raises(pymysql.MySQLError) as e:
+        pymysql.connect(host=servers.LOOPBACK, port=s.mysql_port, user="app", password="wrong", read_timeout=0.2)
+    assert e.value.args[0] == 2013
+    servers.wait_until("it to be forgotten", lambda: s.metrics()["suimon_client_connections"] == 0, 30)
+    s.connect("app", "app").close()

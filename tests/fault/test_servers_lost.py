@@ -7,6 +7,7 @@ import pytest
 
 from conftest import ask, filled, is_queued
 import servers
+from test_proxy_protocol import login, v1
 
 READ = "SELECT n FROM t WHERE id = 1"
 
@@ -128,8 +129,9 @@ def test_passwords_that_are_guessed_at_a_replica_count(cluster, own, suimon):
     primary, replica = own
     base = config(cluster, primary, replica)
     base["backend"]["failover_hold"] = "1s"
+    base["listen"] = {"proxy_protocol": ["127.0.0.0/8"]} # from elsewhere: nobody is refused on loopback
     s = suimon(base=base)
-    s.connect("guest", "guest", database="shop").close()
+    login(s, v1("192.0.2.66"), "guest").close()
     primary.process.kill()
 
     codes = set()
@@ -137,7 +139,7 @@ def test_passwords_that_are_guessed_at_a_replica_count(cluster, own, suimon):
     def guess():
         for _ in range(3):
             with pytest.raises(pymysql.MySQLError) as e:
-                s.connect("guest", "wrong")
+                login(s, v1("192.0.2.66"), "guest", "wrong")
             codes.add(e.value.args[0])
     guesses = [threading.Thread(target=guess) for _ in range(120)]
     for each in guesses:

@@ -80,6 +80,27 @@ static void six_counts_by_the_network_of_one_host(void **state)
 	throttle_free(t);
 }
 
+/* All applications of a host share it. */
+static void loopback_is_slowed_and_not_blocked(void **state)
+{
+	static const char *const peers[] = {"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.2"};
+
+	for (size_t i = 0; i < sizeof(peers) / sizeof(*peers); i++) {
+		struct throttle *t = throttle_new();
+
+		assert_non_null(t);
+		failed(t, peers[i], THROTTLE_BURST - 1, NOW);
+		assert_false(throttle_slows(t, peers[i], NOW));
+		failed(t, peers[i], 1, NOW);
+		assert_true(throttle_slows(t, peers[i], NOW));
+		assert_false(throttle_blocks(t, peers[i], NOW));
+		assert_false(throttle_slows(t, peers[i], NOW + THROTTLE_BACK_NS));
+		failed(t, "192.0.2.1", THROTTLE_BURST, NOW);
+		assert_false(throttle_slows(t, "192.0.2.1", NOW));
+		throttle_free(t);
+	}
+}
+
 static void unix_sockets_do_not_count(void **state)
 {
 	struct throttle *t = throttle_new();
@@ -119,6 +140,7 @@ int main(void)
 		cmocka_unit_test(failures_beyond_do_not_lengthen_it),
 		cmocka_unit_test(a_login_that_succeeds_clears_its_address),
 		cmocka_unit_test(six_counts_by_the_network_of_one_host),
+		cmocka_unit_test(loopback_is_slowed_and_not_blocked),
 		cmocka_unit_test(unix_sockets_do_not_count),
 		cmocka_unit_test(the_table_is_bounded),
 	};
