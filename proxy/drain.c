@@ -85,9 +85,14 @@ static void worker_is_drained(struct worker *w)
 	loop_post(process.in.control, &d->mail);
 }
 
-/* What is acknowledged is with the kernel, and the log's next reader checks it. */
-static void leave_at_once(void)
+static atomic_uint signals; /* heard so far */
+
+/* The first one drains, also where that has begun by itself: in an upgrade both processes may get it, and the other one's word is
+ * sometimes quicker. At the second, what is acknowledged is with the kernel, and the log's next reader checks it. */
+static void heard_signal(void)
 {
+	if (atomic_fetch_add(&signals, 1) == 0)
+		return;
 	log_warn("main", "second signal: exiting at once", NULL);
 	_exit(EXIT_FINE);
 }
@@ -107,8 +112,8 @@ static void *await_second(void *arg)
 	sigset_t set = leaving_signals();
 	int sig;
 
-	if (sigwait(&set, &sig) == 0)
-		leave_at_once();
+	while (sigwait(&set, &sig) == 0)
+		heard_signal();
 	return NULL;
 }
 
@@ -128,6 +133,8 @@ static void expect_second(void)
 
 static void leave_now(void)
 {
+	if (upgrade_has_successor())
+		upgrade_leave_sockets();
 	for (size_t i = 0; i < process.nlisteners; i++)
 		listener_stop(process.listeners[i]);
 	process.undrained = process.in.nworkers;
@@ -160,16 +167,22 @@ void process_drain(void)
 	struct settings *s;
 
 	if (atomic_exchange(&process.in.draining, true))
-		leave_at_once();
+		return;
 	expect_second();
 	s = instance_settings(&process.in);
 	process.drain_deadline_ns = clock_mono_ns() + s->drain_timeout_ns;
-	process.lead_end_ns = clock_mono_ns() + lead_of(s);
 	log_info("main", "draining", "sessions=%u timeout=%lums", atomic_load(&process.in.sessions),
 		 (unsigned long)(s->drain_timeout_ns / NS_PER_MS));
 	supervisor_stopping(s->drain_timeout_ns);
 	upgrade_cancel();
 	takeover_drain();
+	process.lead_end_ns = clock_mono_ns() + lead_of(s);
 	settings_unref(s);
 	lead_tick(-1, 0, NULL);
+}
+
+void process_term(void)
+{
+	heard_signal();
+	process_drain();
 }

@@ -3,7 +3,7 @@
  *
  *   process_run   start.c   make the parts, start the threads, run the control loop, take all down
  *   process_reload  reload.c  SIGHUP and POST /api/config/reload
- *   process_drain   drain.c   SIGTERM and SIGINT
+ *   process_term    drain.c   SIGTERM and SIGINT
  *   process_upgrade upgrade.c SIGUSR2; takeover.c is the new process' side of it
  *
  * All of it belongs to the control thread.
@@ -56,23 +56,30 @@ extern struct process process; /* one a process: signal handlers and worker call
  * Returns an exit code. */
 int process_run(char **argv, const char *file, const char *primary);
 enum rc process_serve(void) must_check; /* the last step of a start: queue, HTTP, clients */
+/* Serves HTTP. fd: a socket that listens for it, taken; -1: as listen.http says. */
+enum rc process_open_http(int fd) must_check;
 
 /*
  * Takes the configuration's file again, with what of config.source is in force, all of it or nothing. why: gets a line for each fault. Returns RC_ERROR where
  * it was refused. The signature is admin_hooks' (arg is not used).
  */
 enum rc process_reload(void *arg, struct iobuf *why);
+void process_reload_said(void); /* the same for nobody who waits for the faults: the log has them */
 enum rc process_take_shared(const struct settings_shared *doc, struct iobuf *why); /* the same with another one of config.source */
 /* A refused configuration: a line of the log for each line of why. */
 void process_log_refusal(const char *text, const struct iobuf *why);
 
-/* /readyz turns; a little later it stops accepting, lets transactions finish up to drain_timeout, then stops the loop; a second call exits at once. */
+/* /readyz turns; a little later it stops accepting, lets transactions finish up to drain_timeout, then stops the loop; a second call
+ * changes nothing. */
 void process_drain(void);
+void process_term(void); /* the same for a signal: the second one exits at once */
 
 /* Starts the program anew as this process' successor; nothing where one is under way. */
 void process_upgrade(void);
 void upgrade_cancel(void); /* one that is under way; this process ends */
 bool upgrade_has_successor(void); /* another process serves, or is about to */
+void upgrade_leave_sockets(void); /* they and their paths are the successor's for good */
+void upgrade_reloaded(void); /* the file was taken anew: whoever is about to serve takes it, too */
 void upgrade_end(void);
 
 /* What each part takes from the settings, at start and at a reload. */

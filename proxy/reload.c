@@ -188,9 +188,20 @@ enum rc process_reload(void *arg, struct iobuf *why)
 	supervisor_reloading();
 	rc = reload_counted(fleet_in_force(process.fleet), why);
 	supervisor_reloaded(rc == RC_OK ? NULL : why);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		fleet_again(process.fleet);
+		upgrade_reloaded();
+	}
 	return rc;
+}
+
+void process_reload_said(void)
+{
+	struct iobuf why;
+
+	iobuf_init(&why, 1024 * 1024);
+	(void)process_reload(NULL, &why);
+	iobuf_reset(&why);
 }
 
 /* Nobody has asked the supervisor for it. */

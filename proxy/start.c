@@ -41,16 +41,12 @@ static void on_accept(void *arg, int fd, const char *peer)
 
 static void on_term(evutil_socket_t sig, short what, void *arg)
 {
-	process_drain();
+	process_term();
 }
 
 static void on_hup(evutil_socket_t fd, short what, void *arg)
 {
-	struct iobuf why;
-
-	iobuf_init(&why, 1024 * 1024);
-	(void)process_reload(NULL, &why);
-	iobuf_reset(&why);
+	process_reload_said();
 }
 
 static void on_usr2(evutil_socket_t sig, short what, void *arg)
@@ -62,6 +58,28 @@ static bool add_signal(struct event **at, int sig, event_callback_fn fn)
 {
 	*at = evsignal_new(loop_base(process.in.control), sig, fn, NULL);
 	return *at && event_add(*at, NULL) == 0;
+}
+
+/* Until they are handled they wait: process 1 of a container would never hear of them, any other would die of them. */
+static void hold_signals(bool hold)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
+	pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static bool handle_signals(void)
+{
+	if (!add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||
+	    !add_signal(&process.on_hup, SIGHUP, on_hup) || !add_signal(&process.on_usr2, SIGUSR2, on_usr2))
+		return false;
+	hold_signals(false);
+	return true;
 }
 
 /* What is logged, and metrics on stdout, must not end in a client's socket that got the number of a closed one. */
@@ -319,23 +337,29 @@ static enum rc open_listeners(const struct settings *s)
 	return RC_OK;
 }
 
+enum rc process_open_http(int fd)
+{
+	char err[512];
+
+	process.admin = admin_open(&process.in, &(struct admin_hooks){.reload = process_reload, .fleet = process.fleet}, fd, err, sizeof(err));
+	if (!process.admin) {
+		log_error("main", "cannot listen for HTTP", "reason=\"%s\"", err);
+		return RC_ERROR;
+	}
+	log_info("main", "listening for HTTP", "addr=%s port=%u", process.http_name + sizeof(HANDOVER_HTTP), admin_port(process.admin));
+	return RC_OK;
+}
+
 static enum rc open_http(const struct settings *s)
 {
 	int fd = supervisor_http_socket();
-	char err[512];
 
 	if (fd < 0)
 		fd = takeover_socket(HANDOVER_HTTP " " HANDOVER_GIVEN);
 	(void)snprintf(process.http_name, sizeof(process.http_name), HANDOVER_HTTP " %s", fd >= 0 ? HANDOVER_GIVEN : s->listen.http.text);
 	if (fd < 0)
 		fd = takeover_socket(process.http_name);
-	process.admin = admin_open(&process.in, &(struct admin_hooks){.reload = process_reload, .fleet = process.fleet}, fd, err, sizeof(err));
-	if (!process.admin) {
-		log_error("main", "cannot listen for HTTP", "reason=\"%s\"", err);
-		return RC_ERROR;
-	}
-	log_info("main", "listening for HTTP", "addr=%s port=%u", s->listen.http.text, admin_port(process.admin));
-	return RC_OK;
+	return process_open_http(fd);
 }
 
 static enum rc start_threads(void)
@@ -491,6 +515,7 @@ int process_run(char **argv, const char *file, const char *primary)
 	struct settings *s;
 	int code;
 
+	hold_signals(true);
 	iobuf_init(&faults, 1024 * 1024);
 	s = settings_load(file, primary, &faults);
 	if (!s) {
@@ -520,9 +545,7 @@ int process_run(char **argv, const char *file, const char *primary)
 	log_start(s);
 	if (supervisor_begin() != RC_OK || takeover_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK ||
 	    make_cache(s) != RC_OK || make_follow(s) != RC_OK || (!takeover_is_one() && make_queue(s) != RC_OK) || make_workers(s) != RC_OK ||
-	    !add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||
-	    !add_signal(&process.on_hup, SIGHUP, on_hup) || !add_signal(&process.on_usr2, SIGUSR2, on_usr2) ||
-	    open_listeners(s) != RC_OK || start_threads() != RC_OK || begin() != RC_OK) {
+	    !handle_signals() || open_listeners(s) != RC_OK || start_threads() != RC_OK || begin() != RC_OK) {
 		log_error("main", "could not start", NULL);
 		return EXIT_START;
 	}

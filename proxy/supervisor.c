@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -149,9 +150,16 @@ enum rc supervisor_ready(struct instance *in)
 	return RC_OK;
 }
 
+/* What others of the unit say counts, too: only the one that is meant speaks. */
+static bool speaks(void)
+{
+	return supervisor.is_main && !supervisor.moved;
+}
+
 void supervisor_reloading(void)
 {
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ns() / 1000);
+	if (speaks())
+		(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ns() / 1000);
 }
 
 void supervisor_reloaded(const struct iobuf *refused)
@@ -160,6 +168,8 @@ void supervisor_reloaded(const struct iobuf *refused)
 	const char *nl = first.len ? memchr(first.p, '\n', first.len) : NULL;
 	char quoted[1024];
 
+	if (!speaks())
+		return;
 	if (!refused) {
 		tell_serving(&process.in);
 		return;
@@ -172,7 +182,7 @@ void supervisor_reloaded(const struct iobuf *refused)
 
 void supervisor_stopping(uint64_t timeout_ns)
 {
-	if (supervisor.is_main && !supervisor.moved)
+	if (speaks())
 		(void)sd_notifyf(0, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_ns / 1000 + STOP_MARGIN_US);
 }
 
@@ -194,6 +204,13 @@ void supervisor_become(void)
 {
 	if (!supervisor.is_main && supervisor_ready(&process.in) != RC_OK)
 		log_error("main", "the watchdog cannot be fed: out of memory", NULL);
+}
+
+void supervisor_regain(void)
+{
+	(void)sd_notifyf(0, "MAINPID=%" PRId64, (int64_t)getpid());
+	supervisor.moved = supervisor.is_main = false;
+	supervisor_become();
 }
 
 void supervisor_end(void)
@@ -247,6 +264,10 @@ void supervisor_move(int64_t pid)
 }
 
 void supervisor_become(void)
+{
+}
+
+void supervisor_regain(void)
 {
 }
 

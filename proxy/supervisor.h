@@ -29,6 +29,7 @@ void supervisor_stopping(uint64_t timeout_ns); /* the drain has begun and takes 
 /* An upgrade: the process pid is the main one from now on, and this one says no more. */
 void supervisor_move(int64_t pid);
 void supervisor_become(void); /* this process is the main one, if it was not: supervisor_ready */
+void supervisor_regain(void); /* after supervisor_move: that process has ended, this one is the main one again */
 void supervisor_end(void);
 
 #endif

@@ -40,6 +40,7 @@ static struct {
 	uint64_t deadline_ns; /* to be ready */
 	uint64_t applied;     /* told */
 	uint64_t bus;         /* the former one's */
+	bool reload_due;      /* the former one has taken its file anew: this one has read an older one, perhaps */
 } takeover = {.link = -1};
 
 /* ---- before anything else ---- */
@@ -150,11 +151,15 @@ static void end_link(void)
 }
 
 /* Addresses that this configuration has no more: who connects there is refused, instead of waiting for nobody. */
-static void close_rest(void)
+static void leave_rest(void)
 {
-	for (size_t i = 0; i < takeover.nsockets; i++)
-		if (takeover.sockets[i].fd >= 0)
-			close(takeover.sockets[i].fd);
+	for (size_t i = 0; i < takeover.nsockets; i++) {
+		if (takeover.sockets[i].fd < 0)
+			continue;
+		close(takeover.sockets[i].fd);
+		if (handover_send(takeover.link, -1, "left %s", takeover.sockets[i].name) != RC_OK)
+			log_warn("upgrade", "the former process was not told of an address that is left", "addr=%s", takeover.sockets[i].name);
+	}
 	takeover.nsockets = 0;
 }
 
@@ -169,7 +174,9 @@ static void on_go(void)
 	FAILPOINT("upgrade-go");
 	if (process_serve() != RC_OK)
 		give_up("it cannot serve");
-	close_rest();
+	if (takeover.reload_due)
+		process_reload_said(); /* before anybody is accepted: this is the thread that does */
+	leave_rest();
 	takeover.stage = STAGE_SERVING;
 	atomic_store(&process.in.has_former, true);
 	FAILPOINT("upgrade-serving");
@@ -196,6 +203,8 @@ static void on_gone(void)
 static void on_cancel_late(void)
 {
 	log_warn("upgrade", "cancelled while taking over: this process ends with the sessions it has", NULL);
+	for (size_t i = 0; i < process.nlisteners; i++)
+		listener_leave(process.listeners[i]); /* where clients find the former one */
 	end_link();
 	takeover.stage = STAGE_NONE;
 	atomic_store(&process.in.has_former, false);
@@ -212,10 +221,34 @@ static uint64_t own_queue(void)
 	return place;
 }
 
+static void on_reload(void)
+{
+	if (takeover.stage == STAGE_SERVING)
+		process_reload_said();
+	else
+		takeover.reload_due = true;
+}
+
+static void on_disabled(const char *addr)
+{
+	struct backend *b = topology_find(process.in.topology, addr);
+
+	if (b)
+		backend_set_state(b, BACKEND_DISABLED, "by an operator, before the upgrade");
+	else
+		log_warn("upgrade", "a server that was disabled is not known here", "addr=%s", addr);
+}
+
 static void on_message(const char *text)
 {
+	static const char disabled[] = "disabled ";
+
 	if (strcmp(text, "go") == 0 && takeover.stage == STAGE_READY)
 		on_go();
+	else if (strncmp(text, disabled, sizeof(disabled) - 1) == 0)
+		on_disabled(text + sizeof(disabled) - 1);
+	else if (strcmp(text, "reload") == 0)
+		on_reload();
 	else if (strcmp(text, "main") == 0)
 		supervisor_become();
 	else if (strcmp(text, "cancel") == 0 && takeover.stage == STAGE_SERVING)
@@ -278,6 +311,12 @@ void takeover_drain(void)
 		give_up("it was told to stop");
 	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, "drain") != RC_OK)
 		log_warn("upgrade", "the former process was not told to end", NULL);
+}
+
+void takeover_succeeded(void)
+{
+	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, "succeeded") != RC_OK)
+		log_warn("upgrade", "the former process was not told that there is a third", NULL);
 }
 
 void takeover_end(void)

@@ -23,6 +23,7 @@ uint64_t takeover_bus(void);
 bool takeover_rests_beside(uint64_t bus); /* a process that tells there */
 bool takeover_rests_beside_former(void);
 void takeover_drain(void); /* the former one ends, too */
+void takeover_succeeded(void); /* this one has a successor of its own, which serves: the former one will never serve in its place */
 void takeover_end(void);
 
 #endif

@@ -5,11 +5,13 @@
  *   → process_drain, when no session is left or upgrade_timeout is over
  *
  * Until the new one says that it serves, whatever goes wrong with it leaves this one serving: serve_on. The queue and the file of
- * the statistics, which it may have given up, it takes back as soon as the other one has let go of them.
+ * the statistics, which it may have given up, it takes back as soon as the other one has let go of them. So it does when the new one
+ * dies later, while this one is there: on_successor_died. For that it keeps the sockets, at rest.
  *
  * A new one with another queue (queue.dir was changed, or its rules are gone) leaves this one its own: it applies that to the end.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
@@ -49,7 +51,7 @@ static struct {
 	enum stage stage;
 	int link;
 	pid_t pid;
-	struct event *readable, *timer;
+	struct event *readable, *timer, *on_child;
 	uint64_t bus;         /* the new one's */
 	uint64_t queue;       /* its queue's place */
 	bool queue_told;      /* ... which an older version does not say: it has ours */
@@ -57,8 +59,11 @@ static struct {
 	uint64_t retake_end_ns;
 	pid_t holder;         /* of the queue, perhaps: the process that failed; 0: it has ended */
 	uint64_t deadline_ns; /* retiring: then the sessions that are left drain */
+	int http;             /* a copy of the socket for HTTP; -1: it is the new one's business alone */
+	bool left[PROCESS_LISTENERS_MOST]; /* the new one has no use for these listeners */
+	bool succeeded;       /* retiring: the new one has a successor of its own */
 	bool settled;         /* no client that this process accepted is on its way to a worker any more */
-} upgrade = {.link = -1};
+} upgrade = {.link = -1, .http = -1};
 
 static void end_link(void)
 {
@@ -70,6 +75,13 @@ static void end_link(void)
 	upgrade.link = -1;
 	if (upgrade.pid > 0 && waitpid(upgrade.pid, NULL, WNOHANG) != 0)
 		upgrade.pid = 0;
+}
+
+static void close_http(void)
+{
+	if (upgrade.http >= 0)
+		close(upgrade.http);
+	upgrade.http = -1;
 }
 
 static void stop_timer(void)
@@ -143,7 +155,8 @@ static void serve_on(void)
 	for (size_t i = 0; i < process.nlisteners; i++)
 		if (listener_pause(process.listeners[i], false) != RC_OK)
 			log_error("upgrade", "a socket cannot be served again: restart suimon", NULL);
-	admin_pause(process.admin, false);
+	if (process.admin)
+		admin_pause(process.admin, false);
 	if (in->cache)
 		cache_flush(in->cache, CACHE_BY_FLUSH);
 	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
@@ -162,6 +175,7 @@ static void fail(const char *why)
 	(void)!handover_send(upgrade.link, -1, "cancel");
 	end_link();
 	stop_timer();
+	close_http();
 	if (upgrade.stage == STAGE_SWITCHING)
 		serve_on();
 	upgrade.stage = STAGE_NONE;
@@ -230,6 +244,17 @@ static enum rc start_timer(event_callback_fn fn, short kind, unsigned ms)
 	return upgrade.timer && event_add(upgrade.timer, &tv) == 0 ? RC_OK : RC_ERROR;
 }
 
+static enum rc tell_disabled(void)
+{
+	const struct topology *t = process.in.topology;
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < t->n && rc == RC_OK; i++)
+		if (backend_state(t->all[i]) == BACKEND_DISABLED)
+			rc = handover_send(upgrade.link, -1, "disabled %s", t->all[i]->text);
+	return rc;
+}
+
 /* No client is accepted and no record appended by two processes: this one stops first. */
 static void on_ready(void)
 {
@@ -238,7 +263,11 @@ static void on_ready(void)
 	upgrade.stage = STAGE_SWITCHING;
 	for (size_t i = 0; i < process.nlisteners; i++)
 		(void)!listener_pause(process.listeners[i], true);
-	admin_pause(process.admin, true);
+	if (process.admin) {
+		admin_pause(process.admin, true);
+		upgrade.http = fcntl(admin_fd(process.admin), F_DUPFD_CLOEXEC, 0);
+	}
+	memset(upgrade.left, 0, sizeof(upgrade.left));
 	if (takeover_rests_beside(upgrade.bus))
 		atomic_store(&in->cache_rests, true);
 	if (in->queue && (!upgrade.queue_told || upgrade.queue == queue_place(in->queue))) {
@@ -248,8 +277,26 @@ static void on_ready(void)
 		log_info("upgrade", "the new process has another queue: this one applies its own to the end", NULL);
 	}
 	stats_keep_no_more(in->stats);
-	if (handover_send(upgrade.link, -1, "go") != RC_OK)
+	if (tell_disabled() != RC_OK || handover_send(upgrade.link, -1, "go") != RC_OK)
 		fail("the link broke");
+}
+
+/* The new one has no use for that socket. Until it serves, this one may. */
+static void on_left(const char *name)
+{
+	for (size_t i = 0; i < process.nlisteners; i++)
+		if (strcmp(process.listener_names[i], name) == 0)
+			upgrade.left[i] = true;
+	if (strcmp(process.http_name, name) == 0)
+		close_http();
+}
+
+/* Nobody is to wait for a process that rests. */
+static void close_left(void)
+{
+	for (size_t i = 0; i < process.nlisteners; i++)
+		if (upgrade.left[i])
+			listener_stop(process.listeners[i]);
 }
 
 static void on_serving(void)
@@ -261,11 +308,11 @@ static void on_serving(void)
 	log_info("upgrade", "the new process serves: this one ends with its sessions", "pid=%ld sessions=%u timeout=%lus",
 		 (long)upgrade.pid, atomic_load(&process.in.sessions), (unsigned long)(s->upgrade_timeout_ns / NS_PER_SEC));
 	settings_unref(s);
-	for (size_t i = 0; i < process.nlisteners; i++)
-		listener_leave(process.listeners[i]);
+	close_left();
 	admin_close(process.admin);
 	process.admin = NULL;
 	supervisor_move(upgrade.pid);
+	takeover_succeeded();
 	if (handover_send(upgrade.link, -1, "main") != RC_OK)
 		log_warn("upgrade", "the new process was not told that it is alone now", NULL);
 	if (!workers_each(&process.in, every_worker, workers_have_all, NULL) || start_timer(retire_tick, EV_PERSIST, RETIRE_TICK_MS) != RC_OK)
@@ -285,18 +332,48 @@ static void on_applied(uint64_t seq)
 	queue_follow(in->queue, seq);
 }
 
+void upgrade_leave_sockets(void)
+{
+	for (size_t i = 0; i < process.nlisteners; i++)
+		listener_leave(process.listeners[i]);
+	close_http();
+}
+
+/* Nobody else would accept clients, and a supervisor does not see the end of a process that is not its child. */
+static void on_successor_died(void)
+{
+	int http = upgrade.http;
+
+	log_error("upgrade", "the new process has died: this one serves again", "pid=%ld", (long)upgrade.pid);
+	stats_count(process.sink, STATS_C_UPGRADE_FAILURES, 1);
+	end_link();
+	stop_timer();
+	upgrade.stage = STAGE_NONE;
+	upgrade.http = -1; /* admin's from here on */
+	if (process_open_http(http) != RC_OK)
+		log_error("upgrade", "no HTTP is served until suimon is restarted", NULL);
+	serve_on();
+	supervisor_regain();
+	process_reload_said(); /* what the new one has taken since */
+}
+
 static void on_gone(void)
 {
 	if (upgrade.stage != STAGE_RETIRING) {
 		fail("it ended: its last lines of the log say why");
 		return;
 	}
-	log_warn("upgrade", "the new process has ended: this one serves the sessions it has, and no others", "pid=%ld", (long)upgrade.pid);
+	if (!upgrade.succeeded && !atomic_load(&process.in.draining)) {
+		on_successor_died();
+		return;
+	}
+	log_info("upgrade", "the new process has ended: this one serves the sessions it has, and no others", "pid=%ld", (long)upgrade.pid);
 	end_link();
 }
 
 static void on_message(const char *text)
 {
+	static const char left[] = "left ";
 	uint64_t number;
 
 	if (handover_number(text, "bus", &number) == RC_OK) {
@@ -306,8 +383,13 @@ static void on_message(const char *text)
 		upgrade.queue_told = true;
 	} else if (strcmp(text, "ready") == 0 && upgrade.stage == STAGE_STARTING) {
 		on_ready();
+	} else if (strncmp(text, left, sizeof(left) - 1) == 0 && upgrade.stage == STAGE_SWITCHING) {
+		on_left(text + sizeof(left) - 1);
 	} else if (strcmp(text, "serving") == 0 && upgrade.stage == STAGE_SWITCHING) {
 		on_serving();
+	} else if (strcmp(text, "succeeded") == 0 && upgrade.stage == STAGE_RETIRING) {
+		upgrade.succeeded = true;
+		upgrade_leave_sockets();
 	} else if (handover_number(text, "applied", &number) == RC_OK && upgrade.stage == STAGE_RETIRING) {
 		on_applied(number);
 	} else if (strcmp(text, "drain") == 0 && upgrade.stage == STAGE_RETIRING && !atomic_load(&process.in.draining)) {
@@ -385,7 +467,7 @@ static enum rc send_all(void)
 
 	for (size_t i = 0; i < process.nlisteners && rc == RC_OK; i++)
 		rc = handover_send(upgrade.link, listener_fd(process.listeners[i]), "socket %s", process.listener_names[i]);
-	if (rc == RC_OK)
+	if (rc == RC_OK && process.admin)
 		rc = handover_send(upgrade.link, admin_fd(process.admin), "socket %s", process.http_name);
 	if (rc == RC_OK)
 		rc = handover_send(upgrade.link, -1, "numbers %" PRIu64, (uint64_t)atomic_load(&process.in.next_session));
@@ -394,10 +476,26 @@ static enum rc send_all(void)
 	return rc == RC_OK ? handover_send(upgrade.link, -1, "end") : rc;
 }
 
+/* This process starts no others than its successors; wherever one is asked after, that there is none is an answer. */
+static void on_child(evutil_socket_t sig, short what, void *arg)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static bool expect_children(void)
+{
+	if (!upgrade.on_child)
+		upgrade.on_child = evsignal_new(loop_base(process.in.control), SIGCHLD, on_child, NULL);
+	return upgrade.on_child && event_add(upgrade.on_child, NULL) == 0;
+}
+
 static void start_successor(void)
 {
 	int pair[2];
 
+	if (!expect_children())
+		log_warn("upgrade", "a new process that fails stays in the list of processes until this one ends: out of memory", NULL);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
 		log_error("upgrade", "no link to a new process", "error=\"%s\"", strerror(errno));
 		stats_count(process.sink, STATS_C_UPGRADE_FAILURES, 1);
@@ -405,7 +503,7 @@ static void start_successor(void)
 	}
 	upgrade.stage = STAGE_STARTING;
 	upgrade.bus = 0;
-	upgrade.queue_told = false;
+	upgrade.queue_told = upgrade.succeeded = false;
 	upgrade.link = pair[0];
 	upgrade.pid = spawn(pair[1]);
 	close(pair[1]);
@@ -430,6 +528,12 @@ void process_upgrade(void)
 		start_successor();
 }
 
+void upgrade_reloaded(void)
+{
+	if (upgrade.stage != STAGE_NONE && upgrade.link >= 0 && handover_send(upgrade.link, -1, "reload") != RC_OK)
+		log_warn("upgrade", "the new process was not told of the reload: reload it", "pid=%ld", (long)upgrade.pid);
+}
+
 bool upgrade_has_successor(void)
 {
 	return upgrade.stage == STAGE_SWITCHING || upgrade.stage == STAGE_RETIRING;
@@ -440,4 +544,8 @@ void upgrade_end(void)
 	stop_timer();
 	stop_retaking();
 	end_link();
+	close_http();
+	if (upgrade.on_child)
+		event_free(upgrade.on_child);
+	upgrade.on_child = NULL;
 }

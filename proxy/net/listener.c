@@ -216,10 +216,10 @@ void listener_stop(struct listener *l)
 		event_del(l->event);
 	if (l->retry)
 		event_del(l->retry);
+	if (l->path[0]) /* while nobody else can bind it */
+		unlink(l->path);
 	close(l->fd);
 	l->fd = -1;
-	if (l->path[0])
-		unlink(l->path);
 }
 
 void listener_free(struct listener *l)

@@ -11,6 +11,7 @@ import pymysql
 import pytest
 
 from conftest import _SANITIZER, ask, merge
+from relay import Relay
 from test_supervisor import listening, supervised, supervisor  # noqa: F401 (a fixture)
 import servers
 
@@ -277,6 +278,101 @@ def test_a_new_process_that_dies_while_it_takes_over_leaves_the_old_one_its_queu
     assert it.ended(it.pids[0]) == 0 and os.path.getsize(statistics) > 0
 
 
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return f.read().split()
+
+
+def test_a_new_process_that_dies_later_leaves_the_old_one_to_serve(line, db, tmp_path):
+    """R4, Q1: while the old one has sessions yet, it accepts clients again, for HTTP too, and has the queue and the file as they are now."""
+    db.setup("CREATE TABLE log (n INT PRIMARY KEY)")
+    path = str(tmp_path / "mysql")
+    it = line(merge(QUEUE, {"listen": {"mysql": ["127.0.0.1:%d" % servers.free_port(), "unix:" + path]}}))
+    old = it.pids[0]
+    with it.instance.connect(database=db.name, unix_socket=path) as c:
+        ask(c, "INSERT INTO log VALUES (0)")
+        new = it.upgrade()
+        with it.instance.connect(database=db.name, unix_socket=path) as d:
+            ask(d, "INSERT INTO log VALUES (1)")
+        it.instance.write(merge(it.instance.config, {"stats": {"slow": "77ms"}}))
+        assert it.instance.http("/api/config/reload", data={})[0] == 200
+        for n in (2, 3):
+            os.kill(new, signal.SIGKILL)
+            it.pids.remove(new)
+            servers.wait_until("the old one to hear of it", lambda: it.said("this one serves again") == n - 1, 60)
+            with it.instance.connect(database=db.name, unix_socket=path) as d:  # waits in the backlog, at most
+                ask(d, "INSERT INTO log VALUES (%s)", (n,))
+                assert ask(d, "SELECT COUNT(*) FROM log") == ((n + 1,),)
+            assert it.instance.api("/api/config")["config"]["stats"]["slow"] == 0.077
+            assert it.instance.metrics()["suimon_upgrade_failures_total"] == n - 1
+            servers.wait_until("the queue to be taken back", lambda: it.said("queue: taken back") == n - 1, 60)
+            assert ask(c, "SELECT COUNT(*) FROM log") == ((n + 1,),)
+            if n == 2:
+                new = it.upgrade()
+    servers.wait_until("none to be left for it to ask after", lambda: not children(old), 30)
+    os.kill(old, signal.SIGTERM)
+    assert it.ended(old) == 0
+    assert not os.path.exists(path)
+    assert db.primary("SELECT COUNT(*) FROM log") == ((4,),)
+
+
+def test_the_eldest_of_three_does_not_serve_again(line, db):
+    """When the second dies the third serves: nobody else may."""
+    it = line({"upgrade_timeout": "300s"})
+    with it.instance.connect(database=db.name) as c:
+        second = it.upgrade()
+        with it.instance.connect(database=db.name) as d:
+            ask(d, "SELECT 1")
+            it.upgrade()
+            os.kill(second, signal.SIGKILL)
+            it.pids.remove(second)
+        servers.wait_until("the eldest to hear of it", lambda: it.said("serves the sessions it has, and no others"), 30)
+        assert ask(c, "SELECT 1") == ((1,),)
+        assert it.said("this one serves again") == 0
+    assert it.ended(it.pids[0]) == 0
+
+
+def test_a_reload_while_a_new_process_starts_is_taken_by_it(line, db):
+    """What was acknowledged is in force in whoever serves, though the new one has read the file before."""
+    relay = Relay(db.cluster.primary.port)
+    it = line({"primary": relay.address})
+    relay.refusing = True  # so the new one waits, and the old one has its connections
+    os.kill(it.pids[0], signal.SIGUSR2)
+    servers.wait_until("the new process to wait", lambda: it.said("listening for HTTP") == 2, 60)
+    it.instance.write(merge(it.instance.config, {"stats": {"slow": "77ms"}}))
+    assert it.instance.http("/api/config/reload", data={})[0] == 200
+    relay.refusing = False
+    servers.wait_until("the new process to serve", lambda: it.said("took over from the former process"), 60)
+    it.pids.append(int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1]))
+    assert it.instance.api("/api/config")["config"]["stats"]["slow"] == 0.077
+
+
+def test_a_reload_while_a_new_process_takes_over_is_taken_by_it(line, db, monkeypatch):
+    monkeypatch.setenv("SUIMON_FAILPOINT", "upgrade-serving:stop")
+    it = line()
+    os.kill(it.pids[0], signal.SIGUSR2)
+    servers.wait_until("a new process", lambda: it.said("a new process starts"), 60)
+    it.pids.append(int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1]))
+    servers.wait_until("it to stand before its last word", lambda: is_stopped(it.pids[-1]), 60)
+    it.instance.write(merge(it.instance.config, {"stats": {"slow": "77ms"}}))
+    os.kill(it.pids[0], signal.SIGHUP)
+    servers.wait_until("the old one to reload", lambda: it.said("config: reloaded") == 1, 60)
+    os.kill(it.pids[-1], signal.SIGCONT)
+    servers.wait_until("the new one to reload", lambda: it.said("config: reloaded") == 2, 60)
+    assert it.instance.api("/api/config")["config"]["stats"]["slow"] == 0.077
+
+
+def test_a_server_that_is_disabled_stays_so(line, db):
+    it = line()
+    addr = it.instance.config["replicas"][0]
+    assert it.instance.http("/api/backends/%s/disable" % addr, data={})[0] == 200
+    it.upgrade()
+    states = {b["addr"]: b["state"] for b in it.instance.api("/api/backends")["backends"]}
+    assert states.pop(addr) == "disabled" and set(states.values()) == {"up"}
+    assert it.instance.http("/api/backends/%s/enable" % addr, data={})[0] == 200
+    it.ended(it.pids[0])
+
+
 def test_a_new_process_with_another_queue_leaves_the_old_one_its_own(line, db, tmp_path):
     """Q3: what the other has applied says nothing of these records."""
     db.setup("CREATE TABLE log (n INT PRIMARY KEY)", "CREATE TABLE log2 (n INT)")
@@ -332,6 +428,32 @@ def test_one_that_is_cancelled_when_it_serves_already_ends_with_its_sessions(lin
     assert it.ended(old) == 0 and it.ended(new) == 0
     assert it.said("cancelled while taking over") == 1
     assert db.primary("SELECT n FROM log") == ((0,),)
+
+
+def test_one_that_is_cancelled_leaves_the_sockets_files(line, db, monkeypatch, tmp_path):
+    """They are the old one's, which goes on, or is not at its end yet."""
+    monkeypatch.setenv("SUIMON_FAILPOINT", "upgrade-serving:stop")
+    path = str(tmp_path / "mysql.sock")
+    it = line({"listen": {"mysql": ["127.0.0.1:%d" % servers.free_port(), "unix:" + path]}, "drain_timeout": "300s"})
+    old = it.pids[0]
+    with it.instance.connect(database=db.name, unix_socket=path) as c:
+        c.begin()
+        ask(c, "SELECT 1")
+        os.kill(old, signal.SIGUSR2)
+        servers.wait_until("a new process", lambda: it.said("a new process starts"), 60)
+        new = int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1])
+        servers.wait_until("it to stand before its last word", lambda: is_stopped(new), 60)
+        os.kill(old, signal.SIGTERM)
+        servers.wait_until("the old one to cancel", lambda: it.said("this process was told to stop"), 30)
+        os.kill(old, signal.SIGSTOP)
+        os.kill(new, signal.SIGCONT)
+        servers.wait_until("the new one to end", lambda: it.said("main: stopped"), 60)
+        assert os.path.exists(path)
+        os.kill(old, signal.SIGCONT)
+        assert ask(c, "SELECT 2") == ((2,),)
+        c.rollback()
+    assert it.ended(old) == 0
+    assert not os.path.exists(path)
 
 
 def test_a_process_that_does_not_serve_yet_has_no_successor(line, db):
@@ -436,6 +558,27 @@ def test_the_supervisor_is_told_who_is_main(suimon, supervisor, db):  # noqa: F8
         assert "STOPPING=1" not in supervisor.lines()
         fed = supervisor.lines().count("WATCHDOG=1")
         servers.wait_until("the new one to feed the watchdog", lambda: supervisor.lines().count("WATCHDOG=1") > fed + 1, 30)
+    finally:
+        it.end()
+
+
+def test_the_supervisor_is_told_when_the_former_one_is_main_again(suimon, supervisor, db):  # noqa: F811
+    s = suimon(run=False)
+    supervised(s, supervisor, watchdog=3)
+    supervisor.wait("READY=1")
+    it = Line(s)
+    try:
+        with s.connect(database=db.name) as c:
+            new = it.upgrade()
+            supervisor.wait("MAINPID=%d" % new)
+            said = len(supervisor.lines())
+            os.kill(new, signal.SIGKILL)
+            it.pids.remove(new)
+            supervisor.wait("MAINPID=%d" % it.pids[0], said)
+            supervisor.wait("READY=1", said)
+            fed = supervisor.lines().count("WATCHDOG=1")
+            servers.wait_until("the watchdog to be fed", lambda: supervisor.lines().count("WATCHDOG=1") > fed + 1, 30)
+            assert ask(c, "SELECT 1") == ((1,),)
     finally:
         it.end()
 
