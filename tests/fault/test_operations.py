@@ -60,6 +60,13 @@ def test_nothing_fails_while_the_queues_disk_is_full():
     assert got["queued"] > 0 and got["written_through"] > 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_transactions_do_not_feel_a_full_disk_of_the_queue():
+    """And what one more client queues meanwhile, or writes through, is there once."""
+    got = run("transactions beside a full disk", no_failures)
+    assert got["queued"] > 0 and got["written_through"] > 0 and got["unkept"] == 0
+
+
 def test_a_failover_ends_what_was_open_on_the_old_primary_and_nothing_else():
     run("failover", only_what_was_open)
 
