@@ -18,9 +18,9 @@
 #include <systemd/sd-daemon.h>
 
 #define SOCKETS_MOST 16
-#define HTTP_NAME "http"       /* FileDescriptorName= of the socket that is for HTTP */
-#define FEEDS_A_LIMIT 3        /* so often within the watchdog's limit: one late turn is not a death */
-#define STOP_MARGIN_US 5000000 /* beyond drain_timeout: the queue's last batch, the bus */
+#define HTTP_NAME "http"        /* FileDescriptorName= of the socket that is for HTTP */
+#define FEEDS_A_LIMIT 3         /* so often within the watchdog's limit: one late turn is not a death */
+#define STOP_MARGIN_US 10000000 /* beyond drain_timeout: what hangs of queue, bus and former process ends within 8 s */
 
 static struct {
 	int clients[SOCKETS_MOST], nclients, taken;
