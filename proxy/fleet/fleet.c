@@ -64,9 +64,30 @@ static void settled(struct fleet *f)
 		loop_stop(f->loop);
 }
 
+/* Redis, or this host, is not as it should be: the next look tries again. */
+static void trouble(struct fleet *f, const char *why)
+{
+	char quoted[200];
+
+	if (!f->error[0])
+		log_error("config", "shared documents cannot be read: what is in force stays", "key=%s reason=%s", f->key,
+			  log_quote(quoted, sizeof(quoted), span_str(why)));
+	(void)snprintf(f->error, sizeof(f->error), "%s", why);
+	settled(f);
+}
+
+/* All that was to be read was read. */
+static void no_trouble(struct fleet *f)
+{
+	if (f->error[0])
+		log_info("config", "Redis answers as it should again", "key=%s", f->key);
+	f->error[0] = '\0';
+}
+
 /* Its faults are in f->why, and in the log. */
 static void refuse(struct fleet *f, uint64_t version, struct span sum)
 {
+	no_trouble(f);
 	note(&f->refused, version, sum);
 	count(f, STATS_C_SHARED_REFUSED);
 	log_error("config", "a shared document is refused: what was in force stays", "key=%s version=%" PRIu64 " sum=%.12s", f->key, version,
@@ -93,16 +114,16 @@ static void keep_copy(struct fleet *f)
 	}
 }
 
-/* RC_ERROR: no memory, or refused; f->why says. */
+/* RC_ERROR: refused; f->why says. RC_AGAIN: no memory. */
 static enum rc try_doc(struct fleet *f, uint64_t version, struct span sum, struct span text)
 {
 	struct settings_shared shared = {.origin = f->origin, .text = text};
 	struct fleet_doc doc = {.version = 0};
 
 	iobuf_consume(&f->why, iobuf_len(&f->why));
-	(void)snprintf(f->origin, sizeof(f->origin), "%s@%" PRIu64, f->key, version);
 	if (fleet_doc_set(&doc, version, sum, text) != RC_OK)
-		return RC_ERROR;
+		return RC_AGAIN;
+	(void)snprintf(f->origin, sizeof(f->origin), "%s@%" PRIu64, f->key, version);
 	if (f->take(&shared, &f->why) != RC_OK) {
 		fleet_doc_reset(&doc);
 		(void)snprintf(f->origin, sizeof(f->origin), "%s@%" PRIu64, f->key, f->force.version);
@@ -117,17 +138,25 @@ static enum rc try_doc(struct fleet *f, uint64_t version, struct span sum, struc
 	return RC_OK;
 }
 
+/* An empty sum is none: the library had no memory for it. */
 static void take(struct fleet *f, const struct fleet_store_answer *a)
 {
 	char sum[FLEET_STORE_SUM];
+	enum rc rc;
 
 	fleet_store_sum(a->text, sum);
-	if (!span_eq(span_str(sum), a->sum)) {
+	if (sum[0] && !span_eq(span_str(sum), a->sum)) {
 		refuse_unread(f, a->version, a->sum, "its sum is not the one it was written with, allowed is what suimon push-config writes");
-	} else if (try_doc(f, a->version, a->sum, a->text) == RC_OK) {
+		return;
+	}
+	rc = sum[0] ? try_doc(f, a->version, a->sum, a->text) : RC_AGAIN;
+	if (rc == RC_OK) {
+		no_trouble(f);
 		f->from_copy = false;
 		keep_copy(f);
 		settled(f);
+	} else if (rc == RC_AGAIN) {
+		trouble(f, "out of memory");
 	} else {
 		refuse(f, a->version, a->sum);
 	}
@@ -145,12 +174,10 @@ static void tell_missing(struct fleet *f)
 
 static void on_head(struct fleet *f, const struct fleet_store_answer *a)
 {
-	if (f->error[0])
-		log_info("config", "Redis answers as it should again", "key=%s", f->key);
-	f->error[0] = '\0';
 	note(&f->head, a->version, a->sum);
 	f->head_ns = clock_mono_ns();
 	if (a->version == 0) {
+		no_trouble(f);
 		tell_missing(f);
 		return;
 	}
@@ -158,9 +185,12 @@ static void on_head(struct fleet *f, const struct fleet_store_answer *a)
 	if (f->force.version && is_same(&f->force, a->version, a->sum)) {
 		f->from_copy = false;
 		f->refused.version = 0;
+		no_trouble(f);
 		settled(f);
-	} else if (!is_same(&f->refused, a->version, a->sum)) {
-		(void)!fleet_store_get(&f->store, a->version); /* else the next turn asks */
+	} else if (is_same(&f->refused, a->version, a->sum)) {
+		no_trouble(f);
+	} else {
+		(void)!fleet_store_get(&f->store, a->version); /* else the next turn asks; what troubles that stands until it is read */
 	}
 }
 
@@ -168,8 +198,10 @@ static void on_document(struct fleet *f, const struct fleet_store_answer *a)
 {
 	uint64_t wanted = f->head.version;
 
-	if (a->rc == RC_ERROR)
+	if (a->rc == RC_ERROR && a->too_large)
 		refuse_unread(f, wanted, span_str(f->head.sum), a->why);
+	else if (a->rc == RC_ERROR)
+		trouble(f, a->why);
 	else if (a->version != wanted)
 		(void)!fleet_store_head(&f->store); /* another one was pushed meanwhile */
 	else if (a->rc == RC_OK)
@@ -181,7 +213,6 @@ static void on_document(struct fleet *f, const struct fleet_store_answer *a)
 static void on_answer(void *arg, const struct fleet_store_answer *a)
 {
 	struct fleet *f = arg;
-	char quoted[200];
 
 	if (a->rc == RC_AGAIN)
 		return; /* up() asks anew */
@@ -193,11 +224,7 @@ static void on_answer(void *arg, const struct fleet_store_answer *a)
 		on_head(f, a);
 		return;
 	}
-	if (!f->error[0])
-		log_error("config", "shared documents cannot be read: what is in force stays", "key=%s reason=%s", f->key,
-			  log_quote(quoted, sizeof(quoted), span_str(a->why)));
-	(void)snprintf(f->error, sizeof(f->error), "%s", a->why);
-	settled(f);
+	trouble(f, a->why);
 }
 
 static void look(struct fleet *f)

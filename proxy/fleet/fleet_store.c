@@ -94,7 +94,7 @@ static void on_size(struct fleet_store *st, const struct redis_reply *r)
 	if (!redis_reply_is(r, REDIS_REPLY_INTEGER))
 		fail(st, "the key holds something that suimon has not written");
 	else if (r->integer > CONF_MAX_BYTES)
-		fail(st, "the document is larger than 1 MiB");
+		answer(st, (struct fleet_store_answer){.rc = RC_ERROR, .too_large = true, .why = "the document is larger than 1 MiB"});
 	else if (send_get(st) != RC_OK)
 		fail(st, "out of memory");
 }

@@ -35,6 +35,7 @@ struct fleet_store_answer {
 	 * expected). RC_ERROR: why says it (may hold bytes of the server's). */
 	enum rc rc;
 	bool lost;
+	bool too_large;   /* RC_ERROR of a GET: it is the document's own fault, and asking again is of no use */
 	uint64_t version; /* the current one; 0: nothing was ever pushed */
 	struct span sum;  /* the current version's; empty: none */
 	struct span text; /* GET: the document; ABOUT */

@@ -1,10 +1,13 @@
 """config.source: rules that live in Redis reach every instance, and nothing bad of them does (F1, F2)."""
+import collections
+import contextlib
 import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pymysql
@@ -200,6 +203,67 @@ def test_a_hostile_document_changes_nothing(suimon, db, shared, tmp_path):
     assert push(s, DENY % "a") == 1  # anew
     in_force(s, 1, lambda x: x["state"] == "current")
     assert is_denied(s, db.name, "a")
+
+
+class Scripted:
+    """Answers as Redis does where VERSION and TEXT are the document, and with an error instead where `error(command, n)` has one for the
+    n-th such command."""
+
+    def __init__(self, text, error):
+        self.text, self.error, self.asked = text.encode(), error, collections.Counter()
+        self.sum = hashlib.sha256(self.text).hexdigest().encode()
+        self.socket = socket.create_server((servers.LOOPBACK, 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                conn, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+
+    def serve(self, conn):
+        with contextlib.suppress(OSError), conn, conn.makefile("rb") as f:
+            while line := f.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    n = int(f.readline()[1:])
+                    words.append(f.read(n + 2)[:-2])
+                conn.sendall(self.answer(words))
+
+    def answer(self, words):
+        what = {(b"HMGET", 4): "HEAD", (b"HMGET", 5): "GET", (b"HSTRLEN", 3): "SIZE"}.get((words[0].upper(), len(words)))
+        if not what:
+            return b"$12\r\n\r\nrun_id:a\r\n\r\n" if words[0].upper() == b"INFO" else b"+OK\r\n"
+        self.asked[what] += 1
+        error = self.error(what, self.asked[what])
+        if error:
+            return b"-%s\r\n" % error
+        if what == "SIZE":
+            return b":%d\r\n" % len(self.text)
+        all_of_it = [b"1", self.sum] + ([self.text] if what == "GET" else [])
+        return b"*%d\r\n" % len(all_of_it) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in all_of_it)
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.mark.parametrize("at", ["HEAD", "SIZE", "GET"])
+def test_an_error_that_passes_is_no_fault_of_the_document(suimon, tmp_path, at):
+    """It is told once, and the document is taken when Redis answers again."""
+    redis = Scripted("stats: {slow: 111ms}\n", lambda what, n: what == at and n <= 6 and b"BUSY Redis is busy running a script.")
+    try:
+        s = suimon(of(redis, tmp_path))
+        got = in_force(s, 1, lambda x: x["state"] == "current")
+        assert got["refused"] is None and got["error"] is None and redis.asked[at] > 6
+        assert s.api("/api/config")["config"]["stats"]["slow"] == 0.111
+        log = s.log_text()
+        assert log.count("shared documents cannot be read") == 1 and log.count("Redis answers as it should again") == 1
+        assert "BUSY Redis is busy" in log and "is refused" not in log
+    finally:
+        redis.close()
 
 
 def test_redis_gone_leaves_the_last_good_rules_in_force(suimon, db, shared, tmp_path):
