@@ -68,12 +68,22 @@ static enum rc take_version(const struct redis_reply *r, uint64_t *out)
 	return v <= FLEET_STORE_VERSION_MAX ? RC_OK : RC_ERROR;
 }
 
+static bool is_sum(struct span s)
+{
+	if (s.len != FLEET_STORE_SUM - 1)
+		return false;
+	for (size_t i = 0; i < s.len; i++)
+		if (!(s.p[i] >= '0' && s.p[i] <= '9') && !(s.p[i] >= 'a' && s.p[i] <= 'f'))
+			return false;
+	return true;
+}
+
 /* version and sum at the head of a reply of n elements. */
 static enum rc take_head(const struct redis_reply *r, size_t n, struct fleet_store_answer *a)
 {
 	if (!redis_reply_is(r, REDIS_REPLY_ARRAY) || r->n != n || take_version(r->element[0], &a->version) != RC_OK)
 		return RC_ERROR;
-	if (redis_reply_is(r->element[1], REDIS_REPLY_STRING))
+	if (redis_reply_is(r->element[1], REDIS_REPLY_STRING) && is_sum(redis_reply_text(r->element[1])))
 		a->sum = redis_reply_text(r->element[1]);
 	return RC_OK;
 }

@@ -37,7 +37,7 @@ struct fleet_store_answer {
 	bool lost;
 	bool too_large;   /* RC_ERROR of a GET: it is the document's own fault, and asking again is of no use */
 	uint64_t version; /* the current one; 0: nothing was ever pushed */
-	struct span sum;  /* the current version's; empty: none */
+	struct span sum;  /* the current version's, 64 digits; empty: none, or something else stands there */
 	struct span text; /* GET: the document; ABOUT */
 	const char *why;
 };

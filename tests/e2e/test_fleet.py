@@ -266,6 +266,17 @@ def test_an_error_that_passes_is_no_fault_of_the_document(suimon, tmp_path, at):
         redis.close()
 
 
+@pytest.mark.parametrize("digest", ["x" * 80, "0" * 65, "0" * 63 + "\0", "0" * 63 + "\0" + "0" * 20, ""])
+def test_a_sum_that_is_none_is_told_once(suimon, shared, tmp_path, digest):
+    s = suimon(of(shared, tmp_path))
+    write_raw(shared, 1, "stats: {slow: 77ms}\n", digest or " ")
+    servers.wait_until("it to be refused", lambda: state(s)["state"] == "refused", 60)
+    time.sleep(2)
+    assert s.log_text().count("a shared document is refused") == 1 and state(s)["state"] == "refused"
+    write_raw(shared, 1, "stats: {slow: 77ms}\n")
+    in_force(s, 1, lambda x: x["state"] == "current")
+
+
 def test_redis_gone_leaves_the_last_good_rules_in_force(suimon, db, shared, tmp_path):
     db.setup("CREATE TABLE a (n INT)", "CREATE TABLE b (n INT)")
     s = suimon(of(shared, tmp_path))
