@@ -23,6 +23,8 @@
 #define ADMIN_HEADERS_MAX (16 * 1024)
 #define ADMIN_BODY_MAX (64 * 1024)
 #define ADMIN_ANSWER_MAX (64 * 1024 * 1024)
+#define ADMIN_UNSENT_MAX ADMIN_ANSWER_MAX /* bytes of all answers that their callers have not taken yet ... */
+#define ADMIN_SMALL_MAX (1024 * 1024) /* ... but for small ones, which are always given: health, metrics, refusals */
 #define ADMIN_IDLE_SECONDS 30 /* a connection that neither asks nor takes its answer is closed */
 #define ADMIN_MOST_CONNECTIONS 64
 
@@ -104,7 +106,7 @@ struct span call_body(struct call *c);
 void call_suspend(struct call *c, struct pending *p);
 void pending_finish(struct pending *p, int status, struct iobuf *out); /* JSON; takes what is in out, which is reset */
 
-/* Sends it and ends the request. */
+/* Sends it and ends the request; 503 instead where the callers before it have not taken theirs. */
 void reply_send(struct admin *a, struct evhttp_request *req, int status, const char *content_type, struct span body);
 
 #endif

@@ -105,23 +105,89 @@ static void add_headers(struct evkeyvalq *h, int status, const char *content_typ
 		(void)evhttp_add_header(h, "WWW-Authenticate", "Bearer realm=\"suimon\"");
 }
 
+/* ---- bodies ---- */
+
+/* Large bodies that wait to be sent, of all connections. A process has one interface, and a buffer may be freed after it. */
+static size_t unsent;
+
+struct large {
+	size_t len;
+	char at[];
+};
+
+static void on_sent_or_dropped(const void *p, size_t len, void *arg)
+{
+	struct large *l = arg;
+
+	unsent -= l->len;
+	mem_free(l);
+}
+
+static enum rc add_large(struct evbuffer *out, struct span body)
+{
+	struct large *l = mem_alloc(sizeof(*l) + body.len);
+
+	if (!l)
+		return RC_ERROR;
+	l->len = body.len;
+	memcpy(l->at, body.p, body.len);
+	if (evbuffer_add_reference(out, l->at, l->len, on_sent_or_dropped, l) != 0) {
+		mem_free(l);
+		mem_failed();
+		return RC_ERROR;
+	}
+	unsent += l->len;
+	return RC_OK;
+}
+
+static enum rc add_small(struct evbuffer *out, struct span body)
+{
+	if (evbuffer_add(out, body.p, body.len) == 0)
+		return RC_OK;
+	mem_failed();
+	return RC_ERROR;
+}
+
+/* RC_DECLINED: too much waits already. RC_ERROR: no memory (logged). */
+static enum rc add_body(struct evbuffer *out, struct span body)
+{
+	if (body.len > ADMIN_SMALL_MAX && body.len > ADMIN_UNSENT_MAX - unsent) {
+		log_warn("admin", "callers do not take their answers: another large one is refused", "bytes=%zu unsent=%zu", body.len, unsent);
+		return RC_DECLINED;
+	}
+	if ((body.len > ADMIN_SMALL_MAX ? add_large(out, body) : add_small(out, body)) == RC_OK)
+		return RC_OK;
+	log_warn("admin", "an answer was lost: out of memory", "bytes=%zu", body.len);
+	return RC_ERROR;
+}
+
+/* The status that is sent. */
+static int put_body(struct evkeyvalq *headers, struct evbuffer *out, int status, struct span body)
+{
+	static const char busy[] = "{\"error\": \"too many large answers are on their way: later\"}";
+	enum rc rc = add_body(out, body);
+
+	if (rc != RC_DECLINED)
+		return rc == RC_OK ? status : 500;
+	(void)evhttp_add_header(headers, "Retry-After", "5");
+	return add_body(out, span_of(busy, sizeof(busy) - 1)) == RC_OK ? 503 : 500;
+}
+
 void reply_send(struct admin *a, struct evhttp_request *req, int status, const char *content_type, struct span body)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
 	struct evbuffer *out = evhttp_request_get_output_buffer(req);
 	char length[24];
 
-	add_headers(headers, status, content_type);
-	if (status >= 400)
-		stats_count(a->sink, STATS_C_HTTP_ERRORS, 1);
 	if (evhttp_request_get_command(req) == EVHTTP_REQ_HEAD) {
 		(void)snprintf(length, sizeof(length), "%zu", body.len);
 		(void)evhttp_add_header(headers, "Content-Length", length);
-	} else if (body.len && evbuffer_add(out, body.p, body.len) != 0) {
-		log_warn("admin", "an answer was lost: out of memory", "bytes=%zu", body.len);
-		mem_failed();
-		status = 500;
+	} else if (body.len) {
+		status = put_body(headers, out, status, body);
 	}
+	add_headers(headers, status, content_type);
+	if (status >= 400)
+		stats_count(a->sink, STATS_C_HTTP_ERRORS, 1);
 	evhttp_send_reply(req, status, reason_of(status), NULL);
 }
 

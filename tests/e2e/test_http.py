@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import servers
+import pymysql
 import pytest
 
 from conftest import ask
@@ -136,6 +137,44 @@ def test_malformed_http_harms_nobody(proxy, raw):
         except OSError:
             pass
     assert proxy.http("/healthz")[0] == 200
+
+
+def test_large_answers_that_nobody_takes_are_bounded_together(suimon, db):
+    """Small ones are given all the same, and large ones again when those who did not take theirs are gone."""
+    s = suimon()
+    path = "/api/queries?limit=100000"
+    with s.connect(database=db.name) as c:
+        for i in range(1200):
+            with pytest.raises(pymysql.MySQLError):
+                ask(c, "SELECT " + ",".join("col_%d_%d" % (i, k) for k in range(300)))
+    size = len(s.http(path)[1])
+    assert size > 2 << 20
+    callers = []
+
+    def begun():
+        """How answers begin, of callers that take no more of them."""
+        h = socket.socket()
+        h.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        h.settimeout(60)
+        h.connect((LOOPBACK, s.http_port))
+        h.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
+        callers.append(h)
+        return h.recv(600)
+    refused = None
+    for _ in range(50):
+        answer = begun()
+        if not answer.startswith(b"HTTP/1.1 200"):
+            refused = answer
+            break
+    assert refused and refused.startswith(b"HTTP/1.1 503") and b"\r\nRetry-After: 5\r\n" in refused, (size, refused)
+    assert (len(callers) - 1) * size < (64 << 20) + 2 * size
+    for small in ("/healthz", "/readyz", "/metrics", "/api/backends"):
+        assert s.http(small)[0] == 200, small
+    for h in callers:
+        h.close()
+    wait_until("large answers again", lambda: s.http(path)[0] == 200, 30)
+    begun()
+    assert s.stop() == 0  # with one that nobody takes
 
 
 def test_health_and_readiness_on_the_command_line(suimon):
