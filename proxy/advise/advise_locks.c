@@ -159,6 +159,7 @@ void advise_locks_look(struct advise_locks *a)
 {
 	uint64_t now = clock_mono_ns();
 	const char *sql;
+	char quoted[320];
 
 	if (a->hooks->stuck(a->hooks->arg))
 		a->needed_ns = now;
@@ -176,7 +177,7 @@ void advise_locks_look(struct advise_locks *a)
 	}
 	if (sqlconn_refused(a->conn)) { /* it lacks the right (PROCESS) */
 		a->not_before_ns = now + REFUSED_NS;
-		log_info("advise", "waits for locks cannot be looked at", "why=\"%s\"", sqlconn_error(a->conn));
+		log_info("advise", "waits for locks cannot be looked at", "why=%s", log_quote(quoted, sizeof(quoted), span_str(sqlconn_error(a->conn))));
 	}
 	sqlconn_close(a->conn);
 }

@@ -142,6 +142,7 @@ static struct request *late_request(const struct kill *k, struct session *s)
 static void settle_late(struct kill *k, struct session *s)
 {
 	struct request *r = late_request(k, s);
+	char user[256];
 
 	if (k->told.packet.code) {
 		if (r && r->sent_ns == k->late.sent_ns)
@@ -152,7 +153,7 @@ static void settle_late(struct kill *k, struct session *s)
 		return;
 	stats_count(k->there->sink, STATS_C_LIMIT_KILLS, 1);
 	log_warn("limit", "a statement has run too long: it is killed", "digest=0x%016lx user=%s backend=%s",
-		 (unsigned long)k->late.digest, k->killer->user, k->backend->text);
+		 (unsigned long)k->late.digest, log_quote(user, sizeof(user), span_str(k->killer->user)), k->backend->text);
 	if (r)
 		apply(k, s);
 }

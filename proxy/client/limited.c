@@ -137,7 +137,7 @@ static bool is_overdue(const struct request *r, uint64_t now_ns)
 /* Once a statement is a line enough, however often it is tried. */
 void limited_kill_failed(struct request *r, const struct err_packet *why)
 {
-	char text[256];
+	char user[256], text[256];
 
 	r->overdue_ns = 0;
 	r->kill_next_ns = clock_mono_ns() + KILL_AGAIN_NS;
@@ -145,7 +145,8 @@ void limited_kill_failed(struct request *r, const struct err_packet *why)
 		return;
 	r->kill_failed = true;
 	log_warn("limit", "a statement that has run too long cannot be killed yet: it is tried again", "digest=0x%016lx user=%s code=%u error=%s",
-		 r->st ? (unsigned long)r->st->digest : 0UL, r->s->account->user, why->code, log_quote(text, sizeof(text), why->message));
+		 r->st ? (unsigned long)r->st->digest : 0UL, log_quote(user, sizeof(user), span_str(r->s->account->user)), why->code,
+		 log_quote(text, sizeof(text), why->message));
 }
 
 bool limited_tick(struct request *r, uint64_t now_ns)

@@ -337,20 +337,27 @@ void session_unpin_all(struct session *s)
 	lease_release(u);
 }
 
+static void log_closed(const struct session *s, enum log_level level, const char *reason, const char *detail)
+{
+	char user[256], quoted[400];
+
+	if (!log_enabled(level))
+		return;
+	log_write(level, "session", "closed", "id=%lu peer=%s user=%s reason=\"%s\" detail=%s", (unsigned long)s->id, s->peer,
+		  log_quote(user, sizeof(user), span_str(s->account ? s->account->user : "-")), reason,
+		  log_quote(quoted, sizeof(quoted), span_str(detail)));
+}
+
 void session_close(struct session *s, enum close_reason reason, const char *detail)
 {
 	struct worker *w = s->worker;
+	bool malformed = reason == CLOSE_MALFORMED;
 
 	if (s->state == SESSION_CLOSED)
 		return;
-	if (reason == CLOSE_MALFORMED) {
+	if (malformed)
 		stats_count(w->sink, STATS_C_MALFORMED_PACKETS, 1);
-		log_warn("session", "closed", "id=%lu peer=%s user=%s reason=\"%s\" detail=\"%s\"", (unsigned long)s->id,
-			 s->peer, s->account ? s->account->user : "-", reasons[reason].text, detail);
-	} else {
-		log_debug("session", "closed", "id=%lu peer=%s user=%s reason=\"%s\" detail=\"%s\"", (unsigned long)s->id,
-			  s->peer, s->account ? s->account->user : "-", reasons[reason].text, detail);
-	}
+	log_closed(s, malformed ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, reasons[reason].text, detail);
 	if (s->ch.scratch)
 		(void)channel_flush(&s->ch); /* what was said to the client last */
 	session_set_state(s, SESSION_CLOSED);

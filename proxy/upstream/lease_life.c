@@ -65,10 +65,11 @@ static bool says_crowded(uint16_t code)
 static void crowded(struct upstream *u)
 {
 	struct crowd *c = u->err_code == ER_CON_COUNT ? &u->backend->crowd : &u->account->crowd;
+	char user[256];
 
 	if (!crowd_is(c))
 		log_warn("lease", "the server has no connection left: statements wait",
-			 "addr=%s user=%s error=%u open=%u", u->backend->text, u->account->user, u->err_code,
+			 "addr=%s user=%s error=%u open=%u", u->backend->text, log_quote(user, sizeof(user), span_str(u->account->user)), u->err_code,
 			 atomic_load_explicit(&u->backend->connections, memory_order_relaxed));
 	crowd_begin(c);
 	lease_serve_soon(u->pool);

@@ -47,7 +47,7 @@ static enum rc address_text(struct backend *b, bool by_name, char *out, size_t c
 
 static void refused(struct watch *w, const struct login_as *as)
 {
-	char quoted[320];
+	char user[256], quoted[320];
 
 	if (sqlconn_errno(w->conn) == ER_TOO_MANY_CONNECTIONS)
 		return; /* not the account's fault: the next check tries again */
@@ -56,7 +56,7 @@ static void refused(struct watch *w, const struct login_as *as)
 	if (!w->said_denied)
 		log_warn("monitor",
 			 "the server refuses the account that checks it: set backend.monitor.user and password",
-			 "addr=%s user=%s error=%u text=%s", w->b->text, as->user, sqlconn_errno(w->conn),
+			 "addr=%s user=%s error=%u text=%s", w->b->text, log_quote(user, sizeof(user), span_str(as->user)), sqlconn_errno(w->conn),
 			 log_quote(quoted, sizeof(quoted), span_str(sqlconn_error(w->conn))));
 	w->said_denied = true;
 }

@@ -149,13 +149,13 @@ enum rc upstream_login_secured(struct upstream *u)
 /* A refused certificate is an answer, and clients hear it at once; a cut link is not. */
 void upstream_login_unsecured(struct upstream *u)
 {
-	char why[160], text[256];
+	char why[160], text[256], quoted[320];
 
 	tls_why(u->ch.stream.tls, why, sizeof(why));
 	snprintf(text, sizeof(text), "TLS with %s failed: %s", u->backend->text, why);
 	(void)fail(u, tls_cut(u->ch.stream.tls) ? 0 : CR_SSL_CONNECTION, "HY000", text);
 	stats_count(u->pool->sink, STATS_C_UPSTREAM_TLS_FAILURES, 1);
-	log_warn("upstream", "a TLS handshake failed", "addr=%s why=\"%s\"", u->backend->text, why);
+	log_warn("upstream", "a TLS handshake failed", "addr=%s why=%s", u->backend->text, log_quote(quoted, sizeof(quoted), span_str(why)));
 }
 
 static uint64_t compression(const struct upstream *u, uint64_t offered)

@@ -2,6 +2,7 @@
 import concurrent.futures
 import contextlib
 import itertools
+import json
 import os
 import re
 import socket
@@ -115,6 +116,28 @@ def test_the_log_says_who_was_refused(suimon, cluster):
     lines = [line for line in s.log_text().splitlines() if "session: a login was refused " in line]
     assert [re.search(r" peer=127\.0\.0\.3 user=\"(.*)\" code=1045$", line).group(1) for line in lines] == ["app", "guest", "no body"]
     assert "Zq7-wrong" not in s.log_text()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_accounts_name_is_one_value_in_the_log(suimon, cluster, form):
+    """Whoever chooses it adds no field to a line, and changes none."""
+    name = 'a peer=9.9.9.9 reason=x "y'
+    cluster.setup("CREATE USER IF NOT EXISTS '%s'@'%%' IDENTIFIED BY 'x'" % name)
+    s = suimon({"log": form, "limits": {"rules": [{"match": {"query": "sleep"}, "max_time": "300ms"}]}})
+    with s.connect(name, "x") as c:
+        with pytest.raises(pymysql.MySQLError):
+            ask(c, "SELECT SLEEP(20)")
+    c = s.connect(name, "x")
+    c._sock.sendall(b"\x01\x00\x00\x05\x03")
+    servers.wait_until("the lines", lambda: "malformed packet" in s.log_text() and "it is killed" in s.log_text(), 10)
+    lines = [line for line in s.log_text().splitlines() if "9.9.9.9" in line]
+    assert len(lines) >= 2
+    for line in lines:
+        if form == "json":
+            fields = json.loads(line)
+            assert fields["user"] == name and fields.get("peer", servers.LOOPBACK) == servers.LOOPBACK and fields.get("reason", "malformed packet") == "malformed packet"
+        else:
+            assert r' user="a peer=9.9.9.9 reason=x \"y" ' in line
 
 
 @pytest.mark.parametrize("user", ["app", "guest"])
