@@ -7,6 +7,8 @@
 #include "log.h"
 #include "mem.h"
 
+#define LATE_WAIT_NS NS_PER_SEC
+
 struct kill {
 	struct mail mail;
 	struct request *r;         /* the killer's; waits for us, also when its session is gone. NULL: none, kill_overdue */
@@ -16,7 +18,7 @@ struct kill {
 	struct worker *there;      /* the victim's */
 	struct sql_kill what;
 	uint64_t victim;           /* its session's id */
-	struct { uint64_t start_ns, sent_ns, digest; } late; /* kill_overdue: the victim's request, and when it was sent */
+	struct { uint64_t start_ns, sent_ns, digest, wire; } late; /* kill_overdue: the victim's request, when it was sent, and its session's wire */
 	bool over;                 /* ... has ended before there was a connection to say so on */
 	struct backend *backend;   /* where the thread to kill is */
 	uint32_t thread;
@@ -52,14 +54,15 @@ static void take_error(struct kill *k, const struct err_packet *e)
 	t->packet.message = span_str(t->text);
 }
 
-/* A connection of a on the server concerned, beyond the pool's limit if need be: a KILL is what ends a full pool. */
+/* A connection of a on the server concerned, beyond the pool's limit if need be: a KILL is what ends a full pool. What nobody waits for is
+ * tried again: it takes the next one that becomes free, where the server has no other, but keeps its victim's session waiting only so long. */
 static enum rc borrow(struct kill *k, struct worker *w, struct account *a, uint64_t wire,
 		      void (*done)(struct lease_request *l, enum rc rc, struct upstream *u), struct upstream **u)
 {
 	k->lease = (struct lease_request){
 		.backend = k->backend, .account = a, .wire = wire, .done = done,
-		.urgent = true, .impatient = true, .fresh = k->fresh,
-		.deadline_ns = clock_mono_ns() + w->settings->backend.failover_hold_ns,
+		.urgent = true, .impatient = k->r != NULL, .fresh = k->fresh,
+		.deadline_ns = clock_mono_ns() + (k->r ? w->settings->backend.failover_hold_ns : LATE_WAIT_NS),
 	};
 	return lease_acquire(w->leases, &k->lease, u);
 }
@@ -265,8 +268,9 @@ static void kill_judge(struct mail *m)
 {
 	struct kill *k = container_of(m, struct kill, mail);
 	struct upstream *u = NULL;
-	/* As good as any: a KILL and its OK look the same whatever was negotiated. */
-	enum rc rc = borrow(k, k->home, k->killer, !k->r || k->r->dead ? 0 : k->r->s->wire, judge_leased, &u);
+	/* As good as any: a KILL and its OK look the same whatever was negotiated. But one that lies idle is found by it. */
+	uint64_t wire = !k->r ? k->late.wire : k->r->dead ? 0 : k->r->s->wire;
+	enum rc rc = borrow(k, k->home, k->killer, wire, judge_leased, &u);
 
 	if (rc != RC_AGAIN)
 		judge_leased(&k->lease, rc, u);
@@ -355,7 +359,7 @@ enum rc kill_overdue(struct request *r)
 		return RC_ERROR;
 	*k = (struct kill){.home = r->worker, .there = r->worker, .killer = account_ref(s->account), .what = {.how = "", .query = true},
 			   .victim = s->id, .backend = s->up->backend, .thread = s->up->thread_id, .held = true,
-			   .late = {r->start_ns, r->sent_ns, r->st ? r->st->digest : 0}};
+			   .late = {r->start_ns, r->sent_ns, r->st ? r->st->digest : 0, s->wire}};
 	s->kills++;
 	lease_hold(s->up);
 	post(k, k->home, kill_judge);

@@ -220,14 +220,17 @@ def test_what_cannot_be_killed_yet_is_killed_later(suimon, db):
     """The account has no further connection on which to say KILL: it is tried again, and counted when it has come to something."""
     db.cluster.primary.sql("CREATE USER few@'%' IDENTIFIED BY 'few' WITH MAX_USER_CONNECTIONS 2", "GRANT ALL ON `e2e\\_%`.* TO few@'%'")
     try:
-        s = suimon({"users": [{"name": "few", "password": "few"}], "limits": {"rules": [{"match": {"query": "sleep"}, "max_time": "300ms"}]}})
-        with db.direct("few"):
+        s = suimon({"threads": 1, "replicas": [], "users": [{"name": "few", "password": "few"}], "limits": {"rules": [{"match": {"query": "sleep"}, "max_time": "300ms"}]}})
+        with s.connect("few", "few", database=db.name) as other:
+            other.begin()
+            ask(other, "SELECT COUNT(*) FROM whoami")
             runs_on = Background(s.connect("few", "few", database=db.name), "SELECT COUNT(*) FROM whoami WHERE SLEEP(600) = 0 FOR UPDATE")
             servers.wait_until("KILL to fail", lambda: "cannot be killed yet" in s.log_text(), 30)
-            time.sleep(2.5)  # and once more
+            time.sleep(3)  # and once more
             assert s.metrics()["suimon_limit_kills_total"] == 0 and s.log_text().count("cannot be killed yet") == 1
             assert "it is killed" not in s.log_text() and runs_on.is_alive()
-        assert runs_on.outcome() == KILLED
+            other.commit()  # its connection lies idle, and the server has no other
+            assert runs_on.outcome() == KILLED
         assert ask(runs_on.connection, "SELECT 1") == ((1,),)
         assert s.metrics()["suimon_limit_kills_total"] == 1 and "it is killed" in s.log_text()
         runs_on.connection.close()
