@@ -90,12 +90,12 @@ def kill_connections(w):
 
 def cut_links(w):
     for _ in range(3):
-        w.dice.choice(w.links).cut()
+        w.touches_primary(w.dice.choice(w.links)).cut()
         time.sleep(w.dice.random())
 
 
 def refuse_links(w):
-    link = w.dice.choice(w.links)
+    link = w.touches_primary(w.dice.choice(w.links))
     link.refusing = True
     link.cut()
     time.sleep(1 + w.dice.random())
@@ -110,7 +110,7 @@ def delay_links(w):
 
 
 def hold_links(w):
-    link = w.dice.choice(w.links)
+    link = w.touches_primary(w.dice.choice(w.links))
     link.held.set()
     time.sleep(0.5 + 1.5 * w.dice.random())
     link.held.clear()
@@ -271,7 +271,7 @@ def be_hostile(w):
 
 
 def fault(run, sides=NOBODY, outage=False):
-    """sides: those whose clients may notice. outage: may the primary be out of reach?"""
+    """sides: those whose clients may notice. outage: may the primary be out of reach? (One that chooses a link says so then.)"""
     run.sides, run.outage = sides, outage
     return run
 
@@ -280,7 +280,7 @@ FAULTS = [
     fault(kill_replica, BOTH), fault(stop_replica, BOTH), fault(lag_replica),
     fault(stall_primary, BOTH, True), fault(restart_primary, BOTH, True), fault(move_primary, BOTH, True),
     fault(lose_primary, BOTH, True), fault(kill_connections, BOTH, True),
-    fault(cut_links, BOTH, True), fault(refuse_links, BOTH, True), fault(delay_links), fault(hold_links, BOTH, True),
+    fault(cut_links, BOTH), fault(refuse_links, BOTH), fault(delay_links), fault(hold_links, BOTH),
     fault(restart_redis), fault(flush_redis), fault(stop_redis),
     fault(kill_suimon, SECOND), fault(upgrade_suimon), fault(reload_suimon), fault(ask_admin),
     fault(vanish), fault(be_slow), fault(change_schema), fault(be_hostile),

@@ -17,6 +17,7 @@ import servers
 
 GRACE = 10.0        # seconds: a fault explains so much longer what goes wrong; for the monitors, and for a busy machine
 OUTAGE = 60.0       # seconds: while no primary answers any replica serves reads (R4), and it may lag
+SEEN_AGAIN = 1.0    # seconds beyond the moment in which both sides know the primary again: of reads that were on their way
 PR_SET_CHILD_SUBREAPER = 36
 GONE_LINK = (2003, 2006, 2013)
 # The errors by which a server or suimon says that a statement was not executed: its row must not be there. 1927 says so, or else.
@@ -44,11 +45,12 @@ class Ledger:
 
 
 class Window:
-    """A fault at work. sides: those whose clients may notice; outage: is the primary out of reach meanwhile?"""
+    """A fault at work. sides: those whose clients may notice; outage: is the primary out of reach meanwhile? Until when?"""
 
     def __init__(self, sides, outage):
         self.sides, self.outage = sides, outage
         self.begin, self.end = time.monotonic(), float("inf")
+        self.outage_end = float("inf")
 
     def touches(self, began):
         """What began then, and has ended by now."""
@@ -59,7 +61,8 @@ class World(history_world.World):
     def __init__(self, base, options):
         self.windows = collections.deque(maxlen=64)
         self.ledgers = collections.defaultdict(Ledger)  # by table and writer
-        self.told, self.older = collections.Counter(), 0
+        self.told, self.lenient = collections.Counter(), 0
+        self.window = None # of the fault at work
         self.plain, self.plain_from = [False, False], [0.0, 0.0]  # sides that do not cache t, and since when
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # the successors of suimon are ours to wait for
         super().__init__(base, options)
@@ -144,9 +147,21 @@ class World(history_world.World):
     def excused(self, count, least, began):
         if not self.is_sum(count) and any(since >= began for since in self.plain_from):
             return 0
-        if any(w.outage and w.touches(began) for w in list(self.windows)):
+        if any(w.outage and began <= w.outage_end for w in list(self.windows)):
+            with self.lock:
+                self.lenient += 1
             return min(least, count.at(began - OUTAGE))
         return least
+
+    def touches_primary(self, link):
+        """The fault at work has to do with that link."""
+        self.window.outage |= link is self.link(self.primary)
+        return link
+
+    def primary_is_known(self):
+        address = "%s:%d" % (servers.LOOPBACK, self.link(self.primary).port)
+        return all(any(b["addr"] == address and b["role"] == "primary" and b["state"] == "up" for b in s.api("/api/backends")["backends"])
+                   for s in self.suimons)
 
     def failed(self, s, why):
         super().failed(s, why)
@@ -203,13 +218,19 @@ class World(history_world.World):
         return os.waitstatus_to_exitcode(found[1])
 
     def fault(self, kind):
-        window = Window(kind.sides, kind.outage)
+        self.window = window = Window(kind.sides, kind.outage)
         self.windows.append(window)
         try:
             kind(self)
         except Exception as e:  # the next one may do
             self.wrong("%s failed: %r" % (kind.__name__, e))
         window.end = time.monotonic()
+        if window.outage:
+            try:
+                servers.wait_until("both sides to know the primary", self.primary_is_known, 30)
+            except servers.ServerError as e:
+                self.wrong("after %s: %s" % (kind.__name__, e))
+        window.outage_end = time.monotonic() + SEEN_AGAIN
 
     # ---- the end ----
 
@@ -243,7 +264,7 @@ class World(history_world.World):
     def report(self):
         ledgers = list(self.ledgers.values())
         report = super().report()
-        report.update({"history": "soak", "errors": dict(self.told), "faults": dict(collections.Counter(self.faults)),
+        report.update({"history": "soak", "reads_lenient": self.lenient, "errors": dict(self.told), "faults": dict(collections.Counter(self.faults)),
                        "rows_acknowledged": sum(len(x.acknowledged) for x in ledgers),
                        "rows_unknown": sum(len(x.unknown) for x in ledgers)})
         return report
