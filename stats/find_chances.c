@@ -226,6 +226,16 @@ static bool pages(const struct view *v, const struct view_row *r)
 	return far;
 }
 
+/* By its plan it is sorted: a page by key takes an index first. */
+static bool is_sorted(const struct view *v, const struct view_row *r)
+{
+	struct stats_advice a;
+	bool sorted = advice_copy(v->stats, r->digest, &a) == RC_OK && a.reason[0] && strstr(a.reason, "filesort");
+
+	advice_reset(&a);
+	return sorted;
+}
+
 static void put_aggregate(const struct view *v, const struct finding *f, struct jsonw *w)
 {
 	struct stats_advice a;
@@ -264,9 +274,10 @@ static void fix_aggregate(const struct view *v, const struct finding *f, struct 
 			   "written again: a cache would not help. Keep the numbers in a summary table that the writes or a job "
 			   "bring up to date; or, where few columns are read of wide rows, add an index that covers these.");
 	else
-		jsonw_text(w, "fix_text",
+		jsonw_printf(w, "fix_text",
 			   "A page far from the beginning: the rows before it are read and thrown away. Page by key: remember "
-			   "the last row's key, and ask for rows behind it (where key > ? order by key limit ?).");
+			   "the last row's key, and ask for rows behind it (where key > ? order by key limit ?).%s",
+			   is_sorted(v, r) ? " What it is ordered by has no index that gives the order: add one, its last column the primary key." : "");
 	if (would_be_cached(v, f))
 		put_cache_rule(v, r, w);
 }
@@ -301,14 +312,14 @@ static enum rc find_aggregate(const struct view *v, const struct view_row *r, st
 			    .last_ns = r->last_ns};
 	bool condenses;
 
-	if (!is_verb(r, "select") || calls < 5)
+	if (!is_verb(r, "select") || calls < 5 || finding_is_of_system(r->main))
 		return RC_OK;
 	condenses = finding_condenses(r->main->text);
 	if (!(takes_long(r) && condenses) && !(reads_much(r) && (condenses || pages(v, r))))
 		return RC_OK;
 	f.others = calls_on_table(v, r, false);
 	if (!condenses)
-		f.worth = finding_worth_page(l, r);
+		f.worth = is_sorted(v, r) ? f.worth : finding_worth_page(l, r);
 	else if (would_be_cached(v, &f))
 		f.worth = finding_worth_cache(v, r, f.others);
 	return findings_add(l, &f);

@@ -12,6 +12,7 @@
 #define FLAGGED_LEAST 3
 #define UNADVISED_MEAN_NS (2 * NS_PER_MS)
 #define UNADVISED_TOTAL_NS (20 * NS_PER_MS)
+#define WORTH_SHARE 4    /* of the time at least one of so many parts is saved */
 #define WRITTEN_NS 20000 /* that one more index costs a row written, at most; 10 us were measured */
 
 static uint64_t flagged(const struct view_row *r)
@@ -128,7 +129,7 @@ static enum rc find_index(const struct view *v, const struct view_row *r, struct
 
 	if (rc == RC_ERROR)
 		return RC_ERROR;
-	if (!is_finding(r, &f.advice)) {
+	if (!is_finding(r, &f.advice) || finding_is_of_system(r->main)) {
 		advice_reset(&f.advice);
 		return RC_OK;
 	}
@@ -136,7 +137,7 @@ static enum rc find_index(const struct view *v, const struct view_row *r, struct
 	f.worth = finding_worth_index(l, &f, f.cost_ns);
 	if (adds_index(&f.advice))
 		f.others = rows_written(v, f.advice.table);
-	if (f.others * WRITTEN_NS > f.cost_ns) {
+	if (f.others * WRITTEN_NS > f.cost_ns || (f.worth.known && f.worth.saved_ns < f.cost_ns / WORTH_SHARE)) {
 		advice_reset(&f.advice);
 		return RC_OK;
 	}

@@ -258,7 +258,7 @@ enum rc find_loops(const struct view *v, struct findings *out)
 				    .first_ns = l->first_ns,
 				    .last_ns = l->last_ns};
 
-		if (!f.row || !convincing(&all, l, f.parent))
+		if (!f.row || finding_is_of_system(f.row->main) || !convincing(&all, l, f.parent))
 			continue;
 		f.cost_ns = cost(l);
 		f.worth = finding_worth_loop(&f);

@@ -46,6 +46,19 @@ const char *finding_table(const struct stats_digest *d, char *buf, size_t cap)
 	return buf;
 }
 
+bool finding_is_of_system(const struct stats_digest *d)
+{
+	static const char *const own[] = {"information_schema", "performance_schema", "mysql", "sys"};
+	const char *dot = strchr(d->table, '.');
+	struct span schema = dot ? span_of(d->table, (size_t)(dot - d->table)) : span_str(d->schema);
+
+	for (unsigned i = 0; i < countof(own); i++) {
+		if (span_ieq(schema, span_str(own[i])))
+			return true;
+	}
+	return false;
+}
+
 static int by_cost(const void *a, const void *b)
 {
 	const struct finding *x = a, *y = b;

@@ -49,6 +49,8 @@ enum rc findings_add(struct findings *l, const struct finding *f) must_check; /*
 /* "findings": [...] of one digest, as child or parent, into an open object. */
 enum rc findings_put(const struct view *v, uint64_t digest, bool samples, struct jsonw *w) must_check;
 
+/* It asks a server about itself: nothing of that is the application's to mend. */
+bool finding_is_of_system(const struct stats_digest *d);
 /* "schema.table" of a digest's first table into buf; "" when there is none. */
 const char *finding_table(const struct stats_digest *d, char *buf, size_t cap);
 

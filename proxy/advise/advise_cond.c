@@ -116,6 +116,8 @@ static void add_compared(const struct cond *c, struct span quoted, enum advise_u
 	struct advise_column like = {.use = use, .test = test};
 	struct path p;
 
+	for (size_t i = from; i < to; i++)
+		like.computed |= is_word(&c->t[i], "subquery") || is_word(&c->t[i], "select");
 	if (use == ADVISE_EQUALS && from < to && read_path(c, from, to, &p) == to && p.table.len &&
 	    (advise_name(p.table, like.other_table) != RC_OK || advise_name(p.column, like.other) != RC_OK))
 		return;
@@ -131,12 +133,21 @@ static bool begins_fixed(const struct cond *c, size_t i, size_t to)
 	       c->t[i].text.p[1] != '_';
 }
 
+/* Compared with what a subquery gives for each row: that is known when the row has been read. */
+static bool is_computed(const struct cond *c, size_t from, size_t to)
+{
+	for (; from < to; from++)
+		if (is_word(&c->t[from], "expr_cache"))
+			return true;
+	return false;
+}
+
 /* What the tokens behind a column of ours make of it. False: nothing an index serves. */
 static bool use_of(const struct cond *c, size_t i, size_t to, enum advise_use *use)
 {
 	const struct sql_token *t = &c->t[i];
 
-	if (i >= to || mentions(c, i, to))
+	if (i >= to || mentions(c, i, to) || is_computed(c, i, to))
 		return false;
 	if (is_op(t, '=') || is_op(t, SQL_OP_NULLSAFE) || (is_word(t, "is") && i + 2 == to && is_word(t + 1, "null")))
 		*use = ADVISE_EQUALS;
@@ -218,7 +229,8 @@ static void mirrored(struct cond *c, size_t from, size_t to)
 
 static bool is_comparison(const struct sql_token *t)
 {
-	return is_op(t, '=') || is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE);
+	return is_op(t, '=') || is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE) || is_word(t, "between") ||
+	       is_word(t, "in");
 }
 
 /* function(column) = literal: one column of ours on the left of a comparison on this level, nothing but literals behind it. */
@@ -231,7 +243,7 @@ static void hidden(struct cond *c, size_t from, size_t to)
 	for (; i < to && !is_comparison(&c->t[i]); i++)
 		if (is_op(&c->t[i], '('))
 			i = behind(c, i, to) - 1;
-	if (i + 1 >= to || !literals(c, i + 1, to).len || (called && behind(c, from + 1, i) != i))
+	if (i + 1 >= to || is_word(&c->t[i - (i > from)], "not") || !literals(c, i + 1, to).len || (called && behind(c, from + 1, i) != i))
 		return;
 	for (size_t at = from; at < i;) {
 		size_t next = read_path(c, at, i, &p);
@@ -376,6 +388,12 @@ static size_t disjunction(struct cond *c, size_t from, size_t to, struct advise_
 	return n;
 }
 
+/* MariaDB writes a subquery as (subquery#2): no comment begins there. */
+static bool is_number_sign(const struct sql_token *t)
+{
+	return t->kind == SQL_T_COMMENT && *t->text.p == '#';
+}
+
 /* False: too long, or not a text that can be read. */
 static bool read_tokens(struct cond *c, struct span text)
 {
@@ -383,9 +401,11 @@ static bool read_tokens(struct cond *c, struct span text)
 
 	sql_scan_init(&s, text, 0);
 	for (c->n = 0; c->n < MOST_TOKENS; c->n++) {
-		do
+		do {
 			sql_scan_next(&s, &c->t[c->n]);
-		while (c->t[c->n].kind == SQL_T_COMMENT);
+			if (is_number_sign(&c->t[c->n]))
+				s.p = c->t[c->n].text.p + 1;
+		} while (c->t[c->n].kind == SQL_T_COMMENT);
 		if (c->t[c->n].kind == SQL_T_END)
 			return true;
 		if (c->t[c->n].kind == SQL_T_BAD)
@@ -461,11 +481,15 @@ void advise_sort(struct span list, struct span table, struct advise_columns *out
 	}
 }
 
-void advise_ref(struct span text, struct span table, struct advise_columns *out)
+void advise_ref(struct span text, struct span table, const char *by, const char *key, struct advise_columns *out)
 {
+	struct advise_column like = {.use = ADVISE_EQUALS};
 	struct cond c = {.table = table, .out = out};
 	struct path p;
 
+	if (by && key)
+		if (advise_name(span_str(by), like.other_table) != RC_OK || advise_name(span_str(key), like.other) != RC_OK)
+			return;
 	if (read_tokens(&c, text) && read_path(&c, 0, c.n, &p) == c.n && c.n && same_table(p.table, table))
-		add(out, p.column, ADVISE_EQUALS, span_of(NULL, 0));
+		add_column(out, p.column, &like);
 }

@@ -103,16 +103,49 @@ static struct span from_to(const struct mend *m, size_t from, size_t to)
 	return span_of(m->t[from].text.p, (size_t)(end - m->t[from].text.p));
 }
 
-/* What stands for "function(path) = ?". RC_DECLINED: it cannot be said. */
-static enum rc put_form(struct mend *m, size_t i, struct span path)
+/* How a rounded column is compared. */
+enum compared { COMPARED_NOT, COMPARED_EQUAL, COMPARED_BETWEEN, COMPARED_FROM, COMPARED_BEHIND, COMPARED_BEFORE, COMPARED_UPTO };
+
+/* With a question mark, at i. Returns the index behind it. */
+static size_t compared_at(const struct mend *m, size_t i, enum compared *how)
+{
+	static const struct {
+		unsigned op;
+		enum compared how;
+	} ops[] = {{'=', COMPARED_EQUAL}, {SQL_OP_GE, COMPARED_FROM}, {'>', COMPARED_BEHIND}, {'<', COMPARED_BEFORE}, {SQL_OP_LE, COMPARED_UPTO}};
+	bool value = i + 1 < m->n && m->t[i + 1].kind == SQL_T_PARAM;
+
+	*how = COMPARED_NOT;
+	if (value && is_word(m, i, "between") && is_word(m, i + 2, "and") && i + 3 < m->n && m->t[i + 3].kind == SQL_T_PARAM) {
+		*how = COMPARED_BETWEEN;
+		return i + 4;
+	}
+	for (unsigned o = 0; value && o < countof(ops); o++)
+		if (is_op(m, i, ops[o].op))
+			*how = ops[o].how;
+	return i + 2;
+}
+
+/* The range that a column rounded down to a day or year must be in: first and next are the beginning of what the value names, and of the
+ * one behind that. */
+static enum rc put_range(struct mend *m, struct span path, const char *first, const char *next, enum compared how)
+{
+	bool both = how == COMPARED_EQUAL || how == COMPARED_BETWEEN, from = how == COMPARED_FROM || how == COMPARED_BEHIND;
+
+	if (both)
+		return iobuf_printf(&m->piece, "(" SPAN_FMT " >= %s and " SPAN_FMT " < %s)", SPAN_ARG(path), first, SPAN_ARG(path), next);
+	return iobuf_printf(&m->piece, SPAN_FMT " %s %s", SPAN_ARG(path), from ? ">=" : "<",
+			    how == COMPARED_FROM || how == COMPARED_BEFORE ? first : next);
+}
+
+/* What stands for "function(path)" so compared. RC_DECLINED: it cannot be said. */
+static enum rc put_form(struct mend *m, size_t i, struct span path, enum compared how)
 {
 	if (is_word(m, i, "date"))
-		return iobuf_printf(&m->piece, "(" SPAN_FMT " >= ? and " SPAN_FMT " < ? + interval 1 day)",
-				    SPAN_ARG(path), SPAN_ARG(path));
+		return put_range(m, path, "?", "? + interval 1 day", how);
 	if (is_word(m, i, "year"))
-		return iobuf_printf(&m->piece, "(" SPAN_FMT " >= makedate(?, 1) and " SPAN_FMT " < makedate(? + 1, 1))",
-				    SPAN_ARG(path), SPAN_ARG(path));
-	if (m->of->folds_case &&
+		return put_range(m, path, "makedate(?, 1)", "makedate(? + 1, 1)", how);
+	if (how == COMPARED_EQUAL && m->of->folds_case &&
 	    (is_word(m, i, "lower") || is_word(m, i, "upper") || is_word(m, i, "lcase") || is_word(m, i, "ucase")))
 		return iobuf_printf(&m->piece, SPAN_FMT " = ?", SPAN_ARG(path));
 	return RC_DECLINED;
@@ -131,18 +164,21 @@ static bool ends(const struct mend *m, size_t i)
 	return false;
 }
 
-/* "function(path) = ?" at i, written anew. Returns the index behind it, or i: it is not there. */
+/* "function(path) = ?" at i, or another comparison, written anew. Returns the index behind it, or i: it is not there. */
 static size_t mend_function(struct mend *m, size_t i)
 {
-	size_t end;
+	enum compared how;
+	size_t end, behind;
 
 	if (!is_op(m, i + 1, '('))
 		return i;
 	end = path_end(m, i + 2, m->of->name);
-	if (end == i + 2 || !is_op(m, end, ')') || !is_op(m, end + 1, '=') || end + 2 >= m->n ||
-	    m->t[end + 2].kind != SQL_T_PARAM || !ends(m, end + 3))
+	if (end == i + 2 || !is_op(m, end, ')'))
 		return i;
-	return put_form(m, i, from_to(m, i + 2, end)) == RC_OK ? end + 3 : i;
+	behind = compared_at(m, end + 1, &how);
+	if (how == COMPARED_NOT || !ends(m, behind))
+		return i;
+	return put_form(m, i, from_to(m, i + 2, end), how) == RC_OK ? behind : i;
 }
 
 /* "path = ?" at i: the value as a string. */

@@ -6,7 +6,7 @@
  * advise_plan.c     full scans in an EXPLAIN's JSON, of MariaDB's shape and of MySQL's
  * advise_cond.c     the columns a condition or an ORDER BY could use an index on
  * advise_names.c    which table a plan's name stands for
- * advise_read.c     an UPDATE or DELETE as the read of the rows it looks for
+ * advise_read.c     an UPDATE, DELETE or locking read as the read of the rows it looks for
  * advise_index.c    the index, if one would help
  * advise_either.c   an index for each side of an OR
  * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
@@ -41,6 +41,7 @@
 #define ADVISE_LEAST_SAMPLE 1000 /* fewer rows say little */
 #define ADVISE_MOST_SHARE 20     /* where a twentieth of the rows match, looking them up saves too little: each costs a dozen read in turn */
 #define ADVISE_MOST_SORTED 5     /* in the order asked for a fifth may: a LIMIT ends it, and nothing is sorted */
+#define ADVISE_LOOKED_UP 12      /* rows read in turn cost what one looked up does */
 
 /* ---- advise.c ---- */
 
@@ -83,6 +84,7 @@ struct advise_scan {
 	bool covered;          /* what is asked of it stands in that index */
 	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows, */
 	const char *ref_table, *ref_condition; /* that table, where it is not sure to: its condition is to be tried; else NULL */
+	const char *ref_by, *ref_key; /* that table and its column, if it is told */
 };
 /* Full scans of real tables, the largest first. Returns how many. */
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS]);
@@ -112,6 +114,7 @@ struct advise_column {
 	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
 	char other_table[ADVISE_NAME], other[ADVISE_NAME]; /* it is compared with this column of that alias; or empty */
 	bool other_is_number; /* advise_explain.c: that column is one of numbers */
+	bool computed;    /* it is compared with a subquery: known late, it may be, so that it leads no index */
 	bool exists;      /* advise_explain.c: the table has it, and it can be part of an index */
 	bool is_text;     /* a string by its type */
 	bool folds_case;  /* its collation takes upper and lower case for equal */
@@ -129,8 +132,8 @@ void advise_compared(struct span text, struct span table, struct advise_columns 
 /* The first OR that all rows must meet: the columns of each of its sides. Returns how many; 0: there is none of which each
  * side could use an index. */
 size_t advise_either(struct span text, struct span table, struct advise_columns out[ADVISE_MOST_SIDES]) must_check;
-/* Adds the column that a plan's ref names. */
-void advise_ref(struct span path, struct span table, struct advise_columns *out);
+/* Adds the column that a plan's ref names; by: the alias that is looked up by it, and its column; NULL: not told. */
+void advise_ref(struct span path, struct span table, const char *by, const char *key, struct advise_columns *out);
 /* Adds the columns of an ORDER BY list, if an index of the table could give that order. */
 void advise_sort(struct span list, struct span table, struct advise_columns *out);
 
@@ -143,11 +146,13 @@ struct advise_table {
 };
 enum rc advise_table_of(struct span text, const struct sql_facts *f, const char *alias, const char *schema,
 			struct advise_table *out) must_check;
-/* Appends the SELECT of the rows that an UPDATE or DELETE looks for; a SELECT as it is. RC_DECLINED: it is neither, or
- * looks for none. */
+/* Appends the SELECT of the rows that an UPDATE or DELETE looks for; a SELECT as it is, but for FOR UPDATE and its like.
+ * RC_DECLINED: it is neither, or looks for none. */
 enum rc advise_read(struct span text, struct iobuf *out) must_check;
 /* The list behind a statement's own ORDER BY; empty: none. */
 struct span advise_order_by(struct span text);
+/* Rows up to the end of its own LIMIT, OFFSET's included; UINT64_MAX: it has none. */
+uint64_t advise_limit(struct span text);
 /* The statement behind "EXPLAIN FORMAT=JSON ", with something for each placeholder and strings that JSON can hold. */
 enum rc advise_explain_text(struct span text, struct iobuf *out) must_check;
 
@@ -213,6 +218,7 @@ struct advise_verdict {
 	struct advise_known known;
 	struct advise_sample sample;
 	struct advise_sides sides; /* n above 0: an OR's, which take the place of index */
+	uint64_t beside; /* rows of other tables that the statement reads whole as well */
 	bool add;    /* the index, or the sides', is to be added */
 	bool hidden; /* known.serves is there, and is not used */
 };

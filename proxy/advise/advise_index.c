@@ -66,7 +66,7 @@ static void find_columns(const struct question *q, const struct advise_scan *s, 
 	if (s->checked)
 		advise_compared(q->text, span_str(s->table), found);
 	if (s->ref)
-		advise_ref(span_str(s->ref), span_str(s->table), found);
+		advise_ref(span_str(s->ref), span_str(s->table), s->ref_by, s->ref_key, found);
 	if (s->sort)
 		advise_sort(span_str(s->sort), span_str(s->table), found);
 	else if (q->facts.ntables == 1 && (s->ordered || !sqlconn_is_mariadb(q->c)))
@@ -136,9 +136,17 @@ static enum rc try_ref(struct question *q, struct advise_scan *s)
 	return RC_OK;
 }
 
+/* An index that gives nothing but the order asked for: the rows up to the LIMIT's end are looked up one by one, which must be few. */
+static bool sorts_in_vain(const struct question *q, const struct advise_scan *s, const struct advise_columns *index)
+{
+	return index->n && only_sorts(index) && advise_limit(q->text) > s->rows / ADVISE_LOOKED_UP;
+}
+
 static enum rc judge_index(struct question *q, const struct advise_scan *s, const struct advise_columns *found,
 			   struct advise_verdict *v)
 {
+	if (sorts_in_vain(q, s, &v->index))
+		v->index.n = 0;
 	if (v->index.n && (advise_look_order(q->c, &v->table, &v->index) != RC_OK ||
 			   advise_look_indexes(q->c, &v->table, &v->index, &v->known) != RC_OK))
 		return RC_ERROR;
@@ -179,6 +187,22 @@ static enum rc judge(struct question *q, struct advise_scan *s, struct advise_ve
 	return only_sorts(&v->index) ? judge_index(q, s, &found, v) : judge_sides(q, s, v);
 }
 
+/* Rows of the full scans that the fix of one of them leaves. An index may serve another of the same table as well. */
+static uint64_t read_beside(const struct question *q, const struct advise_scan *scans, size_t n, const struct advise_verdict *v)
+{
+	uint64_t rows = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct advise_table t;
+
+		if (!scans[i].ordered && scans[i].table != v->scan.table &&
+		    advise_table_of(q->text, &q->facts, scans[i].table, q->e->schema, &t) == RC_OK &&
+		    (strcasecmp(t.name, v->table.name) != 0 || strcasecmp(t.schema, v->table.schema) != 0))
+			rows += scans[i].rows;
+	}
+	return rows;
+}
+
 /* The largest scan that can be mended; else the largest, with why it cannot. RC_DECLINED: no full scan. */
 static enum rc judge_all(struct question *q, const json_t *plan, struct advise_verdict *out)
 {
@@ -194,6 +218,8 @@ static enum rc judge_all(struct question *q, const json_t *plan, struct advise_v
 		if (i == 0 || rc == RC_OK)
 			*out = v;
 	}
+	if (n)
+		out->beside = read_beside(q, scans, n, out);
 	return n ? RC_OK : RC_DECLINED;
 }
 
@@ -237,7 +263,7 @@ static uint64_t rows_left(const struct advise_verdict *v)
 
 	if (!v->add || !told || s.rows == 0)
 		return STATS_ROWS_UNKNOWN;
-	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows);
+	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows) + v->beside / ADVISE_LOOKED_UP;
 }
 
 static struct span said(const struct iobuf *b)
@@ -260,6 +286,8 @@ static enum rc put(const struct question *q, struct stats *stats, const struct a
 	snprintf(table, sizeof(table), "%s.%s", v->table.schema, v->table.name);
 	if (v->scan.rows > a.rows_examined)
 		a.rows_examined = v->scan.rows;
+	if (v->scan.rows + v->beside > a.rows_examined)
+		a.rows_examined = v->scan.rows + v->beside;
 	rc = put_words(q, v, &work, &w);
 	if (rc == RC_OK) {
 		a.rows_left = rows_left(v);

@@ -1,5 +1,7 @@
 #include "advise_impl.h"
 
+#define LIMIT_UNKNOWN 10
+
 enum rc advise_name(struct span quoted, char out[ADVISE_NAME])
 {
 	char quote = quoted.len > 1 && (*quoted.p == '`' || *quoted.p == '"') ? *quoted.p : 0;
@@ -104,6 +106,29 @@ struct span advise_order_by(struct span text)
 		order = t.kind == SQL_T_WORD && t.word == SQL_W_ORDER;
 	}
 	return list;
+}
+
+uint64_t advise_limit(struct span text)
+{
+	uint64_t rows = UINT64_MAX, count = 0;
+	struct sql_token t;
+	struct sql_scan s;
+	int depth = 0;
+	bool in = false;
+
+	sql_scan_init(&s, text, 0);
+	for (sql_scan_next_code(&s, &t); !is_end(&t); sql_scan_next_code(&s, &t)) {
+		if (sql_token_is_op(&t, '(') || sql_token_is_op(&t, ')'))
+			depth += sql_token_is_op(&t, '(') ? 1 : -1;
+		if (depth == 0 && t.kind == SQL_T_WORD && (t.word == SQL_W_LIMIT || t.word == SQL_W_FETCH || t.word == SQL_W_OFFSET)) {
+			in = true;
+			rows = rows == UINT64_MAX ? 0 : rows;
+		} else if (in && (t.kind == SQL_T_NUMBER || t.kind == SQL_T_PARAM)) {
+			count = t.kind == SQL_T_NUMBER ? advise_number(t.text) : LIMIT_UNKNOWN;
+			rows = rows + count < rows ? UINT64_MAX - 1 : rows + count; /* LIMIT 5, 10; LIMIT 10 OFFSET 5 */
+		}
+	}
+	return rows;
 }
 
 /* ---- the statement to explain ---- */

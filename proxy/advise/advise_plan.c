@@ -102,12 +102,14 @@ static void note_ref(struct found *f, const json_t *table, const struct around *
 	for (size_t i = 0; i < f->n; i++) {
 		struct advise_columns of = {0};
 
-		advise_ref(span_str(path), span_str(f->at[i].table), &of);
+		advise_ref(span_str(path), span_str(f->at[i].table), NULL, NULL, &of);
 		if (of.n == 0 || !is_bare(&f->at[i]))
 			continue;
 		f->at[i].ref = path;
 		f->at[i].ref_table = filtered(table) * ADVISE_MOST_SORTED > 100 ? text_of(table, "table_name") : NULL;
 		f->at[i].ref_condition = text_of(table, "attached_condition");
+		f->at[i].ref_by = text_of(table, "table_name");
+		f->at[i].ref_key = json_string_value(json_array_get(json_object_get(table, "used_key_parts"), 0));
 	}
 }
 

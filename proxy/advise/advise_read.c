@@ -6,6 +6,7 @@
  *   DELETE [words] FROM table WHERE ...                       SELECT * FROM table WHERE ...
  *   DELETE [words] names FROM tables WHERE ...                SELECT * FROM tables WHERE ...
  *   DELETE [words] FROM names USING tables WHERE ...          SELECT * FROM tables WHERE ...
+ *   SELECT ... FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE      SELECT ...
  */
 #include "advise_impl.h"
 
@@ -74,6 +75,26 @@ static void find(struct sql_scan *s, struct sql_token t, bool update, const char
 		out->where.len = (size_t)(end - out->where.p);
 }
 
+/* A SELECT without the locks that it asks for at its end. */
+static struct span without_locks(struct span text)
+{
+	struct sql_token t, before = {0};
+	struct sql_scan s;
+	int depth = 0;
+
+	sql_scan_init(&s, text, 0);
+	for (sql_scan_next_code(&s, &t); !is_end(&t); sql_scan_next_code(&s, &t)) {
+		bool locks = sql_token_is_word(&before, "for") ? sql_token_is_word(&t, "update") || sql_token_is_word(&t, "share")
+							      : sql_token_is_word(&before, "lock") && sql_token_is_word(&t, "in");
+
+		depth += sql_token_is_op(&t, '(') ? 1 : sql_token_is_op(&t, ')') ? -1 : 0;
+		if (locks && depth == 0)
+			return between(text.p, before.text.p);
+		before = t;
+	}
+	return text;
+}
+
 enum rc advise_read(struct span text, struct iobuf *out)
 {
 	struct parts p = {0};
@@ -84,8 +105,10 @@ enum rc advise_read(struct span text, struct iobuf *out)
 	sql_scan_init(&s, text, 0);
 	sql_scan_next_code(&s, &t);
 	update = sql_token_is_word(&t, "update");
-	if (!update && !sql_token_is_word(&t, "delete"))
+	if (!update && !sql_token_is_word(&t, "delete")) {
+		text = without_locks(text);
 		return iobuf_append(out, text.p, text.len);
+	}
 	find(&s, t, update, text.p + text.len, &p);
 	if (!p.tables.len || !p.where.len)
 		return RC_DECLINED;

@@ -150,6 +150,8 @@ enum rc advise_look_order(struct sqlconn *c, const struct advise_table *t, struc
 		return RC_ERROR;
 	}
 	rc = run(c, &sql, on_distinct, distinct);
+	for (size_t i = 0; i < n; i++)
+		distinct[i] = index->at[i].computed ? 0 : distinct[i];
 	if (rc == RC_OK)
 		sort(index, distinct, n);
 	return rc;

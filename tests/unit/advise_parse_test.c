@@ -59,6 +59,8 @@ static void comparisons_with_values_name_their_column(void **state)
 	CONDITION("o.a > <cache>(current_timestamp() - interval 7 day)", "a~");
 	CONDITION("year(o.a) = <cache>(2018 + 3)", "a()");
 	CONDITION("year(o.a) = <cache>(i.b + 3)", "");
+	CONDITION("cast(o.a as date) between <cache>('2020-01-01') and <cache>('2020-01-31')", "a()");
+	CONDITION("cast(o.a as date) in ('2020-01-01','2020-02-01')", "a()");
 	CONDITION("3 >= o.a", "a~");
 	CONDITION("o.a between 3 and 5", "a~");
 	CONDITION("o.a like 'x%'", "a~");
@@ -72,6 +74,7 @@ static void conjunctions_name_all_of_theirs(void **state)
 	CONDITION("o.a between 1 and 2 and o.b = 3", "a~ b=");
 	CONDITION("o.a = 1 and (o.b = 2 or o.c = 3)", "a=");
 	CONDITION("o.a = <cache>(convert(concat('a','b') using latin1)) and o.b = (subquery#2)", "a= b=");
+	CONDITION("o.b = (subquery#2) and o.a = 1", "b= a=");
 }
 
 static size_t sides(const char *text, const char *first, const char *last)
@@ -115,6 +118,9 @@ static void read_of(const char *sql, const char *expected)
 static void a_write_is_read_for_its_rows(void **state)
 {
 	read_of("SELECT 1", "SELECT 1");
+	read_of("SELECT a FROM t WHERE b = 2 FOR UPDATE SKIP LOCKED", "SELECT a FROM t WHERE b = 2 ");
+	read_of("SELECT a FROM t WHERE b = 2 lock in share mode", "SELECT a FROM t WHERE b = 2 ");
+	read_of("SELECT a FROM (SELECT 1 FROM u FOR UPDATE) t", "SELECT a FROM (SELECT 1 FROM u FOR UPDATE) t");
 	read_of("UPDATE t SET a = 1 WHERE b = 2", "SELECT * FROM  t  WHERE b = 2");
 	read_of("update low_priority ignore t x set a = (select 1 from u where v = 1) where b = 2 order by c limit 3",
 		"SELECT * FROM  t x  where b = 2 order by c limit 3");
@@ -147,6 +153,8 @@ static void what_no_index_serves_names_nothing(void **state)
 	CONDITION("o.a not in (1,2)", "");
 	CONDITION("o.a like concat('x','%')", "");
 	CONDITION("not(o.a = 1)", "");
+	CONDITION("cast(o.a as date) not in ('2020-01-01')", "");
+	CONDITION("o.a = <expr_cache><o.b>((subquery#2))", "");
 }
 
 static void what_hides_a_column_names_it_apart(void **state)
@@ -368,6 +376,25 @@ static void the_order_of_the_statement_itself_is_found(void **state)
 	assert_int_equal(advise_order_by(span_str("SELECT (SELECT b FROM c ORDER BY d)")).len, 0);
 }
 
+static void how_far_a_limit_reaches(void **state)
+{
+	static const struct {
+		const char *sql;
+		uint64_t rows;
+	} rows[] = {{"SELECT a FROM t ORDER BY a", UINT64_MAX},
+		    {"SELECT (SELECT b FROM c LIMIT 1) FROM t", UINT64_MAX},
+		    {"SELECT a FROM t LIMIT 7", 7},
+		    {"SELECT a FROM t LIMIT 500, 10", 510},
+		    {"SELECT a FROM t LIMIT 10 OFFSET 500 FOR UPDATE", 510},
+		    {"SELECT a FROM t OFFSET 5 ROWS FETCH NEXT 3 ROWS ONLY", 8},
+		    {"SELECT a FROM t LIMIT ?", 10},
+		    {"SELECT a FROM t LIMIT 18446744073709551615", UINT64_MAX / 100}};
+
+	for (unsigned i = 0; i < countof(rows); i++)
+		assert_true(advise_limit(span_str(rows[i].sql)) >= rows[i].rows &&
+			    (rows[i].rows > 1000 || advise_limit(span_str(rows[i].sql)) == rows[i].rows));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +414,7 @@ int main(void)
 		cmocka_unit_test(placeholders_get_values),
 		cmocka_unit_test(strings_that_would_break_the_plan_lose_what_does),
 		cmocka_unit_test(the_order_of_the_statement_itself_is_found),
+		cmocka_unit_test(how_far_a_limit_reaches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,7 +199,7 @@ static void a_join_of_a_string_and_a_number_is_mended(void **state)
 /* EXPLAIN may evaluate what is constant: a statement that does more than read is not explained. */
 static void statements_with_effects_are_not_explained(void **state)
 {
-	static const char *const texts[] = {"SELECT * FROM orders WHERE customer_email = 'a' FOR UPDATE",
+	static const char *const texts[] = {"SELECT * FROM (SELECT * FROM orders WHERE customer_email = 'a' FOR UPDATE) AS o",
 					    "SELECT shop.side_effect(), id FROM orders WHERE total = 5",
 					    "DELETE FROM orders", "SELECT GET_LOCK('x', 1) FROM orders WHERE total = 5",
 					    "SELECT 1; DELETE FROM orders"};

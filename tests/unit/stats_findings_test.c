@@ -54,13 +54,14 @@ static void a_slow_scan_is_a_missing_index(void **state)
 	stats_free(s);
 }
 
-/* Of 10 calls of 20 ms, beside a statement that takes 1 ms. A row looked up weighs as much as twelve that are scanned. */
+/* Of 10 calls of 20 ms, beside a statement that takes 0.2 ms. A row looked up weighs as much as twelve that are scanned. An index that
+ * saves less than a quarter is not proposed. */
 static void what_an_index_would_save_is_foretold(void **state)
 {
 	static const struct {
 		uint64_t left, sent; /* rows that match, by a sample and as the statement's own */
-		double saved;
-	} rows[] = {{0, 0, 0.19}, {1000, 1, 0.1444}, {STATS_ROWS_UNKNOWN, 1000, 0.1444}, {4000, 1, 0.0076}, {40000, 1, 0}};
+		double saved; /* 0: no finding */
+	} rows[] = {{0, 0, 0.198}, {1000, 1, 0.15048}, {STATS_ROWS_UNKNOWN, 1000, 0.15048}, {3000, 1, 0.05544}, {4000, 1, 0}, {40000, 1, 0}};
 
 	for (unsigned i = 0; i < countof(rows); i++) {
 		struct stats *s = helper_stats(100);
@@ -71,17 +72,36 @@ static void what_an_index_would_save_is_foretold(void **state)
 					       .rows_left = rows[i].left};
 		json_t *all, *p;
 
-		quick.total_ns = NS_PER_MS;
+		quick.total_ns = NS_PER_MS / 5;
 		record(k, &quick, 10);
 		e.rows_sent = rows[i].sent;
 		record(k, &e, 10);
 		stats_put_advice(s, &a);
 		all = helper_findings(s, false);
 		p = json_object_get(helper_finding(all, "missing_index"), "predicted");
-		assert_float_equal(helper_number(p, "time_saved"), rows[i].saved, 1e-6);
-		assert_float_equal(helper_number(p, "time_saved") + helper_number(p, "time_left"), 0.2, 1e-6);
+		assert_true((p != NULL) == (rows[i].saved > 0));
+		if (p) {
+			assert_float_equal(helper_number(p, "time_saved"), rows[i].saved, 1e-6);
+			assert_float_equal(helper_number(p, "time_saved") + helper_number(p, "time_left"), 0.2, 1e-6);
+		}
 		json_decref(all);
 		stats_free(s);
+	}
+}
+
+/* However long it takes. */
+static void what_is_asked_of_the_servers_own_schemas_is_none(void **state)
+{
+	static const char *const tables[] = {"information_schema.TABLES", "performance_schema.threads", "mysql.user", "SYS.statement_analysis"};
+
+	for (unsigned i = 0; i < countof(tables); i++) {
+		struct stats *s = helper_stats(100);
+		struct stats_sink *k = helper_sink(s);
+		struct stats_event e = scan();
+
+		e.table = span_str(tables[i]);
+		record(k, &e, 100);
+		assert_none(s);
 	}
 }
 
@@ -479,6 +499,7 @@ int main(void)
 		cmocka_unit_test(a_slow_scan_is_a_missing_index),
 		cmocka_unit_test(what_an_index_would_save_is_foretold),
 		cmocka_unit_test(a_scan_of_a_small_table_is_none),
+		cmocka_unit_test(what_is_asked_of_the_servers_own_schemas_is_none),
 		cmocka_unit_test(the_adviser_gets_work_and_its_word_counts),
 		cmocka_unit_test(the_advisers_no_ends_the_finding),
 		cmocka_unit_test(nothing_to_explain_without_samples),

@@ -1,0 +1,96 @@
+"""Statements that lack an index, or keep one from being used, in forms that applications have; and some that only seem to (S3)."""
+import pytest
+
+import conftest
+from conftest import ask
+from test_more_scenarios import found
+from test_scenarios import statement_reads
+
+pytestmark = conftest.mariadb_only("the tables are made with its sequences")
+
+TABLES = """CREATE TABLE cust (id INT PRIMARY KEY, email VARCHAR(60), code VARCHAR(20), created DATETIME, score INT, KEY (created));
+    INSERT INTO cust SELECT seq, CONCAT('u', seq, '@x.org'), CONCAT('C', seq), '2019-01-01' + INTERVAL seq * 57 MINUTE, seq * 7919 MOD 10007 FROM seq_1_to_30000;
+    CREATE TABLE ev (id INT PRIMARY KEY, user_id INT, at DATETIME, kind INT); INSERT INTO ev SELECT seq, seq * 31 MOD 2000, '2022-01-01' + INTERVAL seq MINUTE, seq MOD 7 FROM seq_1_to_30000;
+    CREATE TABLE job (id INT PRIMARY KEY, state VARCHAR(10), owner INT); INSERT INTO job SELECT seq, IF(seq MOD 9 = 0, 'ready', 'done'), seq MOD 1500 FROM seq_1_to_20000;
+    CREATE TABLE ext (id INT PRIMARY KEY, ev_ref VARCHAR(20), note INT); INSERT INTO ext SELECT seq, seq * 2, seq MOD 400 FROM seq_1_to_8000;
+    ANALYZE TABLE cust, ev, job, ext"""
+
+# A statement whose {} is another number each time; the table and the columns of the index that it lacks.
+LACKING = (
+    ("SELECT e.id FROM ev AS e WHERE e.at = (SELECT MAX(at) FROM ev AS m WHERE m.user_id = e.user_id) AND e.user_id = {}", "ev", "user_id, at"),
+    ("SELECT id FROM job WHERE state = 'ready' AND owner = {} FOR UPDATE SKIP LOCKED", "job", "owner, state"),
+    ("SELECT id FROM job WHERE owner = {} LOCK IN SHARE MODE", "job", "owner"),
+)
+
+# An index is there and cannot be used; how the statement is mended.
+HIDDEN = (
+    ("SELECT id FROM cust WHERE DATE(created) BETWEEN '2019-03-{0}' AND '2019-03-{0}'", "(created >= '2019-03-{0}' and created < '2019-03-{0}' + interval 1 day)"),
+    ("SELECT id, code FROM cust WHERE DATE(created) >= '2022-03-{0}'", "created >= '2022-03-{0}'"),
+    ("SELECT id, code FROM cust WHERE DATE(created) <= '2019-01-{0}'", "created < '2019-01-{0}' + interval 1 day"),
+    ("SELECT id, email FROM cust WHERE YEAR(created) > 2000 + {0}", None),  # what is behind the value belongs to it
+    ("SELECT id, email FROM cust WHERE created > '2022-01-{0}' AND YEAR(created) < 1990", "created < makedate(1990, 1)"),
+)
+
+OF_THE_SERVER = (
+    "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_ROWS > {}",
+    "SELECT COUNT(*) FROM information_schema.COLUMNS WHERE COLUMN_NAME = 'c{}'",
+)
+FINE = (
+    "SELECT id, email, {} FROM cust ORDER BY score",  # all rows, in an order: looked up one by one, they would take longer
+    "SELECT id, email FROM cust ORDER BY score LIMIT 10 OFFSET 200{}",
+    "SELECT e.id FROM ev AS e JOIN ext AS x ON x.ev_ref = e.id WHERE e.id BETWEEN {} AND 90",  # a string joined with a number: an index would not serve
+    "SELECT id FROM cust WHERE DATE(created) NOT IN ('2020-01-{}')",
+)
+
+
+@pytest.fixture
+def shop(db):
+    db.setup(*TABLES.split(";"))
+    return db
+
+
+def run(instance, schema, statements):
+    with instance.connect(database=schema) as c:
+        for n in range(10, 22):
+            for sql in statements:
+                ask(c, sql.format(n))
+            c.commit()
+
+
+def test_what_lacks_an_index_is_found_and_mended(suimon, shop):
+    s = suimon({"stats": {"slow": "5s"}})
+    run(s, shop.name, [sql for sql, _, _ in LACKING])
+    findings = found(s, shop, 12)
+    assert sorted((f["kind"], f["evidence"]["table"].split(".")[1], f["evidence"]["columns"]) for f in findings) == \
+        sorted(("missing_index", table, columns) for _, table, columns in LACKING), findings
+    with shop.direct() as c:
+        before = [statement_reads(c, sql.format(15)) for sql, _, _ in LACKING]
+        c.rollback()
+        shop.setup(*[f["fix_sql"] for f in findings])
+        after = [statement_reads(c, sql.format(15)) for sql, _, _ in LACKING]
+    assert [a[0] for a in after] == [b[0] for b in before]
+    assert all(a[1] < b[1] / 10 for a, b in zip(after, before)), (before, after)
+
+
+def test_rounded_dates_are_searched_for_as_ranges(suimon, shop):
+    s = suimon({"stats": {"slow": "5s"}})
+    run(s, shop.name, [sql for sql, _ in HIDDEN])
+    findings = found(s, shop, 12)
+    mended = [f.get("fix_sql", "") for f in findings]
+    assert {(f["evidence"]["table"], f["evidence"]["columns"]) for f in findings} == {(shop.name + ".cust", "created")}, findings
+    with shop.direct() as c:
+        for sql, condition in HIDDEN[:3]:
+            whole = sql.format(15).split("WHERE")[0] + "WHERE " + condition.format(15)
+            assert ask(c, whole) == ask(c, sql.format(15)) and ask(c, whole), sql
+    for _, condition in HIDDEN[:3]:
+        assert [m for m in mended if m.endswith(condition.format("x").replace("'2019-03-x'", "?").replace("'2022-03-x'", "?").replace("'2019-01-x'", "?"))], mended
+    assert not [m for m in mended if "makedate(? + 1, 1)" in m], mended
+
+
+def test_what_an_index_would_not_help(suimon, shop):
+    s = suimon({"stats": {"slow": "5s"}})
+    run(s, shop.name, FINE)
+    run(s, None, OF_THE_SERVER)
+    for f in found(s, shop, 12):  # how far the page is, is said: how much a page by key saves is not, as it takes an index first
+        assert f["kind"] == "heavy_aggregate" and "OFFSET" in f["evidence"]["example"], f
+        assert f["predicted"] is None and "add one" in f["fix_text"], f
