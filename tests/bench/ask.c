@@ -2,8 +2,9 @@
  * ask.c - asks one statement over and over on many connections from one thread, as redis-benchmark asks Redis: where what a server
  * costs is compared, what the client costs must not be what differs, nor most of it.
  *
- * usage: bench_ask HOST PORT USER PASSWORD SCHEMA CONNECTIONS REQUESTS|SECONDSs STATEMENT
- * In the statement $c stands for the connection's number, $n for how often was asked, $r for a number from 1 to 100000.
+ * usage: bench_ask HOST PORT USER PASSWORD SCHEMA CONNECTIONS REQUESTS|SECONDSs[@RATE] STATEMENT
+ * With a RATE so many are asked a second, by one connection after the other that waits for nothing; else each asks when it has its answer.
+ * In the statement $c stands for the connection's number, $n for how often was asked, $r for a number from 1 to 100000, $k to 10000.
  * An OK is an answer; a result has to be as long as the first one; an error ends the run. Prints how many were answered a second,
  * how many in all, and the median of their times in ms.
  */
@@ -34,6 +35,7 @@
 static struct { int fd; size_t got; double asked_at; } conns[CONNECTIONS_MOST];
 static const char *template;
 static unsigned long asked, done;
+static unsigned idle[CONNECTIONS_MOST], idle_first, nidle; /* a ring: who waits for nothing, the longest first */
 static uint32_t took_us[SLOWEST_US + 1]; /* answers that took so long */
 
 static void die(const char *what, const char *why)
@@ -72,15 +74,15 @@ static size_t put_number(char *to, unsigned long n)
 	return len;
 }
 
-/* xorshift64: Marsaglia, "Xorshift RNGs", 2003. */
-static unsigned long any(void)
+/* 1 to that. xorshift64: Marsaglia, "Xorshift RNGs", 2003. */
+static unsigned long any(unsigned long most)
 {
 	static uint64_t x = 88172645463325252u;
 
 	x ^= x << 13;
 	x ^= x >> 7;
 	x ^= x << 17;
-	return 1 + x % 100000;
+	return 1 + x % most;
 }
 
 /* The packet of the next question; its length. */
@@ -91,12 +93,12 @@ static size_t make_packet(char *to, unsigned c)
 
 	*end++ = COM_QUERY_BYTE;
 	for (const char *p = template; *p; p++) {
-		if (p[0] != '$' || !p[1] || !strchr("cnr", p[1])) {
+		if (p[0] != '$' || !p[1] || !strchr("cnrk", p[1])) {
 			*end++ = *p;
 			continue;
 		}
 		p++;
-		end += put_number(end, *p == 'c' ? c : *p == 'n' ? asked : any());
+		end += put_number(end, *p == 'c' ? c : *p == 'n' ? asked : any(*p == 'r' ? 100000 : 10000));
 	}
 	len = (size_t)(end - to) - HEADER;
 	for (unsigned i = 0; i < 3; i++)
@@ -161,29 +163,48 @@ static bool answered(unsigned c, size_t len)
 			die("an answer", "it is longer than the first one was");
 	}
 	conns[c].got = 0;
+	idle[(idle_first + nidle++) % CONNECTIONS_MOST] = c;
 	us = (size_t)((now() - conns[c].asked_at) * 1e6);
 	took_us[us < SLOWEST_US ? us : SLOWEST_US]++;
 	done++;
 	return true;
 }
 
-/* Until so many were asked, or until then; 0: not limited by that. */
-static void run(int ep, unsigned long requests, double until, size_t len, unsigned nconns)
+/* How much, each 0: not limited by that. */
+struct load { unsigned long requests, seconds, rate; };
+
+/* How many may have been asked after so long. */
+static double due(const struct load *l, double took)
 {
+	if (l->seconds && took >= (double)l->seconds)
+		return 0;
+	return l->requests ? (double)l->requests : l->rate ? 1 + took * (double)l->rate : 1e18;
+}
+
+static void run(int ep, const struct load *l, size_t len, unsigned nconns)
+{
+	double began = now(), heard = began, may;
 	struct epoll_event ready[64];
 
 	asked = done = 0;
-	for (unsigned i = 0; i < nconns && (requests == 0 || asked < requests); i++)
-		ask(i);
-	while (done < asked) {
-		int n = epoll_wait(ep, ready, 64, PATIENCE_MS);
+	for (nidle = 0; nidle < nconns; nidle++)
+		idle[nidle] = nidle;
+	while ((may = due(l, now() - began)) > 0 || done < asked) {
+		int n;
 
-		if (n <= 0)
-			die("wait", n ? strerror(errno) : "no answer within 30 s");
-		for (int i = 0; i < n; i++) {
-			if (answered(ready[i].data.u32, len) && (requests == 0 || asked < requests) && (until <= 0 || now() < until))
-				ask(ready[i].data.u32);
-		}
+		for (; nidle && (double)asked < may; nidle--, idle_first = (idle_first + 1) % CONNECTIONS_MOST)
+			ask(idle[idle_first]);
+		if (l->requests && done >= l->requests)
+			return;
+		n = epoll_wait(ep, ready, 64, l->rate ? 1 : PATIENCE_MS);
+		if (n < 0)
+			die("wait", strerror(errno));
+		for (int i = 0; i < n; i++)
+			(void)answered(ready[i].data.u32, len);
+		if (n || done == asked)
+			heard = now();
+		else if (now() - heard > PATIENCE_MS / 1000.0)
+			die("wait", "no answer within 30 s");
 	}
 }
 
@@ -199,18 +220,21 @@ static double median_ms(void)
 
 int main(int argc, char **argv)
 {
-	unsigned long much, nconns;
-	bool timed;
+	struct load load = {0};
+	unsigned long nconns;
+	const char *much;
 	double began;
 	size_t len;
 	int ep = epoll_create1(0);
 
 	if (argc != 9 || strlen(argv[8]) > STATEMENT_MOST)
-		die("usage", "bench_ask HOST PORT USER PASSWORD SCHEMA CONNECTIONS REQUESTS|SECONDSs STATEMENT");
+		die("usage", "bench_ask HOST PORT USER PASSWORD SCHEMA CONNECTIONS REQUESTS|SECONDSs[@RATE] STATEMENT");
 	nconns = strtoul(argv[6], NULL, 10);
-	much = strtoul(argv[7], NULL, 10);
-	timed = argv[7][strspn(argv[7], "0123456789")] == 's';
-	if (nconns == 0 || nconns > CONNECTIONS_MOST || much == 0)
+	much = argv[7] + strspn(argv[7], "0123456789");
+	*(*much == 's' ? &load.seconds : &load.requests) = strtoul(argv[7], NULL, 10);
+	if (*much == 's' && much[1] == '@')
+		load.rate = strtoul(much + 2, NULL, 10);
+	if (nconns == 0 || nconns > CONNECTIONS_MOST || (load.seconds == 0 && load.requests == 0))
 		die("usage", "CONNECTIONS is 1 to 1024, REQUESTS or SECONDS at least 1");
 	template = argv[8];
 	for (unsigned i = 0; i < nconns; i++) {
@@ -222,7 +246,7 @@ int main(int argc, char **argv)
 	}
 	len = length_of_an_answer();
 	began = now();
-	run(ep, timed ? 0 : much, timed ? began + (double)much : 0, len, (unsigned)nconns);
+	run(ep, &load, len, (unsigned)nconns);
 	printf("%.0f %lu %.3f\n", (double)done / (now() - began), done, median_ms());
 	return 0;
 }
