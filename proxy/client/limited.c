@@ -18,7 +18,13 @@ static bool gives_room(const struct sql_facts *f)
 	return (f->verb == SQL_COMMIT || f->verb == SQL_ROLLBACK) && !(f->flags & (SQL_F_MULTI | SQL_F_UNKNOWN));
 }
 
-/* Nor is the inside of a transaction that has its place kept from anything. */
+static unsigned place_of(const struct request *r)
+{
+	return (unsigned)(r->plan.limit - r->worker->settings->limits.rules);
+}
+
+/* Nor is the inside of a transaction that has its place kept from anything, but by rules that stand before the one by which it has it: as each
+ * goes from a later rule to an earlier one, no two wait for each other's places. */
 static bool is_limited(const struct request *r)
 {
 	switch (r->cmd) {
@@ -29,7 +35,7 @@ static bool is_limited(const struct request *r)
 	default:
 		return false;
 	}
-	return r->plan.limit && !r->s->gate && !(r->st && gives_room(&r->st->facts));
+	return r->plan.limit && (!r->s->gate || place_of(r) < r->s->gate_place) && !(r->st && gives_room(&r->st->facts));
 }
 
 /* Names the gate: the rule's, or that of one account, digest or client of it. */
@@ -55,7 +61,14 @@ static uint64_t key_of(const struct request *r, const struct settings_limit_rule
 
 static void is_in(struct request *r)
 {
-	r->s->gate = r->turn.gate;
+	struct session *s = r->s;
+
+	if (s->gate) {
+		s->gate_within = r->turn.gate;
+		return;
+	}
+	s->gate = r->turn.gate;
+	s->gate_place = r->turn_place;
 }
 
 static void on_turn(struct mail *m)
@@ -87,6 +100,7 @@ enum rc limited_step(struct request *r)
 	terms = (struct limit_terms){.concurrency = (uint64_t)rule->concurrency, .rate = (uint64_t)rule->rate};
 	r->turn.mail.run = on_turn;
 	r->turn.loop = r->worker->loop;
+	r->turn_place = place_of(r);
 	r->turn_waiting = true; /* before its mail can come */
 	switch (limit_enter(r->worker->in->limits, key_of(r, rule), &terms, &r->turn, now)) {
 	case RC_OK:
@@ -112,6 +126,9 @@ bool limited_cancel(struct request *r)
 
 void limited_leave(struct session *s)
 {
+	if (unlikely(s->gate_within))
+		limit_leave(s->worker->in->limits, s->gate_within, clock_mono_ns());
+	s->gate_within = NULL;
 	if (likely(!s->gate) || (s->in_transaction && s->state != SESSION_CLOSED))
 		return;
 	limit_leave(s->worker->in->limits, s->gate, clock_mono_ns());

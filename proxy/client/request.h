@@ -140,6 +140,7 @@ struct request {
 	bool kill_failed;           /* it has run too long, and its server could not be told so: that is logged */
 	uint64_t overdue_ns;        /* sent_ns of what has run too long and whose server is told; 0: none */
 	uint64_t kill_next_ns;      /* not to be tried before */
+	unsigned turn_place;        /* of its rule among those of limits */
 	uint64_t turn_until_ns;     /* how long it waits there */
 	uint64_t limit_digest;      /* of the statement in its text that plan.limit means; 0: of all of it */
 	uint64_t time_most_ns;      /* how long it may run; 0: as long as it takes */

@@ -96,6 +96,8 @@ struct session {
 	bool queued_anything;          /* more tables than fit */
 	bool queued_eventual;          /* their rules say read: eventual */
 	struct limit_gate *gate;       /* it is in, with its statement or its transaction (limited.c); NULL: in none */
+	unsigned gate_place;           /* ... by which rule of limits, as they stood then */
+	struct limit_gate *gate_within; /* ... its statement is in besides; NULL: in none */
 	uint64_t last_insert_id;
 	struct aftermath aftermath;    /* of its last statement, where no connection has it */
 	const struct upstream *told_by; /* has its last warnings, or their absence: older ones elsewhere are nobody's; to compare only */

@@ -93,6 +93,56 @@ def test_a_transaction_keeps_its_place_and_gives_it_up(suimon, db):
         servers.wait_until("its place", lambda: ask(c, "SELECT COUNT(*) FROM t") == ((2,),), 30)
 
 
+def test_inside_a_transaction_earlier_rules_hold(suimon, db, held):
+    """Each statement by itself; the rule that stands last, which let the transaction in, asks no more of it, and nobody waits in a circle."""
+    takes = "SELECT GET_LOCK('%s', 60)" % held.lock
+    s = limited(suimon, {"match": {"digest": digest(takes)}, "concurrency": 1, "wait": "100ms"}, {"match": {"user": "app"}, "concurrency": 2, "wait": "100ms"})
+    first = Sleeper(s, db.name, held.lock)
+    servers.wait_until("the first to run", lambda: runs(s, "get_lock"), 30)
+    with s.connect(database=db.name, autocommit=False) as c:
+        assert ask(c, "SELECT COUNT(*) FROM whoami") == ((1,),)  # a transaction now
+        assert refused(c, takes)
+        assert ask(c, "SELECT COUNT(*) FROM whoami") == ((1,),)  # which goes on
+        ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+        assert first.ended().error is None
+        first.connection.close()
+        for _ in range(2):  # its place is given back with the statement
+            servers.wait_until("the lock", lambda: ask(c, takes) == ((1,),), 30)
+            ask(c, "SELECT RELEASE_LOCK('%s')" % held.lock)
+        with s.connect(database=db.name) as other:
+            assert ask(other, takes) == ((1,),)
+            ask(other, "SELECT RELEASE_LOCK('%s')" % held.lock)
+            with s.connect(database=db.name) as third:
+                other.begin()
+                ask(other, "SELECT COUNT(*) FROM whoami")
+                assert refused(third, "SELECT 1")  # the transactions have both places
+                c.rollback()
+                assert ask(third, "SELECT 1") == ((1,),)
+    assert waits(s) == 0
+
+
+def test_who_ends_while_he_waits_inside_a_transaction_gives_all_back(suimon, db, held):
+    takes = "SELECT GET_LOCK('%s', 60)" % held.lock
+    s = limited(suimon, {"match": {"digest": digest(takes)}, "concurrency": 1, "wait": "60s"}, {"match": {"user": "app"}, "concurrency": 2, "wait": "100ms"})
+    first = Sleeper(s, db.name, held.lock)
+    servers.wait_until("the first to run", lambda: runs(s, "get_lock"), 30)
+    for end in (socket.SHUT_RDWR, None):
+        c = s.connect(database=db.name, autocommit=False)
+        ask(c, "SELECT COUNT(*) FROM whoami")
+        inside = Background(c, takes)
+        servers.wait_until("it to wait", lambda: waits(s) == 1, 30)
+        if end is not None:
+            c._sock.shutdown(end)
+            servers.wait_until("it to have left", lambda: waits(s) == 0, 30)
+            with s.connect(database=db.name) as other:
+                servers.wait_until("its place", lambda: ask(other, "SELECT 1") == ((1,),), 30)
+    ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
+    assert first.outcome() == ((1,),)
+    first.connection.close()
+    assert inside.outcome() == ((1,),)
+    inside.connection.close()
+
+
 def test_what_stands_behind_commit_waits_like_all_else(suimon, db, held):
     """COMMIT and ROLLBACK alone are let through, wherever they come from; not a text that begins with them."""
     s = limited(suimon, {"match": {"user": "app"}, "concurrency": 1, "wait": "100ms"})
