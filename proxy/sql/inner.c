@@ -121,7 +121,7 @@ static bool begins_behind(const struct sql_parser *p, const struct sql_token *be
 
 static enum rc body_token(struct body *b, struct sql_parser *p, bool begins)
 {
-	if (begins && !sql_is(p, SQL_W_END) && !sql_is_op(p, ';')) {
+	if (begins && !sql_is(p, SQL_W_END) && !sql_is_op(p, ';') && !sql_is_op(p, ')')) {
 		if (b->n == OPEN_MOST)
 			return RC_ERROR;
 		b->open[b->n].at = p->t.text.p;

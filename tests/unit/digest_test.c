@@ -365,6 +365,9 @@ static void finds_the_statements_of_bodies(void **state)
 	assert_body_holds("BEGIN SELECT v FROM t; EXCEPTION WHEN OTHERS THEN DO 1; END", SQL_MODE_ORACLE, "DO 1");
 	assert_int_equal(sql_inner_statements(span_str("SELECT 1"), 0, count_wanted, &w), RC_OK);
 	assert_int_equal(w.all, 0);
+	assert_int_equal(sql_inner_statements(span_str("IF (DO) THEN ; END IF; x: ;"), 0, count_wanted, &w), RC_OK);
+	assert_int_equal(w.found, 0); /* nothing is no statement */
+	w.all = 0;
 	assert_int_equal(sql_inner_statements(span_str(bodies[0]), 0, stop, NULL), RC_AGAIN);
 	assert_int_equal(sql_inner_statements(span_str("IF 1 THEN SELECT 'x"), 0, count_wanted, &w), RC_ERROR);
 	/* not the square of its length */
