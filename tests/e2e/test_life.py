@@ -387,12 +387,14 @@ def test_a_worker_that_redis_turns_away_is_a_line_and_so_is_its_return(suimon, d
                 held.sendall(words.encode() + b"\r\n")
                 return held.recv(65536).decode()
 
-            def others():
+            def asking():
+                """How many connections there are, and which of them last looked a result up."""
                 lines = [dict(word.partition("=")[::2] for word in line.split()) for line in command("CLIENT LIST").splitlines() if line.startswith("id=")]
-                return len(lines), [x["id"] for x in lines if x["cmd"] in ("get", "mget", "pttl")]
-            servers.wait_until("the worker to ask Redis", lambda: (who(c), others()[1])[1], 30)
+                workers = [x["id"] for x in lines if x["cmd"] in ("get", "mget", "pttl")]
+                return (len(lines), workers) if workers else None
+
+            n, workers = servers.wait_until("the worker to ask Redis", lambda: (who(c), asking())[1], 30)
             with told_once_each(s, "cache: ", "a worker cannot use Redis", "a worker uses Redis again") as told:
-                n, workers = others()
                 command("CONFIG SET maxclients %d" % (n - len(workers)))
                 for one in workers:
                     command("CLIENT KILL ID " + one)
