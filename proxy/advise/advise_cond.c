@@ -481,6 +481,11 @@ void advise_sort(struct span list, struct span table, struct advise_columns *out
 	}
 }
 
+void advise_equals(const char *name, struct advise_columns *out)
+{
+	add(out, span_str(name), ADVISE_EQUALS, span_of(NULL, 0));
+}
+
 void advise_ref(struct span text, struct span table, const char *by, const char *key, struct advise_columns *out)
 {
 	struct advise_column like = {.use = ADVISE_EQUALS};

@@ -38,6 +38,7 @@
 #define ADVISE_MOST_SIDES 4 /* of an OR */
 #define ADVISE_LEAST_ROWS 500    /* a smaller table is best read whole, */
 #define ADVISE_LEAST_JOINED 100  /* once; for each row of another it is less */
+#define ADVISE_LEAST_FOUND 2000  /* fewer that an index finds are well found */
 #define ADVISE_LEAST_SAMPLE 1000 /* fewer rows say little */
 #define ADVISE_MOST_SHARE 20     /* where a twentieth of the rows match, looking them up saves too little: each costs a dozen read in turn */
 #define ADVISE_MOST_SORTED 5     /* in the order asked for a fifth may: a LIMIT ends it, and nothing is sorted */
@@ -82,11 +83,13 @@ struct advise_scan {
 	bool checked;          /* MariaDB's "range checked for each record", of which it does not print the condition */
 	bool ordered;          /* it is read by an index for its order, so that a LIMIT may end it: rows is how many the server hopes to read */
 	bool covered;          /* what is asked of it stands in that index */
+	const char *searched;  /* no full scan: this index finds many rows, of which a condition drops some; else NULL */
+	const json_t *keys, *refs; /* its columns in use, and what these equal, if so */
 	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows, */
 	const char *ref_table, *ref_condition; /* that table, where it is not sure to: its condition is to be tried; else NULL */
 	const char *ref_by, *ref_key; /* that table and its column, if it is told */
 };
-/* Full scans of real tables, the largest first. Returns how many. */
+/* Full scans of real tables and searches that find many rows, the largest first. Returns how many. */
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS]);
 /* What the plan does with the rows beside reading them. */
 struct advise_work {
@@ -132,6 +135,8 @@ void advise_compared(struct span text, struct span table, struct advise_columns 
 /* The first OR that all rows must meet: the columns of each of its sides. Returns how many; 0: there is none of which each
  * side could use an index. */
 size_t advise_either(struct span text, struct span table, struct advise_columns out[ADVISE_MOST_SIDES]) must_check;
+/* Adds a column by its name, which equals a constant. */
+void advise_equals(const char *name, struct advise_columns *out);
 /* Adds the column that a plan's ref names; by: the alias that is looked up by it, and its column; NULL: not told. */
 void advise_ref(struct span path, struct span table, const char *by, const char *key, struct advise_columns *out);
 /* Adds the columns of an ORDER BY list, if an index of the table could give that order. */

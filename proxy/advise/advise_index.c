@@ -195,7 +195,7 @@ static uint64_t read_beside(const struct question *q, const struct advise_scan *
 	for (size_t i = 0; i < n; i++) {
 		struct advise_table t;
 
-		if (!scans[i].ordered && scans[i].table != v->scan.table &&
+		if (!scans[i].ordered && !scans[i].searched && scans[i].table != v->scan.table &&
 		    advise_table_of(q->text, &q->facts, scans[i].table, q->e->schema, &t) == RC_OK &&
 		    (strcasecmp(t.name, v->table.name) != 0 || strcasecmp(t.schema, v->table.schema) != 0))
 			rows += scans[i].rows;
@@ -203,24 +203,82 @@ static uint64_t read_beside(const struct question *q, const struct advise_scan *
 	return rows;
 }
 
-/* The largest scan that can be mended; else the largest, with why it cannot. RC_DECLINED: no full scan. */
+static bool is_key(const struct advise_scan *s, const char *name)
+{
+	const char *key;
+
+	for (size_t i = 0; (key = json_string_value(json_array_get(s->keys, i))) != NULL; i++)
+		if (span_ieq(span_str(key), span_str(name)))
+			return true;
+	return false;
+}
+
+/* Of an index's columns those by which rows are dropped that have been found. False: none of them must equal something. */
+static bool drops(const struct advise_scan *s, const struct advise_columns *index, struct advise_columns *by)
+{
+	bool equals = false;
+
+	*by = (struct advise_columns){0};
+	for (size_t i = 0; i < index->n; i++) {
+		const struct advise_column *c = &index->at[i];
+
+		if (is_key(s, c->name))
+			continue;
+		equals |= c->use == ADVISE_EQUALS && c->test.len;
+		by->at[by->n++] = *c;
+	}
+	return equals;
+}
+
+/* An index is there that serves a part of the condition; one for all of it would find far fewer rows. */
+static enum rc judge_search(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	struct advise_columns found = {0}, by;
+	const char *key, *ref;
+
+	*v = (struct advise_verdict){.scan = *s};
+	if (q->facts.ntables != 1 || advise_table_of(q->text, &q->facts, s->table, q->e->schema, &v->table) != RC_OK)
+		return RC_DECLINED;
+	find_columns(q, s, &found);
+	for (size_t i = 0; (key = json_string_value(json_array_get(s->keys, i))) != NULL; i++) {
+		ref = json_string_value(json_array_get(s->refs, i));
+		if (ref && strcmp(ref, "const") == 0)
+			advise_equals(key, &found);
+	}
+	if (!s->sort)
+		advise_sort(advise_order_by(q->text), span_str(s->table), &found);
+	if (advise_look_columns(q->c, &v->table, &found) != RC_OK)
+		return RC_ERROR;
+	advise_choose(&found, &v->index);
+	if (!drops(s, &v->index, &by))
+		return RC_DECLINED;
+	if (advise_look_order(q->c, &v->table, &v->index) != RC_OK || advise_look_indexes(q->c, &v->table, &v->index, &v->known) != RC_OK ||
+	    advise_look_values(q->c, &v->table, &by, &v->sample) != RC_OK)
+		return RC_ERROR;
+	v->add = !v->known.serves[0] && v->sample.rows >= ADVISE_LEAST_SAMPLE && v->sample.match * ADVISE_MOST_SHARE <= v->sample.rows;
+	return v->add ? RC_OK : RC_DECLINED;
+}
+
+/* The largest scan or search that can be mended; else the largest scan, with why it cannot. RC_DECLINED: no full scan. */
 static enum rc judge_all(struct question *q, const json_t *plan, struct advise_verdict *out)
 {
 	struct advise_scan scans[ADVISE_MOST_SCANS];
 	size_t n = advise_plan_scans(plan, scans);
 	enum rc rc = RC_DECLINED;
 	struct advise_verdict v;
+	bool any = false;
 
 	for (size_t i = 0; i < n && rc != RC_OK; i++) {
-		rc = judge(q, &scans[i], &v);
+		rc = scans[i].searched ? judge_search(q, &scans[i], &v) : judge(q, &scans[i], &v);
 		if (rc == RC_ERROR)
 			return RC_ERROR;
-		if (i == 0 || rc == RC_OK)
+		if ((!any && !scans[i].searched) || rc == RC_OK)
 			*out = v;
+		any |= !scans[i].searched || rc == RC_OK;
 	}
-	if (n)
+	if (any)
 		out->beside = read_beside(q, scans, n, out);
-	return n ? RC_OK : RC_DECLINED;
+	return any ? RC_OK : RC_DECLINED;
 }
 
 struct words {

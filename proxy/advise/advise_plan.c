@@ -44,6 +44,15 @@ static bool is_full_scan(const json_t *table)
 	       (strcmp(access, "index") == 0 && json_object_get(table, "attached_condition"));
 }
 
+/* An index finds many rows, and a condition drops some of them again. */
+static bool finds_many(const json_t *table)
+{
+	const char *name = text_of(table, "table_name"), *access = text_of(table, "access_type");
+
+	return name && access && name[0] != '<' && (strcmp(access, "ref") == 0 || strcmp(access, "range") == 0) &&
+	       text_of(table, "key") && text_of(table, "attached_condition") && rows_of(table) >= ADVISE_LEAST_FOUND;
+}
+
 static void note_scan(struct found *f, const json_t *table, const struct around *around)
 {
 	struct advise_scan one = {.table = text_of(table, "table_name"),
@@ -53,10 +62,16 @@ static void note_scan(struct found *f, const json_t *table, const struct around 
 				  .sort = around->sort,
 				  .checked = around->checked,
 				  .covered = json_is_true(json_object_get(table, "using_index"))};
+	bool whole = is_full_scan(table);
 	size_t i = f->n;
 
-	if (!is_full_scan(table))
+	if (!whole && !finds_many(table))
 		return;
+	if (!whole) {
+		one.searched = text_of(table, "key");
+		one.keys = json_object_get(table, "used_key_parts");
+		one.refs = json_object_get(table, "ref");
+	}
 	one.ordered = strcmp(text_of(table, "access_type"), "index") == 0 && !one.covered;
 	if (f->n == ADVISE_MOST_SCANS) {
 		if (f->at[--i].rows >= one.rows)
@@ -103,7 +118,7 @@ static void note_ref(struct found *f, const json_t *table, const struct around *
 		struct advise_columns of = {0};
 
 		advise_ref(span_str(path), span_str(f->at[i].table), NULL, NULL, &of);
-		if (of.n == 0 || !is_bare(&f->at[i]))
+		if (of.n == 0 || f->at[i].searched || !is_bare(&f->at[i]))
 			continue;
 		f->at[i].ref = path;
 		f->at[i].ref_table = filtered(table) * ADVISE_MOST_SORTED > 100 ? text_of(table, "table_name") : NULL;

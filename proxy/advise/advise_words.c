@@ -113,7 +113,11 @@ enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
 	static const char *const how[] = {
 		[ADVISE_EQUALS] = " = ?", [ADVISE_IN] = " in (?)", [ADVISE_RANGE] = " in a range", [ADVISE_SORT] = ""};
 
-	if (iobuf_printf(out, v->scan.ordered && v->add ? "%llu rows and more of %s.%s are read in an index's order" : "full scan of %llu rows of %s.%s", (unsigned long long)v->scan.rows, v->table.schema,
+	if (v->scan.searched) {
+		if (iobuf_printf(out, "%llu rows of %s.%s are found by the index %s, which does not serve all of the condition:",
+				 (unsigned long long)v->scan.rows, v->table.schema, v->table.name, v->scan.searched) != RC_OK)
+			return RC_ERROR;
+	} else if (iobuf_printf(out, v->scan.ordered && v->add ? "%llu rows and more of %s.%s are read in an index's order" : "full scan of %llu rows of %s.%s", (unsigned long long)v->scan.rows, v->table.schema,
 			 v->table.name) != RC_OK)
 		return RC_ERROR;
 	if (v->hidden)
