@@ -222,6 +222,8 @@ static bool is_beginning(const struct indexes *x)
 
 static void end_index(struct indexes *x)
 {
+	if (x->n && strcmp(x->key, "PRIMARY") == 0)
+		memcpy(x->known->primary, x->column[0], ADVISE_NAME);
 	if (x->n && !x->known->serves[0] && serves(x))
 		memcpy(x->known->serves, x->key, ADVISE_NAME);
 	else if (x->n && !x->unique && !x->known->redundant[0] && is_beginning(x))

@@ -176,6 +176,7 @@ enum rc advise_look_others(struct sqlconn *c, struct span text, const struct sql
 struct advise_known {
 	char serves[ADVISE_NAME];    /* begins with them */
 	char redundant[ADVISE_NAME]; /* is itself no more than the beginning of them, and not unique */
+	char primary[ADVISE_NAME];   /* no index: the primary key's first column */
 };
 enum rc advise_look_indexes(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
 			    struct advise_known *out) must_check;
@@ -224,6 +225,7 @@ struct advise_verdict {
 	struct advise_sample sample;
 	struct advise_sides sides; /* n above 0: an OR's, which take the place of index */
 	uint64_t beside; /* rows of other tables that the statement reads whole as well */
+	bool by_key; /* the index's rows come in the order asked for: the primary key, which ends it, gives that */
 	bool add;    /* the index, or the sides', is to be added */
 	bool hidden; /* known.serves is there, and is not used */
 };

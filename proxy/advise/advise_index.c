@@ -136,6 +136,22 @@ static enum rc try_ref(struct question *q, struct advise_scan *s)
 	return RC_OK;
 }
 
+/* Puts the index's columns in order, and looks at those that the table has. InnoDB ends each with the primary key, which so needs not
+ * be named to sort by. */
+static enum rc look_at_indexes(struct question *q, struct advise_verdict *v)
+{
+	struct advise_columns *index = &v->index;
+
+	if (advise_look_order(q->c, &v->table, index) != RC_OK || advise_look_indexes(q->c, &v->table, index, &v->known) != RC_OK)
+		return RC_ERROR;
+	if (index->n < 2 || index->at[index->n - 1].use != ADVISE_SORT || index->at[index->n - 2].prefix ||
+	    !span_ieq(span_str(index->at[index->n - 1].name), span_str(v->known.primary)))
+		return RC_OK;
+	index->n--;
+	v->by_key = true;
+	return advise_look_indexes(q->c, &v->table, index, &v->known);
+}
+
 /* An index that gives nothing but the order asked for: the rows up to the LIMIT's end are looked up one by one, which must be few. */
 static bool sorts_in_vain(const struct question *q, const struct advise_scan *s, const struct advise_columns *index)
 {
@@ -147,8 +163,7 @@ static enum rc judge_index(struct question *q, const struct advise_scan *s, cons
 {
 	if (sorts_in_vain(q, s, &v->index))
 		v->index.n = 0;
-	if (v->index.n && (advise_look_order(q->c, &v->table, &v->index) != RC_OK ||
-			   advise_look_indexes(q->c, &v->table, &v->index, &v->known) != RC_OK))
+	if (v->index.n && look_at_indexes(q, v) != RC_OK)
 		return RC_ERROR;
 	bool hoped = s->ordered && s->rows < ADVISE_LEAST_ROWS;
 
@@ -252,8 +267,7 @@ static enum rc judge_search(struct question *q, const struct advise_scan *s, str
 	advise_choose(&found, &v->index);
 	if (!drops(s, &v->index, &by))
 		return RC_DECLINED;
-	if (advise_look_order(q->c, &v->table, &v->index) != RC_OK || advise_look_indexes(q->c, &v->table, &v->index, &v->known) != RC_OK ||
-	    advise_look_values(q->c, &v->table, &by, &v->sample) != RC_OK)
+	if (look_at_indexes(q, v) != RC_OK || advise_look_values(q->c, &v->table, &by, &v->sample) != RC_OK)
 		return RC_ERROR;
 	v->add = !v->known.serves[0] && v->sample.rows >= ADVISE_LEAST_SAMPLE && v->sample.match * ADVISE_MOST_SHARE <= v->sample.rows;
 	return v->add ? RC_OK : RC_DECLINED;
@@ -316,7 +330,7 @@ static bool all_tried(const struct advise_columns *index)
  * as then a LIMIT ends it. */
 static uint64_t rows_left(const struct advise_verdict *v)
 {
-	bool told = v->sides.n > 0 || (all_tried(&v->index) && v->index.at[v->index.n - 1].use != ADVISE_SORT);
+	bool told = v->sides.n > 0 || (all_tried(&v->index) && !v->by_key && v->index.at[v->index.n - 1].use != ADVISE_SORT);
 	struct advise_sample s = v->sides.n ? v->sides.sample : v->sample;
 
 	if (!v->add || !told || s.rows == 0)
