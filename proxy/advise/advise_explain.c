@@ -70,6 +70,63 @@ enum rc advise_plan(struct sqlconn *c, struct span text, struct iobuf *out)
 	return run(c, &sql, on_plan, out);
 }
 
+/* ---- views ---- */
+
+struct under {
+	const char *alias;
+	struct advise_table *table;
+};
+
+/* Servers write a view's text out in full: `schema`.`table` `alias`. */
+static enum rc on_view(void *arg, const struct sqlconn_row *row)
+{
+	struct sql_token t, before[3] = {{.kind = SQL_T_END}};
+	struct under *u = arg;
+	char name[ADVISE_NAME];
+	struct sql_scan s;
+
+	if (row->n < 1 || !row->value[0].p)
+		return RC_OK;
+	sql_scan_init(&s, row->value[0], 0);
+	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; sql_scan_next_code(&s, &t)) {
+		bool path = before[2].kind == SQL_T_QUOTED && sql_token_is_op(&before[1], '.') && before[0].kind == SQL_T_QUOTED;
+
+		if (path && t.kind == SQL_T_QUOTED && advise_name(t.text, name) == RC_OK && span_ieq(span_str(name), span_str(u->alias)) &&
+		    advise_name(before[2].text, u->table->schema) == RC_OK && advise_name(before[0].text, u->table->name) == RC_OK) {
+			u->table->guessed = false;
+			return RC_OK;
+		}
+		before[2] = before[1];
+		before[1] = before[0];
+		before[0] = t;
+	}
+	return RC_OK;
+}
+
+enum rc advise_look_views(struct sqlconn *c, const struct sql_facts *f, const char *schema, const char *alias, struct advise_table *t)
+{
+	struct under u = {.alias = alias, .table = t};
+	char view[ADVISE_NAME], of[ADVISE_NAME];
+
+	for (uint16_t i = 0; i < f->ntables && t->guessed; i++) {
+		const struct sql_table *v = &f->tables[i];
+		struct iobuf sql;
+
+		if (advise_name(v->name, view) != RC_OK || advise_name(v->schema.len ? v->schema : span_str(schema), of) != RC_OK)
+			continue;
+		iobuf_init(&sql, 0);
+		if (iobuf_printf(&sql, "SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA=CONVERT(") != RC_OK ||
+		    advise_put_hex(&sql, of) != RC_OK || iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") != RC_OK ||
+		    advise_put_hex(&sql, view) != RC_OK || iobuf_printf(&sql, " USING utf8mb4)") != RC_OK) {
+			iobuf_reset(&sql);
+			return RC_ERROR;
+		}
+		if (run(c, &sql, on_view, &u) != RC_OK)
+			return RC_ERROR;
+	}
+	return RC_OK;
+}
+
 /* ---- columns ---- */
 
 /* Types whose values are too long for an index get one on their beginning; some cannot have any. */

@@ -148,6 +148,7 @@ void advise_sort(struct span list, struct span table, struct advise_columns *out
 enum rc advise_name(struct span quoted, char out[ADVISE_NAME]) must_check;
 struct advise_table {
 	char schema[ADVISE_NAME], name[ADVISE_NAME];
+	bool guessed; /* the statement does not name it: it is under a view, and the name may be an alias there */
 };
 enum rc advise_table_of(struct span text, const struct sql_facts *f, const char *alias, const char *schema,
 			struct advise_table *out) must_check;
@@ -167,6 +168,8 @@ enum rc advise_explain_text(struct span text, struct iobuf *out) must_check;
 enum rc advise_session(struct sqlconn *c, const char *schema) must_check;
 /* The plan's text, appended to out. */
 enum rc advise_plan(struct sqlconn *c, struct span text, struct iobuf *out) must_check;
+/* The table that a view which the statement reads has under this alias; as it was guessed, if none of their texts says. */
+enum rc advise_look_views(struct sqlconn *c, const struct sql_facts *f, const char *schema, const char *alias, struct advise_table *t) must_check;
 /* Which columns exist, and what of them to index. */
 enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, struct advise_columns *cols) must_check;
 /* Whether the columns that these are compared with are numbers. text, f, schema: of the statement. */

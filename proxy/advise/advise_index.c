@@ -57,6 +57,13 @@ struct question {
 	struct sql_facts facts; /* of that */
 };
 
+static enum rc find_table(struct question *q, const char *alias, struct advise_table *t)
+{
+	if (advise_table_of(q->text, &q->facts, alias, q->e->schema, t) != RC_OK)
+		return RC_DECLINED;
+	return t->guessed ? advise_look_views(q->c, &q->facts, q->e->schema, alias, t) : RC_OK;
+}
+
 static void find_columns(const struct question *q, const struct advise_scan *s, struct advise_columns *found)
 {
 	if (s->condition)
@@ -189,8 +196,9 @@ static enum rc judge(struct question *q, struct advise_scan *s, struct advise_ve
 	if (try_ref(q, s) != RC_OK)
 		return RC_ERROR;
 	v->scan.ref = s->ref;
-	if (advise_table_of(q->text, &q->facts, s->table, q->e->schema, &v->table) != RC_OK)
-		return RC_DECLINED;
+	rc = find_table(q, s->table, &v->table);
+	if (rc != RC_OK)
+		return rc;
 	find_columns(q, s, &found);
 	if (found.n && (advise_look_columns(q->c, &v->table, &found) != RC_OK ||
 			advise_look_others(q->c, q->text, &q->facts, q->e->schema, &found) != RC_OK))
@@ -252,8 +260,10 @@ static enum rc judge_search(struct question *q, const struct advise_scan *s, str
 	const char *key, *ref;
 
 	*v = (struct advise_verdict){.scan = *s};
-	if (q->facts.ntables != 1 || advise_table_of(q->text, &q->facts, s->table, q->e->schema, &v->table) != RC_OK)
-		return RC_DECLINED;
+	enum rc rc = q->facts.ntables == 1 ? find_table(q, s->table, &v->table) : RC_DECLINED;
+
+	if (rc != RC_OK)
+		return rc;
 	find_columns(q, s, &found);
 	for (size_t i = 0; (key = json_string_value(json_array_get(s->keys, i))) != NULL; i++) {
 		ref = json_string_value(json_array_get(s->refs, i));

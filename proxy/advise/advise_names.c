@@ -76,6 +76,7 @@ enum rc advise_table_of(struct span text, const struct sql_facts *f, const char 
 
 	if (!t)
 		t = fact_of(f, alias);
+	out->guessed = !t;
 	return put_table(t ? t : &under, schema, out); /* neither: a table under a view, of this schema most likely */
 }
 

@@ -14,12 +14,14 @@ TABLES = """CREATE TABLE cust (id INT PRIMARY KEY, email VARCHAR(60), code VARCH
     INSERT INTO ev SELECT seq, seq * 31 MOD 2000, '2022-01-01' + INTERVAL seq MINUTE, seq MOD 7, seq DIV 3 MOD 4 FROM seq_1_to_30000;
     CREATE TABLE job (id INT PRIMARY KEY, state VARCHAR(10), owner INT); INSERT INTO job SELECT seq, IF(seq MOD 9 = 0, 'ready', 'done'), seq MOD 1500 FROM seq_1_to_20000;
     CREATE TABLE ext (id INT PRIMARY KEY, ev_ref VARCHAR(20), note INT); INSERT INTO ext SELECT seq, seq * 2, seq MOD 400 FROM seq_1_to_8000;
+    CREATE VIEW handles AS SELECT c.id, c.code AS handle, x.note FROM cust AS c LEFT JOIN ext AS x ON x.id = c.id WHERE c.score <> 3;
     ANALYZE TABLE cust, ev, job, ext"""
 
 # A statement whose {} is another number each time; the table and the columns of the index that it lacks.
 LACKING = (
     ("SELECT e.id FROM ev AS e WHERE e.at = (SELECT MAX(at) FROM ev AS m WHERE m.user_id = e.user_id) AND e.user_id = {}", "ev", "user_id, at"),
     ("SELECT id FROM job WHERE state = 'ready' AND owner = {} FOR UPDATE SKIP LOCKED", "job", "owner, state"),
+    ("SELECT id, note FROM handles WHERE handle = 'C1{}0'", "cust", "code"),  # c, which only the view knows
     ("SELECT id FROM job WHERE owner = {} LOCK IN SHARE MODE", "job", "owner"),
     ("SELECT id, code FROM cust WHERE email = 'u2{}00@x.org' ORDER BY id LIMIT 1", "cust", "email"),  # the primary key ends each index as it is
 )
