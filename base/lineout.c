@@ -1,6 +1,7 @@
 #include "lineout.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -17,11 +18,31 @@ static bool has_room(int fd, int wait_ms)
 	return poll(&out, 1, wait_ms) == 1 && (out.revents & POLLOUT);
 }
 
+/*
+ * A terminal has room for a byte and not for a line, and a write would wait for the rest. Opened anew it has a state of its own, in which
+ * nothing waits; where it cannot be, -1. Once for each, for good. Under the lock.
+ */
+static int terminal(int fd)
+{
+	static int opened[STDERR_FILENO + 1] = {-2, -2, -2};
+	char name[128];
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return -1;
+	if (opened[fd] == -2)
+		opened[fd] = ttyname_r(fd, name, sizeof(name)) == 0 ? open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+	return opened[fd];
+}
+
 /* Another process may have taken the room meanwhile: a socket says so instead of waiting, and so does a pipe of newer kernels. */
 static ssize_t write_once(int fd, mode_t mode, struct span line)
 {
+	int tty = S_ISCHR(mode) ? terminal(fd) : -1;
+
 	if (S_ISSOCK(mode))
 		return send(fd, line.p, line.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (tty >= 0)
+		return write(tty, line.p, line.len);
 #ifdef RWF_NOWAIT
 	if (S_ISFIFO(mode)) {
 		struct iovec part = {.iov_base = (void *)(uintptr_t)line.p, .iov_len = line.len};

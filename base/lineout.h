@@ -13,7 +13,7 @@
 /*
  * Writes line, at most LINEOUT_MAX bytes, its newline included. The descriptor stays as it is: other processes share it, and would
  * find it non-blocking. wait_ms: how long its reader may take to make room, 0 for all that goes on afterwards.
- * RC_DECLINED: there is no room; RC_ERROR: errno. Any thread.
+ * RC_DECLINED: there is no room; RC_ERROR: errno, or a terminal took a part of it. Any thread.
  */
 enum rc lineout_write(int fd, struct span line, int wait_ms) must_check;
 

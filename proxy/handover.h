@@ -6,12 +6,13 @@
  *   new → former   queue N                                           queue_place_of its queue's directory, 0: it has no such queue
  *   new → former   ready                                             its configuration holds, and its servers answer
  *   former → new   disabled ADDR …                                   servers that an operator keeps out
+ *   new → former   yielding                                          before its own go: from here on a third one may serve; stays: it did not
  *   former → new   go                                                it accepts no more; the statistics' file is free, and the queue's directory if it is the new one's
  *   new → former   left NAME …                                       sockets of which it has no use
  *   new → former   serving                                           it accepts, and has the queue
  *   former → new   main                                              the supervisor has been told who is who
  *   former → new   reload                                            at any time after its end of words: the file was taken anew here
- *   new → former   applied SEQ …, drain
+ *   new → former   applied SEQ …, disabled ADDR, enabled ADDR, drain
  *   new → former   succeeded                                         another one serves in its place: the sockets are that one's
  *   former → new   cancel                                            it goes on itself, or stops: the new one ends
  *

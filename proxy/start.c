@@ -515,7 +515,6 @@ int process_run(char **argv, const char *file, const char *primary)
 	struct settings *s;
 	int code;
 
-	hold_signals(true);
 	iobuf_init(&faults, 1024 * 1024);
 	s = settings_load(file, primary, &faults);
 	if (!s) {
@@ -524,6 +523,7 @@ int process_run(char **argv, const char *file, const char *primary)
 		return EXIT_CONFIG;
 	}
 	iobuf_reset(&faults);
+	hold_signals(true);
 	hold_standard_files();
 	process.argv = argv;
 	process.file = file;

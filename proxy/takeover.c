@@ -22,6 +22,7 @@
 #define FIRST_WORDS_MS 10000
 #define READY_LIMIT_NS (30 * NS_PER_SEC)
 #define TICK_MS 20
+#define DISABLED_MOST 64 /* servers of which the former process is told */
 #define NUMBERS_APART 1000000 /* connections that the former process may number yet: it accepts some until it is told */
 
 enum stage {
@@ -40,6 +41,7 @@ static struct {
 	uint64_t deadline_ns; /* to be ready */
 	uint64_t applied;     /* told */
 	uint64_t bus;         /* the former one's */
+	bool disabled[DISABLED_MOST]; /* by place in the topology: the former one knows it so */
 	bool reload_due;      /* the former one has taken its file anew: this one has read an older one, perhaps */
 } takeover = {.link = -1};
 
@@ -204,7 +206,8 @@ static void on_cancel_late(void)
 {
 	log_warn("upgrade", "cancelled while taking over: this process ends with the sessions it has", NULL);
 	for (size_t i = 0; i < process.nlisteners; i++)
-		listener_leave(process.listeners[i]); /* where clients find the former one */
+		listener_leave(process.listeners[i]); /* where clients find the former one, */
+	admin_pause(process.admin, true);             /* and scrapers */
 	end_link();
 	takeover.stage = STAGE_NONE;
 	atomic_store(&process.in.has_former, false);
@@ -231,12 +234,17 @@ static void on_reload(void)
 
 static void on_disabled(const char *addr)
 {
-	struct backend *b = topology_find(process.in.topology, addr);
+	const struct topology *t = process.in.topology;
 
-	if (b)
-		backend_set_state(b, BACKEND_DISABLED, "by an operator, before the upgrade");
-	else
-		log_warn("upgrade", "a server that was disabled is not known here", "addr=%s", addr);
+	for (size_t i = 0; i < t->n; i++) {
+		if (strcmp(t->all[i]->text, addr) != 0)
+			continue;
+		backend_set_state(t->all[i], BACKEND_DISABLED, "by an operator, before the upgrade");
+		if (i < countof(takeover.disabled))
+			takeover.disabled[i] = true;
+		return;
+	}
+	log_warn("upgrade", "a server that was disabled is not known here", "addr=%s", addr);
 }
 
 static void on_message(const char *text)
@@ -263,6 +271,20 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		on_gone();
 }
 
+/* What an operator takes out here or gives back, for the time in which the former one may serve again. */
+static void tell_disabled(void)
+{
+	const struct topology *t = process.in.topology;
+
+	for (size_t i = 0; i < t->n && i < countof(takeover.disabled); i++) {
+		bool disabled = backend_state(t->all[i]) == BACKEND_DISABLED;
+
+		if (disabled != takeover.disabled[i] &&
+		    handover_send(takeover.link, -1, "%s %s", disabled ? "disabled" : "enabled", t->all[i]->text) == RC_OK)
+			takeover.disabled[i] = disabled; /* else the next turn tells */
+	}
+}
+
 static void tell_applied(void)
 {
 	uint64_t seq = process.in.queue ? queue_applied(process.in.queue) : 0;
@@ -276,6 +298,7 @@ static void tell_applied(void)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	if (takeover.stage == STAGE_SERVING) {
+		tell_disabled();
 		tell_applied();
 		return;
 	}
@@ -311,6 +334,12 @@ void takeover_drain(void)
 		give_up("it was told to stop");
 	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, "drain") != RC_OK)
 		log_warn("upgrade", "the former process was not told to end", NULL);
+}
+
+void takeover_yielding(bool yields)
+{
+	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, yields ? "yielding" : "stays") != RC_OK)
+		log_warn("upgrade", "the former process was not told that there may be a third", NULL);
 }
 
 void takeover_succeeded(void)

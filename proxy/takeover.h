@@ -23,7 +23,9 @@ uint64_t takeover_bus(void);
 bool takeover_rests_beside(uint64_t bus); /* a process that tells there */
 bool takeover_rests_beside_former(void);
 void takeover_drain(void); /* the former one ends, too */
-void takeover_succeeded(void); /* this one has a successor of its own, which serves: the former one will never serve in its place */
+/* This one's own successor is about to serve, or is not after all: while it is, the former one does not serve in this one's place. */
+void takeover_yielding(bool yields);
+void takeover_succeeded(void); /* its own successor serves: the former one has no use for the sockets any more */
 void takeover_end(void);
 
 #endif

@@ -61,7 +61,7 @@ static struct {
 	uint64_t deadline_ns; /* retiring: then the sessions that are left drain */
 	int http;             /* a copy of the socket for HTTP; -1: it is the new one's business alone */
 	bool left[PROCESS_LISTENERS_MOST]; /* the new one has no use for these listeners */
-	bool succeeded;       /* retiring: the new one has a successor of its own */
+	bool succeeded;       /* retiring: the new one has a successor of its own, or may have */
 	bool settled;         /* no client that this process accepted is on its way to a worker any more */
 } upgrade = {.link = -1, .http = -1};
 
@@ -176,8 +176,10 @@ static void fail(const char *why)
 	end_link();
 	stop_timer();
 	close_http();
-	if (upgrade.stage == STAGE_SWITCHING)
+	if (upgrade.stage == STAGE_SWITCHING) {
+		takeover_yielding(false);
 		serve_on();
+	}
 	upgrade.stage = STAGE_NONE;
 }
 
@@ -277,6 +279,7 @@ static void on_ready(void)
 		log_info("upgrade", "the new process has another queue: this one applies its own to the end", NULL);
 	}
 	stats_keep_no_more(in->stats);
+	takeover_yielding(true);
 	if (tell_disabled() != RC_OK || handover_send(upgrade.link, -1, "go") != RC_OK)
 		fail("the link broke");
 }
@@ -315,6 +318,7 @@ static void on_serving(void)
 	takeover_succeeded();
 	if (handover_send(upgrade.link, -1, "main") != RC_OK)
 		log_warn("upgrade", "the new process was not told that it is alone now", NULL);
+	upgrade.settled = false;
 	if (!workers_each(&process.in, every_worker, workers_have_all, NULL) || start_timer(retire_tick, EV_PERSIST, RETIRE_TICK_MS) != RC_OK)
 		process_drain();
 }
@@ -339,6 +343,16 @@ void upgrade_leave_sockets(void)
 	close_http();
 }
 
+static void set_disabled(const char *addr, bool disabled)
+{
+	struct backend *b = topology_find(process.in.topology, addr);
+
+	if (b && disabled)
+		backend_set_state(b, BACKEND_DISABLED, "by an operator, at the new process");
+	else if (b && backend_state(b) == BACKEND_DISABLED)
+		backend_set_state(b, BACKEND_UNKNOWN, "enabled by an operator, at the new process");
+}
+
 /* Nobody else would accept clients, and a supervisor does not see the end of a process that is not its child. */
 static void on_successor_died(void)
 {
@@ -353,6 +367,9 @@ static void on_successor_died(void)
 	if (process_open_http(http) != RC_OK)
 		log_error("upgrade", "no HTTP is served until suimon is restarted", NULL);
 	serve_on();
+	if (upgrade.queue_told && upgrade.queue && (!process.in.queue || upgrade.queue != queue_place(process.in.queue)))
+		log_error("upgrade", "the new process had another queue.dir: what it acknowledged and did not apply waits there for a suimon that is "
+				     "started with it", NULL);
 	supervisor_regain();
 	process_reload_said(); /* what the new one has taken since */
 }
@@ -373,7 +390,7 @@ static void on_gone(void)
 
 static void on_message(const char *text)
 {
-	static const char left[] = "left ";
+	static const char left[] = "left ", disabled[] = "disabled ", enabled[] = "enabled ";
 	uint64_t number;
 
 	if (handover_number(text, "bus", &number) == RC_OK) {
@@ -387,6 +404,12 @@ static void on_message(const char *text)
 		on_left(text + sizeof(left) - 1);
 	} else if (strcmp(text, "serving") == 0 && upgrade.stage == STAGE_SWITCHING) {
 		on_serving();
+	} else if (strncmp(text, disabled, sizeof(disabled) - 1) == 0 && upgrade.stage == STAGE_RETIRING) {
+		set_disabled(text + sizeof(disabled) - 1, true);
+	} else if (strncmp(text, enabled, sizeof(enabled) - 1) == 0 && upgrade.stage == STAGE_RETIRING) {
+		set_disabled(text + sizeof(enabled) - 1, false);
+	} else if ((strcmp(text, "yielding") == 0 || strcmp(text, "stays") == 0) && upgrade.stage == STAGE_RETIRING) {
+		upgrade.succeeded = text[0] == 'y';
 	} else if (strcmp(text, "succeeded") == 0 && upgrade.stage == STAGE_RETIRING) {
 		upgrade.succeeded = true;
 		upgrade_leave_sockets();

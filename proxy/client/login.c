@@ -148,9 +148,9 @@ static void tell_refusal(struct session *s, const struct err_packet *e)
 static bool tells_late(struct session *s, const struct err_packet *e)
 {
 	struct login_state *l = s->login;
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_mono_ns(), delay = e->code == 1045 ? throttle_delay(s->worker->in->throttle, s->peer, now) : 0;
 
-	if (e->code != 1045 || !throttle_slows(s->worker->in->throttle, s->peer, now))
+	if (!delay)
 		return false;
 	l->late = mem_alloc(sizeof(*l->late));
 	if (!l->late)
@@ -158,7 +158,7 @@ static bool tells_late(struct session *s, const struct err_packet *e)
 	reply_make_own(l->late, e->code, e->sqlstate, "%.*s", (int)e->message.len, e->message.p);
 	stats_count(s->worker->sink, STATS_C_AUTH_THROTTLED, 1);
 	l->step = LOGIN_LATE;
-	l->late_ns = now + THROTTLE_BACK_NS;
+	l->late_ns = now + delay;
 	if (s->state != SESSION_RUNNING)
 		session_set_state(s, SESSION_RUNNING);
 	return true;

@@ -14,6 +14,7 @@ struct address {
 	struct list_node order;
 	uint8_t key[16];
 	uint64_t paid_ns; /* when it will have got back all that it has spent */
+	uint64_t told_ns; /* when the last failure that is told late is told */
 };
 
 struct throttle {
@@ -81,32 +82,49 @@ static struct address *remember(struct throttle *t, const uint8_t key[16])
 	return a;
 }
 
-/* An address of that kind, and it has none left. */
-static bool is_spent(struct throttle *t, const char *peer, bool loopback, uint64_t now)
+/* With the lock held: the address, if it has none left. */
+static struct address *find_spent(struct throttle *t, const uint8_t key[16], uint64_t now)
 {
-	uint8_t key[16];
-	struct address *a;
-	bool spent;
+	struct address *a = find(t, key);
 
-	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key) || is_loopback(key) != loopback)
-		return false;
-	pthread_mutex_lock(&t->lock);
-	a = find(t, key);
-	spent = a && a->paid_ns > now && a->paid_ns - now > (THROTTLE_BURST - 1) * THROTTLE_BACK_NS;
-	if (a && a->paid_ns <= now)
+	if (a && a->paid_ns <= now) {
 		forget(t, a);
-	pthread_mutex_unlock(&t->lock);
-	return spent;
+		return NULL;
+	}
+	return a && a->paid_ns - now > (THROTTLE_BURST - 1) * THROTTLE_BACK_NS ? a : NULL;
 }
 
 bool throttle_blocks(struct throttle *t, const char *peer, uint64_t now)
 {
-	return is_spent(t, peer, false, now);
+	uint8_t key[16];
+	bool blocks;
+
+	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key) || is_loopback(key))
+		return false;
+	pthread_mutex_lock(&t->lock);
+	blocks = find_spent(t, key, now) != NULL;
+	pthread_mutex_unlock(&t->lock);
+	return blocks;
 }
 
-bool throttle_slows(struct throttle *t, const char *peer, uint64_t now)
+uint64_t throttle_delay(struct throttle *t, const char *peer, uint64_t now)
 {
-	return is_spent(t, peer, true, now);
+	uint8_t key[16];
+	struct address *a;
+	uint64_t delay = 0;
+
+	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key) || !is_loopback(key))
+		return 0;
+	pthread_mutex_lock(&t->lock);
+	a = find_spent(t, key, now);
+	if (a) {
+		delay = (a->told_ns > now ? a->told_ns - now : 0) + THROTTLE_BACK_NS;
+		if (delay > THROTTLE_LATE_MOST_NS)
+			delay = THROTTLE_LATE_MOST_NS;
+		a->told_ns = now + delay;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return delay;
 }
 
 void throttle_failed(struct throttle *t, const char *peer, uint64_t now)

@@ -44,7 +44,13 @@ class Line:
     def _wait(pid):
         end = time.monotonic() + 60
         while time.monotonic() < end:
-            found, status = os.waitpid(pid, os.WNOHANG)
+            try:
+                found, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                if os.path.exists("/proc/%d" % pid):  # its parent lives
+                    time.sleep(0.02)
+                    continue
+                return 0  # its parent has heard how it ended; the log is looked at in the end
             if found == pid:
                 return os.waitstatus_to_exitcode(status)
             time.sleep(0.02)
@@ -332,6 +338,39 @@ def test_the_eldest_of_three_does_not_serve_again(line, db):
     assert it.ended(it.pids[0]) == 0
 
 
+def test_the_eldest_of_three_does_not_serve_beside_the_third(line, db, monkeypatch, tmp_path):
+    """C1: the second dies when it has told the third to go ahead, and before it hears that this serves: that one serves, and alone."""
+    it = line({"upgrade_timeout": "300s"})
+    only_third = tmp_path / "suimon"
+    only_third.write_text("#!/bin/bash\n[ -e %s/third ] && export SUIMON_FAILPOINT=upgrade-serving:stop\nexec -a \"$0\" %s \"$@\"\n" % (
+        tmp_path, it.instance.binary))
+    only_third.chmod(0o755)
+    it.instance.process.argv[0] = str(only_third)
+    it.instance.process.stop()
+    it.instance.process.start()
+    it.instance.process.wait_ready(lambda: it.instance.http("/readyz")[0] == 200, 60)
+    it.pids = [it.instance.process.pid]
+    with it.instance.connect(database=db.name) as c:
+        second = it.upgrade()
+        (tmp_path / "third").touch()
+        with it.instance.connect(database=db.name) as d:
+            ask(d, "SELECT 1")
+            os.kill(second, signal.SIGUSR2)
+            servers.wait_until("the third", lambda: it.said("a new process starts") == 2, 60)
+            third = int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1])
+            servers.wait_until("it to stand before its last word", lambda: is_stopped(third), 60)
+            os.kill(second, signal.SIGKILL)
+            it.pids.remove(second)
+            servers.wait_until("the eldest to hear of it", lambda: it.said("serves the sessions it has, and no others"), 30)
+        os.kill(third, signal.SIGCONT)
+        it.pids.append(third)
+        servers.wait_until("the third to serve", lambda: it.said("took over from the former process") == 2, 30)
+        with it.instance.connect(database=db.name) as d:
+            assert ask(d, "SELECT 1") == ((1,),)
+        assert ask(c, "SELECT 1") == ((1,),)
+        assert it.said("this one serves again") == 0
+
+
 def test_a_reload_while_a_new_process_starts_is_taken_by_it(line, db):
     """What was acknowledged is in force in whoever serves, though the new one has read the file before."""
     relay = Relay(db.cluster.primary.port)
@@ -360,6 +399,24 @@ def test_a_reload_while_a_new_process_takes_over_is_taken_by_it(line, db, monkey
     os.kill(it.pids[-1], signal.SIGCONT)
     servers.wait_until("the new one to reload", lambda: it.said("config: reloaded") == 2, 60)
     assert it.instance.api("/api/config")["config"]["stats"]["slow"] == 0.077
+
+
+def test_what_was_disabled_at_the_new_process_is_known_when_the_old_one_serves_again(line, db):
+    it = line()
+    addr = it.instance.config["replicas"][0]
+
+    def state():
+        return next(b["state"] for b in it.instance.api("/api/backends")["backends"] if b["addr"] == addr)
+    with it.instance.connect(database=db.name) as c:
+        for n, verb in enumerate(("disable", "enable")):
+            new = it.upgrade()
+            assert it.instance.http("/api/backends/%s/%s" % (addr, verb), data={})[0] == 200
+            time.sleep(0.5)  # it is told within 20 ms
+            os.kill(new, signal.SIGKILL)
+            it.pids.remove(new)
+            servers.wait_until("the old one to hear of it", lambda: it.said("this one serves again") == n + 1, 60)
+            servers.wait_until("the replica's state", lambda: state() == ("disabled" if verb == "disable" else "up"), 30)
+        assert ask(c, "SELECT 1") == ((1,),)
 
 
 def test_a_server_that_is_disabled_stays_so(line, db):

@@ -9,12 +9,14 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pty.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -296,6 +298,26 @@ static void what_nobody_reads_is_lost_whole_and_counted(void **state)
 	}
 }
 
+/* Of any size: it has room for less than a line, and says that it has room. */
+static void a_terminal_that_nobody_reads_holds_nobody_up(void **state)
+{
+	struct termios raw;
+	uint64_t before = log_lost();
+	int from, to;
+
+	assert_int_equal(openpty(&from, &to, NULL, NULL, NULL), 0);
+	assert_int_equal(tcgetattr(to, &raw), 0);
+	cfmakeraw(&raw);
+	assert_int_equal(tcsetattr(to, TCSANOW, &raw), 0);
+	assert_true(dup2(to, STDERR_FILENO) >= 0);
+	close(to);
+	alarm(30);
+	log_many_lines();
+	alarm(0);
+	assert_true(log_lost() - before > 1000);
+	close(from);
+}
+
 static void the_last_line_waits_a_moment_for_its_reader(void **state)
 {
 	int from = nobody_reads(false), status;
@@ -329,6 +351,7 @@ int main(void)
 		captured_test(repeats_are_dropped_and_counted),
 		captured_test(lines_of_threads_do_not_mix),
 		captured_test(what_nobody_reads_is_lost_whole_and_counted),
+		captured_test(a_terminal_that_nobody_reads_holds_nobody_up),
 		captured_test(the_last_line_waits_a_moment_for_its_reader),
 	};
 

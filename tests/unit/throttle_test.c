@@ -90,13 +90,15 @@ static void loopback_is_slowed_and_not_blocked(void **state)
 
 		assert_non_null(t);
 		failed(t, peers[i], THROTTLE_BURST - 1, NOW);
-		assert_false(throttle_slows(t, peers[i], NOW));
+		assert_int_equal(throttle_delay(t, peers[i], NOW), 0);
 		failed(t, peers[i], 1, NOW);
-		assert_true(throttle_slows(t, peers[i], NOW));
+		for (unsigned n = 1; n <= 12; n++) /* one after the other */
+			assert_int_equal(throttle_delay(t, peers[i], NOW),
+					 n < 10 ? n * THROTTLE_BACK_NS : THROTTLE_LATE_MOST_NS);
 		assert_false(throttle_blocks(t, peers[i], NOW));
-		assert_false(throttle_slows(t, peers[i], NOW + THROTTLE_BACK_NS));
+		assert_int_equal(throttle_delay(t, peers[i], NOW + THROTTLE_BACK_NS), 0);
 		failed(t, "192.0.2.1", THROTTLE_BURST, NOW);
-		assert_false(throttle_slows(t, "192.0.2.1", NOW));
+		assert_int_equal(throttle_delay(t, "192.0.2.1", NOW), 0);
 		throttle_free(t);
 	}
 }
