@@ -218,9 +218,14 @@ def test_after_a_write_of_unknown_position_reads_return_once_the_replica_is_know
     base["backend"]["monitor"]["max_lag"] = "1h" # the fixed window would last that long
     s = suimon(base=base)
     wait_until("both replicas", lambda: is_up(s, one) and is_up(s, two), 30)
-    with s.connect(database="shop") as c:
+    with s.connect(database="shop") as c, one.root() as behind_one, two.root() as behind_two, \
+            behind_one.cursor() as hold_one, behind_two.cursor() as hold_two:
         assert who(c) in ("one", "two")
+        hold_one.execute("FLUSH TABLES WITH READ LOCK")
+        hold_two.execute("FLUSH TABLES WITH READ LOCK")
         assert ask(c, "INSERT INTO t VALUES (%d, 7) RETURNING n" % (time.time_ns() % 10**9)) == ((7,),)
         assert who(c) == "primary"
+        hold_one.execute("UNLOCK TABLES")
+        hold_two.execute("UNLOCK TABLES")
         wait_until("a replica again", lambda: who(c) in ("one", "two"), 30)
         assert sum_metric(s.metrics(), "suimon_replica_lag_fallbacks_total") > 0
