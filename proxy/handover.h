@@ -10,6 +10,7 @@
  *   former → new   go                                                it accepts no more; the statistics' file is free, and the queue's directory if it is the new one's
  *   new → former   left NAME …                                       sockets of which it has no use
  *   new → former   serving                                           it accepts, and has the queue
+ *   former → new   eldest PID                                        the process before the former one, which has sessions yet
  *   former → new   main                                              the supervisor has been told who is who
  *   former → new   reload                                            at any time after its end of words: the file was taken anew here
  *   new → former   applied SEQ …, disabled ADDR, enabled ADDR, drain

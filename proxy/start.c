@@ -60,17 +60,19 @@ static bool add_signal(struct event **at, int sig, event_callback_fn fn)
 	return *at && event_add(*at, NULL) == 0;
 }
 
-/* Until they are handled they wait: process 1 of a container would never hear of them, any other would die of them. */
-static void hold_signals(bool hold)
+/* Until they are handled they wait: process 1 of a container would never hear of them, any other would die of them. how: sigprocmask's. */
+static void mask_signals(int how, bool ends)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
+	if (ends) {
+		sigaddset(&set, SIGTERM);
+		sigaddset(&set, SIGINT);
+	}
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR2);
-	pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+	pthread_sigmask(how, &set, NULL);
 }
 
 static bool handle_signals(void)
@@ -78,7 +80,7 @@ static bool handle_signals(void)
 	if (!add_signal(&process.on_term, SIGTERM, on_term) || !add_signal(&process.on_int, SIGINT, on_term) ||
 	    !add_signal(&process.on_hup, SIGHUP, on_hup) || !add_signal(&process.on_usr2, SIGUSR2, on_usr2))
 		return false;
-	hold_signals(false);
+	mask_signals(SIG_UNBLOCK, true);
 	return true;
 }
 
@@ -515,6 +517,7 @@ int process_run(char **argv, const char *file, const char *primary)
 	struct settings *s;
 	int code;
 
+	mask_signals(SIG_BLOCK, getpid() == 1); /* a file may be slow to read, and who waits at a terminal ends that */
 	iobuf_init(&faults, 1024 * 1024);
 	s = settings_load(file, primary, &faults);
 	if (!s) {
@@ -523,7 +526,7 @@ int process_run(char **argv, const char *file, const char *primary)
 		return EXIT_CONFIG;
 	}
 	iobuf_reset(&faults);
-	hold_signals(true);
+	mask_signals(SIG_BLOCK, true);
 	hold_standard_files();
 	process.argv = argv;
 	process.file = file;

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define FIRST_WORDS_MS 10000
 #define READY_LIMIT_NS (30 * NS_PER_SEC)
 #define TICK_MS 20
+#define ELDEST_TICK_US 200000
 #define DISABLED_MOST 64 /* servers of which the former process is told */
 #define NUMBERS_APART 1000000 /* connections that the former process may number yet: it accepts some until it is told */
 
@@ -41,6 +43,8 @@ static struct {
 	uint64_t deadline_ns; /* to be ready */
 	uint64_t applied;     /* told */
 	uint64_t bus;         /* the former one's */
+	pid_t former;
+	pid_t eldest;         /* the one before that, if it was there yet when this one began; 0: none */
 	bool disabled[DISABLED_MOST]; /* by place in the topology: the former one knows it so */
 	bool reload_due;      /* the former one has taken its file anew: this one has read an older one, perhaps */
 } takeover = {.link = -1};
@@ -97,6 +101,7 @@ enum rc takeover_begin(void)
 	}
 	(void)unsetenv(HANDOVER_ENV);
 	takeover.link = (int)fd;
+	takeover.former = getppid();
 	takeover.stage = STAGE_STARTED;
 	if (evutil_make_socket_closeonexec(takeover.link) != 0)
 		return RC_ERROR;
@@ -187,17 +192,53 @@ static void on_go(void)
 	log_info("upgrade", "took over from the former process", NULL);
 }
 
+/* Nobody writes beside this process any more, but its successor if it has one. */
+static void on_alone(void)
+{
+	takeover.eldest = 0;
+	atomic_store(&process.in.has_former, false);
+	if (!upgrade_has_successor())
+		atomic_store(&process.in.cache_rests, false);
+	log_info("upgrade", "the former process has ended", NULL);
+}
+
+static bool eldest_lives(void)
+{
+	return takeover.eldest > 0 && kill(takeover.eldest, 0) == 0;
+}
+
+static void on_eldest_tick(evutil_socket_t fd, short what, void *arg)
+{
+	if (eldest_lives())
+		return;
+	event_free(takeover.tick);
+	takeover.tick = NULL;
+	on_alone();
+}
+
+/* The former one ends after the one before it, but where it dies: there is no link to that one, which goes on with its sessions. */
+static enum rc await_eldest(void)
+{
+	struct timeval tv = {.tv_usec = ELDEST_TICK_US};
+
+	takeover.tick = event_new(loop_base(process.in.control), -1, EV_PERSIST, on_eldest_tick, NULL);
+	if (!takeover.tick || event_add(takeover.tick, &tv) != 0)
+		return RC_ERROR;
+	log_warn("upgrade", "the former process has died, and the one before it has sessions yet", "pid=%ld", (long)takeover.eldest);
+	return RC_OK;
+}
+
 static void on_gone(void)
 {
 	if (takeover.stage != STAGE_SERVING)
 		give_up("the former process has gone, or goes on itself");
 	end_link();
 	takeover.stage = STAGE_NONE;
-	atomic_store(&process.in.has_former, false);
-	if (!upgrade_has_successor()) /* which writes, too */
-		atomic_store(&process.in.cache_rests, false);
-	log_info("upgrade", "the former process has ended", NULL);
 	supervisor_become();
+	if (!eldest_lives())
+		on_alone();
+	else if (await_eldest() != RC_OK)
+		log_error("upgrade", "memory stays at rest until suimon is restarted: out of memory", NULL);
 }
 
 /* The former process did not hear that this one serves, and goes on or stops: the sessions that are here already end as on SIGTERM, and
@@ -250,6 +291,7 @@ static void on_disabled(const char *addr)
 static void on_message(const char *text)
 {
 	static const char disabled[] = "disabled ";
+	uint64_t number;
 
 	if (strcmp(text, "go") == 0 && takeover.stage == STAGE_READY)
 		on_go();
@@ -257,6 +299,8 @@ static void on_message(const char *text)
 		on_disabled(text + sizeof(disabled) - 1);
 	else if (strcmp(text, "reload") == 0)
 		on_reload();
+	else if (handover_number(text, "eldest", &number) == RC_OK)
+		takeover.eldest = (pid_t)number;
 	else if (strcmp(text, "main") == 0)
 		supervisor_become();
 	else if (strcmp(text, "cancel") == 0 && takeover.stage == STAGE_SERVING)
@@ -334,6 +378,13 @@ void takeover_drain(void)
 		give_up("it was told to stop");
 	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, "drain") != RC_OK)
 		log_warn("upgrade", "the former process was not told to end", NULL);
+	if (takeover.stage == STAGE_NONE && eldest_lives())
+		(void)kill(takeover.eldest, SIGTERM);
+}
+
+int64_t takeover_former(void)
+{
+	return takeover.stage == STAGE_SERVING ? takeover.former : eldest_lives() ? takeover.eldest : 0;
 }
 
 void takeover_yielding(bool yields)

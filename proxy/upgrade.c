@@ -61,7 +61,8 @@ static struct {
 	uint64_t deadline_ns; /* retiring: then the sessions that are left drain */
 	int http;             /* a copy of the socket for HTTP; -1: it is the new one's business alone */
 	bool left[PROCESS_LISTENERS_MOST]; /* the new one has no use for these listeners */
-	bool succeeded;       /* retiring: the new one has a successor of its own, or may have */
+	bool yielding;        /* retiring: the new one's own successor may serve already, */
+	bool succeeded;       /* and does; for good */
 	bool settled;         /* no client that this process accepted is on its way to a worker any more */
 } upgrade = {.link = -1, .http = -1};
 
@@ -316,7 +317,8 @@ static void on_serving(void)
 	process.admin = NULL;
 	supervisor_move(upgrade.pid);
 	takeover_succeeded();
-	if (handover_send(upgrade.link, -1, "main") != RC_OK)
+	if ((takeover_former() && handover_send(upgrade.link, -1, "eldest %" PRId64, takeover_former()) != RC_OK) ||
+	    handover_send(upgrade.link, -1, "main") != RC_OK)
 		log_warn("upgrade", "the new process was not told that it is alone now", NULL);
 	upgrade.settled = false;
 	if (!workers_each(&process.in, every_worker, workers_have_all, NULL) || start_timer(retire_tick, EV_PERSIST, RETIRE_TICK_MS) != RC_OK)
@@ -380,10 +382,11 @@ static void on_gone(void)
 		fail("it ended: its last lines of the log say why");
 		return;
 	}
-	if (!upgrade.succeeded && !atomic_load(&process.in.draining)) {
+	if (!upgrade.yielding && !upgrade.succeeded && !atomic_load(&process.in.draining)) {
 		on_successor_died();
 		return;
 	}
+	upgrade_leave_sockets(); /* who connects, should nobody serve, is refused and does not wait */
 	log_info("upgrade", "the new process has ended: this one serves the sessions it has, and no others", "pid=%ld", (long)upgrade.pid);
 	end_link();
 }
@@ -409,7 +412,7 @@ static void on_message(const char *text)
 	} else if (strncmp(text, enabled, sizeof(enabled) - 1) == 0 && upgrade.stage == STAGE_RETIRING) {
 		set_disabled(text + sizeof(enabled) - 1, false);
 	} else if ((strcmp(text, "yielding") == 0 || strcmp(text, "stays") == 0) && upgrade.stage == STAGE_RETIRING) {
-		upgrade.succeeded = text[0] == 'y';
+		upgrade.yielding = text[0] == 'y';
 	} else if (strcmp(text, "succeeded") == 0 && upgrade.stage == STAGE_RETIRING) {
 		upgrade.succeeded = true;
 		upgrade_leave_sockets();
@@ -526,7 +529,7 @@ static void start_successor(void)
 	}
 	upgrade.stage = STAGE_STARTING;
 	upgrade.bus = 0;
-	upgrade.queue_told = upgrade.succeeded = false;
+	upgrade.queue_told = upgrade.yielding = upgrade.succeeded = false;
 	upgrade.link = pair[0];
 	upgrade.pid = spawn(pair[1]);
 	close(pair[1]);

@@ -322,9 +322,30 @@ def test_a_new_process_that_dies_later_leaves_the_old_one_to_serve(line, db, tmp
     assert db.primary("SELECT COUNT(*) FROM log") == ((4,),)
 
 
+def starts_by_file(it, folder):
+    """Starts it anew; its successors have the failpoint that was named last."""
+    program = folder / "suimon"
+    program.write_text("#!/bin/bash\nSUIMON_FAILPOINT=$(cat %s/point) exec -a \"$0\" %s \"$@\"\n" % (folder, it.instance.binary))
+    program.chmod(0o755)
+    (folder / "point").write_text("")
+    process = it.instance.process
+    process.stop()
+    process.argv[0] = str(program)
+    process.start()
+    process.wait_ready(lambda: it.instance.http("/readyz")[0] == 200, 60)
+    it.pids = [process.pid]
+    return (folder / "point").write_text
+
+
 def test_the_eldest_of_three_does_not_serve_again(line, db):
-    """When the second dies the third serves: nobody else may."""
-    it = line({"upgrade_timeout": "300s"})
+    """C1: when the second dies the third serves, and nobody else. Its memory rests as long as the eldest has sessions, which write."""
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0)")
+    it = line({"upgrade_timeout": "300s", "routing": {"consistency": "strong"},
+               "cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}})
+    eldest = it.pids[0]
+
+    def number(c):
+        return ask(c, "SELECT n FROM t WHERE id = 1")[0][0]
     with it.instance.connect(database=db.name) as c:
         second = it.upgrade()
         with it.instance.connect(database=db.name) as d:
@@ -333,26 +354,51 @@ def test_the_eldest_of_three_does_not_serve_again(line, db):
             os.kill(second, signal.SIGKILL)
             it.pids.remove(second)
         servers.wait_until("the eldest to hear of it", lambda: it.said("serves the sessions it has, and no others"), 30)
-        assert ask(c, "SELECT 1") == ((1,),)
+        servers.wait_until("the third to hear of it", lambda: it.said("the one before it has sessions yet"), 30)
+        with it.instance.connect(database=db.name) as e:
+            for n in range(1, 6):
+                assert {number(e) for _ in range(4)} == {n - 1}
+                ask(c, "UPDATE t SET n = %d WHERE id = 1" % n)
+                assert number(e) == n
         assert it.said("this one serves again") == 0
-    assert it.ended(it.pids[0]) == 0
+        assert it.instance.metrics()["suimon_upgrade_overlap"] == 1
+    assert it.ended(eldest) == 0
+    servers.wait_until("the third to be alone", lambda: it.instance.metrics()["suimon_upgrade_overlap"] == 0, 30)
 
 
-def test_the_eldest_of_three_does_not_serve_beside_the_third(line, db, monkeypatch, tmp_path):
-    """C1: the second dies when it has told the third to go ahead, and before it hears that this serves: that one serves, and alone."""
+def test_one_whose_sockets_another_one_has_never_serves_again(line, db, tmp_path):
+    """The second process serves again, for the third died, and the next one dies while it takes over: all the same the eldest has left."""
     it = line({"upgrade_timeout": "300s"})
-    only_third = tmp_path / "suimon"
-    only_third.write_text("#!/bin/bash\n[ -e %s/third ] && export SUIMON_FAILPOINT=upgrade-serving:stop\nexec -a \"$0\" %s \"$@\"\n" % (
-        tmp_path, it.instance.binary))
-    only_third.chmod(0o755)
-    it.instance.process.argv[0] = str(only_third)
-    it.instance.process.stop()
-    it.instance.process.start()
-    it.instance.process.wait_ready(lambda: it.instance.http("/readyz")[0] == 200, 60)
-    it.pids = [it.instance.process.pid]
+    fails_at = starts_by_file(it, tmp_path)
+    eldest = it.pids[0]
     with it.instance.connect(database=db.name) as c:
         second = it.upgrade()
-        (tmp_path / "third").touch()
+        with it.instance.connect(database=db.name) as d:
+            ask(d, "SELECT 1")
+            third = it.upgrade()
+            os.kill(third, signal.SIGKILL)
+            it.pids.remove(third)
+            servers.wait_until("the second to serve again", lambda: it.said("this one serves again"), 30)
+            fails_at("upgrade-go")
+            os.kill(second, signal.SIGUSR2)
+            servers.wait_until("the fourth to fail", lambda: it.said("does not take over: this one goes on"), 60)
+            os.kill(second, signal.SIGKILL)
+            it.pids.remove(second)
+        servers.wait_until("the eldest to hear of it", lambda: it.said("serves the sessions it has, and no others"), 30)
+        assert ask(c, "SELECT 1") == ((1,),)
+        with pytest.raises(pymysql.MySQLError):
+            it.instance.connect()
+    assert it.ended(eldest) == 0
+    assert it.said("this one serves again") == 1
+
+
+def test_the_eldest_of_three_does_not_serve_beside_the_third(line, db, tmp_path):
+    """C1: the second dies when it has told the third to go ahead, and before it hears that this serves: that one serves, and alone."""
+    it = line({"upgrade_timeout": "300s"})
+    fails_at = starts_by_file(it, tmp_path)
+    with it.instance.connect(database=db.name) as c:
+        second = it.upgrade()
+        fails_at("upgrade-serving:stop")
         with it.instance.connect(database=db.name) as d:
             ask(d, "SELECT 1")
             os.kill(second, signal.SIGUSR2)
