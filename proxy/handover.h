@@ -1,7 +1,7 @@
 /*
  * handover.h - the link between a process and the one that replaces it: a packet socket that carries words and descriptors.
  *
- *   former → new   socket NAME (+ descriptor) …, numbers N, bus N, end  before the new one has read its configuration
+ *   former → new   socket NAME (+ descriptor) …, numbers N, bus N, eldest (+ pidfd) …, end  before the new one has read its configuration
  *   new → former   bus N                                             takeover_bus
  *   new → former   queue N                                           queue_place_of its queue's directory, 0: it has no such queue
  *   new → former   ready                                             its configuration holds, and its servers answer
@@ -10,7 +10,6 @@
  *   former → new   go                                                it accepts no more; the statistics' file is free, and the queue's directory if it is the new one's
  *   new → former   left NAME …                                       sockets of which it has no use
  *   new → former   serving                                           it accepts, and has the queue
- *   former → new   eldest PID                                        the process before the former one, which has sessions yet
  *   former → new   main                                              the supervisor has been told who is who
  *   former → new   reload                                            at any time after its end of words: the file was taken anew here
  *   new → former   applied SEQ …, disabled ADDR, enabled ADDR, drain

@@ -2,11 +2,11 @@
 
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -23,7 +23,7 @@
 #define FIRST_WORDS_MS 10000
 #define READY_LIMIT_NS (30 * NS_PER_SEC)
 #define TICK_MS 20
-#define ELDEST_TICK_US 200000
+#define ELDEST_MOST 16 /* processes of which each has sessions yet; of more nothing is known */
 #define DISABLED_MOST 64 /* servers of which the former process is told */
 #define NUMBERS_APART 1000000 /* connections that the former process may number yet: it accepts some until it is told */
 
@@ -43,11 +43,12 @@ static struct {
 	uint64_t deadline_ns; /* to be ready */
 	uint64_t applied;     /* told */
 	uint64_t bus;         /* the former one's */
-	pid_t former;
-	pid_t eldest;         /* the one before that, if it was there yet when this one began; 0: none */
+	int former;           /* its pidfd; -1: it cannot be had */
+	int eldest[ELDEST_MOST]; /* of those before that which were there when this one began */
+	size_t neldest;
 	bool disabled[DISABLED_MOST]; /* by place in the topology: the former one knows it so */
 	bool reload_due;      /* the former one has taken its file anew: this one has read an older one, perhaps */
-} takeover = {.link = -1};
+} takeover = {.link = -1, .former = -1};
 
 /* ---- before anything else ---- */
 
@@ -60,6 +61,10 @@ static enum rc take_word(const char *text, int fd)
 		takeover.sockets[takeover.nsockets].fd = fd;
 		(void)snprintf(takeover.sockets[takeover.nsockets].name, HANDOVER_WORD, "%s", text + sizeof(socket_word) - 1);
 		takeover.nsockets++;
+		return RC_OK;
+	}
+	if (strcmp(text, "eldest") == 0 && fd >= 0 && takeover.neldest < ELDEST_MOST) {
+		takeover.eldest[takeover.neldest++] = fd;
 		return RC_OK;
 	}
 	if (fd >= 0)
@@ -101,7 +106,7 @@ enum rc takeover_begin(void)
 	}
 	(void)unsetenv(HANDOVER_ENV);
 	takeover.link = (int)fd;
-	takeover.former = getppid();
+	takeover.former = pidfd_open(getppid(), 0);
 	takeover.stage = STAGE_STARTED;
 	if (evutil_make_socket_closeonexec(takeover.link) != 0)
 		return RC_ERROR;
@@ -195,37 +200,30 @@ static void on_go(void)
 /* Nobody writes beside this process any more, but its successor if it has one. */
 static void on_alone(void)
 {
-	takeover.eldest = 0;
 	atomic_store(&process.in.has_former, false);
 	if (!upgrade_has_successor())
 		atomic_store(&process.in.cache_rests, false);
 	log_info("upgrade", "the former process has ended", NULL);
 }
 
-static bool eldest_lives(void)
+static bool has_ended(int pidfd)
 {
-	return takeover.eldest > 0 && kill(takeover.eldest, 0) == 0;
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
 }
 
-static void on_eldest_tick(evutil_socket_t fd, short what, void *arg)
+/* The former one ends after those before it, but where it dies: there is no link to them, and they go on with their sessions. */
+static void await_eldest(evutil_socket_t fd, short what, void *arg)
 {
-	if (eldest_lives())
+	while (takeover.neldest && has_ended(takeover.eldest[takeover.neldest - 1]))
+		close(takeover.eldest[--takeover.neldest]);
+	if (takeover.neldest == 0) {
+		on_alone();
 		return;
-	event_free(takeover.tick);
-	takeover.tick = NULL;
-	on_alone();
-}
-
-/* The former one ends after the one before it, but where it dies: there is no link to that one, which goes on with its sessions. */
-static enum rc await_eldest(void)
-{
-	struct timeval tv = {.tv_usec = ELDEST_TICK_US};
-
-	takeover.tick = event_new(loop_base(process.in.control), -1, EV_PERSIST, on_eldest_tick, NULL);
-	if (!takeover.tick || event_add(takeover.tick, &tv) != 0)
-		return RC_ERROR;
-	log_warn("upgrade", "the former process has died, and the one before it has sessions yet", "pid=%ld", (long)takeover.eldest);
-	return RC_OK;
+	}
+	if (event_base_once(loop_base(process.in.control), takeover.eldest[takeover.neldest - 1], EV_READ, await_eldest, NULL, NULL) != 0)
+		log_error("upgrade", "memory stays at rest until suimon is restarted: out of memory", NULL);
 }
 
 static void on_gone(void)
@@ -235,10 +233,9 @@ static void on_gone(void)
 	end_link();
 	takeover.stage = STAGE_NONE;
 	supervisor_become();
-	if (!eldest_lives())
-		on_alone();
-	else if (await_eldest() != RC_OK)
-		log_error("upgrade", "memory stays at rest until suimon is restarted: out of memory", NULL);
+	await_eldest(-1, 0, NULL);
+	if (takeover.neldest)
+		log_warn("upgrade", "the former process has died, and one before it has sessions yet", NULL);
 }
 
 /* The former process did not hear that this one serves, and goes on or stops: the sessions that are here already end as on SIGTERM, and
@@ -291,7 +288,6 @@ static void on_disabled(const char *addr)
 static void on_message(const char *text)
 {
 	static const char disabled[] = "disabled ";
-	uint64_t number;
 
 	if (strcmp(text, "go") == 0 && takeover.stage == STAGE_READY)
 		on_go();
@@ -299,8 +295,6 @@ static void on_message(const char *text)
 		on_disabled(text + sizeof(disabled) - 1);
 	else if (strcmp(text, "reload") == 0)
 		on_reload();
-	else if (handover_number(text, "eldest", &number) == RC_OK)
-		takeover.eldest = (pid_t)number;
 	else if (strcmp(text, "main") == 0)
 		supervisor_become();
 	else if (strcmp(text, "cancel") == 0 && takeover.stage == STAGE_SERVING)
@@ -378,13 +372,18 @@ void takeover_drain(void)
 		give_up("it was told to stop");
 	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, "drain") != RC_OK)
 		log_warn("upgrade", "the former process was not told to end", NULL);
-	if (takeover.stage == STAGE_NONE && eldest_lives())
-		(void)kill(takeover.eldest, SIGTERM);
 }
 
-int64_t takeover_former(void)
+enum rc takeover_pass_on(int link)
 {
-	return takeover.stage == STAGE_SERVING ? takeover.former : eldest_lives() ? takeover.eldest : 0;
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < takeover.neldest && rc == RC_OK; i++)
+		if (!has_ended(takeover.eldest[i]))
+			rc = handover_send(link, takeover.eldest[i], "eldest");
+	if (rc == RC_OK && takeover.stage == STAGE_SERVING && takeover.former >= 0)
+		rc = handover_send(link, takeover.former, "eldest");
+	return rc;
 }
 
 void takeover_yielding(bool yields)

@@ -25,7 +25,7 @@ bool takeover_rests_beside_former(void);
 void takeover_drain(void); /* the former one ends, too */
 /* This one's own successor is about to serve, or is not after all: while it is, the former one does not serve in this one's place. */
 void takeover_yielding(bool yields);
-int64_t takeover_former(void); /* the process id of one before this one that has sessions yet; 0: there is none */
+enum rc takeover_pass_on(int link) must_check; /* to a successor: how to know that those before this process have ended */
 void takeover_succeeded(void); /* its own successor serves: the former one has no use for the sockets any more */
 void takeover_end(void);
 

@@ -317,8 +317,7 @@ static void on_serving(void)
 	process.admin = NULL;
 	supervisor_move(upgrade.pid);
 	takeover_succeeded();
-	if ((takeover_former() && handover_send(upgrade.link, -1, "eldest %" PRId64, takeover_former()) != RC_OK) ||
-	    handover_send(upgrade.link, -1, "main") != RC_OK)
+	if (handover_send(upgrade.link, -1, "main") != RC_OK)
 		log_warn("upgrade", "the new process was not told that it is alone now", NULL);
 	upgrade.settled = false;
 	if (!workers_each(&process.in, every_worker, workers_have_all, NULL) || start_timer(retire_tick, EV_PERSIST, RETIRE_TICK_MS) != RC_OK)
@@ -413,6 +412,7 @@ static void on_message(const char *text)
 		set_disabled(text + sizeof(enabled) - 1, false);
 	} else if ((strcmp(text, "yielding") == 0 || strcmp(text, "stays") == 0) && upgrade.stage == STAGE_RETIRING) {
 		upgrade.yielding = text[0] == 'y';
+		atomic_store(&process.in.cache_rests, true); /* a third one writes, perhaps with another Redis: it lasts to this one's end */
 	} else if (strcmp(text, "succeeded") == 0 && upgrade.stage == STAGE_RETIRING) {
 		upgrade.succeeded = true;
 		upgrade_leave_sockets();
@@ -499,6 +499,8 @@ static enum rc send_all(void)
 		rc = handover_send(upgrade.link, -1, "numbers %" PRIu64, (uint64_t)atomic_load(&process.in.next_session));
 	if (rc == RC_OK)
 		rc = handover_send(upgrade.link, -1, "bus %" PRIu64, takeover_bus());
+	if (rc == RC_OK)
+		rc = takeover_pass_on(upgrade.link);
 	return rc == RC_OK ? handover_send(upgrade.link, -1, "end") : rc;
 }
 
