@@ -56,6 +56,8 @@ extern struct process process; /* one a process: signal handlers and worker call
  * Returns an exit code. */
 int process_run(char **argv, const char *file, const char *primary);
 enum rc process_serve(void) must_check; /* the last step of a start: queue, HTTP, clients */
+/* A listener that was given up for good listens again where it did, at rest. */
+enum rc process_listen_again(size_t listener) must_check;
 /* Serves HTTP. fd: a socket that listens for it, taken; -1: as listen.http says. */
 enum rc process_open_http(int fd) must_check;
 

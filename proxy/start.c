@@ -324,6 +324,26 @@ static struct listener *open_listener(const struct settings_addr *a, char *err, 
 	return l;
 }
 
+enum rc process_listen_again(size_t i)
+{
+	struct settings *s = instance_settings(&process.in);
+	const char *name = process.listener_names[i];
+	char err[512] = "it is no address of listen.mysql";
+	struct listener *l = NULL;
+
+	for (size_t k = 0; k < s->listen.nmysql && !l; k++)
+		if (strcmp(s->listen.mysql[k].text, name) == 0)
+			l = open_listener(&s->listen.mysql[k], err, sizeof(err));
+	settings_unref(s);
+	if (!l) {
+		log_error("main", "cannot listen for clients again", "addr=%s reason=\"%s\"", name, err);
+		return RC_ERROR;
+	}
+	listener_free(process.listeners[i]);
+	process.listeners[i] = l;
+	return listener_pause(l, true);
+}
+
 static enum rc open_listeners(const struct settings *s)
 {
 	char err[512];

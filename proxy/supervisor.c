@@ -202,13 +202,15 @@ void supervisor_move(int64_t pid)
 
 void supervisor_become(void)
 {
-	if (!supervisor.is_main && supervisor_ready(&process.in) != RC_OK)
+	if (supervisor.is_main)
+		return;
+	(void)sd_notifyf(0, "MAINPID=%" PRId64, (int64_t)getpid()); /* whoever should have said so may have died before */
+	if (supervisor_ready(&process.in) != RC_OK)
 		log_error("main", "the watchdog cannot be fed: out of memory", NULL);
 }
 
 void supervisor_regain(void)
 {
-	(void)sd_notifyf(0, "MAINPID=%" PRId64, (int64_t)getpid());
 	supervisor.moved = supervisor.is_main = false;
 	supervisor_become();
 }

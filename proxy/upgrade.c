@@ -354,6 +354,13 @@ static void set_disabled(const char *addr, bool disabled)
 		backend_set_state(b, BACKEND_UNKNOWN, "enabled by an operator, at the new process");
 }
 
+static void reopen_left(void)
+{
+	for (size_t i = 0; i < process.nlisteners; i++)
+		if (upgrade.left[i] && process_listen_again(i) != RC_OK)
+			log_error("upgrade", "clients of that address find nobody until suimon is restarted", NULL);
+}
+
 /* Nobody else would accept clients, and a supervisor does not see the end of a process that is not its child. */
 static void on_successor_died(void)
 {
@@ -367,6 +374,7 @@ static void on_successor_died(void)
 	upgrade.http = -1; /* admin's from here on */
 	if (process_open_http(http) != RC_OK)
 		log_error("upgrade", "no HTTP is served until suimon is restarted", NULL);
+	reopen_left();
 	serve_on();
 	if (upgrade.queue_told && upgrade.queue && (!process.in.queue || upgrade.queue != queue_place(process.in.queue)))
 		log_error("upgrade", "the new process had another queue.dir: what it acknowledged and did not apply waits there for a suimon that is "

@@ -156,6 +156,30 @@ def test_the_units_reload_needs_no_credentials(suimon, supervisor, tmp_path):
     assert (reload_with("first"), reload_with("first-new")) == (401, 200)
 
 
+def test_the_units_stop_waits_for_the_end(suimon, supervisor, db):
+    """As systemd runs ExecStop=: of a main process that an upgrade has made it would not wait itself."""
+    db.setup("CREATE TABLE t (n INT)")
+    with open(os.path.join(servers.TOP, "deploy", "systemd", "suimon.service.in")) as f:
+        command = re.search(r"^ExecStop=/bin/sh -c '(.+)'$", f.read(), re.M).group(1).replace("$$", "$")
+    s = suimon({"drain_timeout": "60s"}, run=False)
+    supervised(s, supervisor)
+    c = s.connect(database=db.name)
+    c.begin()
+    ask(c, "INSERT INTO t VALUES (1)")
+    stop = subprocess.Popen(["/bin/sh", "-c", command], env={"PATH": os.environ["PATH"], "MAINPID": str(s.process.pid)})
+    reaper = threading.Thread(target=s.process.child.wait)
+    reaper.start()
+    supervisor.wait("STOPPING=1")
+    assert stop.poll() is None
+    c.commit()
+    c.close()
+    assert stop.wait(60) == 0
+    reaper.join(60)
+    assert s.process.child.returncode == 0
+    assert db.primary("SELECT COUNT(*) FROM t") == ((1,),)
+    assert subprocess.run(["/bin/sh", "-c", command], env={"PATH": os.environ["PATH"]}, timeout=60).returncode == 0  # it has ended by itself
+
+
 def test_credentials_of_a_folder_of_ones_own_are_read_at_each_reload(suimon, supervisor, tmp_path):
     """systemd's folder stays as it was at the start; one that the unit's environment names may change."""
     folder = tmp_path / "credentials"

@@ -284,6 +284,24 @@ def test_a_new_process_that_dies_while_it_takes_over_leaves_the_old_one_its_queu
     assert it.ended(it.pids[0]) == 0 and os.path.getsize(statistics) > 0
 
 
+def test_an_address_that_was_left_is_served_again(line, db, tmp_path):
+    """The new process had others, and died: clients come back to the old ones."""
+    before, after = str(tmp_path / "before"), str(tmp_path / "after")
+    tcp = "127.0.0.1:%d" % servers.free_port()
+    it = line({"listen": {"mysql": [tcp, "unix:" + before]}})
+    with it.instance.connect(database=db.name, unix_socket=before) as c:
+        it.instance.write(merge(it.instance.config, {"listen": {"mysql": [tcp, "unix:" + after]}}))
+        new = it.upgrade()
+        servers.wait_until("the old address to be gone", lambda: not os.path.exists(before), 30)
+        os.kill(new, signal.SIGKILL)
+        it.pids.remove(new)
+        servers.wait_until("the old one to hear of it", lambda: it.said("this one serves again"), 60)
+        for words in ({"unix_socket": before}, {"host": servers.LOOPBACK, "port": int(tcp.split(":")[1])}):
+            with pymysql.connect(user="app", password="app", **words) as d:
+                assert ask(d, "SELECT 1") == ((1,),)
+        assert ask(c, "SELECT 1") == ((1,),)
+
+
 def children(pid):
     with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
         return f.read().split()
