@@ -78,14 +78,21 @@ enum rc handover_each(const int *link, void (*on_word)(const char *text))
 	return RC_OK;
 }
 
-enum rc handover_number(const char *text, const char *word, uint64_t *out)
+const char *handover_rest(const char *text, const char *word)
 {
 	size_t len = strlen(word);
+
+	return strncmp(text, word, len) == 0 && text[len] == ' ' ? text + len + 1 : NULL;
+}
+
+enum rc handover_number(const char *text, const char *word, uint64_t *out)
+{
+	const char *rest = handover_rest(text, word);
 	char *end;
 
-	if (strncmp(text, word, len) != 0 || text[len] != ' ' || text[len + 1] < '0' || text[len + 1] > '9')
+	if (!rest || *rest < '0' || *rest > '9')
 		return RC_DECLINED;
 	errno = 0;
-	*out = strtoull(text + len + 1, &end, 10);
+	*out = strtoull(rest, &end, 10);
 	return errno == 0 && *end == '\0' ? RC_OK : RC_DECLINED;
 }

@@ -39,6 +39,8 @@ enum rc handover_receive(int link, char text[HANDOVER_WORD], int *fd) must_check
 /* All messages that are here, one by one, to on_word; descriptors that came with them are closed. *link is the caller's: -1, by what a
  * message did, ends it. RC_DECLINED: the other end is gone, or the link is broken. */
 enum rc handover_each(const int *link, void (*on_word)(const char *text)) must_check;
+/* What follows in "WORD REST". NULL: text is something else. */
+const char *handover_rest(const char *text, const char *word) must_check;
 /* The number in "WORD NUMBER". RC_DECLINED: text is something else. */
 enum rc handover_number(const char *text, const char *word, uint64_t *out) must_check;
 

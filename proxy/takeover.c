@@ -46,7 +46,7 @@ static struct {
 	int former;           /* its pidfd; -1: it cannot be had */
 	int eldest[ELDEST_MOST]; /* of those before that which were there when this one began */
 	size_t neldest;
-	bool disabled[DISABLED_MOST]; /* by place in the topology: the former one knows it so */
+	bool disabled[DISABLED_MOST]; /* by place in the topology: what the former one was told */
 	bool reload_due;      /* the former one has taken its file anew: this one has read an older one, perhaps */
 } takeover = {.link = -1, .former = -1};
 
@@ -54,12 +54,12 @@ static struct {
 
 static enum rc take_word(const char *text, int fd)
 {
-	static const char socket_word[] = "socket ";
+	const char *name = handover_rest(text, "socket");
 	uint64_t n;
 
-	if (strncmp(text, socket_word, sizeof(socket_word) - 1) == 0 && fd >= 0 && takeover.nsockets < SOCKETS_MOST) {
+	if (name && fd >= 0 && takeover.nsockets < SOCKETS_MOST) {
 		takeover.sockets[takeover.nsockets].fd = fd;
-		(void)snprintf(takeover.sockets[takeover.nsockets].name, HANDOVER_WORD, "%s", text + sizeof(socket_word) - 1);
+		(void)snprintf(takeover.sockets[takeover.nsockets].name, HANDOVER_WORD, "%s", name);
 		takeover.nsockets++;
 		return RC_OK;
 	}
@@ -272,27 +272,22 @@ static void on_reload(void)
 
 static void on_disabled(const char *addr)
 {
-	const struct topology *t = process.in.topology;
+	struct backend *b = topology_find(process.in.topology, addr);
 
-	for (size_t i = 0; i < t->n; i++) {
-		if (strcmp(t->all[i]->text, addr) != 0)
-			continue;
-		backend_set_state(t->all[i], BACKEND_DISABLED, "by an operator, before the upgrade");
-		if (i < countof(takeover.disabled))
-			takeover.disabled[i] = true;
-		return;
-	}
-	log_warn("upgrade", "a server that was disabled is not known here", "addr=%s", addr);
+	if (b)
+		backend_disable(b, true, "by an operator, before the upgrade");
+	else
+		log_warn("upgrade", "a server that was disabled is not known here", "addr=%s", addr);
 }
 
 static void on_message(const char *text)
 {
-	static const char disabled[] = "disabled ";
+	const char *disabled = handover_rest(text, "disabled");
 
 	if (strcmp(text, "go") == 0 && takeover.stage == STAGE_READY)
 		on_go();
-	else if (strncmp(text, disabled, sizeof(disabled) - 1) == 0)
-		on_disabled(text + sizeof(disabled) - 1);
+	else if (disabled)
+		on_disabled(disabled);
 	else if (strcmp(text, "reload") == 0)
 		on_reload();
 	else if (strcmp(text, "main") == 0)

@@ -348,10 +348,8 @@ static void set_disabled(const char *addr, bool disabled)
 {
 	struct backend *b = topology_find(process.in.topology, addr);
 
-	if (b && disabled)
-		backend_set_state(b, BACKEND_DISABLED, "by an operator, at the new process");
-	else if (b && backend_state(b) == BACKEND_DISABLED)
-		backend_set_state(b, BACKEND_UNKNOWN, "enabled by an operator, at the new process");
+	if (b)
+		backend_disable(b, disabled, "by an operator, at the new process");
 }
 
 static void reopen_left(void)
@@ -400,7 +398,7 @@ static void on_gone(void)
 
 static void on_message(const char *text)
 {
-	static const char left[] = "left ", disabled[] = "disabled ", enabled[] = "enabled ";
+	const char *left = handover_rest(text, "left"), *disabled = handover_rest(text, "disabled"), *enabled = handover_rest(text, "enabled");
 	uint64_t number;
 
 	if (handover_number(text, "bus", &number) == RC_OK) {
@@ -410,14 +408,14 @@ static void on_message(const char *text)
 		upgrade.queue_told = true;
 	} else if (strcmp(text, "ready") == 0 && upgrade.stage == STAGE_STARTING) {
 		on_ready();
-	} else if (strncmp(text, left, sizeof(left) - 1) == 0 && upgrade.stage == STAGE_SWITCHING) {
-		on_left(text + sizeof(left) - 1);
+	} else if (left && upgrade.stage == STAGE_SWITCHING) {
+		on_left(left);
 	} else if (strcmp(text, "serving") == 0 && upgrade.stage == STAGE_SWITCHING) {
 		on_serving();
-	} else if (strncmp(text, disabled, sizeof(disabled) - 1) == 0 && upgrade.stage == STAGE_RETIRING) {
-		set_disabled(text + sizeof(disabled) - 1, true);
-	} else if (strncmp(text, enabled, sizeof(enabled) - 1) == 0 && upgrade.stage == STAGE_RETIRING) {
-		set_disabled(text + sizeof(enabled) - 1, false);
+	} else if (disabled && upgrade.stage == STAGE_RETIRING) {
+		set_disabled(disabled, true);
+	} else if (enabled && upgrade.stage == STAGE_RETIRING) {
+		set_disabled(enabled, false);
 	} else if ((strcmp(text, "yielding") == 0 || strcmp(text, "stays") == 0) && upgrade.stage == STAGE_RETIRING) {
 		upgrade.yielding = text[0] == 'y';
 		atomic_store(&process.in.cache_rests, true); /* a third one writes, perhaps with another Redis: it lasts to this one's end */

@@ -75,10 +75,7 @@ static int set_state(struct call *c, bool disable)
 
 	if (!b)
 		return call_error(c, 404, "there is no backend %s", c->arg);
-	if (disable)
-		backend_set_state(b, BACKEND_DISABLED, "by an operator");
-	else if (backend_state(b) == BACKEND_DISABLED)
-		backend_set_state(b, BACKEND_UNKNOWN, "enabled by an operator");
+	backend_disable(b, disable, "by an operator");
 	jsonw_init(&w, &c->out);
 	jsonw_open(&w, NULL, '{');
 	jsonw_text(&w, "addr", b->text);

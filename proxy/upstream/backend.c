@@ -128,6 +128,16 @@ void backend_set_state(struct backend *b, enum backend_state s, const char *why)
 	tell(b, s, old, why);
 }
 
+void backend_disable(struct backend *b, bool disable, const char *who)
+{
+	char why[80];
+
+	if (!disable && backend_state(b) != BACKEND_DISABLED)
+		return;
+	(void)snprintf(why, sizeof(why), "%s%s", disable ? "" : "enabled ", who);
+	backend_set_state(b, disable ? BACKEND_DISABLED : BACKEND_UNKNOWN, why);
+}
+
 static enum rc resolve_unix(struct backend *b)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};

@@ -99,6 +99,8 @@ void backend_free(struct backend *b);
 
 /* Changes the state and logs the change with its reason (for people). */
 void backend_set_state(struct backend *b, enum backend_state s, const char *why);
+/* As an operator wishes: out of use, or back, to be looked at anew. who: of what kind of wish, for the log. */
+void backend_disable(struct backend *b, bool disable, const char *who);
 static inline enum backend_state backend_state(const struct backend *b) { return (enum backend_state)atomic_load_explicit(&b->state, memory_order_acquire); }
 static inline bool backend_usable(const struct backend *b)
 {
