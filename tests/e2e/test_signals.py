@@ -39,17 +39,24 @@ def test_other_signals_during_the_start_are_heard_after_it(starting, sig, said):
     assert "main: ready" in starting.log_text().split(said)[0]
 
 
-def test_one_sigterm_to_both_processes_of_an_upgrade_is_one_each(line, db):  # noqa: F811
-    """The new one's word to drain may come before the old one's own signal: that is not the second one, which would cut a transaction."""
-    db.setup("CREATE TABLE t (n INT)")
-    it = line({"drain_timeout": "60s"})
+def both_drain(it, db, *begins):
+    """An upgrade beside a session whose transaction begins so, and SIGTERM to the new process, which tells the old one. Session, old, new."""
     c = it.instance.connect(database=db.name)
     c.begin()
-    ask(c, "INSERT INTO t VALUES (1)")
+    for sql in begins:
+        ask(c, sql)
     old = it.pids[0]
     new = it.upgrade()
     os.kill(new, signal.SIGTERM)
     servers.wait_until("the old one to drain", lambda: it.said("main: draining") == 2, 30)
+    return c, old, new
+
+
+def test_one_sigterm_to_both_processes_of_an_upgrade_is_one_each(line, db):  # noqa: F811
+    """The new one's word to drain may come before the old one's own signal: that is not the second one, which would cut a transaction."""
+    db.setup("CREATE TABLE t (n INT)")
+    it = line({"drain_timeout": "60s"})
+    c, old, new = both_drain(it, db, "INSERT INTO t VALUES (1)")
     os.kill(old, signal.SIGTERM)
     time.sleep(0.3)
     c.commit()
@@ -61,15 +68,10 @@ def test_one_sigterm_to_both_processes_of_an_upgrade_is_one_each(line, db):  # n
 
 def test_the_second_sigterm_ends_a_drain_that_another_process_began(line, db):  # noqa: F811
     it = line({"drain_timeout": "300s"})
-    c = it.instance.connect(database=db.name)
-    c.begin()
-    ask(c, "SELECT 1")
-    old = it.pids[0]
-    new = it.upgrade()
-    os.kill(new, signal.SIGTERM)
-    servers.wait_until("the old one to drain", lambda: it.said("main: draining") == 2, 30)
+    c, old, new = both_drain(it, db, "SELECT 1")
     for _ in range(2):
         os.kill(old, signal.SIGTERM)
         time.sleep(0.3)
     assert it.ended(old) == 0 and it.ended(new) == 0
     assert it.said("second signal") == 1
+    c.close()

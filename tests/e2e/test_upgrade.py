@@ -30,6 +30,21 @@ class Line:
     def said(self, what):
         return self.instance.log_text().count(what)
 
+    def newest(self):
+        """The id of the new process that was started last."""
+        return int(re.findall(r"a new process starts pid=(\d+)", self.instance.log_text())[-1])
+
+    def dies(self, pid):
+        """Kills a new process, whose parent hears of it."""
+        os.kill(pid, signal.SIGKILL)
+        self.pids.remove(pid)
+
+    def begun(self, number=1):
+        """Waits for that many new processes, of which the last stands before its last word (upgrade-serving:stop); its id."""
+        servers.wait_until("a new process", lambda: self.said("a new process starts") == number, 60)
+        servers.wait_until("it to stand before its last word", lambda: is_stopped(self.newest()), 60)
+        return self.newest()
+
     def upgrade(self):
         """Gives the new process' id, once it serves."""
         self.pids.append(self.instance.upgrade(self.pids[-1]))
@@ -293,8 +308,7 @@ def test_an_address_that_was_left_is_served_again(line, db, tmp_path):
         it.instance.write(merge(it.instance.config, {"listen": {"mysql": [tcp, "unix:" + after]}}))
         new = it.upgrade()
         servers.wait_until("the old address to be gone", lambda: not os.path.exists(before), 30)
-        os.kill(new, signal.SIGKILL)
-        it.pids.remove(new)
+        it.dies(new)
         servers.wait_until("the old one to hear of it", lambda: it.said("this one serves again"), 60)
         for words in ({"unix_socket": before}, {"host": servers.LOOPBACK, "port": int(tcp.split(":")[1])}):
             with pymysql.connect(user="app", password="app", **words) as d:
@@ -321,8 +335,7 @@ def test_a_new_process_that_dies_later_leaves_the_old_one_to_serve(line, db, tmp
         it.instance.write(merge(it.instance.config, {"stats": {"slow": "77ms"}}))
         assert it.instance.http("/api/config/reload", data={})[0] == 200
         for n in (2, 3):
-            os.kill(new, signal.SIGKILL)
-            it.pids.remove(new)
+            it.dies(new)
             servers.wait_until("the old one to hear of it", lambda: it.said("this one serves again") == n - 1, 60)
             with it.instance.connect(database=db.name, unix_socket=path) as d:  # waits in the backlog, at most
                 ask(d, "INSERT INTO log VALUES (%s)", (n,))
@@ -382,8 +395,7 @@ def test_the_eldest_of_three_does_not_serve_again(line, db):
         with it.instance.connect(database=db.name) as d:
             ask(d, "SELECT 1")
             it.upgrade()
-            os.kill(second, signal.SIGKILL)
-            it.pids.remove(second)
+            it.dies(second)
         servers.wait_until("the eldest to hear of it", lambda: it.said("serves the sessions it has, and no others"), 30)
         servers.wait_until("the third to hear of it", lambda: it.said("one before it has sessions yet"), 30)
         with it.instance.connect(database=db.name) as e:
@@ -404,14 +416,12 @@ def test_one_whose_sockets_another_one_has_never_serves_again(line, db, tmp_path
         with it.instance.connect(database=db.name) as d:
             ask(d, "SELECT 1")
             third = it.upgrade()
-            os.kill(third, signal.SIGKILL)
-            it.pids.remove(third)
+            it.dies(third)
             servers.wait_until("the second to serve again", lambda: it.said("this one serves again"), 30)
             fails_at("upgrade-go")
             os.kill(second, signal.SIGUSR2)
             servers.wait_until("the fourth to fail", lambda: it.said("does not take over: this one goes on"), 60)
-            os.kill(second, signal.SIGKILL)
-            it.pids.remove(second)
+            it.dies(second)
         servers.wait_until("the eldest to hear of it", lambda: it.said("serves the sessions it has, and no others"), 30)
         assert ask(c, "SELECT 1") == ((1,),)
         with pytest.raises(pymysql.MySQLError):
@@ -430,11 +440,8 @@ def test_the_eldest_of_three_does_not_serve_beside_the_third(line, db, tmp_path)
         with it.instance.connect(database=db.name) as d:
             ask(d, "SELECT 1")
             os.kill(second, signal.SIGUSR2)
-            servers.wait_until("the third", lambda: it.said("a new process starts") == 2, 60)
-            third = int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1])
-            servers.wait_until("it to stand before its last word", lambda: is_stopped(third), 60)
-            os.kill(second, signal.SIGKILL)
-            it.pids.remove(second)
+            third = it.begun(2)
+            it.dies(second)
             servers.wait_until("the eldest to hear of it", lambda: it.said("serves the sessions it has, and no others"), 30)
         os.kill(third, signal.SIGCONT)
         it.pids.append(third)
@@ -460,7 +467,7 @@ def test_a_reload_while_a_new_process_starts_is_taken_by_it(line, db):
     assert it.instance.http("/api/config/reload", data={})[0] == 200
     relay.refusing = False
     servers.wait_until("the new process to serve", lambda: it.said("took over from the former process"), 60)
-    it.pids.append(int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1]))
+    it.pids.append(it.newest())
     assert it.instance.api("/api/config")["config"]["stats"]["slow"] == 0.077
 
 
@@ -468,9 +475,7 @@ def test_a_reload_while_a_new_process_takes_over_is_taken_by_it(line, db, monkey
     monkeypatch.setenv("SUIMON_FAILPOINT", "upgrade-serving:stop")
     it = line()
     os.kill(it.pids[0], signal.SIGUSR2)
-    servers.wait_until("a new process", lambda: it.said("a new process starts"), 60)
-    it.pids.append(int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1]))
-    servers.wait_until("it to stand before its last word", lambda: is_stopped(it.pids[-1]), 60)
+    it.pids.append(it.begun())
     it.instance.write(merge(it.instance.config, {"stats": {"slow": "77ms"}}))
     os.kill(it.pids[0], signal.SIGHUP)
     servers.wait_until("the old one to reload", lambda: it.said("config: reloaded") == 1, 60)
@@ -490,8 +495,7 @@ def test_what_was_disabled_at_the_new_process_is_known_when_the_old_one_serves_a
             new = it.upgrade()
             assert it.instance.http("/api/backends/%s/%s" % (addr, verb), data={})[0] == 200
             time.sleep(0.5)  # it is told within 20 ms
-            os.kill(new, signal.SIGKILL)
-            it.pids.remove(new)
+            it.dies(new)
             servers.wait_until("the old one to hear of it", lambda: it.said("this one serves again") == n + 1, 60)
             servers.wait_until("the replica's state", lambda: state() == ("disabled" if verb == "disable" else "up"), 30)
         assert ask(c, "SELECT 1") == ((1,),)
@@ -552,9 +556,7 @@ def test_one_that_is_cancelled_when_it_serves_already_ends_with_its_sessions(lin
     with it.instance.connect(database=db.name) as c:
         ask(c, "INSERT INTO log VALUES (0)")
     os.kill(it.pids[0], signal.SIGUSR2)
-    servers.wait_until("a new process", lambda: it.said("a new process starts"), 60)
-    new = int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1])
-    servers.wait_until("it to stand before its last word", lambda: is_stopped(new), 60)
+    new = it.begun()
     old = it.pids[0]
     it.pids.append(new)
     os.kill(old, signal.SIGTERM)
@@ -575,9 +577,7 @@ def test_one_that_is_cancelled_leaves_the_sockets_files(line, db, monkeypatch, t
         c.begin()
         ask(c, "SELECT 1")
         os.kill(old, signal.SIGUSR2)
-        servers.wait_until("a new process", lambda: it.said("a new process starts"), 60)
-        new = int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1])
-        servers.wait_until("it to stand before its last word", lambda: is_stopped(new), 60)
+        new = it.begun()
         os.kill(old, signal.SIGTERM)
         servers.wait_until("the old one to cancel", lambda: it.said("this process was told to stop"), 30)
         os.kill(old, signal.SIGSTOP)
@@ -597,7 +597,7 @@ def test_a_process_that_does_not_serve_yet_has_no_successor(line, db):
     it.instance.write(merge(here, {"primary": "127.0.0.1:%d" % servers.free_port(), "replicas": []}))  # so it waits
     os.kill(it.pids[0], signal.SIGUSR2)
     servers.wait_until("the new process to wait", lambda: it.said("listening for HTTP") == 2, 60)
-    waiting = int(re.findall(r"a new process starts pid=(\d+)", it.instance.log_text())[-1])
+    waiting = it.newest()
     os.kill(waiting, signal.SIGUSR2)
     servers.wait_until("it to refuse", lambda: it.said("no upgrade: one is under way") == 1, 30)
     os.kill(waiting, signal.SIGTERM)
@@ -707,8 +707,7 @@ def test_the_supervisor_is_told_when_the_former_one_is_main_again(suimon, superv
             new = it.upgrade()
             supervisor.wait("MAINPID=%d" % new)
             said = len(supervisor.lines())
-            os.kill(new, signal.SIGKILL)
-            it.pids.remove(new)
+            it.dies(new)
             supervisor.wait("MAINPID=%d" % it.pids[0], said)
             supervisor.wait("READY=1", said)
             fed = supervisor.lines().count("WATCHDOG=1")
