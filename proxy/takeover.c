@@ -46,7 +46,7 @@ static struct {
 	int former;           /* its pidfd; -1: it cannot be had */
 	int eldest[ELDEST_MOST]; /* of those before that which were there when this one began */
 	size_t neldest;
-	bool disabled[DISABLED_MOST]; /* by place in the topology: what the former one was told */
+	bool disabled[DISABLED_MOST]; /* by place in the topology: the former one knows it so */
 	bool reload_due;      /* the former one has taken its file anew: this one has read an older one, perhaps */
 } takeover = {.link = -1, .former = -1};
 
@@ -272,12 +272,17 @@ static void on_reload(void)
 
 static void on_disabled(const char *addr)
 {
-	struct backend *b = topology_find(process.in.topology, addr);
+	const struct topology *t = process.in.topology;
 
-	if (b)
-		backend_disable(b, true, "by an operator, before the upgrade");
-	else
-		log_warn("upgrade", "a server that was disabled is not known here", "addr=%s", addr);
+	for (size_t i = 0; i < t->n; i++) {
+		if (strcmp(t->all[i]->text, addr) != 0)
+			continue;
+		backend_disable(t->all[i], true, "by an operator, before the upgrade");
+		if (i < countof(takeover.disabled))
+			takeover.disabled[i] = true; /* else one that is enabled here before the next turn would be no change to tell */
+		return;
+	}
+	log_warn("upgrade", "a server that was disabled is not known here", "addr=%s", addr);
 }
 
 static void on_message(const char *text)
