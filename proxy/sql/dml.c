@@ -149,7 +149,8 @@ void sql_stmt_insert(struct sql_parser *p)
 	insert_tail(p);
 }
 
-/* FOR PORTION OF period FROM a TO b (MariaDB). */
+/* FOR PORTION OF period FROM a TO b (MariaDB). What a row says beyond the portion goes into new rows, which an AUTO_INCREMENT column
+ * gives numbers of their own. */
 static void portion(struct sql_parser *p)
 {
 	struct span name;
@@ -164,6 +165,8 @@ static void portion(struct sql_parser *p)
 	sql_expr(p);
 	sql_expect(p, SQL_W_TO, "TO was expected");
 	sql_expr(p);
+	if (p->keys)
+		p->keys->others = true;
 }
 
 void sql_order_and_limit(struct sql_parser *p)

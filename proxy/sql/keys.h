@@ -29,15 +29,16 @@ struct sql_keys {
 	struct span schema, table; /* as written; the only table of the statement */
 	uint16_t nkeys, nvalues;
 	uint16_t wheres;           /* the parser's: conditions met on the statement's own level */
+	bool others;               /* the parser's: a column may be a table function's, or rows of other keys are written */
 	uint16_t nassigned;
 	struct span assigned[SQL_MAX_ASSIGNED]; /* columns an UPDATE gives values: no keys */
 	struct sql_key keys[SQL_MAX_KEYS];
 	struct sql_key_value values[SQL_MAX_KEY_VALUES];
 };
 
-/* The keys of a SELECT, UPDATE or DELETE of one table without a query inside: every row it reads or changes has, for
- * each key, one of its values in its column, before and after; equal as the server compares them, which may be by
- * conversion ('5' = 5) and by collation. RC_DECLINED: none are known. Costs about as much as parsing the facts. */
+/* The keys of a SELECT, UPDATE or DELETE of one table, without a query or a table function inside: every row it reads,
+ * changes or makes has, for each key, one of its values in its column, before and after; equal as the server compares
+ * them, which may be by conversion ('5' = 5) and by collation. RC_DECLINED: none are known. Costs about as much as parsing the facts. */
 enum rc sql_keys_parse(struct span text, unsigned mode, struct sql_keys *out) must_check;
 
 /* The same for one text of many that differ in their literals, as those of a digest do: held against one read before, which it

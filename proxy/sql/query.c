@@ -179,9 +179,7 @@ static void cte(struct sql_parser *p)
 		sql_skip_parens(p);
 	sql_expect(p, SQL_W_AS, "AS was expected");
 	sql_expect_op(p, '(', "an opening parenthesis was expected");
-	p->level++;
-	sql_query(p);
-	p->level--;
+	sql_subquery(p);
 	sql_expect_op(p, ')', "a closing parenthesis was expected");
 	if (sql_accept(p, SQL_W_CYCLE)) {
 		do

@@ -110,6 +110,8 @@ static void json_table(struct sql_parser *p)
 	sql_skip_parens(p);
 	sql_expect_op(p, ')', "a closing parenthesis was expected");
 	derived_alias(p);
+	if (p->keys)
+		p->keys->others = true;
 }
 
 /* ( query ) alias, ( joins ), or parentheses around either. */

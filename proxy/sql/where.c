@@ -190,14 +190,15 @@ enum rc sql_keys_parse(struct span text, unsigned mode, struct sql_keys *out)
 	struct sql_parser p;
 
 	out->nkeys = out->nvalues = out->wheres = out->nassigned = 0;
+	out->others = false;
 	out->schema = out->table = (struct span){0};
 	sql_parser_init(&p, text, mode, false);
 	p.keys = out;
 	sql_statement(&p);
 	sql_accept_op(&p, ';');
 	drop_assigned(out);
-	if (p.why || p.t.kind != SQL_T_END || p.nrefs != 1 || (p.flags & SQL_F_SUBQUERY) || out->wheres != 1 ||
-	    !out->nkeys)
+	if (p.why || p.t.kind != SQL_T_END || p.nrefs != 1 || p.refs[0].level || (p.flags & SQL_F_SUBQUERY) ||
+	    out->others || out->wheres != 1 || !out->nkeys)
 		return RC_DECLINED;
 	if (p.verb != SQL_SELECT && p.verb != SQL_UPDATE && p.verb != SQL_DELETE)
 		return RC_DECLINED;

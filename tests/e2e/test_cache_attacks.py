@@ -157,6 +157,20 @@ SCRIPTS = {
                                   "EXECUTE IMMEDIATE 'UPDATE p SET n = ? WHERE id = 1' USING 13", "INSERT INTO p (id, k, n) VALUES (1, 'b2', 1), (200, 'e', 2) "
                                   "ON DUPLICATE KEY UPDATE n = VALUES(n) + 1", "UPDATE p AS z SET z.n = 14 WHERE z.id = 1", "DELETE FROM p WHERE id = 1 LIMIT 1",
                                   "INSERT INTO p VALUES (1, 'again', 15) RETURNING id", "DELETE FROM p ORDER BY id LIMIT 1"]))),
+    "a key's name on another column": ([*P, "CREATE TABLE far (id INT PRIMARY KEY AUTO_INCREMENT, n INT, a DATE, b DATE, PERIOD FOR span (a, b))",
+                                        "INSERT INTO far VALUES (5, 1, '2020-01-01', '2021-01-01')"], [
+        *itertools.chain.from_iterable(["a+ " + read, "b UPDATE p SET n = n + 1 WHERE id = 3", "a " + read] for read in [
+            "WITH x AS (SELECT id - 2 AS id, SUM(n) s FROM p GROUP BY k) SELECT s FROM x WHERE id = 1", "WITH c AS (SELECT id - 2 id, n FROM p) SELECT n FROM c WHERE c.id = 1",
+            "WITH RECURSIVE c AS (SELECT id - 2 id, n FROM p UNION ALL SELECT id - 1, n FROM c WHERE id > 5) SELECT n FROM c WHERE id = 1",
+            "SELECT n FROM (SELECT id - 2 id, n FROM p) d WHERE id = 1", "SELECT n FROM (WITH c AS (SELECT id - 2 id, n FROM p) SELECT * FROM c) d WHERE id = 1",
+            "SELECT p.n FROM p, JSON_TABLE('[{\"id\":1}]', '$[*]' COLUMNS (id INT PATH '$.id')) j WHERE j.id = 1 ORDER BY p.id",
+            "SELECT n FROM p UNION SELECT 1 FROM JSON_TABLE('[1]', '$[*]' COLUMNS (id INT PATH '$')) j WHERE id = 1 ORDER BY 1"]),
+        *itertools.chain.from_iterable(["a+ SELECT n FROM p WHERE id = 2", write, "a SELECT n FROM p WHERE id = 2"] for write in [
+            "b UPDATE p, JSON_TABLE('[{\"id\":1}]', '$[*]' COLUMNS (id INT PATH '$.id')) j SET p.n = p.n + 1 WHERE j.id = 1",
+            "b DELETE p FROM p JOIN JSON_TABLE('[{\"id\":1}]', '$[*]' COLUMNS (id INT PATH '$.id')) j WHERE j.id = 1"]),
+        "a+ SELECT n FROM far WHERE id = 6", "b UPDATE far FOR PORTION OF span FROM '2020-03-01' TO '2020-04-01' SET n = 2 WHERE id = 5", "a SELECT n FROM far WHERE id = 6",
+        "a SELECT id FROM far ORDER BY id", "a+ SELECT n FROM far WHERE id = 8", "b DELETE FROM far FOR PORTION OF span FROM '2020-06-01' TO '2020-07-01' WHERE id = 7",
+        "a SELECT n FROM far WHERE id = 8", "a SELECT id FROM far ORDER BY id"]),
     "roles": ([*P], [
         "r SELECT * FROM p WHERE id = 1", "r SET ROLE reader", *["r SELECT * FROM p WHERE id = 1"] * 4, "r SET ROLE NONE", "r SELECT * FROM p WHERE id = 1",
         "r SET ROLE reader", "r SELECT * FROM p WHERE id = 1", "z REVOKE reader FROM roler@'%'", "r SET ROLE reader", "r SET ROLE NONE", "r SELECT * FROM p WHERE id = 1",
