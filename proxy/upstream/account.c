@@ -223,17 +223,56 @@ bool accounts_passthrough(struct accounts *as)
 	return p;
 }
 
-struct drop_arg { struct accounts *as; bool configured_only; };
-
-static void drop_one(struct map_node *node, void *arg)
+/* A reference to the account of that name whose password is the file's still, or to a new one. */
+static struct account *kept_or_new(struct accounts *as, struct span user, struct span password)
 {
-	const struct drop_arg *d = arg;
+	struct account *a;
+
+	pthread_mutex_lock(&as->lock);
+	a = find_locked(as, user);
+	if (a && a->configured && span_eq(secret_text(a->password), password))
+		account_ref(a);
+	else
+		a = NULL;
+	pthread_mutex_unlock(&as->lock);
+	if (a)
+		return a;
+	a = account_new(user, password);
+	if (a)
+		a->configured = true;
+	return a;
+}
+
+struct keep_arg {
+	struct accounts *as;
+	struct account *const *kept; /* configured ones that stay */
+	size_t n;
+};
+
+static void drop_other(struct map_node *node, void *arg)
+{
+	const struct keep_arg *k = arg;
 	struct account *a = container_of(node, struct account, node);
 
-	if (d->configured_only && !a->configured)
+	for (size_t i = 0; i < k->n; i++)
+		if (k->kept[i] == a)
+			return;
+	if (!a->configured)
 		return;
-	map_remove(&d->as->by_user, node);
+	map_remove(&k->as->by_user, node);
 	account_unref(a);
+}
+
+/* Puts first: that fails in an empty table only, and before anything was changed. */
+static enum rc replace_locked(struct accounts *as, struct account *const *fresh, size_t n)
+{
+	struct keep_arg k = {.as = as, .kept = fresh, .n = n};
+
+	for (size_t i = 0; i < n; i++)
+		if (put_locked(as, fresh[i]) != RC_OK)
+			return RC_ERROR;
+	map_each(&as->by_user, drop_other, &k);
+	return RC_OK;
 }
 
 enum rc accounts_configure(struct accounts *as, const struct settings *s)
@@ -245,19 +284,15 @@ enum rc accounts_configure(struct accounts *as, const struct settings *s)
 	for (size_t i = 0; rc == RC_OK && i < s->nusers; i++) {
 		if (s->users[i].passthrough || !s->users[i].name)
 			continue;
-		fresh[n] = account_new(span_str(s->users[i].name), secret_text(s->users[i].password));
+		fresh[n] = kept_or_new(as, span_str(s->users[i].name), secret_text(s->users[i].password));
 		if (fresh[n])
-			fresh[n++]->configured = true;
+			n++;
 		else
 			rc = RC_ERROR;
 	}
 	if (rc == RC_OK) {
-		struct drop_arg d = {.as = as, .configured_only = true};
-
 		pthread_mutex_lock(&as->lock);
-		map_each(&as->by_user, drop_one, &d);
-		for (size_t i = 0; rc == RC_OK && i < n; i++)
-			rc = put_locked(as, fresh[i]);
+		rc = replace_locked(as, fresh, n);
 		if (rc == RC_OK)
 			as->passthrough = s->passthrough;
 		pthread_mutex_unlock(&as->lock);
@@ -284,13 +319,19 @@ struct accounts *accounts_new(const struct settings *s)
 	return as;
 }
 
+static void drop_one(struct map_node *node, void *arg)
+{
+	struct accounts *as = arg;
+
+	map_remove(&as->by_user, node);
+	account_unref(container_of(node, struct account, node));
+}
+
 void accounts_free(struct accounts *as)
 {
-	struct drop_arg d = {.as = as};
-
 	if (!as)
 		return;
-	map_each(&as->by_user, drop_one, &d);
+	map_each(&as->by_user, drop_one, as);
 	map_reset(&as->by_user);
 	account_unref(as->last);
 	pthread_mutex_destroy(&as->lock);

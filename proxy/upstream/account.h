@@ -41,7 +41,8 @@ struct account {
 struct accounts;
 struct accounts *accounts_new(const struct settings *s) must_check;
 void accounts_free(struct accounts *as);
-/* Replaces the configured accounts; those already logged in keep what they have. RC_ERROR: no memory, nothing changed. */
+/* Replaces the configured accounts but those whose password is the same: what is known of them stays. Sessions that are logged in keep
+ * what they have. RC_ERROR: no memory, nothing changed. */
 enum rc accounts_configure(struct accounts *as, const struct settings *s) must_check;
 
 /* A reference, or NULL: not known (with passthrough: to be asked for its password). */

@@ -46,6 +46,19 @@ def settled(s, db, n):
     return db.primary("SELECT COUNT(*) FROM log WHERE n = %d" % n)[0][0]
 
 
+def test_a_reload_does_not_take_an_acceptance_back(away):
+    """An account whose password is the same is the same account, for sessions that log in later, too."""
+    s, relay, db = away
+    with s.connect(database=db.name) as c:
+        accept(s, c)
+        assert s.http("/api/config/reload", data={})[0] == 200
+        with s.connect(database=db.name) as d:
+            cut(relay)
+            assert is_queued(s, d, INSERT % 7)
+        relay.refusing = False
+    assert settled(s, db, 7) == 1
+
+
 def test_it_is_queued_on_its_earlier_acceptance(away):
     s, relay, db = away
     with s.connect(database=db.name) as c, s.connect(database=db.name) as d:

@@ -60,9 +60,49 @@ static void whatever_allocation_fails_all_or_none_are_there(void **state)
 	settings_unref(after);
 }
 
+static uint64_t id_of(struct accounts *as, const char *user)
+{
+	struct account *a = accounts_find(as, span_str(user));
+	uint64_t id = a ? a->id : 0;
+
+	account_unref(a);
+	return id;
+}
+
+/* What was proven of an account, and what hangs by its number, is not to be proven again because another option was changed. */
+static void who_has_the_password_of_before_is_the_account_of_before(void **state)
+{
+	struct settings *before = parse("primary: a:1\nusers: [{name: same, password: x}, {name: other, password: x}, {name: gone, password: x}]\n");
+	struct settings *after = parse("primary: a:1\nusers: [{name: new, password: x}, {name: same, password: x}, {name: other, password: y}]\n");
+	struct accounts *as = accounts_new(before);
+	struct account *learnt = account_new(span_str("learnt"), span_str("z")), *same;
+	uint64_t other;
+
+	assert_non_null(as);
+	assert_non_null(learnt);
+	accounts_learn(as, learnt, true);
+	same = accounts_find(as, span_str("same"));
+	other = id_of(as, "other");
+	assert_non_null(same);
+	accounts_learn(as, same, true);
+	assert_int_equal(accounts_configure(as, after), RC_OK);
+	assert_int_equal(id_of(as, "same"), same->id);
+	assert_true(account_is_trusted(&same->verified_ns));
+	assert_true(id_of(as, "other") && id_of(as, "other") != other);
+	assert_true(has(as, "new"));
+	assert_false(has(as, "gone"));
+	assert_int_equal(id_of(as, "learnt"), learnt->id);
+	account_unref(same);
+	account_unref(learnt);
+	accounts_free(as);
+	settings_unref(before);
+	settings_unref(after);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(whatever_allocation_fails_all_or_none_are_there)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(whatever_allocation_fails_all_or_none_are_there),
+					   cmocka_unit_test(who_has_the_password_of_before_is_the_account_of_before)};
 
 	log_setup(LOG_LEVEL_FATAL, false);
 	return cmocka_run_group_tests(tests, NULL, NULL);
