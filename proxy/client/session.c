@@ -177,7 +177,7 @@ static void session_drained(struct channel *ch)
 	struct session *s = container_of(ch, struct session, ch);
 
 	relay_client_drained(s);
-	if (s->state == SESSION_READY)
+	if (s->state == SESSION_READY && !s->kills) /* else kill_settle reads on: the KILL must not meet the next statement */
 		channel_resume(ch);
 }
 
