@@ -1,7 +1,7 @@
 /*
  * handover.h - the link between a process and the one that replaces it: a packet socket that carries words and descriptors.
  *
- *   former → new   socket NAME (+ descriptor) …, numbers N, bus N, eldest (+ pidfd) …, end  before the new one has read its configuration
+ *   former → new   socket NAME (+ descriptor) …, numbers N, bus N, eldest (+ pidfd) …, shared, end  before the new one has read its configuration
  *   new → former   bus N                                             takeover_bus
  *   new → former   queue N                                           queue_place_of its queue's directory, 0: it has no such queue
  *   new → former   ready                                             its configuration holds, and its servers answer
@@ -11,7 +11,8 @@
  *   new → former   left NAME …                                       sockets of which it has no use
  *   new → former   serving                                           it accepts, and has the queue
  *   former → new   main                                              the supervisor has been told who is who
- *   former → new   reload                                            at any time after its end of words: the file was taken anew here
+ *   former → new   reload                                            at any time after its end of words: the file was taken anew here; once the new
+ *                                                                    one serves, in the other direction as well
  *   new → former   applied SEQ …, disabled ADDR, enabled ADDR, drain
  *   new → former   succeeded                                         another one serves in its place: the sockets are that one's
  *   former → new   cancel                                            it goes on itself, or stops: the new one ends

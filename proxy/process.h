@@ -67,6 +67,8 @@ enum rc process_open_http(int fd) must_check;
  */
 enum rc process_reload(void *arg, struct iobuf *why);
 void process_reload_said(void); /* the same for nobody who waits for the faults: the log has them */
+/* The same, since another process of an upgrade has taken it. pass_on: tells those that it did not hear it from. RC_ERROR: refused. */
+enum rc process_reload_heard(void (*pass_on)(void)) must_check;
 enum rc process_take_shared(const struct settings_shared *doc, struct iobuf *why); /* the same with another one of config.source */
 /* A refused configuration: a line of the log for each line of why. */
 void process_log_refusal(const char *text, const struct iobuf *why);
@@ -80,6 +82,7 @@ void process_term(void); /* the same for a signal: the second one exits at once 
 void process_upgrade(void);
 void upgrade_cancel(void); /* one that is under way; this process ends */
 bool upgrade_has_successor(void); /* another process serves, or is about to */
+bool upgrade_rests(void); /* memory, for a new process that failed and may be there yet */
 void upgrade_leave_sockets(void); /* they and their paths are the successor's for good */
 void upgrade_reloaded(void); /* the file was taken anew: whoever is about to serve takes it, too */
 void upgrade_end(void);

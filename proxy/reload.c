@@ -10,6 +10,7 @@
 #include "otlp.h"
 #include "process.h"
 #include "supervisor.h"
+#include "takeover.h"
 #include "worker.h"
 
 void process_log_setup(const struct settings *s)
@@ -180,17 +181,26 @@ static enum rc reload_counted(const struct settings_shared *shared, struct iobuf
 	return rc;
 }
 
-enum rc process_reload(void *arg, struct iobuf *why)
+static enum rc take_file(struct iobuf *why)
 {
 	enum rc rc;
 
-	(void)arg;
 	supervisor_reloading();
 	rc = reload_counted(fleet_in_force(process.fleet), why);
 	supervisor_reloaded(rc == RC_OK ? NULL : why);
-	if (rc == RC_OK) {
+	if (rc == RC_OK)
 		fleet_again(process.fleet);
+	return rc;
+}
+
+enum rc process_reload(void *arg, struct iobuf *why)
+{
+	enum rc rc = take_file(why);
+
+	(void)arg;
+	if (rc == RC_OK) {
 		upgrade_reloaded();
+		takeover_reloaded();
 	}
 	return rc;
 }
@@ -202,6 +212,19 @@ void process_reload_said(void)
 	iobuf_init(&why, 1024 * 1024);
 	(void)process_reload(NULL, &why);
 	iobuf_reset(&why);
+}
+
+enum rc process_reload_heard(void (*pass_on)(void))
+{
+	struct iobuf why;
+	enum rc rc;
+
+	iobuf_init(&why, 1024 * 1024);
+	rc = take_file(&why);
+	iobuf_reset(&why);
+	if (rc == RC_OK)
+		pass_on();
+	return rc;
 }
 
 /* Nobody has asked the supervisor for it. */

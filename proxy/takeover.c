@@ -21,6 +21,7 @@
 
 #define SOCKETS_MOST (PROCESS_LISTENERS_MOST + 1)
 #define FIRST_WORDS_MS 10000
+#define SHARED_LIMIT_NS (5 * NS_PER_SEC) /* of it, for config.source beyond the servers */
 #define READY_LIMIT_NS (30 * NS_PER_SEC)
 #define TICK_MS 20
 #define ELDEST_MOST 16 /* processes of which each has sessions yet; of more nothing is known */
@@ -41,12 +42,14 @@ static struct {
 	size_t nsockets;
 	struct event *readable, *tick;
 	uint64_t deadline_ns; /* to be ready */
+	uint64_t shared_ns;   /* its servers answer: since when it waits for shared rules */
 	uint64_t applied;     /* told */
 	uint64_t bus;         /* the former one's */
 	int former;           /* its pidfd; -1: it cannot be had */
 	int eldest[ELDEST_MOST]; /* of those before that which were there when this one began */
 	size_t neldest;
 	bool disabled[DISABLED_MOST]; /* by place in the topology: the former one knows it so */
+	bool shared;          /* rules of config.source are in force at the former one */
 	bool reload_due;      /* the former one has taken its file anew: this one has read an older one, perhaps */
 } takeover = {.link = -1, .former = -1};
 
@@ -73,6 +76,8 @@ static enum rc take_word(const char *text, int fd)
 		atomic_store(&process.in.next_session, n + NUMBERS_APART);
 	else if (handover_number(text, "bus", &n) == RC_OK)
 		takeover.bus = n;
+	else if (strcmp(text, "shared") == 0)
+		takeover.shared = true;
 	return strcmp(text, "end") == 0 ? RC_DECLINED : RC_OK;
 }
 
@@ -201,7 +206,7 @@ static void on_go(void)
 static void on_alone(void)
 {
 	atomic_store(&process.in.has_former, false);
-	if (!upgrade_has_successor())
+	if (!upgrade_has_successor() && !upgrade_rests())
 		atomic_store(&process.in.cache_rests, false);
 	log_info("upgrade", "the former process has ended", NULL);
 }
@@ -264,10 +269,10 @@ static uint64_t own_queue(void)
 
 static void on_reload(void)
 {
-	if (takeover.stage == STAGE_SERVING)
-		process_reload_said();
-	else
+	if (takeover.stage != STAGE_SERVING)
 		takeover.reload_due = true;
+	else if (process_reload_heard(upgrade_reloaded) != RC_OK)
+		log_warn("upgrade", "the former process has taken a configuration that this one has refused", NULL);
 }
 
 static void on_disabled(const char *addr)
@@ -333,6 +338,28 @@ static void tell_applied(void)
 		takeover.applied = seq; /* else the next turn tells */
 }
 
+/* F1: a rule that denies must not be lost by an upgrade while Redis is away and no copy is at hand, or because this version refuses what
+ * the former one took. Where the file has no config.source any more, or the key is gone, that is its owner's word. */
+static bool lacks_shared(void)
+{
+	struct fleet_gauges now;
+
+	if (!takeover.shared || !process.fleet || fleet_in_force(process.fleet))
+		return false;
+	now = fleet_gauges(process.fleet);
+	return !now.up || now.refused;
+}
+
+static void wait_for_shared(void)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (!takeover.shared_ns)
+		takeover.shared_ns = now;
+	if (now - takeover.shared_ns > SHARED_LIMIT_NS)
+		give_up("it cannot have the shared rules that are in force: config.source does not answer and there is no copy, or they are refused");
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	if (takeover.stage == STAGE_SERVING) {
@@ -342,7 +369,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 	if (takeover.stage != STAGE_STARTED)
 		return;
-	if (admin_ready(&process.in, NULL)) {
+	if (admin_ready(&process.in, NULL) && lacks_shared()) {
+		wait_for_shared();
+	} else if (admin_ready(&process.in, NULL)) {
 		takeover.stage = STAGE_READY;
 		if (handover_send(takeover.link, -1, "bus %" PRIu64, takeover_bus()) != RC_OK ||
 		    handover_send(takeover.link, -1, "queue %" PRIu64, own_queue()) != RC_OK ||
@@ -390,6 +419,12 @@ void takeover_yielding(bool yields)
 {
 	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, yields ? "yielding" : "stays") != RC_OK)
 		log_warn("upgrade", "the former process was not told that there may be a third", NULL);
+}
+
+void takeover_reloaded(void)
+{
+	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, "reload") != RC_OK)
+		log_warn("upgrade", "the former process was not told of the reload: its sessions keep the configuration they had", NULL);
 }
 
 void takeover_succeeded(void)

@@ -27,6 +27,7 @@ void takeover_drain(void); /* the former one ends, too */
 void takeover_yielding(bool yields);
 enum rc takeover_pass_on(int link) must_check; /* to a successor: how to know that those before this process have ended */
 void takeover_succeeded(void); /* its own successor serves: the former one has no use for the sockets any more */
+void takeover_reloaded(void); /* the file was taken anew: sessions of the former process are to have it, too */
 void takeover_end(void);
 
 #endif

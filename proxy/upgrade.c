@@ -37,6 +37,9 @@
 #define START_LIMIT_S 60 /* from its start until it is ready */
 #define RETIRE_TICK_MS 200
 #define RETAKE_TICK_MS 100
+#define RETAKE_SHARE 10  /* of the time between two attempts the last one took so much, at most */
+#define REST_TICK_MS 200
+#define REST_NS (10 * NS_PER_SEC) /* a server may still be at what a process sent it that has ended */
 #define RETAKE_MARGIN_NS (10 * NS_PER_SEC) /* beyond drain_timeout, which a cancelled process may use */
 #define LINK_THERE (STDERR_FILENO + 1) /* the link's descriptor in the new process */
 
@@ -55,6 +58,9 @@ static struct {
 	uint64_t bus;         /* the new one's */
 	uint64_t queue;       /* its queue's place */
 	bool queue_told;      /* ... which an older version does not say: it has ours */
+	struct event *rest;   /* while memory rests for a new one that failed, */
+	pid_t resting_for;    /* this one: 0: it has ended, */
+	uint64_t rest_end_ns; /* and memory rests until then */
 	struct event *retake; /* while the queue is to be taken back */
 	uint64_t retake_end_ns;
 	pid_t holder;         /* of the queue, perhaps: the process that failed; 0: it has ended */
@@ -127,25 +133,78 @@ static void end_holder(void)
 	upgrade.retake_end_ns = clock_mono_ns() + RETAKE_MARGIN_NS;
 }
 
+/* A log that is read again and refused again must not have the thread that accepts clients for itself. */
+static enum rc retake_later(uint64_t took_ns)
+{
+	uint64_t us = took_ns / 1000 * RETAKE_SHARE;
+	struct timeval tv;
+
+	if (us < RETAKE_TICK_MS * 1000)
+		us = RETAKE_TICK_MS * 1000;
+	tv = (struct timeval){.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
+	return event_add(upgrade.retake, &tv) == 0 ? RC_OK : RC_ERROR;
+}
+
 static void retake_tick(evutil_socket_t fd, short what, void *arg)
 {
+	uint64_t began = clock_mono_ns();
+
 	end_holder();
-	if (try_retake())
+	if (try_retake() || retake_later(clock_mono_ns() - began) != RC_OK)
 		stop_retaking();
 }
 
 static void retake_queue(void)
 {
-	static const struct timeval every = {.tv_usec = RETAKE_TICK_MS * 1000};
 	struct settings *s = instance_settings(&process.in);
 
 	stop_retaking();
 	upgrade.holder = upgrade.pid;
 	upgrade.retake_end_ns = clock_mono_ns() + s->drain_timeout_ns + RETAKE_MARGIN_NS;
 	settings_unref(s);
-	upgrade.retake = event_new(loop_base(process.in.control), -1, EV_PERSIST, retake_tick, NULL);
-	if (!upgrade.retake || event_add(upgrade.retake, &every) != 0)
+	upgrade.retake = event_new(loop_base(process.in.control), -1, 0, retake_tick, NULL);
+	if (!upgrade.retake || retake_later(0) != RC_OK)
 		log_error("upgrade", "the queue cannot be taken back: its writes run directly until suimon is restarted", NULL);
+}
+
+static void stop_resting(void)
+{
+	if (upgrade.rest)
+		event_free(upgrade.rest);
+	upgrade.rest = NULL;
+}
+
+static void rest_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct instance *in = &process.in;
+
+	if (upgrade.resting_for && waitpid(upgrade.resting_for, NULL, WNOHANG) == 0)
+		return;
+	if (upgrade.resting_for)
+		upgrade.rest_end_ns = clock_mono_ns() + REST_NS;
+	upgrade.resting_for = 0;
+	if (clock_mono_ns() < upgrade.rest_end_ns)
+		return;
+	stop_resting();
+	cache_flush(in->cache, CACHE_BY_FLUSH);
+	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
+}
+
+/* C1: one that failed may have had clients, and writes to the end of its sessions; nobody tells of that here. */
+static void rest_until_gone(void)
+{
+	static const struct timeval every = {.tv_usec = REST_TICK_MS * 1000};
+
+	upgrade.resting_for = upgrade.pid;
+	upgrade.rest_end_ns = clock_mono_ns() + REST_NS;
+	upgrade.rest = event_new(loop_base(process.in.control), -1, EV_PERSIST, rest_tick, NULL);
+	if (!upgrade.rest || event_add(upgrade.rest, &every) != 0)
+		log_error("upgrade", "memory stays at rest until suimon is restarted: out of memory", NULL);
+}
+
+bool upgrade_rests(void)
+{
+	return upgrade.rest;
 }
 
 static void serve_on(void)
@@ -160,7 +219,8 @@ static void serve_on(void)
 		admin_pause(process.admin, false);
 	if (in->cache)
 		cache_flush(in->cache, CACHE_BY_FLUSH);
-	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
+	if (in->cache && atomic_load(&in->cache_rests))
+		rest_until_gone();
 	if (stats_keep_again(in->stats) != RC_OK)
 		log_warn("upgrade", "statistics are not kept on disk until an upgrade succeeds or suimon is restarted", NULL);
 	if (!in->queue || !queue_is_handed_over(in->queue, &last_seq) || try_retake())
@@ -271,6 +331,7 @@ static void on_ready(void)
 		upgrade.http = fcntl(admin_fd(process.admin), F_DUPFD_CLOEXEC, 0);
 	}
 	memset(upgrade.left, 0, sizeof(upgrade.left));
+	stop_resting();
 	if (takeover_rests_beside(upgrade.bus))
 		atomic_store(&in->cache_rests, true);
 	if (in->queue && (!upgrade.queue_told || upgrade.queue == queue_place(in->queue))) {
@@ -313,6 +374,7 @@ static void on_serving(void)
 		 (long)upgrade.pid, atomic_load(&process.in.sessions), (unsigned long)(s->upgrade_timeout_ns / NS_PER_SEC));
 	settings_unref(s);
 	close_left();
+	atomic_store(&process.in.retiring, true);
 	admin_close(process.admin);
 	process.admin = NULL;
 	supervisor_move(upgrade.pid);
@@ -352,6 +414,13 @@ static void set_disabled(const char *addr, bool disabled)
 		backend_disable(b, disabled, "by an operator, at the new process");
 }
 
+/* A rule that denies or routes is for all sessions, not for those that came after the upgrade. */
+static void on_reloaded(void)
+{
+	if (process_reload_heard(takeover_reloaded) != RC_OK)
+		log_warn("upgrade", "sessions from before the upgrade keep the configuration they had: this process cannot take the new one", NULL);
+}
+
 static void reopen_left(void)
 {
 	for (size_t i = 0; i < process.nlisteners; i++)
@@ -369,6 +438,7 @@ static void on_successor_died(void)
 	end_link();
 	stop_timer();
 	upgrade.stage = STAGE_NONE;
+	atomic_store(&process.in.retiring, false);
 	upgrade.http = -1; /* admin's from here on */
 	if (process_open_http(http) != RC_OK)
 		log_error("upgrade", "no HTTP is served until suimon is restarted", NULL);
@@ -422,6 +492,8 @@ static void on_message(const char *text)
 	} else if (strcmp(text, "succeeded") == 0 && upgrade.stage == STAGE_RETIRING) {
 		upgrade.succeeded = true;
 		upgrade_leave_sockets();
+	} else if (strcmp(text, "reload") == 0 && upgrade.stage == STAGE_RETIRING) {
+		on_reloaded();
 	} else if (handover_number(text, "applied", &number) == RC_OK && upgrade.stage == STAGE_RETIRING) {
 		on_applied(number);
 	} else if (strcmp(text, "drain") == 0 && upgrade.stage == STAGE_RETIRING && !atomic_load(&process.in.draining)) {
@@ -505,6 +577,8 @@ static enum rc send_all(void)
 		rc = handover_send(upgrade.link, -1, "numbers %" PRIu64, (uint64_t)atomic_load(&process.in.next_session));
 	if (rc == RC_OK)
 		rc = handover_send(upgrade.link, -1, "bus %" PRIu64, takeover_bus());
+	if (rc == RC_OK && fleet_in_force(process.fleet))
+		rc = handover_send(upgrade.link, -1, "shared");
 	if (rc == RC_OK)
 		rc = takeover_pass_on(upgrade.link);
 	return rc == RC_OK ? handover_send(upgrade.link, -1, "end") : rc;
@@ -577,6 +651,7 @@ void upgrade_end(void)
 {
 	stop_timer();
 	stop_retaking();
+	stop_resting();
 	end_link();
 	close_http();
 	if (upgrade.on_child)

@@ -213,7 +213,8 @@ static void tell(struct emf *e)
 	if (look(e, &t) == RC_OK) {
 		add_counters(e, &t);
 		add_latency(e, &t);
-		add_gauges(e->in, &t);
+		if (!atomic_load(&e->in->retiring)) /* a second value of the same metric, and no alarm could be set on it */
+			add_gauges(e->in, &t);
 		done = emf_put_line(e->name_space, e->instance, e->host, clock_wall_us(), t.at, t.n, &line) == RC_OK &&
 		       lineout_write(STDOUT_FILENO, span_of(iobuf_data(&line), iobuf_len(&line)), 0) == RC_OK;
 	}

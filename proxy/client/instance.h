@@ -49,6 +49,7 @@ struct instance {
 	_Atomic bool secure_only;        /* somebody set require_secure_transport: clients without TLS are refused */
 	_Atomic bool draining;
 	_Atomic bool cache_rests;        /* another process writes beside this one and nobody tells of it: no answer from memory (C1) */
+	_Atomic bool retiring;           /* another process has taken over: the gauges are that one's */
 	_Atomic bool has_former;         /* the process that this one took over from has sessions yet */
 	struct cache_slots drain_writes; /* the drain's thread's: what it has announced */
 	pthread_mutex_t drain_lock;

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from conftest import ask, merge, settle
+from test_upgrade import line  # noqa: F401 (a fixture)
 from servers import wait_until
 
 UNITS = {"Seconds", "Microseconds", "Milliseconds", "Bytes", "Kilobytes", "Megabytes", "Percent", "Count", "Count/Second", "None"}
@@ -77,6 +78,25 @@ def test_switched_on_by_a_reload_with_a_dimension(suimon, db):
         assert status >= 400 and "stats.emf.namespace" in why
     settle(s)
     assert sums(documents(s.log_text()), "QueriesPrimary") + sums(documents(s.log_text()), "QueriesReplica") < 10
+
+
+def test_gauges_are_those_of_one_process(line, db):  # noqa: F811
+    """Of two that overlap in an upgrade both tell what was counted there, and only the new one how things stand."""
+    it = line({"stats": {"emf": {"every": "300ms"}}})
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "SELECT name FROM whoami")
+        it.upgrade()
+        with it.instance.connect(database=db.name), it.instance.connect(database=db.name):
+            wait_until("the new one's", lambda: any(d.get("ClientSessions") == 2 for d in documents(it.instance.log_text())), 30)
+            settled = len(documents(it.instance.log_text())) + 2  # what was being told meanwhile
+
+            def both():
+                ask(c, "SELECT name FROM whoami")
+                docs = documents(it.instance.log_text())[settled:]
+                return docs if any(d["Queries"] and "ClientSessions" not in d for d in docs) else None
+            docs = wait_until("the old one's", both, 30)
+            wait_until("the new one's again", lambda: len(documents(it.instance.log_text())) > settled + len(docs) + 4, 30)
+            assert {d["ClientSessions"] for d in documents(it.instance.log_text())[settled:] if "ClientSessions" in d} == {2}
 
 
 def test_nobody_reads_stdout(suimon, db, tmp_path):

@@ -391,6 +391,25 @@ def test_a_new_process_goes_on_with_them(line, shared, tmp_path, db):  # noqa: F
     assert it.ended(it.pids[0]) == 0
 
 
+def test_a_new_process_without_them_does_not_take_over(line, shared, tmp_path, db):  # noqa: F811
+    """Redis is away, and there is no copy: what is denied must not be allowed by an upgrade."""
+    db.setup("CREATE TABLE a (n INT)")
+    it = line(merge(of(shared, tmp_path), {"config": {"copy": "off"}}))
+    push(it.instance, DENY % "a")
+    in_force(it.instance, 1)
+    shared.stop()
+    try:
+        os.kill(it.pids[0], signal.SIGUSR2)
+        servers.wait_until("the new one to give up", lambda: it.said("it cannot have the shared rules that are in force") == 1, 60)
+        servers.wait_until("the old one to go on", lambda: it.said("does not take over: this one goes on") == 1, 30)
+        assert is_denied(it.instance, db.name, "a")
+    finally:
+        shared.start()
+    push(it.instance, DENY % "a")
+    it.upgrade()
+    assert is_denied(it.instance, db.name, "a")
+
+
 def test_the_command(suimon, shared, tmp_path):
     s = suimon(of(shared, tmp_path), run=False)
     first, second = "stats: {slow: 1ms}\n# one\n", "stats: {slow: 2ms}\n# one\n"

@@ -484,6 +484,53 @@ def test_a_reload_while_a_new_process_takes_over_is_taken_by_it(line, db, monkey
     assert it.instance.api("/api/config")["config"]["stats"]["slow"] == 0.077
 
 
+DENY = {"routing": {"rules": [{"match": {"table": "t"}, "to": "deny"}]}}
+
+
+def test_a_reload_reaches_sessions_from_before_the_upgrade(line, db):
+    """A table that is denied in an emergency is denied to all, those of the eldest of three as well; and to the newest where an old one is told."""
+    db.setup("CREATE TABLE t (n INT)", "CREATE TABLE u (n INT)")
+    it = line()
+    first = it.instance.connect(database=db.name)
+    ask(first, "SELECT * FROM t")
+    it.upgrade()
+    second = it.instance.connect(database=db.name)
+    ask(second, "SELECT * FROM t")
+    it.upgrade()
+    good = it.instance.config
+    it.instance.write(merge(good, DENY))
+    assert it.instance.http("/api/config/reload", data={})[0] == 200
+    servers.wait_until("all three", lambda: it.said("config: reloaded") == 3, 30)
+    with it.instance.connect(database=db.name) as third:
+        for c in (first, second, third):
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, "SELECT * FROM t")
+            assert e.value.args[0] == 1148
+        it.instance.write(good)
+        os.kill(it.pids[1], signal.SIGHUP)
+        servers.wait_until("all three again", lambda: it.said("config: reloaded") == 6, 30)
+        time.sleep(0.3)
+        assert it.said("config: reloaded") == 6  # each tells those only that it did not hear it from
+        for c in (first, second, third):
+            assert ask(c, "SELECT * FROM t") == ()
+    first.close()
+    second.close()
+
+
+def test_a_reload_that_a_former_process_cannot_take_is_said(line, db):
+    """The upgrade has changed what only a restart or an upgrade can."""
+    db.setup("CREATE TABLE t (n INT)")
+    it = line()
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "SELECT * FROM t")
+        it.instance.write(merge(it.instance.config, {"threads": 3}))
+        it.upgrade()
+        it.instance.write(merge(it.instance.config, DENY))
+        assert it.instance.http("/api/config/reload", data={})[0] == 200
+        servers.wait_until("the old one to say so", lambda: it.said("sessions from before the upgrade keep the configuration they had") == 1, 30)
+        assert ask(c, "SELECT * FROM t") == ()
+
+
 def test_what_was_disabled_at_the_new_process_is_known_when_the_old_one_serves_again(line, db):
     it = line()
     addr = it.instance.config["replicas"][0]
@@ -565,6 +612,22 @@ def test_one_that_is_cancelled_when_it_serves_already_ends_with_its_sessions(lin
     assert it.ended(old) == 0 and it.ended(new) == 0
     assert it.said("cancelled while taking over") == 1
     assert db.primary("SELECT n FROM log") == ((0,),)
+
+
+def test_memory_rests_a_little_longer_than_one_that_failed_lives(line, db, monkeypatch):
+    """C1: it may have served already, and what it was at when it ended a server may still do."""
+    monkeypatch.setenv("SUIMON_FAILPOINT", "upgrade-serving")
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}})
+    with it.instance.connect(database=db.name) as c:
+        os.kill(it.pids[0], signal.SIGUSR2)
+        servers.wait_until("the old one to go on", lambda: it.said("does not take over: this one goes on") == 1, 60)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            assert ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t")
+            db.primary("UPDATE t SET n = n + 1")  # as a statement of that one's session
+        servers.wait_until("a hit", lambda: ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t") and
+                           it.instance.metrics().get('suimon_queries_total{route="cache"}', 0) > 0, 60)
 
 
 def test_one_that_is_cancelled_leaves_the_sockets_files(line, db, monkeypatch, tmp_path):
