@@ -8,7 +8,8 @@
 #include "inner.h"
 #include "request.h"
 
-#define DEEPEST 4 /* texts in texts */
+#define DEEPEST 4       /* texts in texts */
+#define PIECES_MOST 4096 /* statements in all of them that are looked at for one command */
 
 static enum rc refuse(struct request *r, uint64_t digest)
 {
@@ -68,6 +69,8 @@ static enum rc look_at(struct request *r, struct span text, unsigned depth, bool
 	bool fresh;
 	enum rc rc;
 
+	if (r->pieces_looked_at++ == PIECES_MOST)
+		return RC_DECLINED;
 	sql_lex(text, r->mode, &lexed);
 	st = statement_get(&s->worker->statements, lexed.body, r->mode, &lexed, s->vars->schema, &fresh);
 	if (!st)
@@ -118,9 +121,10 @@ static enum rc look_inside(struct request *r, const struct statement *st, struct
 	struct span one;
 	size_t at = 0;
 	bool parts = false;
+	bool several = text.len && memchr(text.p, ';', text.len);
 	enum rc rc = look_at_inner(r, text, depth);
 
-	while (rc == RC_OK && text.len && memchr(text.p, ';', text.len) && sql_split(text, r->mode, &at, &one)) {
+	while (rc == RC_OK && several && sql_split(text, r->mode, &at, &one)) {
 		if (one.len == text.len)
 			break;
 		parts = true;
@@ -150,6 +154,7 @@ enum rc command_allowed(struct request *r)
 		return refuse(r, r->st->digest);
 	if (likely((!cfg->routing.denies && !cfg->limits.nrules) || !may_hold(r)))
 		return RC_OK;
+	r->pieces_looked_at = 0;
 	rc = look_inside(r, r->st, r->lexed->body, 0);
 	return rc == RC_DECLINED ? refuse_unknown(r, &unknown, "what it holds cannot be told apart") : rc;
 }

@@ -86,14 +86,14 @@ static bool holds_empty(struct span gap, unsigned mode, uint32_t statements)
 	return semicolons > (statements ? 1 : 0);
 }
 
-/* Up to the first empty one. */
-static uint32_t statements_in(struct span text, unsigned mode)
+/* Up to the first empty one, and no more than most. */
+static uint32_t statements_in(struct span text, unsigned mode, uint32_t most)
 {
 	struct span one;
 	uint32_t n = 0;
 	size_t at = 0;
 
-	for (size_t from = 0; sql_split(text, mode, &at, &one); from = at, n++)
+	for (size_t from = 0; n < most && sql_split(text, mode, &at, &one); from = at, n++)
 		if (holds_empty(span_of(text.p + from, (size_t)(one.p - text.p) - from), mode, n))
 			break;
 	return n;
@@ -107,7 +107,7 @@ static bool side_by_side(const struct request *r, struct span text)
 
 	if (r->error && r->st->facts.verbs & several)
 		return false;
-	statements = statements_in(text, r->mode);
+	statements = statements_in(text, r->mode, results + 1); /* one more than results are too many */
 	return r->error ? statements >= results : statements == results;
 }
 

@@ -142,6 +142,7 @@ struct request {
 	uint64_t kill_next_ns;      /* not to be tried before */
 	unsigned turn_place;        /* of its rule among those of limits */
 	uint64_t turn_until_ns;     /* how long it waits there */
+	unsigned pieces_looked_at;  /* statements in its text that rules were asked about (denied.c) */
 	uint64_t limit_digest;      /* of the statement in its text that plan.limit means; 0: of all of it */
 	uint64_t time_most_ns;      /* how long it may run; 0: as long as it takes */
 	struct limit_waiter turn;

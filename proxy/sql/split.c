@@ -29,6 +29,8 @@ bool sql_split(struct span text, unsigned mode, size_t *at, struct span *stmt)
 
 	if (*at >= text.len)
 		return false;
+	if (*at) /* the whole text was judged for its first statement: once for each would take the square of its length */
+		mode &= ~(unsigned)SQL_MODE_WIDE_TRAIL;
 	sql_parser_init(&p, (struct span){.p = text.p + *at, .len = text.len - *at}, mode, false);
 	while (sql_accept_op(&p, ';'))
 		;

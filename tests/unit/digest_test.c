@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <xxhash.h>
 
 #include "digest.h"
@@ -272,6 +273,54 @@ static void splits_statements(void **state)
 	assert_false(sql_split(span_str("SELECT 1; SELECT 'x; SELECT 2"), 0, &at, &s));
 }
 
+static uint64_t processor_ns(void)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t splitting_takes(struct span text, unsigned times)
+{
+	uint64_t began = processor_ns();
+
+	for (unsigned i = 0; i < times; i++) {
+		struct span s;
+		size_t at = 0, n = 0;
+
+		while (sql_split(text, SQL_MODE_WIDE_TRAIL, &at, &s))
+			n++;
+		assert_int_equal(n, text.len / 5);
+	}
+	return processor_ns() - began;
+}
+
+/* Each statement is read once: a text of many takes as long as they take in several texts. */
+static void splitting_takes_time_by_length(void **state)
+{
+	static char many[32 * 8000 + 1];
+	uint64_t one, several;
+
+	for (size_t i = 0; i + 5 < sizeof(many); i += 5)
+		memcpy(many + i, "DO 1;", 5);
+	several = splitting_takes(span_of(many, 8000), 32);
+	one = splitting_takes(span_of(many, sizeof(many) - 1), 1);
+	if (one > 6 * several)
+		fail_msg("one text %lu ns, 32 of its parts %lu ns", (unsigned long)one, (unsigned long)several);
+}
+
+/* A pair that could be one character is looked for in all of a text, not only where its statement begins. */
+static void a_text_that_reads_two_ways_is_one_statement(void **state)
+{
+	struct span text = span_str("DO 1; DO '\x95\\'; DO 2"), s;
+	size_t at = 0;
+
+	assert_true(sql_split(text, SQL_MODE_WIDE_TRAIL, &at, &s));
+	assert_true(span_eq(s, text));
+	assert_false(sql_split(text, SQL_MODE_WIDE_TRAIL, &at, &s));
+}
+
 static void assert_inner(const char *text, unsigned mode, const char *want)
 {
 	struct iobuf out;
@@ -393,6 +442,8 @@ int main(void)
 		cmocka_unit_test(canonical_text_folds_what_cannot_be_seen),
 		cmocka_unit_test(canonical_text_keeps_columns_names),
 		cmocka_unit_test(splits_statements),
+		cmocka_unit_test(splitting_takes_time_by_length),
+		cmocka_unit_test(a_text_that_reads_two_ways_is_one_statement),
 		cmocka_unit_test(finds_texts_in_texts),
 		cmocka_unit_test(finds_the_statements_of_bodies),
 	};
