@@ -77,23 +77,36 @@ static void parse(struct sql_parser *p, struct span text, unsigned mode, bool sk
 		p->flags |= SQL_F_UNKNOWN;
 }
 
+/* Of the comments that some servers run and others do not: none; of one kind, that a server runs all of or none; of several. */
+enum some_run { SOME_RUN_NONE, SOME_RUN_ONE_KIND, SOME_RUN_SEVERAL };
+
+static enum some_run some_run(struct span text, unsigned mode)
+{
+	struct sql_token t, first = {.kind = SQL_T_END};
+	struct sql_scan s;
+
+	sql_scan_init(&s, text, mode);
+	for (sql_scan_next(&s, &t); t.kind != SQL_T_END; sql_scan_next(&s, &t)) {
+		if (t.kind != SQL_T_EXEC_OPEN || !sql_token_some_servers(&t))
+			continue;
+		if (first.kind != SQL_T_END && (t.maria != first.maria || t.version != first.version))
+			return SOME_RUN_SEVERAL;
+		first = t;
+	}
+	return first.kind == SQL_T_END ? SOME_RUN_NONE : SOME_RUN_ONE_KIND;
+}
+
+static bool may_depend_on_server(struct span text)
+{
+	for (const char *p = text.p; p && (p = memchr(p, '!', (size_t)(text.p + text.len - p))); p++)
+		if (p > text.p && (p[-1] == '*' || p[-1] == 'M'))
+			return true;
+	return false;
+}
+
 bool sql_depends_on_server(struct span text, unsigned mode)
 {
-	struct sql_scan s;
-	struct sql_token t;
-
-	for (const char *p = text.p; p && (p = memchr(p, '!', (size_t)(text.p + text.len - p))); p++) {
-		if (p == text.p || (p[-1] != '*' && p[-1] != 'M'))
-			continue;
-		sql_scan_init(&s, text, mode);
-		do {
-			sql_scan_next(&s, &t);
-			if (t.kind == SQL_T_EXEC_OPEN && sql_token_some_servers(&t))
-				return true;
-		} while (t.kind != SQL_T_END);
-		return false;
-	}
-	return false;
+	return may_depend_on_server(text) && some_run(text, mode) != SOME_RUN_NONE;
 }
 
 struct builder {
@@ -211,8 +224,43 @@ static enum rc build(const struct sql_parser *p, struct sql_facts *f)
 	return RC_OK;
 }
 
+/* Do both read, write and call these? */
+static bool has_ref(const struct sql_parser *p, const struct sql_ref *r)
+{
+	for (uint16_t i = 0; i < p->nrefs; i++)
+		if (sql_same_name(p->refs[i].schema, r->schema) && sql_same_name(p->refs[i].name, r->name) &&
+		    p->refs[i].read >= r->read && p->refs[i].written >= r->written)
+			return true;
+	return false;
+}
+
+static bool has_call(const struct sql_parser *p, const struct sql_call *c)
+{
+	for (uint16_t i = 0; i < p->ncalls; i++)
+		if (sql_same_name(p->calls[i].schema, c->schema) && sql_same_name(p->calls[i].name, c->name))
+			return true;
+	return false;
+}
+
+/* What the facts of the one say holds for the other, too. */
+static bool covers(const struct sql_parser *with, const struct sql_parser *without)
+{
+	const uint64_t permit = SQL_F_INSERT_VALUES | SQL_F_TEMP_TABLE | SQL_F_TRX_READ_ONLY | SQL_F_SNAPSHOT | SQL_F_SESSION_SET | SQL_F_XA_END;
+
+	if (!without->verbs)
+		return true; /* all of it stands in the comment */
+	for (uint16_t i = 0; i < without->nrefs; i++)
+		if (!has_ref(with, &without->refs[i]))
+			return false;
+	for (uint16_t i = 0; i < without->ncalls; i++)
+		if (!has_call(with, &without->calls[i]))
+			return false;
+	return !((with->flags ^ without->flags) & permit) && !(without->verbs & ~with->verbs) && without->reads_anew <= with->reads_anew &&
+	       span_eq(without->use_schema, with->use_schema);
+}
+
 /* A comment that only some servers run: the facts are those of running it, as far as not running it would be the same
- * kind of statement. */
+ * kind of statement, and do nothing else. */
 static void check_without(const struct sql_parser *with, struct span text, unsigned mode, struct sql_facts *f)
 {
 	struct sql_parser without;
@@ -222,6 +270,8 @@ static void check_without(const struct sql_parser *with, struct span text, unsig
 		unknown(f, "a comment that only some servers run changes the statement");
 	else if (without.verb != with->verb && without.verb != SQL_OTHER)
 		unknown(f, "a comment that only some servers run changes the statement's kind");
+	else if (!covers(with, &without))
+		unknown(f, "a comment that only some servers run changes what the statement is about");
 	else
 		f->flags |= without.flags;
 }
@@ -236,8 +286,21 @@ enum rc sql_facts_parse(struct span text, unsigned mode, struct sql_facts *out)
 		sql_facts_free(out);
 		return RC_ERROR;
 	}
-	if (!p.why && sql_depends_on_server(text, mode))
-		check_without(&p, text, mode, out);
+	if (likely(!may_depend_on_server(text)))
+		return RC_OK;
+	switch (some_run(text, mode)) {
+	case SOME_RUN_NONE:
+		return RC_OK;
+	case SOME_RUN_ONE_KIND:
+		if (!p.why)
+			check_without(&p, text, mode, out);
+		break;
+	case SOME_RUN_SEVERAL: /* there are more readings than two */
+		unknown(out, "comments of several kinds that only some servers run");
+		break;
+	}
+	if (out->flags & SQL_F_UNKNOWN && out->verb != SQL_COMPOUND)
+		out->verb = SQL_OTHER; /* where it is not run, it may be another one */
 	return RC_OK;
 }
 

@@ -119,7 +119,7 @@ enum rc sql_insert_keys_parse(struct span text, unsigned mode, struct sql_insert
 	p.insert = k;
 	sql_statement(&p);
 	sql_accept_op(&p, ';');
-	if (p.why || p.t.kind != SQL_T_END || p.nrefs != 1 || (p.flags & SQL_F_SUBQUERY) || !k->rows)
+	if (p.why || p.t.kind != SQL_T_END || sql_depends_on_server(text, mode) || p.nrefs != 1 || (p.flags & SQL_F_SUBQUERY) || !k->rows)
 		return RC_DECLINED;
 	if (p.verb != SQL_INSERT && p.verb != SQL_REPLACE)
 		return RC_DECLINED;

@@ -197,8 +197,8 @@ enum rc sql_keys_parse(struct span text, unsigned mode, struct sql_keys *out)
 	sql_statement(&p);
 	sql_accept_op(&p, ';');
 	drop_assigned(out);
-	if (p.why || p.t.kind != SQL_T_END || p.nrefs != 1 || p.refs[0].level || (p.flags & SQL_F_SUBQUERY) ||
-	    out->others || out->wheres != 1 || !out->nkeys)
+	if (p.why || p.t.kind != SQL_T_END || sql_depends_on_server(text, mode) || p.nrefs != 1 || p.refs[0].level ||
+	    (p.flags & SQL_F_SUBQUERY) || out->others || out->wheres != 1 || !out->nkeys)
 		return RC_DECLINED;
 	if (p.verb != SQL_SELECT && p.verb != SQL_UPDATE && p.verb != SQL_DELETE)
 		return RC_DECLINED;
