@@ -119,10 +119,13 @@ static void settle_transaction(struct request *r, bool rolled_back)
 	forget_transaction(s);
 }
 
-/* Not a word of it ran: the server could not read its first statement. */
+/* Not a word of it ran: the server could not read its first statement. One that suimon could read, or that runs others, has met
+ * such an error further in: in a text that a routine executes, or by SIGNAL in a function or trigger. */
 static bool never_ran(const struct request *r)
 {
-	return (r->error == 1064 || r->error == 1065) && r->s->up && r->s->up->track.results == 0;
+	if ((r->error != 1064 && r->error != 1065) || !r->s->up || r->s->up->track.results)
+		return false;
+	return r->cmd == COM_STMT_PREPARE || (r->st && r->st->facts.flags & SQL_F_UNKNOWN && !globals_run_others(r));
 }
 
 static bool is_rollback(const struct request *r)

@@ -64,18 +64,20 @@ static bool is_refusal(uint16_t error)
 	return false;
 }
 
-/* Its first statement may have done something before it failed: it runs others. In Oracle's mode any block does. */
-static bool runs_others(const struct request *r)
+bool globals_run_others(const struct request *r)
 {
 	const struct sql_facts *f = &r->st->facts;
 
-	return f->verb == SQL_CALL || f->verb == SQL_EXECUTE || f->verb == SQL_COMPOUND ||
-	       (f->flags & SQL_F_UNKNOWN && r->mode & SQL_MODE_ORACLE);
+	if (f->verb == SQL_CALL || f->verb == SQL_EXECUTE || f->verb == SQL_COMPOUND)
+		return true;
+	/* In Oracle's mode any block does; a comment may hide what the server runs; what it has prepared it could read. */
+	return f->flags & SQL_F_UNKNOWN &&
+	       (r->mode & SQL_MODE_ORACLE || r->lexed->has_executable_comment || r->cmd == COM_STMT_EXECUTE);
 }
 
 static bool is_whole_refusal(const struct request *r)
 {
-	return is_refusal(r->error) && r->s->up && r->s->up->track.results == 0 && !runs_others(r);
+	return is_refusal(r->error) && r->s->up && r->s->up->track.results == 0 && !globals_run_others(r);
 }
 
 /* Whoever could make suimon believe that would empty the cache and the pools at will. */

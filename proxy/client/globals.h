@@ -12,4 +12,7 @@ void globals_settle(struct request *r, bool failed);
 /* ... and what it has changed in the schema, if anything, are not procedures. After globals_settle. */
 bool globals_keep_procedures(const struct request *r);
 
+/* Its first statement may have done something before it failed: it runs others. */
+bool globals_run_others(const struct request *r);
+
 #endif

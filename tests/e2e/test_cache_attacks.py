@@ -171,6 +171,22 @@ SCRIPTS = {
         "a+ SELECT n FROM far WHERE id = 6", "b UPDATE far FOR PORTION OF span FROM '2020-03-01' TO '2020-04-01' SET n = 2 WHERE id = 5", "a SELECT n FROM far WHERE id = 6",
         "a SELECT id FROM far ORDER BY id", "a+ SELECT n FROM far WHERE id = 8", "b DELETE FROM far FOR PORTION OF span FROM '2020-06-01' TO '2020-07-01' WHERE id = 7",
         "a SELECT n FROM far WHERE id = 8", "a SELECT id FROM far ORDER BY id"]),
+    "a syntax error from inside": ([
+        "CREATE TABLE p (id INT PRIMARY KEY, n INT) ENGINE=MyISAM", "INSERT INTO p VALUES (1, 10), (2, 20)", "CREATE TABLE q (id INT PRIMARY KEY, n INT)", "INSERT INTO q VALUES (1, 1)",
+        "CREATE PROCEDURE c(x INT) BEGIN UPDATE p SET n = x WHERE id = 1; EXECUTE IMMEDIATE 'no statement'; END",
+        "CREATE PROCEDURE empty(x INT) BEGIN UPDATE p SET n = x WHERE id = 1; EXECUTE IMMEDIATE ''; END",
+        "CREATE PROCEDURE done(x INT) BEGIN UPDATE q SET n = x WHERE id = 1; COMMIT; START TRANSACTION; EXECUTE IMMEDIATE 'no statement'; END",
+        "CREATE FUNCTION f(x INT) RETURNS INT MODIFIES SQL DATA BEGIN UPDATE p SET n = x WHERE id = 1; SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1064; RETURN 1; END",
+        "CREATE VIEW v AS SELECT f(80)", "CREATE TRIGGER t BEFORE UPDATE ON q FOR EACH ROW IF NEW.n = 90 THEN UPDATE p SET n = NEW.n WHERE id = 1; "
+        "SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1064; END IF"], [
+        *itertools.chain.from_iterable(["a+ SELECT n FROM p WHERE id = 1", "b " + write, "a SELECT n FROM p WHERE id = 1"] for write in [
+            "CALL c(50)", "CALL empty(51)", "EXECUTE IMMEDIATE 'CALL c(52)'", "BEGIN NOT ATOMIC UPDATE p SET n = 53 WHERE id = 1; EXECUTE IMMEDIATE 'no statement'; END",
+            "IF 1 THEN UPDATE p SET n = 54 WHERE id = 1; EXECUTE IMMEDIATE ''; END IF", "LOOP UPDATE p SET n = 55 WHERE id = 1; EXECUTE IMMEDIATE 'no statement'; END LOOP",
+            "/*M!999999 not */ CALL c(57)", "SET STATEMENT max_statement_time = 9 FOR CALL c(58)",
+            "SELECT f(70)", "DO f(71)", "SET @x = f(72)", "INSERT INTO q VALUES (2, f(73))", "SELECT * FROM v", "UPDATE q SET n = 90"]),
+        "b PREPARE s FROM 'CALL c(60)'", "a+ SELECT n FROM p WHERE id = 1", "b EXECUTE s", "a SELECT n FROM p WHERE id = 1", "a+ SELECT n FROM q WHERE id = 1", "b BEGIN",
+        "b UPDATE q SET n = 5 WHERE id = 1", "b CALL done(6)", "a SELECT n FROM q WHERE id = 1", "b ROLLBACK", "a SELECT n FROM q WHERE id = 1",
+        "b SET sql_mode = 'ORACLE'", "a+ SELECT n FROM p WHERE id = 1", "b BEGIN UPDATE p SET n = 61 WHERE id = 1; EXECUTE IMMEDIATE 'no statement'; END", "a SELECT n FROM p WHERE id = 1"]),
     "roles": ([*P], [
         "r SELECT * FROM p WHERE id = 1", "r SET ROLE reader", *["r SELECT * FROM p WHERE id = 1"] * 4, "r SET ROLE NONE", "r SELECT * FROM p WHERE id = 1",
         "r SET ROLE reader", "r SELECT * FROM p WHERE id = 1", "z REVOKE reader FROM roler@'%'", "r SET ROLE reader", "r SET ROLE NONE", "r SELECT * FROM p WHERE id = 1",
