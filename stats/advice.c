@@ -173,6 +173,8 @@ void stats_put_advice(struct stats *s, const struct stats_index_advice *a)
 	if (made.table && made.columns && made.reason && made.fix_sql && made.fix_text && made.plan) {
 		pthread_mutex_lock(&s->lock);
 		at = advice_get(s, a->digest);
+		if (!atomic_load(&s->samples)) /* switched off while it was being explained */
+			made.plan[0] = '\0';
 		made.asked_ns = at->asked_ns ? at->asked_ns : made.given_ns;
 		advice_reset(at);
 		*at = made;

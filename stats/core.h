@@ -96,7 +96,10 @@ struct stats_sample {
 struct stats_digest {
 	struct map_node node; /* registry.map; node.hash is the key's hash */
 	uint64_t digest;
-	char *verb, *text, *schema, *user, *table; /* behind this struct, immutable */
+	char *verb, *schema, *user;     /* behind this struct, immutable */
+	_Atomic(char *) text, table;    /* likewise, until they are learnt */
+	_Atomic bool hidden;            /* text is the verb: of the statements seen so far nobody could tell where their literals end */
+	char *learnt;                   /* owned: text and table of a later one; lock */
 	bool is_read;
 	bool kept;                   /* in the registry; lock */
 	uint32_t at;                 /* where in registry.all; lock */
@@ -302,9 +305,11 @@ void stats_registry_leave(struct stats *s, struct stats_row *r); /* it no longer
 void stats_registry_unref(struct stats *s, struct stats_digest *d);
 void stats_registry_free(struct stats *s);
 bool stats_registry_is(const struct stats_digest *d, const struct stats_event *e);
+/* Takes over the text of a statement that may be shown, where those before might not. */
+void stats_registry_learn(struct stats *s, struct stats_digest *d, const struct stats_event *e);
 
 /* ---- sample.c ---- */
-void stats_sample_forget(struct stats *s); /* all of them */
+void stats_sample_forget(struct stats *s); /* all of them, and the plans, which show their values */
 void stats_sample_offer(struct stats *s, struct stats_digest *d, const struct stats_event *e);
 struct stats_sample *stats_sample_new(struct span text) must_check; /* cut where it is too long */
 struct stats_sample *stats_sample_copy(struct stats *s, const struct stats_digest *d) must_check; /* NULL: none */

@@ -130,8 +130,11 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 	stats_costs_add(t, n, e);
 	if (unlikely(e->lock))
 		locks_failed(s, e);
-	if (r->digest)
+	if (r->digest) {
+		if (unlikely(atomic_load_explicit(&r->digest->hidden, memory_order_relaxed)))
+			stats_registry_learn(s, r->digest, e);
 		stats_sample_offer(s, r->digest, e);
+	}
 	if (n) {
 		note_outcome(t, n, e);
 		stats_nplus1_note(k, n, e);

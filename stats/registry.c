@@ -39,10 +39,16 @@ static bool digest_eq(const struct map_node *node, const void *key)
 	return stats_registry_is(container_of(node, struct stats_digest, node), key);
 }
 
-/* The normalised text of e, or what stands for it: text that might hold a password is not kept in any form. */
+static bool hides(const struct stats_event *e)
+{
+	return e->private_text || e->unsure_text;
+}
+
+/* The normalised text of e, or what stands for it: text that might hold a password is not kept in any form, nor what is left
+ * of one whose literals nobody can tell from the rest. */
 static void text_of(const struct stats_event *e, struct iobuf *text)
 {
-	if (!e->private_text && e->normalise)
+	if (!hides(e) && e->normalise)
 		e->normalise(e, text);
 	if (iobuf_len(text) == 0 && iobuf_printf(text, "%s ...", e->verb ? e->verb : "") != RC_OK)
 		iobuf_reset(text);
@@ -75,6 +81,7 @@ static struct stats_digest *digest_new(const struct stats_event *e)
 		d->digest = e->digest;
 		d->verb = put_name(&at, verb);
 		d->is_read = e->is_read;
+		d->hidden = hides(e);
 		d->schema = put_name(&at, schema);
 		d->user = put_name(&at, user);
 		d->table = put_name(&at, table);
@@ -86,6 +93,7 @@ static struct stats_digest *digest_new(const struct stats_event *e)
 
 static void digest_free(struct stats_digest *d)
 {
+	mem_free(d->learnt);
 	mem_free(d->sample);
 	mem_free(d);
 }
@@ -199,6 +207,30 @@ struct stats_digest *stats_registry_get(struct stats *s, uint64_t hash, const st
 	if (made)
 		digest_free(made);
 	return d;
+}
+
+void stats_registry_learn(struct stats *s, struct stats_digest *d, const struct stats_event *e)
+{
+	struct span table = name_cut(e->table);
+	struct iobuf text;
+	char *made, *at;
+
+	if (hides(e))
+		return;
+	iobuf_init(&text, STATS_TEXT_MAX);
+	text_of(e, &text);
+	made = at = mem_alloc(iobuf_len(&text) + table.len + 2);
+	pthread_mutex_lock(&s->lock);
+	if (made && !d->learnt) {
+		d->learnt = made;
+		d->text = put_name(&at, span_of(iobuf_len(&text) ? iobuf_data(&text) : NULL, iobuf_len(&text)));
+		d->table = put_name(&at, table);
+		d->hidden = false;
+		made = NULL;
+	}
+	pthread_mutex_unlock(&s->lock);
+	mem_free(made);
+	iobuf_reset(&text);
 }
 
 void stats_registry_join(struct stats *s, struct stats_row *r)

@@ -76,6 +76,9 @@ void stats_sample_forget(struct stats *s)
 {
 	pthread_mutex_lock(&s->lock);
 	map_each(&s->registry.map, forget, NULL);
+	for (uint32_t i = 0; i < s->nadvice; i++)
+		if (s->advice[i].plan)
+			s->advice[i].plan[0] = '\0';
 	pthread_mutex_unlock(&s->lock);
 }
 

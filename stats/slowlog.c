@@ -97,7 +97,7 @@ static void put_text(struct iobuf *b, const struct stats_event *e, bool samples)
 	struct iobuf masked;
 
 	iobuf_init(&masked, STATS_TEXT_MAX);
-	if (e->private_text) {
+	if (e->private_text || (e->unsure_text && !samples)) {
 		text = span_str(e->verb);
 	} else if (!samples) {
 		e->normalise(e, &masked);

@@ -179,6 +179,14 @@ static void as_it_is(const struct stats_event *e, void *into)
 		return; /* the row is named by its verb */
 }
 
+/* Was it a statement of which nothing but its verb is shown? */
+static bool is_hidden(const struct stats_event *e)
+{
+	size_t verb = strlen(e->verb);
+
+	return e->text.len == verb + 4 && memcmp(e->text.p, e->verb, verb) == 0 && memcmp(e->text.p + verb, " ...", 4) == 0;
+}
+
 static void add_row(struct take *t, struct stats_row *to, const struct stats_row *r)
 {
 	if (stats_row_fold(to, r) != RC_OK)
@@ -208,6 +216,7 @@ static void take_digest(struct take *t)
 	e.user = text(t, STATS_NAME_MAX);
 	e.table = text(t, STATS_NAME_MAX);
 	e.text = text(t, STATS_TEXT_MAX);
+	e.unsure_text = is_hidden(&e);
 	take_row(t, r);
 	m = take_sample(t);
 	if (t->rc == RC_OK && t->k) {

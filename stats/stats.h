@@ -116,6 +116,7 @@ struct stats_event {
 	bool is_read;
 	bool asks_outcome; /* LAST_INSERT_ID(), ROW_COUNT(): what became of the statement before */
 	bool private_text; /* holds a password: never kept */
+	bool unsure_text;  /* where its literals end cannot be told: as sent it is a sample like others, normalised it is not kept */
 	enum stats_route route;
 	enum stats_cached cached;
 	bool cacheable, queueable; /* would be eligible, whether or not a rule asks for it */

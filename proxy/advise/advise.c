@@ -62,7 +62,6 @@ static enum rc log_in(struct advise *a)
 
 static void work(struct advise *a)
 {
-	char quoted[320];
 	enum rc rc = log_in(a);
 	bool refused = false;
 
@@ -71,9 +70,9 @@ static void work(struct advise *a)
 		refused = rc == RC_ERROR && sqlconn_refused(a->conn);
 	}
 	if (rc == RC_ERROR && (refused || a->tries + 1 >= MOST_TRIES))
-		log_debug("advise", "a statement could not be explained", "digest=0x%016llx why=%s",
-			  (unsigned long long)a->work.digest,
-			  log_quote(quoted, sizeof(quoted), span_str(sqlconn_error(a->conn))));
+		/* not in the server's words: they quote the statement */
+		log_debug("advise", "a statement could not be explained", "digest=0x%016llx error=%u",
+			  (unsigned long long)a->work.digest, sqlconn_errno(a->conn));
 	sqlconn_close(a->conn);
 	if (rc != RC_ERROR || refused || ++a->tries >= MOST_TRIES)
 		drop_work(a);

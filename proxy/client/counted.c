@@ -146,6 +146,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 	const struct backend *by = served ? r->backend : NULL;
 	uint16_t status = served && s->up ? s->up->track.status : 0;
 	uint64_t total = now_ns - r->start_ns;
+	bool unsure = statement_text_unsure(r->st, by != NULL, r->error);
 	char table[256], route[TAG_MOST], service[TAG_MOST], framework[TAG_MOST];
 	uint64_t key = key_of(r);
 	struct stats_event e = {
@@ -165,7 +166,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.user = span_of(s->account->user, s->account->user_len),
 		.host = span_of(s->peer, s->peer_len),
 		.session = s->id,
-		.table = statement_table(r->st, table, sizeof(table)),
+		.table = unsure ? span_of("", 0) : statement_table(r->st, table, sizeof(table)),
 		.tag_route = route_of(r->lexed, route),
 		.tag_service = service_of(r->lexed, service),
 		.tag_framework = framework_of(r->lexed, framework),
@@ -194,6 +195,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.is_read = !(f->flags & SQL_F_WRITES),
 		.asks_outcome = f->flags & (SQL_F_LAST_INSERT_ID | SQL_F_ROW_COUNT),
 		.private_text = f->flags & SQL_F_PASSWORD,
+		.unsure_text = unsure,
 		.route = r->route,
 		.cached = r->cache_hit ? STATS_HIT : r->looked_up && r->plan.cache ? STATS_MISS : STATS_NOT_CACHEABLE,
 		.cacheable = r->plan.cacheable,

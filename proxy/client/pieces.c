@@ -111,7 +111,7 @@ static bool side_by_side(const struct request *r, struct span text)
 	return r->error ? statements >= results : statements == results;
 }
 
-static void of_statement(struct stats_event *e, const struct statement *st, const struct sql_lexed *l, char table[TABLE_MOST])
+static void of_statement(struct stats_event *e, const struct statement *st, const struct sql_lexed *l)
 {
 	const struct sql_facts *f = &st->facts;
 
@@ -121,7 +121,6 @@ static void of_statement(struct stats_event *e, const struct statement *st, cons
 	e->literals = l->literals;
 	e->text = l->body;
 	e->verb = sql_verb_name(f->verb);
-	e->table = statement_table(st, table, TABLE_MOST);
 	e->is_read = !(f->flags & SQL_F_WRITES);
 	e->asks_outcome = f->flags & (SQL_F_LAST_INSERT_ID | SQL_F_ROW_COUNT);
 	e->private_text |= (f->flags & SQL_F_PASSWORD) != 0;
@@ -161,7 +160,7 @@ static enum rc count_one(struct request *r, const struct stats_event *whole, str
 	st = statement_get(&r->worker->statements, lexed.body, r->mode, &lexed, r->s->vars->schema, &fresh);
 	if (!st)
 		return RC_ERROR;
-	of_statement(&e, st, &lexed, table);
+	of_statement(&e, st, &lexed);
 	of_result(&e, r->sent_ns, i ? &piece[i - 1] : &begin, i < before ? &piece[i] : &last);
 	e.cacheable = e.queueable = false; /* together they are neither */
 	e.bytes_in = text.len;
@@ -169,6 +168,8 @@ static enum rc count_one(struct request *r, const struct stats_event *whole, str
 		e.error = 0;
 		e.lock = STATS_LOCK_NONE;
 	}
+	e.unsure_text = statement_text_unsure(st, true, e.error);
+	e.table = e.unsure_text ? span_of("", 0) : statement_table(st, table, TABLE_MOST);
 	if (i) { /* the first alone has waited for the connection */
 		e.wait_ns = 0;
 		e.server_ns = e.answer_ns;

@@ -5,6 +5,7 @@
 #include "mem.h"
 #include "numbers.h"
 
+#define ER_PARSE 1064
 #define TEXT_MOST 4096 /* normalised text kept; rules that look further have it made again */
 
 struct statement_key { uint64_t digest; struct span schema; };
@@ -143,6 +144,7 @@ struct statement *statement_get(struct statements *t, struct span text, unsigned
 	st = statement_new(text, mode, &k);
 	if (!st)
 		return NULL;
+	st->text_broken = lexed->broken;
 	if (t->lru.count >= t->most)
 		forget(t, container_of(list_last(&t->lru), struct statement, lru));
 	if (map_insert(&t->map, &st->node, hash) == RC_OK) {
@@ -376,6 +378,11 @@ bool statement_shared(const struct statement *st, struct catalog *c, bool (*skip
 			out->transactional = false;
 	}
 	return true;
+}
+
+bool statement_text_unsure(const struct statement *st, bool answered, uint16_t error)
+{
+	return st->text_broken || error == ER_PARSE || (error && !answered && (st->facts.flags & SQL_F_UNKNOWN));
 }
 
 struct span statement_table(const struct statement *st, char *buf, size_t cap)

@@ -34,6 +34,7 @@ struct statement {
 	char *text;             /* normalised; owned, NUL-terminated */
 	size_t text_len;
 	bool text_cut;          /* it goes on */
+	bool text_broken;       /* ends inside a quote or comment: what of it is a literal cannot be told */
 	struct sql_facts facts;
 	bool changes_accounts;       /* and what they may do, databases and their collations: what a login finds */
 	bool hides_accounts;         /* ... or may, by what it is given or calls: globals.c looks there */
@@ -99,6 +100,9 @@ struct statement *statement_get(struct statements *t, struct span text, unsigned
 				struct span schema, bool *fresh) must_check;
 struct statement *statement_ref(struct statement *st);
 void statement_unref(struct statement *st); /* NULL is allowed */
+/* Of its text nobody can tell where literals end: it ends inside a quote, or the server says that it is no SQL (error), or did not
+ * come to see it (answered) and it is not understood here either. Nothing of it is shown but the verb (S2). */
+bool statement_text_unsure(const struct statement *st, bool answered, uint16_t error);
 /* Its first table, "schema.table" where that is not of the session's schema: its own memory or buf. "": none. */
 struct span statement_table(const struct statement *st, char *buf, size_t cap);
 /* Brings its tags up to the catalog's present version. keys: the settings' cache.keys. */

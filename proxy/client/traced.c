@@ -91,7 +91,7 @@ void request_trace(struct request *r, const struct stats_event *e)
 		return;
 	make_id(e->session, e->start_ns, 3, s.id);
 	s.start_us = clock_wall_us() - e->total_ns / 1000;
-	if (!e->private_text)
+	if (!e->private_text && !e->unsure_text)
 		s.text = span_of(r->st->text, r->st->text_len);
 	otlp_add(o, r->s->worker->sink, &s);
 }

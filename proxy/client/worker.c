@@ -273,6 +273,14 @@ static const char *state_text(const struct session *s)
 	return names[s->state];
 }
 
+/* While it runs nobody has said yet that it is SQL at all. */
+static struct span shown(const struct statement *st)
+{
+	if (st->text_broken || (st->facts.flags & SQL_F_UNKNOWN))
+		return span_str(sql_verb_name(st->facts.verb));
+	return span_of(st->text, st->text_len);
+}
+
 void worker_view_sessions(struct worker *w, void (*fn)(void *arg, const struct session_view *v), void *arg)
 {
 	uint64_t now = clock_mono_ns();
@@ -287,8 +295,7 @@ void worker_view_sessions(struct worker *w, void (*fn)(void *arg, const struct s
 			.state = state_text(s),
 			.pinned = plan_pin_name(s->pins),
 			.backend = s->up ? s->up->backend->text : "",
-			.statement = s->request && s->request->st ? span_of(s->request->st->text, s->request->st->text_len)
-								  : span_of("", 0),
+			.statement = s->request && s->request->st ? shown(s->request->st) : span_of("", 0),
 			.age = (double)(now - s->opened_ns) / 1e9,
 			.idle = s->request ? 0 : (double)(now - s->active_ns) / 1e9,
 			.in_transaction = s->in_transaction,

@@ -13,7 +13,7 @@ import servers
 SECRETS = {"MONITOR": "Zq7-monitor-secret", "QUEUE": "Zq7-queue-secret", "LISTED": "Zq7-listed-secret", "TOKEN": "Zq7-token-secret",
            "REDIS": "Zq7-redis-secret", "COLLECTOR": "Zq7-collector-secret"}
 CLIENTS = "Zq7-clients-secret"
-LITERAL = "Zq7-literal-secret"
+LITERAL = "zq7-literal-secret" # in lower case, as a normalised text is
 IN_STATEMENTS = "Zq7-password-in-a-statement"
 PAGES = ("/metrics", "/api/config", "/api/backends", "/api/clients", "/api/queries", "/api/findings", "/api/cache", "/api/queue",
          "/api/queue/pending", "/api/queue/dead", "/api/overview", "/api/costs", "/readyz", "/")
@@ -52,7 +52,9 @@ def use(s, db):
     for user, password in (("z_listed", SECRETS["LISTED"]), ("z_client", CLIENTS)):
         with s.connect(user, password, database=db.name) as c:
             for sql in ("INSERT INTO log VALUES ('%s')", "INSERT INTO log VALUES ('%s')", "INSERT INTO t VALUES ('%s')",
-                        "SELECT * FROM t WHERE t = '%s'", "SELECT SLEEP(0.01), '%s'", "SELECT nonsense FROM '%s", "SELECT * FROM missing WHERE a = '%s'"):
+                        "SELECT * FROM t WHERE t = '%s'", "SELECT SLEEP(0.01), '%s'", "SELECT nonsense FROM '%s", "INSERT INTO t VALUES ('O'Brien', '%s')",
+                        "INSERT INTO t VALUES ('O'Brien', '%s', 'it's')", "SELECT 1; INSERT INTO t VALUES ('O'Brien %s', 'it's')",
+                        "SELECT * FROM missing WHERE a = '%s'"):
                 attempt(c, sql % LITERAL)
             for sql in PASSWORDS:
                 attempt(c, sql.replace("%%", "%").replace("%s", IN_STATEMENTS))

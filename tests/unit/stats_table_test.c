@@ -48,6 +48,64 @@ static void numbers_of_sinks_and_users_add_up(void **state)
 	stats_free(s);
 }
 
+/* Where literals end cannot be told: the verb, until the same statement comes in a form that can be shown. */
+static void what_cannot_be_told_apart_is_not_shown(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *a = helper_sink(s), *b = helper_sink(s);
+	struct stats_event e = helper_event(7, "select * from products where name = 'O'Brien and secret'");
+	json_t *q;
+
+	e.unsure_text = true;
+	e.table = span_str("");
+	e.error = 1064;
+	stats_record(a, NULL, &e);
+	q = helper_query(s, 7, false);
+	assert_string_equal(helper_text(q, "text"), "select ...");
+	json_decref(q);
+	e = helper_event(7, "select * from products limit 5");
+	stats_record(b, NULL, &e);
+	stats_record(a, NULL, &e);
+	q = helper_query(s, 7, false);
+	assert_string_equal(helper_text(q, "text"), "select * from products limit ?");
+	assert_string_equal(helper_text(q, "table"), "products");
+	assert_int_equal(helper_uint(q, "calls"), 3);
+	assert_int_equal(helper_uint(q, "errors"), 1);
+	json_decref(q);
+	e.private_text = true;
+	e.digest = 8;
+	stats_record(a, NULL, &e);
+	q = helper_query(s, 8, false);
+	assert_string_equal(helper_text(q, "text"), "select ...");
+	json_decref(q);
+	stats_free(s);
+}
+
+static void plans_go_with_the_samples(void **state)
+{
+	struct stats_options off = {.slow_ns = NS_PER_SEC, .digests = 100};
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = helper_event(7, "select * from products where name = 5");
+	struct stats_index_advice advice = {.digest = 7, .table = span_str("shop.products"), .plan_json = span_str("{\"secret\": 5}")};
+	json_t *q;
+
+	stats_record(k, NULL, &e);
+	stats_put_advice(s, &advice);
+	q = helper_query(s, 7, true);
+	assert_true(json_is_object(json_object_get(q, "plan")));
+	json_decref(q);
+	stats_reconfigure(s, &off);
+	q = helper_query(s, 7, true);
+	assert_true(json_is_null(json_object_get(q, "plan")));
+	json_decref(q);
+	stats_put_advice(s, &advice); /* was asked for before */
+	q = helper_query(s, 7, true);
+	assert_true(json_is_null(json_object_get(q, "plan")));
+	json_decref(q);
+	stats_free(s);
+}
+
 static void percentiles_are_within_two_percent(void **state)
 {
 	struct stats *s = helper_stats(100);
@@ -304,6 +362,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_of_sinks_and_users_add_up),
+		cmocka_unit_test(what_cannot_be_told_apart_is_not_shown),
+		cmocka_unit_test(plans_go_with_the_samples),
 		cmocka_unit_test(percentiles_are_within_two_percent),
 		cmocka_unit_test(a_flood_of_digests_is_bounded_and_keeps_the_heavy),
 		cmocka_unit_test(a_place_that_is_kept_is_the_one_that_is_found),
