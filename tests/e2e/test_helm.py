@@ -139,6 +139,8 @@ AFFINITY = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
 CONFIG = "listen: {mysql: 127.0.0.1:6033, http: 0.0.0.0:6034}\nprimary: \"elsewhere:3306\"\n"
 
 # Every value of values.yaml: another one, and where it must stand then.
+VOLUMES = [{"name": "rds-ca", "configMap": {"name": "rds-ca"}}, {"name": "tls", "secret": {"secretName": "suimon-tls"}}]
+MOUNTS = [{"name": "rds-ca", "mountPath": "/etc/suimon-tls/ca", "readOnly": True}, {"name": "tls", "mountPath": "/etc/suimon-tls/own", "readOnly": True}]
 VALUES = {
     "replicas": (5, lambda d: d["StatefulSet"]["spec"]["replicas"]),
     "podManagementPolicy": ("OrderedReady", lambda d: d["StatefulSet"]["spec"]["podManagementPolicy"]),
@@ -152,6 +154,10 @@ VALUES = {
                                          int(pod(d)["metadata"]["annotations"]["prometheus.io/port"]),
                                          int(side(d)["startupProbe"]["exec"]["command"][-1].rpartition(":")[2]))),
     "suimon.secret": ("another", lambda d: side(d)["envFrom"][0]["secretRef"]["name"]),
+    "suimon.volumes": (VOLUMES, lambda d: [v for v in spec(d)["volumes"] if v["name"] != "suimon-config"]),
+    "suimon.volumeMounts": (MOUNTS, lambda d: [m for m in side(d)["volumeMounts"] if m["name"] not in ("suimon-config", "suimon-queue", "suimon-state")]),
+    "imagePullSecrets": ([{"name": "registry"}], lambda d: spec(d).get("imagePullSecrets", [])),
+    "serviceAccountName": ("shop", lambda d: spec(d).get("serviceAccountName", "")),
     "suimon.resources": (RESOURCES, lambda d: side(d)["resources"]),
     "suimon.config": (CONFIG, lambda d: d["ConfigMap"]["data"]["suimon.yaml"]),
     "queue.enabled": (False, lambda d: "StatefulSet" in d),
