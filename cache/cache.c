@@ -150,7 +150,8 @@ const char *cache_cause_name(enum cache_cause cause)
 {
 	static const char *const names[] = {
 		[CACHE_BY_WRITE] = "write",	  [CACHE_BY_LOSS] = "lost",	      [CACHE_BY_QUEUE] = "queue",
-		[CACHE_BY_BINLOG] = "binlog", [CACHE_BY_FAILOVER] = "failover", [CACHE_BY_FLUSH] = "flush",
+		[CACHE_BY_BINLOG] = "binlog", [CACHE_BY_FAILOVER] = "failover", [CACHE_BY_SCHEMA] = "schema",
+		[CACHE_BY_FLUSH] = "flush",
 	};
 
 	return names[cause];

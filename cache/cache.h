@@ -202,6 +202,7 @@ enum cache_cause {
 	CACHE_BY_QUEUE,    /* a batch has been applied */
 	CACHE_BY_BINLOG,
 	CACHE_BY_FAILOVER, /* what the former primary had need not be on the new one */
+	CACHE_BY_SCHEMA,   /* it is another one than it was when it was read before */
 	CACHE_BY_FLUSH,    /* somebody asked for it, or a process that was to end goes on */
 	CACHE_CAUSES,
 };

@@ -148,11 +148,12 @@
 	X(CACHE_REFUSED_TODAY, counter, "cache_refused_total", "reason=\"today\"", "")                                 \
 	X(CACHE_DOUBTS, counter, "cache_doubts_total", "", "Invalidations repeated because a write was lost sight of: its server may commit it late.") \
 	/* in the order of enum cache_cause */                                                                         \
-	X(CACHE_INVALIDATIONS_WRITE, counter, "cache_invalidations_total", "cause=\"write\"", "Tables or rows declared changed by this process: by clients' writes, writes whose outcome nobody knows, the queue's batches, the binary log, a failover, a flush.") \
+	X(CACHE_INVALIDATIONS_WRITE, counter, "cache_invalidations_total", "cause=\"write\"", "Tables or rows declared changed by this process: by clients' writes, writes whose outcome nobody knows, the queue's batches, the binary log, a failover, a schema found changed, a flush.") \
 	X(CACHE_INVALIDATIONS_LOST, counter, "cache_invalidations_total", "cause=\"lost\"", "")                          \
 	X(CACHE_INVALIDATIONS_QUEUE, counter, "cache_invalidations_total", "cause=\"queue\"", "")                        \
 	X(CACHE_INVALIDATIONS_BINLOG, counter, "cache_invalidations_total", "cause=\"binlog\"", "")                      \
 	X(CACHE_INVALIDATIONS_FAILOVER, counter, "cache_invalidations_total", "cause=\"failover\"", "")                  \
+	X(CACHE_INVALIDATIONS_SCHEMA, counter, "cache_invalidations_total", "cause=\"schema\"", "")                  \
 	X(CACHE_INVALIDATIONS_FLUSH, counter, "cache_invalidations_total", "cause=\"flush\"", "")                        \
 	X(CACHE_BINLOG_EVENTS, counter, "cache_binlog_events_total", "", "Events read from the primary's binary log (cache.binlog).") \
 	X(CACHE_BINLOG_ROWS, counter, "cache_binlog_invalidations_total", "by=\"row\"", "What was invalidated because the binary log showed a write that suimon had not seen: rows, tables, all.") \

@@ -24,6 +24,8 @@
 #define TOLD_AGAIN_NS (10 * NS_PER_SEC) /* another reason for the same failure is told no sooner */
 #define CONNECT_NS (2 * NS_PER_SEC)
 #define MISS_GAP_NS (5 * NS_PER_SEC) /* between two readings for a name that was not found */
+#define DOUBT_GAP_NS (5 * NS_PER_SEC) /* between two for what nobody saw ... */
+#define DOUBT_SHARE 20               /* ... which take this part of the time at most */
 
 struct catalog {
 	struct catalog_hooks hooks;
@@ -36,15 +38,16 @@ struct catalog {
 	_Atomic uint64_t procedures_wanted, procedures_loaded; /* the same of what may have changed procedures */
 	_Atomic uint64_t missed_ns; /* when a name was last looked for in vain and that led to a reading */
 	_Atomic bool wanting;       /* somebody caches or queues: what DDL changed is read again */
+	_Atomic bool doubted;       /* read in a while: it may have changed, and nobody has seen that */
 	_Atomic bool nudged;        /* read at once: it may work now, or a name was not found */
 	_Atomic bool failing;       /* the last attempt did */
-	pthread_mutex_t lock;       /* guards what follows; began_ns is the thread's own */
+	pthread_mutex_t lock;       /* guards what follows; began_ns and took_ns are the thread's own */
 	struct snapshot *now;       /* owned reference; NULL: never read */
 	bool readable;
 	uint64_t read_ns;
 	char problem[256];
 	uint64_t told_ns; /* monotonic: when the log was told of it last; under lock */
-	uint64_t began_ns; /* the last attempt */
+	uint64_t began_ns, took_ns; /* the last attempt */
 };
 
 static bool is_stale(struct catalog *c)
@@ -63,12 +66,13 @@ static void bump(struct catalog *c)
 static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted, uint64_t procedures)
 {
 	struct snapshot *old;
-	bool same, first;
+	bool same, first, other;
 
 	pthread_mutex_lock(&c->lock);
 	old = c->now;
 	same = c->readable && old && old->hash == s->hash && atomic_load(&c->loaded) == wanted;
 	first = !c->readable || c->problem[0];
+	other = old && old->hash != s->hash;
 	c->now = same ? old : s;
 	if (!same)
 		atomic_fetch_add_explicit(&c->readings, 1, memory_order_release);
@@ -86,7 +90,7 @@ static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted, uint64_
 	if (same)
 		return;
 	bump(c);
-	if (c->hooks.changed)
+	if (other && c->hooks.changed)
 		c->hooks.changed(c->hooks.arg);
 }
 
@@ -158,6 +162,13 @@ static enum rc read_once(struct catalog *c)
 	return rc;
 }
 
+static uint64_t doubt_gap(const struct catalog *c)
+{
+	uint64_t gap = DOUBT_SHARE * c->took_ns;
+
+	return gap < DOUBT_GAP_NS ? DOUBT_GAP_NS : gap < REFRESH_NS ? gap : REFRESH_NS;
+}
+
 /* When to read next: at once when stale, but not too often. */
 static uint64_t due(struct catalog *c)
 {
@@ -167,7 +178,9 @@ static uint64_t due(struct catalog *c)
 		return c->began_ns + AGAIN_NS;
 	if (!atomic_load_explicit(&c->wanting, memory_order_acquire))
 		return UINT64_MAX;
-	return c->began_ns + (is_stale(c) ? LEAST_GAP_NS : REFRESH_NS);
+	if (is_stale(c))
+		return c->began_ns + LEAST_GAP_NS;
+	return c->began_ns + (atomic_load_explicit(&c->doubted, memory_order_acquire) ? doubt_gap(c) : REFRESH_NS);
 }
 
 static void catalog_run(void *arg)
@@ -179,7 +192,9 @@ static void catalog_run(void *arg)
 		if (clock_mono_ns() >= at) {
 			c->began_ns = clock_mono_ns();
 			atomic_store_explicit(&c->nudged, false, memory_order_release);
+			atomic_store_explicit(&c->doubted, false, memory_order_release);
 			c->failing = read_once(c) != RC_OK;
+			c->took_ns = clock_mono_ns() - c->began_ns;
 		}
 		at = due(c);
 	} while (ticker_sleep(&c->ticker, at));
@@ -244,6 +259,12 @@ void catalog_invalidate(struct catalog *c)
 {
 	atomic_fetch_add_explicit(&c->procedures_wanted, 1, memory_order_acq_rel);
 	catalog_invalidate_tables(c);
+}
+
+void catalog_doubt(struct catalog *c)
+{
+	if (!atomic_exchange_explicit(&c->doubted, true, memory_order_acq_rel))
+		ticker_wake(&c->ticker);
 }
 
 void catalog_want(struct catalog *c)
@@ -426,6 +447,32 @@ enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct spa
 		(void)miss(c, s, RC_DECLINED, SNAPSHOT_NOT_THERE);
 	snapshot_unref(s);
 	return rc;
+}
+
+/* What was read last, be it out of date. */
+static struct snapshot *take_last(struct catalog *c)
+{
+	struct snapshot *s;
+
+	pthread_mutex_lock(&c->lock);
+	s = c->now ? snapshot_ref(c->now) : NULL;
+	pthread_mutex_unlock(&c->lock);
+	return s;
+}
+
+enum catalog_ddl catalog_ddl(struct catalog *c, struct span schema, struct span name, bool says)
+{
+	struct snapshot *s = take_procedures(c);
+	bool sure = s != NULL;
+	enum catalog_ddl ddl;
+
+	if (!s)
+		s = take_last(c);
+	ddl = s && !catalog_is_system(schema) ? snapshot_ddl(s, schema, name, says) : CATALOG_DDL_NEW;
+	snapshot_unref(s);
+	if (ddl == CATALOG_DDL_NEW) /* made a moment ago, or past suimon */
+		return sure ? CATALOG_DDL_UNSEEN : CATALOG_DDL_MAY;
+	return ddl == CATALOG_DDL_NONE && !sure ? CATALOG_DDL_UNSEEN : ddl;
 }
 
 enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why)

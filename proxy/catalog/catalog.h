@@ -28,7 +28,7 @@ struct catalog_target { char host[256]; uint16_t port; char user[128]; struct se
 struct catalog_hooks {
 	void *arg;
 	enum rc (*target)(void *arg, struct catalog_target *out); /* RC_DECLINED: none yet */
-	void (*changed)(void *arg);                               /* a new snapshot is in force; catalog's thread */
+	void (*changed)(void *arg); /* the schema is another than the one read before; catalog's thread */
 };
 
 struct catalog *catalog_new(const struct catalog_hooks *hooks) must_check;
@@ -43,6 +43,8 @@ bool catalog_is_wanted(struct catalog *c);
 void catalog_invalidate(struct catalog *c);
 /* The same of such as leaves procedures as they are. */
 void catalog_invalidate_tables(struct catalog *c);
+/* DDL may have been among what nobody saw: it is read again within some seconds, and stays in force meanwhile. Any thread, cheap. */
+void catalog_doubt(struct catalog *c);
 /* Another account may now be usable, or the primary is back: try at once if it is stale. Any thread. */
 void catalog_nudge(struct catalog *c);
 /* Changes whenever an answer may change (also on becoming stale). Any thread. */
@@ -86,6 +88,18 @@ enum rc catalog_routine(struct catalog *c, struct span schema, struct span name,
 /* A procedure and all that it calls change no account, no account's rights and no database. RC_DECLINED: they do, or that is not known.
  * RC_AGAIN: there is no such procedure, or it is new. Any thread. */
 enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name) must_check;
+
+/* What calling a procedure may do to the schema, by its text and those of all that it calls. */
+enum catalog_ddl {
+	CATALOG_DDL_NONE,
+	CATALOG_DDL_UNSEEN, /* it runs texts that are not known, or its own cannot be seen; nothing says that DDL is among them */
+	CATALOG_DDL_MAY,
+	CATALOG_DDL_NEW,    /* for snapshot_ddl: it is not there */
+};
+bool catalog_says_ddl(struct span text);   /* a word that DDL begins with, in any place */
+bool catalog_holds_ddl(struct span bytes); /* the same of what is no text, where words need not stand apart */
+/* says: so does what it is given. Any thread. */
+enum catalog_ddl catalog_ddl(struct catalog *c, struct span schema, struct span name, bool says) must_check;
 
 /* The columns of a table's keys, of a type whose equal values can be told (C6). */
 #define CATALOG_KEYS_MOST 8

@@ -32,7 +32,7 @@ static bool ends_word(char c)
 }
 
 /* In any place, a comment or a string as well. Digits may stand before it: those of an executable comment's version. */
-static bool has_word(struct span text, const char *word)
+bool catalog_has_word(struct span text, const char *word)
 {
 	size_t len = strlen(word);
 
@@ -51,19 +51,19 @@ static bool may_matter(struct span text, unsigned mode)
 					    "call", "execute", "prepare"};
 
 	for (size_t i = 0; i < countof(words); i++)
-		if (has_word(text, words[i]))
+		if (catalog_has_word(text, words[i]))
 			return true;
 	return mode & SQL_MODE_ORACLE;
 }
 
 static bool makes_procedures(struct span text)
 {
-	return has_word(text, "procedure") || has_word(text, "package");
+	return catalog_has_word(text, "procedure") || catalog_has_word(text, "package");
 }
 
 bool catalog_accounts_routines(struct span text)
 {
-	return makes_procedures(text) || has_word(text, "database") || has_word(text, "schema");
+	return makes_procedures(text) || catalog_has_word(text, "database") || catalog_has_word(text, "schema");
 }
 
 /* ---- statements ---- */
@@ -94,7 +94,7 @@ static enum rc judge_given(const struct judge *j, const struct sql_facts *f, str
 	rc = sql_inner_text(text, j->a->mode, &inner, &whole);
 	if (rc == RC_OK)
 		rc = whole ? judge_text(&deeper, span_of(iobuf_data(&inner), iobuf_len(&inner))) : RC_DECLINED;
-	else if (rc == RC_DECLINED && f->verb == SQL_EXECUTE && j->a->names_known && !has_word(text, "immediate"))
+	else if (rc == RC_DECLINED && f->verb == SQL_EXECUTE && j->a->names_known && !catalog_has_word(text, "immediate"))
 		rc = RC_OK;
 	iobuf_reset(&inner);
 	return rc;

@@ -24,5 +24,7 @@ enum rc catalog_accounts_text(const struct catalog_accounts *a, struct span text
 enum rc catalog_accounts_body(const struct catalog_accounts *a, struct span body) must_check; /* of a procedure */
 /* May it make procedures others than they were? By its words: a text that says so in another way is not understood. */
 bool catalog_accounts_routines(struct span text);
+/* In any place, a comment or a string as well; word: lower case. */
+bool catalog_has_word(struct span text, const char *word);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "catalog_accounts.h"
 #include "catalog_body.h"
+#include "catalog_ddl.h"
 #include "catalog_parse.h"
 #include "catalog_today.h"
 #include "mem.h"
@@ -202,5 +203,7 @@ enum rc catalog_take_routine(struct snapshot *s, struct entity *e, struct span b
 							: "the account that reads the schema may not see a routine's body";
 	else if (rc == RC_OK && !e->why_reads && catalog_routine_hangs_on_today(e, body, r.mode))
 		e->why_reads = "it calls a routine that makes of a time one of today";
-	return rc == RC_ERROR ? RC_ERROR : take_accounts(&r, body);
+	if (rc != RC_ERROR)
+		rc = take_accounts(&r, body);
+	return rc == RC_ERROR ? RC_ERROR : catalog_take_ddl(s, e, body, r.mode);
 }

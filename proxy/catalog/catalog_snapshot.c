@@ -359,6 +359,29 @@ enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, st
 	return w.why ? RC_DECLINED : RC_OK;
 }
 
+/* Of all that it calls, too. */
+enum catalog_ddl snapshot_ddl(const struct snapshot *s, struct span schema, struct span name, bool says)
+{
+	const struct entity *e = snapshot_find_routine(s, schema, name, true);
+	struct walk w = {.n = 0};
+	bool executes = false;
+
+	if (!e || e->kind != CATALOG_ROUTINE)
+		return CATALOG_DDL_NEW;
+	meet(&w, e);
+	for (size_t i = 0; i < w.n && !w.why; i++) {
+		e = w.met[i];
+		if (e->ddl)
+			return CATALOG_DDL_MAY;
+		executes |= e->executes || e->kind != CATALOG_ROUTINE;
+		says |= e->says_ddl;
+		meet_all(&w, e->calls);
+	}
+	if (w.why || (executes && says))
+		return CATALOG_DDL_MAY;
+	return executes ? CATALOG_DDL_UNSEEN : CATALOG_DDL_NONE;
+}
+
 /* ---- rows ---- */
 
 static bool leads_back(const struct walk *w)

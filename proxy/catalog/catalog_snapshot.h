@@ -46,6 +46,9 @@ struct entity {
 				 * and the views in it; owned */
 	struct edge *calls;     /* a procedure's procedures; owned */
 	bool accounts;          /* of a procedure: it changes accounts, or may (catalog_accounts.h), whatever these do */
+	bool ddl;               /* ... and likewise the schema (catalog_ddl.h) */
+	bool executes;          /* ... runs texts, and what they are is not known by it alone */
+	bool says_ddl;          /* ... has a text in it that may be DDL */
 	bool triggered;         /* it has triggers */
 	uint32_t uniques;       /* primary and unique keys */
 	struct catalog_keys *keys; /* owned; NULL: none */
@@ -104,6 +107,9 @@ enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span
 
 /* catalog_keeps_accounts. */
 enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name) must_check;
+
+/* catalog_ddl. says: so does what the procedure is given. */
+enum catalog_ddl snapshot_ddl(const struct snapshot *s, struct span schema, struct span name, bool says) must_check;
 
 enum rc snapshot_row_keys(const struct snapshot *s, struct span schema, struct span name,
 			  struct catalog_keys *out) must_check;

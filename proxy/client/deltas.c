@@ -248,10 +248,55 @@ static void schema_changed(struct request *r)
 		cache_schema_changed(in->cache);
 }
 
+/* By its text and its values: a procedure may run what it is given. */
+static bool says_ddl(const struct request *r)
+{
+	return r->streamed || (r->prepared && r->prepared->long_data) || catalog_says_ddl(r->sql) || memchr(r->sql.p, '@', r->sql.len) ||
+	       (r->prepared && catalog_holds_ddl(r->execute.values));
+}
+
+static enum catalog_ddl called_ddl(const struct request *r)
+{
+	const struct statement *st = r->st;
+	const struct sql_facts *f = &st->facts;
+	struct catalog *c = r->s->worker->in->catalog;
+	enum catalog_ddl most = f->nroutines ? CATALOG_DDL_NONE : CATALOG_DDL_MAY;
+	bool says;
+
+	if (r->cmd == COM_STMT_PREPARE || (st->calls != PLAN_CALLS_UNKNOWN && st->catalog_version == catalog_version(c)))
+		return CATALOG_DDL_NONE;
+	says = says_ddl(r);
+	/* Of one CALL the procedure is the first; the others are functions. */
+	for (uint16_t i = 0; i < f->nroutines && (i == 0 || f->flags & SQL_F_MULTI); i++) {
+		const struct sql_routine *to = &f->routines[i];
+		enum catalog_ddl ddl = catalog_ddl(c, to->schema.len ? to->schema : span_of(st->schema, st->schema_len), to->name, says);
+
+		if (ddl > most)
+			most = ddl;
+	}
+	return most;
+}
+
+static void called_schema(struct request *r)
+{
+	bool answered = r->sent_ns != 0;
+
+	if (!answered)
+		r->called_ddl = called_ddl(r);
+	if (r->called_ddl == CATALOG_DDL_MAY)
+		schema_changed(r);
+	else if (unlikely(r->called_ddl == CATALOG_DDL_UNSEEN) && answered && (r->commit_known || !changed_nothing(r)))
+		catalog_doubt(r->s->worker->in->catalog);
+}
+
 void deltas_schema(struct request *r)
 {
-	if (r->st ? r->st->facts.flags & (SQL_F_DDL | SQL_F_UNKNOWN) && !never_ran(r) && !temps_only(r) : command_may_be_anything(r))
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	if (f ? f->flags & (SQL_F_DDL | SQL_F_UNKNOWN) && !never_ran(r) && !temps_only(r) : command_may_be_anything(r))
 		schema_changed(r);
+	else if (unlikely(f && f->verbs & SQL_VERB(SQL_CALL) && !(f->flags & SQL_F_UNKNOWN)))
+		called_schema(r);
 }
 
 void deltas_lost(struct request *r)

@@ -74,9 +74,15 @@ static enum rc catalog_where(void *arg, struct catalog_target *out)
 	return RC_OK;
 }
 
+/* What was stored by the former schema, after it had become another one, no write would end: since when it has, nobody knows. */
 static void catalog_changed(void *arg)
 {
-	/* Statements look their tables up again by the catalog's version; nothing else hangs on it. */
+	struct instance *in = arg;
+	struct settings *s = instance_settings(in);
+
+	if (in->cache)
+		cache_invalidate_all_from(in->cache, CACHE_BY_SCHEMA, instance_lag_window(s));
+	settings_unref(s);
 }
 
 struct catalog_hooks hooks_catalog(struct instance *in)

@@ -152,6 +152,7 @@ struct request {
 	bool names_rows;            /* all of its text and values are here, so that rows can be told (rows.h) */
 	bool collation_unknown;
 	bool may_change_procedures; /* by texts that are not known */
+	enum catalog_ddl called_ddl; /* may a procedure that it calls change the schema? As of when it was sent */
 	struct mail resume_mail;
 	uint64_t start_ns, lease_ns, sent_ns, first_ns;
 	uint64_t rows, affected, bytes_out;

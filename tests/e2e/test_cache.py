@@ -568,7 +568,7 @@ def test_what_was_saved_and_what_invalidated(suimon, table):
         ask(a, "UPDATE t SET n = 1 WHERE id = 1")
     assert s.http("/api/cache/flush", data={})[0] == 200
     by = s.api("/api/cache")["invalidations_by"]
-    assert set(by) == {"write", "lost", "queue", "binlog", "failover", "flush"}
+    assert set(by) == {"write", "lost", "queue", "binlog", "failover", "schema", "flush"}
     assert by["write"] > before["invalidations_by"]["write"] and by["flush"] == before["invalidations_by"]["flush"] + 1
     assert sum(by.values()) == s.api("/api/cache")["invalidations"] == invalidations(s)
 

@@ -1,0 +1,100 @@
+"""C5: whatever changes the schema, what is stored afterwards is ended by the writes that reach it then."""
+import pymysql
+import pytest
+
+from conftest import KIND, ask, filled, is_hit
+from servers import wait_until
+
+READ = "SELECT SUM(n) FROM v"
+MULTI_STATEMENTS = pymysql.constants.CLIENT.MULTI_STATEMENTS
+PREPARE = "PREPARE s FROM a" if KIND == "mariadb" else "SET @text = a; PREPARE s FROM @text"
+VIEW = "CREATE OR REPLACE VIEW v AS SELECT id, n FROM b"
+CASCADE = "ALTER TABLE child ADD FOREIGN KEY (b_id) REFERENCES b (id) ON DELETE CASCADE"
+
+
+@pytest.fixture
+def shop(db):
+    db.setup("CREATE TABLE a (id INT PRIMARY KEY, n INT)", "INSERT INTO a VALUES (1, 1), (2, 2)",
+             "CREATE TABLE b (id INT PRIMARY KEY, n INT)", "INSERT INTO b VALUES (1, 10), (2, 20)",
+             "CREATE TABLE child (id INT PRIMARY KEY, b_id INT)", "INSERT INTO child VALUES (1, 1), (2, 2)",
+             "CREATE TABLE texts (id INT PRIMARY KEY, t TEXT)", "CREATE TABLE audit (id INT AUTO_INCREMENT PRIMARY KEY, n INT)",
+             "CREATE VIEW v AS SELECT id, n FROM a",
+             "CREATE PROCEDURE migrate() BEGIN %s; %s; END" % (VIEW, CASCADE),
+             "CREATE PROCEDURE migrate_all() CALL migrate()",
+             "CREATE PROCEDURE run(a TEXT) BEGIN %s; EXECUTE s; DEALLOCATE PREPARE s; END" % PREPARE,
+             "CREATE PROCEDURE run_kept() BEGIN SELECT t INTO @kept FROM texts WHERE id = 1; PREPARE s FROM @kept; EXECUTE s; END",
+             "CREATE PROCEDURE scratch() BEGIN DROP TABLE IF EXISTS tmp; CREATE TEMPORARY TABLE tmp SELECT n FROM a; COMMIT; "
+             "DROP TEMPORARY TABLE tmp; END")
+    return db
+
+
+@pytest.fixture
+def cached(suimon, shop):
+    return suimon({"replicas": [], "cache": {"rules": [{"match": {"schema": shop.name}, "ttl": "600s"}]}})
+
+
+def catalog(s):
+    return s.api("/api/cache")["catalog"]
+
+
+def fresh(s):
+    wait_until("the schema to be read", lambda: catalog(s)["readable"] and not catalog(s)["stale"], 15)
+
+
+def found_changed(s):
+    return s.api("/api/cache")["invalidations_by"]["schema"]
+
+
+def ends_it(s, c, other, read, write, now):
+    """What is stored by now is not there any more after the write."""
+    filled(s, c, read)
+    ask(other, write)
+    assert ask(c, read) == now
+
+
+@pytest.mark.parametrize("call", [
+    ["CALL migrate()"], ["CALL migrate_all()"], ["SELECT 1; CALL migrate()"], ["CALL run('%s')" % VIEW, "CALL run('%s')" % CASCADE],
+    ["SET @t = '%s'" % VIEW, "CALL run(@t)", "SET @t = '%s'" % CASCADE, "CALL run(@t)"],
+    ["DROP PROCEDURE IF EXISTS anew", "CREATE PROCEDURE anew() BEGIN %s; %s; END" % (VIEW, CASCADE), "CALL anew()"]])
+def test_ddl_in_a_procedure_is_seen_at_once(cached, shop, call):
+    with cached.connect(database=shop.name, client_flag=MULTI_STATEMENTS) as c, cached.connect(database=shop.name) as other:
+        filled(cached, other, READ, "SELECT COUNT(*) FROM child")
+        for sql in call:
+            ask(c, sql)
+        ends_it(cached, other, c, READ, "UPDATE b SET n = n + 1", ((32,),))
+        ends_it(cached, other, c, "SELECT COUNT(*) FROM child", "DELETE FROM b WHERE id = 1", ((1,),))
+
+
+def test_ddl_that_a_procedure_takes_from_a_table_is_seen_within_seconds(cached, shop):
+    """No text that suimon has seen says that it is DDL."""
+    shop.setup("INSERT INTO texts VALUES (1, '%s')" % VIEW)
+    with cached.connect(database=shop.name) as c, cached.connect(database=shop.name) as other:
+        filled(cached, other, READ)
+        before = found_changed(cached)
+        ask(c, "CALL run_kept()")
+        wait_until("the schema to be found changed", lambda: found_changed(cached) > before, 9)
+        ends_it(cached, other, c, READ, "UPDATE b SET n = n + 1", ((32,),))
+
+
+@pytest.mark.parametrize("call", ["CALL scratch()", "CALL run('UPDATE a SET n = n + 1')"])
+def test_a_procedure_without_ddl_leaves_the_catalog_in_force(cached, shop, call):
+    with cached.connect(database=shop.name) as c, cached.connect(database=shop.name) as other:
+        filled(cached, other, READ)
+        fresh(cached)
+        for _ in range(20):
+            ask(c, call)
+            assert not catalog(cached)["stale"]
+        ask(other, "SELECT COUNT(*) FROM child")
+        assert is_hit(cached, other, "SELECT COUNT(*) FROM child")
+
+
+def test_what_was_stored_before_another_schema_is_found_ends_with_it(cached, shop):
+    """DDL past suimon: seen when the schema is read again, here for a name that nobody knows."""
+    with cached.connect(database=shop.name) as c:
+        filled(cached, c, READ)
+        shop.setup(VIEW)
+        assert ask(c, READ) == ((3,),)
+        with pytest.raises(pymysql.MySQLError):
+            ask(c, "SELECT * FROM nowhere")
+        wait_until("the view as it is now", lambda: ask(c, READ) == ((30,),), 10)
+        ends_it(cached, c, c, READ, "UPDATE b SET n = n + 1", ((32,),))
