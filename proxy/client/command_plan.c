@@ -240,7 +240,7 @@ enum rc command_plan_text(struct request *r)
 		reply_error(s, 1041, "HY000", "out of memory");
 		return RC_ERROR;
 	}
-	r->names_rows = true;
+	r->names_rows = !s->vars->other_ascii;
 	stats_count(s->worker->sink, fresh ? STATS_C_FACTS_MISSES : STATS_C_FACTS_HITS, 1);
 	command_plan(r);
 	return command_allowed(r);

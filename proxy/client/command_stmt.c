@@ -79,6 +79,7 @@ enum rc command_stmt_execute(struct request *r, struct span payload)
 	r->names_rows = !r->stream_left && !r->stream_more && !r->prepared->long_data;
 	if (!r->names_rows)
 		command_plan_alone(r);
+	r->names_rows &= !r->s->vars->other_ascii;
 	if (r->execute.flags & 0x07) { /* a cursor lives on one connection */
 		command_plan_alone(r);
 		r->plan.target = PLAN_PRIMARY; /* what follows until it is closed runs there, too, writes among it */

@@ -149,7 +149,8 @@ struct request {
 	struct gtid commit;         /* position of the write, if the server said */
 	bool commit_known;
 	uint64_t insert_id;         /* of its last OK packet */
-	bool names_rows;            /* all of its text and values are here, so that rows can be told (rows.h) */
+	bool names_rows;            /* all of its text and values are here, so that rows can be told (rows.h), in a character
+	                             * set whose ASCII is ASCII */
 	bool collation_unknown;
 	bool may_change_procedures; /* by texts that are not known */
 	enum catalog_ddl called_ddl; /* may a procedure that it calls change the schema? As of when it was sent */

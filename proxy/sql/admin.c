@@ -108,6 +108,17 @@ void sql_stmt_maintain(struct sql_parser *p)
 		sql_skip_statement(p);
 }
 
+/* REPAIR: rows that cannot be saved are lost; of a view, its definition changes. */
+void sql_stmt_repair(struct sql_parser *p)
+{
+	uint16_t first = p->nrefs;
+
+	sql_stmt_maintain(p);
+	p->flags |= SQL_F_WRITES | (p->nrefs == first ? SQL_F_DDL : 0);
+	for (uint16_t i = first; i < p->nrefs; i++)
+		p->refs[i].written = true;
+}
+
 /* ANALYZE TABLE .., or ANALYZE [FORMAT=JSON] statement (MariaDB), which runs it. */
 void sql_stmt_analyze(struct sql_parser *p)
 {
@@ -175,6 +186,27 @@ void sql_stmt_admin(struct sql_parser *p)
 {
 	p->flags |= SQL_F_SERVER_STATE | SQL_F_IMPLICIT_COMMIT | SQL_F_REPLAY_UNSAFE | SQL_F_PASSWORD;
 	sql_skip_statement(p);
+}
+
+/* Tables from elsewhere, which the text does not name: any. */
+void sql_stmt_import(struct sql_parser *p)
+{
+	p->flags |= SQL_F_WRITES | SQL_F_DDL;
+	sql_stmt_admin(p);
+}
+
+/* CLONE INSTANCE FROM ..: all of another server's, with its accounts, in place of this one's. */
+void sql_stmt_clone(struct sql_parser *p)
+{
+	p->flags |= SQL_F_ACCOUNTS;
+	sql_stmt_import(p);
+}
+
+/* BINLOG '..': row events, which an event before on the same connection says how to read. */
+void sql_stmt_binlog(struct sql_parser *p)
+{
+	p->flags |= SQL_F_USER_VAR_WRITE;
+	sql_stmt_import(p);
 }
 
 /* BACKUP STAGE .., BACKUP LOCK t, BACKUP UNLOCK (MariaDB): locks that a session holds. */

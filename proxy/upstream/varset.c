@@ -95,6 +95,12 @@ static bool has_wide_trail(struct span set)
 	return false;
 }
 
+/* swe7's { is ä; filename writes it @00e4. */
+static bool has_other_ascii(struct span set)
+{
+	return span_ieq(set, span_str("swe7")) || span_ieq(set, span_str("filename"));
+}
+
 static bool is_on(struct span value)
 {
 	return span_ieq(value, span_str("on")) || span_eq(value, span_str("1"));
@@ -172,6 +178,7 @@ static void derive(struct varset *s)
 	s->reads_only = is_on(either(s, "tx_read_only", "transaction_read_only"));
 	s->stays = is_on(varset_get(s, "sql_auto_is_null")) || has_word(varset_get(s, "optimizer_trace"), "enabled=on");
 	s->wide_trail = has_wide_trail(client_charset(s));
+	s->other_ascii = has_other_ascii(client_charset(s));
 	s->not_later = s->reads_only;
 	for (uint16_t i = 0; i < s->n; i++)
 		s->not_later |= varlater_of(s->vars[i].name) == VARLATER_DIRECT;

@@ -38,6 +38,7 @@ struct varset {
 	bool stays;              /* its reads belong where its writes are: sql_auto_is_null, optimizer_trace */
 	bool not_later;          /* a write under it is its connection's own: the drain's could not be brought to this state, or could not write then */
 	bool dirty_reads;        /* READ UNCOMMITTED, set so */
+	bool other_ascii;        /* its client's character set reads bytes of ASCII's as letters beyond it */
 	bool wide_trail;         /* its client's character set has characters whose last byte looks like a quote or a backslash */
 	uint64_t wait_ns;        /* wait_timeout, if it was set: idle for longer, the server would end the session; 0: it was not */
 	struct span schema;      /* empty: none chosen */

@@ -187,6 +187,11 @@ SCRIPTS = {
         "b PREPARE s FROM 'CALL c(60)'", "a+ SELECT n FROM p WHERE id = 1", "b EXECUTE s", "a SELECT n FROM p WHERE id = 1", "a+ SELECT n FROM q WHERE id = 1", "b BEGIN",
         "b UPDATE q SET n = 5 WHERE id = 1", "b CALL done(6)", "a SELECT n FROM q WHERE id = 1", "b ROLLBACK", "a SELECT n FROM q WHERE id = 1",
         "b SET sql_mode = 'ORACLE'", "a+ SELECT n FROM p WHERE id = 1", "b BEGIN UPDATE p SET n = 61 WHERE id = 1; EXECUTE IMMEDIATE 'no statement'; END", "a SELECT n FROM p WHERE id = 1"]),
+    "ASCII that is none": (["CREATE TABLE p (k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, n INT)", "INSERT INTO p VALUES ('xa', 1), ('b', 2)"], [
+        "a SET NAMES swe7", "a+ SELECT n FROM p WHERE k = 'x{'", "b UPDATE p SET n = n + 1 WHERE k = 'xa'", "a SELECT n FROM p WHERE k = 'x{'",
+        "b+ SELECT n FROM p WHERE k = 'xa'", "a UPDATE p SET n = n + 1 WHERE k = 'x{'", "b SELECT n FROM p WHERE k = 'xa'", "a+ SELECT n FROM p WHERE k = 'y}'",
+        "b INSERT INTO p VALUES ('ya', 5)", "a SELECT n FROM p WHERE k = 'y}'", "b DELETE FROM p WHERE k = 'ya'", "b+ SELECT n FROM p WHERE k = 'yo'",
+        "a INSERT INTO p VALUES ('y|', 6)", "b SELECT n FROM p WHERE k = 'yo'"]),
     "roles": ([*P], [
         "r SELECT * FROM p WHERE id = 1", "r SET ROLE reader", *["r SELECT * FROM p WHERE id = 1"] * 4, "r SET ROLE NONE", "r SELECT * FROM p WHERE id = 1",
         "r SET ROLE reader", "r SELECT * FROM p WHERE id = 1", "z REVOKE reader FROM roler@'%'", "r SET ROLE reader", "r SET ROLE NONE", "r SELECT * FROM p WHERE id = 1",
