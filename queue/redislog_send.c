@@ -29,12 +29,17 @@ static const char clock_back[] = "the clock of the queue's Redis is behind its s
 
 /*
  * KEYS: stream, info, producer. ARGV: the batch's number, the milliseconds the database has applied up to, most bytes, records.
- * A batch that is there already is not added again, nor is one that comes late over a connection long given up. An id is never one that the database may hold for applied: a Redis
- * that has lost its data, and its clock, begins behind that.
+ * A batch that is there already is not added again, nor is one that comes late over a connection long given up. All the same something is
+ * written: WAIT and WAITAOF, which follow, wait for the last write of their own connection, and of one that is new and has
+ * written nothing they would say that everybody has it. An id is never one that the database may hold for applied: a Redis that
+ * has lost its data, and its clock, begins behind that.
  */
 static const char append_script[] =
 	"local p=redis.call('HMGET',KEYS[3],'n','last')\n"
-	"if p[1] and tonumber(p[1])>=tonumber(ARGV[1]) then return p[2] end\n"
+	"if p[1] and tonumber(p[1])>=tonumber(ARGV[1]) then\n"
+	" redis.call('HSET',KEYS[3],'last',p[2])\n"
+	" return p[2]\n"
+	"end\n"
 	"local size=0\n"
 	"for i=4,#ARGV do size=size+#ARGV[i] end\n"
 	"local most,have=tonumber(ARGV[3]),tonumber(redis.call('HGET',KEYS[2],'bytes') or 0)\n"
@@ -135,8 +140,8 @@ static void on_stored(void *arg, struct redis_reply *reply)
 		; /* the connection went: redislog_batch_lost */
 	else if (redis_reply_is(reply, REDIS_REPLY_ERROR))
 		on_error(l, reply);
-	else if (redis_reply_is(reply, REDIS_REPLY_STATUS))
-		finish(l, RC_DECLINED, full);
+	else if (redis_reply_is(reply, REDIS_REPLY_STATUS)) /* an earlier sending may yet arrive, when there is room again */
+		finish(l, b->again ? RC_ERROR : RC_DECLINED, b->again ? unknown : full);
 	else if (!redis_reply_is(reply, REDIS_REPLY_STRING) || redislog_parse_id(redis_reply_text(reply), &seq) != RC_OK)
 		redislink_again(&l->link, "an answer that was not understood");
 	else {

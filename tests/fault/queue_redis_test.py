@@ -1,5 +1,7 @@
 """What a Redis of the queue may be: a cluster, with TLS and a password, with replicas that must confirm (Q1, Q2, F1)."""
+import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
 import certs  # noqa: E402
 from queue_world import AnswersWaitaof, Driver, Redis, Server, driver_binary, valkey_server  # noqa: E402
+from relay import Relay  # noqa: E402
 
 TABLES = 6
 
@@ -254,6 +257,41 @@ def test_valkey_acknowledges_what_is_in_its_files(start, shop, redis, tmp_path):
     assert d.quit() == 0
 
 
+def hash_writes(r):
+    """How often a hash was written: twice for a batch that is stored, once more when it is sent again."""
+    return int(r.cli("INFO", "commandstats").split("cmdstat_hset:calls=")[1].split(",")[0])
+
+
+def test_a_batch_sent_again_is_waited_for_again(start, shop, redis):
+    """Q1: its connection goes between EVAL and WAIT; the new one's WAIT counts from its own last write, so there is one."""
+    program = valkey_server() or "redis-server"
+    r = redis(program=program)
+    replica = redis("--replicaof", "127.0.0.1 %d" % r.port, program=program)
+    until(lambda: "state=online" in r.cli("INFO", "replication"))
+    d = start(r.url(uuid.uuid4().hex, lanes=1, wait=1))
+    until(lambda: all_answer(d, [0]) or d.nacks.clear())
+    d.drained()
+    until(lambda: d.totals()["depth"] == 0)
+    d.send("pause")
+    d.nacks.clear()
+    before = hash_writes(r)
+    replica.process.send_signal(signal.SIGSTOP)
+    try:
+        d.add(6, "shop", "t0", "INSERT INTO t0 (n,v) VALUES (6,'x')")
+        until(lambda: hash_writes(r) == before + 2)
+        r.cli("CLIENT", "KILL", "TYPE", "normal")
+        d.wait_answers(2)
+        assert "6" not in d.acks, "the only replica has not had it yet"
+        assert UNCONFIRMED in d.nacks["6"][1] and hash_writes(r) == before + 3
+    finally:
+        replica.process.send_signal(signal.SIGCONT)
+    d.send("resume")
+    until(lambda: all_answer(d, [12]) or d.nacks.clear())
+    d.drained()
+    assert applied(shop)[0] == [0, 6, 12], "stored once"
+    assert d.quit() == 0
+
+
 LOSSES = {"no append-only file": "Redis keeps no append-only file", "eviction": "Redis may evict the queue", "a late sync": "Redis syncs its file later",
           "asynchronous replication": "Redis replicates after it has acknowledged"}
 
@@ -336,3 +374,52 @@ def test_a_redis_that_lost_everything_takes_no_new_record_for_an_old_one(start, 
     write(d, [18, 24])
     until(lambda: applied(shop)[0] == [0, 6, 12, 18, 24])
     assert d.quit() == 0
+
+
+class Late:
+    """A way to Redis on which the next script that stores is held back; its link is cut, and it arrives when the test says."""
+
+    def __init__(self, redis):
+        self.redis, self.armed, self.kept = redis, False, None
+        self.relay = Relay(redis.port)
+        self.relay.cut_when = self._keep
+
+    def url(self, name, **more):
+        return self.redis.url(name, **more).replace(":%d?" % self.redis.port, ":%d?" % self.relay.port)
+
+    def _keep(self, direction, data):
+        if not self.armed or direction != "up" or b"XADD" not in data:
+            return False
+        self.armed, self.kept = False, data[data.rindex(b"*", 0, data.rindex(b"$4\r\nEVAL")):]
+        return True
+
+    def arrive(self):
+        with socket.create_connection(("127.0.0.1", self.redis.port)) as s:
+            s.sendall(self.kept)
+            return s.recv(4096)
+
+
+def test_a_batch_sent_again_and_refused_is_not_declined(start, shop, redis):
+    """Q2: its first sending may yet arrive, when there is room again: whoever wrote directly meanwhile would have it twice."""
+    r = redis()
+    name = uuid.uuid4().hex
+    late = Late(r)
+    d, other = start(late.url(name, lanes=1), max_bytes=100000), start(r.url(name, lanes=1), max_bytes=100000)
+    until(lambda: all_answer(d, [0]) or d.nacks.clear())
+    d.drained()
+    d.send("pause")
+    until(lambda: other.totals()["state"] == "paused")
+    late.relay.refusing = late.armed = True
+    d.add(6, "shop", "t0", "INSERT INTO t0 (n,v) VALUES (6,'%s')" % ("x" * 20000))
+    until(lambda: late.kept)
+    numbers = itertools.count(12, 6)
+    until(lambda: write(other, [next(numbers)], size=5000) or int(r.cli("HGET", "{suimon:q:%s:1:0}:i" % name, "bytes")) > 85000)
+    late.relay.refusing = False
+    d.wait_answers(2)
+    assert d.nacks["6"][0] == "error" and "unknown" in d.nacks["6"][1]
+    d.send("resume")
+    until(lambda: other.totals()["depth"] == 0)
+    assert late.arrive()[:1] == b"$"
+    until(lambda: 6 in applied(shop)[0])
+    assert d.quit() == 0 and other.quit() == 0
+    late.relay.close()
