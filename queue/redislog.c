@@ -332,6 +332,17 @@ static void redislog_applied(struct queue_engine *e, uint64_t seq)
 	pthread_mutex_unlock(&l->lock);
 }
 
+/* Not removed here: whoever applied it may have to read once more what it wrote to, for the caches. */
+static void redislog_follow(struct queue_engine *e, uint64_t seq)
+{
+	struct redislog *l = self(e);
+
+	pthread_mutex_lock(&l->lock);
+	if (seq > l->followed)
+		l->followed = seq;
+	pthread_mutex_unlock(&l->lock);
+}
+
 static void redislog_attend(struct queue_engine *e, bool attended)
 {
 	struct redislog *l = self(e);
@@ -392,6 +403,7 @@ static const struct queue_engine_ops redislog_ops = {
 	.seek = redislog_seek,
 	.next = redislog_next,
 	.applied = redislog_applied,
+	.follow = redislog_follow,
 	.attend = redislog_attend,
 	.peek = redislog_peek,
 	.own = redislog_own,

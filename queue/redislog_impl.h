@@ -72,6 +72,7 @@ struct redislog {
 	uint64_t refused_until_ns;   /* it takes nothing until then */
 	const char *refused;         /* because, a literal */
 	uint64_t durable, own, applied;
+	uint64_t followed;           /* others have applied so much; it is theirs to remove */
 	uint64_t bytes, count;       /* as last heard of */
 	enum redislog_fetch fetch;
 	uint64_t fetch_after;

@@ -205,13 +205,15 @@ static void send_batch(struct redislog *l)
 	struct span argv[FIRST_BODY + REDISLOG_BATCH] = {span_str("EVAL"), span_str(append_script), span_str("3")};
 	const uint8_t *p = iobuf_data(&b->bodies);
 	char number[24], floor[24], most[24];
+	uint64_t applied;
 
 	argv[3] = redislog_key_text(&l->stream);
 	argv[4] = redislog_key_text(&l->info);
 	argv[5] = redislog_key_text(&l->producer);
 	argv[6] = redislog_number(number, b->number);
 	pthread_mutex_lock(&l->lock);
-	argv[7] = redislog_number(floor, (l->applied > l->own ? l->applied : l->own) >> REDISLOG_NUMBER_BITS);
+	applied = l->applied > l->followed ? l->applied : l->followed;
+	argv[7] = redislog_number(floor, (applied > l->own ? applied : l->own) >> REDISLOG_NUMBER_BITS);
 	argv[8] = redislog_number(most, l->opt.max_bytes);
 	pthread_mutex_unlock(&l->lock);
 	for (size_t i = 0; i < b->n; i++) {

@@ -423,3 +423,22 @@ def test_a_batch_sent_again_and_refused_is_not_declined(start, shop, redis):
     until(lambda: 6 in applied(shop)[0])
     assert d.quit() == 0 and other.quit() == 0
     late.relay.close()
+
+
+def test_who_does_not_own_the_lane_has_no_record_taken_for_an_old_one(start, shop, redis):
+    """Q1: a failover to a replica without the newest records, and with a clock behind the database's position."""
+    r = redis()
+    name = uuid.uuid4().hex
+    a, b = start(r.url(name, lanes=1)), start(r.url(name, lanes=1))
+    until(lambda: all_answer(a, [0]) or a.nacks.clear())
+    r.cli("XSETID", "{suimon:q:%s:1:0}:s" % name, "%d-0" % (time.time() * 1000 + 3600000))
+    write(a, [6])
+    a.drained()
+    until(lambda: a.totals()["applied_seq"] == b.totals()["applied_seq"])
+    stranger = b if a.totals()["applied"] else a
+    r.cli("FLUSHALL")
+    n = 12
+    until(lambda: all_answer(stranger, [n]) or stranger.nacks.clear())
+    stranger.drained()
+    until(lambda: applied(shop)[0] == [0, 6, n], 10)
+    assert a.quit() == 0 and b.quit() == 0
