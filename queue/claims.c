@@ -348,6 +348,8 @@ static void turn(struct claims *c)
 	uint64_t now = clock_mono_ns();
 	enum rc rc = RC_OK;
 
+	if (c->conn.my && !dbconn_is_there(&c->conn, &c->opt.hooks))
+		dbconn_close(&c->conn);
 	if (!c->conn.my) {
 		c->member = -1;
 		c->looked_ns = 0;

@@ -112,6 +112,8 @@ enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
 	bool ok;
 
 	dbconn_close(c);
+	snprintf(c->host, sizeof(c->host), "%s", t->host);
+	c->port = t->port;
 	c->my = mysql_init(NULL);
 	if (!c->my)
 		return note(c, CR_OUT_OF_MEMORY, "out of memory");
@@ -138,6 +140,16 @@ void dbconn_close(struct dbconn *c)
 	if (c->my)
 		mysql_close(c->my);
 	c->my = NULL;
+}
+
+bool dbconn_is_there(const struct dbconn *c, const struct queue_hooks *h)
+{
+	struct queue_target t = {.port = 0};
+	enum rc rc = h->target ? h->target(h->arg, &t) : RC_DECLINED;
+
+	secret_unref(t.password);
+	/* Without an account nothing is known of another place. */
+	return rc == RC_ERROR || (rc == RC_OK && t.port == c->port && strcmp(t.host, c->host) == 0);
 }
 
 /* Reads whatever the statement left to be read. */

@@ -24,6 +24,8 @@ struct dbconn {
 	MYSQL *my;            /* NULL: not connected */
 	bool mariadb;         /* tells positions by @@last_gtid; MySQL reports them with the commit */
 	char server[512];     /* which one it is, in its own words */
+	char host[256];       /* and as the target named it */
+	uint16_t port;
 	bool strict;          /* its own sql_mode is strict */
 	uint64_t max_packet;
 	unsigned code;   /* of the last failure */
@@ -35,6 +37,8 @@ void dbconn_destroy(struct dbconn *c);
 /* RC_ERROR: code and error say why. The target's password is read, not released. */
 enum rc dbconn_open(struct dbconn *c, const struct queue_target *target) must_check;
 void dbconn_close(struct dbconn *c);
+/* It is connected to what h says is the primary now. */
+bool dbconn_is_there(const struct dbconn *c, const struct queue_hooks *h);
 /* Any thread: what is being waited for fails at once, as if the connection were lost. */
 void dbconn_interrupt(struct dbconn *c);
 

@@ -141,7 +141,7 @@ static enum rc open_desk(struct deadtable *t)
 	struct queue_target target;
 	enum rc rc;
 
-	if (t->desk.my)
+	if (t->desk.my && dbconn_is_there(&t->desk, &t->hooks))
 		return RC_OK;
 	memset(&target, 0, sizeof(target));
 	rc = t->hooks.target ? t->hooks.target(t->hooks.arg, &target) : RC_DECLINED;

@@ -170,6 +170,17 @@ void drain_hurry(struct drain *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
+void drain_primary_moved(struct drain *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->moved = true;
+	kick(d);
+	pthread_mutex_unlock(&d->lock);
+	dbconn_interrupt(&d->applier.conn);
+	if (d->team)
+		team_interrupt(d->team);
+}
+
 uint64_t drain_applied(struct drain *d)
 {
 	uint64_t own = d->parts.table ? d->parts.engine->ops->own(d->parts.engine) : UINT64_MAX, seq;

@@ -42,6 +42,7 @@ void drain_wake(void *drain); /* there is more to do */
 void drain_tune(struct drain *d, const struct queue_options *opt);
 void drain_set_paused(struct drain *d, bool paused); /* false also ends a halt */
 void drain_hurry(struct drain *d);
+void drain_primary_moved(struct drain *d); /* what is under way at the former one is broken off */
 uint64_t drain_applied(struct drain *d); /* of those of this process, if others apply, too: UINT64_MAX when all are */
 void drain_follow(struct drain *d, uint64_t seq); /* all up to seq are applied: whoever waits for that hears of it */
 void drain_nudge(struct drain *d);       /* somebody waits: no batch is worth waiting to fill */

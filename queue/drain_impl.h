@@ -51,6 +51,7 @@ struct drain {
 	bool stopping, ended, paused, hurry;
 	uint64_t stop_until_ns; /* a batch under way may take so long */
 	bool kicked;            /* wakes it from any sleep */
+	bool moved;             /* another server is the primary than when it connected */
 	bool woken;             /* there are more records */
 	bool gathering;         /* waits for a batch to become larger, and looks for itself */
 	enum queue_state state; /* RUNNING, WAITING, HALTED; the others are derived */

@@ -152,6 +152,21 @@ static enum rc check_position(struct drain *d, uint64_t highest, char *err, size
 	return RC_OK;
 }
 
+/* What the former primary would apply from now on nobody would find at the new one. */
+static void leave_former_primary(struct drain *d)
+{
+	bool moved;
+
+	pthread_mutex_lock(&d->lock);
+	moved = d->moved;
+	pthread_mutex_unlock(&d->lock);
+	if (!d->applier.conn.my || (!moved && dbconn_is_there(&d->applier.conn, &d->hooks)))
+		return;
+	log_info("queue", "leaves a server that is not the primary any more", "addr=%s:%u", d->applier.conn.host, d->applier.conn.port);
+	drain_forget_batch(d);
+	drain_disconnect(d);
+}
+
 /* The connections, and what they say is applied. RC_ERROR: err, the state is WAITING. RC_DECLINED: another process has them. */
 static enum rc open_connections(struct drain *d, struct queue_target *target, char *err, size_t cap)
 {
@@ -212,6 +227,9 @@ static enum rc connect_now(struct drain *d)
 	enum rc rc;
 
 	memset(&target, 0, sizeof(target));
+	pthread_mutex_lock(&d->lock);
+	d->moved = false;
+	pthread_mutex_unlock(&d->lock);
 	rc = d->hooks.target ? d->hooks.target(d->hooks.arg, &target) : RC_DECLINED;
 	if (rc == RC_OK)
 		rc = connect_to(d, &target);
@@ -299,6 +317,7 @@ void *drain_loop(void *arg)
 
 	mysql_thread_init();
 	while ((step = next_step(d)) != STEP_STOP) {
+		leave_former_primary(d);
 		if (step == STEP_STAND_BY)
 			drain_stand_by(d);
 		else if (step == STEP_IDLE)

@@ -156,6 +156,12 @@ void queue_resume(struct queue *q)
 	set_paused(q, false);
 }
 
+void queue_primary_moved(struct queue *q)
+{
+	for (unsigned i = 0; i < q->lanes; i++)
+		drain_primary_moved(q->lane[i].drain);
+}
+
 void queue_drain_now(struct queue *q)
 {
 	for (unsigned i = 0; i < q->lanes; i++)

@@ -27,7 +27,7 @@ struct file_ops;
 
 enum queue_on_error { QUEUE_DEAD_LETTER, QUEUE_HALT };
 
-/* Where the drain connects: asked anew at every connect, so that it follows a failover. any thread. */
+/* Where the drain connects: asked anew at every connect and before every batch, so that it follows a failover. any thread. */
 struct queue_target {
 	char host[256];      /* or a unix socket path when port is 0 */
 	uint16_t port;
@@ -140,6 +140,7 @@ bool queue_wait_cancel(struct queue *q, struct queue_waiter *w);
 
 void queue_pause(struct queue *q);   /* stops applying; accepting goes on. Survives a restart. */
 void queue_resume(struct queue *q);
+void queue_primary_moved(struct queue *q); /* hooks.target names another server than before. any thread, does not block */
 void queue_drain_now(struct queue *q); /* apply all there is without waiting for batches to fill */
 
 enum queue_state { QUEUE_RUNNING, QUEUE_PAUSED, QUEUE_WAITING, QUEUE_HALTED, QUEUE_FAILED, QUEUE_STOPPED };

@@ -267,6 +267,8 @@ void hooks_primary_moved(void *arg, struct backend *from, struct backend *to)
 	pthread_mutex_unlock(&in->drain_lock);
 	for (size_t i = 0; i < in->nworkers; i++)
 		worker_primary_moved(in->workers[i]);
+	if (in->queue)
+		queue_primary_moved(in->queue);
 	catalog_nudge(in->catalog);
 }
 

@@ -426,6 +426,50 @@ def test_the_queue_goes_on_at_the_new_primary(cluster, trio, suimon):
     assert [r[0] for r in trio.second.sql("SELECT n FROM shop.log ORDER BY n")] == list(range(1000))
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_queue_leaves_a_former_primary_that_would_still_take_its_writes(cluster, trio, suimon, workers):
+    """read_only does not bind an account with SUPER, and the drain's connection to the former primary is as good as before."""
+    trio.first.sql("CREATE USER drain@'%' IDENTIFIED BY 'drain'", "GRANT ALL ON *.* TO drain@'%'")
+    base = trio.config(cluster)
+    base["queue"] = {"user": {"name": "drain", "password": "drain"}, "drain": {"workers": workers},
+                     "rules": [{"match": {"table": "shop.log", "verb": "insert"}, "order": "writer"}]}
+    s = suimon(base=base)
+    with s.connect(database="shop") as c:
+        for n in range(50):
+            ask(c, "INSERT INTO log (writer, n) VALUES (%d, %d)" % (n % 7, n))
+        servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+        trio.first.sql("SET GLOBAL read_only = ON")
+        trio.second.catch_up(trio.first)
+        promote(trio.second)
+        wait_for_primary(s, trio.second)
+        for n in range(50, 100):
+            ask(c, "INSERT INTO log (writer, n) VALUES (%d, %d)" % (n % 7, n))
+        servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+        assert s.api("/api/queue")["dead_waiting"] == 0
+    assert [r[0] for r in trio.second.sql("SELECT n FROM shop.log ORDER BY n")] == list(range(100))
+    assert [r[0] for r in trio.first.sql("SELECT n FROM shop.log ORDER BY n")] == list(range(50))
+
+
+def test_the_queue_applies_nothing_at_a_disabled_primary(cluster, trio, suimon):
+    base = trio.config(cluster)
+    base["queue"] = {"rules": [{"match": {"table": "shop.log", "verb": "insert"}, "order": "table"}]}
+    s = suimon(base=base)
+    addr = "127.0.0.1:%d" % trio.first.port
+    with s.connect(database="shop") as c:
+        ask(c, "INSERT INTO log (writer, n) VALUES (1, 0)")
+        servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+        assert s.http("/api/queue/pause", data={})[0] == 200
+        ask(c, "INSERT INTO log (writer, n) VALUES (1, 1)")
+        assert s.http("/api/backends/%s/disable" % addr, data={})[0] == 200
+        assert s.http("/api/queue/resume", data={})[0] == 200
+        servers.wait_until("the state", lambda: s.api("/api/queue")["state"] == "waiting", 30)
+        time.sleep(1)
+        assert trio.first.sql("SELECT n FROM shop.log") == ((0,),)
+        assert s.http("/api/backends/%s/enable" % addr, data={})[0] == 200
+        servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+    assert trio.first.sql("SELECT n FROM shop.log ORDER BY n") == ((0,), (1,))
+
+
 class LostCommit:
     """A relay to the queue's primary. From arm() on, of the first COMMIT of the drain's no answer comes: it waits, committed or, with
     sent=False, not yet sent, until the primary is dead."""
