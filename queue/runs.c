@@ -3,6 +3,8 @@
  */
 #include "runs.h"
 
+#include <ctype.h>
+
 #include "mem.h"
 
 /* How many runs a record may pass by. */
@@ -43,6 +45,20 @@ static bool fits(const struct run *run, const struct apply_item *it, uint64_t mo
 	       merge_same(&first->rec.r, &it->rec.r, it->need);
 }
 
+/* Their tables as the order key has them, in lower case: to a server with lower_case_table_names T is t. */
+static bool same_tables(const struct queue_record *a, const struct queue_record *b)
+{
+	bool keyed = a->order_key.len >= a->tables.len && b->order_key.len >= b->tables.len;
+	const char *p = keyed ? a->order_key.p : a->tables.p, *q = keyed ? b->order_key.p : b->tables.p;
+
+	if (a->tables.len != b->tables.len)
+		return false;
+	for (size_t i = 0; i < a->tables.len; i++)
+		if (tolower((unsigned char)p[i]) != tolower((unsigned char)q[i]))
+			return false;
+	return true;
+}
+
 /* The run this record can join; NULL: none. */
 static struct run *find_run(struct runs *r, const struct apply_item *it, uint64_t most_bytes, bool strict)
 {
@@ -55,7 +71,7 @@ static struct run *find_run(struct runs *r, const struct apply_item *it, uint64_
 
 		if (fits(run, it, most_bytes))
 			return run;
-		if (!may_be_passed(run->first) || span_eq(run->first->rec.r.tables, it->rec.r.tables))
+		if (!may_be_passed(run->first) || same_tables(&run->first->rec.r, &it->rec.r))
 			return NULL;
 	}
 	return NULL;
@@ -82,7 +98,7 @@ enum rc runs_plan(struct runs *r, struct apply_item *items, size_t n, uint64_t m
 		struct run *run;
 
 		it->next = NULL;
-		if (it->skip)
+		if (it->skip || it->bury)
 			continue;
 		run = find_run(r, it, most_bytes, strict);
 		if (run)

@@ -100,9 +100,10 @@ static void interval(struct sql_parser *p)
 		sql_fail(p, "a unit of time was expected");
 }
 
-/* MATCH (columns) AGAINST (expression [mode]) */
+/* MATCH (columns) AGAINST (expression [mode]); InnoDB looks among committed rows only, and a batch commits at its end. */
 static void match(struct sql_parser *p)
 {
+	sql_effects(p, SQL_F_REPLAY_UNSAFE, p->t.text);
 	sql_advance(p);
 	sql_expr_list(p);
 	sql_expect(p, SQL_W_AGAINST, "AGAINST was expected");

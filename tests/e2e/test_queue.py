@@ -275,6 +275,19 @@ def test_a_limit_bound_as_a_text_runs_directly(queued, table):
     assert dead(queued) == [] and table.primary("SELECT COUNT(*) FROM log WHERE n = 1") == ((1,),)
 
 
+def test_a_search_of_full_texts_runs_directly(queued, table):
+    """InnoDB looks among committed rows only: in the batch of the row it is to find, it would find nothing."""
+    table.setup("ALTER TABLE log ADD FULLTEXT KEY words (v)")
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        before, refused = acknowledged(queued), declined(queued, "not_eligible")
+        ask(c, "INSERT INTO log (n, v) VALUES (1, 'heron')")
+        assert acknowledged(queued) == before + 1
+        ask(c, "/* suimon: queue */ UPDATE log SET n = 2 WHERE MATCH (v) AGAINST ('heron')")
+        assert acknowledged(queued) == before + 1 and declined(queued, "not_eligible") == refused + 1
+    assert table.primary("SELECT n FROM log WHERE v = 'heron'") == ((2,),)
+
+
 def test_values_that_make_a_long_text_run_directly(queued, table):
     """A BLOB is twice as long as a text: a server with a small max_allowed_packet took the one, and not the other."""
     table.setup("ALTER TABLE log ADD COLUMN b LONGBLOB")
