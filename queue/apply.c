@@ -118,6 +118,14 @@ enum rc applier_connect(struct applier *a, const struct queue_target *target, ui
 	return RC_OK;
 }
 
+/* The statement was undone, and what was before it in the transaction was not; or all of it. */
+static bool is_the_statements(unsigned code)
+{
+	enum errclass class = errclass_of(code);
+
+	return class == ERRCLASS_PERMANENT || class == ERRCLASS_SMALLER;
+}
+
 /* A failure that is not this record's own. */
 static enum apply_result give_up(struct applier *a, const char *doing)
 {
@@ -127,6 +135,8 @@ static enum apply_result give_up(struct applier *a, const char *doing)
 		return APPLY_RETRY;
 	case ERRCLASS_RECONNECT:
 		return APPLY_RECONNECT;
+	case ERRCLASS_SMALLER:
+		return APPLY_SMALLER;
 	case ERRCLASS_PERMANENT:
 	case ERRCLASS_WAIT:
 		break;
@@ -289,7 +299,7 @@ static enum rc undo_parts(struct applier *a)
 	unsigned code = a->conn.code;
 	char error[sizeof(a->conn.error)];
 
-	if (errclass_of(code) != ERRCLASS_PERMANENT)
+	if (!is_the_statements(code))
 		return RC_ERROR; /* all is rolled back */
 	memcpy(error, a->conn.error, sizeof(error));
 	if (dbconn_execf(&a->conn, "ROLLBACK TO SAVEPOINT suimon_parts") != RC_OK &&
@@ -387,7 +397,7 @@ static enum apply_result apply_run(struct applier *a, struct apply_item *first, 
 		FAILPOINT("mid-batch");
 		return APPLY_DONE;
 	}
-	if (errclass_of(a->conn.code) != ERRCLASS_PERMANENT)
+	if (!is_the_statements(a->conn.code) || (errclass_of(a->conn.code) == ERRCLASS_SMALLER && batch > 1))
 		return give_up(a, "cannot apply");
 	if (a->beside_others)
 		return APPLY_ALONE;

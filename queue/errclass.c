@@ -18,6 +18,7 @@ struct row {
 static const struct row rows[] = {
 	{1020, 1020, ERRCLASS_RETRY},     /* record has changed since last read */
 	{1021, 1021, ERRCLASS_WAIT},      /* disk full */
+	{1026, 1026, ERRCLASS_WAIT},      /* error when a file is written */
 	{1028, 1028, ERRCLASS_WAIT},      /* sort aborted */
 	{1030, 1030, ERRCLASS_WAIT},      /* error from the storage engine */
 	{1036, 1036, ERRCLASS_WAIT},      /* table is read only */
@@ -28,7 +29,6 @@ static const struct row rows[] = {
 	{1047, 1047, ERRCLASS_RECONNECT}, /* a Galera node that is not ready */
 	{1053, 1053, ERRCLASS_RECONNECT}, /* shutdown in progress */
 	{1077, 1081, ERRCLASS_RECONNECT}, /* shutting down, aborting, no socket */
-	{1105, 1105, ERRCLASS_WAIT},      /* unknown error */
 	{1114, 1114, ERRCLASS_WAIT},      /* the table(space) is full */
 	{1129, 1130, ERRCLASS_WAIT},      /* host blocked, not allowed */
 	{1142, 1143, ERRCLASS_WAIT},      /* denied to this command, column */
@@ -36,6 +36,7 @@ static const struct row rows[] = {
 	{1154, 1161, ERRCLASS_RECONNECT}, /* network errors */
 	{1180, 1181, ERRCLASS_RECONNECT}, /* COMMIT, ROLLBACK failed */
 	{1184, 1184, ERRCLASS_RECONNECT}, /* aborted connection */
+	{1197, 1197, ERRCLASS_SMALLER},   /* max_binlog_cache_size */
 	{1203, 1203, ERRCLASS_WAIT},      /* too many connections of this user */
 	{1205, 1206, ERRCLASS_RETRY},     /* lock wait timeout, lock table full */
 	{1213, 1213, ERRCLASS_RETRY},     /* deadlock */
@@ -50,6 +51,7 @@ static const struct row rows[] = {
 	{1637, 1637, ERRCLASS_WAIT},      /* too many concurrent transactions */
 	{1689, 1689, ERRCLASS_RETRY},     /* wait for a lock aborted by a pending exclusive one */
 	{1698, 1698, ERRCLASS_WAIT},      /* access denied without a password */
+	{1705, 1705, ERRCLASS_SMALLER},   /* max_binlog_stmt_cache_size */
 	{1792, 1792, ERRCLASS_RECONNECT}, /* read-only transaction */
 	{1836, 1836, ERRCLASS_RECONNECT}, /* read-only mode */
 	{1874, 1874, ERRCLASS_RECONNECT}, /* InnoDB is read-only */
@@ -75,7 +77,7 @@ enum errclass errclass_of(unsigned code)
 
 const char *errclass_name(enum errclass c)
 {
-	static const char *const names[] = {"permanent", "retry", "wait", "reconnect"};
+	static const char *const names[] = {"permanent", "retry", "wait", "reconnect", "smaller"};
 
 	return names[c];
 }

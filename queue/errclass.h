@@ -9,6 +9,7 @@ enum errclass {
 	ERRCLASS_RETRY,     /* the transaction lost a race: again on this connection */
 	ERRCLASS_WAIT,      /* the server or our rights do not allow it just now: again later */
 	ERRCLASS_RECONNECT, /* the connection or this server's role is gone */
+	ERRCLASS_SMALLER,   /* the transaction is too large: again in parts, and alone it fails for good */
 };
 
 /* code: an error number of the server or of the client library. */

@@ -304,6 +304,24 @@ def test_on_duplicate_key_update_counts_right(start, schema):
     assert d.quit() == 0
 
 
+def test_a_batch_larger_than_the_binlogs_cache_is_applied_in_parts(start, schema):
+    """1197 is the transaction's, not the statement's: alone each of them has room."""
+    schema.run("CREATE TABLE shop.big (id INT PRIMARY KEY, v LONGTEXT)")
+    before = schema.run("SELECT @@max_binlog_cache_size, @@binlog_cache_size")[0]
+    schema.run("SET GLOBAL binlog_cache_size=32768, GLOBAL max_binlog_cache_size=65536, GLOBAL binlog_format=ROW")
+    try:
+        d = start()
+        d.send("pause")
+        for i in range(20):
+            put(d, i, "INSERT INTO big (id,v) VALUES (%d,REPEAT('x',%d))" % (i, 20000), "big")
+        finish(d, 20)
+        assert d.dead_letters() == []
+        assert [r[0] for r in schema.run("SELECT id FROM shop.big ORDER BY id")] == list(range(20))
+        assert d.quit() == 0
+    finally:
+        schema.run("SET GLOBAL max_binlog_cache_size=%d, GLOBAL binlog_cache_size=%d, GLOBAL binlog_format=MIXED" % before)
+
+
 def test_a_rule_may_halt_instead(start, schema, engine):
     schema.run("INSERT INTO shop.log (id) VALUES (3)")
     d = start()

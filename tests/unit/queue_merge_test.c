@@ -261,6 +261,21 @@ static void order_within_a_table_is_kept(void **state)
 	assert_string_equal(planned(other_a, 3, 1000, false, &reordered), "(0)(1)(2)");
 }
 
+/* With lower_case_table_names other than 0 they are one; the order key has them in lower case. */
+static void a_table_spelled_otherwise_is_not_passed_by(void **state)
+{
+	struct apply_item keyed[] = {item(A, IN_A, true), item("INSERT INTO A VALUES (1)", "s\0A\0", true), item(A, IN_A, true)};
+	struct apply_item bare[] = {item(A, IN_A, true), item("INSERT INTO A VALUES (1)", "S\0A\0", true), item(A, IN_A, true)};
+	struct apply_item other[] = {item(A, IN_A, true), item(B, "s\0B\0", true), item(A, IN_A, true)};
+	bool reordered;
+
+	for (int i = 0; i < 3; i++)
+		keyed[i].rec.r.order_key = span_of("s\0a\0x", i == 1 ? 5 : 4);
+	assert_string_equal(planned(keyed, 3, 1000, false, &reordered), "(0)(1)(2)");
+	assert_string_equal(planned(bare, 3, 1000, false, &reordered), "(0)(1)(2)");
+	assert_string_equal(planned(other, 3, 1000, false, &reordered), "(02)(1)");
+}
+
 static void errors_are_classified(void **state)
 {
 	static const struct {
@@ -274,7 +289,8 @@ static void errors_are_classified(void **state)
 		{1142, ERRCLASS_WAIT},      {1114, ERRCLASS_WAIT},      {1290, ERRCLASS_RECONNECT},
 		{1836, ERRCLASS_RECONNECT}, {1792, ERRCLASS_RECONNECT}, {2006, ERRCLASS_RECONNECT},
 		{2013, ERRCLASS_RECONNECT}, {2002, ERRCLASS_RECONNECT}, {1053, ERRCLASS_RECONNECT},
-		{1927, ERRCLASS_RECONNECT},
+		{1927, ERRCLASS_RECONNECT}, {1026, ERRCLASS_WAIT},      {1105, ERRCLASS_PERMANENT},
+		{1197, ERRCLASS_SMALLER},   {1705, ERRCLASS_SMALLER},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -295,6 +311,7 @@ int main(void)
 		cmocka_unit_test(what_is_known_of_one_serves_the_next),
 		cmocka_unit_test(records_of_other_tables_may_be_passed_by),
 		cmocka_unit_test(order_within_a_table_is_kept),
+		cmocka_unit_test(a_table_spelled_otherwise_is_not_passed_by),
 		cmocka_unit_test(errors_are_classified),
 	};
 
