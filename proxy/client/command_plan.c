@@ -64,21 +64,37 @@ static void whole_text(struct rule_subject *subject, const struct sql_lexed *lex
 		subject->text = span_of(iobuf_data(whole), iobuf_len(whole));
 }
 
-void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed, unsigned mode)
+/* facts: the statement's, or what of them is to count. */
+static void judge(struct session *s, const struct statement *st, const struct sql_lexed *lexed, unsigned mode, const struct sql_facts *facts,
+		  struct plan_verdict *out)
 {
 	const struct settings *cfg = s->worker->settings;
-	struct rule_subject subject;
+	struct rule_subject subject = {.digest = st->digest, .text = span_of(st->text, st->text_len), .facts = facts,
+				       .schema = span_of(st->schema, st->schema_len), .user = span_str(s->account->user), .lexed = lexed};
 	struct iobuf whole;
 
-	if (st->verdict_settings == s->worker->settings_serial && st->verdict_account == s->account->id)
-		return;
-	subject = (struct rule_subject){.digest = st->digest, .text = span_of(st->text, st->text_len), .facts = &st->facts,
-					.schema = span_of(st->schema, st->schema_len), .user = span_str(s->account->user), .lexed = lexed};
 	iobuf_init(&whole, 0);
 	if (unlikely(st->text_cut && cfg->routing.patterns))
 		whole_text(&subject, lexed, mode, &whole);
-	plan_verdict(cfg, &subject, &st->verdict);
+	plan_verdict(cfg, &subject, out);
 	iobuf_reset(&whole);
+}
+
+void command_verdict_as_known(struct session *s, const struct statement *st, const struct sql_lexed *lexed, unsigned mode, struct plan_verdict *out)
+{
+	struct sql_facts known = st->facts;
+
+	known.flags &= ~SQL_F_UNKNOWN;
+	judge(s, st, lexed, mode, &known, out);
+}
+
+void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed, unsigned mode)
+{
+	const struct settings *cfg = s->worker->settings;
+
+	if (st->verdict_settings == s->worker->settings_serial && st->verdict_account == s->account->id)
+		return;
+	judge(s, st, lexed, mode, &st->facts, &st->verdict);
 	st->planned = false;
 	st->verdict_settings = rule_verdicts_last(cfg) ? s->worker->settings_serial : 0;
 	st->verdict_account = s->account->id;

@@ -11,11 +11,14 @@
 #define DEEPEST 4       /* texts in texts */
 #define PIECES_MOST 4096 /* statements in all of them that are looked at for one command */
 
-static enum rc refuse(struct request *r, uint64_t digest)
+static enum rc refuse(struct request *r, const struct statement *st)
 {
+	const char *why = st->facts.unknown_why;
+
 	r->error = 1148;
 	stats_count(r->worker->sink, STATS_C_RULE_DENIED, 1);
-	reply_error(r->s, r->error, "42000", "a rule denies this statement (digest 0x%016" PRIx64 ")", digest);
+	reply_error(r->s, r->error, "42000", "a rule denies this statement (digest 0x%016" PRIx64 ")%s%s", st->digest,
+		    why ? ", or one that it may be: " : "", why ? why : "");
 	return RC_ERROR;
 }
 
@@ -50,9 +53,9 @@ static enum rc look_inside(struct request *r, const struct statement *st, struct
 static enum rc look_at_inner(struct request *r, struct span text, unsigned depth);
 
 /* Of all rules of limits that mean something in a text the first one holds it. */
-static void note_limit(struct request *r, const struct statement *st)
+static void note_limit(struct request *r, const struct statement *st, const struct plan_verdict *v)
 {
-	const struct settings_limit_rule *rule = st->verdict.limit;
+	const struct settings_limit_rule *rule = v->limit;
 
 	if (!rule || (r->plan.limit && r->plan.limit <= rule))
 		return;
@@ -60,10 +63,22 @@ static void note_limit(struct request *r, const struct statement *st)
 	r->limit_digest = st->digest;
 }
 
+/* A statement before it in its text has changed the schema, or how text reads, which was not taken into account. */
+static bool is_misread(const struct request *r, const struct statement *st, struct span text)
+{
+	if (r->schema_moved && st->facts.ntables)
+		return true;
+	for (size_t i = 0; r->reads_anew && i < text.len; i++)
+		if (text.p[i] == '"' || text.p[i] == '\\' || (unsigned char)text.p[i] >= 0x80)
+			return true;
+	return false;
+}
+
 /* body: it is from a compound statement's body, whose every statement is looked at. */
 static enum rc look_at(struct request *r, struct span text, unsigned depth, bool body)
 {
 	struct session *s = r->s;
+	struct plan_verdict verdict;
 	struct sql_lexed lexed;
 	struct statement *st;
 	bool fresh;
@@ -76,11 +91,18 @@ static enum rc look_at(struct request *r, struct span text, unsigned depth, bool
 	if (!st)
 		return refuse_for_memory(r);
 	command_verdict(s, st, &lexed, r->mode);
-	note_limit(r, st);
-	if (st->verdict.route && st->verdict.route->to == TO_DENY)
-		rc = refuse(r, st->digest);
+	verdict = st->verdict;
+	if (body && st->facts.flags & SQL_F_UNKNOWN && !sql_inner_is_statement(lexed.body, r->mode))
+		command_verdict_as_known(s, st, &lexed, r->mode, &verdict);
+	note_limit(r, st, &verdict);
+	if (verdict.route && verdict.route->to == TO_DENY)
+		rc = refuse(r, st);
+	else if (!body && is_misread(r, st, lexed.body))
+		rc = RC_DECLINED;
 	else
 		rc = body ? look_at_inner(r, lexed.body, depth) : look_inside(r, st, lexed.body, depth);
+	r->schema_moved |= st->facts.verbs & SQL_VERB(SQL_USE);
+	r->reads_anew |= st->facts.reads_anew && st->facts.verb != SQL_USE;
 	statement_unref(st);
 	return rc;
 }
@@ -151,10 +173,11 @@ enum rc command_allowed(struct request *r)
 	enum rc rc;
 
 	if (unlikely(r->plan.denied))
-		return refuse(r, r->st->digest);
+		return refuse(r, r->st);
 	if (likely((!cfg->routing.denies && !cfg->limits.nrules) || !may_hold(r)))
 		return RC_OK;
 	r->pieces_looked_at = 0;
+	r->schema_moved = r->reads_anew = false;
 	rc = look_inside(r, r->st, r->lexed->body, 0);
 	return rc == RC_DECLINED ? refuse_unknown(r, &unknown, "what it holds cannot be told apart") : rc;
 }

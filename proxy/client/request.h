@@ -143,6 +143,7 @@ struct request {
 	unsigned turn_place;        /* of its rule among those of limits */
 	uint64_t turn_until_ns;     /* how long it waits there */
 	unsigned pieces_looked_at;  /* statements in its text that rules were asked about (denied.c) */
+	bool schema_moved, reads_anew; /* ... one of which changes the schema; or how text reads */
 	uint64_t limit_digest;      /* of the statement in its text that plan.limit means; 0: of all of it */
 	uint64_t time_most_ns;      /* how long it may run; 0: as long as it takes */
 	struct limit_waiter turn;
@@ -209,6 +210,8 @@ void lost_why(const struct lease_request *l, struct reply_own *why);
 enum rc command_plan_text(struct request *r) must_check; /* r->sql to facts to a plan; RC_ERROR: out of memory, answered */
 void command_plan(struct request *r);                    /* r->st is known */
 /* What the rules say of it for the session's account: st->verdict. mode: in which its text is read. */
+/* What rules say of it if there is no more to it than what is known. */
+void command_verdict_as_known(struct session *s, const struct statement *st, const struct sql_lexed *lexed, unsigned mode, struct plan_verdict *out);
 void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed, unsigned mode);
 /* denied.c */
 enum rc command_allowed_blind(struct request *r) must_check; /* the same where only the beginning is here; with the rule of limits that holds it */

@@ -137,11 +137,31 @@ static bool tag_matches(const struct settings_match *m, const struct sql_lexed *
 	return false;
 }
 
+/* It was not understood to its end, so its tables are not known. What it holds, several statements or a body, and what EXECUTE is given, is
+ * looked at by itself, where that can be told. */
+static bool may_be_about_any(const struct sql_facts *f)
+{
+	return f->flags & SQL_F_UNKNOWN && !(f->flags & SQL_F_MULTI) && f->verb != SQL_COMPOUND && f->verb != SQL_EXECUTE;
+}
+
+/* Its first word does not say what it does: another statement may stand behind it. */
+static bool may_have_any_verb(const struct sql_facts *f)
+{
+	return may_be_about_any(f) && (f->verb == SQL_OTHER || f->verb == SQL_EXPLAIN || f->verb == SQL_SET);
+}
+
+static bool verb_matches(const char *want, const struct sql_facts *f)
+{
+	return span_ieq(span_str(want), span_str(sql_verb_name(f->verb)));
+}
+
 static bool matches(const struct settings_match *m, const struct rule_subject *s, bool strict)
 {
-	return (!m->has_digest || m->digest == s->digest) && (!m->table || any_table_matches(m->table, s)) &&
-	       (!m->schema || schema_matches(m->schema, s)) && (!m->user || span_eq(span_str(m->user), s->user)) &&
-	       (!m->verb || span_ieq(span_str(m->verb), span_str(sql_verb_name(s->facts->verb)))) &&
+	bool about_any = strict && may_be_about_any(s->facts), any_verb = strict && may_have_any_verb(s->facts);
+
+	return (!m->has_digest || m->digest == s->digest) && (!m->table || about_any || any_table_matches(m->table, s)) &&
+	       (!m->schema || about_any || schema_matches(m->schema, s)) && (!m->user || span_eq(span_str(m->user), s->user)) &&
+	       (!m->verb || any_verb || verb_matches(m->verb, s->facts)) &&
 	       (!m->tag_key || tag_matches(m, s->lexed)) && (!m->query || query_matches(m, s, strict));
 }
 

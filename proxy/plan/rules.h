@@ -20,7 +20,9 @@ struct rule_subject {
 };
 
 bool rule_matches(const struct settings_match *m, const struct rule_subject *s);
-/* The first rule that matches, or NULL. A pattern that cannot be matched, for the time or the memory it would take, matches where a rule denies
+/* The first rule that matches, or NULL. What is not known of a statement (SQL_F_UNKNOWN: its tables; its verb, where another statement may
+ * stand behind the first word) matches where a rule denies or limits, and nowhere else; but not that of several statements, a body or
+ * EXECUTE, which hold others. A pattern that cannot be matched, for the time or the memory it would take, matches where a rule denies
  * or limits, and nowhere else. */
 const struct settings_route_rule *rule_route(const struct settings *cfg, const struct rule_subject *s);
 const struct settings_cache_rule *rule_cache(const struct settings *cfg, const struct rule_subject *s);

@@ -69,6 +69,8 @@ enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out, bool 
 #define BYTES_LEAST 4096
 
 struct body {
+	const char *judged; /* behind the last "(" of several that was looked behind */
+	bool query;         /* ... and whether a query stands there */
 	enum rc (*put)(void *arg, struct span one);
 	void *arg;
 	struct { const char *at; unsigned depth; } open[OPEN_MOST]; /* what has begun, and in how many parentheses */
@@ -93,16 +95,44 @@ static enum rc close_open(struct body *b, unsigned depth, const char *end)
 	return rc;
 }
 
-static bool is_query(const struct sql_parser *p)
+static bool is_query_word(const struct sql_token *t)
 {
-	return sql_is(p, SQL_W_SELECT) || sql_is(p, SQL_W_WITH) || sql_is_op(p, '(');
+	return t->kind == SQL_T_WORD && (t->word == SQL_W_SELECT || t->word == SQL_W_WITH || t->word == SQL_W_VALUES || t->word == SQL_W_TABLE);
+}
+
+/* Behind this "(", and those that follow it at once. */
+static bool opens_query(struct body *b, const struct sql_parser *p)
+{
+	struct sql_scan s = p->scan;
+	struct sql_token t;
+
+	if (b->judged && p->t.text.p < b->judged)
+		return b->query;
+	do
+		sql_scan_next_code(&s, &t);
+	while (sql_token_is_op(&t, '(') || t.kind == SQL_T_EXEC_OPEN || t.kind == SQL_T_EXEC_CLOSE);
+	b->judged = t.text.p;
+	return b->query = is_query_word(&t);
+}
+
+static bool is_query(struct body *b, const struct sql_parser *p)
+{
+	return sql_is_op(p, '(') ? opens_query(b, p) : is_query_word(&p->t);
+}
+
+/* INSERT(s, 1, 2, t), REPLACE(s, a, b), (a + b): no statement begins so, whatever stands before it. */
+static bool is_expression(struct body *b, const struct sql_parser *p)
+{
+	if (sql_is_op(p, '('))
+		return !opens_query(b, p);
+	return (sql_is(p, SQL_W_INSERT) || sql_is(p, SQL_W_REPLACE) || sql_is(p, SQL_W_TRUNCATE)) && sql_peek_op(p, '(');
 }
 
 /* May a statement begin with the next token, by the one before it? */
-static bool begins_behind(const struct sql_parser *p, const struct sql_token *before)
+static bool begins_behind(struct body *b, const struct sql_parser *p, const struct sql_token *before)
 {
 	if (before->kind == SQL_T_OP)
-		return before->op == ';' || before->op == ':' || (before->op == '(' && is_query(p));
+		return before->op == ';' || before->op == ':' || (before->op == '(' && is_query(b, p));
 	switch (before->kind == SQL_T_WORD ? before->word : SQL_WORD_NONE) {
 	case SQL_W_BEGIN:
 	case SQL_W_ATOMIC:
@@ -113,7 +143,7 @@ static bool begins_behind(const struct sql_parser *p, const struct sql_token *be
 	case SQL_W_REPEAT:
 		return true;
 	case SQL_W_FOR:
-		return is_query(p); /* a cursor's */
+		return is_query(b, p); /* a cursor's */
 	default:
 		return false;
 	}
@@ -121,7 +151,7 @@ static bool begins_behind(const struct sql_parser *p, const struct sql_token *be
 
 static enum rc body_token(struct body *b, struct sql_parser *p, bool begins)
 {
-	if (begins && !sql_is(p, SQL_W_END) && !sql_is_op(p, ';') && !sql_is_op(p, ')')) {
+	if (begins && !is_expression(b, p) && !sql_is(p, SQL_W_END) && !sql_is_op(p, ';') && !sql_is_op(p, ')')) {
 		if (b->n == OPEN_MOST)
 			return RC_ERROR;
 		b->open[b->n].at = p->t.text.p;
@@ -139,6 +169,16 @@ static enum rc body_token(struct body *b, struct sql_parser *p, bool begins)
 	return RC_OK;
 }
 
+bool sql_inner_is_statement(struct span text, unsigned mode)
+{
+	struct sql_parser p;
+
+	sql_parser_init(&p, text, mode, false);
+	if (p.why || sql_is_op(&p, '('))
+		return true;
+	return sql_begins_statement(&p) && !sql_is(&p, SQL_W_BEGIN) && !sql_is(&p, SQL_W_VALUES);
+}
+
 enum rc sql_inner_statements(struct span text, unsigned mode, enum rc (*put)(void *arg, struct span one), void *arg)
 {
 	struct body b = {.put = put, .arg = arg, .left = text.len * TEXTS_MOST + BYTES_LEAST};
@@ -147,10 +187,12 @@ enum rc sql_inner_statements(struct span text, unsigned mode, enum rc (*put)(voi
 	bool handler = false; /* in DECLARE .. HANDLER FOR conditions: its statement comes behind them */
 	enum rc rc = RC_OK;
 
+	if (sql_depends_on_server(text, mode))
+		return RC_ERROR;
 	sql_parser_init(&p, text, mode, false);
 	while (rc == RC_OK && p.t.kind != SQL_T_END && !p.why) {
+		rc = body_token(&b, &p, begins_behind(&b, &p, &before) || (handler && sql_begins_statement(&p)));
 		handler = !sql_is_op(&p, ';') && (handler || sql_is(&p, SQL_W_HANDLER));
-		rc = body_token(&b, &p, begins_behind(&p, &before) || (handler && sql_begins_statement(&p)));
 		before = p.t;
 		sql_advance(&p);
 	}

@@ -105,6 +105,8 @@ bool sql_depends_on_server(struct span text, unsigned mode);
 
 /* statement.c: the next token is a word that a statement begins with */
 bool sql_begins_statement(const struct sql_parser *p);
+bool sql_at_label(const struct sql_parser *p);     /* of a compound statement: name: */
+bool sql_begins_block(const struct sql_parser *p); /* behind BEGIN: it is no transaction that begins */
 
 /* expr.c, operand.c, call.c */
 void sql_expr(struct sql_parser *p);

@@ -221,7 +221,7 @@ void sql_stmt_set(struct sql_parser *p)
 void sql_stmt_begin(struct sql_parser *p)
 {
 	p->flags |= SQL_F_IMPLICIT_COMMIT; /* of the transaction that may be open */
-	if (sql_is(p, SQL_W_NOT)) {
+	if (sql_begins_block(p)) {
 		p->verb = SQL_COMPOUND;
 		sql_fail(p, "a compound statement");
 	}

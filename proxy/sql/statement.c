@@ -93,6 +93,16 @@ static const struct statement *find(enum sql_word w)
 	return NULL;
 }
 
+bool sql_at_label(const struct sql_parser *p)
+{
+	return sql_at_name(p) && sql_peek_op(p, ':');
+}
+
+bool sql_begins_block(const struct sql_parser *p)
+{
+	return sql_is(p, SQL_W_NOT) || (p->scan.mode & SQL_MODE_ORACLE && !sql_at_end(p) && !sql_is(p, SQL_W_WORK));
+}
+
 bool sql_begins_statement(const struct sql_parser *p)
 {
 	return p->t.kind == SQL_T_WORD && (p->t.word == SQL_W_WITH || find(p->t.word));
@@ -103,8 +113,10 @@ static void with_statement(struct sql_parser *p)
 {
 	uint16_t scope = p->nctes;
 
-	p->verb = SQL_SELECT;
+	p->verb = SQL_OTHER; /* until it is seen which one */
 	sql_with(p);
+	if (!p->why)
+		p->verb = SQL_SELECT;
 	if (sql_is(p, SQL_W_UPDATE) || sql_is(p, SQL_W_DELETE)) {
 		bool update = sql_is(p, SQL_W_UPDATE);
 
@@ -132,6 +144,11 @@ static void dispatch(struct sql_parser *p)
 		return;
 	}
 	s = p->t.kind == SQL_T_WORD ? find(p->t.word) : NULL;
+	if (!s && sql_at_label(p)) {
+		p->verb = SQL_COMPOUND;
+		compound(p);
+		return;
+	}
 	if (!s) {
 		sql_fail(p, "not a statement that is known");
 		return;

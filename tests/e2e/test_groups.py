@@ -156,6 +156,51 @@ def test_a_denied_statement_is_denied_wherever_it_stands(suimon, db):
     assert s.metrics()["suimon_denied_total"] == len(inside)
 
 
+def refuses(c, sql):
+    try:
+        ask(c, sql)
+    except pymysql.MySQLError as e:
+        return e.args[0] == DENIED
+    return False
+
+
+def test_what_cannot_be_told_is_denied_where_a_rule_may_mean_it(suimon, db):
+    """By tables: a statement that is not understood to its end, a comment that not every server runs, a schema that moves in the same text."""
+    db.setup("CREATE TABLE secret (n INT)", "CREATE TABLE ok (n INT)", "INSERT INTO ok VALUES (1)")
+    s = suimon({"routing": {"rules": [{"match": {"table": "%s.secret" % db.name}, "to": "deny"}, {"match": {"verb": "truncate"}, "to": "deny"}]}})
+    hidden = ["/*!99999 FOO */ TRUNCATE TABLE ok", "/*!99999 SELECT 1 AS */ TRUNCATE TABLE ok", "SELECT " + "(" * 201 + "1" + ")" * 201 + ", n FROM secret",
+              "SELECT 1 FROM " + ", ".join("ok a%d" % i for i in range(130)) + ", secret", "SELECT 1 FROM " + ", ".join("t%d" % i for i in range(33)) + ", secret",
+              "UPDATE /*!99999 ok AS */ secret SET n = 1", "SELECT 1; SELECT " + "(" * 201 + "1" + ")" * 201 + ", n FROM secret",
+              "USE %s; SELECT n FROM secret" % db.name, "SET NAMES gbk; SELECT '\\'; SELECT n FROM secret -- '", "SELECT 'no end"]
+    hidden += ["DO 1;" * 5000]  # more than are looked at
+    told = ["SELECT n FROM ok", "SHOW TABLES", "SET NAMES utf8mb4; SET time_zone = '+00:00'; SELECT n FROM ok", "SELECT 1; SELECT 2;", "PREPARE s FROM 'SELECT n FROM ok'", "EXECUTE s",
+            "EXPLAIN SELECT n FROM ok", "SET @x = 1", "DO 1;" * 300]
+    if KIND == "mariadb":
+        hidden += ["BEGIN NOT ATOMIC /*!99999 x := */ DELETE FROM secret; END", "BEGIN NOT ATOMIC SELECT " + "(" * 201 + "1" + ")" * 201 + ", n FROM secret; END"]
+        told += ["BEGIN NOT ATOMIC DECLARE x INT; DECLARE c CURSOR FOR SELECT n FROM ok; DECLARE EXIT HANDLER FOR NOT FOUND SET x = 1; OPEN c; "
+                 "y: LOOP FETCH c INTO x; IF ((x = 1) AND (1 = 1)) THEN BEGIN SET x = 2; END; ELSE SET x = REPLACE(x, 1, 2); END IF; END LOOP; CLOSE c; END",
+                 "BEGIN NOT ATOMIC x: LOOP IF 1 THEN SELECT n FROM ok; LEAVE x; ELSEIF 2 THEN SELECT REPEAT('a', 2); END IF; END LOOP; END"]
+    with s.connect(database=db.name, client_flag=CLIENT.MULTI_STATEMENTS) as c:
+        for sql in hidden:
+            assert refuses(c, sql), sql[:100]
+        for sql in told:
+            ask(c, sql)
+    with s.connect("guest", "guest", database=db.name) as c, Wire(s.connect(database=db.name)) as w:
+        assert refuses(c, hidden[0])
+        with pytest.raises(pymysql.MySQLError, match="or one that it may be: nested too deeply"):
+            w.prepare(hidden[2])
+
+
+def test_what_cannot_be_told_is_let_through_where_no_rule_means_it(suimon, db):
+    db.setup("CREATE TABLE ok (n INT)", "INSERT INTO ok VALUES (1)")
+    deep = "SELECT " + "(" * 201 + "1" + ")" * 201 + ", n FROM ok"
+    for rule in ({"user": "guest"}, {"verb": "truncate"}, {"digest": "0x1234"}, {"query": "^frobnicate"}):
+        s = suimon({"routing": {"rules": [{"match": rule, "to": "deny"}]}})
+        with s.connect(database=db.name) as c:
+            assert ask(c, deep) == ((1, 1),), rule
+        s.stop()
+
+
 def test_patterns_see_long_texts_whole(suimon, db):
     """Of which 4 KiB are kept: what denies and what holds back looks at all of it, prepared or not, and also inside other texts."""
     db.setup("CREATE TABLE secret (n INT)")

@@ -273,6 +273,28 @@ static void splits_statements(void **state)
 	assert_false(sql_split(span_str("SELECT 1; SELECT 'x; SELECT 2"), 0, &at, &s));
 }
 
+static void assert_split(const char *text, unsigned mode, const char *const *want)
+{
+	struct span s;
+	size_t at = 0;
+
+	while (sql_split(span_str(text), mode, &at, &s)) {
+		if (!*want || !span_eq(s, span_str(*want)))
+			fail_msg("%s: " SPAN_FMT ", expected %s", text, SPAN_ARG(s), *want ? *want : "no more");
+		want++;
+	}
+	assert_null(*want);
+}
+
+static void splits_what_is_in_executable_comments_and_blocks(void **state)
+{
+	assert_split("/*!50003 CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW BEGIN DO 1; DO 2; END */ ; /* x */ /*!50003 DO 1 */ -- y\n; DO /*! 1 */",
+		     0, (const char *const[]){"/*!50003 CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW BEGIN DO 1; DO 2; END */", "/*!50003 DO 1 */", "DO /*! 1 */", NULL});
+	assert_split("DO 1; x: BEGIN NOT ATOMIC DO 1; DO 2; END x", 0, (const char *const[]){"DO 1", "x: BEGIN NOT ATOMIC DO 1; DO 2; END x", NULL});
+	assert_split("BEGIN; DO 1; BEGIN WORK; DO 2", SQL_MODE_ORACLE, (const char *const[]){"BEGIN", "DO 1", "BEGIN WORK", "DO 2", NULL});
+	assert_split("DO 1; BEGIN DO 1; DO 2; END", SQL_MODE_ORACLE, (const char *const[]){"DO 1", "BEGIN DO 1; DO 2; END", NULL});
+}
+
 static uint64_t processor_ns(void)
 {
 	struct timespec t;
@@ -423,8 +445,43 @@ static void finds_the_statements_of_bodies(void **state)
 	for (size_t i = 0; i + 6 < sizeof(many); i += 5)
 		memcpy(many + i, "THEN ", 6);
 	assert_int_equal(sql_inner_statements(span_str(many), 0, count_wanted, &w), RC_ERROR);
-	memset(many, '(', sizeof(many) - 1);
+	for (size_t i = 0; i + 9 < sizeof(many); i += 8)
+		memcpy(many + i, "(SELECT ", 9);
 	assert_int_equal(sql_inner_statements(span_str(many), 0, count_wanted, &w), RC_ERROR);
+	memset(many, '(', sizeof(many) - 1); /* nor of its parentheses */
+	assert_int_equal(sql_inner_statements(span_str(many), 0, count_wanted, &w), RC_OK);
+	assert_int_equal(sql_inner_statements(span_str("BEGIN NOT ATOMIC /*!99999 x := */ DELETE FROM t; END"), 0, count_wanted, &w), RC_ERROR);
+}
+
+static enum rc not_a_statement(void *arg, struct span one)
+{
+	unsigned *n = arg;
+
+	*n += sql_inner_is_statement(one, 0);
+	return RC_OK;
+}
+
+/* What only looks like one is none: neither a function's name nor a parenthesis, a condition or what has its statements besides. */
+static void tells_statements_of_bodies_from_expressions(void **state)
+{
+	static const struct { const char *text; unsigned n; } bodies[] = {
+		{"IF ((a = 1) AND (b = 2)) THEN SELECT 1; END IF", 1}, {"IF a THEN SELECT REPEAT('a', 3); END IF", 1},
+		{"IF 1 THEN SELECT CASE WHEN a THEN REPLACE(a, 'b', 'c') ELSE (a + 1) END FROM t; END IF", 1},
+		{"BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR NOT FOUND SET x = REPLACE(a, b, c); FETCH c INTO x; CLOSE c; END", 3},
+		{"x: LOOP FETCH c INTO v; LEAVE x; END LOOP", 1}, {"IF 1 THEN BEGIN DELETE FROM t; END; END IF", 1},
+		{"IF ((SELECT 1)) THEN DO 1; END IF", 3}, {"WHILE x < 1 DO WITH a AS (SELECT 1) SELECT 1 FROM a; END WHILE", 2},
+	};
+
+	for (size_t i = 0; i < countof(bodies); i++) {
+		unsigned n = 0;
+
+		assert_int_equal(sql_inner_statements(span_str(bodies[i].text), 0, not_a_statement, &n), RC_OK);
+		if (n != bodies[i].n)
+			fail_msg("%s: %u", bodies[i].text, n);
+	}
+	assert_true(sql_inner_is_statement(span_str("DELETE FROM t WHERE"), 0));
+	assert_true(sql_inner_is_statement(span_str("(SELECT 1"), 0));
+	assert_false(sql_inner_is_statement(span_str("ELSEIF a"), 0));
 }
 
 int main(void)
@@ -442,10 +499,12 @@ int main(void)
 		cmocka_unit_test(canonical_text_folds_what_cannot_be_seen),
 		cmocka_unit_test(canonical_text_keeps_columns_names),
 		cmocka_unit_test(splits_statements),
+		cmocka_unit_test(splits_what_is_in_executable_comments_and_blocks),
 		cmocka_unit_test(splitting_takes_time_by_length),
 		cmocka_unit_test(a_text_that_reads_two_ways_is_one_statement),
 		cmocka_unit_test(finds_texts_in_texts),
 		cmocka_unit_test(finds_the_statements_of_bodies),
+		cmocka_unit_test(tells_statements_of_bodies_from_expressions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,6 +242,58 @@ static void every_case_plans_as_it_must(void **state)
 	iobuf_reset(&faults);
 }
 
+static const char denying[] = "primary: 127.0.0.1:1\n"
+			      "routing: {rules: [{match: {table: open}, to: primary}, {match: {table: secret}, to: deny}, {match: {schema: vault}, to: deny},"
+			      " {match: {user: bob}, to: deny}, {match: {verb: truncate}, to: deny}, {match: {query: \"^frobnicate\"}, to: deny}]}\n"
+			      "limits: {rules: [{match: {table: big}, concurrency: 1}]}\n";
+
+/* What is not known of a statement may be what a rule denies or limits; what is known of it counts. */
+static void what_is_not_known_may_be_denied_and_limited(void **state)
+{
+	static const struct { const char *text; bool denied, limited; } texts[] = {
+		{"SELECT 1", false, false}, {"SELECT n FROM secret", true, false}, {"SHOW TABLES", false, false}, {"FLUSH TABLES", false, false},
+		{"TRUNCATE t", true, false}, {"/*!99999 FOO */ TRUNCATE t", true, true}, {"SELECT n FROM", true, true}, {"SELECT n FROM open, ", false /* the rule before them means it */, true},
+		{"BEGIN NOT ATOMIC DO 1; END", false, false}, {"x: BEGIN NOT ATOMIC DO 1; END x", false, false}, {"EXECUTE s", false, false},
+		{"SELECT 1; FOO", false, false}, /* each is looked at by itself */ {"UPDATE /*!99999 ok AS */ secret SET n=1", true, true},
+		{"ANALYZE TRUNCATE t", true, true}, {"FOO", true, true},
+	};
+	static const char only_verb[] = "primary: 127.0.0.1:1\nrouting: {rules: [{match: {verb: delete}, to: deny}]}\n";
+	static const struct { const char *text; bool denied; } by_verb[] = {
+		{"SELECT n FROM", false}, {"INSERT INTO", false}, {"DELETE FROM", true}, {"WITH a AS (SELECT", true}, {"SET STATEMENT a = ", true}, {"EXPLAIN (", true}, {"FOO", true},
+		{"/*!99999 SELECT 1 AS */ DELETE FROM t", true}, {"SELECT /*! */ 1", false},
+	};
+	struct settings *cfg;
+	struct iobuf faults;
+	struct sql_facts f;
+
+	iobuf_init(&faults, 0);
+	cfg = settings_parse(denying, strlen(denying), "test", NULL, &faults);
+	assert_non_null(cfg);
+	for (size_t i = 0; i < countof(texts); i++) {
+		struct plan_verdict v;
+
+		assert_int_equal(sql_facts_parse(span_str(texts[i].text), 0, &f), RC_OK);
+		plan_verdict(cfg, &(struct rule_subject){.text = span_str(texts[i].text), .facts = &f, .schema = span_str("shop"), .user = span_str("app")}, &v);
+		if ((v.route && v.route->to == TO_DENY) != texts[i].denied || (v.limit != NULL) != texts[i].limited)
+			fail_msg("%s: denied %d limited %d", texts[i].text, v.route && v.route->to == TO_DENY, v.limit != NULL);
+		sql_facts_free(&f);
+	}
+	settings_unref(cfg);
+	cfg = settings_parse(only_verb, strlen(only_verb), "test", NULL, &faults);
+	assert_non_null(cfg);
+	for (size_t i = 0; i < countof(by_verb); i++) {
+		struct plan_verdict v;
+
+		assert_int_equal(sql_facts_parse(span_str(by_verb[i].text), 0, &f), RC_OK);
+		plan_verdict(cfg, &(struct rule_subject){.text = span_str(by_verb[i].text), .facts = &f, .user = span_str("app")}, &v);
+		if ((v.route != NULL) != by_verb[i].denied)
+			fail_msg("%s: denied %d", by_verb[i].text, v.route != NULL);
+		sql_facts_free(&f);
+	}
+	settings_unref(cfg);
+	iobuf_reset(&faults);
+}
+
 static const char patterns[] = "primary: 127.0.0.1:1\n"
 			       "routing: {rules: [{match: {query: \"(a+)+b\"}, to: primary}, {match: {query: \"(a+)+c\"}, to: deny}]}\n"
 			       "cache: {rules: [{match: {query: \"(a+)+b\"}, ttl: 1s}]}\n"
@@ -311,6 +363,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_case_plans_as_it_must),
+		cmocka_unit_test(what_is_not_known_may_be_denied_and_limited),
 		cmocka_unit_test(a_pattern_that_cannot_be_matched_forbids_and_holds_back),
 		cmocka_unit_test(a_pattern_has_memory_for_texts_of_some_length),
 	};
