@@ -91,7 +91,9 @@ static enum rc hand_out(const struct view *v, const struct view_row *r, struct s
 	struct stats_sample *m = view_sample(v, r);
 	bool whole = m && !m->cut;
 
-	*out = (struct stats_explain){.digest = r->digest};
+	*out = (struct stats_explain){.digest = r->digest,
+				      .calls = r->main->is_read ? r->n[STATS_N_CALLS] : 0,
+				      .rows_sent = r->n[STATS_N_ROWS_SENT]};
 	if (whole) {
 		out->sql = mem_dup(m->text, m->len);
 		out->schema = mem_strdup(r->main->schema);

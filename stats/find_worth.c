@@ -77,7 +77,7 @@ struct finding_worth finding_worth_index(const struct findings *l, const struct 
 {
 	double share;
 
-	if (!f->advice.given_ns || f->advice.rows_examined == 0 || mean(f->row) == 0)
+	if (!f->advice.given_ns || f->advice.rows_left == STATS_ROWS_UNTOLD || f->advice.rows_examined == 0 || mean(f->row) == 0)
 		return (struct finding_worth){0};
 	share = (f->advice.covered ? 1 : LOOKED_UP) * rows_left(f) / (double)f->advice.rows_examined;
 	return with_share(l, f->row, of_ns, share < 1 ? share : 1);

@@ -222,6 +222,7 @@ enum rc stats_prometheus(struct stats *s, struct iobuf *out) must_check;
 struct stats_explain {
 	uint64_t digest;
 	char *schema, *user, *sql;
+	uint64_t calls, rows_sent; /* of the digest so far */
 };
 enum rc stats_next_explain(struct stats *s, struct stats_explain *out) must_check;
 /* One row of the adviser's verdict on a digest. plan_json: EXPLAIN FORMAT=JSON's output. Copied. */
@@ -237,6 +238,7 @@ struct stats_index_advice {
 	uint64_t rows_left;         /* of them with the fix; STATS_ROWS_UNKNOWN: it cannot be told */
 };
 #define STATS_ROWS_UNKNOWN UINT64_MAX
+#define STATS_ROWS_UNTOLD (UINT64_MAX - 1) /* nor from how many are sent */
 void stats_put_advice(struct stats *s, const struct stats_index_advice *a);
 
 /* A statement was seen waiting for a lock, and is so again as the wait goes on. Copied. Any thread. */

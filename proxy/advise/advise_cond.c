@@ -186,6 +186,11 @@ static size_t cached_end(const struct cond *c, size_t i, size_t to)
 	return end;
 }
 
+static struct span from_to(const struct cond *c, size_t from, size_t to)
+{
+	return span_of(c->t[from].text.p, (size_t)(c->t[to - 1].text.p + c->t[to - 1].text.len - c->t[from].text.p));
+}
+
 /* The text from one token to another, if nothing but literals, such constants and comparisons stands there. */
 static struct span literals(const struct cond *c, size_t from, size_t to)
 {
@@ -204,7 +209,7 @@ static struct span literals(const struct cond *c, size_t from, size_t to)
 		if (!fine)
 			return span_of(NULL, 0);
 	}
-	return span_of(c->t[from].text.p, (size_t)(c->t[to - 1].text.p + c->t[to - 1].text.len - c->t[from].text.p));
+	return from_to(c, from, to);
 }
 
 /* value = column: the operator on this level, with a column of ours and nothing else behind it. */
@@ -256,7 +261,8 @@ static void hidden(struct cond *c, size_t from, size_t to)
 	}
 	if (seen == 1 && same_table(found.table, c->table))
 		add_column(c->out, found.column, &(struct advise_column){.use = ADVISE_HIDDEN,
-									 .function = called ? c->t[from].text : span_of(NULL, 0)});
+									 .function = called ? c->t[from].text : span_of(NULL, 0),
+									 .term = from_to(c, from, to)});
 }
 
 static void term(struct cond *c, size_t from, size_t to)
@@ -479,6 +485,65 @@ void advise_sort(struct span list, struct span table, struct advise_columns *out
 		}
 		i = next + 1;
 	}
+}
+
+/* A word of a condition that stands for more than this table's rows. */
+static bool reaches_out(const struct sql_token *t)
+{
+	static const char *const words[] = {"select", "subquery", "exists", "expr_cache", "in_optimizer", "trigcond", "materialize"};
+
+	for (size_t i = 0; i < countof(words); i++)
+		if (is_word(t, words[i]))
+			return true;
+	return false;
+}
+
+/* The token at i as a statement may have it. RC_DECLINED: no statement may. */
+static enum rc put_plain(const struct cond *c, size_t i, struct iobuf *out)
+{
+	const struct sql_token *t = &c->t[i];
+	bool fine = t->kind == SQL_T_STRING || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES || t->kind == SQL_T_OP ||
+		    (t->kind == SQL_T_WORD && !reaches_out(t));
+	bool apart = i && t->text.p > c->t[i - 1].text.p + c->t[i - 1].text.len;
+
+	if (!fine || (is_op(t, '<') && i + 3 < c->n && c->t[i + 1].kind == SQL_T_WORD && is_op(&c->t[i + 2], '>') && is_op(&c->t[i + 3], '(')))
+		return RC_DECLINED;
+	if (apart && iobuf_append(out, " ", 1) != RC_OK)
+		return RC_ERROR;
+	return iobuf_append(out, t->text.p, t->text.len);
+}
+
+static enum rc put_column(const struct path *p, struct iobuf *out, struct advise_columns *named)
+{
+	char name[ADVISE_NAME];
+
+	if (named->n == countof(named->at) || advise_name(p->column, name) != RC_OK)
+		return RC_DECLINED;
+	add(named, p->column, ADVISE_EQUALS, span_of(NULL, 0));
+	return iobuf_append(out, " ", 1) == RC_OK ? advise_put_name(out, name) : RC_ERROR;
+}
+
+enum rc advise_put_condition(struct span text, struct span table, struct iobuf *out, struct advise_columns *named)
+{
+	struct cond c = {.table = table};
+	enum rc rc = RC_OK;
+
+	if (!read_tokens(&c, text) || c.n == 0)
+		return RC_DECLINED;
+	for (size_t i = 0; i < c.n && rc == RC_OK;) {
+		struct path p;
+		size_t next = read_path(&c, i, c.n, &p);
+
+		if (next > i && p.table.len) {
+			rc = same_table(p.table, table) ? put_column(&p, out, named) : RC_DECLINED;
+			i = next;
+		} else if (cached_end(&c, i, c.n) > i) {
+			i += 3; /* what is between its parentheses */
+		} else {
+			rc = put_plain(&c, i++, out);
+		}
+	}
+	return rc;
 }
 
 void advise_equals(const char *name, struct advise_columns *out)

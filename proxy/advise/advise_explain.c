@@ -145,7 +145,9 @@ static void take_type(struct advise_column *col, struct span type, struct span o
 	for (size_t i = 0; i < octets.len && length <= MOST_KEY_BYTES; i++)
 		length = length * 10 + (unsigned)(octets.p[i] - '0');
 	col->exists = true;
-	col->is_text = collation.len > 0;
+	/* an ENUM and a SET have a collation, too, but compare as numbers with a number */
+	col->is_text = collation.len && (span_ieq(type, span_str("char")) || span_ieq(type, span_str("varchar")) ||
+					 (type.len >= 4 && span_ieq(span_of(type.p + type.len - 4, 4), span_str("text"))));
 	col->folds_case = collation.len > 3 && span_ieq(span_of(collation.p + collation.len - 3, 3), span_str("_ci"));
 	col->prefix = lob || length > MOST_KEY_BYTES ? PREFIX : 0;
 }

@@ -66,6 +66,7 @@ struct mend {
 	struct sql_token t[MOST_TOKENS];
 	size_t n;
 	const struct advise_column *of;
+	const char *alias; /* of its table */
 	struct iobuf piece; /* what takes the place of the comparison */
 };
 
@@ -79,18 +80,22 @@ static bool is_word(const struct mend *m, size_t i, const char *word)
 	return i < m->n && sql_token_is_word(&m->t[i], word);
 }
 
-/* A path that ends in this column, from i. Returns the index behind it, or i. */
-static size_t path_end(const struct mend *m, size_t i, const char *column)
+/* Is it the name at i, quoted or not? */
+static bool is_name(const struct mend *m, size_t i, const char *name)
 {
-	char name[ADVISE_NAME];
+	char here[ADVISE_NAME];
+
+	return advise_name(m->t[i].text, here) == RC_OK && span_ieq(span_str(here), span_str(name));
+}
+
+/* A path that ends in this column, of this table where it names one, from i. Returns the index behind it, or i. */
+static size_t path_end(const struct mend *m, size_t i, const char *table, const char *column)
+{
 	size_t at = i;
 
 	while (at < m->n && (m->t[at].kind == SQL_T_WORD || m->t[at].kind == SQL_T_QUOTED)) {
 		if (!is_op(m, at + 1, '.'))
-			return advise_name(m->t[at].text, name) == RC_OK &&
-					       span_ieq(span_str(name), span_str(column))
-				       ? at + 1
-				       : i;
+			return is_name(m, at, column) && (at == i || is_name(m, at - 2, table)) ? at + 1 : i;
 		at += 2;
 	}
 	return i;
@@ -172,7 +177,7 @@ static size_t mend_function(struct mend *m, size_t i)
 
 	if (!is_op(m, i + 1, '('))
 		return i;
-	end = path_end(m, i + 2, m->of->name);
+	end = path_end(m, i + 2, m->alias, m->of->name);
 	if (end == i + 2 || !is_op(m, end, ')'))
 		return i;
 	behind = compared_at(m, end + 1, &how);
@@ -181,31 +186,28 @@ static size_t mend_function(struct mend *m, size_t i)
 	return put_form(m, i, from_to(m, i + 2, end), how) == RC_OK ? behind : i;
 }
 
-/* "path = ?" at i: the value as a string. */
+/* "path = ?" at i: the value as a string. CONCAT takes the collation of what it is compared with; CAST has one of its own, with which
+ * the comparison may fail. */
 static size_t mend_number(struct mend *m, size_t i)
 {
-	size_t end = path_end(m, i, m->of->name);
+	size_t end = path_end(m, i, m->alias, m->of->name);
 	struct span path;
 
 	if (end == i || !is_op(m, end, '=') || end + 1 >= m->n || m->t[end + 1].kind != SQL_T_PARAM || !ends(m, end + 2))
 		return i;
 	path = from_to(m, i, end);
-	return iobuf_printf(&m->piece, SPAN_FMT " = cast(? as char)", SPAN_ARG(path)) == RC_OK ? end + 2 : i;
+	return iobuf_printf(&m->piece, SPAN_FMT " = concat(?)", SPAN_ARG(path)) == RC_OK ? end + 2 : i;
 }
 
 /* alias.column of the other side at i. Returns the index behind it, or i. */
 static size_t other_end(const struct mend *m, size_t i)
 {
-	size_t end = path_end(m, i, m->of->other);
-	char name[ADVISE_NAME];
+	size_t end = path_end(m, i, m->of->other_table, m->of->other);
 
-	if (end < i + 3 || advise_name(m->t[end - 3].text, name) != RC_OK ||
-	    !span_ieq(span_str(name), span_str(m->of->other_table)))
-		return i;
-	return end;
+	return end < i + 3 ? i : end;
 }
 
-/* "path = other" or "other = path" at i: the other as a string. CONCAT takes the collation of what it is compared with. */
+/* "path = other" or "other = path" at i: the other as a string. */
 static size_t mend_join(struct mend *m, size_t i)
 {
 	size_t mid = other_end(m, i), end;
@@ -213,10 +215,10 @@ static size_t mend_join(struct mend *m, size_t i)
 	struct span other, path;
 
 	if (!first)
-		mid = path_end(m, i, m->of->name);
+		mid = path_end(m, i, m->alias, m->of->name);
 	if (mid == i || !is_op(m, mid, '='))
 		return i;
-	end = first ? path_end(m, mid + 1, m->of->name) : other_end(m, mid + 1);
+	end = first ? path_end(m, mid + 1, m->alias, m->of->name) : other_end(m, mid + 1);
 	if (end == mid + 1 || !ends(m, end))
 		return i;
 	other = first ? from_to(m, i, mid) : from_to(m, mid + 1, end);
@@ -268,18 +270,19 @@ static enum rc mend(struct mend *m, struct span text, struct iobuf *out)
 	return RC_OK;
 }
 
-static enum rc put_sql(struct span text, const struct advise_column *of, struct iobuf *sql)
+static enum rc put_sql(struct span text, const struct advise_column *of, const char *alias, struct iobuf *sql)
 {
 	struct mend *m;
 	struct iobuf norm;
 	enum rc rc = RC_OK;
 
-	if (of->use == ADVISE_PATTERN)
+	if (of->use == ADVISE_PATTERN || of->spelt)
 		return RC_OK;
 	m = mem_zalloc(sizeof(*m));
 	if (!m)
 		return RC_ERROR;
 	m->of = of;
+	m->alias = alias;
 	iobuf_init(&m->piece, MOST_TEXT);
 	iobuf_init(&norm, MOST_TEXT);
 	if (sql_normalise(text, 0, MOST_TEXT, &norm) == RC_OK &&
@@ -291,7 +294,7 @@ static enum rc put_sql(struct span text, const struct advise_column *of, struct 
 	return rc;
 }
 
-enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *index, struct iobuf *words,
+enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *alias, const char *index, struct iobuf *words,
 			  struct iobuf *sql)
 {
 	enum rc rc;
@@ -318,5 +321,7 @@ enum rc advise_hidden_fix(struct span text, const struct advise_column *of, cons
 				  "%s is a string and is compared with a number, so each row is converted and its index %s "
 				  "cannot be searched. Send the value as a string.",
 				  of->name, index);
-	return rc == RC_OK ? put_sql(text, of, sql) : rc;
+	if (rc == RC_OK && of->spelt)
+		rc = iobuf_printf(words, " Some rows equal it as a number alone, as '007' does 7: make all of one spelling first.");
+	return rc == RC_OK ? put_sql(text, of, alias, sql) : rc;
 }

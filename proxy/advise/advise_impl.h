@@ -13,6 +13,8 @@
  * advise_words.c    the words for it
  * advise_locks.c    who waits for whose locks
  * advise_examined.c how many rows the servers say they have examined
+ * advise_values.c   how many rows of a sample match, how many values a column has
+ * advise_sample.c   which rows those are
  * advise_same.c     a server's normalised text and suimon's, compared
  * cli_advise.c, verify*.c  the command that tries an index out; see verify.h
  */
@@ -97,6 +99,8 @@ struct advise_work {
 	bool filesort;
 };
 struct advise_work advise_plan_work(const json_t *plan);
+/* Do tables other than this one drop rows? */
+bool advise_plan_filters(const json_t *plan, const char *but) must_check;
 /* The largest number of rows that any step reads. */
 uint64_t advise_plan_rows(const json_t *plan);
 
@@ -115,6 +119,8 @@ struct advise_column {
 	enum advise_use use;
 	struct span test; /* what it is compared with, operator first, when these are constants: "= 'x'"; of the plan, with its <cache> */
 	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
+	struct span term;     /* of ADVISE_HIDDEN: the whole comparison; of the plan */
+	bool spelt;           /* as a string it equals other rows than as a number: '007' */
 	char other_table[ADVISE_NAME], other[ADVISE_NAME]; /* it is compared with this column of that alias; or empty */
 	bool other_is_number; /* advise_explain.c: that column is one of numbers */
 	bool computed;    /* it is compared with a subquery: known late, it may be, so that it leads no index */
@@ -135,6 +141,9 @@ void advise_compared(struct span text, struct span table, struct advise_columns 
 /* The first OR that all rows must meet: the columns of each of its sides. Returns how many; 0: there is none of which each
  * side could use an index. */
 size_t advise_either(struct span text, struct span table, struct advise_columns out[ADVISE_MOST_SIDES]) must_check;
+/* Appends a plan's condition as a statement on the table alone may have it, and adds the columns that it names. RC_DECLINED: it hangs on
+ * more than the table's rows. */
+enum rc advise_put_condition(struct span text, struct span table, struct iobuf *out, struct advise_columns *named) must_check;
 /* Adds a column by its name, which equals a constant. */
 void advise_equals(const char *name, struct advise_columns *out);
 /* Adds the column that a plan's ref names; by: the alias that is looked up by it, and its column; NULL: not told. */
@@ -159,6 +168,8 @@ enum rc advise_read(struct span text, struct iobuf *out) must_check;
 struct span advise_order_by(struct span text);
 /* Rows up to the end of its own LIMIT, OFFSET's included; UINT64_MAX: it has none. */
 uint64_t advise_limit(struct span text);
+/* Rows that its own LIMIT lets it send at most, likewise. */
+uint64_t advise_limit_sent(struct span text);
 /* The statement behind "EXPLAIN FORMAT=JSON ", with something for each placeholder and strings that JSON can hold. */
 enum rc advise_explain_text(struct span text, struct iobuf *out) must_check;
 
@@ -192,8 +203,20 @@ struct advise_sample {
 };
 enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
 			   struct advise_sample *out) must_check;
+/* How many match all these conditions of a plan. Both 0: they cannot be tried. */
+enum rc advise_look_condition(struct sqlconn *c, const struct advise_table *t, const char *alias, const struct span *terms, size_t n,
+			      struct advise_sample *out) must_check;
+/* match: rows that equal the number which the column is compared with, and not that number's digits; of a join those that are not
+ * spelt as numbers are. Both 0: it cannot be tried. */
+enum rc advise_look_spelling(struct sqlconn *c, const struct advise_table *t, const struct advise_column *of,
+			     struct advise_sample *out) must_check;
 enum rc advise_put_name(struct iobuf *b, const char *name) must_check; /* `quoted` */
 enum rc advise_put_hex(struct iobuf *b, const char *text) must_check; /* x'...' */
+
+/* ---- advise_sample.c ---- */
+
+/* Appends a derived table of these columns of some rows of the table: all of a small one. */
+enum rc advise_put_sample(struct sqlconn *c, const struct advise_table *t, struct span columns, struct iobuf *sql) must_check;
 
 /* ---- advise_either.c ---- */
 
@@ -214,8 +237,8 @@ bool advise_converted(const struct advise_column *c);
  * index's name. */
 enum rc advise_hidden(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *found,
 		      struct advise_column *of, char index[ADVISE_NAME]) must_check;
-/* What to do about it, and the normalised statement mended, where that can be said; appended. */
-enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *index, struct iobuf *words,
+/* What to do about it, and the normalised statement mended, where that can be said; appended. alias: of the column's table. */
+enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *alias, const char *index, struct iobuf *words,
 			  struct iobuf *sql) must_check;
 
 /* ---- advise_words.c ---- */
@@ -227,6 +250,8 @@ struct advise_verdict {
 	struct advise_known known;
 	struct advise_sample sample;
 	struct advise_sides sides; /* n above 0: an OR's, which take the place of index */
+	uint64_t walked; /* rows looked up in the order asked for until enough match; 0: not told */
+	bool far;        /* the order asked for leads past many rows that do not match */
 	uint64_t beside; /* rows of other tables that the statement reads whole as well */
 	bool by_key; /* the index's rows come in the order asked for: the primary key, which ends it, gives that */
 	bool add;    /* the index, or the sides', is to be added */

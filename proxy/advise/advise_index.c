@@ -23,7 +23,13 @@ static size_t take(const struct advise_columns *found, enum advise_use use, size
 	for (size_t i = 0; i < found->n && taken < most; i++) {
 		const struct advise_column *c = &found->at[i];
 
-		if (c->use != use || !c->exists || advise_converted(c) || has(index, c->name))
+		if (c->use != use || has(index, c->name))
+			continue;
+		if (use == ADVISE_SORT && (!c->exists || c->prefix)) { /* an alias, say: no index gives that order */
+			index->n -= taken;
+			return 0;
+		}
+		if (!c->exists || advise_converted(c))
 			continue;
 		index->at[index->n++] = *c;
 		taken++;
@@ -55,6 +61,7 @@ struct question {
 	struct span sent; /* the statement */
 	struct span text; /* as a read, which is explained */
 	struct sql_facts facts; /* of that */
+	const json_t *plan;
 };
 
 static enum rc find_table(struct question *q, const char *alias, struct advise_table *t)
@@ -80,18 +87,38 @@ static void find_columns(const struct question *q, const struct advise_scan *s, 
 		advise_sort(advise_order_by(q->text), span_str(s->table), found);
 }
 
-/* No index is to be added; is there one that is kept from being used? */
+/* How many rows would be found if the index could be used, and whether the value means the same as a string. */
+static enum rc try_hidden(struct question *q, struct advise_verdict *v, struct advise_column *of)
+{
+	struct advise_columns one = {.n = 1, .at = {*of}};
+	struct advise_sample spelt = {0};
+	enum rc rc = of->use == ADVISE_HIDDEN ? advise_look_condition(q->c, &v->table, v->scan.table, &of->term, 1, &v->sample) :
+						advise_look_values(q->c, &v->table, &one, &v->sample);
+
+	if (rc == RC_OK && advise_converted(of))
+		rc = advise_look_spelling(q->c, &v->table, of, &spelt);
+	of->spelt = spelt.match > 0;
+	return rc;
+}
+
+/* No index is to be added; is there one that is kept from being used, and would serve? */
 static enum rc judge_hidden(struct question *q, const struct advise_columns *found, struct advise_verdict *v)
 {
+	struct advise_verdict made = *v;
 	struct advise_column of;
 	char index[ADVISE_NAME];
 	enum rc rc = advise_hidden(q->c, &v->table, found, &of, index);
 
+	if (rc == RC_OK)
+		rc = try_hidden(q, &made, &of);
 	if (rc != RC_OK)
 		return rc;
-	v->index = (struct advise_columns){.n = 1, .at = {of}};
-	memcpy(v->known.serves, index, ADVISE_NAME);
-	v->hidden = true;
+	made.index = (struct advise_columns){.n = 1, .at = {of}};
+	if (!v->scan.covered && advise_too_many_match(&made))
+		return RC_DECLINED;
+	memcpy(made.known.serves, index, ADVISE_NAME);
+	made.hidden = true;
+	*v = made;
 	return RC_OK;
 }
 
@@ -159,17 +186,79 @@ static enum rc look_at_indexes(struct question *q, struct advise_verdict *v)
 	return advise_look_indexes(q->c, &v->table, index, &v->known);
 }
 
-/* An index that gives nothing but the order asked for: the rows up to the LIMIT's end are looked up one by one, which must be few. */
-static bool sorts_in_vain(const struct question *q, const struct advise_scan *s, const struct advise_columns *index)
+/* Of a sample those rows that the whole statement asks for. Both 0: it cannot be tried. */
+static enum rc look_at_all(struct question *q, const struct advise_scan *s, const struct advise_verdict *v, struct advise_sample *out)
 {
-	return index->n && only_sorts(index) && advise_limit(q->text) > s->rows / ADVISE_LOOKED_UP;
+	struct span terms[2];
+	size_t n = 0;
+
+	*out = (struct advise_sample){0};
+	if (s->condition)
+		terms[n++] = span_str(s->condition);
+	if (s->joined)
+		terms[n++] = span_str(s->joined);
+	return n && !advise_plan_filters(q->plan, s->table) ? advise_look_condition(q->c, &v->table, s->table, terms, n, out) : RC_OK;
+}
+
+/* Does it drop rows that an index which only sorts would lead past? */
+static bool drops_rows(const struct question *q, const struct advise_scan *s)
+{
+	return s->condition || s->joined || advise_plan_filters(q->plan, s->table);
+}
+
+/* What the LIMIT asks for was not there: everything was read. */
+static bool falls_short(const struct question *q)
+{
+	uint64_t sent = advise_limit_sent(q->text);
+
+	return q->e->calls && (double)q->e->rows_sent < (double)q->e->calls * (double)sent;
+}
+
+/* An index that gives nothing but the order asked for: the rows up to the LIMIT's end are looked up one by one, and those between them
+ * that do not match. RC_DECLINED: they are not few. */
+static enum rc sorts_well(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	uint64_t limit = advise_limit(q->text), few = s->rows / ADVISE_LOOKED_UP;
+	struct advise_sample all;
+
+	if (limit > few)
+		return RC_DECLINED;
+	if (!drops_rows(q, s))
+		return RC_OK;
+	if (falls_short(q))
+		return RC_DECLINED;
+	if (look_at_all(q, s, v, &all) != RC_OK)
+		return RC_ERROR;
+	if (all.rows == 0 || limit * all.rows > all.match * few)
+		return RC_DECLINED;
+	v->walked = limit * all.rows / all.match;
+	return RC_OK;
+}
+
+/* The same of an index that finds rows first: between a twentieth and a fifth of them may match where the LIMIT ends it, which the rest
+ * of the condition may keep it from. */
+static enum rc goes_far(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	struct advise_sample all;
+
+	if (v->sample.match * ADVISE_MOST_SHARE <= v->sample.rows || advise_too_many_match(v))
+		return RC_OK;
+	if (look_at_all(q, s, v, &all) != RC_OK)
+		return RC_ERROR;
+	v->far = (double)advise_limit(q->text) * (double)v->sample.match * ADVISE_LOOKED_UP > (double)s->rows * (double)all.match;
+	return RC_OK;
 }
 
 static enum rc judge_index(struct question *q, const struct advise_scan *s, const struct advise_columns *found,
 			   struct advise_verdict *v)
 {
-	if (sorts_in_vain(q, s, &v->index))
-		v->index.n = 0;
+	if (v->index.n && only_sorts(&v->index)) {
+		enum rc rc = sorts_well(q, s, v);
+
+		if (rc == RC_ERROR)
+			return RC_ERROR;
+		v->index.n = rc == RC_OK ? v->index.n : 0;
+	}
 	if (v->index.n && look_at_indexes(q, v) != RC_OK)
 		return RC_ERROR;
 	bool hoped = s->ordered && s->rows < ADVISE_LEAST_ROWS;
@@ -182,6 +271,8 @@ static enum rc judge_index(struct question *q, const struct advise_scan *s, cons
 		return RC_ERROR;
 	if (hoped && !reads_far(v))
 		return RC_DECLINED;
+	if (goes_far(q, &v->scan, v) != RC_OK)
+		return RC_ERROR;
 	v->add = !advise_too_many_match(v);
 	return v->add ? RC_OK : RC_DECLINED;
 }
@@ -318,7 +409,7 @@ static enum rc put_words(const struct question *q, const struct advise_verdict *
 		return advise_put_sides_fix(v, &w->fix) == RC_OK ? advise_put_alter(&v->table, v->sides.at, v->sides.n, &w->sql)
 								 : RC_ERROR;
 	if (v->hidden)
-		return advise_hidden_fix(q->sent, &v->index.at[0], v->known.serves, &w->fix, &w->sql);
+		return advise_hidden_fix(q->sent, &v->index.at[0], v->scan.table, v->known.serves, &w->fix, &w->sql);
 	if (!v->add)
 		return RC_OK;
 	if (v->known.redundant[0] &&
@@ -343,7 +434,11 @@ static uint64_t rows_left(const struct advise_verdict *v)
 	bool told = v->sides.n > 0 || (all_tried(&v->index) && !v->by_key && v->index.at[v->index.n - 1].use != ADVISE_SORT);
 	struct advise_sample s = v->sides.n ? v->sides.sample : v->sample;
 
-	if (!v->add || !told || s.rows == 0)
+	if (v->hidden && s.rows == 0)
+		return STATS_ROWS_UNTOLD;
+	if (v->walked)
+		return v->walked + v->beside / ADVISE_LOOKED_UP;
+	if (!(v->hidden || (v->add && told)) || s.rows == 0)
 		return STATS_ROWS_UNKNOWN;
 	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows) + v->beside / ADVISE_LOOKED_UP;
 }
@@ -430,6 +525,7 @@ static enum rc judge_plan(struct question *q, struct stats *stats, struct span t
 
 	if (!plan)
 		return RC_DECLINED;
+	q->plan = plan;
 	rc = judge_all(q, plan, &v);
 	if (rc == RC_OK)
 		rc = put(q, stats, &v, text, plan);

@@ -109,27 +109,46 @@ struct span advise_order_by(struct span text)
 	return list;
 }
 
-uint64_t advise_limit(struct span text)
+/* The numbers of its own LIMIT: all of them, and less OFFSET's. */
+static uint64_t limit_of(struct span text, uint64_t *sent)
 {
 	uint64_t rows = UINT64_MAX, count = 0;
 	struct sql_token t;
 	struct sql_scan s;
 	int depth = 0;
-	bool in = false;
+	bool in = false, offset = false;
 
+	*sent = UINT64_MAX;
 	sql_scan_init(&s, text, 0);
 	for (sql_scan_next_code(&s, &t); !is_end(&t); sql_scan_next_code(&s, &t)) {
 		if (sql_token_is_op(&t, '(') || sql_token_is_op(&t, ')'))
 			depth += sql_token_is_op(&t, '(') ? 1 : -1;
 		if (depth == 0 && t.kind == SQL_T_WORD && (t.word == SQL_W_LIMIT || t.word == SQL_W_FETCH || t.word == SQL_W_OFFSET)) {
 			in = true;
+			offset = t.word == SQL_W_OFFSET;
 			rows = rows == UINT64_MAX ? 0 : rows;
 		} else if (in && (t.kind == SQL_T_NUMBER || t.kind == SQL_T_PARAM)) {
 			count = t.kind == SQL_T_NUMBER ? advise_number(t.text) : LIMIT_UNKNOWN;
 			rows = rows + count < rows ? UINT64_MAX - 1 : rows + count; /* LIMIT 5, 10; LIMIT 10 OFFSET 5 */
+			*sent = offset ? *sent : count;
 		}
 	}
 	return rows;
+}
+
+uint64_t advise_limit(struct span text)
+{
+	uint64_t sent;
+
+	return limit_of(text, &sent);
+}
+
+uint64_t advise_limit_sent(struct span text)
+{
+	uint64_t sent;
+
+	(void)limit_of(text, &sent);
+	return sent;
 }
 
 /* ---- the statement to explain ---- */

@@ -8,6 +8,8 @@ struct found {
 	struct advise_scan *at;
 	size_t n;
 	uint64_t most_rows;
+	const char *but; /* note_filter: the table that is let be */
+	bool filters;
 };
 
 /* What the object around a table says of it. */
@@ -206,6 +208,23 @@ struct advise_work advise_plan_work(const json_t *plan)
 
 	note_work(&work, plan, 0);
 	return work;
+}
+
+/* A table that drops rows of a join. The condition of an outer join does not. */
+static void note_filter(struct found *f, const json_t *table, const struct around *around)
+{
+	const char *name = text_of(table, "table_name"), *condition = text_of(table, "attached_condition");
+
+	if (name && strcmp(name, f->but) != 0 && (condition || around->joined))
+		f->filters |= !condition || (strncmp(condition, "trigcond(", 9) != 0 && strncmp(condition, "<if>(", 5) != 0);
+}
+
+bool advise_plan_filters(const json_t *plan, const char *but)
+{
+	struct found f = {.but = but};
+
+	walk(&f, plan, (struct around){0}, note_filter, 0);
+	return f.filters;
 }
 
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS])

@@ -5,7 +5,6 @@
 #include "clock.h"
 
 #define LIMIT_NS (3 * NS_PER_SEC) /* the server's own limit is shorter */
-#define SAMPLE_ROWS 10000
 
 static enum rc run(struct sqlconn *c, struct iobuf *sql, sqlconn_row_fn row, void *arg)
 {
@@ -70,10 +69,28 @@ static enum rc put_columns(const struct advise_columns *index, bool test, struct
 	return RC_OK;
 }
 
+/* Of the sample those rows that match: test and columns are consumed. */
+static enum rc count_matches(struct sqlconn *c, const struct advise_table *t, struct iobuf *test, struct iobuf *columns,
+			     struct advise_sample *out)
+{
+	struct iobuf sql;
+	enum rc rc = RC_ERROR;
+
+	iobuf_init(&sql, 0);
+	if (iobuf_printf(&sql, "SELECT COUNT(*), SUM(") == RC_OK && iobuf_append(&sql, iobuf_data(test), iobuf_len(test)) == RC_OK &&
+	    iobuf_printf(&sql, ") FROM ") == RC_OK &&
+	    advise_put_sample(c, t, span_of(iobuf_data(columns), iobuf_len(columns)), &sql) == RC_OK && iobuf_printf(&sql, " s") == RC_OK)
+		rc = run(c, &sql, on_sample, out);
+	iobuf_reset(&sql);
+	iobuf_reset(test);
+	iobuf_reset(columns);
+	return rc;
+}
+
 enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
 			   struct advise_sample *out)
 {
-	struct iobuf sql;
+	struct iobuf test, columns;
 	bool any = false;
 
 	*out = (struct advise_sample){0};
@@ -81,16 +98,87 @@ enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, cons
 		any |= is_tried(&index->at[i]);
 	if (!any)
 		return RC_OK;
-	iobuf_init(&sql, 0);
-	if (iobuf_printf(&sql, "SELECT COUNT(*), SUM(") != RC_OK || put_columns(index, true, &sql) != RC_OK ||
-	    iobuf_printf(&sql, ") FROM (SELECT ") != RC_OK || put_columns(index, false, &sql) != RC_OK ||
-	    iobuf_printf(&sql, " FROM ") != RC_OK || advise_put_name(&sql, t->schema) != RC_OK ||
-	    iobuf_append(&sql, ".", 1) != RC_OK || advise_put_name(&sql, t->name) != RC_OK ||
-	    iobuf_printf(&sql, " LIMIT %d) s", SAMPLE_ROWS) != RC_OK) {
-		iobuf_reset(&sql);
+	iobuf_init(&test, 0);
+	iobuf_init(&columns, 0);
+	if (put_columns(index, true, &test) != RC_OK || put_columns(index, false, &columns) != RC_OK) {
+		iobuf_reset(&test);
+		iobuf_reset(&columns);
 		return RC_ERROR;
 	}
-	return run(c, &sql, on_sample, out);
+	return count_matches(c, t, &test, &columns, out);
+}
+
+/* What a server does not take, as a name that only the whole statement has, cannot be tried. */
+static enum rc if_taken(const struct sqlconn *c, enum rc rc, struct advise_sample *out)
+{
+	if (rc == RC_OK)
+		return RC_OK;
+	*out = (struct advise_sample){0};
+	return sqlconn_refused(c) ? RC_OK : RC_ERROR;
+}
+
+enum rc advise_look_condition(struct sqlconn *c, const struct advise_table *t, const char *alias, const struct span *terms, size_t n,
+			      struct advise_sample *out)
+{
+	struct advise_columns named = {.n = 0};
+	struct iobuf test, columns;
+	enum rc rc = RC_OK;
+
+	*out = (struct advise_sample){0};
+	iobuf_init(&test, 0);
+	iobuf_init(&columns, 0);
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
+		if (iobuf_printf(&test, i ? " AND (" : "(") != RC_OK)
+			rc = RC_ERROR;
+		if (rc == RC_OK)
+			rc = advise_put_condition(terms[i], span_str(alias), &test, &named);
+		if (rc == RC_OK)
+			rc = iobuf_printf(&test, ")");
+	}
+	for (size_t i = 0; i < named.n && rc == RC_OK; i++)
+		if ((i && iobuf_append(&columns, ", ", 2) != RC_OK) || advise_put_name(&columns, named.at[i].name) != RC_OK)
+			rc = RC_ERROR;
+	if (rc == RC_OK && named.n)
+		return if_taken(c, count_matches(c, t, &test, &columns, out), out);
+	iobuf_reset(&test);
+	iobuf_reset(&columns);
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+}
+
+enum rc advise_look_spelling(struct sqlconn *c, const struct advise_table *t, const struct advise_column *of, struct advise_sample *out)
+{
+	struct iobuf test, columns;
+	struct span number = of->test;
+	enum rc rc;
+
+	*out = (struct advise_sample){0};
+	while (number.len && (*number.p == '=' || *number.p == ' '))
+		number = span_of(number.p + 1, number.len - 1);
+	if (!of->other_is_number && (number.len == 0 || number.len == of->test.len))
+		return RC_OK;
+	iobuf_init(&test, 0);
+	iobuf_init(&columns, 0);
+	rc = advise_put_name(&columns, of->name);
+	if (rc == RC_OK)
+		rc = advise_put_name(&test, of->name);
+	if (rc == RC_OK && of->other_is_number) {
+		rc = iobuf_printf(&test, " <> CONCAT(");
+		if (rc == RC_OK)
+			rc = advise_put_name(&test, of->name);
+		if (rc == RC_OK)
+			rc = iobuf_printf(&test, " + 0)");
+	} else if (rc == RC_OK) {
+		rc = iobuf_printf(&test, " = " SPAN_FMT " AND ", SPAN_ARG(number));
+		if (rc == RC_OK)
+			rc = advise_put_name(&test, of->name);
+		if (rc == RC_OK)
+			rc = iobuf_printf(&test, " <> CONCAT(" SPAN_FMT ")", SPAN_ARG(number));
+	}
+	if (rc == RC_OK)
+		return if_taken(c, count_matches(c, t, &test, &columns, out), out);
+	iobuf_reset(&test);
+	iobuf_reset(&columns);
+	return rc;
 }
 
 /* ---- order ---- */
@@ -132,7 +220,7 @@ static void sort(struct advise_columns *index, uint64_t *distinct, size_t n)
 enum rc advise_look_order(struct sqlconn *c, const struct advise_table *t, struct advise_columns *index)
 {
 	uint64_t distinct[ADVISE_MOST_EQUALS] = {0};
-	struct iobuf sql;
+	struct iobuf sql, columns;
 	size_t n = 0;
 	enum rc rc;
 
@@ -141,14 +229,16 @@ enum rc advise_look_order(struct sqlconn *c, const struct advise_table *t, struc
 	if (n < 2)
 		return RC_OK;
 	iobuf_init(&sql, 0);
+	iobuf_init(&columns, 0);
 	if (iobuf_printf(&sql, "SELECT ") != RC_OK || put_distinct(index, n, "COUNT(DISTINCT ", ")", &sql) != RC_OK ||
-	    iobuf_printf(&sql, " FROM (SELECT ") != RC_OK || put_distinct(index, n, "", "", &sql) != RC_OK ||
-	    iobuf_printf(&sql, " FROM ") != RC_OK || advise_put_name(&sql, t->schema) != RC_OK ||
-	    iobuf_append(&sql, ".", 1) != RC_OK || advise_put_name(&sql, t->name) != RC_OK ||
-	    iobuf_printf(&sql, " LIMIT %d) s", SAMPLE_ROWS) != RC_OK) {
+	    iobuf_printf(&sql, " FROM ") != RC_OK || put_distinct(index, n, "", "", &columns) != RC_OK ||
+	    advise_put_sample(c, t, span_of(iobuf_data(&columns), iobuf_len(&columns)), &sql) != RC_OK ||
+	    iobuf_printf(&sql, " s") != RC_OK) {
+		iobuf_reset(&columns);
 		iobuf_reset(&sql);
 		return RC_ERROR;
 	}
+	iobuf_reset(&columns);
 	rc = run(c, &sql, on_distinct, distinct);
 	for (size_t i = 0; i < n; i++)
 		distinct[i] = index->at[i].computed ? 0 : distinct[i];

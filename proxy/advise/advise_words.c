@@ -66,7 +66,7 @@ static const char *joint(const struct advise_columns *index, size_t i)
 
 bool advise_too_many_match(const struct advise_verdict *v)
 {
-	bool sorted = v->by_key || (v->index.n && v->index.at[v->index.n - 1].use == ADVISE_SORT);
+	bool sorted = !v->far && (v->by_key || (v->index.n && v->index.at[v->index.n - 1].use == ADVISE_SORT));
 
 	return v->sample.rows >= ADVISE_LEAST_SAMPLE &&
 	       v->sample.match * (sorted ? ADVISE_MOST_SORTED : ADVISE_MOST_SHARE) > v->sample.rows;

@@ -16,7 +16,8 @@ static void must(bool holds)
 
 static void try_columns(struct span condition, struct span sort, struct span table)
 {
-	struct advise_columns found = {.n = 0}, index = {.n = 0}, sides[ADVISE_MOST_SIDES];
+	struct advise_columns found = {.n = 0}, index = {.n = 0}, named = {.n = 0}, sides[ADVISE_MOST_SIDES];
+	struct iobuf put;
 
 	advise_condition(condition, table, &found);
 	advise_sort(sort, table, &found);
@@ -28,6 +29,10 @@ static void try_columns(struct span condition, struct span sort, struct span tab
 	advise_choose(&found, &index);
 	must(index.n <= ADVISE_MOST_COLUMNS);
 	must(advise_either(condition, table, sides) <= ADVISE_MOST_SIDES);
+	iobuf_init(&put, 0);
+	must(advise_put_condition(condition, table, &put, &named) != RC_AGAIN);
+	must(named.n <= countof(named.at));
+	iobuf_reset(&put);
 }
 
 static void try_plan(struct span text)

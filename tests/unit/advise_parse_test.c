@@ -250,7 +250,59 @@ static void equalities_come_first_then_one_range_or_the_order(void **state)
 	CHOOSE("b=", "a=-", "b=");
 	CHOOSE("a=", "a=p", "b=", "c~");
 	CHOOSE("", "a=-");
+	CHOOSE("", "a^-"); /* an alias: no index gives that order, */
+	CHOOSE("", "a^", "b^-");
+	CHOOSE("", "a^p"); /* nor does one on a beginning */
+	CHOOSE("a=", "a=", "b^", "c^p");
 }
+
+static void conditions_are_put_as_a_statement_may_have_them(void **state)
+{
+	static const struct {
+		const char *condition, *put; /* NULL: it cannot be tried on the table alone */
+	} rows[] = {
+		{"o.a = 1 and o.`b` like '%x%'", " `a` = 1 and `b` like '%x%'"},
+		{"(cast(`shop`.`o`.`a` as date) >= <cache>(cast('2020-01-01' as date)))", "(cast( `a` as date) >=(cast('2020-01-01' as date)))"},
+		{"o.a < 3 and o.b > (5)", " `a` < 3 and `b` > (5)"},
+		{"o.a = i.b", NULL},
+		{"o.a = (subquery#2)", NULL},
+		{"<in_optimizer>(o.a, 1)", NULL},
+		{"o.a = @x", NULL},
+		{"o.a = ?", NULL},
+		{"", NULL},
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct advise_columns named = {0};
+		struct iobuf out;
+
+		iobuf_init(&out, 0);
+		assert_int_equal(advise_put_condition(span_str(rows[i].condition), span_str("o"), &out, &named), rows[i].put ? RC_OK : RC_DECLINED);
+		if (rows[i].put) {
+			assert_int_equal(iobuf_append(&out, "", 1), RC_OK);
+			assert_string_equal(iobuf_data(&out), rows[i].put);
+			assert_in_range(named.n, 1, 2);
+		}
+		iobuf_reset(&out);
+	}
+}
+
+/* Two tables have the column: the one that is read whole is meant. */
+static void the_column_of_that_table_is_mended(void **state)
+{
+	static const char text[] = "SELECT a.id FROM p a JOIN p b ON b.id = a.id WHERE DATE(a.d) = '2020-01-01' AND DATE(b.d) = '2020-01-02'";
+	struct advise_column of = {.name = "d", .use = ADVISE_HIDDEN};
+	struct iobuf words, sql;
+
+	iobuf_init(&words, 0);
+	iobuf_init(&sql, 0);
+	assert_int_equal(advise_hidden_fix(span_str(text), &of, "b", "d", &words, &sql), RC_OK);
+	assert_int_equal(iobuf_append(&sql, "", 1), RC_OK);
+	assert_string_equal(iobuf_data(&sql), "select a.id from p a join p b on b.id = a.id where date(a.d) = ? and (b.d >= ? and b.d < ? + interval 1 day)");
+	iobuf_reset(&words);
+	iobuf_reset(&sql);
+}
+
 
 static void temporary_tables_and_sorts_are_seen(void **state)
 {
@@ -408,6 +460,8 @@ int main(void)
 		cmocka_unit_test(odd_conditions_do_no_harm),
 		cmocka_unit_test(orders_of_one_direction_are_an_index_order),
 		cmocka_unit_test(equalities_come_first_then_one_range_or_the_order),
+		cmocka_unit_test(conditions_are_put_as_a_statement_may_have_them),
+		cmocka_unit_test(the_column_of_that_table_is_mended),
 		cmocka_unit_test(temporary_tables_and_sorts_are_seen),
 		cmocka_unit_test(plans_of_both_servers_are_read),
 		cmocka_unit_test(aliases_lead_to_their_tables),

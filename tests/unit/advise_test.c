@@ -48,6 +48,9 @@ static void record(const char *sql)
 	stats_record(sink, NULL, &e);
 }
 
+static uint64_t calls_before, sent_before; /* of the digest */
+static double saved;                       /* the share of its time that is foretold; below 0: none is */
+
 /* The SQL of the fix, or NULL. evidence: the reason, when there is a finding. */
 static const char *fix_of(char reason[512])
 {
@@ -56,8 +59,11 @@ static const char *fix_of(char reason[512])
 	const json_t *sql = f ? json_object_get(f, "fix_sql") : NULL;
 
 	fix[0] = '\0';
-	if (json_is_string(sql)) {
-		snprintf(fix, sizeof(fix), "%s", json_string_value(sql));
+	saved = -1;
+	if (f && json_is_object(json_object_get(f, "predicted")))
+		saved = helper_number(json_object_get(f, "predicted"), "time_saved") / helper_number(f, "cost_seconds");
+	if (f) {
+		snprintf(fix, sizeof(fix), "%s", json_is_string(sql) ? json_string_value(sql) : "");
 		snprintf(reason, 512, "%s", helper_text(json_object_get(f, "evidence"), "reason"));
 	}
 	json_decref(all);
@@ -66,7 +72,8 @@ static const char *fix_of(char reason[512])
 
 static void advised(const char *sql, const char *fix, const char *reason)
 {
-	struct stats_explain e = {.digest = 7, .schema = (char[]){"shop"}, .user = (char[]){"app"}};
+	struct stats_explain e = {.digest = 7, .schema = (char[]){"shop"}, .user = (char[]){"app"},
+				  .calls = calls_before, .rows_sent = sent_before};
 	char said[512] = "";
 	char *copy = mem_strdup(sql);
 	enum rc rc;
@@ -196,6 +203,54 @@ static void a_join_of_a_string_and_a_number_is_mended(void **state)
 			 server_number(&server, "SELECT COUNT(*) FROM shop.refs r JOIN shop.codes c ON c.code = r.num WHERE r.id < 20"));
 }
 
+/* An index that gives the order alone is walked until the LIMIT is reached: past all rows that do not match, one by one. */
+static void an_order_behind_a_filter_is_walked(void **state)
+{
+	static const char fix[] = "ALTER TABLE `shop`.`posts` ADD INDEX (`created`)";
+
+	advised("SELECT id FROM posts WHERE body LIKE '%foo%' ORDER BY created DESC LIMIT 10", "", NULL);
+	advised("SELECT id FROM posts WHERE body LIKE '%bar%' ORDER BY created DESC LIMIT 10", fix, NULL);
+	calls_before = 10;
+	sent_before = 30;
+	advised("SELECT id FROM posts WHERE body LIKE '%bar%' ORDER BY created DESC LIMIT 10", "", NULL);
+	advised("SELECT id FROM posts ORDER BY created DESC LIMIT 10", fix, NULL); /* the sample is one of a short list, say */
+	sent_before = 100;
+	advised("SELECT id FROM posts WHERE body LIKE '%bar%' ORDER BY created DESC LIMIT 10 OFFSET 20", fix, NULL);
+	calls_before = sent_before = 0;
+	advised("SELECT p.id FROM posts p JOIN items i ON i.id = p.id WHERE i.sku LIKE '%7%' ORDER BY p.created LIMIT 10", "", NULL);
+	advised("SELECT id FROM posts ORDER BY title LIMIT 10", "", NULL); /* its index would be on a beginning of it */
+}
+
+/* Where its first rows are unlike the others. */
+static void a_large_table_is_sampled_all_over(void **state)
+{
+	advised("SELECT * FROM posts WHERE owner = 7", "", NULL);
+	advised("SELECT * FROM named WHERE owner = 7", "", NULL);
+	advised("SELECT * FROM posts WHERE owner = 8", "ALTER TABLE `shop`.`posts` ADD INDEX (`owner`)", NULL);
+	advised("SELECT * FROM named WHERE owner = 8", "ALTER TABLE `shop`.`named` ADD INDEX (`owner`)", NULL);
+}
+
+/* An index that would find half of the rows is no better for being usable. */
+static void what_a_hidden_index_would_find_is_counted(void **state)
+{
+	advised("SELECT body FROM posts WHERE DATE(placed) = '2021-05-05'",
+		"select body from posts where (placed >= ? and placed < ? + interval 1 day)", NULL);
+	assert_true(saved > 0.6);
+	advised("SELECT body FROM posts WHERE DATE(placed) >= '2022-08-01'", "", NULL);
+	assert_true(saved < 0);
+	advised("SELECT COUNT(*) FROM posts WHERE DATE(placed) >= '2022-08-01'", "select count(*) from posts where placed >= ?", NULL);
+	assert_true(saved > 0.2 && saved < 0.5); /* from the index alone: half of it is left */
+}
+
+static void a_number_becomes_a_string_where_it_means_the_same(void **state)
+{
+	advised("SELECT id FROM posts WHERE code = 7", "select id from posts where code = concat(?)", NULL);
+	assert_int_equal(server_number(&server, "SELECT COUNT(*) FROM shop.posts WHERE code = CONCAT(7)"), 1);
+	advised("SELECT id FROM spelt WHERE code = 7", "", "code is a string compared with a number");
+	advised("SELECT s.id FROM refs r JOIN spelt s ON s.code = r.num WHERE r.id < 20", "", "code is a string compared with a number, num");
+	advised("SELECT id, body FROM posts WHERE size = 2", "", NULL);
+}
+
 /* EXPLAIN may evaluate what is constant: a statement that does more than read is not explained. */
 static void statements_with_effects_are_not_explained(void **state)
 {
@@ -290,7 +345,15 @@ static const char *const schema[] = {
 	"CREATE TABLE refs (id INT PRIMARY KEY, num INT, text VARCHAR(20))",
 	"INSERT INTO codes SELECT seq, seq, seq FROM seq_1_to_3000",
 	"INSERT INTO refs SELECT seq, seq * 3, seq * 3 FROM seq_1_to_500",
-	"ANALYZE TABLE orders, items, codes, refs",
+	"CREATE TABLE posts (id INT PRIMARY KEY, body VARCHAR(40), title VARCHAR(300) CHARACTER SET utf8mb4, created DATETIME, placed DATETIME, "
+	"owner INT, size ENUM('s', 'm', 'l'), code VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, KEY (placed), KEY (size), KEY (code))",
+	"INSERT INTO posts SELECT seq, IF(seq % 4000 = 0, 'a foo', 'a bar'), seq, '2022-01-01' - INTERVAL seq HOUR, '2018-01-01' + INTERVAL seq * 2 HOUR, "
+	"IF(seq < 30000, seq, 7), IF(seq % 500, 's', 'm'), seq FROM seq_1_to_40000",
+	"CREATE TABLE named (name CHAR(6) PRIMARY KEY, owner INT, note CHAR(20))",
+	"INSERT INTO named SELECT LPAD(seq, 6, '0'), IF(seq < 30000, seq, 7), 'x' FROM seq_1_to_40000",
+	"CREATE TABLE spelt (id INT PRIMARY KEY, code VARCHAR(20), note CHAR(20), KEY (code))",
+	"INSERT INTO spelt SELECT seq, LPAD(seq, 5, '0'), 'x' FROM seq_1_to_3000",
+	"ANALYZE TABLE orders, items, codes, refs, posts, named, spelt",
 };
 
 static int server_up(void **state)
@@ -321,6 +384,10 @@ int main(void)
 		WITH_SERVER(each_side_of_an_or_gets_an_index),
 		WITH_SERVER(what_a_write_looks_for_gets_an_index),
 		WITH_SERVER(a_join_of_a_string_and_a_number_is_mended),
+		WITH_SERVER(an_order_behind_a_filter_is_walked),
+		WITH_SERVER(a_large_table_is_sampled_all_over),
+		WITH_SERVER(what_a_hidden_index_would_find_is_counted),
+		WITH_SERVER(a_number_becomes_a_string_where_it_means_the_same),
 		WITH_SERVER(statements_with_effects_are_not_explained),
 		WITH_SERVER(short_memory_is_said),
 		WITH_SERVER(the_thread_takes_its_work_from_the_statistics),
