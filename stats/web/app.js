@@ -8,15 +8,18 @@ import * as f from "./format.js";
 import * as views from "./views.js";
 
 const EVERY_MS = 2000, KEEP = 6; // rates over the last ten seconds
+const PATIENCE_MS = 8000; // an instance that takes longer does not answer
 const charts = new Charts();
 const past = []; // {overview, cache}
-let sort = "total_time", paused = false, busy = false;
+const HEAVIEST = "total_time";
+let sort = HEAVIEST, paused = false, busy = false, refused = false;
 let token = sessionStorage.getItem("suimon-token") || "";
 
 class Refused extends Error {}
 
 async function get(path) {
-	const answer = await fetch(path, {headers: token ? {Authorization: "Bearer " + token} : {}, cache: "no-store"});
+	const answer = await fetch(path, {headers: token ? {Authorization: "Bearer " + token} : {}, cache: "no-store",
+		signal: AbortSignal.timeout(PATIENCE_MS)});
 	if (answer.status === 401 || answer.status === 403)
 		throw new Refused(path);
 	if (!answer.ok)
@@ -29,7 +32,7 @@ async function tryGet(path) {
 	try {
 		return await get(path);
 	} catch (e) {
-		if (e instanceof Refused || e instanceof TypeError)
+		if (e instanceof Refused || e instanceof TypeError || e.name === "TimeoutError")
 			throw e;
 		return null;
 	}
@@ -94,12 +97,12 @@ function status(cls, words) {
 }
 
 async function refresh() {
-	const [overview, queries, findings, spent, backends, cache, queue, clients] = await Promise.all([
-		tryGet("api/overview"), tryGet(`api/queries?sort=${sort}&limit=50`), tryGet("api/findings"),
-		tryGet("api/costs"), tryGet("api/backends"), tryGet("api/cache"), tryGet("api/queue"), tryGet("api/clients")]);
+	const [overview, queries, heaviest, findings, spent, backends, cache, queue, clients] = await Promise.all([
+		tryGet("api/overview"), tryGet(`api/queries?sort=${sort}&limit=50`),
+		sort === HEAVIEST ? null : tryGet(`api/queries?sort=${HEAVIEST}&limit=50`), tryGet("api/findings"), tryGet("api/costs"), tryGet("api/backends"), tryGet("api/cache"), tryGet("api/queue"), tryGet("api/clients")]);
 	if (overview) {
 		headline(overview, cache, queue);
-		charts.add(overview, queries, cache, queue, quantile, past[past.length - 1]?.overview);
+		charts.add(overview, sort === HEAVIEST ? queries : heaviest, cache, queue, quantile, past[past.length - 1]?.overview);
 		remember(overview, cache);
 	}
 	if (queries)
@@ -119,16 +122,25 @@ async function refresh() {
 	status(overview && queries ? "good" : "warn", overview && queries ? "live" : "in part");
 }
 
+// The token: what changes nothing is shown without it, but for values of statements.
+function ask(yes) {
+	$("login").hidden = !yes;
+	$("ask").setAttribute("aria-expanded", String(yes));
+}
+
 async function tick() {
 	if (busy || paused || document.hidden)
 		return;
 	busy = true;
 	try {
 		await refresh();
-		$("login").hidden = true;
+		if (refused)
+			ask(false);
+		refused = false;
 	} catch (e) {
-		if (e instanceof Refused)
-			$("login").hidden = false;
+		refused = e instanceof Refused;
+		if (refused)
+			ask(true);
 		status("bad", e instanceof Refused ? "token needed" : "no answer");
 	} finally {
 		busy = false;
@@ -157,10 +169,16 @@ $("pause").addEventListener("click", () => {
 	status(paused ? "warn" : "good", paused ? "paused" : "live");
 	tick();
 });
+$("ask").addEventListener("click", () => {
+	ask($("login").hidden);
+	if (!$("login").hidden)
+		$("token").focus();
+});
 $("login").addEventListener("submit", e => {
 	e.preventDefault();
 	token = $("token").value;
 	sessionStorage.setItem("suimon-token", token);
+	ask(false);
 	tick();
 });
 $("detail").addEventListener("click", e => {

@@ -53,14 +53,15 @@ export class Charts {
 	}
 
 	point(overview, queries, cache, queue, quantile, then) {
-		const span = then ? overview.now - then.now : 0, time = {};
+		const span = then ? overview.now - then.now : 0, time = {}, now = {};
 		for (const q of queries?.queries || []) {
 			const spent = q.total_time - (this.before[q.digest] ?? q.total_time);
-			this.before[q.digest] = q.total_time;
+			now[q.digest] = q.total_time;
 			if (span > 0 && spent > 0)
 				time[q.digest] = spent / span;
 			this.texts.set(q.digest, q.text);
 		}
+		this.before = now; // of this answer alone: what was spent while it was not in them is no one moment's
 		const hits = (cache?.hits || 0) + (cache?.hits_redis || 0), asked = hits + (cache?.misses || 0);
 		const lately = asked - (this.asked ?? asked), ratio = lately > 0 ? (hits - this.had) / lately : null;
 		this.asked = asked;

@@ -142,6 +142,8 @@ export function detail(q) {
 		parts.push(el("h3", {}, `${f.kind(d.kind)}: ${d.title}`), ...findingBody(d));
 	if (q.samples?.length)
 		parts.push(el("h3", {}, "Slowest sample"), ...q.samples.map(s => code(s.sql, "the sample")));
+	if (q.samples_allowed === false)
+		parts.push(el("p", {class: "quiet"}, "Samples and plans are shown on loopback or with the admin token, while stats.samples is on."));
 	if (q.plan)
 		parts.push(el("h3", {}, "Plan"), code(JSON.stringify(q.plan, null, 2), "the plan"));
 	body.replaceChildren(...parts);

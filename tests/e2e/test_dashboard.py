@@ -1,6 +1,7 @@
 """The live view in a real browser: figures move, a finding leads to its statement, its fix is copied, everybody can use it."""
 import os
 import re
+import signal
 import threading
 
 import pytest
@@ -120,3 +121,61 @@ def test_the_live_view(busy, browser, tmp_path):
         browser.picture(str(tmp_path / ("page-%d-%s.png" % (width, "dark" if dark else "light"))), whole=True)
     browser.resize(1280, 900)
     assert not browser.problems, browser.problems
+
+
+# A statement that comes into the list, or back into it, has spent its time while nobody looked: it is no spike of this moment.
+SPENT = """import('./charts.js').then(({Charts}) => {
+    const charts = Object.assign(Object.create(Charts.prototype), {before: {}, texts: new Map()});
+    const at = (now, rows) => charts.point({now, latency: {}}, {queries: rows.map(([digest, total_time]) => ({digest, total_time, text: digest}))},
+        null, null, () => null, {now: now - 2, latency: {}}).time;
+    at(0, [['a', 1], ['b', 100]]);
+    at(2, [['a', 3]]);
+    return at(4, [['a', 5], ['b', 500], ['c', 70]]);
+})"""
+
+
+def test_time_by_statement_has_no_false_spikes(suimon, browser):
+    browser.open(suimon().url + "/")
+    assert browser.run(SPENT) == {"a": 1}
+
+
+def test_the_token_is_asked_for_where_it_shows_more(suimon, db, browser):
+    s = suimon({"admin_token": "t0ken", "stats": {"slow": "1us"}})
+    with s.connect(database=db.name) as c:
+        ask(c, "SELECT 1 + 41")
+    browser.open(s.url + "/")
+    # As from another host: without the token no samples.
+    browser.run("""window.real = window.fetch; window.fetch = async (path, o) => {
+        const answer = await window.real(path, o);
+        if (!String(path).startsWith('api/queries/') || o.headers.Authorization === 'Bearer t0ken')
+            return answer;
+        return new Response(JSON.stringify({...await answer.json(), samples: [], samples_allowed: false}));
+    }; true""")
+    row = "document.querySelector('#queries-table tbody button')"
+    browser.wait(row)
+    browser.run(row + ".click()")
+    browser.wait("document.getElementById('detail').open")
+    assert "with the admin token" in browser.run("document.getElementById('detail-body').textContent")
+    browser.key("Escape", 27)
+    assert browser.run("document.getElementById('login').hidden")
+    browser.run("document.getElementById('ask').click()")
+    browser.run("new Promise(done => setTimeout(done, 4500))")
+    assert not browser.run("document.getElementById('login').hidden")  # it stays while figures come in
+    browser.run("document.getElementById('token').value = 't0ken'; document.getElementById('login').requestSubmit(); true")
+    browser.run(row + ".click()")
+    browser.wait("document.getElementById('detail').open && document.getElementById('detail-body').textContent.includes('Slowest sample')")
+    assert "with the admin token" not in browser.run("document.getElementById('detail-body').textContent")
+    browser.run("sessionStorage.clear()")
+
+
+def test_an_instance_that_hangs_is_not_live(suimon, browser):
+    s = suimon()
+    browser.open(s.url + "/")
+    status = "document.getElementById('status').textContent"
+    browser.wait(status + " === 'live'")
+    s.process.signal(signal.SIGSTOP)
+    try:
+        browser.wait(status + " === 'no answer'")
+    finally:
+        s.process.signal(signal.SIGCONT)
+    browser.wait(status + " === 'live'")
