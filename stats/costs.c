@@ -199,15 +199,22 @@ static int dearest(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : strcmp(((const struct sum *)a)->name, ((const struct sum *)b)->name);
 }
 
-static bool has_tag(const struct view *v, const struct view_row *r, const char *route)
+/* May the route send it? One of as many routes as a row tells apart may be sent by any other, too. */
+static bool may_have_tag(const struct view *v, const struct view_row *r, const char *route)
 {
-	for (uint32_t i = r->refs; i != VIEW_NONE; i = v->ref[i].next)
+	for (uint32_t i = r->refs; i != VIEW_NONE; i = v->ref[i].next) {
+		unsigned names = 0;
+
 		for (unsigned t = 0; t < STATS_TAGS; t++) {
 			const char *text = atomic_load_explicit(&v->ref[i].row->tag[t].text, memory_order_acquire);
 
 			if (text && strcmp(text, route) == 0)
 				return true;
+			names += text != NULL;
 		}
+		if (names == STATS_TAGS)
+			return true;
+	}
 	return false;
 }
 
@@ -221,12 +228,12 @@ static uint64_t writes_under(const struct view *v, const char *route)
 	for (size_t i = 0; i < v->count; i++) {
 		const struct view_row *w = &v->row[i];
 
-		if (w->main->is_read && has_tag(v, w, route) && predict_get(v->stats, w->digest, &p))
+		if (w->main->is_read && may_have_tag(v, w, route) && predict_get(v->stats, w->digest, &p))
 			writes += p.invalidated;
 		for (size_t j = 0; !w->main->is_read && w->main->table[0] && j < v->count; j++) {
 			const struct view_row *r = &v->row[j];
 
-			if (r->main->is_read && strcasecmp(r->main->table, w->main->table) == 0 && has_tag(v, r, route)) {
+			if (r->main->is_read && strcasecmp(r->main->table, w->main->table) == 0 && may_have_tag(v, r, route)) {
 				writes += w->n[STATS_N_CALLS];
 				break;
 			}
