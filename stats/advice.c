@@ -67,6 +67,20 @@ static bool worth_it(const struct view_row *r)
 	       r->n[STATS_N_TOTAL_NS] > r->n[STATS_N_CALLS] * LONG_MEAN_NS;
 }
 
+bool advice_awaited(struct stats *s, const struct view_row *r)
+{
+	const struct stats_advice *a;
+	bool asked;
+
+	if (!atomic_load(&s->explain) || !atomic_load(&s->samples) || !worth_it(r))
+		return false;
+	pthread_mutex_lock(&s->lock);
+	a = advice_find(s, r->digest);
+	asked = a && a->asked_ns;
+	pthread_mutex_unlock(&s->lock);
+	return !asked;
+}
+
 /* Marks the digest as asked for, unless it was lately or nothing may be asked for just now. */
 static bool claim(struct stats *s, uint64_t digest, uint64_t now)
 {

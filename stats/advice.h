@@ -8,6 +8,9 @@
 
 /* RC_DECLINED: nothing yet. RC_OK: a copy, for the caller to advice_reset. */
 enum rc advice_copy(struct stats *s, uint64_t digest, struct stats_advice *out) must_check;
+/* The adviser is to be asked about it, and has not been. */
+struct view_row;
+bool advice_awaited(struct stats *s, const struct view_row *r);
 void advice_reset(struct stats_advice *a); /* frees its strings */
 
 #endif

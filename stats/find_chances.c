@@ -12,6 +12,7 @@
 #include "mem.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 
 #define COUNT_LEAST 100
 #define COST_LEAST_NS (100 * NS_PER_MS)
@@ -25,6 +26,7 @@
 #define EXAMINED_SHARE 100   /* for so many rows read at most one is sent */
 #define EXAMINED_MEAN_NS (5 * NS_PER_MS)
 #define EXAMINED_TOTAL_NS (50 * NS_PER_MS)
+#define OFFSET_LEAST 1000 /* rows passed over: fewer are soon read */
 
 static bool same_table(const struct stats_digest *a, const struct stats_digest *b)
 {
@@ -208,20 +210,80 @@ static enum rc find_queueable(const struct view *v, const struct view_row *r, st
 
 /* ---- heavy_aggregate ---- */
 
+/* Behind the string, quoted name or comment that begins at p; p: none does. */
+static const char *behind_quoted(const char *p)
+{
+	const char *end;
+
+	if (*p == '\'' || *p == '"' || *p == '`') {
+		for (end = p + 1; *end && *end != *p; end++)
+			end += *end == '\\' && *p != '`' && end[1];
+		return end + (*end != '\0');
+	}
+	if (p[0] == '/' && p[1] == '*') {
+		end = strstr(p + 2, "*/");
+		return end ? end + 2 : p + strlen(p);
+	}
+	if (*p == '#' || (p[0] == '-' && p[1] == '-' && isspace((unsigned char)p[2])))
+		return p + strcspn(p, "\n");
+	return p;
+}
+
+static const char *behind_word(const char *p)
+{
+	while (isalnum((unsigned char)*p) || *p == '_' || *p == '$' || *p == '@' || (unsigned char)*p >= 0x80)
+		p++;
+	return p;
+}
+
+static bool word_is(const char *p, const char *end, const char *word)
+{
+	return (size_t)(end - p) == strlen(word) && strncasecmp(p, word, strlen(word)) == 0;
+}
+
+/* Rows that the statement's own LIMIT passes over: LIMIT 10 OFFSET 5000, LIMIT 5000, 10. */
+static uint64_t offset_of(const char *p)
+{
+	bool limit = false, offset = false, name = false; /* the words before; a dot, before a column's name */
+	uint64_t number = 0;
+	int depth = 0;
+
+	while (*p) {
+		const char *end = behind_quoted(p);
+
+		if (end == p && isdigit((unsigned char)*p)) {
+			number = strtoull(p, NULL, 10);
+			if (offset && depth == 0)
+				return number;
+			end = behind_word(p);
+		} else if (end == p && behind_word(p) > p) {
+			end = behind_word(p);
+			limit = depth == 0 && !name && word_is(p, end, "limit");
+			offset = depth == 0 && !name && word_is(p, end, "offset");
+			number = 0;
+		} else if (end == p) {
+			if (*p == ',' && limit && depth == 0)
+				return number;
+			depth += (*p == '(') - (*p == ')');
+			limit &= isspace((unsigned char)*p) != 0;
+			offset &= isspace((unsigned char)*p) != 0;
+			name = *p == '.';
+			p++;
+			continue;
+		}
+		name = false;
+		p = end;
+	}
+	return 0;
+}
+
 /* A page far behind the beginning: all rows before it are read and thrown away. The normalised text has LIMIT's count alone, so that
- * its sample is asked: LIMIT 10 OFFSET 5000, LIMIT 5000, 10. */
+ * its sample is asked. */
 static bool pages(const struct view *v, const struct view_row *r)
 {
 	struct stats_sample *m = strcasestr(r->main->text, " limit ?") ? view_sample(v, r) : NULL;
-	const char *limit = m ? strcasestr(m->text, "limit") : NULL;
-	bool far = m && strcasestr(m->text, "offset");
+	bool far = m && offset_of(m->text) >= OFFSET_LEAST;
 
-	for (; limit && !far; limit = strcasestr(limit, "limit")) {
-		limit += strlen("limit");
-		limit += strspn(limit, " \t\r\n");
-		limit += strspn(limit, "0123456789");
-		far = *limit == ',' || limit[strspn(limit, " \t\r\n")] == ',';
-	}
 	mem_free(m);
 	return far;
 }
@@ -282,17 +344,27 @@ static void fix_aggregate(const struct view *v, const struct finding *f, struct 
 		put_cache_rule(v, r, w);
 }
 
+/* Less what it waited for a connection: that is nothing of its own. */
+static uint64_t at_work(const struct view_row *r)
+{
+	uint64_t total = r->n[STATS_N_TOTAL_NS], wait = r->n[STATS_N_WAIT_NS];
+
+	return total > wait ? total - wait : 0;
+}
+
 static bool takes_long(const struct view_row *r)
 {
-	uint64_t calls = r->n[STATS_N_CALLS], total = r->n[STATS_N_TOTAL_NS];
+	uint64_t calls = r->n[STATS_N_CALLS], total = at_work(r);
 
+	if (r->examined_from && r->rows_examined / calls < EXAMINED_LEAST)
+		return false; /* it is something else that takes long: a lock, a server under load */
 	return total >= AGGREGATE_TOTAL_NS && total / calls >= AGGREGATE_MEAN_NS &&
 	       r->n[STATS_N_ROWS_SENT] <= calls * AGGREGATE_ROWS;
 }
 
 static bool reads_much(const struct view_row *r)
 {
-	uint64_t calls = r->n[STATS_N_CALLS], total = r->n[STATS_N_TOTAL_NS];
+	uint64_t calls = r->n[STATS_N_CALLS], total = at_work(r);
 
 	return r->rows_examined / calls >= EXAMINED_LEAST &&
 	       r->rows_examined / EXAMINED_SHARE >= r->n[STATS_N_ROWS_SENT] && total >= EXAMINED_TOTAL_NS &&

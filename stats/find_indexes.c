@@ -25,6 +25,17 @@ static uint64_t at_servers(const struct view_row *r)
 	return r->n[STATS_N_ROUTED + STATS_PRIMARY] + r->n[STATS_N_ROUTED + STATS_REPLICA];
 }
 
+/* Names rows to be found or sorted: what asks for all of a table needs no index. */
+static bool looks_for_rows(const struct view_row *r)
+{
+	static const char *const words[] = {" where ", " join ", " order by "};
+
+	for (unsigned i = 0; i < countof(words); i++)
+		if (strcasestr(r->main->text, words[i]))
+			return true;
+	return false;
+}
+
 static bool slow_enough(const struct view_row *r)
 {
 	uint64_t calls = r->n[STATS_N_CALLS], total = r->n[STATS_N_TOTAL_NS];
@@ -33,12 +44,12 @@ static bool slow_enough(const struct view_row *r)
 	       total / calls >= UNADVISED_MEAN_NS;
 }
 
-/* The adviser's word: with a fix it is a finding, without one it is none. */
-static bool is_finding(const struct view_row *r, const struct stats_advice *a)
+/* The adviser's word: with a fix it is a finding, without one it is none. Where it is to speak, it is waited for. */
+static bool is_finding(const struct view *v, const struct view_row *r, const struct stats_advice *a)
 {
 	if (a->given_ns)
 		return (a->fix_sql[0] != '\0' || a->fix_text[0] != '\0') && r->n[STATS_N_CALLS] > 0;
-	return slow_enough(r);
+	return slow_enough(r) && looks_for_rows(r) && !advice_awaited(v->stats, r);
 }
 
 static bool adds_index(const struct stats_advice *a)
@@ -129,7 +140,7 @@ static enum rc find_index(const struct view *v, const struct view_row *r, struct
 
 	if (rc == RC_ERROR)
 		return RC_ERROR;
-	if (!is_finding(r, &f.advice) || finding_is_of_system(r->main)) {
+	if (!is_finding(v, r, &f.advice) || finding_is_of_system(r->main)) {
 		advice_reset(&f.advice);
 		return RC_OK;
 	}

@@ -11,6 +11,10 @@
 #include "queries.h"
 
 #define FINDINGS_MAX 200 /* written at once; the costliest */
+/* What has not come again for so many of its usual intervals is over: mended, or no longer run. */
+#define OVER_INTERVALS 20
+#define OVER_LEAST_NS (3600 * NS_PER_SEC)
+#define OVER_MOST_NS (24 * 3600 * NS_PER_SEC)
 
 enum rc findings_add(struct findings *l, const struct finding *f)
 {
@@ -149,6 +153,30 @@ static void drop_doubles(struct findings *l)
 	l->count = kept;
 }
 
+static bool is_over(const struct finding *f, uint64_t now)
+{
+	uint64_t times = f->times ? f->times : f->row->n[STATS_N_CALLS], usual = (f->last_ns - f->first_ns) / (times > 1 ? times - 1 : 1),
+		 over = usual < OVER_MOST_NS / OVER_INTERVALS ? usual * OVER_INTERVALS : OVER_MOST_NS;
+
+	if (over < OVER_LEAST_NS)
+		over = OVER_LEAST_NS;
+	return stats_before(f->last_ns, now) && now - f->last_ns > over;
+}
+
+static void drop_over(struct findings *l)
+{
+	uint64_t now = clock_mono_ns();
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->count; i++) {
+		if (is_over(&l->at[i], now))
+			advice_reset(&l->at[i].advice);
+		else
+			l->at[kept++] = l->at[i];
+	}
+	l->count = kept;
+}
+
 static enum rc collect(const struct view *v, struct findings *l)
 {
 	l->quickest_ns = finding_quickest(v);
@@ -157,6 +185,7 @@ static enum rc collect(const struct view *v, struct findings *l)
 		findings_reset(l);
 		return RC_ERROR;
 	}
+	drop_over(l);
 	drop_doubles(l);
 	if (l->count)
 		qsort(l->at, l->count, sizeof(*l->at), by_cost);

@@ -28,6 +28,7 @@ struct finding {
 	const char *kind;
 	const struct view_row *row; /* whose it is */
 	uint64_t cost_ns, first_ns, last_ns;
+	uint64_t times; /* it was seen between these; 0: each call of the row */
 	void (*put)(const struct view *v, const struct finding *f, struct jsonw *w); /* title and evidence's fields */
 	void (*put_fix)(const struct view *v, const struct finding *f,
 			struct jsonw *w); /* fix_text, fix_sql, fix_config */

@@ -34,6 +34,17 @@ static void assert_none(struct stats *s)
 	stats_free(s);
 }
 
+/* It is asked, and has nothing to say. */
+static void ask_adviser(struct stats *s)
+{
+	struct stats_explain x;
+
+	assert_int_equal(stats_next_explain(s, &x), RC_OK);
+	mem_free(x.sql);
+	mem_free(x.schema);
+	mem_free(x.user);
+}
+
 static void a_slow_scan_is_a_missing_index(void **state)
 {
 	struct stats *s = helper_stats(100);
@@ -42,6 +53,10 @@ static void a_slow_scan_is_a_missing_index(void **state)
 	json_t *all, *f;
 
 	record(k, &e, 10);
+	all = helper_findings(s, false);
+	assert_null(helper_finding(all, "missing_index")); /* the adviser is to be asked first */
+	json_decref(all);
+	ask_adviser(s);
 	all = helper_findings(s, false);
 	f = helper_finding(all, "missing_index");
 	assert_non_null(f);
@@ -84,6 +99,47 @@ static void what_an_index_would_save_is_foretold(void **state)
 			assert_float_equal(helper_number(p, "time_saved"), rows[i].saved, 1e-6);
 			assert_float_equal(helper_number(p, "time_saved") + helper_number(p, "time_left"), 0.2, 1e-6);
 		}
+		json_decref(all);
+		stats_free(s);
+	}
+}
+
+/* All of a table: there is nothing to look up. */
+static void what_asks_for_every_row_needs_no_index(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_event e = scan();
+
+	e.text = span_str("select * from orders");
+	record(helper_sink(s), &e, 10);
+	ask_adviser(s);
+	assert_none(s);
+}
+
+/* What is not seen any more is mended, or not run: after an hour, or twenty times its usual interval, a day at most. */
+static void what_is_over_is_no_finding(void **state)
+{
+	static const struct {
+		uint64_t every, ago;
+		bool is;
+	} rows[] = {{60, 3000, true}, {60, 4000, false}, {1800, 4000, true}, {1800, 30000, true}, {1800, 40000, false}, {7200, 80000, true},
+		    {7200, 90000, false}};
+
+	for (unsigned i = 0; i < countof(rows); i++) {
+		struct stats *s = helper_stats(100);
+		struct stats_sink *k = helper_sink(s);
+		struct stats_event e = scan();
+		struct stats_index_advice a = {.digest = 9, .table = span_str("shop.orders"), .columns = span_str("email"), .reason = span_str("r"),
+					       .fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)")};
+		json_t *all;
+
+		for (uint64_t n = 5; n-- > 0;) {
+			e.start_ns = clock_mono_ns() - (rows[i].ago + n * rows[i].every) * NS_PER_SEC;
+			stats_record(k, NULL, &e);
+		}
+		stats_put_advice(s, &a);
+		all = helper_findings(s, false);
+		assert_true((helper_finding(all, "missing_index") != NULL) == rows[i].is);
 		json_decref(all);
 		stats_free(s);
 	}
@@ -332,7 +388,7 @@ static void a_route_of_reads_that_are_seldom_written_may_be_held(void **state)
 {
 	struct stats *s = helper_stats(100);
 	struct stats_sink *k = helper_sink(s);
-	struct stats_event r = helper_event(1, "select * from products where id = 1"), w = helper_event(2, "update products");
+	struct stats_event r = helper_event(1, "select * from products where id = 1"), w = helper_event(2, "update products"), e;
 
 	w.verb = "update";
 	w.is_read = false;
@@ -354,6 +410,19 @@ static void a_route_of_reads_that_are_seldom_written_may_be_held(void **state)
 	s->before_ns = 6000 * NS_PER_SEC;
 	record(k, &r, 1000);
 	assert_in_range(held(s), 600, 602);
+	e = r;
+	for (unsigned i = 0; i < 5; i++) { /* what more routes than are told apart send may be of this one, too */
+		static const char *const others[] = {"/a", "/b", "/c", "/d", "/e"};
+
+		e.digest = 3;
+		e.table = span_str("stock");
+		e.tag_route = span_str(others[i]);
+		record(k, &e, 1);
+	}
+	w.table = span_str("stock");
+	assert_in_range(held(s), 600, 602);
+	record(k, &w, 1000);
+	assert_int_equal(held(s), 0);
 	r.cacheable = false;
 	record(k, &r, 1); /* a statement that the cache could not answer */
 	assert_int_equal(held(s), 0);
@@ -398,6 +467,7 @@ static void findings_are_ranked_by_cost(void **state)
 	json_t *all, *list;
 
 	record(k, &a, 5);   /* 0.1 s */
+	ask_adviser(s);
 	record(k, &b, 800); /* 0.8 s */
 	all = helper_findings(s, false);
 	list = json_object_get(all, "findings");
@@ -435,8 +505,40 @@ static void a_page_far_from_the_beginning_is_heavy(void **state)
 	assert_true(page_is_found("select a from t order by a limit 10 offset 50000", "Page by key"));
 	assert_true(page_is_found("select a from t order by a LIMIT 50000, 10", "Page by key"));
 	assert_true(page_is_found("select a from t order by a limit 50000 ,10", "Page by key"));
+	assert_true(page_is_found("select a from (select a from u limit 5) as t order by a limit 10 offset 50000", "Page by key"));
+	assert_true(page_is_found("select '(', a from t order by a limit 10 offset 50000", "Page by key"));
+	assert_false(page_is_found("select a from t order by a limit 0, 10", "")); /* the first page, */
+	assert_false(page_is_found("select a from t order by a limit 10 offset 100", "")); /* one of the first, */
+	assert_false(page_is_found("select a, `offset` from t where offset > 50000 and t.offset = 50000 order by a limit 10", "")); /* a column, */
+	assert_false(page_is_found("select a from t where b in (select c from u limit 50000, 1) order by a limit 10", ""));
+	assert_false(page_is_found("select a from t where b = ' limit 50000, 1' /* limit 50000, 1 */ order by a limit 10", ""));
 	assert_false(page_is_found("select a from t order by a limit 10", ""));
 	assert_false(page_is_found("select a, b from t where c = 1 order by a limit 10", ""));
+}
+
+/* What waits for a connection, or for a lock on a few rows, is no aggregate's own time. */
+static void an_aggregate_is_heavy_by_its_own_work(void **state)
+{
+	static const struct {
+		uint64_t wait_ms, examined; /* rows a call; 0: not known */
+		bool is;
+	} rows[] = {{0, 0, true}, {150, 0, false}, {0, 50000, true}, {0, 500, false}, {150, 50000, true}, {198, 50000, false}};
+
+	for (unsigned i = 0; i < countof(rows); i++) {
+		struct stats *s = helper_stats(100);
+		struct stats_event e = helper_event(9, "select count(*) from t");
+		struct stats_index_advice a = {.digest = 9, .rows_examined = rows[i].examined, .table = span_str(""), .columns = span_str("")};
+		json_t *all;
+
+		e.total_ns = 200 * NS_PER_MS;
+		e.wait_ns = rows[i].wait_ms * NS_PER_MS;
+		record(helper_sink(s), &e, 20);
+		stats_put_advice(s, &a);
+		all = helper_findings(s, true);
+		assert_true((helper_finding(all, "heavy_aggregate") != NULL) == rows[i].is);
+		json_decref(all);
+		stats_free(s);
+	}
 }
 
 static uint64_t calls_of(struct stats *s, const char *by, const char *name)
@@ -499,6 +601,9 @@ int main(void)
 		cmocka_unit_test(a_slow_scan_is_a_missing_index),
 		cmocka_unit_test(what_an_index_would_save_is_foretold),
 		cmocka_unit_test(a_scan_of_a_small_table_is_none),
+		cmocka_unit_test(what_asks_for_every_row_needs_no_index),
+		cmocka_unit_test(what_is_over_is_no_finding),
+		cmocka_unit_test(an_aggregate_is_heavy_by_its_own_work),
 		cmocka_unit_test(what_is_asked_of_the_servers_own_schemas_is_none),
 		cmocka_unit_test(the_adviser_gets_work_and_its_word_counts),
 		cmocka_unit_test(the_advisers_no_ends_the_finding),
