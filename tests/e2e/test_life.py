@@ -143,6 +143,32 @@ def test_a_new_account_after_reload(suimon, cluster):
     servers.wait_until("the account", lambda: s.connect("late", "late").close() or True, 5)
 
 
+def test_an_account_that_changes_or_goes_after_reload(suimon, cluster):
+    cluster.setup("DROP USER IF EXISTS late@'%'", "CREATE USER late@'%' IDENTIFIED BY 'late'")
+    app, late = {"name": "app", "password": "app"}, {"name": "late", "password": "late"}
+    s = suimon({"users": [app, late]})
+
+    def takes(*users):
+        s.write(merge(s.config, {"users": list(users)}))
+        assert s.http("/api/config/reload", data={})[0] == 200
+
+    def refuses_login(password):
+        with pytest.raises(pymysql.MySQLError) as e:
+            s.connect("late", password)
+        return e.value.args[0] == 1045
+    with s.connect("late", "late") as before:
+        takes(app, {"name": "late", "password": "new"})
+        assert refuses_login("late")
+        cluster.setup("ALTER USER late@'%' IDENTIFIED BY 'new'")
+        with s.connect("late", "new") as c:
+            assert ask(c, "SELECT 1") == ((1,),)
+        takes(app)
+        assert refuses_login("new")
+        assert ask(before, "SELECT 1") == ((1,),)  # who is logged in keeps what they have
+    with s.connect() as c:
+        assert ask(c, "SELECT 1") == ((1,),)
+
+
 def test_sigterm_lets_a_transaction_finish(suimon, db):
     db.setup("CREATE TABLE t (n INT)")
     s = suimon({"drain_timeout": "300s"})
