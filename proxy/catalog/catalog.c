@@ -3,7 +3,8 @@
  *
  *   catalog_run: due? → target → connect → catalog_load → swap
  *
- * A snapshot answers while no DDL has been seen since its reading began. When the server cannot be reached it goes on
+ * A snapshot answers while no DDL has been seen since its reading began; and while DDL is at the server none is read, for
+ * it would be the one before it. When the server cannot be reached it goes on
  * answering (a server that is gone changes nothing, and the cache lives on); when the server refuses us, it does not.
  */
 #include "catalog.h"
@@ -24,6 +25,7 @@
 #define TOLD_AGAIN_NS (10 * NS_PER_SEC) /* another reason for the same failure is told no sooner */
 #define CONNECT_NS (2 * NS_PER_SEC)
 #define MISS_GAP_NS (5 * NS_PER_SEC) /* between two readings for a name that was not found */
+#define DDL_PATIENCE_NS (10 * NS_PER_SEC) /* no reading while DDL runs; an ALTER that takes longer changes the schema at its end */
 #define DOUBT_GAP_NS (5 * NS_PER_SEC) /* between two for what nobody saw ... */
 #define DOUBT_SHARE 20               /* ... which take this part of the time at most */
 
@@ -44,6 +46,8 @@ struct catalog {
 	pthread_mutex_t lock;       /* guards what follows; began_ns and took_ns are the thread's own */
 	struct snapshot *now;       /* owned reference; NULL: never read */
 	bool readable;
+	unsigned ddl_running;
+	uint64_t ddl_since_ns; /* monotonic: there was none before */
 	uint64_t read_ns;
 	char problem[256];
 	uint64_t told_ns; /* monotonic: when the log was told of it last; under lock */
@@ -138,10 +142,8 @@ static enum rc log_in(struct catalog *c)
 }
 
 /* RC_DECLINED: nobody to log in as yet. */
-static enum rc read_once(struct catalog *c)
+static enum rc read_once(struct catalog *c, uint64_t wanted, uint64_t procedures)
 {
-	uint64_t wanted = atomic_load_explicit(&c->wanted, memory_order_acquire);
-	uint64_t procedures = atomic_load_explicit(&c->procedures_wanted, memory_order_acquire);
 	struct snapshot *s = NULL;
 	char problem[256];
 	enum rc rc = log_in(c);
@@ -160,6 +162,17 @@ static enum rc read_once(struct catalog *c)
 		keep_problem(c, problem, sqlconn_refused(c->conn));
 	sqlconn_close(c->conn);
 	return rc;
+}
+
+/* Until when what is read would be what was there before the DDL that runs; 0: now will do. */
+static uint64_t ddl_until(struct catalog *c)
+{
+	uint64_t until;
+
+	pthread_mutex_lock(&c->lock);
+	until = c->ddl_running ? c->ddl_since_ns + DDL_PATIENCE_NS : 0;
+	pthread_mutex_unlock(&c->lock);
+	return until;
 }
 
 static uint64_t doubt_gap(const struct catalog *c)
@@ -183,20 +196,33 @@ static uint64_t due(struct catalog *c)
 	return c->began_ns + (atomic_load_explicit(&c->doubted, memory_order_acquire) ? doubt_gap(c) : REFRESH_NS);
 }
 
+static void read_now(struct catalog *c)
+{
+	/* First: DDL that begins after the second line is counted after the first. */
+	uint64_t wanted = atomic_load_explicit(&c->wanted, memory_order_acquire);
+	uint64_t procedures = atomic_load_explicit(&c->procedures_wanted, memory_order_acquire);
+
+	if (ddl_until(c) > clock_mono_ns())
+		return;
+	c->began_ns = clock_mono_ns();
+	atomic_store_explicit(&c->nudged, false, memory_order_release);
+	atomic_store_explicit(&c->doubted, false, memory_order_release);
+	c->failing = read_once(c, wanted, procedures) != RC_OK;
+	c->took_ns = clock_mono_ns() - c->began_ns;
+}
+
 static void catalog_run(void *arg)
 {
 	struct catalog *c = arg;
-	uint64_t at = 0;
+	uint64_t at = 0, until;
 
 	do {
-		if (clock_mono_ns() >= at) {
-			c->began_ns = clock_mono_ns();
-			atomic_store_explicit(&c->nudged, false, memory_order_release);
-			atomic_store_explicit(&c->doubted, false, memory_order_release);
-			c->failing = read_once(c) != RC_OK;
-			c->took_ns = clock_mono_ns() - c->began_ns;
-		}
+		if (clock_mono_ns() >= at)
+			read_now(c);
 		at = due(c);
+		until = ddl_until(c);
+		if (at < until)
+			at = until;
 	} while (ticker_sleep(&c->ticker, at));
 }
 
@@ -259,6 +285,22 @@ void catalog_invalidate(struct catalog *c)
 {
 	atomic_fetch_add_explicit(&c->procedures_wanted, 1, memory_order_acq_rel);
 	catalog_invalidate_tables(c);
+}
+
+void catalog_ddl_begins(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->ddl_running++ == 0)
+		c->ddl_since_ns = clock_mono_ns();
+	pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_ddl_ends(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->ddl_running--;
+	pthread_mutex_unlock(&c->lock);
+	ticker_wake(&c->ticker);
 }
 
 void catalog_doubt(struct catalog *c)

@@ -43,6 +43,10 @@ bool catalog_is_wanted(struct catalog *c);
 void catalog_invalidate(struct catalog *c);
 /* The same of such as leaves procedures as they are. */
 void catalog_invalidate_tables(struct catalog *c);
+/* DDL is at the server from now on, until as many have ended: what is read meanwhile is not believed, for ten seconds at most (an ALTER may
+ * take hours). To be called before catalog_invalidate, which is due at its end as well, before that is told. Any thread. */
+void catalog_ddl_begins(struct catalog *c);
+void catalog_ddl_ends(struct catalog *c);
 /* DDL may have been among what nobody saw: it is read again within some seconds, and stays in force meanwhile. Any thread, cheap. */
 void catalog_doubt(struct catalog *c);
 /* Another account may now be usable, or the primary is back: try at once if it is stale. Any thread. */

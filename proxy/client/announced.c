@@ -29,7 +29,7 @@ enum rc announced_step(struct request *r)
 		return RC_OK;
 	if (r->plan.writes)
 		temps_targets(r, &t);
-	anything = t.anything || (w && w->anything);
+	anything = t.anything || deltas_transaction_wrote_anything(r);
 	memcpy(tags, t.tags, t.n * sizeof(tags[0]));
 	if (w)
 		memcpy(tags + t.n, w->tables, w->ntables * sizeof(tags[0]));

@@ -209,6 +209,7 @@ enum rc cached_step(struct request *r)
 	if (r->prepared && (r->execute.flags & 0x07))
 		return RC_OK; /* a cursor's rows are fetched from its connection */
 	statement_resolve(r->st, w->in->catalog, w->settings);
+	r->schema_version = r->st->catalog_version;
 	if (!r->st->resolved) {
 		/* Which writes it must see is not known just now: only the primary is past them all, if it is there (R4). */
 		r->primary_only = topology_primary_usable(w->in->topology);
@@ -291,6 +292,8 @@ static enum cache_refusal judge(const struct request *r)
 	    !(r->status & STATUS_AUTOCOMMIT) || r->s->up == NULL || r->s->up->track.results != 1 ||
 	    reads_dirty(r->s) || command_is_misread(r) || r->s->up->epoch != r->key_epoch)
 		return CACHE_REFUSED_STATUS;
+	if (unlikely(deltas_schema_moved(r))) /* it may have read other tables than those that it would be stored under */
+		return CACHE_REFUSED_VERSION;
 	return CACHE_STORED;
 }
 

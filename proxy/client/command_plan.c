@@ -181,6 +181,7 @@ void command_plan(struct request *r)
 	ss.tracked = s->worker->tracked;
 	ss.tracks_reads = s->caps & CLIENT_DEPRECATE_EOF;
 	command_verdict(s, r->st, r->lexed, r->mode);
+	r->schema_version = catalog_version(in->catalog);
 	if (r->st->facts.nroutines) {
 		if (ss.has_replicas) /* a server that stands alone is read for nothing less than the cache or the queue */
 			catalog_want(in->catalog);

@@ -50,8 +50,11 @@ static void remember_write(struct request *r, const struct write_targets *t, con
 
 	if (!t->n && !t->anything)
 		return;
-	if (!w)
+	if (!w) {
 		w = s->transaction = mem_zalloc(sizeof(*w));
+		if (w)
+			w->schema_version = r->schema_version;
+	}
 	if (!w) { /* no memory to remember it: treat it as done now, and again at the end */
 		if (s->worker->cache)
 			cache_invalidate_all(s->worker->cache, CACHE_BY_WRITE, instance_lag_window(s->worker->settings));
@@ -96,9 +99,20 @@ static void invalidate(struct request *r, const cache_tag *tags, unsigned n, boo
 		cache_invalidate(s->worker->cache, CACHE_BY_WRITE, tags, n, known ? &pos : NULL, window);
 }
 
+/* What it has written may be read through other names by now, and by what came after it other tables may have been written. */
+static bool is_anything(const struct request *r, const struct write_set *w)
+{
+	return w->anything || unlikely(w->schema_version != catalog_version(r->worker->in->catalog));
+}
+
+bool deltas_transaction_wrote_anything(const struct request *r)
+{
+	return r->s->transaction && is_anything(r, r->s->transaction);
+}
+
 static void invalidate_set(struct request *r, const struct write_set *w)
 {
-	invalidate(r, w->by_table ? w->tables : w->tags, w->by_table ? w->ntables : w->n, w->anything);
+	invalidate(r, w->by_table ? w->tables : w->tags, w->by_table ? w->ntables : w->n, is_anything(r, w));
 }
 
 static void forget_transaction(struct session *s)
@@ -209,41 +223,24 @@ static void settle_unseen(struct request *r)
 	r->st->writes_unseen = r->st->facts.verb == SQL_SELECT;
 }
 
-void deltas_settle(struct request *r)
-{
-	struct session *s = r->s;
-	bool failed = r->error != 0;
-	unsigned pins = r->plan.pins | (unlikely(command_may_be_anything(r)) ? PIN_UNKNOWN : 0);
+/* ---- the schema ---- */
 
-	if (r->reply_settled)
-		return;
-	r->reply_settled = true;
-	if (unlikely(has_written_unseen(r)))
-		settle_unseen(r);
-	globals_settle(r, failed);
-	if (!failed) {
-		deltas_pin(r, pins);
-		s->pins &= ~r->plan.unpins;
-		if (r->st && (r->st->facts.flags & SQL_F_RELEASE) && s->up)
-			s->up->condemned = true;
-	} else if ((pins & (PIN_UNKNOWN | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
-		    (r->st && (r->st->facts.flags & SQL_F_MULTI))) && !never_ran(r)) {
-		deltas_pin(r, pins); /* a part of it may have run */
-	}
-	deltas_schema(r);
-	settle_transactions(r, is_rollback(r));
-	settle_writes(r);
-	temps_settle(r);
+bool deltas_schema_moved(const struct request *r)
+{
+	return r->schema_version != catalog_version(r->worker->in->catalog);
 }
 
 static void schema_changed(struct request *r)
 {
 	struct instance *in = r->s->worker->in;
+	uint64_t before = catalog_version(in->catalog);
 
 	if (r->st && globals_keep_procedures(r))
 		catalog_invalidate_tables(in->catalog);
 	else
 		catalog_invalidate(in->catalog);
+	if (r->schema_version == before) /* its own doing: its tables are known all the same */
+		r->schema_version = before + 1;
 	if (in->cache)
 		cache_schema_changed(in->cache);
 }
@@ -277,26 +274,76 @@ static enum catalog_ddl called_ddl(const struct request *r)
 	return most;
 }
 
-static void called_schema(struct request *r)
+static bool calls(const struct sql_facts *f)
 {
-	bool answered = r->sent_ns != 0;
-
-	if (!answered)
-		r->called_ddl = called_ddl(r);
-	if (r->called_ddl == CATALOG_DDL_MAY)
-		schema_changed(r);
-	else if (unlikely(r->called_ddl == CATALOG_DDL_UNSEEN) && answered && (r->commit_known || !changed_nothing(r)))
-		catalog_doubt(r->s->worker->in->catalog);
+	return unlikely(f && f->verbs & SQL_VERB(SQL_CALL) && !(f->flags & SQL_F_UNKNOWN));
 }
 
-void deltas_schema(struct request *r)
+static bool changes_schema(const struct request *r)
 {
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 
-	if (f ? f->flags & (SQL_F_DDL | SQL_F_UNKNOWN) && !never_ran(r) && !temps_only(r) : command_may_be_anything(r))
+	if (f && f->flags & (SQL_F_DDL | SQL_F_UNKNOWN))
+		return !never_ran(r) && !temps_only(r);
+	return f ? r->called_ddl == CATALOG_DDL_MAY : command_may_be_anything(r);
+}
+
+void deltas_schema_sent(struct request *r)
+{
+	if (r->st && calls(&r->st->facts))
+		r->called_ddl = called_ddl(r);
+	if (likely(!changes_schema(r)))
+		return;
+	if (!r->ddl_runs)
+		catalog_ddl_begins(r->worker->in->catalog);
+	r->ddl_runs = true;
+	schema_changed(r);
+}
+
+void deltas_schema_over(struct request *r)
+{
+	if (unlikely(r->ddl_runs))
+		catalog_ddl_ends(r->worker->in->catalog);
+	r->ddl_runs = false;
+}
+
+/* It is answered, or its answer will never come. */
+static void settle_schema(struct request *r)
+{
+	if (unlikely(changes_schema(r)))
 		schema_changed(r);
-	else if (unlikely(f && f->verbs & SQL_VERB(SQL_CALL) && !(f->flags & SQL_F_UNKNOWN)))
-		called_schema(r);
+	else if (unlikely(r->called_ddl == CATALOG_DDL_UNSEEN) && (r->commit_known || !changed_nothing(r)))
+		catalog_doubt(r->worker->in->catalog);
+	deltas_schema_over(r);
+}
+
+/* ---- in the order of these ---- */
+
+void deltas_settle(struct request *r)
+{
+	struct session *s = r->s;
+	bool failed = r->error != 0;
+	unsigned pins = r->plan.pins | (unlikely(command_may_be_anything(r)) ? PIN_UNKNOWN : 0);
+
+	if (r->reply_settled)
+		return;
+	r->reply_settled = true;
+	if (unlikely(has_written_unseen(r)))
+		settle_unseen(r);
+	globals_settle(r, failed);
+	if (!failed) {
+		deltas_pin(r, pins);
+		s->pins &= ~r->plan.unpins;
+		if (r->st && (r->st->facts.flags & SQL_F_RELEASE) && s->up)
+			s->up->condemned = true;
+	} else if ((pins & (PIN_UNKNOWN | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
+		    (r->st && (r->st->facts.flags & SQL_F_MULTI))) && !never_ran(r)) {
+		deltas_pin(r, pins); /* a part of it may have run */
+	}
+	settle_schema(r);
+	settle_transactions(r, is_rollback(r));
+	settle_writes(r);
+	temps_settle(r);
 }
 
 void deltas_lost(struct request *r)
@@ -304,7 +351,7 @@ void deltas_lost(struct request *r)
 	struct write_targets t;
 	struct rows_tags rows;
 
-	deltas_schema(r);
+	settle_schema(r);
 	if (r->sent_ns && !r->reply_settled)
 		globals_settle(r, true);
 	r->commit_known = false;
@@ -316,7 +363,7 @@ void deltas_lost(struct request *r)
 	r->reply_settled = true;
 	if (r->s->transaction)
 		doubts_add(r->s->worker, r->s->transaction->tables, r->s->transaction->ntables,
-			   r->s->transaction->anything);
+			   is_anything(r, r->s->transaction));
 	settle_transaction(r, false);
 	r->s->in_transaction = false;
 }

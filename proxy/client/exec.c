@@ -349,7 +349,7 @@ static enum rc step_send(struct request *r)
 		exec_lost(r, "closed by peer");
 		return RC_ERROR;
 	}
-	deltas_schema(r); /* before the server commits it, and again when it has answered */
+	deltas_schema_sent(r); /* before the server commits it, and again when it has answered */
 	lockers_note(&s->worker->in->lockers, r);
 	r->sent_ns = clock_mono_ns();
 	r->route = r->backend && atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA

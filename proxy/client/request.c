@@ -46,6 +46,7 @@ static void request_free(struct request *r)
 
 	cached_cancel(r);
 	announced_end(r);
+	deltas_schema_over(r);
 	iobuf_reset(&r->packet);
 	iobuf_reset(&r->number_reply);
 	pieces_free(r->pieces);

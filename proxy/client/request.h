@@ -154,6 +154,8 @@ struct request {
 	                             * set whose ASCII is ASCII */
 	bool collation_unknown;
 	bool may_change_procedures; /* by texts that are not known */
+	uint64_t schema_version;    /* of the catalog, by which its tables were told */
+	bool ddl_runs;              /* the catalog was told so */
 	enum catalog_ddl called_ddl; /* may a procedure that it calls change the schema? As of when it was sent */
 	struct mail resume_mail;
 	uint64_t start_ns, lease_ns, sent_ns, first_ns;
@@ -314,7 +316,12 @@ void reported_eof(struct request *r, uint16_t status);
 void deltas_pin(struct request *r, unsigned pins); /* and counts them */
 void deltas_settle(struct request *r);  /* the last packet is here, the client has not got it yet: invalidate */
 void deltas_partial(struct request *r); /* one of several results is here: the same for what has run so far */
-void deltas_schema(struct request *r);  /* it may change the schema: what the catalog says is doubtful from now on */
+void deltas_schema_sent(struct request *r); /* it is to be sent: if it may change the schema, what the catalog says is doubtful from now on */
+void deltas_schema_over(struct request *r); /* ... and it has ended, or nobody waits for it any more. More than once is harmless */
+/* What the open transaction has written is not known, or not any more. */
+bool deltas_transaction_wrote_anything(const struct request *r) must_check;
+/* By the catalog it was planned by other tables than it would be now. */
+bool deltas_schema_moved(const struct request *r) must_check;
 void deltas_lost(struct request *r);    /* outcome unknown */
 
 /* temps.c: the session's own temporary tables */

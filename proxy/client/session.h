@@ -51,6 +51,7 @@ struct write_set {
 	cache_tag tags[SESSION_WRITTEN_TAGS]; /* of what was written, rows where they are known */
 	cache_tag tables[CACHE_MAX_TAGS];     /* the same by table */
 	uint16_t n, ntables;
+	uint64_t schema_version;              /* of the catalog, when it was begun */
 	bool by_table; /* more rows than fit */
 	bool anything;
 };

@@ -102,7 +102,7 @@ void temps_targets(const struct request *r, struct write_targets *out)
 	*out = (struct write_targets){.anything = false};
 	if (st && temps_only(r)) /* a DROP of it, too */
 		return;
-	out->anything = r->plan.writes_anything || !st;
+	out->anything = r->plan.writes_anything || !st || unlikely(deltas_schema_moved(r));
 	if (st && temps_named(r)) {
 		out->anything |= !statement_shared(st, r->s->worker->in->catalog, skip, r, out);
 		return;

@@ -1,8 +1,11 @@
 """C5: whatever changes the schema, what is stored afterwards is ended by the writes that reach it then."""
+import contextlib
+import time
+
 import pymysql
 import pytest
 
-from conftest import KIND, ask, filled, is_hit
+from conftest import KIND, Background, ask, filled, is_hit
 from servers import wait_until
 
 READ = "SELECT SUM(n) FROM v"
@@ -98,3 +101,34 @@ def test_what_was_stored_before_another_schema_is_found_ends_with_it(cached, sho
             ask(c, "SELECT * FROM nowhere")
         wait_until("the view as it is now", lambda: ask(c, READ) == ((30,),), 10)
         ends_it(cached, c, c, READ, "UPDATE b SET n = n + 1", ((32,),))
+
+
+@pytest.mark.parametrize("how", ["at once", "in a transaction", "in a transaction, long after"])
+def test_a_write_that_waits_behind_ddl_reaches_what_it_leads_to_by_then(cached, shop, how):
+    """It was planned by the schema from before, and runs by the one from after."""
+    read = "SELECT COUNT(*) FROM audit"
+    with contextlib.ExitStack() as stack:
+        first, ddl, writer, reader = [stack.enter_context(cached.connect(database=shop.name)) for _ in range(4)]
+        filled(cached, reader, read)
+        first.begin()
+        ask(first, "INSERT INTO a VALUES (3, 3)")
+        trigger = Background(ddl, "CREATE TRIGGER tr AFTER INSERT ON a FOR EACH ROW INSERT INTO audit (n) VALUES (NEW.n)")
+        time.sleep(0.6)
+        assert catalog(cached)["stale"]
+        if how == "in a transaction, long after":  # it may take hours: the cache does not rest for so long
+            fresh(cached)
+            filled(cached, reader, read)
+        if how != "at once":
+            writer.begin()
+        late = Background(writer, "INSERT INTO a VALUES (4, 4)")
+        time.sleep(0.4)
+        assert late.is_alive()
+        first.commit()
+        assert trigger.outcome() == ()
+        assert late.outcome() == ()
+        if how != "at once":
+            fresh(cached)
+            filled(cached, reader, read)
+            assert ask(reader, read) == ((0,),)
+            writer.commit()
+        assert ask(reader, read) == ((1,),)
