@@ -33,6 +33,7 @@ void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned 
 {
 	memset(a, 0, sizeof(*a));
 	dbconn_init(&a->conn);
+	a->conn.patient = true;
 	position_init(&a->position, id, shard);
 	tableinfo_init(&a->tables);
 	iobuf_init(&a->sql, 0);
@@ -388,12 +389,24 @@ static enum apply_result claim_rows(struct applier *a, struct apply_item *items,
 	return APPLY_DONE;
 }
 
+/* So that others can tell which one it hangs at. */
+static enum rc execute_seen(struct applier *a, const struct apply_item *first, size_t n)
+{
+	enum rc rc;
+
+	atomic_store(&a->running_ns, clock_mono_ns());
+	atomic_store(&a->running_seq, n == 1 ? first->seq : 0);
+	rc = execute(a, first, n);
+	atomic_store(&a->running_seq, 0);
+	return rc;
+}
+
 static enum apply_result apply_run(struct applier *a, struct apply_item *first, size_t n, size_t batch)
 {
 	enum apply_result result;
 	size_t half = n / 2;
 
-	if (execute(a, first, n) == RC_OK) {
+	if (execute_seen(a, first, n) == RC_OK) {
 		FAILPOINT("mid-batch");
 		return APPLY_DONE;
 	}
@@ -579,6 +592,8 @@ static enum apply_result run_batch(struct applier *a, struct apply_item *items, 
 	result = claim_rows(a, items, n);
 	if (result != APPLY_DONE)
 		return result;
+	for (size_t i = 0; i < n; i++)
+		items[i].dead |= items[i].bury && !items[i].skip;
 	if (runs_plan(&a->runs, items, n, a->merged_bytes, strict) != RC_OK) {
 		snprintf(a->reason, sizeof(a->reason), "out of memory");
 		return APPLY_WAIT;

@@ -10,6 +10,8 @@
 #ifndef SUIMON_APPLY_H
 #define SUIMON_APPLY_H
 
+#include <stdatomic.h>
+
 #include "dbconn.h"
 #include "deadtable.h"
 #include "engine.h"
@@ -58,6 +60,7 @@ struct applier {
 	uint64_t merged_bytes; /* bound of a merged statement */
 	char reason[640];      /* of the last result that is not APPLY_DONE */
 	uint64_t halted_seq;   /* the record that made it APPLY_HALT */
+	_Atomic uint64_t running_seq, running_ns; /* the record that is a statement of its own and under way, since; 0: none. Any thread reads */
 	uint64_t statements;   /* run in the last batch */
 	uint64_t buried;       /* dead letters written in the last batch */
 	uint64_t orphans;      /* of them, for want of what a foreign key asks for */

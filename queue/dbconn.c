@@ -5,16 +5,26 @@
 
 #include <errmsg.h>
 #include <inttypes.h>
+#include <ma_pvio.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "clock.h"
+#include "log.h"
 #include "sqlconn.h"
 
 #define MAX_PACKET_SMALLEST 65536u
 #define ER_UNKNOWN 1105u
 #define ER_PACKET_TOO_LARGE 1153u
+/* Seconds: a host that does not answer is known to be gone after about 30. */
+#define KEEPALIVE_IDLE 15
+#define KEEPALIVE_EVERY 5
+#define KEEPALIVE_TRIES 3
+#define UNANSWERED_MS 30000
 
 void dbconn_init(struct dbconn *c)
 {
@@ -95,6 +105,7 @@ static enum rc learn(struct dbconn *c)
 	if (dbconn_execf(c, "SET SESSION innodb_lock_wait_timeout=%d, autocommit=1, completion_type=0", DBCONN_LOCK_WAIT_SECONDS) !=
 		    RC_OK ||
 	    dbconn_number(c, "SELECT @@max_allowed_packet", &c->max_packet) != RC_OK ||
+	    dbconn_number(c, "SELECT CONNECTION_ID()", &c->id) != RC_OK ||
 	    dbconn_value(c, "SELECT @@sql_mode", mode, sizeof(mode)) != RC_OK ||
 	    dbconn_value(c, "SELECT CONCAT(@@hostname, ':', @@port, ' ', @@datadir, ' ', @@server_id)", c->server,
 			 sizeof(c->server)) != RC_OK)
@@ -103,6 +114,50 @@ static enum rc learn(struct dbconn *c)
 	if (c->max_packet < MAX_PACKET_SMALLEST)
 		c->max_packet = MAX_PACKET_SMALLEST;
 	return track_gtids(c);
+}
+
+/* A Unix socket has none of these, and needs none. */
+static void watch_peer(int fd)
+{
+	const int options[][3] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
+				  {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE},
+				  {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EVERY},
+				  {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_TRIES},
+				  {IPPROTO_TCP, TCP_USER_TIMEOUT, UNANSWERED_MS}};
+
+	for (size_t i = 0; i < countof(options); i++)
+		(void)setsockopt(fd, options[i][0], options[i][1], &options[i][2], sizeof(int));
+}
+
+static enum rc on_uptime(void *arg, const char *const *row, unsigned columns)
+{
+	if (columns != 2 || !row[1])
+		return RC_ERROR;
+	*(uint64_t *)arg = strtoull(row[1], NULL, 10);
+	return RC_OK;
+}
+
+/* A statement goes on without its client, and holds its locks. A server that was started since has none, and its numbers begin anew. */
+static void end_lost(struct dbconn *c)
+{
+	uint64_t up = 0, age = clock_mono_ns() - c->lost.opened_ns;
+
+	if (c->lost.id && strcmp(c->lost.server, c->server) == 0 &&
+	    dbconn_rows(c, "SHOW GLOBAL STATUS LIKE 'Uptime'", on_uptime, &up) == RC_OK && up > age / NS_PER_SEC + 1 &&
+	    dbconn_execf(c, "KILL %" PRIu64, c->lost.id) == RC_OK)
+		log_info("queue", "ended at the server what a lost connection had left under way", "connection=%" PRIu64, c->lost.id);
+	c->lost.id = 0;
+}
+
+static void settle_in(struct dbconn *c)
+{
+	MARIADB_PVIO *io = c->my->net.pvio;
+
+	c->opened_ns = clock_mono_ns();
+	end_lost(c);
+	/* Not before: whoever logs in answers soon. The library takes an option only until it connects. */
+	if (c->patient)
+		io->methods->set_timeout(io, PVIO_READ_TIMEOUT, DBCONN_APPLY_SECONDS);
 }
 
 enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
@@ -124,10 +179,14 @@ enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
 		dbconn_close(c);
 		return note(c, CR_SSL_CONNECTION_ERROR, SQLCONN_NO_TLS);
 	}
-	if (ok)
+	if (ok) {
+		watch_peer((int)mysql_get_socket(c->my));
 		set_fd(c, (int)mysql_get_socket(c->my));
-	if (ok && learn(c) == RC_OK)
+	}
+	if (ok && learn(c) == RC_OK) {
+		settle_in(c);
 		return RC_OK;
+	}
 	if (mysql_errno(c->my))
 		note_last(c);
 	dbconn_close(c);
@@ -137,9 +196,15 @@ enum rc dbconn_open(struct dbconn *c, const struct queue_target *t)
 void dbconn_close(struct dbconn *c)
 {
 	set_fd(c, -1);
+	if (c->my && c->id && mysql_errno(c->my) >= CR_MIN_ERROR && mysql_errno(c->my) <= CR_MAX_ERROR) {
+		c->lost.id = c->id;
+		c->lost.opened_ns = c->opened_ns;
+		snprintf(c->lost.server, sizeof(c->lost.server), "%s", c->server);
+	}
 	if (c->my)
 		mysql_close(c->my);
 	c->my = NULL;
+	c->id = 0;
 }
 
 bool dbconn_is_there(const struct dbconn *c, const struct queue_hooks *h)

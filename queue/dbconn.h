@@ -1,6 +1,7 @@
 /*
  * dbconn.h - the drain's connection to the primary: libmariadb with time limits, and what must be known of the server.
- * One thread's. Every call blocks, at most for the limits below.
+ * One thread's. Every call blocks, at most for the limits below. What a lost connection has left under way at the server is ended
+ * by the next one to the same server.
  */
 #ifndef SUIMON_DBCONN_H
 #define SUIMON_DBCONN_H
@@ -16,6 +17,7 @@
 
 #define DBCONN_CONNECT_SECONDS 5u
 #define DBCONN_IO_SECONDS 60u
+#define DBCONN_APPLY_SECONDS 3600 /* of one that applies: a statement may take long, and a host that is gone is told by keepalive */
 #define DBCONN_LOCK_WAIT_SECONDS 10 /* innodb_lock_wait_timeout: must be shorter than the time for an answer */
 
 struct dbconn {
@@ -26,6 +28,14 @@ struct dbconn {
 	char server[512];     /* which one it is, in its own words */
 	char host[256];       /* and as the target named it */
 	uint16_t port;
+	bool patient; /* it applies; set before it is opened */
+	uint64_t id;  /* the server's number of it */
+	uint64_t opened_ns;
+	struct {
+		uint64_t id; /* 0: none */
+		uint64_t opened_ns;
+		char server[512];
+	} lost; /* the last one that was not ended in order */
 	bool strict;          /* its own sql_mode is strict */
 	uint64_t max_packet;
 	unsigned code;   /* of the last failure */

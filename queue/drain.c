@@ -12,6 +12,7 @@
 
 /* A transaction holds its rows' locks, and a replica its followers, about so long at most. */
 #define BATCH_TARGET_NS (100 * NS_PER_MS)
+#define LONG_NS NS_PER_SEC /* of one record: people are told */
 
 struct drain *drain_new(const struct drain_parts *parts, const struct queue_options *opt)
 {
@@ -170,15 +171,67 @@ void drain_hurry(struct drain *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
+static void break_off(struct drain *d)
+{
+	dbconn_interrupt(&d->applier.conn);
+	if (d->team)
+		team_interrupt(d->team);
+}
+
+static uint64_t runs_long(const struct applier *a)
+{
+	uint64_t seq = atomic_load(&a->running_seq);
+
+	return seq && clock_mono_ns() - atomic_load(&a->running_ns) > LONG_NS ? seq : 0;
+}
+
+/* That is under way, and has been for long. */
+static uint64_t under_way(const struct drain *d)
+{
+	uint64_t seq = runs_long(&d->applier);
+
+	for (unsigned i = 0; d->team && !seq && i < d->team->n; i++)
+		seq = runs_long(&d->team->worker[i].applier);
+	return seq;
+}
+
+/* lock held. */
+static uint64_t waits_for(const struct drain *d)
+{
+	uint64_t seq = under_way(d);
+
+	return seq || d->state == QUEUE_RUNNING ? seq : d->waited_seq;
+}
+
+enum rc drain_bury(struct drain *d, uint64_t seq)
+{
+	bool waited_for, running;
+
+	pthread_mutex_lock(&d->lock);
+	waited_for = seq && seq == waits_for(d);
+	running = waited_for && under_way(d) == seq;
+	if (waited_for) {
+		d->bury_seq = seq;
+		snprintf(d->bury_reason, sizeof(d->bury_reason), "%s", d->state == QUEUE_RUNNING ? "it ran long" : d->reason);
+		if (d->state == QUEUE_HALTED) {
+			d->state = QUEUE_RUNNING;
+			d->reason[0] = '\0';
+		}
+		kick(d);
+	}
+	pthread_mutex_unlock(&d->lock);
+	if (running)
+		break_off(d);
+	return waited_for ? RC_OK : RC_DECLINED;
+}
+
 void drain_primary_moved(struct drain *d)
 {
 	pthread_mutex_lock(&d->lock);
 	d->moved = true;
 	kick(d);
 	pthread_mutex_unlock(&d->lock);
-	dbconn_interrupt(&d->applier.conn);
-	if (d->team)
-		team_interrupt(d->team);
+	break_off(d);
 }
 
 uint64_t drain_applied(struct drain *d)
@@ -217,6 +270,7 @@ void drain_totals(struct drain *d, struct queue_totals *out)
 	if (out->state == d->state)
 		snprintf(out->reason, sizeof(out->reason), "%s", d->reason);
 	out->applied_seq = d->applied_seq;
+	out->waits_for = waits_for(d);
 	out->applied = d->applied;
 	out->dead = d->dead;
 	out->retries = d->retries;

@@ -51,6 +51,11 @@ struct drain {
 	bool stopping, ended, paused, hurry;
 	uint64_t stop_until_ns; /* a batch under way may take so long */
 	bool kicked;            /* wakes it from any sleep */
+	/* Of one record that keeps the others waiting, for people: who may put it aside. */
+	uint64_t waited_seq;          /* it failed alone, and is to be tried again; 0: none did */
+	uint64_t bury_seq;            /* it is to be a dead letter; 0: none is */
+	char bury_reason[256];        /* and was waited for so */
+	unsigned failed_code;         /* with which it failed. The drain's thread's */
 	bool moved;             /* another server is the primary than when it connected */
 	bool woken;             /* there are more records */
 	bool gathering;         /* waits for a batch to become larger, and looks for itself */
@@ -85,6 +90,7 @@ void drain_announce(struct drain *d, uint64_t upto, const char *gtid);
 void drain_move_applied(struct drain *d, uint64_t seq, uint64_t safe);
 void drain_count_batch(struct drain *d, uint64_t rows, uint64_t buried);
 void drain_note_oldest(struct drain *d); /* of those loaded */
+void drain_put_aside(struct drain *d); /* of those loaded, the one that somebody wants buried */
 /* What to do after a batch of n: goes on, waits, begins anew, halts. */
 void drain_settle(struct drain *d, enum apply_result result, size_t n, const char *reason);
 

@@ -5,9 +5,13 @@
 #include "drain_impl.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "clock.h"
 #include "log.h"
+#include "mem.h"
+
+#define TRIES_TOGETHER 2 /* of a batch, before it becomes smaller */
 
 /* The first schema and table of them. */
 static struct span first_pair(struct span tables)
@@ -129,8 +133,47 @@ static void after_commit(struct drain *d, uint64_t took_ns)
 	drain_checkpoint_if_due(d);
 }
 
+void drain_put_aside(struct drain *d)
+{
+	struct apply_item *it = NULL;
+	char why[320] = "";
+
+	pthread_mutex_lock(&d->lock);
+	for (size_t i = d->next; d->bury_seq && i < d->count && !it; i++)
+		it = d->items[i].seq == d->bury_seq ? &d->items[i] : NULL;
+	if (it)
+		snprintf(why, sizeof(why), "put aside by hand%s%s", d->bury_reason[0] ? "; it had waited: " : "", d->bury_reason);
+	pthread_mutex_unlock(&d->lock);
+	if (!it)
+		return;
+	it->bury = true;
+	it->code = d->failed_code;
+	mem_free(it->error);
+	it->error = mem_strdup(why);
+}
+
+/* A batch of which one keeps all waiting becomes smaller until it is that one: those before it go on, and it is known. A failure that
+ * was the record's own waits for another lane, and they all do so together. */
+static void find_culprit(struct drain *d, size_t n)
+{
+	if (d->failures < TRIES_TOGETHER || errclass_of(d->failed_code) == ERRCLASS_PERMANENT)
+		return;
+	if (n > 1)
+		d->part = n > 4 ? n / 4 : 1;
+}
+
+static void note_waited(struct drain *d, enum apply_result result, size_t n)
+{
+	uint64_t seq = result == APPLY_HALT ? d->applier.halted_seq : n == 1 && d->next < d->count ? d->items[d->next].seq : 0;
+
+	pthread_mutex_lock(&d->lock);
+	d->waited_seq = result == APPLY_DONE || result == APPLY_SMALLER ? 0 : seq;
+	pthread_mutex_unlock(&d->lock);
+}
+
 void drain_settle(struct drain *d, enum apply_result result, size_t n, const char *reason)
 {
+	note_waited(d, result, n);
 	switch (result) {
 	case APPLY_DONE:
 		d->part = d->part && d->part < DRAIN_BATCH_MAX ? d->part * 2 : 0;
@@ -138,6 +181,10 @@ void drain_settle(struct drain *d, enum apply_result result, size_t n, const cha
 		break;
 	case APPLY_SMALLER:
 		d->part = n > 1 ? n / 2 : 1;
+		if (n == 1) { /* the position's row had no room behind it */
+			drain_set_state(d, QUEUE_WAITING, reason);
+			drain_back_off(d);
+		}
 		break;
 	case APPLY_HALT:
 		drain_set_state(d, QUEUE_HALTED, reason);
@@ -147,6 +194,7 @@ void drain_settle(struct drain *d, enum apply_result result, size_t n, const cha
 		/* An idle connection that the server has closed is not worth a word. */
 		if (d->failures)
 			drain_set_state(d, QUEUE_WAITING, reason);
+		find_culprit(d, n);
 		d->failures++;
 		drain_disconnect(d);
 		break;
@@ -155,6 +203,7 @@ void drain_settle(struct drain *d, enum apply_result result, size_t n, const cha
 	case APPLY_STRICTLY:
 	case APPLY_ALONE:
 		drain_set_state(d, QUEUE_WAITING, reason);
+		find_culprit(d, n);
 		drain_back_off(d);
 		break;
 	}
@@ -171,7 +220,9 @@ void drain_apply_loaded(struct drain *d)
 	if (d->part && d->part < n)
 		n = d->part;
 	drain_foretell(d, n);
+	drain_put_aside(d);
 	result = applier_run(&d->applier, d->items + d->next, n);
+	d->failed_code = d->applier.conn.code;
 	after_commit(d, clock_mono_ns() - start);
 	drain_foretell(d, 0);
 	drain_settle(d, result, n, d->applier.reason);

@@ -81,6 +81,7 @@ static bool deal_one(struct drain *d, struct stretch *w, struct apply_item *it, 
 		return true;
 	if (to->n >= most || team_give(to, it) != RC_OK)
 		return false;
+	it->error = NULL; /* the worker's now */
 	if (it->seq <= d->told_seq)
 		say_lost(d, it->seq);
 	return true;
@@ -167,6 +168,8 @@ static void gather_one(struct drain *d, struct team_worker *w, enum apply_result
 		return;
 	*worst = w->result;
 	*reason = w->applier.reason;
+	d->failed_code = w->applier.conn.code;
+	d->applier.halted_seq = w->applier.halted_seq;
 }
 
 static enum apply_result gather(struct drain *d, const char **reason)
@@ -226,6 +229,8 @@ void drain_apply_window(struct drain *d)
 	const char *reason = "out of memory";
 	struct stretch win;
 
+	drain_put_aside(d);
+	d->failed_code = 0;
 	if (deal(d, &win) == RC_OK) {
 		drain_foretell(d, win.n);
 		run_all(d, &win);

@@ -213,6 +213,7 @@ static void add_totals(struct queue_totals *out, const struct queue_totals *t)
 	out->first_seq = larger(out->first_seq, t->first_seq);
 	out->last_seq = larger(out->last_seq, t->last_seq);
 	out->applied_seq = larger(out->applied_seq, t->applied_seq);
+	out->waits_for = out->waits_for ? out->waits_for : t->waits_for;
 	out->drain_rate += t->drain_rate;
 }
 

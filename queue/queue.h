@@ -156,6 +156,7 @@ struct queue_totals {
 	uint64_t batch_rows_now; /* most that a transaction may hold just now */
 	uint64_t fsyncs, fsync_ns_last, fsync_ns_total;
 	uint64_t first_seq, last_seq, applied_seq;
+	uint64_t waits_for;     /* the one record that keeps the others waiting, has halted them, or has run long; 0: none is known */
 	uint64_t dead_waiting;  /* dead letters that nobody has retried or discarded */
 	double drain_rate;      /* records a second, last 10 s */
 };
@@ -176,6 +177,8 @@ enum rc queue_list_pending(struct queue *q, uint64_t from_seq, unsigned limit, q
 enum rc queue_list_dead(struct queue *q, uint64_t from_id, unsigned limit, queue_view_fn fn, void *arg) must_check;
 enum rc queue_dead_retry(struct queue *q, uint64_t id) must_check;   /* appended anew; RC_DECLINED: no such */
 enum rc queue_dead_discard(struct queue *q, uint64_t id) must_check;
+/* The record that is waited for becomes a dead letter and the others go on. RC_DECLINED: it is not waited for (here). */
+enum rc queue_bury(struct queue *q, uint64_t seq) must_check;
 enum rc queue_peek_dir(const char *dir, bool dead, uint64_t from, unsigned limit, queue_view_fn fn, void *arg, struct queue_totals *totals, char *err, size_t err_cap) must_check;
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * queue_dead.c - dead letters worked by people: in the queue's directory, or in the database.
  */
+#include "log.h"
 #include "mem.h"
 #include "queue_impl.h"
 
@@ -57,4 +58,15 @@ enum rc queue_dead_retry(struct queue *q, uint64_t id)
 enum rc queue_dead_discard(struct queue *q, uint64_t id)
 {
 	return q->shared ? deadtable_mark(&q->table, id, false) : dead_mark(q->dead, id, DEAD_DISCARDED, 0);
+}
+
+enum rc queue_bury(struct queue *q, uint64_t seq)
+{
+	for (unsigned i = 0; i < q->lanes; i++) {
+		if (drain_bury(q->lane[i].drain, seq) != RC_OK)
+			continue;
+		log_warn("queue", "a record is put aside by hand", "seq=%llu", (unsigned long long)seq);
+		return RC_OK;
+	}
+	return RC_DECLINED;
 }

@@ -98,7 +98,7 @@ enum rc runs_plan(struct runs *r, struct apply_item *items, size_t n, uint64_t m
 		struct run *run;
 
 		it->next = NULL;
-		if (it->skip)
+		if (it->skip || it->bury)
 			continue;
 		run = find_run(r, it, most_bytes, strict);
 		if (run)

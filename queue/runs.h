@@ -20,6 +20,7 @@ struct apply_item {
 	bool mergeable;
 	bool skip; /* nothing to do: a dead letter already, or tried by another record */
 	bool again; /* skipped because it was applied before: who is told of what was applied is told again */
+	bool bury; /* put aside by hand: not run, and a dead letter with this code and error */
 	bool dead; /* failed for good in this batch */
 	unsigned code;
 	char *error; /* owned; NULL when memory was short */

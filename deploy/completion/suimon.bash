@@ -30,7 +30,7 @@ _suimon() {
 		health | ready) words="-c --http --token" ;;
 		queue)
 			if [ "$COMP_CWORD" -eq 2 ]; then
-				words="ls show retry discard pause resume drain check skip"
+				words="ls show retry discard bury pause resume drain check skip"
 			else
 				words="-c --http --token --dir --json --limit --from --pending"
 			fi

@@ -40,6 +40,7 @@ static const struct route routes[] = {
 	{EVHTTP_REQ_POST, "/api/queue/pause", post_queue_pause},
 	{EVHTTP_REQ_POST, "/api/queue/resume", post_queue_resume},
 	{EVHTTP_REQ_POST, "/api/queue/drain", post_queue_drain},
+	{EVHTTP_REQ_POST, "/api/queue/pending/*/bury", post_queue_bury},
 	{EVHTTP_REQ_POST, "/api/queue/dead/*/retry", post_queue_retry},
 	{EVHTTP_REQ_POST, "/api/queue/dead/*/discard", post_queue_discard},
 	{EVHTTP_REQ_GET, "/api/backends", get_backends},

@@ -84,6 +84,7 @@ int post_queue_resume(struct call *c);
 int post_queue_drain(struct call *c);
 int post_queue_retry(struct call *c);
 int post_queue_discard(struct call *c);
+int post_queue_bury(struct call *c);
 int get_backends(struct call *c);
 int post_backend_disable(struct call *c);
 int post_backend_enable(struct call *c);

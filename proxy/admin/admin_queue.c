@@ -159,3 +159,14 @@ int post_queue_discard(struct call *c)
 {
 	return work_letter(c, queue_dead_discard);
 }
+
+int post_queue_bury(struct call *c)
+{
+	uint64_t seq;
+
+	if (number_of(c->arg, &seq) != RC_OK)
+		return call_error(c, 404, "there is no record '%s'", c->arg);
+	if (!c->a->in->queue || queue_bury(c->a->in->queue, seq) != RC_OK)
+		return call_error(c, 409, "record %" PRIu64 " is not what the queue waits for: see waits_for in /api/queue", seq);
+	return answer_totals(c, false);
+}

@@ -6,7 +6,7 @@
 #ifndef SUIMON_CLI_H
 #define SUIMON_CLI_H
 
-/* queue ls|show ID|retry ID|discard ID|pause|resume|drain [--http ADDR] [--token T] [--dir DIR] [-c FILE] */
+/* queue ls|show ID|retry ID|discard ID|bury SEQ|pause|resume|drain [--http ADDR] [--token T] [--dir DIR] [-c FILE] */
 int cli_queue(int argc, char **argv);
 /* top [--http ADDR] [--interval SECONDS] [--once] */
 int cli_top(int argc, char **argv);

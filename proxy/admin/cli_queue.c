@@ -16,6 +16,7 @@ static const char usage_text[] =
 	"usage: suimon queue ls [--limit N] [--from ID]      what is queued, and the dead letters\n"
 	"       suimon queue show ID [--pending]             a dead letter, or a record that is not applied yet\n"
 	"       suimon queue retry ID | discard ID           append a dead letter anew, or drop it\n"
+	"       suimon queue bury SEQ                        the record that all wait for becomes a dead letter\n"
 	"       suimon queue pause | resume | drain          stop applying, go on, apply all there is now\n"
 	"       suimon queue check --dir DIR                 of a stopped instance: is its log whole, what is lost\n"
 	"       suimon queue skip --dir DIR                  goes on without what is lost; damaged files are kept\n"
@@ -130,7 +131,9 @@ static int run_post(const struct cli_options *o, json_t *what)
 
 	if (!h)
 		return CLI_REFUSED;
-	if (o->nwords == 2)
+	if (o->nwords == 2 && strcmp(o->words[0], "bury") == 0)
+		(void)snprintf(path, sizeof(path), "/api/queue/pending/%s/bury", o->words[1]);
+	else if (o->nwords == 2)
 		(void)snprintf(path, sizeof(path), "/api/queue/dead/%s/%s", o->words[1], o->words[0]);
 	else
 		(void)snprintf(path, sizeof(path), "/api/queue/%s", o->words[0]);
@@ -161,6 +164,7 @@ static const struct verb {
 	{"ls", 1, true, run_ls},         {"show", 2, true, run_show},   {"retry", 2, false, run_post},
 	{"discard", 2, false, run_post}, {"pause", 1, false, run_post}, {"resume", 1, false, run_post},
 	{"drain", 1, false, run_post},   {"check", 1, true, run_check}, {"skip", 1, true, run_check},
+	{"bury", 2, false, run_post},
 };
 
 static bool is_id(const char *text)

@@ -74,14 +74,18 @@ enum rc queue_put_totals(struct iobuf *out, const json_t *what)
 {
 	const json_t *q = json_object_get(what, "queue");
 	char a[CLI_TEXT_MAX], b[64], c[64];
+	enum rc rc;
 
-	return iobuf_printf(
+	rc = iobuf_printf(
 		out, "state    %s%s%s\npending  %.0f, %s, oldest %s\ntotals   %.0f queued, %.0f applied, %.0f dead\n",
 		cli_string(q, "state"), cli_string(q, "reason")[0] ? ": " : "",
 		cli_line(cli_string(q, "reason"), a, sizeof(a)), cli_number(q, "depth"),
 		cli_bytes(cli_number(q, "bytes"), b, sizeof(b)),
 		cli_seconds(json_object_get(q, "oldest_age"), c, sizeof(c)), cli_number(q, "enqueued"),
 		cli_number(q, "applied"), cli_number(q, "dead"));
+	if (rc == RC_OK && cli_number(q, "waits_for") > 0)
+		rc = iobuf_printf(out, "waits for %.0f: `bury` makes it a dead letter\n", cli_number(q, "waits_for"));
+	return rc;
 }
 
 enum rc queue_put_list(struct iobuf *out, const json_t *what)

@@ -35,6 +35,7 @@ void queue_json_totals(struct jsonw *w, const struct queue_totals *t)
 	jsonw_uint(w, "first_seq", t->first_seq);
 	jsonw_uint(w, "last_seq", t->last_seq);
 	jsonw_uint(w, "applied_seq", t->applied_seq);
+	jsonw_uint(w, "waits_for", t->waits_for);
 }
 
 /* "schema\0table\0" pairs as "schema.table". */

@@ -141,7 +141,7 @@ def complete(*words):
 
 def test_completion():
     assert complete("suimon", "qu") == ["queue"]
-    assert set(complete("suimon", "queue", "")) >= {"ls", "show", "retry", "discard", "pause", "resume", "drain"}
+    assert set(complete("suimon", "queue", "")) >= {"ls", "show", "retry", "discard", "bury", "pause", "resume", "drain"}
     assert "--http" in complete("suimon", "top", "--")
     assert any(f.endswith("suimon.yaml") for f in complete("suimon", "-c", TOP + "/deploy/suimon.y"))
     assert verbs() <= set(complete("suimon", ""))
@@ -201,7 +201,7 @@ def zsh(tmp_path):
 def test_zsh_completes(zsh):
     assert "[suimon queue ]" in zsh("suimon que")
     verbs_of_queue = zsh("suimon queue ")
-    for verb in ("ls", "show", "retry", "discard", "pause", "resume", "drain"):
+    for verb in ("ls", "show", "retry", "discard", "bury", "pause", "resume", "drain"):
         assert re.search(r"\b%s\b" % verb, verbs_of_queue), verbs_of_queue
     for line, option in (("top", "--once"), ("queue ls", "--pending"), ("queue show 7", "--json"), ("health", "--token"), ("push-config f.yaml", "--dry-run"),
                          ("advise 7", "--scratch"), ("check", "--primary")):

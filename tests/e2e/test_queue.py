@@ -211,6 +211,29 @@ def test_dead_letters_are_worked_from_the_command_line(queued, table):
     assert table.primary("SELECT v FROM keyed") == (("x",),)
 
 
+def test_a_record_that_is_waited_for_is_buried_from_the_command_line(queued, table):
+    def verb(*words):
+        return subprocess.run([queued.binary, "queue", *words, "-c", queued.file], capture_output=True, text=True, timeout=30)
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        drained(queued)
+        with table.cluster.primary.connect("app", "app", database=table.name) as holder:
+            holder.begin()
+            ask(holder, "INSERT INTO keyed VALUES (1, 'held')")
+            ask(c, "INSERT INTO keyed VALUES (1, 'x')")
+            ask(c, "INSERT INTO log (n) VALUES (7)")
+            assert verb("bury", "1").returncode != 0
+            seq = wait_until("who is waited for", lambda: state(queued)["waits_for"], 20)
+            assert "waits for %d" % seq in verb("ls").stdout
+            assert verb("bury", str(seq + 1)).returncode != 0
+            done = verb("bury", str(seq))
+            assert done.returncode == 0, done.stderr
+            drained(queued)
+            holder.rollback()
+    assert [letter["seq"] for letter in dead(queued)] == [seq] and state(queued)["waits_for"] == 0
+    assert table.primary("SELECT COUNT(*) FROM log WHERE n = 7") == ((1,),)
+
+
 def test_its_figures(suimon, table):
     """Depth, bytes, age, rates, batches, syncs, letters: by /api/queue and by the metrics, before and after it is applied."""
     s = suimon(rules(table))

@@ -11,10 +11,11 @@
  *   fill N SCHEMA TABLE  append N rows of (n, v), numbered from the last fill's end on, and say so when all are durable
  *   applied SEQ      wait until applied, then say so
  *   pause resume hurry totals dead
- *   retry ID, discard ID
+ *   retry ID, discard ID, bury SEQ
+ *   moved            somebody says that another server is the primary
  *   quit             stop in order
  * Answers, one a line: "ready", "ack TAG SEQ", "nack TAG declined|error TEXT", "applied SEQ", "totals {json}", "filled N",
- * "dead ID CODE SEQ SQL", "retry ID RC", "discard ID RC", "changed TABLES GTID", "open ERROR" (and exit 2).
+ * "dead ID CODE SEQ SQL", "retry ID RC", "discard ID RC", "bury RC", "changed TABLES GTID", "open ERROR" (and exit 2).
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -272,10 +273,10 @@ static void do_totals(struct queue *q)
 	    ", \"applied\": %" PRIu64 ", \"dead\": %" PRIu64 ", \"dead_waiting\": %" PRIu64 ", \"retries\": %" PRIu64
 	    ", \"batches\": %" PRIu64 ", \"last_batch_rows\": %" PRIu64 ", \"first_seq\": %" PRIu64
 	    ", \"last_seq\": %" PRIu64 ", \"applied_seq\": %" PRIu64 ", \"fsyncs\": %" PRIu64
-	    ", \"fsync_ns_total\": %" PRIu64 ", \"batch_rows_now\": %" PRIu64 "}",
+	    ", \"fsync_ns_total\": %" PRIu64 ", \"batch_rows_now\": %" PRIu64 ", \"waits_for\": %" PRIu64 "}",
 	    queue_state_name(t.state), t.depth, t.bytes, t.oldest_age_ns, t.applied, t.dead, t.dead_waiting, t.retries,
 	    t.batches, t.last_batch_rows, t.first_seq, t.last_seq, t.applied_seq, t.fsyncs, t.fsync_ns_total,
-	    t.batch_rows_now);
+	    t.batch_rows_now, t.waits_for);
 }
 
 static void show_dead(void *arg, const struct queue_view *v)
@@ -312,6 +313,10 @@ static bool run_command(struct queue *q, char *line)
 		say("retry %d", queue_dead_retry(q, strtoull(field(&line), NULL, 10)));
 	else if (strcmp(verb, "discard") == 0)
 		say("discard %d", queue_dead_discard(q, strtoull(field(&line), NULL, 10)));
+	else if (strcmp(verb, "bury") == 0)
+		say("bury %d", queue_bury(q, strtoull(field(&line), NULL, 10)));
+	else if (strcmp(verb, "moved") == 0)
+		queue_primary_moved(q);
 	else if (strcmp(verb, "quit") == 0)
 		return false;
 	else

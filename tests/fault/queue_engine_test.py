@@ -342,6 +342,104 @@ def test_a_rule_may_halt_instead(start, schema, engine):
     assert d.quit() == 0
 
 
+def bury(d, seq):
+    d.send("bury", seq)
+    return int(d.said("bury").split()[1]) == 0
+
+
+WAITS = ("CREATE TABLE shop.audit (id INT)", "CREATE USER IF NOT EXISTS nobody", "CREATE TABLE shop.odd (id INT PRIMARY KEY)",
+         "CREATE DEFINER=nobody TRIGGER shop.odd_audit AFTER INSERT ON shop.odd FOR EACH ROW INSERT INTO audit VALUES (NEW.id)")
+
+
+@file_only
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_record_that_all_wait_for_is_named_and_can_be_buried(start, schema, workers):
+    """1142 of a trigger's definer waits for a GRANT that may never come. Those before it are applied; it is told apart, and put aside."""
+    schema.run(*WAITS)
+    d = start(workers=workers)
+    d.send("pause")
+    for i in range(60):
+        put(d, i, "INSERT INTO %s (id) VALUES (%d)" % ("odd" if i == 20 else "log", i), "odd" if i == 20 else "log")
+    d.wait_answers(60)
+    seq = d.acks["20"]
+    assert not bury(d, seq)  # nothing waits for it yet
+    d.send("resume")
+    until(lambda: d.totals()["waits_for"] == seq)
+    assert {r[0] for r in schema.run("SELECT id FROM shop.log")} >= set(range(20)) and not d.dead_letters()
+    assert not bury(d, seq + 1) and not bury(d, 0) and bury(d, seq)
+    d.drained()
+    assert [r[0] for r in schema.run("SELECT id FROM shop.log ORDER BY id")] == [i for i in range(60) if i != 20]
+    assert [(code, s) for _, code, s, _ in d.dead_letters()] == [(1142, seq)]
+    assert d.totals()["waits_for"] == 0 and d.totals()["state"] == "running"
+    # Retried when the grant is there, it is a record like any other.
+    schema.run("DROP TRIGGER shop.odd_audit")
+    d.send("retry", d.dead_letters()[0][0])
+    until(lambda: schema.run("SELECT id FROM shop.odd") == [(20,)])
+    assert d.quit() == 0
+
+
+@file_only
+def test_a_record_that_halts_the_others_can_be_buried(start, schema):
+    schema.run("INSERT INTO shop.log (id,v) VALUES (1,'there')")
+    d = start()
+    for i in range(3):
+        put(d, i, "INSERT INTO log (id,v) VALUES (%d,'x')" % i, "log", STRICT, "", "halt")
+    d.wait_answers(3)
+    until(lambda: d.totals()["state"] == "halted")
+    assert d.totals()["waits_for"] == d.acks["1"] and bury(d, d.acks["1"])
+    d.drained()
+    assert schema.run("SELECT id, v FROM shop.log ORDER BY id") == [(0, "x"), (1, "there"), (2, "x")]
+    assert [(code, seq) for _, code, seq, _ in d.dead_letters()] == [(1062, d.acks["1"])]
+    assert d.quit() == 0
+
+
+@file_only
+def test_a_statement_may_take_longer_than_a_minute(start, schema):
+    d = start()
+    put(d, 0, "INSERT INTO log (id,v) VALUES (0,SLEEP(63))")
+    put(d, 1, "INSERT INTO log (id,v) VALUES (1,'x')")
+    d.wait_answers(2)
+    until(lambda: d.totals()["depth"] == 0, 90)
+    assert schema.run("SELECT id, v FROM shop.log ORDER BY id") == [(0, "0"), (1, "x")]
+    assert d.totals()["retries"] == 0 and d.quit() == 0
+
+
+def sleeping(server):
+    return [r[0] for r in server.run("SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'INSERT%SLEEP(600)%'")]
+
+
+@file_only
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_lost_connection_has_left_under_way_is_ended(start, schema, workers):
+    """The statement would go on without its client and hold its locks; the next connection ends it before it tries again."""
+    d = start(workers=workers)
+    put(d, 0, "INSERT INTO log (id,v) VALUES (0,SLEEP(600))")
+    put(d, 1, "INSERT INTO log (id,v) VALUES (1,'x')")
+    d.wait_answers(2)
+    until(lambda: sleeping(schema))
+    before = sleeping(schema)
+    time.sleep(2)  # the server is known to be older than the connection by whole seconds
+    d.send("moved")
+    until(lambda: len(sleeping(schema)) == 1 and sleeping(schema) != before)
+    until(lambda: d.totals()["waits_for"] == d.acks["0"])
+    assert bury(d, d.acks["0"])
+    until(lambda: d.totals()["depth"] == 0, 30)
+    assert not sleeping(schema) and schema.run("SELECT id FROM shop.log") == [(1,)]
+    assert [seq for _, _, seq, _ in d.dead_letters()] == [d.acks["0"]]
+    assert d.quit() == 0
+
+
+def test_an_unknown_error_is_the_statements_own(start, schema):
+    """1105 is what a path that is none gets: whoever may write could have all others wait for good."""
+    d = start()
+    put(d, 0, "INSERT INTO log (id,v) VALUES (0,EXTRACTVALUE('<a/>','//'))")
+    put(d, 1, "INSERT INTO log (id,v) VALUES (1,'x')")
+    finish(d, 2)
+    assert [code for _, code, _, _ in d.dead_letters()] == [1105]
+    assert schema.run("SELECT id FROM shop.log") == [(1,)]
+    assert d.quit() == 0
+
+
 def test_a_lock_is_waited_for(start, schema):
     schema.run("CREATE TABLE shop.c (id INT PRIMARY KEY, v INT)", "INSERT INTO shop.c VALUES (1,0)")
     d = start()
