@@ -121,3 +121,14 @@ enum rc urltext_host(struct span s, uint16_t default_port, char **host, uint16_t
 	*host = mem_dup(s.p, s.len);
 	return *host ? RC_OK : RC_ERROR;
 }
+
+bool urltext_is_word(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.p[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
+			return false;
+	}
+	return s.len > 0 && s.len <= URLTEXT_WORD_MOST;
+}

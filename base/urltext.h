@@ -22,6 +22,9 @@ bool urltext_cut(struct span *s, char c, struct span *rest);
 bool urltext_cut_login(struct span *s, struct span *login);
 /* "[user]:password": user is the caller's, NULL where there is none. RC_ERROR: it is not that, or no memory. */
 enum rc urltext_login(struct span login, char **user, struct secret **password) must_check;
+/* Of ?name=WORD, with which several share one Redis: letters, digits, - and _. */
+#define URLTEXT_WORD_MOST 39
+bool urltext_is_word(struct span s);
 /* "host[:port]", "[IPv6][:port]", the host is the caller's. RC_ERROR: it is not that, or no memory. */
 enum rc urltext_host(struct span s, uint16_t default_port, char **host, uint16_t *port) must_check;
 

@@ -47,7 +47,7 @@ static enum rc send_schema(struct bus *b)
 	if (!atomic_exchange_explicit(&b->schema, false, memory_order_acq_rel))
 		return RC_OK;
 	bus_msg_begin(&m, BUS_MSG_SCHEMA, b->settle.id, 0);
-	if (redis_send(b->cmd, 3, (const struct span[]){span_str("PUBLISH"), span_str(RKEY_BUS), span_of(m.bytes, m.len)},
+	if (redis_send(b->cmd, 3, (const struct span[]){span_str("PUBLISH"), rkey_span(&b->opt.keys->bus), span_of(m.bytes, m.len)},
 		       on_schema_told, b) == RC_OK)
 		return RC_OK;
 	atomic_store_explicit(&b->schema, true, memory_order_release);
@@ -107,7 +107,7 @@ static void on_up(void *arg)
 		return;
 	}
 	bus_set_state(b, BUS_SUBSCRIBING);
-	if (redis_subscribe(b->sub, span_str(RKEY_BUS)) != RC_OK)
+	if (redis_subscribe(b->sub, rkey_span(&b->opt.keys->bus)) != RC_OK)
 		bus_fail(b, "out of memory");
 }
 
@@ -380,7 +380,7 @@ struct bus *bus_new(const struct bus_options *opt)
 	b->opt = *opt;
 	b->kick.run = on_kick;
 	pthread_mutex_init(&b->lock, NULL);
-	settle_init(&b->settle, opt->versions, on_refused, b);
+	settle_init(&b->settle, opt->versions, opt->keys, on_refused, b);
 	announce_init(&b->announce);
 	if (make_parts(b) != RC_OK) {
 		bus_free(b);

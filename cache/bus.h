@@ -43,6 +43,7 @@ struct bus;
 struct bus_options {
 	struct loop *loop;           /* the control loop */
 	const struct redis_url *url; /* kept */
+	const struct rkeys *keys;    /* kept */
 	struct versions *versions;   /* kept */
 	struct stats_sink *sink;     /* used on the control loop only */
 	void (*changed)(void *arg);  /* on the control loop: it became live or ceased to, a barrier was passed, or an

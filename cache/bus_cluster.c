@@ -11,13 +11,13 @@
 #define SCOUT_OUTPUT_MAX (64 * 1024)
 
 /* A row of CLUSTER SLOTS: first slot, last slot, the primary (address, port, ...), its replicas. */
-static bool owns(const struct redis_reply *row, struct bus_node *out)
+static bool owns(const struct redis_reply *row, uint16_t slot, struct bus_node *out)
 {
 	const struct redis_reply *primary;
 
 	if (!redis_reply_is(row, REDIS_REPLY_ARRAY) || row->n < 3 || !redis_reply_is(row->element[0], REDIS_REPLY_INTEGER) ||
-	    !redis_reply_is(row->element[1], REDIS_REPLY_INTEGER) || row->element[0]->integer > rkey_cluster_slot() ||
-	    row->element[1]->integer < rkey_cluster_slot())
+	    !redis_reply_is(row->element[1], REDIS_REPLY_INTEGER) || row->element[0]->integer > slot ||
+	    row->element[1]->integer < slot)
 		return false;
 	primary = row->element[2];
 	if (!redis_reply_is(primary, REDIS_REPLY_ARRAY) || primary->n < 2 ||
@@ -36,7 +36,7 @@ static void on_slots(void *arg, struct redis_reply *reply)
 	struct bus_node owner = {.port = 0};
 
 	for (size_t i = 0; redis_reply_is(reply, REDIS_REPLY_ARRAY) && i < reply->n && !owner.port; i++)
-		(void)owns(reply->element[i], &owner);
+		(void)owns(reply->element[i], b->opt.keys->cluster_slot, &owner);
 	redis_reply_free(reply);
 	if (!reply || b->state != BUS_ASKING)
 		return;

@@ -20,16 +20,27 @@ static void schema_heard(void *arg)
 		c->schema_changed(c->arg);
 }
 
+/* ?name=WORD */
+static enum rc take_option(void *arg, struct span key, struct span value)
+{
+	struct cache *c = arg;
+
+	return span_eq(key, span_str("name")) && value.len ? rkeys_init(&c->keys, value) : RC_ERROR;
+}
+
 static enum rc make_bus(struct cache *c, const char *url, struct loop *control)
 {
-	struct bus_options opt = {.loop = control, .url = &c->url, .versions = c->versions, .sink = c->control,
+	struct bus_options opt = {.loop = control, .url = &c->url, .keys = &c->keys, .versions = c->versions, .sink = c->control,
 				  .changed = cache_bus_changed, .schema = schema_heard, .arg = c};
 	char why[160], quoted[200];
 
 	if (!url || !*url)
 		return RC_OK;
-	if (redis_url_parse(url, &c->url, why, sizeof(why)) != RC_OK || redis_url_secure(&c->url, why, sizeof(why)) != RC_OK) {
-		log_error("cache", "cache.redis is wrong", "why=%s", log_quote(quoted, sizeof(quoted), span_str(why)));
+	if (rkeys_init(&c->keys, span_str("")) != RC_OK)
+		return RC_ERROR;
+	if (redis_url_parse_with(url, &c->url, take_option, c, why, sizeof(why)) != RC_OK || redis_url_secure(&c->url, why, sizeof(why)) != RC_OK) {
+		log_error("cache", "cache.redis is wrong; of its own it takes ?name=WORD (letters, digits, - and _)", "why=%s",
+			  log_quote(quoted, sizeof(quoted), span_str(why)));
 		return RC_ERROR;
 	}
 	c->bus_id = rkey_bus_id(url);

@@ -13,6 +13,7 @@
 #include "list.h"
 #include "loop.h"
 #include "redis_url.h"
+#include "rkey.h"
 #include "store.h"
 #include "tables.h"
 #include "versions.h"
@@ -23,6 +24,7 @@ struct cache {
 	struct tables *tables;     /* owned */
 	struct flights flights;
 	struct redis_url url;      /* empty without Redis */
+	struct rkeys keys;         /* with Redis */
 	uint64_t bus_id;
 	struct bus *bus;           /* owned; NULL without Redis */
 	struct stats *stats;

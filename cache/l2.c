@@ -146,7 +146,7 @@ struct l2 *l2_new(const struct l2_options *opt)
 	l2->value_max = present_max(l2);
 	l2->view = bus_view(opt->bus);
 	list_init(&l2->waiting);
-	l2_fills_init(&l2->fills, opt->versions, l2->view, opt->sink);
+	l2_fills_init(&l2->fills, opt->keys, opt->versions, l2->view, opt->sink);
 	redis = (struct redis_options){.url = opt->url, .ops = &l2_redis_ops, .arg = l2,
 				       .reply_max = reply_max(l2), .output_max = output_max(l2)};
 	l2->conn = redis_new(base, &redis);

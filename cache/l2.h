@@ -36,6 +36,7 @@ struct l2;
 struct l2_options {
 	struct loop *loop;
 	const struct redis_url *url;  /* kept */
+	const struct rkeys *keys;     /* kept */
 	struct versions *versions;    /* kept, as are the next three */
 	struct store *store;
 	struct bus *bus;

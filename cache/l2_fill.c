@@ -17,8 +17,9 @@ struct fill {
 	uint64_t versions[CACHE_MAX_TAGS];
 };
 
-void l2_fills_init(struct l2_fills *f, const struct versions *v, const struct bus_view *view, struct stats_sink *sink)
+void l2_fills_init(struct l2_fills *f, const struct rkeys *keys, const struct versions *v, const struct bus_view *view, struct stats_sink *sink)
 {
+	f->keys = keys;
 	f->versions = v;
 	f->view = view;
 	f->sink = sink;
@@ -55,7 +56,7 @@ enum rc l2_fills_add(struct l2_fills *f, const struct cache_lookup *l, const str
 		mem_free(x);
 		return RC_DECLINED;
 	}
-	x->name = rkey_value(l->key);
+	x->name = rkey_value(f->keys, l->key);
 	x->ttl_ms = v->ttl_ms;
 	x->run = l->run;
 	x->tokens_at = l->tokens_at;

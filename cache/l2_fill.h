@@ -21,6 +21,7 @@
 #define L2_FILLS_BYTES (8 * 1024 * 1024)
 
 struct l2_fills {
+	const struct rkeys *keys;
 	const struct versions *versions;
 	const struct bus_view *view;
 	struct stats_sink *sink;
@@ -29,7 +30,8 @@ struct l2_fills {
 	_Atomic bool waits; /* set by the worker, taken by the control loop when it has passed a barrier */
 };
 
-void l2_fills_init(struct l2_fills *f, const struct versions *v, const struct bus_view *view, struct stats_sink *sink);
+/* All that it is given is kept. */
+void l2_fills_init(struct l2_fills *f, const struct rkeys *keys, const struct versions *v, const struct bus_view *view, struct stats_sink *sink);
 void l2_fills_reset(struct l2_fills *f);
 /* RC_DECLINED: no room, no memory. */
 enum rc l2_fills_add(struct l2_fills *f, const struct cache_lookup *l, const struct l2_value *v) must_check;

@@ -119,15 +119,12 @@ static struct entry *good_value(struct l2_request *q)
 
 /* ---- replies ---- */
 
-static struct span span_name(const struct rkey *n)
-{
-	return span_of(n->text, n->len);
-}
-
 /* The name of the i-th token asked for: the one of all, then the tags'. */
-static struct rkey token_name(const struct cache_lookup *l, unsigned i)
+static struct rkey token_name(const struct l2_request *q, unsigned i)
 {
-	return i == 0 ? rkey_token_all() : rkey_token(rkey_slot(l->tags[i - 1]));
+	const struct rkeys *k = q->l2->opt.keys;
+
+	return i == 0 ? rkey_token_all(k) : rkey_token(k, rkey_slot(q->l->tags[i - 1]));
 }
 
 static void on_value(void *arg, struct redis_reply *reply)
@@ -157,8 +154,8 @@ static enum rc ask_tokens(struct l2_request *q)
 	struct span argv[CACHE_MAX_TAGS + 2] = {span_str("MGET")};
 
 	for (unsigned i = 0; i <= q->l->ntags; i++) {
-		name[i] = token_name(q->l, i);
-		argv[1 + i] = span_name(&name[i]);
+		name[i] = token_name(q, i);
+		argv[1 + i] = rkey_span(&name[i]);
 	}
 	if (redis_send(q->l2->conn, q->l->ntags + 2, argv, on_tokens, q) != RC_OK)
 		return RC_ERROR;
@@ -170,9 +167,9 @@ static enum rc ask_tokens(struct l2_request *q)
 static enum rc set_absent(struct l2_request *q, const struct redis_reply *reply)
 {
 	for (unsigned i = 0; i < reply->n; i++) {
-		struct rkey name = token_name(q->l, i);
+		struct rkey name = token_name(q, i);
 		uint8_t token[RKEY_TOKEN_LEN];
-		struct span argv[4] = {span_str("SET"), span_name(&name), span_of(token, sizeof(token)), span_str("NX")};
+		struct span argv[4] = {span_str("SET"), rkey_span(&name), span_of(token, sizeof(token)), span_str("NX")};
 
 		if (reply->element[i]->type != REDIS_REPLY_NIL)
 			continue;
@@ -277,8 +274,8 @@ void l2_on_limit(evutil_socket_t fd, short what, void *arg)
 
 static enum rc send_lookup(struct l2_request *q)
 {
-	struct rkey name = rkey_value(q->l->key);
-	struct span get[2] = {span_str("GET"), span_name(&name)}, pttl[2] = {span_str("PTTL"), span_name(&name)};
+	struct rkey name = rkey_value(q->l2->opt.keys, q->l->key);
+	struct span get[2] = {span_str("GET"), rkey_span(&name)}, pttl[2] = {span_str("PTTL"), rkey_span(&name)};
 
 	if (redis_send(q->l2->conn, 2, get, on_value, q) != RC_OK)
 		return RC_ERROR;

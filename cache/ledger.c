@@ -55,7 +55,7 @@ enum rc ledger_heartbeat(struct bus *b, struct span message)
 	struct span entry = own_entry(b, bytes);
 
 	return redis_send(b->cmd, 8, (const struct span[]){span_str("EVAL"), span_str(SCRIPT), span_str("1"),
-			  span_str(RKEY_LEDGER), span_of((char *)b->settle.id, BUS_MSG_ID), entry, span_str(RKEY_BUS), message},
+			  rkey_span(&b->opt.keys->ledger), span_of((char *)b->settle.id, BUS_MSG_ID), entry, rkey_span(&b->opt.keys->bus), message},
 			  on_entry, b);
 }
 
@@ -67,7 +67,7 @@ enum rc ledger_send(struct bus *b)
 	if (b->leaving || !announce_wanted(&b->announce))
 		return RC_OK;
 	entry = own_entry(b, bytes);
-	return redis_send(b->cmd, 4, (const struct span[]){span_str("HSET"), span_str(RKEY_LEDGER),
+	return redis_send(b->cmd, 4, (const struct span[]){span_str("HSET"), rkey_span(&b->opt.keys->ledger),
 			  span_of((char *)b->settle.id, BUS_MSG_ID), entry}, on_entry, b);
 }
 
@@ -172,7 +172,7 @@ static void on_peer(void *arg, struct redis_reply *reply)
 
 static void ask(struct bus *b, struct ledger_peer *p)
 {
-	if (p->asking || redis_send(b->cmd, 3, (const struct span[]){span_str("HGET"), span_str(RKEY_LEDGER),
+	if (p->asking || redis_send(b->cmd, 3, (const struct span[]){span_str("HGET"), rkey_span(&b->opt.keys->ledger),
 						span_of((char *)p->id, BUS_MSG_ID)}, on_peer, p) != RC_OK)
 		return; /* a connection that takes no more is noticed by the heartbeat */
 	p->asking = true;
@@ -181,7 +181,7 @@ static void ask(struct bus *b, struct ledger_peer *p)
 
 static void remove_entry(struct bus *b, const uint8_t *id)
 {
-	(void)!redis_send(b->cmd, 3, (const struct span[]){span_str("HDEL"), span_str(RKEY_LEDGER),
+	(void)!redis_send(b->cmd, 3, (const struct span[]){span_str("HDEL"), rkey_span(&b->opt.keys->ledger),
 			  span_of((const char *)id, BUS_MSG_ID)}, NULL, NULL); /* else by the next who looks */
 }
 
@@ -256,7 +256,7 @@ void ledger_read(struct bus *b)
 		for (unsigned i = 0; i < LEDGER_PEERS; i++)
 			b->ledger.peers[i].heard_ns = bus_clock();
 	}
-	if (redis_send(b->cmd, 4, (const struct span[]){span_str("EVAL"), span_str(NAMES), span_str("1"), span_str(RKEY_LEDGER)},
+	if (redis_send(b->cmd, 4, (const struct span[]){span_str("EVAL"), span_str(NAMES), span_str("1"), rkey_span(&b->opt.keys->ledger)},
 		       on_names, b) != RC_OK)
 		bus_fail(b, "Redis takes no more commands");
 }

@@ -5,9 +5,10 @@
 #include "clock.h"
 #include "random.h"
 
-void settle_init(struct settle *s, struct versions *v, void (*refused)(void *arg), void *arg)
+void settle_init(struct settle *s, struct versions *v, const struct rkeys *k, void (*refused)(void *arg), void *arg)
 {
 	s->versions = v;
+	s->keys = k;
 	s->refused = refused;
 	s->arg = arg;
 	for (unsigned i = 0; i < SETTLE_BATCHES; i++)
@@ -97,9 +98,9 @@ static unsigned token_names(const struct settle_batch *b, struct rkey *name)
 	unsigned n = 0;
 
 	for (; n < b->n; n++)
-		name[n] = rkey_token(b->slot[n]);
+		name[n] = rkey_token(b->settle->keys, b->slot[n]);
 	if (b->all || b->drop)
-		name[n++] = rkey_token_all();
+		name[n++] = rkey_token_all(b->settle->keys);
 	return n;
 }
 
@@ -136,9 +137,9 @@ static enum rc send_script(struct settle_batch *b, struct redis *to, const struc
 
 	argv[2] = span_of(keys, (size_t)snprintf(keys, sizeof(keys), "%u", n));
 	for (unsigned i = 0; i < n; i++)
-		argv[3 + i] = span_of(name[i].text, name[i].len);
+		argv[3 + i] = rkey_span(&name[i]);
 	compose(b, &m);
-	argv[3 + n] = span_str(RKEY_BUS);
+	argv[3 + n] = rkey_span(&b->settle->keys->bus);
 	argv[4 + n] = span_of(m.bytes, m.len);
 	return redis_send(to, 5 + n, argv, on_done, b);
 }
@@ -152,7 +153,7 @@ static void send_tokens(struct redis *to, const struct rkey *name, unsigned n)
 	if (random_bytes(token, n * RKEY_TOKEN_LEN) != RC_OK)
 		return;
 	for (unsigned i = 0; i < n; i++) {
-		argv[1 + 2 * i] = span_of(name[i].text, name[i].len);
+		argv[1 + 2 * i] = rkey_span(&name[i]);
 		argv[2 + 2 * i] = span_of(token[i], RKEY_TOKEN_LEN);
 	}
 	(void)!redis_send(to, 1 + 2 * n, argv, NULL, NULL);

@@ -31,6 +31,7 @@ struct settle_batch {
 
 struct settle {
 	struct versions *versions;
+	const struct rkeys *keys;
 	uint8_t id[BUS_MSG_ID];
 	_Atomic uint64_t dirty[RKEY_SLOTS / 64];
 	_Atomic bool any;             /* some bit of dirty may be set */
@@ -42,7 +43,8 @@ struct settle {
 	void *arg;
 };
 
-void settle_init(struct settle *s, struct versions *v, void (*refused)(void *arg), void *arg);
+/* v and k are kept. */
+void settle_init(struct settle *s, struct versions *v, const struct rkeys *k, void (*refused)(void *arg), void *arg);
 
 void settle_mark(struct settle *s, uint32_t slot);
 void settle_mark_all(struct settle *s, uint64_t lag_ns);

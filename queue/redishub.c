@@ -28,14 +28,8 @@ static enum rc take_number(struct span value, unsigned least, unsigned most, uns
 
 static enum rc take_name(struct redishub *h, struct span value)
 {
-	if (!value.len || value.len >= sizeof(h->name))
+	if (!urltext_is_word(value))
 		return RC_ERROR;
-	for (size_t i = 0; i < value.len; i++) {
-		char c = value.p[i];
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
-			return RC_ERROR;
-	}
 	memcpy(h->name, value.p, value.len);
 	h->name[value.len] = '\0';
 	return RC_OK;

@@ -8,8 +8,9 @@
 
 #include "engine.h"
 #include "redis_url.h"
+#include "urltext.h"
 
-#define REDISHUB_NAME_MAX 40 /* bytes of the name, with its NUL */
+#define REDISHUB_NAME_MAX (URLTEXT_WORD_MOST + 1)
 #define REDISHUB_LANES_MAX 64u
 
 struct redishub {

@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "settings_rows.h"
 #include "sqs_url.h"
+#include "urltext.h"
 
 #define HOST_MAX 253 /* RFC 1035 */
 
@@ -226,8 +227,29 @@ const char *settings_addr_check_collector(const char *text)
 	return is_node(span_of(host, strcspn(host, "/?"))) ? NULL : wrong;
 }
 
-/* What is behind ?, those who connect look at: the cache takes it with TLS alone. */
-static const char *check_redis(const char *text, bool options)
+enum redis_use { REDIS_ANY, REDIS_CACHE, REDIS_QUEUE };
+
+/* TLS's and the queue's those who connect look at. */
+static bool is_redis_option(struct span s, enum redis_use use, bool tls)
+{
+	if (use == REDIS_CACHE && s.len > 5 && memcmp(s.p, "name=", 5) == 0)
+		return urltext_is_word(span_of(s.p + 5, s.len - 5));
+	return tls || use == REDIS_QUEUE;
+}
+
+static bool are_redis_options(const char *s, enum redis_use use, bool tls)
+{
+	size_t len = strcspn(s, "&");
+
+	for (; is_redis_option(span_of(s, len), use, tls); len = strcspn(s, "&")) {
+		if (!s[len])
+			return true;
+		s += len + 1;
+	}
+	return false;
+}
+
+static const char *check_redis(const char *text, enum redis_use use)
 {
 	static const char *const wrong =
 		"not a URL of Redis, allowed are redis://[user:password@]host:port/db, rediss://…, "
@@ -247,7 +269,7 @@ static const char *check_redis(const char *text, bool options)
 	at = strrchr(rest, '@');
 	rest = at ? at + 1 : rest;
 	end = strcspn(rest, "?");
-	if (rest[end] && !options && !tls)
+	if (rest[end] && !are_redis_options(rest + end + 1, use, tls))
 		return wrong;
 	hosts = span_of(rest, strcspn(rest, "/?"));
 	if (hosts.len < end)
@@ -259,12 +281,21 @@ static const char *check_redis(const char *text, bool options)
 
 const char *settings_addr_check_redis(const char *text)
 {
-	return check_redis(text, false);
+	return check_redis(text, REDIS_ANY);
+}
+
+const char *settings_addr_check_redis_cache(const char *text)
+{
+	static const char *const wrong =
+		"not a URL of Redis, allowed are redis://[user:password@]host:port/db, rediss://…, "
+		"redis+cluster://host:port,host:port, with ?name=WORD (letters, digits, - and _)";
+
+	return check_redis(text, REDIS_CACHE) ? wrong : NULL;
 }
 
 const char *settings_addr_check_redis_queue(const char *text)
 {
-	return check_redis(text, true);
+	return check_redis(text, REDIS_QUEUE);
 }
 
 const char *settings_addr_check_kafka_queue(const char *text)

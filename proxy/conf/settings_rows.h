@@ -33,6 +33,7 @@ const char *settings_target_check_group(const char *text);
 void settings_target_check(struct conf_ctx *c, const struct settings *s); /* rules name groups that are there */
 const char *settings_addr_check_cidr(const char *text);
 const char *settings_addr_check_redis(const char *text);
+const char *settings_addr_check_redis_cache(const char *text); /* with ?name= */
 const char *settings_source_check(const char *text); /* settings_source.c */
 const char *settings_addr_check_collector(const char *text);
 const char *settings_addr_check_kafka_queue(const char *text);

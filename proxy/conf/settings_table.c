@@ -253,10 +253,11 @@ static const struct conf_opt cache_rows[] = {
 	 .type = CONF_URL,
 	 SETTING(cache.redis),
 	 .def = "",
-	 .check = settings_addr_check_redis,
+	 .check = settings_addr_check_redis_cache,
 	 .unit = "a URL of Redis",
 	 .help = "Second level, and how instances tell each other of writes: `redis://[user:password@]host:port/db`, "
-		 "`rediss://…`, `redis+cluster://h1:p,h2:p`."},
+		 "`rediss://…`, `redis+cluster://h1:p,h2:p`. With `?name=WORD` several primaries may share one "
+		 "database of it: each its own name (docs/cache.md, section 3)."},
 	SIZE("max_result", cache.max_result, "1MiB", KIB, GIB, "Larger results are not cached.", SHARED),
 	DURATION("stale_if_error", cache.stale_if_error_ns, "0s", 0, 30 * DAY,
 		 "Expired results are served so much longer while no server can answer.", SHARED),

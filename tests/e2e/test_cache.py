@@ -4,7 +4,7 @@ import itertools
 import pymysql
 import pytest
 
-from conftest import ask, filled, hits, is_hit, mariadb_only, merge
+from conftest import address, ask, filled, hits, is_hit, mariadb_only, merge
 from servers import ServerError, sum_metric, wait_until
 from wire import MULTI_STATEMENTS, Wire
 
@@ -529,6 +529,35 @@ def test_a_restarted_suimon_finds_the_cache_warm_but_not_stale(two, table, suimo
         third = suimon(rules(table, redis=table.cluster.redis.url))
         with third.connect(database=table.name) as c:
             assert ask(c, READ)[0][1] == 6
+
+
+def on_its_own(server, *statements):
+    """Not to be replicated."""
+    with server.root() as c:
+        for sql in ("SET sql_log_bin = 0",) + statements:
+            ask(c, sql)
+
+
+def test_two_primaries_with_names_share_a_redis(suimon, cluster):
+    """C3: the same schema, user and text, and other rows."""
+    both = {"north": cluster.primary, "south": cluster.replica}
+    read = "SELECT who FROM t"
+    cluster.redis.command("FLUSHALL")
+    on_its_own(cluster.replica, "SET GLOBAL read_only = OFF")
+    try:
+        for name, server in both.items():
+            on_its_own(server, "CREATE DATABASE e2e_shop", "CREATE TABLE e2e_shop.t (who VARCHAR(9))", "INSERT INTO e2e_shop.t VALUES ('%s')" % name)
+        for name, server in both.items():
+            s = suimon({"primary": address(server), "replicas": [],
+                        "cache": {"redis": cluster.redis.url + "?name=" + name, "rules": [{"match": {"schema": "e2e_shop"}, "ttl": "1h"}]}})
+            with s.connect(database="e2e_shop") as c:
+                filled(s, c, read)
+                assert ask(c, read) == ((name,),)
+            wait_until("the value to be in Redis", lambda: "{suimon:2:%s}:v:" % name in cluster.redis.command("KEYS", "*"), 10)
+    finally:
+        for server in both.values():
+            on_its_own(server, "DROP DATABASE IF EXISTS e2e_shop")
+        on_its_own(cluster.replica, "SET GLOBAL read_only = ON")
 
 
 def test_redis_missing_at_start(suimon, table):

@@ -131,9 +131,22 @@ static const char *id_of(unsigned i)
 	return id;
 }
 
+static unsigned slot_of(const char *name)
+{
+	struct rkeys k;
+
+	assert_int_equal(rkeys_init(&k, span_str(name)), RC_OK);
+	return k.cluster_slot;
+}
+
+static unsigned our_slot(void)
+{
+	return slot_of("");
+}
+
 static unsigned owner(void)
 {
-	return rkey_cluster_slot() / 5462;
+	return our_slot() / 5462;
 }
 
 static void cluster_start(void)
@@ -173,17 +186,17 @@ static bool moved_away(unsigned from, unsigned to)
 {
 	char keys[4096], *at = keys, *line;
 
-	snprintf(keys, sizeof(keys), "%s", server_cli(&node[from], "CLUSTER GETKEYSINSLOT %u 100", rkey_cluster_slot()));
+	snprintf(keys, sizeof(keys), "%s", server_cli(&node[from], "CLUSTER GETKEYSINSLOT %u 100", our_slot()));
 	while ((line = strsep(&at, "\n")))
 		if (*line)
 			server_cli(&node[from], "MIGRATE 127.0.0.1 %u '%s' 0 5000", node[to].port, line);
-	return strcmp(server_cli(&node[from], "CLUSTER COUNTKEYSINSLOT %u", rkey_cluster_slot()), "0") == 0;
+	return strcmp(server_cli(&node[from], "CLUSTER COUNTKEYSINSLOT %u", our_slot()), "0") == 0;
 }
 
 /* The slot of our keys moves: ASK while it does, MOVED from then on. */
 static void move_slot(unsigned from, unsigned to)
 {
-	unsigned slot = rkey_cluster_slot();
+	unsigned slot = our_slot();
 
 	server_cli(&node[to], "CLUSTER SETSLOT %u IMPORTING %s", slot, id_of(from));
 	server_cli(&node[from], "CLUSTER SETSLOT %u MIGRATING %s", slot, id_of(to));
@@ -198,7 +211,7 @@ static void move_slot(unsigned from, unsigned to)
  * outage takes the tokens away, and only the next fill makes new ones. */
 static bool owns(unsigned i)
 {
-	const char *there = server_cli(&node[i], "EXISTS " RKEY_PREFIX "t:all");
+	const char *there = server_cli(&node[i], "EXISTS {suimon:2}:t:all");
 
 	return strcmp(there, "0") == 0 || strcmp(there, "1") == 0;
 }
@@ -272,8 +285,10 @@ static void test_a_cluster(void **state)
 	struct read r;
 
 	cluster_start();
-	snprintf(slot, sizeof(slot), "%u", rkey_cluster_slot());
-	assert_string_equal(server_cli(&node[0], "CLUSTER KEYSLOT " RKEY_PREFIX "x"), slot);
+	snprintf(slot, sizeof(slot), "%u", our_slot());
+	assert_string_equal(server_cli(&node[0], "CLUSTER KEYSLOT {suimon:2}:x"), slot);
+	snprintf(slot, sizeof(slot), "%u", slot_of("shop"));
+	assert_string_equal(server_cli(&node[0], "CLUSTER KEYSLOT {suimon:2:shop}:x"), slot);
 	start_both();
 	share("k");
 	/* Failover: the owner dies, its replica takes over; nothing of the former run is believed. */

@@ -62,7 +62,7 @@ static void announce(struct write *w, struct instance *i, cache_tag tag)
 
 static bool entries(const char *n)
 {
-	return strcmp(server_cli(&two.server, "HLEN " RKEY_LEDGER), n) == 0;
+	return strcmp(server_cli(&two.server, "HLEN {suimon:2}:writers"), n) == 0;
 }
 
 /* The ledger of an instance that is killed stays as it is: here a's link is cut, and nothing it does later is heard. */
@@ -70,7 +70,7 @@ static void entry_of_a_dead_one(cache_tag tag)
 {
 	unsigned slot = rkey_slot(tag);
 
-	server_cli(&two.server, "HSET " RKEY_LEDGER " 0123456789abcdef %c%c", (int)(slot & 0xff), (int)(slot >> 8));
+	server_cli(&two.server, "HSET {suimon:2}:writers 0123456789abcdef %c%c", (int)(slot & 0xff), (int)(slot >> 8));
 }
 
 /* A tag whose slot is two printable bytes, so that redis-cli can write it. */

@@ -295,6 +295,32 @@ static void test_an_account_with_the_rights_is_enough(void **state)
 	pair_teardown(NULL);
 }
 
+/* Of another name: another database may be behind it, with other rows under the same key. */
+static void test_other_names_share_nothing(void **state)
+{
+	struct instance other = {.loop = NULL};
+	char url[64];
+	struct read r;
+
+	snprintf(url, sizeof(url), "redis://127.0.0.1:%u/0?name=other", two.server.port);
+	instance_start(&other, url, PAIR_MEMORY);
+	assert_true(instance_wait_live(&other, true, 5000));
+	fill_through(&two.a, "k", "ours");
+	assert_true(WITHIN(2000, (!read_get(&other, &r, "k", TAG) && r.l.tokens_known)));
+	assert_int_equal(read_fill(&other, &r, "theirs"), CACHE_STORED);
+	assert_true(WITHIN(2000, server_cli(&two.server, "KEYS {suimon:2:other}:v:*")[0]));
+	assert_true(read_get(&two.b, &r, "k", TAG));
+	assert_string_equal(r.data, "ours");
+	assert_true(read_get(&other, &r, "k", TAG));
+	assert_string_equal(r.data, "theirs");
+	instance_invalidate(&other, TAG, NULL);
+	assert_true(WITHIN(2000, cache_settled(other.cache)));
+	assert_true(read_get(&two.a, &r, "k", TAG));
+	assert_true(read_get(&two.b, &r, "k", TAG));
+	assert_string_equal(server_cli(&two.server, "HLEN {suimon:2:other}:writers"), "0");
+	instance_stop(&other);
+}
+
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, pair_setup, pair_teardown)
 
 int main(void)
@@ -312,6 +338,7 @@ int main(void)
 		SERVED(test_nonsense_on_the_bus_drops_everything),
 		SERVED(test_only_redis_without_memory_of_its_own),
 		SERVED(test_out_of_memory_is_answered),
+		SERVED(test_other_names_share_nothing),
 		cmocka_unit_test(test_login_and_database),
 		cmocka_unit_test(test_a_wrong_password_is_no_bus),
 		cmocka_unit_test(test_a_missing_right_is_no_bus),

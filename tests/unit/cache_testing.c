@@ -552,8 +552,10 @@ int pair_teardown(void **state)
 const char *value_name(const char *key)
 {
 	static struct rkey n;
+	struct rkeys k;
 
-	n = rkey_value(span_str(key));
+	assert_int_equal(rkeys_init(&k, span_str("")), RC_OK);
+	n = rkey_value(&k, span_str(key));
 	return n.text;
 }
 
