@@ -35,6 +35,8 @@ static bool is_limited(const struct request *r)
 	default:
 		return false;
 	}
+	if (r->s->gate_within) /* the request has been here */
+		return false;
 	return r->plan.limit && (!r->s->gate || place_of(r) < r->s->gate_place) && !(r->st && gives_room(&r->st->facts));
 }
 

@@ -328,6 +328,8 @@ void session_unpin_all(struct session *s)
 	s->readonly = READONLY_NOT;
 	temps_forget(s);
 	leave_transaction(s);
+	if (!s->request) /* else it has its place until it ends */
+		limited_leave(s);
 	if (!u)
 		return;
 	s->up = NULL;

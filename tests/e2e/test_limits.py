@@ -10,6 +10,7 @@ from pymysql.constants import CLIENT
 
 from conftest import KIND, Background, ask, mariadb_only, mysql_only, numbers
 import servers
+from wire import Wire, error
 
 LIMIT, KILLED = 1226, 1317
 
@@ -141,6 +142,21 @@ def test_who_ends_while_he_waits_inside_a_transaction_gives_all_back(suimon, db,
     first.connection.close()
     assert inside.outcome() == ((1,),)
     inside.connection.close()
+
+
+def test_a_change_of_the_user_ends_the_transaction_and_gives_its_place_back(suimon, db):
+    s = limited(suimon, {"match": {"user": "app"}, "concurrency": 1, "wait": "100ms"})
+    with Wire(s.connect(database=db.name, autocommit=False)) as w, s.connect(database=db.name) as other:
+        w.query("BEGIN")
+        w.query("SELECT COUNT(*) FROM whoami")
+        assert refused(other, "SELECT 1")
+        w.send(b"\x11app\0\x14" + b"x" * 20 + b"\0\x2d\0mysql_native_password\0")
+        answer = w.packet()
+        if answer[0] == 0xfe:
+            w.send(b"x" * 20, 3)
+            answer = w.packet()
+        assert error(answer)[0] == 1045  # and the session goes on, without its transaction
+        assert ask(other, "SELECT 1") == ((1,),)
 
 
 def test_what_stands_behind_commit_waits_like_all_else(suimon, db, held):
