@@ -70,7 +70,8 @@ static void judge(struct session *s, const struct statement *st, const struct sq
 {
 	const struct settings *cfg = s->worker->settings;
 	struct rule_subject subject = {.digest = st->digest, .text = span_of(st->text, st->text_len), .facts = facts,
-				       .schema = span_of(st->schema, st->schema_len), .user = span_str(s->account->user), .lexed = lexed};
+				       .schema = span_of(st->schema, st->schema_len), .user = span_str(s->account->user), .lexed = lexed,
+				       .time_left_ns = s->request ? &s->request->rules_left_ns : NULL};
 	struct iobuf whole;
 
 	iobuf_init(&whole, 0);
@@ -96,7 +97,7 @@ void command_verdict(struct session *s, struct statement *st, const struct sql_l
 		return;
 	judge(s, st, lexed, mode, &st->facts, &st->verdict);
 	st->planned = false;
-	st->verdict_settings = rule_verdicts_last(cfg) ? s->worker->settings_serial : 0;
+	st->verdict_settings = rule_verdicts_last(cfg) && !(s->request && !s->request->rules_left_ns) ? s->worker->settings_serial : 0;
 	st->verdict_account = s->account->id;
 }
 

@@ -22,6 +22,7 @@ struct request *request_new(struct session *s)
 	r->worker = s->worker;
 	r->start_ns = clock_mono_ns();
 	r->route = STATS_LOCAL;
+	r->rules_left_ns = RULES_TIME_NS;
 	r->lexed = &no_text;
 	memset(&r->lease, 0, offsetof(struct lease_request, err_text));
 	r->lease.err_text[0] = '\0';

@@ -143,6 +143,7 @@ struct request {
 	unsigned turn_place;        /* of its rule among those of limits */
 	uint64_t turn_until_ns;     /* how long it waits there */
 	unsigned pieces_looked_at;  /* statements in its text that rules were asked about (denied.c) */
+	uint64_t rules_left_ns;     /* processor time that rules' patterns may take yet */
 	bool schema_moved, reads_anew; /* ... one of which changes the schema; or how text reads */
 	uint64_t limit_digest;      /* of the statement in its text that plan.limit means; 0: of all of it */
 	uint64_t time_most_ns;      /* how long it may run; 0: as long as it takes */

@@ -1,7 +1,9 @@
 #include "rules.h"
 
 #include <pthread.h>
+#include <time.h>
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 
@@ -59,6 +61,14 @@ static struct matcher *matcher_get(void)
 	return m;
 }
 
+static uint64_t processor_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
 /* RC_ERROR: it cannot be told: the pattern takes too much time or memory for this text. */
 static enum rc regex_matches(const struct settings_match *match, struct span text)
 {
@@ -80,10 +90,29 @@ static enum rc regex_matches(const struct settings_match *match, struct span tex
 	return RC_ERROR;
 }
 
+/* Each text has its bound; a command may hold thousands. */
+static enum rc regex_matches_in_time(const struct settings_match *m, const struct rule_subject *s)
+{
+	uint64_t took;
+	enum rc rc;
+
+	if (!s->time_left_ns)
+		return regex_matches(m, s->text);
+	if (unlikely(!*s->time_left_ns))
+		return RC_ERROR;
+	took = processor_ns();
+	rc = regex_matches(m, s->text);
+	took = processor_ns() - took;
+	if (unlikely(took >= *s->time_left_ns))
+		log_warn("rules", "patterns have taken too much time for one command: whether they match the rest of it cannot be told", "bytes=%zu", s->text.len);
+	*s->time_left_ns -= took < *s->time_left_ns ? took : *s->time_left_ns;
+	return rc;
+}
+
 /* What forbids or holds back does so also where it cannot be told (strict). */
 static bool query_matches(const struct settings_match *m, const struct rule_subject *s, bool strict)
 {
-	enum rc rc = regex_matches(m, s->text);
+	enum rc rc = regex_matches_in_time(m, s);
 
 	return rc == RC_OK || (strict && (rc == RC_ERROR || s->cut));
 }

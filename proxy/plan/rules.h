@@ -17,12 +17,15 @@ struct rule_subject {
 	struct span schema;     /* the session's */
 	struct span user;
 	const struct sql_lexed *lexed; /* for tags; may be NULL */
+	uint64_t *time_left_ns; /* processor time that patterns may take yet, with those of other subjects: RULES_TIME_NS at first; NULL: not bound */
 };
+
+#define RULES_TIME_NS UINT64_C(1000000000) /* for all that one command holds; the pattern that uses it up may go on for as long once more */
 
 bool rule_matches(const struct settings_match *m, const struct rule_subject *s);
 /* The first rule that matches, or NULL. What is not known of a statement (SQL_F_UNKNOWN: its tables; its verb, where another statement may
  * stand behind the first word) matches where a rule denies or limits, and nowhere else; but not that of several statements, a body or
- * EXECUTE, which hold others. A pattern that cannot be matched, for the time or the memory it would take, matches where a rule denies
+ * EXECUTE, which hold others. A pattern that cannot be matched, for the time or the memory it would take, or as there is no time left, matches where a rule denies
  * or limits, and nowhere else. */
 const struct settings_route_rule *rule_route(const struct settings *cfg, const struct rule_subject *s);
 const struct settings_cache_rule *rule_cache(const struct settings *cfg, const struct rule_subject *s);

@@ -341,6 +341,43 @@ static void a_pattern_that_cannot_be_matched_forbids_and_holds_back(void **state
 	iobuf_reset(&faults);
 }
 
+/* Of many texts of one command each alone would be within its bound. */
+static void patterns_have_a_time_for_all_of_a_command(void **state)
+{
+	static const char text[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaxbc";
+	uint64_t left = 2000000, before;
+	struct rule_subject s = {.text = span_str(text), .user = span_str("app"), .time_left_ns = &left};
+	struct plan_verdict v;
+	struct iobuf faults;
+	struct settings *cfg;
+	struct sql_facts facts;
+	unsigned n;
+
+	iobuf_init(&faults, 0);
+	cfg = settings_parse(patterns, strlen(patterns), "test", NULL, &faults);
+	assert_non_null(cfg);
+	assert_int_equal(sql_facts_parse(span_str("select 1"), 0, &facts), RC_OK);
+	s.facts = &facts;
+	for (n = 0; left && n < 100000; n++) {
+		before = left;
+		plan_verdict(cfg, &s, &v);
+		assert_true(left < before);
+	}
+	assert_true(n < 100000);
+	s.text = span_str("plain");
+	plan_verdict(cfg, &s, &v);
+	assert_ptr_equal(v.route, &cfg->routing.rules[1]); /* it cannot be told any more */
+	assert_ptr_equal(v.limit, &cfg->limits.rules[0]);
+	assert_null(v.cache);
+	left = RULES_TIME_NS;
+	plan_verdict(cfg, &s, &v);
+	assert_null(v.route);
+	assert_null(v.limit);
+	sql_facts_free(&facts);
+	settings_unref(cfg);
+	iobuf_reset(&faults);
+}
+
 /* 32 KiB, which matching has without a stack of its own, are not enough for this. */
 static void a_pattern_has_memory_for_texts_of_some_length(void **state)
 {
@@ -365,6 +402,7 @@ int main(void)
 		cmocka_unit_test(every_case_plans_as_it_must),
 		cmocka_unit_test(what_is_not_known_may_be_denied_and_limited),
 		cmocka_unit_test(a_pattern_that_cannot_be_matched_forbids_and_holds_back),
+		cmocka_unit_test(patterns_have_a_time_for_all_of_a_command),
 		cmocka_unit_test(a_pattern_has_memory_for_texts_of_some_length),
 	};
 
