@@ -181,6 +181,51 @@ static enum rc begin_unknown_write(struct request *r, struct span payload)
 	return RC_OK;
 }
 
+/* The command for what the statement does: words, and a database's name. */
+static enum rc allowed_as(struct request *r, const char *words, struct span name)
+{
+	struct iobuf text;
+	enum rc rc;
+
+	iobuf_init(&text, 0);
+	rc = iobuf_append(&text, words, strlen(words));
+	for (size_t i = 0; i < name.len && rc == RC_OK; i++)
+		rc = iobuf_append(&text, name.p[i] == '`' ? "``" : &name.p[i], name.p[i] == '`' ? 2 : 1);
+	if (rc == RC_OK && name.len)
+		rc = iobuf_append(&text, "`", 1);
+	if (rc == RC_OK)
+		rc = command_allowed_as(r, span_of(iobuf_data(&text), iobuf_len(&text)));
+	else
+		session_close(r->s, CLOSE_MEMORY, "a command");
+	iobuf_reset(&text);
+	return rc;
+}
+
+static enum rc begin_create_db(struct request *r, struct span payload)
+{
+	return allowed_as(r, "CREATE DATABASE `", span_of(payload.p + 1, payload.len - 1)) == RC_OK ? begin_unknown_write(r, payload) : RC_ERROR;
+}
+
+static enum rc begin_drop_db(struct request *r, struct span payload)
+{
+	return allowed_as(r, "DROP DATABASE `", span_of(payload.p + 1, payload.len - 1)) == RC_OK ? begin_unknown_write(r, payload) : RC_ERROR;
+}
+
+static enum rc begin_refresh(struct request *r, struct span payload)
+{
+	return allowed_as(r, "FLUSH TABLES", (struct span){0}) == RC_OK ? begin_unknown_write(r, payload) : RC_ERROR;
+}
+
+static enum rc begin_shutdown(struct request *r, struct span payload)
+{
+	return allowed_as(r, "SHUTDOWN", (struct span){0}) == RC_OK ? begin_unknown_write(r, payload) : RC_ERROR;
+}
+
+static enum rc begin_kill(struct request *r, struct span payload)
+{
+	return allowed_as(r, "KILL 1", (struct span){0}) == RC_OK ? kill_command(r, payload) : RC_ERROR;
+}
+
 static enum rc begin_as_it_is(struct request *r, struct span payload)
 {
 	return RC_OK;
@@ -201,13 +246,13 @@ static const struct {
 	[COM_QUERY] = {begin_query, STATS_C_COMMANDS_QUERY},
 	[COM_INIT_DB] = {begin_init_db, STATS_C_COMMANDS_OTHER},
 	[COM_FIELD_LIST] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
-	[COM_CREATE_DB] = {begin_unknown_write, STATS_C_COMMANDS_OTHER},
-	[COM_DROP_DB] = {begin_unknown_write, STATS_C_COMMANDS_OTHER},
-	[COM_REFRESH] = {begin_unknown_write, STATS_C_COMMANDS_OTHER},
-	[COM_SHUTDOWN] = {begin_unknown_write, STATS_C_COMMANDS_OTHER},
+	[COM_CREATE_DB] = {begin_create_db, STATS_C_COMMANDS_OTHER},
+	[COM_DROP_DB] = {begin_drop_db, STATS_C_COMMANDS_OTHER},
+	[COM_REFRESH] = {begin_refresh, STATS_C_COMMANDS_OTHER},
+	[COM_SHUTDOWN] = {begin_shutdown, STATS_C_COMMANDS_OTHER},
 	[COM_STATISTICS] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
 	[COM_PROCESS_INFO] = {begin_process_info, STATS_C_COMMANDS_OTHER},
-	[COM_PROCESS_KILL] = {kill_command, STATS_C_COMMANDS_OTHER},
+	[COM_PROCESS_KILL] = {begin_kill, STATS_C_COMMANDS_OTHER},
 	[COM_DEBUG] = {begin_as_it_is, STATS_C_COMMANDS_OTHER},
 	[COM_PING] = {begin_ping, STATS_C_COMMANDS_OTHER},
 	[COM_STMT_PREPARE] = {begin_prepare, STATS_C_COMMANDS_PREPARE},

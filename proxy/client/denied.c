@@ -11,6 +11,8 @@
 #define DEEPEST 4       /* texts in texts */
 #define PIECES_MOST 4096 /* statements in all of them that are looked at for one command */
 
+static const struct sql_facts anything = {.verb = SQL_OTHER};
+
 static enum rc refuse(struct request *r, const struct statement *st)
 {
 	const char *why = st->facts.unknown_why;
@@ -119,7 +121,7 @@ static enum rc look_at_inner(struct request *r, struct span text, unsigned depth
 		rc = refuse_for_memory(r);
 	else if (rc == RC_DECLINED)
 		rc = RC_OK;
-	else if (depth == DEEPEST)
+	else if (depth == DEEPEST || !whole)
 		rc = RC_DECLINED;
 	else
 		rc = look_at(r, span_of(iobuf_data(&inner), iobuf_len(&inner)), depth + 1, false);
@@ -169,7 +171,6 @@ static bool may_hold(const struct request *r)
 enum rc command_allowed(struct request *r)
 {
 	const struct settings *cfg = r->worker->settings;
-	const struct sql_facts unknown = {.verb = SQL_OTHER};
 	enum rc rc;
 
 	if (unlikely(r->plan.denied))
@@ -179,7 +180,19 @@ enum rc command_allowed(struct request *r)
 	r->pieces_looked_at = 0;
 	r->schema_moved = r->reads_anew = false;
 	rc = look_inside(r, r->st, r->lexed->body, 0);
-	return rc == RC_DECLINED ? refuse_unknown(r, &unknown, "what it holds cannot be told apart") : rc;
+	return rc == RC_DECLINED ? refuse_unknown(r, &anything, "what it holds cannot be told apart") : rc;
+}
+
+enum rc command_allowed_as(struct request *r, struct span text)
+{
+	const struct settings *cfg = r->worker->settings;
+	enum rc rc;
+
+	if (likely(!cfg->routing.denies))
+		return RC_OK;
+	rc = look_at(r, text, 0, false);
+	r->plan.limit = NULL; /* which are for statements */
+	return rc == RC_DECLINED ? refuse_unknown(r, &anything, "what it holds cannot be told apart") : rc;
 }
 
 /* ---- of which only the beginning is here ---- */
@@ -232,6 +245,8 @@ enum rc command_allowed_blind(struct request *r)
 
 	if (likely(!cfg->routing.denies && !cfg->limits.nrules))
 		return RC_OK;
+	if (r->cmd == COM_QUERY && r->s->caps & CLIENT_MULTI_STATEMENTS) /* behind what is here another one may stand */
+		return refuse_unknown(r, &anything, "it is too large to be told apart");
 	if (sql_facts_parse(r->sql, r->mode, &facts) != RC_OK)
 		return refuse_for_memory(r);
 	rc = refuse_unknown(r, &facts, "it is too large to be told apart");

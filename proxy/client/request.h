@@ -217,6 +217,7 @@ void command_plan(struct request *r);                    /* r->st is known */
 void command_verdict_as_known(struct session *s, const struct statement *st, const struct sql_lexed *lexed, unsigned mode, struct plan_verdict *out);
 void command_verdict(struct session *s, struct statement *st, const struct sql_lexed *lexed, unsigned mode);
 /* denied.c */
+enum rc command_allowed_as(struct request *r, struct span text) must_check; /* rules that deny, of a command that does what this statement does */
 enum rc command_allowed_blind(struct request *r) must_check; /* the same where only the beginning is here; with the rule of limits that holds it */
 enum rc command_allowed(struct request *r) must_check;   /* it is planned. RC_ERROR: a rule forbids it, or something in it, answered. Sets plan.limit by what is in it */
 /* A statement of which only the beginning is here, or which could not be parsed for lack of memory: P2. */

@@ -179,9 +179,22 @@ static bool may_have_any_verb(const struct sql_facts *f)
 	return may_be_about_any(f) && (f->verb == SQL_OTHER || f->verb == SQL_EXPLAIN || f->verb == SQL_SET);
 }
 
+static bool is_verb(const char *want, enum sql_verb v)
+{
+	return span_ieq(span_str(want), span_str(sql_verb_name(v)));
+}
+
+/* ANALYZE, which runs a statement, is that one, too. */
 static bool verb_matches(const char *want, const struct sql_facts *f)
 {
-	return span_ieq(span_str(want), span_str(sql_verb_name(f->verb)));
+	if (is_verb(want, f->verb))
+		return true;
+	if (likely(f->verb != SQL_EXPLAIN) || f->flags & SQL_F_MULTI)
+		return false;
+	for (unsigned v = 0; v < SQL_VERBS; v++)
+		if (f->verbs & SQL_VERB(v) && is_verb(want, (enum sql_verb)v))
+			return true;
+	return false;
 }
 
 static bool matches(const struct settings_match *m, const struct rule_subject *s, bool strict)

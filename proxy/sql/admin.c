@@ -16,9 +16,11 @@ void sql_stmt_show(struct sql_parser *p)
 		sql_limit(p);
 }
 
-/* EXTENDED, PARTITIONS, ANALYZE, FORMAT = x, INTO @x */
-static void explain_options(struct sql_parser *p)
+/* EXTENDED, PARTITIONS, ANALYZE, FORMAT = x, INTO @x. True with ANALYZE: it is run. */
+static bool explain_options(struct sql_parser *p)
 {
+	bool runs = false;
+
 	for (;;) {
 		if (sql_is(p, SQL_W_FORMAT) && sql_peek_op(p, '=')) {
 			sql_advance(p);
@@ -27,15 +29,16 @@ static void explain_options(struct sql_parser *p)
 		} else if (sql_accept(p, SQL_W_INTO)) {
 			p->flags |= SQL_F_USER_VAR_WRITE;
 			sql_any_word(p);
-		} else if (!sql_accept(p, SQL_W_EXTENDED) && !sql_accept(p, SQL_W_PARTITIONS) &&
-			   !sql_accept(p, SQL_W_ANALYZE) && !sql_accept(p, SQL_W_ALL)) {
-			return;
+		} else if (sql_accept(p, SQL_W_ANALYZE)) {
+			runs = true;
+		} else if (!sql_accept(p, SQL_W_EXTENDED) && !sql_accept(p, SQL_W_PARTITIONS) && !sql_accept(p, SQL_W_ALL)) {
+			return runs;
 		}
 	}
 }
 
-/* The statement explained; only ANALYZE of MariaDB runs it. */
-static void explained(struct sql_parser *p, bool runs)
+/* The statement explained; only ANALYZE of MariaDB does what it does. runs: its verb is one of the statement's, too. */
+static void explained(struct sql_parser *p, bool runs, bool does)
 {
 	enum sql_verb verb = p->verb;
 	uint16_t first = p->nrefs;
@@ -43,9 +46,11 @@ static void explained(struct sql_parser *p, bool runs)
 	if (sql_deeper(p))
 		sql_statement(p);
 	p->depth--;
+	if (runs)
+		p->verbs |= SQL_VERB(p->verb);
 	p->verb = verb;
 	p->flags |= SQL_F_NONDETERMINISTIC | SQL_F_REPLAY_UNSAFE;
-	if (runs)
+	if (does)
 		return;
 	p->flags &= ~(SQL_F_WRITES | SQL_F_DDL | SQL_F_IMPLICIT_COMMIT | SQL_F_INSERT_VALUES | SQL_F_RETURNING |
 		      SQL_F_LOCKING_READ | SQL_F_TEMP_TABLE | SQL_F_CALC_FOUND_ROWS);
@@ -65,11 +70,11 @@ static bool at_statement(const struct sql_parser *p)
 void sql_stmt_describe(struct sql_parser *p)
 {
 	struct sql_ref *r;
+	bool runs = explain_options(p);
 
-	explain_options(p);
 	if (at_statement(p)) {
 		p->verb = SQL_EXPLAIN;
-		explained(p, false);
+		explained(p, runs, false);
 	} else if (sql_is(p, SQL_W_FOR)) {
 		p->verb = SQL_EXPLAIN;
 		p->flags |= SQL_F_NONDETERMINISTIC | SQL_F_SERVER_STATE;
@@ -127,10 +132,10 @@ void sql_stmt_analyze(struct sql_parser *p)
 		sql_stmt_maintain(p);
 		return;
 	}
-	explain_options(p);
+	(void)explain_options(p);
 	p->verb = SQL_EXPLAIN;
 	if (at_statement(p))
-		explained(p, true);
+		explained(p, true, true);
 	else
 		sql_fail(p, "a statement to analyze was expected");
 }

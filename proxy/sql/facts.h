@@ -105,7 +105,7 @@ struct sql_routine {
 struct sql_facts {
 	enum sql_verb verb;         /* of the first statement; those that say by themselves what happens (CALL,
 	                             * LOCK TABLES, ..) make the facts unknown when they come behind it */
-	uint64_t verbs;             /* of all statements: SQL_VERB */
+	uint64_t verbs;             /* of all statements, and of what ANALYZE runs: SQL_VERB */
 	uint64_t flags;
 	bool reads_anew;            /* a schema, sql_mode or character set is set: what comes behind reads otherwise */
 	uint16_t ntables;

@@ -35,16 +35,34 @@ static enum rc put_string(struct span token, unsigned mode, struct iobuf *out)
 	return rc;
 }
 
+/* SET STATEMENT a=1 FOR ..: what it is given is not looked for. */
+static bool sets_for_inner(struct sql_parser *p)
+{
+	if (!sql_accept(p, SQL_W_SET) || !sql_token_is_word(&p->t, "statement"))
+		return false;
+	while (!sql_at_end(p) && !sql_is(p, SQL_W_PREPARE) && !sql_is(p, SQL_W_EXECUTE))
+		sql_advance(p);
+	return !sql_at_end(p);
+}
+
+/* To what it is given. */
 static bool at_inner(struct sql_parser *p)
 {
 	struct span name;
 
 	if (sql_accept(p, SQL_W_PREPARE))
 		return sql_name(p, &name) && sql_accept(p, SQL_W_FROM);
-	if (!sql_accept(p, SQL_W_EXECUTE) || p->t.kind != SQL_T_WORD || !span_ieq(p->t.text, span_str("immediate")))
+	if (!sql_accept(p, SQL_W_EXECUTE))
+		return sets_for_inner(p);
+	if (!sql_token_is_word(&p->t, "immediate"))
 		return false;
 	sql_advance(p);
 	return true;
+}
+
+static bool at_inner_end(const struct sql_parser *p)
+{
+	return p->t.kind == SQL_T_END || sql_is_op(p, ';') || sql_is(p, SQL_W_USING);
 }
 
 enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out, bool *whole)
@@ -53,12 +71,18 @@ enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out, bool 
 	enum rc rc = RC_OK;
 
 	sql_parser_init(&p, text, mode, false);
-	if (!at_inner(&p) || p.why || p.t.kind != SQL_T_STRING)
+	if (!at_inner(&p))
 		return RC_DECLINED;
+	if (p.t.kind == SQL_T_USER_VAR) {
+		sql_advance(&p);
+		*whole = false;
+		return at_inner_end(&p) ? RC_DECLINED : RC_OK;
+	}
+	*whole = p.t.kind == SQL_T_STRING;
 	for (; rc == RC_OK && p.t.kind == SQL_T_STRING; sql_advance(&p))
 		if (p.t.text.len >= 2)
 			rc = put_string(p.t.text, mode, out);
-	*whole = p.t.kind == SQL_T_END || sql_is_op(&p, ';') || sql_is(&p, SQL_W_USING);
+	*whole = *whole && at_inner_end(&p) && !sql_depends_on_server(text, mode);
 	return rc;
 }
 
@@ -144,6 +168,9 @@ static bool begins_behind(struct body *b, const struct sql_parser *p, const stru
 		return true;
 	case SQL_W_FOR:
 		return is_query(b, p); /* a cursor's */
+	case SQL_W_IS:
+	case SQL_W_AS:
+		return is_query_word(&p->t); /* likewise */
 	default:
 		return false;
 	}

@@ -10,8 +10,8 @@
 #include "span.h"
 
 /* Appends the text that PREPARE .. FROM '..' or EXECUTE IMMEDIATE '..' is given, its quotes and escapes resolved. RC_DECLINED: it is
- * neither of them, or its text is a variable's or an expression's that begins with none. *whole: it is no expression that goes on
- * behind it. RC_ERROR: memory or out's bound. */
+ * neither of them, or its text is a user variable's. *whole: it is what stands there as a literal, and no expression, of another character set, or
+ * other on some servers. RC_ERROR: memory or out's bound. */
 enum rc sql_inner_text(struct span text, unsigned mode, struct iobuf *out, bool *whole) must_check;
 
 /* What may be a statement in the body of a compound one (BEGIN NOT ATOMIC .. END, IF, LOOP ..), wherever the body begins and ends, and what

@@ -191,6 +191,43 @@ def test_what_cannot_be_told_is_denied_where_a_rule_may_mean_it(suimon, db):
             w.prepare(hidden[2])
 
 
+def test_what_is_given_to_prepare_is_told_or_denied(suimon, db):
+    db.setup("CREATE TABLE secret (n INT)", "CREATE TABLE ok (n INT)", "INSERT INTO secret VALUES (1)")
+    s = suimon({"routing": {"rules": [{"match": {"table": "secret"}, "to": "deny"}, {"match": {"verb": "truncate"}, "to": "deny"}]}})
+    hidden = ["PREPARE s FROM _utf8mb4'DELETE FROM secret'", "PREPARE s FROM X'%s'" % b"DELETE FROM secret".hex(), "PREPARE s FROM CONCAT('DELETE FROM ', 'secret')"]
+    if KIND == "mariadb":
+        hidden += [h.replace("PREPARE s FROM", "EXECUTE IMMEDIATE") for h in hidden]
+        hidden += ["SET STATEMENT max_statement_time=5 FOR EXECUTE IMMEDIATE 'DELETE FROM secret'", "ANALYZE DELETE FROM secret",
+                   "BEGIN NOT ATOMIC DECLARE v TEXT DEFAULT 'DELETE FROM secret'; EXECUTE IMMEDIATE v; END"]
+    with s.connect(database=db.name) as c:
+        for sql in hidden:
+            assert refuses(c, sql), sql
+        ask(c, "SET @v = 'SELECT n FROM ok'")
+        ask(c, "PREPARE s FROM @v")
+        assert ask(c, "EXECUTE s") == ()
+        if KIND == "mariadb":
+            assert ask(c, "EXECUTE IMMEDIATE @v") == ()
+            ask(c, "SET sql_mode = ORACLE")
+            for sql in ("DECLARE CURSOR c IS SELECT n FROM secret; x INT; BEGIN OPEN c; FETCH c INTO x; CLOSE c; END", "BEGIN DELETE FROM secret; END"):
+                assert refuses(c, sql), sql
+            ask(c, "DECLARE CURSOR c IS SELECT n FROM ok; x INT; BEGIN OPEN c; FETCH c INTO x; CLOSE c; END")
+    with db.direct() as c:
+        assert ask(c, "SELECT n FROM secret") == ((1,),)
+
+
+def test_commands_are_denied_as_the_statements_that_do_the_same(suimon, db):
+    rules = [{"match": {"verb": "drop"}, "to": "deny"}, {"match": {"verb": "create"}, "to": "deny"}, {"match": {"query": "^(kill|flush|shutdown)"}, "to": "deny"}]
+    s = suimon({"routing": {"rules": rules}})
+    with Wire(s.connect(database=db.name)) as w:
+        for payload in (b"\x05denied_x", b"\x06" + db.name.encode(), b"\x06a`b", b"\x07\x01", b"\x08", b"\x0c\x01\0\0\0"):
+            w.send(payload)
+            assert error(w.packet())[0] == DENIED, payload
+        w.send(b"\x02" + db.name.encode())
+        assert w.packet()[0] == 0
+        w.query("SELECT 5")
+    assert s.metrics()["suimon_denied_total"] == 6
+
+
 def test_what_cannot_be_told_is_let_through_where_no_rule_means_it(suimon, db):
     db.setup("CREATE TABLE ok (n INT)", "INSERT INTO ok VALUES (1)")
     deep = "SELECT " + "(" * 201 + "1" + ")" * 201 + ", n FROM ok"
@@ -234,6 +271,14 @@ def test_rules_hold_for_statements_too_large_to_be_looked_at(suimon, db):
             assert e.value.args[0] == DENIED and "too large to be told apart" in e.value.args[1]
         ask(c, "INSERT INTO bulk VALUES ('%s')" % pad)
         assert ask(c, "SELECT LENGTH(t) FROM bulk") == ((len(pad),),)  # and the session goes on
+    with s.connect(database=db.name, client_flag=CLIENT.MULTI_STATEMENTS) as c:
+        assert refuses(c, "INSERT INTO bulk VALUES ('%s'); DELETE FROM secret" % pad)  # what stands behind it cannot be seen
+    with Wire(s.connect(database=db.name)) as w:
+        for option, answer in ((b"\0\0", 0xff), (b"\1\0", 0)):
+            w.send(b"\x1b" + option)
+            w.packet()
+            w.send(b"\x03INSERT INTO bulk VALUES ('%s')" % pad.encode())
+            assert w.packet()[0] == answer
     with s.connect("guest", "guest", database=db.name) as one, s.connect("guest", "guest", database=db.name) as two:
         one.begin()
         ask(one, "INSERT INTO bulk VALUES ('%s')" % pad)

@@ -256,11 +256,12 @@ static void what_is_not_known_may_be_denied_and_limited(void **state)
 		{"BEGIN NOT ATOMIC DO 1; END", false, false}, {"x: BEGIN NOT ATOMIC DO 1; END x", false, false}, {"EXECUTE s", false, false},
 		{"SELECT 1; FOO", false, false}, /* each is looked at by itself */ {"UPDATE /*!99999 ok AS */ secret SET n=1", true, true},
 		{"ANALYZE TRUNCATE t", true, true}, {"FOO", true, true},
+		{"ANALYZE DELETE FROM t", false, false}, {"ANALYZE DELETE FROM secret", true, false},
 	};
 	static const char only_verb[] = "primary: 127.0.0.1:1\nrouting: {rules: [{match: {verb: delete}, to: deny}]}\n";
 	static const struct { const char *text; bool denied; } by_verb[] = {
 		{"SELECT n FROM", false}, {"INSERT INTO", false}, {"DELETE FROM", true}, {"WITH a AS (SELECT", true}, {"SET STATEMENT a = ", true}, {"EXPLAIN (", true}, {"FOO", true},
-		{"/*!99999 SELECT 1 AS */ DELETE FROM t", true}, {"SELECT /*! */ 1", false},
+		{"/*!99999 SELECT 1 AS */ DELETE FROM t", true}, {"SELECT /*! */ 1", false}, {"ANALYZE DELETE FROM t", true}, {"ANALYZE FORMAT=JSON SELECT 1", false}, {"EXPLAIN DELETE FROM t", false}, {"EXPLAIN ANALYZE DELETE FROM t", true},
 	};
 	struct settings *cfg;
 	struct iobuf faults;
