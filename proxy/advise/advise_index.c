@@ -229,7 +229,7 @@ static enum rc sorts_well(struct question *q, const struct advise_scan *s, struc
 		return RC_DECLINED;
 	if (look_at_all(q, s, v, &all) != RC_OK)
 		return RC_ERROR;
-	if (all.rows == 0 || limit * all.rows > all.match * few)
+	if (all.match == 0 || limit * all.rows > all.match * few)
 		return RC_DECLINED;
 	v->walked = limit * all.rows / all.match;
 	return RC_OK;
@@ -245,7 +245,8 @@ static enum rc goes_far(struct question *q, const struct advise_scan *s, struct 
 		return RC_OK;
 	if (look_at_all(q, s, v, &all) != RC_OK)
 		return RC_ERROR;
-	v->far = (double)advise_limit(q->text) * (double)v->sample.match * ADVISE_LOOKED_UP > (double)s->rows * (double)all.match;
+	v->far = all.rows == 0 || (all.match < v->sample.match && (double)advise_limit(q->text) * (double)v->sample.match * ADVISE_LOOKED_UP >
+									  (double)s->rows * (double)all.match);
 	return RC_OK;
 }
 

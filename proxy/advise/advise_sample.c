@@ -10,6 +10,7 @@
 #define LIMIT_NS (3 * NS_PER_SEC) /* the server's own limit is shorter */
 #define SAMPLE_ROWS 10000
 #define SLICES 20
+#define MOST_GAPS 4 /* keys a row */
 #define MOST_KEY 4 /* columns of a primary key that are looked at */
 
 __extension__ typedef __int128 wide; /* a BIGINT of either kind */
@@ -172,10 +173,10 @@ static enum rc put_ends(struct iobuf *sql, const struct advise_table *t, struct 
 		       RC_ERROR;
 }
 
-/* Keys so unevenly spread that most slices are next to empty tell no more than the ends do. */
+/* Keys with such gaps that most slices may be next to empty tell no more than the ends do. */
 static bool is_even(const struct key *k, const struct bounds *b)
 {
-	return b->told && b->most - b->least < (wide)k->rows * SLICES;
+	return b->told && b->most - b->least < (wide)k->rows * MOST_GAPS;
 }
 
 enum rc advise_put_sample(struct sqlconn *c, const struct advise_table *t, struct span columns, struct iobuf *sql)

@@ -218,6 +218,8 @@ static void an_order_behind_a_filter_is_walked(void **state)
 	advised("SELECT id FROM posts WHERE body LIKE '%bar%' ORDER BY created DESC LIMIT 10 OFFSET 20", fix, NULL);
 	calls_before = sent_before = 0;
 	advised("SELECT p.id FROM posts p JOIN items i ON i.id = p.id WHERE i.sku LIKE '%7%' ORDER BY p.created LIMIT 10", "", NULL);
+	advised("SELECT id FROM posts WHERE body LIKE '%foo%' ORDER BY created DESC LIMIT 0", "", NULL);
+	advised("SELECT id FROM posts WHERE body LIKE '%none%' ORDER BY created DESC LIMIT 0", "", NULL);
 	advised("SELECT id FROM posts ORDER BY title LIMIT 10", "", NULL); /* its index would be on a beginning of it */
 }
 
@@ -227,6 +229,8 @@ static void a_large_table_is_sampled_all_over(void **state)
 	advised("SELECT * FROM posts WHERE owner = 7", "", NULL);
 	advised("SELECT * FROM named WHERE owner = 7", "", NULL);
 	advised("SELECT * FROM posts WHERE owner = 8", "ALTER TABLE `shop`.`posts` ADD INDEX (`owner`)", NULL);
+	advised("SELECT * FROM gaps WHERE owner = 7", "", NULL);
+	advised("SELECT * FROM gaps WHERE owner = 8", "ALTER TABLE `shop`.`gaps` ADD INDEX (`owner`)", NULL);
 	advised("SELECT * FROM named WHERE owner = 8", "ALTER TABLE `shop`.`named` ADD INDEX (`owner`)", NULL);
 }
 
@@ -351,9 +355,11 @@ static const char *const schema[] = {
 	"IF(seq < 30000, seq, 7), IF(seq % 500, 's', 'm'), seq FROM seq_1_to_40000",
 	"CREATE TABLE named (name CHAR(6) PRIMARY KEY, owner INT, note CHAR(20))",
 	"INSERT INTO named SELECT LPAD(seq, 6, '0'), IF(seq < 30000, seq, 7), 'x' FROM seq_1_to_40000",
+	"CREATE TABLE gaps (id BIGINT UNSIGNED PRIMARY KEY, owner INT, note CHAR(20))",
+	"INSERT INTO gaps SELECT IF(seq < 30000, seq, 18446744073709000000 + seq), IF(seq < 30000, seq, 7), 'x' FROM seq_1_to_40000",
 	"CREATE TABLE spelt (id INT PRIMARY KEY, code VARCHAR(20), note CHAR(20), KEY (code))",
 	"INSERT INTO spelt SELECT seq, LPAD(seq, 5, '0'), 'x' FROM seq_1_to_3000",
-	"ANALYZE TABLE orders, items, codes, refs, posts, named, spelt",
+	"ANALYZE TABLE orders, items, codes, refs, posts, named, gaps, spelt",
 };
 
 static int server_up(void **state)
