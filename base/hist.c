@@ -43,30 +43,58 @@ static void raise_to(_Atomic uint64_t *at, uint64_t n)
 		atomic_store_explicit(at, n, relaxed);
 }
 
-/* Stays at its largest value instead of beginning anew. */
-static void add32(_Atomic uint32_t *at, uint32_t n)
+/* The octave's buckets for its writer, made when there are none; NULL: no memory. */
+static void *octave_for_write(struct hist *h, unsigned octave)
 {
-	uint32_t now = atomic_load_explicit(at, relaxed);
-
-	atomic_store_explicit(at, n > UINT32_MAX - now ? UINT32_MAX : now + n, relaxed);
-}
-
-/* The octave's steps for its writer, made when there are none; NULL: no memory. */
-static _Atomic uint32_t *octave_for_write(struct hist *h, unsigned octave)
-{
-	_Atomic uint32_t *steps = atomic_load_explicit(&h->octave[octave], relaxed);
+	void *steps = atomic_load_explicit(&h->octave[octave], relaxed);
 
 	if (likely(steps != NULL))
 		return steps;
-	steps = mem_zalloc(HIST_STEPS * sizeof(*steps));
+	steps = mem_zalloc(HIST_STEPS * (h->narrow ? sizeof(_Atomic uint32_t) : sizeof(_Atomic uint64_t)));
 	if (steps)
 		atomic_store_explicit(&h->octave[octave], steps, memory_order_release);
 	return steps;
 }
 
-static const _Atomic uint32_t *octave_for_read(const struct hist *h, unsigned octave)
+static const void *octave_for_read(const struct hist *h, unsigned octave)
 {
 	return atomic_load_explicit(&h->octave[octave], memory_order_acquire);
+}
+
+static uint64_t bucket(const struct hist *h, const void *steps, unsigned step)
+{
+	return h->narrow ? atomic_load_explicit((const _Atomic uint32_t *)steps + step, relaxed) :
+			   atomic_load_explicit((const _Atomic uint64_t *)steps + step, relaxed);
+}
+
+/* A reader meanwhile sees some halved and some not: for a moment its percentiles are off. */
+static void halve(struct hist *h)
+{
+	for (unsigned o = 0; o < HIST_OCTAVES; o++) {
+		_Atomic uint32_t *steps = atomic_load_explicit(&h->octave[o], relaxed);
+
+		for (unsigned s = 0; steps && s < HIST_STEPS; s++)
+			atomic_store_explicit(&steps[s], (atomic_load_explicit(&steps[s], relaxed) + 1) / 2, relaxed);
+	}
+}
+
+static void add_narrow(struct hist *h, _Atomic uint32_t *at, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(at, relaxed);
+
+	for (; unlikely(now + n > UINT32_MAX); now = atomic_load_explicit(at, relaxed)) {
+		halve(h);
+		n /= 2;
+	}
+	atomic_store_explicit(at, (uint32_t)(now + n), relaxed);
+}
+
+static void add_to(struct hist *h, void *steps, unsigned step, uint64_t n)
+{
+	if (h->narrow)
+		add_narrow(h, (_Atomic uint32_t *)steps + step, n);
+	else
+		add64((_Atomic uint64_t *)steps + step, n);
 }
 
 void hist_init(struct hist *h)
@@ -76,32 +104,39 @@ void hist_init(struct hist *h)
 	atomic_init(&h->count, 0);
 	atomic_init(&h->sum_ns, 0);
 	atomic_init(&h->max_ns, 0);
+	h->narrow = false;
+}
+
+void hist_init_narrow(struct hist *h)
+{
+	hist_init(h);
+	h->narrow = true;
 }
 
 void hist_reset(struct hist *h)
 {
 	for (unsigned o = 0; o < HIST_OCTAVES; o++)
 		mem_free(atomic_load_explicit(&h->octave[o], relaxed));
-	hist_init(h);
+	h->narrow ? hist_init_narrow(h) : hist_init(h);
 }
 
 void hist_add(struct hist *h, uint64_t ns)
 {
 	struct place p = place_of(ns);
-	_Atomic uint32_t *steps = octave_for_write(h, p.octave);
+	void *steps = octave_for_write(h, p.octave);
 
 	add64(&h->count, 1);
 	add64(&h->sum_ns, ns);
 	raise_to(&h->max_ns, ns);
 	if (likely(steps != NULL))
-		add32(&steps[p.step], 1);
+		add_to(h, steps, p.step, 1);
 }
 
 enum rc hist_merge(struct hist *into, const struct hist *from)
 {
 	for (unsigned o = 0; o < HIST_OCTAVES; o++) {
-		const _Atomic uint32_t *theirs = octave_for_read(from, o);
-		_Atomic uint32_t *ours;
+		const void *theirs = octave_for_read(from, o);
+		void *ours;
 
 		if (!theirs)
 			continue;
@@ -109,7 +144,7 @@ enum rc hist_merge(struct hist *into, const struct hist *from)
 		if (!ours)
 			return RC_ERROR;
 		for (unsigned s = 0; s < HIST_STEPS; s++)
-			add32(&ours[s], atomic_load_explicit(&theirs[s], relaxed));
+			add_to(into, ours, s, bucket(from, theirs, s));
 	}
 	add64(&into->count, atomic_load_explicit(&from->count, relaxed));
 	add64(&into->sum_ns, atomic_load_explicit(&from->sum_ns, relaxed));
@@ -120,7 +155,7 @@ enum rc hist_merge(struct hist *into, const struct hist *from)
 enum rc hist_difference(struct hist *out, const struct hist *now, const struct hist *before)
 {
 	for (unsigned at = 0; at < HIST_BUCKETS; at++) {
-		uint32_t more = hist_bucket(now, at) - hist_bucket(before, at);
+		uint64_t more = hist_bucket(now, at) - hist_bucket(before, at);
 
 		if (more && hist_bucket_add(out, at, more) != RC_OK)
 			return RC_ERROR;
@@ -137,10 +172,10 @@ static uint64_t bucket_total(const struct hist *h)
 	uint64_t total = 0;
 
 	for (unsigned o = 0; o < HIST_OCTAVES; o++) {
-		const _Atomic uint32_t *steps = octave_for_read(h, o);
+		const void *steps = octave_for_read(h, o);
 
 		for (unsigned s = 0; steps && s < HIST_STEPS; s++)
-			total += atomic_load_explicit(&steps[s], relaxed);
+			total += bucket(h, steps, s);
 	}
 	return total;
 }
@@ -167,10 +202,10 @@ uint64_t hist_quantile(const struct hist *h, double q)
 	if (rank >= total)
 		rank = total - 1;
 	for (unsigned o = 0; o < HIST_OCTAVES; o++) {
-		const _Atomic uint32_t *steps = octave_for_read(h, o);
+		const void *steps = octave_for_read(h, o);
 
 		for (unsigned s = 0; steps && s < HIST_STEPS; s++) {
-			seen += atomic_load_explicit(&steps[s], relaxed);
+			seen += bucket(h, steps, s);
 			if (seen > rank)
 				return value_of(h, o, s);
 		}
@@ -184,10 +219,10 @@ void hist_cumulative(const struct hist *h, const uint64_t *bounds, size_t n, uin
 	size_t at = 0;
 
 	for (unsigned o = 0; o < HIST_OCTAVES; o++) {
-		const _Atomic uint32_t *steps = octave_for_read(h, o);
+		const void *steps = octave_for_read(h, o);
 
 		for (unsigned s = 0; steps && s < HIST_STEPS; s++) {
-			uint32_t here = atomic_load_explicit(&steps[s], relaxed);
+			uint64_t here = bucket(h, steps, s);
 
 			if (!here)
 				continue;
@@ -200,19 +235,19 @@ void hist_cumulative(const struct hist *h, const uint64_t *bounds, size_t n, uin
 		out[at] = seen;
 }
 
-uint32_t hist_bucket(const struct hist *h, unsigned at)
+uint64_t hist_bucket(const struct hist *h, unsigned at)
 {
-	const _Atomic uint32_t *steps = octave_for_read(h, at / HIST_STEPS);
+	const void *steps = octave_for_read(h, at / HIST_STEPS);
 
-	return steps ? atomic_load_explicit(&steps[at % HIST_STEPS], relaxed) : 0;
+	return steps ? bucket(h, steps, at % HIST_STEPS) : 0;
 }
 
-enum rc hist_bucket_add(struct hist *h, unsigned at, uint32_t n)
+enum rc hist_bucket_add(struct hist *h, unsigned at, uint64_t n)
 {
-	_Atomic uint32_t *steps = octave_for_write(h, at / HIST_STEPS);
+	void *steps = octave_for_write(h, at / HIST_STEPS);
 
 	if (!steps)
 		return RC_ERROR;
-	add32(&steps[at % HIST_STEPS], n);
+	add_to(h, steps, at % HIST_STEPS, n);
 	return RC_OK;
 }

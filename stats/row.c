@@ -15,7 +15,7 @@ struct stats_row *stats_row_new(struct stats_digest *d)
 		return NULL;
 	r->digest = d;
 	stats_set(&r->min_ns, UINT64_MAX);
-	hist_init(&r->hist);
+	hist_init_narrow(&r->hist);
 	return r;
 }
 

@@ -85,7 +85,7 @@ static void put_hist(struct put *p, const struct hist *h)
 		n += hist_bucket(h, i) != 0;
 	number(p, 4, n);
 	for (unsigned i = 0; i < HIST_BUCKETS && n; i++) {
-		uint32_t have = hist_bucket(h, i);
+		uint64_t have = hist_bucket(h, i); /* of 32 bits, as a row's are */
 
 		if (!have)
 			continue;

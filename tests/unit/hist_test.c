@@ -151,6 +151,41 @@ static void merging_adds_up(void **state)
 	hist_reset(&b);
 }
 
+/* 2^32 and more in one bucket: what is told of a process's whole life goes on, and a digest's percentiles stay. */
+static void a_bucket_goes_on_where_32_bits_end(void **state)
+{
+	static const uint64_t bounds[] = {10000, 1000000};
+	uint64_t below[2];
+	struct hist wide, narrow;
+
+	hist_init(&wide);
+	hist_init_narrow(&narrow);
+	for (int i = 0; i < 3; i++) {
+		for (unsigned at = 0; at < HIST_BUCKETS; at += HIST_STEPS) {
+			uint64_t n = at == 5 * HIST_STEPS ? UINT32_MAX : at == 10 * HIST_STEPS ? UINT32_MAX / 4 : 0;
+
+			if (n) {
+				assert_int_equal(hist_bucket_add(&wide, at, n), RC_OK);
+				assert_int_equal(hist_bucket_add(&narrow, at, n), RC_OK);
+			}
+		}
+	}
+	wide.max_ns = narrow.max_ns = 1 << 20;
+	assert_int_equal(hist_merge(&wide, &narrow), RC_OK);
+	for (int i = 0; i < 100; i++) {
+		hist_add(&wide, 1024);
+		hist_add(&narrow, 1024);
+	}
+	hist_cumulative(&wide, bounds, countof(bounds), below);
+	assert_true(below[0] > 3 * (uint64_t)UINT32_MAX);
+	assert_true(below[1] > below[0]);
+	assert_true(hist_bucket(&narrow, 5 * HIST_STEPS) > UINT32_MAX / 4);
+	assert_in_range(hist_quantile(&narrow, 0.5), 1000, 1100);
+	assert_in_range(hist_quantile(&narrow, 0.95), 32000, 34000);
+	hist_reset(&wide);
+	hist_reset(&narrow);
+}
+
 static void the_difference_is_what_came_since(void **state)
 {
 	struct hist before, now, since;
@@ -226,6 +261,7 @@ int main(void)
 		cmocka_unit_test(what_is_too_long_saturates_at_the_largest_seen),
 		cmocka_unit_test(cumulative_counts_at_each_bound),
 		cmocka_unit_test(merging_adds_up),
+		cmocka_unit_test(a_bucket_goes_on_where_32_bits_end),
 		cmocka_unit_test(the_difference_is_what_came_since),
 		cmocka_unit_test(without_memory_totals_still_count),
 		cmocka_unit_test(readers_need_no_lock),
