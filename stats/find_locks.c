@@ -129,6 +129,7 @@ enum rc find_locks(const struct view *v, struct findings *out)
 							.title = "Waits for locks that others hold on",
 							.first_ns = l.first_ns,
 							.last_ns = l.last_ns,
+							.times = l.waits + l.timeouts + l.deadlocks,
 							.cost_ns = l.failed_ns > l.waited_ns ? l.failed_ns : l.waited_ns}) != RC_OK)
 			return RC_ERROR;
 	}

@@ -256,7 +256,8 @@ enum rc find_loops(const struct view *v, struct findings *out)
 				    .put_fix = put_fix,
 				    .title = "N+1 loop over",
 				    .first_ns = l->first_ns,
-				    .last_ns = l->last_ns};
+				    .last_ns = l->last_ns,
+				    .times = l->occurrences};
 
 		if (!f.row || finding_is_of_system(f.row->main) || !convincing(&all, l, f.parent))
 			continue;
