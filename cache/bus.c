@@ -311,6 +311,11 @@ void bus_dirty_all(struct bus *b, uint64_t lag_ns)
 	settle_mark_all(&b->settle, lag_ns);
 }
 
+void bus_dirty_anew(struct bus *b, uint64_t lag_ns)
+{
+	settle_mark_anew(&b->settle, lag_ns);
+}
+
 void bus_dirty_drop(struct bus *b)
 {
 	settle_mark_drop(&b->settle);

@@ -91,6 +91,7 @@ static inline bool bus_view_live(const struct bus_view *v)
 /* After versions_bump(own). The slot is sent with the positions it has by then. */
 void bus_dirty(struct bus *b, uint32_t slot);
 void bus_dirty_all(struct bus *b, uint64_t lag_ns); /* after versions_bump_all(own) */
+void bus_dirty_anew(struct bus *b, uint64_t lag_ns); /* after versions_renumber(own) */
 void bus_dirty_drop(struct bus *b);                 /* after versions_drop_all(own) */
 void bus_schema(struct bus *b);                     /* the schema has changed here */
 void bus_kick(struct bus *b);                       /* once after any of these, and after an announcement */

@@ -159,6 +159,10 @@ void bus_hear(struct bus *b, struct span payload)
 		stats_count(b->opt.sink, STATS_C_CACHE_BUS_RECEIVED, 1);
 		versions_bump_all(b->opt.versions, clock_mono_ns(), in.number, false);
 		break;
+	case BUS_MSG_ANEW:
+		stats_count(b->opt.sink, STATS_C_CACHE_BUS_RECEIVED, 1);
+		versions_renumber(b->opt.versions, clock_mono_ns(), in.number, false);
+		break;
 	case BUS_MSG_DROP:
 		stats_count(b->opt.sink, STATS_C_CACHE_BUS_RECEIVED, 1);
 		versions_drop_all(b->opt.versions, false);

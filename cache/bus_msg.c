@@ -14,6 +14,11 @@ static void must(enum rc rc)
 		log_impossible("cache", "a bus message does not fit", NULL);
 }
 
+static bool has_number(uint32_t kind)
+{
+	return kind == BUS_MSG_HEARTBEAT || kind == BUS_MSG_ALL || kind == BUS_MSG_ANEW;
+}
+
 void bus_msg_begin(struct bus_msg *m, enum bus_msg_kind kind, const uint8_t id[BUS_MSG_ID], uint64_t number)
 {
 	struct wirebuf w = {.p = m->bytes, .end = m->bytes + sizeof(m->bytes)};
@@ -22,7 +27,7 @@ void bus_msg_begin(struct bus_msg *m, enum bus_msg_kind kind, const uint8_t id[B
 	must(wirebuf_uint(&w, 4, kind)); /* the kind and three zeros */
 	must(wirebuf_bytes(&w, id, BUS_MSG_ID));
 	must(wirebuf_uint(&w, 4, 0));
-	if (kind == BUS_MSG_HEARTBEAT || kind == BUS_MSG_ALL)
+	if (has_number(kind))
 		must(wirebuf_uint(&w, 8, number));
 	m->len = (size_t)(w.p - m->bytes);
 	m->count = 0;
@@ -59,11 +64,11 @@ enum rc bus_msg_read(struct span bytes, struct bus_msg_in *in)
 	if (mbuf_u32(&in->m, &magic) != RC_OK || magic != MAGIC || mbuf_u32(&in->m, &kind) != RC_OK ||
 	    mbuf_bytes(&in->m, BUS_MSG_ID, &id) != RC_OK || mbuf_u32(&in->m, &in->left) != RC_OK)
 		return RC_ERROR;
-	if (kind < BUS_MSG_HEARTBEAT || kind > BUS_MSG_SCHEMA || in->left > BUS_MSG_WRITES)
+	if (kind < BUS_MSG_HEARTBEAT || kind > BUS_MSG_ANEW || in->left > BUS_MSG_WRITES)
 		return RC_ERROR;
 	in->kind = (enum bus_msg_kind)kind;
 	in->id = (const uint8_t *)id.p;
-	if ((kind == BUS_MSG_HEARTBEAT || kind == BUS_MSG_ALL) && mbuf_u64(&in->m, &in->number) != RC_OK)
+	if (has_number(kind) && mbuf_u64(&in->m, &in->number) != RC_OK)
 		return RC_ERROR;
 	if (kind != BUS_MSG_WRITE && (in->left || mbuf_left(&in->m)))
 		return RC_ERROR;

@@ -5,6 +5,7 @@
  *   heartbeat: when it was sent, on the sender's own clock, 8
  *   write: a slot, 2; positions, 1; unknown, 1; a position: domain, 4, sequence, 8; if unknown: for how many ns yet, 8
  *   all: every slot, unknown for how many ns, 8
+ *   anew: the same, and positions are counted anew, 8
  *   drop: every slot, without a write
  *   schema: what the catalog says may have changed
  *
@@ -28,7 +29,7 @@
 #define BUS_MSG_WRITE_MAX (4 + VERSIONS_POSITIONS * 12 + 8)
 #define BUS_MSG_MAX (BUS_MSG_HEAD + BUS_MSG_WRITES * BUS_MSG_WRITE_MAX)
 
-enum bus_msg_kind { BUS_MSG_HEARTBEAT = 1, BUS_MSG_WRITE, BUS_MSG_ALL, BUS_MSG_DROP, BUS_MSG_SCHEMA };
+enum bus_msg_kind { BUS_MSG_HEARTBEAT = 1, BUS_MSG_WRITE, BUS_MSG_ALL, BUS_MSG_DROP, BUS_MSG_SCHEMA, BUS_MSG_ANEW };
 
 struct bus_msg {
 	uint8_t bytes[BUS_MSG_MAX];

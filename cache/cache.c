@@ -208,6 +208,18 @@ void cache_invalidate_all_from(struct cache *c, enum cache_cause cause, uint64_t
 	count_others(c, cause, 1);
 }
 
+void cache_renumber(struct cache *c, enum cache_cause cause, uint64_t lag_window_ns)
+{
+	if (INVALIDATES)
+		versions_renumber(c->versions, clock_mono_ns(), lag_window_ns, c->bus != NULL);
+	store_clear(c->store);
+	count_others(c, cause, 1);
+	if (!c->bus || !INVALIDATES)
+		return;
+	bus_dirty_anew(c->bus, lag_window_ns);
+	bus_kick(c->bus);
+}
+
 void cache_primary_at(struct cache *c, const struct cache_pos *pos, unsigned n, uint64_t asked_ns)
 {
 	versions_primary_at(c->versions, pos, n, asked_ns);

@@ -34,6 +34,12 @@ void settle_mark_all(struct settle *s, uint64_t lag_ns)
 	atomic_store_explicit(&s->all, true, memory_order_release);
 }
 
+void settle_mark_anew(struct settle *s, uint64_t lag_ns)
+{
+	atomic_store_explicit(&s->anew, true, memory_order_release);
+	settle_mark_all(s, lag_ns);
+}
+
 void settle_mark_drop(struct settle *s)
 {
 	atomic_store_explicit(&s->drop, true, memory_order_release);
@@ -45,7 +51,9 @@ static void mark_again(struct settle *s, const struct settle_batch *b)
 {
 	for (unsigned i = 0; i < b->n; i++)
 		settle_mark(s, b->slot[i]);
-	if (b->all)
+	if (b->anew)
+		settle_mark_anew(s, b->lag_ns);
+	else if (b->all)
 		settle_mark_all(s, b->lag_ns);
 	if (b->drop)
 		settle_mark_drop(s);
@@ -85,7 +93,7 @@ static struct settle_batch *free_batch(struct settle *s)
 
 		if (!b->used) {
 			b->used = true;
-			b->all = b->drop = false;
+			b->all = b->anew = b->drop = false;
 			b->n = 0;
 			return b;
 		}
@@ -110,7 +118,7 @@ static void compose(struct settle_batch *b, struct bus_msg *m)
 	uint64_t now = clock_mono_ns();
 
 	if (b->all || b->drop) {
-		bus_msg_begin(m, b->all ? BUS_MSG_ALL : BUS_MSG_DROP, s->id, b->lag_ns);
+		bus_msg_begin(m, b->anew ? BUS_MSG_ANEW : b->all ? BUS_MSG_ALL : BUS_MSG_DROP, s->id, b->lag_ns);
 		return;
 	}
 	bus_msg_begin(m, BUS_MSG_WRITE, s->id, 0);
@@ -184,6 +192,7 @@ static enum rc send_all(struct settle *s, struct redis *to)
 	if (!b)
 		return RC_OK;
 	b->all = atomic_exchange_explicit(&s->all, false, memory_order_acquire);
+	b->anew = b->all && atomic_exchange_explicit(&s->anew, false, memory_order_acquire);
 	b->drop = atomic_exchange_explicit(&s->drop, false, memory_order_acquire) && !b->all;
 	b->lag_ns = atomic_exchange_explicit(&s->all_lag_ns, 0, memory_order_relaxed);
 	b->own_all = versions_own_all(s->versions);

@@ -21,7 +21,7 @@ struct settle;
 struct settle_batch {
 	struct settle *settle;
 	bool used;
-	bool all, drop;      /* the token of all, and which message */
+	bool all, anew, drop; /* the token of all, and which message; anew: all, too */
 	uint64_t lag_ns;     /* with all */
 	uint32_t own_all;
 	unsigned n;
@@ -35,7 +35,7 @@ struct settle {
 	uint8_t id[BUS_MSG_ID];
 	_Atomic uint64_t dirty[RKEY_SLOTS / 64];
 	_Atomic bool any;             /* some bit of dirty may be set */
-	_Atomic bool all, drop;
+	_Atomic bool all, anew, drop;
 	_Atomic uint64_t all_lag_ns;  /* the longest wanted */
 	struct settle_batch batch[SETTLE_BATCHES];
 	struct redis *to;             /* not owned; where the last batch went */
@@ -48,6 +48,7 @@ void settle_init(struct settle *s, struct versions *v, const struct rkeys *k, vo
 
 void settle_mark(struct settle *s, uint32_t slot);
 void settle_mark_all(struct settle *s, uint64_t lag_ns);
+void settle_mark_anew(struct settle *s, uint64_t lag_ns); /* all, and positions are counted anew */
 void settle_mark_drop(struct settle *s);
 
 /* Nothing is dirty, and all that was sent is acknowledged. */

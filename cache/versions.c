@@ -108,11 +108,25 @@ static void pos_merge(struct versions_pos *p, struct cache_pos w, uint64_t now, 
 	p->pos[VERSIONS_POSITIONS - 1] = w;
 }
 
+static bool is_former(const struct versions *v, const struct versions_slot *s)
+{
+	return s->history != atomic_load_explicit(&v->history, memory_order_acquire);
+}
+
+static void begin_history(const struct versions *v, struct versions_slot *s)
+{
+	if (likely(!is_former(v, s)))
+		return;
+	s->history = atomic_load_explicit(&v->history, memory_order_acquire);
+	s->pos.n = 0;
+}
+
 void versions_bump(struct versions *v, uint32_t slot, const struct versions_pos *write, uint64_t now, bool own)
 {
 	struct versions_slot *s = &v->slots[slot];
 
 	spin_lock(&s->lock);
+	begin_history(v, s);
 	for (unsigned i = 0; i < write->n; i++)
 		pos_merge(&s->pos, write->pos[i], now, lag_window(v));
 	pos_unknown(&s->pos, write->unknown_at, write->unknown_until);
@@ -143,6 +157,17 @@ void versions_bump_all(struct versions *v, uint64_t now, uint64_t lag_ns, bool o
 	spin_unlock(&v->lock);
 }
 
+void versions_renumber(struct versions *v, uint64_t now, uint64_t lag_ns, bool own)
+{
+	spin_lock(&v->lock);
+	atomic_fetch_add_explicit(&v->history, 1, memory_order_release);
+	v->nfloor = 0;
+	if (now > v->floor_asked)
+		v->floor_asked = now; /* an answer under way is of the former one */
+	spin_unlock(&v->lock);
+	versions_bump_all(v, now, lag_ns, own);
+}
+
 void versions_drop_all(struct versions *v, bool own)
 {
 	epoch_bump(v, own);
@@ -154,6 +179,8 @@ void versions_read(struct versions *v, uint32_t slot, struct versions_pos *out)
 
 	spin_lock(&s->lock);
 	*out = s->pos;
+	if (unlikely(is_former(v, s)))
+		out->n = 0;
 	spin_unlock(&s->lock);
 }
 
@@ -187,7 +214,7 @@ static void needs_bounded(struct versions *v, struct cache_needs *n, uint64_t at
 	bool known;
 
 	spin_lock(&v->lock);
-	known = v->floor_asked > at;
+	known = v->nfloor && v->floor_asked > at;
 	nfloor = v->nfloor;
 	for (unsigned i = 0; i < nfloor; i++)
 		floor[i] = v->floor[i];

@@ -35,7 +35,8 @@ struct versions_slot {
 	_Alignas(64) _Atomic uint64_t version;
 	_Atomic uint32_t own;     /* this process's own bumps ... */
 	_Atomic uint32_t settled; /* ... and how many of them Redis has acknowledged */
-	_Atomic uint32_t lock;    /* of pos */
+	_Atomic uint32_t lock;    /* of pos, history */
+	uint32_t history;         /* of which the positions are */
 	struct versions_pos pos;
 };
 
@@ -45,6 +46,7 @@ struct versions {
 	_Atomic uint64_t lag_window_ns; /* where a write brings none of its own */
 	_Atomic uint64_t epoch;      /* part of every version; never 0 */
 	_Atomic uint32_t own_all, settled_all; /* bumps of the epoch that Redis is to hear of */
+	_Atomic uint32_t history;    /* goes up when positions are counted anew: those of a former one say nothing */
 	_Atomic uint64_t gap_until;  /* monotonic; before it, writes of unknown position may be behind any slot */
 	_Atomic uint32_t lock;       /* of what follows */
 	uint64_t gap_at;
@@ -87,6 +89,9 @@ struct versions_pos versions_pos_of(const struct versions *v, const struct cache
 void versions_bump(struct versions *v, uint32_t slot, const struct versions_pos *write, uint64_t now, bool own);
 /* A write to anything, position unknown for lag_ns (0: the table's own window). */
 void versions_bump_all(struct versions *v, uint64_t now, uint64_t lag_ns, bool own);
+/* The same, and the server that is written to now, or what it has, is not what it was (a failover, a binary log begun anew): no
+ * position from before is one of a write that it has, nor one that a replica of it will reach. */
+void versions_renumber(struct versions *v, uint64_t now, uint64_t lag_ns, bool own);
 /* Drops everything stored without any write behind it. */
 void versions_drop_all(struct versions *v, bool own);
 

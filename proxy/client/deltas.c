@@ -82,12 +82,18 @@ static bool changed_nothing(struct request *r)
 	return !gtid_empty(&pos);
 }
 
+/* Of a server that was the primary: there may be another of that number by now. */
+static bool is_primarys(const struct request *r)
+{
+	return likely(r->backend && topology_is_primary(r->worker->in->topology, r->backend));
+}
+
 static void invalidate(struct request *r, const cache_tag *tags, unsigned n, bool anything)
 {
 	struct session *s = r->s;
 	uint64_t window = instance_lag_window(s->worker->settings);
 	struct cache_pos pos = {.domain = r->commit.domain, .seq = r->commit.seq};
-	bool known = r->commit_known || changed_nothing(r);
+	bool known = (r->commit_known && is_primarys(r)) || changed_nothing(r);
 
 	if (!known)
 		s->written_unknown_ns = clock_mono_ns();

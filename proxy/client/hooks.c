@@ -255,12 +255,14 @@ static void primary_at(void *arg, const struct gtid_pos *pos, uint64_t asked_ns)
 void hooks_primary_moved(void *arg, struct backend *from, struct backend *to)
 {
 	struct instance *in = arg;
+	struct settings *s = instance_settings(in);
 
 	/* What the former primary had acknowledged need not be on the new one, whose positions begin anew. */
 	if (in->cache) {
 		cache_unfollowed(in->cache);
-		cache_flush(in->cache, CACHE_BY_FAILOVER);
+		cache_renumber(in->cache, CACHE_BY_FAILOVER, instance_lag_window(s));
 	}
+	settings_unref(s);
 	pthread_mutex_lock(&in->drain_lock);
 	in->drain_pos = (struct gtid_pos){.n = 0};
 	in->drain_unknown_ns = clock_mono_ns();

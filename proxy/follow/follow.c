@@ -116,7 +116,7 @@ static void begin_dump(struct follow *f)
 		return;
 	}
 	if (f->anew) { /* the position was read before: what was written behind it comes, what was before it ends here */
-		cache_invalidate_all_from(f->in->cache, CACHE_BY_BINLOG, instance_lag_window(f->settings));
+		cache_renumber(f->in->cache, CACHE_BY_BINLOG, instance_lag_window(f->settings));
 		f->anew = false;
 	}
 }

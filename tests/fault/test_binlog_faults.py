@@ -48,6 +48,9 @@ def test_a_log_that_is_gone_ends_everything_stored(suimon, cluster, two, lose):
     first = two[0]
     s = start(suimon, cluster, two[:1])
     with s.connect(database="shop") as c:
+        for _ in range(9):  # of numbers that there will be again
+            ask(c, "UPDATE t SET n = n + 1")
+        ask(c, "UPDATE t SET n = 0")
         filled(s, c, BY_ID % 1)
         first.sql("SET SESSION sql_log_bin = 0", "REVOKE REPLICATION SLAVE ON *.* FROM monitor@'%'")
         for row in first.sql("SHOW PROCESSLIST"):
@@ -83,6 +86,24 @@ def test_after_a_failover_it_goes_on(suimon, cluster, two):
         wait_until("the write to be seen", lambda: ask(c, BY_ID % 1) == ((3,),), 30)
         assert is_hit(s, c, BY_ID % 2)
         assert s.metrics()["suimon_cache_binlog_gaps_total"] == 0
+
+
+def test_after_a_failover_that_loses_writes_their_numbers_are_others(suimon, cluster, two):
+    """What the former primary had acknowledged is gone, and what is written past suimon on the new one bears its numbers."""
+    first, second = two
+    s = start(suimon, cluster, two)
+    with s.connect(database="shop") as c:
+        second.sql("STOP SLAVE IO_THREAD")
+        for _ in range(9):
+            ask(c, "UPDATE t SET n = n + 1")
+        first.process.kill()
+        second.sql("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF")
+        wait_until("the new primary", lambda: ask(c, "SELECT @@port") == ((second.port,),), 60)
+        live(s)
+        for n in (1, 2, 3):
+            filled(s, c, BY_ID % 1)
+            second.sql("UPDATE shop.t SET n = %d WHERE id = 1" % n)
+            wait_until("the write to be seen", lambda: ask(c, BY_ID % 1) == ((n,),), 30)
 
 
 def test_past_their_time_while_nobody_is_there(suimon, cluster, two):

@@ -75,6 +75,18 @@ static void test_a_position_reaches_the_other(void **state)
 	assert_int_equal(n.pos[0].seq, 1234);
 }
 
+static void test_positions_counted_anew_are_so_for_the_other(void **state)
+{
+	const struct cache_pos pos = {.domain = 4, .seq = 1234};
+	const cache_tag tag = TAG;
+
+	instance_invalidate(&two.a, TAG, &pos);
+	assert_true(WITHIN(2000, cache_knows(two.b.cache, tag, &pos)));
+	cache_renumber(two.a.cache, CACHE_BY_FAILOVER, 0);
+	assert_false(cache_knows(two.a.cache, tag, &pos));
+	assert_true(WITHIN(2000, !cache_knows(two.b.cache, tag, &pos)));
+}
+
 /* Until Redis has acknowledged a bump, the writer's own instance does not believe Redis about that slot. */
 static void test_an_unsettled_slot_is_not_asked_for(void **state)
 {
@@ -330,6 +342,7 @@ int main(void)
 		SERVED(test_an_invalidation_reaches_the_other),
 		SERVED(test_an_invalidation_of_all_reaches_the_other),
 		SERVED(test_a_position_reaches_the_other),
+		SERVED(test_positions_counted_anew_are_so_for_the_other),
 		SERVED(test_an_unsettled_slot_is_not_asked_for),
 		SERVED(test_a_value_without_its_tokens_is_dead),
 		SERVED(test_flushall_leaves_nothing_wrong_behind),

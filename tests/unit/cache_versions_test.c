@@ -333,6 +333,39 @@ static void test_the_primarys_own_position_bounds_unknown_writes(void **state)
 	versions_free(v);
 }
 
+static void test_positions_that_are_counted_anew_say_nothing_of_those_before(void **state)
+{
+	struct versions *v = versions_new(NS_PER_SEC);
+	struct versions_pos before = versions_pos_of(v, &(struct cache_pos){.domain = 0, .seq = 105}, 100, 0), now;
+	static const cache_tag tag = TAG;
+	uint64_t epoch = versions_epoch(v);
+	struct cache_needs n;
+
+	versions_bump(v, SLOT, &before, 100, false);
+	versions_primary_at(v, &(struct cache_pos){.domain = 0, .seq = 106}, 1, 110);
+	versions_renumber(v, 200, 0, false);
+	assert_int_not_equal(versions_epoch(v), epoch);
+	versions_read(v, SLOT, &now);
+	assert_int_equal(now.n, 0);
+	versions_needs(v, &tag, 1, 210, &n);
+	assert_int_equal(n.n, 0);
+	assert_true(n.unknown); /* what there is now, it has from before */
+	versions_primary_at(v, &(struct cache_pos){.domain = 0, .seq = 106}, 1, 190); /* asked of the former primary */
+	versions_needs(v, &tag, 1, 210, &n);
+	assert_true(n.unknown);
+	versions_primary_at(v, &(struct cache_pos){.domain = 0, .seq = 100}, 1, 220);
+	versions_needs(v, &tag, 1, 230, &n);
+	assert_false(n.unknown);
+	assert_int_equal(n.n, 1);
+	assert_int_equal(n.pos[0].seq, 100);
+	now = versions_pos_of(v, &(struct cache_pos){.domain = 0, .seq = 101}, 240, 0);
+	versions_bump(v, SLOT, &now, 240, false);
+	versions_read(v, SLOT, &now);
+	assert_int_equal(now.n, 1);
+	assert_int_equal(now.pos[0].seq, 101);
+	versions_free(v);
+}
+
 static void test_a_slot_is_unsettled_until_its_last_bump_is_acknowledged(void **state)
 {
 	struct versions *v = versions_new(NS_PER_SEC);
@@ -398,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_more_domains_than_a_slot_holds_become_unknown),
 		cmocka_unit_test(test_a_write_without_a_window_of_its_own_has_the_present_one),
 		cmocka_unit_test(test_the_primarys_own_position_bounds_unknown_writes),
+		cmocka_unit_test(test_positions_that_are_counted_anew_say_nothing_of_those_before),
 		cmocka_unit_test(test_a_slot_is_unsettled_until_its_last_bump_is_acknowledged),
 		cmocka_unit_test(test_position_is_never_older_than_version),
 	};
