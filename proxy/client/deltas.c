@@ -93,7 +93,8 @@ static void invalidate(struct request *r, const cache_tag *tags, unsigned n, boo
 	struct session *s = r->s;
 	uint64_t window = instance_lag_window(s->worker->settings);
 	struct cache_pos pos = {.domain = r->commit.domain, .seq = r->commit.seq};
-	bool known = (r->commit_known && is_primarys(r)) || changed_nothing(r);
+	/* An error bears no position: one that is known is of what was before that. */
+	bool known = (r->commit_known && !r->error && is_primarys(r)) || changed_nothing(r);
 
 	if (!known)
 		s->written_unknown_ns = clock_mono_ns();

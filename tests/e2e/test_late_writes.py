@@ -4,8 +4,10 @@ import threading
 import pymysql
 import pytest
 
-from conftest import ask, filled
+from conftest import ask, filled, mariadb_only
 from servers import wait_until
+
+MULTI_STATEMENTS = pymysql.constants.CLIENT.MULTI_STATEMENTS
 
 READ = "SELECT n FROM t WHERE id = 1"
 
@@ -73,3 +75,26 @@ def test_a_snapshot_holds_the_sessions_own_queued_writes(suimon, table, begin):
             timer.join()
             assert ask(c, "SELECT COUNT(*) FROM log") == ((before + 1,),)
         ask(c, "COMMIT")
+
+
+@mariadb_only("MySQL keeps tables without transactions out of transactions with GTIDs")
+def test_a_write_behind_one_that_was_answered_and_with_an_error_has_no_known_position(suimon, table):
+    """C2: a replica that has the first, but not what the second did before it failed, is not believed."""
+    table.setup("CREATE TABLE isam (id INT PRIMARY KEY) ENGINE=MyISAM", "INSERT INTO isam VALUES (1)")
+    # There a lock lets others read while a write waits for it.
+    table.cluster.replica.sql("SET sql_log_bin = 0", "ALTER TABLE `%s`.isam ENGINE=InnoDB" % table.name)
+    read = "SELECT COUNT(*) FROM isam"
+    s = suimon({"cache": {"rules": [{"match": {"schema": table.name}, "ttl": "600s"}]}})
+    with s.connect(database=table.name, client_flag=MULTI_STATEMENTS) as c, s.connect(database=table.name) as reader:
+        filled(s, reader, read)
+        with table.cluster.replica.root(database=table.name) as holder, holder.cursor() as held:
+            held.execute("LOCK TABLES isam READ")
+            with c.cursor() as cur, pytest.raises(pymysql.err.IntegrityError):
+                cur.execute("INSERT INTO u VALUES (1); INSERT INTO isam VALUES (2), (1)")
+                cur.nextset()
+            wait_until("the first at the replica", lambda: table.replica("SELECT COUNT(*) FROM u") == ((1,),), 10)
+            for _ in range(10):
+                ask(reader, read)
+            held.execute("UNLOCK TABLES")
+        table.cluster.sync()
+        assert ask(reader, read) == table.primary(read) == ((2,),)
