@@ -199,7 +199,7 @@ static void queue_applied_hook(void *arg, struct span tables, struct span gtid)
 	if (in->cache && closure_of(in, tables, &list))
 		cache_invalidate_from(in->cache, CACHE_BY_QUEUE, list.tags, list.n, known ? &at : NULL, instance_lag_window(s));
 	else if (in->cache)
-		cache_flush(in->cache, CACHE_BY_QUEUE);
+		cache_invalidate_all_from(in->cache, CACHE_BY_QUEUE, instance_lag_window(s));
 	settings_unref(s);
 }
 

@@ -1,10 +1,11 @@
 """Writes that are not what they seem: that end after nobody listens any more (C1), that hide behind a view (C5), that are waited for (Q3)."""
 import threading
+import time
 
 import pymysql
 import pytest
 
-from conftest import ask, filled, mariadb_only
+from conftest import ask, filled, is_queued, mariadb_only
 from servers import wait_until
 
 MULTI_STATEMENTS = pymysql.constants.CLIENT.MULTI_STATEMENTS
@@ -98,3 +99,31 @@ def test_a_write_behind_one_that_was_answered_and_with_an_error_has_no_known_pos
             held.execute("UNLOCK TABLES")
         table.cluster.sync()
         assert ask(reader, read) == table.primary(read) == ((2,),)
+
+
+def test_a_batch_of_too_many_tables_is_awaited_of_replicas(suimon, table):
+    """C2: everything is invalidated then, and a replica that lags is not believed."""
+    logs = ["log"] + ["log%d" % n for n in range(40)]
+    table.setup(*["CREATE TABLE %s LIKE log" % name for name in logs[1:]])
+    read = "SELECT COUNT(*) FROM log"
+    s = suimon({"cache": {"rules": [{"match": {"schema": table.name}, "ttl": "600s"}]}, "routing": {"consistency": "eventual"},
+                "queue": {"rules": [{"match": {"schema": table.name, "verb": "insert"}}]}})
+    with s.connect(database=table.name) as c, s.connect(database=table.name) as reader:
+        for name in logs:
+            wait_until("a queued write", lambda: is_queued(s, c, "INSERT INTO %s (v) VALUES (0)" % name), 10)
+        wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 20)
+        table.cluster.sync()
+        before = table.primary(read)[0][0]
+        s.http("/api/queue/pause", data={})
+        assert all([is_queued(s, c, "INSERT INTO %s (v) VALUES (0)" % name) for name in logs])
+        filled(s, reader, read)
+        time.sleep(5.2)  # max_lag: what was invalidated till now asks nothing of replicas any more
+        with table.cluster.replica.root(database=table.name) as locker, locker.cursor() as held:
+            held.execute("LOCK TABLES log READ")
+            s.http("/api/queue/resume", data={})
+            wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 20)
+            for _ in range(10):
+                ask(reader, read)
+            held.execute("UNLOCK TABLES")
+        table.cluster.sync()
+        assert ask(reader, read) == table.primary(read) == ((before + 1,),)
