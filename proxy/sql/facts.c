@@ -247,8 +247,6 @@ static bool covers(const struct sql_parser *with, const struct sql_parser *witho
 {
 	const uint64_t permit = SQL_F_INSERT_VALUES | SQL_F_TEMP_TABLE | SQL_F_TRX_READ_ONLY | SQL_F_SNAPSHOT | SQL_F_SESSION_SET | SQL_F_XA_END;
 
-	if (!without->verbs)
-		return true; /* all of it stands in the comment */
 	for (uint16_t i = 0; i < without->nrefs; i++)
 		if (!has_ref(with, &without->refs[i]))
 			return false;
@@ -260,12 +258,16 @@ static bool covers(const struct sql_parser *with, const struct sql_parser *witho
 }
 
 /* A comment that only some servers run: the facts are those of running it, as far as not running it would be the same
- * kind of statement, and do nothing else. */
-static void check_without(const struct sql_parser *with, struct span text, unsigned mode, struct sql_facts *f)
+ * kind of statement, and do nothing else. False: it may be another one where it is not run. */
+static bool check_without(const struct sql_parser *with, struct span text, unsigned mode, struct sql_facts *f)
 {
 	struct sql_parser without;
 
 	parse(&without, text, mode, true);
+	if (!without.why && !without.verbs)
+		return true; /* all of it stands in the comment */
+	if (with->why)
+		return false;
 	if (without.why)
 		unknown(f, "a comment that only some servers run changes the statement");
 	else if (without.verb != with->verb && without.verb != SQL_OTHER)
@@ -274,11 +276,13 @@ static void check_without(const struct sql_parser *with, struct span text, unsig
 		unknown(f, "a comment that only some servers run changes what the statement is about");
 	else
 		f->flags |= without.flags;
+	return !(f->flags & SQL_F_UNKNOWN);
 }
 
 enum rc sql_facts_parse(struct span text, unsigned mode, struct sql_facts *out)
 {
 	struct sql_parser p;
+	bool same = true;
 
 	*out = (struct sql_facts){0};
 	parse(&p, text, mode, false);
@@ -292,15 +296,15 @@ enum rc sql_facts_parse(struct span text, unsigned mode, struct sql_facts *out)
 	case SOME_RUN_NONE:
 		return RC_OK;
 	case SOME_RUN_ONE_KIND:
-		if (!p.why)
-			check_without(&p, text, mode, out);
+		same = check_without(&p, text, mode, out);
 		break;
 	case SOME_RUN_SEVERAL: /* there are more readings than two */
 		unknown(out, "comments of several kinds that only some servers run");
+		same = false;
 		break;
 	}
-	if (out->flags & SQL_F_UNKNOWN && out->verb != SQL_COMPOUND)
-		out->verb = SQL_OTHER; /* where it is not run, it may be another one */
+	if (!same)
+		out->verb = SQL_OTHER;
 	return RC_OK;
 }
 

@@ -255,7 +255,7 @@ static void what_is_not_known_may_be_denied_and_limited(void **state)
 		{"TRUNCATE t", true, false}, {"/*!99999 FOO */ TRUNCATE t", true, true}, {"SELECT n FROM", true, true}, {"SELECT n FROM open, ", false /* the rule before them means it */, true},
 		{"BEGIN NOT ATOMIC DO 1; END", false, false}, {"x: BEGIN NOT ATOMIC DO 1; END x", false, false}, {"EXECUTE s", false, false},
 		{"SELECT 1; FOO", false, false}, /* each is looked at by itself */ {"UPDATE /*!99999 ok AS */ secret SET n=1", true, true},
-		{"ANALYZE TRUNCATE t", true, true}, {"FOO", true, true},
+		{"ANALYZE TRUNCATE t", true, true}, {"FOO", true, true}, {"/*!99999 IF */ TRUNCATE TABLE t", true, true}, {"/*!99999 EXECUTE */ TRUNCATE TABLE t", true, true}, {"/*!50717 EXECUTE s */", false, false},
 		{"ANALYZE DELETE FROM t", false, false}, {"ANALYZE DELETE FROM secret", true, false},
 	};
 	static const char only_verb[] = "primary: 127.0.0.1:1\nrouting: {rules: [{match: {verb: delete}, to: deny}]}\n";
