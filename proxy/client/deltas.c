@@ -295,15 +295,22 @@ static bool changes_schema(const struct request *r)
 	return f ? r->called_ddl == CATALOG_DDL_MAY : command_may_be_anything(r);
 }
 
+/* What is not understood mostly is none, and may be a report that takes minutes. */
+static bool is_ddl(const struct request *r)
+{
+	return (r->st && r->st->facts.flags & SQL_F_DDL) || r->called_ddl == CATALOG_DDL_MAY || catalog_says_ddl(r->sql);
+}
+
 void deltas_schema_sent(struct request *r)
 {
 	if (r->st && calls(&r->st->facts))
 		r->called_ddl = called_ddl(r);
 	if (likely(!changes_schema(r)))
 		return;
-	if (!r->ddl_runs)
+	if (!r->ddl_runs && is_ddl(r)) {
 		catalog_ddl_begins(r->worker->in->catalog);
-	r->ddl_runs = true;
+		r->ddl_runs = true;
+	}
 	schema_changed(r);
 }
 

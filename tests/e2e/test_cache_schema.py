@@ -132,3 +132,15 @@ def test_a_write_that_waits_behind_ddl_reaches_what_it_leads_to_by_then(cached, 
             assert ask(reader, read) == ((0,),)
             writer.commit()
         assert ask(reader, read) == ((1,),)
+
+
+def test_what_is_not_understood_and_takes_long_leaves_the_cache_at_work(cached, shop):
+    with cached.connect(database=shop.name) as c, cached.connect(database=shop.name) as reader:
+        filled(cached, reader, READ)
+        ask(c, "PREPARE report FROM 'SELECT SLEEP(3)'")
+        report = Background(c, "EXECUTE report")
+        wait_until("the statement to be at the server", lambda: [r for r in shop.primary("SHOW PROCESSLIST") if "SLEEP" in str(r[7])], 5)
+        fresh(cached)
+        filled(cached, reader, READ)
+        assert report.is_alive()
+        assert report.outcome() == ((0,),)
