@@ -546,8 +546,10 @@ static enum apply_result commit(struct applier *a, const struct apply_item *item
 		return result;
 	rc = move_positions(a, to);
 	if (rc == RC_DECLINED) {
-		snprintf(a->reason, sizeof(a->reason), "suimon.applied was moved by somebody else");
-		return APPLY_RECONNECT;
+		snprintf(a->reason, sizeof(a->reason), "suimon.applied was moved by somebody else%s",
+			 a->table ? "" : ": a copy of the queue's directory is being applied, or somebody has changed the table");
+		a->halted_seq = 0;
+		return a->table ? APPLY_RECONNECT : APPLY_HALT;
 	}
 	if (rc != RC_OK)
 		return give_up(a, "cannot move the position");

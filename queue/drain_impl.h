@@ -33,6 +33,8 @@ struct drain {
 	struct iobuf arena;       /* their bodies */
 	struct iobuf tables;      /* what a batch wrote, for on_applied */
 	struct iobuf writing;     /* what one may write, for on_applying */
+	uint64_t epoch;           /* of this opening of the directory; 0: not known yet */
+	bool superseded;          /* a later one has been seen */
 	bool need_seek;           /* the engine's place is not behind what is loaded */
 	uint64_t announced_seq;   /* on_applied was called up to here */
 	bool connected_once;

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 #include "clock.h"
 #include "log.h"
@@ -16,6 +17,7 @@
 #define SAID_AGAIN_NS (10 * NS_PER_SEC)
 #define BACKOFF_FIRST_NS (20 * NS_PER_MS)
 #define BACKOFF_MAX_NS (3 * NS_PER_SEC)
+#define EPOCH_CHANCE_BITS 20
 
 /* Under lock. Every change of state is told; of a state that lasts, a new reason, but not each word a broken server finds for it. */
 static bool is_news(struct drain *d, enum queue_state state, const char *reason)
@@ -167,11 +169,53 @@ static void leave_former_primary(struct drain *d)
 	drain_disconnect(d);
 }
 
+/* A later epoch than any before. Those of two copies of a directory differ by chance. */
+static uint64_t next_epoch(uint64_t before)
+{
+	uint64_t chance = 0;
+
+	if (getrandom(&chance, sizeof(chance), 0) != (ssize_t)sizeof(chance))
+		chance = clock_wall_us();
+	return ((before >> EPOCH_CHANCE_BITS) + 1) << EPOCH_CHANCE_BITS | (chance & ((1u << EPOCH_CHANCE_BITS) - 1));
+}
+
+/* A copy of the directory has the same row. Who opens its copy last has it; the other's records would be taken for applied. */
+static enum rc guard_position(struct drain *d, char *err, size_t cap)
+{
+	struct position *p = &d->applier.position;
+	uint64_t known = d->epoch ? d->epoch : qdir_epoch(d->parts.dir);
+
+	d->superseded = p->found > known;
+	if (d->superseded) {
+		snprintf(err, cap, "another copy of the queue's directory has been applied since (epoch %" PRIu64 ", here %" PRIu64
+			 "): its records and these have the same numbers, and which are applied is not known", p->found, known);
+		return RC_ERROR;
+	}
+	/* In the directory first: what the row has must be known for ours, whenever the process dies. */
+	if (!d->epoch) {
+		uint64_t epoch = next_epoch(known);
+
+		if (qdir_set_epoch(d->parts.dir, epoch) != RC_OK) {
+			log_warn("queue", "that the directory is in use could not be noted: of two copies of it neither is known for the later",
+				 "dir=%s", d->parts.dir->path);
+			epoch = p->found;
+		}
+		d->epoch = epoch;
+	}
+	if (position_guard(p, &d->applier.conn, d->epoch) == RC_OK)
+		return RC_OK;
+	snprintf(err, cap, "cannot mark suimon.applied: error %u: %s", d->applier.conn.code, d->applier.conn.error);
+	return RC_ERROR;
+}
+
 /* The connections, and what they say is applied. RC_ERROR: err, the state is WAITING. RC_DECLINED: another process has them. */
 static enum rc open_connections(struct drain *d, struct queue_target *target, char *err, size_t cap)
 {
 	struct applier *a = &d->applier;
-	enum rc rc = applier_connect(a, target, d->applied_seq);
+	enum rc rc;
+
+	d->superseded = false;
+	rc = applier_connect(a, target, d->applied_seq);
 
 	if (rc != RC_OK) {
 		snprintf(err, cap, "%s", a->reason);
@@ -181,6 +225,8 @@ static enum rc open_connections(struct drain *d, struct queue_target *target, ch
 		snprintf(err, cap, "cannot read suimon.applied: error %u: %s", a->conn.code, a->conn.error);
 		return RC_ERROR;
 	}
+	if (d->parts.dir && guard_position(d, err, cap) != RC_OK)
+		return RC_ERROR;
 	rc = d->team ? team_connect(d->team, target, a, &d->shares, err, cap) : RC_OK;
 	return rc;
 }
@@ -196,7 +242,7 @@ static enum rc connect_to(struct drain *d, struct queue_target *target)
 		return RC_ERROR;
 	}
 	if (rc != RC_OK) {
-		drain_set_state(d, QUEUE_WAITING, err);
+		drain_set_state(d, d->superseded ? QUEUE_HALTED : QUEUE_WAITING, err);
 		return RC_ERROR;
 	}
 	position = d->applier.position.seq;

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "log.h"
@@ -51,12 +52,18 @@ static enum rc make_table(struct position *p, struct dbconn *c)
 
 static enum rc select_seq(struct position *p, struct dbconn *c)
 {
-	char sql[256];
+	char sql[256], text[64], *end;
+	enum rc rc;
 
 	/* FOR UPDATE: a transaction whose COMMIT was sent on a connection since lost holds this row until it ends. */
-	snprintf(sql, sizeof(sql), "SELECT seq FROM suimon.applied WHERE queue_id=x'%s' AND shard=%u FOR UPDATE",
+	snprintf(sql, sizeof(sql), "SELECT CONCAT(seq, ' ', epoch) FROM suimon.applied WHERE queue_id=x'%s' AND shard=%u FOR UPDATE",
 		 p->id_hex, p->shard);
-	return dbconn_number(c, sql, &p->seq);
+	rc = dbconn_value(c, sql, text, sizeof(text));
+	if (rc != RC_OK)
+		return rc;
+	p->seq = strtoull(text, &end, 10);
+	p->found = strtoull(end, NULL, 10);
+	return RC_OK;
 }
 
 void position_now(char out[POSITION_TIME_MAX])
@@ -77,9 +84,9 @@ static enum rc insert_row(struct position *p, struct dbconn *c, uint64_t initial
 
 	position_now(now);
 	if (dbconn_execf(c,
-			 "INSERT INTO suimon.applied (queue_id, shard, seq, updated_at) VALUES (x'%s', %u, %" PRIu64
-			 ", '%s')",
-			 p->id_hex, p->shard, initial, now) != RC_OK)
+			 "INSERT INTO suimon.applied (queue_id, shard, seq, epoch, updated_at) VALUES (x'%s', %u, %" PRIu64
+			 ", %" PRIu64 ", '%s')",
+			 p->id_hex, p->shard, initial, p->guarded ? p->epoch : 0, now) != RC_OK)
 		return RC_ERROR;
 	if (initial && !p->shard)
 		log_error("queue",
@@ -87,6 +94,7 @@ static enum rc insert_row(struct position *p, struct dbconn *c, uint64_t initial
 			  "going on from its own note of how far it had come",
 			  "seq=%" PRIu64, initial);
 	p->seq = initial;
+	p->found = p->guarded ? p->epoch : 0;
 	return RC_OK;
 }
 
@@ -99,6 +107,16 @@ static enum rc raise_epoch(struct position *p, struct dbconn *c)
 		return RC_ERROR;
 	p->epoch = mysql_insert_id(c->my);
 	return select_seq(p, c);
+}
+
+enum rc position_guard(struct position *p, struct dbconn *c, uint64_t epoch)
+{
+	p->guarded = true;
+	p->epoch = epoch;
+	if (p->found == epoch)
+		return RC_OK;
+	return dbconn_execf(c, "UPDATE suimon.applied SET epoch=%" PRIu64 " WHERE queue_id=x'%s' AND epoch<%" PRIu64, epoch, p->id_hex,
+			    epoch);
 }
 
 enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial)
@@ -125,7 +143,7 @@ enum rc position_advance(const struct position *p, struct dbconn *c, uint64_t to
 	char now[POSITION_TIME_MAX], epoch[40] = "";
 
 	position_now(now);
-	if (p->fenced)
+	if (p->fenced || p->guarded)
 		snprintf(epoch, sizeof(epoch), " AND epoch=%" PRIu64, p->epoch);
 	if (dbconn_execf(c,
 			 "UPDATE suimon.applied SET seq=%" PRIu64

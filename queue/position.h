@@ -16,7 +16,9 @@ struct position {
 	unsigned shard;
 	uint64_t seq; /* as last read or committed */
 	bool fenced;  /* other processes may take it over: each who reads it raises its epoch, and those before cannot move it */
-	uint64_t epoch;
+	bool guarded; /* one process's: who opens the queue raises the epoch of all its rows, and an earlier one cannot move them */
+	uint64_t epoch; /* ours */
+	uint64_t found; /* the row's epoch, as last read */
 	bool told;    /* that somebody must make the table: said once */
 };
 
@@ -24,6 +26,8 @@ void position_init(struct position *p, const uint8_t id[QUEUE_ID_BYTES], unsigne
 /* Reads it into seq, waiting for a transaction of a lost connection that still holds it; makes the schema, the table and
  * the row (with `initial`) if they are missing. RC_ERROR: the connection's code and error say why. */
 enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial) must_check;
+/* From here on all rows of this queue are those of `epoch`, unless they are of a later one. */
+enum rc position_guard(struct position *p, struct dbconn *c, uint64_t epoch) must_check;
 void position_now(char out[POSITION_TIME_MAX]); /* the time, as a DATETIME(6), whatever the session's is */
 /* Within a transaction: from seq to `to`. RC_DECLINED: somebody else moved it. */
 enum rc position_advance(const struct position *p, struct dbconn *c, uint64_t to) must_check;

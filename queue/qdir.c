@@ -22,6 +22,7 @@
 #define SEGMENT_DIGITS 20
 #define SEGMENT_SUFFIX ".seg"
 #define ID_FILE_BYTES (QUEUE_ID_BYTES + 4)
+#define EPOCH_FILE_BYTES (8 + 4)
 #define CHECKPOINT_BYTES (8 + QUEUE_ID_BYTES + 4 * 8 + 4)
 
 static const char checkpoint_magic[8] = {'S', 'U', 'I', 'M', 'O', 'N', 'C', '1'};
@@ -265,6 +266,28 @@ uint64_t qdir_place(const struct stat *st)
 	uint64_t place = (uint64_t)st->st_dev * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)st->st_ino;
 
 	return place ? place : 1;
+}
+
+uint64_t qdir_epoch(const struct qdir *d)
+{
+	uint8_t file[EPOCH_FILE_BYTES + 1];
+	ssize_t n = fileops_read_small(d->fd, "epoch", file, sizeof(file));
+	struct mbuf m = mbuf_of(file, EPOCH_FILE_BYTES);
+	uint64_t epoch;
+	uint32_t crc;
+
+	if (n != EPOCH_FILE_BYTES || mbuf_u64(&m, &epoch) != RC_OK || mbuf_u32(&m, &crc) != RC_OK || crc != crc32c(0, file, 8))
+		return 0;
+	return epoch;
+}
+
+enum rc qdir_set_epoch(const struct qdir *d, uint64_t epoch)
+{
+	uint8_t file[EPOCH_FILE_BYTES];
+
+	bytes_put(bytes_put(file, 8, epoch), 4, 0);
+	bytes_put(file + 8, 4, crc32c(0, file, 8));
+	return fileops_replace(d->ops, d->fd, "epoch", file, sizeof(file));
 }
 
 bool qdir_paused(const struct qdir *d)

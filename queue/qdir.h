@@ -53,6 +53,9 @@ enum rc qdir_checkpoint_write(const struct qdir *d, const struct qdir_checkpoint
 /* Tells directories apart, whatever their paths; never 0. */
 uint64_t qdir_place(const struct stat *st);
 
+/* The highest epoch that this directory may have given its rows in suimon.applied (position.h); 0: none. */
+uint64_t qdir_epoch(const struct qdir *d);
+enum rc qdir_set_epoch(const struct qdir *d, uint64_t epoch) must_check; /* durable */
 bool qdir_paused(const struct qdir *d);
 enum rc qdir_set_paused(const struct qdir *d, bool paused) must_check;
 

@@ -119,6 +119,9 @@ static enum rc connect_one(struct team_worker *w, const struct queue_target *tar
 	struct applier *a = &w->applier;
 	uint64_t known = shares_of(shares, a->position.shard);
 
+	a->position.guarded = main->position.guarded;
+	a->position.epoch = main->position.epoch;
+
 	if (applier_connect(a, target, main->position.seq) != RC_OK) {
 		snprintf(reason, cap, "%s", a->reason);
 		return RC_ERROR;

@@ -1,5 +1,6 @@
 """The queue against a real MariaDB: merging, dead letters, waiting, failover of the connection, order (Q2, Q3, Q5, Q6, F1)."""
 import os
+import shutil
 import sys
 import time
 import uuid
@@ -579,7 +580,6 @@ def test_what_was_committed_while_nobody_was_told_is_announced(start, schema, en
 
 @file_only
 def test_an_older_copy_of_the_directory_is_refused(start, schema, tmp_path):
-    import shutil
     d = start()
     put(d, 0, "INSERT INTO log (id) VALUES (0)")
     d.wait_answers(1)
@@ -603,6 +603,96 @@ def test_an_older_copy_of_the_directory_is_refused(start, schema, tmp_path):
         time.sleep(0.05)
     assert d.totals()["state"] == "halted"
     d.kill()
+
+
+def halted(d):
+    until(lambda: d.totals()["state"] == "halted", 20)
+    return d
+
+
+def copied(tmp_path, schema, **options):
+    """Another process on a copy of the directory, as a disk's image is another host's."""
+    shutil.copytree(tmp_path / "queue", tmp_path / "copy" / "queue", ignore=shutil.ignore_patterns("lock", "*.tmp"))
+    return Driver(driver_binary(), str(tmp_path / "copy" / "queue"), schema, **options)
+
+
+@file_only
+@pytest.mark.parametrize("workers", [1, 4])
+def test_two_copies_of_a_directory_do_not_take_each_others_records_for_applied(start, schema, tmp_path, workers):
+    """They have the same row in suimon.applied and number their records alike: whoever opened first halts, and after a restart still."""
+    a = start(workers=workers)
+    put(a, 0, "INSERT INTO log (id) VALUES (0)")
+    a.wait_answers(1)
+    a.drained()
+    b = copied(tmp_path, schema, workers=workers)
+    try:
+        for i in range(1, 11):
+            put(b, i, "INSERT INTO log (id) VALUES (%d)" % i)
+        b.wait_answers(10)
+        b.drained()
+        for i in range(1, 21):
+            put(a, i, "INSERT INTO log (id) VALUES (%d)" % (100 + i))
+        a.wait_answers(21)
+        halted(a)
+        a.send("resume")
+        time.sleep(1)
+        halted(a)
+        a.kill()
+        # Nothing of its own is passed over, however long its log has become.
+        a = halted(start(workers=workers))
+        assert "another copy of the queue's directory" in (tmp_path / "driver.log").read_text()
+        put(b, 11, "INSERT INTO log (id) VALUES (11)")
+        b.wait_answers(11)
+        b.drained()
+        assert [r[0] for r in schema.run("SELECT id FROM shop.log ORDER BY id")] == list(range(12))
+        assert b.totals()["state"] == "running" and b.quit() == 0 and a.quit() == 0
+    finally:
+        if b.process.poll() is None:
+            b.kill()
+
+
+@file_only
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_database_that_has_gone_back_is_not_taken_for_anothers(start, schema, workers):
+    """After a failover to a replica that lagged its row is of an earlier opening, or not there: what the log still has is applied again."""
+    schema.run("CREATE DATABASE IF NOT EXISTS suimon", "DROP TABLE IF EXISTS suimon.applied")  # of other tests' queues
+    d = start(workers=workers)
+    put(d, 0, "INSERT INTO log (id) VALUES (0)")
+    d.wait_answers(1)
+    d.drained()
+    assert d.quit() == 0
+    old = schema.run("SELECT shard, seq, epoch FROM suimon.applied")
+    for drop in (False, True):
+        d = start(workers=workers)
+        put(d, 1, "INSERT INTO log (id) VALUES (%d)" % (1 + drop))
+        d.wait_answers(1)
+        d.drained()
+        if drop:
+            schema.run("DELETE FROM suimon.applied")
+        else:
+            schema.run(*["UPDATE suimon.applied SET epoch=%d WHERE shard=%d" % (e, shard) for shard, _, e in old])
+        d.send("moved")
+        put(d, 2, "INSERT INTO log (id) VALUES (%d)" % (11 + drop))
+        d.wait_answers(2)
+        d.drained()
+        assert d.quit() == 0
+    assert [r[0] for r in schema.run("SELECT id FROM shop.log ORDER BY id")] == [0, 1, 2, 11, 12]
+
+
+@file_only
+def test_a_position_that_somebody_has_moved_halts(start, schema):
+    d = start()
+    put(d, 0, "INSERT INTO log (id) VALUES (0)")
+    d.wait_answers(1)
+    d.drained()
+    schema.run("UPDATE suimon.applied SET seq=seq+5")
+    put(d, 1, "INSERT INTO log (id) VALUES (1)")
+    halted(d)
+    assert schema.run("SELECT id FROM shop.log") == [(0,)]
+    schema.run("UPDATE suimon.applied SET seq=seq-5")
+    d.send("resume")
+    until(lambda: len(schema.run("SELECT id FROM shop.log")) == 2)
+    assert d.quit() == 0
 
 
 def test_the_rate_is_kept(start, schema):
