@@ -36,6 +36,7 @@ struct filelog {
 	uint64_t last_seq;       /* given away */
 	uint64_t written_seq;    /* in the file */
 	uint64_t durable_seq;    /* on stable storage */
+	uint64_t answered_seq, answered_used; /* acknowledged, and where that ends in the file. The log thread's */
 	uint64_t applied_seq;
 	uint64_t unsynced_ns;      /* since when something waits for fdatasync; 0: nothing does */
 	uint64_t no_room_until_ns; /* the disk was full: appends are declined until then */

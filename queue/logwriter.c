@@ -6,11 +6,13 @@
  *
  * Failures: no room for a record is answered with RC_DECLINED (it is certain that nothing was stored) and the log goes
  * on. A write that failed and could be taken back is the same, but the log ends. A failed fdatasync leaves unknown what is
- * stored, now and after any later fdatasync that works: the log ends, and the tickets get RC_ERROR.
+ * stored, now and after any later fdatasync that works: the log ends, and the tickets get RC_ERROR. What had its answer before, which
+ * only `sync: TIME` allows, is left where it is.
  */
 #include "filelog_impl.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "clock.h"
@@ -44,7 +46,7 @@ static const char *advice(enum rc rc, bool log_ends)
 	if (rc == RC_DECLINED)
 		return "see what is wrong with that disk, then restart suimon; until then writes go as queue.on_full says, and "
 		       "what had been acknowledged is applied";
-	return "whether the last writes are stored is unknown and their clients were told so; see what is wrong with that "
+	return "whether the last writes are stored is unknown, and who waited for one was told so; see what is wrong with that "
 	       "disk, then restart suimon; until then writes go as queue.on_full says";
 }
 
@@ -234,16 +236,24 @@ static void give_up_pending(struct filelog *l, struct group *g)
 	wake_drain(l);
 }
 
-/* After a failed fdatasync: takes back what can be taken back, so that a restart most likely does not find it. */
+/* After a failed fdatasync: takes back what nobody was told of, so that a restart most likely does not find it. What was acknowledged
+ * before it was durable (sync: a time) stays: the next start applies it if the disk has it. */
 static void forget_unsynced(struct filelog *l)
 {
-	uint64_t good;
+	uint64_t good, doubtful = 0;
 
 	pthread_mutex_lock(&l->lock);
 	good = l->pieces[l->piece_count - 1].used;
-	l->written_seq = l->durable_seq;
+	if (l->answered_seq > l->durable_seq) {
+		good = l->answered_used;
+		doubtful = l->answered_seq - l->durable_seq;
+	}
+	l->written_seq = l->durable_seq + doubtful;
 	l->unsynced_ns = 0;
 	pthread_mutex_unlock(&l->lock);
+	if (doubtful)
+		log_error("queue", "acknowledged writes are in doubt: queue.sync let them be answered before they were durable; a restart applies "
+			  "those that the disk has", "dir=%s records=%" PRIu64 " from_seq=%" PRIu64, l->dir->path, doubtful, l->durable_seq + 1);
 	if (l->file.fd >= 0 && l->dir->ops->truncate(l->file.fd, (off_t)good) == 0 &&
 	    l->dir->ops->fsync(l->file.fd) == 0)
 		l->file.used = good;
@@ -280,6 +290,10 @@ static void run_group(struct filelog *l, struct group *g, uint64_t sync_ns)
 	good = sync_ns == 0 ? l->durable_seq : l->written_seq;
 	if (g->rc != RC_OK)
 		give_up_pending(l, g);
+	if (good >= l->answered_seq) {
+		l->answered_seq = good;
+		l->answered_used = l->file.used;
+	}
 	answer_line(l, &g->line, good, g);
 	/* After the clients, who are waiting, unlike the drain. */
 	if (g->synced)

@@ -572,6 +572,37 @@ static void a_failed_fdatasync_ends_the_log(void **state)
 	kit_remove(dir);
 }
 
+/* With a time limit clients have their answer before the sync that fails: their records are not cut off. */
+static void a_failed_fdatasync_leaves_what_was_acknowledged(void **state)
+{
+	const char *dir = kit_dir();
+	struct queue_options opt = faulty_options(dir);
+	struct queue *q;
+	struct kit_ticket k;
+	struct queue_totals t;
+	const char *why;
+	int tries = 0;
+
+	opt.sync_ns = NS_PER_SEC;
+	q = kit_open(&opt);
+	kit_fail_fdatasync = (struct kit_fault){.errnum = EIO, .nth = 1, .sticky = true};
+	many(q, 5);
+	do {
+		usleep(10000);
+		queue_totals(q, &t);
+	} while (t.state != QUEUE_FAILED && tries++ < 1000);
+	assert_int_equal(t.state, QUEUE_FAILED);
+	assert_int_equal(kit_append(q, &k, "late", &why), RC_DECLINED);
+	kit_close(q);
+	kit_faults_reset();
+	opt.sync_ns = 0;
+	q = kit_open(&opt);
+	queue_totals(q, &t);
+	assert_int_equal(t.last_seq, 5);
+	kit_close(q);
+	kit_remove(dir);
+}
+
 static void with_a_time_limit_acknowledgements_do_not_wait_for_the_disk(void **state)
 {
 	const char *dir = kit_dir();
@@ -639,6 +670,7 @@ int main(void)
 		cmocka_unit_test(a_full_disk_declines_and_the_log_goes_on),
 		cmocka_unit_test(a_failed_write_is_taken_back_and_ends_the_log),
 		cmocka_unit_test(a_failed_fdatasync_ends_the_log),
+		cmocka_unit_test(a_failed_fdatasync_leaves_what_was_acknowledged),
 		cmocka_unit_test(with_a_time_limit_acknowledgements_do_not_wait_for_the_disk),
 		cmocka_unit_test(a_directory_that_cannot_be_used_says_why),
 	};
