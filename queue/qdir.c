@@ -33,8 +33,31 @@ static enum rc fail(char *err, size_t cap, const char *path, const char *what)
 	return RC_ERROR;
 }
 
+/* The name of a new directory is its parent's to keep; one that may not be read, or keeps none, is not ours to sync. */
+static int sync_parent(const struct file_ops *ops, const char *path)
+{
+	char parent[4096];
+	const char *slash = strrchr(path, '/');
+	int fd, rc;
+
+	snprintf(parent, sizeof(parent), "%.*s", slash == path ? 1 : slash ? (int)(slash - path) : 1, slash ? path : ".");
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	rc = ops->fsync(fd) == 0 || errno == EINVAL ? 0 : -1;
+	close(fd);
+	return rc;
+}
+
+static int make_directory(const struct file_ops *ops, const char *path)
+{
+	if (mkdir(path, 0750) != 0)
+		return errno == EEXIST ? 0 : -1;
+	return sync_parent(ops, path);
+}
+
 /* Made with its parents, as `install -d` would. */
-static int make_directories(const char *path)
+static int make_directories(const struct file_ops *ops, const char *path)
 {
 	char part[4096];
 	size_t len = strlen(path);
@@ -44,13 +67,15 @@ static int make_directories(const char *path)
 		return -1;
 	}
 	memcpy(part, path, len + 1);
+	while (len > 1 && part[len - 1] == '/')
+		part[--len] = '\0';
 	for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(part, 0750) != 0 && errno != EEXIST)
+		if (make_directory(ops, part) != 0)
 			return -1;
 		*slash = '/';
 	}
-	return mkdir(part, 0750) != 0 && errno != EEXIST ? -1 : 0;
+	return make_directory(ops, part);
 }
 
 static enum rc take_lock(struct qdir *d, char *err, size_t cap)
@@ -126,7 +151,7 @@ enum rc qdir_open(struct qdir *d, const char *path, bool hold, const struct file
 		errno = ENOMEM;
 		return fail(err, cap, path, "cannot open");
 	}
-	if (hold && make_directories(path) != 0)
+	if (hold && make_directories(ops, path) != 0)
 		return fail(err, cap, path, "cannot make it");
 	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->fd < 0)

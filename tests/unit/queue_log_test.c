@@ -628,6 +628,28 @@ static void with_a_time_limit_acknowledgements_do_not_wait_for_the_disk(void **s
 	kit_remove(dir);
 }
 
+/* A log whose directory went with the power would be as lost as one that was never synced. */
+static void new_directories_are_synced_into_their_parents(void **state)
+{
+	const char *dir = kit_dir();
+	char path[256], err[512] = "";
+	struct queue_options opt = faulty_options(dir);
+
+	snprintf(path, sizeof(path), "%s/a/b/", dir);
+	opt.dir = path;
+	for (int made = 0; made < 2; made++) {
+		kit_fail_fsync = (struct kit_fault){.errnum = EIO, .nth = 1};
+		assert_null(queue_open(&opt, NULL, err, sizeof(err)));
+		assert_non_null(strstr(err, "cannot make it"));
+	}
+	kit_faults_reset();
+	kit_close(kit_open(&opt));
+	kit_remove(path);
+	snprintf(path, sizeof(path), "%s/a", dir);
+	kit_remove(path);
+	kit_remove(dir);
+}
+
 static void a_directory_that_cannot_be_used_says_why(void **state)
 {
 	const char *dir = kit_dir();
@@ -672,6 +694,7 @@ int main(void)
 		cmocka_unit_test(a_failed_fdatasync_ends_the_log),
 		cmocka_unit_test(a_failed_fdatasync_leaves_what_was_acknowledged),
 		cmocka_unit_test(with_a_time_limit_acknowledgements_do_not_wait_for_the_disk),
+		cmocka_unit_test(new_directories_are_synced_into_their_parents),
 		cmocka_unit_test(a_directory_that_cannot_be_used_says_why),
 	};
 
