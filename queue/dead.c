@@ -62,6 +62,9 @@ static enum rc write_frames(struct dead *d, const struct iobuf *out, uint64_t fr
 	FAILPOINT("dead-letter");
 	if (ops->fdatasync(d->fd) != 0) {
 		log_error("queue", "dead letters cannot be made durable", "dir=%s errno=%d", d->dir->path, errno);
+		/* They do not count, and their records may be applied yet: a restart is not to find them. */
+		if (ops->truncate(d->fd, (off_t)d->end) != 0 || ops->fsync(d->fd) != 0)
+			log_error("queue", "and not be taken back: after a restart they may be there", "dir=%s errno=%d", d->dir->path, errno);
 		d->failed = true;
 		return RC_ERROR;
 	}
@@ -180,6 +183,18 @@ enum rc dead_fate_of(struct dead *d, uint64_t id, enum dead_fate *fate, uint64_t
 	}
 	pthread_mutex_unlock(&d->lock);
 	return e ? RC_OK : RC_DECLINED;
+}
+
+void dead_tidy(struct dead *d, uint64_t known_applied)
+{
+	char err[512];
+
+	pthread_mutex_lock(&d->lock);
+	if (!d->failed && !d->tidied_in_vain && dead_tidy_file(d, known_applied, err, sizeof(err)) != RC_OK) {
+		log_error("queue", "dead letters cannot be read back", "error=\"%s\"", err);
+		d->failed = true;
+	}
+	pthread_mutex_unlock(&d->lock);
 }
 
 uint64_t dead_waiting(struct dead *d)

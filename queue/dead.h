@@ -2,7 +2,7 @@
  * dead.h - the dead letters: records that failed for good, each with its error, durable before its position is passed.
  *
  * One checksummed file of frames (segment.h): letters, and marks that a letter was tried again or discarded. In memory
- * there is only an index, bounded by DEAD_MAX. A letter is keyed by its record's sequence: a crash between writing it
+ * there is only an index, bounded by DEAD_MAX of those waiting, and as many that were worked (dead_tidy). A letter is keyed by its record's sequence: a crash between writing it
  * and committing the position brings the record back, and it is known to be dead already.
  */
 #ifndef SUIMON_DEAD_H
@@ -43,6 +43,9 @@ bool dead_has_seq(struct dead *d, uint64_t seq);
 enum rc dead_mark(struct dead *d, uint64_t id, enum dead_fate fate, uint64_t by_seq) must_check;
 /* What became of it, and by which record. RC_DECLINED: not known. */
 enum rc dead_fate_of(struct dead *d, uint64_t id, enum dead_fate *fate, uint64_t *by_seq) must_check;
+
+/* All up to known_applied is applied for good: rewrites the file without what nobody will ask for again, when most of it is that. */
+void dead_tidy(struct dead *d, uint64_t known_applied);
 
 uint64_t dead_waiting(struct dead *d);
 typedef void (*dead_fn)(void *arg, const struct dead_letter *l);

@@ -32,6 +32,7 @@ struct dead {
 	uint64_t next_frame;
 	uint64_t next_id;
 	bool failed;                /* an fdatasync failed: nothing more is written */
+	bool tidied_in_vain;        /* the file could not be rewritten: not tried again */
 	struct dead_entry *entries; /* owned; ascending by id */
 	uint64_t *seqs;             /* owned; their records' sequences, ascending: as many */
 	size_t count, cap;
@@ -50,6 +51,8 @@ enum rc dead_fetch(struct frames *frames, const struct dead_entry *e, struct fra
 enum rc dead_put_mark(struct dead *d, struct iobuf *out, uint64_t seq, uint64_t id, enum dead_fate fate,
 		      uint64_t by_seq) must_check;
 /* Opens and reads the file; hold: makes it, cuts off a torn end, rewrites it smaller when that is worth it. */
+/* When it is worth it. RC_ERROR: the file is not open any more. lock held, or nobody else knows d. */
+enum rc dead_tidy_file(struct dead *d, uint64_t known_applied, char *err, size_t cap) must_check;
 enum rc dead_load(struct dead *d, bool hold, uint64_t known_applied, char *err, size_t cap) must_check;
 
 #endif

@@ -16,6 +16,8 @@
 #include "mem.h"
 
 #define TIDY_BYTES (1u << 20) /* not worth rewriting the file for less */
+#define COPY_BYTES (1u << 20) /* written at a time when it is rewritten */
+#define COPY_NAME QDIR_DEAD_NAME ".tmp"
 
 struct dead_entry *dead_find(struct dead *d, uint64_t id)
 {
@@ -246,8 +248,26 @@ enum rc dead_put_mark(struct dead *d, struct iobuf *out, uint64_t seq, uint64_t 
 	return append_frame(out, seq, FRAME_MARK, span_of(body, sizeof(body)), d->next_frame - 1, d->salt);
 }
 
-/* The file anew without what is forgettable, in memory: called at start, when most of it is that. */
-static enum rc rewrite(struct dead *d, uint64_t known_applied, struct iobuf *out)
+/* The file anew, written in pieces. */
+struct copy {
+	struct iobuf out;
+	uint64_t at; /* of what is in out */
+	int fd;
+};
+
+static enum rc flush(struct dead *d, struct copy *c, size_t most)
+{
+	if (iobuf_len(&c->out) <= most)
+		return RC_OK;
+	if (fileops_write(d->dir->ops, c->fd, iobuf_data(&c->out), iobuf_len(&c->out), c->at) != RC_OK)
+		return RC_ERROR;
+	c->at += iobuf_len(&c->out);
+	iobuf_consume(&c->out, iobuf_len(&c->out));
+	return RC_OK;
+}
+
+/* Without what is forgettable. */
+static enum rc copy_letters(struct dead *d, uint64_t known_applied, struct copy *c)
 {
 	struct frames frames = {.salt = d->salt};
 	uint8_t bytes[SEGMENT_HEADER_BYTES];
@@ -256,7 +276,7 @@ static enum rc rewrite(struct dead *d, uint64_t known_applied, struct iobuf *out
 	enum rc rc;
 
 	header_bytes(d, d->count ? d->entries[0].id : d->next_id, bytes);
-	rc = iobuf_append(out, bytes, sizeof(bytes));
+	rc = iobuf_append(&c->out, bytes, sizeof(bytes));
 	window_init(&frames.window);
 	window_open(&frames.window, d->fd);
 	for (size_t i = 0; i < d->count && rc == RC_OK; i++) {
@@ -267,21 +287,49 @@ static enum rc rewrite(struct dead *d, uint64_t known_applied, struct iobuf *out
 			continue;
 		rc = dead_fetch(&frames, e, &f);
 		if (rc == RC_OK)
-			rc = append_frame(out, seq++, FRAME_LETTER, f.body, 0, d->salt);
+			rc = append_frame(&c->out, seq++, FRAME_LETTER, f.body, 0, d->salt);
 		if (rc == RC_OK && e->fate != DEAD_WAITING)
-			rc = dead_put_mark(d, out, seq++, e->id, e->fate, e->by_seq);
+			rc = dead_put_mark(d, &c->out, seq++, e->id, e->fate, e->by_seq);
+		if (rc == RC_OK)
+			rc = flush(d, c, COPY_BYTES);
 	}
 	window_reset(&frames.window);
-	return rc;
+	return rc == RC_OK ? flush(d, c, 0) : rc;
+}
+
+static enum rc rewrite(struct dead *d, uint64_t known_applied)
+{
+	const struct file_ops *ops = d->dir->ops;
+	struct copy c = {.fd = ops->open(d->dir->fd, COPY_NAME, O_WRONLY | O_CREAT | O_TRUNC, 0640)};
+	enum rc rc;
+
+	if (c.fd < 0)
+		return RC_ERROR;
+	iobuf_init(&c.out, 0);
+	rc = copy_letters(d, known_applied, &c);
+	iobuf_reset(&c.out);
+	if (rc == RC_OK && ops->fsync(c.fd) != 0)
+		rc = RC_ERROR;
+	close(c.fd);
+	if (rc != RC_OK || ops->rename(d->dir->fd, COPY_NAME, QDIR_DEAD_NAME) != 0) {
+		ops->unlink(d->dir->fd, COPY_NAME);
+		return RC_ERROR;
+	}
+	/* The new one has that name now, whatever this says: it is whole, and the old one is the same to whoever finds it. */
+	if (ops->fsync(d->dir->fd) != 0)
+		log_warn("queue", "the queue's directory cannot be synced", "dir=%s", d->dir->path);
+	return RC_OK;
 }
 
 static bool worth_tidying(const struct dead *d, uint64_t known_applied)
 {
 	size_t n = 0;
 
+	if (d->end <= TIDY_BYTES || d->count - d->waiting <= d->count / 2)
+		return false;
 	for (size_t i = 0; i < d->count; i++)
 		n += forgettable(&d->entries[i], known_applied);
-	return d->end > TIDY_BYTES && n > d->count / 2;
+	return n > d->count / 2;
 }
 
 static enum rc load(struct dead *d, bool hold, char *err, size_t cap)
@@ -295,17 +343,12 @@ static enum rc load(struct dead *d, bool hold, char *err, size_t cap)
 	return load_frames(d, hold, err, cap);
 }
 
-static enum rc tidy(struct dead *d, uint64_t known_applied, char *err, size_t cap)
+enum rc dead_tidy_file(struct dead *d, uint64_t known_applied, char *err, size_t cap)
 {
-	struct iobuf out;
-	enum rc rc;
-
-	iobuf_init(&out, 0);
-	rc = rewrite(d, known_applied, &out);
-	if (rc == RC_OK)
-		rc = fileops_replace(d->dir->ops, d->dir->fd, QDIR_DEAD_NAME, iobuf_data(&out), iobuf_len(&out));
-	iobuf_reset(&out);
-	if (rc != RC_OK) {
+	if (!worth_tidying(d, known_applied))
+		return RC_OK;
+	if (rewrite(d, known_applied) != RC_OK) {
+		d->tidied_in_vain = true;
 		log_warn("queue", "the dead letters' file could not be rewritten smaller; it stays as it is", "dir=%s",
 			 d->dir->path);
 		return RC_OK;
@@ -321,5 +364,5 @@ enum rc dead_load(struct dead *d, bool hold, uint64_t known_applied, char *err, 
 {
 	if (load(d, hold, err, cap) != RC_OK)
 		return RC_ERROR;
-	return hold && worth_tidying(d, known_applied) ? tidy(d, known_applied, err, cap) : RC_OK;
+	return hold ? dead_tidy_file(d, known_applied, err, cap) : RC_OK;
 }

@@ -90,6 +90,8 @@ static void write_checkpoint(struct drain *d)
 	d->checkpoint_ns = clock_mono_ns();
 	if (qdir_checkpoint_write(d->parts.dir, &c) != RC_OK)
 		log_warn("queue", "the checkpoint cannot be written", "dir=%s", d->parts.dir->path);
+	if (d->parts.dead)
+		dead_tidy(d->parts.dead, d->safe_seq);
 }
 
 void drain_checkpoint_if_due(struct drain *d)
