@@ -208,6 +208,12 @@ void cache_invalidate_all_from(struct cache *c, enum cache_cause cause, uint64_t
 	count_others(c, cause, 1);
 }
 
+void cache_distrust(struct cache *c, uint64_t lag_window_ns)
+{
+	if (INVALIDATES)
+		versions_bump_all(c->versions, clock_mono_ns(), lag_window_ns, false);
+}
+
 void cache_renumber(struct cache *c, enum cache_cause cause, uint64_t lag_window_ns)
 {
 	if (INVALIDATES)

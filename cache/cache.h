@@ -217,6 +217,9 @@ void cache_invalidate_all(struct cache_worker *w, enum cache_cause cause, uint64
 void cache_invalidate_from(struct cache *c, enum cache_cause cause, const cache_tag *tags, unsigned ntags,
 			   const struct cache_pos *pos, uint64_t lag_window_ns);
 void cache_invalidate_all_from(struct cache *c, enum cache_cause cause, uint64_t lag_window_ns);
+/* What was written before this process began a replica may lack: its answers are stored when it is known to have all, or the window is over.
+ * Tells nobody. */
+void cache_distrust(struct cache *c, uint64_t lag_window_ns);
 /* The primary is another server, or its binary log has begun anew: the same of everything, and positions from before count no more. Any thread. */
 void cache_renumber(struct cache *c, enum cache_cause cause, uint64_t lag_window_ns);
 void cache_flush(struct cache *c, enum cache_cause cause); /* everything, everywhere: any thread */

@@ -78,11 +78,14 @@ void process_log_refusal(const char *text, const struct iobuf *why);
 void process_drain(void);
 void process_term(void); /* the same for a signal: the second one exits at once */
 
+/* Another process has changed schema, accounts and rights, perhaps: they are looked at anew before they are believed. */
+void process_doubt_all(void);
+
 /* Starts the program anew as this process' successor; nothing where one is under way. */
 void process_upgrade(void);
 void upgrade_cancel(void); /* one that is under way; this process ends */
 bool upgrade_has_successor(void); /* another process serves, or is about to */
-bool upgrade_rests(void); /* memory, for a new process that failed and may be there yet */
+void upgrade_rest_on(void); /* who wrote beside this process has ended: its memory rests for as long as a server may be at the last of it */
 void upgrade_leave_sockets(void); /* they and their paths are the successor's for good */
 void upgrade_reloaded(void); /* the file was taken anew: whoever is about to serve takes it, too */
 void upgrade_end(void);

@@ -151,6 +151,12 @@ static void schema_changed(void *arg)
 	catalog_invalidate(in->catalog);
 }
 
+void process_doubt_all(void)
+{
+	catalog_invalidate(process.in.catalog);
+	accounts_changed(process.in.accounts);
+}
+
 /* The cache is there whenever it could be asked for: a hint needs no rule. */
 static enum rc make_cache(const struct settings *s)
 {
@@ -161,7 +167,10 @@ static enum rc make_cache(const struct settings *s)
 	opt.schema_changed = schema_changed;
 	opt.arg = &process.in;
 	process.in.cache = cache_new(&opt, process.in.control, process.in.stats);
-	return process.in.cache ? RC_OK : RC_ERROR;
+	if (!process.in.cache)
+		return RC_ERROR;
+	cache_distrust(process.in.cache, instance_lag_window(s)); /* C1: of what a process before this one wrote */
+	return RC_OK;
 }
 
 static enum rc make_follow(const struct settings *s)
@@ -260,8 +269,7 @@ static enum rc make_fleet(void)
 	mem_free(copy);
 	if (!process.fleet)
 		return RC_ERROR;
-	fleet_first(process.fleet);
-	return RC_OK;
+	return takeover_shared(process.fleet);
 }
 
 static enum rc make_workers(const struct settings *s)
@@ -557,16 +565,16 @@ int process_run(char **argv, const char *file, const char *primary)
 	if (libraries_begin() != RC_OK)
 		return EXIT_START;
 	in->settings = s;
-	if (make_fleet() != RC_OK)
+	in->next_session = SESSION_NUMBERS + 1;
+	if (takeover_begin() != RC_OK || make_fleet() != RC_OK)
 		return EXIT_START;
 	s = in->settings;
 	in->started_ns = clock_mono_ns();
 	in->salt = (uint64_t)clock_wall_us() ^ in->started_ns << 20 ^ (uint64_t)getpid() << 48;
-	in->next_session = SESSION_NUMBERS + 1;
 	pthread_mutex_init(&in->settings_lock, NULL);
 	pthread_mutex_init(&in->drain_lock, NULL);
 	log_start(s);
-	if (supervisor_begin() != RC_OK || takeover_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK ||
+	if (supervisor_begin() != RC_OK || make_parts(s) != RC_OK || open_slow_log(s) != RC_OK ||
 	    make_cache(s) != RC_OK || make_follow(s) != RC_OK || (!takeover_is_one() && make_queue(s) != RC_OK) || make_workers(s) != RC_OK ||
 	    !handle_signals() || open_listeners(s) != RC_OK || start_threads() != RC_OK || begin() != RC_OK) {
 		log_error("main", "could not start", NULL);

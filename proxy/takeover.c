@@ -21,7 +21,6 @@
 
 #define SOCKETS_MOST (PROCESS_LISTENERS_MOST + 1)
 #define FIRST_WORDS_MS 10000
-#define SHARED_LIMIT_NS (5 * NS_PER_SEC) /* of it, for config.source beyond the servers */
 #define READY_LIMIT_NS (30 * NS_PER_SEC)
 #define TICK_MS 20
 #define ELDEST_MOST 16 /* processes of which each has sessions yet; of more nothing is known */
@@ -42,16 +41,15 @@ static struct {
 	size_t nsockets;
 	struct event *readable, *tick;
 	uint64_t deadline_ns; /* to be ready */
-	uint64_t shared_ns;   /* its servers answer: since when it waits for shared rules */
 	uint64_t applied;     /* told */
 	uint64_t bus;         /* the former one's */
 	int former;           /* its pidfd; -1: it cannot be had */
 	int eldest[ELDEST_MOST]; /* of those before that which were there when this one began */
 	size_t neldest;
 	bool disabled[DISABLED_MOST]; /* by place in the topology: the former one knows it so */
-	bool shared;          /* rules of config.source are in force at the former one */
+	int shared;           /* rules of config.source that are in force at the former one (fleet_lend); -1: none */
 	bool reload_due;      /* the former one has taken its file anew: this one has read an older one, perhaps */
-} takeover = {.link = -1, .former = -1};
+} takeover = {.link = -1, .former = -1, .shared = -1};
 
 /* ---- before anything else ---- */
 
@@ -70,14 +68,16 @@ static enum rc take_word(const char *text, int fd)
 		takeover.eldest[takeover.neldest++] = fd;
 		return RC_OK;
 	}
+	if (strcmp(text, "shared") == 0 && fd >= 0 && takeover.shared < 0) {
+		takeover.shared = fd;
+		return RC_OK;
+	}
 	if (fd >= 0)
 		close(fd);
 	if (handover_number(text, "numbers", &n) == RC_OK)
 		atomic_store(&process.in.next_session, n + NUMBERS_APART);
 	else if (handover_number(text, "bus", &n) == RC_OK)
 		takeover.bus = n;
-	else if (strcmp(text, "shared") == 0)
-		takeover.shared = true;
 	return strcmp(text, "end") == 0 ? RC_DECLINED : RC_OK;
 }
 
@@ -150,7 +150,9 @@ bool takeover_rests_beside(uint64_t bus)
 
 bool takeover_rests_beside_former(void)
 {
-	return takeover_rests_beside(takeover.bus);
+	const struct instance *in = &process.in;
+
+	return takeover.bus == 0 || !in->cache || takeover.bus != cache_bus_id(in->cache);
 }
 
 /* ---- beside the former process ---- */
@@ -206,8 +208,8 @@ static void on_go(void)
 static void on_alone(void)
 {
 	atomic_store(&process.in.has_former, false);
-	if (!upgrade_has_successor() && !upgrade_rests())
-		atomic_store(&process.in.cache_rests, false);
+	upgrade_rest_on();
+	process_doubt_all();
 	log_info("upgrade", "the former process has ended", NULL);
 }
 
@@ -338,28 +340,6 @@ static void tell_applied(void)
 		takeover.applied = seq; /* else the next turn tells */
 }
 
-/* F1: a rule that denies must not be lost by an upgrade while Redis is away and no copy is at hand, or because this version refuses what
- * the former one took. Where the file has no config.source any more, or the key is gone, that is its owner's word. */
-static bool lacks_shared(void)
-{
-	struct fleet_gauges now;
-
-	if (!takeover.shared || !process.fleet || fleet_in_force(process.fleet))
-		return false;
-	now = fleet_gauges(process.fleet);
-	return !now.up || now.refused;
-}
-
-static void wait_for_shared(void)
-{
-	uint64_t now = clock_mono_ns();
-
-	if (!takeover.shared_ns)
-		takeover.shared_ns = now;
-	if (now - takeover.shared_ns > SHARED_LIMIT_NS)
-		give_up("it cannot have the shared rules that are in force: config.source does not answer and there is no copy, or they are refused");
-}
-
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	if (takeover.stage == STAGE_SERVING) {
@@ -369,9 +349,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 	if (takeover.stage != STAGE_STARTED)
 		return;
-	if (admin_ready(&process.in, NULL) && lacks_shared()) {
-		wait_for_shared();
-	} else if (admin_ready(&process.in, NULL)) {
+	if (admin_ready(&process.in, NULL)) {
 		takeover.stage = STAGE_READY;
 		if (handover_send(takeover.link, -1, "bus %" PRIu64, takeover_bus()) != RC_OK ||
 		    handover_send(takeover.link, -1, "queue %" PRIu64, own_queue()) != RC_OK ||
@@ -419,6 +397,19 @@ void takeover_yielding(bool yields)
 {
 	if (takeover.stage == STAGE_SERVING && handover_send(takeover.link, -1, yields ? "yielding" : "stays") != RC_OK)
 		log_warn("upgrade", "the former process was not told that there may be a third", NULL);
+}
+
+enum rc takeover_shared(struct fleet *f)
+{
+	enum rc rc = fleet_first(f, takeover.shared);
+
+	if (takeover.shared >= 0)
+		close(takeover.shared);
+	takeover.shared = -1;
+	if (rc == RC_OK)
+		return RC_OK;
+	log_error("upgrade", "the shared rules that are in force are refused here, and there are no others: what they deny must not be allowed by an upgrade", NULL);
+	return RC_ERROR;
 }
 
 void takeover_reloaded(void)

@@ -10,7 +10,7 @@
 
 #include "rc.h"
 
-/* Before any socket is opened: takes what the former process sends first. RC_ERROR: the link broke (logged). */
+/* Before any socket is opened, and when session numbers have their first: takes what the former process sends first. RC_ERROR: the link broke (logged). */
 enum rc takeover_begin(void) must_check;
 bool takeover_is_one(void); /* this process was started so, and does not serve yet */
 /* The former process' socket of that name (handover.h), -1: it had none; the caller's. */
@@ -27,6 +27,8 @@ void takeover_drain(void); /* the former one ends, too */
 void takeover_yielding(bool yields);
 enum rc takeover_pass_on(int link) must_check; /* to a successor: how to know that those before this process have ended */
 void takeover_succeeded(void); /* its own successor serves: the former one has no use for the sockets any more */
+struct fleet;
+enum rc takeover_shared(struct fleet *f) must_check; /* fleet_first with what the former process has. RC_ERROR: this one must not replace it (logged) */
 void takeover_reloaded(void); /* the file was taken anew: sessions of the former process are to have it, too */
 void takeover_end(void);
 

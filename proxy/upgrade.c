@@ -177,6 +177,7 @@ static void stop_resting(void)
 static void rest_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct instance *in = &process.in;
+	struct settings *s;
 
 	if (upgrade.resting_for && waitpid(upgrade.resting_for, NULL, WNOHANG) == 0)
 		return;
@@ -186,25 +187,30 @@ static void rest_tick(evutil_socket_t fd, short what, void *arg)
 	if (clock_mono_ns() < upgrade.rest_end_ns)
 		return;
 	stop_resting();
-	cache_flush(in->cache, CACHE_BY_FLUSH);
+	s = instance_settings(in);
+	cache_invalidate_all_from(in->cache, CACHE_BY_FLUSH, instance_lag_window(s)); /* and no replica is believed that lacks what was written */
+	settings_unref(s);
 	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
 }
 
-/* C1: one that failed may have had clients, and writes to the end of its sessions; nobody tells of that here. */
-static void rest_until_gone(void)
+/* pid: of a process that may write yet; 0: it has ended. */
+static void rest_until_gone(pid_t pid)
 {
 	static const struct timeval every = {.tv_usec = REST_TICK_MS * 1000};
 
-	upgrade.resting_for = upgrade.pid;
+	stop_resting();
+	upgrade.resting_for = pid;
 	upgrade.rest_end_ns = clock_mono_ns() + REST_NS;
 	upgrade.rest = event_new(loop_base(process.in.control), -1, EV_PERSIST, rest_tick, NULL);
 	if (!upgrade.rest || event_add(upgrade.rest, &every) != 0)
 		log_error("upgrade", "memory stays at rest until suimon is restarted: out of memory", NULL);
 }
 
-bool upgrade_rests(void)
+/* C1: who wrote beside this process has told it of nothing. */
+void upgrade_rest_on(void)
 {
-	return upgrade.rest;
+	if (process.in.cache && atomic_load(&process.in.cache_rests) && !upgrade_has_successor() && !upgrade.rest)
+		rest_until_gone(0);
 }
 
 static void serve_on(void)
@@ -220,7 +226,7 @@ static void serve_on(void)
 	if (in->cache)
 		cache_flush(in->cache, CACHE_BY_FLUSH);
 	if (in->cache && atomic_load(&in->cache_rests))
-		rest_until_gone();
+		rest_until_gone(upgrade.pid); /* it may have had clients, and writes to the end of its sessions */
 	if (stats_keep_again(in->stats) != RC_OK)
 		log_warn("upgrade", "statistics are not kept on disk until an upgrade succeeds or suimon is restarted", NULL);
 	if (!in->queue || !queue_is_handed_over(in->queue, &last_seq) || try_retake())
@@ -448,6 +454,7 @@ static void on_successor_died(void)
 		log_error("upgrade", "the new process had another queue.dir: what it acknowledged and did not apply waits there for a suimon that is "
 				     "started with it", NULL);
 	supervisor_regain();
+	process_doubt_all();
 	process_reload_said(); /* what the new one has taken since */
 }
 
@@ -567,6 +574,7 @@ static pid_t spawn(int link)
 
 static enum rc send_all(void)
 {
+	int shared = fleet_lend(process.fleet);
 	enum rc rc = RC_OK;
 
 	for (size_t i = 0; i < process.nlisteners && rc == RC_OK; i++)
@@ -577,10 +585,12 @@ static enum rc send_all(void)
 		rc = handover_send(upgrade.link, -1, "numbers %" PRIu64, (uint64_t)atomic_load(&process.in.next_session));
 	if (rc == RC_OK)
 		rc = handover_send(upgrade.link, -1, "bus %" PRIu64, takeover_bus());
-	if (rc == RC_OK && fleet_in_force(process.fleet))
-		rc = handover_send(upgrade.link, -1, "shared");
+	if (rc == RC_OK && shared >= 0)
+		rc = handover_send(upgrade.link, shared, "shared");
 	if (rc == RC_OK)
 		rc = takeover_pass_on(upgrade.link);
+	if (shared >= 0)
+		close(shared);
 	return rc == RC_OK ? handover_send(upgrade.link, -1, "end") : rc;
 }
 

@@ -99,19 +99,11 @@ enum rc login_greet(struct session *s)
 
 /* ---- refusals ---- */
 
-/* As whom it logs in, or has. */
-static struct span user_of(const struct session *s)
-{
-	if (s->login && s->login->user)
-		return span_str(s->login->user);
-	return s->account ? span_str(s->account->user) : span_of(NULL, 0);
-}
-
 /* Also of a login that a replica denied, and that fails in the end because there is no primary. */
 void login_guess_spent(struct session *s, uint16_t code)
 {
 	if (code == 1045) /* not a server that is full, or a schema that is not there */
-		throttle_failed(s->worker->in->throttle, s->peer, user_of(s), clock_mono_ns());
+		throttle_failed(s->worker->in->throttle, s->peer, clock_mono_ns());
 }
 
 static void count_failure(struct session *s, uint16_t code)
@@ -156,7 +148,7 @@ static void tell_refusal(struct session *s, const struct err_packet *e)
 static bool tells_late(struct session *s, const struct err_packet *e)
 {
 	struct login_state *l = s->login;
-	uint64_t now = clock_mono_ns(), delay = e->code == 1045 ? throttle_delay(s->worker->in->throttle, s->peer, user_of(s), now) : 0;
+	uint64_t now = clock_mono_ns(), delay = e->code == 1045 ? throttle_delay(s->worker->in->throttle, s->peer, now) : 0;
 
 	if (!delay)
 		return false;
@@ -446,7 +438,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 	account_unref(s->account);
 	s->account = account_ref(l->account);
 	stats_count(s->worker->sink, STATS_C_AUTH_OK, 1);
-	throttle_cleared(s->worker->in->throttle, s->peer, user_of(s));
+	throttle_cleared(s->worker->in->throttle, s->peer);
 	s->login = NULL;
 	replica_session_begins(s);
 	reply_ok(s);

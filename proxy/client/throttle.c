@@ -9,12 +9,10 @@
 #include "map.h"
 #include "mem.h"
 
-#define KEY_LEN (16 + sizeof(uint64_t)) /* the address, and on loopback a hash of the account's name */
-
 struct address {
 	struct map_node node;
 	struct list_node order;
-	uint8_t key[KEY_LEN];
+	uint8_t key[16];
 	uint64_t paid_ns; /* when it will have got back all that it has spent */
 	uint64_t told_ns; /* when the last failure that is told late is told */
 };
@@ -28,7 +26,7 @@ struct throttle {
 
 static bool address_eq(const struct map_node *node, const void *key)
 {
-	return memcmp(container_of(node, struct address, node)->key, key, KEY_LEN) == 0;
+	return memcmp(container_of(node, struct address, node)->key, key, 16) == 0;
 }
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* before an IPv4 address */
@@ -40,24 +38,28 @@ static bool is_loopback(const uint8_t key[16])
 	return memcmp(key, six, sizeof(six)) == 0 || (memcmp(key, mapped, sizeof(mapped)) == 0 && key[12] == 127);
 }
 
-/* false: not an address that counts. */
-static bool key_of(const char *peer, struct span user, uint8_t key[KEY_LEN])
+static bool is_this_host(const uint8_t key[16])
 {
-	uint64_t hash = 0;
+	static const uint8_t none[16];
 
+	return memcmp(key, none, sizeof(none)) == 0;
+}
+
+/* false: not an address that counts. */
+static bool key_of(const char *peer, uint8_t key[16])
+{
 	if (cidr_address(peer, key) != RC_OK)
 		return false;
 	if (is_loopback(key))
-		hash = map_hash(user.p, user.len);
+		memset(key, 0, 16); /* one host, whichever of its sixteen million addresses somebody takes */
 	else if (memcmp(key, mapped, sizeof(mapped)) != 0)
 		memset(key + 8, 0, 8);
-	memcpy(key + 16, &hash, sizeof(hash));
 	return true;
 }
 
-static struct address *find(struct throttle *t, const uint8_t key[KEY_LEN])
+static struct address *find(struct throttle *t, const uint8_t key[16])
 {
-	struct map_node *n = map_find(&t->by_key, map_hash(key, KEY_LEN), key);
+	struct map_node *n = map_find(&t->by_key, map_hash(key, 16), key);
 
 	return n ? container_of(n, struct address, node) : NULL;
 }
@@ -70,7 +72,7 @@ static void forget(struct throttle *t, struct address *a)
 	mem_free(a);
 }
 
-static struct address *remember(struct throttle *t, const uint8_t key[KEY_LEN])
+static struct address *remember(struct throttle *t, const uint8_t key[16])
 {
 	struct address *a;
 
@@ -79,8 +81,8 @@ static struct address *remember(struct throttle *t, const uint8_t key[KEY_LEN])
 	a = mem_zalloc(sizeof(*a));
 	if (!a)
 		return NULL;
-	memcpy(a->key, key, KEY_LEN);
-	if (map_insert(&t->by_key, &a->node, map_hash(key, KEY_LEN)) != RC_OK) {
+	memcpy(a->key, key, 16);
+	if (map_insert(&t->by_key, &a->node, map_hash(key, 16)) != RC_OK) {
 		mem_free(a);
 		return NULL;
 	}
@@ -90,7 +92,7 @@ static struct address *remember(struct throttle *t, const uint8_t key[KEY_LEN])
 }
 
 /* With the lock held: the address, if it has none left. */
-static struct address *find_spent(struct throttle *t, const uint8_t key[KEY_LEN], uint64_t now)
+static struct address *find_spent(struct throttle *t, const uint8_t key[16], uint64_t now)
 {
 	struct address *a = find(t, key);
 
@@ -103,10 +105,10 @@ static struct address *find_spent(struct throttle *t, const uint8_t key[KEY_LEN]
 
 bool throttle_blocks(struct throttle *t, const char *peer, uint64_t now)
 {
-	uint8_t key[KEY_LEN];
+	uint8_t key[16];
 	bool blocks;
 
-	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, span_of(NULL, 0), key) || is_loopback(key))
+	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key) || is_this_host(key))
 		return false;
 	pthread_mutex_lock(&t->lock);
 	blocks = find_spent(t, key, now) != NULL;
@@ -114,13 +116,13 @@ bool throttle_blocks(struct throttle *t, const char *peer, uint64_t now)
 	return blocks;
 }
 
-uint64_t throttle_delay(struct throttle *t, const char *peer, struct span user, uint64_t now)
+uint64_t throttle_delay(struct throttle *t, const char *peer, uint64_t now)
 {
-	uint8_t key[KEY_LEN];
+	uint8_t key[16];
 	struct address *a;
 	uint64_t delay = 0;
 
-	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, user, key) || !is_loopback(key))
+	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key) || !is_this_host(key))
 		return 0;
 	pthread_mutex_lock(&t->lock);
 	a = find_spent(t, key, now);
@@ -134,12 +136,12 @@ uint64_t throttle_delay(struct throttle *t, const char *peer, struct span user, 
 	return delay;
 }
 
-void throttle_failed(struct throttle *t, const char *peer, struct span user, uint64_t now)
+void throttle_failed(struct throttle *t, const char *peer, uint64_t now)
 {
-	uint8_t key[KEY_LEN];
+	uint8_t key[16];
 	struct address *a;
 
-	if (!key_of(peer, user, key))
+	if (!key_of(peer, key))
 		return;
 	pthread_mutex_lock(&t->lock);
 	a = find(t, key);
@@ -158,12 +160,12 @@ void throttle_failed(struct throttle *t, const char *peer, struct span user, uin
 	pthread_mutex_unlock(&t->lock);
 }
 
-void throttle_cleared(struct throttle *t, const char *peer, struct span user)
+void throttle_cleared(struct throttle *t, const char *peer)
 {
-	uint8_t key[KEY_LEN];
+	uint8_t key[16];
 	struct address *a;
 
-	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, user, key))
+	if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 || !key_of(peer, key) || is_this_host(key))
 		return;
 	pthread_mutex_lock(&t->lock);
 	a = find(t, key);

@@ -7,8 +7,7 @@
  * addresses count by their first 64 bits, which one host owns whole; unix sockets do not count.
  *
  * A loopback address is that of every application beside suimon: one with an old password must not keep the others out. So nobody is
- * refused there; logins that fail are told so later, one after the other. They count by account there, so that the logins of all the others
- * give a guesser nothing back.
+ * refused there; logins that fail are told so later, one after the other, and those that succeed give nothing back: they are others'.
  */
 #ifndef SUIMON_THROTTLE_H
 #define SUIMON_THROTTLE_H
@@ -17,7 +16,6 @@
 #include <stdint.h>
 
 #include "rc.h"
-#include "span.h"
 
 #define THROTTLE_BURST 100
 #define THROTTLE_BACK_NS (UINT64_C(1000) * 1000 * 1000)
@@ -29,12 +27,12 @@ struct throttle;
 struct throttle *throttle_new(void) must_check; /* NULL: out of memory */
 void throttle_free(struct throttle *t);         /* NULL is allowed */
 
-/* peer: an address as text, or "unix". user: the account's name, as the client said it. now_ns: monotonic. */
+/* peer: an address as text, or "unix". now_ns: monotonic. */
 bool throttle_blocks(struct throttle *t, const char *peer, uint64_t now_ns);
 /* How much later a failure is told: 0, or for a loopback address that has none left so that one is told each THROTTLE_BACK_NS, as far as
  * THROTTLE_LATE_MOST_NS allows. */
-uint64_t throttle_delay(struct throttle *t, const char *peer, struct span user, uint64_t now_ns);
-void throttle_failed(struct throttle *t, const char *peer, struct span user, uint64_t now_ns); /* not remembered when memory is short */
-void throttle_cleared(struct throttle *t, const char *peer, struct span user); /* it has logged in */
+uint64_t throttle_delay(struct throttle *t, const char *peer, uint64_t now_ns);
+void throttle_failed(struct throttle *t, const char *peer, uint64_t now_ns); /* not remembered when memory is short */
+void throttle_cleared(struct throttle *t, const char *peer);                 /* it has logged in */
 
 #endif

@@ -330,13 +330,43 @@ static void ask_first(struct fleet *f)
 		loop_free(loop);
 }
 
-void fleet_first(struct fleet *f)
+/* What was in force stays, whatever becomes of Redis: an upgrade is no exception. Another key is its owner's word. */
+static enum rc use_lent(struct fleet *f, int lent)
 {
+	struct fleet_doc doc;
+	const char *why;
+	enum rc rc;
+
+	if (lent < 0)
+		return RC_OK;
+	if (fleet_copy_take(lent, f->key, &doc, &why) != RC_OK) {
+		log_warn("config", "shared rules of the former process are not used", "key=%s reason=\"%s\"", f->key, why);
+		return RC_OK;
+	}
+	rc = try_doc(f, doc.version, span_str(doc.sum), span_of(doc.text, doc.len));
+	if (rc == RC_OK)
+		log_warn("config", "shared rules are those of the former process", "version=%" PRIu64, doc.version);
+	fleet_doc_reset(&doc);
+	return rc == RC_OK ? RC_OK : RC_DECLINED;
+}
+
+enum rc fleet_first(struct fleet *f, int lent)
+{
+	enum rc rc = RC_OK;
+
 	if (f->copy)
 		fleet_copy_tidy(f->copy);
 	ask_first(f);
 	if (!f->force.version)
+		rc = use_lent(f, lent);
+	if (!f->force.version && rc == RC_OK)
 		use_copy(f);
+	return rc;
+}
+
+int fleet_lend(const struct fleet *f)
+{
+	return f && f->force.version ? fleet_copy_lend(f->key, &f->force) : -1;
 }
 
 /* What came of the start is counted now that there is somewhere to count it. */

@@ -2,7 +2,7 @@
  * fleet.h - config.source: the options that many instances share come from Redis, are looked for twice a second, and are taken by
  * the same reload as the host's own file: all of a document or nothing of it.
  *
- *   fleet_first (at the start: Redis, else the copy on disk) → fleet_start → every FLEET_POLL: version and sum → the document
+ *   fleet_first (at the start: Redis, else what an upgrade's former process has, else the copy on disk) → fleet_start → every FLEET_POLL: version and sum → the document
  *   → take → in force, and kept on disk; or refused: once logged, counted, shown, and not tried again until another version
  *   comes or the host's own file is reloaded
  *
@@ -34,8 +34,10 @@ struct fleet_live {
 };
 
 struct fleet *fleet_new(const struct fleet_options *opt) must_check; /* NULL: no memory */
-/* On a loop of its own: asks Redis for at most two seconds, and takes what it has, or what is on disk. */
-void fleet_first(struct fleet *f);
+/* On a loop of its own: asks Redis for at most two seconds, and takes what it has; else what the process that this one replaces has in force
+ * (lent: its fleet_lend; -1: nothing), or what is on disk. RC_DECLINED: the former one's is refused, and nothing else is at hand. */
+enum rc fleet_first(struct fleet *f, int lent) must_check;
+int fleet_lend(const struct fleet *f) must_check; /* what is in force, for a successor; the caller's. -1: nothing, or no room. NULL is allowed */
 /* RC_ERROR: no memory, or the URL's certificate file is no good (logged). */
 enum rc fleet_start(struct fleet *f, const struct fleet_live *live) must_check;
 void fleet_free(struct fleet *f); /* NULL is allowed; the loop has ended */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,25 +91,33 @@ static const char *take(char *buf, size_t len, const char *key, struct fleet_doc
 	return parse(buf, span_of(nl + 1, len - (size_t)(nl - buf) - 1), key, out);
 }
 
-enum rc fleet_copy_read(const char *path, const char *key, struct fleet_doc *out, const char **why)
+enum rc fleet_copy_take(int fd, const char *key, struct fleet_doc *out, const char **why)
 {
 	const size_t cap = CONF_MAX_BYTES + HEAD_MAX;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	char *buf = mem_alloc(cap);
 	size_t len;
-	char *buf;
+
+	*out = (struct fleet_doc){.version = 0};
+	*why = "out of memory";
+	if (buf)
+		*why = read_some(fd, buf, cap, &len) == RC_OK ? take(buf, len, key, out) : strerror(errno);
+	mem_free(buf);
+	return *why ? RC_ERROR : RC_OK;
+}
+
+enum rc fleet_copy_read(const char *path, const char *key, struct fleet_doc *out, const char **why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	enum rc rc;
 
 	*out = (struct fleet_doc){.version = 0};
 	if (fd < 0) {
 		*why = strerror(errno);
 		return errno == ENOENT ? RC_DECLINED : RC_ERROR;
 	}
-	buf = mem_alloc(cap);
-	*why = "out of memory";
-	if (buf)
-		*why = read_some(fd, buf, cap, &len) == RC_OK ? take(buf, len, key, out) : strerror(errno);
-	mem_free(buf);
+	rc = fleet_copy_take(fd, key, out, why);
 	(void)close(fd);
-	return *why ? RC_ERROR : RC_OK;
+	return rc;
 }
 
 /* ---- writing ---- */
@@ -132,17 +141,46 @@ static enum rc replace(const char *path, const char *new_path, struct span bytes
 	return rc;
 }
 
+static enum rc put(struct iobuf *out, const char *key, const struct fleet_doc *d)
+{
+	enum rc rc;
+
+	iobuf_init(out, 0);
+	errno = ENOMEM;
+	rc = iobuf_printf(out, HEAD_WORD "%" PRIu64 " %s %s\n", d->version, d->sum, key);
+	return rc == RC_OK ? iobuf_append(out, d->text, d->len) : rc;
+}
+
+int fleet_copy_lend(const char *key, const struct fleet_doc *d)
+{
+	struct iobuf out;
+	int fd = put(&out, key, d) == RC_OK ? memfd_create("suimon-shared", MFD_CLOEXEC) : -1;
+	size_t done = 0;
+
+	while (fd >= 0 && done < iobuf_len(&out)) {
+		ssize_t n = write(fd, iobuf_data(&out) + done, iobuf_len(&out) - done);
+
+		if (n > 0) {
+			done += (size_t)n;
+		} else if (n == 0 || errno != EINTR) {
+			(void)close(fd);
+			fd = -1;
+		}
+	}
+	iobuf_reset(&out);
+	if (fd >= 0 && lseek(fd, 0, SEEK_SET) != 0) {
+		(void)close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 enum rc fleet_copy_write(const char *path, const char *key, const struct fleet_doc *d)
 {
 	char *new_path = new_name(path);
 	struct iobuf out;
-	enum rc rc;
+	enum rc rc = put(&out, key, d);
 
-	iobuf_init(&out, 0);
-	errno = ENOMEM;
-	rc = iobuf_printf(&out, HEAD_WORD "%" PRIu64 " %s %s\n", d->version, d->sum, key);
-	if (rc == RC_OK)
-		rc = iobuf_append(&out, d->text, d->len);
 	if (rc == RC_OK)
 		rc = new_path ? replace(path, new_path, span_of(iobuf_data(&out), iobuf_len(&out))) : RC_ERROR;
 	iobuf_reset(&out);

@@ -21,6 +21,9 @@ void fleet_doc_reset(struct fleet_doc *d);
 
 /* RC_DECLINED: no such file. RC_ERROR: why (a literal or strerror's). out is the caller's to reset when RC_OK. */
 enum rc fleet_copy_read(const char *path, const char *key, struct fleet_doc *out, const char **why) must_check;
+/* The same from a descriptor, from where it stands to its end; it stays the caller's. */
+enum rc fleet_copy_take(int fd, const char *key, struct fleet_doc *out, const char **why) must_check;
+int fleet_copy_lend(const char *key, const struct fleet_doc *d) must_check; /* what fleet_copy_take reads, in memory; the caller's. -1: errno */
 enum rc fleet_copy_write(const char *path, const char *key, const struct fleet_doc *d) must_check; /* RC_ERROR: errno */
 /* Removes what a crash between writing and renaming has left: files PATH.HEX.new not touched for an hour. A fresh one may be another writer's. */
 void fleet_copy_tidy(const char *path);

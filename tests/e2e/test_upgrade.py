@@ -194,6 +194,44 @@ def test_what_one_writes_the_other_does_not_answer_from_memory(line, db):
                            it.instance.metrics()['suimon_queries_total{route="cache"}'] > 0, 30)
 
 
+def test_when_memory_answers_again_it_believes_no_replica_that_lacks_what_the_other_wrote(line, db):
+    """C1, C2: nobody has told the new process of it."""
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "backend": {"monitor": {"max_lag": "5m"}}})
+    old = it.instance.connect(database=db.name)
+    assert ask(old, "SELECT n FROM t") == ((1,),)
+    it.upgrade()
+    with it.instance.connect(database=db.name) as new:
+        with db.cluster.replica_behind():
+            ask(old, "UPDATE t SET n = 2")
+            old.close()
+            servers.wait_until("the new one to know", lambda: it.instance.metrics()["suimon_upgrade_overlap"] == 0, 30)
+            end = time.monotonic() + 13  # it rests ten seconds
+            while time.monotonic() < end:
+                ask(new, "SELECT n FROM t")
+                time.sleep(0.02)
+        servers.wait_until("what was written", lambda: ask(new, "SELECT n FROM t") == ((2,),), 30)
+        assert all(ask(new, "SELECT n FROM t") == ((2,),) for _ in range(20))
+
+
+def test_nor_does_one_that_is_started_anew(suimon, db):
+    """C2: what was written before it began."""
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    s = suimon({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "backend": {"monitor": {"max_lag": "5m"}}})
+    with db.cluster.replica_behind():
+        with s.connect(database=db.name) as c:
+            ask(c, "UPDATE t SET n = 2")
+        s.stop()
+        s.start()
+        with s.connect(database=db.name) as c:
+            for _ in range(100):
+                ask(c, "SELECT n FROM t")
+                time.sleep(0.02)
+    with s.connect(database=db.name) as c:
+        servers.wait_until("what was written", lambda: ask(c, "SELECT n FROM t") == ((2,),), 30)
+        assert all(ask(c, "SELECT n FROM t") == ((2,),) for _ in range(20))
+
+
 @pytest.mark.parametrize("shared", ["before", "after"])
 def test_memory_rests_also_where_only_one_has_a_redis(line, db, shared):
     """C1: nobody tells the one in Redis of what the other writes."""
