@@ -78,7 +78,8 @@ void process_log_refusal(const char *text, const struct iobuf *why);
 void process_drain(void);
 void process_term(void); /* the same for a signal: the second one exits at once */
 
-/* Another process has changed schema, accounts and rights, perhaps: they are looked at anew before they are believed. */
+/* Another process has changed schema, accounts and rights, perhaps: accounts are put to a server before they are believed, the schema is read
+ * again within seconds. */
 void process_doubt_all(void);
 
 /* Starts the program anew as this process' successor; nothing where one is under way. */

@@ -153,7 +153,7 @@ static void schema_changed(void *arg)
 
 void process_doubt_all(void)
 {
-	catalog_invalidate(process.in.catalog);
+	catalog_doubt(process.in.catalog); /* in force meanwhile, or what is to be queued would not be; memory rests longer than that takes */
 	accounts_changed(process.in.accounts);
 }
 
