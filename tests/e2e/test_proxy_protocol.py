@@ -202,7 +202,7 @@ def test_who_guesses_on_loopback_waits_and_keeps_nobody_out(suimon):
     assert e.value.args[0] == 1054
     c.close()
     before = late(s)
-    assert all(fails(s) for _ in range(20)) and late(s) == before  # the login has given all back
+    assert any(fails(s) and late(s) > before for _ in range(30))  # the login has given nothing back: it was somebody else's
 
 
 def test_one_that_waits_for_its_refusal_may_hang_up(suimon):
