@@ -1,7 +1,7 @@
 /*
  * handover.h - the link between a process and the one that replaces it: a packet socket that carries words and descriptors.
  *
- *   former → new   socket NAME (+ descriptor) …, numbers N, bus N, eldest (+ pidfd) …, shared (+ memory), end  before the new one has read its configuration
+ *   former → new   socket NAME (+ descriptor) …, numbers N, bus N, eldest (+ pidfd) …, shared (+ memory, if it can be had), end  before the new one has read its configuration
  *   new → former   bus N                                             takeover_bus
  *   new → former   queue N                                           queue_place_of its queue's directory, 0: it has no such queue
  *   new → former   ready                                             its configuration holds, and its servers answer

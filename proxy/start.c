@@ -262,7 +262,7 @@ static enum rc make_fleet(void)
 	char *copy;
 
 	if (!s->config.source)
-		return RC_OK;
+		return takeover_shared(NULL);
 	copy = state_path(s->config.copy, "shared-config", s, stat(s->queue.dir, &st) == 0 && S_ISDIR(st.st_mode), &wanted);
 	if (copy || !wanted)
 		process.fleet = fleet_new(&(struct fleet_options){.source = s->config.source, .copy = copy, .take = take_first});

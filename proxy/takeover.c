@@ -48,6 +48,7 @@ static struct {
 	size_t neldest;
 	bool disabled[DISABLED_MOST]; /* by place in the topology: the former one knows it so */
 	int shared;           /* rules of config.source that are in force at the former one (fleet_lend); -1: none */
+	bool shares;          /* there are such */
 	bool reload_due;      /* the former one has taken its file anew: this one has read an older one, perhaps */
 } takeover = {.link = -1, .former = -1, .shared = -1};
 
@@ -68,8 +69,9 @@ static enum rc take_word(const char *text, int fd)
 		takeover.eldest[takeover.neldest++] = fd;
 		return RC_OK;
 	}
-	if (strcmp(text, "shared") == 0 && fd >= 0 && takeover.shared < 0) {
+	if (strcmp(text, "shared") == 0 && takeover.shared < 0) {
 		takeover.shared = fd;
+		takeover.shares = true;
 		return RC_OK;
 	}
 	if (fd >= 0)
@@ -401,14 +403,15 @@ void takeover_yielding(bool yields)
 
 enum rc takeover_shared(struct fleet *f)
 {
-	enum rc rc = fleet_first(f, takeover.shared);
+	bool lent = takeover.shared >= 0;
+	enum rc rc = f ? fleet_first(f, takeover.shared) : RC_OK;
 
-	if (takeover.shared >= 0)
+	if (lent)
 		close(takeover.shared);
 	takeover.shared = -1;
-	if (rc == RC_OK)
+	if (rc == RC_OK && (lent || !takeover.shares || !f || fleet_in_force(f)))
 		return RC_OK;
-	log_error("upgrade", "the shared rules that are in force are refused here, and there are no others: what they deny must not be allowed by an upgrade", NULL);
+	log_error("upgrade", "the shared rules that are in force are refused here, or cannot be had: what they deny must not be allowed by an upgrade", NULL);
 	return RC_ERROR;
 }
 

@@ -28,7 +28,7 @@ void takeover_yielding(bool yields);
 enum rc takeover_pass_on(int link) must_check; /* to a successor: how to know that those before this process have ended */
 void takeover_succeeded(void); /* its own successor serves: the former one has no use for the sockets any more */
 struct fleet;
-enum rc takeover_shared(struct fleet *f) must_check; /* fleet_first with what the former process has. RC_ERROR: this one must not replace it (logged) */
+enum rc takeover_shared(struct fleet *f) must_check; /* fleet_first with what the former process has; f NULL: no use for it. RC_ERROR: this one must not replace it (logged) */
 void takeover_reloaded(void); /* the file was taken anew: sessions of the former process are to have it, too */
 void takeover_end(void);
 

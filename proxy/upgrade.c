@@ -187,6 +187,7 @@ static void rest_tick(evutil_socket_t fd, short what, void *arg)
 	if (clock_mono_ns() < upgrade.rest_end_ns)
 		return;
 	stop_resting();
+	catalog_invalidate(in->catalog); /* DDL may have been among the last of it */
 	s = instance_settings(in);
 	cache_invalidate_all_from(in->cache, CACHE_BY_FLUSH, instance_lag_window(s)); /* and no replica is believed that lacks what was written */
 	settings_unref(s);
@@ -209,7 +210,11 @@ static void rest_until_gone(pid_t pid)
 /* C1: who wrote beside this process has told it of nothing. */
 void upgrade_rest_on(void)
 {
-	if (process.in.cache && atomic_load(&process.in.cache_rests) && !upgrade_has_successor() && !upgrade.rest)
+	if (!process.in.cache || !atomic_load(&process.in.cache_rests) || upgrade_has_successor())
+		return;
+	if (upgrade.rest)
+		upgrade.rest_end_ns = clock_mono_ns() + REST_NS;
+	else
 		rest_until_gone(0);
 }
 
@@ -585,7 +590,7 @@ static enum rc send_all(void)
 		rc = handover_send(upgrade.link, -1, "numbers %" PRIu64, (uint64_t)atomic_load(&process.in.next_session));
 	if (rc == RC_OK)
 		rc = handover_send(upgrade.link, -1, "bus %" PRIu64, takeover_bus());
-	if (rc == RC_OK && shared >= 0)
+	if (rc == RC_OK && fleet_in_force(process.fleet))
 		rc = handover_send(upgrade.link, shared, "shared");
 	if (rc == RC_OK)
 		rc = takeover_pass_on(upgrade.link);

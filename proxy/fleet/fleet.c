@@ -24,7 +24,7 @@ struct fleet {
 	struct fleet_doc force;      /* what is in force */
 	struct settings_shared shared;
 	char origin[256];            /* shared's, and of a document that is tried: KEY@VERSION */
-	bool from_copy;              /* force came from disk, and Redis has not said the same yet */
+	bool from_copy;              /* force came from disk, or from a former process, and Redis has not said the same yet */
 	uint64_t taken_us;           /* wall clock */
 	struct fleet_doc refused;    /* without its text; version 0: nothing is */
 	struct iobuf why;            /* ... its faults */
@@ -344,8 +344,11 @@ static enum rc use_lent(struct fleet *f, int lent)
 		return RC_OK;
 	}
 	rc = try_doc(f, doc.version, span_str(doc.sum), span_of(doc.text, doc.len));
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		f->from_copy = true;
 		log_warn("config", "shared rules are those of the former process", "version=%" PRIu64, doc.version);
+		keep_copy(f);
+	}
 	fleet_doc_reset(&doc);
 	return rc == RC_OK ? RC_OK : RC_DECLINED;
 }

@@ -35,7 +35,7 @@ struct fleet_live {
 
 struct fleet *fleet_new(const struct fleet_options *opt) must_check; /* NULL: no memory */
 /* On a loop of its own: asks Redis for at most two seconds, and takes what it has; else what the process that this one replaces has in force
- * (lent: its fleet_lend; -1: nothing), or what is on disk. RC_DECLINED: the former one's is refused, and nothing else is at hand. */
+ * (lent: its fleet_lend; -1: nothing), or what is on disk. RC_DECLINED: the former one's is refused. */
 enum rc fleet_first(struct fleet *f, int lent) must_check;
 int fleet_lend(const struct fleet *f) must_check; /* what is in force, for a successor; the caller's. -1: nothing, or no room. NULL is allowed */
 /* RC_ERROR: no memory, or the URL's certificate file is no good (logged). */

@@ -16,6 +16,9 @@
 #include "mem.h"
 #include "random.h"
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* linux/memfd.h, which libraries before it lack */
+#endif
 #define HEAD_MAX 512 /* bytes of the first line */
 #define HEAD_WORD "suimon-shared 1 "
 #define NEW_DIGITS 16
@@ -151,10 +154,18 @@ static enum rc put(struct iobuf *out, const char *key, const struct fleet_doc *d
 	return rc == RC_OK ? iobuf_append(out, d->text, d->len) : rc;
 }
 
+/* Sealed against being a program, which a host may demand (vm.memfd_noexec); a kernel before 6.3 does not know that. */
+static int in_memory(void)
+{
+	int fd = memfd_create("suimon-shared", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+
+	return fd >= 0 || errno != EINVAL ? fd : memfd_create("suimon-shared", MFD_CLOEXEC);
+}
+
 int fleet_copy_lend(const char *key, const struct fleet_doc *d)
 {
 	struct iobuf out;
-	int fd = put(&out, key, d) == RC_OK ? memfd_create("suimon-shared", MFD_CLOEXEC) : -1;
+	int fd = put(&out, key, d) == RC_OK ? in_memory() : -1;
 	size_t done = 0;
 
 	while (fd >= 0 && done < iobuf_len(&out)) {

@@ -411,6 +411,21 @@ def test_a_new_process_goes_on_with_them_whatever_redis_says(line, shared, tmp_p
     servers.wait_until("what is pushed", lambda: not is_denied(it.instance, db.name, "a"), 30)
 
 
+def test_what_a_new_process_was_given_it_keeps_on_disk(line, shared, tmp_path, db):  # noqa: F811
+    db.setup("CREATE TABLE a (n INT)")
+    it = line(of(shared, tmp_path))
+    push(it.instance, DENY % "a")
+    in_force(it.instance, 1)
+    shared.stop()
+    try:
+        os.remove(tmp_path / "copy")
+        it.upgrade()
+        assert state(it.instance)["origin"] == "copy" and is_denied(it.instance, db.name, "a")
+        assert DENY % "a" in (tmp_path / "copy").read_text()
+    finally:
+        shared.start()
+
+
 def test_a_new_process_that_refuses_them_does_not_take_over(line, shared, tmp_path, db):  # noqa: F811
     db.setup("CREATE TABLE a (n INT)")
     it = line(merge(of(shared, tmp_path), {"config": {"copy": "off"}, "backend": {"pool": {"max": 120}}}))

@@ -214,6 +214,24 @@ def test_when_memory_answers_again_it_believes_no_replica_that_lacks_what_the_ot
         assert all(ask(new, "SELECT n FROM t") == ((2,),) for _ in range(20))
 
 
+def test_memory_rests_a_little_longer_than_the_former_process_lives(line, db):
+    """C1: a server may still be at what that one sent."""
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}})
+    old = it.instance.connect(database=db.name)
+    ask(old, "SELECT n FROM t")
+    it.upgrade()
+    with it.instance.connect(database=db.name) as c:
+        old.close()
+        servers.wait_until("the new one to know", lambda: it.said("the former process has ended") == 1, 30)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            assert ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t")
+            db.primary("UPDATE t SET n = n + 1")  # as a statement of that one's session
+        servers.wait_until("a hit", lambda: ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t") and
+                           it.instance.metrics().get('suimon_queries_total{route="cache"}', 0) > 0, 60)
+
+
 def test_nor_does_one_that_is_started_anew(suimon, db):
     """C2: what was written before it began."""
     db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
