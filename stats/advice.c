@@ -28,6 +28,7 @@ void advice_reset(struct stats_advice *a)
 	mem_free(a->reason);
 	mem_free(a->fix_sql);
 	mem_free(a->fix_text);
+	mem_free(a->fix_statement);
 	mem_free(a->plan);
 	*a = (struct stats_advice){0};
 }
@@ -185,8 +186,9 @@ void stats_put_advice(struct stats *s, const struct stats_index_advice *a)
 	made.reason = copy(a->reason, STATS_TEXT_MAX);
 	made.fix_sql = copy(a->fix_sql, STATS_TEXT_MAX);
 	made.fix_text = copy(a->fix_text, STATS_TEXT_MAX);
+	made.fix_statement = copy(a->fix_statement, STATS_TEXT_MAX);
 	made.plan = copy(plan_of(a->plan_json), STATS_PLAN_MAX);
-	if (made.table && made.columns && made.reason && made.fix_sql && made.fix_text && made.plan) {
+	if (made.table && made.columns && made.reason && made.fix_sql && made.fix_text && made.fix_statement && made.plan) {
 		pthread_mutex_lock(&s->lock);
 		at = advice_get(s, a->digest);
 		if (!atomic_load(&s->samples)) /* switched off while it was being explained */
@@ -214,12 +216,13 @@ enum rc advice_copy(struct stats *s, uint64_t digest, struct stats_advice *out)
 		out->reason = mem_strdup(a->reason);
 		out->fix_sql = mem_strdup(a->fix_sql);
 		out->fix_text = mem_strdup(a->fix_text);
+		out->fix_statement = mem_strdup(a->fix_statement);
 		out->plan = mem_strdup(a->plan);
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (out->given_ns == 0)
 		return RC_DECLINED;
-	if (out->table && out->columns && out->reason && out->fix_sql && out->fix_text && out->plan)
+	if (out->table && out->columns && out->reason && out->fix_sql && out->fix_text && out->fix_statement && out->plan)
 		return RC_OK;
 	advice_reset(out);
 	return RC_ERROR;

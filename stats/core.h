@@ -202,7 +202,7 @@ struct stats_table {
 /* What the adviser said of a digest, or only when it was asked. */
 struct stats_advice {
 	uint64_t digest, asked_ns, given_ns;             /* 0: never */
-	char *table, *columns, *reason, *fix_sql, *fix_text, *plan; /* owned; NULL before it is given */
+	char *table, *columns, *reason, *fix_sql, *fix_text, *fix_statement, *plan; /* owned; NULL before it is given */
 	uint64_t rows_examined, rows_left;
 	bool covered;
 };

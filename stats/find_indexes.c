@@ -110,6 +110,10 @@ static void put_fix(const struct view *v, const struct finding *f, struct jsonw 
 		jsonw_text(w, "fix_text", a->fix_text);
 		if (a->fix_sql[0])
 			jsonw_text(w, "fix_sql", a->fix_sql);
+		if (a->fix_statement[0]) {
+			jsonw_text(w, "fix_statement", a->fix_statement);
+			jsonw_text(w, "fix_needs", "both");
+		}
 		return;
 	}
 	jsonw_printf(w, "fix_text", "%s. Add an index on %s (%s): no existing one begins with these columns.",

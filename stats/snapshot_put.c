@@ -273,6 +273,7 @@ static void put_advice(struct put *p, uint64_t digest)
 	text(p, span_str(a.reason));
 	text(p, span_str(a.fix_sql));
 	text(p, span_str(a.fix_text));
+	text(p, span_str(a.fix_statement));
 	text(p, span_str(p->values ? a.plan : ""));
 	advice_reset(&a);
 	(void)!flush(p, SNAPSHOT_ADVICE);

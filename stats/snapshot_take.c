@@ -294,6 +294,7 @@ static void take_advice(struct take *t)
 	a.reason = text(t, STATS_TEXT_MAX);
 	a.fix_sql = text(t, STATS_TEXT_MAX);
 	a.fix_text = text(t, STATS_TEXT_MAX);
+	a.fix_statement = text(t, STATS_TEXT_MAX);
 	a.plan_json = text(t, STATS_PLAN_MAX);
 	if (!atomic_load(&t->s->samples))
 		a.plan_json = span_of("", 0);

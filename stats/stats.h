@@ -231,7 +231,8 @@ struct stats_index_advice {
 	struct span table, columns; /* "shop.orders", "customer_email" */
 	struct span reason;         /* "full scan of 50000 rows" */
 	struct span fix_sql;        /* ALTER TABLE ..., or the statement mended, or empty */
-	struct span fix_text;       /* what to do where that is not to add an index; else empty */
+	struct span fix_text;       /* what to do where that is not to add an index alone; else empty */
+	struct span fix_statement;  /* the statement mended, which fix_sql needs as well: neither helps alone; or empty */
 	struct span plan_json;
 	uint64_t rows_examined;
 	bool covered;               /* with the fix these are read from an index alone, one after the other */

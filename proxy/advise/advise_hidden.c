@@ -33,6 +33,18 @@ bool advise_converted(const struct advise_column *c)
 	return digit;
 }
 
+static bool has(struct span s, const char *what)
+{
+	return s.len && memmem(s.p, s.len, what, strlen(what));
+}
+
+bool advise_may_be_converted(const struct advise_column *c)
+{
+	if (!c->is_text || c->use > ADVISE_RANGE)
+		return false;
+	return advise_converted(c) || (has(c->test, ADVISE_CACHE) && !has(c->test, "'") && !has(c->test, "convert("));
+}
+
 static bool is_hidden(const struct advise_column *c)
 {
 	return c->exists && (c->use == ADVISE_HIDDEN || c->use == ADVISE_PATTERN || advise_converted(c));
@@ -270,7 +282,7 @@ static enum rc mend(struct mend *m, struct span text, struct iobuf *out)
 	return RC_OK;
 }
 
-static enum rc put_sql(struct span text, const struct advise_column *of, const char *alias, struct iobuf *sql)
+enum rc advise_mend(struct span text, const struct advise_column *of, const char *alias, struct iobuf *sql)
 {
 	struct mend *m;
 	struct iobuf norm;
@@ -323,5 +335,5 @@ enum rc advise_hidden_fix(struct span text, const struct advise_column *of, cons
 				  of->name, index);
 	if (rc == RC_OK && of->spelt)
 		rc = iobuf_printf(words, " Some rows equal it as a number alone, as '007' does 7: make all of one spelling first.");
-	return rc == RC_OK ? put_sql(text, of, alias, sql) : rc;
+	return rc == RC_OK ? advise_mend(text, of, alias, sql) : rc;
 }

@@ -7,9 +7,11 @@
  * advise_cond.c     the columns a condition or an ORDER BY could use an index on
  * advise_names.c    which table a plan's name stands for
  * advise_read.c     an UPDATE, DELETE or locking read as the read of the rows it looks for
+ * advise_statement.c one statement from its sample to the words about it
  * advise_index.c    the index, if one would help
  * advise_either.c   an index for each side of an OR
  * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
+ * advise_quoted.c   an index that helps once a number is sent as a string
  * advise_words.c    the words for it
  * advise_locks.c    who waits for whose locks
  * advise_examined.c how many rows the servers say they have examined
@@ -210,6 +212,8 @@ enum rc advise_look_condition(struct sqlconn *c, const struct advise_table *t, c
  * spelt as numbers are. Both 0: it cannot be tried. */
 enum rc advise_look_spelling(struct sqlconn *c, const struct advise_table *t, const struct advise_column *of,
 			     struct advise_sample *out) must_check;
+/* match: rows of this string that have a number other than 0, and not as its digits: '007', '12-A'. */
+enum rc advise_look_numbers(struct sqlconn *c, const struct advise_table *t, const char *column, struct advise_sample *out) must_check;
 enum rc advise_put_name(struct iobuf *b, const char *name) must_check; /* `quoted` */
 enum rc advise_put_hex(struct iobuf *b, const char *text) must_check; /* x'...' */
 
@@ -233,6 +237,8 @@ enum rc advise_sides(struct sqlconn *c, const struct advise_table *t, const stru
 
 /* Compared with a number, though it is a string: each row is converted. */
 bool advise_converted(const struct advise_column *c);
+/* Or with a constant that may be one, as 1 + 7 is. */
+bool advise_may_be_converted(const struct advise_column *c);
 /* Is an index in the way of being used by how its column is compared? RC_DECLINED: no. RC_OK: of is the column, index the
  * index's name. */
 enum rc advise_hidden(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *found,
@@ -240,6 +246,8 @@ enum rc advise_hidden(struct sqlconn *c, const struct advise_table *t, const str
 /* What to do about it, and the normalised statement mended, where that can be said; appended. alias: of the column's table. */
 enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *alias, const char *index, struct iobuf *words,
 			  struct iobuf *sql) must_check;
+/* Appends the normalised statement with this comparison mended; nothing, where that cannot be said. */
+enum rc advise_mend(struct span text, const struct advise_column *of, const char *alias, struct iobuf *sql) must_check;
 
 /* ---- advise_words.c ---- */
 
@@ -256,6 +264,7 @@ struct advise_verdict {
 	bool by_key; /* the index's rows come in the order asked for: the primary key, which ends it, gives that */
 	bool add;    /* the index, or the sides', is to be added */
 	bool hidden; /* known.serves is there, and is not used */
+	bool quoted; /* the index helps only if a number is sent as a string, as well */
 };
 bool advise_too_many_match(const struct advise_verdict *v);
 enum rc advise_put_columns(const struct advise_columns *index, bool quoted, struct iobuf *out) must_check;
@@ -270,8 +279,29 @@ enum rc advise_put_work(const struct advise_work *work, struct iobuf *out) must_
 
 /* ---- advise_index.c ---- */
 
+struct advise_question {
+	struct sqlconn *c;
+	const struct stats_explain *e;
+	struct span sent; /* the statement */
+	struct span text; /* as a read, which is explained */
+	struct sql_facts facts; /* of that */
+	const json_t *plan;
+};
 /* Of the columns found, those of the index to propose, in its order; none that is converted. n 0: none would help. */
 void advise_choose(const struct advise_columns *found, struct advise_columns *index);
+/* The largest scan or search that can be mended; else the largest scan, with why it cannot. RC_DECLINED: no full scan. */
+enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advise_verdict *out) must_check;
+
+/* ---- advise_quoted.c ---- */
+
+/* A string without an index is compared with a number: v becomes an index on it, which helps if the number is sent as a string.
+ * RC_DECLINED: no such, or it would not help. */
+enum rc advise_quoted(struct advise_question *q, const struct advise_columns *found, struct advise_verdict *v) must_check;
+const struct advise_column *advise_quoted_column(const struct advise_verdict *v); /* that string */
+enum rc advise_put_quoted_fix(const struct advise_verdict *v, struct iobuf *out) must_check; /* what to do, in words */
+
+/* ---- advise_statement.c ---- */
+
 /* Reads, and does nothing else: EXPLAIN may evaluate parts of a statement. */
 bool advise_may_explain(const struct sql_facts *f);
 /* All of it for one statement. RC_DECLINED: nothing to say of it; RC_ERROR: the connection or memory failed. */

@@ -1,13 +1,5 @@
 #include "advise_impl.h"
 
-#include <stdio.h>
-
-#include "clock.h"
-#include "digest.h"
-#include "mem.h"
-
-#define MOST_PLAN (1024 * 1024)
-
 static bool has(const struct advise_columns *c, const char *name)
 {
 	for (size_t i = 0; i < c->n; i++)
@@ -29,7 +21,7 @@ static size_t take(const struct advise_columns *found, enum advise_use use, size
 			index->n -= taken;
 			return 0;
 		}
-		if (!c->exists || advise_converted(c))
+		if (!c->exists || advise_may_be_converted(c))
 			continue;
 		index->at[index->n++] = *c;
 		taken++;
@@ -53,25 +45,14 @@ void advise_choose(const struct advise_columns *found, struct advise_columns *in
 		take(found, ADVISE_SORT, ADVISE_MOST_SORT, index);
 }
 
-/* ---- one statement ---- */
-
-struct question {
-	struct sqlconn *c;
-	const struct stats_explain *e;
-	struct span sent; /* the statement */
-	struct span text; /* as a read, which is explained */
-	struct sql_facts facts; /* of that */
-	const json_t *plan;
-};
-
-static enum rc find_table(struct question *q, const char *alias, struct advise_table *t)
+static enum rc find_table(struct advise_question *q, const char *alias, struct advise_table *t)
 {
 	if (advise_table_of(q->text, &q->facts, alias, q->e->schema, t) != RC_OK)
 		return RC_DECLINED;
 	return t->guessed ? advise_look_views(q->c, &q->facts, q->e->schema, alias, t) : RC_OK;
 }
 
-static void find_columns(const struct question *q, const struct advise_scan *s, struct advise_columns *found)
+static void find_columns(const struct advise_question *q, const struct advise_scan *s, struct advise_columns *found)
 {
 	if (s->condition)
 		advise_condition(span_str(s->condition), span_str(s->table), found);
@@ -88,7 +69,7 @@ static void find_columns(const struct question *q, const struct advise_scan *s, 
 }
 
 /* How many rows would be found if the index could be used, and whether the value means the same as a string. */
-static enum rc try_hidden(struct question *q, struct advise_verdict *v, struct advise_column *of)
+static enum rc try_hidden(struct advise_question *q, struct advise_verdict *v, struct advise_column *of)
 {
 	struct advise_columns one = {.n = 1, .at = {*of}};
 	struct advise_sample spelt = {0};
@@ -102,7 +83,7 @@ static enum rc try_hidden(struct question *q, struct advise_verdict *v, struct a
 }
 
 /* No index is to be added; is there one that is kept from being used, and would serve? */
-static enum rc judge_hidden(struct question *q, const struct advise_columns *found, struct advise_verdict *v)
+static enum rc judge_hidden(struct advise_question *q, const struct advise_columns *found, struct advise_verdict *v)
 {
 	struct advise_verdict made = *v;
 	struct advise_column of;
@@ -127,7 +108,7 @@ static bool only_sorts(const struct advise_columns *index)
 	return index->n == 0 || index->at[0].use == ADVISE_SORT;
 }
 
-static enum rc judge_sides(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+static enum rc judge_sides(struct advise_question *q, const struct advise_scan *s, struct advise_verdict *v)
 {
 	enum rc rc = advise_sides(q->c, &v->table, s, &v->sides);
 
@@ -147,7 +128,7 @@ static bool reads_far(struct advise_verdict *v)
 }
 
 /* The table that is looked up by a column of the scan may drop most rows: does it, by a sample of it? */
-static enum rc try_ref(struct question *q, struct advise_scan *s)
+static enum rc try_ref(struct advise_question *q, struct advise_scan *s)
 {
 	struct advise_columns found = {0}, tried = {0};
 	struct advise_sample sample;
@@ -172,7 +153,7 @@ static enum rc try_ref(struct question *q, struct advise_scan *s)
 
 /* Puts the index's columns in order, and looks at those that the table has. InnoDB ends each with the primary key, which so needs not
  * be named to sort by. */
-static enum rc look_at_indexes(struct question *q, struct advise_verdict *v)
+static enum rc look_at_indexes(struct advise_question *q, struct advise_verdict *v)
 {
 	struct advise_columns *index = &v->index;
 
@@ -187,7 +168,7 @@ static enum rc look_at_indexes(struct question *q, struct advise_verdict *v)
 }
 
 /* Of a sample those rows that the whole statement asks for. Both 0: it cannot be tried. */
-static enum rc look_at_all(struct question *q, const struct advise_scan *s, const struct advise_verdict *v, struct advise_sample *out)
+static enum rc look_at_all(struct advise_question *q, const struct advise_scan *s, const struct advise_verdict *v, struct advise_sample *out)
 {
 	struct span terms[2];
 	size_t n = 0;
@@ -201,13 +182,13 @@ static enum rc look_at_all(struct question *q, const struct advise_scan *s, cons
 }
 
 /* Does it drop rows that an index which only sorts would lead past? */
-static bool drops_rows(const struct question *q, const struct advise_scan *s)
+static bool drops_rows(const struct advise_question *q, const struct advise_scan *s)
 {
 	return s->condition || s->joined || advise_plan_filters(q->plan, s->table);
 }
 
 /* What the LIMIT asks for was not there: everything was read. */
-static bool falls_short(const struct question *q)
+static bool falls_short(const struct advise_question *q)
 {
 	uint64_t sent = advise_limit_sent(q->text);
 
@@ -216,7 +197,7 @@ static bool falls_short(const struct question *q)
 
 /* An index that gives nothing but the order asked for: the rows up to the LIMIT's end are looked up one by one, and those between them
  * that do not match. RC_DECLINED: they are not few. */
-static enum rc sorts_well(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+static enum rc sorts_well(struct advise_question *q, const struct advise_scan *s, struct advise_verdict *v)
 {
 	uint64_t limit = advise_limit(q->text), few = s->rows / ADVISE_LOOKED_UP;
 	struct advise_sample all;
@@ -237,7 +218,7 @@ static enum rc sorts_well(struct question *q, const struct advise_scan *s, struc
 
 /* The same of an index that finds rows first: between a twentieth and a fifth of them may match where the LIMIT ends it, which the rest
  * of the condition may keep it from. */
-static enum rc goes_far(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+static enum rc goes_far(struct advise_question *q, const struct advise_scan *s, struct advise_verdict *v)
 {
 	struct advise_sample all;
 
@@ -250,7 +231,7 @@ static enum rc goes_far(struct question *q, const struct advise_scan *s, struct 
 	return RC_OK;
 }
 
-static enum rc judge_index(struct question *q, const struct advise_scan *s, const struct advise_columns *found,
+static enum rc judge_index(struct advise_question *q, const struct advise_scan *s, const struct advise_columns *found,
 			   struct advise_verdict *v)
 {
 	if (v->index.n && only_sorts(&v->index)) {
@@ -279,7 +260,7 @@ static enum rc judge_index(struct question *q, const struct advise_scan *s, cons
 }
 
 /* RC_OK: v says what to do; RC_DECLINED: it says why nothing. One index comes before an OR's, but for one that only sorts. */
-static enum rc judge(struct question *q, struct advise_scan *s, struct advise_verdict *v)
+static enum rc judge(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v)
 {
 	struct advise_columns found = {0};
 	enum rc rc;
@@ -297,13 +278,13 @@ static enum rc judge(struct question *q, struct advise_scan *s, struct advise_ve
 		return RC_ERROR;
 	advise_choose(&found, &v->index);
 	rc = only_sorts(&v->index) ? judge_sides(q, s, v) : judge_index(q, s, &found, v);
-	if (rc != RC_DECLINED)
-		return rc;
-	return only_sorts(&v->index) ? judge_index(q, s, &found, v) : judge_sides(q, s, v);
+	if (rc == RC_DECLINED)
+		rc = only_sorts(&v->index) ? judge_index(q, s, &found, v) : judge_sides(q, s, v);
+	return rc == RC_DECLINED ? advise_quoted(q, &found, v) : rc;
 }
 
 /* Rows of the full scans that the fix of one of them leaves. An index may serve another of the same table as well. */
-static uint64_t read_beside(const struct question *q, const struct advise_scan *scans, size_t n, const struct advise_verdict *v)
+static uint64_t read_beside(const struct advise_question *q, const struct advise_scan *scans, size_t n, const struct advise_verdict *v)
 {
 	uint64_t rows = 0;
 
@@ -346,7 +327,7 @@ static bool drops(const struct advise_scan *s, const struct advise_columns *inde
 }
 
 /* An index is there that serves a part of the condition; one for all of it would find far fewer rows. */
-static enum rc judge_search(struct question *q, const struct advise_scan *s, struct advise_verdict *v)
+static enum rc judge_search(struct advise_question *q, const struct advise_scan *s, struct advise_verdict *v)
 {
 	struct advise_columns found = {0}, by;
 	const char *key, *ref;
@@ -375,8 +356,7 @@ static enum rc judge_search(struct question *q, const struct advise_scan *s, str
 	return v->add ? RC_OK : RC_DECLINED;
 }
 
-/* The largest scan or search that can be mended; else the largest scan, with why it cannot. RC_DECLINED: no full scan. */
-static enum rc judge_all(struct question *q, const json_t *plan, struct advise_verdict *out)
+enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advise_verdict *out)
 {
 	struct advise_scan scans[ADVISE_MOST_SCANS];
 	size_t n = advise_plan_scans(plan, scans);
@@ -395,179 +375,4 @@ static enum rc judge_all(struct question *q, const json_t *plan, struct advise_v
 	if (any)
 		out->beside = read_beside(q, scans, n, out);
 	return any ? RC_OK : RC_DECLINED;
-}
-
-struct words {
-	struct iobuf columns, reason, sql, fix;
-};
-
-static enum rc put_words(const struct question *q, const struct advise_verdict *v, const struct advise_work *work, struct words *w)
-{
-	if ((v->sides.n ? advise_put_sides(&v->sides, &w->columns) : advise_put_columns(&v->index, false, &w->columns)) != RC_OK ||
-	    advise_put_reason(v, &w->reason) != RC_OK || advise_put_work(work, &w->reason) != RC_OK)
-		return RC_ERROR;
-	if (v->sides.n)
-		return advise_put_sides_fix(v, &w->fix) == RC_OK ? advise_put_alter(&v->table, v->sides.at, v->sides.n, &w->sql)
-								 : RC_ERROR;
-	if (v->hidden)
-		return advise_hidden_fix(q->sent, &v->index.at[0], v->scan.table, v->known.serves, &w->fix, &w->sql);
-	if (!v->add)
-		return RC_OK;
-	if (v->known.redundant[0] &&
-	    iobuf_printf(&w->reason, "; the index %s becomes redundant by it", v->known.redundant) != RC_OK)
-		return RC_ERROR;
-	return advise_put_alter(&v->table, &v->index, 1, &w->sql);
-}
-
-/* Every column is compared with a literal: the sample has shown how many rows match. Not of a join's. */
-static bool all_tried(const struct advise_columns *index)
-{
-	for (size_t i = 0; i < index->n; i++)
-		if (index->at[i].use != ADVISE_SORT && index->at[i].test.len == 0)
-			return false;
-	return index->n > 0;
-}
-
-/* Rows of the table that the index proposed still has the server read; unknown where it gives them in the order asked for, too,
- * as then a LIMIT ends it. */
-static uint64_t rows_left(const struct advise_verdict *v)
-{
-	bool told = v->sides.n > 0 || (all_tried(&v->index) && !v->by_key && v->index.at[v->index.n - 1].use != ADVISE_SORT);
-	struct advise_sample s = v->sides.n ? v->sides.sample : v->sample;
-
-	if (v->hidden && s.rows == 0)
-		return STATS_ROWS_UNTOLD;
-	if (v->walked)
-		return v->walked + v->beside / ADVISE_LOOKED_UP;
-	if (!(v->hidden || (v->add && told)) || s.rows == 0)
-		return STATS_ROWS_UNKNOWN;
-	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows) + v->beside / ADVISE_LOOKED_UP;
-}
-
-static struct span said(const struct iobuf *b)
-{
-	return span_of(iobuf_data(b), iobuf_len(b));
-}
-
-static enum rc put(const struct question *q, struct stats *stats, const struct advise_verdict *v, struct span text, const json_t *plan)
-{
-	struct stats_index_advice a = {.digest = q->e->digest, .plan_json = text, .rows_examined = advise_plan_rows(plan)};
-	struct advise_work work = advise_plan_work(plan);
-	char table[2 * ADVISE_NAME];
-	struct words w;
-	enum rc rc;
-
-	iobuf_init(&w.columns, 0);
-	iobuf_init(&w.reason, 0);
-	iobuf_init(&w.sql, 0);
-	iobuf_init(&w.fix, 0);
-	snprintf(table, sizeof(table), "%s.%s", v->table.schema, v->table.name);
-	if (v->scan.rows > a.rows_examined)
-		a.rows_examined = v->scan.rows;
-	if (v->scan.rows + v->beside > a.rows_examined)
-		a.rows_examined = v->scan.rows + v->beside;
-	rc = put_words(q, v, &work, &w);
-	if (rc == RC_OK) {
-		a.rows_left = rows_left(v);
-		a.covered = v->hidden && v->scan.covered;
-		a.table = span_str(table);
-		a.columns = said(&w.columns);
-		a.reason = said(&w.reason);
-		a.fix_sql = said(&w.sql);
-		a.fix_text = said(&w.fix);
-		stats_put_advice(stats, &a);
-	}
-	iobuf_reset(&w.columns);
-	iobuf_reset(&w.reason);
-	iobuf_reset(&w.sql);
-	iobuf_reset(&w.fix);
-	return rc;
-}
-
-/* Without a full scan the plan is kept all the same: people look at it. */
-static enum rc put_plan(struct stats *stats, const struct stats_explain *e, struct span text, const json_t *plan)
-{
-	struct stats_index_advice a = {.digest = e->digest,
-				       .plan_json = text,
-				       .rows_examined = advise_plan_rows(plan),
-				       .table = span_str(""),
-				       .columns = span_str(""),
-				       .rows_left = STATS_ROWS_UNKNOWN,
-				       .fix_sql = span_str(""),
-				       .fix_text = span_str("")};
-	struct advise_work work = advise_plan_work(plan);
-	struct iobuf reason;
-	enum rc rc;
-
-	iobuf_init(&reason, 0);
-	rc = iobuf_printf(&reason, "no full scan");
-	if (rc == RC_OK)
-		rc = advise_put_work(&work, &reason);
-	a.reason = said(&reason);
-	if (rc == RC_OK)
-		stats_put_advice(stats, &a);
-	iobuf_reset(&reason);
-	return rc;
-}
-
-bool advise_may_explain(const struct sql_facts *f)
-{
-	return f->verb == SQL_SELECT &&
-	       !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_WRITES | SQL_F_LOCKING_READ | SQL_F_STORED_FUNCTION |
-			     SQL_F_USER_VAR_WRITE | SQL_F_USER_LOCK | SQL_F_SERVER_FILE | SQL_F_SEQUENCE |
-			     SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA));
-}
-
-static enum rc judge_plan(struct question *q, struct stats *stats, struct span text)
-{
-	json_t *plan = json_loadb(text.p, text.len, 0, NULL);
-	struct advise_verdict v;
-	enum rc rc;
-
-	if (!plan)
-		return RC_DECLINED;
-	q->plan = plan;
-	rc = judge_all(q, plan, &v);
-	if (rc == RC_OK)
-		rc = put(q, stats, &v, text, plan);
-	else if (rc == RC_DECLINED && put_plan(stats, q->e, text, plan) != RC_OK)
-		rc = RC_ERROR;
-	json_decref(plan); /* v points into it */
-	return rc;
-}
-
-static enum rc ask(struct question *q, struct stats *stats)
-{
-	struct iobuf text;
-	enum rc rc = advise_session(q->c, q->e->schema);
-
-	iobuf_init(&text, MOST_PLAN);
-	if (rc == RC_OK)
-		rc = advise_plan(q->c, q->text, &text);
-	if (rc == RC_OK)
-		rc = judge_plan(q, stats, span_of(iobuf_data(&text), iobuf_len(&text)));
-	iobuf_reset(&text);
-	return rc;
-}
-
-enum rc advise_statement(struct sqlconn *c, struct stats *stats, const struct stats_explain *e)
-{
-	struct question q = {.c = c, .e = e};
-	struct sql_lexed lexed;
-	struct iobuf read;
-	enum rc rc;
-
-	sql_lex(span_str(e->sql), 0, &lexed);
-	iobuf_init(&read, 0);
-	q.sent = lexed.body;
-	rc = advise_read(q.sent, &read);
-	q.text = span_of(iobuf_data(&read), iobuf_len(&read));
-	if (rc == RC_OK)
-		rc = sql_facts_parse(q.text, 0, &q.facts);
-	if (rc == RC_OK) {
-		rc = advise_may_explain(&q.facts) ? ask(&q, stats) : RC_DECLINED;
-		sql_facts_free(&q.facts);
-	}
-	iobuf_reset(&read);
-	return rc;
 }

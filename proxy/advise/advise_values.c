@@ -181,6 +181,22 @@ enum rc advise_look_spelling(struct sqlconn *c, const struct advise_table *t, co
 	return rc;
 }
 
+enum rc advise_look_numbers(struct sqlconn *c, const struct advise_table *t, const char *column, struct advise_sample *out)
+{
+	struct iobuf test, columns;
+
+	*out = (struct advise_sample){0};
+	iobuf_init(&test, 0);
+	iobuf_init(&columns, 0);
+	if (advise_put_name(&columns, column) == RC_OK && advise_put_name(&test, column) == RC_OK && iobuf_printf(&test, " + 0 <> 0 AND ") == RC_OK &&
+	    advise_put_name(&test, column) == RC_OK && iobuf_printf(&test, " <> CONCAT(") == RC_OK && advise_put_name(&test, column) == RC_OK &&
+	    iobuf_printf(&test, " + 0)") == RC_OK)
+		return if_taken(c, count_matches(c, t, &test, &columns, out), out);
+	iobuf_reset(&test);
+	iobuf_reset(&columns);
+	return RC_ERROR;
+}
+
 /* ---- order ---- */
 
 static enum rc on_distinct(void *arg, const struct sqlconn_row *row)

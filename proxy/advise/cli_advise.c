@@ -153,9 +153,11 @@ static const char *text_of(const json_t *object, const char *name)
 	return text ? text : "";
 }
 
+/* An index that helps the statement as it is. */
 static bool is_index(const json_t *finding)
 {
-	return strcmp(text_of(finding, "kind"), "missing_index") == 0 && strncmp(text_of(finding, "fix_sql"), "ALTER TABLE ", 12) == 0;
+	return strcmp(text_of(finding, "kind"), "missing_index") == 0 && strncmp(text_of(finding, "fix_sql"), "ALTER TABLE ", 12) == 0 &&
+	       !json_object_get(finding, "fix_statement");
 }
 
 static bool is_asked(const struct advise_options *o, const char *digest)

@@ -70,6 +70,8 @@ function findingBody(d, open) {
 	const links = open ? [["The statement", d.digest], ["The list it follows", e.parent_digest]].filter(([, digest]) => digest) : [];
 	if (d.fix_sql)
 		parts.push(code(d.fix_sql, "the SQL"));
+	if (d.fix_statement)
+		parts.push(el("p", {}, "And, as neither helps alone:"), code(d.fix_statement, "the statement"));
 	if (d.fix_config)
 		parts.push(code(d.fix_config, "the configuration"));
 	if (e.parent_text)

@@ -255,6 +255,26 @@ static void a_number_becomes_a_string_where_it_means_the_same(void **state)
 	advised("SELECT id, body FROM posts WHERE size = 2", "", NULL);
 }
 
+/* Neither an index nor the number as a string helps alone. */
+static void a_number_without_an_index_needs_both(void **state)
+{
+	static const char fix[] = "ALTER TABLE `shop`.`codes` ADD INDEX (`bare`)";
+
+	advised("SELECT id FROM codes WHERE bare = 1234", fix, "full scan of");
+	assert_true(saved > 0.5);
+	advised("UPDATE codes SET code = 'x' WHERE bare = 1234", fix, NULL);
+	advised("SELECT id FROM codes WHERE bare = 0", "", NULL); /* which all strings equal that are no number */
+	advised("SELECT id FROM codes WHERE bare = 012", "", NULL);
+	advised("SELECT id FROM codes WHERE bare = -7", "", NULL);
+	advised("SELECT id FROM codes WHERE bare = 7.5", "", NULL);
+	advised("SELECT id FROM codes WHERE bare > 2990", "", NULL); /* strings are in another order */
+	advised("SELECT id FROM codes WHERE bare = 1 + 7", "", NULL);
+	advised("SELECT id FROM spelt WHERE bare = 7", "", NULL);
+	advised("SELECT id FROM spelt WHERE mixed = 2000", "", NULL); /* '5-A' is 5 */
+	advised("SELECT id FROM spelt WHERE same = 7", "", NULL); /* half of the rows */
+	advised("SELECT id FROM orders WHERE total = 7 AND customer_email = 7", "ALTER TABLE `shop`.`orders` ADD INDEX (`total`)", NULL);
+}
+
 /* EXPLAIN may evaluate what is constant: a statement that does more than read is not explained. */
 static void statements_with_effects_are_not_explained(void **state)
 {
@@ -357,8 +377,8 @@ static const char *const schema[] = {
 	"INSERT INTO named SELECT LPAD(seq, 6, '0'), IF(seq < 30000, seq, 7), 'x' FROM seq_1_to_40000",
 	"CREATE TABLE gaps (id BIGINT UNSIGNED PRIMARY KEY, owner INT, note CHAR(20))",
 	"INSERT INTO gaps SELECT IF(seq < 30000, seq, 18446744073709000000 + seq), IF(seq < 30000, seq, 7), 'x' FROM seq_1_to_40000",
-	"CREATE TABLE spelt (id INT PRIMARY KEY, code VARCHAR(20), note CHAR(20), KEY (code))",
-	"INSERT INTO spelt SELECT seq, LPAD(seq, 5, '0'), 'x' FROM seq_1_to_3000",
+	"CREATE TABLE spelt (id INT PRIMARY KEY, code VARCHAR(20), note CHAR(20), bare VARCHAR(20), mixed VARCHAR(20), same VARCHAR(20), KEY (code))",
+	"INSERT INTO spelt SELECT seq, LPAD(seq, 5, '0'), 'x', LPAD(seq, 5, '0'), IF(seq = 5, '5-A', seq), 7 + seq % 2 FROM seq_1_to_3000",
 	"ANALYZE TABLE orders, items, codes, refs, posts, named, gaps, spelt",
 };
 
@@ -394,6 +414,7 @@ int main(void)
 		WITH_SERVER(a_large_table_is_sampled_all_over),
 		WITH_SERVER(what_a_hidden_index_would_find_is_counted),
 		WITH_SERVER(a_number_becomes_a_string_where_it_means_the_same),
+		WITH_SERVER(a_number_without_an_index_needs_both),
 		WITH_SERVER(statements_with_effects_are_not_explained),
 		WITH_SERVER(short_memory_is_said),
 		WITH_SERVER(the_thread_takes_its_work_from_the_statistics),

@@ -1,0 +1,190 @@
+/*
+ * advise_statement.c - one statement from its sample to the words about it: explained, judged, told.
+ */
+#include <stdio.h>
+
+#include "advise_impl.h"
+#include "digest.h"
+
+#define MOST_PLAN (1024 * 1024)
+
+struct words {
+	struct iobuf columns, reason, sql, fix, statement;
+};
+
+static enum rc put_words(const struct advise_question *q, const struct advise_verdict *v, const struct advise_work *work, struct words *w)
+{
+	if ((v->sides.n ? advise_put_sides(&v->sides, &w->columns) : advise_put_columns(&v->index, false, &w->columns)) != RC_OK ||
+	    advise_put_reason(v, &w->reason) != RC_OK || advise_put_work(work, &w->reason) != RC_OK)
+		return RC_ERROR;
+	if (v->sides.n)
+		return advise_put_sides_fix(v, &w->fix) == RC_OK ? advise_put_alter(&v->table, v->sides.at, v->sides.n, &w->sql)
+								 : RC_ERROR;
+	if (v->quoted && (advise_put_quoted_fix(v, &w->fix) != RC_OK ||
+			  advise_mend(q->sent, advise_quoted_column(v), v->scan.table, &w->statement) != RC_OK))
+		return RC_ERROR;
+	if (v->hidden)
+		return advise_hidden_fix(q->sent, &v->index.at[0], v->scan.table, v->known.serves, &w->fix, &w->sql);
+	if (!v->add)
+		return RC_OK;
+	if (v->known.redundant[0] &&
+	    iobuf_printf(&w->reason, "; the index %s becomes redundant by it", v->known.redundant) != RC_OK)
+		return RC_ERROR;
+	return advise_put_alter(&v->table, &v->index, 1, &w->sql);
+}
+
+/* Every column is compared with a literal: the sample has shown how many rows match. Not of a join's. */
+static bool all_tried(const struct advise_columns *index)
+{
+	for (size_t i = 0; i < index->n; i++)
+		if (index->at[i].use != ADVISE_SORT && index->at[i].test.len == 0)
+			return false;
+	return index->n > 0;
+}
+
+/* Rows of the table that the index proposed still has the server read; unknown where it gives them in the order asked for, too,
+ * as then a LIMIT ends it. */
+static uint64_t rows_left(const struct advise_verdict *v)
+{
+	bool told = v->sides.n > 0 || (all_tried(&v->index) && !v->by_key && v->index.at[v->index.n - 1].use != ADVISE_SORT);
+	struct advise_sample s = v->sides.n ? v->sides.sample : v->sample;
+
+	if (v->hidden && s.rows == 0)
+		return STATS_ROWS_UNTOLD;
+	if (v->walked)
+		return v->walked + v->beside / ADVISE_LOOKED_UP;
+	if (!(v->hidden || (v->add && told)) || s.rows == 0)
+		return STATS_ROWS_UNKNOWN;
+	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows) + v->beside / ADVISE_LOOKED_UP;
+}
+
+static struct span said(const struct iobuf *b)
+{
+	return span_of(iobuf_data(b), iobuf_len(b));
+}
+
+static enum rc put(const struct advise_question *q, struct stats *stats, const struct advise_verdict *v, struct span text, const json_t *plan)
+{
+	struct stats_index_advice a = {.digest = q->e->digest, .plan_json = text, .rows_examined = advise_plan_rows(plan)};
+	struct advise_work work = advise_plan_work(plan);
+	char table[2 * ADVISE_NAME];
+	struct words w;
+	enum rc rc;
+
+	iobuf_init(&w.columns, 0);
+	iobuf_init(&w.reason, 0);
+	iobuf_init(&w.sql, 0);
+	iobuf_init(&w.fix, 0);
+	iobuf_init(&w.statement, 0);
+	snprintf(table, sizeof(table), "%s.%s", v->table.schema, v->table.name);
+	if (v->scan.rows > a.rows_examined)
+		a.rows_examined = v->scan.rows;
+	if (v->scan.rows + v->beside > a.rows_examined)
+		a.rows_examined = v->scan.rows + v->beside;
+	rc = put_words(q, v, &work, &w);
+	if (rc == RC_OK) {
+		a.rows_left = rows_left(v);
+		a.covered = v->hidden && v->scan.covered;
+		a.table = span_str(table);
+		a.columns = said(&w.columns);
+		a.reason = said(&w.reason);
+		a.fix_sql = said(&w.sql);
+		a.fix_text = said(&w.fix);
+		a.fix_statement = said(&w.statement);
+		stats_put_advice(stats, &a);
+	}
+	iobuf_reset(&w.columns);
+	iobuf_reset(&w.reason);
+	iobuf_reset(&w.sql);
+	iobuf_reset(&w.fix);
+	iobuf_reset(&w.statement);
+	return rc;
+}
+
+/* Without a full scan the plan is kept all the same: people look at it. */
+static enum rc put_plan(struct stats *stats, const struct stats_explain *e, struct span text, const json_t *plan)
+{
+	struct stats_index_advice a = {.digest = e->digest,
+				       .plan_json = text,
+				       .rows_examined = advise_plan_rows(plan),
+				       .table = span_str(""),
+				       .columns = span_str(""),
+				       .rows_left = STATS_ROWS_UNKNOWN,
+				       .fix_sql = span_str(""),
+				       .fix_text = span_str("")};
+	struct advise_work work = advise_plan_work(plan);
+	struct iobuf reason;
+	enum rc rc;
+
+	iobuf_init(&reason, 0);
+	rc = iobuf_printf(&reason, "no full scan");
+	if (rc == RC_OK)
+		rc = advise_put_work(&work, &reason);
+	a.reason = said(&reason);
+	if (rc == RC_OK)
+		stats_put_advice(stats, &a);
+	iobuf_reset(&reason);
+	return rc;
+}
+
+bool advise_may_explain(const struct sql_facts *f)
+{
+	return f->verb == SQL_SELECT &&
+	       !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI | SQL_F_WRITES | SQL_F_LOCKING_READ | SQL_F_STORED_FUNCTION |
+			     SQL_F_USER_VAR_WRITE | SQL_F_USER_LOCK | SQL_F_SERVER_FILE | SQL_F_SEQUENCE |
+			     SQL_F_PASSWORD | SQL_F_SYSTEM_SCHEMA));
+}
+
+static enum rc judge_plan(struct advise_question *q, struct stats *stats, struct span text)
+{
+	json_t *plan = json_loadb(text.p, text.len, 0, NULL);
+	struct advise_verdict v;
+	enum rc rc;
+
+	if (!plan)
+		return RC_DECLINED;
+	q->plan = plan;
+	rc = advise_judge(q, plan, &v);
+	if (rc == RC_OK)
+		rc = put(q, stats, &v, text, plan);
+	else if (rc == RC_DECLINED && put_plan(stats, q->e, text, plan) != RC_OK)
+		rc = RC_ERROR;
+	json_decref(plan); /* v points into it */
+	return rc;
+}
+
+static enum rc ask(struct advise_question *q, struct stats *stats)
+{
+	struct iobuf text;
+	enum rc rc = advise_session(q->c, q->e->schema);
+
+	iobuf_init(&text, MOST_PLAN);
+	if (rc == RC_OK)
+		rc = advise_plan(q->c, q->text, &text);
+	if (rc == RC_OK)
+		rc = judge_plan(q, stats, span_of(iobuf_data(&text), iobuf_len(&text)));
+	iobuf_reset(&text);
+	return rc;
+}
+
+enum rc advise_statement(struct sqlconn *c, struct stats *stats, const struct stats_explain *e)
+{
+	struct advise_question q = {.c = c, .e = e};
+	struct sql_lexed lexed;
+	struct iobuf read;
+	enum rc rc;
+
+	sql_lex(span_str(e->sql), 0, &lexed);
+	iobuf_init(&read, 0);
+	q.sent = lexed.body;
+	rc = advise_read(q.sent, &read);
+	q.text = span_of(iobuf_data(&read), iobuf_len(&read));
+	if (rc == RC_OK)
+		rc = sql_facts_parse(q.text, 0, &q.facts);
+	if (rc == RC_OK) {
+		rc = advise_may_explain(&q.facts) ? ask(&q, stats) : RC_DECLINED;
+		sql_facts_free(&q.facts);
+	}
+	iobuf_reset(&read);
+	return rc;
+}
