@@ -1,6 +1,7 @@
 """As deploy/container runs it: process 1 of its own namespace, no root, no capabilities, a root file system that cannot be written (R4)."""
 import contextlib
 import os
+import re
 import signal
 import subprocess
 
@@ -75,6 +76,18 @@ def test_process_1_drains_on_sigterm_and_needs_no_rights(contained, db):
         c.commit()
     assert s.process.child.wait(60) == 0 and "main: stopped" in s.log_text()
     assert db.primary("SELECT COUNT(*) > 1, MIN(n) FROM log") == ((1, -1),)
+
+
+def test_a_shell_inside_reloads_process_1_as_the_manual_says(contained):
+    """`kubectl exec` enters the container's namespaces as its user; process 1 hears only signals that it asks for."""
+    with open(os.path.join(servers.TOP, "docs", "operations.md")) as f:
+        told = re.search(r"^kubectl exec POD -c suimon -- (sh -c '(.+)')$", f.read(), re.M).group(2)
+    with open(os.path.join(servers.TOP, "deploy", "kubernetes", "suimon.yaml")) as f:
+        assert "-- sh -c '%s'" % told in f.read()
+    s, pid = contained({})
+    enter = ["nsenter", "--target", str(pid), "--pid", "--mount", "setpriv", "--reuid=6033", "--regid=6033", "--clear-groups", "--no-new-privs"]
+    subprocess.run([*enter, "sh", "-c", told], check=True, timeout=60)
+    servers.wait_until("a reload", lambda: s.metrics()['suimon_config_reloads_total{result="ok"}'] == 1, 30)
 
 
 def test_threads_auto_is_one_for_each_processor_it_may_use(suimon):

@@ -360,7 +360,7 @@ def test_the_monitors_account_that_compose_makes_is_enough(cluster, suimon):
             cur.execute("DROP USER IF EXISTS suimon_monitor@'%'")
 
 
-def test_the_pod_gives_the_drain_its_time_and_asks_what_is_answered(suimon):
+def test_the_pod_gives_the_drain_its_time_and_the_queue_a_volume():
     docs = [d for d in yaml.safe_load_all(text(TOP, "deploy", "kubernetes", "suimon.yaml")) if d]
     pod = docs[-1]["spec"]["template"]["spec"]
     sidecar = pod["initContainers"][0]
@@ -368,14 +368,32 @@ def test_the_pod_gives_the_drain_its_time_and_asks_what_is_answered(suimon):
     assert sidecar["securityContext"]["readOnlyRootFilesystem"] and sidecar["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     claims = {c["metadata"]["name"] for c in docs[-1]["spec"]["volumeClaimTemplates"]}
     assert {m["mountPath"] for m in sidecar["volumeMounts"] if m["name"] in claims} == {"/var/lib/suimon/queue"}
-    assert sidecar["livenessProbe"]["httpGet"]["path"] == "/healthz" and sidecar["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    s = suimon()
+
+
+def test_no_probe_fails_of_a_database_that_is_down(suimon, tmp_path):
+    """The application waits for it at the start, but not for ever; a process that does not serve is what ends the sidecar."""
+    docs = [d for d in yaml.safe_load_all(text(TOP, "deploy", "kubernetes", "suimon.yaml")) if d]
+    sidecar = docs[-1]["spec"]["template"]["spec"]["initContainers"][0]
+    probe = sidecar["startupProbe"]
+    *words, address = probe["exec"]["command"]
+    assert words[:2] == ["/bin/sh", "-c"] and address == "127.0.0.1:6034"
+    bound = int(re.search(r" -ge (\d+) ", words[2]).group(1))
+    assert probe["timeoutSeconds"] > 3 * bound  # 2 s for an answer that does not come, and the pause
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "suimon").symlink_to(servers.find_suimon())
+    (tmp_path / "bin" / "sleep").write_text("#!/bin/sh\necho slept\n")
+    (tmp_path / "bin" / "sleep").chmod(0o755)
+
+    def started(port):
+        done = subprocess.run([*words, "%s:%d" % (servers.LOOPBACK, port)], capture_output=True, text=True, timeout=300,
+                              env={**os.environ, "PATH": "%s:%s" % (tmp_path / "bin", os.environ["PATH"])})
+        return done.returncode, done.stdout.count("slept")
+    reached, down = suimon(), suimon({"primary": "%s:%d" % (servers.LOOPBACK, servers.free_port()), "replicas": []}, ready=False)
+    assert started(reached.http_port) == (0, 0)
+    assert down.http("/readyz")[0] == 503 and started(down.http_port) == (0, bound - 1)
+    assert started(servers.free_port())[0] == 1
     for probe in ("livenessProbe", "readinessProbe"):
-        assert s.http(sidecar[probe]["httpGet"]["path"])[0] == 200
-    program, *words = sidecar["startupProbe"]["exec"]["command"]
-    assert program == "/usr/bin/suimon"
-    done = subprocess.run([s.binary, *words, "--http", "%s:%d" % (servers.LOOPBACK, s.http_port)], capture_output=True, timeout=60)
-    assert done.returncode == 0
+        assert all(s.http(sidecar[probe]["httpGet"]["path"])[0] == 200 for s in (reached, down)), probe
 
 
 def test_the_secret_that_is_told_of_has_every_variable():

@@ -153,6 +153,7 @@ VALUES = {
     "suimon.httpPort": (7034, lambda d: (side(d)["ports"][0]["containerPort"], d["Service"]["spec"]["ports"][1]["port"],
                                          int(pod(d)["metadata"]["annotations"]["prometheus.io/port"]),
                                          int(side(d)["startupProbe"]["exec"]["command"][-1].rpartition(":")[2]))),
+    "suimon.readiness": ("/readyz", lambda d: side(d)["readinessProbe"]["httpGet"]["path"]),
     "suimon.secret": ("another", lambda d: side(d)["envFrom"][0]["secretRef"]["name"]),
     "suimon.volumes": (VOLUMES, lambda d: [v for v in spec(d)["volumes"] if v["name"] != "suimon-config"]),
     "suimon.volumeMounts": (MOUNTS, lambda d: [m for m in side(d)["volumeMounts"] if m["name"] not in ("suimon-config", "suimon-queue", "suimon-state")]),
