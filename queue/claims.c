@@ -11,6 +11,7 @@
 #include "iobuf.h"
 #include "lanelock.h"
 #include "log.h"
+#include "marks.h"
 #include "mem.h"
 #include "sigthread.h"
 #include "secret.h"
@@ -18,6 +19,7 @@
 #define TICK_NS (NS_PER_SEC / 2)
 #define WAITED_FOR_NS (20 * NS_PER_MS)
 #define COUNT_EVERY_NS (2 * NS_PER_SEC)
+#define EAGER_NS (5 * NS_PER_SEC)
 #define SETTLE_NS (3 * NS_PER_SEC) /* a lane that is wanted and not got by then is somebody else's */
 #define PAUSE_SHARD 1u
 #define ER_NO_SUCH_TABLE 1146u
@@ -38,7 +40,11 @@ struct claims {
 	struct dbconn conn;
 	int member; /* which of the members' locks is ours; -1: none */
 	unsigned members;
+	bool seen; /* another process is there, or applies a lane */
 	uint64_t counted_ns, looked_ns;
+	uint64_t eager_until_ns; /* it is asked again at once until it is known whose the positions are */
+	bool told; /* that somebody must make the table */
+	struct marks marks;
 	uint64_t control; /* people's word, as last read: twice a counter, and whether it is paused */
 	struct claim *lane; /* owned */
 
@@ -76,7 +82,7 @@ struct claims *claims_new(const struct claims_options *opt)
 	c->member = -1;
 	snprintf(c->why, sizeof(c->why), "the database is being asked");
 	c->lane = mem_zalloc(opt->lanes * sizeof(*c->lane));
-	if (c->lane)
+	if (marks_init(&c->marks, c->opt.id_hex, c->opt.drains, c->opt.lanes) == RC_OK && c->lane)
 		return c;
 	claims_free(c);
 	return NULL;
@@ -86,6 +92,7 @@ void claims_free(struct claims *c)
 {
 	if (!c)
 		return;
+	marks_reset(&c->marks);
 	mem_free(c->lane);
 	dbconn_close(&c->conn);
 	dbconn_destroy(&c->conn);
@@ -150,6 +157,19 @@ static enum rc become_member(struct claims *c)
 	return RC_OK; /* more processes than lanes: the others have enough to do */
 }
 
+/* Who may apply nothing is not to be counted by those who do. */
+static enum rc be_no_member(struct claims *c)
+{
+	char name[LANELOCK_NAME_MAX];
+	int member = c->member;
+
+	c->member = -1;
+	if (member < 0)
+		return RC_OK;
+	lanelock_name(name, c->opt.id_hex, member);
+	return dbconn_execf(&c->conn, "DO RELEASE_LOCK('%s')", name);
+}
+
 static enum rc open_connection(struct claims *c)
 {
 	struct queue_target target;
@@ -185,7 +205,6 @@ static void take_control(struct claims *c, uint64_t control)
 		drain_set_paused(c->opt.drains[i], control & 1);
 }
 
-/* Not made yet: whoever applies first does that. */
 static bool table_missing(const struct claims *c)
 {
 	return c->conn.code == ER_NO_SUCH_TABLE || c->conn.code == ER_BAD_DB || c->conn.code == ER_TABLE_ACCESS;
@@ -194,17 +213,20 @@ static bool table_missing(const struct claims *c)
 static enum rc on_position(void *arg, const char *const *row, unsigned columns)
 {
 	struct claims *c = arg;
-	unsigned long lane;
+	unsigned long lane, shard;
 	uint64_t seq;
 
 	if (columns != 3 || !row[0] || !row[1] || !row[2] || strlen(row[0]) != 8)
 		return RC_ERROR;
 	lane = strtoul(row[0], NULL, 16);
 	seq = strtoull(row[2], NULL, 10);
-	if (row[1][0] == '0' && lane < c->opt.lanes)
-		drain_observe(c->opt.drains[lane], seq);
-	else if (row[1][0] != '0' && lane == CLAIMS_NO_LANE)
+	shard = strtoul(row[1], NULL, 10);
+	if (lane != CLAIMS_NO_LANE && shard == 0)
+		marks_take_position(&c->marks, lane, seq);
+	else if (lane == CLAIMS_NO_LANE && shard == PAUSE_SHARD)
 		take_control(c, seq);
+	else if (lane == CLAIMS_NO_LANE && shard >= MARK_SHARD)
+		marks_take_mark(&c->marks, shard - MARK_SHARD, seq);
 	return RC_OK;
 }
 
@@ -212,15 +234,19 @@ static enum rc read_positions(struct claims *c)
 {
 	char first[2 * QUEUE_ID_BYTES + 1], last[2 * QUEUE_ID_BYTES + 1], sql[320];
 
+	marks_begin(&c->marks);
 	lane_hex(c, first, 0);
 	lane_hex(c, last, CLAIMS_NO_LANE);
 	snprintf(sql, sizeof(sql),
 		 "SELECT HEX(SUBSTR(queue_id, 13)), shard, seq FROM suimon.applied WHERE queue_id>=x'%s' AND queue_id<=x'%s' "
-		 "AND shard<=%u",
-		 first, last, PAUSE_SHARD);
+		 "AND shard<%u",
+		 first, last, MARK_SHARD + c->opt.lanes);
 	if (dbconn_rows(&c->conn, sql, on_position, c) == RC_OK)
-		return RC_OK;
-	return table_missing(c) ? RC_OK : RC_ERROR;
+		return marks_judge(&c->marks, &c->conn, c->seen);
+	if (!table_missing(c))
+		return RC_ERROR;
+	marks_forget(&c->marks);
+	return position_make_table(&c->conn, &c->told);
 }
 
 static enum rc write_control(struct claims *c)
@@ -232,8 +258,8 @@ static enum rc write_control(struct claims *c)
 	pause = c->pause;
 	c->tell_pause = false;
 	pthread_mutex_unlock(&c->lock);
-	if (!tell)
-		return RC_OK;
+	if (!tell || (marks_any(&c->marks, QUEUE_OWNER_OTHER) && !marks_any(&c->marks, QUEUE_OWNER_US)))
+		return RC_OK; /* who has no part in the queue does not pause it */
 	if (dbconn_execf(&c->conn,
 			 "INSERT INTO suimon.applied (queue_id, shard, seq, updated_at) VALUES (x'%.24s%08x', %u, %d, "
 			 "UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE seq=(seq DIV 2)*2+2+%d, updated_at=UTC_TIMESTAMP(6)",
@@ -276,6 +302,7 @@ static enum rc on_members(void *arg, const char *const *row, unsigned columns)
 	c->members = 0;
 	for (unsigned i = 0; i < columns; i++)
 		c->members += row[i] && row[i][0] == '1';
+	c->seen = c->members > (c->member >= 0);
 	if (!c->members)
 		c->members = 1;
 	return RC_OK;
@@ -285,8 +312,10 @@ static enum rc on_lanes(void *arg, const char *const *row, unsigned columns)
 {
 	struct claims *c = arg;
 
-	for (unsigned i = 0; i < columns && i < c->opt.lanes; i++)
+	for (unsigned i = 0; i < columns && i < c->opt.lanes; i++) {
 		c->lane[i].taken = row[i] && row[i][0] == '1';
+		c->seen |= c->lane[i].taken && !drain_holds(c->opt.drains[i]);
+	}
 	return RC_OK;
 }
 
@@ -299,7 +328,7 @@ static unsigned count_wanted(struct claims *c, uint64_t now)
 		struct drain *d = c->opt.drains[i];
 		struct claim *claim = &c->lane[i];
 
-		if (claim->taken && !drain_holds(d) && now - claim->wanted_ns > SETTLE_NS)
+		if ((claim->taken && !drain_holds(d) && now - claim->wanted_ns > SETTLE_NS) || !marks_ours(&c->marks, i))
 			drain_want(d, false);
 		n += drain_wanted(d);
 	}
@@ -322,7 +351,7 @@ static void share_out(struct claims *c, uint64_t now)
 	for (unsigned i = 0; i < lanes && n < most; i++) {
 		unsigned at = (first + i) % lanes;
 
-		if (drain_wanted(c->opt.drains[at]) || c->lane[at].taken)
+		if (drain_wanted(c->opt.drains[at]) || c->lane[at].taken || !marks_ours(&c->marks, at))
 			continue;
 		c->lane[at].wanted_ns = now;
 		drain_want(c->opt.drains[at], true);
@@ -333,7 +362,8 @@ static void share_out(struct claims *c, uint64_t now)
 static enum rc look_around(struct claims *c, uint64_t now)
 {
 	c->looked_ns = now;
-	if (become_member(c) != RC_OK || ask_locks(c, true, c->opt.lanes, on_members) != RC_OK ||
+	c->marks.changed = false;
+	if ((marks_any(&c->marks, QUEUE_OWNER_US) ? become_member : be_no_member)(c) != RC_OK || ask_locks(c, true, c->opt.lanes, on_members) != RC_OK ||
 	    ask_locks(c, false, c->opt.lanes, on_lanes) != RC_OK)
 		return RC_ERROR;
 	share_out(c, now);
@@ -353,13 +383,14 @@ static void turn(struct claims *c)
 	if (!c->conn.my) {
 		c->member = -1;
 		c->looked_ns = 0;
+		c->eager_until_ns = now + EAGER_NS;
 		rc = open_connection(c);
 	}
 	if (rc == RC_OK)
 		rc = write_control(c);
 	if (rc == RC_OK)
 		rc = read_positions(c);
-	if (rc == RC_OK && now - c->looked_ns >= TICK_NS)
+	if (rc == RC_OK && (c->marks.changed || now - c->looked_ns >= TICK_NS))
 		rc = look_around(c, now);
 	if (rc == RC_OK) {
 		note_reached(c, true, "");
@@ -368,6 +399,12 @@ static void turn(struct claims *c)
 	if (c->conn.my)
 		note_reached(c, false, c->conn.error);
 	dbconn_close(&c->conn);
+	marks_asked_in_vain(&c->marks);
+}
+
+static bool is_eager(const struct claims *c)
+{
+	return c->conn.my && marks_any(&c->marks, QUEUE_OWNER_UNKNOWN) && clock_mono_ns() < c->eager_until_ns;
 }
 
 static void *run(void *arg)
@@ -382,7 +419,7 @@ static void *run(void *arg)
 		c->nudged = false;
 		pthread_mutex_unlock(&c->lock);
 		turn(c);
-		until = clock_mono_ns() + (waits_any(c->opt.waits) ? WAITED_FOR_NS : TICK_NS);
+		until = clock_mono_ns() + (waits_any(c->opt.waits) || is_eager(c) ? WAITED_FOR_NS : TICK_NS);
 		pthread_mutex_lock(&c->lock);
 		if (!c->stopping && !c->nudged)
 			sigthread_wait_until(&c->work, &c->lock, until);

@@ -3,7 +3,8 @@
  *
  * One thread, one connection. On it the process holds a lock that says it is there; counting those it knows how many lanes
  * are its share, tells so many drains that they are wanted (their connections hold the lanes' locks) and others that they
- * are not. It also reads how far the lanes are that others apply, and whether people have paused the queue.
+ * are not. It also reads how far the lanes are that others apply, whether people have paused the queue, and whether it is
+ * this queue's store that the positions are of (mark.h).
  */
 #ifndef SUIMON_CLAIMS_H
 #define SUIMON_CLAIMS_H

@@ -54,6 +54,7 @@ void drain_totals(struct drain *d, struct queue_totals *out);
 void drain_want(struct drain *d, bool wanted); /* it is to be applied here, if nobody else does; from the start it is not */
 bool drain_wanted(struct drain *d);
 bool drain_holds(struct drain *d); /* it is applied here */
+struct queue_engine *drain_engine(struct drain *d);
 void drain_observe(struct drain *d, uint64_t applied); /* so far others have come */
 void drain_note_own(struct drain *d, struct span tables); /* a record that writes these is about to be appended */
 

@@ -124,6 +124,11 @@ bool drain_holds(struct drain *d)
 	return holds;
 }
 
+struct queue_engine *drain_engine(struct drain *d)
+{
+	return d->parts.engine;
+}
+
 void drain_observe(struct drain *d, uint64_t applied)
 {
 	pthread_mutex_lock(&d->lock);

@@ -16,6 +16,13 @@
 struct dbconn;
 struct queue_engine;
 
+/* Whose the lane's position in the database is (mark.h). */
+enum queue_owner {
+	QUEUE_OWNER_UNKNOWN, /* the database has not said yet: nothing is handed out */
+	QUEUE_OWNER_US,
+	QUEUE_OWNER_OTHER, /* nothing is taken either */
+};
+
 /* Called by an engine, on a thread of its own, whenever more records have become durable. */
 typedef void (*queue_engine_wake_fn)(void *arg);
 
@@ -52,6 +59,11 @@ struct queue_engine_ops {
 	enum rc (*begin)(struct queue_engine *e, struct dbconn *c, const char *lane_hex);
 	enum rc (*note)(struct queue_engine *e, struct dbconn *c, const char *lane_hex, uint64_t upto);
 	bool (*stale)(struct queue_engine *e, uint64_t seq); /* handed out and applied before: it is passed over, and announced again */
+
+	/* Engines whose store may have another one of the same name beside it; else NULL. Any thread. */
+	uint64_t (*mark)(struct queue_engine *e, bool *fresh); /* of that store; 0: not known just now. fresh: it has never held a record */
+	/* Whose it is, of a store of this mark: nothing may go to another one, or come from it. UNKNOWN: the database has not said. */
+	void (*judge)(struct queue_engine *e, enum queue_owner owner, uint64_t mark);
 
 	/* Any thread. */
 	uint64_t (*durable)(struct queue_engine *e);

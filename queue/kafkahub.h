@@ -41,6 +41,7 @@ struct kafkahub {
 	pthread_mutex_t peeking; /* one at a time: guards peek */
 	struct kafkahub_client peek; /* NULLs: nobody has peeked yet */
 
+	_Atomic uint64_t mark;     /* of the cluster; 0: not known yet */
 	const char *_Atomic fault; /* why nothing can be queued, a literal; NULL: it can */
 
 	pthread_mutex_t lock; /* guards what follows */

@@ -23,6 +23,7 @@ static const char unknown[] = "the queue's Kafka did not answer: whether the wri
 static const char placeless[] = "the queue's Kafka has stored the write without saying where: it will be applied, and was not waited for";
 static const char gone[] = "the queue's Kafka does not answer";
 static const char refused[] = "the queue's Kafka refuses to store: see the log";
+static const char foreign[] = "another Kafka has the queue's name in the database: see the log";
 static const char too_large[] = "the statement is too large for the queue";
 static const char again_from_0[] = "the queue's topic in Kafka has begun anew, below what is applied: see the log";
 
@@ -64,6 +65,8 @@ static const char *refusal(struct kafkalog *l, size_t size, enum stats_counter *
 		return fault;
 	if (l->restarted)
 		return again_from_0;
+	if (l->owner != QUEUE_OWNER_UNKNOWN && !kafkalog_is_ours(l))
+		return foreign;
 	if (now < l->failed_until_ns || kafkalog_is_down(l, now) || (l->waiting && now - l->progress_ns > SILENCE_NS))
 		return gone;
 	*counter = STATS_C_QUEUE_DECLINED_FULL;
@@ -283,7 +286,7 @@ uint64_t kafkalog_removable(struct kafkalog *l)
 	uint64_t seq = 0;
 
 	pthread_mutex_lock(&l->lock);
-	if (l->attended && !l->restarted && !l->down_ns && l->applied > l->removed && l->applied <= l->durable)
+	if (l->attended && kafkalog_is_ours(l) && !l->restarted && !l->down_ns && l->applied > l->removed && l->applied <= l->durable)
 		seq = l->applied;
 	pthread_mutex_unlock(&l->lock);
 	return seq;
@@ -362,16 +365,33 @@ static uint64_t kafkalog_own(struct queue_engine *e)
 	return atomic_load(&kafkalog_of(e)->own);
 }
 
+static uint64_t kafkalog_mark(struct queue_engine *e, bool *fresh)
+{
+	*fresh = false; /* a cluster does not lose its id */
+	return atomic_load(&kafkalog_of(e)->hub->mark);
+}
+
+static void kafkalog_judge(struct queue_engine *e, enum queue_owner owner, uint64_t mark)
+{
+	struct kafkalog *l = kafkalog_of(e);
+
+	pthread_mutex_lock(&l->lock);
+	l->owner = owner;
+	l->ours = mark;
+	pthread_mutex_unlock(&l->lock);
+}
+
 static bool kafkalog_failed(struct queue_engine *e, const char **why)
 {
 	struct kafkalog *l = kafkalog_of(e);
-	bool restarted;
+	bool restarted, other;
 
 	pthread_mutex_lock(&l->lock);
 	restarted = l->restarted;
+	other = l->owner == QUEUE_OWNER_OTHER;
 	pthread_mutex_unlock(&l->lock);
-	*why = again_from_0;
-	return restarted; /* whatever else it is, it is asked again */
+	*why = restarted ? again_from_0 : foreign;
+	return restarted || other; /* whatever else it is, it is asked again */
 }
 
 static void kafkalog_totals(struct queue_engine *e, struct queue_totals *out)
@@ -402,6 +422,8 @@ static const struct queue_engine_ops kafkalog_ops = {
 	.attend = kafkalog_attend,
 	.peek = kafkalog_peek,
 	.own = kafkalog_own,
+	.mark = kafkalog_mark,
+	.judge = kafkalog_judge,
 	.durable = kafkalog_durable,
 	.failed = kafkalog_failed,
 	.totals = kafkalog_totals,

@@ -35,6 +35,8 @@ struct kafkalog {
 	uint64_t shorter_ns;  /* since when the partition has been shorter than it must be; 0: it is not */
 	bool restarted;       /* the partition has begun again at 0, below what is applied */
 	bool applied_known;
+	enum queue_owner owner; /* of its position in the database, */
+	uint64_t ours;          /* if it is the cluster of this mark */
 	uint64_t failed_until_ns; /* a message came to nothing: nothing is taken until then */
 	uint64_t durable, applied, removed;
 	_Atomic uint64_t own; /* written under the lock; read in callbacks of librdkafka, too, that may wait for nothing */
@@ -51,6 +53,12 @@ static inline struct kafkalog *kafkalog_of(struct queue_engine *e)
 static inline bool kafkalog_is_down(const struct kafkalog *l, uint64_t now)
 {
 	return l->down_ns && now - l->down_ns > KAFKALOG_GRACE_NS;
+}
+
+/* It is the cluster that the database knows. lock held. */
+static inline bool kafkalog_is_ours(const struct kafkalog *l)
+{
+	return l->owner == QUEUE_OWNER_US && l->ours == atomic_load(&l->hub->mark);
 }
 
 void kafkalog_seen(struct kafkalog *l, size_t bytes); /* lock held */

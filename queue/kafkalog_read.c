@@ -69,6 +69,16 @@ static enum rc fetch_from(struct kafkalog *l, uint64_t offset, char *err, size_t
 	return RC_OK;
 }
 
+static bool is_ours(struct kafkalog *l)
+{
+	bool ours;
+
+	pthread_mutex_lock(&l->lock);
+	ours = kafkalog_is_ours(l);
+	pthread_mutex_unlock(&l->lock);
+	return ours;
+}
+
 static bool has_restarted(struct kafkalog *l)
 {
 	bool restarted;
@@ -163,6 +173,10 @@ enum rc kafkalog_next(struct queue_engine *e, uint64_t *seq, struct span *body, 
 	enum rc rc = RC_OK;
 
 	let_go(l);
+	if (!is_ours(l)) {
+		snprintf(err, cap, "the database has not said yet whether this Kafka is the queue's");
+		return RC_DECLINED;
+	}
 	if (!l->placed)
 		rc = place(l, err, cap);
 	if (rc == RC_DECLINED)

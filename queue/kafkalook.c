@@ -1,6 +1,9 @@
 /*
  * kafkalook.c - the looker: once a second it asks how the topic is and how far each lane goes.
  */
+#include <string.h>
+#include <xxhash.h>
+
 #include "clock.h"
 #include "kafkalog.h"
 #include "kafkatopic.h"
@@ -65,6 +68,19 @@ static void set_usable(struct kafkahub *h)
 	pthread_mutex_unlock(&h->lock);
 }
 
+/* Of one that has no id: the same for all of these. */
+static void take_mark(struct kafkahub *h)
+{
+	char *id = rd_kafka_clusterid(h->in.rk, 0);
+
+	if (id && *id)
+		atomic_store(&h->mark, XXH3_64bits(id, strlen(id)) | 1);
+	else if (!atomic_load(&h->mark))
+		atomic_store(&h->mark, 1);
+	if (id)
+		rd_kafka_mem_free(h->in.rk, id);
+}
+
 static enum rc look(struct kafkahub *h, struct kafkatopic *t)
 {
 	const struct rd_kafka_metadata *md = NULL;
@@ -78,6 +94,7 @@ static enum rc look(struct kafkahub *h, struct kafkatopic *t)
 	}
 	rc = kafkatopic_check(t, md);
 	if (rc == RC_OK) {
+		take_mark(h);
 		set_usable(h);
 		look_at_lanes(h, &md->topics[0]);
 		kafkatopic_judge(t, &md->topics[0]);

@@ -28,7 +28,7 @@ void position_init(struct position *p, const uint8_t id[QUEUE_ID_BYTES], unsigne
 		snprintf(p->id_hex + 2 * i, 3, "%02x", id[i]);
 }
 
-static enum rc make_table(struct position *p, struct dbconn *c)
+enum rc position_make_table(struct dbconn *c, bool *told)
 {
 	char why[256];
 
@@ -40,13 +40,13 @@ static enum rc make_table(struct position *p, struct dbconn *c)
 		log_info("queue", "made the table suimon.applied", NULL);
 		return RC_OK;
 	}
-	if (!p->told && errclass_of(c->code) != ERRCLASS_RECONNECT)
+	if (!*told && errclass_of(c->code) != ERRCLASS_RECONNECT)
 		log_error("queue",
 			  "the table suimon.applied is missing and may not be made; run its statements as an "
 			  "administrator",
 			  "error=%s sql=\"%s; %s\"", log_quote(why, sizeof(why), span_str(c->error)),
 			  position_schema_sql, position_table_sql);
-	p->told = true;
+	*told = true;
 	return RC_ERROR;
 }
 
@@ -125,7 +125,7 @@ enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial)
 
 	if (rc == RC_ERROR && (c->code == ER_NO_SUCH_TABLE || c->code == ER_BAD_DB || c->code == ER_TABLE_ACCESS ||
 			       c->code == ER_DB_ACCESS)) {
-		if (make_table(p, c) != RC_OK)
+		if (position_make_table(c, &p->told) != RC_OK)
 			return RC_ERROR;
 		rc = select_seq(p, c);
 	}

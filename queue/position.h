@@ -23,6 +23,8 @@ struct position {
 };
 
 void position_init(struct position *p, const uint8_t id[QUEUE_ID_BYTES], unsigned shard);
+/* Makes the schema and the table. told: that somebody must, where it may not be made here; said once. RC_ERROR: as below. */
+enum rc position_make_table(struct dbconn *c, bool *told) must_check;
 /* Reads it into seq, waiting for a transaction of a lost connection that still holds it; makes the schema, the table and
  * the row (with `initial`) if they are missing. RC_ERROR: the connection's code and error say why. */
 enum rc position_read(struct position *p, struct dbconn *c, uint64_t initial) must_check;

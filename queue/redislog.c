@@ -78,6 +78,8 @@ void redislog_kick(struct redislog *l)
 	l->kicked = true;
 }
 
+static const char foreign[] = "another Redis has the queue's name in the database: see the log";
+static const char unasked[] = "the database has not said yet whether this Redis is the queue's";
 static const char too_large[] = "the statement is too large for the queue";
 
 /* NULL: the record may come in; else why not, and what that counts as. lock held. */
@@ -89,8 +91,12 @@ static const char *refusal(struct redislog *l, size_t size, enum stats_counter *
 	if (l->stopping)
 		return "the queue is stopping";
 	*counter = STATS_C_QUEUE_DECLINED_DISK;
+	if (l->owner == QUEUE_OWNER_OTHER)
+		return foreign;
 	if (l->down_ns && now - l->down_ns > DOWN_GRACE_NS)
 		return "the queue's Redis does not answer";
+	if (l->held_ns && now - l->held_ns > REDISLOG_HELD_PATIENCE_NS)
+		return unasked;
 	if (l->refused_until_ns) {
 		if (now < l->refused_until_ns)
 			return l->refused;
@@ -282,15 +288,34 @@ static size_t first_of(const struct iobuf *stretch, uint64_t *seq, struct span *
 	return 12 + body->len;
 }
 
+/* May what is read be applied? fetched: it was, so that this Redis has said which it is. */
+static bool may_read(struct redislog *l, bool fetched)
+{
+	bool may;
+
+	pthread_mutex_lock(&l->lock);
+	may = fetched ? redislog_is_ours(l) : l->owner == QUEUE_OWNER_US;
+	pthread_mutex_unlock(&l->lock);
+	return may;
+}
+
 static enum rc redislog_next(struct queue_engine *e, uint64_t *seq, struct span *body, char *err, size_t cap)
 {
 	struct redislog *l = self(e);
+	bool may = may_read(l, false);
 	enum rc rc = RC_OK;
 
 	iobuf_consume(&l->got, l->got_record);
 	l->got_record = 0;
-	if (!iobuf_len(&l->got))
+	if (may && !iobuf_len(&l->got)) {
 		rc = fetch_into(l, l->cursor, &l->got, err, cap);
+		may = rc != RC_OK || may_read(l, true);
+	}
+	if (!may) {
+		iobuf_consume(&l->got, iobuf_len(&l->got));
+		snprintf(err, cap, "%s", unasked);
+		return RC_DECLINED;
+	}
 	if (rc != RC_OK)
 		return rc;
 	l->got_record = first_of(&l->got, seq, body);
@@ -352,6 +377,42 @@ static void redislog_attend(struct queue_engine *e, bool attended)
 	pthread_mutex_unlock(&l->lock);
 }
 
+bool redislog_is_ours(const struct redislog *l)
+{
+	return l->known && l->owner == QUEUE_OWNER_US && l->mark && l->mark == l->ours;
+}
+
+bool redislog_open_to(struct redislog *l)
+{
+	return redislog_is_ours(l) || (l->known && l->mark && l->owner == QUEUE_OWNER_UNKNOWN && l->unasked && l->durable);
+}
+
+static uint64_t redislog_mark(struct queue_engine *e, bool *fresh)
+{
+	struct redislog *l = self(e);
+	uint64_t mark;
+
+	pthread_mutex_lock(&l->lock);
+	mark = l->known ? l->mark : 0;
+	*fresh = !l->durable;
+	pthread_mutex_unlock(&l->lock);
+	return mark;
+}
+
+static void redislog_judge(struct queue_engine *e, enum queue_owner owner, uint64_t mark)
+{
+	struct redislog *l = self(e);
+
+	pthread_mutex_lock(&l->lock);
+	l->owner = owner;
+	l->unasked |= owner == QUEUE_OWNER_UNKNOWN;
+	if (owner == QUEUE_OWNER_US)
+		l->ours = mark;
+	l->met |= redislog_is_ours(l);
+	redislog_kick(l);
+	pthread_mutex_unlock(&l->lock);
+}
+
 static uint64_t redislog_durable(struct queue_engine *e)
 {
 	struct redislog *l = self(e);
@@ -376,7 +437,14 @@ static uint64_t redislog_own(struct queue_engine *e)
 
 static bool redislog_failed(struct queue_engine *e, const char **why)
 {
-	return false; /* whatever it is, it is asked again */
+	struct redislog *l = self(e);
+	bool other;
+
+	pthread_mutex_lock(&l->lock);
+	other = l->owner == QUEUE_OWNER_OTHER;
+	pthread_mutex_unlock(&l->lock);
+	*why = foreign;
+	return other; /* whatever else it is, it is asked again */
 }
 
 static void redislog_totals(struct queue_engine *e, struct queue_totals *out)
@@ -407,6 +475,8 @@ static const struct queue_engine_ops redislog_ops = {
 	.attend = redislog_attend,
 	.peek = redislog_peek,
 	.own = redislog_own,
+	.mark = redislog_mark,
+	.judge = redislog_judge,
 	.durable = redislog_durable,
 	.failed = redislog_failed,
 	.totals = redislog_totals,
@@ -420,6 +490,7 @@ static void on_up(void *arg)
 	l->down_ns = 0;
 	pthread_mutex_unlock(&l->lock);
 	redislog_greet(l);
+	redislog_look(l);
 	redislog_flush(l);
 	redislog_ask(l);
 }
@@ -431,7 +502,7 @@ static void on_down(void *arg)
 	pthread_mutex_lock(&l->lock);
 	if (!l->down_ns)
 		l->down_ns = clock_mono_ns();
-	l->known = false;
+	l->known = l->met = false;
 	pthread_mutex_unlock(&l->lock);
 	redislog_batch_lost(l);
 	redislog_ask_lost(l);

@@ -10,7 +10,9 @@
 #include "bytes.h"
 #include "clock.h"
 #include "log.h"
+#include "random.h"
 
+#define MARK_AGAIN_NS NS_PER_SEC
 #define POLL_SELDOM_NS NS_PER_SEC /* of a lane that is drained elsewhere */
 #define STRETCH_BYTES "1048576"
 #define STRETCH_RECORDS "127"
@@ -29,8 +31,9 @@ static const char read_script[] =
 	"until #got<16\n"
 	"return out\n";
 
-/* KEYS: stream, info. ARGV: the id up to which all are applied. Returns how many it removed: not all, if they are many. */
+/* KEYS: stream, info. ARGV: the id up to which all are applied, and in which Redis. Returns how many it removed: not all, if they are many. */
 static const char trim_script[] =
+	"if redis.call('HGET',KEYS[2],'id')~=ARGV[2] then return 0 end\n"
 	"local n,size=0,0\n"
 	"repeat\n"
 	" local got,ids=redis.call('XRANGE',KEYS[1],'-',ARGV[1],'COUNT',16),{}\n"
@@ -178,13 +181,14 @@ static void on_trimmed(void *arg, struct redis_reply *reply)
 
 static void ask_trim(struct redislog *l)
 {
-	char upto[REDISLOG_ID_MAX];
+	char upto[REDISLOG_ID_MAX], mark[24];
 	struct span argv[] = {span_str("EVAL"), span_str(trim_script), span_str("2"), redislog_key_text(&l->stream),
-			      redislog_key_text(&l->info), {0}};
+			      redislog_key_text(&l->info), {0}, {0}};
 	uint64_t applied;
 
 	pthread_mutex_lock(&l->lock);
-	applied = l->applied;
+	applied = redislog_is_ours(l) ? l->applied : 0;
+	argv[6] = redislog_number(mark, l->ours);
 	pthread_mutex_unlock(&l->lock);
 	if (l->trimming || applied <= l->trimmed_seq)
 		return;
@@ -215,6 +219,8 @@ static void note_info(struct redislog *l, const struct redis_reply *reply)
 	l->known = true;
 	l->bytes = field_number(reply->element[1]);
 	l->count = field_number(reply->element[2]);
+	l->mark = field_number(reply->element[3]);
+	l->met |= redislog_is_ours(l);
 	more = l->durable > before;
 	pthread_mutex_unlock(&l->lock);
 	if (last < before)
@@ -224,22 +230,60 @@ static void note_info(struct redislog *l, const struct redis_reply *reply)
 		l->opt.wake(l->opt.wake_arg);
 }
 
+static void on_marked(void *arg, struct redis_reply *reply)
+{
+	struct redislog *l = arg;
+	char quoted[200];
+
+	l->marking = false;
+	if (redis_reply_is(reply, REDIS_REPLY_INTEGER))
+		redislog_look(l); /* whoever was first has given it */
+	else if (redis_reply_is(reply, REDIS_REPLY_ERROR) && !redislog_elsewhere(l, reply))
+		log_error("queue", "Redis does not take its mark", "lane=%u error=%s", l->opt.lane,
+			  log_quote(quoted, sizeof(quoted), redis_reply_text(reply)));
+	redis_reply_free(reply);
+}
+
+/* A Redis without a mark has one given: the one it had, if it is surely the same, or a new one. One that is empty when it is reached
+ * again may be another: who is still at the former one must not take it for that. */
+static void give_mark(struct redislog *l)
+{
+	struct span argv[] = {span_str("HSETNX"), redislog_key_text(&l->info), span_str("id"), {0}};
+	uint64_t now = clock_mono_ns(), mark, has;
+	char text[24];
+
+	pthread_mutex_lock(&l->lock);
+	has = l->mark;
+	mark = l->met || l->durable ? l->ours : 0;
+	pthread_mutex_unlock(&l->lock);
+	if (has || l->marking || (l->marked_ns && now - l->marked_ns < MARK_AGAIN_NS))
+		return;
+	l->marked_ns = now;
+	if (!mark && (random_bytes(&mark, sizeof(mark)) != RC_OK || !mark))
+		return;
+	argv[3] = redislog_number(text, mark);
+	l->marking = redis_send(l->link.conn, countof(argv), argv, on_marked, l) == RC_OK;
+}
+
 static void on_info(void *arg, struct redis_reply *reply)
 {
 	struct redislog *l = arg;
 
 	l->polling = false;
-	if (redis_reply_is(reply, REDIS_REPLY_ARRAY) && reply->n == 3)
+	if (redis_reply_is(reply, REDIS_REPLY_ARRAY) && reply->n == 4) {
 		note_info(l, reply);
-	else
+		give_mark(l);
+		redislog_flush(l);
+	} else {
 		(void)redislog_elsewhere(l, reply);
+	}
 	redis_reply_free(reply);
 }
 
 static void ask_info(struct redislog *l)
 {
 	const struct span argv[] = {span_str("HMGET"), redislog_key_text(&l->info), span_str("last"), span_str("bytes"),
-				    span_str("count")};
+				    span_str("count"), span_str("id")};
 	uint64_t now = clock_mono_ns();
 	bool attended;
 
@@ -260,9 +304,16 @@ void redislog_ask(struct redislog *l)
 	ask_trim(l);
 }
 
+void redislog_look(struct redislog *l)
+{
+	l->polled_ns = 0;
+	ask_info(l);
+}
+
 void redislog_ask_lost(struct redislog *l)
 {
-	l->polling = l->trimming = false;
+	l->polling = l->trimming = l->marking = false;
+	l->marked_ns = 0;
 	l->trimmed_seq = 0;
 	fetched(l, FETCH_FAILED, "the connection to the queue's Redis was lost");
 }

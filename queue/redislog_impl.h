@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "clock.h"
 #include "iobuf.h"
 #include "outbox.h"
 #include "redislink.h"
@@ -19,6 +20,7 @@
 #define REDISLOG_KEY_MAX 96
 #define REDISLOG_ID_MAX 44
 #define REDISLOG_NUMBER_BITS 22
+#define REDISLOG_HELD_PATIENCE_NS (5 * NS_PER_SEC) /* for the database to say whose its position is */
 
 struct redislog_key {
 	char text[REDISLOG_KEY_MAX];
@@ -30,6 +32,7 @@ struct redislog_batch {
 	struct ticket_line line;
 	size_t n;
 	uint64_t number;
+	uint64_t mark;     /* of the Redis it is for: no other one takes it */
 	uint64_t since_ns; /* when the first of its records was accepted, about */
 	uint64_t seq;      /* of its last record, once stored; 0: not known */
 	bool asked;        /* its answer is awaited */
@@ -53,7 +56,8 @@ struct redislog {
 	uint64_t last_number;
 	uint64_t polled_ns;
 	uint64_t trimmed_seq;
-	bool polling, trimming;
+	bool polling, trimming, marking;
+	uint64_t marked_ns; /* when its mark was last set */
 	bool warned; /* of what this Redis can lose */
 
 	/* The drain's thread's. */
@@ -67,6 +71,12 @@ struct redislog {
 	struct outbox box;
 	bool kicked, stopping, attended;
 	bool known; /* how far the stream goes: it was asked since the connection stands */
+	uint64_t mark; /* of this Redis, as last heard of; 0: it has none */
+	uint64_t ours; /* which the database knows it by; 0: not heard */
+	bool met;      /* on this connection both were the same: it is that Redis, whatever it has lost since */
+	enum queue_owner owner;
+	bool unasked; /* the database could not be asked for that */
+	uint64_t held_ns; /* since when nothing may be sent though it is reached; 0: it may */
 	uint64_t stop_until_ns;
 	uint64_t down_ns;            /* since when it is not reached; 0: it is */
 	uint64_t refused_until_ns;   /* it takes nothing until then */
@@ -92,10 +102,16 @@ void redislog_on_tick(evutil_socket_t fd, short what, void *arg);
 void redislog_ask(struct redislog *l); /* what others want of the loop's thread */
 void redislog_ask_lost(struct redislog *l);
 void redislog_greet(struct redislog *l);
+void redislog_look(struct redislog *l); /* how far it is, now */
 bool redislog_elsewhere(struct redislog *l, const struct redis_reply *reply); /* an error that another node or time mends */
 
 /* redislog.c */
 void redislog_kick(struct redislog *l);
+/* It is the Redis that the database knows the queue by. lock held. */
+bool redislog_is_ours(const struct redislog *l);
+/* May new records be sent? Not before it is certain that no other Redis has the queue's name in the database: nobody would
+ * apply them. Where the database cannot be asked, a stream that has held some before is trusted. lock held. */
+bool redislog_open_to(struct redislog *l);
 /* "ms-number". RC_ERROR: not an id, or none that fits a sequence. */
 enum rc redislog_parse_id(struct span text, uint64_t *seq) must_check;
 struct span redislog_put_id(char out[REDISLOG_ID_MAX], const char *before, uint64_t seq);

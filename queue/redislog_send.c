@@ -17,38 +17,41 @@
 #define DOUBT_PATIENCE_NS (10 * NS_PER_SEC)
 #define REFUSED_PAUSE_NS NS_PER_SEC
 #define WAIT_MS "5000"
-#define FIRST_BODY 9u /* of the script's arguments */
+#define FIRST_BODY 10u /* of the script's arguments */
 
 static const char unknown[] = "the queue's Redis did not answer: whether the write will be applied is unknown";
 static const char unconfirmed[] = "too few replicas of the queue's Redis confirmed the write in time: it may be lost with "
 				  "the primary, else it will be applied";
 static const char full[] = "the queue is full";
 static const char gone[] = "the queue's Redis does not answer";
+static const char unasked[] = "the database has not said yet whether this Redis is the queue's";
 static const char refused[] = "the queue's Redis refuses to store: see the log";
 static const char clock_back[] = "the clock of the queue's Redis is behind its stream";
 
 /*
- * KEYS: stream, info, producer. ARGV: the batch's number, the milliseconds the database has applied up to, most bytes, records.
+ * KEYS: stream, info, producer. ARGV: the batch's number, the milliseconds the database has applied up to, most bytes, the mark of the
+ * Redis that it is for, records.
  * A batch that is there already is not added again, nor is one that comes late over a connection long given up. All the same something is
  * written: WAIT and WAITAOF, which follow, wait for the last write of their own connection, and of one that is new and has
  * written nothing they would say that everybody has it. An id is never one that the database may hold for applied: a Redis that
  * has lost its data, and its clock, begins behind that.
  */
 static const char append_script[] =
+	"if redis.call('HGET',KEYS[2],'id')~=ARGV[4] then return redis.status_reply('mark') end\n"
 	"local p=redis.call('HMGET',KEYS[3],'n','last')\n"
 	"if p[1] and tonumber(p[1])>=tonumber(ARGV[1]) then\n"
 	" redis.call('HSET',KEYS[3],'last',p[2])\n"
 	" return p[2]\n"
 	"end\n"
 	"local size=0\n"
-	"for i=4,#ARGV do size=size+#ARGV[i] end\n"
+	"for i=5,#ARGV do size=size+#ARGV[i] end\n"
 	"local most,have=tonumber(ARGV[3]),tonumber(redis.call('HGET',KEYS[2],'bytes') or 0)\n"
 	"if most>0 and have>0 and have+size>most then return redis.status_reply('full') end\n"
 	"local id,floor\n"
 	"floor=tonumber(ARGV[2])\n"
-	"for i=4,#ARGV do\n"
+	"for i=5,#ARGV do\n"
 	" id=redis.call('XADD',KEYS[1],'*','r',ARGV[i])\n"
-	" if i==4 and tonumber(string.match(id,'^%d+'))<=floor then\n"
+	" if i==5 and tonumber(string.match(id,'^%d+'))<=floor then\n"
 	"  redis.call('XDEL',KEYS[1],id)\n"
 	"  id=redis.call('XADD',KEYS[1],string.format('%.0f-0',floor+1),'r',ARGV[i])\n"
 	" end\n"
@@ -57,7 +60,7 @@ static const char append_script[] =
 	"redis.call('EXPIRE',KEYS[3],86400)\n"
 	"redis.call('HSET',KEYS[2],'last',id)\n"
 	"redis.call('HINCRBY',KEYS[2],'bytes',size)\n"
-	"redis.call('HINCRBY',KEYS[2],'count',#ARGV-3)\n"
+	"redis.call('HINCRBY',KEYS[2],'count',#ARGV-4)\n"
 	"return id\n";
 
 /* lock held. */
@@ -130,6 +133,17 @@ static void on_error(struct redislog *l, const struct redis_reply *reply)
 	finish(l, RC_ERROR, unknown);
 }
 
+/* The Redis that has answered is not the one the batch is for, or has lost its mark, which it is given again. */
+static void not_its_mark(struct redislog *l)
+{
+	l->batch.asked = false;
+	l->batch.doubtful = l->batch.again;
+	pthread_mutex_lock(&l->lock);
+	l->known = false;
+	pthread_mutex_unlock(&l->lock);
+	redislog_look(l);
+}
+
 static void on_stored(void *arg, struct redis_reply *reply)
 {
 	struct redislog *l = arg;
@@ -140,6 +154,8 @@ static void on_stored(void *arg, struct redis_reply *reply)
 		; /* the connection went: redislog_batch_lost */
 	else if (redis_reply_is(reply, REDIS_REPLY_ERROR))
 		on_error(l, reply);
+	else if (redis_reply_is(reply, REDIS_REPLY_STATUS) && span_eq(redis_reply_text(reply), span_str("mark")))
+		not_its_mark(l);
 	else if (redis_reply_is(reply, REDIS_REPLY_STATUS)) /* an earlier sending may yet arrive, when there is room again */
 		finish(l, b->again ? RC_ERROR : RC_DECLINED, b->again ? unknown : full);
 	else if (!redis_reply_is(reply, REDIS_REPLY_STRING) || redislog_parse_id(redis_reply_text(reply), &seq) != RC_OK)
@@ -204,7 +220,7 @@ static void send_batch(struct redislog *l)
 	struct redislog_batch *b = &l->batch;
 	struct span argv[FIRST_BODY + REDISLOG_BATCH] = {span_str("EVAL"), span_str(append_script), span_str("3")};
 	const uint8_t *p = iobuf_data(&b->bodies);
-	char number[24], floor[24], most[24];
+	char number[24], floor[24], most[24], mark[24];
 	uint64_t applied;
 
 	argv[3] = redislog_key_text(&l->stream);
@@ -215,6 +231,7 @@ static void send_batch(struct redislog *l)
 	applied = l->applied > l->followed ? l->applied : l->followed;
 	argv[7] = redislog_number(floor, (applied > l->own ? applied : l->own) >> REDISLOG_NUMBER_BITS);
 	argv[8] = redislog_number(most, l->opt.max_bytes);
+	argv[9] = redislog_number(mark, b->mark);
 	pthread_mutex_unlock(&l->lock);
 	for (size_t i = 0; i < b->n; i++) {
 		argv[FIRST_BODY + i] = span_of(p + OUTBOX_LENGTH_BYTES, outbox_length(p));
@@ -235,7 +252,9 @@ static enum rc take_batch(struct redislog *l)
 
 	pthread_mutex_lock(&l->lock);
 	b->since_ns = l->box.since_ns;
-	b->n = outbox_take(&l->box, REDISLOG_BATCH, REDISLOG_BATCH_BYTES, &b->bodies, &b->line);
+	b->mark = l->mark;
+	if (redislog_open_to(l))
+		b->n = outbox_take(&l->box, REDISLOG_BATCH, REDISLOG_BATCH_BYTES, &b->bodies, &b->line);
 	pthread_mutex_unlock(&l->lock);
 	if (!b->n)
 		return RC_AGAIN;
@@ -243,11 +262,22 @@ static enum rc take_batch(struct redislog *l)
 	return RC_OK;
 }
 
+/* Is this the Redis that the batch, which was sent before, is for? */
+static bool may_send_again(struct redislog *l)
+{
+	bool may;
+
+	pthread_mutex_lock(&l->lock);
+	may = l->known && l->mark == l->batch.mark;
+	pthread_mutex_unlock(&l->lock);
+	return may;
+}
+
 void redislog_flush(struct redislog *l)
 {
 	if (l->batch.asked || !redislink_up(&l->link))
 		return;
-	if (l->batch.n || take_batch(l) == RC_OK)
+	if (l->batch.n ? may_send_again(l) : take_batch(l) == RC_OK)
 		send_batch(l);
 }
 
@@ -261,11 +291,17 @@ void redislog_batch_lost(struct redislog *l)
 void redislog_batch_tick(struct redislog *l, uint64_t now)
 {
 	struct redislog_batch *b = &l->batch;
-	bool stop, stale;
+	bool stop, stale, down;
 
 	pthread_mutex_lock(&l->lock);
 	stop = l->stopping && now > l->stop_until_ns;
-	stale = l->box.n && now - l->box.since_ns > UNSENT_PATIENCE_NS && l->down_ns;
+	down = l->down_ns != 0;
+	if (down || redislog_open_to(l))
+		l->held_ns = 0;
+	else if (!l->held_ns)
+		l->held_ns = now;
+	stale = l->box.n && ((down && now - l->box.since_ns > UNSENT_PATIENCE_NS) ||
+			     (l->held_ns && (now - l->held_ns > REDISLOG_HELD_PATIENCE_NS || l->owner == QUEUE_OWNER_OTHER)));
 	pthread_mutex_unlock(&l->lock);
 	if (b->n && (stop || now - b->since_ns > DOUBT_PATIENCE_NS)) {
 		if (b->asked)
@@ -273,6 +309,6 @@ void redislog_batch_tick(struct redislog *l, uint64_t now)
 		finish(l, b->doubtful ? RC_ERROR : RC_DECLINED, b->doubtful ? unknown : gone);
 	}
 	if (stop || stale)
-		outbox_give_back(&l->box, l->opt.sink, gone);
+		outbox_give_back(&l->box, l->opt.sink, down || stop ? gone : unasked);
 	redislog_flush(l);
 }

@@ -72,8 +72,9 @@ class Partition:
 
 
 class Broker:
-    def __init__(self, context=None, login=None):
-        """context: of TLS, a server's; login: "user\\0password" that PLAIN must bring."""
+    def __init__(self, context=None, login=None, cluster="test"):
+        """context: of TLS, a server's; login: "user\\0password" that PLAIN must bring; cluster: the cluster's id."""
+        self.cluster = cluster
         self.context, self.login = context, login
         self.topics, self.configs, self.deleted = {}, {}, 0
         self.may_create = self.may_delete = True
@@ -157,7 +158,7 @@ class Broker:
             parts = [struct.pack(">hii", 0, i, 1) + array([struct.pack(">i", 1)]) * 2 for i in range(len(self.topics.get(name, [])))]
             shown.append(struct.pack(">h", 0 if name in self.topics else UNKNOWN_TOPIC) + text(name) + b"\0" + array(parts))
         broker = struct.pack(">i", 1) + text("127.0.0.1") + struct.pack(">i", self.port) + text(None)
-        return array([broker]) + text("test") + struct.pack(">i", 1) + array(shown)
+        return array([broker]) + text(self.cluster) + struct.pack(">i", 1) + array(shown)
 
     def each(self, r, form, one):
         """Of requests by topic and partition: one(partition or None, *fields) gives the answer behind the partition's number."""

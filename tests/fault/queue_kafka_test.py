@@ -209,15 +209,32 @@ def test_what_retention_took_is_said_to_be_lost(start, shop, kafka, log):
     assert d.quit() == 0
 
 
-def test_a_topic_made_anew_halts(start, shop, kafka, log):
+def test_two_clusters_with_a_topic_of_one_name_do_not_take_each_others_positions(start, shop, broker, log):
+    """Q1: with one database: the second is told, and what it acknowledged before it knew stays in its topic."""
+    first, second = broker(cluster="one"), broker(cluster="another")
+    url = "kafka://127.0.0.1:%d/" + uuid.uuid4().hex + "?lanes=1"
+    a = start(url % first.port)
+    write(a, [6 * n for n in range(20)])
+    a.drained()
+    b = start(url % second.port)
+    until(lambda: b.totals()["state"] == "failed" and "another store has this queue's name" in log(), 10)
+    write(b, [600])
+    assert b.nacks["600"][0] == "declined" and "another Kafka has the queue's name" in b.nacks["600"][1]
+    write(a, [606])
+    a.drained()
+    assert applied(shop)[0] == [6 * n for n in range(20)] + [606]
+    assert a.quit() == 0 and b.quit() == 0
+
+
+def test_a_topic_made_anew_halts(start, shop, broker, log):
     """F1, Q2: its offsets begin at 0, below the database's position: what is written there would be taken for applied."""
-    first, second = kafka(), kafka()
-    topic = uuid.uuid4().hex
-    d = start(first.url(topic, lanes=1))
+    first, second = broker(), broker()  # of one cluster, by its id
+    url = "kafka://127.0.0.1:%d/" + uuid.uuid4().hex + "?lanes=1"
+    d = start(url % first.port)
     write(d, [6 * n for n in range(20)])
     d.drained()
     assert d.quit() == 0
-    d = start(second.url(topic, lanes=1))
+    d = start(url % second.port)
     until(lambda: d.totals()["state"] == "failed")
     write(d, [600])
     assert d.nacks["600"][0] == "declined" and "begun anew" in d.nacks["600"][1]
@@ -225,7 +242,7 @@ def test_a_topic_made_anew_halts(start, shop, kafka, log):
     assert d.quit() == 0
     # As the log says.
     shop.run("DELETE FROM suimon.applied")
-    d = start(second.url(topic, lanes=1, make=False))
+    d = start(url % second.port)
     write(d, [606])
     d.drained()
     assert applied(shop)[0] == [6 * n for n in range(20)] + [606]

@@ -442,3 +442,163 @@ def test_who_does_not_own_the_lane_has_no_record_taken_for_an_old_one(start, sho
     stranger.drained()
     until(lambda: applied(shop)[0] == [0, 6, n], 10)
     assert a.quit() == 0 and b.quit() == 0
+
+
+ANOTHER = "another Redis has the queue's name in the database"
+
+
+def test_two_redises_of_one_name_do_not_take_each_others_positions(start, shop, redis, tmp_path):
+    """Q1: each service has its own Redis, both call their queue alike, and their database is one: the second is told, and acknowledges nothing."""
+    name = uuid.uuid4().hex
+    first, second = redis(), redis()
+    a = start(first.url(name, lanes=1))
+    until(lambda: all_answer(a, [0]) or a.nacks.clear())
+    a.drained()
+    b = start(second.url(name, lanes=1))
+    write(b, [6, 12])
+    until(lambda: b.totals()["state"] == "failed" and "another store has this queue's name" in (tmp_path / "driver.log").read_text(), 10)
+    write(b, [18])
+    assert not b.acks and {kind for kind, _ in b.nacks.values()} == {"declined"} and ANOTHER in b.nacks["18"][1]
+    write(a, [24])
+    a.drained()
+    assert applied(shop)[0] == [0, 24]
+    assert a.quit() == 0
+    time.sleep(7)
+    a = start(first.url(name, lanes=1))
+    until(lambda: all_answer(a, [30]) or a.nacks.clear(), 10)
+    a.drained()
+    assert applied(shop)[0] == [0, 24, 30] and b.totals()["state"] == "failed", "while the first was away the second waited"
+    assert a.quit() == 0 and b.quit() == 0
+
+
+def test_a_queue_from_before_marks_goes_on_where_it_was(start, shop, redis):
+    """Q1, Q2: neither its Redis nor the database has one: it is given one, and positions stay what they are."""
+    r = redis()
+    url = r.url(uuid.uuid4().hex, lanes=2)
+    d = start(url)
+    until(lambda: all_answer(d, range(TABLES)) or d.nacks.clear())
+    d.drained()
+    d.send("pause")
+    d.acks.clear()
+    write(d, range(TABLES, 60))
+    assert not d.nacks
+    d.kill()
+    for key in r.cli("KEYS", "*:i").split():
+        r.cli("HDEL", key, "id")
+    shop.run("DELETE FROM suimon.applied WHERE shard>=2")
+    d = start(url)
+    d.send("resume")
+    until(lambda: all_answer(d, range(60, 60 + TABLES)) or d.nacks.clear())
+    until(lambda: d.totals()["depth"] == 0)
+    assert applied(shop) == expected(60 + TABLES)
+    assert shop.run("SELECT COUNT(*) FROM suimon.applied WHERE shard>=2")[0][0] >= 2
+    assert d.quit() == 0
+
+
+def test_a_redis_that_lost_all_while_nobody_ran_is_taken_for_the_queues(start, shop, redis, tmp_path):
+    """F1: when nobody else applies the queue; the one that had been there before finds its place taken, and says so."""
+    name = uuid.uuid4().hex
+    first, second = redis(), redis()
+    d = start(first.url(name, lanes=1))
+    until(lambda: all_answer(d, [0]) or d.nacks.clear())
+    d.drained()
+    assert d.quit() == 0
+    d = start(second.url(name, lanes=1))
+    n = 6
+    until(lambda: all_answer(d, [n]) or d.nacks.clear(), 60)
+    d.drained()
+    assert "takes the place" in (tmp_path / "driver.log").read_text()
+    late = start(first.url(name, lanes=1))
+    until(lambda: late.totals()["state"] == "failed")
+    write(late, [12])
+    assert ANOTHER in late.nacks["12"][1]
+    assert applied(shop)[0] == [0, 6]
+    assert d.quit() == 0 and late.quit() == 0
+
+
+def lane_key(name, what):
+    return "{suimon:q:%s:1:0}:%s" % (name, what)
+
+
+def test_another_redis_at_the_same_address_has_nothing_taken_or_removed(start, shop, redis, tmp_path):
+    """Q1, Q2: a name that leads to another service's Redis now, with a queue of the same name in it; and back."""
+    name = uuid.uuid4().hex
+    first, second = redis(), redis()
+    relay = Relay(first.port)
+    d = start(first.url(name, lanes=1).replace(":%d?" % first.port, ":%d?" % relay.port))
+    until(lambda: all_answer(d, [0]) or d.nacks.clear())
+    d.drained()
+    second.cli("XADD", lane_key(name, "s"), "1-1", "r", "theirs")
+    second.cli("HSET", lane_key(name, "i"), "last", "1-1", "bytes", "6", "count", "1", "id", "77")
+    sent = []
+
+    def lose_the_answer(direction, data):
+        sent.extend([True] * (direction == "up" and b"XADD" in data))
+        if direction == "down" and sent and relay.target == first.port:
+            relay.target = second.port
+            return True
+        return False
+    relay.cut_when = lose_the_answer
+    d.add(6, "shop", "t0", "INSERT INTO t0 (n,v) VALUES (6,'x')")
+    until(lambda: relay.target == second.port)
+    until(lambda: d.totals()["state"] == "failed")
+    d.add(12, "shop", "t0", "INSERT INTO t0 (n,v) VALUES (12,'x')")
+    until(lambda: "12" in d.nacks)
+    assert d.nacks["12"] == ("declined", d.nacks["12"][1]) and ANOTHER in d.nacks["12"][1]
+    assert "6" not in d.acks and second.cli("XLEN", lane_key(name, "s")).strip() == "1", "neither taken nor removed"
+    relay.cut_when, relay.target = None, first.port
+    relay.cut()
+    until(lambda: "6" in d.acks, 12)
+    until(lambda: all_answer(d, [18]) or d.nacks.clear(), 10)
+    d.drained()
+    assert applied(shop)[0] == [0, 6, 18], "sent again to where it had been stored, and stored once"
+    assert d.quit() == 0
+    relay.close()
+
+
+def test_a_redis_that_restarts_without_a_file_goes_on(start, shop, redis):
+    """F1: it is empty when it is reached again, and may be another one: it is taken for the queue's when nobody applies the former."""
+    r = redis("--appendonly", "no")
+    name = uuid.uuid4().hex
+    a, b = start(r.url(name, lanes=2)), start(r.url(name, lanes=2))
+    for d in a, b:
+        until(lambda: all_answer(d, [0]) or d.nacks.clear())
+        d.drained()
+    r.kill()
+    r.start()
+    for n, d in enumerate((a, b)):
+        until(lambda: all_answer(d, [6 * n + 6]) or d.nacks.clear(), 15)
+        d.drained()
+    assert applied(shop)[0][-2:] == [6, 12] and a.totals()["state"] == b.totals()["state"] == "running"
+    assert a.quit() == 0 and b.quit() == 0
+
+
+def test_who_has_no_part_in_a_queue_pauses_nothing_and_takes_its_records_along(start, shop, redis):
+    """Q1: what it had acknowledged before it was refused is applied under another name, as docs/engines.md says."""
+    name, other = uuid.uuid4().hex, uuid.uuid4().hex
+    first, second = redis(), redis()
+    b = start(second.url(name, lanes=1))
+    until(lambda: all_answer(b, [0]) or b.nacks.clear())
+    b.drained()
+    b.send("pause")
+    b.acks.clear()
+    write(b, [6, 12])
+    assert len(b.acks) == 2
+    b.kill()
+    shop.run("DELETE FROM suimon.applied")
+    a = start(first.url(name, lanes=1))
+    until(lambda: all_answer(a, [18]) or a.nacks.clear())
+    a.drained()
+    b = start(second.url(name, lanes=1))
+    until(lambda: b.totals()["state"] == "failed")
+    b.send("pause")
+    time.sleep(1.5)
+    assert a.totals()["state"] == "running"
+    write(a, [24])
+    a.drained()
+    assert b.quit() == 0
+    for what in "s", "i":
+        second.cli("RENAME", lane_key(name, what), lane_key(other, what))
+    b = start(second.url(other, lanes=1))
+    until(lambda: b.totals()["depth"] == 0 and applied(shop)[0] == [0, 18, 24, 6, 12])
+    assert a.quit() == 0 and b.quit() == 0
