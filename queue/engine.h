@@ -84,7 +84,8 @@ struct queue_lane_options {
 	struct stats_sink *sink;  /* the engine's thread's own; NULL: not counted */
 	struct stats_sink *front; /* counts what is declined, under the lane's lock; NULL: not counted */
 	queue_engine_wake_fn wake;
-	void *wake_arg;
+	uint64_t (*number)(void *arg, uint64_t seq); /* of records that are stored: what their tickets say. No lock of the engine's is held */
+	void *wake_arg; /* of both */
 };
 
 struct queue_hub;

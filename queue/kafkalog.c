@@ -215,7 +215,7 @@ void kafkalog_delivered(struct kafkalog *l, const rd_kafka_message_t *m)
 		outbox_count_unfit(l->opt.sink, 1);
 	else
 		outbox_count(l->opt.sink, rc, 1, m->len, took_ns);
-	t->seq = rc == RC_OK ? seq : 0;
+	t->seq = rc == RC_OK ? l->opt.number(l->opt.wake_arg, seq) : 0;
 	ticket_answer(t, rc, why);
 	if (rc == RC_OK)
 		l->opt.wake(l->opt.wake_arg);

@@ -104,14 +104,27 @@ enum rc queue_append(struct queue *q, const struct queue_record *r, struct queue
 	return append(q, &rec, t, why);
 }
 
+/* Under the tally's lock: what is in it the engine knew for stored before. */
+static uint64_t lane_applied(struct queue_lane *lane)
+{
+	uint64_t number;
+
+	pthread_mutex_lock(&lane->tally.lock);
+	number = tally_applied(&lane->tally, drain_applied(lane->drain));
+	pthread_mutex_unlock(&lane->tally.lock);
+	return number;
+}
+
 uint64_t queue_applied(struct queue *q)
 {
 	uint64_t least = UINT64_MAX;
 
+	if (!q->shared)
+		return drain_applied(q->lane[0].drain);
 	for (unsigned i = 0; i < q->lanes; i++) {
-		uint64_t seq = drain_applied(q->lane[i].drain);
+		uint64_t number = lane_applied(&q->lane[i]);
 
-		least = seq < least ? seq : least;
+		least = number < least ? number : least;
 	}
 	return least;
 }

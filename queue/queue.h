@@ -118,14 +118,14 @@ struct queue_ticket {
 	enum rc rc;
 	const char *error;      /* literal */
 	bool unfit;             /* RC_DECLINED, and it would be with any room: it is too large, or none for this queue */
-	uint64_t seq;
+	uint64_t seq;           /* what to wait for; of a queue of several lanes, this process's count over all of them */
 };
 
 /* RC_AGAIN: the ticket will be posted. RC_DECLINED: full, paused for lack of disk, stopping, or t->unfit: `*why` says (literal); it is
  * counted by its reason. any thread. */
 enum rc queue_append(struct queue *q, const struct queue_record *r, struct queue_ticket *t, const char **why) must_check;
 
-/* The position up to which all records of this process are applied or dead-lettered. any thread. */
+/* The position, as tickets have it, up to which all records of this process are applied or dead-lettered. any thread. */
 uint64_t queue_applied(struct queue *q);
 struct queue_waiter {
 	struct mail mail;       /* run() is the caller's; posted when applied >= seq (or the queue stops) */

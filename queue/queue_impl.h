@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "filelog.h"
 #include "iobuf.h"
+#include "tally.h"
 #include "qdir.h"
 #include "queue.h"
 #include "waits.h"
@@ -20,6 +21,7 @@ struct queue_lane {
 	struct queue *q;
 	struct queue_engine *engine; /* owned */
 	struct drain *drain;         /* owned */
+	struct tally tally;      /* of a shared queue */
 	struct iobuf writing;        /* the tables of the batch it is about to apply; under the queue's hooks_lock */
 };
 
@@ -46,6 +48,7 @@ struct queue {
 	_Atomic bool handed_over; /* to another process */
 
 	/* Shared. */
+	_Atomic uint64_t numbers; /* given, over all lanes */
 	struct queue_hub *hub; /* owned */
 	struct deadtable table;
 	struct claims *claims;     /* owned */

@@ -24,6 +24,13 @@ static void wake(void *arg)
 	drain_wake(lane->drain);
 }
 
+static uint64_t number(void *arg, uint64_t seq)
+{
+	struct queue_lane *lane = arg;
+
+	return tally_give(&lane->tally, &lane->q->numbers, seq);
+}
+
 static void moved(void *arg)
 {
 	struct queue *q = arg;
@@ -46,6 +53,7 @@ static enum rc make_lanes(struct queue *q, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		q->lane[i].q = q;
 		iobuf_init(&q->lane[i].writing, 0);
+		tally_init(&q->lane[i].tally);
 	}
 	return RC_OK;
 }
@@ -68,6 +76,7 @@ static void close_lane(struct queue_lane *lane)
 	if (lane->engine)
 		lane->engine->ops->close(lane->engine);
 	iobuf_reset(&lane->writing);
+	tally_destroy(&lane->tally);
 }
 
 static enum rc start_lane(struct queue_lane *lane)
@@ -170,6 +179,7 @@ static struct queue_lane *spare_lane(struct queue *q)
 		return NULL;
 	lane->q = q;
 	iobuf_init(&lane->writing, 0);
+	tally_init(&lane->tally);
 	return lane;
 }
 
@@ -267,6 +277,7 @@ static enum rc open_lane(struct queue *q, unsigned i, const uint8_t id[QUEUE_ID_
 		.sink = new_sink(stats),
 		.front = new_sink(stats),
 		.wake = wake,
+		.number = number,
 		.wake_arg = lane,
 	};
 	struct drain_parts parts = {.table = &q->table};

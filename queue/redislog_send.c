@@ -97,7 +97,7 @@ static void finish(struct redislog *l, enum rc rc, const char *error)
 	b->seq = 0;
 	if (seq)
 		l->opt.wake(l->opt.wake_arg);
-	outbox_answer(&l->box, &b->line, rc, error, seq);
+	outbox_answer(&l->box, &b->line, rc, error, seq ? l->opt.number(l->opt.wake_arg, seq) : 0);
 	redislog_flush(l);
 }
 

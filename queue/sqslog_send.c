@@ -73,7 +73,7 @@ static void finish(struct sqslog *l, enum rc rc, const char *error, uint64_t seq
 	b->n = 0;
 	if (seq)
 		l->opt.wake(l->opt.wake_arg);
-	outbox_answer(&l->box, &b->line, rc, error, seq);
+	outbox_answer(&l->box, &b->line, rc, error, seq ? l->opt.number(l->opt.wake_arg, seq) : 0);
 }
 
 static void give_up(struct sqslog *l, const char *why)

@@ -428,7 +428,7 @@ static void on_ticket(struct mail *m)
 		struct ok_packet ok = {.affected = r->rows_named, .status = session_status(s)};
 		struct iobuf *b = &s->worker->tmp;
 
-		if (t->seq > s->queued_seq) /* of another lane it may be smaller */
+		if (t->seq > s->queued_seq) /* answers of lanes may overtake one another */
 			s->queued_seq = t->seq;
 		r->affected = r->rows_named;
 		aftermath_queued(r);

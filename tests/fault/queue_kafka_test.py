@@ -318,6 +318,35 @@ def test_a_batch_whose_answer_is_lost_is_stored_once(start, shop, broker):
     assert d.quit() == 0
 
 
+def test_a_wait_does_not_compare_offsets_of_lanes(start, shop, broker):
+    """Q3: a record at a high offset is applied, one behind it at a low offset of another lane is not: who waits for the first goes on."""
+    b = broker()
+    topic = uuid.uuid4().hex
+    d = start("kafka://127.0.0.1:%d/%s?lanes=2" % (b.port, topic))
+    numbers = Numbers(0)
+    lane = {}
+    for t in range(TABLES):
+        until(lambda: numbers.acknowledged(d, t))
+        d.drained()
+        lane[t] = sum(p.end for p in b.topics[topic][1:])
+    moved = [t for t in range(1, TABLES) if lane[t] > lane[t - 1]]  # in the second lane; the others are in the first
+    low, high = moved[0], next(t for t in range(1, TABLES) if t not in moved)
+    write(d, [TABLES * n + high for n in range(1000, 1200)])
+    d.drained()
+    with shop.connect() as other, other.cursor() as cur:
+        cur.execute("LOCK TABLES shop.t%d WRITE" % low)
+        write(d, [TABLES * 2000 + high])
+        write(d, [TABLES * 2000 + low])
+        d.send("applied", d.acks[str(TABLES * 2000 + high)])
+        d.said("applied", timeout=10)
+        d.send("applied", d.acks[str(TABLES * 2000 + low)])
+        time.sleep(1)
+        assert d.lines.empty(), "that one is not applied yet"
+        cur.execute("UNLOCK TABLES")
+    d.said("applied")
+    assert d.quit() == 0
+
+
 def test_the_topic_is_made_and_what_is_applied_is_deleted(start, shop, broker, log):
     """Q1, Q3: with the settings that lose nothing; a queue that begins behind deleted records has lost none."""
     b = broker()
