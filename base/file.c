@@ -7,7 +7,7 @@
 
 #define PATH_MAX_BYTES 4096
 
-static enum rc write_all(int fd, struct span bytes)
+enum rc file_write_all(int fd, struct span bytes)
 {
 	while (bytes.len) {
 		ssize_t n = write(fd, bytes.p, bytes.len);
@@ -44,7 +44,7 @@ enum rc file_replace(const char *path, const char *new_path, struct span bytes)
 
 	if (fd < 0)
 		return RC_ERROR;
-	rc = write_all(fd, bytes);
+	rc = file_write_all(fd, bytes);
 	if (rc == RC_OK && fsync(fd) != 0)
 		rc = RC_ERROR;
 	if (close(fd) != 0)

@@ -7,6 +7,8 @@
 #include "rc.h"
 #include "span.h"
 
+/* Blocks until all is written. RC_ERROR: errno. */
+enum rc file_write_all(int fd, struct span bytes) must_check;
 /* Writes new_path (mode 0600), syncs it, renames it over path and syncs the folder. Blocks for as long as the disk takes. RC_ERROR: errno. */
 enum rc file_replace(const char *path, const char *new_path, struct span bytes) must_check;
 

@@ -9,6 +9,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "file.h"
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* from seeing that there is room to having used it */
 
 static bool has_room(int fd, int wait_ms)
@@ -69,21 +71,6 @@ static enum rc write_if_room(int fd, mode_t mode, struct span line)
 	return (size_t)n == line.len ? RC_OK : RC_ERROR;
 }
 
-/* A file takes what it is given, unless the disk is full. */
-static enum rc write_all(int fd, struct span line)
-{
-	for (size_t done = 0; done < line.len;) {
-		ssize_t n = write(fd, line.p + done, line.len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return RC_ERROR;
-		done += (size_t)n;
-	}
-	return RC_OK;
-}
-
 enum rc lineout_write(int fd, struct span line, int wait_ms)
 {
 	struct stat st;
@@ -91,7 +78,7 @@ enum rc lineout_write(int fd, struct span line, int wait_ms)
 	if (fstat(fd, &st) != 0)
 		return RC_ERROR;
 	if (S_ISREG(st.st_mode))
-		return write_all(fd, line);
+		return file_write_all(fd, line); /* takes what it is given, unless the disk is full */
 	if (wait_ms)
 		(void)has_room(fd, wait_ms); /* not under the lock */
 	return write_if_room(fd, st.st_mode, line);

@@ -166,23 +166,12 @@ int fleet_copy_lend(const char *key, const struct fleet_doc *d)
 {
 	struct iobuf out;
 	int fd = put(&out, key, d) == RC_OK ? in_memory() : -1;
-	size_t done = 0;
 
-	while (fd >= 0 && done < iobuf_len(&out)) {
-		ssize_t n = write(fd, iobuf_data(&out) + done, iobuf_len(&out) - done);
-
-		if (n > 0) {
-			done += (size_t)n;
-		} else if (n == 0 || errno != EINTR) {
-			(void)close(fd);
-			fd = -1;
-		}
-	}
-	iobuf_reset(&out);
-	if (fd >= 0 && lseek(fd, 0, SEEK_SET) != 0) {
+	if (fd >= 0 && (file_write_all(fd, span_of(iobuf_data(&out), iobuf_len(&out))) != RC_OK || lseek(fd, 0, SEEK_SET) != 0)) {
 		(void)close(fd);
 		fd = -1;
 	}
+	iobuf_reset(&out);
 	return fd;
 }
 
