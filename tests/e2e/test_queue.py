@@ -54,6 +54,10 @@ def dead(s):
     return listing(s.api("/api/queue/dead"))
 
 
+def verb(s, *words):
+    return subprocess.run([s.binary, "queue", *words, "-c", s.file], capture_output=True, text=True, timeout=30)
+
+
 def queue_one(s, c, sql="INSERT INTO log (n) VALUES (0)"):
     """Repeats the statement until one is queued: the first of a shape goes to the server, which says whether it is valid."""
     wait_until("%r to be queued" % sql, lambda: is_queued(s, c, sql), 5)
@@ -192,28 +196,24 @@ def test_a_dead_letter_tells_what_when_whose_and_why_beyond_a_restart(suimon, ta
 
 
 def test_dead_letters_are_worked_from_the_command_line(queued, table):
-    def verb(*words):
-        return subprocess.run([queued.binary, "queue", *words, "-c", queued.file], capture_output=True, text=True, timeout=30)
     number = str(dead_letter(queued, table))
-    shown = verb("show", number)
+    shown = verb(queued, "show", number)
     assert shown.returncode == 0 and "INSERT INTO keyed VALUES (1, 'x')" in shown.stdout and "1062" in shown.stdout, shown.stdout + shown.stderr
-    assert "1062" in verb("ls").stdout
+    assert "1062" in verb(queued, "ls").stdout
     table.setup("DELETE FROM keyed")
-    assert verb("retry", number).returncode == 0
+    assert verb(queued, "retry", number).returncode == 0
     wait_until("the row", lambda: table.primary("SELECT id FROM keyed") == ((1,),), 20)
     wait_until("no letter", lambda: dead(queued) == [], 20)
     with queued.connect(database=table.name) as c:
         ask(c, "INSERT INTO keyed VALUES (1, 'again')")
     wait_until("another letter", lambda: dead(queued), 20)
     number = str(dead(queued)[0]["id"])
-    assert verb("discard", number).returncode == 0
-    assert dead(queued) == [] and verb("discard", number).returncode != 0
+    assert verb(queued, "discard", number).returncode == 0
+    assert dead(queued) == [] and verb(queued, "discard", number).returncode != 0
     assert table.primary("SELECT v FROM keyed") == (("x",),)
 
 
 def test_a_record_that_is_waited_for_is_buried_from_the_command_line(queued, table):
-    def verb(*words):
-        return subprocess.run([queued.binary, "queue", *words, "-c", queued.file], capture_output=True, text=True, timeout=30)
     with queued.connect(database=table.name) as c:
         queue_one(queued, c)
         drained(queued)
@@ -222,11 +222,11 @@ def test_a_record_that_is_waited_for_is_buried_from_the_command_line(queued, tab
             ask(holder, "INSERT INTO keyed VALUES (1, 'held')")
             ask(c, "INSERT INTO keyed VALUES (1, 'x')")
             ask(c, "INSERT INTO log (n) VALUES (7)")
-            assert verb("bury", "1").returncode != 0
+            assert verb(queued, "bury", "1").returncode != 0
             seq = wait_until("who is waited for", lambda: state(queued)["waits_for"], 20)
-            assert "waits for %d" % seq in verb("ls").stdout
-            assert verb("bury", str(seq + 1)).returncode != 0
-            done = verb("bury", str(seq))
+            assert "waits for %d" % seq in verb(queued, "ls").stdout
+            assert verb(queued, "bury", str(seq + 1)).returncode != 0
+            done = verb(queued, "bury", str(seq))
             assert done.returncode == 0, done.stderr
             drained(queued)
             holder.rollback()
@@ -1141,21 +1141,19 @@ def test_without_an_account_to_drain_with(suimon, table):
 
 
 def test_the_verbs_of_the_command_line(queued, table):
-    def verb(*words):
-        return subprocess.run([queued.binary, "queue", *words, "-c", queued.file], capture_output=True, text=True, timeout=20)
     with queued.connect(database=table.name) as c:
         queue_one(queued, c)
         drained(queued)
-        assert verb("pause").returncode == 0
+        assert verb(queued, "pause").returncode == 0
         assert state(queued)["state"] == "paused"
         ask(c, "INSERT INTO log (n) VALUES (31337)")
-        listed = verb("ls")
+        listed = verb(queued, "ls")
         assert listed.returncode == 0, listed.stderr
         assert "log" in listed.stdout
-        assert verb("resume").returncode == 0
-        assert verb("drain").returncode == 0
+        assert verb(queued, "resume").returncode == 0
+        assert verb(queued, "drain").returncode == 0
         drained(queued)
-        assert verb("nonsense").returncode == 1
+        assert verb(queued, "nonsense").returncode == 1
     assert os.path.isdir(queued.config["queue"]["dir"])
 
 
@@ -1292,13 +1290,13 @@ def test_damage_is_shown_and_skipped_by_hand(suimon, table, workers):
     assert s.process.child.wait(30) == 2
     assert "suimon queue check" in s.log_text()
 
-    def verb(word):
+    def on_disk(word):
         return subprocess.run([s.binary, "queue", word, "--dir", directory], capture_output=True, text=True, timeout=30)
-    found = verb("check")
+    found = on_disk("check")
     assert found.returncode == 1 and "1 records lost" in found.stdout, found
-    assert verb("check").stdout == found.stdout
-    assert verb("skip").returncode == 0
-    assert verb("check").returncode == 0
+    assert on_disk("check").stdout == found.stdout
+    assert on_disk("skip").returncode == 0
+    assert on_disk("check").returncode == 0
     assert os.path.exists(os.path.join(directory, segment + ".damaged"))
     s.start()
     act(s, "resume")
