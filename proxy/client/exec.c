@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "kill_user.h"
 #include "log.h"
 #include "mem.h"
 #include "request.h"
@@ -483,6 +484,8 @@ void exec_replied(struct request *r)
 		failover_refused(r);
 		return;
 	}
+	if (unlikely(r->st && r->st->facts.verb == SQL_KILL))
+		kill_user_ran(r);
 	if (unlikely(killed_on_server(r))) {
 		s->up->condemned = true;
 		session_close(s, CLOSE_KILLED, "killed on the server");

@@ -1,5 +1,7 @@
 #include "thread.h"
 
+#include <string.h>
+
 #include "parse.h"
 
 static bool plain_number(struct span s, uint64_t *out)
@@ -22,6 +24,20 @@ static bool at_text_end(struct sql_parser *p)
 	return !p->why && p->t.kind == SQL_T_END;
 }
 
+/* To behind HARD or SOFT, which is returned. */
+static const char *kill_how(struct sql_parser *p)
+{
+	const char *how = "";
+
+	if (p->t.kind == SQL_T_WORD && span_ieq(p->t.text, span_str("hard")))
+		how = "HARD ";
+	else if (p->t.kind == SQL_T_WORD && span_ieq(p->t.text, span_str("soft")))
+		how = "SOFT ";
+	if (how[0])
+		sql_advance(p);
+	return how;
+}
+
 enum rc sql_kill_parse(struct span text, unsigned mode, struct sql_kill *out)
 {
 	struct sql_parser p;
@@ -30,18 +46,48 @@ enum rc sql_kill_parse(struct span text, unsigned mode, struct sql_kill *out)
 	sql_parser_init(&p, text, mode, false);
 	if (!sql_accept(&p, SQL_W_KILL))
 		return RC_DECLINED;
-	if (p.t.kind == SQL_T_WORD && span_ieq(p.t.text, span_str("hard")))
-		out->how = "HARD ";
-	else if (p.t.kind == SQL_T_WORD && span_ieq(p.t.text, span_str("soft")))
-		out->how = "SOFT ";
-	if (out->how[0])
-		sql_advance(&p);
+	out->how = kill_how(&p);
 	out->query = sql_accept(&p, SQL_W_QUERY);
 	if (!out->query)
 		(void)sql_accept(&p, SQL_W_CONNECTION);
 	if (p.t.kind != SQL_T_NUMBER || !plain_number(p.t.text, &out->id))
 		return RC_DECLINED;
 	sql_advance(&p);
+	return at_text_end(&p) ? RC_OK : RC_DECLINED;
+}
+
+/* What stands between quotes, or the word. */
+static bool unquoted(struct span s, struct span *out)
+{
+	char quote = s.len ? s.p[0] : 0;
+
+	*out = s;
+	if (quote != '\'' && quote != '"' && quote != '`')
+		return s.len > 0;
+	if (s.len < 2 || s.p[s.len - 1] != quote)
+		return false;
+	*out = span_of(s.p + 1, s.len - 2);
+	return !memchr(out->p, quote, out->len) && !memchr(out->p, '\\', out->len);
+}
+
+enum rc sql_kill_user_parse(struct span text, unsigned mode, struct span *name, struct span *host)
+{
+	struct sql_parser p;
+
+	*host = span_str("%");
+	sql_parser_init(&p, text, mode, false);
+	if (!sql_accept(&p, SQL_W_KILL))
+		return RC_DECLINED;
+	(void)kill_how(&p);
+	(void)sql_accept(&p, SQL_W_CONNECTION);
+	if (!sql_accept(&p, SQL_W_USER) || !(sql_at_name(&p) || p.t.kind == SQL_T_STRING) || !unquoted(p.t.text, name))
+		return RC_DECLINED;
+	sql_advance(&p);
+	if (p.t.kind == SQL_T_USER_VAR) {
+		if (!unquoted(span_of(p.t.text.p + 1, p.t.text.len - 1), host))
+			return RC_DECLINED;
+		sql_advance(&p);
+	}
 	return at_text_end(&p) ? RC_OK : RC_DECLINED;
 }
 

@@ -18,6 +18,10 @@ struct sql_kill {
 /* RC_DECLINED: not a KILL of a connection by its number (KILL QUERY ID, KILL USER, KILL of an expression). */
 enum rc sql_kill_parse(struct span text, unsigned mode, struct sql_kill *out) must_check;
 
+/* KILL [HARD|SOFT] [CONNECTION] USER name[@host]: name and host point into the text; host is "%" where none is said. RC_DECLINED: anything
+ * else, CURRENT_USER and names with something escaped among it. */
+enum rc sql_kill_user_parse(struct span text, unsigned mode, struct span *name, struct span *host) must_check;
+
 /* True for "SELECT CONNECTION_ID()", with or without a name for the column, and nothing else. */
 bool sql_asks_connection_id(struct span text, unsigned mode);
 

@@ -143,6 +143,51 @@ def test_only_the_privileged_kill_others(two, db, cluster):
         cluster.primary.sql("REVOKE %s ON *.* FROM guest@'%%'" % MAY_KILL)
 
 
+@pytest.fixture
+def boss(two, db):
+    """A session that may kill others, of an account whose connections all may."""
+    if KIND != "mariadb":
+        pytest.skip("MySQL has no KILL USER")
+    db.primary("CREATE USER boss@'%' IDENTIFIED BY 'boss'")
+    try:
+        db.primary("GRANT CONNECTION ADMIN ON *.* TO boss@'%'")
+        db.primary("GRANT SELECT ON %s.* TO boss@'%%'" % db.name)
+        yield two("boss")
+    finally:
+        db.primary("DROP USER boss@'%'")
+
+
+@pytest.mark.parametrize("whom", ["USER app", "HARD connection USER 'app'@'%'", "USER app@'127.0.0.1'"])
+def test_a_killed_accounts_sessions_end_and_no_others(two, boss, whom):
+    """Also those without a connection at that moment, which the server has not met (P1)."""
+    victims, bystander = [two("app") for _ in range(4)], two("guest")
+    for c in victims + [bystander]:
+        assert ask(c, "SELECT 1") == ((1,),)
+    ask(boss, "KILL USER app@'192.0.2.1'")  # whose connections come from elsewhere
+    assert not any(lost(v) for v in victims)
+    ask(victims[0], "/* suimon: primary */ SELECT 1")  # the server must find one
+    ask(boss, "KILL " + whom)
+    assert ask(bystander, "SELECT 5") == ((5,),)
+    servers.wait_until("the account's sessions to end", lambda: all(lost(v) for v in victims), 10)
+    assert not lost(boss) and ask(two("app"), "SELECT 5") == ((5,),)
+
+
+@pytest.mark.skipif(KIND != "mariadb", reason="MySQL has no KILL USER")
+def test_whoever_may_not_kill_a_user_does_not(two):
+    victim, killer = two("app"), two("guest")
+    ask(victim, "/* suimon: primary */ SELECT 1")
+    ask(killer, "KILL USER app")  # the server says OK, and that it was nobody
+    assert not lost(victim)
+
+
+@pytest.mark.skipif(KIND != "mariadb", reason="MySQL has no KILL USER")
+def test_an_account_kills_itself(two):
+    victim, killer = two(), two()
+    ask(victim, "SELECT 1")
+    ask(killer, "KILL USER app")
+    servers.wait_until("both sessions to end", lambda: lost(victim) and lost(killer), 10)
+
+
 def test_a_session_kills_itself(two, db):
     direct = db.direct()
     want = error_of(direct, "KILL CONNECTION_ID()")[0]

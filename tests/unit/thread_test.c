@@ -41,6 +41,36 @@ static void any_other_kill_is_the_servers(void **state)
 		assert_int_equal(sql_kill_parse(span_str(cases[i]), 0, &k), RC_DECLINED);
 }
 
+static void a_kill_of_a_user_is_read(void **state)
+{
+	static const struct { const char *sql, *name, *host; } cases[] = {
+		{"KILL USER app", "app", "%"},
+		{"kill hard connection user 'a b'@'10.0.0.1'; ", "a b", "10.0.0.1"},
+		{"KILL SOFT USER `app`@localhost -- x", "app", "localhost"},
+		{"KILL USER ''@'%'", "", "%"},
+		{"KILL USER \"app\"@`h`", "app", "h"},
+	};
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct span name, host;
+
+		assert_int_equal(sql_kill_user_parse(span_str(cases[i].sql), 0, &name, &host), RC_OK);
+		assert_true(span_eq(name, span_str(cases[i].name)));
+		assert_true(span_eq(host, span_str(cases[i].host)));
+	}
+}
+
+static void any_other_kill_ends_no_user(void **state)
+{
+	static const char *const cases[] = {"KILL 5", "KILL USER", "KILL QUERY USER app", "KILL USER CURRENT_USER", "KILL USER CURRENT_USER()",
+					    "KILL USER 'a''b'", "KILL USER 'a\\'b'", "KILL USER app@", "KILL USER app, other",
+					    "KILL USER app; SELECT 1", "KILL USER 5", "SELECT 5", ""};
+	struct span name, host;
+
+	for (size_t i = 0; i < countof(cases); i++)
+		assert_int_equal(sql_kill_user_parse(span_str(cases[i]), 0, &name, &host), RC_DECLINED);
+}
+
 static void the_question_for_ones_own_number_stands_alone(void **state)
 {
 	static const char *const yes[] = {"SELECT CONNECTION_ID()", "select connection_id( ) ;", "SELECT CONNECTION_ID() AS id",
@@ -61,6 +91,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_kill_by_number_is_read),
 		cmocka_unit_test(any_other_kill_is_the_servers),
+		cmocka_unit_test(a_kill_of_a_user_is_read),
+		cmocka_unit_test(any_other_kill_ends_no_user),
 		cmocka_unit_test(the_question_for_ones_own_number_stands_alone),
 	};
 
