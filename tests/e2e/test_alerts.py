@@ -127,6 +127,6 @@ def test_the_job_for_kubernetes_is_named_as_the_alerts_want_it(tmp_path):
     job, = yaml.safe_load(block)["scrape_configs"]
     assert {'job="%s"' % job["job_name"]} == {w for e in expressions() for w in re.findall(r'job="\w+"', e)}
     port, = [r["regex"] for r in job["relabel_configs"] if r.get("action") == "keep"]
-    for path in (("kubernetes", "suimon.yaml"), ("helm", "suimon", "templates", "workload.yaml")):
+    for path in (("kubernetes", "suimon.yaml"), ("helm", "suimon", "templates", "_sidecar.tpl")):
         with open(os.path.join(servers.TOP, "deploy", *path)) as f:
             assert re.search(r"name: %s\b" % port, f.read()), path
