@@ -29,8 +29,19 @@ void advice_reset(struct stats_advice *a)
 	mem_free(a->fix_sql);
 	mem_free(a->fix_text);
 	mem_free(a->fix_statement);
+	mem_free(a->path);
 	mem_free(a->plan);
 	*a = (struct stats_advice){0};
+}
+
+void advice_forget_values(struct stats_advice *a)
+{
+	if (a->plan)
+		a->plan[0] = '\0';
+	if (!a->path || a->path[0] == '\0')
+		return;
+	a->path[0] = ADVICE_WITHHELD[0];
+	a->path[1] = a->fix_sql[0] = a->fix_statement[0] = '\0';
 }
 
 /* Lock held. The one of this digest, else a new one, which may take the place of that asked for longest ago. */
@@ -187,12 +198,13 @@ void stats_put_advice(struct stats *s, const struct stats_index_advice *a)
 	made.fix_sql = copy(a->fix_sql, STATS_TEXT_MAX);
 	made.fix_text = copy(a->fix_text, STATS_TEXT_MAX);
 	made.fix_statement = copy(a->fix_statement, STATS_TEXT_MAX);
+	made.path = copy(a->path, STATS_NAME_MAX);
 	made.plan = copy(plan_of(a->plan_json), STATS_PLAN_MAX);
-	if (made.table && made.columns && made.reason && made.fix_sql && made.fix_text && made.fix_statement && made.plan) {
+	if (made.table && made.columns && made.reason && made.fix_sql && made.fix_text && made.fix_statement && made.path && made.plan) {
 		pthread_mutex_lock(&s->lock);
 		at = advice_get(s, a->digest);
 		if (!atomic_load(&s->samples)) /* switched off while it was being explained */
-			made.plan[0] = '\0';
+			advice_forget_values(&made);
 		made.asked_ns = at->asked_ns ? at->asked_ns : made.given_ns;
 		advice_reset(at);
 		*at = made;
@@ -217,12 +229,13 @@ enum rc advice_copy(struct stats *s, uint64_t digest, struct stats_advice *out)
 		out->fix_sql = mem_strdup(a->fix_sql);
 		out->fix_text = mem_strdup(a->fix_text);
 		out->fix_statement = mem_strdup(a->fix_statement);
+		out->path = mem_strdup(a->path);
 		out->plan = mem_strdup(a->plan);
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (out->given_ns == 0)
 		return RC_DECLINED;
-	if (out->table && out->columns && out->reason && out->fix_sql && out->fix_text && out->fix_statement && out->plan)
+	if (out->table && out->columns && out->reason && out->fix_sql && out->fix_text && out->fix_statement && out->path && out->plan)
 		return RC_OK;
 	advice_reset(out);
 	return RC_ERROR;

@@ -11,6 +11,8 @@ enum rc advice_copy(struct stats *s, uint64_t digest, struct stats_advice *out) 
 /* The adviser is to be asked about it, and has not been. */
 struct view_row;
 bool advice_awaited(struct stats *s, const struct view_row *r);
+#define ADVICE_WITHHELD "?" /* a path that may not be told */
+void advice_forget_values(struct stats_advice *a); /* the literals in it */
 void advice_reset(struct stats_advice *a); /* frees its strings */
 
 #endif

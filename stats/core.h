@@ -110,6 +110,8 @@ struct stats_digest {
 	_Atomic uint64_t examined;   /* rows a call, by the servers' count, in thousandths, and one; 0: not known */
 	_Atomic uint64_t sample_ns;  /* how long the sample took; 0: none */
 	struct stats_sample *sample; /* owned; lock */
+	_Atomic bool looks_inside;   /* its text has JSON functions or arrows: */
+	_Atomic uint64_t paths;      /* hash of the paths in it (paths.c); 0: none yet */
 };
 
 struct stats_row_tag {
@@ -202,7 +204,7 @@ struct stats_table {
 /* What the adviser said of a digest, or only when it was asked. */
 struct stats_advice {
 	uint64_t digest, asked_ns, given_ns;             /* 0: never */
-	char *table, *columns, *reason, *fix_sql, *fix_text, *fix_statement, *plan; /* owned; NULL before it is given */
+	char *table, *columns, *reason, *fix_sql, *fix_text, *fix_statement, *path, *plan; /* owned; NULL before it is given */
 	uint64_t rows_examined, rows_left;
 	bool covered;
 };

@@ -8,6 +8,7 @@
 #include "findings.h"
 
 #include "advice.h"
+#include "paths.h"
 
 #define FLAGGED_LEAST 3
 #define UNADVISED_MEAN_NS (2 * NS_PER_MS)
@@ -96,6 +97,12 @@ static void put_evidence(const struct view *v, const struct finding *f, struct j
 	}
 }
 
+/* What is about a value inside JSON documents holds its path, which is a literal of the statement (S2). */
+static bool may_see(const struct finding *f)
+{
+	return f->values || f->advice.path[0] == '\0';
+}
+
 static void put_fix(const struct view *v, const struct finding *f, struct jsonw *w)
 {
 	const struct stats_advice *a = &f->advice;
@@ -108,6 +115,8 @@ static void put_fix(const struct view *v, const struct finding *f, struct jsonw 
 	}
 	if (a->fix_text[0]) {
 		jsonw_text(w, "fix_text", a->fix_text);
+		if (!may_see(f))
+			return;
 		if (a->fix_sql[0])
 			jsonw_text(w, "fix_sql", a->fix_sql);
 		if (a->fix_statement[0]) {
@@ -144,7 +153,7 @@ static enum rc find_index(const struct view *v, const struct view_row *r, struct
 
 	if (rc == RC_ERROR)
 		return RC_ERROR;
-	if (!is_finding(v, r, &f.advice) || finding_is_of_system(r->main)) {
+	if (!is_finding(v, r, &f.advice) || (rc == RC_OK && f.advice.path[0] && r->paths == PATHS_VARY) || finding_is_of_system(r->main)) {
 		advice_reset(&f.advice);
 		return RC_OK;
 	}

@@ -94,12 +94,21 @@ static void put_worth(const struct finding_worth *p, struct jsonw *w)
 	jsonw_close(w, '}');
 }
 
+/* What the adviser has seen inside a table's JSON. */
+static void put_path(const struct finding *f, struct jsonw *w)
+{
+	if (f->advice.given_ns && f->advice.path[0] && f->values)
+		jsonw_text(w, "path", f->advice.path);
+}
+
 static void put_finding(const struct view *v, const struct finding *f, bool samples, struct jsonw *w)
 {
 	char table[2 * STATS_NAME_MAX + 2], title[sizeof(table) + 128];
 
 	finding_table(f->row->main, table, sizeof(table));
-	if (f->advice.given_ns && f->advice.fix_text[0] && strncmp(f->advice.fix_sql, "ALTER", 5) != 0)
+	if (f->advice.given_ns && f->advice.path[0] && (f->advice.fix_sql[0] == '\0' || strncmp(f->advice.fix_sql, "ALTER", 5) == 0))
+		snprintf(title, sizeof(title), "%s has no index on what is inside %s", f->advice.table, f->advice.columns);
+	else if (f->advice.given_ns && f->advice.fix_text[0] && strncmp(f->advice.fix_sql, "ALTER", 5) != 0)
 		snprintf(title, sizeof(title), "%s: its index on %s cannot be used", f->advice.table, f->advice.columns);
 	else if (f->advice.given_ns)
 		snprintf(title, sizeof(title), "%s has no index on %s", f->advice.table, f->advice.columns);
@@ -112,6 +121,7 @@ static void put_finding(const struct view *v, const struct finding *f, bool samp
 	jsonw_text(w, "text", f->row->main->text);
 	jsonw_open(w, "evidence", '{');
 	f->put(v, f, w);
+	put_path(f, w);
 	put_example(v, f, samples, w);
 	jsonw_close(w, '}');
 	jsonw_seconds(w, "cost_seconds", f->cost_ns);
@@ -208,6 +218,7 @@ static enum rc put_all(const struct view *v, uint64_t digest, bool samples, stru
 	for (size_t i = 0, n = 0; i < l.count && n < FINDINGS_MAX; i++) {
 		if (digest && !concerns(&l.at[i], digest))
 			continue;
+		l.at[i].values = samples && atomic_load(&v->stats->samples);
 		put_finding(v, &l.at[i], samples, w);
 		n++;
 	}

@@ -37,6 +37,7 @@ struct finding {
 	struct finding_loop loop;         /* n_plus_one */
 	struct stats_advice advice;       /* missing_index; owned; given_ns 0: none */
 	struct finding_worth worth;
+	bool values;                      /* whoever asks may see literals */
 	uint64_t others;                  /* cacheable, heavy_aggregate: writes of the table; queueable: its reads; missing_index: rows written */
 };
 

@@ -4,6 +4,7 @@
 #include "core.h"
 #include "costs.h"
 #include "locks.h"
+#include "paths.h"
 #include "predict.h"
 #include "slowlog.h"
 
@@ -133,6 +134,8 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 	if (r->digest) {
 		if (unlikely(atomic_load_explicit(&r->digest->hidden, memory_order_relaxed)))
 			stats_registry_learn(s, r->digest, e);
+		if (unlikely(atomic_load_explicit(&r->digest->looks_inside, memory_order_relaxed)))
+			paths_note(r->digest, e->text);
 		stats_sample_offer(s, r->digest, e);
 	}
 	if (n) {

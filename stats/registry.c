@@ -8,6 +8,7 @@
 
 #include "iobuf.h"
 #include "mem.h"
+#include "paths.h"
 
 #define CANDIDATES 16
 #define CALL_WEIGHT_NS 10000              /* a call counts as this much time */
@@ -86,6 +87,7 @@ static struct stats_digest *digest_new(const struct stats_event *e)
 		d->user = put_name(&at, user);
 		d->table = put_name(&at, table);
 		d->text = put_name(&at, span_of(iobuf_len(&text) ? iobuf_data(&text) : NULL, iobuf_len(&text)));
+		d->looks_inside = paths_in(d->text);
 	}
 	iobuf_reset(&text);
 	return d;
@@ -225,6 +227,7 @@ void stats_registry_learn(struct stats *s, struct stats_digest *d, const struct 
 		d->learnt = made;
 		d->text = put_name(&at, span_of(iobuf_len(&text) ? iobuf_data(&text) : NULL, iobuf_len(&text)));
 		d->table = put_name(&at, table);
+		d->looks_inside = paths_in(d->text);
 		d->hidden = false;
 		made = NULL;
 	}

@@ -1,6 +1,7 @@
 /*
  * sample.c - one statement a digest as it was sent: the slowest seen. Kept only while stats.samples is on (S2).
  */
+#include "advice.h"
 #include "core.h"
 
 #include "mem.h"
@@ -77,8 +78,7 @@ void stats_sample_forget(struct stats *s)
 	pthread_mutex_lock(&s->lock);
 	map_each(&s->registry.map, forget, NULL);
 	for (uint32_t i = 0; i < s->nadvice; i++)
-		if (s->advice[i].plan)
-			s->advice[i].plan[0] = '\0';
+		advice_forget_values(&s->advice[i]);
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -264,6 +264,8 @@ static void put_advice(struct put *p, uint64_t digest)
 
 	if (advice_copy(p->s, digest, &a) != RC_OK)
 		return;
+	if (!p->values)
+		advice_forget_values(&a);
 	number(p, 8, a.digest);
 	number(p, 8, a.rows_examined);
 	number(p, 8, a.rows_left);
@@ -274,7 +276,8 @@ static void put_advice(struct put *p, uint64_t digest)
 	text(p, span_str(a.fix_sql));
 	text(p, span_str(a.fix_text));
 	text(p, span_str(a.fix_statement));
-	text(p, span_str(p->values ? a.plan : ""));
+	text(p, span_str(a.path));
+	text(p, span_str(a.plan));
 	advice_reset(&a);
 	(void)!flush(p, SNAPSHOT_ADVICE);
 }

@@ -295,9 +295,8 @@ static void take_advice(struct take *t)
 	a.fix_sql = text(t, STATS_TEXT_MAX);
 	a.fix_text = text(t, STATS_TEXT_MAX);
 	a.fix_statement = text(t, STATS_TEXT_MAX);
+	a.path = text(t, STATS_NAME_MAX);
 	a.plan_json = text(t, STATS_PLAN_MAX);
-	if (!atomic_load(&t->s->samples))
-		a.plan_json = span_of("", 0);
 	if (t->rc == RC_OK && t->k)
 		stats_put_advice(t->s, &a);
 }

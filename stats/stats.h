@@ -233,6 +233,7 @@ struct stats_index_advice {
 	struct span fix_sql;        /* ALTER TABLE ..., or the statement mended, or empty */
 	struct span fix_text;       /* what to do where that is not to add an index alone; else empty */
 	struct span fix_statement;  /* the statement mended, which fix_sql needs as well: neither helps alone; or empty */
+	struct span path;           /* within the column's JSON documents; "": it is about the column itself. fix_sql and fix_statement hold it (S2) */
 	struct span plan_json;
 	uint64_t rows_examined;
 	bool covered;               /* with the fix these are read from an index alone, one after the other */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "mem.h"
+#include "paths.h"
 
 static size_t rows_used(struct stats *s)
 {
@@ -103,6 +104,8 @@ static void add_row(struct view *v, const struct stats_row *r)
 	m->refs = (uint32_t)v->nref++;
 	add_numbers(m, r);
 	add_examined(m, r);
+	if (m->main)
+		m->paths = paths_together(m->paths, atomic_load_explicit(&r->digest->paths, memory_order_relaxed));
 }
 
 static void add_table(struct view *v, struct stats_table *t, size_t most)

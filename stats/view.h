@@ -24,6 +24,7 @@ struct view_row {
 	uint64_t min_ns, max_ns, first_ns, last_ns;
 	uint64_t rows_examined; /* of all calls that a server has answered */
 	enum view_examined { VIEW_EXAMINED_UNKNOWN, VIEW_EXAMINED_PLAN, VIEW_EXAMINED_SERVER } examined_from;
+	uint64_t paths;         /* as in struct stats_digest, of all its records */
 	uint64_t key;           /* what it is sorted by */
 };
 

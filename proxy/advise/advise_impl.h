@@ -10,6 +10,7 @@
  * advise_statement.c one statement from its sample to the words about it
  * advise_index.c    the index, if one would help
  * advise_either.c   an index for each side of an OR
+ * advise_json*.c    what is looked for inside a JSON document, and what to do about it
  * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
  * advise_quoted.c   an index that helps once a number is sent as a string
  * advise_words.c    the words for it
@@ -249,6 +250,26 @@ enum rc advise_hidden_fix(struct span text, const struct advise_column *of, cons
 /* Appends the normalised statement with this comparison mended; nothing, where that cannot be said. */
 enum rc advise_mend(struct span text, const struct advise_column *of, const char *alias, struct iobuf *sql) must_check;
 
+/* ---- advise_json.h ---- */
+
+#define ADVISE_JSON_PATH 100
+enum advise_json_form { ADVISE_JSON_VALUE, ADVISE_JSON_UNQUOTED, ADVISE_JSON_EXTRACT };
+struct advise_json {
+	char column[ADVISE_NAME];    /* of the documents; "": none is looked into */
+	char path[ADVISE_JSON_PATH]; /* in them, without quotes; a literal of the statement (S2) */
+	char name[ADVISE_NAME];      /* of the generated column */
+	char collation[65];
+	enum advise_json_form form;
+	bool is_json; /* by its type */
+	bool bound;   /* the value is not known: a statement prepared */
+	bool number;  /* it is compared with a number */
+	bool made;    /* the generated column is there, */
+	bool there;   /* and its index */
+	bool sees;    /* the server takes it where a statement has the expression */
+	bool early;   /* a MariaDB that never does */
+	bool mysql;
+};
+
 /* ---- advise_words.c ---- */
 
 struct advise_verdict {
@@ -265,6 +286,7 @@ struct advise_verdict {
 	bool add;    /* the index, or the sides', is to be added */
 	bool hidden; /* known.serves is there, and is not used */
 	bool quoted; /* the index helps only if a number is sent as a string, as well */
+	struct advise_json json; /* its column not "": what to do is said of this */
 };
 bool advise_too_many_match(const struct advise_verdict *v);
 enum rc advise_put_columns(const struct advise_columns *index, bool quoted, struct iobuf *out) must_check;

@@ -1,4 +1,4 @@
-#include "advise_impl.h"
+#include "advise_json.h"
 
 static bool has(const struct advise_columns *c, const char *name)
 {
@@ -99,6 +99,22 @@ static enum rc judge_hidden(struct advise_question *q, const struct advise_colum
 		return RC_DECLINED;
 	memcpy(made.known.serves, index, ADVISE_NAME);
 	made.hidden = true;
+	*v = made;
+	return RC_OK;
+}
+
+/* No column of the table can be indexed for it; is there a value inside one? */
+static enum rc judge_inside(struct advise_question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	struct advise_verdict made = *v;
+	enum rc rc = advise_json(q->c, q->sent, s, &v->table, &made.json, &made.sample);
+
+	if (rc != RC_OK)
+		return rc;
+	made.index = (struct advise_columns){.n = 1};
+	memcpy(made.index.at[0].name, made.json.there ? made.json.name : made.json.column, ADVISE_NAME);
+	made.by_key = made.far = made.add = false;
+	made.walked = 0;
 	*v = made;
 	return RC_OK;
 }
@@ -280,7 +296,9 @@ static enum rc judge(struct advise_question *q, struct advise_scan *s, struct ad
 	rc = only_sorts(&v->index) ? judge_sides(q, s, v) : judge_index(q, s, &found, v);
 	if (rc == RC_DECLINED)
 		rc = only_sorts(&v->index) ? judge_index(q, s, &found, v) : judge_sides(q, s, v);
-	return rc == RC_DECLINED ? advise_quoted(q, &found, v) : rc;
+	if (rc == RC_DECLINED)
+		rc = advise_quoted(q, &found, v);
+	return rc == RC_DECLINED ? judge_inside(q, s, v) : rc;
 }
 
 /* Rows of the full scans that the fix of one of them leaves. An index may serve another of the same table as well. */

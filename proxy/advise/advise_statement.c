@@ -3,7 +3,7 @@
  */
 #include <stdio.h>
 
-#include "advise_impl.h"
+#include "advise_json.h"
 #include "digest.h"
 
 #define MOST_PLAN (1024 * 1024)
@@ -17,6 +17,8 @@ static enum rc put_words(const struct advise_question *q, const struct advise_ve
 	if ((v->sides.n ? advise_put_sides(&v->sides, &w->columns) : advise_put_columns(&v->index, false, &w->columns)) != RC_OK ||
 	    advise_put_reason(v, &w->reason) != RC_OK || advise_put_work(work, &w->reason) != RC_OK)
 		return RC_ERROR;
+	if (v->json.column[0])
+		return advise_json_fix(q->sent, &v->table, &v->json, &w->fix, &w->sql, &w->statement);
 	if (v->sides.n)
 		return advise_put_sides_fix(v, &w->fix) == RC_OK ? advise_put_alter(&v->table, v->sides.at, v->sides.n, &w->sql)
 								 : RC_ERROR;
@@ -53,7 +55,7 @@ static uint64_t rows_left(const struct advise_verdict *v)
 		return STATS_ROWS_UNTOLD;
 	if (v->walked)
 		return v->walked + v->beside / ADVISE_LOOKED_UP;
-	if (!(v->hidden || (v->add && told)) || s.rows == 0)
+	if (!(v->hidden || v->json.column[0] || (v->add && told)) || s.rows == 0)
 		return STATS_ROWS_UNKNOWN;
 	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows) + v->beside / ADVISE_LOOKED_UP;
 }
@@ -91,6 +93,7 @@ static enum rc put(const struct advise_question *q, struct stats *stats, const s
 		a.fix_sql = said(&w.sql);
 		a.fix_text = said(&w.fix);
 		a.fix_statement = said(&w.statement);
+		a.path = span_str(v->json.column[0] ? v->json.path : "");
 		stats_put_advice(stats, &a);
 	}
 	iobuf_reset(&w.columns);

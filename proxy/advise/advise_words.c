@@ -120,6 +120,8 @@ enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
 	} else if (iobuf_printf(out, v->scan.ordered && v->add ? "%llu rows and more of %s.%s are read in an index's order" : "full scan of %llu rows of %s.%s", (unsigned long long)v->scan.rows, v->table.schema,
 			 v->table.name) != RC_OK)
 		return RC_ERROR;
+	if (v->json.column[0])
+		return iobuf_printf(out, ": each row's %s is read for a value inside it", v->json.column);
 	if (v->hidden)
 		return put_hidden(v, out);
 	if (v->sides.n)

@@ -145,6 +145,40 @@ static void what_is_over_is_no_finding(void **state)
 	}
 }
 
+/* A path is a literal: not for everybody's eyes, and where it varies one generated column does not serve the digest. */
+static void a_path_is_shown_to_few_and_must_stay(void **state)
+{
+	static const char *const texts[] = {"select id from orders where json_value(doc, '$.name') = 'x'", "select id from orders where json_value(doc, '$.town') = 'x'"};
+	struct stats_index_advice a = {.digest = 9, .table = span_str("shop.orders"), .columns = span_str("doc"), .reason = span_str("r"),
+				       .fix_text = span_str("A column."), .fix_sql = span_str("ALTER TABLE x"), .fix_statement = span_str("select name"),
+				       .path = span_str("$.name")};
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan();
+	json_t *all, *f;
+
+	e.text = span_str(texts[0]);
+	record(k, &e, 10);
+	stats_put_advice(s, &a);
+	all = helper_findings(s, true);
+	f = helper_finding(all, "missing_index");
+	assert_string_equal(helper_text(f, "title"), "shop.orders has no index on what is inside doc");
+	assert_string_equal(helper_text(json_object_get(f, "evidence"), "path"), "$.name");
+	assert_string_equal(helper_text(f, "fix_statement"), "select name");
+	json_decref(all);
+	all = helper_findings(s, false);
+	f = helper_finding(all, "missing_index");
+	assert_string_equal(helper_text(f, "fix_text"), "A column.");
+	assert_null(json_object_get(json_object_get(f, "evidence"), "path"));
+	assert_null(json_object_get(f, "fix_sql"));
+	assert_null(json_object_get(f, "fix_statement"));
+	json_decref(all);
+	e.text = span_str(texts[1]);
+	e.user = span_str("other"); /* nor in another account */
+	record(k, &e, 1);
+	assert_none(s);
+}
+
 /* However long it takes. */
 static void what_is_asked_of_the_servers_own_schemas_is_none(void **state)
 {
@@ -602,6 +636,7 @@ int main(void)
 		cmocka_unit_test(what_an_index_would_save_is_foretold),
 		cmocka_unit_test(a_scan_of_a_small_table_is_none),
 		cmocka_unit_test(what_asks_for_every_row_needs_no_index),
+		cmocka_unit_test(a_path_is_shown_to_few_and_must_stay),
 		cmocka_unit_test(what_is_over_is_no_finding),
 		cmocka_unit_test(an_aggregate_is_heavy_by_its_own_work),
 		cmocka_unit_test(what_is_asked_of_the_servers_own_schemas_is_none),

@@ -75,6 +75,12 @@ static void advise(struct stats *s)
 				       .plan_json = span_str("{\"condition\": \"id = 4711\"}"), .rows_examined = 500000, .rows_left = 1};
 
 	stats_put_advice(s, &a);
+	a.digest = 199;
+	a.fix_text = span_str("A generated column.");
+	a.fix_sql = span_str("ALTER TABLE products ADD COLUMN doc_4711 LONGTEXT AS (json_value(doc,'$.4711'))");
+	a.fix_statement = span_str("select name from products where `doc_4711` = ?");
+	a.path = span_str("$.4711"); /* a literal, and so are the former two */
+	stats_put_advice(s, &a);
 }
 
 /* A list and its loop. */
@@ -265,6 +271,7 @@ static void no_literal_is_taken_where_samples_are_off(void **state)
 	struct stats_options on = {.digests = 1000, .samples = true, .nplus1_repeats = 8, .nplus1_window_ns = NS_PER_SEC};
 	struct iobuf file;
 	json_t *q;
+	char *text;
 
 	whole(a, helper_sink(a));
 	file = bytes_of(a);
@@ -274,6 +281,12 @@ static void no_literal_is_taken_where_samples_are_off(void **state)
 	q = helper_query(b, 3, true);
 	assert_int_equal(json_array_size(json_object_get(q, "samples")), 0);
 	assert_true(json_is_null(json_object_get(q, "plan")));
+	json_decref(q);
+	q = helper_findings(b, true);
+	text = json_dumps(q, 0);
+	assert_non_null(strstr(text, "A generated column."));
+	assert_null(strstr(text, "4711"));
+	free(text);
 	json_decref(q);
 	stats_free(a);
 	stats_free(b);
