@@ -57,7 +57,7 @@ static enum rc build_key(struct request *r)
 {
 	struct session *s = r->s;
 	struct prepared *p = r->prepared;
-	uint64_t caps = s->caps & (UPSTREAM_WIRE_CAPS | CLIENT_SESSION_TRACK);
+	uint64_t caps = s->caps & ((UPSTREAM_WIRE_CAPS & ~CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS) | CLIENT_SESSION_TRACK);
 	const char form[2] = {p ? 'b' : 't', (char)r->mode}; /* the mode: one text may be two statements */
 
 	iobuf_init(&r->key, 0);

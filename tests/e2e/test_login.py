@@ -14,7 +14,7 @@ import pymysql
 from pymysql.constants.CLIENT import FOUND_ROWS, IGNORE_SPACE, LOCAL_FILES, NO_SCHEMA, ODBC, PLUGIN_AUTH, PROTOCOL_41, SECURE_CONNECTION
 import pytest
 
-from conftest import ask
+from conftest import KIND, ask
 import servers
 import wire
 
@@ -311,3 +311,28 @@ def test_passwords_stand_in_no_log_and_no_answer(suimon):
     refused(s.connect, "guest", "Xq7-guest-secret")
     text = s.log_text() + s.http("/api/config")[1] + s.http("/metrics")[1]
     assert "Xq7" not in text
+
+
+EXPIRED = 1 << 22  # CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS
+
+
+def test_whose_password_has_expired_may_change_it(proxy, db):
+    """Where the server turns such accounts away, it lets in a client that says it can deal with it, to set a new one."""
+    mariadb = KIND == "mariadb"
+    if mariadb:  # MySQL does by itself
+        db.primary("SET GLOBAL disconnect_on_expired_password = 1")
+    db.primary("CREATE USER late@'%' IDENTIFIED BY 'late' PASSWORD EXPIRE")
+    try:
+        assert refused(proxy.connect, "late", "late")[0] == 1862
+        with proxy.connect("late", "late", client_flag=EXPIRED) as c:
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, "SELECT 1")
+            assert e.value.args[0] == 1820
+            ask(c, "SET PASSWORD = PASSWORD('later')" if mariadb else "ALTER USER USER() IDENTIFIED BY 'later'")
+            assert ask(c, "SELECT 1") == ((1,),)
+        with proxy.connect("late", "later") as c:
+            assert ask(c, "SELECT 1") == ((1,),)
+    finally:
+        if mariadb:
+            db.primary("SET GLOBAL disconnect_on_expired_password = DEFAULT")
+        db.primary("DROP USER late@'%'")
