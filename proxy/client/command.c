@@ -22,7 +22,7 @@ static void set_option(struct request *r, struct span payload)
 		s->caps &= ~CLIENT_MULTI_STATEMENTS;
 	else
 		s->caps |= CLIENT_MULTI_STATEMENTS;
-	s->wire = s->caps & UPSTREAM_WIRE_CAPS;
+	s->wire = (s->wire & ~UPSTREAM_WIRE_CAPS) | (s->caps & UPSTREAM_WIRE_CAPS); /* what else it has, compression, stays */
 }
 
 /* MariaDB goes back to the character sets of the login, MySQL to the server's own. */

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import ask, numbers
 from servers import LOOPBACK
-from wire import MAX_PAYLOAD, MULTI_STATEMENTS, Wire, read_exactly
+from wire import MAX_PAYLOAD, MULTI_STATEMENTS, SET_OPTION, Wire, read_exactly
 
 COMPRESS = 32
 
@@ -147,6 +147,17 @@ def test_what_lies_ends_its_own_session_only(db, proxy, junk):
         except ConnectionError:
             pass
         assert ask(other, "SELECT 5") == ((5,),)
+
+
+def test_a_client_that_sets_an_option_has_servers_that_compress_yet(suimon, db):
+    """`backend.compress: client`: its connections compress as it does, also those that it gets after COM_SET_OPTION."""
+    s = suimon({"replicas": [], "backend": {"compress": "client"}})
+    with connect(s.connect, db) as w:
+        for option in (None, 0, 1, 0):
+            if option is not None:
+                w.send(bytes([SET_OPTION, option, 0]))
+                w.packet()
+            assert w.query("SHOW STATUS LIKE 'Compression'")[-2] == b"\x0bCompression\x02ON"
 
 
 def test_the_mariadb_client_compresses(db, proxy):
