@@ -239,6 +239,15 @@ static bool next_term(const struct look *l, size_t *i, struct advise_json *out, 
 	return false;
 }
 
+bool advise_json_find(struct span condition, struct span table, struct advise_json *out)
+{
+	struct look l = {.table = table};
+	struct term term;
+	size_t i = 0;
+
+	return read_tokens(&l, condition) && all_hold(&l) && next_term(&l, &i, out, &term);
+}
+
 /* ---- what the server says of it ---- */
 
 static enum rc run(struct sqlconn *c, struct iobuf *sql, sqlconn_row_fn row, void *arg)

@@ -11,6 +11,8 @@
 enum rc advise_json(struct sqlconn *c, struct span sent, const struct advise_scan *s, const struct advise_table *t, struct advise_json *out,
 		    struct advise_sample *sample) must_check;
 
+/* The first such term of a condition of a plan: its column, path and form alone. False: there is none. */
+bool advise_json_find(struct span condition, struct span table, struct advise_json *out) must_check;
 /* Appends the expression, without a table's name. */
 enum rc advise_json_put(const struct advise_json *j, struct iobuf *out) must_check;
 

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "advise_impl.h"
+#include "advise_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,6 +17,7 @@ static void must(bool holds)
 static void try_columns(struct span condition, struct span sort, struct span table)
 {
 	struct advise_columns found = {.n = 0}, index = {.n = 0}, named = {.n = 0}, sides[ADVISE_MOST_SIDES];
+	struct advise_json inside;
 	struct iobuf put;
 
 	advise_condition(condition, table, &found);
@@ -33,6 +34,29 @@ static void try_columns(struct span condition, struct span sort, struct span tab
 	must(advise_put_condition(condition, table, &put, &named) != RC_AGAIN);
 	must(named.n <= countof(named.at));
 	iobuf_reset(&put);
+	if (advise_json_find(condition, table, &inside))
+		must(inside.column[0] && inside.path[0] == '$' && memchr(inside.column, '\0', ADVISE_NAME) && memchr(inside.path, '\0', ADVISE_JSON_PATH));
+}
+
+/* What is looked for inside a document is found again in the statement, and mended there. */
+static void try_inside(struct span text)
+{
+	struct advise_json inside = {.column = "doc", .path = "$.a", .name = "doc_a", .collation = "utf8mb4_bin"};
+	struct advise_table t = {.schema = "shop", .name = "t"};
+	struct iobuf words, sql, statement;
+
+	for (unsigned form = ADVISE_JSON_VALUE; form <= ADVISE_JSON_EXTRACT; form++) {
+		inside.form = (enum advise_json_form)form;
+		inside.number = text.len % 2;
+		iobuf_init(&words, 0);
+		iobuf_init(&sql, 0);
+		iobuf_init(&statement, 0);
+		if (advise_json_place(text, &inside) == RC_OK)
+			must(advise_json_fix(text, &t, &inside, &words, &sql, &statement) == RC_OK && iobuf_len(&words));
+		iobuf_reset(&words);
+		iobuf_reset(&sql);
+		iobuf_reset(&statement);
+	}
 }
 
 static void try_plan(struct span text)
@@ -62,6 +86,7 @@ static void try_statement(struct span text)
 	iobuf_reset(&b);
 	must(advise_explain_text(text, &b) != RC_AGAIN);
 	iobuf_reset(&b);
+	try_inside(text);
 	must(sql_facts_parse(text, 0, &f) == RC_OK);
 	if (advise_table_of(text, &f, "t", "shop", &t) == RC_OK)
 		must(memchr(t.schema, '\0', ADVISE_NAME) && memchr(t.name, '\0', ADVISE_NAME));

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "advise_impl.h"
+#include "advise_json.h"
 
 /* "a= b~ c[] d^": equal, range, list, order. Static. */
 static const char *as_text(const struct advise_columns *c)
@@ -370,6 +370,72 @@ static void plans_of_both_servers_are_read(void **state)
 	json_decref(j);
 }
 
+static void inside(const char *condition, const char *expected)
+{
+	struct advise_json j;
+	char found[ADVISE_NAME + ADVISE_JSON_PATH + 2] = "";
+
+	if (advise_json_find(span_str(condition), span_str("t"), &j))
+		(void)snprintf(found, sizeof(found), "%s %s", j.column, j.path);
+	assert_string_equal(found, expected);
+}
+
+static void values_inside_documents_are_found(void **state)
+{
+	inside("json_value(t.doc,'$.a.b') = 'x'", "doc $.a.b");
+	inside("t.kind = 2 and (json_unquote(json_extract(t.doc,'$.a')) in ('x','y'))", "doc $.a");
+	inside("((`s`.`t`.`kind` = 2) and (json_unquote(json_extract(`s`.`t`.`doc`,_utf8mb4'$.a[0].b')) between 'x' and 'y'))", "doc $.a[0].b");
+	inside("(json_value(`s`.`t`.`doc`, '$.a' returning char(512)) = '5')", "doc $.a");
+	inside("json_extract(t.doc,'$.a') = 5", "doc $.a");
+	inside("json_value(t.doc,'$.a') > 'x' and json_value(t.doc,'$.b') = 1", "doc $.a");
+	inside("json_extract(t.doc,'$.a') > 'x'", ""); /* JSON's order */
+	inside("json_value(t.doc,'$.a') > 5", "");
+	inside("json_value(t.doc,'$.a') = 5.5", "");
+	inside("json_value(u.doc,'$.a') = 'x'", "");
+	inside("json_value(t.doc,'$.*') = 'x'", "");
+	inside("json_value(t.doc,'$[0]') = 'x'", "");
+	inside("json_value(t.doc,'$.\"a b\"') = 'x'", "");
+	inside("json_value(t.doc,t.path) = 'x'", "");
+	inside("json_value(t.doc,'$.a') like '%x'", "");
+	inside("json_value(t.doc,'$.a') = concat('x',t.id)", "");
+	inside("json_value(`t`.`doc`, '$.a' returning signed) = '5'", "");
+	inside("lcase(json_value(t.doc,'$.a')) = 'x'", "");
+	inside("json_value(t.doc,'$.a') = 'x' or t.id = 1", "");
+	inside("json_value(t.doc,'$.a') = 'x' <> 0", "");
+	inside("json_value(t.doc,'$.a'", "");
+	inside("json_unquote(json_value(t.doc,'$.a')) = 'x'", "");
+}
+
+static void named(const char *sent, enum advise_json_form form, bool number, const char *expected)
+{
+	struct advise_json j = {.column = "doc", .path = "$.a", .name = "doc_a", .collation = "utf8mb4_bin", .form = form, .number = number};
+	struct advise_table t = {.schema = "shop", .name = "t"};
+	struct iobuf words, sql, statement;
+
+	iobuf_init(&words, 0);
+	iobuf_init(&sql, 0);
+	iobuf_init(&statement, 0);
+	if (advise_json_place(span_str(sent), &j) == RC_OK)
+		assert_int_equal(advise_json_fix(span_str(sent), &t, &j, &words, &sql, &statement), RC_OK);
+	assert_int_equal(iobuf_len(&statement), strlen(expected));
+	assert_memory_equal(iobuf_data(&statement), expected, strlen(expected));
+	iobuf_reset(&words);
+	iobuf_reset(&sql);
+	iobuf_reset(&statement);
+}
+
+static void the_statement_names_the_generated_column(void **state)
+{
+	named("SELECT JSON_VALUE(doc, '$.a') FROM t WHERE JSON_VALUE(x.doc, '$.b') = 1 AND JSON_VALUE(x.doc, '$.a') = 'v'", ADVISE_JSON_VALUE, false,
+	      "select json_value(doc, ?) from t where json_value(x.doc, ?) = ? and x.`doc_a` = ?");
+	named("SELECT id FROM t WHERE JSON_UNQUOTE(JSON_EXTRACT(`doc`, \"$.a\")) IN ('x', 'y')", ADVISE_JSON_UNQUOTED, false, "select id from t where `doc_a` in(?+)");
+	named("SELECT id FROM t WHERE doc->>'$.a' LIKE 'x%' AND doc->'$.a' = 'x'", ADVISE_JSON_UNQUOTED, false, "select id from t where `doc_a` like ? and doc->? = ?");
+	named("DELETE FROM t WHERE JSON_VALUE(doc, '$.a') = 5", ADVISE_JSON_VALUE, true, "delete from t where `doc_a` = concat(?)");
+	named("SELECT id FROM t WHERE JSON_VALUE(doc, ?) = 'x'", ADVISE_JSON_VALUE, false, "");
+	named("SELECT id FROM t WHERE JSON_VALUE(other, '$.a') = 'x'", ADVISE_JSON_VALUE, false, "");
+	named("SELECT id FROM v WHERE ref = 'x'", ADVISE_JSON_VALUE, false, ""); /* it is in a view */
+}
+
 static void table_is(const char *sql, const char *alias, const char *expected)
 {
 	struct sql_facts f;
@@ -464,6 +530,8 @@ int main(void)
 		cmocka_unit_test(the_column_of_that_table_is_mended),
 		cmocka_unit_test(temporary_tables_and_sorts_are_seen),
 		cmocka_unit_test(plans_of_both_servers_are_read),
+		cmocka_unit_test(values_inside_documents_are_found),
+		cmocka_unit_test(the_statement_names_the_generated_column),
 		cmocka_unit_test(aliases_lead_to_their_tables),
 		cmocka_unit_test(placeholders_get_values),
 		cmocka_unit_test(strings_that_would_break_the_plan_lose_what_does),
