@@ -70,6 +70,7 @@ void request_trace(struct request *r, const struct stats_event *e)
 {
 	static const char *const routes[STATS_ROUTES] = {"primary", "replica", "cache", "queue", "local"};
 	struct otlp *o = r->s->worker->in->otlp;
+	struct backend_identity id;
 	struct otlp_span s = {.total_ns = e->total_ns,
 			      .digest = e->digest,
 			      .rows_sent = e->rows_sent,
@@ -90,6 +91,7 @@ void request_trace(struct request *r, const struct stats_event *e)
 	if (!otlp_wants(o, s.trace))
 		return;
 	make_id(e->session, e->start_ns, 3, s.id);
+	s.mariadb = backend_identity(topology_primary(r->s->worker->in->topology), &id) && id.mariadb;
 	s.start_us = clock_wall_us() - e->total_ns / 1000;
 	if (!e->private_text && !e->unsure_text)
 		s.text = span_of(r->st->text, r->st->text_len);

@@ -30,6 +30,7 @@ struct otlp_span {
 	const char *verb, *route;
 	struct span table, text, schema, user, server; /* text: normalised; each may be empty */
 	uint16_t error; /* 0: none */
+	bool mariadb;   /* the servers are, rather than MySQL */
 };
 
 struct otlp *otlp_new(struct stats *stats) must_check;

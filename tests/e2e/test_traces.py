@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from conftest import ask, merge, settle
+from conftest import KIND, ask, merge, settle
 from servers import LOOPBACK, sum_metric, wait_until
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -69,13 +69,16 @@ def test_spans_continue_the_traceparent(suimon, collector, db):
     assert len(one["spanId"]) == 16 and one["spanId"] != PARENT
     assert int(one["endTimeUnixNano"]) > int(one["startTimeUnixNano"])
     about = attributes(one)
-    assert (about["db.system"], about["db.namespace"], about["db.collection.name"]) == ("mysql", db.name, "whoami")
+    assert (about["db.system.name"], about["db.namespace"], about["db.collection.name"]) == (KIND, db.name, "whoami")
+    assert one["name"] == about["db.query.summary"] == "select whoami" and "db.system" not in about and "db.user" not in about
+    servers = {(LOOPBACK, str(x.port)) for x in [db.cluster.primary, db.cluster.replica]}
+    assert (about["server.address"], about["server.port"]) in servers
     assert "secret" not in json.dumps(collector.spans)
     assert not collector.of("unsampled"), "whoever began the trace has not kept it"
     own = collector.of("own")[0]
     assert "parentSpanId" not in own and own["traceId"] not in (TRACE, "0" * 32)
     failed = collector.of("nothing")[0]
-    assert failed["status"]["code"] == 2 and attributes(failed)["error.type"] == "1054"
+    assert failed["status"]["code"] == 2 and attributes(failed)["error.type"] == attributes(failed)["db.response.status_code"] == "1054"
     assert "suimon" in json.dumps(collector.resources[0])
 
 

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "otlp.h"
 #include "otlp_impl.h"
 
 /* A collector for one request. */
@@ -162,13 +161,41 @@ static void a_collector_gets_the_span(void **state)
 	assert_string_equal(helper_text(j, "endTimeUnixNano"), "1700000000001501042");
 	assert_string_equal(attribute(j, "db.query.text"), "select \"name\" from products where id = ?");
 	assert_string_equal(attribute(j, "db.namespace"), "shop");
+	assert_string_equal(attribute(j, "db.system.name"), "mysql");
+	assert_string_equal(attribute(j, "db.query.summary"), "select products");
 	assert_string_equal(attribute(j, "error.type"), "1146");
+	assert_string_equal(attribute(j, "db.response.status_code"), "1146");
 	assert_string_equal(attribute(j, "db.response.returned_rows"), "3");
 	assert_int_equal(helper_uint(json_object_get(j, "status"), "code"), 2);
 	json_decref(all);
 	otlp_stop(o);
 	otlp_free(o);
 	stats_free(s);
+}
+
+static void servers_are_named_as_the_conventions_want_it(void **state)
+{
+	static const struct {
+		const char *server, *address, *port;
+	} rows[] = {{"db1.example:3306", "db1.example", "3306"}, {"[fd00::1]:3307", "fd00::1", "3307"}, {"unix:/run/a:b.sock", "/run/a:b.sock", NULL}, {"", NULL, NULL}};
+
+	for (unsigned i = 0; i < countof(rows); i++) {
+		struct otlp_span one = span();
+		struct iobuf out;
+		json_t *j;
+
+		one.server = span_str(rows[i].server);
+		one.mariadb = true;
+		iobuf_init(&out, 0);
+		assert_int_equal(otlp_put_span(&one, &out), RC_OK);
+		j = json_loadb((const char *)iobuf_data(&out) + 1, iobuf_len(&out) - 1, 0, NULL);
+		assert_string_equal(attribute(j, "db.system.name"), "mariadb");
+		assert_true(rows[i].address ? strcmp(attribute(j, "server.address"), rows[i].address) == 0 : !attribute(j, "server.address"));
+		assert_true(rows[i].port ? strcmp(attribute(j, "server.port"), rows[i].port) == 0 : !attribute(j, "server.port"));
+		assert_null(attribute(j, "db.response.status_code"));
+		json_decref(j);
+		iobuf_reset(&out);
+	}
 }
 
 static void a_collector_that_refuses_costs_spans(void **state)
@@ -278,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_collector_gets_the_span),
+		cmocka_unit_test(servers_are_named_as_the_conventions_want_it),
 		cmocka_unit_test(a_collector_that_refuses_costs_spans),
 		cmocka_unit_test(a_collector_that_is_gone_or_silent_holds_nobody_up),
 		cmocka_unit_test(what_waits_is_bounded),
