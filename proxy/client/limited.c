@@ -40,7 +40,7 @@ static bool is_limited(const struct request *r)
 	return r->plan.limit && (!r->s->gate || place_of(r) < r->s->gate_place) && !(r->st && gives_room(&r->st->facts));
 }
 
-/* Names the gate: the rule's, or that of one account, digest or client of it. */
+/* Names the gate: the rule's, or that of one account, digest, client or session of it. */
 static uint64_t key_of(const struct request *r, const struct settings_limit_rule *rule)
 {
 	struct { uint64_t rule, what; } key = {.rule = rule->id}; /* a reload may move it among the others */
@@ -56,6 +56,9 @@ static uint64_t key_of(const struct request *r, const struct settings_limit_rule
 		break;
 	case SETTINGS_PER_CLIENT:
 		key.what = map_hash(r->s->peer, strlen(r->s->peer));
+		break;
+	case SETTINGS_PER_SESSION:
+		key.what = r->s->id;
 		break;
 	}
 	return map_hash(&key, sizeof(key));

@@ -52,7 +52,7 @@ struct settings_cache_rule {
 	uint64_t id; /* of its match, in this process: the same after a reload; two of one match differ. Its upper half is never 0 */
 };
 struct settings_queue_rule { struct settings_match match; char *order; bool read_session; bool halt; };
-enum settings_limit_per { SETTINGS_PER_RULE, SETTINGS_PER_USER, SETTINGS_PER_DIGEST, SETTINGS_PER_CLIENT };
+enum settings_limit_per { SETTINGS_PER_RULE, SETTINGS_PER_USER, SETTINGS_PER_DIGEST, SETTINGS_PER_CLIENT, SETTINGS_PER_SESSION };
 struct settings_limit_rule {
 	struct settings_match match;
 	int64_t concurrency, rate;

@@ -136,6 +136,7 @@ static const char *const verbs[] = {
 	"select", "insert",  "replace", "update", "delete", "load",     "truncate", "call",
 	"do",     "handler", "values",  "table",  "show",   "describe", "explain",  "help",
 	"set",    "create",  "alter",   "drop",   "rename", "grant",    "revoke",   "begin",
+	"prepare", "execute", "kill",   "admin",
 	NULL,
 };
 
@@ -268,9 +269,11 @@ static const struct conf_opt rows[] = {
 	 .given = given_text,
 	 .unit = "select, insert, replace, update, delete, load, truncate, call, do, handler, values, table, show, "
 		 "describe, "
-		 "explain, help, set, create, alter, drop, rename, grant, revoke or begin",
+		 "explain, help, set, create, alter, drop, rename, grant, revoke, begin, prepare, execute, kill or admin",
 	 .help = "The statement's kind; cache rules are about `select`, queue rules about `insert`, `replace`, "
-		 "`update` or `delete`, and `begin` is `START TRANSACTION`, too."},
+		 "`update` or `delete`. `begin` is `START TRANSACTION`, too; `prepare` and `execute` are the statements of "
+		 "these names (EXECUTE IMMEDIATE, too), not the protocol's; `admin` is FLUSH, RESET, INSTALL, SHUTDOWN, and "
+		 "ANALYZE, CHECK, OPTIMIZE, REPAIR of tables."},
 	{.name = "tag",
 	 .type = CONF_CUSTOM,
 	 .offset = AT(tag_key),

@@ -436,7 +436,7 @@ static const struct conf_table stats_table = {.opts = stats_rows};
 
 /* ---- limits ---- */
 
-static const char *const per_words[] = {"rule", "user", "digest", "client", NULL};
+static const char *const per_words[] = {"rule", "user", "digest", "client", "session", NULL};
 
 static const struct conf_opt limit_rule_rows[] = {
 	MATCH(struct settings_limit_rule),
@@ -457,7 +457,7 @@ static const struct conf_opt limit_rule_rows[] = {
 	 .offset = offsetof(struct settings_limit_rule, per),
 	 .def = "rule",
 	 .words = per_words,
-	 .help = "Who shares the numbers: all that the rule matches, or of it each account, digest or client address apart."},
+	 .help = "Who shares the numbers: all that the rule matches, or of it each account, digest, client address or session apart."},
 	{.name = "wait",
 	 .type = CONF_DURATION,
 	 .offset = offsetof(struct settings_limit_rule, wait_ns),

@@ -119,6 +119,40 @@ def test_the_sample_configuration_has_every_option_and_none_other(tmp_path):
         assert re.search(r"#.*[{ ]%s:" % word, sample), key
 
 
+DOCS = [text(TOP, "README.md")] + [text(TOP, "docs", name) for name in sorted(os.listdir(os.path.join(TOP, "docs"))) if name.endswith(".md")]
+
+
+def examples():
+    """Every configuration that the docs show, whole or a part of one, but for those with gaps in them."""
+    for block in (b for page in DOCS for b in re.findall(r"```yaml\n(.*?)```", page, re.S)):
+        if not re.search(r"…|\[user:|scrape_configs|\bca: ", block):
+            yield block
+
+
+def matches():
+    """What they say of a rule's match in the middle of a sentence."""
+    words = "digest|query|table|schema|user|verb|tag"
+    return {m for page in DOCS for m in re.findall(r"`(?:match: )?(\{(?:%s): [^`…]*\})`" % words, page) if "key: value" not in m}
+
+
+def test_what_the_docs_show_of_the_configuration_is_valid(tmp_path):
+    shown = list(examples())
+    assert len(shown) >= 8 and len(matches()) > 2
+    for block in shown:
+        config = yaml.safe_load(block)
+        if "match" in config:
+            config = {"routing": {"rules": [{"match": config["match"], "to": "deny"}]}}
+        config.setdefault("primary", "db:3306")
+        if any(rule["to"] == "bi" for rule in config.get("routing", {}).get("rules", [])):
+            config.setdefault("replicas", [{"addr": "db-bi:3306", "group": "bi"}])
+        queue = config.get("queue", {})
+        if queue.get("rules") and "dir" not in queue and queue.get("engine", "file") == "file":
+            queue["dir"] = str(tmp_path)
+        check(tmp_path, yaml.safe_dump(config), **{name: "x" for name in re.findall(r"\$\{([A-Z_]+)\}", block)})
+    for match in matches():
+        check(tmp_path, "primary: db:3306\nrouting: {rules: [{match: %s, to: deny}]}\n" % match)
+
+
 def verbs():
     usage = subprocess.run([servers.find_suimon(), "help"], capture_output=True, text=True, timeout=60).stdout
     return set(re.findall(r"^(?:usage:)? +suimon ([a-z][a-z-]*)", usage, re.M))

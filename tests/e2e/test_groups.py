@@ -215,6 +215,38 @@ def test_what_is_given_to_prepare_is_told_or_denied(suimon, db):
         assert ask(c, "SELECT n FROM secret") == ((1,),)
 
 
+def test_prepare_and_execute_are_denied_by_their_verbs(suimon, db):
+    """What a variable holds is not seen: who must not run it may neither prepare nor execute."""
+    db.setup("CREATE TABLE secret (n INT)", "INSERT INTO secret VALUES (1)")
+    by_table = {"match": {"table": "%s.secret" % db.name}, "to": "deny"}
+    for verb, denied in (("prepare", ["PREPARE s FROM @v", "PREPARE s FROM 'SELECT 1'"]), ("execute", ["EXECUTE s"])):
+        s = suimon({"routing": {"rules": [by_table, {"match": {"verb": verb}, "to": "deny"}]}})
+        with s.connect(database=db.name) as c:
+            ask(c, "SET @v = 'SELECT n FROM secret'")
+            if verb == "execute":
+                ask(c, "PREPARE s FROM @v")
+                denied += ["EXECUTE IMMEDIATE @v"] if KIND == "mariadb" else []
+            for sql in denied:
+                assert refuses(c, sql), sql
+            assert ask(c, "SELECT 1") == ((1,),)
+        with Wire(s.connect(database=db.name)) as w:  # the protocol's own are what they prepare
+            w.prepare("SELECT ?")
+        s.stop()
+
+
+def test_the_servers_upkeep_is_denied_by_verb(suimon, db):
+    db.setup("CREATE TABLE t (n INT)")
+    s = suimon({"routing": {"rules": [{"match": {"verb": v}, "to": "deny"} for v in ("admin", "kill")]}})
+    with s.connect(database=db.name) as c:
+        for sql in ("FLUSH TABLES", "ANALYZE TABLE t", "OPTIMIZE TABLE t", "KILL 1", "KILL QUERY 1"):
+            assert refuses(c, sql), sql
+        assert ask(c, "SELECT n FROM t") == ()
+    with Wire(s.connect(database=db.name)) as w:
+        for payload in (b"\x07\x01", b"\x08", b"\x0c\x01\0\0\0"):
+            w.send(payload)
+            assert error(w.packet())[0] == DENIED, payload
+
+
 def test_commands_are_denied_as_the_statements_that_do_the_same(suimon, db):
     rules = [{"match": {"verb": "drop"}, "to": "deny"}, {"match": {"verb": "create"}, "to": "deny"}, {"match": {"query": "^(kill|flush|shutdown)"}, "to": "deny"}]
     s = suimon({"routing": {"rules": rules}})

@@ -426,6 +426,16 @@ def test_a_runaway_client_is_held_back_and_not_the_others(suimon, db, held):
     assert first.ended().error is None
 
 
+def test_a_runaway_session_is_held_back_and_not_the_others_of_its_host(suimon, db):
+    """Behind a sidecar all have one address and often one account."""
+    s = limited(suimon, {"match": {"query": "."}, "rate": 3, "per": "session", "wait": "0s"})
+    with s.connect(database=db.name) as runaway, s.connect(database=db.name) as other:
+        with pytest.raises(pymysql.MySQLError, match="a rule of limits"):
+            for _ in range(100):
+                ask(runaway, "SELECT 1")
+        assert ask(other, "SELECT name FROM whoami")
+
+
 def test_who_leaves_the_line_or_is_killed_in_it_takes_no_place(suimon, db, held):
     s = limited(suimon, {"match": {"query": "get_lock"}, "concurrency": 1, "wait": "60s"})
     first = Sleeper(s, db.name, held.lock)
