@@ -20,7 +20,7 @@ static const char usage_text[] =
 	"       suimon check -c FILE                    validate it and print what is in effect\n"
 	"       suimon digest 'SQL' | -                 what suimon makes of a statement\n"
 	"       suimon top [--http ADDR]                live view of a running instance\n"
-	"       suimon queue ls|show|retry|discard|bury|pause|resume|drain\n"
+	"       suimon queue ls|show|retry|discard|bury|pause|resume|drain|check|skip\n"
 	"       suimon push-config -c FILE DOCUMENT     put rules where many instances take them from\n"
 	"       suimon advise [--verify ...]            the indexes proposed; what each is worth, on a copy\n"
 	"       suimon health | ready                   is a running instance up; could it serve a read\n"
