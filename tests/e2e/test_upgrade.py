@@ -176,9 +176,43 @@ def test_a_session_of_the_old_process_goes_on_and_sees_what_it_queued(line, db):
     servers.wait_until("the new one to know", lambda: it.instance.metrics()["suimon_upgrade_overlap"] == 0, 30)
 
 
-def test_what_one_writes_the_other_does_not_answer_from_memory(line, db):
+LAGS = {"routing": {"consistency": "session"}, "backend": {"monitor": {"max_lag": "5m"}}}  # replicas that are behind are read
+
+
+def one_row(db, more=None):
+    """A table t of one row, and how it is answered from memory: without more, of what the primary said alone."""
     db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
-    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}})
+    return merge({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}}, more or {})
+
+
+def hits(instance):
+    return instance.metrics().get('suimon_queries_total{route="cache"}', 0)
+
+
+def rests_for_now(instance, db, c):
+    """C1: memory answers nothing while somebody of whom it hears nothing writes; later it does."""
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        assert ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t")
+        db.primary("UPDATE t SET n = n + 1")  # as a statement of another process' session
+    servers.wait_until("a hit", lambda: ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t") and hits(instance) > 0, 60)
+
+
+def read_for(c, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ask(c, "SELECT n FROM t")
+        time.sleep(0.02)
+
+
+def stored_nothing_old(c):
+    """C2: of what a replica said when it had not applied `SET n = 2`, which it has now."""
+    servers.wait_until("what was written", lambda: ask(c, "SELECT n FROM t") == ((2,),), 30)
+    assert all(ask(c, "SELECT n FROM t") == ((2,),) for _ in range(20))
+
+
+def test_what_one_writes_the_other_does_not_answer_from_memory(line, db):
+    it = line(one_row(db))
     with it.instance.connect(database=db.name) as old:
         assert ask(old, "SELECT n FROM t") == ((1,),)
         it.upgrade()
@@ -196,8 +230,7 @@ def test_what_one_writes_the_other_does_not_answer_from_memory(line, db):
 
 def test_when_memory_answers_again_it_believes_no_replica_that_lacks_what_the_other_wrote(line, db):
     """C1, C2: nobody has told the new process of it."""
-    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
-    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "backend": {"monitor": {"max_lag": "5m"}}})
+    it = line(one_row(db, LAGS))
     old = it.instance.connect(database=db.name)
     assert ask(old, "SELECT n FROM t") == ((1,),)
     it.upgrade()
@@ -206,55 +239,40 @@ def test_when_memory_answers_again_it_believes_no_replica_that_lacks_what_the_ot
             ask(old, "UPDATE t SET n = 2")
             old.close()
             servers.wait_until("the new one to know", lambda: it.instance.metrics()["suimon_upgrade_overlap"] == 0, 30)
-            end = time.monotonic() + 13  # it rests ten seconds
-            while time.monotonic() < end:
-                ask(new, "SELECT n FROM t")
-                time.sleep(0.02)
-        servers.wait_until("what was written", lambda: ask(new, "SELECT n FROM t") == ((2,),), 30)
-        assert all(ask(new, "SELECT n FROM t") == ((2,),) for _ in range(20))
+            read_for(new, 13)  # it rests ten seconds
+        stored_nothing_old(new)
 
 
 def test_memory_rests_a_little_longer_than_the_former_process_lives(line, db):
     """C1: a server may still be at what that one sent."""
-    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
-    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}})
+    it = line(one_row(db))
     old = it.instance.connect(database=db.name)
     ask(old, "SELECT n FROM t")
     it.upgrade()
     with it.instance.connect(database=db.name) as c:
         old.close()
         servers.wait_until("the new one to know", lambda: it.said("the former process has ended") == 1, 30)
-        end = time.monotonic() + 3
-        while time.monotonic() < end:
-            assert ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t")
-            db.primary("UPDATE t SET n = n + 1")  # as a statement of that one's session
-        servers.wait_until("a hit", lambda: ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t") and
-                           it.instance.metrics().get('suimon_queries_total{route="cache"}', 0) > 0, 60)
+        rests_for_now(it.instance, db, c)
 
 
 def test_nor_does_one_that_is_started_anew(suimon, db):
     """C2: what was written before it began."""
-    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
-    s = suimon({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "backend": {"monitor": {"max_lag": "5m"}}})
+    s = suimon(one_row(db, LAGS))
     with db.cluster.replica_behind():
         with s.connect(database=db.name) as c:
             ask(c, "UPDATE t SET n = 2")
         s.stop()
         s.start()
         with s.connect(database=db.name) as c:
-            for _ in range(100):
-                ask(c, "SELECT n FROM t")
-                time.sleep(0.02)
+            read_for(c, 2)
     with s.connect(database=db.name) as c:
-        servers.wait_until("what was written", lambda: ask(c, "SELECT n FROM t") == ((2,),), 30)
-        assert all(ask(c, "SELECT n FROM t") == ((2,),) for _ in range(20))
+        stored_nothing_old(c)
 
 
 @pytest.mark.parametrize("shared", ["before", "after"])
 def test_memory_rests_also_where_only_one_has_a_redis(line, db, shared):
     """C1: nobody tells the one in Redis of what the other writes."""
-    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
-    config = {"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}}
+    config = one_row(db)
     redis = {"cache": {"redis": db.cluster.redis.url}}
     it = line(merge(config, redis) if shared == "before" else config)
     with it.instance.connect(database=db.name) as old:
@@ -271,8 +289,7 @@ def test_memory_rests_also_where_only_one_has_a_redis(line, db, shared):
 
 def test_memory_goes_on_resting_when_the_eldest_of_three_ends(line, db):
     """C1: the second has lost its former, but has a successor."""
-    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
-    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}})
+    it = line(one_row(db))
     first = it.instance.connect(database=db.name)
     ask(first, "SELECT n FROM t")
     it.upgrade()
@@ -673,17 +690,11 @@ def test_one_that_is_cancelled_when_it_serves_already_ends_with_its_sessions(lin
 def test_memory_rests_a_little_longer_than_one_that_failed_lives(line, db, monkeypatch):
     """C1: it may have served already, and what it was at when it ended a server may still do."""
     monkeypatch.setenv("SUIMON_FAILPOINT", "upgrade-serving")
-    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
-    it = line({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}})
+    it = line(one_row(db))
     with it.instance.connect(database=db.name) as c:
         os.kill(it.pids[0], signal.SIGUSR2)
         servers.wait_until("the old one to go on", lambda: it.said("does not take over: this one goes on") == 1, 60)
-        end = time.monotonic() + 3
-        while time.monotonic() < end:
-            assert ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t")
-            db.primary("UPDATE t SET n = n + 1")  # as a statement of that one's session
-        servers.wait_until("a hit", lambda: ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t") and
-                           it.instance.metrics().get('suimon_queries_total{route="cache"}', 0) > 0, 60)
+        rests_for_now(it.instance, db, c)
 
 
 def test_one_that_is_cancelled_leaves_the_sockets_files(line, db, monkeypatch, tmp_path):
