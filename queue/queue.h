@@ -80,7 +80,7 @@ void queue_close(struct queue *q);
  * A queue that many processes share is worked by both: nothing happens. */
 void queue_hand_over(struct queue *q);
 /* It was given up and the other process did not keep it: the directory is opened anew, and all goes on as before. stats: as queue_open.
- * RC_ERROR: not just now (the other one holds it yet), err says why. The thread that called queue_hand_over. */
+ * RC_ERROR: not just now (the other one holds it yet, or queue_stop was called), err says why. The thread that called queue_hand_over. */
 enum rc queue_take_back(struct queue *q, const struct queue_options *opt, struct stats *stats, char *err, size_t err_cap) must_check;
 /* That has happened or is happening: what an acknowledged record must be applied up to before a write that would have been
  * queued may run directly. any thread. */

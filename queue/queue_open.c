@@ -187,8 +187,13 @@ enum rc queue_take_back(struct queue *q, const struct queue_options *opt, struct
 {
 	struct queue_lane *lane = NULL;
 	struct dead *dead = NULL;
-	enum rc rc = qdir_retake(&q->dir, err, err_cap);
+	enum rc rc;
 
+	if (q->stopped) {
+		snprintf(err, err_cap, "it has stopped");
+		return RC_ERROR;
+	}
+	rc = qdir_retake(&q->dir, err, err_cap);
 	if (rc == RC_OK) {
 		snprintf(err, err_cap, "out of memory");
 		lane = spare_lane(q);
