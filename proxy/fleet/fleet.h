@@ -2,9 +2,9 @@
  * fleet.h - config.source: the options that many instances share come from Redis, are looked for twice a second, and are taken by
  * the same reload as the host's own file: all of a document or nothing of it.
  *
- *   fleet_first (at the start: Redis, else what an upgrade's former process has, else the copy on disk) → fleet_start → every FLEET_POLL: version and sum → the document
- *   → take → in force, and kept on disk; or refused: once logged, counted, shown, and not tried again until another version
- *   comes or the host's own file is reloaded
+ *   fleet_first (at the start: Redis, else what an upgrade's former process has, else the copy on disk)
+ *   → fleet_start → every FLEET_POLL: version and sum → the document → take → in force, and kept on disk; or refused: once logged,
+ *   counted, shown, and not tried again until another version comes or the host's own file is reloaded
  *
  * Redis gone, the key gone, or a document that is refused leave in force what was. All of it belongs to the control thread.
  */
