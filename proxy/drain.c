@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #include "clock.h"
+#include "failed.h"
 #include "log.h"
 #include "mem.h"
 #include "process.h"
@@ -19,7 +20,7 @@
 #include "takeover.h"
 #include "worker.h"
 
-#define FORMER_MARGIN_NS (2 * NS_PER_SEC) /* beyond drain_timeout, until the process that this one has replaced has ended */
+#define FORMER_MARGIN_NS (2 * NS_PER_SEC) /* beyond drain_timeout, until the process that this one has replaced, or one that failed to replace it, has ended */
 #define LEAD_SHARE 10 /* of drain_timeout */
 #define LEAD_MOST_NS (5 * NS_PER_SEC)
 #define LEAD_TICK_US 10000
@@ -37,8 +38,8 @@ static void leave(evutil_socket_t fd, short what, void *arg)
 	static int tries;
 	struct timeval tv = {.tv_usec = 50000};
 
-	/* Under a supervisor all that is left of it ends with the main process. */
-	if (atomic_load(&process.in.has_former) && clock_mono_ns() < process.drain_deadline_ns + FORMER_MARGIN_NS &&
+	/* Under a supervisor all that is left of them ends with the main process. */
+	if ((atomic_load(&process.in.has_former) || failed_writes()) && clock_mono_ns() < process.drain_deadline_ns + FORMER_MARGIN_NS &&
 	    event_base_once(loop_base(process.in.control), -1, EV_TIMEOUT, leave, NULL, &tv) == 0)
 		return;
 	if (process.in.cache && !has_told(process.in.cache) && ++tries < SETTLE_TRIES &&

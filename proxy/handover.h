@@ -6,7 +6,7 @@
  *   new → former   queue N                                           queue_place_of its queue's directory, 0: it has no such queue
  *   new → former   ready                                             its configuration holds, and its servers answer
  *   former → new   disabled ADDR …                                   servers that an operator keeps out
- *   new → former   yielding                                          before its own go: from here on a third one may serve; stays: it did not
+ *   new → former   yielding                                          before its own go: from here on a third one may serve; stays: it did not, and has ended
  *   former → new   go                                                it accepts no more; the statistics' file is free, and the queue's directory if it is the new one's
  *   new → former   left NAME …                                       sockets of which it has no use
  *   new → former   serving                                           it accepts, and has the queue

@@ -4,7 +4,7 @@
  *   process_run   start.c   make the parts, start the threads, run the control loop, take all down
  *   process_reload  reload.c  SIGHUP and POST /api/config/reload
  *   process_term    drain.c   SIGTERM and SIGINT
- *   process_upgrade upgrade.c SIGUSR2; takeover.c is the new process' side of it
+ *   process_upgrade upgrade.c SIGUSR2; takeover.c is the new process' side of it; failed.c and rest.c what follows where it fails
  *
  * All of it belongs to the control thread.
  */
@@ -86,7 +86,6 @@ void process_doubt_all(void);
 void process_upgrade(void);
 void upgrade_cancel(void); /* one that is under way; this process ends */
 bool upgrade_has_successor(void); /* another process serves, or is about to */
-void upgrade_rest_on(void); /* who wrote beside this process has ended: its memory rests for as long as a server may be at the last of it */
 void upgrade_leave_sockets(void); /* they and their paths are the successor's for good */
 void upgrade_reloaded(void); /* the file was taken anew: whoever is about to serve takes it, too */
 void upgrade_end(void);

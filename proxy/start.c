@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -17,18 +16,18 @@
 #include "cpus.h"
 #include "failpoint.h"
 #include "hooks.h"
+#include "kept.h"
 #include "log.h"
 #include "mem.h"
 #include "otlp.h"
 #include "process.h"
+#include "rest.h"
 #include "session.h"
 #include "supervisor.h"
 #include "takeover.h"
 #include "version.h"
 #include "wallclock.h"
 #include "worker.h"
-
-#define SNAPSHOT_EVERY_NS (60 * NS_PER_SEC)
 
 struct process process;
 
@@ -153,7 +152,7 @@ static void schema_changed(void *arg)
 
 void process_doubt_all(void)
 {
-	catalog_doubt(process.in.catalog); /* in force meanwhile, or what is to be queued would not be; memory rests longer than that takes */
+	catalog_doubt(process.in.catalog); /* in force meanwhile, or what is to be queued would not be; at the end of its rest memory has it read anew (rest.c) */
 	accounts_changed(process.in.accounts);
 }
 
@@ -210,35 +209,6 @@ static enum rc open_slow_log(const struct settings *s)
 	return RC_ERROR;
 }
 
-/* A file that outlives the process: as it is set, or of that name in the state's directory or in the queue's, if that is there.
- * NULL where it is wanted: no memory. For the caller to mem_free. */
-static char *state_path(const char *set, const char *name, const struct settings *s, bool in_queue, bool *wanted)
-{
-	const char *state = getenv("STATE_DIRECTORY");
-
-	*wanted = strcmp(set, "off") != 0 && (*set || (state && *state) || in_queue);
-	if (!*wanted)
-		return NULL;
-	if (*set)
-		return mem_strdup(set);
-	if (state && *state) /* of several the first */
-		return mem_printf("%.*s/%s", (int)strcspn(state, ":"), state, name);
-	return mem_printf("%s/%s", s->queue.dir, name);
-}
-
-static enum rc keep_statistics(const struct settings *s)
-{
-	bool wanted;
-	char *path = state_path(s->stats.snapshot, "statistics", s, process.in.queue && s->queue.engine == SETTINGS_ENGINE_FILE, &wanted);
-	enum rc rc;
-
-	if (!wanted)
-		return RC_OK;
-	rc = path ? stats_keep(process.in.stats, path, SNAPSHOT_EVERY_NS) : RC_ERROR;
-	mem_free(path);
-	return rc;
-}
-
 /* Before there are parts: the settings that they are made of are these. */
 static enum rc take_first(const struct settings_shared *doc, struct iobuf *why)
 {
@@ -257,13 +227,12 @@ static enum rc take_first(const struct settings_shared *doc, struct iobuf *why)
 static enum rc make_fleet(void)
 {
 	const struct settings *s = process.in.settings;
-	struct stat st;
 	bool wanted;
 	char *copy;
 
 	if (!s->config.source)
 		return takeover_shared(NULL);
-	copy = state_path(s->config.copy, "shared-config", s, stat(s->queue.dir, &st) == 0 && S_ISDIR(st.st_mode), &wanted);
+	copy = kept_shared(s, &wanted);
 	if (copy || !wanted)
 		process.fleet = fleet_new(&(struct fleet_options){.source = s->config.source, .copy = copy, .take = take_first});
 	mem_free(copy);
@@ -420,7 +389,7 @@ enum rc process_serve(void)
 	if (takes_over)
 		FAILPOINT("upgrade-queue");
 	if (rc == RC_OK)
-		rc = keep_statistics(s);
+		rc = kept_begin(s);
 	if (rc == RC_OK)
 		rc = start_workers();
 	if (rc == RC_OK && process.in.queue)
@@ -466,6 +435,7 @@ static void tear_down(void)
 {
 	struct instance *in = &process.in;
 
+	rest_end();
 	upgrade_end();
 	takeover_end();
 	supervisor_end();

@@ -16,6 +16,7 @@
 #include "handover.h"
 #include "log.h"
 #include "process.h"
+#include "rest.h"
 #include "session.h"
 #include "supervisor.h"
 
@@ -23,7 +24,7 @@
 #define FIRST_WORDS_MS 10000
 #define READY_LIMIT_NS (30 * NS_PER_SEC)
 #define TICK_MS 20
-#define ELDEST_MOST 16 /* processes of which each has sessions yet; of more nothing is known */
+#define ELDEST_MOST 32 /* processes of which each has sessions yet */
 #define DISABLED_MOST 64 /* servers of which the former process is told */
 #define NUMBERS_APART 1000000 /* connections that the former process may number yet: it accepts some until it is told */
 
@@ -54,6 +55,7 @@ static struct {
 
 /* ---- before anything else ---- */
 
+/* RC_DECLINED: it was the last one. */
 static enum rc take_word(const char *text, int fd)
 {
 	const char *name = handover_rest(text, "socket");
@@ -65,7 +67,9 @@ static enum rc take_word(const char *text, int fd)
 		takeover.nsockets++;
 		return RC_OK;
 	}
-	if (strcmp(text, "eldest") == 0 && fd >= 0 && takeover.neldest < ELDEST_MOST) {
+	if (strcmp(text, "eldest") == 0 && fd >= 0) {
+		if (takeover.neldest == ELDEST_MOST)
+			return RC_ERROR; /* this process ends, and the descriptor with it */
 		takeover.eldest[takeover.neldest++] = fd;
 		return RC_OK;
 	}
@@ -91,8 +95,13 @@ static enum rc take_first_words(void)
 	int fd;
 
 	while (poll(&p, 1, FIRST_WORDS_MS) == 1 && (rc = handover_receive(takeover.link, text, &fd)) != RC_DECLINED) {
-		if (rc == RC_OK && take_word(text, fd) == RC_DECLINED)
+		rc = rc == RC_OK ? take_word(text, fd) : RC_OK;
+		if (rc == RC_DECLINED)
 			return RC_OK;
+		if (rc == RC_ERROR) {
+			log_error("upgrade", "more processes before this one have sessions yet than can be waited for", "most=%d", ELDEST_MOST);
+			return RC_ERROR;
+		}
 	}
 	log_error("upgrade", "the process to be replaced has gone, or does not say what it has", NULL);
 	return RC_ERROR;
@@ -210,7 +219,7 @@ static void on_go(void)
 static void on_alone(void)
 {
 	atomic_store(&process.in.has_former, false);
-	upgrade_rest_on();
+	rest_on();
 	process_doubt_all();
 	log_info("upgrade", "the former process has ended", NULL);
 }
@@ -258,6 +267,7 @@ static void on_cancel_late(void)
 	end_link();
 	takeover.stage = STAGE_NONE;
 	atomic_store(&process.in.has_former, false);
+	rest_disown();
 	if (!atomic_load(&process.in.draining))
 		process_drain();
 }

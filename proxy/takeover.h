@@ -23,7 +23,7 @@ uint64_t takeover_bus(void);
 bool takeover_rests_beside(uint64_t bus); /* a process that tells there */
 bool takeover_rests_beside_former(void);
 void takeover_drain(void); /* the former one ends, too */
-/* This one's own successor is about to serve, or is not after all: while it is, the former one does not serve in this one's place. */
+/* This one's own successor is about to serve, or is not after all and has ended: until then the former one does not serve in this one's place. */
 void takeover_yielding(bool yields);
 enum rc takeover_pass_on(int link) must_check; /* to a successor: how to know that those before this process have ended */
 void takeover_succeeded(void); /* its own successor serves: the former one has no use for the sockets any more */

@@ -14,11 +14,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,10 +26,13 @@
 #include <event2/event.h>
 
 #include "clock.h"
+#include "failed.h"
 #include "handover.h"
 #include "log.h"
 #include "mem.h"
 #include "process.h"
+#include "rest.h"
+#include "successor.h"
 #include "supervisor.h"
 #include "takeover.h"
 #include "worker.h"
@@ -38,10 +41,6 @@
 #define RETIRE_TICK_MS 200
 #define RETAKE_TICK_MS 100
 #define RETAKE_SHARE 10  /* of the time between two attempts the last one took so much, at most */
-#define REST_TICK_MS 200
-#define REST_NS (10 * NS_PER_SEC) /* a server may still be at what a process sent it that has ended */
-#define RETAKE_MARGIN_NS (10 * NS_PER_SEC) /* beyond drain_timeout, which a cancelled process may use */
-#define LINK_THERE (STDERR_FILENO + 1) /* the link's descriptor in the new process */
 
 enum stage {
 	STAGE_NONE,      /* nobody is about to replace this process */
@@ -53,24 +52,20 @@ enum stage {
 static struct {
 	enum stage stage;
 	int link;
-	pid_t pid;
+	pid_t pid;            /* 0: none that is this process' business */
+	int pidfd;            /* -1: it cannot be had */
 	struct event *readable, *timer, *on_child;
 	uint64_t bus;         /* the new one's */
 	uint64_t queue;       /* its queue's place */
 	bool queue_told;      /* ... which an older version does not say: it has ours */
-	struct event *rest;   /* while memory rests for a new one that failed, */
-	pid_t resting_for;    /* this one: 0: it has ended, */
-	uint64_t rest_end_ns; /* and memory rests until then */
 	struct event *retake; /* while the queue is to be taken back */
-	uint64_t retake_end_ns;
-	pid_t holder;         /* of the queue, perhaps: the process that failed; 0: it has ended */
 	uint64_t deadline_ns; /* retiring: then the sessions that are left drain */
 	int http;             /* a copy of the socket for HTTP; -1: it is the new one's business alone */
 	bool left[PROCESS_LISTENERS_MOST]; /* the new one has no use for these listeners */
 	bool yielding;        /* retiring: the new one's own successor may serve already, */
 	bool succeeded;       /* and does; for good */
 	bool settled;         /* no client that this process accepted is on its way to a worker any more */
-} upgrade = {.link = -1, .http = -1};
+} upgrade = {.link = -1, .pidfd = -1, .http = -1};
 
 static void end_link(void)
 {
@@ -80,8 +75,24 @@ static void end_link(void)
 	if (upgrade.link >= 0)
 		close(upgrade.link);
 	upgrade.link = -1;
-	if (upgrade.pid > 0 && waitpid(upgrade.pid, NULL, WNOHANG) != 0)
-		upgrade.pid = 0;
+}
+
+static void forget_it(void)
+{
+	end_link();
+	if (upgrade.pidfd >= 0)
+		close(upgrade.pidfd);
+	upgrade.pidfd = -1;
+	upgrade.pid = 0;
+}
+
+/* It may be there yet, and is to end. */
+static void await_its_end(bool served)
+{
+	if (upgrade.pid > 0)
+		failed_add(upgrade.pid, upgrade.pidfd, served);
+	upgrade.pidfd = -1;
+	forget_it();
 }
 
 static void close_http(void)
@@ -121,18 +132,6 @@ static bool try_retake(void)
 	return rc == RC_OK;
 }
 
-/* Whoever was cancelled ends within drain_timeout, or hangs: then nobody is left who could be asked. */
-static void end_holder(void)
-{
-	if (upgrade.holder > 0 && waitpid(upgrade.holder, NULL, WNOHANG) != 0)
-		upgrade.holder = 0;
-	if (upgrade.holder <= 0 || clock_mono_ns() < upgrade.retake_end_ns)
-		return;
-	log_error("upgrade", "the process that failed does not end: it is killed", "pid=%ld", (long)upgrade.holder);
-	(void)kill(upgrade.holder, SIGKILL);
-	upgrade.retake_end_ns = clock_mono_ns() + RETAKE_MARGIN_NS;
-}
-
 /* A log that is read again and refused again must not have the thread that accepts clients for itself. */
 static enum rc retake_later(uint64_t took_ns)
 {
@@ -149,73 +148,16 @@ static void retake_tick(evutil_socket_t fd, short what, void *arg)
 {
 	uint64_t began = clock_mono_ns();
 
-	end_holder();
 	if (try_retake() || retake_later(clock_mono_ns() - began) != RC_OK)
 		stop_retaking();
 }
 
 static void retake_queue(void)
 {
-	struct settings *s = instance_settings(&process.in);
-
 	stop_retaking();
-	upgrade.holder = upgrade.pid;
-	upgrade.retake_end_ns = clock_mono_ns() + s->drain_timeout_ns + RETAKE_MARGIN_NS;
-	settings_unref(s);
 	upgrade.retake = event_new(loop_base(process.in.control), -1, 0, retake_tick, NULL);
 	if (!upgrade.retake || retake_later(0) != RC_OK)
 		log_error("upgrade", "the queue cannot be taken back: its writes run directly until suimon is restarted", NULL);
-}
-
-static void stop_resting(void)
-{
-	if (upgrade.rest)
-		event_free(upgrade.rest);
-	upgrade.rest = NULL;
-}
-
-static void rest_tick(evutil_socket_t fd, short what, void *arg)
-{
-	struct instance *in = &process.in;
-	struct settings *s;
-
-	if (upgrade.resting_for && waitpid(upgrade.resting_for, NULL, WNOHANG) == 0)
-		return;
-	if (upgrade.resting_for)
-		upgrade.rest_end_ns = clock_mono_ns() + REST_NS;
-	upgrade.resting_for = 0;
-	if (clock_mono_ns() < upgrade.rest_end_ns)
-		return;
-	stop_resting();
-	catalog_invalidate(in->catalog); /* DDL may have been among the last of it */
-	s = instance_settings(in);
-	cache_invalidate_all_from(in->cache, CACHE_BY_FLUSH, instance_lag_window(s)); /* and no replica is believed that lacks what was written */
-	settings_unref(s);
-	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
-}
-
-/* pid: of a process that may write yet; 0: it has ended. */
-static void rest_until_gone(pid_t pid)
-{
-	static const struct timeval every = {.tv_usec = REST_TICK_MS * 1000};
-
-	stop_resting();
-	upgrade.resting_for = pid;
-	upgrade.rest_end_ns = clock_mono_ns() + REST_NS;
-	upgrade.rest = event_new(loop_base(process.in.control), -1, EV_PERSIST, rest_tick, NULL);
-	if (!upgrade.rest || event_add(upgrade.rest, &every) != 0)
-		log_error("upgrade", "memory stays at rest until suimon is restarted: out of memory", NULL);
-}
-
-/* C1: who wrote beside this process has told it of nothing. */
-void upgrade_rest_on(void)
-{
-	if (!process.in.cache || !atomic_load(&process.in.cache_rests) || upgrade_has_successor())
-		return;
-	if (upgrade.rest)
-		upgrade.rest_end_ns = clock_mono_ns() + REST_NS;
-	else
-		rest_until_gone(0);
 }
 
 static void serve_on(void)
@@ -230,8 +172,7 @@ static void serve_on(void)
 		admin_pause(process.admin, false);
 	if (in->cache)
 		cache_flush(in->cache, CACHE_BY_FLUSH);
-	if (in->cache && atomic_load(&in->cache_rests))
-		rest_until_gone(upgrade.pid); /* it may have had clients, and writes to the end of its sessions */
+	rest_on(); /* the other one may have had clients, and writes to the end of its sessions */
 	if (stats_keep_again(in->stats) != RC_OK)
 		log_warn("upgrade", "statistics are not kept on disk until an upgrade succeeds or suimon is restarted", NULL);
 	if (!in->queue || !queue_is_handed_over(in->queue, &last_seq) || try_retake())
@@ -242,17 +183,17 @@ static void serve_on(void)
 
 static void fail(const char *why)
 {
+	bool switching = upgrade.stage == STAGE_SWITCHING;
+
 	log_error("upgrade", "the new process does not take over: this one goes on", "pid=%ld reason=\"%s\"", (long)upgrade.pid, why);
 	stats_count(process.sink, STATS_C_UPGRADE_FAILURES, 1);
 	(void)!handover_send(upgrade.link, -1, "cancel");
-	end_link();
+	upgrade.stage = STAGE_NONE;
+	await_its_end(switching);
 	stop_timer();
 	close_http();
-	if (upgrade.stage == STAGE_SWITCHING) {
-		takeover_yielding(false);
+	if (switching)
 		serve_on();
-	}
-	upgrade.stage = STAGE_NONE;
 }
 
 void upgrade_cancel(void)
@@ -342,7 +283,7 @@ static void on_ready(void)
 		upgrade.http = fcntl(admin_fd(process.admin), F_DUPFD_CLOEXEC, 0);
 	}
 	memset(upgrade.left, 0, sizeof(upgrade.left));
-	stop_resting();
+	rest_stop();
 	if (takeover_rests_beside(upgrade.bus))
 		atomic_store(&in->cache_rests, true);
 	if (in->queue && (!upgrade.queue_told || upgrade.queue == queue_place(in->queue))) {
@@ -446,7 +387,7 @@ static void on_successor_died(void)
 
 	log_error("upgrade", "the new process has died: this one serves again", "pid=%ld", (long)upgrade.pid);
 	stats_count(process.sink, STATS_C_UPGRADE_FAILURES, 1);
-	end_link();
+	await_its_end(true);
 	stop_timer();
 	upgrade.stage = STAGE_NONE;
 	atomic_store(&process.in.retiring, false);
@@ -475,7 +416,7 @@ static void on_gone(void)
 	}
 	upgrade_leave_sockets(); /* who connects, should nobody serve, is refused and does not wait */
 	log_info("upgrade", "the new process has ended: this one serves the sessions it has, and no others", "pid=%ld", (long)upgrade.pid);
-	end_link();
+	forget_it();
 }
 
 static void on_message(const char *text)
@@ -521,62 +462,6 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- the start of it ---- */
 
-extern char **environ;
-
-static bool is_own_business(const char *var)
-{
-	static const char *const names[] = {"LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID=", HANDOVER_ENV "="};
-
-	for (size_t i = 0; i < countof(names); i++)
-		if (strncmp(var, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
-}
-
-static pid_t spawn(int link)
-{
-	char var[64];
-	size_t n = 0, kept = 0;
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	pid_t pid = -1;
-	char **env;
-	int error;
-
-	while (environ[n])
-		n++;
-	env = mem_zalloc((n + 2) * sizeof(*env));
-	if (!env)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (!is_own_business(environ[i]))
-			env[kept++] = environ[i];
-	(void)snprintf(var, sizeof(var), HANDOVER_ENV "=%d", LINK_THERE);
-	env[kept] = var;
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attr);
-	/* Of all descriptors this one alone is the new one's. Libraries open some that survive an exec: a server would not
-	 * notice that this process ends while they are open there. */
-	error = posix_spawn_file_actions_adddup2(&actions, link, LINK_THERE);
-	if (error == 0)
-		error = posix_spawn_file_actions_addclosefrom_np(&actions, LINK_THERE + 1);
-	if (error == 0)
-		error = posix_spawnattr_setsigmask(&attr, &none);
-	if (error == 0)
-		error = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	if (error == 0)
-		error = posix_spawnp(&pid, process.argv[0], &actions, &attr, process.argv, env);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&actions);
-	mem_free(env);
-	if (error == 0)
-		return pid;
-	log_error("upgrade", "the program cannot be started", "program=%s error=\"%s\"", process.argv[0], strerror(error));
-	return -1;
-}
-
 static enum rc send_all(void)
 {
 	int shared = fleet_lend(process.fleet);
@@ -594,6 +479,8 @@ static enum rc send_all(void)
 		rc = handover_send(upgrade.link, shared, "shared");
 	if (rc == RC_OK)
 		rc = takeover_pass_on(upgrade.link);
+	if (rc == RC_OK)
+		rc = failed_pass_on(upgrade.link);
 	if (shared >= 0)
 		close(shared);
 	return rc == RC_OK ? handover_send(upgrade.link, -1, "end") : rc;
@@ -628,12 +515,13 @@ static void start_successor(void)
 	upgrade.bus = 0;
 	upgrade.queue_told = upgrade.yielding = upgrade.succeeded = false;
 	upgrade.link = pair[0];
-	upgrade.pid = spawn(pair[1]);
+	upgrade.pid = successor_spawn(pair[1]);
 	close(pair[1]);
 	if (upgrade.pid < 0) {
 		fail("it could not be started");
 		return;
 	}
+	upgrade.pidfd = pidfd_open(upgrade.pid, 0); /* nobody has asked after it yet: the number is its own */
 	log_info("upgrade", "a new process starts", "pid=%ld program=%s", (long)upgrade.pid, process.argv[0]);
 	upgrade.readable = event_new(loop_base(process.in.control), upgrade.link, EV_READ | EV_PERSIST, on_readable, NULL);
 	if (!upgrade.readable || event_add(upgrade.readable, NULL) != 0 || start_timer(on_late, 0, START_LIMIT_S * 1000) != RC_OK ||
@@ -645,6 +533,8 @@ void process_upgrade(void)
 {
 	if (upgrade.stage != STAGE_NONE || takeover_is_one() || atomic_load(&process.in.draining))
 		log_warn("upgrade", "no upgrade: one is under way, or this process stops", NULL);
+	else if (failed_full())
+		log_warn("upgrade", "no upgrade: too many that failed have not ended yet", NULL);
 	else if (getpid() == 1)
 		log_warn("upgrade", "no upgrade: with process 1 its container ends; replace the container", NULL);
 	else
@@ -666,8 +556,8 @@ void upgrade_end(void)
 {
 	stop_timer();
 	stop_retaking();
-	stop_resting();
-	end_link();
+	failed_end();
+	forget_it();
 	close_http();
 	if (upgrade.on_child)
 		event_free(upgrade.on_child);

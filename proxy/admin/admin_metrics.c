@@ -214,6 +214,8 @@ static void put_process(struct prom *p, struct instance *in)
 	prom_gauge(p, "draining", "1 after SIGTERM.", atomic_load(&in->draining));
 	prom_gauge(p, "upgrade_overlap", "1 while the process that this one took over from has sessions yet.",
 		   atomic_load(&in->has_former));
+	prom_gauge(p, "cache_rests", "1 while another process may write of which this one is not told: nothing is answered from the cache.",
+		   in->cache && atomic_load(&in->cache_rests));
 	prom_gauge(p, "limit_waiting", "Statements that wait for their turn by a rule of limits.", limits_waiting(in->limits));
 	prom_gauge(p, "limit_gates", "Rules, accounts, digests and clients whose share is kept count of.", limits_gates(in->limits));
 	prom_gauge(p, "client_sessions", "Client sessions open now.", atomic_load(&in->sessions));

@@ -16,7 +16,9 @@ from test_supervisor import listening, supervised, supervisor  # noqa: F401 (a f
 import servers
 
 PR_SET_CHILD_SUBREAPER = 36
-ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # successors are orphans, and nobody else tells how they ended
+SYS_PIDFD_GETFD = 438
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # successors are orphans, and nobody else tells how they ended
 
 
 class Line:
@@ -269,6 +271,63 @@ def test_nor_does_one_that_is_started_anew(suimon, db):
         stored_nothing_old(c)
 
 
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    """What systemd keeps for a service; the file that says that a process serves, or has not ended in order."""
+    (tmp_path / "state").mkdir()
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    return tmp_path / "state" / "running"
+
+
+def test_memory_rests_at_the_start_behind_a_process_that_was_killed(suimon, db, state):
+    """C1: a server may still be at what that one sent."""
+    s = suimon(one_row(db))
+    assert state.exists()
+    with s.connect(database=db.name) as c:
+        ask(c, "SELECT n FROM t")
+    s.process.kill()
+    s.start()
+    with s.connect(database=db.name) as c:
+        rests_for_now(s, db, c)
+    assert s.log_text().count("memory rests for ten seconds") == 1
+
+
+def test_memory_rests_at_the_start_behind_a_drain_that_cut_a_write(suimon, db, state):
+    """C1: it waits for a lock, and is committed when the next process has begun."""
+    s = suimon(one_row(db, {"drain_timeout": "1s"}))
+    c = s.connect(database=db.name)
+    with db.cluster.primary.root(database=db.name, autocommit=False) as lock:
+        ask(lock, "SELECT n FROM t FOR UPDATE")
+        writer = threading.Thread(target=lambda: pytest.raises(pymysql.MySQLError, ask, c, "UPDATE t SET n = n + 10"), daemon=True)
+        writer.start()
+        servers.wait_until("the write to wait", lambda: db.primary("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE"
+                                                                   " 'UPDATE t SET n = n + 10%%'") == ((1,),), 30)
+        s.stop()
+        writer.join(30)
+        assert state.exists()
+        s.start()
+        with s.connect(database=db.name) as d:
+            before = ask(d, "SELECT n FROM t")
+            lock.rollback()
+            servers.wait_until("the write", lambda: db.primary("SELECT n FROM t") != before, 30)
+            assert ask(d, "SELECT n FROM t") == db.primary("SELECT n FROM t") == ((11,),)
+
+
+def test_memory_does_not_rest_behind_a_process_that_ended_in_order(suimon, line, db, state):
+    it = line(one_row(db, {"upgrade_timeout": "300s"}))
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "SELECT n FROM t")
+    it.upgrade()
+    assert it.ended(it.pids[0]) == 0
+    assert state.exists()  # it is the new one's
+    servers.wait_until("its rest to be over", lambda: it.instance.metrics()["suimon_cache_rests"] == 0, 30)
+    os.kill(it.pids[0], signal.SIGTERM)
+    assert it.ended(it.pids[0]) == 0
+    assert not state.exists()
+    s = suimon(it.instance.config)
+    assert s.metrics()["suimon_cache_rests"] == 0
+
+
 @pytest.mark.parametrize("shared", ["before", "after"])
 def test_memory_rests_also_where_only_one_has_a_redis(line, db, shared):
     """C1: nobody tells the one in Redis of what the other writes."""
@@ -383,6 +442,7 @@ def test_an_address_that_was_left_is_served_again(line, db, tmp_path):
         servers.wait_until("the old address to be gone", lambda: not os.path.exists(before), 30)
         it.dies(new)
         servers.wait_until("the old one to hear of it", lambda: it.said("this one serves again"), 60)
+        servers.wait_until("the old address to be there", lambda: os.path.exists(before), 30)
         for words in ({"unix_socket": before}, {"host": servers.LOOPBACK, "port": int(tcp.split(":")[1])}):
             with pymysql.connect(user="app", password="app", **words) as d:
                 assert ask(d, "SELECT 1") == ((1,),)
@@ -529,6 +589,29 @@ def test_the_eldest_of_three_does_not_serve_beside_the_third(line, db, tmp_path)
         assert ask(c, "SELECT 1") == ((1,),)
 
 
+def test_the_eldest_of_three_does_not_serve_while_a_third_that_failed_is_there(line, db, tmp_path):
+    """C1: the second has cancelled the third, and dies when that has not ended."""
+    it = line({"upgrade_timeout": "300s"})
+    fails_at = starts_by_file(it, tmp_path)
+    with it.instance.connect(database=db.name) as c:
+        second = it.upgrade()
+        fails_at("upgrade-serving:stop")
+        with it.instance.connect(database=db.name) as d:
+            ask(d, "SELECT 1")
+            os.kill(second, signal.SIGUSR2)
+            third = it.begun(2)
+            falls_silent(third)
+            servers.wait_until("the second to go on", lambda: it.said("does not take over: this one goes on"), 30)
+            time.sleep(0.5)  # what it has to tell is told by then
+            it.dies(second)
+        servers.wait_until("the eldest to hear of it", lambda: it.said("serves the sessions it has, and no others"), 30)
+        assert it.said("this one serves again") == 0
+        os.kill(third, signal.SIGCONT)
+        it.pids.append(third)
+        assert it.ended(third) == 0
+        assert ask(c, "SELECT 1") == ((1,),)
+
+
 def test_a_reload_while_a_new_process_starts_is_taken_by_it(line, db):
     """What was acknowledged is in force in whoever serves, though the new one has read the file before."""
     relay = Relay(db.cluster.primary.port)
@@ -662,6 +745,133 @@ def test_a_new_process_with_another_queue_leaves_the_old_one_its_own(line, db, t
     assert it.ended(it.pids[0]) == 0  # when all of it is applied
     assert db.primary("SELECT n FROM log ORDER BY n") == ((0,), (1,), (2,))
     assert db.primary("SELECT COUNT(*) FROM log2") == ((20,),)
+
+
+def descriptor(pid, number):
+    """Another process' socket."""
+    of = os.pidfd_open(pid)
+    got = LIBC.syscall(SYS_PIDFD_GETFD, of, number, 0)
+    os.close(of)
+    if got < 0:
+        pytest.skip("another process' descriptor cannot be had here: %s" % os.strerror(ctypes.get_errno()))
+    return socket.socket(fileno=got)
+
+
+def falls_silent(new):
+    """The former process takes this one, which is there, for one that has failed: it hears the link's end."""
+    with descriptor(new, 3) as link:
+        link.shutdown(socket.SHUT_WR)
+
+
+def is_cancelled(new, old):
+    """As by a former process that has not heard in time that it serves."""
+    for fd in os.listdir("/proc/%d/fd" % old):
+        if not os.readlink("/proc/%d/fd/%s" % (old, fd)).startswith("socket:"):
+            continue
+        with descriptor(old, int(fd)) as s:
+            if s.type & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) == socket.SOCK_SEQPACKET:
+                s.send(b"cancel")
+                return
+    raise AssertionError("%d has no link to %d" % (old, new))
+
+
+def cancelled_with_a_transaction(it, db):
+    """A new process that ends with the session it has; that one."""
+    new = it.upgrade()
+    d = it.instance.connect(database=db.name)
+    d.begin()
+    ask(d, "UPDATE t SET n = n + 10")
+    is_cancelled(new, it.pids[0])
+    servers.wait_until("the old one to serve again", lambda: it.said("this one serves again") == 1, 30)
+    return d
+
+
+def test_memory_rests_as_long_as_one_that_failed_has_sessions(line, db):
+    """C1: nobody tells the old one of what they write."""
+    it = line(one_row(db, {"upgrade_timeout": "300s", "drain_timeout": "30s"}))
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "SELECT n FROM t")
+        d = cancelled_with_a_transaction(it, db)
+        read_for(c, 12)
+        assert it.instance.metrics()["suimon_cache_rests"] == 1
+        d.commit()
+        assert ask(c, "SELECT n FROM t") == ((11,),)
+        it.ended(it.pids[1])
+        rests_for_now(it.instance, db, c)
+        assert it.instance.metrics()["suimon_cache_rests"] == 0
+    d._force_close()
+
+
+def test_the_next_new_process_knows_of_one_that_failed_and_has_sessions(line, db):
+    """C1: also where the one dies that has started both."""
+    it = line(one_row(db, {"upgrade_timeout": "300s", "drain_timeout": "30s"}))
+    old = it.instance.connect(database=db.name)
+    ask(old, "SELECT n FROM t")
+    d = cancelled_with_a_transaction(it, db)
+    it.pids.append(it.instance.upgrade(it.pids[0]))
+    with it.instance.connect(database=db.name) as c:
+        os.kill(it.pids[0], signal.SIGKILL)
+        it.ended(it.pids[0])
+        servers.wait_until("the newest to hear of it", lambda: it.said("one before it has sessions yet") == 1, 30)
+        read_for(c, 12)
+        d.commit()
+        assert ask(c, "SELECT n FROM t") == ((11,),)
+        it.ended(it.pids[0])
+        rests_for_now(it.instance, db, c)
+    old._force_close()
+    d._force_close()
+
+
+def test_what_is_to_be_queued_is_queued_while_the_schema_is_read_again(line, db):
+    """Q4: the former process may have changed it. What was in force stays so until it has been read, which here it cannot be."""
+    db.setup("CREATE TABLE log (n INT)")
+    relay = Relay(db.cluster.primary.port)
+    it = line(merge(QUEUE, {"primary": relay.address}))
+    old = it.instance.connect(database=db.name)
+    ask(old, "SELECT 1")
+    it.upgrade()
+    with it.instance.connect(database=db.name, read_timeout=30) as c:
+        ask(c, "INSERT INTO log VALUES (0)")  # its shape is checked
+        servers.wait_until("the next ones to be queued", lambda: ask(c, "INSERT INTO log VALUES (1)") and False or
+                           it.instance.api("/api/queue")["enqueued"] > 0, 30)
+        relay.cut_when = lambda direction, data: direction == "up" and b"information_schema" in data.lower()
+        old.close()
+        servers.wait_until("the new one to know", lambda: it.said("the former process has ended") == 1, 30)
+        before = it.instance.api("/api/queue")["enqueued"]
+        ask(c, "INSERT INTO log VALUES (2)")
+        assert it.instance.api("/api/queue")["enqueued"] == before + 1
+    relay.close()
+
+
+def test_one_that_failed_and_hangs_is_killed(line, db, monkeypatch):
+    """C1, Q7: memory and the queue wait for its end; that has its limit, ten seconds beyond drain_timeout."""
+    monkeypatch.setenv("SUIMON_FAILPOINT", "upgrade-serving:stop")
+    it = line(one_row(db, {"drain_timeout": "1s"}))
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "SELECT n FROM t")
+        os.kill(it.pids[0], signal.SIGUSR2)
+        new = it.begun()
+        falls_silent(new)
+        servers.wait_until("the old one to go on", lambda: it.said("does not take over: this one goes on") == 1, 30)
+        servers.wait_until("it to be killed", lambda: not children(it.pids[0]), 30)
+        assert it.said("the process that failed does not end: it is killed") == 1
+        rests_for_now(it.instance, db, c)
+
+
+def test_one_that_failed_and_hangs_ends_with_the_old_one(line, db, monkeypatch):
+    monkeypatch.setenv("SUIMON_FAILPOINT", "upgrade-serving:stop")
+    it = line({"drain_timeout": "1s"})
+    with it.instance.connect(database=db.name) as c:
+        ask(c, "SELECT 1")
+        os.kill(it.pids[0], signal.SIGUSR2)
+        new = it.begun()
+        falls_silent(new)
+        servers.wait_until("the old one to go on", lambda: it.said("does not take over: this one goes on") == 1, 30)
+        assert ask(c, "SELECT 1") == ((1,),)
+    os.kill(it.pids[0], signal.SIGTERM)
+    assert it.ended(it.pids[0]) == 0
+    assert it.said("the process that failed is there yet: it is killed, for this one ends pid=%d" % new) == 1
+    servers.wait_until("nobody to listen", lambda: not os.path.exists("/proc/%d" % new) or it._wait(new) == -signal.SIGKILL, 30)
 
 
 def is_stopped(pid):
