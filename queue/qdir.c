@@ -44,15 +44,16 @@ static int sync_parent(const struct file_ops *ops, const char *path)
 	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
-	rc = ops->fsync(fd) == 0 || errno == EINVAL ? 0 : -1;
+	rc = ops->fsync(fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : -1;
 	close(fd);
 	return rc;
 }
 
+/* Synced also where it is there: whoever made it may have died before, or could not. */
 static int make_directory(const struct file_ops *ops, const char *path)
 {
-	if (mkdir(path, 0750) != 0)
-		return errno == EEXIST ? 0 : -1;
+	if (mkdir(path, 0750) != 0 && errno != EEXIST)
+		return -1;
 	return sync_parent(ops, path);
 }
 
