@@ -657,6 +657,28 @@ def test_two_copies_of_a_directory_do_not_take_each_others_records_for_applied(s
 
 
 @file_only
+def test_a_copy_binds_all_connections_of_the_other_one(start, schema, tmp_path):
+    """Also those whose position it has not moved."""
+    a = start(workers=4)
+    put(a, 0, "INSERT INTO log (id) VALUES (0)")
+    a.wait_answers(1)
+    a.drained()
+    b = copied(tmp_path, schema, workers=4)
+    try:
+        put(b, 1, "INSERT INTO log (id) VALUES (1)")
+        b.wait_answers(1)
+        b.drained()
+        for i in range(1, 17):
+            put(a, i, "INSERT INTO log (id) VALUES (%d)" % (100 + i), "log", STRICT, "", "", "%d" % i)
+        halted(a)
+        assert schema.run("SELECT id FROM shop.log ORDER BY id") == [(0,), (1,)]
+        assert b.quit() == 0
+    finally:
+        if b.process.poll() is None:
+            b.kill()
+
+
+@file_only
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_database_that_has_gone_back_is_not_taken_for_anothers(start, schema, workers):
     """After a failover to a replica that lagged its row is of an earlier opening, or not there: what the log still has is applied again."""
@@ -686,17 +708,23 @@ def test_a_database_that_has_gone_back_is_not_taken_for_anothers(start, schema, 
 
 @file_only
 def test_a_position_that_somebody_has_moved_halts(start, schema):
+    """Also where the log has records up to it: what lies below it would be passed over."""
     d = start()
     put(d, 0, "INSERT INTO log (id) VALUES (0)")
     d.wait_answers(1)
     d.drained()
+    d.send("pause")
+    for i in range(1, 11):
+        put(d, i, "INSERT INTO log (id) VALUES (%d)" % i)
+    d.wait_answers(11)
     schema.run("UPDATE suimon.applied SET seq=seq+5")
-    put(d, 1, "INSERT INTO log (id) VALUES (1)")
+    d.send("resume")
     halted(d)
     assert schema.run("SELECT id FROM shop.log") == [(0,)]
     schema.run("UPDATE suimon.applied SET seq=seq-5")
     d.send("resume")
-    until(lambda: len(schema.run("SELECT id FROM shop.log")) == 2)
+    d.drained()
+    assert [r[0] for r in schema.run("SELECT id FROM shop.log ORDER BY id")] == list(range(11))
     assert d.quit() == 0
 
 

@@ -556,6 +556,29 @@ def test_another_redis_at_the_same_address_has_nothing_taken_or_removed(start, s
     relay.close()
 
 
+def test_a_mark_that_changes_under_a_connection_is_seen_by_the_script(start, shop, redis):
+    """Q1: whoever does not own the lane looks at the mark once a second; what it sends meanwhile is not stored, and is when the mark is right."""
+    r = redis()
+    name = uuid.uuid4().hex
+    a, b = start(r.url(name, lanes=1)), start(r.url(name, lanes=1))
+    until(lambda: all_answer(a, [0]) or a.nacks.clear())
+    until(lambda: all_answer(b, [6]) or b.nacks.clear())
+    a.drained()
+    b.drained()
+    stranger = b if a.totals()["applied"] else a
+    mark = r.cli("HGET", lane_key(name, "i"), "id").strip()
+    r.cli("HSET", lane_key(name, "i"), "id", "77")
+    last = r.cli("HGET", lane_key(name, "i"), "last")
+    stranger.add(12, "shop", "t0", "INSERT INTO t0 (n,v) VALUES (12,'x')")
+    time.sleep(2)
+    assert r.cli("HGET", lane_key(name, "i"), "last") == last and "12" not in stranger.acks
+    r.cli("HSET", lane_key(name, "i"), "id", mark)
+    until(lambda: all_answer(stranger, [18]) or stranger.nacks.clear(), 10)
+    stranger.drained()
+    assert applied(shop)[0] == [n for n in (0, 6, 12, 18) if n != 12 or "12" in stranger.acks]
+    assert a.quit() == 0 and b.quit() == 0
+
+
 def test_a_redis_that_restarts_without_a_file_goes_on(start, shop, redis):
     """F1: it is empty when it is reached again, and may be another one: it is taken for the queue's when nobody applies the former."""
     r = redis("--appendonly", "no")

@@ -1,4 +1,5 @@
 """R3, R4: the primary changes. Statements that can wait do; what is not known is said; nothing runs twice; one primary."""
+import signal
 import threading
 import time
 
@@ -448,6 +449,29 @@ def test_the_queue_leaves_a_former_primary_that_would_still_take_its_writes(clus
         assert s.api("/api/queue")["dead_waiting"] == 0
     assert [r[0] for r in trio.second.sql("SELECT n FROM shop.log ORDER BY n")] == list(range(100))
     assert [r[0] for r in trio.first.sql("SELECT n FROM shop.log ORDER BY n")] == list(range(50))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_what_is_under_way_at_a_frozen_primary_is_broken_off(cluster, trio, suimon, workers):
+    """Its host is there, so that no link is lost, and the drain would wait for its answer as long as a statement may take."""
+    base = trio.config(cluster)
+    base["queue"] = {"drain": {"workers": workers}, "rules": [{"match": {"table": "shop.log", "verb": "insert"}, "order": "writer"}]}
+    s = suimon(base=base)
+    with s.connect(database="shop") as c:
+        for n in range(50):
+            ask(c, "INSERT INTO log (writer, n) VALUES (%d, %d)" % (n % 7, n))
+        servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+        trio.second.catch_up(trio.first)
+        trio.first.process.signal(signal.SIGSTOP)
+        try:
+            for n in range(50, 100):
+                ask(c, "INSERT INTO log (writer, n) VALUES (%d, %d)" % (n % 7, n))
+            promote(trio.second)
+            wait_for_primary(s, trio.second)
+            servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+        finally:
+            trio.first.process.signal(signal.SIGCONT)
+    assert [r[0] for r in trio.second.sql("SELECT n FROM shop.log ORDER BY n")] == list(range(100))
 
 
 def test_the_queue_applies_nothing_at_a_disabled_primary(cluster, trio, suimon):
