@@ -44,6 +44,11 @@ void advice_forget_values(struct stats_advice *a)
 	a->path[1] = a->fix_sql[0] = a->fix_statement[0] = '\0';
 }
 
+bool advice_adds_index(const struct stats_advice *a)
+{
+	return a->given_ns && strncmp(a->fix_sql, "ALTER TABLE ", 12) == 0 && strstr(a->fix_sql, " ADD INDEX (");
+}
+
 /* Lock held. The one of this digest, else a new one, which may take the place of that asked for longest ago. */
 static struct stats_advice *advice_get(struct stats *s, uint64_t digest)
 {

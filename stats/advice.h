@@ -13,6 +13,7 @@ struct view_row;
 bool advice_awaited(struct stats *s, const struct view_row *r);
 #define ADVICE_WITHHELD "?" /* a path that may not be told */
 void advice_forget_values(struct stats_advice *a); /* the literals in it */
+bool advice_adds_index(const struct stats_advice *a); /* its SQL does that */
 void advice_reset(struct stats_advice *a); /* frees its strings */
 
 #endif

@@ -53,11 +53,6 @@ static bool is_finding(const struct view *v, const struct view_row *r, const str
 	return slow_enough(r) && looks_for_rows(r) && !advice_awaited(v->stats, r);
 }
 
-static bool adds_index(const struct stats_advice *a)
-{
-	return a->given_ns && strncmp(a->fix_sql, "ALTER TABLE ", 12) == 0;
-}
-
 /* Rows of the table that statements have written, each of which would have kept the index up. */
 static uint64_t rows_written(const struct view *v, const char *table)
 {
@@ -90,7 +85,7 @@ static void put_evidence(const struct view *v, const struct finding *f, struct j
 		jsonw_text(w, "table", f->advice.table);
 		jsonw_text(w, "columns", f->advice.columns);
 		jsonw_text(w, "reason", f->advice.reason);
-		if (adds_index(&f->advice))
+		if (advice_adds_index(&f->advice))
 			jsonw_uint(w, "rows_written", f->others);
 	} else {
 		jsonw_text(w, "table", finding_table(r->main, table, sizeof(table)));
@@ -159,7 +154,7 @@ static enum rc find_index(const struct view *v, const struct view_row *r, struct
 	}
 	f.cost_ns = cost(r);
 	f.worth = finding_worth_index(l, &f, f.cost_ns);
-	if (adds_index(&f.advice))
+	if (advice_adds_index(&f.advice))
 		f.others = rows_written(v, f.advice.table);
 	if (f.others * WRITTEN_NS > f.cost_ns || (f.worth.known && f.worth.saved_ns < f.cost_ns / WORTH_SHARE)) {
 		advice_reset(&f.advice);

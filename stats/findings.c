@@ -108,7 +108,7 @@ static void put_finding(const struct view *v, const struct finding *f, bool samp
 	finding_table(f->row->main, table, sizeof(table));
 	if (f->advice.given_ns && f->advice.path[0] && (f->advice.fix_sql[0] == '\0' || strncmp(f->advice.fix_sql, "ALTER", 5) == 0))
 		snprintf(title, sizeof(title), "%s has no index on what is inside %s", f->advice.table, f->advice.columns);
-	else if (f->advice.given_ns && f->advice.fix_text[0] && strncmp(f->advice.fix_sql, "ALTER", 5) != 0)
+	else if (f->advice.given_ns && f->advice.fix_text[0] && !advice_adds_index(&f->advice))
 		snprintf(title, sizeof(title), "%s: its index on %s cannot be used", f->advice.table, f->advice.columns);
 	else if (f->advice.given_ns)
 		snprintf(title, sizeof(title), "%s has no index on %s", f->advice.table, f->advice.columns);

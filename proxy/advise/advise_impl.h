@@ -4,6 +4,7 @@
  * advise.c          the thread
  * advise_explain.c  what is asked of a server: the plan, the table's columns and indexes
  * advise_plan.c     full scans in an EXPLAIN's JSON, of MariaDB's shape and of MySQL's
+ * advise_charset.c  columns of different character sets or collations, compared
  * advise_cond.c     the columns a condition or an ORDER BY could use an index on
  * advise_names.c    which table a plan's name stands for
  * advise_read.c     an UPDATE, DELETE or locking read as the read of the rows it looks for
@@ -12,6 +13,7 @@
  * advise_either.c   an index for each side of an OR
  * advise_json*.c    what is looked for inside a JSON document, and what to do about it
  * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
+ * advise_define.c   a column's definition with another character set
  * advise_quoted.c   an index that helps once a number is sent as a string
  * advise_words.c    the words for it
  * advise_locks.c    who waits for whose locks
@@ -88,6 +90,7 @@ struct advise_scan {
 	bool checked;          /* MariaDB's "range checked for each record", of which it does not print the condition */
 	bool ordered;          /* it is read by an index for its order, so that a LIMIT may end it: rows is how many the server hopes to read */
 	bool covered;          /* what is asked of it stands in that index */
+	bool unfiltered;       /* so it does, and nothing drops rows of it: no index would help, but one that a conversion keeps from being used */
 	const char *searched;  /* no full scan: this index finds many rows, of which a condition drops some; else NULL */
 	const json_t *keys, *refs; /* its columns in use, and what these equal, if so */
 	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows, */
@@ -270,6 +273,37 @@ struct advise_json {
 	bool mysql;
 };
 
+/* ---- advise_define.c ---- */
+
+#define ADVISE_CHARSET 65 /* bytes of the name of a character set or collation, with its NUL */
+#define ADVISE_DEFINITION 1400
+
+/* Why a column is not to be given another collation by itself. */
+enum advise_against {
+	ADVISE_AGAINST_NOTHING,
+	ADVISE_AGAINST_FOREIGN,   /* it is part of a foreign key */
+	ADVISE_AGAINST_GENERATED, /* it is made from others */
+	ADVISE_AGAINST_UNIQUE,    /* its rows might collide */
+	ADVISE_AGAINST_BINARY,    /* which of both is meant? */
+	ADVISE_AGAINST_ELSE,      /* it is no plain string, or something else of the table names it */
+};
+
+struct advise_recode {
+	char column[ADVISE_NAME], index[ADVISE_NAME]; /* that is converted, and of which the index is not used */
+	char was[ADVISE_CHARSET]; /* its character set, or its collation, whichever differs */
+	char charset[ADVISE_CHARSET], collation[ADVISE_CHARSET]; /* in which the comparison is made */
+	char other_table[2 * ADVISE_NAME], other[ADVISE_NAME];
+	enum advise_against against;
+	char definition[ADVISE_DEFINITION]; /* of the column with them; empty: against something */
+	bool is_so;         /* it has that collation: COLLATE alone keeps the index from being used */
+	bool drops_collate; /* COLLATE stands at it */
+	bool keeps_collate; /* the other has another collation: COLLATE goes there */
+};
+/* Fills in the definition, if that is plain, and what is against it as far as SHOW CREATE TABLE's text tells. */
+enum rc advise_definition(struct span create, const char *column, struct advise_recode *out) must_check;
+/* The same of a server's table; one of both is filled in. */
+enum rc advise_look_definition(struct sqlconn *c, const struct advise_table *t, const char *column, struct advise_recode *out) must_check;
+
 /* ---- advise_words.c ---- */
 
 struct advise_verdict {
@@ -285,6 +319,9 @@ struct advise_verdict {
 	bool by_key; /* the index's rows come in the order asked for: the primary key, which ends it, gives that */
 	bool add;    /* the index, or the sides', is to be added */
 	bool hidden; /* known.serves is there, and is not used */
+	bool recoded; /* by recode, a join's column that is converted */
+	struct advise_recode recode;
+	uint64_t left; /* rows to read when it is not */
 	bool quoted; /* the index helps only if a number is sent as a string, as well */
 	struct advise_json json; /* its column not "": what to do is said of this */
 };
@@ -313,6 +350,17 @@ struct advise_question {
 void advise_choose(const struct advise_columns *found, struct advise_columns *index);
 /* The largest scan or search that can be mended; else the largest scan, with why it cannot. RC_DECLINED: no full scan. */
 enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advise_verdict *out) must_check;
+
+/* ---- advise_charset.c ---- */
+
+/* Is the table read whole because its column's character set or collation is not that in which it is compared with another table's?
+ * RC_DECLINED: no. */
+enum rc advise_recode(struct advise_question *q, struct advise_verdict *v) must_check;
+enum rc advise_put_recode_reason(const struct advise_verdict *v, struct iobuf *out) must_check;
+enum rc advise_put_recode_fix(const struct advise_verdict *v, struct iobuf *out) must_check; /* what to do, in words */
+enum rc advise_put_modify(const struct advise_verdict *v, struct iobuf *out) must_check; /* ALTER TABLE ... MODIFY, or nothing */
+/* The normalised statement without COLLATE at the column, or nothing. */
+enum rc advise_put_without_collate(struct span text, const struct advise_verdict *v, struct iobuf *out) must_check;
 
 /* ---- advise_quoted.c ---- */
 

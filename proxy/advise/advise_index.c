@@ -52,6 +52,41 @@ static enum rc find_table(struct advise_question *q, const char *alias, struct a
 	return t->guessed ? advise_look_views(q->c, &q->facts, q->e->schema, alias, t) : RC_OK;
 }
 
+/* Is the column inside convert(..) in the statement itself? Else it is the server that converts it, and a plan that shows it. */
+static bool is_converted_by(struct span text, const struct advise_column *c)
+{
+	struct sql_token t, before = {0};
+	char name[ADVISE_NAME];
+	struct sql_scan s;
+	bool in = false;
+
+	sql_scan_init(&s, text, 0);
+	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; sql_scan_next_code(&s, &t)) {
+		bool is_name = t.kind == SQL_T_WORD || t.kind == SQL_T_QUOTED;
+
+		in = (in && (is_name || sql_token_is_op(&t, '.'))) || (sql_token_is_op(&t, '(') && sql_token_is_word(&before, "convert"));
+		if (in && is_name && advise_name(t.text, name) == RC_OK && span_ieq(span_str(name), span_str(c->name)))
+			return true;
+		before = t;
+	}
+	return false;
+}
+
+/* What the server converts is hidden by no function of the statement's. */
+static void drop_converted(struct span text, struct advise_columns *found)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < found->n; i++) {
+		const struct advise_column *c = &found->at[i];
+		bool shown = c->use == ADVISE_HIDDEN && span_ieq(c->function, span_str("convert"));
+
+		if (!shown || is_converted_by(text, c))
+			found->at[n++] = found->at[i];
+	}
+	found->n = n;
+}
+
 static void find_columns(const struct advise_question *q, const struct advise_scan *s, struct advise_columns *found)
 {
 	if (s->condition)
@@ -66,6 +101,7 @@ static void find_columns(const struct advise_question *q, const struct advise_sc
 		advise_sort(span_str(s->sort), span_str(s->table), found);
 	else if (q->facts.ntables == 1 && (s->ordered || !sqlconn_is_mariadb(q->c)))
 		advise_sort(advise_order_by(q->text), span_str(s->table), found);
+	drop_converted(q->text, found);
 }
 
 /* How many rows would be found if the index could be used, and whether the value means the same as a string. */
@@ -275,6 +311,19 @@ static enum rc judge_index(struct advise_question *q, const struct advise_scan *
 	return v->add ? RC_OK : RC_DECLINED;
 }
 
+/* A column that the server converts says more than that its index is hidden. was: what else has been found. */
+static enum rc judge_recoded(struct advise_question *q, struct advise_verdict *v, enum rc was)
+{
+	struct advise_verdict made = *v;
+	enum rc rc;
+
+	made.hidden = false;
+	rc = advise_recode(q, &made);
+	if (rc == RC_OK)
+		*v = made;
+	return rc == RC_DECLINED ? was : rc;
+}
+
 /* RC_OK: v says what to do; RC_DECLINED: it says why nothing. One index comes before an OR's, but for one that only sorts. */
 static enum rc judge(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v)
 {
@@ -298,7 +347,9 @@ static enum rc judge(struct advise_question *q, struct advise_scan *s, struct ad
 		rc = only_sorts(&v->index) ? judge_index(q, s, &found, v) : judge_sides(q, s, v);
 	if (rc == RC_DECLINED)
 		rc = advise_quoted(q, &found, v);
-	return rc == RC_DECLINED ? judge_inside(q, s, v) : rc;
+	if (rc == RC_DECLINED)
+		rc = judge_inside(q, s, v);
+	return rc == RC_DECLINED || (rc == RC_OK && v->hidden) ? judge_recoded(q, v, rc) : rc;
 }
 
 /* Rows of the full scans that the fix of one of them leaves. An index may serve another of the same table as well. */
@@ -309,7 +360,7 @@ static uint64_t read_beside(const struct advise_question *q, const struct advise
 	for (size_t i = 0; i < n; i++) {
 		struct advise_table t;
 
-		if (!scans[i].ordered && !scans[i].searched && scans[i].table != v->scan.table &&
+		if (!scans[i].ordered && !scans[i].searched && !scans[i].unfiltered && scans[i].table != v->scan.table &&
 		    advise_table_of(q->text, &q->facts, scans[i].table, q->e->schema, &t) == RC_OK &&
 		    (strcasecmp(t.name, v->table.name) != 0 || strcasecmp(t.schema, v->table.schema) != 0))
 			rows += scans[i].rows;
@@ -374,6 +425,22 @@ static enum rc judge_search(struct advise_question *q, const struct advise_scan 
 	return v->add ? RC_OK : RC_DECLINED;
 }
 
+static enum rc judge_unfiltered(struct advise_question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	enum rc rc;
+
+	*v = (struct advise_verdict){.scan = *s};
+	rc = find_table(q, s->table, &v->table);
+	return rc == RC_OK ? advise_recode(q, v) : rc;
+}
+
+static enum rc judge_one(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v)
+{
+	if (s->searched)
+		return judge_search(q, s, v);
+	return s->unfiltered ? judge_unfiltered(q, s, v) : judge(q, s, v);
+}
+
 enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advise_verdict *out)
 {
 	struct advise_scan scans[ADVISE_MOST_SCANS];
@@ -383,12 +450,14 @@ enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advis
 	bool any = false;
 
 	for (size_t i = 0; i < n && rc != RC_OK; i++) {
-		rc = scans[i].searched ? judge_search(q, &scans[i], &v) : judge(q, &scans[i], &v);
+		bool whole = !scans[i].searched && !scans[i].unfiltered;
+
+		rc = judge_one(q, &scans[i], &v);
 		if (rc == RC_ERROR)
 			return RC_ERROR;
-		if ((!any && !scans[i].searched) || rc == RC_OK)
+		if ((!any && whole) || rc == RC_OK)
 			*out = v;
-		any |= !scans[i].searched || rc == RC_OK;
+		any |= whole || rc == RC_OK;
 	}
 	if (any)
 		out->beside = read_beside(q, scans, n, out);

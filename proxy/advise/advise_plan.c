@@ -35,15 +35,24 @@ static uint64_t rows_of(const json_t *table)
 	return json_is_integer(v) && json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
 }
 
-/* ALL reads the table, index a whole index of it. Names in angle brackets are the plan's own temporary tables. */
-static bool is_full_scan(const json_t *table)
+/* ALL reads the table, index a whole index of it; of a join buffer's table MariaDB has the condition beside it. Names in angle brackets
+ * are the plan's own temporary tables. */
+static bool is_full_scan(const json_t *table, const struct around *around)
 {
 	const char *name = text_of(table, "table_name"), *access = text_of(table, "access_type");
 
 	if (!name || !access || name[0] == '<' || name[0] == '\0')
 		return false;
 	return strcmp(access, "ALL") == 0 ||
-	       (strcmp(access, "index") == 0 && json_object_get(table, "attached_condition"));
+	       (strcmp(access, "index") == 0 && (around->joined || json_object_get(table, "attached_condition")));
+}
+
+/* A whole index that has all that is asked of the table, without a condition. */
+static bool is_unfiltered(const json_t *table)
+{
+	const char *name = text_of(table, "table_name"), *access = text_of(table, "access_type");
+
+	return name && access && name[0] != '<' && strcmp(access, "index") == 0 && json_is_true(json_object_get(table, "using_index"));
 }
 
 /* An index finds many rows, and a condition drops some of them again. */
@@ -64,12 +73,13 @@ static void note_scan(struct found *f, const json_t *table, const struct around 
 				  .sort = around->sort,
 				  .checked = around->checked,
 				  .covered = json_is_true(json_object_get(table, "using_index"))};
-	bool whole = is_full_scan(table);
+	bool whole = is_full_scan(table, around), unfiltered = !whole && is_unfiltered(table);
 	size_t i = f->n;
 
-	if (!whole && !finds_many(table))
+	if (!whole && !unfiltered && !finds_many(table))
 		return;
-	if (!whole) {
+	one.unfiltered = unfiltered;
+	if (!whole && !unfiltered) {
 		one.searched = text_of(table, "key");
 		one.keys = json_object_get(table, "used_key_parts");
 		one.refs = json_object_get(table, "ref");
@@ -120,7 +130,7 @@ static void note_ref(struct found *f, const json_t *table, const struct around *
 		struct advise_columns of = {0};
 
 		advise_ref(span_str(path), span_str(f->at[i].table), NULL, NULL, &of);
-		if (of.n == 0 || f->at[i].searched || !is_bare(&f->at[i]))
+		if (of.n == 0 || f->at[i].searched || f->at[i].unfiltered || !is_bare(&f->at[i]))
 			continue;
 		f->at[i].ref = path;
 		f->at[i].ref_table = filtered(table) * ADVISE_MOST_SORTED > 100 ? text_of(table, "table_name") : NULL;

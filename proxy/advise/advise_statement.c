@@ -12,6 +12,15 @@ struct words {
 	struct iobuf columns, reason, sql, fix, statement;
 };
 
+static enum rc put_recode(const struct advise_question *q, const struct advise_verdict *v, struct words *w)
+{
+	if (advise_put_recode_fix(v, &w->fix) != RC_OK || advise_put_modify(v, &w->sql) != RC_OK)
+		return RC_ERROR;
+	if (v->recode.is_so)
+		return advise_put_without_collate(q->sent, v, &w->sql);
+	return iobuf_len(&w->sql) ? advise_put_without_collate(q->sent, v, &w->statement) : RC_OK;
+}
+
 static enum rc put_words(const struct advise_question *q, const struct advise_verdict *v, const struct advise_work *work, struct words *w)
 {
 	if ((v->sides.n ? advise_put_sides(&v->sides, &w->columns) : advise_put_columns(&v->index, false, &w->columns)) != RC_OK ||
@@ -25,6 +34,8 @@ static enum rc put_words(const struct advise_question *q, const struct advise_ve
 	if (v->quoted && (advise_put_quoted_fix(v, &w->fix) != RC_OK ||
 			  advise_mend(q->sent, advise_quoted_column(v), v->scan.table, &w->statement) != RC_OK))
 		return RC_ERROR;
+	if (v->recoded)
+		return put_recode(q, v, w);
 	if (v->hidden)
 		return advise_hidden_fix(q->sent, &v->index.at[0], v->scan.table, v->known.serves, &w->fix, &w->sql);
 	if (!v->add)
@@ -51,6 +62,8 @@ static uint64_t rows_left(const struct advise_verdict *v)
 	bool told = v->sides.n > 0 || (all_tried(&v->index) && !v->by_key && v->index.at[v->index.n - 1].use != ADVISE_SORT);
 	struct advise_sample s = v->sides.n ? v->sides.sample : v->sample;
 
+	if (v->recoded)
+		return v->left;
 	if (v->hidden && s.rows == 0)
 		return STATS_ROWS_UNTOLD;
 	if (v->walked)

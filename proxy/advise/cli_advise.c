@@ -156,7 +156,9 @@ static const char *text_of(const json_t *object, const char *name)
 /* An index that helps the statement as it is. */
 static bool is_index(const json_t *finding)
 {
-	return strcmp(text_of(finding, "kind"), "missing_index") == 0 && strncmp(text_of(finding, "fix_sql"), "ALTER TABLE ", 12) == 0 &&
+	const char *sql = text_of(finding, "fix_sql");
+
+	return strcmp(text_of(finding, "kind"), "missing_index") == 0 && strncmp(sql, "ALTER TABLE ", 12) == 0 && strstr(sql, " ADD INDEX (") &&
 	       !json_object_get(finding, "fix_statement");
 }
 

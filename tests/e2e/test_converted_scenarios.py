@@ -83,3 +83,91 @@ def test_numbers_that_need_no_quotes(suimon, shop):
     s = suimon({"replicas": [], "stats": {"slow": "5s"}})
     run(s, shop.name, [sql.format(n) for n in range(10, 22) for sql in NUMBERS])
     assert [(f["text"], f["fix_text"]) for f in findings(s, shop, 12)] == []
+
+
+# ---- character sets and collations ----
+
+COLLATIONS = """CREATE TABLE good (id INT PRIMARY KEY, sku VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci, shelf INT, KEY (sku), KEY (shelf));
+    INSERT INTO good SELECT seq, CONCAT('sku', seq * 7), seq MOD 2000 FROM seq_1_to_40000;
+    CREATE TABLE stock (id INT PRIMARY KEY, sku VARCHAR(20) NOT NULL DEFAULT '-' COMMENT 'as printed, (old)', n INT, KEY (sku)) CHARACTER SET latin1;
+    INSERT INTO stock SELECT seq, CONCAT('sku', seq), seq MOD 97 FROM seq_1_to_60000;
+    CREATE TABLE stock3 (id INT PRIMARY KEY, sku VARCHAR(20), n INT, KEY (sku)) CHARACTER SET utf8mb3; INSERT INTO stock3 SELECT * FROM stock;
+    CREATE TABLE label (id INT PRIMARY KEY, sku CHAR(20), n INT, KEY sku_n (sku, n)) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci; INSERT INTO label SELECT * FROM stock;
+    CREATE TABLE bare (id INT PRIMARY KEY, sku VARCHAR(20), n INT, KEY (sku)) CHARACTER SET latin1; INSERT INTO bare SELECT * FROM stock;
+    CREATE TABLE bin (id INT PRIMARY KEY, sku VARCHAR(20), n INT, KEY (sku)) CHARACTER SET latin1 COLLATE latin1_bin; INSERT INTO bin SELECT * FROM stock;
+    CREATE TABLE one (id INT PRIMARY KEY, sku VARCHAR(20), n INT, UNIQUE KEY (sku)) CHARACTER SET latin1; INSERT INTO one SELECT * FROM stock;
+    CREATE TABLE same (id INT PRIMARY KEY, sku VARCHAR(20), n INT, KEY (sku)) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci; INSERT INTO same SELECT * FROM stock;
+    ANALYZE TABLE good, stock, stock3, label, bare, bin, one, same"""
+
+# Statement, table; whether the statement is to be changed, too.
+JOINED = (
+    ("SELECT g.id, s.n FROM good AS g JOIN stock AS s ON s.sku = g.sku WHERE g.shelf = {}", "stock", False),
+    ("SELECT s.n FROM good g, stock3 s WHERE g.sku = s.sku AND g.id = {}", "stock3", False),
+    ("SELECT g.id, SUM(s.n) FROM good g LEFT JOIN stock s ON g.sku = s.sku WHERE g.id BETWEEN {0} AND {0} + 3 GROUP BY g.id", "stock", False),
+    ("SELECT l.n FROM good g JOIN label l ON l.sku = g.sku COLLATE utf8mb4_general_ci WHERE g.shelf = {}", "label", False),
+    ("SELECT l.n FROM good g JOIN label l ON l.sku COLLATE utf8mb4_general_ci = g.sku WHERE g.shelf = {}", "label", True),
+)
+
+
+@pytest.fixture
+def store(db):
+    db.setup(*COLLATIONS.split(";"))
+    return db
+
+
+@pytest.mark.parametrize("sql, table, both", JOINED)
+def test_columns_of_other_collations(suimon, store, cluster, tmp_path, sql, table, both):
+    s = suimon({"replicas": [], "stats": {"slow": "5s"}})
+    beside = suimon({"replicas": [], "stats": timed.every_statement(tmp_path / "clocked.log")})
+    values = [n * 61 for n in range(1, TIMES + 1)]
+    texts = [sql.format(n) for n in values]
+    rows = run(s, store.name, texts)
+    assert any(rows)
+    (f,) = findings(s, store, TIMES)
+    assert (f["kind"], f["evidence"]["table"], f["evidence"]["columns"]) == ("missing_index", "%s.%s" % (store.name, table), "sku"), f
+    assert store.name + ".good.sku" in f["fix_text"] and "its index on sku cannot be used" in f["title"], f
+    assert "fix_statement" in f or not both
+    with timed.undisturbed(cluster.primary):
+        before = [timed.run(beside, store.name, texts) for _ in range(timed.ROUNDS)]
+    store.setup(f["fix_sql"])
+    mended = [f["fix_statement"].replace("?", str(n)) for n in values] if both else texts
+    assert run(s, store.name, mended) == rows
+    with timed.undisturbed(cluster.primary):
+        after = [timed.run(beside, store.name, mended) for _ in range(timed.ROUNDS)]
+    timed.judge(f, saved(before, after))
+    with store.direct() as c:
+        made = ask(c, "SHOW CREATE TABLE " + table)[0][1]
+    if table == "stock":
+        assert "`sku` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL DEFAULT '-' COMMENT 'as printed, (old)'" in made
+
+
+def test_collations_that_others_hang_on(suimon, store):
+    """Said, but with words alone."""
+    s = suimon({"replicas": [], "stats": {"slow": "5s"}})
+    run(s, store.name, ["SELECT b.n FROM good g JOIN %s b ON b.sku = g.sku WHERE g.id = %d" % (table, n) for n in range(10, 22) for table in ("bin", "one")])
+    told = {f["evidence"]["table"].split(".")[1]: f for f in findings(s, store, 12)}
+    assert sorted(told) == ["bin", "one"] and not [f for f in told.values() if "fix_sql" in f], told
+    assert "tells letter case apart" in told["bin"]["fix_text"] and "may be equal then" in told["one"]["fix_text"]
+
+
+FINE_JOINS = (
+    "SELECT s.n FROM good g JOIN same s ON s.sku = g.sku WHERE g.shelf = {}",
+    "SELECT g.id FROM stock s JOIN good g ON g.sku = s.sku WHERE s.id = {}",  # the wider is looked up
+    "SELECT n FROM stock WHERE sku = _utf8mb4'sku{}'",
+    "SELECT n FROM stock WHERE sku = _latin1'sku{}' COLLATE latin1_swedish_ci",
+    "SELECT n FROM stock WHERE sku = CONCAT('sku', '{}')",
+    "SELECT n FROM stock3 WHERE sku IN ('sku{0}', 'sku{0}1')",
+    "SELECT n FROM stock WHERE sku = 'sku{}' COLLATE utf8mb4_unicode_ci",
+    "SELECT l.n FROM good g JOIN label l ON l.sku = g.sku COLLATE utf8mb4_unicode_ci WHERE g.shelf = {}",
+    "SELECT s.n FROM good g JOIN stock s ON s.sku = g.sku AND s.id = g.id WHERE g.shelf = {}",
+)
+
+
+@pytest.mark.parametrize("charset", ("utf8mb4", "latin1"))
+def test_collations_that_are_fine(suimon, store, charset):
+    s = suimon({"replicas": [], "stats": {"slow": "5s"}})
+    with s.connect(database=store.name, charset=charset) as c:
+        for n in range(10, 22):
+            for sql in FINE_JOINS if charset == "utf8mb4" else FINE_JOINS[:-3]:
+                ask(c, sql.format(n))
+    assert [(f["text"], f["fix_text"]) for f in findings(s, store, 12)] == []

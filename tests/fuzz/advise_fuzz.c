@@ -73,6 +73,20 @@ static void try_plan(struct span text)
 	json_decref(plan);
 }
 
+static void try_recode(struct span text)
+{
+	static struct advise_verdict v;
+	struct advise_recode r = {.charset = "utf8mb4", .collation = "utf8mb4_bin"};
+	struct iobuf b;
+
+	must(advise_definition(text, "a", &r) == RC_OK);
+	must(memchr(r.definition, '\0', sizeof(r.definition)) != NULL);
+	v = (struct advise_verdict){.scan = {.table = "t"}, .recode = {.column = "a", .other = "b", .drops_collate = true}};
+	iobuf_init(&b, 0);
+	must(advise_put_without_collate(text, &v, &b) != RC_AGAIN);
+	iobuf_reset(&b);
+}
+
 static void try_statement(struct span text)
 {
 	struct span order = advise_order_by(text);
@@ -104,7 +118,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		try_plan(text);
 	else if (data[0] % 3 == 1)
 		try_columns(text, text, span_str("t"));
-	else
+	else {
 		try_statement(text);
+		try_recode(text);
+	}
 	return 0;
 }

@@ -513,6 +513,68 @@ static void how_far_a_limit_reaches(void **state)
 			    (rows[i].rows > 1000 || advise_limit(span_str(rows[i].sql)) == rows[i].rows));
 }
 
+static const char *definition(const char *column, enum advise_against *against)
+{
+	static struct advise_recode r;
+	static const char create[] = "CREATE TABLE `t` (\n  `id` int(11) NOT NULL,\n  `a` varchar(20) CHARACTER SET latin1 COLLATE latin1_general_ci NOT NULL "
+				     "DEFAULT 'x, `b` (' COMMENT 'KEY (`a`)',\n  `b` char(3) DEFAULT NULL,\n  `c` varchar(300) DEFAULT NULL,\n"
+				     "  `d` text DEFAULT NULL,\n  `e` varchar(9) GENERATED ALWAYS AS (left(`f`,2)) STORED,\n  `f` varchar(9) NOT NULL,\n"
+				     "  `g` varchar(9) DEFAULT '\\\\',\n  `h` varchar(9) /*!80023 INVISIBLE */,\n  `i` varchar(9) COLLATE latin1_bin,\n  `j` varchar(9) CHECK (`j` <> ''),\n"
+				     "  PRIMARY KEY (`id`),\n  KEY `a` (`a`,`b`),\n  UNIQUE KEY `u` (`id`,`i`),\n  CONSTRAINT `fk` FOREIGN KEY (`b`) REFERENCES `a` (`id`)\n"
+				     ") ENGINE=InnoDB DEFAULT CHARSET=latin1 COMMENT='`a`'";
+
+	r = (struct advise_recode){.charset = "utf8mb4", .collation = "utf8mb4_general_ci"};
+	assert_int_equal(advise_definition(span_str(create), column, &r), RC_OK);
+	*against = r.against;
+	return r.definition;
+}
+
+static void a_definition_is_taken_over_but_for_its_collation(void **state)
+{
+	static const struct {
+		const char *column, *expected;
+		enum advise_against against;
+	} rows[] = {{"id", "", ADVISE_AGAINST_ELSE}, {"b", "char(3) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci DEFAULT NULL", ADVISE_AGAINST_FOREIGN},
+		    {"c", "", ADVISE_AGAINST_ELSE}, {"d", "", ADVISE_AGAINST_ELSE}, {"e", "", ADVISE_AGAINST_GENERATED},
+		    {"f", "varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL", ADVISE_AGAINST_ELSE}, {"g", "", ADVISE_AGAINST_ELSE},
+		    {"h", "", ADVISE_AGAINST_ELSE}, {"i", "varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", ADVISE_AGAINST_UNIQUE}, {"j", "", ADVISE_AGAINST_ELSE},
+		    {"none", "", ADVISE_AGAINST_NOTHING}};
+	enum advise_against against;
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		assert_string_equal(definition(rows[i].column, &against), rows[i].expected);
+		assert_int_equal(against, rows[i].against);
+	}
+	/* `a` is a name in a foreign key, too: that of another table, but who knows */
+	assert_string_equal(definition("a", &against), "varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL DEFAULT 'x, `b` (' COMMENT 'KEY (`a`)'");
+	assert_int_equal(against, ADVISE_AGAINST_FOREIGN);
+}
+
+static const char *without_collate(const char *sql)
+{
+	static struct advise_verdict v;
+	static char out[512];
+	struct iobuf b;
+
+	v = (struct advise_verdict){.scan = {.table = "o"}, .recode = {.column = "a", .other = "b", .drops_collate = true}};
+	iobuf_init(&b, 0);
+	assert_int_equal(advise_put_without_collate(span_str(sql), &v, &b), RC_OK);
+	snprintf(out, sizeof(out), "%.*s", (int)iobuf_len(&b), iobuf_len(&b) ? (const char *)iobuf_data(&b) : "");
+	iobuf_reset(&b);
+	return out;
+}
+
+static void collate_is_left_out_of_that_comparison(void **state)
+{
+	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON o.a COLLATE x = i.b WHERE i.c = 1"), "select ? from i join o on o.a = i.b where i.c = ?");
+	assert_string_equal(without_collate("SELECT 1 FROM i JOIN t AS o ON (i.b = s.`o`.a COLLATE x)"), "select ? from i join t as o on (s.`o`.a = i.b)");
+	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON o.a COLLATE x = i.b + 1"), "");
+	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON 1 + o.a COLLATE x = i.b"), "");
+	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON o.c COLLATE x = i.b"), "");
+	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON o.a COLLATE x = o.b"), "");
+	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON o.a = i.b"), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -537,6 +599,8 @@ int main(void)
 		cmocka_unit_test(strings_that_would_break_the_plan_lose_what_does),
 		cmocka_unit_test(the_order_of_the_statement_itself_is_found),
 		cmocka_unit_test(how_far_a_limit_reaches),
+		cmocka_unit_test(a_definition_is_taken_over_but_for_its_collation),
+		cmocka_unit_test(collate_is_left_out_of_that_comparison),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

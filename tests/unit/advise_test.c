@@ -275,6 +275,68 @@ static void a_number_without_an_index_needs_both(void **state)
 	advised("SELECT id FROM orders WHERE total = 7 AND customer_email = 7", "ALTER TABLE `shop`.`orders` ADD INDEX (`total`)", NULL);
 }
 
+/* The narrower of two character sets is converted, and its index is not used; the ALTER has all that the column is. */
+static void a_column_of_another_character_set_is_altered(void **state)
+{
+	static const char alter[] = "ALTER TABLE `shop`.`narrow` MODIFY `code` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL "
+				    "DEFAULT 'a, (' COMMENT 'it''s'",
+			  unicode[] = "ALTER TABLE `shop`.`narrow` MODIFY `code` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL "
+				      "DEFAULT 'a, (' COMMENT 'it''s'";
+
+	advised("SELECT n.val FROM wide w JOIN narrow n ON n.code = w.code WHERE w.grp = 7", alter,
+		"code is latin1 and is compared with shop.wide.code as utf8mb4, so that each row is converted, which the index code cannot serve");
+	assert_true(saved > 0.5);
+	advised("SELECT n.val FROM wide w JOIN narrow n ON n.code = w.code WHERE w.id = 7", alter, NULL);
+	advised("SELECT n.val FROM wide w LEFT JOIN narrow n ON (w.code = n.code) WHERE w.id BETWEEN 7 AND 9", alter, NULL);
+	advised("UPDATE wide w JOIN narrow n ON n.code = w.code SET n.val = 3 WHERE w.id = 7", alter, NULL);
+	advised("SELECT n.val FROM wide w JOIN narrow n ON n.code = w.code COLLATE utf8mb4_unicode_ci WHERE w.id = 7", unicode, NULL);
+	/* nobody but the server converts these */
+	advised("SELECT val FROM narrow WHERE code = 'k7' COLLATE utf8mb4_unicode_ci", "", NULL);
+	advised("SELECT val FROM narrow WHERE code = CONVERT('k7' USING utf8mb4)", "", NULL);
+	advised("SELECT val FROM narrow WHERE code = _utf8mb4'k7'", "", NULL);
+	advised("SELECT w.grp FROM narrow n JOIN wide w ON w.code = n.code WHERE n.id = 7", "", NULL);
+	advised("SELECT n.val FROM wide w JOIN narrow n ON n.code = w.code AND n.id = w.id WHERE w.grp = 7", "", NULL);
+	advised("SELECT n.val FROM wide w JOIN narrow n ON CONVERT(n.code USING utf8mb4) = w.code WHERE w.id = 7", "", "convert() around code keeps the index");
+}
+
+static void a_collation_is_as_good_as_a_character_set(void **state)
+{
+	static const char alter[] = "ALTER TABLE `shop`.`other` MODIFY `code` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci DEFAULT NULL";
+
+	advised("SELECT o.val FROM wide w JOIN other o ON o.code = w.code COLLATE utf8mb4_general_ci WHERE w.grp = 7", alter,
+		"code is utf8mb4_unicode_ci and is compared with shop.wide.code");
+	advised("SELECT o.val FROM wide w JOIN other o ON o.code COLLATE utf8mb4_general_ci = w.code WHERE w.grp = 7", alter, NULL);
+	advised("SELECT o.val FROM wide w JOIN other o ON o.code COLLATE utf8mb4_unicode_ci = w.code WHERE w.grp = 7",
+		"select o.val from wide w join other o on o.code = w.code collate utf8mb4_unicode_ci where w.grp = ?", "COLLATE at code");
+	advised("SELECT o.val FROM wide w JOIN other o ON o.code = w.code COLLATE utf8mb4_unicode_ci WHERE w.grp = 7", "", NULL);
+}
+
+/* What is against changing a column by itself leaves words alone. */
+static void a_column_that_others_hang_on_is_not_altered(void **state)
+{
+	static const char *const why[][2] = {{"uniq", "unique key"}, {"fk", "foreign key"}, {"gen", "generated column"}, {"bin", "binary one"},
+					     {"base", "something else of the table"}, {"far", "foreign key"}, {"part", "unique key"}};
+	char sql[256], reason[512];
+
+	for (size_t i = 0; i < countof(why); i++) {
+		struct stats_explain e = {.digest = 7, .schema = (char[]){"shop"}, .user = (char[]){"app"}, .sql = sql};
+		json_t *all;
+
+		snprintf(sql, sizeof(sql), "SELECT n.val FROM wide w JOIN hang n ON n.%s = w.code WHERE w.id = 7", why[i][0]);
+		if (strcmp(why[i][0], "part") == 0)
+			snprintf(sql, sizeof(sql), "SELECT n.val FROM wide w JOIN parted n ON n.code = w.code WHERE w.id = 7");
+		record(sql);
+		assert_int_equal(advise_statement(conn, stats, &e), RC_OK);
+		assert_string_equal(fix_of(reason), "");
+		all = helper_findings(stats, true);
+		if (!strstr(helper_text(helper_finding(all, "missing_index"), "fix_text"), why[i][1]))
+			fail_msg("%s: %s", why[i][0], helper_text(helper_finding(all, "missing_index"), "fix_text"));
+		json_decref(all);
+		end(NULL);
+		begin(NULL);
+	}
+}
+
 /* EXPLAIN may evaluate what is constant: a statement that does more than read is not explained. */
 static void statements_with_effects_are_not_explained(void **state)
 {
@@ -379,7 +441,23 @@ static const char *const schema[] = {
 	"INSERT INTO gaps SELECT IF(seq < 30000, seq, 18446744073709000000 + seq), IF(seq < 30000, seq, 7), 'x' FROM seq_1_to_40000",
 	"CREATE TABLE spelt (id INT PRIMARY KEY, code VARCHAR(20), note CHAR(20), bare VARCHAR(20), mixed VARCHAR(20), same VARCHAR(20), KEY (code))",
 	"INSERT INTO spelt SELECT seq, LPAD(seq, 5, '0'), 'x', LPAD(seq, 5, '0'), IF(seq = 5, '5-A', seq), 7 + seq % 2 FROM seq_1_to_3000",
-	"ANALYZE TABLE orders, items, codes, refs, posts, named, gaps, spelt",
+	"CREATE TABLE wide (id INT PRIMARY KEY, code VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci, grp INT, KEY (code), KEY (grp))",
+	"INSERT INTO wide SELECT seq, CONCAT('k', seq), seq % 300 FROM seq_1_to_6000",
+	"CREATE TABLE narrow (id INT PRIMARY KEY, val INT, code VARCHAR(20) CHARACTER SET latin1 NOT NULL DEFAULT 'a, (' COMMENT 'it''s', KEY (code))",
+	"INSERT INTO narrow SELECT seq, seq, CONCAT('k', seq) FROM seq_1_to_6000",
+	"CREATE TABLE other (id INT PRIMARY KEY, val INT, code VARCHAR(20) COLLATE utf8mb4_unicode_ci, KEY (code)) CHARACTER SET utf8mb4",
+	"INSERT INTO other SELECT seq, seq, CONCAT('k', seq) FROM seq_1_to_6000",
+	"CREATE TABLE narrow_codes (code VARCHAR(20) CHARACTER SET latin1 PRIMARY KEY)",
+	"INSERT INTO narrow_codes SELECT code FROM narrow",
+	"CREATE TABLE hang (id INT PRIMARY KEY, val INT, uniq VARCHAR(20), fk VARCHAR(20), bin VARCHAR(20) COLLATE latin1_bin, base VARCHAR(20), far VARCHAR(20), "
+	"gen VARCHAR(20) AS (CONCAT('k', id)) STORED, made VARCHAR(30) AS (CONCAT(base, 'x')) VIRTUAL, UNIQUE KEY (uniq), KEY (fk), KEY (bin), KEY (base), "
+	"KEY (gen), KEY (far), FOREIGN KEY (fk) REFERENCES narrow_codes (code)) CHARACTER SET latin1",
+	"INSERT INTO hang (id, val, uniq, fk, bin, base, far) SELECT seq, seq, CONCAT('k', seq), CONCAT('k', seq), CONCAT('k', seq), CONCAT('k', seq), CONCAT('k', seq) "
+	"FROM seq_1_to_6000",
+	"CREATE TABLE hung (id INT PRIMARY KEY, far VARCHAR(20), FOREIGN KEY (far) REFERENCES hang (far)) CHARACTER SET latin1",
+	"CREATE TABLE parted (id INT, val INT, code VARCHAR(20), PRIMARY KEY (code, id)) CHARACTER SET latin1 PARTITION BY KEY (code) PARTITIONS 2",
+	"INSERT INTO parted SELECT seq, seq, CONCAT('k', seq) FROM seq_1_to_6000",
+	"ANALYZE TABLE orders, items, codes, refs, posts, named, gaps, spelt, wide, narrow, other, narrow_codes, hang, parted",
 };
 
 static int server_up(void **state)
@@ -415,6 +493,9 @@ int main(void)
 		WITH_SERVER(what_a_hidden_index_would_find_is_counted),
 		WITH_SERVER(a_number_becomes_a_string_where_it_means_the_same),
 		WITH_SERVER(a_number_without_an_index_needs_both),
+		WITH_SERVER(a_column_of_another_character_set_is_altered),
+		WITH_SERVER(a_collation_is_as_good_as_a_character_set),
+		WITH_SERVER(a_column_that_others_hang_on_is_not_altered),
 		WITH_SERVER(statements_with_effects_are_not_explained),
 		WITH_SERVER(short_memory_is_said),
 		WITH_SERVER(the_thread_takes_its_work_from_the_statistics),
