@@ -53,6 +53,27 @@ static bool is_finding(const struct view *v, const struct view_row *r, const str
 	return slow_enough(r) && looks_for_rows(r) && !advice_awaited(v->stats, r);
 }
 
+/* The share of its time that it takes in the schema of the table that the adviser names: the same text elsewhere is about other tables.
+ * All, where none of its records is of that schema: it may be a view's table. */
+static double schema_share(const struct view *v, const struct finding *f)
+{
+	const char *table = f->advice.table, *dot = f->advice.given_ns ? strchr(table, '.') : NULL;
+	struct span schema = dot ? span_of(table, (size_t)(dot - table)) : span_of("", 0);
+	char own[2 * STATS_NAME_MAX + 2];
+	uint64_t all = 0, there = 0;
+
+	for (uint32_t i = f->row->refs; dot && i != VIEW_NONE; i = v->ref[i].next) {
+		const struct stats_row *r = v->ref[i].row;
+		uint64_t ns = stats_get(&r->n[STATS_N_TOTAL_NS]);
+
+		(void)finding_table(r->digest, own, sizeof(own));
+		all += ns;
+		if (strncasecmp(own, schema.p, schema.len) == 0 && own[schema.len] == '.')
+			there += ns;
+	}
+	return there ? (double)there / (double)all : 1;
+}
+
 /* Rows of the table that statements have written, each of which would have kept the index up. */
 static uint64_t rows_written(const struct view *v, const char *table)
 {
@@ -71,6 +92,7 @@ static uint64_t rows_written(const struct view *v, const char *table)
 static void put_evidence(const struct view *v, const struct finding *f, struct jsonw *w)
 {
 	const struct view_row *r = f->row;
+	double share = schema_share(v, f);
 	char table[2 * STATS_NAME_MAX + 2];
 
 	jsonw_uint(w, "calls", r->n[STATS_N_CALLS]);
@@ -85,6 +107,8 @@ static void put_evidence(const struct view *v, const struct finding *f, struct j
 		jsonw_text(w, "table", f->advice.table);
 		jsonw_text(w, "columns", f->advice.columns);
 		jsonw_text(w, "reason", f->advice.reason);
+		if (share < 1)
+			jsonw_double(w, "schema_share", share);
 		if (advice_adds_index(&f->advice))
 			jsonw_uint(w, "rows_written", f->others);
 	} else {
@@ -135,6 +159,16 @@ static uint64_t cost(const struct view_row *r)
 	return (uint64_t)((double)r->n[STATS_N_TOTAL_NS] * (double)n / (double)of);
 }
 
+/* Its fix is for one schema's table: what it costs, and saves, is what it does there. */
+static void of_schema(const struct view *v, struct finding *f)
+{
+	double share = schema_share(v, f);
+
+	f->cost_ns = (uint64_t)((double)f->cost_ns * share);
+	f->worth.saved_ns = (uint64_t)((double)f->worth.saved_ns * share);
+	f->worth.left_ns = (uint64_t)((double)f->worth.left_ns * share);
+}
+
 static enum rc find_index(const struct view *v, const struct view_row *r, struct findings *l)
 {
 	struct finding f = {.kind = "missing_index",
@@ -160,6 +194,7 @@ static enum rc find_index(const struct view *v, const struct view_row *r, struct
 		advice_reset(&f.advice);
 		return RC_OK;
 	}
+	of_schema(v, &f);
 	rc = findings_add(l, &f);
 	if (rc != RC_OK)
 		advice_reset(&f.advice);

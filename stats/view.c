@@ -200,7 +200,8 @@ struct stats_sample *view_sample(const struct view *v, const struct view_row *r)
 
 	pthread_mutex_lock(&s->lock);
 	for (uint32_t i = r->refs; i != VIEW_NONE; i = v->ref[i].next) {
-		const struct stats_sample *m = v->ref[i].row->digest->sample;
+		const struct stats_digest *d = v->ref[i].row->digest;
+		const struct stats_sample *m = r->main && strcmp(d->schema, r->main->schema) == 0 ? d->sample : NULL;
 
 		if (m && (!best || m->total_ns > best->total_ns))
 			best = m;

@@ -45,7 +45,7 @@ struct view_row *view_find(const struct view *v, uint64_t digest); /* NULL: not 
 enum rc view_sort(struct view *v, enum stats_sort sort) must_check;
 /* Their latencies merged. For the caller to hist_reset, also after RC_ERROR. */
 enum rc view_hist(const struct view *v, const struct view_row *r, struct hist *out) must_check;
-/* A copy of the slowest of their samples; NULL: none. For the caller to mem_free. */
+/* A copy of the slowest of their samples in the main record's schema; NULL: none. For the caller to mem_free. */
 struct stats_sample *view_sample(const struct view *v, const struct view_row *r) must_check;
 
 /* Where rows_examined is from: "plan", the adviser's estimate, or "performance_schema"; NULL: not known. */

@@ -206,6 +206,40 @@ static void a_scan_of_a_small_table_is_none(void **state)
 	assert_none(s);
 }
 
+/* The same text in another schema is about another table: neither its sample, nor what it costs, is that of this one. */
+static void a_fix_is_for_one_schema(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event here = scan(), elsewhere = helper_event(9, "select * from orders where email = 7");
+	struct stats_index_advice a = {.digest = 9, .table = span_str("shop.orders"), .columns = span_str("email"), .reason = span_str("full scan of 50000 rows"),
+				       .fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)"), .plan_json = span_str("{}"), .rows_examined = 50000};
+	struct stats_explain x;
+	const json_t *f;
+	json_t *all;
+
+	elsewhere.schema = span_str("tenant");
+	elsewhere.no_index = true;
+	elsewhere.table = here.table;
+	elsewhere.total_ns = here.total_ns * 2; /* the slowest, but one */
+	record(k, &here, 6);
+	record(k, &elsewhere, 1);
+	assert_int_equal(stats_next_explain(s, &x), RC_OK);
+	assert_string_equal(x.schema, "shop");
+	assert_string_equal(x.sql, "select * from orders where email = 1");
+	mem_free(x.sql);
+	mem_free(x.schema);
+	mem_free(x.user);
+	stats_put_advice(s, &a);
+	all = helper_findings(s, true);
+	f = helper_finding(all, "missing_index");
+	assert_true(helper_number(json_object_get(f, "evidence"), "schema_share") == 0.75);
+	assert_string_equal(helper_text(json_object_get(f, "evidence"), "example"), "select * from orders where email = 1");
+	assert_true(helper_number(f, "cost_seconds") * 1e9 == (double)here.total_ns * 6);
+	json_decref(all);
+	stats_free(s);
+}
+
 static void the_adviser_gets_work_and_its_word_counts(void **state)
 {
 	struct stats *s = helper_stats(100);
@@ -641,6 +675,7 @@ int main(void)
 		cmocka_unit_test(an_aggregate_is_heavy_by_its_own_work),
 		cmocka_unit_test(what_is_asked_of_the_servers_own_schemas_is_none),
 		cmocka_unit_test(the_adviser_gets_work_and_its_word_counts),
+		cmocka_unit_test(a_fix_is_for_one_schema),
 		cmocka_unit_test(the_advisers_no_ends_the_finding),
 		cmocka_unit_test(nothing_to_explain_without_samples),
 		cmocka_unit_test(repeated_reads_are_cacheable),
