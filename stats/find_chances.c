@@ -33,15 +33,41 @@ static bool same_table(const struct stats_digest *a, const struct stats_digest *
 	return strcasecmp(a->table, b->table) == 0 && strcasecmp(a->schema, b->schema) == 0;
 }
 
-/* Statements on r's table that read (or write). */
-static uint64_t calls_on_table(const struct view *v, const struct view_row *r, bool reads)
+/* Statements that write r's table. */
+static uint64_t writes_to_table(const struct view *v, const struct view_row *r)
 {
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < v->count; i++) {
 		const struct view_row *o = &v->row[i];
 
-		if (o->main->is_read == reads && same_table(o->main, r->main))
+		if (!o->main->is_read && same_table(o->main, r->main))
+			n += o->n[STATS_N_CALLS];
+	}
+	return n;
+}
+
+/* Does the normalised text name it anywhere, as a table of a join, say? That a column has the name does little harm. */
+static bool names(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = text; len && (p = strcasestr(p, name)) != NULL; p += len)
+		if ((p == text || (!isalnum((unsigned char)p[-1]) && p[-1] != '_')) && !isalnum((unsigned char)p[len]) && p[len] != '_')
+			return true;
+	return false;
+}
+
+/* All that may read the row's table. */
+static uint64_t reads_of_table(const struct view *v, const struct view_row *r)
+{
+	const char *dot = strrchr(r->main->table, '.'), *name = dot ? dot + 1 : r->main->table;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < v->count; i++) {
+		const struct view_row *o = &v->row[i];
+
+		if (o->main->is_read && (same_table(o->main, r->main) || names(o->main->text, name)))
 			n += o->n[STATS_N_CALLS];
 	}
 	return n;
@@ -128,7 +154,7 @@ static enum rc find_cacheable(const struct view *v, const struct view_row *r, st
 
 	if (r->n[STATS_N_CACHEABLE] < COUNT_LEAST || covered(r) > r->n[STATS_N_CACHEABLE])
 		return RC_OK;
-	f.others = calls_on_table(v, r, false);
+	f.others = writes_to_table(v, r);
 	if (predict_get(v->stats, r->digest, &p) && predict_tells(&p))
 		f.cost_ns = foretold_ns(r, &p);
 	else if (r->n[STATS_N_REPEATS] * 2 < r->n[STATS_N_CACHEABLE] || f.others * 2 > r->n[STATS_N_REPEATS])
@@ -202,7 +228,7 @@ static enum rc find_queueable(const struct view *v, const struct view_row *r, st
 	    !(is_verb(r, "insert") || is_verb(r, "replace")) || r->n[STATS_N_ASKED] * ASKED_SHARE > n)
 		return RC_OK;
 	f.cost_ns = (uint64_t)((double)r->n[STATS_N_TOTAL_NS] * (double)n / (double)calls);
-	f.others = calls_on_table(v, r, true);
+	f.others = reads_of_table(v, r);
 	if (f.cost_ns < COST_LEAST_NS || f.others * 10 > n || r->n[STATS_N_ROWS_AFFECTED] * 2 > calls * 3)
 		return RC_OK;
 	return findings_add(l, &f);
@@ -389,7 +415,7 @@ static enum rc find_aggregate(const struct view *v, const struct view_row *r, st
 	condenses = finding_condenses(r->main->text);
 	if (!(takes_long(r) && condenses) && !(reads_much(r) && (condenses || pages(v, r))))
 		return RC_OK;
-	f.others = calls_on_table(v, r, false);
+	f.others = writes_to_table(v, r);
 	if (!condenses)
 		f.worth = is_sorted(v, r) ? f.worth : finding_worth_page(l, r);
 	else if (would_be_cached(v, &f))

@@ -433,6 +433,14 @@ static void note_write(struct stats_nplus1 *n)
 		n->run[i].written += n->run[i].digest && n->run[i].last_at + 1 == n->statements;
 }
 
+static void nplus1_begin_anew(struct stats_nplus1 *n)
+{
+	struct stats_nplus1 anew = {.next_inserted = n->next_inserted, .spender = n->spender};
+
+	memcpy(anew.inserted, n->inserted, sizeof(anew.inserted));
+	*n = anew;
+}
+
 static void note(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
 {
 	uint64_t window = stats_get(&k->stats->nplus1_window_ns);
@@ -441,7 +449,7 @@ static void note(struct stats_sink *k, struct stats_nplus1 *n, const struct stat
 	n->statements++;
 	if (!e->is_read || e->table.len == 0) {
 		if (starts_anew(e))
-			*n = (struct stats_nplus1){.inserted = n->inserted, .spender = n->spender};
+			nplus1_begin_anew(n);
 		else if (!e->is_read)
 			note_write(n);
 		return;

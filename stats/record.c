@@ -4,6 +4,7 @@
 #include "core.h"
 #include "costs.h"
 #include "locks.h"
+#include "outcome.h"
 #include "paths.h"
 #include "predict.h"
 #include "slowlog.h"
@@ -91,23 +92,6 @@ static uint64_t batch_of(struct stats *s, const struct stats_event *e)
 	return 1 + (e->start_ns + e->total_ns) / (wait > NS_PER_MS ? wait : NS_PER_MS);
 }
 
-/* An insert whose outcome the session asks for is none that could wait in the queue. */
-static void note_outcome(struct stats_table *t, struct stats_nplus1 *n, const struct stats_event *e)
-{
-	if (unlikely(e->asks_outcome) && n->inserted) {
-		struct stats_event insert = *e;
-		struct stats_row *r;
-
-		insert.digest = n->inserted;
-		r = stats_table_find(t, stats_key(insert.digest, e->schema, e->user), &insert);
-		if (r)
-			stats_add(&r->n[STATS_N_ASKED], 1);
-		n->inserted = 0;
-	}
-	if (!e->is_read && e->verb && (*e->verb == 'i' || *e->verb == 'r')) /* insert, replace */
-		n->inserted = e->queueable ? e->digest : 0;
-}
-
 void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
 {
 	struct stats *s = k->stats;
@@ -139,7 +123,7 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 		stats_sample_offer(s, r->digest, e);
 	}
 	if (n) {
-		note_outcome(t, n, e);
+		outcome_note(t, n, e);
 		stats_nplus1_note(k, n, e);
 	}
 }

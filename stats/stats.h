@@ -115,6 +115,10 @@ struct stats_event {
 	bool no_index, no_good_index, slow_flag;
 	bool is_read;
 	bool asks_outcome; /* LAST_INSERT_ID(), ROW_COUNT(): what became of the statement before */
+	uint64_t insert_id; /* that its answer gave; 0: none */
+	/* The tables it reads, or as a write those it writes, views and triggers looked through, as numbers, at most `most`; 0: not known. May
+	 * be NULL. */
+	unsigned (*tables)(const struct stats_event *e, uint64_t *out, unsigned most);
 	bool private_text; /* holds a password: never kept */
 	bool unsure_text;  /* where its literals end cannot be told: as sent it is a sample like others, normalised it is not kept */
 	enum stats_route route;
@@ -138,6 +142,7 @@ struct stats_event {
  * one read digest, repeated; the fields are stats/nplus1.c's own.
  */
 #define STATS_NPLUS1_SLOTS 8
+#define STATS_INSERTED 4
 struct stats_nplus1 {
 	struct stats_run {
 		uint64_t digest; /* 0: free */
@@ -164,7 +169,14 @@ struct stats_nplus1 {
 	uint64_t last_at;     /* and which statement of the session that was */
 	uint64_t statements;  /* of the session so far */
 	uint64_t parents;     /* the lowest six bits of the runs' parents, as a bitmap: what is not in it is none's */
-	uint64_t inserted;    /* the digest of its last insert, if that could have been queued (record.c) */
+	/* Its last inserts that could have been queued (outcome.c): whether the application needs what comes of them at once. */
+	struct stats_inserted {
+		uint64_t digest;     /* 0: free */
+		uint64_t table, id;  /* which (0: not known); hash of the generated id, as of a value (0: none) */
+		unsigned left;       /* statements that are still looked at */
+		bool last;           /* no other insert since */
+	} inserted[STATS_INSERTED];
+	unsigned next_inserted;
 	struct stats_spender *spender; /* whom its statements without tags are counted for; NULL: none yet (costs.c) */
 };
 

@@ -131,6 +131,21 @@ static unsigned depends(const struct stats_event *e, uint64_t *deps, unsigned mo
 	return r->ntags;
 }
 
+/* As depends, by table alone. */
+static unsigned tables(const struct stats_event *e, uint64_t *out, unsigned most)
+{
+	const struct request *r = e->arg;
+	const struct statement *st = r->st;
+	unsigned n;
+
+	statement_resolve(r->st, r->s->worker->in->catalog, r->s->worker->settings);
+	n = e->is_read ? st->nreads : st->nwrites;
+	if (!st->resolved || n > most)
+		return 0;
+	memcpy(out, e->is_read ? st->reads : st->writes, n * sizeof(*out));
+	return n;
+}
+
 static uint64_t version(const struct stats_event *e, const uint64_t *deps, unsigned n)
 {
 	const struct request *r = e->arg;
@@ -194,6 +209,8 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.slow_flag = status & STATUS_QUERY_WAS_SLOW,
 		.is_read = !(f->flags & SQL_F_WRITES),
 		.asks_outcome = f->flags & (SQL_F_LAST_INSERT_ID | SQL_F_ROW_COUNT),
+		.insert_id = r->insert_id,
+		.tables = tables,
 		.private_text = f->flags & SQL_F_PASSWORD,
 		.unsure_text = unsure,
 		.route = r->route,

@@ -163,6 +163,8 @@ static enum rc count_one(struct request *r, const struct stats_event *whole, str
 	of_statement(&e, st, &lexed);
 	of_result(&e, r->sent_ns, i ? &piece[i - 1] : &begin, i < before ? &piece[i] : &last);
 	e.cacheable = e.queueable = false; /* together they are neither */
+	e.tables = NULL; /* of the request's statement */
+	e.insert_id = 0;
 	e.bytes_in = text.len;
 	if (i < before) {
 		e.error = 0;

@@ -1,0 +1,100 @@
+/*
+ * outcome.c - inserts that could not wait in the queue: of which the session asks for the outcome, puts the generated id into one of its
+ * next statements, or reads the table at once, by itself, in a join or through a view.
+ */
+#include "outcome.h"
+
+#include <stdio.h>
+
+#define LOOK 8 /* statements behind an insert */
+#define MOST_TABLES 8
+
+static bool is_insert(const struct stats_event *e)
+{
+	return !e->is_read && e->verb && (*e->verb == 'i' || *e->verb == 'r'); /* insert, replace */
+}
+
+/* As a value in a statement is. */
+static uint64_t hash_of_id(uint64_t id)
+{
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)id);
+
+	return id && n > 0 ? map_hash(text, (size_t)n) : 0;
+}
+
+static bool holds(const uint64_t *at, unsigned n, uint64_t sought)
+{
+	for (unsigned i = 0; i < n && sought; i++)
+		if (at[i] == sought)
+			return true;
+	return false;
+}
+
+struct looked {
+	bool values_known, tables_known;
+	struct stats_values values;
+	uint64_t table[MOST_TABLES];
+	unsigned ntables;
+};
+
+/* Only what some insert hangs on is looked at. */
+static bool is_needed(const struct stats_inserted *i, const struct stats_event *e, struct looked *l)
+{
+	if (i->last && e->asks_outcome)
+		return true;
+	if (i->id && e->values && !l->values_known) {
+		e->values(e, &l->values);
+		l->values_known = true;
+	}
+	if (i->table && e->is_read && e->tables && !l->tables_known) {
+		l->ntables = e->tables(e, l->table, MOST_TABLES);
+		l->tables_known = true;
+	}
+	return holds(l->values.hash, l->values.n, i->id) || (e->is_read && holds(l->table, l->ntables, i->table));
+}
+
+static void count(struct stats_table *t, const struct stats_inserted *i, const struct stats_event *e)
+{
+	struct stats_event insert = *e;
+	struct stats_row *r;
+
+	insert.digest = i->digest;
+	r = stats_table_find(t, stats_key(insert.digest, e->schema, e->user), &insert);
+	if (r)
+		stats_add(&r->n[STATS_N_ASKED], 1);
+}
+
+static void remember(struct stats_nplus1 *n, const struct stats_event *e)
+{
+	struct stats_inserted *i;
+
+	for (unsigned k = 0; k < STATS_INSERTED; k++)
+		n->inserted[k].last = false;
+	if (!e->queueable)
+		return;
+	i = &n->inserted[n->next_inserted++ % STATS_INSERTED];
+	*i = (struct stats_inserted){.digest = e->digest, .id = hash_of_id(e->insert_id), .left = LOOK, .last = true};
+	if (e->tables && e->tables(e, &i->table, 1) != 1)
+		i->table = 0;
+}
+
+void outcome_note(struct stats_table *t, struct stats_nplus1 *n, const struct stats_event *e)
+{
+	struct looked l = {.ntables = 0};
+
+	for (unsigned k = 0; k < STATS_INSERTED; k++) {
+		struct stats_inserted *i = &n->inserted[k];
+
+		if (likely(i->digest == 0))
+			continue;
+		if (is_needed(i, e, &l)) {
+			count(t, i, e);
+			i->digest = 0;
+		} else if (--i->left == 0) {
+			i->digest = 0;
+		}
+	}
+	if (unlikely(is_insert(e)))
+		remember(n, e);
+}
