@@ -256,6 +256,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		if (b->state == BUS_LIVE && redis_check_run(b->cmd) != RC_OK)
 			bus_fail(b, "Redis takes no more commands");
 	}
+	atomic_store_explicit(&b->view.heard, ledger_all_heard(b), memory_order_release);
 	bus_send_settles(b);
 	bus_send_barrier(b);
 }

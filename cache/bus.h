@@ -56,6 +56,7 @@ struct bus_options {
 struct bus_view {
 	_Atomic uint64_t lease_until; /* bus_clock; 0: not live */
 	_Atomic uint64_t barrier;     /* bus_clock; what was published before it has been heard */
+	_Atomic uint64_t heard;       /* bus_clock; of the other instances each has lived then, or is gone and invalidated; UINT64_MAX: all have */
 	_Atomic uint64_t run;         /* the server's run whose tokens may be believed; 0: none */
 	_Atomic bool up;              /* both connections are */
 };

@@ -265,6 +265,11 @@ void cache_table_name(struct cache *c, struct span schema, struct span table)
 	tables_name(c->tables, cache_tag_table(schema, table), schema, table);
 }
 
+bool cache_table_named(struct cache *c, cache_tag table)
+{
+	return tables_find(c->tables, tables_key(table)) != &c->tables->other;
+}
+
 static void count(struct table_counts *n, enum cache_outcome what, enum cache_refusal why, uint32_t saved_us)
 {
 	atomic_fetch_add_explicit(what == CACHE_HIT    ? &n->hits

@@ -33,6 +33,7 @@
 #define CACHE_MAX_TAGS 32
 
 struct cache;
+struct cache_bound; /* bound.h */
 struct cache_lookup;
 struct cache_worker;
 struct l2_request;
@@ -78,13 +79,14 @@ struct cache_needs {
 
 /* A stored reply. Immutable; reference counted across threads. */
 struct cache_entry {
-	const uint8_t *data;    /* the reply's packets, ready to send */
 	uint64_t expires_ns;    /* monotonic */
-	uint32_t len;
+	uint64_t read_ns;       /* monotonic; what was committed later is not in it */
+	uint32_t len;           /* of cache_entry_data */
 	uint32_t rows;          /* at most UINT32_MAX */
 	uint32_t cost_us;       /* what the server took to make it, microseconds; at most UINT32_MAX */
 	uint16_t results_status; /* caller's own 16 bits (status flags of the reply) */
 };
+const uint8_t *cache_entry_data(const struct cache_entry *e); /* the reply's packets, ready to send */
 void cache_entry_ref(const struct cache_entry *e);
 void cache_entry_unref(const struct cache_entry *e);
 
@@ -127,10 +129,15 @@ struct cache_lookup {
 	bool may_wait;          /* for the answer to an identical look-up that is under way (C7) */
 	uint64_t refresh_ns;    /* a result past its time by less will do while somebody fetches it anew */
 	uint64_t rule;          /* the rule that asks, for counting: any number of its own; 0: none */
+	const struct cache_bound *bound; /* what results may not be older than; kept by the caller; NULL: nothing */
+	uint64_t bound_past_ns; /* ... where that was shown after this: before it, nothing is missing here (cache_heard) */
+	uint64_t has_ns;        /* before cache_fill: the answer has all that the primary had committed by then; 0: that is not known */
 	void (*done)(struct cache_lookup *l, enum rc rc, const struct cache_entry *e); /* only after RC_AGAIN */
 	/* For the cache: */
 	uint64_t key_hash;
 	uint32_t rule_key;      /* 0: not counted */
+	bool outdone;           /* after cache_fill: what is stored is another one's answer, which may be newer, or older */
+	bool refused;           /* there was a result, or there may be one in Redis, and it may be older than what `bound` says */
 	uint64_t versions[CACHE_MAX_TAGS];   /* local, taken before anything is asked */
 	uint8_t tokens[CACHE_MAX_TAGS][16];  /* Redis's, when it was asked */
 	uint8_t token_all[16];
@@ -242,6 +249,14 @@ uint64_t cache_clock(void);         /* nanoseconds, on a clock that goes on whil
 /* All that had been committed by asked_ns (cache_clock) is invalidated. Any thread. */
 void cache_followed(struct cache *c, uint64_t asked_ns);
 void cache_unfollowed(struct cache *c); /* nothing is known any more: no answers from now on. Any thread */
+/*
+ * What had been committed by this moment (monotonic) is invalidated here, whoever has written it: as far as the primary's log is followed,
+ * or else, through any instance on the same Redis, as far as those that live tell within CACHE_TOLD_WITHIN_NS of what they have committed.
+ * UINT64_MAX: neither is configured, and nobody asks. Any thread.
+ */
+#define CACHE_TOLD_WITHIN_NS (UINT64_C(2) * 1000000000)
+uint64_t cache_heard(struct cache *c);
+bool cache_binds(const struct cache *c); /* ... and it is asked: others write, and what they write is heard of later */
 /* A write of this position, or a later one of its domain, has invalidated the tag. Any thread. */
 bool cache_knows(struct cache *c, cache_tag tag, const struct cache_pos *pos);
 
@@ -255,6 +270,7 @@ struct cache_table {
 };
 typedef void (*cache_table_fn)(void *arg, const struct cache_table *t);
 void cache_table_name(struct cache *c, struct span schema, struct span table);
+bool cache_table_named(struct cache *c, cache_tag table);
 /* rule: as in cache_lookup. why: of a CACHE_REFUSED. saved_us: of a CACHE_HIT, its entry's cost; else 0. */
 void cache_table_count(struct cache *c, const cache_tag *tags, unsigned ntags, uint64_t rule, enum cache_outcome what,
 		       enum cache_refusal why, uint32_t saved_us);

@@ -1,6 +1,7 @@
 /*
  * cache_read.c - a read's way through the cache: look-up, and after a miss perhaps a fill.
  */
+#include "bound.h"
 #include "cache_impl.h"
 #include "clock.h"
 #include "log.h"
@@ -72,12 +73,26 @@ static bool stale_will_do(struct cache_worker *w, struct cache_lookup *l, const 
 	return true;
 }
 
+/* Servers have shown its session something that it hangs on, and it need not have that. While no server answers it will do. */
+static bool too_old(const struct cache_lookup *l, const struct entry *e)
+{
+	uint64_t shown = cache_bound_slots(l->bound, entry_slots(e), e->ntags);
+
+	return shown > entry_has(e) && shown > l->bound_past_ns && !l->stale_ok;
+}
+
 /* A hit, or the versions that a fill needs. */
 static enum rc ask_memory(struct cache_worker *w, struct cache_lookup *l, const struct cache_entry **out)
 {
 	struct entry *e = ask_store(w, l);
 	bool followed = cache_is_followed(w->c);
 
+	if (e && unlikely(l->bound) && too_old(l, e)) {
+		stats_count(w->sink, STATS_C_CACHE_BOUND, 1);
+		l->refused = true;
+		entry_unref(e);
+		e = NULL;
+	}
 	if (e && likely(followed) && loop_now_ns(w->loop) < e->pub.expires_ns) {
 		*out = &e->pub;
 		stats_count(w->sink, STATS_C_CACHE_HITS, 1);
@@ -99,6 +114,8 @@ static enum rc join(struct cache_worker *w, struct cache_lookup *l)
 {
 	const struct timeval soon = {.tv_sec = 1};
 
+	if (unlikely(l->refused)) /* what is under way may be older, too */
+		l->may_wait = false;
 	if (l->flight.state == CACHE_LEADING || flight_join(&w->c->flights, l, loop_now_ns(w->loop)) == RC_OK)
 		return RC_OK;
 	if (!evtimer_pending(w->patience, NULL) && event_add(w->patience, &soon) != 0) {
@@ -113,7 +130,7 @@ enum rc cache_get(struct cache_worker *w, struct cache_lookup *l, const struct c
 {
 	l->worker = w;
 	l->request = NULL;
-	l->tokens_known = false;
+	l->tokens_known = l->refused = l->outdone = false;
 	l->epoch = 0;
 	l->rule_key = l->rule && tables_rule(w->c->tables, l->rule) ? tables_key(l->rule) : 0;
 	l->flight = (struct cache_flight){.state = CACHE_ALONE};
@@ -245,17 +262,19 @@ static enum cache_refusal may_fill(const struct cache_worker *w, const struct ca
 	return CACHE_STORED;
 }
 
-static enum cache_refusal fill_both(struct cache_worker *w, const struct cache_lookup *l, const struct entry_parts *p,
+static enum cache_refusal fill_both(struct cache_worker *w, struct cache_lookup *l, const struct entry_parts *p,
 				    uint64_t ttl_ns)
 {
 	struct store_effects fx = {0};
 	struct entry *e = entry_new(p);
-	bool stored = false;
+	bool stored;
+	enum rc rc;
 
 	if (!e)
 		return CACHE_REFUSED_MEMORY;
-	if (store_put(w->c->store, e, l->key_hash, loop_now_ns(w->loop), &fx) == RC_OK)
-		stored = true;
+	rc = store_put(w->c->store, e, l->key_hash, loop_now_ns(w->loop), &fx);
+	stored = rc == RC_OK || rc == RC_AGAIN;
+	l->outdone = rc != RC_OK;
 	entry_unref(e);
 	count_effects(w->sink, &fx);
 	if (w->l2 && l->tokens_known && l2_fill(w->l2, l, p, ttl_ns) == RC_OK)
@@ -271,6 +290,7 @@ enum cache_refusal cache_fill(struct cache_worker *w, struct cache_lookup *l, st
 	struct entry_parts p = {
 		.key = l->key, .data = reply, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
 		.rule = l->rule_key, .rows = rows, .cost_ns = cost_ns, .results_status = results_status,
+		.read_ns = clock_mono_ns(), .has_ns = l->has_ns,
 		.expires_ns = ttl_ns > UINT64_MAX - now ? UINT64_MAX : now + ttl_ns,
 	};
 

@@ -52,6 +52,15 @@ static unsigned tables_of(const struct entry_parts *p)
 	return n;
 }
 
+/* Rounded to the past. */
+static uint32_t behind(const struct entry_parts *p)
+{
+	uint64_t us = (p->read_ns - p->has_ns + 999) / 1000;
+
+	return p->has_ns == 0 || p->has_ns > p->read_ns || us * 1000 > p->read_ns || us >= ENTRY_BEHIND_UNKNOWN ? ENTRY_BEHIND_UNKNOWN
+														   : (uint32_t)us;
+}
+
 struct entry *entry_new(const struct entry_parts *p)
 {
 	size_t head = sizeof(struct entry) + tables_of(p) * sizeof(uint32_t) + p->ntags * sizeof(uint16_t);
@@ -67,10 +76,10 @@ struct entry *entry_new(const struct entry_parts *p)
 		return NULL;
 	bytes = (uint8_t *)e + head;
 	*e = (struct entry){
-		.pub = {.data = bytes + p->key.len, .len = (uint32_t)p->data.len, .rows = at_most(p->rows),
+		.pub = {.read_ns = p->read_ns, .len = (uint32_t)p->data.len, .rows = at_most(p->rows),
 			.cost_us = at_most(p->cost_ns / 1000), .expires_ns = p->expires_ns, .results_status = p->results_status},
 		.key_len = (uint32_t)p->key.len,
-		.charge = (uint32_t)charge_of(head + p->key.len + p->data.len),
+		.behind_us = behind(p),
 	};
 	atomic_init(&e->refs, 1);
 	put_tags(e, p);
@@ -86,6 +95,16 @@ void entry_unref(struct entry *e)
 	/* Release what this thread did with it; the last one acquires all of that before it frees. */
 	if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1)
 		mem_free(e);
+}
+
+uint32_t entry_charge(const struct entry *e)
+{
+	return (uint32_t)charge_of((size_t)(entry_data(e) - (const uint8_t *)e) + e->pub.len);
+}
+
+const uint8_t *cache_entry_data(const struct cache_entry *e)
+{
+	return entry_data(from_public(e));
 }
 
 void cache_entry_ref(const struct cache_entry *e)

@@ -28,7 +28,7 @@ struct entry {
 	uint64_t stamp;        /* versions and epoch before the read was sent, added up */
 	struct map_node node;  /* the store's, from here on */
 	struct list_node fifo;
-	uint32_t charge;       /* bytes the store counts for it */
+	uint32_t behind_us;    /* what was committed so long before pub.read_ns is in it; ENTRY_BEHIND_UNKNOWN */
 	uint8_t ntags, ntables;
 	uint8_t freq;          /* hits since it was queued, at most STORE_FREQ_MAX */
 	bool in_main : 1;
@@ -46,8 +46,11 @@ struct entry_parts {
 	uint64_t epoch;
 	uint32_t rule; /* its tables_key; 0: none */
 	uint64_t rows, cost_ns, expires_ns;
+	uint64_t read_ns, has_ns; /* what was committed after the one is not in it, by the other is; has_ns 0: not known */
 	uint16_t results_status;
 };
+
+#define ENTRY_BEHIND_UNKNOWN UINT32_MAX
 
 struct entry *entry_new(const struct entry_parts *p) must_check; /* one reference, the caller's; NULL: no memory */
 void entry_unref(struct entry *e);
@@ -65,6 +68,21 @@ static inline const uint16_t *entry_slots(const struct entry *e)
 static inline struct span entry_key(const struct entry *e)
 {
 	return span_of((const char *)(entry_slots(e) + e->ntags), e->key_len);
+}
+
+static inline const uint8_t *entry_data(const struct entry *e)
+{
+	struct span key = entry_key(e);
+
+	return (const uint8_t *)key.p + key.len;
+}
+
+uint32_t entry_charge(const struct entry *e); /* bytes the store counts for it */
+
+/* All that the primary had committed by then is in it; 0: not known. */
+static inline uint64_t entry_has(const struct entry *e)
+{
+	return e->behind_us == ENTRY_BEHIND_UNKNOWN ? 0 : e->pub.read_ns - e->behind_us * UINT64_C(1000);
 }
 
 /* Nothing it depends on was written since it was read. */

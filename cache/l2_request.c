@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "bound.h"
 #include "l2_impl.h"
 #include "mem.h"
 #include "random.h"
@@ -78,11 +79,22 @@ static struct entry *entry_of(const struct l2_request *q, const struct l2_value 
 	const struct cache_lookup *l = q->l;
 	struct entry_parts p = {
 		.key = l->key, .data = data, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
-		.rule = l->rule_key, .rows = v->rows, .cost_ns = v->cost_ns, .results_status = v->status,
+		.rule = l->rule_key, .rows = v->rows, .cost_ns = v->cost_ns, .results_status = v->status, .read_ns = now,
 		.expires_ns = ms > (UINT64_MAX - now) / NS_PER_MS ? UINT64_MAX : now + ms * NS_PER_MS,
 	};
 
 	return entry_new(&p);
+}
+
+/* Nobody says when it was read: its session may have been shown something newer since. */
+static bool too_old(struct l2 *l2, struct cache_lookup *l)
+{
+	if (likely(!l->bound) || cache_bound_tags(l->bound, l->tags, l->ntags) <= l->bound_past_ns || l->stale_ok)
+		return false;
+	if (!l->refused)
+		stats_count(l2->opt.sink, STATS_C_CACHE_BOUND, 1);
+	l->refused = true;
+	return true;
 }
 
 /* The value that came, if it is good; a reference for the caller. */
@@ -102,7 +114,8 @@ static struct entry *good_value(struct l2_request *q)
 		return NULL;
 	}
 	l2_expected(q->l, &want);
-	if (q->pttl <= 0 || !span_eq(got.key, want.key) || !l2_value_same_tokens(&got, &want) || !still_current(l2, q->l))
+	if (q->pttl <= 0 || !span_eq(got.key, want.key) || !l2_value_same_tokens(&got, &want) || !still_current(l2, q->l) ||
+	    too_old(l2, q->l))
 		return NULL;
 	if (l2_value_unpack(&got, l2_value_max(l2), &data, &unpacked) != RC_OK) {
 		stats_count(l2->opt.sink, STATS_C_CACHE_REDIS_ERRORS, 1);

@@ -117,6 +117,20 @@ void ledger_heard(struct bus *b, const uint8_t id[BUS_MSG_ID])
 	p->dead = false;
 }
 
+uint64_t ledger_all_heard(const struct bus *b)
+{
+	uint64_t now = bus_clock(), all = UINT64_MAX;
+
+	for (unsigned i = 0; i < LEDGER_PEERS; i++) {
+		const struct ledger_peer *p = &b->ledger.peers[i];
+		bool buried = p->dead && !p->asking && p->wait_ns > FIRST_NS;
+
+		if (p->bus && !buried && !gone(p, now) && p->heard_ns < all)
+			all = p->heard_ns;
+	}
+	return all;
+}
+
 static void invalidate_anything(struct bus *b, uint64_t now)
 {
 	versions_bump_all(b->opt.versions, now, 0, true);

@@ -47,5 +47,8 @@ enum rc ledger_heartbeat(struct bus *b, struct span message) must_check; /* RC_E
 enum rc ledger_send(struct bus *b) must_check; /* the own entry, if some slot was not sent yet */
 void ledger_read(struct bus *b);               /* who stands there; bus_prove follows when all is read the first time */
 void ledger_heard(struct bus *b, const uint8_t id[BUS_MSG_ID]); /* it lives */
+/* Since when somebody has not been heard who may have written and not told (bus_clock); UINT64_MAX: nobody is there. Who is dead
+ * counts until what it announced is invalidated. */
+uint64_t ledger_all_heard(const struct bus *b);
 
 #endif

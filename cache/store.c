@@ -78,7 +78,7 @@ void store_count_in(struct store *s, struct tables *t)
 static void count_tables(const struct store *s, const struct entry *e, int more)
 {
 	for (uint8_t i = 0; s->tables && i < e->ntables; i++)
-		tables_add_entry(s->tables, e->tables[i], more, more * (int64_t)e->charge);
+		tables_add_entry(s->tables, e->tables[i], more, more * (int64_t)entry_charge(e));
 }
 
 static struct shard *shard_of(const struct store *s, uint64_t hash)
@@ -98,7 +98,7 @@ static void fifo_push(struct shard *h, struct entry *e, bool to_main)
 	e->in_main = to_main;
 	e->freq = 0;
 	list_push_back(&f->list, &e->fifo);
-	f->bytes += e->charge;
+	f->bytes += entry_charge(e);
 }
 
 static void fifo_remove(struct shard *h, struct entry *e)
@@ -106,7 +106,7 @@ static void fifo_remove(struct shard *h, struct entry *e)
 	struct fifo *f = fifo_of(h, e);
 
 	list_remove(&f->list, &e->fifo);
-	f->bytes -= e->charge;
+	f->bytes -= entry_charge(e);
 }
 
 /* Out of the shard; the store's reference goes with it. */
@@ -117,7 +117,7 @@ static void unlink_entry(struct store *s, struct shard *h, struct entry *e)
 	if (s->tables && e->ruled && !entry_current(e, s->versions))
 		tables_invalidated(s->tables, e->tables[e->ntables - 1]);
 	count_tables(s, e, -1);
-	atomic_fetch_sub_explicit(&s->bytes, e->charge, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&s->bytes, entry_charge(e), memory_order_relaxed);
 	atomic_fetch_sub_explicit(&s->entries, 1, memory_order_relaxed);
 	entry_unref(e);
 }
@@ -287,8 +287,8 @@ enum rc store_get(struct store *s, struct span key, uint64_t hash, uint64_t now,
 	return e ? RC_OK : RC_DECLINED;
 }
 
-/* With the shard locked: e takes the place of an entry of the same key, or a place of its own. */
-static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uint64_t hash)
+/* With the shard locked: e takes the place of an entry of the same key, or a place of its own. RC_AGAIN: the former is to stay. */
+static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uint64_t hash, uint64_t now)
 {
 	struct span key = entry_key(e);
 	struct map_node *node = map_find(&h->map, hash, &key);
@@ -296,6 +296,8 @@ static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uin
 	bool to_main = old ? old->in_main : ghost_take(&h->ghost, hash, ghost_window(h));
 	uint8_t freq = old ? old->freq : 0;
 
+	if (old && alive(s, old, now) && entry_has(e) < old->pub.read_ns)
+		return RC_AGAIN; /* who was answered by that one is not to be answered by what may be older */
 	if (map_insert(&h->map, &e->node, hash) != RC_OK)
 		return RC_DECLINED;
 	if (old)
@@ -336,20 +338,20 @@ enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now,
 	struct shard *h = shard_of(s, hash);
 	enum rc rc;
 
-	if (e->charge > atomic_load_explicit(&s->limit, memory_order_relaxed) / 2)
+	if (entry_charge(e) > atomic_load_explicit(&s->limit, memory_order_relaxed) / 2)
 		return RC_DECLINED;
 	/* Counted before it is linked: whatever other threads do meanwhile, the linked entries stay within the limit. */
-	atomic_fetch_add_explicit(&s->bytes, e->charge, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->bytes, entry_charge(e), memory_order_relaxed);
 	rc = make_room(s, (unsigned)(h - s->shards), now, fx) ? RC_OK : RC_DECLINED;
 	if (rc == RC_OK) {
 		pthread_mutex_lock(&h->lock);
-		rc = link_entry(s, h, e, hash);
+		rc = link_entry(s, h, e, hash, now);
 		pthread_mutex_unlock(&h->lock);
 	}
 	if (rc == RC_OK)
 		count_cost(s, e->pub.cost_us * UINT64_C(1000));
 	else
-		atomic_fetch_sub_explicit(&s->bytes, e->charge, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&s->bytes, entry_charge(e), memory_order_relaxed);
 	return rc;
 }
 

@@ -51,7 +51,7 @@ enum rc store_get(struct store *s, struct span key, uint64_t hash, uint64_t now,
  * was turned away or left): yes. Else not if it is much cheaper than what is stored (an eighth of the mean).
  */
 bool store_admits(struct store *s, uint64_t hash, uint64_t cost_ns) must_check;
-/* Takes a reference of its own. Replaces an entry of the same key. RC_DECLINED: larger than half the limit, or no memory. */
+/* Takes a reference of its own. Replaces an entry of the same key. RC_AGAIN: that one is good, may be newer, and stays. RC_DECLINED: larger than half the limit, or no memory. */
 enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now, struct store_effects *fx) must_check;
 
 uint64_t store_bytes(const struct store *s);

@@ -134,6 +134,7 @@
 	X(CACHE_HITS, counter, "cache_hits_total", "level=\"memory\"", "Reads answered from the cache, by level.")     \
 	X(CACHE_HITS_REDIS, counter, "cache_hits_total", "level=\"redis\"", "")                                        \
 	X(CACHE_MISSES, counter, "cache_misses_total", "", "Reads that a rule covers and the cache could not answer.") \
+	X(CACHE_BOUND, counter, "cache_older_results_total", "", "Misses of sessions to which servers had shown what the stored result need not have.") \
 	X(CACHE_FILLS, counter, "cache_fills_total", "", "Results stored.")                                            \
 	/* in the order of enum cache_refusal, from its second on */                                                   \
 	X(CACHE_REFUSED_VERSION, counter, "cache_refused_total", "reason=\"version\"", "Results not stored, by reason.") \

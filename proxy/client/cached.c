@@ -82,6 +82,8 @@ static void count(const struct request *r, enum cache_outcome what, enum cache_r
 
 static void send_entry(struct request *r, const struct cache_entry *e)
 {
+	const uint8_t *data = cache_entry_data(e);
+
 	r->cache_hit = true;
 	keep_text(r);
 	count(r, CACHE_HIT, CACHE_STORED, e->cost_us);
@@ -91,8 +93,8 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 	r->bytes_out = e->len;
 	r->first_ns = clock_mono_ns();
 	aftermath_hit(r);
-	listed_take(r, e->data, e->len);
-	(void)channel_push(&r->s->ch, e->data, e->len);
+	listed_take(r, data, e->len);
+	(void)channel_push(&r->s->ch, data, e->len);
 	(void)channel_flush(&r->s->ch); /* after this nothing points into the entry */
 	cache_entry_unref(e);
 }
@@ -100,6 +102,8 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 static void begin_fill(struct request *r)
 {
 	r->filling = true;
+	if (unlikely(r->lookup.bound) && shown_binds(r)) /* its answer is then what the session has seen or later, and is so for all */
+		r->primary_only = topology_primary_usable(r->worker->in->topology);
 	count(r, CACHE_MISS, CACHE_STORED, 0);
 	r->fill_refusal = CACHE_STORED;
 	iobuf_init(&r->fill, r->s->worker->settings->cache.max_result);
@@ -204,8 +208,8 @@ enum rc cached_step(struct request *r)
 	if (!r->plan.cache || !w->cache || r->looked_up || unlikely(atomic_load_explicit(&w->in->cache_rests, memory_order_acquire)))
 		return RC_OK;
 	r->looked_up = true;
-	if (r->s->vars->dirty_reads)
-		return RC_OK; /* what it reads may never be committed */
+	if (r->s->vars->dirty_reads || unlikely(r->s->shown_lost))
+		return RC_OK; /* what it reads may never be committed; or what the session has seen is not known */
 	if (r->prepared && (r->execute.flags & 0x07))
 		return RC_OK; /* a cursor's rows are fetched from its connection */
 	statement_resolve(r->st, w->in->catalog, w->settings);
@@ -231,6 +235,8 @@ enum rc cached_step(struct request *r)
 					  .stale_ok = nobody_answers(r), .may_wait = !r->s->pins && !r->s->in_transaction,
 					  .refresh_ns = r->plan.cache_rule ? r->plan.cache_rule->refresh_ns : 0,
 					  .rule = r->plan.cache_rule ? r->plan.cache_rule->id : 0};
+	if (likely(!r->plan.eventual)) /* that one asks for what is old */
+		shown_bound(r->s, &r->lookup);
 	rc = cache_get(w->cache, &r->lookup, &e);
 	if (rc == RC_OK) {
 		send_entry(r, e);

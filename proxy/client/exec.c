@@ -356,6 +356,8 @@ static enum rc step_send(struct request *r)
 	r->route = r->backend && atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA
 			   ? STATS_REPLICA : STATS_PRIMARY;
 	s->last_backend = r->backend;
+	if (r->filling)
+		r->lookup.has_ns = replica_has(r);
 	if (stmt && (r->prepared->cursor || r->prepared->long_data))
 		stmt->claimed_by = r->prepared->id;
 	if ((r->cmd == COM_STMT_EXECUTE || r->cmd == COM_STMT_BULK_EXECUTE) && stmt)
@@ -464,6 +466,7 @@ void exec_replied(struct request *r)
 		return;
 	}
 	r->rows = s->up->track.rows;
+	r->showed = s->up->track.columns || s->up->track.results > 1;
 	had = s->up->warnings_of == s->id;
 	if (unlikely(s->readonly))
 		r->proven = s->readonly_proven;

@@ -116,6 +116,19 @@ void replica_read(struct request *r)
 	seen_read(&s->seen, s->up->backend, r->sent_ns, clock_mono_ns());
 }
 
+uint64_t replica_has(const struct request *r)
+{
+	const struct session *s = r->s;
+	uint64_t fresh;
+
+	if (topology_is_primary(topology_of(r), r->backend))
+		return r->sent_ns;
+	fresh = backend_fresh(r->backend);
+	if (!backend_was_fresh(r->backend, fresh, s->up->ready_ns))
+		fresh = 0;
+	return r->floor && s->seen.ns > fresh ? s->seen.ns : fresh;
+}
+
 void replica_wait_over(struct request *r)
 {
 	if (!r->awaits_position)

@@ -62,11 +62,12 @@ void request_end(struct request *r)
 	bool was_login = s->login != NULL, cut_short = r->stream_left || r->stream_more, begun = !r->begins_anew;
 	uint64_t now = clock_mono_ns(), rest = r->stream_left;
 	bool unread = rest && !r->stream_more && s->state == SESSION_RUNNING; /* nothing of the rest has gone anywhere */
-	bool cache_refused = cached_finish(r);
+	bool filling = r->filling, cache_refused = cached_finish(r);
 
 	if (r->st && !was_login && r->cmd != COM_STMT_PREPARE && r->cmd != COM_STMT_SEND_LONG_DATA &&
 	    r->cmd != COM_STMT_RESET && r->cmd != COM_STMT_FETCH)
 		request_count(r, now, cache_refused);
+	shown_read(r, filling && !cache_refused && !r->lookup.outdone, now);
 	command_stmt_settle(r);
 	s->request = NULL;
 	exec_release(r);

@@ -118,6 +118,7 @@ struct request {
 	bool reply_started;         /* a byte of it has left */
 	bool reply_settled;         /* its deltas are applied */
 	bool looked_up, lookup_pending, cache_hit;
+	bool showed;                /* its server's answer had rows, or may have */
 	bool announced, announce_pending;
 	struct iobuf key;
 	uint64_t text_hash;         /* known_find's; 0: not computed */
@@ -276,6 +277,7 @@ enum rc replica_choose(struct request *r, struct backend **b) must_check;
  * not known; the request is to go back to STEP_ACQUIRE. RC_ERROR: nor was it before: the primary. */
 enum rc replica_prove(struct request *r, struct gtid_pos *wanted) must_check;
 void replica_session_begins(struct session *s);          /* it has logged in, or was reset: it sees what others have written here */
+uint64_t replica_has(const struct request *r);           /* it has just been sent: its answer has all that the primary had committed by then; 0: not known */
 void replica_read(struct request *r);                    /* a read meant for replicas has been answered */
 void replica_wait_over(struct request *r);               /* the primary's position is known, or was waited for in vain */
 void replica_position_known(struct worker *w);           /* mail of the monitor's news */
@@ -359,6 +361,13 @@ void cached_capture(struct request *r, const void *p, size_t len);
 bool cached_finish(struct request *r);                  /* the reply has ended; true: it was meant to be stored, and is not */
 void cached_cancel(struct request *r);
 bool cached_rescue(struct request *r);                  /* no server could answer: a result past its time was sent (stale_if_error) */
+
+/* shown.c */
+void shown_bound(struct session *s, struct cache_lookup *l); /* what the look-up's result may not be older than */
+bool shown_binds(const struct request *r);               /* after a miss: it has been shown something of what this one reads */
+void shown_read(struct request *r, bool stored, uint64_t now); /* it is over; stored: its answer is what the cache has from now on */
+void shown_tick(struct session *s);
+void shown_forget(struct session *s);
 
 /* announced.c */
 enum rc announced_step(struct request *r) must_check;   /* STEP_ANNOUNCE */

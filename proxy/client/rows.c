@@ -181,6 +181,14 @@ static bool changed_rows(const struct request *r, struct rows_tags *t)
 	return fits;
 }
 
+void rows_shown(const struct request *r, struct rows_tags *out)
+{
+	const struct statement *st = r->st;
+
+	out->n = 0;
+	out->named = st->facts.verb == SQL_SELECT && add(out, cache_tag_rows(st->keys_of)) && changed_rows(r, out);
+}
+
 static bool is_zero(const struct request *r, const struct sql_key_value *k)
 {
 	struct rowvalue v;

@@ -26,6 +26,8 @@ struct rows_tags {
 
 /* Before the look-up; st is resolved. Fills r->tags, r->ntags. */
 void rows_read(struct request *r);
+/* When the reply is here: the rows that a SELECT has shown, as the tags of a write to them; not named: it is not told which. st->keys are there. */
+void rows_shown(const struct request *r, struct rows_tags *out);
 /* When the reply is here: what the statement has written, of its targets t. */
 void rows_written(const struct request *r, const struct write_targets *t, struct rows_tags *out);
 /* The same by table: what became of it is not known. */

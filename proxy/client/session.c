@@ -287,6 +287,7 @@ static void session_free(struct mail *m)
 	account_unref(s->account);
 	varset_unref(s->vars);
 	mem_free(s->transaction);
+	mem_free(s->shown);
 	aftermath_reset(&s->aftermath);
 	pool_put(w->session_pool, s);
 }
@@ -313,7 +314,8 @@ void session_forget(struct session *s)
 	memset(&s->nplus1, 0, sizeof(s->nplus1));
 	aftermath_reset(&s->aftermath);
 	s->last_insert_id = 0;
-	s->tracks_itself = s->tracks_change = s->set_global = false;
+	s->tracks_itself = s->tracks_change = s->set_global = s->shown_lost = false;
+	shown_forget(s);
 	s->last_backend = NULL;
 }
 

@@ -2,7 +2,8 @@
 
 A row's number only grows, by one an acknowledged update. A read through a suimon must see at least what had been acknowledged
 through the same one when it began; through the other, what had been ELSEWHERE seconds before (a second suimon's message, or, if
-that was killed, its being missed). A session must see its own writes, also inside a transaction.
+that was killed, its being missed). A session must see its own writes, also inside a transaction. And what one session reads must
+never go back, whoever wrote it and whichever way it is read: from the cache, past it, in a transaction, by row, with its table.
 """
 import os
 import random
@@ -26,6 +27,10 @@ TABLES = [
     "CREATE TABLE u (id INT PRIMARY KEY, n INT NOT NULL)", "INSERT INTO u VALUES (0, 0), (1, 0)",
     "CREATE TABLE log (id BIGINT PRIMARY KEY AUTO_INCREMENT, writer INT, n INT, KEY (writer))",
 ]
+HOT = 8               # of these rows every second read and write is
+ROW, SUM = "SELECT n FROM t WHERE id = ?", "SELECT SUM(n) FROM u WHERE id <= ? AND id = %d"
+WAYS = {"cached": ROW, "past the cache": ROW + " /* suimon: nocache, primary */", "on a replica": ROW + " /* suimon: nocache */", "in a transaction": ROW, "with its table": "SELECT n FROM t WHERE id + 0 = ?"}
+STORED = ("cached", "with its table")
 GONE = (pymysql.MySQLError, OSError, AssertionError, IndexError, EOFError)  # what a fault does to a client
 
 
@@ -59,6 +64,7 @@ class Session:
 
     def open(self):
         self.close()
+        self.shown = {}  # by row or sum, and way: the largest number that it has been shown
         self.c = self.world.suimons[self.side].connect(database=SCHEMA, read_timeout=60, connect_timeout=20)
         self.generation = self.world.generation[self.side]
         self.statements = {}
@@ -88,6 +94,15 @@ class Session:
 
     def name(self):
         return "%s through %d" % ("prepared" if self.prepared else "text", self.side)
+
+    def shows(self, what, seen, way):
+        """The number that this one must not be below, and which way that was read."""
+        # Two stored results may be of different times, until another instance's message is here (docs/cache.md, section 5); and a replica
+        # of which nothing is stored has what the session has read from replicas (docs/routing.md).
+        former = [w for w in WAYS if w == way or (way != "on a replica" and not (w in STORED and way in STORED))]
+        before = max((self.shown.get((what, w), 0), w) for w in former)
+        self.shown[what, way] = max(self.shown.get((what, way), 0), seen)
+        return before
 
     def do(self, sql):
         if self.prepared:
@@ -193,19 +208,42 @@ class World:
     def job(self, number):
         return self.write if number % 8 < 2 else self.queue if number % 8 == 2 else self.read
 
+    @staticmethod
+    def row(rng):
+        return rng.randrange(HOT if rng.random() < 0.5 else ROWS)
+
     def read(self, s, rng, state, number):
+        """The same again and again, this way and that."""
         side = rng.randrange(2)
-        whole, n = rng.random() < 0.1, rng.randrange(ROWS)
+        whole, n = rng.random() < 0.1, self.row(rng)
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            self.look(s, side, whole, n, "cached" if rng.random() < 0.5 else rng.choice(list(WAYS)))
+
+    def look(self, s, side, whole, n, way):
         count = self.sums[side] if whole else self.rows[side][n]
         began, least = time.monotonic(), self.least(count, s.side, side)
-        if whole:
-            seen = s.number("SELECT SUM(n) FROM u WHERE id <= ? AND id = %d" % side, side)
-        else:
-            seen = s.number("SELECT n FROM t WHERE id = ?", side * ROWS + n)
-        self.judge("%s %d/%d, %s" % ("sum" if whole else "row", side, n, s.name()), seen, self.excused(count, least, began))
+        seen = self.number(s, side if whole else side * ROWS + n, SUM % side if whole else WAYS[way], way)
+        what = "%s %d/%d %s, %s" % ("sum" if whole else "row", side, n, way, s.name())
+        if way == "on a replica":
+            least = 0  # of another session's writes it is shown what its replica has (R2)
+        before, former = s.shows((whole, side, 0 if whole else n), seen, way)
+        if before > least:
+            least, what = before, "%s, after it was read %s" % (what, former)
+        self.judge(what, seen, self.excused(count, least, began))
+
+    @staticmethod
+    def number(s, row, sql, way):
+        if "suimon:" in WAYS[way] and "suimon:" not in sql:
+            sql += WAYS[way][len(ROW):]
+        if way != "in a transaction":
+            return s.number(sql, row)
+        s.do("BEGIN")
+        seen = s.number(sql, row)
+        s.do("COMMIT")
+        return seen
 
     def write(self, s, rng, state, number):
-        n = rng.randrange(ROWS)
+        n = self.row(rng)
         row, whole = s.side * ROWS + n, rng.random() < 0.1
         sql = ("UPDATE u SET n = n + 1 WHERE id + 0 = %d" % s.side if whole else "UPDATE t SET n = n + 1 WHERE id = %d" % row)
         count = self.sums[s.side] if whole else self.rows[s.side][n]

@@ -37,7 +37,7 @@ static void settle(struct look *k, enum rc rc, const struct cache_entry *e)
 {
 	k->rc = rc;
 	if (rc == RC_OK) {
-		snprintf(k->data, sizeof(k->data), "%.*s", (int)e->len, (const char *)e->data);
+		snprintf(k->data, sizeof(k->data), "%.*s", (int)e->len, (const char *)cache_entry_data(e));
 		cache_entry_unref(e);
 	}
 	k->over = true;

@@ -104,7 +104,7 @@ static void test_an_entrys_overhead(void **state)
 		struct entry *e = entry_new(&p);
 
 		assert_non_null(e);
-		sum += e->charge - len - len / 4;
+		sum += entry_charge(e) - len - len / 4;
 		entry_unref(e);
 	}
 	assert_true(sum / 1600 < 128);
@@ -275,7 +275,7 @@ static void test_keys_are_compared_in_full(void **state)
 	assert_int_equal(store_get(f.s, b, 42, 0, 0, &f.fx, &e), RC_DECLINED);
 	assert_int_equal(store_put(f.s, eb, 42, 0, &f.fx), RC_OK);
 	assert_int_equal(store_get(f.s, a, 42, 0, 0, &f.fx, &e), RC_OK);
-	assert_memory_equal(e->pub.data, "A", 1);
+	assert_memory_equal(entry_data(e), "A", 1);
 	entry_unref(e);
 	entry_unref(ea);
 	entry_unref(eb);
@@ -305,7 +305,7 @@ static void test_a_reference_outlives_the_store(void **state)
 	cache_entry_ref(&e->pub);
 	fixture_free(&f);
 	assert_int_equal(e->pub.len, 1000);
-	assert_int_equal(e->pub.data[999], 0);
+	assert_int_equal(entry_data(e)[999], 0);
 	cache_entry_unref(&e->pub);
 	cache_entry_unref(&e->pub);
 }
@@ -353,7 +353,7 @@ static void *hammer_run(void *arg)
 		n = (x >> 8) % 400;
 		k = span_str(numbered(key, sizeof(key), "k", n));
 		if (store_get(h->f->s, k, map_hash(k.p, k.len), 0, 0, &fx, &e) == RC_OK) {
-			assert_int_equal(e->pub.data[e->pub.len - 1], (uint8_t)n);
+			assert_int_equal(entry_data(e)[e->pub.len - 1], (uint8_t)n);
 			h->hits++;
 		} else {
 			memset(data, (int)n, sizeof(data));

@@ -422,7 +422,7 @@ static void get_end(struct get *g, enum rc rc, const struct cache_entry *e)
 	r->hit = rc == RC_OK;
 	if (r->hit) {
 		assert_true(e->len < sizeof(r->data));
-		memcpy(r->data, e->data, e->len);
+		memcpy(r->data, cache_entry_data(e), e->len);
 		r->data[e->len] = '\0';
 		cache_entry_unref(e);
 	} else {

@@ -68,7 +68,7 @@ static void check_hit(struct world *w, struct reader *r)
 	r->hit = store_get(w->s, k, map_hash(k.p, k.len), 0, 0, &w->fx, &e) == RC_OK;
 	if (!r->hit)
 		return;
-	memcpy(&value, e->pub.data, sizeof(value));
+	memcpy(&value, entry_data(e), sizeof(value));
 	if (value < r->began_acked)
 		w->violations++;
 	entry_unref(e);

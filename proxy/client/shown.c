@@ -1,0 +1,97 @@
+/*
+ * shown.c - what servers have shown a session past the cache, and what its next look-up makes of it (cache/bound.h).
+ *
+ *   a reply that becomes no stored result → shown_read      cached_step → shown_bound → cache_get
+ *
+ * Where nobody else writes, or nobody tells of it (neither cache.redis nor cache.binlog), nothing is kept. A session that reads by the
+ * cache alone keeps nothing either: what a miss brings is the stored result from then on.
+ */
+#include "bound.h"
+#include "clock.h"
+#include "mem.h"
+#include "rows.h"
+
+/* It runs what its text does not say. st->calls: of a statement that is resolved. */
+static bool reads_anything(const struct statement *st)
+{
+	static const uint64_t verbs = SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND) | SQL_VERB(SQL_HANDLER);
+	const struct sql_facts *f = &st->facts;
+
+	return f->flags & SQL_F_UNKNOWN || f->verbs & verbs ||
+	       (f->verbs & SQL_VERB(SQL_CALL) && st->calls == PLAN_CALLS_UNKNOWN);
+}
+
+static void keep(struct request *r, struct cache_bound *b, uint64_t now)
+{
+	struct worker *w = r->s->worker;
+	struct statement *st = r->st;
+	struct rows_tags rows;
+
+	statement_resolve(st, w->in->catalog, w->settings);
+	if (!st->resolved || reads_anything(st) || r->schema_version != catalog_version(w->in->catalog)) {
+		cache_bound_all(b, now);
+		return;
+	}
+	/* Of a table that nobody has looked for in the cache it is not worth telling the rows. */
+	rows.named = false;
+	if (st->keys && cache_table_named(w->in->cache, st->keys_of))
+		rows_shown(r, &rows);
+	if (rows.named) {
+		cache_bound_rows(b, st->keys_of, rows.tag, rows.n, now);
+		return;
+	}
+	for (unsigned i = 0; i < st->nreads; i++)
+		if ((st->reads[i] & CACHE_TAG_KIND) == CACHE_TAG_TABLE)
+			cache_bound_table(b, st->reads[i], now);
+}
+
+/* A preparation has no rows; and of what has no tables of its own only that is kept of which nobody knows what it reads. */
+static bool shows_tables(const struct request *r)
+{
+	return r->st && r->cmd != COM_STMT_PREPARE && (r->st->facts.ntables || r->st->facts.nroutines || reads_anything(r->st));
+}
+
+void shown_bound(struct session *s, struct cache_lookup *l)
+{
+	struct cache *c = s->worker->in->cache;
+
+	if (likely(!s->shown))
+		return;
+	l->bound_past_ns = cache_heard(c);
+	if (s->shown->last_ns <= l->bound_past_ns)
+		shown_forget(s);
+	l->bound = s->shown;
+}
+
+bool shown_binds(const struct request *r)
+{
+	const struct cache_lookup *l = &r->lookup;
+
+	return cache_bound_tags(l->bound, r->tags, r->ntags) > l->bound_past_ns;
+}
+
+void shown_tick(struct session *s)
+{
+	if (unlikely(s->shown) && s->shown->last_ns <= cache_heard(s->worker->in->cache))
+		shown_forget(s);
+}
+
+void shown_forget(struct session *s)
+{
+	mem_free(s->shown);
+	s->shown = NULL;
+}
+
+void shown_read(struct request *r, bool stored, uint64_t now)
+{
+	struct session *s = r->s;
+
+	if (likely(stored || !r->showed) || !s->worker->cache || !cache_binds(s->worker->in->cache) || !shows_tables(r))
+		return;
+	if (!s->shown)
+		s->shown = mem_zalloc(sizeof(*s->shown));
+	if (s->shown)
+		keep(r, s->shown, now);
+	else
+		s->shown_lost = true;
+}
