@@ -75,6 +75,14 @@ static void note(void)
 			 rest.path, strerror(errno));
 }
 
+/* Through a Redis it would be known what the other process was writing: the ledger stands in for it (cache/ledger.h). */
+static bool rests_behind_it(void)
+{
+	const struct cache *c = process.in.cache;
+
+	return c && cache_bus_id(c) == 0 && !takeover_is_one() && access(rest.path, F_OK) == 0;
+}
+
 void rest_begin(char *path)
 {
 	struct instance *in = &process.in;
@@ -82,7 +90,7 @@ void rest_begin(char *path)
 	rest.path = path;
 	if (!path)
 		return;
-	if (in->cache && !atomic_load(&in->has_former) && !takeover_is_one() && access(path, F_OK) == 0) {
+	if (rests_behind_it()) {
 		log_warn("main", "a server may still be at what a process before this one sent: memory rests for ten seconds", "file=%s", path);
 		atomic_store(&in->cache_rests, true);
 		rest_on();

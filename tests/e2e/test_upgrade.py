@@ -313,6 +313,15 @@ def test_memory_rests_at_the_start_behind_a_drain_that_cut_a_write(suimon, db, s
             assert ask(d, "SELECT n FROM t") == db.primary("SELECT n FROM t") == ((11,),)
 
 
+def test_memory_does_not_rest_where_redis_knows_of_a_killed_process(suimon, db, state):
+    """What it was writing is announced there (cache.md, section 3)."""
+    s = suimon(one_row(db, {"cache": {"redis": db.cluster.redis.url}}))
+    s.process.kill()
+    assert state.exists()
+    s.start()
+    assert s.metrics()["suimon_cache_rests"] == 0
+
+
 def test_memory_does_not_rest_behind_a_process_that_ended_in_order(suimon, line, db, state):
     it = line(one_row(db, {"upgrade_timeout": "300s"}))
     with it.instance.connect(database=db.name) as c:
