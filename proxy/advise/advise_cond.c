@@ -2,86 +2,19 @@
  * advise_cond.c - a condition as a plan prints it: fully qualified names, AND between terms. What hides its column in a
  * function no plain index serves, nor does a single one what is joined by OR.
  */
-#include "advise_impl.h"
+#include "advise_tokens.h"
 
-#define MOST_TOKENS 512 /* of one condition; a longer one is let be */
 #define MOST_DEPTH 16
 
-struct cond {
-	struct sql_token t[MOST_TOKENS];
-	size_t n;
-	struct span table; /* whose columns are wanted */
-	struct advise_columns *out;
-};
-
-struct path {
-	struct span table, column;
-};
-
-static bool is_word(const struct sql_token *t, const char *word)
-{
-	return t->kind == SQL_T_WORD && span_ieq(t->text, span_str(word));
-}
-
-static bool is_op(const struct sql_token *t, unsigned op)
-{
-	return t->kind == SQL_T_OP && t->op == op;
-}
-
-static bool is_name(const struct sql_token *t)
-{
-	return t->kind == SQL_T_WORD || t->kind == SQL_T_QUOTED;
-}
-
-/* The index behind the parenthesis that opens at i; to when it does not close. */
-static size_t behind(const struct cond *c, size_t i, size_t to)
-{
-	int depth = 0;
-
-	for (; i < to; i++) {
-		if (is_op(&c->t[i], '('))
-			depth++;
-		else if (is_op(&c->t[i], ')') && --depth == 0)
-			return i + 1;
-	}
-	return to;
-}
-
-/* [schema.]table.column at i. Returns the index behind it, or i: there is none. */
-static size_t read_path(const struct cond *c, size_t i, size_t to, struct path *p)
-{
-	size_t start = i;
-
-	*p = (struct path){0};
-	for (;;) {
-		if (i >= to || !is_name(&c->t[i]))
-			return start;
-		p->table = p->column;
-		p->column = c->t[i].text;
-		i++;
-		if (i >= to || !is_op(&c->t[i], '.'))
-			break;
-		i++;
-	}
-	return i < to && is_op(&c->t[i], '(') ? start : i; /* a function's name */
-}
-
-static bool same_table(struct span quoted, struct span table)
-{
-	char name[ADVISE_NAME];
-
-	return quoted.len && advise_name(quoted, name) == RC_OK && span_ieq(span_str(name), table);
-}
-
 /* Does any name between from and to belong to the table? */
-static bool mentions(const struct cond *c, size_t from, size_t to)
+static bool mentions(const struct advise_tokens *c, size_t from, size_t to)
 {
-	struct path p;
+	struct advise_path p;
 
 	while (from < to) {
-		size_t next = read_path(c, from, to, &p);
+		size_t next = advise_tokens_path(c, from, to, &p);
 
-		if (next > from && same_table(p.table, c->table))
+		if (next > from && advise_tokens_of(p.table, c->table))
 			return true;
 		from = next > from ? next : from + 1;
 	}
@@ -111,21 +44,21 @@ static void add(struct advise_columns *out, struct span quoted, enum advise_use 
 }
 
 /* Compared with something: literals, another table's column alone, or else. */
-static void add_compared(const struct cond *c, struct span quoted, enum advise_use use, struct span test, size_t from, size_t to)
+static void add_compared(const struct advise_tokens *c, struct span quoted, enum advise_use use, struct span test, size_t from, size_t to)
 {
 	struct advise_column like = {.use = use, .test = test};
-	struct path p;
+	struct advise_path p;
 
 	for (size_t i = from; i < to; i++)
-		like.computed |= is_word(&c->t[i], "subquery") || is_word(&c->t[i], "select");
-	if (use == ADVISE_EQUALS && from < to && read_path(c, from, to, &p) == to && p.table.len &&
+		like.computed |= sql_token_is_word(&c->t[i], "subquery") || sql_token_is_word(&c->t[i], "select");
+	if (use == ADVISE_EQUALS && from < to && advise_tokens_path(c, from, to, &p) == to && p.table.len &&
 	    (advise_name(p.table, like.other_table) != RC_OK || advise_name(p.column, like.other) != RC_OK))
 		return;
 	add_column(c->out, quoted, &like);
 }
 
 /* A pattern that fixes the beginning. */
-static bool begins_fixed(const struct cond *c, size_t i, size_t to)
+static bool begins_fixed(const struct advise_tokens *c, size_t i, size_t to)
 {
 	if (i < to && c->t[i].kind == SQL_T_WORD && c->t[i].text.p[0] == '_') /* a character set */
 		i++;
@@ -134,29 +67,29 @@ static bool begins_fixed(const struct cond *c, size_t i, size_t to)
 }
 
 /* Compared with what a subquery gives for each row: that is known when the row has been read. */
-static bool is_computed(const struct cond *c, size_t from, size_t to)
+static bool is_computed(const struct advise_tokens *c, size_t from, size_t to)
 {
 	for (; from < to; from++)
-		if (is_word(&c->t[from], "expr_cache"))
+		if (sql_token_is_word(&c->t[from], "expr_cache"))
 			return true;
 	return false;
 }
 
 /* What the tokens behind a column of ours make of it. False: nothing an index serves. */
-static bool use_of(const struct cond *c, size_t i, size_t to, enum advise_use *use)
+static bool use_of(const struct advise_tokens *c, size_t i, size_t to, enum advise_use *use)
 {
 	const struct sql_token *t = &c->t[i];
 
 	if (i >= to || mentions(c, i, to) || is_computed(c, i, to))
 		return false;
-	if (is_op(t, '=') || is_op(t, SQL_OP_NULLSAFE) || (is_word(t, "is") && i + 2 == to && is_word(t + 1, "null")))
+	if (sql_token_is_op(t, '=') || sql_token_is_op(t, SQL_OP_NULLSAFE) || (sql_token_is_word(t, "is") && i + 2 == to && sql_token_is_word(t + 1, "null")))
 		*use = ADVISE_EQUALS;
-	else if (is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE) ||
-		 is_word(t, "between") || (is_word(t, "like") && begins_fixed(c, i + 1, to)))
+	else if (sql_token_is_op(t, '<') || sql_token_is_op(t, '>') || sql_token_is_op(t, SQL_OP_LE) || sql_token_is_op(t, SQL_OP_GE) ||
+		 sql_token_is_word(t, "between") || (sql_token_is_word(t, "like") && begins_fixed(c, i + 1, to)))
 		*use = ADVISE_RANGE;
-	else if (is_word(t, "in"))
+	else if (sql_token_is_word(t, "in"))
 		*use = ADVISE_IN;
-	else if (is_word(t, "like") && i + 1 < to && c->t[i + 1].kind == SQL_T_STRING)
+	else if (sql_token_is_word(t, "like") && i + 1 < to && c->t[i + 1].kind == SQL_T_STRING)
 		*use = ADVISE_PATTERN;
 	else
 		return false;
@@ -164,35 +97,19 @@ static bool use_of(const struct cond *c, size_t i, size_t to, enum advise_use *u
 }
 
 /* TIMESTAMP'2021-01-03 00:00:00': plans write dates so. */
-static bool is_typed(const struct cond *c, size_t i, size_t to)
+static bool is_typed(const struct advise_tokens *c, size_t i, size_t to)
 {
 	return i + 1 < to && c->t[i + 1].kind == SQL_T_STRING &&
-	       (is_word(&c->t[i], "timestamp") || is_word(&c->t[i], "date") || is_word(&c->t[i], "time"));
+	       (sql_token_is_word(&c->t[i], "timestamp") || sql_token_is_word(&c->t[i], "date") || sql_token_is_word(&c->t[i], "time"));
 }
 
-/* <cache>(..) at i: a constant that the server computes once, such as NOW() - INTERVAL 1 DAY. Returns the index behind it, or i: it is not
- * there, or holds a column or a subquery. */
-static size_t cached_end(const struct cond *c, size_t i, size_t to)
-{
-	size_t end;
-
-	if (i + 3 >= to || !is_op(&c->t[i], '<') || !is_word(&c->t[i + 1], "cache") || !is_op(&c->t[i + 2], '>') ||
-	    !is_op(&c->t[i + 3], '('))
-		return i;
-	end = behind(c, i + 3, to);
-	for (size_t at = i + 3; at < end; at++)
-		if (is_op(&c->t[at], '.') || is_op(&c->t[at], '<') || is_op(&c->t[at], '@') || is_word(&c->t[at], "select"))
-			return i;
-	return end;
-}
-
-static struct span from_to(const struct cond *c, size_t from, size_t to)
+static struct span from_to(const struct advise_tokens *c, size_t from, size_t to)
 {
 	return span_of(c->t[from].text.p, (size_t)(c->t[to - 1].text.p + c->t[to - 1].text.len - c->t[from].text.p));
 }
 
 /* The text from one token to another, if nothing but literals, such constants and comparisons stands there. */
-static struct span literals(const struct cond *c, size_t from, size_t to)
+static struct span literals(const struct advise_tokens *c, size_t from, size_t to)
 {
 	static const char *const words[] = {"between", "and", "like", "in", "is", "null"};
 
@@ -201,11 +118,11 @@ static struct span literals(const struct cond *c, size_t from, size_t to)
 		bool fine = t->kind == SQL_T_STRING || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES ||
 			    t->kind == SQL_T_OP || (t->kind == SQL_T_WORD && t->text.p[0] == '_') || is_typed(c, i, to);
 
-		end = cached_end(c, i, to);
+		end = advise_tokens_cached(c, i, to);
 		if (end > i)
 			continue;
 		for (size_t w = 0; w < countof(words) && !fine; w++)
-			fine = is_word(t, words[w]);
+			fine = sql_token_is_word(t, words[w]);
 		if (!fine)
 			return span_of(NULL, 0);
 	}
@@ -213,19 +130,19 @@ static struct span literals(const struct cond *c, size_t from, size_t to)
 }
 
 /* value = column: the operator on this level, with a column of ours and nothing else behind it. */
-static void mirrored(struct cond *c, size_t from, size_t to)
+static void mirrored(struct advise_tokens *c, size_t from, size_t to)
 {
-	struct path p;
+	struct advise_path p;
 
 	for (size_t i = from; i < to; i++) {
 		const struct sql_token *t = &c->t[i];
-		bool equals = is_op(t, '=') || is_op(t, SQL_OP_NULLSAFE);
+		bool equals = sql_token_is_op(t, '=') || sql_token_is_op(t, SQL_OP_NULLSAFE);
 
-		if (is_op(t, '(')) {
-			i = behind(c, i, to) - 1;
-		} else if (equals || is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE)) {
-			if (i > from && !mentions(c, from, i) && read_path(c, i + 1, to, &p) == to &&
-			    same_table(p.table, c->table))
+		if (sql_token_is_op(t, '(')) {
+			i = advise_tokens_behind(c, i, to) - 1;
+		} else if (equals || sql_token_is_op(t, '<') || sql_token_is_op(t, '>') || sql_token_is_op(t, SQL_OP_LE) || sql_token_is_op(t, SQL_OP_GE)) {
+			if (i > from && !mentions(c, from, i) && advise_tokens_path(c, i + 1, to, &p) == to &&
+			    advise_tokens_of(p.table, c->table))
 				add_compared(c, p.column, equals ? ADVISE_EQUALS : ADVISE_RANGE, span_of(NULL, 0), from, i);
 			return;
 		}
@@ -234,24 +151,24 @@ static void mirrored(struct cond *c, size_t from, size_t to)
 
 static bool is_comparison(const struct sql_token *t)
 {
-	return is_op(t, '=') || is_op(t, '<') || is_op(t, '>') || is_op(t, SQL_OP_LE) || is_op(t, SQL_OP_GE) || is_word(t, "between") ||
-	       is_word(t, "in");
+	return sql_token_is_op(t, '=') || sql_token_is_op(t, '<') || sql_token_is_op(t, '>') || sql_token_is_op(t, SQL_OP_LE) || sql_token_is_op(t, SQL_OP_GE) || sql_token_is_word(t, "between") ||
+	       sql_token_is_word(t, "in");
 }
 
 /* function(column) = literal: one column of ours on the left of a comparison on this level, nothing but literals behind it. */
-static void hidden(struct cond *c, size_t from, size_t to)
+static void hidden(struct advise_tokens *c, size_t from, size_t to)
 {
-	struct path p, found = {0};
+	struct advise_path p, found = {0};
 	size_t i = from, seen = 0;
-	bool called = from + 1 < to && c->t[from].kind == SQL_T_WORD && is_op(&c->t[from + 1], '(');
+	bool called = from + 1 < to && c->t[from].kind == SQL_T_WORD && sql_token_is_op(&c->t[from + 1], '(');
 
 	for (; i < to && !is_comparison(&c->t[i]); i++)
-		if (is_op(&c->t[i], '('))
-			i = behind(c, i, to) - 1;
-	if (i + 1 >= to || is_word(&c->t[i - (i > from)], "not") || !literals(c, i + 1, to).len || (called && behind(c, from + 1, i) != i))
+		if (sql_token_is_op(&c->t[i], '('))
+			i = advise_tokens_behind(c, i, to) - 1;
+	if (i + 1 >= to || sql_token_is_word(&c->t[i - (i > from)], "not") || !literals(c, i + 1, to).len || (called && advise_tokens_behind(c, from + 1, i) != i))
 		return;
 	for (size_t at = from; at < i;) {
-		size_t next = read_path(c, at, i, &p);
+		size_t next = advise_tokens_path(c, at, i, &p);
 
 		if (next > at && p.table.len) {
 			found = p;
@@ -259,19 +176,19 @@ static void hidden(struct cond *c, size_t from, size_t to)
 		}
 		at = next > at ? next : at + 1;
 	}
-	if (seen == 1 && same_table(found.table, c->table))
+	if (seen == 1 && advise_tokens_of(found.table, c->table))
 		add_column(c->out, found.column, &(struct advise_column){.use = ADVISE_HIDDEN,
 									 .function = called ? c->t[from].text : span_of(NULL, 0),
 									 .term = from_to(c, from, to)});
 }
 
-static void term(struct cond *c, size_t from, size_t to)
+static void term(struct advise_tokens *c, size_t from, size_t to)
 {
 	enum advise_use use;
-	struct path p;
-	size_t next = read_path(c, from, to, &p);
+	struct advise_path p;
+	size_t next = advise_tokens_path(c, from, to, &p);
 
-	if (next > from && same_table(p.table, c->table)) {
+	if (next > from && advise_tokens_of(p.table, c->table)) {
 		if (use_of(c, next, to, &use))
 			add_compared(c, p.column, use, literals(c, next, to), next + 1, to);
 		else
@@ -283,27 +200,27 @@ static void term(struct cond *c, size_t from, size_t to)
 }
 
 /* Takes off what a plan wraps a condition into: parentheses, trigcond(..), <if>(.., condition, true). */
-static bool unwrap(const struct cond *c, size_t *from, size_t *to)
+static bool unwrap(const struct advise_tokens *c, size_t *from, size_t *to)
 {
 	size_t f = *from, t = *to, start;
 
-	if (f < t && is_op(&c->t[f], '(') && behind(c, f, t) == t) {
+	if (f < t && sql_token_is_op(&c->t[f], '(') && advise_tokens_behind(c, f, t) == t) {
 		*from = f + 1;
 		*to = t - 1;
 		return true;
 	}
-	if (f + 1 < t && is_word(&c->t[f], "trigcond") && is_op(&c->t[f + 1], '(') && behind(c, f + 1, t) == t) {
+	if (f + 1 < t && sql_token_is_word(&c->t[f], "trigcond") && sql_token_is_op(&c->t[f + 1], '(') && advise_tokens_behind(c, f + 1, t) == t) {
 		*from = f + 2;
 		*to = t - 1;
 		return true;
 	}
-	if (f + 3 >= t || !is_op(&c->t[f], '<') || !is_word(&c->t[f + 1], "if") || !is_op(&c->t[f + 2], '>') ||
-	    !is_op(&c->t[f + 3], '(') || behind(c, f + 3, t) != t)
+	if (f + 3 >= t || !sql_token_is_op(&c->t[f], '<') || !sql_token_is_word(&c->t[f + 1], "if") || !sql_token_is_op(&c->t[f + 2], '>') ||
+	    !sql_token_is_op(&c->t[f + 3], '(') || advise_tokens_behind(c, f + 3, t) != t)
 		return false;
-	for (start = f + 4; start < t && !is_op(&c->t[start], ',');)
-		start = is_op(&c->t[start], '(') ? behind(c, start, t) : start + 1;
-	for (f = start + 1; f < t && !is_op(&c->t[f], ',');)
-		f = is_op(&c->t[f], '(') ? behind(c, f, t) : f + 1;
+	for (start = f + 4; start < t && !sql_token_is_op(&c->t[start], ',');)
+		start = sql_token_is_op(&c->t[start], '(') ? advise_tokens_behind(c, start, t) : start + 1;
+	for (f = start + 1; f < t && !sql_token_is_op(&c->t[f], ',');)
+		f = sql_token_is_op(&c->t[f], '(') ? advise_tokens_behind(c, f, t) : f + 1;
 	if (f >= t)
 		return false;
 	*from = start + 1;
@@ -312,36 +229,36 @@ static bool unwrap(const struct cond *c, size_t *from, size_t *to)
 }
 
 /* The end of the part that begins at i: the next OR of this level, or AND but for BETWEEN's; to: there is none. */
-static size_t part_end(const struct cond *c, size_t i, size_t to, bool either)
+static size_t part_end(const struct advise_tokens *c, size_t i, size_t to, bool either)
 {
 	bool between = false;
 
-	for (; i < to; i = is_op(&c->t[i], '(') ? behind(c, i, to) : i + 1) {
+	for (; i < to; i = sql_token_is_op(&c->t[i], '(') ? advise_tokens_behind(c, i, to) : i + 1) {
 		const struct sql_token *t = &c->t[i];
 
-		if (either && (is_word(t, "or") || is_op(t, SQL_OP_OROR)))
+		if (either && (sql_token_is_word(t, "or") || sql_token_is_op(t, SQL_OP_OROR)))
 			return i;
 		if (either)
 			continue;
-		if (is_word(t, "between"))
+		if (sql_token_is_word(t, "between"))
 			between = true;
-		else if (is_word(t, "and") && between)
+		else if (sql_token_is_word(t, "and") && between)
 			between = false;
-		else if (is_word(t, "and") || is_op(t, SQL_OP_ANDAND))
+		else if (sql_token_is_word(t, "and") || sql_token_is_op(t, SQL_OP_ANDAND))
 			return i;
 	}
 	return to;
 }
 
-static bool has_or(const struct cond *c, size_t from, size_t to)
+static bool has_or(const struct advise_tokens *c, size_t from, size_t to)
 {
-	for (size_t i = from; i < to; i = is_op(&c->t[i], '(') ? behind(c, i, to) : i + 1)
-		if (is_word(&c->t[i], "or") || is_word(&c->t[i], "xor") || is_op(&c->t[i], SQL_OP_OROR))
+	for (size_t i = from; i < to; i = sql_token_is_op(&c->t[i], '(') ? advise_tokens_behind(c, i, to) : i + 1)
+		if (sql_token_is_word(&c->t[i], "or") || sql_token_is_word(&c->t[i], "xor") || sql_token_is_op(&c->t[i], SQL_OP_OROR))
 			return true;
 	return false;
 }
 
-static void conjunction(struct cond *c, size_t from, size_t to, unsigned depth)
+static void conjunction(struct advise_tokens *c, size_t from, size_t to, unsigned depth)
 {
 	size_t end;
 
@@ -362,7 +279,7 @@ static void conjunction(struct cond *c, size_t from, size_t to, unsigned depth)
 	} while (end < to);
 }
 
-static size_t disjunction(struct cond *c, size_t from, size_t to, struct advise_columns *sides, unsigned depth)
+static size_t disjunction(struct advise_tokens *c, size_t from, size_t to, struct advise_columns *sides, unsigned depth)
 {
 	bool either;
 	size_t n = 0, end;
@@ -394,64 +311,38 @@ static size_t disjunction(struct cond *c, size_t from, size_t to, struct advise_
 	return n;
 }
 
-/* MariaDB writes a subquery as (subquery#2): no comment begins there. */
-static bool is_number_sign(const struct sql_token *t)
-{
-	return t->kind == SQL_T_COMMENT && *t->text.p == '#';
-}
-
-/* False: too long, or not a text that can be read. */
-static bool read_tokens(struct cond *c, struct span text)
-{
-	struct sql_scan s;
-
-	sql_scan_init(&s, text, 0);
-	for (c->n = 0; c->n < MOST_TOKENS; c->n++) {
-		do {
-			sql_scan_next(&s, &c->t[c->n]);
-			if (is_number_sign(&c->t[c->n]))
-				s.p = c->t[c->n].text.p + 1;
-		} while (c->t[c->n].kind == SQL_T_COMMENT);
-		if (c->t[c->n].kind == SQL_T_END)
-			return true;
-		if (c->t[c->n].kind == SQL_T_BAD)
-			return false;
-	}
-	return false;
-}
-
 void advise_condition(struct span text, struct span table, struct advise_columns *out)
 {
-	struct cond c = {.table = table, .out = out};
+	struct advise_tokens c = {.table = table, .out = out};
 
-	if (read_tokens(&c, text))
+	if (advise_tokens_read(&c, text))
 		conjunction(&c, 0, c.n, 0);
 }
 
 size_t advise_either(struct span text, struct span table, struct advise_columns out[ADVISE_MOST_SIDES])
 {
-	struct cond c = {.table = table};
+	struct advise_tokens c = {.table = table};
 
-	return read_tokens(&c, text) ? disjunction(&c, 0, c.n, out, 0) : 0;
+	return advise_tokens_read(&c, text) ? disjunction(&c, 0, c.n, out, 0) : 0;
 }
 
 void advise_compared(struct span text, struct span table, struct advise_columns *out)
 {
-	struct cond c = {.table = table, .out = out};
-	struct path p, q;
+	struct advise_tokens c = {.table = table, .out = out};
+	struct advise_path p, q;
 
-	if (!read_tokens(&c, text))
+	if (!advise_tokens_read(&c, text))
 		return;
 	for (size_t i = 0, next; i < c.n; i = next > i ? next : i + 1) {
 		size_t end;
 
-		next = read_path(&c, i, c.n, &p);
-		if (next == i || next >= c.n || !is_op(&c.t[next], '='))
+		next = advise_tokens_path(&c, i, c.n, &p);
+		if (next == i || next >= c.n || !sql_token_is_op(&c.t[next], '='))
 			continue;
-		end = read_path(&c, next + 1, c.n, &q);
-		if (end == next + 1 || !p.table.len || !q.table.len || same_table(p.table, table) == same_table(q.table, table))
+		end = advise_tokens_path(&c, next + 1, c.n, &q);
+		if (end == next + 1 || !p.table.len || !q.table.len || advise_tokens_of(p.table, table) == advise_tokens_of(q.table, table))
 			continue;
-		if (same_table(p.table, table))
+		if (advise_tokens_of(p.table, table))
 			add_compared(&c, p.column, ADVISE_EQUALS, span_of(NULL, 0), next + 1, end);
 		else
 			add_compared(&c, q.column, ADVISE_EQUALS, span_of(NULL, 0), i, next);
@@ -460,17 +351,17 @@ void advise_compared(struct span text, struct span table, struct advise_columns 
 
 void advise_sort(struct span list, struct span table, struct advise_columns *out)
 {
-	struct cond c = {.table = table, .out = out};
+	struct advise_tokens c = {.table = table, .out = out};
 	size_t before = out->n, i = 0;
 	int direction = 0;
 
-	if (!read_tokens(&c, list))
+	if (!advise_tokens_read(&c, list))
 		return;
 	while (i < c.n) {
-		struct path p;
-		size_t next = read_path(&c, i, c.n, &p);
-		bool desc = next < c.n && is_word(&c.t[next], "desc");
-		bool ours = next > i && (p.table.len == 0 || same_table(p.table, table));
+		struct advise_path p;
+		size_t next = advise_tokens_path(&c, i, c.n, &p);
+		bool desc = next < c.n && sql_token_is_word(&c.t[next], "desc");
+		bool ours = next > i && (p.table.len == 0 || advise_tokens_of(p.table, table));
 
 		if (!ours || (direction && direction != (desc ? -1 : 1))) {
 			out->n = before; /* no index of this table gives that order */
@@ -478,72 +369,13 @@ void advise_sort(struct span list, struct span table, struct advise_columns *out
 		}
 		direction = desc ? -1 : 1;
 		add(out, p.column, ADVISE_SORT, span_of(NULL, 0));
-		next += desc || (next < c.n && is_word(&c.t[next], "asc"));
-		if (next < c.n && !is_op(&c.t[next], ',')) {
+		next += desc || (next < c.n && sql_token_is_word(&c.t[next], "asc"));
+		if (next < c.n && !sql_token_is_op(&c.t[next], ',')) {
 			out->n = before;
 			return;
 		}
 		i = next + 1;
 	}
-}
-
-/* A word of a condition that stands for more than this table's rows. */
-static bool reaches_out(const struct sql_token *t)
-{
-	static const char *const words[] = {"select", "subquery", "exists", "expr_cache", "in_optimizer", "trigcond", "materialize"};
-
-	for (size_t i = 0; i < countof(words); i++)
-		if (is_word(t, words[i]))
-			return true;
-	return false;
-}
-
-/* The token at i as a statement may have it. RC_DECLINED: no statement may. */
-static enum rc put_plain(const struct cond *c, size_t i, struct iobuf *out)
-{
-	const struct sql_token *t = &c->t[i];
-	bool fine = t->kind == SQL_T_STRING || t->kind == SQL_T_NUMBER || t->kind == SQL_T_BYTES || t->kind == SQL_T_OP ||
-		    (t->kind == SQL_T_WORD && !reaches_out(t));
-	bool apart = i && t->text.p > c->t[i - 1].text.p + c->t[i - 1].text.len;
-
-	if (!fine || (is_op(t, '<') && i + 3 < c->n && c->t[i + 1].kind == SQL_T_WORD && is_op(&c->t[i + 2], '>') && is_op(&c->t[i + 3], '(')))
-		return RC_DECLINED;
-	if (apart && iobuf_append(out, " ", 1) != RC_OK)
-		return RC_ERROR;
-	return iobuf_append(out, t->text.p, t->text.len);
-}
-
-static enum rc put_column(const struct path *p, struct iobuf *out, struct advise_columns *named)
-{
-	char name[ADVISE_NAME];
-
-	if (named->n == countof(named->at) || advise_name(p->column, name) != RC_OK)
-		return RC_DECLINED;
-	add(named, p->column, ADVISE_EQUALS, span_of(NULL, 0));
-	return iobuf_append(out, " ", 1) == RC_OK ? advise_put_name(out, name) : RC_ERROR;
-}
-
-enum rc advise_put_condition(struct span text, struct span table, struct iobuf *out, struct advise_columns *named)
-{
-	struct cond c = {.table = table};
-	enum rc rc = RC_OK;
-
-	if (!read_tokens(&c, text) || c.n == 0)
-		return RC_DECLINED;
-	for (size_t i = 0; i < c.n && rc == RC_OK;) {
-		struct path p;
-		size_t next = read_path(&c, i, c.n, &p);
-
-		if (next > i && p.table.len) {
-			rc = same_table(p.table, table) ? put_column(&p, out, named) : RC_DECLINED;
-			i = next;
-		} else if (cached_end(&c, i, c.n) > i) {
-			i += 3; /* what is between its parentheses */
-		} else {
-			rc = put_plain(&c, i++, out);
-		}
-	}
-	return rc;
 }
 
 void advise_equals(const char *name, struct advise_columns *out)
@@ -554,12 +386,12 @@ void advise_equals(const char *name, struct advise_columns *out)
 void advise_ref(struct span text, struct span table, const char *by, const char *key, struct advise_columns *out)
 {
 	struct advise_column like = {.use = ADVISE_EQUALS};
-	struct cond c = {.table = table, .out = out};
-	struct path p;
+	struct advise_tokens c = {.table = table, .out = out};
+	struct advise_path p;
 
 	if (by && key)
 		if (advise_name(span_str(by), like.other_table) != RC_OK || advise_name(span_str(key), like.other) != RC_OK)
 			return;
-	if (read_tokens(&c, text) && read_path(&c, 0, c.n, &p) == c.n && c.n && same_table(p.table, table))
+	if (advise_tokens_read(&c, text) && advise_tokens_path(&c, 0, c.n, &p) == c.n && c.n && advise_tokens_of(p.table, table))
 		add_column(out, p.column, &like);
 }

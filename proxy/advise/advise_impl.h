@@ -6,6 +6,8 @@
  * advise_plan.c     full scans in an EXPLAIN's JSON, of MariaDB's shape and of MySQL's
  * advise_charset.c  columns of different character sets or collations, compared
  * advise_cond.c     the columns a condition or an ORDER BY could use an index on
+ * advise_put.c      a condition as a statement may have it
+ * advise_tokens.c   the tokens of a condition, and the names in it
  * advise_names.c    which table a plan's name stands for
  * advise_read.c     an UPDATE, DELETE or locking read as the read of the rows it looks for
  * advise_statement.c one statement from its sample to the words about it
@@ -147,15 +149,18 @@ void advise_compared(struct span text, struct span table, struct advise_columns 
 /* The first OR that all rows must meet: the columns of each of its sides. Returns how many; 0: there is none of which each
  * side could use an index. */
 size_t advise_either(struct span text, struct span table, struct advise_columns out[ADVISE_MOST_SIDES]) must_check;
-/* Appends a plan's condition as a statement on the table alone may have it, and adds the columns that it names. RC_DECLINED: it hangs on
- * more than the table's rows. */
-enum rc advise_put_condition(struct span text, struct span table, struct iobuf *out, struct advise_columns *named) must_check;
 /* Adds a column by its name, which equals a constant. */
 void advise_equals(const char *name, struct advise_columns *out);
 /* Adds the column that a plan's ref names; by: the alias that is looked up by it, and its column; NULL: not told. */
 void advise_ref(struct span path, struct span table, const char *by, const char *key, struct advise_columns *out);
 /* Adds the columns of an ORDER BY list, if an index of the table could give that order. */
 void advise_sort(struct span list, struct span table, struct advise_columns *out);
+
+/* ---- advise_put.c ---- */
+
+/* Appends a plan's condition as a statement on the table alone may have it, and adds the columns that it names. RC_DECLINED: it hangs on
+ * more than the table's rows. */
+enum rc advise_put_condition(struct span text, struct span table, struct iobuf *out, struct advise_columns *named) must_check;
 
 /* ---- advise_names.c ---- */
 
