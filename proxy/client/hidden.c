@@ -447,11 +447,26 @@ static void check_columns(struct request *r)
 
 /* ---- STEP_AFTER ---- */
 
-/* SET NAMES with a COLLATE is reported by its character set alone: have the server say the collation. */
+static enum rc have_reported(struct request *r)
+{
+	struct iobuf sql;
+	enum rc rc;
+
+	iobuf_init(&sql, 0);
+	rc = reported_not(r, &sql);
+	if (rc == RC_OK)
+		rc = hidden_say(r, HIDDEN_COLLATION, upstream_query(r->s->up, span_of(iobuf_data(&sql), iobuf_len(&sql))));
+	iobuf_reset(&sql);
+	return rc == RC_DECLINED ? RC_OK : rc;
+}
+
+/* SET NAMES with a COLLATE is reported by its character set alone: have the server say the collation. And SET @@name not at all. */
 enum rc hidden_after(struct request *r)
 {
-	if (likely(!r->collation_unknown) || r->error || !r->s->up)
+	if (r->error || !r->s->up)
 		return RC_OK;
+	if (likely(!r->collation_unknown))
+		return have_reported(r);
 	r->collation_unknown = false;
 	return hidden_say(r, HIDDEN_COLLATION,
 		   upstream_query(r->s->up, span_str("SET collation_connection=@@collation_connection")));
@@ -498,6 +513,12 @@ void hidden_done(struct request *r)
 			r->hidden = HIDDEN_NONE;
 			r->hidden_answer = false;
 			position_done(r);
+			return;
+		}
+		if (what == HIDDEN_COLLATION) { /* the client has its answer */
+			r->hidden = HIDDEN_NONE;
+			deltas_pin(r, PIN_SESSION_STATE);
+			exec_resume(r, STEP_END);
 			return;
 		}
 		if (what == HIDDEN_CHECK_COLUMNS) { /* not known: it runs directly */

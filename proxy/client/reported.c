@@ -2,9 +2,13 @@
  * reported.c - what a server's OK and EOF packets say of the session: its variables and schema, its transaction, the position of
  * its write (P3). The server's word where it tracks; the text where it does not.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "request.h"
+#include "unscoped.h"
+
+#define UNSCOPED_MOST 16 /* variables of one statement; further ones stay with the connection */
 
 static void take_vars(struct request *r, const struct varset *vars)
 {
@@ -196,6 +200,51 @@ void reported_names(struct request *r)
 		vars = less;
 	}
 	take_vars(r, vars);
+}
+
+/* SET @@transaction_isolation = .. is for the next transaction, as SET TRANSACTION is. */
+static bool is_one_shot(struct span name)
+{
+	static const char *const names[] = {"tx_isolation", "tx_read_only", "transaction_isolation", "transaction_read_only"};
+
+	for (size_t i = 0; i < countof(names); i++)
+		if (span_ieq(name, span_str(names[i])))
+			return true;
+	return false;
+}
+
+static enum rc put_unreported(struct request *r, struct span name, struct iobuf *sql)
+{
+	char text[256];
+	int n;
+
+	if (is_one_shot(name)) {
+		deltas_pin(r, PIN_NEXT_TRANSACTION);
+		return RC_OK;
+	}
+	if (is_volatile(name) || span_ieq(name, span_str("timestamp"))) {
+		take_variable(r, &(struct track_item){.type = TRACK_SYSTEM_VARIABLES, .name = name});
+		return RC_OK;
+	}
+	n = snprintf(text, sizeof(text), "%s" SPAN_FMT "=@@" SPAN_FMT, iobuf_len(sql) ? "," : "SET ", SPAN_ARG(name), SPAN_ARG(name));
+	return n > 0 && (size_t)n < sizeof(text) ? iobuf_append(sql, text, (size_t)n) : RC_ERROR;
+}
+
+enum rc reported_not(struct request *r, struct iobuf *sql)
+{
+	struct span names[UNSCOPED_MOST];
+	enum rc rc = RC_OK;
+	size_t n;
+
+	if (likely(!r->st || !(r->st->facts.verbs & SQL_VERB(SQL_SET))) || r->cmd == COM_STMT_PREPARE || !strstr(r->st->text, "@@") ||
+	    is_set_statement(r) || !r->s->up->mariadb || !r->s->up->tracks || r->s->tracks_itself)
+		return RC_DECLINED;
+	n = sql_set_unscoped(r->sql, r->mode, names, countof(names));
+	for (size_t i = 0; i < n && rc == RC_OK; i++)
+		rc = put_unreported(r, names[i], sql);
+	if (rc != RC_OK || n == countof(names))
+		deltas_pin(r, PIN_SESSION_STATE);
+	return rc == RC_OK && iobuf_len(sql) ? RC_OK : RC_DECLINED;
 }
 
 /* A server that does not track: what the text says is all there is. */

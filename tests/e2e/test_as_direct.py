@@ -6,7 +6,7 @@ import MySQLdb
 import pymysql
 import pytest
 
-from conftest import ask
+from conftest import KIND, ask
 import servers
 from wire import Wire
 
@@ -229,6 +229,49 @@ def test_what_asked_for_spaces_to_be_ignored_keeps_it_where_variables_are_unset(
             assert ask(one, "SELECT @@div_precision_increment") == ((6 + n,),)
             assert ask(two, "SELECT @@div_precision_increment") == ((4,),)
         assert ask(two, "SELECT COUNT (*) FROM whoami") == ((1,),)
+
+
+UNSCOPED = [("div_precision_increment", "7", "SELECT 1/7, name FROM whoami"), ("time_zone", "'+03:00'", "SELECT FROM_UNIXTIME(0), name FROM whoami"),
+            ("sql_mode", "'ANSI_QUOTES'", 'SELECT LENGTH("name") > 0, "name" = \'name\', name FROM whoami'),
+            ("group_concat_max_len", "@@div_precision_increment + 4", "SELECT GROUP_CONCAT('a long text'), name FROM whoami"),
+            ("old_mode", "zero_date_time_cast", "SELECT TIMESTAMP'0000-00-00 10:20:30' = CAST('10:20:30' AS TIME), name FROM whoami")]
+
+
+@pytest.mark.parametrize("variable, value, read", [u for u in UNSCOPED if KIND == "mariadb" or u[0] != "old_mode"])
+@pytest.mark.parametrize("form", ["SET @@%s = %s", "SET @x = 1, @@%s := %s", "SET @@%s = %s, @@max_sort_length = 100"])
+def test_a_variable_set_without_its_scope_counts_on_every_server(proxy, db, form, variable, value, read):
+    """P3: SET @@name = .. is a session's, and MariaDB reports no change of it."""
+    with db.direct() as c:
+        before = ask(c, read)[0][:-1]
+        ask(c, form % (variable, value))
+        want = ask(c, read)[0][:-1]
+    assert before != want or variable == "old_mode"
+    with proxy.connect(database=db.name) as c:
+        ask(c, form % (variable, value))
+        for hint in ("", "/* suimon: primary */ ", "/* suimon: replica */ "):
+            assert ask(c, hint + read)[0][:-1] == want, hint
+        for pinned in [s["pinned"] for s in proxy.api("/api/clients")["clients"] if s["user"] == "app"]:
+            assert bool(pinned) == ("@x" in form)
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_variable_set_without_its_scope_is_nobody_elses(suimon, db, prepared):
+    s = suimon({"replicas": [], "threads": 1, "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with s.connect(database=db.name) as one, s.connect(database=db.name) as two, Wire(s.connect(database=db.name)) as w:
+        for n in range(3):
+            sql = "SET @@div_precision_increment = %d" % (6 + n)
+            if prepared:
+                w.prepare(sql).execute()
+            else:
+                ask(one, sql)
+                assert ask(one, "SELECT @@div_precision_increment") == ((6 + n,),)
+            assert ask(two, "SELECT @@div_precision_increment") == ((4,),)
+
+
+def test_an_isolation_level_set_without_its_scope_is_for_the_next_transaction(alone, db):
+    with alone.connect(database=db.name) as c:
+        ask(c, "SET @@%s = 'SERIALIZABLE'" % ("tx_isolation" if KIND == "mariadb" else "transaction_isolation"))
+        assert [s["pinned"] for s in alone.api("/api/clients")["clients"]] == ["next_transaction"] or KIND != "mariadb"
 
 
 def test_a_closed_statement_holds_nothing_on_the_server(alone, db, cluster):

@@ -5,10 +5,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "thread.h"
+#include "unscoped.h"
 
 static void a_kill_by_number_is_read(void **state)
 {
@@ -71,6 +74,30 @@ static void any_other_kill_ends_no_user(void **state)
 		assert_int_equal(sql_kill_user_parse(span_str(cases[i]), 0, &name, &host), RC_DECLINED);
 }
 
+static void variables_set_without_a_scope_are_found(void **state)
+{
+	static const struct { const char *sql, *names; } cases[] = {
+		{"SET @@sql_mode = 'ANSI'", "sql_mode,"},
+		{"set @x = f(1, @@a = 2), @@time_zone:=@@global.time_zone, @@`b`=3", "time_zone,`b`,"},
+		{"SET @@session.a = 1, @@global.b = 2, c = @@d, @e = 5", ""},
+		{"SET a = 1; SET @@b = 2; SELECT @@c", "b,"},
+		{"SET @@hot.key_buffer_size = 1", ""},
+		{"SET @@session = 1", "session,"},
+		{"SET", ""}, {"SET @@", ""}, {"SET @@a", ""}, {"", ""},
+	};
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct span names[4];
+		size_t n = sql_set_unscoped(span_str(cases[i].sql), 0, names, countof(names));
+		char got[64] = "";
+
+		for (size_t k = 0; k < n; k++)
+			(void)snprintf(got + strlen(got), sizeof(got) - strlen(got), SPAN_FMT ",", SPAN_ARG(names[k]));
+		assert_string_equal(got, cases[i].names);
+	}
+	assert_int_equal(sql_set_unscoped(span_str("SET @@a=1, @@b=2"), 0, (struct span[1]){{NULL, 0}}, 1), 1);
+}
+
 static void the_question_for_ones_own_number_stands_alone(void **state)
 {
 	static const char *const yes[] = {"SELECT CONNECTION_ID()", "select connection_id( ) ;", "SELECT CONNECTION_ID() AS id",
@@ -93,6 +120,7 @@ int main(void)
 		cmocka_unit_test(any_other_kill_is_the_servers),
 		cmocka_unit_test(a_kill_of_a_user_is_read),
 		cmocka_unit_test(any_other_kill_ends_no_user),
+		cmocka_unit_test(variables_set_without_a_scope_are_found),
 		cmocka_unit_test(the_question_for_ones_own_number_stands_alone),
 	};
 
