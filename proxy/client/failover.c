@@ -155,7 +155,9 @@ static bool is_whole(const struct request *r, const struct err_packet *e)
 
 bool failover_takes(struct request *r, const struct err_packet *e)
 {
-	if (says_read_only(e)) {
+	if (says_read_only(e) && is_replicas_own(r, e)) { /* as a replica is: a view that writes, say, belongs on the primary */
+		r->refused = REFUSED_BY_REPLICA;
+	} else if (says_read_only(e)) {
 		if (!is_whole(r, e)) { /* its error passes; whether the server takes writes the monitor will see */
 			topology_look(topology_of(r));
 			return false;

@@ -56,6 +56,18 @@ def test_reading_a_view_that_writes_is_a_write(suimon, db, view):
             ask(c, "SELECT x FROM v")
 
 
+def test_a_view_that_writes_is_the_primarys_where_a_replica_is_read_only(suimon, db, cluster):
+    """R1: where nothing has the schema read, the replica's refusal is what tells."""
+    db.setup("CREATE TABLE log (id INT AUTO_INCREMENT PRIMARY KEY)",
+             "CREATE FUNCTION f() RETURNS INT MODIFIES SQL DATA BEGIN INSERT INTO log VALUES (); RETURN 1; END", "CREATE VIEW v AS SELECT f() x")
+    assert cluster.replica.sql("SELECT @@global.read_only")[0][0] == 1
+    with suimon({"backend": {"failover_hold": "100ms"}}).connect(database=db.name) as c:
+        time.sleep(2)  # it has been read-only for longer than anybody would wait for the end of that
+        for n in range(1, 4):
+            assert ask(c, "/* suimon: replica */ SELECT x FROM v") == ((1,),)
+            assert db.primary("SELECT COUNT(*) FROM log") == ((n,),)
+
+
 def test_a_view_that_only_reads_stays_with_the_replicas(suimon, db):
     db.setup("CREATE FUNCTION plus(a INT) RETURNS INT DETERMINISTIC NO SQL RETURN a + 1",
              "CREATE VIEW v AS SELECT name, plus(1) FROM whoami")
