@@ -205,13 +205,8 @@ enum rc cached_step(struct request *r)
 	const struct cache_entry *e;
 	enum rc rc;
 
-	if (!r->plan.cache || !w->cache || r->looked_up)
+	if (!r->plan.cache || !w->cache || r->looked_up || unlikely(atomic_load_explicit(&w->in->cache_rests, memory_order_acquire)))
 		return RC_OK;
-	if (unlikely(atomic_load_explicit(&w->in->cache_rests, memory_order_acquire))) {
-		if (r->s->shown && !r->plan.eventual) /* what it has been shown binds it all the same */
-			r->primary_only = topology_primary_usable(w->in->topology);
-		return RC_OK;
-	}
 	r->looked_up = true;
 	if (r->s->vars->dirty_reads || unlikely(r->s->shown_lost))
 		return RC_OK; /* what it reads may never be committed; or what the session has seen is not known */

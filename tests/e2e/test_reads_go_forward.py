@@ -118,22 +118,6 @@ def test_a_replica_that_is_behind_takes_nothing_back(cluster, suimon, db, redis)
             assert ask(c, ROW) == ((6,),) and ask(c, OTHER_KEY) == ((6,),) and ask(c, WHOLE) == ((6,),)
 
 
-def test_while_memory_rests_nothing_is_taken_back(cluster, suimon, db, redis, tmp_path, monkeypatch):
-    """Behind a process that was killed nothing is looked up for a while; the session has been shown what it has been shown."""
-    (tmp_path / "state").mkdir()
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    s = suimon(config(db, "", binlog="on"))
-    s.process.kill()
-    s.start()
-    assert s.metrics()["suimon_cache_rests"] == 1
-    with s.connect(database=db.name) as c, cluster.replica_behind():
-        write_past(db)
-        for _ in range(20):
-            assert in_a_transaction(c, ROW) == ((6,),)
-            assert ask(c, ROW) == ((6,),)
-        assert s.metrics()["suimon_cache_rests"] == 1
-
-
 def test_another_instances_message_may_be_late(suimon, db, redis):
     """As docs/cache.md says: the session is shown by the primary what the other instance's message has yet to tell."""
     relay = Relay(redis.port)
