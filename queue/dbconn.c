@@ -151,12 +151,13 @@ static void end_lost(struct dbconn *c)
 
 static void settle_in(struct dbconn *c)
 {
-	MARIADB_PVIO *io = c->my->net.pvio;
+	MARIADB_PVIO *io;
 
 	c->opened_ns = clock_mono_ns();
 	end_lost(c);
+	io = c->my->net.pvio; /* NULL: the connection was lost meanwhile */
 	/* Not before: whoever logs in answers soon. The library takes an option only until it connects. */
-	if (c->patient)
+	if (c->patient && io)
 		io->methods->set_timeout(io, PVIO_READ_TIMEOUT, DBCONN_APPLY_SECONDS);
 }
 
