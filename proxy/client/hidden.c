@@ -463,8 +463,12 @@ static enum rc have_reported(struct request *r)
 /* SET NAMES with a COLLATE is reported by its character set alone: have the server say the collation. And SET @@name not at all. */
 enum rc hidden_after(struct request *r)
 {
-	if (r->error || !r->s->up)
+	if (!r->s->up)
 		return RC_OK;
+	if (r->error) {
+		reported_not_at_error(r);
+		return RC_OK;
+	}
 	if (likely(!r->collation_unknown))
 		return have_reported(r);
 	r->collation_unknown = false;

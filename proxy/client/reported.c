@@ -213,8 +213,14 @@ static bool is_one_shot(struct span name)
 	return false;
 }
 
-static enum rc put_unreported(struct request *r, struct span name, struct iobuf *sql)
+static struct span without_quotes(struct span name)
 {
+	return name.len >= 2 && (name.p[0] == '`' || name.p[0] == '"') ? span_of(name.p + 1, name.len - 2) : name;
+}
+
+static enum rc put_unreported(struct request *r, struct span as_written, struct iobuf *sql)
+{
+	struct span name = without_quotes(as_written);
 	char text[256];
 	int n;
 
@@ -226,8 +232,24 @@ static enum rc put_unreported(struct request *r, struct span name, struct iobuf 
 		take_variable(r, &(struct track_item){.type = TRACK_SYSTEM_VARIABLES, .name = name});
 		return RC_OK;
 	}
-	n = snprintf(text, sizeof(text), "%s" SPAN_FMT "=@@" SPAN_FMT, iobuf_len(sql) ? "," : "SET ", SPAN_ARG(name), SPAN_ARG(name));
+	n = snprintf(text, sizeof(text), "%s" SPAN_FMT "=@@" SPAN_FMT, iobuf_len(sql) ? "," : "SET ", SPAN_ARG(as_written), SPAN_ARG(as_written));
 	return n > 0 && (size_t)n < sizeof(text) ? iobuf_append(sql, text, (size_t)n) : RC_ERROR;
+}
+
+static bool may_not_report(const struct request *r)
+{
+	return unlikely(r->st && r->st->facts.verbs & SQL_VERB(SQL_SET)) && r->cmd != COM_STMT_PREPARE && strstr(r->st->text, "@@") &&
+	       r->s->up->mariadb && r->s->up->tracks && !r->s->tracks_itself;
+}
+
+/* A text that failed somewhere may have set a variable before. */
+void reported_not_at_error(struct request *r)
+{
+	struct span name;
+
+	if (may_not_report(r) && (r->st->facts.flags & SQL_F_MULTI || r->st->facts.verbs & SQL_VERB(SQL_COMPOUND)) &&
+	    sql_set_unscoped(r->sql, r->mode, &name, 1) != 0)
+		deltas_pin(r, PIN_SESSION_STATE);
 }
 
 enum rc reported_not(struct request *r, struct iobuf *sql)
@@ -236,8 +258,7 @@ enum rc reported_not(struct request *r, struct iobuf *sql)
 	enum rc rc = RC_OK;
 	size_t n;
 
-	if (likely(!r->st || !(r->st->facts.verbs & SQL_VERB(SQL_SET))) || r->cmd == COM_STMT_PREPARE || !strstr(r->st->text, "@@") ||
-	    is_set_statement(r) || !r->s->up->mariadb || !r->s->up->tracks || r->s->tracks_itself)
+	if (!may_not_report(r) || (is_set_statement(r) && !(r->st->facts.flags & SQL_F_MULTI)))
 		return RC_DECLINED;
 	n = sql_set_unscoped(r->sql, r->mode, names, countof(names));
 	for (size_t i = 0; i < n && rc == RC_OK; i++)

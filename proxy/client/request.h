@@ -315,6 +315,7 @@ void relay_client_drained(struct session *s);
 void reported_ok(struct request *r, const struct ok_packet *ok);
 /* What MariaDB has not reported, though its text sets it: a statement that has the server report it, appended to sql. RC_DECLINED: nothing. */
 enum rc reported_not(struct request *r, struct iobuf *sql) must_check;
+void reported_not_at_error(struct request *r);
 void reported_names(struct request *r); /* the collation behind a SET NAMES is known now */
 void reported_eof(struct request *r, uint16_t status);
 

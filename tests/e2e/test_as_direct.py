@@ -5,8 +5,9 @@ import threading
 import MySQLdb
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 
-from conftest import KIND, ask
+from conftest import KIND, ask, mariadb_only
 import servers
 from wire import Wire
 
@@ -266,6 +267,21 @@ def test_a_variable_set_without_its_scope_is_nobody_elses(suimon, db, prepared):
                 ask(one, sql)
                 assert ask(one, "SELECT @@div_precision_increment") == ((6 + n,),)
             assert ask(two, "SELECT @@div_precision_increment") == ((4,),)
+
+
+@mariadb_only("which does not report it")
+@pytest.mark.parametrize("sql", ["SET @@div_precision_increment = 9; SELECT 1 FROM nosuch",
+                                 "SET STATEMENT max_statement_time = 5 FOR SELECT 1; SET @@div_precision_increment = 9"])
+def test_a_variable_set_without_its_scope_in_several_statements_is_nobody_elses(suimon, db, sql):
+    s = suimon({"replicas": [], "threads": 1, "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with s.connect(database=db.name, client_flag=CLIENT.MULTI_STATEMENTS) as c:
+        with contextlib.suppress(pymysql.MySQLError), c.cursor() as cur:
+            cur.execute(sql)
+            while cur.nextset():
+                pass
+        assert ask(c, "SELECT @@div_precision_increment") == ((9,),)
+    with s.connect(database=db.name) as other:
+        assert ask(other, "SELECT @@div_precision_increment") == ((4,),)
 
 
 def test_an_isolation_level_set_without_its_scope_is_for_the_next_transaction(alone, db):
