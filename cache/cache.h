@@ -256,6 +256,8 @@ void cache_unfollowed(struct cache *c); /* nothing is known any more: no answers
  */
 #define CACHE_TOLD_WITHIN_NS (UINT64_C(2) * 1000000000)
 uint64_t cache_heard(struct cache *c);
+/* After cache_get: could it have been a hit? False while Redis, or the primary's log, cannot be reached. */
+bool cache_may_answer(const struct cache_lookup *l);
 bool cache_binds(const struct cache *c); /* ... and it is asked: others write, and what they write is heard of later */
 /* A write of this position, or a later one of its domain, has invalidated the tag. Any thread. */
 bool cache_knows(struct cache *c, cache_tag tag, const struct cache_pos *pos);

@@ -147,6 +147,11 @@ enum rc cache_get(struct cache_worker *w, struct cache_lookup *l, const struct c
 	return RC_DECLINED;
 }
 
+bool cache_may_answer(const struct cache_lookup *l)
+{
+	return l->epoch != 0 && cache_is_followed(l->worker->c);
+}
+
 enum rc cache_get_stale(struct cache_lookup *l, const struct cache_entry **out)
 {
 	struct cache_worker *w = l->worker;
@@ -277,7 +282,7 @@ static enum cache_refusal fill_both(struct cache_worker *w, struct cache_lookup 
 	l->outdone = rc != RC_OK;
 	entry_unref(e);
 	count_effects(w->sink, &fx);
-	if (w->l2 && l->tokens_known && l2_fill(w->l2, l, p, ttl_ns) == RC_OK)
+	if (w->l2 && l->tokens_known && rc != RC_AGAIN && l2_fill(w->l2, l, p, ttl_ns) == RC_OK)
 		stored = true;
 	return stored ? CACHE_STORED : CACHE_REFUSED_MEMORY;
 }

@@ -61,6 +61,15 @@ static uint32_t behind(const struct entry_parts *p)
 														   : (uint32_t)us;
 }
 
+void entry_confirm(struct entry *e, const struct entry *old)
+{
+	uint64_t one = entry_has(e), other = entry_has(old);
+	struct entry_parts p = {.read_ns = e->pub.read_ns > old->pub.read_ns ? e->pub.read_ns : old->pub.read_ns, .has_ns = one > other ? one : other};
+
+	e->pub.read_ns = p.read_ns;
+	e->behind_us = behind(&p);
+}
+
 struct entry *entry_new(const struct entry_parts *p)
 {
 	size_t head = sizeof(struct entry) + tables_of(p) * sizeof(uint32_t) + p->ntags * sizeof(uint16_t);

@@ -85,6 +85,9 @@ static inline uint64_t entry_has(const struct entry *e)
 	return e->behind_us == ENTRY_BEHIND_UNKNOWN ? 0 : e->pub.read_ns - e->behind_us * UINT64_C(1000);
 }
 
+/* e is its maker's alone yet. `old` is the same answer, and alive: when that was so holds for e, too. */
+void entry_confirm(struct entry *e, const struct entry *old);
+
 /* Nothing it depends on was written since it was read. */
 static inline bool entry_current(const struct entry *e, const struct versions *v)
 {

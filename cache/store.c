@@ -1,5 +1,7 @@
 #include "store.h"
 
+#include <string.h>
+
 #include <pthread.h>
 
 #include "ghost.h"
@@ -287,6 +289,11 @@ enum rc store_get(struct store *s, struct span key, uint64_t hash, uint64_t now,
 	return e ? RC_OK : RC_DECLINED;
 }
 
+static bool same_answer(const struct entry *a, const struct entry *b)
+{
+	return a->pub.len == b->pub.len && memcmp(entry_data(a), entry_data(b), a->pub.len) == 0;
+}
+
 /* With the shard locked: e takes the place of an entry of the same key, or a place of its own. RC_AGAIN: the former is to stay. */
 static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uint64_t hash, uint64_t now)
 {
@@ -296,8 +303,11 @@ static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uin
 	bool to_main = old ? old->in_main : ghost_take(&h->ghost, hash, ghost_window(h));
 	uint8_t freq = old ? old->freq : 0;
 
-	if (old && alive(s, old, now) && entry_has(e) < old->pub.read_ns)
-		return RC_AGAIN; /* who was answered by that one is not to be answered by what may be older */
+	if (old && alive(s, old, now) && entry_has(e) < old->pub.read_ns) {
+		if (!same_answer(e, old))
+			return RC_AGAIN; /* who was answered by that one is not to be answered by what may be older */
+		entry_confirm(e, old); /* so many that ask at once have all been shown what is stored */
+	}
 	if (map_insert(&h->map, &e->node, hash) != RC_OK)
 		return RC_DECLINED;
 	if (old)

@@ -102,7 +102,8 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 static void begin_fill(struct request *r)
 {
 	r->filling = true;
-	if (unlikely(r->lookup.bound) && shown_binds(r)) /* its answer is then what the session has seen or later, and is so for all */
+	/* Its answer is then what the session has seen or later, and is so for all. Where none is stored the replicas keep their part (F1). */
+	if (unlikely(r->lookup.bound) && cache_may_answer(&r->lookup) && shown_binds(r))
 		r->primary_only = topology_primary_usable(r->worker->in->topology);
 	count(r, CACHE_MISS, CACHE_STORED, 0);
 	r->fill_refusal = CACHE_STORED;

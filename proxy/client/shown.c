@@ -21,6 +21,15 @@ static bool reads_anything(const struct statement *st)
 	       (f->verbs & SQL_VERB(SQL_CALL) && st->calls == PLAN_CALLS_UNKNOWN);
 }
 
+/* Of the servers' own nothing is stored that could be older. */
+static bool is_of_servers(const struct sql_facts *f)
+{
+	for (unsigned i = 0; i < f->ntables; i++)
+		if (!catalog_is_system(f->tables[i].schema))
+			return false;
+	return f->ntables != 0 && f->nroutines == 0;
+}
+
 static void keep(struct request *r, struct cache_bound *b, uint64_t now)
 {
 	struct worker *w = r->s->worker;
@@ -48,7 +57,8 @@ static void keep(struct request *r, struct cache_bound *b, uint64_t now)
 /* A preparation has no rows; and of what has no tables of its own only that is kept of which nobody knows what it reads. */
 static bool shows_tables(const struct request *r)
 {
-	return r->st && r->cmd != COM_STMT_PREPARE && (r->st->facts.ntables || r->st->facts.nroutines || reads_anything(r->st));
+	return r->st && r->cmd != COM_STMT_PREPARE && (r->st->facts.ntables || r->st->facts.nroutines || reads_anything(r->st)) &&
+	       (!is_of_servers(&r->st->facts) || reads_anything(r->st));
 }
 
 void shown_bound(struct session *s, struct cache_lookup *l)

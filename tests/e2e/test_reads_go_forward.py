@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import ask, filled, hits, is_hit
+from conftest import ask, filled, hits, is_hit, who
 from relay import Relay
 from servers import sum_metric, wait_until
 import servers
@@ -83,6 +83,25 @@ def test_what_a_server_has_shown_is_not_taken_back(suimon, db, redis, way):
         for sql in (ROW, OTHER_KEY, WHOLE):
             assert is_hit(s, c, sql) and is_hit(s, other, sql)  # what it was answered is what all get
             assert ask(other, sql) == ((6,),)
+
+
+def test_without_redis_replicas_go_on_reading(suimon, db, redis):
+    """F1: nothing is answered from the cache then, and what replicas have shown is no reason to ask the primary."""
+    s = suimon(config(db, redis.url, rules=[{"match": {"query": "."}, "ttl": "1h"}]))
+    redis.stop()
+    wait_until("the bus to be gone", lambda: s.metrics()["suimon_cache_bus_live"] == 0, 30)
+    with s.connect(database=db.name) as c:
+        wait_until("the schema to be read", lambda: who(c) == "replica", 30)
+        assert [who(c) for _ in range(20)] == ["replica"] * 20
+    redis.start()
+
+
+def test_what_is_read_of_the_servers_own_binds_nothing(suimon, db, redis):
+    s = suimon(config(db, redis.url))
+    with s.connect(database=db.name) as c:
+        filled(s, c, ROW)
+        assert ask(c, "/* suimon: primary */ SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()")[0][0] >= 2
+        assert is_hit(s, c, ROW)
 
 
 def test_a_whole_table_that_was_shown_binds_its_rows(suimon, db, redis):

@@ -286,6 +286,22 @@ static void test_an_older_answer_does_not_replace_a_newer_one(void **state)
 	assert_true(hits(&one, "k", NULL, 0, "new"));
 }
 
+/* Many who ask at once for what nobody writes: one round, after which all of them have hits. */
+static void test_the_same_answer_outdoes_nobody(void **state)
+{
+	struct cache_bound b = {0};
+	struct look slow, quick;
+	uint64_t began = clock_mono_ns();
+
+	look(&slow, &one, "k", NULL, 0);
+	look(&quick, &one, "k", NULL, 0);
+	cache_bound_table(&b, names_of(0).table, clock_mono_ns());
+	end(&quick, "same", clock_mono_ns());
+	end(&slow, "same", began);
+	assert_false(slow.l.outdone);
+	assert_true(hits(&one, "k", &b, 0, "same")); /* what the quick one knew is not lost */
+}
+
 /* A leader's read may have begun before what the session was shown. */
 static void test_who_was_refused_waits_for_nobody(void **state)
 {
@@ -365,6 +381,7 @@ int main(void)
 		WITH(test_a_result_from_before_is_no_hit),
 		WITH(test_a_result_of_unknown_age_is_no_hit),
 		WITH(test_an_older_answer_does_not_replace_a_newer_one),
+		WITH(test_the_same_answer_outdoes_nobody),
 		WITH(test_who_was_refused_waits_for_nobody),
 		WITH(test_alone_nothing_binds),
 	};
