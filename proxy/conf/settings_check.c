@@ -55,10 +55,11 @@ static void check_limits(struct conf_ctx *c, const struct settings *s)
 		const struct settings_limit_rule *r = &s->limits.rules[i];
 
 		check_match(c, &r->match, "limits", i, NULL, NULL);
-		if (r->concurrency || r->rate || r->max_time_ns)
-			continue;
 		snprintf(path, sizeof(path), "limits.rules[%zu]", i);
-		conf_fault_at(c, path, "limits nothing, allowed is at least one of concurrency, rate, max_time");
+		if (!r->concurrency && !r->rate && !r->max_time_ns)
+			conf_fault_at(c, path, "limits nothing, allowed is at least one of concurrency, rate, max_time");
+		if (r->concurrency && r->per == SETTINGS_PER_SESSION)
+			conf_fault_at(c, path, "concurrency limits no session, which runs one statement at a time: give it a rate, or per another");
 	}
 }
 

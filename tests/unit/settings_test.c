@@ -258,6 +258,7 @@ static void wrong_values_are_faults(void **state)
 		{"replicas: [{addr: a:1, weight: -1}]",
 		 "replicas[0].weight: -1 is out of range, allowed is a whole number from 0"},
 		{"limits: {rules: [{match: {user: a}}]}", "limits.rules[0]: limits nothing, allowed is at least one of"},
+		{"limits: {rules: [{match: {user: a}, concurrency: 2, per: session}]}", "limits.rules[0]: concurrency limits no session"},
 		{"limits: {rules: [{match: {}, rate: 1}]}", "limits.rules[0].match: matches every statement"},
 		{"replicas: [{addr: a:1, group: replica}]", "replicas[0].group: no name for a group"},
 		{"replicas: [{addr: a:1, group: B I}]", "replicas[0].group: no name for a group"},
