@@ -149,6 +149,7 @@ static void put_catalog(struct prom *p, struct catalog *catalog)
 	struct catalog_status st;
 
 	catalog_status(catalog, &st);
+	prom_gauge(p, "catalog_wanted", "1 since something is cached or queued: the schema is read for that.", st.wanted);
 	prom_gauge(p, "catalog_readable", "1 while the schema can be read from information_schema.", st.readable);
 	prom_gauge(p, "catalog_stale", "1 after DDL until the schema was read again: nothing is cached meanwhile.",
 		   st.stale);

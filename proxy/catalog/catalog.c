@@ -560,7 +560,7 @@ enum rc catalog_today(struct catalog *c, const struct sql_facts *f, struct span 
 
 void catalog_status(struct catalog *c, struct catalog_status *out)
 {
-	*out = (struct catalog_status){.version = catalog_version(c), .stale = is_stale(c)};
+	*out = (struct catalog_status){.version = catalog_version(c), .wanted = catalog_is_wanted(c), .stale = is_stale(c)};
 	pthread_mutex_lock(&c->lock);
 	out->readable = c->readable;
 	if (c->now) {
