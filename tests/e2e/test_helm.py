@@ -77,7 +77,7 @@ def sidecar(workload):
 def test_the_sidecar_is_the_manifests(renderer):
     ours, theirs = rendered(renderer)["StatefulSet"], manifest()["StatefulSet"]
     a, b = sidecar(ours), sidecar(theirs)
-    for key in ("image", "restartPolicy", "args", "envFrom", "ports", "startupProbe", "livenessProbe", "readinessProbe",
+    for key in ("image", "restartPolicy", "args", "envFrom", "env", "ports", "startupProbe", "livenessProbe", "readinessProbe",
                 "securityContext", "resources", "volumeMounts"):
         assert a[key] == b[key], key
     for key in ("terminationGracePeriodSeconds", "securityContext"):
@@ -118,7 +118,12 @@ def test_without_a_queue_it_is_a_deployment_that_keeps_its_state_as_long_as_the_
     volumes = {v["name"]: v for v in work["spec"]["template"]["spec"]["volumes"]}
     assert mounts.keys() == volumes.keys() == {"suimon-config", "suimon-state"} and volumes["suimon-state"]["emptyDir"] == {}
     assert sidecar(work)["env"] == [{"name": "STATE_DIRECTORY", "value": mounts["suimon-state"]}]
-    assert "env" not in side(rendered(renderer))  # the queue's volume has it
+    assert side(rendered(renderer))["env"] == [{"name": "STATE_DIRECTORY", "value": "/var/lib/suimon/queue"}]
+
+
+def test_what_needs_no_token_is_not_published(renderer):
+    for kind, ports in (("ClusterIP", {"http", "suimon-http"}), ("NodePort", {"http"}), ("LoadBalancer", {"http"})):
+        assert {p["name"] for p in rendered(renderer, changed=[("service.type", kind)])["Service"]["spec"]["ports"]} == ports
 
 
 @typed.needs("typescript", "kubernetes-types")
@@ -174,6 +179,13 @@ PROBE = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 5}
 # Every value of values.yaml: another one, and where it must stand then.
 VOLUMES = [{"name": "rds-ca", "configMap": {"name": "rds-ca"}}, {"name": "tls", "secret": {"secretName": "suimon-tls"}}]
 MOUNTS = [{"name": "rds-ca", "mountPath": "/etc/suimon-tls/ca", "readOnly": True}, {"name": "tls", "mountPath": "/etc/suimon-tls/own", "readOnly": True}]
+
+
+def published(docs):
+    """suimon's port at the Service; where that has none (service.type), the container's."""
+    return next((p["port"] for p in docs["Service"]["spec"]["ports"] if p["name"] == "suimon-http"), side(docs)["ports"][0]["containerPort"])
+
+
 VALUES = {
     "replicas": (5, lambda d: d["StatefulSet"]["spec"]["replicas"]),
     "podManagementPolicy": ("OrderedReady", lambda d: d["StatefulSet"]["spec"]["podManagementPolicy"]),
@@ -200,7 +212,7 @@ VALUES = {
     "app.resources": (RESOURCES, lambda d: app(d)["resources"]),
     "app.securityContext": ({"runAsUser": 7}, lambda d: app(d)["securityContext"]),
     "suimon.image": ("registry.example/suimon:9", lambda d: side(d)["image"]),
-    "suimon.httpPort": (7034, lambda d: (side(d)["ports"][0]["containerPort"], d["Service"]["spec"]["ports"][1]["port"],
+    "suimon.httpPort": (7034, lambda d: (side(d)["ports"][0]["containerPort"], published(d),
                                          int(pod(d)["metadata"]["annotations"]["prometheus.io/port"]),
                                          int(side(d)["startupProbe"]["exec"]["command"][-1].rpartition(":")[2]))),
     "suimon.readiness": ("/readyz", lambda d: side(d)["readinessProbe"]["httpGet"]["path"]),

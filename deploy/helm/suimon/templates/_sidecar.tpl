@@ -21,11 +21,9 @@ checksum/config: {{ .Values.suimon.config | sha256sum }}
     - secretRef:
         name: {{ .Values.suimon.secret }}
 {{- end }}
-{{- if not .Values.queue.enabled }}
   env:
     - name: STATE_DIRECTORY
-      value: /var/lib/suimon/state
-{{- end }}
+      value: /var/lib/suimon/{{ if .Values.queue.enabled }}queue{{ else }}state{{ end }}
   ports:
     - name: suimon-http
       containerPort: {{ .Values.suimon.httpPort }}
