@@ -123,8 +123,8 @@ enum rc failed_pass_on(int link)
 
 	forget_ended();
 	for (size_t i = 0; i < failed.n && rc == RC_OK; i++)
-		if (failed.of[i].served && failed.of[i].pidfd >= 0)
-			rc = handover_send(link, failed.of[i].pidfd, "eldest");
+		if (failed.of[i].served) /* whom the next one cannot wait for, it must not be started beside */
+			rc = failed.of[i].pidfd >= 0 ? handover_send(link, failed.of[i].pidfd, "eldest") : RC_ERROR;
 	return rc;
 }
 

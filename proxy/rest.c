@@ -17,10 +17,15 @@
 
 #define TICK_MS 200
 #define REST_NS (10 * NS_PER_SEC)
+/* What a server commits later than that, behind a lock say, ends what was read before it as any write that nobody sees the end of does
+ * (doubt.c): all is invalidated again, at intervals that double, for about a minute. */
+#define ECHO_FIRST_NS (8 * NS_PER_SEC)
+#define ECHO_LAST_NS (32 * NS_PER_SEC)
 
 static struct {
 	struct event *tick; /* owned; NULL: no rest runs out */
-	uint64_t end_ns;    /* monotonic */
+	uint64_t end_ns;    /* of the rest, then of the wait for the next echo; monotonic */
+	uint64_t echo_ns;   /* that wait; 0: memory rests yet */
 	char *path;         /* owned; NULL: no file, or another process' */
 } rest;
 
@@ -31,21 +36,30 @@ void rest_stop(void)
 	rest.tick = NULL;
 }
 
+static void invalidate_all(void)
+{
+	struct settings *s = instance_settings(&process.in);
+
+	cache_invalidate_all_from(process.in.cache, CACHE_BY_FLUSH, instance_lag_window(s)); /* and no replica is believed that lacks what was written */
+	settings_unref(s);
+}
+
 static void rest_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct instance *in = &process.in;
-	struct settings *s;
 
-	if (failed_writes())
+	if (!rest.echo_ns && failed_writes())
 		rest.end_ns = clock_mono_ns() + REST_NS;
 	if (clock_mono_ns() < rest.end_ns)
 		return;
-	rest_stop();
 	catalog_invalidate(in->catalog); /* DDL may have been among the last of it */
-	s = instance_settings(in);
-	cache_invalidate_all_from(in->cache, CACHE_BY_FLUSH, instance_lag_window(s)); /* and no replica is believed that lacks what was written */
-	settings_unref(s);
-	atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
+	invalidate_all();
+	if (!rest.echo_ns)
+		atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
+	rest.echo_ns = rest.echo_ns ? 2 * rest.echo_ns : ECHO_FIRST_NS;
+	rest.end_ns = clock_mono_ns() + rest.echo_ns;
+	if (rest.echo_ns > ECHO_LAST_NS)
+		rest_stop();
 }
 
 void rest_on(void)
@@ -55,6 +69,7 @@ void rest_on(void)
 	if (!process.in.cache || !atomic_load(&process.in.cache_rests) || upgrade_has_successor())
 		return;
 	rest.end_ns = clock_mono_ns() + REST_NS;
+	rest.echo_ns = 0;
 	if (rest.tick)
 		return;
 	rest.tick = event_new(loop_base(process.in.control), -1, EV_PERSIST, rest_tick, NULL);
@@ -64,23 +79,39 @@ void rest_on(void)
 
 /* ---- the file ---- */
 
+/* It says through which Redis this process tells of its writes; 0: through none. */
 static void note(void)
 {
-	int fd = open(rest.path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	uint64_t told = process.in.cache ? cache_bus_id(process.in.cache) : 0;
+	int fd = open(rest.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
+	if (fd < 0 || write(fd, &told, sizeof(told)) != (ssize_t)sizeof(told))
+		log_warn("main", "should this process be killed, the next one may not know of it: its memory may not rest", "file=%s error=\"%s\"",
+			 rest.path, strerror(errno));
 	if (fd >= 0)
 		(void)close(fd);
-	else
-		log_warn("main", "should this process be killed, the next one will not know of it: its memory will not rest", "file=%s error=\"%s\"",
-			 rest.path, strerror(errno));
 }
 
-/* Through a Redis it would be known what the other process was writing: the ledger stands in for it (cache/ledger.h). */
+/* The Redis that the process before this one told of its writes, 0: none, or that is not known. False: it has ended in order. */
+static bool noted(uint64_t *told)
+{
+	int fd = open(rest.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	*told = 0;
+	if (fd < 0)
+		return errno != ENOENT;
+	if (read(fd, told, sizeof(*told)) != (ssize_t)sizeof(*told))
+		*told = 0;
+	(void)close(fd);
+	return true;
+}
+
+/* Through the same Redis it is known what the other process was writing: the ledger stands in for it (cache/ledger.h). */
 static bool rests_behind_it(void)
 {
-	const struct cache *c = process.in.cache;
+	uint64_t told;
 
-	return c && cache_bus_id(c) == 0 && !takeover_is_one() && access(rest.path, F_OK) == 0;
+	return process.in.cache && !takeover_is_one() && noted(&told) && (!told || told != cache_bus_id(process.in.cache));
 }
 
 void rest_begin(char *path)

@@ -4,6 +4,7 @@
  *
  *   rest_begin (the start; a former process that did not end in order) · rest_on (another one has ended, or fails and is yet to end)
  *   → rest_tick … → memory answers again, with the schema as it is now, and believes no replica that lacks what was written
+ *   → for about a minute all is invalidated now and then, for what a server commits later yet
  *
  * Whoever serves has a file, which he takes away when he ends in order: it tells the next one, at a start that is no upgrade.
  * All of it belongs to the control thread.

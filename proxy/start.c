@@ -552,6 +552,8 @@ int process_run(char **argv, const char *file, const char *primary)
 	}
 	log_info("main", "ready", "workers=%zu", in->nworkers);
 	code = loop_run(in->control) == 0 ? EXIT_FINE : EXIT_FATAL;
+	if (code != EXIT_FINE)
+		rest_disown(); /* nothing was drained: that is no end in order */
 	tear_down();
 	libraries_end();
 	log_info("main", "stopped", NULL);

@@ -292,8 +292,9 @@ def test_memory_rests_at_the_start_behind_a_process_that_was_killed(suimon, db, 
     assert s.log_text().count("memory rests for ten seconds") == 1
 
 
-def test_memory_rests_at_the_start_behind_a_drain_that_cut_a_write(suimon, db, state):
-    """C1: it waits for a lock, and is committed when the next process has begun."""
+@pytest.mark.parametrize("when", ["while memory rests", "later"])
+def test_memory_rests_at_the_start_behind_a_drain_that_cut_a_write(suimon, db, state, when):
+    """C1: it waits for a lock, and is committed when the next process has begun, or has stored what was there before."""
     s = suimon(one_row(db, {"drain_timeout": "1s"}))
     c = s.connect(database=db.name)
     with db.cluster.primary.root(database=db.name, autocommit=False) as lock:
@@ -308,8 +309,12 @@ def test_memory_rests_at_the_start_behind_a_drain_that_cut_a_write(suimon, db, s
         s.start()
         with s.connect(database=db.name) as d:
             before = ask(d, "SELECT n FROM t")
+            if when == "later":
+                servers.wait_until("a hit", lambda: ask(d, "SELECT n FROM t") == before and hits(s) > 0, 30)
             lock.rollback()
             servers.wait_until("the write", lambda: db.primary("SELECT n FROM t") != before, 30)
+            if when == "later":  # as of any write that nobody sees the end of (test_late_writes.py)
+                servers.wait_until("it to be seen", lambda: ask(d, "SELECT n FROM t") != before, 60)
             assert ask(d, "SELECT n FROM t") == db.primary("SELECT n FROM t") == ((11,),)
 
 
@@ -320,6 +325,10 @@ def test_memory_does_not_rest_where_redis_knows_of_a_killed_process(suimon, db, 
     assert state.exists()
     s.start()
     assert s.metrics()["suimon_cache_rests"] == 0
+    s.process.kill()
+    state.write_bytes(b"")  # one that told no Redis, or of which that is not known
+    s.start()
+    assert s.metrics()["suimon_cache_rests"] == 1
 
 
 def test_memory_does_not_rest_behind_a_process_that_ended_in_order(suimon, line, db, state):
