@@ -172,6 +172,10 @@ class World:
         same = through == side and now - self.born[through] > ELSEWHERE  # one that was just started is another one
         return count.at(now if same else now - ELSEWHERE)
 
+    def judges_shown(self):
+        """Is all that commits told of now, so that what a session was shown binds what it is shown next?"""
+        return True
+
     def excused(self, count, least, began):
         """What a read that began then must have seen at least, by what is known now that it has ended."""
         return least
@@ -227,7 +231,7 @@ class World:
         if way == "on a replica":
             least = 0  # of another session's writes it is shown what its replica has (R2)
         before, former = s.shows((whole, side, 0 if whole else n), seen, way)
-        if before > least:
+        if before > least and self.judges_shown():
             least, what = before, "%s, after it was read %s" % (what, former)
         self.judge(what, seen, self.excused(count, least, began))
 

@@ -153,6 +153,10 @@ class World(history_world.World):
             return min(least, count.at(began - OUTAGE))
         return least
 
+    def judges_shown(self):
+        """Not while writes of which the primary's going away left the outcome unknown may come to light (docs/cache.md, section 5)."""
+        return not any(w.outage and time.monotonic() <= w.outage_end + GRACE for w in list(self.windows))
+
     def touches_primary(self, link):
         """The fault at work has to do with that link."""
         self.window.outage |= link is self.link(self.primary)
