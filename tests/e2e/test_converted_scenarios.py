@@ -36,12 +36,7 @@ def run(instance, schema, texts):
 @pytest.fixture
 def clocked(suimon, shop, cluster, tmp_path):
     """Another one beside, that measures statement by statement; clocked(texts)."""
-    s = suimon({"replicas": [], "stats": timed.every_statement(tmp_path / "clocked.log")})
-
-    def times(texts):
-        with timed.undisturbed(cluster.primary):
-            return [timed.run(s, shop.name, texts) for _ in range(timed.ROUNDS)]
-    return times
+    return timed.beside(suimon({"replicas": [], "stats": timed.every_statement(tmp_path / "clocked.log")}), shop.name, cluster.primary)
 
 
 def saved(before, after):

@@ -31,12 +31,7 @@ def shop(db):
 @pytest.fixture
 def clocked(suimon, shop, cluster, tmp_path):
     """Another one beside, that measures statement by statement; clocked(texts)."""
-    s = suimon({"replicas": [], "stats": timed.every_statement(tmp_path / "clocked.log")})
-
-    def times(texts):
-        with timed.undisturbed(cluster.primary):
-            return [timed.run(s, shop.name, texts) for _ in range(timed.ROUNDS)]
-    return times
+    return timed.beside(suimon({"replicas": [], "stats": timed.every_statement(tmp_path / "clocked.log")}), shop.name, cluster.primary)
 
 
 @pytest.fixture

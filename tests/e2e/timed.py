@@ -72,6 +72,14 @@ def run(instance, schema, texts):
     return wait_until("the statements in the log", own, 20)
 
 
+def beside(instance, schema, server):
+    """A function that runs texts ROUNDS times, and returns what run does of each."""
+    def times(texts):
+        with undisturbed(server):
+            return [run(instance, schema, texts) for _ in range(ROUNDS)]
+    return times
+
+
 def least(runs):
     """The sum of each statement's least time."""
     return sum(map(min, zip(*runs)))
