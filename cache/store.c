@@ -1,8 +1,7 @@
 #include "store.h"
 
-#include <string.h>
-
 #include <pthread.h>
+#include <string.h>
 
 #include "ghost.h"
 #include "list.h"

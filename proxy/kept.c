@@ -34,10 +34,15 @@ char *kept_shared(const struct settings *s, bool *wanted)
 	return state_path(s->config.copy, "shared-config", s, stat(s->queue.dir, &st) == 0 && S_ISDIR(st.st_mode), wanted);
 }
 
+static bool has_directory(const struct settings *s)
+{
+	return process.in.queue && s->queue.engine == SETTINGS_ENGINE_FILE;
+}
+
 static enum rc keep_statistics(const struct settings *s)
 {
 	bool wanted;
-	char *path = state_path(s->stats.snapshot, "statistics", s, process.in.queue && s->queue.engine == SETTINGS_ENGINE_FILE, &wanted);
+	char *path = state_path(s->stats.snapshot, "statistics", s, has_directory(s), &wanted);
 	enum rc rc;
 
 	if (!wanted)
@@ -50,7 +55,7 @@ static enum rc keep_statistics(const struct settings *s)
 static enum rc note_start(const struct settings *s)
 {
 	bool wanted;
-	char *path = state_path("", "running", s, process.in.queue && s->queue.engine == SETTINGS_ENGINE_FILE, &wanted);
+	char *path = state_path("", "running", s, has_directory(s), &wanted);
 
 	if (wanted && !path)
 		return RC_ERROR;

@@ -57,8 +57,9 @@ static void keep(struct request *r, struct cache_bound *b, uint64_t now)
 /* A preparation has no rows; and of what has no tables of its own only that is kept of which nobody knows what it reads. */
 static bool shows_tables(const struct request *r)
 {
-	return r->st && r->cmd != COM_STMT_PREPARE && (r->st->facts.ntables || r->st->facts.nroutines || reads_anything(r->st)) &&
-	       (!is_of_servers(&r->st->facts) || reads_anything(r->st));
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	return f && r->cmd != COM_STMT_PREPARE && (reads_anything(r->st) || ((f->ntables || f->nroutines) && !is_of_servers(f)));
 }
 
 void shown_bound(struct session *s, struct cache_lookup *l)
