@@ -32,19 +32,23 @@ void mem_failed(void)
 #ifdef MEM_SCARCE /* for tests/fault/test_memory.py: while the file $SUIMON_SCARCE is there, one allocation of so many is refused */
 #include <unistd.h>
 
-#define REFUSE_ONE_OF 300
+#define REFUSE_ONE_OF 300 /* or $SUIMON_SCARCE_ONE_OF */
 
 static bool is_scarce(void)
 {
-	static _Thread_local uint64_t state;
+	static _Thread_local uint64_t state, one_of;
 	const char *path;
 
-	if (!state)
+	if (!state) {
+		const char *told = getenv("SUIMON_SCARCE_ONE_OF");
+
 		state = (uint64_t)(uintptr_t)&state | 1; /* another in each thread, and at each start */
+		one_of = told ? strtoull(told, NULL, 10) : REFUSE_ONE_OF;
+	}
 	state ^= state << 13;
 	state ^= state >> 7;
 	state ^= state << 17;
-	path = state % REFUSE_ONE_OF ? NULL : getenv("SUIMON_SCARCE");
+	path = state % one_of ? NULL : getenv("SUIMON_SCARCE");
 	return path && access(path, F_OK) == 0;
 }
 #else

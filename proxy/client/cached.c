@@ -209,8 +209,8 @@ enum rc cached_step(struct request *r)
 	if (!r->plan.cache || !w->cache || r->looked_up || unlikely(atomic_load_explicit(&w->in->cache_rests, memory_order_acquire)))
 		return RC_OK;
 	r->looked_up = true;
-	if (r->s->vars->dirty_reads || unlikely(r->s->shown_lost))
-		return RC_OK; /* what it reads may never be committed; or what the session has seen is not known */
+	if (r->s->vars->dirty_reads)
+		return RC_OK; /* what it reads may never be committed */
 	if (r->prepared && (r->execute.flags & 0x07))
 		return RC_OK; /* a cursor's rows are fetched from its connection */
 	statement_resolve(r->st, w->in->catalog, w->settings);
@@ -236,8 +236,10 @@ enum rc cached_step(struct request *r)
 					  .stale_ok = nobody_answers(r), .may_wait = !r->s->pins && !r->s->in_transaction,
 					  .refresh_ns = r->plan.cache_rule ? r->plan.cache_rule->refresh_ns : 0,
 					  .rule = r->plan.cache_rule ? r->plan.cache_rule->id : 0};
-	if (likely(!r->plan.eventual)) /* that one asks for what is old */
-		shown_bound(r->s, &r->lookup);
+	if (likely(!r->plan.eventual) && unlikely(!shown_bound(r->s, &r->lookup))) { /* an eventual one asks for what is old */
+		r->primary_only = topology_primary_usable(w->in->topology);
+		return RC_OK;
+	}
 	rc = cache_get(w->cache, &r->lookup, &e);
 	if (rc == RC_OK) {
 		send_entry(r, e);

@@ -366,7 +366,8 @@ void cached_cancel(struct request *r);
 bool cached_rescue(struct request *r);                  /* no server could answer: a result past its time was sent (stale_if_error) */
 
 /* shown.c */
-void shown_bound(struct session *s, struct cache_lookup *l); /* what the look-up's result may not be older than */
+/* What the look-up's result may not be older than. False: no memory to say it, and nothing in the cache is known to be new enough. */
+bool shown_bound(struct session *s, struct cache_lookup *l) must_check;
 bool shown_binds(const struct request *r);               /* after a miss: it has been shown something of what this one reads */
 void shown_read(struct request *r, bool stored, uint64_t now); /* it is over; stored: its answer is what the cache has from now on */
 void shown_tick(struct session *s);

@@ -314,7 +314,7 @@ void session_forget(struct session *s)
 	memset(&s->nplus1, 0, sizeof(s->nplus1));
 	aftermath_reset(&s->aftermath);
 	s->last_insert_id = 0;
-	s->tracks_itself = s->tracks_change = s->set_global = s->shown_lost = false;
+	s->tracks_itself = s->tracks_change = s->set_global = false;
 	shown_forget(s);
 	s->last_backend = NULL;
 }

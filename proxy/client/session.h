@@ -85,7 +85,7 @@ struct session {
 	struct lease_park park;        /* the connection it used last */
 	struct seen seen;              /* what its reads have seen: a replica must have it, too */
 	struct cache_bound *shown;     /* shown.c; owned; NULL: nothing that binds its hits */
-	bool shown_lost;               /* ... there was no memory for it: nothing is taken from the cache any more */
+	uint64_t shown_lost_ns;        /* ... when there was no memory for it last: all that was shown by then binds; 0: nothing is amiss */
 	uint64_t behind_ns;            /* when no replica had caught up with that; 0: not lately */
 	struct backend *last_backend;  /* where its last statement ran */
 	struct request *request;

@@ -62,16 +62,35 @@ static bool shows_tables(const struct request *r)
 	return f && r->cmd != COM_STMT_PREPARE && (reads_anything(r->st) || ((f->ntables || f->nroutines) && !is_of_servers(f)));
 }
 
-void shown_bound(struct session *s, struct cache_lookup *l)
+/* Its place. What was not kept for want of memory binds everything by then. NULL: there is none now either. */
+static struct cache_bound *place(struct session *s)
 {
-	struct cache *c = s->worker->in->cache;
+	if (!s->shown)
+		s->shown = mem_zalloc(sizeof(*s->shown));
+	if (s->shown && unlikely(s->shown_lost_ns)) {
+		cache_bound_all(s->shown, s->shown_lost_ns);
+		s->shown_lost_ns = 0;
+	}
+	return s->shown;
+}
 
-	if (likely(!s->shown))
-		return;
-	l->bound_past_ns = cache_heard(c);
-	if (s->shown->last_ns <= l->bound_past_ns)
+/* Nothing binds any more that was shown by heard. */
+static void forget_heard(struct session *s, uint64_t heard)
+{
+	if (s->shown_lost_ns <= heard && (!s->shown || s->shown->last_ns <= heard))
 		shown_forget(s);
+}
+
+bool shown_bound(struct session *s, struct cache_lookup *l)
+{
+	if (likely(!s->shown && !s->shown_lost_ns))
+		return true;
+	l->bound_past_ns = cache_heard(s->worker->in->cache);
+	forget_heard(s, l->bound_past_ns);
+	if (unlikely(s->shown_lost_ns) && !place(s))
+		return false;
 	l->bound = s->shown;
+	return true;
 }
 
 bool shown_binds(const struct request *r)
@@ -83,14 +102,15 @@ bool shown_binds(const struct request *r)
 
 void shown_tick(struct session *s)
 {
-	if (unlikely(s->shown) && s->shown->last_ns <= cache_heard(s->worker->in->cache))
-		shown_forget(s);
+	if (unlikely(s->shown || s->shown_lost_ns))
+		forget_heard(s, cache_heard(s->worker->in->cache));
 }
 
 void shown_forget(struct session *s)
 {
 	mem_free(s->shown);
 	s->shown = NULL;
+	s->shown_lost_ns = 0;
 }
 
 void shown_read(struct request *r, bool stored, uint64_t now)
@@ -99,10 +119,8 @@ void shown_read(struct request *r, bool stored, uint64_t now)
 
 	if (likely(stored || !r->showed) || !s->worker->cache || !cache_binds(s->worker->in->cache) || !shows_tables(r))
 		return;
-	if (!s->shown)
-		s->shown = mem_zalloc(sizeof(*s->shown));
-	if (s->shown)
+	if (likely(place(s) != NULL))
 		keep(r, s->shown, now);
 	else
-		s->shown_lost = true;
+		s->shown_lost_ns = now;
 }

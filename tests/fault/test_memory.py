@@ -10,7 +10,7 @@ import pymysql
 import pytest
 
 import servers
-from conftest import acknowledged, ask
+from conftest import acknowledged, ask, filled, is_hit
 from servers import wait_until
 
 CLIENTS = 6
@@ -21,14 +21,19 @@ TOLD = {OUT_OF_MEMORY, 1927, 1030, 2006, 2013, 0}
 
 
 @pytest.fixture
-def scarce(suimon, db, tmp_path, monkeypatch):
-    """suimon, and the file whose being there makes memory scarce."""
+def told(tmp_path, monkeypatch):
+    """The file whose being there makes memory scarce, for a suimon that heeds it."""
     binary = os.path.join(os.path.dirname(servers.find_suimon()), "suimon_scarce")
     if not os.access(binary, os.X_OK):
         pytest.skip("no suimon_scarce beside it (ninja suimon_scarce)")
     told = str(tmp_path / "scarce")
     monkeypatch.setenv("SUIMON", binary)
     monkeypatch.setenv("SUIMON_SCARCE", told)
+    return told
+
+
+@pytest.fixture
+def scarce(suimon, db, told):
     db.setup("CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, client INT, n INT, KEY (client))",
              "CREATE TABLE direct (client INT, n INT, PRIMARY KEY (client, n))",
              "CREATE TABLE numbered (id INT PRIMARY KEY AUTO_INCREMENT, client INT, n INT, UNIQUE (client, n))",
@@ -195,3 +200,32 @@ def test_statements_fail_one_by_one(scarce, db):
         assert ask(c, "SELECT v FROM fixed WHERE id = 7") == (("value 7",),)
         ask(c, "INSERT INTO log (client, n) VALUES (-2, 0)")
     assert s.api("/api/queue")["state"] in ("running", "idle")
+
+
+def test_what_was_shown_while_there_was_no_memory_binds_for_seconds(suimon, db, told, cluster, monkeypatch):
+    """What cannot be kept is taken for everything by then, and messages of before have come by and by: no session is without the cache for good."""
+    monkeypatch.setenv("SUIMON_SCARCE_ONE_OF", "5")
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 5)")
+    read, past = "SELECT n FROM t WHERE id = 1", "/* suimon: nocache, primary */ SELECT n FROM t WHERE id = 1"
+    s = suimon({"threads": 1, "cache": {"redis": cluster.redis.url, "rules": [{"match": {"schema": db.name}, "ttl": "1h"}]}})
+    sessions = [s.connect(database=db.name) for _ in range(40)]
+    filled(s, sessions[0], read)
+    for c in sessions:
+        ask(c, past)
+    time.sleep(5)  # what was kept then binds no more, and is gone
+    with open(told, "w", encoding="ascii"):
+        pass
+    left = []
+    for c in sessions:
+        try:
+            ask(c, past)
+            left.append(c)
+        except pymysql.MySQLError:
+            c._force_close()
+    os.unlink(told)
+    assert len(left) > 10 and s.metrics()["suimon_out_of_memory_total"] > 0
+    time.sleep(5)
+    assert ask(left[0], read) == ((5,),)
+    assert [is_hit(s, c, read) for c in left] == [True] * len(left)
+    for c in left:
+        c.close()
