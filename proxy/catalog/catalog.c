@@ -480,15 +480,26 @@ static struct snapshot *take_procedures(struct catalog *c)
 	return s;
 }
 
-enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name)
+static enum rc keeps(struct catalog *c, struct span schema, struct span name,
+		     enum rc (*ask)(const struct snapshot *s, struct span schema, struct span name))
 {
 	struct snapshot *s = catalog_is_system(schema) ? NULL : take_procedures(c);
-	enum rc rc = s ? snapshot_keeps_accounts(s, schema, name) : RC_DECLINED;
+	enum rc rc = s ? ask(s, schema, name) : RC_DECLINED;
 
 	if (rc == RC_AGAIN)
 		(void)miss(c, s, RC_DECLINED, SNAPSHOT_NOT_THERE);
 	snapshot_unref(s);
 	return rc;
+}
+
+enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name)
+{
+	return keeps(c, schema, name, snapshot_keeps_accounts);
+}
+
+enum rc catalog_keeps_session(struct catalog *c, struct span schema, struct span name)
+{
+	return keeps(c, schema, name, snapshot_keeps_session);
 }
 
 /* What was read last, be it out of date. */

@@ -92,6 +92,8 @@ enum rc catalog_routine(struct catalog *c, struct span schema, struct span name,
 /* A procedure and all that it calls change no account, no account's rights and no database. RC_DECLINED: they do, or that is not known.
  * RC_AGAIN: there is no such procedure, or it is new. Any thread. */
 enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name) must_check;
+/* The same of what a session keeps and no server tells of: user variables, and what SET @@name = .. sets. */
+enum rc catalog_keeps_session(struct catalog *c, struct span schema, struct span name) must_check;
 
 /* What calling a procedure may do to the schema, by its text and those of all that it calls. */
 enum catalog_ddl {

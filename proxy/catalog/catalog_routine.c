@@ -185,6 +185,7 @@ static enum rc take_accounts(struct reading *r, struct span body)
 	enum rc rc = body.len ? catalog_accounts_body(&a, body) : RC_DECLINED;
 
 	r->e->accounts = rc != RC_OK;
+	r->e->sets = rc != RC_OK || memchr(body.p, '@', body.len);
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }
 

@@ -342,8 +342,18 @@ enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span
 	return rc;
 }
 
+static bool changes_accounts(const struct entity *e)
+{
+	return e->accounts;
+}
+
+static bool changes_session(const struct entity *e)
+{
+	return e->sets;
+}
+
 /* Of all that it calls, too. */
-enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name)
+static enum rc keeps(const struct snapshot *s, struct span schema, struct span name, bool (*changes)(const struct entity *e))
 {
 	const struct entity *e = snapshot_find_routine(s, schema, name, true);
 	struct walk w = {.n = 0};
@@ -352,11 +362,21 @@ enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, st
 		return RC_AGAIN;
 	meet(&w, e);
 	for (size_t i = 0; i < w.n && !w.why; i++) {
-		if (w.met[i]->kind != CATALOG_ROUTINE || w.met[i]->accounts)
+		if (w.met[i]->kind != CATALOG_ROUTINE || changes(w.met[i]))
 			return RC_DECLINED;
 		meet_all(&w, w.met[i]->calls);
 	}
 	return w.why ? RC_DECLINED : RC_OK;
+}
+
+enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name)
+{
+	return keeps(s, schema, name, changes_accounts);
+}
+
+enum rc snapshot_keeps_session(const struct snapshot *s, struct span schema, struct span name)
+{
+	return keeps(s, schema, name, changes_session);
 }
 
 /* Of all that it calls, too. */

@@ -45,7 +45,8 @@ struct entity {
 	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls, what a view calls,
 				 * and the views in it; owned */
 	struct edge *calls;     /* a procedure's procedures; owned */
-	bool accounts;          /* of a procedure: it changes accounts, or may (catalog_accounts.h), whatever these do */
+	bool sets;              /* of a procedure: it sets what a session keeps and no server tells of, or may: user variables, SET @@name */
+	bool accounts;          /* ... it changes accounts, or may (catalog_accounts.h), whatever these do */
 	bool ddl;               /* ... and likewise the schema (catalog_ddl.h) */
 	bool executes;          /* ... runs texts, and what they are is not known by it alone */
 	bool says_ddl;          /* ... has a text in it that may be DDL */
@@ -107,6 +108,8 @@ enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span
 
 /* catalog_keeps_accounts. */
 enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name) must_check;
+/* catalog_keeps_session. */
+enum rc snapshot_keeps_session(const struct snapshot *s, struct span schema, struct span name) must_check;
 
 /* catalog_ddl. says: so does what the procedure is given. */
 enum catalog_ddl snapshot_ddl(const struct snapshot *s, struct span schema, struct span name, bool says) must_check;

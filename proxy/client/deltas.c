@@ -331,6 +331,26 @@ static void settle_schema(struct request *r)
 	deltas_schema_over(r);
 }
 
+/* What the procedures that it calls set for the session, user variables or SET @@name, is reported by no server: only this connection
+ * has it. Nobody knows what one does that is not known. */
+static unsigned pins_of_calls(const struct request *r)
+{
+	const struct statement *st = r->st;
+	struct catalog *c = r->worker->in->catalog;
+
+	if (likely(!st || !(st->facts.verbs & SQL_VERB(SQL_CALL))) || r->cmd == COM_STMT_PREPARE)
+		return 0;
+	/* Of one CALL the procedure is the first; the others are functions. */
+	for (uint16_t i = 0; i < st->facts.nroutines && (i == 0 || st->facts.flags & SQL_F_MULTI); i++) {
+		const struct sql_routine *to = &st->facts.routines[i];
+		enum rc rc = catalog_keeps_session(c, to->schema.len ? to->schema : span_of(st->schema, st->schema_len), to->name);
+
+		if (rc != RC_OK && !(rc == RC_AGAIN && r->error == 1305))
+			return PIN_UNKNOWN;
+	}
+	return 0;
+}
+
 /* ---- in the order of these ---- */
 
 void deltas_settle(struct request *r)
@@ -342,6 +362,7 @@ void deltas_settle(struct request *r)
 	if (r->reply_settled)
 		return;
 	r->reply_settled = true;
+	pins |= pins_of_calls(r);
 	if (unlikely(has_written_unseen(r)))
 		settle_unseen(r);
 	globals_settle(r, failed);

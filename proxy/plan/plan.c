@@ -20,7 +20,7 @@ static void plan_pins(const struct sql_facts *f, const struct plan_session *ss, 
 {
 	if (f->flags & SQL_F_UNKNOWN)
 		p->pins |= PIN_UNKNOWN;
-	if (f->flags & SQL_F_USER_VAR_WRITE)
+	if (f->flags & SQL_F_USER_VAR_WRITE || (f->verbs & SQL_VERB(SQL_CALL) && f->flags & SQL_F_USER_VAR_READ)) /* the latter may be for OUT */
 		p->pins |= PIN_USER_VARIABLE;
 	if (f->flags & SQL_F_TEMP_TABLE)
 		p->pins |= PIN_TEMP_TABLE;

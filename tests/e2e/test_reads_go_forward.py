@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import ask, filled, hits, is_hit, who
+from conftest import KIND, ask, filled, hits, is_hit, who
 from relay import Relay
 from servers import sum_metric, wait_until
 import servers
@@ -83,6 +83,25 @@ def test_what_a_server_has_shown_is_not_taken_back(suimon, db, redis, way):
         for sql in (ROW, OTHER_KEY, WHOLE):
             assert is_hit(s, c, sql) and is_hit(s, other, sql)  # what it was answered is what all get
             assert ask(other, sql) == ((6,),)
+
+
+INTO_VARIABLES = {"select into": "SELECT n INTO @v FROM t WHERE id = 1", "set": "SET @v = (SELECT n FROM t WHERE id = 1)",
+                  "do": "DO @v := (SELECT n FROM t WHERE id = 1)", "a procedure's argument": "CALL gives(@v)",
+                  "a procedure": "CALL sets()", "a block": "BEGIN NOT ATOMIC SELECT n INTO @v FROM t WHERE id = 1; END"}
+
+
+@pytest.mark.parametrize("how", [h for h in INTO_VARIABLES if KIND == "mariadb" or h != "a block"])
+def test_what_went_to_a_variable_is_not_taken_back(suimon, db, redis, how):
+    """The answer has no rows, and the session has them all the same."""
+    db.setup("CREATE PROCEDURE gives(OUT v INT) SELECT n INTO v FROM t WHERE id = 1", "CREATE PROCEDURE sets() SELECT n INTO @v FROM t WHERE id = 1")
+    s = suimon(config(db, redis.url))
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as other:
+        filled(s, c, *STORED)
+        write_past(db)
+        assert ask(other, ROW) == ((5,),)
+        ask(c, INTO_VARIABLES[how])
+        assert ask(c, "SELECT @v") == ((6,),)
+        assert ask(c, ROW) == ((6,),) and ask(c, OTHER_KEY) == ((6,),) and ask(c, WHOLE) == ((6,),)
 
 
 def test_without_redis_replicas_go_on_reading(suimon, db, redis):

@@ -59,6 +59,7 @@ static const struct plan_case cases[] = {
 	{"this is not a statement", PLAIN, WRITES | ANYTHING, PIN_UNKNOWN},
 	/* P3: what pins */
 	{"set @x = 1", PLAIN, 0, PIN_USER_VARIABLE},
+	{"call shop.refill(@x)", PLAIN, WRITES | ANYTHING, PIN_USER_VARIABLE}, /* it may be its OUT */
 	{"create temporary table shop.t (a int)", PLAIN, WRITES, PIN_TEMP_TABLE},
 	{"lock tables shop.t write", PLAIN, 0, PIN_LOCK},
 	{"set session transaction isolation level read committed", PLAIN, 0, 0},
