@@ -9,9 +9,9 @@
 #include "verify.h"
 
 static const char usage_text[] =
-	"usage: suimon advise [DIGEST ...]                       the indexes that are proposed, and the routes that a CDN could hold\n"
+	"usage: suimon advise [DIGEST ...]                       what is proposed for each missing or unused index, and the routes that a CDN could hold\n"
 	"       suimon advise --verify --scratch SCHEMA --server HOST:PORT --user NAME [DIGEST ...]\n"
-	"                                                        builds each on a copy, and shows EXPLAIN and time before and after\n"
+	"                                                        tries each on a copy, and shows EXPLAIN and time before and after\n"
 	"options: --http HOST:PORT   the instance (default: listen.http of -c FILE, else $SUIMON_HTTP, else 127.0.0.1:6034)\n"
 	"         --token TOKEN      its admin_token (default: $SUIMON_ADMIN_TOKEN, else that of -c FILE)\n"
 	"         --scratch SCHEMA   where the copy is made: empty, or not there; it is left as it was\n"
@@ -153,13 +153,9 @@ static const char *text_of(const json_t *object, const char *name)
 	return text ? text : "";
 }
 
-/* An index that helps the statement as it is. */
-static bool is_index(const json_t *finding)
+static bool begins(const char *text, const char *with)
 {
-	const char *sql = text_of(finding, "fix_sql");
-
-	return strcmp(text_of(finding, "kind"), "missing_index") == 0 && strncmp(sql, "ALTER TABLE ", 12) == 0 && strstr(sql, " ADD INDEX (") &&
-	       !json_object_get(finding, "fix_statement");
+	return strncmp(text, with, strlen(with)) == 0;
 }
 
 static bool is_asked(const struct advise_options *o, const char *digest)
@@ -173,19 +169,35 @@ static bool is_asked(const struct advise_options *o, const char *digest)
 
 static void print(const json_t *finding)
 {
+	const char *sql = text_of(finding, "fix_sql"), *statement = text_of(finding, "fix_statement");
+
 	(void)printf("%s  %.3f s\n  %s\n  %s\n  %s\n", text_of(finding, "digest"),
 		     json_number_value(json_object_get(finding, "cost_seconds")), text_of(finding, "text"),
-		     text_of(json_object_get(finding, "evidence"), "reason"), text_of(finding, "fix_sql"));
+		     text_of(json_object_get(finding, "evidence"), "reason"), *sql ? sql : text_of(finding, "fix_text"));
+	if (*statement)
+		(void)printf("  %s\n  neither helps without the other\n", statement);
+}
+
+static int not_verified(const struct advise_options *o, const json_t *finding)
+{
+	(void)printf("%s\n  not verified: its fix is words alone: %s\n", text_of(finding, "digest"), text_of(finding, "fix_text"));
+	return o->cli.nwords ? CLI_REFUSED : CLI_FINE;
 }
 
 static int verify_one(const struct advise_options *o, struct cli_http *h, const json_t *finding)
 {
-	struct verify_case what = {.digest = text_of(finding, "digest"), .alter = text_of(finding, "fix_sql")};
+	const char *sql = text_of(finding, "fix_sql");
+	bool alters = begins(sql, "ALTER TABLE ");
+	struct verify_case what = {.digest = text_of(finding, "digest"),
+				   .alter = alters ? sql : "",
+				   .statement = alters ? text_of(finding, "fix_statement") : sql};
 	const json_t *sample;
 	enum rc rc = RC_DECLINED;
 	char path[64];
 	json_t *query;
 
+	if (*sql == '\0')
+		return not_verified(o, finding);
 	(void)snprintf(path, sizeof(path), "/api/queries/%.20s", what.digest);
 	if (cli_http_get(h, path, &query) != RC_OK) {
 		(void)fprintf(stderr, "suimon advise: %s\n", cli_http_why(h));
@@ -235,7 +247,7 @@ static int work(const struct advise_options *o, struct cli_http *h)
 		return CLI_UNREACHED;
 	}
 	json_array_foreach(json_object_get(all, "findings"), i, f) {
-		if (!is_index(f) || !is_asked(o, text_of(f, "digest")) || verify_is_interrupted())
+		if (strcmp(text_of(f, "kind"), "missing_index") != 0 || !is_asked(o, text_of(f, "digest")) || verify_is_interrupted())
 			continue;
 		seen++;
 		if (o->on) {

@@ -1,5 +1,6 @@
 #include "verify.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 
@@ -103,6 +104,15 @@ static enum rc explain(struct verify *v, struct span text)
 	return RC_ERROR;
 }
 
+static enum rc on_row(void *arg, const struct sqlconn_row *row)
+{
+	struct verify *v = arg;
+
+	(void)row;
+	v->rows++;
+	return RC_OK;
+}
+
 static enum rc measure(struct verify *v, const char *when, struct span text, uint64_t *best)
 {
 	*best = UINT64_MAX;
@@ -111,13 +121,14 @@ static enum rc measure(struct verify *v, const char *when, struct span text, uin
 
 		if (interrupted)
 			return verify_fail(v, RC_ERROR, "interrupted");
-		if (run(v, text, NULL, NULL) != RC_OK)
+		v->rows = 0;
+		if (run(v, text, on_row, v) != RC_OK)
 			return RC_ERROR;
 		took = clock_mono_ns() - begin;
 		if (i && took < *best)
 			*best = took ? took : 1;
 	}
-	(void)fprintf(v->o->out, "  %-8s %.3f ms\n", when, (double)*best / NS_PER_MS);
+	(void)fprintf(v->o->out, "  %-8s %.3f ms, rows sent: %" PRIu64 "\n", when, (double)*best / NS_PER_MS, v->rows);
 	return explain(v, text);
 }
 
@@ -134,37 +145,58 @@ static enum rc build(struct verify *v)
 	}
 	rc = verify_sql(v, &sql, NULL, NULL);
 	if (rc == RC_OK)
-		(void)fprintf(v->o->out, "  index    %s\n           built on the copy in %.3f s\n", v->what->alter,
+		(void)fprintf(v->o->out, "  fix      %s\n           built on the copy in %.3f s\n", v->what->alter,
 			      (double)(clock_mono_ns() - begin) / NS_PER_SEC);
 	return rc;
 }
 
-static enum rc compare(struct verify *v, struct span text)
+static enum rc fix(struct verify *v)
+{
+	if (v->what->statement[0])
+		(void)fprintf(v->o->out, "  mended   %s\n", v->what->statement);
+	return v->what->alter[0] ? build(v) : RC_OK;
+}
+
+static enum rc compare(struct verify *v, struct span was, struct span is)
 {
 	char use[VERIFY_NAME + 8];
-	uint64_t before, after;
+	uint64_t before, after, rows;
 
 	(void)snprintf(use, sizeof(use), "USE `%s`", v->o->scratch);
-	if (run(v, span_str(use), NULL, NULL) != RC_OK || measure(v, "before", text, &before) != RC_OK || build(v) != RC_OK ||
-	    measure(v, "after", text, &after) != RC_OK)
+	if (run(v, span_str(use), NULL, NULL) != RC_OK || measure(v, "before", was, &before) != RC_OK)
 		return RC_ERROR;
+	rows = v->rows;
+	if (fix(v) != RC_OK || measure(v, "after", is, &after) != RC_OK)
+		return RC_ERROR;
+	if (v->rows != rows)
+		return verify_fail(v, RC_DECLINED, "with the fix it sends other rows on the copy");
 	(void)fprintf(v->o->out, "  result   %.2f times as fast on the copy\n", (double)before / (double)after);
 	return RC_OK;
 }
 
+static enum rc moved(const struct verify *v, struct span text, struct iobuf *out)
+{
+	return verify_moved(text, v->what->schema, v->o->scratch, out);
+}
+
 static enum rc on_copy(struct verify *v)
 {
-	struct iobuf text;
+	struct span mended = span_of(iobuf_data(&v->mended), iobuf_len(&v->mended));
+	struct iobuf was, is;
 	enum rc rc = verify_make_schema(v);
 
-	iobuf_init(&text, 0);
+	iobuf_init(&was, 0);
+	iobuf_init(&is, 0);
 	if (rc == RC_OK)
 		rc = verify_copy_tables(v);
 	if (rc == RC_OK)
-		rc = verify_moved(span_str(v->what->sql), v->what->schema, v->o->scratch, &text);
+		rc = moved(v, span_str(v->what->sql), &was);
 	if (rc == RC_OK)
-		rc = compare(v, span_of(iobuf_data(&text), iobuf_len(&text)));
-	iobuf_reset(&text);
+		rc = moved(v, mended.len ? mended : span_str(v->what->sql), &is);
+	if (rc == RC_OK)
+		rc = compare(v, span_of(iobuf_data(&was), iobuf_len(&was)), span_of(iobuf_data(&is), iobuf_len(&is)));
+	iobuf_reset(&was);
+	iobuf_reset(&is);
 	return rc;
 }
 
@@ -188,8 +220,10 @@ static bool made_something(const struct verify *v)
 enum rc verify_run(const struct verify_options *o, const struct verify_case *what)
 {
 	struct verify v = {.o = o, .what = what, .conn = sqlconn_new()};
-	enum rc rc = v.conn ? verify_tables(&v) : RC_ERROR;
+	enum rc rc;
 
+	iobuf_init(&v.mended, 0);
+	rc = v.conn ? verify_tables(&v) : RC_ERROR;
 	(void)fprintf(o->out, "%s in %s\n", what->digest, what->schema);
 	if (rc == RC_OK)
 		rc = log_in(&v);
@@ -201,6 +235,7 @@ enum rc verify_run(const struct verify_options *o, const struct verify_case *wha
 		(void)fprintf(o->out, "  what was made in the schema %s could not be dropped: %s\n", o->scratch, v.why);
 		rc = RC_ERROR;
 	}
+	iobuf_reset(&v.mended);
 	sqlconn_free(v.conn);
 	return rc;
 }

@@ -1,10 +1,11 @@
 /*
- * verify.h - suimon advise --verify: what an index is worth, measured on a copy.
+ * verify.h - suimon advise --verify: what a missing index, or what keeps one from being used, is worth mending, measured on a copy.
  *
- *   cli_advise.c    the instance's word: a statement with its values, and the index it lacks
- *   verify.c        the copy, EXPLAIN and time before, the index, EXPLAIN and time after, everything gone again
+ *   cli_advise.c    the instance's word: a statement with its values, and its fix
+ *   verify.c        the copy, EXPLAIN and time before, the fix, EXPLAIN and time after, everything gone again
  *   verify_copy.c   the scratch schema, empty or not there; a sample of each table, a bounded number of rows
- *   verify_text.c   the statement and the index as they go to the copy, or why they do not
+ *   verify_text.c   the statement as it goes to the copy, or why it does not
+ *   verify_fix.c    the fix: an index, a generated column with one, a column's other definition; a statement mended
  *
  * What is written is written to tables that verify has made, in the scratch schema alone; all else is read, without locks. Every
  * statement has a time limit.
@@ -32,7 +33,9 @@ struct verify_options {
 
 /* A finding. Nothing of it is owned. */
 struct verify_case {
-	const char *digest, *schema, *sql, *alter;
+	const char *digest, *schema, *sql;
+	const char *alter;     /* "": the table stays as it is */
+	const char *statement; /* mended and normalised; "": it stays as it is */
 };
 
 struct verify_table {
@@ -46,6 +49,8 @@ struct verify {
 	struct sqlconn *conn; /* owned */
 	struct verify_table table[VERIFY_TABLES];
 	size_t n;
+	struct iobuf mended; /* the mended statement with the sample's values; empty: it stays as it is */
+	uint64_t rows;       /* that the statement has just sent */
 	bool made_schema;
 	char why[512]; /* for people, once something has failed */
 };
@@ -71,11 +76,16 @@ enum rc verify_drop(struct verify *v) must_check;                /* what was mad
 
 /* ---- verify_text.c ---- */
 
-/* Which tables the statement reads, into v. RC_DECLINED: it is not one that can be measured. */
+/* Which tables the statement reads, and the mended one, into v. RC_DECLINED: it is not one that can be measured. */
 enum rc verify_tables(struct verify *v) must_check;
 /* The text with the schema's name before a dot replaced by the scratch schema's; appended. */
 enum rc verify_moved(struct span text, const char *schema, const char *scratch, struct iobuf *out) must_check;
-/* Is this what the adviser writes, "ALTER TABLE `schema`.`table` ADD INDEX (...)" of this table, and no more? */
-bool verify_is_index(struct span alter, const char *schema, const char *table);
+/* ---- verify_fix.c ---- */
+
+/* Is this what the adviser writes of this table, and no more: "ALTER TABLE `schema`.`table`" with ADD INDEX (...), with ADD COLUMN and an
+ * index, or with MODIFY? */
+bool verify_is_fix(struct span alter, const char *schema, const char *table);
+/* The mended text with the sample's values in place of its question marks; appended. RC_DECLINED: it cannot be told which. */
+enum rc verify_filled(struct span sample, struct span mended, struct iobuf *out) must_check;
 
 #endif

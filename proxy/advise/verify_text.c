@@ -2,34 +2,6 @@
 
 #include "digest.h"
 
-/* Of an OR's fix, which adds several: nothing but indexes can be said with these words. */
-static bool adds(const struct sql_token *t)
-{
-	return t->kind == SQL_T_WORD && (span_eq(t->text, span_str("ADD")) || span_eq(t->text, span_str("INDEX")));
-}
-
-bool verify_is_index(struct span alter, const char *schema, const char *table)
-{
-	struct iobuf head;
-	struct sql_token t;
-	struct sql_scan s;
-	bool good, list = false;
-
-	iobuf_init(&head, 0);
-	good = iobuf_append(&head, "ALTER TABLE ", 12) == RC_OK && advise_put_name(&head, schema) == RC_OK &&
-	       iobuf_append(&head, ".", 1) == RC_OK && advise_put_name(&head, table) == RC_OK &&
-	       iobuf_append(&head, " ADD INDEX (", 12) == RC_OK && alter.len > iobuf_len(&head) &&
-	       memcmp(alter.p, iobuf_data(&head), iobuf_len(&head)) == 0 && alter.p[alter.len - 1] == ')';
-	sql_scan_init(&s, good ? span_of(alter.p + iobuf_len(&head), alter.len - iobuf_len(&head)) : span_of("", 0), 0);
-	for (sql_scan_next(&s, &t); good && t.kind != SQL_T_END; sql_scan_next(&s, &t)) {
-		list |= t.kind == SQL_T_QUOTED;
-		good = t.kind == SQL_T_QUOTED || t.kind == SQL_T_NUMBER || adds(&t) ||
-		       (t.kind == SQL_T_OP && (t.op == ',' || t.op == '(' || t.op == ')'));
-	}
-	iobuf_reset(&head);
-	return good && list;
-}
-
 static bool names(const struct sql_token *t, const char *schema)
 {
 	char name[ADVISE_NAME];
@@ -79,27 +51,53 @@ static enum rc add_table(struct verify *v, const struct sql_table *t)
 static enum rc add_tables(struct verify *v, const struct sql_facts *f)
 {
 	enum rc rc = RC_OK;
-	bool index = false;
 
 	if (!advise_may_explain(f) || f->ntables == 0)
 		return verify_fail(v, RC_DECLINED, "it does more than read tables");
 	for (uint16_t i = 0; i < f->ntables && rc == RC_OK; i++)
 		rc = add_table(v, &f->tables[i]);
-	for (size_t i = 0; i < v->n && rc == RC_OK; i++)
-		index |= verify_is_index(span_str(v->what->alter), v->what->schema, v->table[i].name);
-	return rc != RC_OK || index ? rc : verify_fail(v, RC_DECLINED, "its fix is no index of a table that it reads");
+	return rc;
 }
 
-enum rc verify_tables(struct verify *v)
+static enum rc tables_of(struct verify *v, struct span text)
 {
 	struct sql_lexed lexed;
 	struct sql_facts facts;
 	enum rc rc;
 
-	sql_lex(span_str(v->what->sql), 0, &lexed);
+	sql_lex(text, 0, &lexed);
 	if (sql_facts_parse(lexed.body, 0, &facts) != RC_OK)
 		return verify_fail(v, RC_ERROR, "no memory");
 	rc = add_tables(v, &facts);
 	sql_facts_free(&facts);
 	return rc;
+}
+
+/* Is what is to be altered one of the tables, and altered in no other way than the adviser's? */
+static enum rc check_alter(struct verify *v)
+{
+	bool is_fix = v->what->alter[0] == '\0';
+
+	for (size_t i = 0; i < v->n; i++)
+		is_fix |= verify_is_fix(span_str(v->what->alter), v->what->schema, v->table[i].name);
+	return is_fix ? RC_OK : verify_fail(v, RC_DECLINED, "its fix is no index or column of a table that it reads");
+}
+
+/* With the sample's values. */
+static enum rc fill_mended(struct verify *v)
+{
+	enum rc rc = verify_filled(span_str(v->what->sql), span_str(v->what->statement), &v->mended);
+
+	if (rc == RC_DECLINED)
+		return verify_fail(v, rc, "its fix changes the statement, and the sample's values cannot be put into it");
+	return rc == RC_OK ? tables_of(v, span_of(iobuf_data(&v->mended), iobuf_len(&v->mended))) : verify_fail(v, rc, "no memory");
+}
+
+enum rc verify_tables(struct verify *v)
+{
+	enum rc rc = tables_of(v, span_str(v->what->sql));
+
+	if (rc == RC_OK)
+		rc = check_alter(v);
+	return rc == RC_OK && v->what->statement[0] ? fill_mended(v) : rc;
 }

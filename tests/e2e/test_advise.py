@@ -19,14 +19,22 @@ def shop(db):
     return db
 
 
+def proposed(s):
+    return [f for f in s.api("/api/findings")["findings"] if f["kind"] == "missing_index" and f["evidence"].get("columns")]
+
+
+def asked(s, shop, sql, values=range(500, 8000, 1000)):
+    """The instance, once it has found what that statement lacks; {} is another value each time."""
+    with s.connect(database=shop.name) as c:
+        for n in values:
+            ask(c, sql.format(n))
+    wait_until("the finding", lambda: proposed(s), 40, .2)
+    return s
+
+
 @pytest.fixture
 def advised(suimon, shop):
-    s = suimon({"stats": {"slow": "1s"}})
-    with s.connect(database=shop.name) as c:
-        for n in range(8):
-            ask(c, "SELECT id, twice FROM %s.orders AS o WHERE o.email = 'u%d@example.com'" % (shop.name, n * 1000 + 500))
-    wait_until("the finding", lambda: [f for f in s.api("/api/findings")["findings"] if f["kind"] == "missing_index" and f.get("fix_sql")], 40, .2)
-    return s
+    return asked(suimon({"stats": {"slow": "1s"}}), shop, "SELECT id, twice FROM %s.orders AS o WHERE o.email = 'u{}@example.com'" % shop.name)
 
 
 @pytest.fixture
@@ -107,3 +115,72 @@ def test_a_failure_half_way_leaves_nothing(advised, shop, account):
     code, said = verify(advised, account)
     assert code == 1 and "not verified" in said and "ALTER TABLE" in said and "times as fast" not in said, said
     assert schemas(account) == before
+
+
+# ---- fixes that are more than an index ----
+
+GOOD = ("CREATE TABLE good (id INT PRIMARY KEY, sku VARCHAR(20), shelf INT, KEY (sku)) CHARACTER SET utf8mb4",
+        "INSERT INTO good SELECT seq, CONCAT('sku', seq * 3), seq MOD 40 FROM seq_1_to_20000")
+STOCK = "INSERT INTO stock SELECT seq, CONCAT('sku', seq), seq MOD 97 FROM seq_1_to_20000"
+
+# The table's making, its statement, what of the fix is said, which table's plan changes, from what to what.
+FIXES = {
+    "a value inside documents": (
+        ("CREATE TABLE item (id INT PRIMARY KEY, doc JSON)", """INSERT INTO item SELECT seq, CONCAT('{"of": {"ref": "R', seq, '"}}') FROM seq_1_to_20000"""),
+        "SELECT i.id FROM item i WHERE JSON_VALUE(i.doc, '$.of.ref') = 'R{}'", ("ADD COLUMN `doc_of_ref` LONGTEXT", "ADD INDEX (`doc_of_ref`(100))"),
+        "i", "ALL", "ref"),
+    "a list of them": (
+        ("CREATE TABLE item (id INT PRIMARY KEY, doc JSON)", """INSERT INTO item SELECT seq, CONCAT('{"of": {"ref": "R', seq, '"}}') FROM seq_1_to_20000"""),
+        "SELECT id FROM item WHERE JSON_VALUE(doc, '$.of.ref') IN ('R{0}', 'R{0}1')", ("ADD COLUMN `doc_of_ref` LONGTEXT",), "item", "ALL", "range"),
+    "a number for a string": (
+        ("CREATE TABLE parcel (id INT PRIMARY KEY, label VARCHAR(20), depot INT)", "INSERT INTO parcel SELECT seq, seq * 500, seq MOD 40 FROM seq_1_to_20000"),
+        "SELECT depot FROM parcel WHERE label = {}", ("ADD INDEX (`label`)", "label = concat(?)"), "parcel", "ALL", "ref"),
+    "a number for a string with an index": (
+        ("CREATE TABLE parcel (id INT PRIMARY KEY, label VARCHAR(20), depot INT, KEY (label))", "INSERT INTO parcel SELECT seq, seq * 500, seq MOD 40 FROM seq_1_to_20000"),
+        "SELECT depot FROM parcel WHERE label = {}", ("label = concat(?)",), "parcel", "ALL", "ref"),
+    "another character set": (
+        (*GOOD, "CREATE TABLE stock (id INT PRIMARY KEY, sku VARCHAR(20) NOT NULL DEFAULT '-' COMMENT 'as printed, (old)', n INT, KEY (sku)) CHARACTER SET latin1", STOCK),
+        "SELECT g.id, s.n FROM good AS g JOIN stock AS s ON s.sku = g.sku WHERE g.id = {}", ("MODIFY `sku` varchar(20) CHARACTER SET utf8mb4",), "s", "ALL", "ref"),
+    "another collation, and COLLATE": (
+        (*GOOD, "CREATE TABLE stock (id INT PRIMARY KEY, sku CHAR(20), n INT, KEY (sku)) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci", STOCK),
+        "SELECT s.n FROM good g JOIN stock s ON s.sku COLLATE utf8mb4_general_ci = g.sku WHERE g.id = {}", ("MODIFY `sku` char(20)", "on s.sku = g.sku"), "s", "ALL", "ref"),
+}
+
+
+def made(shop, tables):
+    shop.setup(*[t.replace("%", "%%") for t in tables], "ANALYZE TABLE " + ", ".join(t.split()[2] for t in tables if t.startswith("CREATE")))
+
+
+@pytest.mark.parametrize("name", FIXES)
+def test_every_kind_of_fix_is_tried(suimon, shop, account, name):
+    tables, sql, fix, table, was, is_ = FIXES[name]
+    made(shop, tables)
+    s = asked(suimon({"stats": {"slow": "1s"}}), shop, sql)
+    listed = advise(s)[1]
+    there = (account.sql("SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES ORDER BY 1, 2"), account.sql("SHOW CREATE TABLE %s.%s" % (shop.name, tables[-1].split()[2])))
+    code, said = verify(s, account)
+    assert code == 0 and "times as fast" in said, said
+    assert all(words in said and words in listed for words in fix), (listed, said)
+    plans = re.findall(r"table=%s type=(\w+)" % table, said)
+    assert len(plans) == 2 and re.fullmatch(was, plans[0]) and plans[1] == is_, said
+    sent = re.findall(r"rows sent: (\d+)", said)
+    assert len(sent) == 2 and sent[0] == sent[1] != "0", said
+    assert there == (account.sql("SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES ORDER BY 1, 2"), account.sql("SHOW CREATE TABLE %s.%s" % (shop.name, tables[-1].split()[2])))
+
+
+def test_a_fix_in_words_is_listed_and_not_tried(suimon, shop, account):
+    made(shop, (*GOOD, "CREATE TABLE stock (id INT PRIMARY KEY, sku VARCHAR(20), n INT, UNIQUE KEY (sku)) CHARACTER SET latin1", STOCK))
+    s = asked(suimon({"stats": {"slow": "1s"}}), shop, "SELECT s.n FROM good g JOIN stock s ON s.sku = g.sku WHERE g.id = {}")
+    assert "may be equal then" in advise(s)[1]
+    code, said = verify(s, account)
+    assert code == 0 and "not verified: its fix is words alone: " in said and "copied" not in said, said
+    (f,) = proposed(s)
+    assert verify(s, account, f["digest"]) == (1, said)
+
+
+def test_a_statement_whose_values_go_elsewhere_is_not_tried(suimon, shop, account):
+    """A year becomes a range, which takes the value twice."""
+    made(shop, ("CREATE TABLE day (id INT PRIMARY KEY, at DATETIME, n INT, KEY (at))", "INSERT INTO day SELECT seq, '1500-01-01' + INTERVAL seq WEEK, seq FROM seq_1_to_20000"))
+    s = asked(suimon({"stats": {"slow": "1s"}}), shop, "SELECT n FROM day WHERE YEAR(at) = {}", range(1600, 1616))
+    code, said = verify(s, account)
+    assert code == 1 and "the sample's values cannot be put into it" in said and "copied" not in said, said
