@@ -435,7 +435,7 @@ static void note_write(struct stats_nplus1 *n)
 
 static void nplus1_begin_anew(struct stats_nplus1 *n)
 {
-	struct stats_nplus1 anew = {.next_inserted = n->next_inserted, .spender = n->spender};
+	struct stats_nplus1 anew = {.next_inserted = n->next_inserted, .waiting = n->waiting, .spender = n->spender};
 
 	memcpy(anew.inserted, n->inserted, sizeof(anew.inserted));
 	*n = anew;

@@ -71,30 +71,43 @@ static void remember(struct stats_nplus1 *n, const struct stats_event *e)
 
 	for (unsigned k = 0; k < STATS_INSERTED; k++)
 		n->inserted[k].last = false;
-	if (!e->queueable)
+	if (!e->queueable || e->digest == 0)
 		return;
 	i = &n->inserted[n->next_inserted++ % STATS_INSERTED];
+	n->waiting += i->digest == 0;
 	*i = (struct stats_inserted){.digest = e->digest, .id = hash_of_id(e->insert_id), .left = LOOK, .last = true};
 	if (e->tables && e->tables(e, &i->table, 1) != 1)
 		i->table = 0;
 }
 
-void outcome_note(struct stats_table *t, struct stats_nplus1 *n, const struct stats_event *e)
+static void forget(struct stats_nplus1 *n, struct stats_inserted *i)
+{
+	i->digest = 0;
+	n->waiting--;
+}
+
+static void look(struct stats_table *t, struct stats_nplus1 *n, const struct stats_event *e)
 {
 	struct looked l = {.ntables = 0};
 
 	for (unsigned k = 0; k < STATS_INSERTED; k++) {
 		struct stats_inserted *i = &n->inserted[k];
 
-		if (likely(i->digest == 0))
+		if (i->digest == 0)
 			continue;
 		if (is_needed(i, e, &l)) {
 			count(t, i, e);
-			i->digest = 0;
+			forget(n, i);
 		} else if (--i->left == 0) {
-			i->digest = 0;
+			forget(n, i);
 		}
 	}
+}
+
+void outcome_note(struct stats_table *t, struct stats_nplus1 *n, const struct stats_event *e)
+{
+	if (unlikely(n->waiting))
+		look(t, n, e);
 	if (unlikely(is_insert(e)))
 		remember(n, e);
 }

@@ -176,7 +176,7 @@ struct stats_nplus1 {
 		unsigned left;       /* statements that are still looked at */
 		bool last;           /* no other insert since */
 	} inserted[STATS_INSERTED];
-	unsigned next_inserted;
+	unsigned next_inserted, waiting; /* waiting: of inserted, those of a digest */
 	struct stats_spender *spender; /* whom its statements without tags are counted for; NULL: none yet (costs.c) */
 };
 

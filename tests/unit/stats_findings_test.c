@@ -449,6 +449,8 @@ static unsigned tables(const struct stats_event *e, uint64_t *out, unsigned most
 	return most > 0;
 }
 
+static const char *verb_between = "select";
+
 /* An insert, some statements of no matter, then one with this value that reads (or writes) this table; is the insert still proposed? */
 static bool proposed_before(unsigned between, const char *value, uint64_t table, bool reads)
 {
@@ -466,6 +468,8 @@ static bool proposed_before(unsigned between, const char *value, uint64_t table,
 	next.verb = reads ? "select" : "update";
 	next.table = span_str("other");
 	other.table = span_str("");
+	other.verb = verb_between;
+	other.is_read = *verb_between == 's';
 	for (unsigned i = 0; i < 500; i++) {
 		e.insert_id = 1000 + i;
 		table_of = 77;
@@ -498,6 +502,9 @@ static void inserts_whose_outcome_is_used_are_not(void **state)
 	assert_false(proposed_before(3, "5", 77, true));
 	assert_true(proposed_before(0, "5", 77, false));
 	assert_true(proposed_before(9, NULL, 77, true)); /* long after */
+	verb_between = "commit"; /* which ends loops, and not this */
+	assert_false(proposed_before(1, "5", 77, true));
+	verb_between = "select";
 }
 
 static void inserts_into_a_table_that_joins_read_are_not(void **state)
