@@ -5,6 +5,8 @@
  *   l.code = g.code                          latin1 = utf8mb4: l.code is converted, and takes g.code's collation
  *   l.code = g.code COLLATE utf8mb4_bin      what COLLATE says counts
  *   l.code COLLATE utf8mb4_bin = g.code      likewise; and it would hide an index on l.code even so
+ *   old_code = g.code                        the table is the one of the statement's that has such a column; but not where there is
+ *                                            a subquery, which may have one of its own, or HAVING, where it may be the list's
  *
  * The server itself is the judge: the statement is explained again with the other side converted instead, to what the column has. Only
  * if it then searches the index, a finding is made of it.
@@ -22,7 +24,7 @@
 #define MOST_PLAN (1024 * 1024)
 
 struct side {
-	struct span table, column, path;
+	struct span table, column, path; /* table: empty, if it is not said */
 	struct span collate; /* behind COLLATE; empty: none */
 };
 
@@ -31,6 +33,9 @@ struct pair {
 	struct side ours, other;
 	const char *from, *to; /* of the comparison in the text */
 };
+
+/* Whose column is it? RC_OK: of the table that is read whole, or not; RC_DECLINED: it cannot be told. */
+typedef enum rc (*owner_fn)(void *arg, const struct side *s, bool *is_ours);
 
 struct text {
 	struct sql_token t[MOST_TOKENS];
@@ -88,7 +93,7 @@ static bool ends(const struct text *x, size_t i)
 	return i >= x->n || sql_token_is_op(&x->t[i], ')') || is_any(x, i, words, countof(words));
 }
 
-/* [schema.]table.column [COLLATE name] at i. Returns the index behind it, or i. */
+/* [[schema.]table.]column [COLLATE name] at i. Returns the index behind it, or i. */
 static size_t read_side(const struct text *x, size_t i, struct side *out)
 {
 	size_t at = i;
@@ -102,7 +107,7 @@ static size_t read_side(const struct text *x, size_t i, struct side *out)
 			break;
 		at++;
 	}
-	if (out->table.len == 0)
+	if (at == i)
 		return i;
 	out->path = span_of(x->t[i].text.p, (size_t)(out->column.p + out->column.len - x->t[i].text.p));
 	if (at + 1 < x->n && sql_token_is_word(&x->t[at], "collate") && x->t[at + 1].kind == SQL_T_WORD) {
@@ -119,25 +124,50 @@ static bool is_of(const struct side *s, const char *alias)
 	return advise_name(s->table, name) == RC_OK && span_ieq(span_str(name), span_str(alias));
 }
 
-/* The comparison that begins at i, of the alias's column with another table's. */
-static bool read_pair(const struct text *x, size_t i, const char *alias, struct pair *out)
+static enum rc order_sides(const struct side *a, const struct side *b, owner_fn owner, void *arg, struct pair *out)
+{
+	bool first, second;
+	enum rc rc = owner(arg, a, &first);
+
+	if (rc == RC_OK)
+		rc = owner(arg, b, &second);
+	if (rc != RC_OK || first == second)
+		return rc == RC_OK ? RC_DECLINED : rc;
+	out->ours = first ? *a : *b;
+	out->other = first ? *b : *a;
+	return RC_OK;
+}
+
+/* The comparison that begins at i, of our column with another table's. */
+static enum rc read_pair(const struct text *x, size_t i, owner_fn owner, void *arg, struct pair *out)
 {
 	struct side a, b;
 	size_t mid, end;
 
 	if (!begins(x, i))
-		return false;
+		return RC_DECLINED;
 	mid = read_side(x, i, &a);
 	if (mid == i || mid >= x->n || !sql_token_is_op(&x->t[mid], '='))
-		return false;
+		return RC_DECLINED;
 	end = read_side(x, mid + 1, &b);
-	if (end == mid + 1 || !ends(x, end) || is_of(&a, alias) == is_of(&b, alias) || (a.collate.len && b.collate.len))
-		return false;
-	*out = (struct pair){.ours = is_of(&a, alias) ? a : b,
-			     .other = is_of(&a, alias) ? b : a,
-			     .from = x->t[i].text.p,
-			     .to = x->t[end - 1].text.p + x->t[end - 1].text.len};
-	return true;
+	if (end == mid + 1 || !ends(x, end) || (a.collate.len && b.collate.len))
+		return RC_DECLINED;
+	out->from = x->t[i].text.p;
+	out->to = x->t[end - 1].text.p + x->t[end - 1].text.len;
+	return order_sides(&a, &b, owner, arg, out);
+}
+
+/* Is a column without its table's name one of the statement's tables', if they have it? */
+static bool is_of_tables(const struct text *x)
+{
+	unsigned selects = 0;
+
+	for (size_t i = 0; i < x->n; i++) {
+		if (sql_token_is_word(&x->t[i], "having"))
+			return false;
+		selects += sql_token_is_word(&x->t[i], "select");
+	}
+	return selects == 1;
 }
 
 /* ---- facts ---- */
@@ -308,19 +338,52 @@ static uint64_t left_of(const struct advise_question *q, uint64_t scans)
 	return scans ? scans / ADVISE_LOOKED_UP + sent : STATS_ROWS_UNKNOWN;
 }
 
+static enum rc table_of(struct advise_question *q, const struct side *s, struct advise_table *out)
+{
+	char name[ADVISE_NAME];
+
+	if (advise_name(s->table.len ? s->table : s->column, name) != RC_OK)
+		return RC_DECLINED;
+	if (!s->table.len)
+		return advise_look_owner(q->c, &q->facts, q->e->schema, name, out);
+	return advise_table_of(q->text, &q->facts, name, q->e->schema, out) == RC_OK && !out->guessed ? RC_OK : RC_DECLINED;
+}
+
+struct asked {
+	struct advise_question *q;
+	const struct advise_verdict *v;
+	bool of_tables;
+};
+
+/* By the name before it; else by what the server says of the tables. */
+static enum rc owner_asked(void *arg, const struct side *s, bool *is_ours)
+{
+	struct asked *k = arg;
+	struct advise_table t;
+	enum rc rc;
+
+	if (s->table.len) {
+		*is_ours = is_of(s, k->v->scan.table);
+		return RC_OK;
+	}
+	rc = k->of_tables ? table_of(k->q, s, &t) : RC_DECLINED;
+	*is_ours = rc == RC_OK && strcmp(t.name, k->v->table.name) == 0 && strcmp(t.schema, k->v->table.schema) == 0;
+	return rc;
+}
+
 static enum rc judge_pair(struct advise_question *q, const struct text *x, const struct pair *p, struct advise_verdict *v)
 {
 	struct advise_recode r = {.drops_collate = p->ours.collate.len > 0};
 	struct facts ours, other, to;
 	struct advise_table t;
-	char alias[ADVISE_NAME];
 	uint64_t left = 0;
 	enum rc rc;
 
-	if (advise_name(p->other.table, alias) != RC_OK || advise_name(p->ours.column, r.column) != RC_OK ||
-	    advise_name(p->other.column, r.other) != RC_OK || advise_table_of(q->text, &q->facts, alias, q->e->schema, &t) != RC_OK || t.guessed)
+	if (advise_name(p->ours.column, r.column) != RC_OK || advise_name(p->other.column, r.other) != RC_OK)
 		return RC_DECLINED;
-	rc = look_facts(q->c, &v->table, r.column, &ours);
+	rc = table_of(q, &p->other, &t);
+	if (rc == RC_OK)
+		rc = look_facts(q->c, &v->table, r.column, &ours);
 	if (rc == RC_OK)
 		rc = look_facts(q->c, &t, r.other, &other);
 	if (rc == RC_OK)
@@ -354,6 +417,7 @@ enum rc advise_recode(struct advise_question *q, struct advise_verdict *v)
 {
 	bool worth = v->scan.rows >= (v->scan.joined ? ADVISE_LEAST_JOINED : ADVISE_LEAST_ROWS);
 	enum rc rc = RC_DECLINED;
+	struct asked k = {.q = q, .v = v};
 	struct text *x;
 	struct pair p;
 
@@ -362,9 +426,12 @@ enum rc advise_recode(struct advise_question *q, struct advise_verdict *v)
 	x = read_text(q->text);
 	if (!x)
 		return RC_ERROR;
-	for (size_t i = 1; i < x->n && rc == RC_DECLINED; i++)
-		if (read_pair(x, i, v->scan.table, &p))
+	k.of_tables = is_of_tables(x);
+	for (size_t i = 1; i < x->n && rc == RC_DECLINED; i++) {
+		rc = read_pair(x, i, owner_asked, &k, &p);
+		if (rc == RC_OK)
 			rc = judge_pair(q, x, &p, v);
+	}
 	mem_free(x);
 	return rc;
 }
@@ -442,9 +509,19 @@ static bool is_column(const struct side *s, const char *column)
 	return advise_name(s->column, name) == RC_OK && span_ieq(span_str(name), span_str(column));
 }
 
+/* Of the two columns that are known, whose names differ where they stand without their tables'. */
+static enum rc owner_known(void *arg, const struct side *s, bool *is_ours)
+{
+	const struct asked *k = arg;
+
+	*is_ours = s->table.len ? is_of(s, k->v->scan.table) : is_column(s, k->v->recode.column);
+	return RC_OK;
+}
+
 enum rc advise_put_without_collate(struct span text, const struct advise_verdict *v, struct iobuf *out)
 {
 	const struct advise_recode *r = &v->recode;
+	struct asked known = {.v = v};
 	struct text *x = NULL;
 	struct iobuf norm;
 	struct pair p;
@@ -458,7 +535,7 @@ enum rc advise_put_without_collate(struct span text, const struct advise_verdict
 		rc = x ? RC_OK : RC_ERROR;
 	}
 	for (size_t i = 1; x && i < x->n; i++) {
-		if (!read_pair(x, i, v->scan.table, &p) || !p.ours.collate.len || !is_column(&p.ours, r->column) || !is_column(&p.other, r->other))
+		if (read_pair(x, i, owner_known, &known, &p) != RC_OK || !p.ours.collate.len || !is_column(&p.ours, r->column) || !is_column(&p.other, r->other))
 			continue;
 		rc = put_plain(x, &p, r, out);
 		break;

@@ -7,6 +7,7 @@
 #define MOST_KEY_BYTES 1020       /* VARCHAR(255) in utf8mb4; three of these fit an index */
 #define PREFIX 100                /* characters of a longer column to index */
 #define MOST_INDEX 16 /* columns of one index that are looked at */
+#define MOST_OWNERS 8 /* tables of a statement among which a column's is looked for */
 
 enum rc advise_put_name(struct iobuf *b, const char *name)
 {
@@ -190,6 +191,50 @@ enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, str
 	return run(c, &sql, on_column, cols);
 }
 
+static enum rc on_there(void *arg, const struct sqlconn_row *row)
+{
+	unsigned *n = arg;
+
+	(void)row;
+	++*n;
+	return RC_OK;
+}
+
+/* What information_schema has of a column. On failure sql is empty. */
+static enum rc put_column_of(struct iobuf *sql, const char *what, const struct advise_table *t, const char *column)
+{
+	if (iobuf_printf(sql, "SELECT %s FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=CONVERT(", what) == RC_OK &&
+	    advise_put_hex(sql, t->schema) == RC_OK && iobuf_printf(sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") == RC_OK &&
+	    advise_put_hex(sql, t->name) == RC_OK && iobuf_printf(sql, " USING utf8mb4) AND COLUMN_NAME=CONVERT(") == RC_OK &&
+	    advise_put_hex(sql, column) == RC_OK && iobuf_printf(sql, " USING utf8mb4)") == RC_OK)
+		return RC_OK;
+	iobuf_reset(sql);
+	return RC_ERROR;
+}
+
+enum rc advise_look_owner(struct sqlconn *c, const struct sql_facts *f, const char *schema, const char *column, struct advise_table *out)
+{
+	struct advise_table t = {.guessed = false};
+	unsigned n = 0, before;
+
+	if (f->ntables > MOST_OWNERS)
+		return RC_DECLINED;
+	for (uint16_t i = 0; i < f->ntables; i++) {
+		const struct sql_table *named = &f->tables[i];
+		struct iobuf sql;
+
+		before = n;
+		if (advise_name(named->name, t.name) != RC_OK || advise_name(named->schema.len ? named->schema : span_str(schema), t.schema) != RC_OK)
+			return RC_DECLINED;
+		iobuf_init(&sql, 0);
+		if (put_column_of(&sql, "1", &t, column) != RC_OK || run(c, &sql, on_there, &n) != RC_OK)
+			return RC_ERROR;
+		if (n > before)
+			*out = t;
+	}
+	return n == 1 ? RC_OK : RC_DECLINED;
+}
+
 /* ---- what they are compared with ---- */
 
 static enum rc on_type(void *arg, const struct sqlconn_row *row)
@@ -208,16 +253,7 @@ static enum rc look_type(struct sqlconn *c, const struct advise_table *t, const 
 	struct iobuf sql;
 
 	iobuf_init(&sql, 0);
-	if (iobuf_printf(&sql, "SELECT DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=CONVERT(") != RC_OK ||
-	    advise_put_hex(&sql, t->schema) != RC_OK ||
-	    iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") != RC_OK ||
-	    advise_put_hex(&sql, t->name) != RC_OK ||
-	    iobuf_printf(&sql, " USING utf8mb4) AND COLUMN_NAME=CONVERT(") != RC_OK ||
-	    advise_put_hex(&sql, column) != RC_OK || iobuf_printf(&sql, " USING utf8mb4)") != RC_OK) {
-		iobuf_reset(&sql);
-		return RC_ERROR;
-	}
-	return run(c, &sql, on_type, number);
+	return put_column_of(&sql, "DATA_TYPE", t, column) == RC_OK ? run(c, &sql, on_type, number) : RC_ERROR;
 }
 
 enum rc advise_look_others(struct sqlconn *c, struct span text, const struct sql_facts *f, const char *schema,

@@ -194,6 +194,9 @@ enum rc advise_plan(struct sqlconn *c, struct span text, struct iobuf *out) must
 enum rc advise_look_views(struct sqlconn *c, const struct sql_facts *f, const char *schema, const char *alias, struct advise_table *t) must_check;
 /* Which columns exist, and what of them to index. */
 enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, struct advise_columns *cols) must_check;
+/* The table that a column without a table's name is of. RC_DECLINED: none of the statement's tables has it, or several have. */
+enum rc advise_look_owner(struct sqlconn *c, const struct sql_facts *f, const char *schema, const char *column,
+			  struct advise_table *out) must_check;
 /* Whether the columns that these are compared with are numbers. text, f, schema: of the statement. */
 enum rc advise_look_others(struct sqlconn *c, struct span text, const struct sql_facts *f, const char *schema,
 			   struct advise_columns *cols) must_check;

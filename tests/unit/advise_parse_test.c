@@ -568,6 +568,7 @@ static void collate_is_left_out_of_that_comparison(void **state)
 {
 	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON o.a COLLATE x = i.b WHERE i.c = 1"), "select ? from i join o on o.a = i.b where i.c = ?");
 	assert_string_equal(without_collate("SELECT 1 FROM i JOIN t AS o ON (i.b = s.`o`.a COLLATE x)"), "select ? from i join t as o on (s.`o`.a = i.b)");
+	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON b = a COLLATE x WHERE c = 1"), "select ? from i join o on a = b where c = ?");
 	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON o.a COLLATE x = i.b + 1"), "");
 	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON 1 + o.a COLLATE x = i.b"), "");
 	assert_string_equal(without_collate("SELECT 1 FROM i JOIN o ON o.c COLLATE x = i.b"), "");
