@@ -114,13 +114,25 @@ def pytest_sessionstart(session):
         pytest.exit(str(e), returncode=2)
 
 
+# Files whose lots take longest, half a minute and more, the longest first: begun before the others, so that none is left when all else is done.
+_LONG = ("timed", "test_upgrade", "test_failover", "test_life", "test_queue", "test_fleet", "test_rights", "test_operations", "queue_engine_test",
+         "queue_redis_test", "queue_kafka_test", "queue_sqs_test", "test_deploy", "test_large", "test_reload_effects", "test_servers_lost", "test_scarce",
+         "queue_shared_test", "test_cache", "test_queue_sqs", "test_cache_binlog", "test_dashboard", "test_killed_instance", "test_server_tls")
+
+
+def _file_of(item):
+    return "timed" if hasattr(item.module, "timed") else item.path.stem
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """Run in parallel, a file's tests stay together, for its servers' sake; those of a queue's engine are a lot of their own."""
+    """Run in parallel, a file's tests stay together, for its servers' sake; those of a queue's engine are a lot of their own. All that
+    compare what statements take (timed.py) are one lot: each goes before all else on the machine, so two would wait for each other."""
+    items.sort(key=lambda item: _LONG.index(_file_of(item)) if _file_of(item) in _LONG else len(_LONG))
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         engine = params.get("engine", params.get("store", ""))
-        item.add_marker(pytest.mark.xdist_group("%s-%s" % (item.path.stem, getattr(engine, "__name__", engine))))
+        item.add_marker(pytest.mark.xdist_group("%s-%s" % (_file_of(item), getattr(engine, "__name__", engine))))
 
 
 def address(server):
