@@ -33,6 +33,7 @@ RINGS = {
     "SuimonFailedLogins": {"suimon_auth_failures_total": "0+90x90"},
     "SuimonCacheOff": {"suimon_cache_redis_configured": "1x90", "suimon_cache_bus_live": "0x90"},
     "SuimonCacheBinlogOff": {"suimon_cache_binlog_configured": "1x90", "suimon_cache_binlog_live": "0x90"},
+    "SuimonCacheRests": {"suimon_cache_rests": "1x90"},
     "SuimonOutOfMemory": {"suimon_out_of_memory_total": "0x86 1x4"},
     "SuimonUpgradeFailed": {"suimon_upgrade_failures_total": "0x60 1x30"},
     "SuimonReloadFailed": {'suimon_config_reloads_total{result="error"}': "0x60 1x30"},
@@ -53,7 +54,9 @@ CALM = {
     "suimon_client_sessions": "3x90",
     'up{job="suimon"}': "1x90", "suimon_ready": "1x90", "suimon_writable_servers": "1x90", 'suimon_backend_up{addr="r:1"}': "1x90",
     'suimon_backend_lag_seconds{addr="r:1"}': "1x90", "suimon_pool_wait_timeouts_total": "3x90", "suimon_cache_redis_configured": "0x90",
-    "suimon_cache_bus_live": "0x90", "suimon_cache_binlog_configured": "0x90", "suimon_cache_binlog_live": "0x90", "suimon_queue_oldest_age_seconds": "3x90", "suimon_queue_limit_bytes": "0x90",
+    "suimon_cache_bus_live": "0x90", "suimon_cache_binlog_configured": "0x90", "suimon_cache_binlog_live": "0x90",
+    "suimon_cache_rests": "0x72 1x16",  # beside a process that an upgrade has left with sessions, up to `upgrade_timeout`
+    "suimon_queue_oldest_age_seconds": "3x90", "suimon_queue_limit_bytes": "0x90",
     "suimon_queue_bytes": "0x90", "suimon_queue_syncs_total": "7x90", "suimon_queue_sync_seconds_total": "1x90",
     "suimon_failover_hold_timeouts_total": "2x90", 'suimon_client_connections_closed_total{reason="limit"}': "2x90",
     'suimon_client_connections_closed_total{reason="quit"}': "0+9x90",
