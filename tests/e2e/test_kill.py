@@ -148,7 +148,7 @@ def boss(two, db):
     """A session that may kill others, of an account whose connections all may."""
     if KIND != "mariadb":
         pytest.skip("MySQL has no KILL USER")
-    db.primary("CREATE USER boss@'%' IDENTIFIED BY 'boss'")
+    db.primary("CREATE OR REPLACE USER boss@'%' IDENTIFIED BY 'boss'")
     try:
         db.primary("GRANT CONNECTION ADMIN ON *.* TO boss@'%'")
         db.primary("GRANT SELECT ON %s.* TO boss@'%%'" % db.name)

@@ -321,18 +321,18 @@ def test_whose_password_has_expired_may_change_it(proxy, db):
     mariadb = KIND == "mariadb"
     if mariadb:  # MySQL does by itself
         db.primary("SET GLOBAL disconnect_on_expired_password = 1")
-    db.primary("CREATE USER late@'%' IDENTIFIED BY 'late' PASSWORD EXPIRE")
+    db.primary("CREATE USER expired@'%' IDENTIFIED BY 'first' PASSWORD EXPIRE")
     try:
-        assert refused(proxy.connect, "late", "late")[0] == 1862
-        with proxy.connect("late", "late", client_flag=EXPIRED) as c:
+        assert refused(proxy.connect, "expired", "first")[0] == 1862
+        with proxy.connect("expired", "first", client_flag=EXPIRED) as c:
             with pytest.raises(pymysql.MySQLError) as e:
                 ask(c, "SELECT 1")
             assert e.value.args[0] == 1820
-            ask(c, "SET PASSWORD = PASSWORD('later')" if mariadb else "ALTER USER USER() IDENTIFIED BY 'later'")
+            ask(c, "SET PASSWORD = PASSWORD('second')" if mariadb else "ALTER USER USER() IDENTIFIED BY 'second'")
             assert ask(c, "SELECT 1") == ((1,),)
-        with proxy.connect("late", "later") as c:
+        with proxy.connect("expired", "second") as c:
             assert ask(c, "SELECT 1") == ((1,),)
     finally:
         if mariadb:
             db.primary("SET GLOBAL disconnect_on_expired_password = DEFAULT")
-        db.primary("DROP USER late@'%'")
+        db.primary("DROP USER expired@'%'")
