@@ -115,19 +115,25 @@ enum rc deadtable_prepare(struct deadtable *t, struct dbconn *c)
 {
 	char why[256], there[8];
 
-	if (dbconn_value(c, "SELECT 1 FROM suimon.dead_letters LIMIT 1", there, sizeof(there)) != RC_ERROR)
+	if (dbconn_value(c, "SELECT 1 FROM suimon.dead_letters LIMIT 1", there, sizeof(there)) != RC_ERROR) {
+		t->told_missing = false;
 		return RC_OK;
+	}
 	if (errclass_of(c->code) == ERRCLASS_RECONNECT)
 		return RC_ERROR;
 	if (dbconn_exec(c, position_schema_sql, strlen(position_schema_sql)) != RC_OK &&
 	    errclass_of(c->code) == ERRCLASS_RECONNECT)
 		return RC_ERROR;
 	if (dbconn_exec(c, table_sql, strlen(table_sql)) == RC_OK) {
+		t->told_missing = false;
 		log_info("queue", "made the table suimon.dead_letters", NULL);
 		return RC_OK;
 	}
 	if (errclass_of(c->code) == ERRCLASS_RECONNECT)
 		return RC_ERROR;
+	if (t->told_missing) /* it is tried every half second for as long as other tables are missing as well */
+		return RC_OK;
+	t->told_missing = true;
 	log_error("queue",
 		  "the table suimon.dead_letters is missing and may not be made: a write that fails for good will hold up "
 		  "the others; run its statement as an administrator, and grant SELECT, INSERT, UPDATE, DELETE on it",

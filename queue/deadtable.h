@@ -19,6 +19,7 @@ struct deadtable {
 	pthread_mutex_t lock;     /* guards desk */
 	struct dbconn desk;       /* for people's requests */
 	_Atomic uint64_t waiting; /* as last counted */
+	bool told_missing;        /* the log has been told; of the one thread that prepares */
 };
 
 void deadtable_init(struct deadtable *t, const char *id_hex, const struct queue_hooks *hooks);

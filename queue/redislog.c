@@ -95,7 +95,7 @@ static const char *refusal(struct redislog *l, size_t size, enum stats_counter *
 		return foreign;
 	if (l->down_ns && now - l->down_ns > DOWN_GRACE_NS)
 		return "the queue's Redis does not answer";
-	if (l->held_ns && now - l->held_ns > REDISLOG_HELD_PATIENCE_NS)
+	if (l->held_ns && now - l->held_ns > REDISLOG_HELD_PATIENCE_NS && !redislog_open_to(l)) /* the next tick notes that it is */
 		return unasked;
 	if (l->refused_until_ns) {
 		if (now < l->refused_until_ns)

@@ -508,6 +508,6 @@ void exec_tick(struct request *r, uint64_t now_ns)
 		replica_tick(r, now_ns);
 	else if (r->queue_waiting && now_ns > r->deadline_ns)
 		queued_wait_expired(r);
-	else
+	else if (!exec_silent_tick(r, now_ns))
 		lockers_look(&r->worker->in->lockers, r, now_ns);
 }

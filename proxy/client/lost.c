@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "request.h"
 
 #define ATTEMPTS_MOST 3 /* of one request, after a connection was lost under it */
+#define SILENT_NS (3 * NS_PER_SEC) /* what only reads waits no longer for a server that does not answer its monitor either */
 
 void lost_why(const struct lease_request *l, struct reply_own *why)
 {
@@ -151,4 +153,33 @@ void exec_lost(struct request *r, const char *why)
 		session_close(s, CLOSE_BACKEND, why);
 	else
 		exec_resume(r, STEP_END);
+}
+
+/*
+ * A server may stand still while its host answers, so that no link breaks: a disk that has stalled, a process that was stopped. What
+ * waits there is broken off as if its link were lost, which it may be taken for when the monitor has no answer either: all that was
+ * sent to it as the primary, once another server is the primary; what only reads, once, after a while; and at once what the queue
+ * would like to be told and can do without.
+ */
+static bool is_given_up(struct request *r, uint64_t now_ns)
+{
+	struct session *s = r->s;
+	const struct backend *b = s->up->backend;
+
+	if (likely(backend_state(b) != BACKEND_DOWN))
+		return false;
+	if (s->on_primary && !topology_is_primary(s->worker->in->topology, b))
+		return true;
+	if (r->checking && queued_check_may_fail(r))
+		return true;
+	return r->attempts == 0 && may_retry(r) &&
+	       now_ns - atomic_load_explicit(&b->state_since_ns, memory_order_relaxed) >= SILENT_NS;
+}
+
+bool exec_silent_tick(struct request *r, uint64_t now_ns)
+{
+	if (!r->s->up || (!r->sent_ns && r->hidden == HIDDEN_NONE) || !is_given_up(r, now_ns))
+		return false;
+	exec_lost(r, "the server does not answer");
+	return true;
 }

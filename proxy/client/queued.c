@@ -258,6 +258,12 @@ static bool was_accepted(const struct request *r)
 	       r->st->queue_checked_epoch == accounts_epoch(r->s->worker->in->accounts) && says_same_later(r);
 }
 
+/* A primary that is not there is not even looked for: each statement would wait for one that stands still. */
+static bool may_be_unchecked(const struct request *r)
+{
+	return (r->unchecked || !topology_primary_usable(r->worker->in->topology)) && was_accepted(r);
+}
+
 bool queued_check_may_fail(const struct request *r)
 {
 	return r->checking && was_accepted(r);
@@ -640,7 +646,7 @@ enum rc queued_step(struct request *r)
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
 		return directly(r);
 	}
-	if (!is_checked(r) && !(r->unchecked && was_accepted(r))) { /* Q4: the primary is shown it first */
+	if (!is_checked(r) && !may_be_unchecked(r)) { /* Q4: the primary is shown it first */
 		if (unlikely(is_denied(r))) {
 			declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, older_rights);
 			return directly(r);

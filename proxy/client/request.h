@@ -255,6 +255,7 @@ void request_trace(struct request *r, const struct stats_event *e); /* traced.c;
 /* Its own COMMIT, or what is one to the open transaction: SET autocommit. */
 bool exec_commits(const struct request *r) must_check;
 void exec_lost(struct request *r, const char *why);      /* the connection went away */
+bool exec_silent_tick(struct request *r, uint64_t now_ns); /* true: it waited for a server that stands still, and does no more */
 /* Pinned, and the connection went away between two statements: what it held is gone, and the client is told. */
 void exec_lost_between(struct session *s, const char *why);
 

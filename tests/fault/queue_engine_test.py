@@ -555,6 +555,8 @@ def test_a_missing_grant_is_waited_for_and_said(start, schema, tmp_path, engine)
     d.drained()
     assert schema.run("SELECT COUNT(*) FROM shop.log") == [(1,)]
     assert d.quit() == 0
+    said = (tmp_path / "driver.log").read_text()  # once each, however often it was tried
+    assert [said.count("the table suimon.%s is missing" % t) for t in ("applied", "dead_letters")] == [1, 0 if engine == "file" else 1]
 
 
 def test_whoever_waits_finds_the_cache_invalidated_first(start, schema):

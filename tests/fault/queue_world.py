@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -18,6 +19,8 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 LSAN_OPTIONS = "print_suppressions=0:suppressions=" + os.path.join(HERE, "lsan.supp")  # for those who use Kafka's mock
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "deploy"))
+from servers import TooLate  # noqa: E402
 
 
 def driver_binary():
@@ -405,8 +408,10 @@ class Driver:
         end = time.monotonic() + timeout
         with self.news:
             while len(self.acks) + len(self.nacks) < n:
-                if self.ended or not self.news.wait(end - time.monotonic()):
-                    raise EOFError("%d of %d answers" % (len(self.acks) + len(self.nacks), n))
+                if self.ended:
+                    raise EOFError("%d of %d answers; refused: %s" % (len(self.acks) + len(self.nacks), n, self.nacks))
+                if not self.news.wait(end - time.monotonic()):
+                    raise TooLate("%d of %d answers; refused: %s" % (len(self.acks) + len(self.nacks), n, self.nacks))
 
     def drained(self, timeout=60):
         """Until all that was acknowledged is applied."""

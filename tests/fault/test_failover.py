@@ -6,7 +6,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import acknowledged, ask
+from conftest import Background, acknowledged, ask
 import failover_load
 from relay import Relay
 import servers
@@ -461,6 +461,9 @@ def test_what_is_under_way_at_a_frozen_primary_is_broken_off(cluster, trio, suim
         for n in range(50):
             ask(c, "INSERT INTO log (writer, n) VALUES (%d, %d)" % (n % 7, n))
         servers.wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+        # In another schema the primary is to be shown the statement anew, if it can be (Q4): it is under way when it cannot.
+        ask(c, "CREATE TABLE other (id INT PRIMARY KEY)")
+        servers.wait_until("the other schema", lambda: s.metrics()["suimon_catalog_stale"] == 0, 30)
         trio.second.catch_up(trio.first)
         trio.first.process.signal(signal.SIGSTOP)
         try:
@@ -472,6 +475,51 @@ def test_what_is_under_way_at_a_frozen_primary_is_broken_off(cluster, trio, suim
         finally:
             trio.first.process.signal(signal.SIGCONT)
     assert [r[0] for r in trio.second.sql("SELECT n FROM shop.log ORDER BY n")] == list(range(100))
+
+
+def test_what_clients_have_under_way_at_a_frozen_primary_is_broken_off(cluster, trio, suimon):
+    """R3, R4. No link is lost, and it may stand still for ever: once another is the primary, reads are sent there, of a write it is said
+    that nobody knows, and a transaction is over."""
+    s = suimon(base=trio.config(cluster))
+    read, write, transaction, later = (s.connect(database="shop") for _ in range(4))
+    transaction.begin()
+    ask(transaction, "UPDATE t SET n = 1")
+    with trio.first.root() as locker:
+        ask(locker, "LOCK TABLES shop.pair WRITE")
+        waiting = [Background(write, "UPDATE pair SET b = 1"), Background(read, "SELECT /* suimon: primary */ a, b FROM pair")]
+        servers.wait_until("two that wait for the table", lambda: ask(
+            locker, "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%'") == ((2,),), 30)
+        trio.second.catch_up(trio.first)
+        trio.first.process.signal(signal.SIGSTOP)
+        try:
+            waiting.append(Background(transaction, "SELECT n FROM t"))
+            time.sleep(0.5)
+            promote(trio.second)
+            wait_for_primary(s, trio.second)
+            written, rows, ended = (w.ended() for w in waiting)
+            assert written.error[0] == 1927 and "whether the statement was executed is not known" in written.error[1]
+            assert rows.got == ((0, 0),)
+            assert ended.error[0] == 1927 and "its transaction is rolled back" in ended.error[1]
+            ask(later, "UPDATE pair SET a = 5")
+            ask(write, "UPDATE pair SET b = b + 1")
+        finally:
+            trio.first.process.signal(signal.SIGCONT)
+    assert trio.second.sql("SELECT a, b FROM shop.pair") == ((5, 1),)
+
+
+def test_what_reads_leaves_a_frozen_replica(cluster, trio, suimon):
+    """R4. Its host is there: no link is lost, and the answer might never come."""
+    base = trio.config(cluster)
+    base["replicas"] = base["replicas"][:1]
+    s = suimon(base=base)
+    trio.second.sql("SET sql_log_bin = 0", "UPDATE shop.t SET n = 7")  # to know it by
+    with s.connect(database="shop") as c:
+        servers.wait_until("a read at the replica", lambda: ask(c, "SELECT n FROM t") == ((7,),), 30)
+        trio.second.process.signal(signal.SIGSTOP)
+        try:
+            assert ask(c, "SELECT n FROM t") == ((0,),)
+        finally:
+            trio.second.process.signal(signal.SIGCONT)
 
 
 def test_the_queue_applies_nothing_at_a_disabled_primary(cluster, trio, suimon):
