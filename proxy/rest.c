@@ -44,18 +44,38 @@ static void invalidate_all(void)
 	settings_unref(s);
 }
 
+static bool others_write(void)
+{
+	return failed_writes() || (atomic_load(&process.in.has_former) && takeover_rests_beside_former());
+}
+
+/* What others acknowledged is from before now. A read hangs on it as on a write of unknown position. */
+static void nobody_beside(void)
+{
+	struct instance *in = &process.in;
+	struct settings *s;
+
+	if (atomic_load(&in->cache_rests) != CACHE_RESTS_BESIDE || others_write())
+		return;
+	s = instance_settings(in);
+	cache_distrust(in->cache, instance_lag_window(s));
+	settings_unref(s);
+	atomic_store(&in->cache_rests, CACHE_RESTS_BEHIND);
+}
+
 static void rest_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct instance *in = &process.in;
 
 	if (!rest.echo_ns && failed_writes())
 		rest.end_ns = clock_mono_ns() + REST_NS;
+	nobody_beside();
 	if (clock_mono_ns() < rest.end_ns)
 		return;
 	catalog_invalidate(in->catalog); /* DDL may have been among the last of it */
 	invalidate_all();
 	if (!rest.echo_ns)
-		atomic_store(&in->cache_rests, atomic_load(&in->has_former) && takeover_rests_beside_former());
+		atomic_store(&in->cache_rests, others_write() ? CACHE_RESTS_BESIDE : CACHE_RESTS_NOT);
 	rest.echo_ns = rest.echo_ns ? 2 * rest.echo_ns : ECHO_FIRST_NS;
 	rest.end_ns = clock_mono_ns() + rest.echo_ns;
 	if (rest.echo_ns > ECHO_LAST_NS)
@@ -68,6 +88,7 @@ void rest_on(void)
 
 	if (!process.in.cache || !atomic_load(&process.in.cache_rests) || upgrade_has_successor())
 		return;
+	nobody_beside();
 	rest.end_ns = clock_mono_ns() + REST_NS;
 	rest.echo_ns = 0;
 	if (rest.tick)
@@ -123,7 +144,7 @@ void rest_begin(char *path)
 		return;
 	if (rests_behind_it()) {
 		log_warn("main", "a server may still be at what a process before this one sent: memory rests for ten seconds", "file=%s", path);
-		atomic_store(&in->cache_rests, true);
+		atomic_store(&in->cache_rests, CACHE_RESTS_BEHIND); /* the cache distrusts what is from before its own beginning */
 		rest_on();
 	}
 	note();

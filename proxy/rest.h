@@ -1,6 +1,7 @@
 /*
  * rest.h - memory rests (instance.cache_rests) while another process may write beside this one and nobody tells of it (C1), and ten
- * seconds longer than that process lives: a server may still be at what it sent last.
+ * seconds longer than that process lives: a server may still be at what it sent last. What memory would have answered is read where a fill
+ * would be (cached.c).
  *
  *   rest_begin (the start; a former process that did not end in order) · rest_on (another one has ended, or fails and is yet to end)
  *   → rest_tick … → memory answers again, with the schema as it is now, and believes no replica that lacks what was written

@@ -418,7 +418,7 @@ static enum rc wait_for_former(void)
 	if (rc != RC_OK)
 		return rc;
 	admin_pause(process.admin, true);
-	atomic_store(&process.in.cache_rests, takeover_rests_beside_former());
+	atomic_store(&process.in.cache_rests, takeover_rests_beside_former() ? CACHE_RESTS_BESIDE : CACHE_RESTS_NOT);
 	return takeover_wait();
 }
 

@@ -285,7 +285,7 @@ static void on_ready(void)
 	memset(upgrade.left, 0, sizeof(upgrade.left));
 	rest_stop();
 	if (takeover_rests_beside(upgrade.bus))
-		atomic_store(&in->cache_rests, true);
+		atomic_store(&in->cache_rests, CACHE_RESTS_BESIDE);
 	if (in->queue && (!upgrade.queue_told || upgrade.queue == queue_place(in->queue))) {
 		stop_retaking();
 		queue_hand_over(in->queue);
@@ -441,7 +441,7 @@ static void on_message(const char *text)
 		set_disabled(enabled, false);
 	} else if ((strcmp(text, "yielding") == 0 || strcmp(text, "stays") == 0) && upgrade.stage == STAGE_RETIRING) {
 		upgrade.yielding = text[0] == 'y';
-		atomic_store(&process.in.cache_rests, true); /* a third one writes, perhaps with another Redis: it lasts to this one's end */
+		atomic_store(&process.in.cache_rests, CACHE_RESTS_BESIDE); /* a third one writes, perhaps with another Redis: it lasts to this one's end */
 	} else if (strcmp(text, "succeeded") == 0 && upgrade.stage == STAGE_RETIRING) {
 		upgrade.succeeded = true;
 		upgrade_leave_sockets();

@@ -200,15 +200,28 @@ static void tell_tags(struct cache_lookup *l)
 	l->ntags = r->ntags;
 }
 
+/* It must see what a fill would (C1), though none is wanted. What a living process writes nobody tells: what is known of the primary is all there
+ * is to go by, and the replicas keep their part. */
+static void while_resting(struct request *r, enum cache_rest rest)
+{
+	rows_read(r);
+	r->needs_tags = true;
+	r->needs_told = rest == CACHE_RESTS_BESIDE;
+}
+
 enum rc cached_step(struct request *r)
 {
 	struct worker *w = r->s->worker;
+	enum cache_rest rest;
 	const struct cache_entry *e;
 	enum rc rc;
 
-	if (!r->plan.cache || !w->cache || r->looked_up || unlikely(atomic_load_explicit(&w->in->cache_rests, memory_order_acquire)))
+	if (!r->plan.cache || !w->cache || r->looked_up)
 		return RC_OK;
-	r->looked_up = true;
+	rest = atomic_load_explicit(&w->in->cache_rests, memory_order_acquire);
+	if (unlikely(rest) && r->plan.eventual)
+		return RC_OK;
+	r->looked_up = !rest;
 	if (r->s->vars->dirty_reads)
 		return RC_OK; /* what it reads may never be committed */
 	if (r->prepared && (r->execute.flags & 0x07))
@@ -221,12 +234,18 @@ enum rc cached_step(struct request *r)
 		r->needs_all = true;
 		return RC_OK;
 	}
-	if (r->st->nreads != 0 && unlikely(hangs_on_today(r))) {
+	if (r->st->nreads == 0)
+		return RC_OK;
+	if (unlikely(rest)) {
+		while_resting(r, rest);
+		return RC_OK;
+	}
+	if (unlikely(hangs_on_today(r))) {
 		cache_refused(w->cache, CACHE_REFUSED_TODAY);
 		count(r, CACHE_REFUSED, CACHE_REFUSED_TODAY, 0);
 		return RC_OK;
 	}
-	if (r->st->nreads == 0 || build_key(r) != RC_OK)
+	if (build_key(r) != RC_OK)
 		return RC_OK;
 	if (unlikely(r->st->named_version != r->st->catalog_version))
 		name_tables(r);
@@ -264,7 +283,9 @@ bool cached_needs(struct request *r, struct gtid_pos *pos)
 
 	if (r->needs_all)
 		backend_acked(topology_primary(r->worker->in->topology), pos);
-	if (!r->filling)
+	if (r->needs_told)
+		(void)!backend_position_since(topology_primary(r->worker->in->topology), 0, pos);
+	if (!r->filling && !r->needs_tags)
 		return true;
 	cache_needs(r->s->worker->in->cache, r->tags, r->ntags, &needs);
 	for (unsigned i = 0; i < needs.n; i++)

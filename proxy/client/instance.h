@@ -26,6 +26,13 @@ struct otlp;
 struct worker;
 struct login_key;
 
+/* Does memory rest (nothing is answered from it, nothing stored), and of which writes does nobody tell? */
+enum cache_rest {
+	CACHE_RESTS_NOT,
+	CACHE_RESTS_BESIDE, /* another process' that lives */
+	CACHE_RESTS_BEHIND, /* those of one that has ended, to which a server may still be at (rest.h): what it acknowledged is from before */
+};
+
 struct instance {
 	pthread_mutex_t settings_lock;
 	struct settings *settings;       /* the present ones; a reference; take one with instance_settings */
@@ -48,7 +55,7 @@ struct instance {
 	_Atomic bool own_tracking;       /* somebody changed what the server reports by default: each session has it its own way */
 	_Atomic bool secure_only;        /* somebody set require_secure_transport: clients without TLS are refused */
 	_Atomic bool draining;
-	_Atomic bool cache_rests;        /* another process writes beside this one and nobody tells of it: no answer from memory (C1) */
+	_Atomic enum cache_rest cache_rests; /* no answer from memory (C1) */
 	_Atomic bool retiring;           /* another process has taken over: the gauges are that one's */
 	_Atomic bool has_former;         /* the process that this one took over from has sessions yet */
 	struct cache_slots drain_writes; /* the drain's thread's: what it has announced */

@@ -207,6 +207,26 @@ def read_for(c, seconds):
         time.sleep(0.02)
 
 
+def asked_of(instance, route):
+    return instance.metrics().get('suimon_queries_total{route="%s"}' % route, 0)
+
+
+def sees(instance, db, n, seconds):
+    """Whoever comes, each with a session of its own: that is what a hit, or what is stored, would have shown (C1)."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with instance.connect(database=db.name) as c:
+            assert ask(c, "SELECT n FROM t") == ((n,),)
+
+
+def replicas_keep_their_part(instance, db, n):
+    """Where positions say that they have all, and while memory rests."""
+    before = asked_of(instance, "replica")
+    with instance.connect(database=db.name) as c:
+        servers.wait_until("reads of a replica", lambda: ask(c, "SELECT n FROM t") == ((n,),) and asked_of(instance, "replica") > before + 5, 8)
+    assert instance.metrics()["suimon_cache_rests"] == 1
+
+
 def stored_nothing_old(c):
     """C2: of what a replica said when it had not applied `SET n = 2`, which it has now."""
     servers.wait_until("what was written", lambda: ask(c, "SELECT n FROM t") == ((2,),), 30)
@@ -241,8 +261,27 @@ def test_when_memory_answers_again_it_believes_no_replica_that_lacks_what_the_ot
             ask(old, "UPDATE t SET n = 2")
             old.close()
             servers.wait_until("the new one to know", lambda: it.instance.metrics()["suimon_upgrade_overlap"] == 0, 30)
+            sees(it.instance, db, 2, 1)
             read_for(new, 13)  # it rests ten seconds
         stored_nothing_old(new)
+
+
+def test_beside_another_process_no_replica_is_read_that_the_primary_is_known_to_be_past(line, db):
+    """Neither of them is told of the other's writes, but for the position that the monitor hears each interval. The replica keeps its part."""
+    it = line(one_row(db, LAGS))
+    with it.instance.connect(database=db.name) as old, it.instance.connect(database=db.name) as kept:
+        assert ask(old, "SELECT n FROM t") == ask(kept, "SELECT n FROM t") == ((1,),)
+        it.upgrade()
+        with db.cluster.replica_behind():
+            ask(old, "UPDATE t SET n = 2")
+            time.sleep(2)  # ten intervals
+            sees(it.instance, db, 2, 1)
+            with it.instance.connect(database=db.name) as new:
+                ask(new, "UPDATE t SET n = 3")
+                sees(it.instance, db, 3, 0.5)
+            time.sleep(2)
+            assert ask(kept, "SELECT n FROM t") == ((3,),)
+        replicas_keep_their_part(it.instance, db, 3)
 
 
 def test_memory_rests_a_little_longer_than_the_former_process_lives(line, db):
@@ -290,6 +329,30 @@ def test_memory_rests_at_the_start_behind_a_process_that_was_killed(suimon, db, 
     with s.connect(database=db.name) as c:
         rests_for_now(s, db, c)
     assert s.log_text().count("memory rests for ten seconds") == 1
+
+
+def test_while_memory_rests_no_replica_is_read_that_lacks_what_the_killed_one_acknowledged(suimon, db, state):
+    """C1: also before the monitor has told where the primary is."""
+    s = suimon(one_row(db, LAGS))
+    with db.cluster.replica_behind():
+        with s.connect(database=db.name) as c:
+            ask(c, "UPDATE t SET n = 2")
+            s.process.kill()
+        s.start()
+        sees(s, db, 2, 2)
+        assert s.metrics()["suimon_cache_rests"] == 1
+    replicas_keep_their_part(s, db, 2)
+
+
+def test_an_eventual_read_asks_for_none_of_it_while_memory_rests(suimon, db, state):
+    s = suimon(one_row(db, merge(LAGS, {"routing": {"consistency": "eventual"}})))
+    with db.cluster.replica_behind():
+        with s.connect(database=db.name) as c:
+            ask(c, "UPDATE t SET n = 2")
+            s.process.kill()
+        s.start()
+        sees(s, db, 1, 1)
+        assert s.metrics()["suimon_cache_rests"] == 1
 
 
 @pytest.mark.parametrize("when", ["while memory rests", "later"])
