@@ -46,7 +46,8 @@ def test_the_unit_exposes_little():
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", built("suimon.service")],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert float(re.search(r"exposure level for suimon.service: ([0-9.]+)", done.stdout).group(1)) <= 2.0
+    level = re.search(r"exposure level for suimon.service: ([0-9.]+)", done.stdout).group(1)
+    assert float(level) <= 2.0 and "gives it %s of 10" % level in text(TOP, "docs", "operations.md")
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed: deploy/deps --test")

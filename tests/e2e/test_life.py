@@ -435,6 +435,36 @@ def test_a_worker_that_redis_turns_away_is_a_line_and_so_is_its_return(suimon, d
         redis.stop()
 
 
+def test_a_replica_that_lags_and_catches_up_are_a_line_each(suimon, cluster, db):
+    db.setup("CREATE TABLE t (n INT)")
+    s = suimon({"backend": {"monitor": {"max_lag": "300ms"}}})
+    servers.wait_until("both", lambda: len(said(s, "backend: up ")) == 2, 30)
+    with s.connect(database=db.name) as c, told_once_each(s, "backend: ", "backend: lagging ", "backend: up ") as told:
+        with cluster.replica_behind():
+            ask(c, "INSERT INTO t VALUES (1)")
+            told.until_lost()
+
+
+def test_another_primary_is_one_line_and_so_is_another_that_takes_writes(suimon, cluster, tmp_path):
+    """While both take writes, suimon stays with the one, and says so once; when that is gone it goes on at the other."""
+    pair = servers.family(str(tmp_path), ("one", "two"), ["shop"])
+    try:
+        s = suimon({"primary": address(pair[0]), "replicas": [address(pair[1])]})
+        servers.wait_until("both", lambda: len(said(s, "backend: up ")) == 2, 30)
+        with told_once_each(s, "topology: ", "several servers take writes", "no more than one server takes writes") as told:
+            pair[1].sql("SET GLOBAL read_only = OFF")
+            told.until_lost()
+            pair[1].sql("SET GLOBAL read_only = ON")
+        pair[0].sql("SET GLOBAL read_only = ON")
+        pair[1].sql("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF")
+        servers.wait_until("the other", lambda: said(s, "topology: another server is the primary "), 30)
+        time.sleep(4)  # a score of looks
+        assert len(said(s, "topology: another server is the primary ")) == 1
+    finally:
+        for one in pair:
+            one.stop()
+
+
 def test_a_queue_that_waits_and_goes_on_are_a_line_each(suimon, db, tmp_path):
     own = servers.MariaDB(str(tmp_path), "own", 9)
     own.install()

@@ -628,6 +628,28 @@ static void with_a_time_limit_acknowledgements_do_not_wait_for_the_disk(void **s
 	kit_remove(dir);
 }
 
+/* A queue that ends syncs what it has acknowledged, however long it might have waited. */
+static void what_was_acknowledged_is_synced_at_the_end(void **state)
+{
+	const char *dir = kit_dir();
+	struct queue_options opt = kit_options(dir);
+	struct queue *q;
+
+	opt.files = &kit_power_files;
+	opt.sync_ns = UINT64_C(3600) * NS_PER_SEC;
+	kit_power_reset();
+	q = kit_open(&opt);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(kit_put(q, "x", NULL), RC_OK);
+	kit_close(q);
+	kit_power_cut(1);
+	q = kit_open(&opt);
+	assert_string_equal(kit_pending(q), "x,x,x,");
+	kit_close(q);
+	kit_power_reset();
+	kit_remove(dir);
+}
+
 /* A log whose directory went with the power would be as lost as one that was never synced. */
 static void new_directories_are_synced_into_their_parents(void **state)
 {
@@ -695,6 +717,7 @@ int main(void)
 		cmocka_unit_test(a_failed_fdatasync_ends_the_log),
 		cmocka_unit_test(a_failed_fdatasync_leaves_what_was_acknowledged),
 		cmocka_unit_test(with_a_time_limit_acknowledgements_do_not_wait_for_the_disk),
+		cmocka_unit_test(what_was_acknowledged_is_synced_at_the_end),
 		cmocka_unit_test(new_directories_are_synced_into_their_parents),
 		cmocka_unit_test(a_directory_that_cannot_be_used_says_why),
 	};
