@@ -4,11 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
 #include "request.h"
 
 #define ATTEMPTS_MOST 3 /* of one request, after a connection was lost under it */
-#define SILENT_NS (3 * NS_PER_SEC) /* what only reads waits no longer for a server that does not answer its monitor either */
 
 void lost_why(const struct lease_request *l, struct reply_own *why)
 {
@@ -69,6 +67,7 @@ static void retry(struct request *r)
 	r->sync_to = NULL;
 	r->hidden_answer = r->floor = r->proven = r->unproven = false;
 	iobuf_consume(&r->fill, iobuf_len(&r->fill));
+	iobuf_consume(&r->number_reply, iobuf_len(&r->number_reply));
 	exec_resume(r, STEP_ACQUIRE);
 }
 
@@ -156,30 +155,44 @@ void exec_lost(struct request *r, const char *why)
 }
 
 /*
- * A server may stand still while its host answers, so that no link breaks: a disk that has stalled, a process that was stopped. What
- * waits there is broken off as if its link were lost, which it may be taken for when the monitor has no answer either: all that was
- * sent to it as the primary, once another server is the primary; what only reads, once, after a while; and at once what the queue
- * would like to be told and can do without.
+ * A server may stand still while its host answers, so that no link breaks: a disk that has stalled, a process that was stopped. Nobody can tell its
+ * statements from those that take long, so they are waited for. Once another server is the primary, though, and the monitor has had no answer
+ * either for a while, what was sent to the former one is broken off as if its link were lost, and so is, at once, what the queue would
+ * like to be told and can do without.
  */
-static bool is_given_up(struct request *r, uint64_t now_ns)
+static bool is_given_up(const struct request *r, uint64_t now_ns)
 {
-	struct session *s = r->s;
+	const struct session *s = r->s;
 	const struct backend *b = s->up->backend;
 
-	if (likely(backend_state(b) != BACKEND_DOWN))
-		return false;
-	if (s->on_primary && !topology_is_primary(s->worker->in->topology, b))
-		return true;
-	if (r->checking && queued_check_may_fail(r))
-		return true;
-	return r->attempts == 0 && may_retry(r) &&
-	       now_ns - atomic_load_explicit(&b->state_since_ns, memory_order_relaxed) >= SILENT_NS;
+	return s->on_primary && !b->endpoint && !r->reply_started && backend_is_silent(b, now_ns) &&
+	       !topology_is_primary(s->worker->in->topology, b);
+}
+
+static void discard_silent(struct request *r)
+{
+	struct upstream *u = r->s->up;
+
+	r->s->up = NULL;
+	stats_count(r->worker->sink, STATS_C_UPSTREAM_LOST, 1);
+	lease_discard(u, "the server does not answer");
 }
 
 bool exec_silent_tick(struct request *r, uint64_t now_ns)
 {
-	if (!r->s->up || (!r->sent_ns && r->hidden == HIDDEN_NONE) || !is_given_up(r, now_ns))
+	if (!r->s->up || (!r->sent_ns && r->hidden == HIDDEN_NONE))
 		return false;
+	if (unlikely(r->checking) && !r->s->pins && backend_is_silent(r->s->up->backend, now_ns) && queued_check_may_fail(r)) {
+		discard_silent(r);
+		r->hidden = HIDDEN_NONE;
+		r->lease.err_code = 0;
+		if (queued_check_failed(r))
+			return true;
+	} else if (is_given_up(r, now_ns)) {
+		discard_silent(r);
+	} else {
+		return false;
+	}
 	exec_lost(r, "the server does not answer");
 	return true;
 }

@@ -258,10 +258,10 @@ static bool was_accepted(const struct request *r)
 	       r->st->queue_checked_epoch == accounts_epoch(r->s->worker->in->accounts) && says_same_later(r);
 }
 
-/* A primary that is not there is not even looked for: each statement would wait for one that stands still. */
+/* A primary that has been gone for a while is not even looked for: each statement would wait for one that stands still. */
 static bool may_be_unchecked(const struct request *r)
 {
-	return (r->unchecked || !topology_primary_usable(r->worker->in->topology)) && was_accepted(r);
+	return (r->unchecked || unlikely(backend_is_silent(topology_primary(r->worker->in->topology), clock_mono_ns()))) && was_accepted(r);
 }
 
 bool queued_check_may_fail(const struct request *r)

@@ -70,6 +70,7 @@ enum rc backend_join_group(struct backend *b, const struct settings *s, const ch
 
 #define TOLD_WITHIN_NS (60 * NS_PER_SEC)
 #define TOLD_MOST 10 /* in that time */
+#define SILENT_NS (2 * NS_PER_SEC)
 
 static bool told_long_ago(struct backend *b)
 {
@@ -126,6 +127,13 @@ void backend_set_state(struct backend *b, enum backend_state s, const char *why)
 	} while (!atomic_compare_exchange_weak_explicit(&b->state, &old, (int)s, memory_order_acq_rel, memory_order_acquire));
 	atomic_store_explicit(&b->state_since_ns, clock_mono_ns(), memory_order_relaxed);
 	tell(b, s, old, why);
+}
+
+bool backend_is_silent(const struct backend *b, uint64_t now_ns)
+{
+	uint64_t since = atomic_load_explicit(&b->state_since_ns, memory_order_relaxed);
+
+	return backend_state(b) == BACKEND_DOWN && now_ns > since && now_ns - since >= SILENT_NS;
 }
 
 void backend_disable(struct backend *b, bool disable, const char *who)

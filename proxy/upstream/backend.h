@@ -110,6 +110,8 @@ static inline bool backend_usable(const struct backend *b)
 }
 static inline uint64_t backend_fresh(const struct backend *b) { return atomic_load_explicit(&b->fresh_ns, memory_order_relaxed); }
 static inline bool backend_is_read_only(const struct backend *b) { return atomic_load_explicit(&b->access, memory_order_acquire) == BACKEND_READ_ONLY; }
+/* It has not answered for a while: longer than a slow moment, or one connection that could not be opened, makes it down. */
+bool backend_is_silent(const struct backend *b, uint64_t now_ns);
 /* Resolves the name (blocking: never on a worker) and keeps the address. */
 enum rc backend_resolve(struct backend *b) must_check;
 /* RC_DECLINED: not resolved yet. */

@@ -682,6 +682,24 @@ def test_after_ddl_a_shape_is_looked_at_anew(queued, table):
     assert dead(queued) == []
 
 
+def test_a_disabled_primary_is_asked_as_long_as_it_answers(queued, table, cluster):
+    """Q4: no new work is given to it, but what becomes of the schema there is known."""
+    place = "/api/backends/127.0.0.1:%d/" % cluster.primary.port
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c, "INSERT INTO log (n, v) VALUES (0, 'x')")
+        drained(queued)
+        assert queued.http(place + "disable", data={})[0] == 200
+        try:
+            time.sleep(2.5)
+            ask(c, "ALTER TABLE log DROP COLUMN v")
+            wait_until("the schema", lambda: queued.metrics()["suimon_catalog_stale"] == 0, 30)
+            is_an_error_at_once(queued, c, "INSERT INTO log (n, v) VALUES (0, 'x')", 1054)
+        finally:
+            assert queued.http(place + "enable", data={})[0] == 200
+    drained(queued)
+    assert dead(queued) == []
+
+
 def test_nothing_is_queued_inside_a_transaction(queued, table):
     with queued.connect(database=table.name) as c:
         queue_one(queued, c)

@@ -507,21 +507,6 @@ def test_what_clients_have_under_way_at_a_frozen_primary_is_broken_off(cluster, 
     assert trio.second.sql("SELECT a, b FROM shop.pair") == ((5, 1),)
 
 
-def test_what_reads_leaves_a_frozen_replica(cluster, trio, suimon):
-    """R4. Its host is there: no link is lost, and the answer might never come."""
-    base = trio.config(cluster)
-    base["replicas"] = base["replicas"][:1]
-    s = suimon(base=base)
-    trio.second.sql("SET sql_log_bin = 0", "UPDATE shop.t SET n = 7")  # to know it by
-    with s.connect(database="shop") as c:
-        servers.wait_until("a read at the replica", lambda: ask(c, "SELECT n FROM t") == ((7,),), 30)
-        trio.second.process.signal(signal.SIGSTOP)
-        try:
-            assert ask(c, "SELECT n FROM t") == ((0,),)
-        finally:
-            trio.second.process.signal(signal.SIGCONT)
-
-
 def test_the_queue_applies_nothing_at_a_disabled_primary(cluster, trio, suimon):
     base = trio.config(cluster)
     base["queue"] = {"rules": [{"match": {"table": "shop.log", "verb": "insert"}, "order": "table"}]}
