@@ -70,6 +70,9 @@ CONVERSATIONS = {
         "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SELECT LAST_INSERT_ID()", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT @@warning_count, @@error_count",
         "SELECT * FROM none", "SHOW WARNINGS", "SELECT CAST('3x' AS SIGNED) FROM a WHERE id = 1", "COMMIT", "SELECT ROW_COUNT()", "SHOW WARNINGS",
         "INSERT INTO a (id) VALUES (1)", "SELECT id FROM a WHERE id < 2", "SET @x = 3", "SELECT @@warning_count, @@error_count"],
+    "warnings of a variable set without its scope": [
+        "SET @@max_sort_length = 1", "SHOW WARNINGS", "SELECT @@warning_count", "SET @@group_concat_max_len = 1, @@time_zone = '+01:00'", "SHOW COUNT(*) WARNINGS",
+        "GET DIAGNOSTICS CONDITION 1 @t = MESSAGE_TEXT", "SELECT @t", execute("SET @@max_sort_length = 2"), "SHOW WARNINGS", "SELECT ROW_COUNT()"],
     "found rows, past a failure": ["SELECT id FROM a LIMIT 2", "SELEKT", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT FOUND_ROWS()",
                                    "SELECT id FROM a LIMIT 3", "SHOW WARNINGS", "SELEKT", "SELECT FOUND_ROWS()"],
     "diagnostics": [
