@@ -222,8 +222,8 @@ enum rc cached_step(struct request *r)
 	if (unlikely(rest) && r->plan.eventual)
 		return RC_OK;
 	r->looked_up = !rest;
-	if (r->s->vars->dirty_reads)
-		return RC_OK; /* what it reads may never be committed */
+	if (r->s->vars->dirty_reads || unlikely(r->s->expired))
+		return RC_OK; /* what it reads may never be committed; or a server would refuse it */
 	if (r->prepared && (r->execute.flags & 0x07))
 		return RC_OK; /* a cursor's rows are fetched from its connection */
 	statement_resolve(r->st, w->in->catalog, w->settings);

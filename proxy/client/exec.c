@@ -343,6 +343,8 @@ static enum rc step_send(struct request *r)
 	enum rc rc;
 
 	if (s->login) { /* a login is over when the server has taken account and schema */
+		if (login_asks_expiry(s))
+			return hidden_say(r, HIDDEN_EXPIRY, upstream_query(u, span_str("DO 1")));
 		r->step = STEP_END;
 		return RC_DECLINED;
 	}

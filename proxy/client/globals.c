@@ -187,6 +187,10 @@ void globals_settle(struct request *r, bool failed)
 	kept = likely(!r->st->hides_accounts) || accounts_kept(r);
 	if (r->st->changes_accounts || !kept)
 		change_logins(r);
+	if (unlikely(r->s->expired) && r->st->changes_accounts && !failed) { /* it has a new password, and this connection alone knows */
+		atomic_store_explicit(&r->s->account->expired, false, memory_order_relaxed);
+		deltas_pin(r, PIN_SESSION_STATE);
+	}
 	if (likely(!(r->st->facts.flags & SQL_F_GLOBAL_SET)))
 		return;
 	r->s->set_global = true;

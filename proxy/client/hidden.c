@@ -502,6 +502,10 @@ void hidden_done(struct request *r)
 {
 	enum request_hidden what = r->hidden;
 
+	if (what == HIDDEN_EXPIRY) {
+		login_expiry_told(r);
+		return;
+	}
 	if (what == HIDDEN_AFTERMATH) { /* whether it could be had or not: once */
 		struct upstream *u = r->s->up;
 
@@ -586,6 +590,7 @@ void hidden_done(struct request *r)
 		exec_resume(r, STEP_END);
 		break;
 	case HIDDEN_AFTERMATH:
+	case HIDDEN_EXPIRY:
 	case HIDDEN_NONE:
 		break;
 	}

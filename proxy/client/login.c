@@ -59,6 +59,22 @@ bool login_wants_proof(struct session *s)
 	return topology_primary_usable(s->worker->in->topology) || !account_is_trusted(&a->replica_verified_ns);
 }
 
+/* Whose password has expired a server may let in all the same, to refuse all but a new password; at the login it says nothing of it. */
+bool login_asks_expiry(struct session *s)
+{
+	bool ask = s->login->proving && !s->login->asked;
+
+	s->login->asked = true;
+	return ask;
+}
+
+void login_expiry_told(struct request *r)
+{
+	atomic_store_explicit(&login_account(r->s)->expired, r->s->up->track.error == ER_MUST_CHANGE_PASSWORD, memory_order_relaxed);
+	r->hidden = HIDDEN_NONE;
+	exec_resume(r, STEP_END);
+}
+
 enum rc login_greet(struct session *s)
 {
 	struct instance *in = s->worker->in;
@@ -437,6 +453,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 		account_saw_schema(l->account, login_schema(s));
 	account_unref(s->account);
 	s->account = account_ref(l->account);
+	s->expired = atomic_load_explicit(&l->account->expired, memory_order_relaxed);
 	stats_count(s->worker->sink, STATS_C_AUTH_OK, 1);
 	throttle_cleared(s->worker->in->throttle, s->peer);
 	s->login = NULL;

@@ -20,6 +20,7 @@ struct login_state {
 	enum login_step step;
 	bool change_user;
 	bool sent_password;      /* for "using password: YES" */
+	bool asked;              /* ... and the server was asked whether its password has expired */
 	bool proving;            /* no server has accepted the account of late: this login asks one */
 	bool fast_pending;       /* the fast answer was right; the server must confirm before we say so */
 	char *user, *schema;     /* owned */

@@ -41,7 +41,7 @@ enum request_hidden { /* what a hidden conversation on the connection is about *
 	HIDDEN_NONE,
 	HIDDEN_RESET, HIDDEN_TRACKING, HIDDEN_OTHER_SCHEMA, HIDDEN_SCHEMA, HIDDEN_VARIABLES, HIDDEN_POSITION, HIDDEN_PREPARE,
 	HIDDEN_CHECK_PREPARE, HIDDEN_CHECK_COLUMNS, HIDDEN_COLLATION, HIDDEN_INSERT_ID, HIDDEN_AFTERMATH, HIDDEN_OWN_TRACKING,
-	HIDDEN_BEGIN,
+	HIDDEN_BEGIN, HIDDEN_EXPIRY,
 };
 
 /* A statement prepared by the client. */
@@ -264,6 +264,7 @@ void exec_lost_between(struct session *s, const char *why);
 /* hidden.c: what suimon itself says on a session's connection before and after the client's command. */
 /* It was sent, or could not be: RC_AGAIN, hidden_done follows; RC_ERROR: the request has been dealt with. */
 enum rc hidden_say(struct request *r, enum request_hidden what, enum rc sent);
+void login_expiry_told(struct request *r); /* login.c: HIDDEN_EXPIRY is answered */
 enum rc hidden_sync(struct request *r) must_check;       /* STEP_SYNC: RC_OK when the connection has the state wanted */
 enum rc hidden_position(struct request *r) must_check;   /* STEP_POSITION */
 enum rc hidden_prepare(struct request *r) must_check;    /* STEP_PREPARE */

@@ -73,6 +73,7 @@ struct session {
 	uint64_t epoch;                /* accounts_epoch when its login began */
 	uint64_t chose_epoch;          /* ... when it last chose its schema or changed a database: its connections choose it no earlier */
 	struct login_state *login;     /* owned; only while logging in */
+	bool expired;                  /* its password was when it logged in: nothing is answered to it but by a server */
 	uint8_t refused_changes;       /* COM_CHANGE_USERs of it that were denied; see login.c */
 	const struct varset *vars;     /* reference */
 	unsigned pins;                 /* enum plan_pin */
@@ -177,6 +178,7 @@ void login_key_told(struct login_key_wait *w); /* login_auth.c: the key that log
 struct account *login_account(struct session *s); /* the one being proven */
 struct span login_schema(struct session *s);
 bool login_wants_proof(struct session *s); /* only a new login at a server proves its password */
+bool login_asks_expiry(struct session *s); /* true once: the server that has let it in is to say whether its password has expired */
 void login_guess_spent(struct session *s, uint16_t code); /* by what a server said of a login: 1045 counts */
 
 #endif

@@ -31,6 +31,7 @@ struct account {
 	bool configured;
 	_Atomic uint64_t verified_ns; /* when the primary last accepted it; 0 never */
 	_Atomic uint64_t replica_verified_ns; /* when a replica did, while there was no primary; that counts for so long as there is none */
+	_Atomic bool expired;         /* its password was, when it was proven last: a server answers it 1820 */
 	struct crowd crowd;       /* the servers have no connection left for it */
 	uint64_t id;              /* unique in the process */
 	struct { _Atomic uint64_t hash, ns; } schemas[ACCOUNT_SCHEMAS]; /* the primary let it choose these, when */

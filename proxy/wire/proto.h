@@ -12,6 +12,7 @@
 #define STMT_LAST 0xffffffffu /* for MariaDB: the statement prepared last */
 
 #define ER_MAX_PREPARED_STMT_COUNT_REACHED 1461
+#define ER_MUST_CHANGE_PASSWORD 1820
 
 enum command {
 	COM_SLEEP = 0x00,
