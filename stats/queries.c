@@ -140,7 +140,7 @@ enum rc stats_json_queries(struct stats *s, enum stats_sort sort, unsigned limit
 	return rc == RC_OK ? jsonw_end(&w) : rc;
 }
 
-/* The detail's histogram: steps of an eighth of an octave are fine enough to draw, from 1 us on. */
+/* The detail's histogram: four steps an octave are fine enough to draw, from 1 us on. */
 static void put_histogram(const struct hist *h, struct jsonw *w)
 {
 	uint64_t bound[128], below[128], last = 0;
