@@ -106,7 +106,7 @@ struct stats_digest {
 	unsigned refs;               /* the registry's and one a row; lock */
 	struct stats_row *rows;      /* lock */
 	_Atomic bool evicted;        /* its rows are to be given up by their writers */
-	_Atomic uint64_t batch;      /* which of the queue's batches its last write would have been in */
+	_Atomic uint64_t batch_closes_ns; /* until when the queue would have gathered its last batch */
 	_Atomic uint64_t examined;   /* rows a call, by the servers' count, in thousandths, and one; 0: not known */
 	_Atomic uint64_t sample_ns;  /* how long the sample took; 0: none */
 	struct stats_sample *sample; /* owned; lock */
@@ -329,8 +329,8 @@ struct stats_row *stats_table_row(struct stats_table *t, uint64_t hash, const st
 /* ---- row.c ---- */
 struct stats_row *stats_row_new(struct stats_digest *d) must_check; /* takes over a reference of d's; d may be NULL */
 void stats_row_free(struct stats *s, struct stats_row *r);
-/* batch: the queue's number of the moment, for what it could gather */
-void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again, uint64_t batch);
+/* batch_wait_ns: how long the queue's batches wait for more rows, for what it could gather */
+void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again, uint64_t batch_wait_ns);
 /* RC_ERROR: no memory; the histogram is not complete. */
 enum rc stats_row_fold(struct stats_row *into, const struct stats_row *from) must_check;
 void stats_row_fold_names(struct stats_row *into, const struct stats_row *from); /* routes and servers */

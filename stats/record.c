@@ -84,14 +84,6 @@ static void log_slow(struct stats_sink *k, const struct stats_event *e)
 		slowlog_add(l, k, e, atomic_load(&k->stats->samples), clock_wall_us() - e->total_ns / 1000);
 }
 
-/* Number of the time that the queue waits for more rows; one it could fill is cut into several by whoever reads. */
-static uint64_t batch_of(struct stats *s, const struct stats_event *e)
-{
-	uint64_t wait = stats_get(&s->batch_wait_ns);
-
-	return 1 + (e->start_ns + e->total_ns) / (wait > NS_PER_MS ? wait : NS_PER_MS);
-}
-
 void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct stats_event *e)
 {
 	struct stats *s = k->stats;
@@ -107,7 +99,7 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 		return;
 	hash = e->key ? e->key : stats_key(e->digest, e->schema, e->user);
 	r = stats_table_row(t, hash, e);
-	stats_row_add(r, e, slow, seen_again(t, hash, e), e->queueable ? batch_of(s, e) : 0);
+	stats_row_add(r, e, slow, seen_again(t, hash, e), e->queueable ? stats_get(&s->batch_wait_ns) : 0);
 	if (e->cacheable && e->cached == STATS_NOT_CACHEABLE)
 		predict_note(s, r, hash, e);
 	hist_add(&t->route[e->route], e->total_ns);

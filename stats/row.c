@@ -6,6 +6,7 @@
 #include "mem.h"
 
 #define relaxed memory_order_relaxed
+#define BATCH_TAKES_MOST_NS (100 * NS_PER_MS) /* the drain makes its batches smaller where they take longer */
 
 struct stats_row *stats_row_new(struct stats_digest *d)
 {
@@ -94,14 +95,23 @@ static void add_times(struct stats_row *r, const struct stats_event *e)
 	hist_add(&r->hist, e->total_ns);
 }
 
-/* The first of any thread's in this one? */
-static bool new_batch(struct stats_digest *d, uint64_t batch)
+/*
+ * Would it have been the first of a batch, whichever thread's? As the queue's drain does it: a batch waits for more from its
+ * first row on; what comes while it is applied waits for that to end, and is the next one's. A batch takes at least what this
+ * write takes alone, were it not held up. How many rows it may hold is for whoever reads.
+ */
+static bool new_batch(struct stats_digest *d, const struct stats_event *e, uint64_t wait_ns)
 {
-	return stats_get(&d->batch) != batch && atomic_exchange_explicit(&d->batch, batch, relaxed) != batch;
+	uint64_t closes = stats_get(&d->batch_closes_ns),
+		 applied = closes + (e->total_ns < BATCH_TAKES_MOST_NS ? e->total_ns : BATCH_TAKES_MOST_NS),
+		 from = e->start_ns < applied ? applied : e->start_ns;
+
+	return e->start_ns > closes &&
+	       atomic_compare_exchange_strong_explicit(&d->batch_closes_ns, &closes, from + wait_ns, relaxed, relaxed);
 }
 
 /* Would a rule have helped? Only where none was at work. */
-static void add_chances(struct stats_row *r, const struct stats_event *e, bool again, uint64_t batch)
+static void add_chances(struct stats_row *r, const struct stats_event *e, bool again, uint64_t batch_wait_ns)
 {
 	if (e->cacheable && e->cached == STATS_NOT_CACHEABLE) {
 		stats_add(&r->n[STATS_N_CACHEABLE], 1);
@@ -112,14 +122,14 @@ static void add_chances(struct stats_row *r, const struct stats_event *e, bool a
 	}
 	if (e->queueable && e->route == STATS_PRIMARY && !e->error) {
 		stats_add(&r->n[STATS_N_QUEUEABLE], 1);
-		if (r->digest && new_batch(r->digest, batch))
+		if (r->digest && new_batch(r->digest, e, batch_wait_ns))
 			stats_add(&r->n[STATS_N_BATCHES], 1);
 	}
 	if (e->cached != STATS_NOT_CACHEABLE && stats_get(&r->ttl_ns) != e->ttl_ns)
 		stats_set(&r->ttl_ns, e->ttl_ns);
 }
 
-void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again, uint64_t batch)
+void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, bool again, uint64_t batch_wait_ns)
 {
 	stats_add(&r->n[STATS_N_CALLS], 1);
 	stats_add(&r->n[STATS_N_ROUTED + e->route], 1);
@@ -136,7 +146,7 @@ void stats_row_add(struct stats_row *r, const struct stats_event *e, bool slow, 
 	add_some(r, STATS_N_NO_GOOD_INDEX, e->no_good_index);
 	add_some(r, STATS_N_SLOW, slow);
 	add_some(r, STATS_N_WARNINGS, e->warnings);
-	add_chances(r, e, again, batch);
+	add_chances(r, e, again, batch_wait_ns);
 	if (unlikely(e->error)) {
 		stats_add(&r->n[STATS_N_ERRORS], 1);
 		stats_row_error(r, e->error, 1);

@@ -1,5 +1,7 @@
 """S3: what a cache or queue rule would do is told before it is there, and stands beside what it does when it is."""
 import random
+import threading
+import time
 
 import pytest
 
@@ -69,22 +71,37 @@ def test_a_finding_carries_what_the_rule_would_do(suimon, table):
     assert f["digest"] in f["fix_config"] and "ttl: " in f["fix_config"]
 
 
+WITHIN = 1.5  # of what was foretold; docs/statistics.md says so
+
+
 def test_what_the_queue_gathers_is_foretold(suimon, table):
+    """As many rows a second before the rule as under it, whenever the answer comes: each writer has its times, and makes up for one it missed."""
     other = [{"match": {"table": table.name + ".other", "verb": "insert"}, "order": "table"}]
-    s = suimon({"queue": {"rules": other}, "stats": {"explain": False}})
+    s = suimon({"queue": {"rules": other, "drain": {"batch_wait": "60ms"}}, "stats": {"explain": False}})
+
+    def writer():
+        with s.connect(database=table.name) as c:
+            due = time.monotonic()
+            for n in range(200):
+                due += .01
+                time.sleep(max(0, due - time.monotonic()))
+                ask(c, "INSERT INTO access_log (path) VALUES ('/p%d')" % n)
 
     def write():
-        with s.connect(database=table.name) as c:
-            for n in range(400):
-                ask(c, "INSERT INTO access_log (path) VALUES ('/p%d')" % n)
+        writers = [threading.Thread(target=writer) for _ in range(4)]
+        for w in writers:
+            w.start()
+        for w in writers:
+            w.join()
         settle(s)
 
     write()
     rule = [{"match": {"table": table.name + ".access_log", "verb": "insert"}, "order": "table"}]
     reconfigure(s, {"queue": {"rules": rule}})
     write()
-    told = wait_until("the queue to take them", lambda: s.api("/api/queue")["predictions"], 30)
-    assert len(told) == 1 and told[0]["queued"] > 0
-    assert 1 <= told[0]["predicted_batch_rows"] <= 400
-    wait_until("them to be applied", lambda: s.api("/api/queue")["depth"] == 0, 30)
-    assert s.api("/api/queue")["mean_batch_rows"] >= 1
+    wait_until("them to be applied", lambda: s.api("/api/queue")["applied"] == 800, 30)
+    queue = s.api("/api/queue")
+    (told,) = queue["predictions"]
+    assert told["queued"] == 800
+    assert told["predicted_batch_rows"] / WITHIN < queue["mean_batch_rows"] < told["predicted_batch_rows"] * WITHIN
+    assert queue["mean_batch_rows"] > 10, "one by one they would agree, too"

@@ -312,12 +312,12 @@ static void predicted_stands_beside_actual(void **state)
 	stats_free(s);
 }
 
-static void batches_are_foretold(void **state)
+/* Writes on two threads, so long apart, each of which takes so long. */
+static struct stats *written(uint64_t wait_ms, uint64_t apart_ms, uint64_t takes_ms)
 {
-	struct stats_options opt = {.digests = 100, .batch_wait_ns = 20 * NS_PER_MS, .batch_rows = 500};
+	struct stats_options opt = {.digests = 100, .batch_wait_ns = wait_ms * NS_PER_MS, .batch_rows = 500};
 	struct stats *s = stats_new(&opt);
 	struct stats_sink *k = helper_sink(s), *other = helper_sink(s);
-	json_t *all, *told;
 
 	for (unsigned i = 0; i < 2000; i++) {
 		struct stats_event e = helper_event(9, "insert into log values (1)");
@@ -327,16 +327,42 @@ static void batches_are_foretold(void **state)
 		e.is_read = false;
 		e.queueable = true;
 		e.rows_affected = 1;
-		e.start_ns = world.now += NS_PER_MS;
+		e.total_ns = takes_ms * NS_PER_MS;
+		e.start_ns = world.now += apart_ms * NS_PER_MS;
 		stats_record(i % 2 ? k : other, NULL, &e);
 	}
-	all = helper_findings(s, false);
-	told = json_object_get(json_object_get(helper_finding(all, "queueable"), "evidence"), "prediction");
-	assert_float_equal(helper_number(told, "batch_rows"), 20, 1);
-	assert_float_equal(helper_number(told, "transactions_per_second_now"), 1000, 20);
-	assert_float_equal(helper_number(told, "transactions_per_second"), 50, 4);
+	return s;
+}
+
+static double batch_rows(uint64_t wait_ms, uint64_t apart_ms, uint64_t takes_ms)
+{
+	struct stats *s = written(wait_ms, apart_ms, takes_ms);
+	json_t *all = helper_findings(s, false);
+	double rows = helper_number(json_object_get(json_object_get(helper_finding(all, "queueable"), "evidence"), "prediction"), "batch_rows");
+
 	json_decref(all);
 	stats_free(s);
+	return rows;
+}
+
+/* A batch waits from its first row on, and what comes while it is applied is in the next one. */
+static void batches_are_foretold(void **state)
+{
+	struct stats *s = written(20, 1, 1);
+	json_t *all = helper_findings(s, false),
+	       *told = json_object_get(json_object_get(helper_finding(all, "queueable"), "evidence"), "prediction");
+
+	assert_float_equal(helper_number(told, "batch_rows"), 21, .2);
+	assert_float_equal(helper_number(told, "transactions_per_second_now"), 1000, 20);
+	assert_float_equal(helper_number(told, "transactions_per_second"), 1000 / 21.0, 1);
+	json_decref(all);
+	stats_free(s);
+	assert_float_equal(batch_rows(50, 20, 1), 3, .01);
+	assert_float_equal(batch_rows(20, 30, 1), 1, .01);
+	assert_float_equal(batch_rows(20, 1, 30), 50, 1.5); /* the last one is cut short */
+	assert_float_equal(batch_rows(0, 1, 30), 30, 1);
+	assert_float_equal(batch_rows(20, 1, 5000), 120, 10); /* held up: no batch is let take so long */
+	assert_float_equal(batch_rows(5000, 1, 1), 500, .01);
 }
 
 static void predictions_outlive_a_restart(void **state)
