@@ -1,5 +1,7 @@
 """S1 to S3: every statement is counted, and what to fix is found, with evidence and a fix."""
+import ctypes
 import json
+import struct
 import time
 
 import pytest
@@ -112,6 +114,42 @@ def test_an_n_plus_one_loop_is_found(counted, table):
     assert sum_metric(counted.metrics(), "suimon_nplus1_total") >= 3
 
 
+def test_a_loop_over_sessions_is_held_together_by_its_trace(counted, table):
+    """Where each statement has a connection of its own, as from a pool that gives one out for each; without a trace they are no loop."""
+    def asked(sql, trace):
+        tag = " /*route='basket',traceparent='00-%032x-%016x-01'*/" % (trace, trace) if trace else ""
+        with counted.connect(database=table.name) as c:
+            return ask(c, sql + tag)
+
+    def request(name, trace):
+        for (number,) in asked("SELECT id FROM orders WHERE customer = 5 ORDER BY id LIMIT 15", trace):
+            asked("SELECT total AS %s FROM orders WHERE id = %d" % (name, number), trace)
+
+    for n in range(3):
+        request("traced", 0x4bf92f3577b34da6 + n)
+        request("plain", None)
+    found = wait_until("the finding", lambda: findings(counted, "n_plus_one", "traced"), 5)
+    settle(counted)
+    (f,) = findings(counted, "n_plus_one", "traced")
+    evidence = f["evidence"]
+    assert found and f["text"] == "select total as traced from orders where id = ?"
+    assert (evidence["occurrences"], evidence["queries"], evidence["route"]) == (3, 45, "basket")
+    assert "customer" in evidence["parent_text"]
+    assert not findings(counted, "n_plus_one", "plain")
+
+
+def test_each_statement_of_a_trace_of_its_own_is_no_loop(counted, table):
+    """The same statements over as many sessions, each one a request."""
+    for n in range(45):
+        with counted.connect(database=table.name) as c:
+            tag = " /*traceparent='00-%032x-%016x-01'*/" % (n + 1, n + 1)
+            if n % 15 == 0:
+                ask(c, "SELECT id FROM orders WHERE customer = 5 ORDER BY id LIMIT 15" + tag)
+            ask(c, "SELECT total AS apart FROM orders WHERE id = %d%s" % (n, tag))
+    settle(counted)
+    assert not findings(counted, "n_plus_one", "apart")
+
+
 def test_ordinary_repetition_is_no_n_plus_one(counted, table):
     with counted.connect(database=table.name) as c:
         for n in range(30):
@@ -168,7 +206,7 @@ def test_metrics_have_no_labels_from_clients(counted, table):
 
 
 def test_time_and_money_are_split_by_who_used_them(suimon, table):
-    """By service, route, account and host; what the cache answers costs nothing, and a route it can hold may go to a CDN."""
+    """By service, route, account and host; what the cache answers costs nothing."""
     s = suimon({"stats": {"cost_per_hour": 12}, "cache": {"memory": "8MiB", "rules": [{"match": {"tag": {"route": "list"}}, "ttl": "60s"}]}})
     with s.connect(database=table.name) as c:
         for n in range(20):
@@ -187,3 +225,49 @@ def test_time_and_money_are_split_by_who_used_them(suimon, table):
         assert sum(r["share"] for r in rows) == pytest.approx(1, abs=.01)
         assert sum(r["cost_per_hour"] for r in rows) == pytest.approx(12, abs=.1)
     assert [r["name"] for r in costs["by_user"] if r["calls"] > 100] == ["app"]
+
+
+def test_a_route_of_reads_that_are_seldom_written_is_one_a_cdn_could_hold(suimon, table, tmp_path):
+    """A tenth of the time between writes, an hour at most; whose answers change with every call is never named, nor before there was time to tell."""
+    path = tmp_path / "statistics"
+    s = suimon({"stats": {"snapshot": str(path), "explain": False}})
+
+    def held():
+        return {r["name"]: r["cdn_ttl"] for r in settle(s).api("/api/costs")["by_route"] if r.get("cdn_ttl")}
+
+    def write(n):
+        with s.connect(database=table.name) as c:
+            for number in range(n):
+                ask(c, "UPDATE orders SET total = total + 1 WHERE id = %d /*route='pay'*/" % (5000 + number))
+
+    with s.connect(database=table.name) as c:
+        for n in range(120):
+            ask(c, "SELECT total FROM orders WHERE id = %d /*route='list'*/" % (n % 2))
+            ask(c, "SELECT name FROM whoami /*route='about'*/")
+            ask(c, "SELECT name, NOW(6) FROM whoami /*route='clock'*/")
+            if n < 99:
+                ask(c, "SELECT email FROM orders WHERE id = %d /*route='rare'*/" % n)
+    assert held() == {}, "nobody knows yet how seldom that is"
+    assert s.stop() == 0
+    counted_for(path, 6000)
+    s.start()
+    assert held() == {"list": pytest.approx(600, abs=5), "about": pytest.approx(600, abs=5)}
+    write(9)
+    assert held() == {"list": pytest.approx(60, abs=5), "about": pytest.approx(600, abs=5)}
+    write(100)
+    assert held() == {"about": pytest.approx(600, abs=5)}, "oftener than once a minute"
+    assert s.stop() == 0
+    counted_for(path, 100000)
+    s.start()
+    assert held() == {"list": pytest.approx(91, abs=5), "about": 3600}
+
+
+def counted_for(snapshot, seconds):
+    """The statistics kept there have been gathered for so long (stats/snapshot.h: a header that ends with the sum of what follows, the first record)."""
+    kept = bytearray(snapshot.read_bytes())
+    assert kept[:8] == b"SUIMSTAT" and kept[32] == 1 and len(kept) > 53
+    kept[45:53] = struct.pack("<Q", seconds * 10**9)
+    sum_of = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
+    sum_of.restype, sum_of.argtypes = ctypes.c_uint64, (ctypes.c_char_p, ctypes.c_size_t)
+    kept[24:32] = struct.pack("<Q", sum_of(bytes(kept[32:]), len(kept) - 32))
+    snapshot.write_bytes(kept)
