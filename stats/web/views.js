@@ -201,6 +201,7 @@ const FORETOLD_HITS = [
 const FORETOLD_BATCHES = [
 	{name: "Statement under a rule", sql: true, value: p => p.text},
 	{name: "Rows a batch, foretold", num: true, value: p => f.count(p.predicted_batch_rows)},
+	{name: "Rows a batch, of all that is queued", num: true, value: p => f.count(p.mean_batch_rows)},
 	{name: "Queued", num: true, value: p => f.count(p.queued)},
 ];
 
@@ -238,7 +239,9 @@ export function queue(q, open) {
 		["batches", f.count(q.batches)], ["rows a batch", f.count(q.batches ? q.applied / q.batches : null)],
 		["fsyncs", f.count(q.fsync?.count)], ["mean fsync", f.seconds(q.fsync?.mean)],
 	]);
-	foretold($("queue-foretold"), FORETOLD_BATCHES, q.predictions, open);
+	// What the queue gathered is known of all of it, not of each statement.
+	const gathered = q.batches ? q.mean_batch_rows : null;
+	foretold($("queue-foretold"), FORETOLD_BATCHES, (q.predictions || []).map(p => ({...p, mean_batch_rows: gathered})), open);
 }
 
 const CLIENT_COLUMNS = [

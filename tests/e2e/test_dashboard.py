@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from browser import Browser
-from conftest import ask, numbers
+from conftest import ask, merge, numbers, settle
 from servers import wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -137,6 +137,35 @@ SPENT = """import('./charts.js').then(({Charts}) => {
 def test_time_by_statement_has_no_false_spikes(suimon, browser):
     browser.open(suimon().url + "/")
     assert browser.run(SPENT) == {"a": 1}
+
+
+def test_foretold_batches_stand_beside_what_the_queue_gathers(suimon, db, browser):
+    db.setup("CREATE TABLE access_log (id INT AUTO_INCREMENT PRIMARY KEY, path VARCHAR(40))")
+
+    def rules(name):
+        return {"queue": {"rules": [{"match": {"table": "%s.%s" % (db.name, name), "verb": "insert"}, "order": "table"}]}}
+
+    def write(s):
+        with s.connect(database=db.name) as c:
+            for n in range(50):
+                ask(c, "INSERT INTO access_log (path) VALUES ('/p%d')" % n)
+        settle(s)
+
+    s = suimon(rules("other"))
+    write(s)
+    s.write(merge(s.config, rules("access_log")))
+    assert s.http("/api/config/reload", data={})[0] == 200
+    write(s)
+    wait_until("them to be applied", lambda: s.api("/api/queue")["applied"] == 50, 30)
+    queue = s.api("/api/queue")
+    browser.open(s.url + "/")
+    browser.wait("document.querySelector('#queue-foretold tbody tr')")
+    heads, cells = (browser.run("[...document.querySelectorAll('#queue-foretold %s')].map(c => c.textContent)" % of) for of in ("thead th", "tbody tr > *"))
+    shown = dict(zip(heads, cells))
+    # As many digits as the page shows.
+    assert float(shown["Rows a batch, foretold"]) == pytest.approx(queue["predictions"][0]["predicted_batch_rows"], rel=.06)
+    assert float(shown["Rows a batch, of all that is queued"]) == pytest.approx(queue["mean_batch_rows"], rel=.06)
+    assert shown["Queued"] == "50"
 
 
 def test_the_token_is_asked_for_where_it_shows_more(suimon, db, browser):
