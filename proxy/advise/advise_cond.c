@@ -31,10 +31,14 @@ static void add_column(struct advise_columns *out, struct span quoted, const str
 	*col = *like;
 	if (advise_name(quoted, col->name) != RC_OK)
 		return;
-	for (size_t i = 0; i < out->n; i++)
-		if (span_ieq(span_str(out->at[i].name), span_str(col->name)) &&
-		    (out->at[i].use == like->use || like->use != ADVISE_EQUALS))
-			return;
+	for (size_t i = 0; i < out->n; i++) {
+		if (!span_ieq(span_str(out->at[i].name), span_str(col->name)) ||
+		    (out->at[i].use != like->use && like->use == ADVISE_EQUALS))
+			continue;
+		if (out->at[i].is_null && like->use == ADVISE_EQUALS)
+			out->at[i] = *col; /* that it is NULL says less than what it equals does */
+		return;
+	}
 	out->n++;
 }
 
@@ -46,7 +50,7 @@ static void add(struct advise_columns *out, struct span quoted, enum advise_use 
 /* Compared with something: literals, another table's column alone, or else. */
 static void add_compared(const struct advise_tokens *c, struct span quoted, enum advise_use use, struct span test, size_t from, size_t to)
 {
-	struct advise_column like = {.use = use, .test = test};
+	struct advise_column like = {.use = use, .test = test, .is_null = use == ADVISE_EQUALS && from && sql_token_is_word(&c->t[from - 1], "is")};
 	struct advise_path p;
 
 	for (size_t i = from; i < to; i++)
@@ -228,6 +232,32 @@ static bool unwrap(const struct advise_tokens *c, size_t *from, size_t *to)
 	return true;
 }
 
+/* What is asked of an outer join's inner side once its partner has been looked for: that there is none. No lookup finds a row by that.
+ * MySQL says where a condition is of this kind; MariaDB writes trigcond() around that of ON, too, which compares something. */
+static bool asks_for_missing(const struct advise_tokens *c, size_t from, size_t to)
+{
+	struct advise_path p;
+	size_t f = from, t = to, next;
+
+	if (!unwrap(c, &f, &t))
+		return false;
+	if (sql_token_is_op(&c->t[from], '<'))
+		return sql_token_is_word(&c->t[from + 4], "found_match");
+	if (sql_token_is_op(&c->t[from], '('))
+		return false;
+	while (f < t) {
+		if (sql_token_is_op(&c->t[f], '(') || sql_token_is_op(&c->t[f], ')') || sql_token_is_word(&c->t[f], "and")) {
+			f++;
+			continue;
+		}
+		next = advise_tokens_path(c, f, t, &p);
+		if (next == f || next + 1 >= t || !sql_token_is_word(&c->t[next], "is") || !sql_token_is_word(&c->t[next + 1], "null"))
+			return false;
+		f = next + 2;
+	}
+	return true;
+}
+
 /* The end of the part that begins at i: the next OR of this level, or AND but for BETWEEN's; to: there is none. */
 static size_t part_end(const struct advise_tokens *c, size_t i, size_t to, bool either)
 {
@@ -264,8 +294,10 @@ static void conjunction(struct advise_tokens *c, size_t from, size_t to, unsigne
 
 	if (depth > MOST_DEPTH)
 		return;
-	while (unwrap(c, &from, &to))
-		;
+	do {
+		if (asks_for_missing(c, from, to))
+			return;
+	} while (unwrap(c, &from, &to));
 	if (has_or(c, from, to))
 		return;
 	if (part_end(c, from, to, false) == to) {

@@ -153,14 +153,17 @@ static void take_type(struct advise_column *col, struct span type, struct span o
 	col->prefix = lob || length > MOST_KEY_BYTES ? PREFIX : 0;
 }
 
-/* Field, type, length in bytes, collation */
+/* Field, type, length in bytes, collation, whether it can be NULL */
 static enum rc on_column(void *arg, const struct sqlconn_row *row)
 {
 	struct advise_columns *cols = arg;
 
-	for (size_t i = 0; row->n >= 4 && i < cols->n; i++)
-		if (span_ieq(row->value[0], span_str(cols->at[i].name)))
-			take_type(&cols->at[i], row->value[1], row->value[2], row->value[3]);
+	for (size_t i = 0; row->n >= 5 && i < cols->n; i++) {
+		if (!span_ieq(row->value[0], span_str(cols->at[i].name)))
+			continue;
+		take_type(&cols->at[i], row->value[1], row->value[2], row->value[3]);
+		cols->at[i].never_null = span_ieq(row->value[4], span_str("no"));
+	}
 	return RC_OK;
 }
 
@@ -179,7 +182,7 @@ enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, str
 	struct iobuf sql;
 
 	iobuf_init(&sql, 0);
-	if (iobuf_printf(&sql, "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_OCTET_LENGTH, COLLATION_NAME FROM "
+	if (iobuf_printf(&sql, "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_OCTET_LENGTH, COLLATION_NAME, IS_NULLABLE FROM "
 			       "information_schema.COLUMNS "
 			       "WHERE TABLE_SCHEMA=CONVERT(") != RC_OK ||
 	    advise_put_hex(&sql, t->schema) != RC_OK ||

@@ -98,6 +98,7 @@ struct advise_scan {
 	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows, */
 	const char *ref_table, *ref_condition; /* that table, where it is not sure to: its condition is to be tried; else NULL */
 	const char *ref_by, *ref_key; /* that table and its column, if it is told */
+	bool own;              /* of a scan with a ref: it has a condition of its own, which an index may serve better */
 };
 /* Full scans of real tables and searches that find many rows, the largest first. Returns how many. */
 size_t advise_plan_scans(const json_t *plan, struct advise_scan out[ADVISE_MOST_SCANS]);
@@ -128,6 +129,8 @@ struct advise_column {
 	struct span test; /* what it is compared with, operator first, when these are constants: "= 'x'"; of the plan, with its <cache> */
 	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
 	struct span term;     /* of ADVISE_HIDDEN: the whole comparison; of the plan */
+	bool is_null;         /* it is asked whether it is NULL */
+	bool never_null;      /* advise_explain.c: it cannot be */
 	bool spelt;           /* as a string it equals other rows than as a number: '007' */
 	char other_table[ADVISE_NAME], other[ADVISE_NAME]; /* it is compared with this column of that alias; or empty */
 	bool other_is_number; /* advise_explain.c: that column is one of numbers */
@@ -217,6 +220,9 @@ struct advise_sample {
 };
 enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
 			   struct advise_sample *out) must_check;
+/* match: rows that have one of the values of these columns, on average. */
+enum rc advise_look_share(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index,
+			  struct advise_sample *out) must_check;
 /* How many match all these conditions of a plan. Both 0: they cannot be tried. */
 enum rc advise_look_condition(struct sqlconn *c, const struct advise_table *t, const char *alias, const struct span *terms, size_t n,
 			      struct advise_sample *out) must_check;

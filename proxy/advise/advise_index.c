@@ -21,7 +21,7 @@ static size_t take(const struct advise_columns *found, enum advise_use use, size
 			index->n -= taken;
 			return 0;
 		}
-		if (!c->exists || advise_may_be_converted(c))
+		if (!c->exists || advise_may_be_converted(c) || (c->is_null && c->never_null))
 			continue;
 		index->at[index->n++] = *c;
 		taken++;
@@ -283,6 +283,40 @@ static enum rc goes_far(struct advise_question *q, const struct advise_scan *s, 
 	return RC_OK;
 }
 
+/* Few of a table's rows belong to one of another's. */
+static enum rc is_shared_by_few(struct advise_question *q, struct advise_verdict *v)
+{
+	if (advise_look_share(q->c, &v->table, &v->index, &v->sample) != RC_OK)
+		return RC_ERROR;
+	return advise_too_many_match(v) ? RC_DECLINED : RC_OK;
+}
+
+/* Too many rows match what they are compared with themselves; by the columns that another table's rows are joined by they may be few. An index
+ * on these alone will do then: with what drops next to nothing it would only be wider. */
+static enum rc judge_joined(struct advise_question *q, struct advise_verdict *v)
+{
+	struct advise_verdict made = *v;
+	enum rc rc;
+
+	made.index.n = 0;
+	made.by_key = made.far = false;
+	for (size_t i = 0; i < v->index.n; i++) {
+		const struct advise_column *c = &v->index.at[i];
+
+		if (c->use == ADVISE_EQUALS && c->other[0] && !c->computed && !c->prefix)
+			made.index.at[made.index.n++] = *c;
+	}
+	if (made.index.n == 0)
+		return RC_DECLINED;
+	if (look_at_indexes(q, &made) != RC_OK)
+		return RC_ERROR;
+	rc = made.known.serves[0] ? RC_DECLINED : is_shared_by_few(q, &made);
+	made.add = rc == RC_OK;
+	if (rc == RC_OK)
+		*v = made;
+	return rc;
+}
+
 static enum rc judge_index(struct advise_question *q, const struct advise_scan *s, const struct advise_columns *found,
 			   struct advise_verdict *v)
 {
@@ -308,7 +342,7 @@ static enum rc judge_index(struct advise_question *q, const struct advise_scan *
 	if (goes_far(q, &v->scan, v) != RC_OK)
 		return RC_ERROR;
 	v->add = !advise_too_many_match(v);
-	return v->add ? RC_OK : RC_DECLINED;
+	return v->add ? RC_OK : judge_joined(q, v);
 }
 
 /* A column that the server converts says more than that its index is hidden. was: what else has been found. */
@@ -434,11 +468,44 @@ static enum rc judge_unfiltered(struct advise_question *q, const struct advise_s
 	return rc == RC_OK ? advise_recode(q, v) : rc;
 }
 
+/* A scan whose own condition no index serves, as too many rows match it, and that another table could lead to: as if it had none. */
+static enum rc judge_led_to(struct advise_question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	struct advise_scan bare = *s;
+	struct advise_verdict made;
+	enum rc rc;
+
+	bare.condition = bare.sort = NULL;
+	bare.ref_table = s->ref_by; /* nothing is taken on the server's word */
+	if (try_ref(q, &bare) != RC_OK)
+		return RC_ERROR;
+	if (!bare.ref)
+		return RC_DECLINED;
+	bare.ref_table = NULL;
+	rc = judge(q, &bare, &made);
+	if (rc == RC_OK)
+		rc = made.add && made.index.n == 1 && !made.sides.n && !made.quoted && !made.recoded ? is_shared_by_few(q, &made) : RC_DECLINED;
+	if (rc == RC_OK)
+		*v = made;
+	return rc;
+}
+
+static enum rc judge_whole(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v)
+{
+	struct advise_scan own = *s;
+	enum rc rc;
+
+	if (s->ref && s->own)
+		own.ref = NULL;
+	rc = judge(q, &own, v);
+	return rc == RC_DECLINED && s->ref && s->own ? judge_led_to(q, s, v) : rc;
+}
+
 static enum rc judge_one(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v)
 {
 	if (s->searched)
 		return judge_search(q, s, v);
-	return s->unfiltered ? judge_unfiltered(q, s, v) : judge(q, s, v);
+	return s->unfiltered ? judge_unfiltered(q, s, v) : judge_whole(q, s, v);
 }
 
 enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advise_verdict *out)

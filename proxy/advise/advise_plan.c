@@ -117,24 +117,34 @@ static bool is_bare(const struct advise_scan *s)
 	return of.n == 0 && !s->joined;
 }
 
+/* Of an outer join's inner side, which comes after the other whatever it asks. */
+static bool is_outer(const char *condition)
+{
+	condition += strspn(condition, "(");
+	return strncmp(condition, "trigcond(", 9) == 0 || strncmp(condition, "<if>(", 5) == 0;
+}
+
 /* A table that is looked up by a column of a scan, and drops most rows: with an index on that column it could come first. */
 static void note_ref(struct found *f, const json_t *table, const struct around *around)
 {
-	const char *path = json_string_value(json_array_get(json_object_get(table, "ref"), 0));
+	const char *path = json_string_value(json_array_get(json_object_get(table, "ref"), 0)), *condition = text_of(table, "attached_condition");
 
 	(void)around;
 	/* Without statistics MariaDB says that all rows pass, MySQL a tenth for an equality. */
-	if (!path || !text_of(table, "attached_condition") || !text_of(table, "table_name"))
+	if (!path || !condition || is_outer(condition) || !text_of(table, "table_name"))
 		return;
 	for (size_t i = 0; i < f->n; i++) {
 		struct advise_columns of = {0};
+		bool own;
 
 		advise_ref(span_str(path), span_str(f->at[i].table), NULL, NULL, &of);
-		if (of.n == 0 || f->at[i].searched || f->at[i].unfiltered || !is_bare(&f->at[i]))
+		own = !is_bare(&f->at[i]);
+		if (of.n == 0 || f->at[i].searched || f->at[i].unfiltered || (own && (f->at[i].joined || f->at[i].ordered)))
 			continue;
+		f->at[i].own = own;
 		f->at[i].ref = path;
 		f->at[i].ref_table = filtered(table) * ADVISE_MOST_SORTED > 100 ? text_of(table, "table_name") : NULL;
-		f->at[i].ref_condition = text_of(table, "attached_condition");
+		f->at[i].ref_condition = condition;
 		f->at[i].ref_by = text_of(table, "table_name");
 		f->at[i].ref_key = json_string_value(json_array_get(json_object_get(table, "used_key_parts"), 0));
 	}
@@ -226,7 +236,7 @@ static void note_filter(struct found *f, const json_t *table, const struct aroun
 	const char *name = text_of(table, "table_name"), *condition = text_of(table, "attached_condition");
 
 	if (name && strcmp(name, f->but) != 0 && (condition || around->joined))
-		f->filters |= !condition || (strncmp(condition, "trigcond(", 9) != 0 && strncmp(condition, "<if>(", 5) != 0);
+		f->filters |= !condition || !is_outer(condition);
 }
 
 bool advise_plan_filters(const json_t *plan, const char *but)

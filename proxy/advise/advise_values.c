@@ -108,6 +108,35 @@ enum rc advise_look_values(struct sqlconn *c, const struct advise_table *t, cons
 	return count_matches(c, t, &test, &columns, out);
 }
 
+static enum rc put_distinct(const struct advise_columns *index, size_t n, const char *before, const char *after,
+			    struct iobuf *sql)
+{
+	for (size_t i = 0; i < n; i++)
+		if (iobuf_printf(sql, "%s%s", i ? ", " : "", before) != RC_OK ||
+		    advise_put_name(sql, index->at[i].name) != RC_OK || iobuf_printf(sql, "%s", after) != RC_OK)
+			return RC_ERROR;
+	return RC_OK;
+}
+
+enum rc advise_look_share(struct sqlconn *c, const struct advise_table *t, const struct advise_columns *index, struct advise_sample *out)
+{
+	struct iobuf sql, columns;
+
+	*out = (struct advise_sample){0};
+	iobuf_init(&sql, 0);
+	iobuf_init(&columns, 0);
+	if (put_distinct(index, index->n, "", "", &columns) != RC_OK ||
+	    iobuf_printf(&sql, "SELECT COUNT(*), COUNT(*) DIV GREATEST(1, COUNT(DISTINCT " SPAN_FMT ")) FROM ",
+			 SPAN_ARG(span_of(iobuf_data(&columns), iobuf_len(&columns)))) != RC_OK ||
+	    advise_put_sample(c, t, span_of(iobuf_data(&columns), iobuf_len(&columns)), &sql) != RC_OK || iobuf_printf(&sql, " s") != RC_OK) {
+		iobuf_reset(&sql);
+		iobuf_reset(&columns);
+		return RC_ERROR;
+	}
+	iobuf_reset(&columns);
+	return run(c, &sql, on_sample, out);
+}
+
 /* What a server does not take, as a name that only the whole statement has, cannot be tried. */
 static enum rc if_taken(const struct sqlconn *c, enum rc rc, struct advise_sample *out)
 {
@@ -205,16 +234,6 @@ static enum rc on_distinct(void *arg, const struct sqlconn_row *row)
 
 	for (size_t i = 0; i < row->n && i < ADVISE_MOST_EQUALS; i++)
 		distinct[i] = number(row->value[i]);
-	return RC_OK;
-}
-
-static enum rc put_distinct(const struct advise_columns *index, size_t n, const char *before, const char *after,
-			    struct iobuf *sql)
-{
-	for (size_t i = 0; i < n; i++)
-		if (iobuf_printf(sql, "%s%s", i ? ", " : "", before) != RC_OK ||
-		    advise_put_name(sql, index->at[i].name) != RC_OK || iobuf_printf(sql, "%s", after) != RC_OK)
-			return RC_ERROR;
 	return RC_OK;
 }
 

@@ -143,6 +143,37 @@ static void joins_name_the_side_that_is_looked_up(void **state)
 	CONDITION("i.a = 7", "");
 }
 
+/* That an outer join has no partner is known when it has been looked for; ON's own IS NULL stands beside what joins. */
+static void what_asks_for_no_partner_names_nothing(void **state)
+{
+	CONDITION("trigcond(o.`id` is null) and trigcond(o.a = i.b)", "a=");
+	CONDITION("trigcond(o.`id` is null and (o.c is null)) and trigcond(o.a = i.b)", "a=");
+	CONDITION("trigcond(trigcond(o.`id` is null)) and trigcond(trigcond(o.a = i.b))", "a=");
+	CONDITION("trigcond(o.a is null) and trigcond(o.a = i.b)", "a=");
+	CONDITION("trigcond(o.a = i.b and o.c is null)", "a= c=");
+	CONDITION("trigcond(o.a = 5) and o.c is null", "a= c=");
+	CONDITION("<if>(found_match(o), (`shop`.`o`.`id` is null), true) and <if>(is_not_null_compl(o), ((`shop`.`o`.`c` is null) and (`shop`.`o`.`a` = `shop`.`i`.`b`)), true)",
+		  "c= a=");
+	CONDITION("trigcond(o.a is not null)", "");
+	CONDITION("trigcond()", "");
+}
+
+/* What it equals says more of a column than that it is NULL. */
+static void a_column_that_equals_something_is_not_just_null(void **state)
+{
+	struct advise_columns c = {0};
+
+	advise_condition(span_str("o.a is null and o.b = 1 and o.a = i.b"), span_str("o"), &c);
+	assert_string_equal(as_text(&c), "a= b=");
+	assert_false(c.at[0].is_null);
+	assert_string_equal(c.at[0].other, "b");
+	c = (struct advise_columns){0};
+	advise_condition(span_str("o.a = i.b and o.a is null and o.c is null"), span_str("o"), &c);
+	assert_string_equal(as_text(&c), "a= c=");
+	assert_false(c.at[0].is_null);
+	assert_true(c.at[1].is_null);
+}
+
 static void what_no_index_serves_names_nothing(void **state)
 {
 	CONDITION("o.a = 1 or o.b = 2", "");
@@ -584,6 +615,8 @@ int main(void)
 		cmocka_unit_test(an_or_names_what_each_side_compares),
 		cmocka_unit_test(a_write_is_read_for_its_rows),
 		cmocka_unit_test(joins_name_the_side_that_is_looked_up),
+		cmocka_unit_test(what_asks_for_no_partner_names_nothing),
+		cmocka_unit_test(a_column_that_equals_something_is_not_just_null),
 		cmocka_unit_test(what_no_index_serves_names_nothing),
 		cmocka_unit_test(what_hides_a_column_names_it_apart),
 		cmocka_unit_test(odd_conditions_do_no_harm),

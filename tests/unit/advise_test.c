@@ -203,6 +203,37 @@ static void a_join_of_a_string_and_a_number_is_mended(void **state)
 			 server_number(&server, "SELECT COUNT(*) FROM shop.refs r JOIN shop.codes c ON c.code = r.num WHERE r.id < 20"));
 }
 
+/* Of an outer join's inner side. */
+static void what_has_no_partner_is_looked_up_by_what_joins(void **state)
+{
+	static const char fix[] = "ALTER TABLE `shop`.`notes` ADD INDEX (`item`)";
+
+	advised("SELECT i.id FROM items i LEFT JOIN notes n ON n.item = i.id WHERE n.id IS NULL AND i.id < 20", fix, "for `item` = ?");
+	advised("SELECT i.id FROM items i LEFT JOIN notes n ON n.item = i.id WHERE n.item IS NULL AND i.id < 20", fix, NULL);
+	advised("SELECT i.id FROM items i LEFT JOIN notes n ON n.item = i.id WHERE n.gone IS NULL AND i.id < 20", fix, NULL);
+	advised("SELECT n.id FROM notes n WHERE n.item IS NULL", "", NULL); /* it never is */
+	advised("SELECT n.id FROM notes n WHERE n.late IS NULL", "ALTER TABLE `shop`.`notes` ADD INDEX (`late`)", NULL);
+	advised("SELECT n.id FROM notes n WHERE n.late IS NULL AND n.item = 7", "ALTER TABLE `shop`.`notes` ADD INDEX (`item`, `late`)", NULL);
+}
+
+/* What a table is compared with besides may drop little: by the column that joins each of the other's rows has few. */
+static void the_column_that_joins_counts(void **state)
+{
+	static const char fix[] = "ALTER TABLE `shop`.`notes` ADD INDEX (`item`)";
+
+	advised("SELECT n.id FROM items i LEFT JOIN notes n ON n.item = i.id AND n.gone IS NULL WHERE i.id < 20", fix, NULL);
+	advised("SELECT n.id FROM items i LEFT JOIN notes n ON n.item = i.id AND n.kind = 2 WHERE i.id < 20", fix, NULL);
+	advised("SELECT n.id FROM codes c JOIN notes n ON n.item = c.id AND n.gone IS NULL WHERE c.code = '77'", fix, NULL);
+	advised("SELECT n.id FROM codes c JOIN notes n ON n.item = c.id AND n.kind = 2 WHERE c.code = '77'", fix, NULL);
+	advised("SELECT n.id FROM items i LEFT JOIN notes n ON n.item = i.id AND n.late IS NULL WHERE i.id < 20",
+		"ALTER TABLE `shop`.`notes` ADD INDEX (`item`, `late`)", NULL);
+	advised("SELECT n.id FROM items i LEFT JOIN notes n ON n.few = i.kind AND n.gone IS NULL WHERE i.id < 20", "", NULL);
+	advised("SELECT n.id FROM items i LEFT JOIN notes n ON n.keyed = i.id AND n.gone IS NULL WHERE i.id < 20", "", NULL);
+	advised("SELECT n.id FROM orders o JOIN notes n ON n.item = o.id AND n.kind = 2 WHERE o.flag = 1", "", NULL); /* half of them */
+	advised("SELECT n.id FROM notes n LEFT JOIN items i ON i.id = n.item AND i.sku = 's5' WHERE n.kind = 2", "", NULL); /* it comes first all the same */
+	advised("SELECT n.id FROM notes n LEFT JOIN items i ON i.id = n.item AND i.sku = 's5'", "", NULL);
+}
+
 /* An index that gives the order alone is walked until the LIMIT is reached: past all rows that do not match, one by one. */
 static void an_order_behind_a_filter_is_walked(void **state)
 {
@@ -457,7 +488,9 @@ static const char *const schema[] = {
 	"CREATE TABLE hung (id INT PRIMARY KEY, far VARCHAR(20), FOREIGN KEY (far) REFERENCES hang (far)) CHARACTER SET latin1",
 	"CREATE TABLE parted (id INT, val INT, code VARCHAR(20), PRIMARY KEY (code, id)) CHARACTER SET latin1 PARTITION BY KEY (code) PARTITIONS 2",
 	"INSERT INTO parted SELECT seq, seq, CONCAT('k', seq) FROM seq_1_to_6000",
-	"ANALYZE TABLE orders, items, codes, refs, posts, named, gaps, spelt, wide, narrow, other, narrow_codes, hang, parted",
+	"CREATE TABLE notes (id INT PRIMARY KEY, item INT NOT NULL, kind INT, few INT, keyed INT, gone DATETIME, late DATETIME, KEY (keyed))",
+	"INSERT INTO notes SELECT seq, 1 + seq % 3000, seq % 3, seq % 4, seq % 3000, IF(seq % 10, NULL, NOW()), IF(seq % 500, NOW() - INTERVAL seq % 300 DAY, NULL) FROM seq_1_to_9000",
+	"ANALYZE TABLE notes, orders, items, codes, refs, posts, named, gaps, spelt, wide, narrow, other, narrow_codes, hang, parted",
 };
 
 static int server_up(void **state)
@@ -488,6 +521,8 @@ int main(void)
 		WITH_SERVER(each_side_of_an_or_gets_an_index),
 		WITH_SERVER(what_a_write_looks_for_gets_an_index),
 		WITH_SERVER(a_join_of_a_string_and_a_number_is_mended),
+		WITH_SERVER(what_has_no_partner_is_looked_up_by_what_joins),
+		WITH_SERVER(the_column_that_joins_counts),
 		WITH_SERVER(an_order_behind_a_filter_is_walked),
 		WITH_SERVER(a_large_table_is_sampled_all_over),
 		WITH_SERVER(what_a_hidden_index_would_find_is_counted),
