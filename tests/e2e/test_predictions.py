@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import timed
 from conftest import ask, merge, numbers, settle
 from servers import listing, wait_until
 
@@ -95,11 +96,13 @@ def test_what_the_queue_gathers_is_foretold(suimon, table):
             w.join()
         settle(s)
 
-    write()
+    with timed.undisturbed(table.cluster.primary, s):
+        write()
     rule = [{"match": {"table": table.name + ".access_log", "verb": "insert"}, "order": "table"}]
     reconfigure(s, {"queue": {"rules": rule}})
-    write()
-    wait_until("them to be applied", lambda: s.api("/api/queue")["applied"] == 800, 30)
+    with timed.undisturbed(table.cluster.primary, s):
+        write()
+        wait_until("them to be applied", lambda: s.api("/api/queue")["applied"] == 800, 30)
     queue = s.api("/api/queue")
     (told,) = queue["predictions"]
     assert told["queued"] == 800
