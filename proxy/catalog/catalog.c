@@ -1,5 +1,5 @@
 /*
- * catalog.c - the thread that keeps the snapshot, and the answers from it:
+ * catalog.c - the thread that keeps the snapshot:
  *
  *   catalog_run: due? → target → connect → catalog_load → swap
  *
@@ -7,54 +7,25 @@
  * it would be the one before it. When the server cannot be reached it goes on
  * answering (a server that is gone changes nothing, and the cache lives on); when the server refuses us, it does not.
  */
-#include "catalog.h"
+#include "catalog_impl.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "catalog_load.h"
-#include "catalog_today.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
-#include "ticker.h"
 
 #define LEAST_GAP_NS (200 * NS_PER_MS) /* between two readings, when DDL follows DDL */
 #define REFRESH_NS (60 * NS_PER_SEC)   /* for what changes behind our back */
 #define AGAIN_NS NS_PER_SEC            /* after a failure */
 #define TOLD_AGAIN_NS (10 * NS_PER_SEC) /* another reason for the same failure is told no sooner */
 #define CONNECT_NS (2 * NS_PER_SEC)
-#define MISS_GAP_NS (5 * NS_PER_SEC) /* between two readings for a name that was not found */
 #define DDL_PATIENCE_NS (10 * NS_PER_SEC) /* no reading while DDL runs; an ALTER that takes longer changes the schema at its end */
 #define DOUBT_GAP_NS (5 * NS_PER_SEC) /* between two for what nobody saw ... */
 #define DOUBT_SHARE 20               /* ... which take this part of the time at most */
 
-struct catalog {
-	struct catalog_hooks hooks;
-	struct ticker ticker;
-	struct sqlconn *conn; /* owned */
-	_Atomic uint64_t version;
-	_Atomic uint64_t readings; /* that have found something else than the one before */
-	_Atomic uint64_t wanted;    /* goes up with every invalidation */
-	_Atomic uint64_t loaded;    /* what wanted was when the present snapshot's reading began */
-	_Atomic uint64_t procedures_wanted, procedures_loaded; /* the same of what may have changed procedures */
-	_Atomic uint64_t missed_ns; /* when a name was last looked for in vain and that led to a reading */
-	_Atomic bool wanting;       /* somebody caches or queues: what DDL changed is read again */
-	_Atomic bool doubted;       /* read in a while: it may have changed, and nobody has seen that */
-	_Atomic bool nudged;        /* read at once: it may work now, or a name was not found */
-	_Atomic bool failing;       /* the last attempt did */
-	pthread_mutex_t lock;       /* guards what follows; began_ns and took_ns are the thread's own */
-	struct snapshot *now;       /* owned reference; NULL: never read */
-	bool readable;
-	unsigned ddl_running;
-	uint64_t ddl_since_ns; /* monotonic: there was none before */
-	uint64_t read_ns;
-	char problem[256];
-	uint64_t told_ns; /* monotonic: when the log was told of it last; under lock */
-	uint64_t began_ns, took_ns; /* the last attempt */
-};
-
-static bool is_stale(struct catalog *c)
+bool catalog_is_stale(struct catalog *c)
 {
 	return atomic_load_explicit(&c->wanted, memory_order_acquire) !=
 	       atomic_load_explicit(&c->loaded, memory_order_acquire);
@@ -191,7 +162,7 @@ static uint64_t due(struct catalog *c)
 		return c->began_ns + AGAIN_NS;
 	if (!atomic_load_explicit(&c->wanting, memory_order_acquire))
 		return UINT64_MAX;
-	if (is_stale(c))
+	if (catalog_is_stale(c))
 		return c->began_ns + LEAST_GAP_NS;
 	return c->began_ns + (atomic_load_explicit(&c->doubted, memory_order_acquire) ? doubt_gap(c) : REFRESH_NS);
 }
@@ -322,7 +293,7 @@ bool catalog_is_wanted(struct catalog *c)
 	return atomic_load_explicit(&c->wanting, memory_order_relaxed);
 }
 
-static void read_soon(struct catalog *c)
+void catalog_read_soon(struct catalog *c)
 {
 	atomic_store_explicit(&c->nudged, true, memory_order_release);
 	ticker_wake(&c->ticker);
@@ -330,8 +301,8 @@ static void read_soon(struct catalog *c)
 
 void catalog_nudge(struct catalog *c)
 {
-	if (is_stale(c) || atomic_load_explicit(&c->failing, memory_order_acquire))
-		read_soon(c);
+	if (catalog_is_stale(c) || atomic_load_explicit(&c->failing, memory_order_acquire))
+		catalog_read_soon(c);
 }
 
 uint64_t catalog_version(struct catalog *c)
@@ -363,225 +334,4 @@ bool catalog_is_system(struct span schema)
 		if (span_ieq(schema, span_str(names[i])))
 			return true;
 	return false;
-}
-
-/* A reference to what is in force, or NULL and why. */
-static struct snapshot *take(struct catalog *c, struct span schema, const char **why)
-{
-	struct snapshot *s = NULL;
-
-	*why = NULL;
-	if (catalog_is_system(schema)) {
-		*why = "it is of a system schema";
-		return NULL;
-	}
-	pthread_mutex_lock(&c->lock);
-	if (is_stale(c))
-		*why = c->now ? "the schema has changed and is being read" : "the schema has not been read yet";
-	else if (!c->readable)
-		*why = "the schema cannot be read";
-	else
-		s = snapshot_ref(c->now);
-	pthread_mutex_unlock(&c->lock);
-	return s;
-}
-
-/* A table that is not there may have been made behind our back a moment ago: look again, but not at every turn. What is
- * known of the others stays in force meanwhile. */
-static enum rc miss(struct catalog *c, const struct snapshot *s, enum rc rc, const char *why)
-{
-	uint64_t last = atomic_load_explicit(&c->missed_ns, memory_order_relaxed), now;
-
-	if (rc != RC_DECLINED || !s || !why || strcmp(why, SNAPSHOT_NOT_THERE) != 0 ||
-	    !atomic_load_explicit(&c->wanting, memory_order_relaxed))
-		return rc;
-	now = clock_mono_ns();
-	if (now - last > MISS_GAP_NS && atomic_compare_exchange_strong_explicit(
-						&c->missed_ns, &last, now, memory_order_relaxed, memory_order_relaxed))
-		read_soon(c);
-	return rc;
-}
-
-typedef enum rc (*closure_fn)(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
-			      const char **why);
-
-static enum rc closure(struct catalog *c, closure_fn fn, struct span schema, struct span table, catalog_put_fn put, void *arg,
-		       const char **why)
-{
-	struct snapshot *s = take(c, schema, why);
-	enum rc rc = s ? fn(s, schema, table, put, arg, why) : RC_DECLINED;
-
-	rc = miss(c, s, rc, *why);
-	snapshot_unref(s);
-	return rc;
-}
-
-enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
-		      const char **why)
-{
-	return closure(c, snapshot_reads, schema, table, put, arg, why);
-}
-
-enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
-		       const char **why)
-{
-	return closure(c, snapshot_writes, schema, table, put, arg, why);
-}
-
-enum rc catalog_row_changes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
-			const char **why)
-{
-	struct snapshot *s = take(c, schema, why);
-	enum rc rc = s ? snapshot_row_changes(s, schema, table, put, arg, why) : RC_DECLINED;
-
-	snapshot_unref(s);
-	return rc;
-}
-
-enum rc catalog_called(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
-		       const char **why)
-{
-	struct snapshot *s = take(c, schema, why);
-	enum rc rc = s ? snapshot_called(s, schema, table, put, arg, why) : RC_AGAIN;
-
-	snapshot_unref(s);
-	return rc == RC_ERROR ? RC_DECLINED : rc;
-}
-
-enum rc catalog_routine(struct catalog *c, struct span schema, struct span name, bool procedure, enum catalog_effect effect,
-			catalog_put_fn put, void *arg, const char **why)
-{
-	static const enum snapshot_walk modes[] = {
-		[CATALOG_PLAIN_READ] = SNAPSHOT_READ,
-		[CATALOG_READ] = SNAPSHOT_READ_ANY,
-		[CATALOG_WRITE] = SNAPSHOT_WRITE,
-	};
-	struct snapshot *s = take(c, schema, why);
-	enum rc rc = RC_DECLINED;
-
-	if (s)
-		rc = snapshot_closure(snapshot_find_routine(s, schema, name, procedure), modes[effect], put, arg, why);
-	rc = miss(c, s, rc, *why);
-	snapshot_unref(s);
-	return rc;
-}
-
-/* What has changed since, but no procedure, does not matter. */
-static struct snapshot *take_procedures(struct catalog *c)
-{
-	struct snapshot *s = NULL;
-
-	pthread_mutex_lock(&c->lock);
-	if (c->now && c->readable &&
-	    atomic_load_explicit(&c->procedures_wanted, memory_order_acquire) ==
-		    atomic_load_explicit(&c->procedures_loaded, memory_order_acquire))
-		s = snapshot_ref(c->now);
-	pthread_mutex_unlock(&c->lock);
-	return s;
-}
-
-static enum rc keeps(struct catalog *c, struct span schema, struct span name,
-		     enum rc (*ask)(const struct snapshot *s, struct span schema, struct span name))
-{
-	struct snapshot *s = catalog_is_system(schema) ? NULL : take_procedures(c);
-	enum rc rc = s ? ask(s, schema, name) : RC_DECLINED;
-
-	if (rc == RC_AGAIN)
-		(void)miss(c, s, RC_DECLINED, SNAPSHOT_NOT_THERE);
-	snapshot_unref(s);
-	return rc;
-}
-
-enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name)
-{
-	return keeps(c, schema, name, snapshot_keeps_accounts);
-}
-
-enum rc catalog_keeps_session(struct catalog *c, struct span schema, struct span name)
-{
-	return keeps(c, schema, name, snapshot_keeps_session);
-}
-
-/* What was read last, be it out of date. */
-static struct snapshot *take_last(struct catalog *c)
-{
-	struct snapshot *s;
-
-	pthread_mutex_lock(&c->lock);
-	s = c->now ? snapshot_ref(c->now) : NULL;
-	pthread_mutex_unlock(&c->lock);
-	return s;
-}
-
-enum catalog_ddl catalog_ddl(struct catalog *c, struct span schema, struct span name, bool says)
-{
-	struct snapshot *s = take_procedures(c);
-	bool sure = s != NULL;
-	enum catalog_ddl ddl;
-
-	if (!s)
-		s = take_last(c);
-	ddl = s && !catalog_is_system(schema) ? snapshot_ddl(s, schema, name, says) : CATALOG_DDL_NEW;
-	snapshot_unref(s);
-	if (ddl == CATALOG_DDL_NEW) /* made a moment ago, or past suimon */
-		return sure ? CATALOG_DDL_UNSEEN : CATALOG_DDL_MAY;
-	return ddl == CATALOG_DDL_NONE && !sure ? CATALOG_DDL_UNSEEN : ddl;
-}
-
-enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why)
-{
-	struct snapshot *s = take(c, schema, why);
-	enum rc rc = s ? snapshot_transactional(s, schema, table, why) : RC_DECLINED;
-
-	snapshot_unref(s);
-	return rc;
-}
-
-enum rc catalog_later(struct catalog *c, struct span schema, struct span table, bool *defaults, const char **why)
-{
-	struct snapshot *s = take(c, schema, why);
-	enum rc rc = s ? snapshot_later(s, schema, table, defaults, why) : RC_DECLINED;
-
-	snapshot_unref(s);
-	return rc;
-}
-
-enum rc catalog_row_keys(struct catalog *c, struct span schema, struct span table, struct catalog_keys *out)
-{
-	const char *why;
-	struct snapshot *s = take(c, schema, &why);
-	enum rc rc = s ? snapshot_row_keys(s, schema, table, out) : RC_DECLINED;
-
-	snapshot_unref(s);
-	return rc;
-}
-
-enum rc catalog_today(struct catalog *c, const struct sql_facts *f, struct span schema, struct span text, unsigned mode,
-		      struct sql_today *out)
-{
-	const char *why;
-	struct snapshot *s = take(c, schema, &why);
-
-	if (!s)
-		return RC_DECLINED;
-	catalog_judge_today(s, f, schema, text, mode, out);
-	snapshot_unref(s);
-	return RC_OK;
-}
-
-void catalog_status(struct catalog *c, struct catalog_status *out)
-{
-	*out = (struct catalog_status){.version = catalog_version(c), .wanted = catalog_is_wanted(c), .stale = is_stale(c)};
-	pthread_mutex_lock(&c->lock);
-	out->readable = c->readable;
-	if (c->now) {
-		out->tables = c->now->tables;
-		out->views = c->now->views;
-		out->triggers = c->now->triggers;
-		out->cascades = c->now->cascades;
-		out->routines = c->now->routines;
-		out->age_ns = clock_mono_ns() - c->read_ns;
-	}
-	memcpy(out->problem, c->problem, sizeof(out->problem));
-	pthread_mutex_unlock(&c->lock);
 }

@@ -1,0 +1,230 @@
+/*
+ * catalog_answer.c - the answers from the last snapshot, for those that ask.
+ */
+#include "catalog_impl.h"
+
+#include "catalog_today.h"
+#include "clock.h"
+
+#define MISS_GAP_NS (5 * NS_PER_SEC) /* between two readings for a name that was not found */
+
+/* A reference to what is in force, or NULL and why. */
+static struct snapshot *take(struct catalog *c, struct span schema, const char **why)
+{
+	struct snapshot *s = NULL;
+
+	*why = NULL;
+	if (catalog_is_system(schema)) {
+		*why = "it is of a system schema";
+		return NULL;
+	}
+	pthread_mutex_lock(&c->lock);
+	if (catalog_is_stale(c))
+		*why = c->now ? "the schema has changed and is being read" : "the schema has not been read yet";
+	else if (!c->readable)
+		*why = "the schema cannot be read";
+	else
+		s = snapshot_ref(c->now);
+	pthread_mutex_unlock(&c->lock);
+	return s;
+}
+
+/* A table that is not there may have been made behind our back a moment ago: look again, but not at every turn. What is
+ * known of the others stays in force meanwhile. */
+static enum rc miss(struct catalog *c, const struct snapshot *s, enum rc rc, const char *why)
+{
+	uint64_t last = atomic_load_explicit(&c->missed_ns, memory_order_relaxed), now;
+
+	if (rc != RC_DECLINED || !s || !why || strcmp(why, SNAPSHOT_NOT_THERE) != 0 ||
+	    !atomic_load_explicit(&c->wanting, memory_order_relaxed))
+		return rc;
+	now = clock_mono_ns();
+	if (now - last > MISS_GAP_NS && atomic_compare_exchange_strong_explicit(
+						&c->missed_ns, &last, now, memory_order_relaxed, memory_order_relaxed))
+		catalog_read_soon(c);
+	return rc;
+}
+
+typedef enum rc (*closure_fn)(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
+			      const char **why);
+
+static enum rc closure(struct catalog *c, closure_fn fn, struct span schema, struct span table, catalog_put_fn put, void *arg,
+		       const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? fn(s, schema, table, put, arg, why) : RC_DECLINED;
+
+	rc = miss(c, s, rc, *why);
+	snapshot_unref(s);
+	return rc;
+}
+
+enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
+		      const char **why)
+{
+	return closure(c, snapshot_reads, schema, table, put, arg, why);
+}
+
+enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
+		       const char **why)
+{
+	return closure(c, snapshot_writes, schema, table, put, arg, why);
+}
+
+enum rc catalog_row_changes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
+			const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_row_changes(s, schema, table, put, arg, why) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
+enum rc catalog_called(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
+		       const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_called(s, schema, table, put, arg, why) : RC_AGAIN;
+
+	snapshot_unref(s);
+	return rc == RC_ERROR ? RC_DECLINED : rc;
+}
+
+enum rc catalog_routine(struct catalog *c, struct span schema, struct span name, bool procedure, enum catalog_effect effect,
+			catalog_put_fn put, void *arg, const char **why)
+{
+	static const enum snapshot_walk modes[] = {
+		[CATALOG_PLAIN_READ] = SNAPSHOT_READ,
+		[CATALOG_READ] = SNAPSHOT_READ_ANY,
+		[CATALOG_WRITE] = SNAPSHOT_WRITE,
+	};
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = RC_DECLINED;
+
+	if (s)
+		rc = snapshot_closure(snapshot_find_routine(s, schema, name, procedure), modes[effect], put, arg, why);
+	rc = miss(c, s, rc, *why);
+	snapshot_unref(s);
+	return rc;
+}
+
+/* What has changed since, but no procedure, does not matter. */
+static struct snapshot *take_procedures(struct catalog *c)
+{
+	struct snapshot *s = NULL;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->now && c->readable &&
+	    atomic_load_explicit(&c->procedures_wanted, memory_order_acquire) ==
+		    atomic_load_explicit(&c->procedures_loaded, memory_order_acquire))
+		s = snapshot_ref(c->now);
+	pthread_mutex_unlock(&c->lock);
+	return s;
+}
+
+static enum rc keeps(struct catalog *c, struct span schema, struct span name,
+		     enum rc (*ask)(const struct snapshot *s, struct span schema, struct span name))
+{
+	struct snapshot *s = catalog_is_system(schema) ? NULL : take_procedures(c);
+	enum rc rc = s ? ask(s, schema, name) : RC_DECLINED;
+
+	if (rc == RC_AGAIN)
+		(void)miss(c, s, RC_DECLINED, SNAPSHOT_NOT_THERE);
+	snapshot_unref(s);
+	return rc;
+}
+
+enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name)
+{
+	return keeps(c, schema, name, snapshot_keeps_accounts);
+}
+
+enum rc catalog_keeps_session(struct catalog *c, struct span schema, struct span name)
+{
+	return keeps(c, schema, name, snapshot_keeps_session);
+}
+
+/* What was read last, be it out of date. */
+static struct snapshot *take_last(struct catalog *c)
+{
+	struct snapshot *s;
+
+	pthread_mutex_lock(&c->lock);
+	s = c->now ? snapshot_ref(c->now) : NULL;
+	pthread_mutex_unlock(&c->lock);
+	return s;
+}
+
+enum catalog_ddl catalog_ddl(struct catalog *c, struct span schema, struct span name, bool says)
+{
+	struct snapshot *s = take_procedures(c);
+	bool sure = s != NULL;
+	enum catalog_ddl ddl;
+
+	if (!s)
+		s = take_last(c);
+	ddl = s && !catalog_is_system(schema) ? snapshot_ddl(s, schema, name, says) : CATALOG_DDL_NEW;
+	snapshot_unref(s);
+	if (ddl == CATALOG_DDL_NEW) /* made a moment ago, or past suimon */
+		return sure ? CATALOG_DDL_UNSEEN : CATALOG_DDL_MAY;
+	return ddl == CATALOG_DDL_NONE && !sure ? CATALOG_DDL_UNSEEN : ddl;
+}
+
+enum rc catalog_transactional(struct catalog *c, struct span schema, struct span table, const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_transactional(s, schema, table, why) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
+enum rc catalog_later(struct catalog *c, struct span schema, struct span table, bool *defaults, const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_later(s, schema, table, defaults, why) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
+enum rc catalog_row_keys(struct catalog *c, struct span schema, struct span table, struct catalog_keys *out)
+{
+	const char *why;
+	struct snapshot *s = take(c, schema, &why);
+	enum rc rc = s ? snapshot_row_keys(s, schema, table, out) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
+enum rc catalog_today(struct catalog *c, const struct sql_facts *f, struct span schema, struct span text, unsigned mode,
+		      struct sql_today *out)
+{
+	const char *why;
+	struct snapshot *s = take(c, schema, &why);
+
+	if (!s)
+		return RC_DECLINED;
+	catalog_judge_today(s, f, schema, text, mode, out);
+	snapshot_unref(s);
+	return RC_OK;
+}
+
+void catalog_status(struct catalog *c, struct catalog_status *out)
+{
+	*out = (struct catalog_status){.version = catalog_version(c), .wanted = catalog_is_wanted(c), .stale = catalog_is_stale(c)};
+	pthread_mutex_lock(&c->lock);
+	out->readable = c->readable;
+	if (c->now) {
+		out->tables = c->now->tables;
+		out->views = c->now->views;
+		out->triggers = c->now->triggers;
+		out->cascades = c->now->cascades;
+		out->routines = c->now->routines;
+		out->age_ns = clock_mono_ns() - c->read_ns;
+	}
+	memcpy(out->problem, c->problem, sizeof(out->problem));
+	pthread_mutex_unlock(&c->lock);
+}
