@@ -56,6 +56,7 @@ static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted, uint64_
 	c->read_ns = clock_mono_ns();
 	atomic_store_explicit(&c->loaded, wanted, memory_order_release);
 	atomic_store_explicit(&c->procedures_loaded, procedures, memory_order_release);
+	catalog_changed_until(&c->changed, wanted);
 	pthread_mutex_unlock(&c->lock);
 	if (first)
 		log_info("catalog", "schema read", "tables=%llu views=%llu triggers=%llu cascades=%llu routines=%llu",
@@ -127,10 +128,12 @@ static enum rc read_once(struct catalog *c, uint64_t wanted, uint64_t procedures
 		rc = catalog_load(c->conn, &s, problem, sizeof(problem));
 	else
 		snprintf(problem, sizeof(problem), "%s", sqlconn_error(c->conn));
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		keep(c, s, wanted, procedures);
-	else if (!ticker_stopping(&c->ticker))
+		atomic_store_explicit(&c->done, atomic_load_explicit(&c->begun, memory_order_relaxed), memory_order_release);
+	} else if (!ticker_stopping(&c->ticker)) {
 		keep_problem(c, problem, sqlconn_refused(c->conn));
+	}
 	sqlconn_close(c->conn);
 	return rc;
 }
@@ -176,6 +179,7 @@ static void read_now(struct catalog *c)
 	if (ddl_until(c) > clock_mono_ns())
 		return;
 	c->began_ns = clock_mono_ns();
+	atomic_fetch_add_explicit(&c->begun, 1, memory_order_acq_rel);
 	atomic_store_explicit(&c->nudged, false, memory_order_release);
 	atomic_store_explicit(&c->doubted, false, memory_order_release);
 	c->failing = read_once(c, wanted, procedures) != RC_OK;
@@ -245,17 +249,40 @@ void catalog_free(struct catalog *c)
 
 /* ---- answers ---- */
 
-void catalog_invalidate_tables(struct catalog *c)
+/* Counted first, that a reading which began before does not take the names away; nobody judges by the new version without them. */
+static void invalidate(struct catalog *c, const struct span *name, const struct sql_facts *triggers)
 {
-	atomic_fetch_add_explicit(&c->wanted, 1, memory_order_acq_rel);
+	uint64_t at = atomic_fetch_add_explicit(&c->wanted, 1, memory_order_acq_rel) + 1;
+
+	pthread_mutex_lock(&c->lock);
+	if (name)
+		catalog_changed_add(&c->changed, *name, at);
+	for (uint16_t i = 0; triggers && i < triggers->ntables; i++)
+		catalog_changed_add(&c->changed, triggers->tables[i].name, at);
+	pthread_mutex_unlock(&c->lock);
 	bump(c);
 	ticker_wake(&c->ticker);
 }
 
-void catalog_invalidate(struct catalog *c)
+void catalog_invalidate_tables(struct catalog *c)
+{
+	invalidate(c, NULL, NULL);
+}
+
+void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f)
+{
+	invalidate(c, NULL, f);
+}
+
+void catalog_invalidate_routine(struct catalog *c, struct span name)
 {
 	atomic_fetch_add_explicit(&c->procedures_wanted, 1, memory_order_acq_rel);
-	catalog_invalidate_tables(c);
+	invalidate(c, &name, NULL);
+}
+
+void catalog_invalidate(struct catalog *c)
+{
+	catalog_invalidate_routine(c, span_of("", 0));
 }
 
 void catalog_ddl_begins(struct catalog *c)

@@ -43,6 +43,10 @@ bool catalog_is_wanted(struct catalog *c);
 void catalog_invalidate(struct catalog *c);
 /* The same of such as leaves procedures as they are. */
 void catalog_invalidate_tables(struct catalog *c);
+/* The same of what one statement changes: a routine, of this bare name. */
+void catalog_invalidate_routine(struct catalog *c, struct span name);
+/* The same of what gives one of these tables another trigger, or the triggers of another one: procedures stay as they are. */
+void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f);
 /* DDL is at the server from now on, until as many have ended: what is read meanwhile is not believed, for ten seconds at most (an ALTER may
  * take hours). To be called before catalog_invalidate, which is due at its end as well, before that is told. Any thread. */
 void catalog_ddl_begins(struct catalog *c);
@@ -92,8 +96,21 @@ enum rc catalog_routine(struct catalog *c, struct span schema, struct span name,
 /* A procedure and all that it calls change no account, no account's rights and no database. RC_DECLINED: they do, or that is not known.
  * RC_AGAIN: there is no such procedure, or it is new. Any thread. */
 enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name) must_check;
-/* The same of what a session keeps and no server tells of: user variables, and what SET @@name = .. sets. */
-enum rc catalog_keeps_session(struct catalog *c, struct span schema, struct span name) must_check;
+
+/* What a statement sets for its session by the routines that it calls and the triggers that it fires. */
+enum catalog_sets {
+	CATALOG_SETS_NOTHING,
+	CATALOG_SETS_TOLD,    /* what servers tell of, unless the statement fails: SET SESSION name */
+	CATALOG_SETS_UNSURE,  /* what it runs may have been changed by DDL since the schema was read; before that it set nothing */
+	CATALOG_SETS_MISSING, /* it calls a procedure that was not there then: a new one, or one that the account may not see */
+	CATALOG_SETS,         /* what no server tells of: user variables, SET @@name, a lock; or it runs what cannot be seen */
+};
+/* schema: the session's. again: the schema has been read since a procedure was missing: one that still is cannot be seen. Any thread; to be asked anew when
+ * catalog_version changes. */
+enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, struct span schema, bool again) must_check;
+/* A number for this moment; has the schema been read, from the beginning, since then? If not, it will be. Any thread, cheap. */
+uint64_t catalog_moment(struct catalog *c);
+bool catalog_read_since(struct catalog *c, uint64_t moment);
 
 /* What calling a procedure may do to the schema, by its text and those of all that it calls. */
 enum catalog_ddl {

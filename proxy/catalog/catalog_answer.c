@@ -5,6 +5,7 @@
 
 #include "catalog_today.h"
 #include "clock.h"
+#include "log.h"
 
 #define MISS_GAP_NS (5 * NS_PER_SEC) /* between two readings for a name that was not found */
 
@@ -29,19 +30,22 @@ static struct snapshot *take(struct catalog *c, struct span schema, const char *
 	return s;
 }
 
+/* Looks again, but not at every turn. */
+static void look_again(struct catalog *c)
+{
+	uint64_t last = atomic_load_explicit(&c->missed_ns, memory_order_relaxed), now = clock_mono_ns();
+
+	if (now - last > MISS_GAP_NS && atomic_compare_exchange_strong_explicit(
+						&c->missed_ns, &last, now, memory_order_relaxed, memory_order_relaxed))
+		catalog_read_soon(c);
+}
+
 /* A table that is not there may have been made behind our back a moment ago: look again, but not at every turn. What is
  * known of the others stays in force meanwhile. */
 static enum rc miss(struct catalog *c, const struct snapshot *s, enum rc rc, const char *why)
 {
-	uint64_t last = atomic_load_explicit(&c->missed_ns, memory_order_relaxed), now;
-
-	if (rc != RC_DECLINED || !s || !why || strcmp(why, SNAPSHOT_NOT_THERE) != 0 ||
-	    !atomic_load_explicit(&c->wanting, memory_order_relaxed))
-		return rc;
-	now = clock_mono_ns();
-	if (now - last > MISS_GAP_NS && atomic_compare_exchange_strong_explicit(
-						&c->missed_ns, &last, now, memory_order_relaxed, memory_order_relaxed))
-		catalog_read_soon(c);
+	if (rc == RC_DECLINED && s && why && strcmp(why, SNAPSHOT_NOT_THERE) == 0 && catalog_is_wanted(c))
+		look_again(c);
 	return rc;
 }
 
@@ -123,11 +127,10 @@ static struct snapshot *take_procedures(struct catalog *c)
 	return s;
 }
 
-static enum rc keeps(struct catalog *c, struct span schema, struct span name,
-		     enum rc (*ask)(const struct snapshot *s, struct span schema, struct span name))
+enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name)
 {
 	struct snapshot *s = catalog_is_system(schema) ? NULL : take_procedures(c);
-	enum rc rc = s ? ask(s, schema, name) : RC_DECLINED;
+	enum rc rc = s ? snapshot_keeps_accounts(s, schema, name) : RC_DECLINED;
 
 	if (rc == RC_AGAIN)
 		(void)miss(c, s, RC_DECLINED, SNAPSHOT_NOT_THERE);
@@ -135,14 +138,71 @@ static enum rc keeps(struct catalog *c, struct span schema, struct span name,
 	return rc;
 }
 
-enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct span name)
+static void tell_unseen(struct catalog *c, struct span schema, struct span name)
 {
-	return keeps(c, schema, name, snapshot_keeps_accounts);
+	char of[256], quoted[256];
+
+	if (atomic_exchange(&c->told_unseen, true))
+		return;
+	log_warn("catalog", "a routine that is called cannot be seen: sessions that call such keep a server connection each, until the account that "
+			    "reads the schema may see bodies: SELECT ON mysql.proc (MariaDB), SHOW_ROUTINE or SELECT ON *.* (MySQL)",
+		 "schema=%s routine=%s", log_quote(of, sizeof(of), schema), log_quote(quoted, sizeof(quoted), name));
 }
 
-enum rc catalog_keeps_session(struct catalog *c, struct span schema, struct span name)
+/* DDL is followed by a reading only where somebody wants to know; this one does now. */
+static void read_for(struct catalog *c, bool missing)
 {
-	return keeps(c, schema, name, snapshot_keeps_session);
+	if (catalog_is_stale(c) && !atomic_load_explicit(&c->failing, memory_order_acquire))
+		catalog_read_soon(c);
+	else if (missing)
+		look_again(c);
+}
+
+/* What was read last counts, whatever DDL has changed since but what this runs. */
+enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, struct span schema, bool again)
+{
+	bool calls = f->verbs & SQL_VERB(SQL_CALL), sure;
+	const struct entity *unseen = NULL;
+	enum catalog_sets sets = CATALOG_SETS_NOTHING;
+	struct catalog_changed changed;
+	struct snapshot *s;
+
+	if (!f->nroutines && !f->ntables && !calls)
+		return CATALOG_SETS_NOTHING;
+	pthread_mutex_lock(&c->lock);
+	s = c->now ? snapshot_ref(c->now) : NULL;
+	changed = c->changed;
+	sure = s && c->readable && !changed.any;
+	pthread_mutex_unlock(&c->lock);
+	if (s)
+		sets = catalog_judge_sets(s, &changed, f, schema, &unseen);
+	if (calls && (!s || !f->nroutines))
+		sets = s ? CATALOG_SETS : CATALOG_SETS_MISSING;
+	else if (calls && !sure && sets < CATALOG_SETS_UNSURE)
+		sets = CATALOG_SETS_UNSURE;
+	if (again && sets == CATALOG_SETS_MISSING && sure && !changed.n) {
+		sets = CATALOG_SETS;
+		tell_unseen(c, f->routines[0].schema.len ? f->routines[0].schema : schema, f->routines[0].name);
+	}
+	if (unseen)
+		tell_unseen(c, unseen->schema, span_of(unseen->name.p + snapshot_is_routine(unseen), unseen->name.len - snapshot_is_routine(unseen)));
+	snapshot_unref(s);
+	if (sets == CATALOG_SETS_UNSURE || sets == CATALOG_SETS_MISSING)
+		read_for(c, sets == CATALOG_SETS_MISSING);
+	return sets;
+}
+
+uint64_t catalog_moment(struct catalog *c)
+{
+	return atomic_load_explicit(&c->begun, memory_order_acquire) + 1;
+}
+
+bool catalog_read_since(struct catalog *c, uint64_t moment)
+{
+	if (atomic_load_explicit(&c->done, memory_order_acquire) >= moment)
+		return true;
+	look_again(c);
+	return false;
 }
 
 /* What was read last, be it out of date. */

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "catalog_snapshot.h"
+#include "catalog_session.h"
 #include "ticker.h"
 
 struct catalog {
@@ -19,6 +19,8 @@ struct catalog {
 	_Atomic uint64_t wanted;    /* goes up with every invalidation */
 	_Atomic uint64_t loaded;    /* what wanted was when the present snapshot's reading began */
 	_Atomic uint64_t procedures_wanted, procedures_loaded; /* the same of what may have changed procedures */
+	_Atomic uint64_t begun, done; /* readings, counted: the last one begun, and the last one that was done and kept */
+	_Atomic bool told_unseen;   /* the log was */
 	_Atomic uint64_t missed_ns; /* when a name was last looked for in vain and that led to a reading */
 	_Atomic bool wanting;       /* somebody caches or queues: what DDL changed is read again */
 	_Atomic bool doubted;       /* read in a while: it may have changed, and nobody has seen that */
@@ -27,6 +29,7 @@ struct catalog {
 	pthread_mutex_t lock;       /* guards what follows; began_ns and took_ns are the thread's own */
 	struct snapshot *now;       /* owned reference; NULL: never read */
 	bool readable;
+	struct catalog_changed changed; /* by DDL; counted as wanted is */
 	unsigned ddl_running;
 	uint64_t ddl_since_ns; /* monotonic: there was none before */
 	uint64_t read_ns;

@@ -4,6 +4,7 @@
 #include "catalog_parse.h"
 
 #include "catalog_body.h"
+#include "catalog_session.h"
 #include "catalog_today.h"
 #include "mem.h"
 
@@ -261,6 +262,10 @@ enum rc catalog_take_trigger(struct snapshot *s, struct entity *e, struct span b
 	const char *before = e->why_writes;
 	enum rc rc;
 
+	if (catalog_take_session(s, e, body, span_of("", 0), t.mode) != RC_OK)
+		return RC_ERROR;
+	if (e->sets)
+		e->why_not_later = "a trigger on it sets what its session keeps";
 	if (body.len == 0) {
 		e->why_writes = "the account that reads the schema may not see a trigger on it";
 		return RC_OK;

@@ -6,6 +6,7 @@
 #include "catalog_body.h"
 #include "catalog_ddl.h"
 #include "catalog_parse.h"
+#include "catalog_session.h"
 #include "catalog_today.h"
 #include "mem.h"
 #include "scan.h"
@@ -185,7 +186,8 @@ static enum rc take_accounts(struct reading *r, struct span body)
 	enum rc rc = body.len ? catalog_accounts_body(&a, body) : RC_DECLINED;
 
 	r->e->accounts = rc != RC_OK;
-	r->e->sets = rc != RC_OK || memchr(body.p, '@', body.len);
+	/* A procedure may run texts; the servers let no function do that. */
+	r->e->sets |= rc != RC_OK && r->e->name.p[0] == '\2';
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }
 
@@ -206,5 +208,7 @@ enum rc catalog_take_routine(struct snapshot *s, struct entity *e, struct span b
 		e->why_reads = "it calls a routine that makes of a time one of today";
 	if (rc != RC_ERROR)
 		rc = take_accounts(&r, body);
+	if (rc != RC_ERROR)
+		rc = catalog_take_session(s, e, body, parameters, r.mode);
 	return rc == RC_ERROR ? RC_ERROR : catalog_take_ddl(s, e, body, r.mode);
 }

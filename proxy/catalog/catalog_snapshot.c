@@ -62,6 +62,7 @@ static void drop_entity(struct map_node *node, void *arg)
 	drop_edges(e->reads);
 	drop_edges(e->writes);
 	drop_edges(e->calls);
+	drop_edges(e->runs);
 	drop_temporals(e->temporals);
 	mem_free(e->keys);
 	mem_free(e);
@@ -342,18 +343,8 @@ enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span
 	return rc;
 }
 
-static bool changes_accounts(const struct entity *e)
-{
-	return e->accounts;
-}
-
-static bool changes_session(const struct entity *e)
-{
-	return e->sets;
-}
-
 /* Of all that it calls, too. */
-static enum rc keeps(const struct snapshot *s, struct span schema, struct span name, bool (*changes)(const struct entity *e))
+enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name)
 {
 	const struct entity *e = snapshot_find_routine(s, schema, name, true);
 	struct walk w = {.n = 0};
@@ -362,21 +353,35 @@ static enum rc keeps(const struct snapshot *s, struct span schema, struct span n
 		return RC_AGAIN;
 	meet(&w, e);
 	for (size_t i = 0; i < w.n && !w.why; i++) {
-		if (w.met[i]->kind != CATALOG_ROUTINE || changes(w.met[i]))
+		if (w.met[i]->kind != CATALOG_ROUTINE || w.met[i]->accounts)
 			return RC_DECLINED;
 		meet_all(&w, w.met[i]->calls);
 	}
 	return w.why ? RC_DECLINED : RC_OK;
 }
 
-enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name)
+/* Cascades fire no triggers. A table that is read runs nothing; a view the functions and views in it, and, written, the triggers of what
+ * it is over. */
+bool snapshot_runs(const struct entity *start, bool written, bool (*fn)(void *arg, const struct entity *e), void *arg)
 {
-	return keeps(s, schema, name, changes_accounts);
-}
+	struct walk w = {.n = 0};
 
-enum rc snapshot_keeps_session(const struct snapshot *s, struct span schema, struct span name)
-{
-	return keeps(s, schema, name, changes_session);
+	if (start->kind == CATALOG_TABLE && !written)
+		return true;
+	meet(&w, start);
+	for (size_t i = 0; i < w.n && !w.why; i++) {
+		const struct entity *e = w.met[i];
+
+		if (!fn(arg, e))
+			return true;
+		if (e->kind == CATALOG_VIEW)
+			meet_all(&w, e->writes);
+		if (e->kind == CATALOG_VIEW && (written || i > 0))
+			meet_all(&w, e->reads);
+		meet_all(&w, e->runs);
+		meet_all(&w, e->calls);
+	}
+	return !w.why;
 }
 
 /* Of all that it calls, too. */

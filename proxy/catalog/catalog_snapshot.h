@@ -45,8 +45,11 @@ struct entity {
 	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls, what a view calls,
 				 * and the views in it; owned */
 	struct edge *calls;     /* a procedure's procedures; owned */
-	bool sets;              /* of a procedure: it sets what a session keeps and no server tells of, or may: user variables, SET @@name */
-	bool accounts;          /* ... it changes accounts, or may (catalog_accounts.h), whatever these do */
+	struct edge *runs;      /* what a routine's body, or a table's triggers, call, and the tables they write, as far as that is known; owned */
+	bool sets;              /* such a body sets what a session keeps and no server tells of (catalog_session.h), or may */
+	bool tells;             /* ... what servers tell of, unless the statement fails */
+	bool unseen;            /* ... cannot be seen */
+	bool accounts;          /* a procedure changes accounts, or may (catalog_accounts.h), whatever these do */
 	bool ddl;               /* ... and likewise the schema (catalog_ddl.h) */
 	bool executes;          /* ... runs texts, and what they are is not known by it alone */
 	bool says_ddl;          /* ... has a text in it that may be DDL */
@@ -108,8 +111,8 @@ enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span
 
 /* catalog_keeps_accounts. */
 enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name) must_check;
-/* catalog_keeps_session. */
-enum rc snapshot_keeps_session(const struct snapshot *s, struct span schema, struct span name) must_check;
+/* What a statement runs that calls a routine, or reads or writes a table or view, each once: until fn says false. False: it is too much. */
+bool snapshot_runs(const struct entity *start, bool written, bool (*fn)(void *arg, const struct entity *e), void *arg) must_check;
 
 /* catalog_ddl. says: so does what the procedure is given. */
 enum catalog_ddl snapshot_ddl(const struct snapshot *s, struct span schema, struct span name, bool says) must_check;

@@ -196,7 +196,7 @@ void command_plan(struct request *r)
 	}
 	if (r->plan.cache || r->plan.queue)
 		catalog_want(in->catalog);
-	if (unlikely(r->st->leaves_state) && r->plan.target == PLAN_REPLICA) {
+	if (r->plan.target == PLAN_REPLICA && unlikely(r->st->leaves_state || statement_sets(r->st, in->catalog) > CATALOG_SETS_TOLD)) {
 		r->plan.target = PLAN_PRIMARY;
 		r->plan.target_why = "it leaves state that only its connection has";
 	}

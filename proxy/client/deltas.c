@@ -4,10 +4,12 @@
  *
  * Applied when the server's packet is here and before the client gets it: C1 counts from the client's point of view.
  */
+#include "catalog_accounts.h"
 #include "clock.h"
 #include "doubt.h"
 #include "globals.h"
 #include "mem.h"
+#include "routine.h"
 #include "rows.h"
 
 void deltas_pin(struct request *r, unsigned pins)
@@ -20,6 +22,7 @@ void deltas_pin(struct request *r, unsigned pins)
 		{PIN_SQL_PREPARE, STATS_C_PIN_PREPARED_TEXT},	{PIN_NEXT_TRANSACTION, STATS_C_PIN_TRANSACTION},
 		{PIN_UNKNOWN, STATS_C_PIN_UNKNOWN},		{PIN_CONNECTION_ID, STATS_C_PIN_SESSION_STATE},
 		{PIN_XA, STATS_C_PIN_XA},			{PIN_TIME, STATS_C_PIN_SESSION_STATE},
+		{PIN_UNKNOWN_YET, STATS_C_PIN_UNKNOWN},
 	};
 	unsigned fresh = pins & ~r->s->pins;
 
@@ -237,15 +240,33 @@ bool deltas_schema_moved(const struct request *r)
 	return r->schema_version != catalog_version(r->worker->in->catalog);
 }
 
+/* A table that gets another trigger, or by another name has those of one. */
+static bool moves_triggers(const struct sql_facts *f, struct span sql)
+{
+	return f->verbs & SQL_VERB(SQL_RENAME) || (f->verbs & SQL_VERB(SQL_ALTER) && f->ntables > 1) ||
+	       (f->verbs & SQL_VERB(SQL_CREATE) && catalog_has_word(sql, "trigger"));
+}
+
+static void invalidate_schema(struct request *r, struct catalog *c)
+{
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+	struct span name;
+
+	if (f && globals_keep_procedures(r))
+		moves_triggers(f, r->sql) ? catalog_invalidate_triggers(c, f) : catalog_invalidate_tables(c);
+	else if (f && !r->may_change_procedures && !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI)) && f->flags & SQL_F_DDL &&
+		 sql_routine_of(r->sql, r->mode, &name))
+		catalog_invalidate_routine(c, name);
+	else
+		catalog_invalidate(c);
+}
+
 static void schema_changed(struct request *r)
 {
 	struct instance *in = r->s->worker->in;
 	uint64_t before = catalog_version(in->catalog);
 
-	if (r->st && globals_keep_procedures(r))
-		catalog_invalidate_tables(in->catalog);
-	else
-		catalog_invalidate(in->catalog);
+	invalidate_schema(r, in->catalog);
 	if (r->schema_version == before) /* its own doing: its tables are known all the same */
 		r->schema_version = before + 1;
 	if (in->cache)
@@ -331,26 +352,6 @@ static void settle_schema(struct request *r)
 	deltas_schema_over(r);
 }
 
-/* What the procedures that it calls set for the session, user variables or SET @@name, is reported by no server: only this connection
- * has it. Nobody knows what one does that is not known. */
-static unsigned pins_of_calls(const struct request *r)
-{
-	const struct statement *st = r->st;
-	struct catalog *c = r->worker->in->catalog;
-
-	if (likely(!st || !(st->facts.verbs & SQL_VERB(SQL_CALL))) || r->cmd == COM_STMT_PREPARE)
-		return 0;
-	/* Of one CALL the procedure is the first; the others are functions. */
-	for (uint16_t i = 0; i < st->facts.nroutines && (i == 0 || st->facts.flags & SQL_F_MULTI); i++) {
-		const struct sql_routine *to = &st->facts.routines[i];
-		enum rc rc = catalog_keeps_session(c, to->schema.len ? to->schema : span_of(st->schema, st->schema_len), to->name);
-
-		if (rc != RC_OK && !(rc == RC_AGAIN && r->error == 1305))
-			return PIN_UNKNOWN;
-	}
-	return 0;
-}
-
 /* ---- in the order of these ---- */
 
 void deltas_settle(struct request *r)
@@ -362,7 +363,9 @@ void deltas_settle(struct request *r)
 	if (r->reply_settled)
 		return;
 	r->reply_settled = true;
-	pins |= pins_of_calls(r);
+	if (unlikely(s->pins & PIN_UNKNOWN_YET))
+		sets_look_again(s);
+	pins |= sets_pins(r);
 	if (unlikely(has_written_unseen(r)))
 		settle_unseen(r);
 	globals_settle(r, failed);
@@ -371,7 +374,7 @@ void deltas_settle(struct request *r)
 		s->pins &= ~r->plan.unpins;
 		if (r->st && (r->st->facts.flags & SQL_F_RELEASE) && s->up)
 			s->up->condemned = true;
-	} else if ((pins & (PIN_UNKNOWN | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
+	} else if ((pins & (PIN_UNKNOWN | PIN_UNKNOWN_YET | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
 		    (r->st && (r->st->facts.flags & SQL_F_MULTI))) && !never_ran(r)) {
 		deltas_pin(r, pins); /* a part of it may have run */
 	}

@@ -74,7 +74,7 @@ static void retry(struct request *r)
 /* An open transaction goes with its connection; but not one that XA has prepared. */
 static bool is_rolled_back(const struct session *s)
 {
-	return s->in_transaction && !(s->pins & (PIN_UNKNOWN | PIN_XA));
+	return s->in_transaction && !(s->pins & (PIN_UNKNOWN | PIN_UNKNOWN_YET | PIN_XA));
 }
 
 bool exec_commits(const struct request *r)

@@ -342,6 +342,12 @@ void temps_targets(const struct request *r, struct write_targets *out); /* what 
 void temps_settle(struct request *r);       /* it has run: one more, one less, or none is certain any more */
 void temps_forget(struct session *s);
 
+/* sets.c: what a statement sets for its session by what it runs */
+unsigned sets_pins(struct request *r);     /* of one that has been answered; remembers it where that is not known yet */
+void sets_look_again(struct session *s);   /* by now it may be known: PIN_UNKNOWN_YET ends, perhaps for PIN_UNKNOWN */
+void sets_tick(struct session *s);         /* the same of one that is idle: its connection is given back */
+void sets_forget(struct session *s);
+
 /* prepared.c */
 struct prepared *prepared_find(struct session *s, uint32_t id);
 struct prepared *prepared_new(struct request *r, const struct stmt_prepared *p) must_check;

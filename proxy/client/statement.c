@@ -339,6 +339,14 @@ void statement_resolve(struct statement *st, struct catalog *c, const struct set
 	resolve_keys(st, c, cfg);
 }
 
+/* The version first: what changes meanwhile is judged again. */
+enum catalog_sets statement_judge_sets(struct statement *st, struct catalog *c)
+{
+	st->sets_version = catalog_version(c);
+	st->sets = catalog_sets(c, &st->facts, span_of(st->schema, st->schema_len), false);
+	return st->sets;
+}
+
 const struct sql_today *statement_today(const struct statement *st, struct catalog *c, struct span text, unsigned mode,
 					struct statement_today *kept)
 {

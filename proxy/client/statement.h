@@ -43,6 +43,8 @@ struct statement {
 	bool lists_threads;          /* ... and is the list of them */
 	bool system_schema;
 	bool writes_unseen;     /* the server gave it a position, though nothing in it seemed to write */
+	uint64_t sets_version;  /* of the catalog, when ... was judged; 0: never */
+	enum catalog_sets sets; /* what it sets for its session by what it runs */
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */
 	/* Tables read and written, with all that views, triggers, cascades and routines add; valid for catalog_version. */
 	uint64_t catalog_version;
@@ -105,6 +107,12 @@ void statement_unref(struct statement *st); /* NULL is allowed */
 bool statement_text_unsure(const struct statement *st, bool answered, uint16_t error);
 /* Its first table, "schema.table" where that is not of the session's schema: its own memory or buf. "": none. */
 struct span statement_table(const struct statement *st, char *buf, size_t cap);
+/* What it sets for its session, by the catalog's present version. */
+enum catalog_sets statement_judge_sets(struct statement *st, struct catalog *c);
+static inline enum catalog_sets statement_sets(struct statement *st, struct catalog *c)
+{
+	return likely(st->sets_version == catalog_version(c)) ? st->sets : statement_judge_sets(st, c);
+}
 /* Brings its tags up to the catalog's present version. keys: the settings' cache.keys. */
 void statement_resolve(struct statement *st, struct catalog *c, const struct settings *cfg);
 

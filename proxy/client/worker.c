@@ -62,6 +62,7 @@ static void tick_session(struct session *s, uint64_t now)
 		break;
 	case SESSION_READY:
 		shown_tick(s);
+		sets_tick(s);
 		if (now - s->active_ns > cfg->listen.idle_timeout_ns)
 			session_close(s, CLOSE_TIMEOUT, "idle_timeout");
 		else if (s->vars->wait_ns && now - s->active_ns > s->vars->wait_ns)

@@ -1,7 +1,8 @@
 #include "plan.h"
 
 static const char *const pin_names[] = {"transaction", "user_variable", "temp_table", "lock", "user_lock", "cursor",
-					"long_data", "session_state", "sql_prepare", "next_transaction", "unknown", "connection_id", "xa", "timestamp"};
+					"long_data", "session_state", "sql_prepare", "next_transaction", "unknown", "connection_id", "xa", "timestamp",
+					"unknown_yet"};
 
 const char *plan_pin_name(unsigned pins)
 {

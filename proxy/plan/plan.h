@@ -25,6 +25,7 @@ enum plan_pin {
 	PIN_UNKNOWN = 1 << 10,      /* the statement was not understood (P2) */
 	PIN_XA = 1 << 12,           /* from XA START to XA COMMIT or XA ROLLBACK, over XA END and XA PREPARE */
 	PIN_TIME = 1 << 13,         /* it has set its clock: until SET timestamp=DEFAULT */
+	PIN_UNKNOWN_YET = 1 << 14,  /* what it has run is not known: until the schema has been read */
 };
 const char *plan_pin_name(unsigned pins); /* of xa, else of the lowest one; or "" */
 /* Pins that hide tables or change what a read means: while one lasts nothing is cached or queued. */

@@ -164,12 +164,6 @@ static void what_procedures_call_counts(void **state)
 	take(s, "calls_nothing", "CALL nothing()");
 	take(s, "hidden", "");
 	take(s, "sets", "BEGIN SET @@sql_mode = ''; END");
-	take(s, "calls_sets", "CALL sets()");
-	assert_int_equal(snapshot_keeps_session(s, span_str("d"), span_str("middle")), RC_OK);
-	assert_int_equal(snapshot_keeps_session(s, span_str("d"), span_str("sets")), RC_DECLINED);
-	assert_int_equal(snapshot_keeps_session(s, span_str("d"), span_str("calls_sets")), RC_DECLINED);
-	assert_int_equal(snapshot_keeps_session(s, span_str("d"), span_str("hidden")), RC_DECLINED);
-	assert_int_equal(snapshot_keeps_session(s, span_str("d"), span_str("nothing")), RC_AGAIN);
 	assert_kept(s, "sets", RC_OK);
 	assert_kept(s, "DEEP", RC_OK);
 	assert_kept(s, "middle", RC_OK);

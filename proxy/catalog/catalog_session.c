@@ -1,0 +1,325 @@
+#include "catalog_session.h"
+
+#include <ctype.h>
+
+#include "catalog_accounts.h"
+#include "catalog_body.h"
+#include "catalog_parse.h"
+#include "mem.h"
+#include "scan.h"
+#include "unscoped.h"
+
+#define MOST_LOCALS 128
+
+/* ---- a body ---- */
+
+struct judge {
+	struct snapshot *s;
+	struct entity *e;
+	unsigned mode;
+	size_t nlocals;
+	struct span locals[MOST_LOCALS]; /* as written; into the body and the list of parameters */
+};
+
+static bool is_local(const struct judge *j, struct span name)
+{
+	for (size_t i = 0; i < j->nlocals; i++)
+		if (span_ieq(j->locals[i], name))
+			return true;
+	return false;
+}
+
+/* Names beyond the bound are taken for variables of the server's. */
+static void add_local(struct judge *j, struct span name)
+{
+	if (name.len && j->nlocals < MOST_LOCALS)
+		j->locals[j->nlocals++] = name;
+}
+
+static void add_locals(struct judge *j, struct span list)
+{
+	while (list.len) {
+		const char *comma = memchr(list.p, ',', list.len);
+		size_t n = comma ? (size_t)(comma - list.p) : list.len;
+
+		add_local(j, span_of(list.p, n));
+		n += comma != NULL;
+		list = span_of(list.p + n, list.len - n);
+	}
+}
+
+static bool names_user_variable(struct span text, unsigned mode)
+{
+	struct sql_scan s;
+	struct sql_token t;
+
+	sql_scan_init(&s, text, mode);
+	do
+		sql_scan_next_code(&s, &t);
+	while (t.kind != SQL_T_END && t.kind != SQL_T_USER_VAR && t.kind != SQL_T_BAD);
+	return t.kind != SQL_T_END;
+}
+
+/* SET a = .., b = ..: is one of these no local variable and no column of a trigger's row? */
+static bool sets_servers(const struct judge *j, struct span text)
+{
+	struct sql_scan s;
+	struct sql_token t, behind;
+	bool at_target = false;
+	int depth = 0;
+
+	sql_scan_init(&s, text, j->mode);
+	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; t = behind) {
+		sql_scan_next_code(&s, &behind);
+		if (at_target && t.kind != SQL_T_USER_VAR &&
+		    !(is_local(j, t.text) && (sql_token_is_op(&behind, '=') || sql_token_is_op(&behind, SQL_OP_ASSIGN))) &&
+		    !sql_token_is_op(&behind, '.'))
+			return true;
+		depth += sql_token_is_op(&t, '(') - sql_token_is_op(&t, ')');
+		at_target = sql_token_is_word(&t, "set") || (depth == 0 && sql_token_is_op(&t, ','));
+	}
+	return false;
+}
+
+/* What is not understood, by its words. */
+static bool looks_like_setting(struct span text)
+{
+	static const char *const words[] = {"call", "execute", "prepare", "role", "get_lock"};
+
+	for (size_t i = 0; i < countof(words); i++)
+		if (catalog_has_word(text, words[i]))
+			return true;
+	return memchr(text.p, '@', text.len) != NULL;
+}
+
+static bool sets_untold(const struct sql_facts *f, struct span text, unsigned mode)
+{
+	const uint64_t texts = SQL_VERB(SQL_PREPARE) | SQL_VERB(SQL_EXECUTE);
+	struct span name;
+
+	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI) || f->verbs & texts)
+		return looks_like_setting(text);
+	if (f->flags & SQL_F_USER_LOCK || sql_set_unscoped(text, mode, &name, 1))
+		return true;
+	/* SELECT .. INTO and GET DIAGNOSTICS set local variables, too. SET ROLE and its like name none. */
+	if (f->flags & SQL_F_USER_VAR_WRITE)
+		return f->verb == SQL_SET || names_user_variable(text, mode);
+	return f->verbs & SQL_VERB(SQL_CALL) && f->flags & SQL_F_USER_VAR_READ; /* it may be for OUT */
+}
+
+/* Tables that it writes may have triggers, views that it reads call functions. */
+static enum rc link_tables(struct judge *j, const struct sql_facts *f)
+{
+	for (uint16_t i = 0; i < f->ntables; i++) {
+		const struct sql_table *t = &f->tables[i];
+		struct span schema = t->schema.len ? t->schema : j->e->schema;
+		struct entity *to = schema.len > SNAPSHOT_NAME_MAX || t->name.len > SNAPSHOT_NAME_MAX ? NULL
+				    : t->written ? snapshot_get(j->s, schema, t->name) : snapshot_find(j->s, schema, t->name);
+
+		if (to && (t->written || to->kind == CATALOG_VIEW) && snapshot_link(&j->e->runs, to) != RC_OK)
+			return RC_ERROR;
+	}
+	return RC_OK;
+}
+
+static enum rc take_piece(struct judge *j, struct span text)
+{
+	struct sql_facts f;
+	enum rc rc;
+
+	if (sql_facts_parse(text, j->mode, &f) != RC_OK)
+		return RC_ERROR;
+	j->e->sets |= sets_untold(&f, text, j->mode);
+	j->e->tells |= f.flags & SQL_F_SESSION_SET && sets_servers(j, text);
+	rc = link_tables(j, &f);
+	if (rc == RC_OK)
+		rc = catalog_link_calls(j->s, j->e, &f, &j->e->runs);
+	sql_facts_free(&f);
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+}
+
+static enum rc on_piece(void *arg, struct span text, enum catalog_piece piece)
+{
+	struct judge *j = arg;
+	char *select;
+	enum rc rc;
+
+	if (piece == CATALOG_VARIABLE) {
+		add_local(j, text);
+		return RC_OK;
+	}
+	if (piece == CATALOG_STATEMENT)
+		return take_piece(j, text);
+	select = mem_printf("SELECT " SPAN_FMT, SPAN_ARG(text));
+	rc = select ? take_piece(j, span_str(select)) : RC_ERROR;
+	mem_free(select);
+	return rc;
+}
+
+enum rc catalog_take_session(struct snapshot *s, struct entity *e, struct span body, struct span parameters, unsigned mode)
+{
+	struct judge j = {.s = s, .e = e, .mode = mode};
+	enum rc rc;
+
+	if (body.len == 0) {
+		e->sets = e->unseen = true;
+		return RC_OK;
+	}
+	add_locals(&j, parameters);
+	rc = catalog_body_walk(body, mode, on_piece, &j);
+	if (rc == RC_DECLINED)
+		e->sets |= looks_like_setting(body);
+	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+}
+
+/* ---- what has changed ---- */
+
+static uint64_t hash_name(struct span name)
+{
+	char room[SNAPSHOT_NAME_MAX];
+	size_t n = 0;
+
+	if (name.len > 2 && (*name.p == '`' || *name.p == '"'))
+		name = span_of(name.p + 1, name.len - 2);
+	for (; n < name.len && n < sizeof(room); n++)
+		room[n] = (char)tolower((unsigned char)name.p[n]);
+	return n ? map_hash(room, n) : 0;
+}
+
+void catalog_changed_add(struct catalog_changed *c, struct span name, uint64_t at)
+{
+	uint64_t hash = hash_name(name);
+	unsigned i = 0;
+
+	while (i < c->n && c->of[i].name != hash)
+		i++;
+	if (name.len == 0 || i == CATALOG_CHANGED_MOST) {
+		c->any = at;
+		return;
+	}
+	c->of[i].name = hash;
+	c->of[i].at = at;
+	c->n += i == c->n;
+}
+
+void catalog_changed_until(struct catalog_changed *c, uint64_t at)
+{
+	unsigned n = 0;
+
+	c->any = c->any > at ? c->any : 0;
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->of[i].at > at)
+			c->of[n++] = c->of[i];
+	c->n = n;
+}
+
+static bool has_changed(const struct catalog_changed *c, struct span name)
+{
+	uint64_t hash = c->n ? hash_name(name) : 0;
+
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->of[i].name == hash)
+			return true;
+	return false;
+}
+
+/* ---- a statement ---- */
+
+struct sets_walk {
+	const struct catalog_changed *changed;
+	enum catalog_sets worst;
+	const struct entity *unseen;
+};
+
+static void raise(struct sets_walk *w, enum catalog_sets to)
+{
+	if (w->worst < to)
+		w->worst = to;
+}
+
+static struct span bare_name(const struct entity *e)
+{
+	return snapshot_is_routine(e) ? span_of(e->name.p + 1, e->name.len - 1) : e->name;
+}
+
+static bool on_entity(void *arg, const struct entity *e)
+{
+	struct sets_walk *w = arg;
+
+	if (w->changed->n && has_changed(w->changed, bare_name(e)))
+		raise(w, CATALOG_SETS_UNSURE);
+	if (e->kind == CATALOG_UNKNOWN && e->name.len && e->name.p[0] == '\2') /* a procedure */
+		raise(w, CATALOG_SETS_MISSING);
+	if (e->tells)
+		raise(w, CATALOG_SETS_TOLD);
+	if (e->sets) {
+		raise(w, CATALOG_SETS);
+		w->unseen = e->unseen ? e : NULL;
+	}
+	return w->worst != CATALOG_SETS;
+}
+
+static void judge_routine(struct sets_walk *w, const struct snapshot *s, struct span schema, struct span name, bool procedure)
+{
+	const struct entity *e = snapshot_find_routine(s, schema, name, procedure);
+
+	if (!e && procedure)
+		raise(w, CATALOG_SETS_MISSING);
+	if (!e && has_changed(w->changed, name))
+		raise(w, CATALOG_SETS_UNSURE);
+	else if (e && !snapshot_runs(e, true, on_entity, w))
+		raise(w, CATALOG_SETS);
+}
+
+/* Of several statements nobody knows which calls it. */
+static void judge_either(struct sets_walk *w, const struct snapshot *s, struct span schema, struct span name)
+{
+	const struct entity *f = snapshot_find_routine(s, schema, name, false);
+
+	if (f && f->kind == CATALOG_ROUTINE)
+		judge_routine(w, s, schema, name, false);
+	if (!f || f->kind != CATALOG_ROUTINE || snapshot_find_routine(s, schema, name, true))
+		judge_routine(w, s, schema, name, true);
+}
+
+static void judge_table(struct sets_walk *w, const struct snapshot *s, struct span schema, struct span name, bool written)
+{
+	const struct entity *e = snapshot_find(s, schema, name);
+
+	if (!e && written && has_changed(w->changed, name))
+		raise(w, CATALOG_SETS_UNSURE);
+	else if (e && !snapshot_runs(e, written, on_entity, w))
+		raise(w, CATALOG_SETS);
+}
+
+enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct catalog_changed *c, const struct sql_facts *f, struct span schema,
+				     const struct entity **unseen)
+{
+	const uint64_t fires = SQL_VERB(SQL_INSERT) | SQL_VERB(SQL_REPLACE) | SQL_VERB(SQL_UPDATE) | SQL_VERB(SQL_DELETE) | SQL_VERB(SQL_LOAD);
+	bool calls = f->verbs & SQL_VERB(SQL_CALL), several = f->flags & SQL_F_MULTI;
+	struct sets_walk w = {.changed = c};
+
+	for (uint16_t i = 0; i < f->nroutines; i++) {
+		const struct sql_routine *r = &f->routines[i];
+		struct span of = r->schema.len ? r->schema : schema;
+
+		if (catalog_is_system(of)) { /* what these do is not read */
+			if (calls && (i == 0 || several))
+				raise(&w, CATALOG_SETS);
+			continue;
+		}
+		if (calls && several)
+			judge_either(&w, s, of, r->name);
+		else /* of one CALL the procedure is the first; the others are functions */
+			judge_routine(&w, s, of, r->name, calls && i == 0);
+	}
+	for (uint16_t i = 0; i < f->ntables; i++) {
+		const struct sql_table *t = &f->tables[i];
+		struct span of = t->schema.len ? t->schema : schema;
+
+		if (!catalog_is_system(of))
+			judge_table(&w, s, of, t->name, t->written && f->verbs & fires);
+	}
+	*unseen = w.unseen;
+	return w.worst;
+}

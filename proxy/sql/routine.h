@@ -1,0 +1,16 @@
+/*
+ * routine.h - which routine a CREATE, ALTER or DROP is about.
+ */
+#ifndef SUIMON_SQL_ROUTINE_H
+#define SUIMON_SQL_ROUTINE_H
+
+#include <stdbool.h>
+
+#include "rc.h"
+#include "span.h"
+
+/* The procedure's or function's name as written, quotes included, without its schema; it points into the text. False: it is not one
+ * statement about one routine. */
+bool sql_routine_of(struct span text, unsigned mode, struct span *name) must_check;
+
+#endif

@@ -1,0 +1,286 @@
+"""P3: what procedures, functions and triggers set for the session that runs them is that session's and nobody else's; and those that
+set nothing cost it nothing, also while procedures are made anew."""
+import contextlib
+import time
+
+import pymysql
+import pytest
+
+from conftest import KIND, Background, ask, who
+from servers import wait_until
+from wire import MULTI_STATEMENTS, Wire, error, lenenc
+
+ONE_SERVER = {"replicas": [], "threads": 1, "backend": {"pool": {"max": 3, "min_idle": 0}}}
+
+
+class NewEof(Wire):
+    """A client with CLIENT_DEPRECATE_EOF, to which state is reported at the end of rows, too."""
+    FLAG = 1 << 24
+
+    def ask(self, sql):
+        """The rows' first values, or the error's code."""
+        self.send(b"\x03" + sql.encode())
+        first, got = self.packet(), []
+        if first[0] in (0x00, 0xff):
+            return error(first)[0] if first[0] else None
+        for _ in range(first[0]):
+            self.packet()
+        p = self.packet()
+        while p[0] != 0xfe:
+            size, at = (0, 1) if p[0] == 0xfb else lenenc(p, 0)
+            got.append(p[at:at + size].decode())
+            p = self.packet()
+        return got
+
+
+@pytest.fixture
+def shop(db):
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 10), (2, 20)", "CREATE TABLE log (what TEXT)")
+    return db
+
+
+def known(s):
+    wait_until("the schema", lambda: not s.api("/api/cache")["catalog"]["stale"], 20)
+    return s
+
+
+def pinned(s):
+    """By what each session is, in their order."""
+    return [x["pinned"] for x in sorted(s.api("/api/clients")["clients"], key=lambda x: x["id"])]
+
+
+def is_its_own(s, schema, run, read):
+    """run() sets something for its session. Two others, in transactions, have the other two connections, and a third one waits for one of these."""
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(s.connect(database=schema)) for _ in range(3)]
+        before = ask(others[0], read)
+        run()
+        for other in others[:2]:
+            other.begin()
+            assert ask(other, read) == before
+        late = Background(others[2], read)
+        time.sleep(0.3)
+        others[0].commit()
+        assert late.outcome() == before
+
+
+VALUES = {"@v": "10", "@@div_precision_increment": "9"}
+TRIGGERS = {
+    "a variable": ("CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SET @v = 10",),
+    "a system variable": ("CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SET @@div_precision_increment = 9",),
+    "into": ("CREATE TRIGGER r AFTER INSERT ON log FOR EACH ROW BEGIN IF 1 THEN SELECT n INTO @v FROM t WHERE id = 1; END IF; END",),
+    "an expression": ("CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SET NEW.what = (@v := 10)",),
+    "a procedure": ("CREATE PROCEDURE p() SELECT n INTO @v FROM t WHERE id = 1", "CREATE PROCEDURE q(OUT x INT) CALL p()",
+                    "CREATE TRIGGER r AFTER INSERT ON log FOR EACH ROW BEGIN DECLARE x INT; CALL q(x); END"),
+    "an argument": ("CREATE PROCEDURE p(OUT x INT) SELECT n INTO x FROM t WHERE id = 1", "CREATE TRIGGER r AFTER INSERT ON log FOR EACH ROW CALL p(@v)"),
+    "a function": ("CREATE FUNCTION f() RETURNS INT DETERMINISTIC BEGIN SELECT 10 INTO @v; RETURN 1; END",
+                   "CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SET NEW.what = f()"),
+    "another trigger": ("CREATE TABLE l (n INT)", "CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW INSERT INTO l VALUES (1)",
+                        "CREATE TRIGGER o BEFORE INSERT ON l FOR EACH ROW SELECT 10 INTO @v"),
+    "behind a view": ("CREATE TABLE l (what TEXT)", "DROP TABLE log", "CREATE VIEW log AS SELECT what FROM l",
+                      "CREATE TRIGGER r BEFORE INSERT ON l FOR EACH ROW SELECT 10 INTO @v"),
+    "one that fails": ("ALTER TABLE log ADD n INT DEFAULT 1 CHECK (n > 5)", "CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v"),
+    "of a procedure's": ("CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v", "CREATE PROCEDURE writes() INSERT INTO log (what) VALUES ('x')"),
+}
+
+
+WRITES = {"of a procedure's": "CALL writes()", "in a block": "BEGIN NOT ATOMIC INSERT INTO log (what) VALUES ('x'); END",
+          "of several statements": "DO 1; INSERT INTO log (what) VALUES ('x')", "of a statement with settings": "SET STATEMENT max_statement_time = 1 FOR INSERT INTO log (what) VALUES ('x')"}
+TRIGGERS.update({how: TRIGGERS["into"] for how in WRITES if how not in TRIGGERS and (KIND == "mariadb" or how == "of several statements")})
+
+
+@pytest.mark.parametrize("how", TRIGGERS)
+def test_what_a_trigger_sets_is_its_sessions(suimon, shop, how):
+    shop.setup(*TRIGGERS[how])
+    s = known(suimon(ONE_SERVER))
+    read = "SELECT %s" % ("@@div_precision_increment" if "system" in how else "@v")
+    with s.connect(database=shop.name, client_flag=MULTI_STATEMENTS) as c:
+        def run():
+            with contextlib.suppress(pymysql.MySQLError):
+                ask(c, WRITES.get(how, "INSERT INTO log (what) VALUES ('x')"))
+        is_its_own(s, shop.name, run, read)
+        assert str(ask(c, read)[0][0]) == VALUES[read[7:]]
+
+
+FUNCTIONS = {
+    "a variable": ("SELECT f()", "CREATE FUNCTION f() RETURNS INT DETERMINISTIC BEGIN SET @v = 10; RETURN 1; END"),
+    "into": ("SELECT f()", "CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END"),
+    "a system variable": ("SELECT f()", "CREATE FUNCTION f() RETURNS INT DETERMINISTIC BEGIN SET @@div_precision_increment = 9; RETURN 1; END"),
+    "an inner one": ("SELECT g()", "CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END",
+                     "CREATE FUNCTION g() RETURNS INT READS SQL DATA RETURN f()"),
+    "behind a view": ("SELECT n FROM w", "CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END",
+                      "CREATE VIEW w AS SELECT f() AS n"),
+    "a procedure's": ("CALL p()", "CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END",
+                      "CREATE PROCEDURE p() DO f()"),
+}
+
+
+@pytest.mark.parametrize("how", FUNCTIONS)
+def test_what_a_function_sets_is_its_sessions(suimon, shop, how):
+    """To a client to whom the server would say at the end of the rows what they have changed: of this it says nothing."""
+    sql, *made = FUNCTIONS[how]
+    shop.setup(*made)
+    s = known(suimon(ONE_SERVER))
+    read = "SELECT %s" % ("@@div_precision_increment" if "system" in how else "@v")
+    with NewEof(s.connect(database=shop.name, client_flag=NewEof.FLAG)) as c:
+        is_its_own(s, shop.name, lambda: c.ask(sql), read)
+        assert c.ask(read) == [VALUES[read[7:]]]
+
+
+def test_a_view_that_sets_something_is_the_primarys(suimon, shop):
+    """R1, P3: on a replica the session would be stuck there."""
+    shop.setup("CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END",
+               "CREATE VIEW w AS SELECT name, f() AS n FROM whoami")
+    s = known(suimon({"threads": 1}))
+    with NewEof(s.connect(database=shop.name, client_flag=NewEof.FLAG)) as c:
+        wait_until("a replica", lambda: ask_of(s, shop) == "replica", 20)
+        assert c.ask("SELECT name FROM w WHERE n") == ["primary"]
+        assert c.ask("INSERT INTO t VALUES (3, 30)") is None
+
+
+def ask_of(s, shop):
+    with s.connect(database=shop.name) as c:
+        return who(c)
+
+
+def test_a_lock_of_a_procedures_is_its_sessions(suimon, shop):
+    shop.setup("CREATE PROCEDURE locks() DO GET_LOCK(DATABASE(), 0)")
+    s = known(suimon(ONE_SERVER))
+    with s.connect(database=shop.name) as c:
+        ask(c, "CALL locks()")
+        assert pinned(s) == ["unknown"]
+
+
+def test_triggers_and_functions_that_set_nothing_pin_nothing(suimon, shop):
+    """They read the server's variables, have @ in strings and comments, set local variables and columns of the row; what a cascade changes fires
+    nothing."""
+    shop.setup("CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW BEGIN DECLARE a, b INT DEFAULT 1; SET a = 2, b = @@div_precision_increment + 1; "
+               "IF a AND NEW.what LIKE '%@%' THEN SELECT n INTO a FROM t WHERE id = 1; /* SET @v = 1 */ SET NEW.what = a; END IF; END",
+               "CREATE TABLE child (id INT, FOREIGN KEY (id) REFERENCES t (id) ON DELETE CASCADE)",
+               "CREATE TRIGGER c AFTER DELETE ON child FOR EACH ROW SET @v = 10", "INSERT INTO child VALUES (2)",
+               "CREATE FUNCTION f(a INT) RETURNS INT READS SQL DATA BEGIN DECLARE v INT; SELECT n INTO v FROM t WHERE id = a; SET v = v + 1; RETURN v; END")
+    s = known(suimon(ONE_SERVER))
+    with s.connect(database=shop.name) as c, NewEof(s.connect(database=shop.name, client_flag=NewEof.FLAG)) as w:
+        ask(c, "INSERT INTO log VALUES ('a@b')")
+        assert w.ask("SELECT f(1)") == ["11"]
+        ask(c, "DELETE FROM t WHERE id = 2")
+        assert w.ask("SELECT @v") == [""]  # NULL: no trigger ran
+        assert pinned(s) == [None, None]
+
+
+@contextlib.contextmanager
+def nothing_is_read(s, schema):
+    """While DDL waits at the server, for ten seconds at most, the schema is not read."""
+    with s.connect(database=schema) as holder, s.connect(database=schema) as alters:
+        holder.begin()
+        ask(holder, "SELECT COUNT(*) FROM t")
+        waiting = Background(alters, "ALTER TABLE t ADD COLUMN late INT")
+        wait_until("it to wait", lambda: s.api("/api/cache")["catalog"]["stale"], 10)
+        yield
+        holder.commit()
+        assert waiting.outcome() == ()
+
+
+def made_again(body):
+    return ["DROP PROCEDURE IF EXISTS p", "CREATE PROCEDURE p() %s" % body]
+
+
+WHERE = {"alone": ONE_SERVER, "cached": dict(ONE_SERVER, cache={"rules": [{"match": {"query": "nothing"}, "ttl": "1s"}]})}
+
+
+@pytest.fixture(params=WHERE)
+def made(request, suimon, shop):
+    """A procedure is made anew, and another one is there. With a cache the schema is read after any DDL, else only where somebody has to know."""
+    shop.setup("CREATE PROCEDURE p() DO 1", "CREATE PROCEDURE q() DO 2", "CREATE PROCEDURE calls_p() CALL p()")
+    return known(suimon(dict(WHERE[request.param], backend={"pool": {"max": 10}})))
+
+
+def test_procedures_made_anew_pin_nobody_who_calls_others(made, shop):
+    s = made
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
+        with nothing_is_read(s, shop.name):
+            for sql in made_again("DO 3"):
+                ask(admin, sql)
+            ask(c, "CALL q()")
+            assert sorted(pinned(s), key=str) == [None, None, None, "transaction"]
+
+
+@pytest.mark.parametrize("call", ["CALL p()", "CALL calls_p()"])
+def test_a_procedure_made_anew_pins_until_it_is_known(made, shop, call):
+    s = made
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
+        with nothing_is_read(s, shop.name):
+            for sql in made_again("DO 3"):
+                ask(admin, sql)
+            ask(c, call)
+            assert "unknown_yet" in pinned(s)
+        wait_until("the pin to end", lambda: set(pinned(s)) == {None}, 20)  # though nobody asks anything any more
+
+
+def test_a_procedure_that_was_made_to_set_something_goes_on_pinning(made, shop):
+    s = made
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin, s.connect(database=shop.name) as other:
+        with nothing_is_read(s, shop.name):
+            for sql in made_again("SET @v = 10"):
+                ask(admin, sql)
+            ask(c, "CALL p()")
+            assert ask(other, "SELECT @v") == ((None,),)
+        wait_until("it to be known", lambda: "unknown" in pinned(s), 20)
+        assert ask(c, "SELECT @v") == ((10,),) and ask(other, "SELECT @v") == ((None,),)
+        ask(other, "CALL p()")
+        assert pinned(s).count("unknown") == 2
+
+
+def test_a_trigger_made_through_suimon_counts_from_its_beginning(made, shop):
+    s = made
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
+        with nothing_is_read(s, shop.name):
+            ask(admin, "CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v")
+            ask(c, "INSERT INTO log VALUES ('x')")
+            assert "unknown_yet" in pinned(s)
+        wait_until("it to be known", lambda: "unknown" in pinned(s), 20)
+
+
+def test_a_procedure_dropped_behind_its_call_pins_nobody(made, shop):
+    s = made
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
+        with nothing_is_read(s, shop.name):
+            ask(admin, "ALTER PROCEDURE p COMMENT 'x'")
+            ask(c, "CALL p()")
+            assert "unknown_yet" in pinned(s)
+            ask(admin, "DROP PROCEDURE p")
+        wait_until("the pin to end", lambda: set(pinned(s)) == {None}, 20)
+
+
+def test_before_the_schema_was_read_calls_pin_until_it_is(suimon, shop, cluster):
+    shop.setup("CREATE PROCEDURE p() DO 1")
+    name = "late_%s" % shop.name
+    s = suimon(dict(ONE_SERVER, backend={"monitor": {"user": name, "password": "w"}}), run=False)
+    s.start(True)
+    try:
+        with s.connect(database=shop.name) as c:
+            ask(c, "CALL p()")
+            with pytest.raises(pymysql.MySQLError):
+                ask(c, "CALL nosuch()")
+            assert pinned(s) == ["unknown_yet"]
+            cluster.setup("CREATE USER %s@'%%' IDENTIFIED BY 'w'" % name, "GRANT SELECT ON *.* TO %s@'%%'" % name)
+            wait_until("the pin to end", lambda: pinned(s) == [None], 20)
+    finally:
+        cluster.setup("DROP USER IF EXISTS %s@'%%'" % name)
+
+
+def test_what_the_account_may_not_see_is_told_once(suimon, shop, cluster):
+    """An account that may look at replication alone: who calls a procedure keeps a connection, and the log says which right is missing."""
+    shop.setup("CREATE PROCEDURE p() DO 1", "CREATE PROCEDURE q() DO 1")
+    name = "blind_%s" % shop.name
+    cluster.setup("CREATE USER %s@'%%' IDENTIFIED BY 'w'" % name, "GRANT REPLICATION CLIENT ON *.* TO %s@'%%'" % name)
+    try:
+        s = known(suimon(dict(ONE_SERVER, backend={"monitor": {"user": name, "password": "w"}})))
+        for sql in ("CALL p()", "CALL q()"):
+            with s.connect(database=shop.name) as c:
+                ask(c, sql)
+                wait_until("it to be known", lambda: pinned(s) == ["unknown"], 30)
+        assert s.log_text().count("cannot be seen: sessions that call such keep a server connection each") == 1
+        assert "mysql.proc" in s.log_text()
+    finally:
+        cluster.setup("DROP USER %s@'%%'" % name)

@@ -1,0 +1,238 @@
+/*
+ * catalog_session_test.c - what bodies set for the session that runs them, what DDL has changed since they were read, and what that makes of a statement.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "catalog_load.h"
+#include "catalog_session.h"
+#include "routine.h"
+
+/* ---- bodies ---- */
+
+static struct entity *routine(struct snapshot *s, const char *name, bool procedure, const char *body)
+{
+	struct entity *e = snapshot_get_routine(s, span_str("d"), span_str(name), procedure);
+
+	assert_non_null(e);
+	e->kind = CATALOG_ROUTINE;
+	assert_int_equal(catalog_take_routine(s, e, span_str(body), span_str("p1,p2"), span_str("")), RC_OK);
+	return e;
+}
+
+static void table(struct snapshot *s, const char *name, const char *trigger)
+{
+	struct entity *e = snapshot_get(s, span_str("d"), span_str(name));
+
+	assert_non_null(e);
+	e->kind = CATALOG_TABLE;
+	if (trigger)
+		assert_int_equal(catalog_take_trigger(s, e, span_str(trigger), span_str("")), RC_OK);
+}
+
+static const struct { const char *body; bool sets, tells; } bodies[] = {
+	{"SET @v = 1", true, false},
+	{"SET p1 = 1, @v = 1", true, false},
+	{"SELECT n INTO @v FROM t", true, false},
+	{"SELECT n INTO p1 FROM t", false, false},
+	{"SELECT @v := n FROM t", true, false},
+	{"RETURN @v := 1", true, false},
+	{"BEGIN DECLARE v INT DEFAULT @w := 1; END", true, false},
+	{"BEGIN IF (@v := 1) THEN SELECT 1; END IF; END", true, false},
+	{"BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION SET @v = 1; SELECT 1; END", true, false},
+	{"GET DIAGNOSTICS CONDITION 1 @v = MESSAGE_TEXT", true, false},
+	{"GET DIAGNOSTICS CONDITION 1 p1 = MESSAGE_TEXT", false, false},
+	{"CALL other(@v)", true, false},
+	{"CALL other(p1)", false, false},
+	{"SET ROLE r", true, false},
+	{"DO GET_LOCK('x', 1)", true, false},
+	{"SET @@sql_mode = ''", true, true},
+	{"SET @@session.sql_mode = ''", false, true},
+	{"SET SESSION sql_mode = ''", false, true},
+	{"SET sql_mode = ''", false, true},
+	{"SET p1 = 1, sql_mode = ''", false, true},
+	{"SET p1 = (SELECT COUNT(*) FROM t WHERE a IN (1, 2)), P2 = 2", false, false},
+	{"BEGIN DECLARE v, w INT; SET v = 1, `w` := 2; END", false, true}, /* a name in quotes is taken for another one */
+	{"SET NEW.a = 1", false, false},
+	{"SET NEW.a = @v", false, false},
+	{"SELECT @v, @@sql_mode, 'a@b' FROM t WHERE @v = 1", false, false},
+	{"INSERT INTO t VALUES ('@v') /* SET @v = 1 */", false, false},
+	{"EXECUTE IMMEDIATE 'SET @v = 1'", true, false},
+	{"FOR i IN 1..2 DO SET @v = 1; END FOR", true, false},
+	{"FOR i IN 1..2 DO INSERT INTO t VALUES (i); END FOR", false, false},
+	{"", true, false}, /* not to be seen */
+};
+
+static void what_a_body_sets(void **state)
+{
+	for (size_t i = 0; i < countof(bodies); i++) {
+		struct snapshot *s = snapshot_new(false);
+		const struct entity *e;
+
+		assert_non_null(s);
+		e = routine(s, "f", false, bodies[i].body);
+		if (e->sets != bodies[i].sets || e->tells != bodies[i].tells)
+			fail_msg("%s: sets %d, tells %d", bodies[i].body, e->sets, e->tells);
+		snapshot_unref(s);
+	}
+}
+
+/* ---- statements ---- */
+
+static const struct { const char *sql; enum catalog_sets sets; const char *changed; } statements[] = {
+	{"INSERT INTO plain VALUES (1)", CATALOG_SETS_NOTHING, ""},
+	{"INSERT INTO sets VALUES (1)", CATALOG_SETS, ""},
+	{"SELECT * FROM sets", CATALOG_SETS_NOTHING, ""},
+	{"SELECT * FROM sets FOR UPDATE", CATALOG_SETS_NOTHING, ""},
+	{"REPLACE INTO sets SELECT * FROM plain", CATALOG_SETS, ""},
+	{"INSERT INTO plain SELECT * FROM sets", CATALOG_SETS_NOTHING, ""},
+	{"UPDATE plain JOIN sets USING (a) SET sets.a = 1", CATALOG_SETS, ""},
+	{"LOAD DATA INFILE 'x' INTO TABLE sets", CATALOG_SETS, ""},
+	{"SET STATEMENT max_statement_time = 1 FOR INSERT INTO sets VALUES (1)", CATALOG_SETS, ""},
+	{"ANALYZE INSERT INTO sets VALUES (1)", CATALOG_SETS, ""},
+	{"EXPLAIN INSERT INTO sets VALUES (1)", CATALOG_SETS_NOTHING, ""},
+	{"SELECT 1; INSERT INTO sets VALUES (1)", CATALOG_SETS, ""},
+	{"ALTER TABLE sets ADD b INT", CATALOG_SETS_NOTHING, ""},
+	{"TRUNCATE sets", CATALOG_SETS_NOTHING, ""},
+	{"LOCK TABLES sets WRITE", CATALOG_SETS_NOTHING, ""},
+	{"INSERT INTO leads VALUES (1)", CATALOG_SETS, ""},
+	{"INSERT INTO parent VALUES (1)", CATALOG_SETS_NOTHING, ""},
+	{"INSERT INTO tells VALUES (1)", CATALOG_SETS_TOLD, ""},
+	{"INSERT INTO not_there VALUES (1)", CATALOG_SETS_NOTHING, ""},
+	{"SELECT f(1)", CATALOG_SETS, ""},
+	{"SELECT d.g(1)", CATALOG_SETS, ""},
+	{"SELECT h(1), nosuch(1)", CATALOG_SETS_NOTHING, ""},
+	{"DELETE FROM plain WHERE f(a)", CATALOG_SETS, ""},
+	{"CALL p()", CATALOG_SETS, ""},
+	{"CALL writes()", CATALOG_SETS, ""},
+	{"CALL nothing(h(1))", CATALOG_SETS_NOTHING, ""},
+	{"CALL nothing(f(1))", CATALOG_SETS, ""},
+	{"CALL f()", CATALOG_SETS_MISSING, ""},
+	{"CALL sys.diagnostics(1, 1, 'current')", CATALOG_SETS, ""},
+	{"SELECT sys.version_major()", CATALOG_SETS_NOTHING, ""},
+	{"CALL calls_none()", CATALOG_SETS_MISSING, ""},
+	{"DO h(1); CALL nothing()", CATALOG_SETS_NOTHING, ""},
+	{"CALL nothing(); CALL nosuch()", CATALOG_SETS_MISSING, ""},
+	{"CALL nothing()", CATALOG_SETS_NOTHING, "p"},
+	{"CALL nothing()", CATALOG_SETS_UNSURE, "`Nothing`"},
+	{"CALL outer_one()", CATALOG_SETS_UNSURE, "nothing"},
+	{"CALL p()", CATALOG_SETS, "p"},
+	{"CALL nosuch()", CATALOG_SETS_MISSING, "nosuch"},
+	{"SELECT nosuch()", CATALOG_SETS_UNSURE, "nosuch"},
+	{"SELECT h(1)", CATALOG_SETS_UNSURE, "h"},
+	{"INSERT INTO plain VALUES (1)", CATALOG_SETS_UNSURE, "plain"},
+	{"SELECT * FROM plain", CATALOG_SETS_NOTHING, "plain"},
+};
+
+static struct snapshot *schema(void)
+{
+	struct snapshot *s = snapshot_new(false);
+
+	assert_non_null(s);
+	table(s, "plain", NULL);
+	table(s, "sets", "SELECT a INTO @v FROM plain");
+	table(s, "leads", "BEGIN IF 1 THEN DELETE FROM sets; END IF; END");
+	table(s, "parent", NULL);
+	assert_int_equal(snapshot_link(&snapshot_find(s, span_str("d"), span_str("parent"))->writes, snapshot_find(s, span_str("d"), span_str("sets"))), RC_OK);
+	table(s, "tells", "SET SESSION sort_buffer_size = 1");
+	(void)routine(s, "f", false, "BEGIN SET @v = 1; RETURN 1; END");
+	(void)routine(s, "g", false, "RETURN f()");
+	(void)routine(s, "h", false, "RETURN p1 + 1");
+	(void)routine(s, "p", true, "SET @v = 1");
+	(void)routine(s, "writes", true, "BEGIN CREATE TEMPORARY TABLE x (n INT); INSERT INTO sets VALUES (1); END");
+	(void)routine(s, "nothing", true, "SELECT p1");
+	(void)routine(s, "outer_one", true, "BEGIN CREATE TEMPORARY TABLE x (n INT); CALL nothing(); END");
+	(void)routine(s, "calls_none", true, "CALL none()");
+	return s;
+}
+
+static void what_a_statement_sets(void **state)
+{
+	struct snapshot *s = schema();
+
+	for (size_t i = 0; i < countof(statements); i++) {
+		struct catalog_changed changed = {.n = 0};
+		const struct entity *unseen;
+		struct sql_facts f;
+		enum catalog_sets sets;
+
+		if (*statements[i].changed)
+			catalog_changed_add(&changed, span_str(statements[i].changed), 1);
+		assert_int_equal(sql_facts_parse(span_str(statements[i].sql), 0, &f), RC_OK);
+		sets = catalog_judge_sets(s, &changed, &f, span_str("d"), &unseen);
+		if (sets != statements[i].sets)
+			fail_msg("%s (%s changed): %d, not %d", statements[i].sql, statements[i].changed, sets, statements[i].sets);
+		assert_null(unseen);
+		sql_facts_free(&f);
+	}
+	snapshot_unref(s);
+}
+
+/* ---- changes ---- */
+
+static void changes_last_until_they_are_read(void **state)
+{
+	struct catalog_changed c = {.n = 0};
+	char name[8];
+
+	catalog_changed_add(&c, span_str("a"), 1);
+	catalog_changed_add(&c, span_str("b"), 2);
+	catalog_changed_add(&c, span_str("A"), 3);
+	assert_int_equal(c.n, 2);
+	catalog_changed_until(&c, 2);
+	assert_int_equal(c.n, 1);
+	catalog_changed_add(&c, span_of("", 0), 4);
+	catalog_changed_until(&c, 3);
+	assert_int_equal(c.n, 0);
+	assert_true(c.any);
+	catalog_changed_until(&c, 4);
+	assert_false(c.any);
+	for (unsigned i = 0; i <= CATALOG_CHANGED_MOST; i++) {
+		assert_false(c.any);
+		(void)snprintf(name, sizeof(name), "p%u", i);
+		catalog_changed_add(&c, span_str(name), 5);
+	}
+	assert_true(c.any);
+}
+
+static void which_routine_ddl_is_about(void **state)
+{
+	static const struct { const char *sql, *name; } ddl[] = {
+		{"CREATE PROCEDURE p() DO 1", "p"},
+		{"create or replace definer=`a`@`%` procedure if not exists `d`.`p q`(in a int) begin select 1; select 2; end", "`p q`"},
+		{"/*!50003 DROP PROCEDURE IF EXISTS p */", "p"},
+		{"CREATE AGGREGATE FUNCTION d.f(a INT) RETURNS INT RETURN 1;", "f"},
+		{"ALTER PROCEDURE p COMMENT 'x'", "p"},
+		{"DROP FUNCTION f", "f"},
+		{"DROP PROCEDURE p; DROP PROCEDURE q", NULL},
+		{"DROP DATABASE procedures", NULL},
+		{"CREATE TABLE t (procedure INT)", NULL},
+		{"CREATE PACKAGE BODY x AS PROCEDURE p AS BEGIN DO 1; END; END", NULL},
+		{"SELECT 1", NULL},
+		{"DROP PROCEDURE", NULL},
+	};
+
+	for (size_t i = 0; i < countof(ddl); i++) {
+		struct span name;
+		bool is = sql_routine_of(span_str(ddl[i].sql), 0, &name);
+
+		if (is != !!ddl[i].name || (is && !span_eq(name, span_str(ddl[i].name))))
+			fail_msg("%s: %.*s", ddl[i].sql, is ? (int)name.len : 0, is ? name.p : "");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_a_body_sets),
+		cmocka_unit_test(what_a_statement_sets),
+		cmocka_unit_test(changes_last_until_they_are_read),
+		cmocka_unit_test(which_routine_ddl_is_about),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
