@@ -182,7 +182,8 @@ enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, str
 		sets = CATALOG_SETS_UNSURE;
 	if (again && sets == CATALOG_SETS_MISSING && sure && !changed.n) {
 		sets = CATALOG_SETS;
-		tell_unseen(c, f->routines[0].schema.len ? f->routines[0].schema : schema, f->routines[0].name);
+		if (calls && f->nroutines) /* else it is a trigger or a view that calls it */
+			tell_unseen(c, f->routines[0].schema.len ? f->routines[0].schema : schema, f->routines[0].name);
 	}
 	if (unseen)
 		tell_unseen(c, unseen->schema, span_of(unseen->name.p + snapshot_is_routine(unseen), unseen->name.len - snapshot_is_routine(unseen)));

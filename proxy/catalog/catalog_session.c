@@ -231,7 +231,7 @@ struct sets_walk {
 	const struct entity *unseen;
 };
 
-static void raise(struct sets_walk *w, enum catalog_sets to)
+static void worsen(struct sets_walk *w, enum catalog_sets to)
 {
 	if (w->worst < to)
 		w->worst = to;
@@ -247,13 +247,13 @@ static bool on_entity(void *arg, const struct entity *e)
 	struct sets_walk *w = arg;
 
 	if (w->changed->n && has_changed(w->changed, bare_name(e)))
-		raise(w, CATALOG_SETS_UNSURE);
+		worsen(w, CATALOG_SETS_UNSURE);
 	if (e->kind == CATALOG_UNKNOWN && e->name.len && e->name.p[0] == '\2') /* a procedure */
-		raise(w, CATALOG_SETS_MISSING);
+		worsen(w, CATALOG_SETS_MISSING);
 	if (e->tells)
-		raise(w, CATALOG_SETS_TOLD);
+		worsen(w, CATALOG_SETS_TOLD);
 	if (e->sets) {
-		raise(w, CATALOG_SETS);
+		worsen(w, CATALOG_SETS);
 		w->unseen = e->unseen ? e : NULL;
 	}
 	return w->worst != CATALOG_SETS;
@@ -264,11 +264,11 @@ static void judge_routine(struct sets_walk *w, const struct snapshot *s, struct 
 	const struct entity *e = snapshot_find_routine(s, schema, name, procedure);
 
 	if (!e && procedure)
-		raise(w, CATALOG_SETS_MISSING);
+		worsen(w, CATALOG_SETS_MISSING);
 	if (!e && has_changed(w->changed, name))
-		raise(w, CATALOG_SETS_UNSURE);
+		worsen(w, CATALOG_SETS_UNSURE);
 	else if (e && !snapshot_runs(e, true, on_entity, w))
-		raise(w, CATALOG_SETS);
+		worsen(w, CATALOG_SETS);
 }
 
 /* Of several statements nobody knows which calls it. */
@@ -287,9 +287,9 @@ static void judge_table(struct sets_walk *w, const struct snapshot *s, struct sp
 	const struct entity *e = snapshot_find(s, schema, name);
 
 	if (!e && written && has_changed(w->changed, name))
-		raise(w, CATALOG_SETS_UNSURE);
+		worsen(w, CATALOG_SETS_UNSURE);
 	else if (e && !snapshot_runs(e, written, on_entity, w))
-		raise(w, CATALOG_SETS);
+		worsen(w, CATALOG_SETS);
 }
 
 enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct catalog_changed *c, const struct sql_facts *f, struct span schema,
@@ -305,7 +305,7 @@ enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct cata
 
 		if (catalog_is_system(of)) { /* what these do is not read */
 			if (calls && (i == 0 || several))
-				raise(&w, CATALOG_SETS);
+				worsen(&w, CATALOG_SETS);
 			continue;
 		}
 		if (calls && several)

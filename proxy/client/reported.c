@@ -173,7 +173,7 @@ static void take_tracked(struct request *r, struct span block)
 		}
 	}
 	/* The state changed, and neither the report nor the statement's text says how: only this connection has it. */
-	if (changed && !named && !r->plan.pins && !r->plan.unpins && !r->s->pins &&
+	if (changed && !named && !r->plan.pins && !r->plan.unpins && !(r->s->pins & ~(unsigned)PIN_UNKNOWN_YET) &&
 	    (r->st ? r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP : r->blind)) {
 		deltas_pin(r, PIN_UNKNOWN);
 		if (r->st)

@@ -93,7 +93,7 @@ void sets_look_again(struct session *s)
 		u->moment = catalog_moment(c);
 		return;
 	}
-	if (worst == CATALOG_SETS || (worst == CATALOG_SETS_TOLD && u->failed))
+	if (worst == CATALOG_SETS || (worst == CATALOG_SETS_TOLD && (u->failed || !s->worker->tracked)))
 		s->pins |= PIN_UNKNOWN;
 	s->pins &= ~(unsigned)PIN_UNKNOWN_YET;
 	sets_forget(s);

@@ -217,6 +217,17 @@ def test_a_procedure_made_anew_pins_until_it_is_known(made, shop, call):
         wait_until("the pin to end", lambda: set(pinned(s)) == {None}, 20)  # though nobody asks anything any more
 
 
+def test_a_trigger_that_would_call_what_is_not_there_pins_its_session(suimon, shop):
+    """What that would set nobody knows; which statement brought it there does not matter."""
+    shop.setup("CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW BEGIN IF NEW.what = 'never' THEN CALL nosuch(); END IF; END")
+    s = known(suimon(ONE_SERVER))
+    with s.connect(database=shop.name) as c:
+        for _ in range(2):
+            ask(c, "INSERT INTO log VALUES ('x')")
+            wait_until("its pin", lambda: pinned(s) == ["unknown"], 20)
+            ask(c, "SELECT COUNT(*) FROM log")
+
+
 def test_a_procedure_that_was_made_to_set_something_goes_on_pinning(made, shop):
     s = made
     with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin, s.connect(database=shop.name) as other:
