@@ -10,6 +10,9 @@
 #include "view.h"
 
 #define LONG_MEAN_NS (10 * NS_PER_MS)
+#define SEEN_NS NS_PER_SEC          /* it is asked for again so long after the last time, once its table was changed, */
+#define UNSEEN_NS (10 * NS_PER_SEC) /* and once it may have been */
+#define LEAST_UNFLAGGED 3           /* calls */
 
 /* Lock held. */
 static struct stats_advice *advice_find(struct stats *s, uint64_t digest)
@@ -98,18 +101,83 @@ bool advice_awaited(struct stats *s, const struct view_row *r)
 	return !asked;
 }
 
-/* Marks the digest as asked for, unless it was lately or nothing may be asked for just now. */
-static bool claim(struct stats *s, uint64_t digest, uint64_t now)
+/* ---- when it is asked for again ---- */
+
+static bool has_found(const struct stats_advice *a)
 {
-	struct stats_advice *a;
+	return a->given_ns && (a->fix_sql[0] != '\0' || a->fix_text[0] != '\0');
+}
+
+/* Lock held. */
+static void ask_soon(struct stats_advice *a, uint64_t after)
+{
+	if (!has_found(a))
+		return;
+	if (a->due_ns > a->asked_ns + after)
+		a->due_ns = a->asked_ns + after;
+	if (a->wait_ns > after)
+		a->wait_ns = after;
+}
+
+void stats_table_changed(struct stats *s, struct span schema, struct span name)
+{
+	char table[2 * STATS_NAME_MAX + 2];
+
+	(void)snprintf(table, sizeof(table), SPAN_FMT "." SPAN_FMT, SPAN_ARG(schema), SPAN_ARG(name));
+	pthread_mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < s->nadvice; i++) {
+		struct stats_advice *a = &s->advice[i];
+
+		if (name.len == 0)
+			ask_soon(a, UNSEEN_NS);
+		else if (a->given_ns && strcasecmp(a->table, table) == 0)
+			ask_soon(a, SEEN_NS);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Most of its calls were, and of those since none is: somebody has mended it where nobody saw it. */
+static bool flagged_no_more(const struct stats_advice *a, const struct view_row *r)
+{
+	return a->flagged && !a->doubted && a->flagged * 2 >= a->servers && a->flagged == view_flagged(r) &&
+	       view_at_servers(r) >= a->servers + LEAST_UNFLAGGED;
+}
+
+/* Lock held. changed: only what is asked for again before its time. */
+static bool is_due(struct stats_advice *a, const struct view_row *r, bool changed, uint64_t now)
+{
+	if (!a || a->asked_ns == 0)
+		return !changed;
+	if (flagged_no_more(a, r)) {
+		a->doubted = true;
+		ask_soon(a, UNSEEN_NS);
+	}
+	return now >= a->due_ns && (!changed || a->wait_ns < STATS_EXPLAIN_AGAIN_NS);
+}
+
+/* Lock held. */
+static void take_on(struct stats_advice *a, const struct view_row *r, uint64_t now)
+{
+	bool again = has_found(a) && a->wait_ns < STATS_EXPLAIN_AGAIN_NS / 2;
+
+	a->wait_ns = again ? 2 * a->wait_ns : STATS_EXPLAIN_AGAIN_NS;
+	a->due_ns = now + a->wait_ns;
+	a->asked_ns = now;
+	if (a->flagged != view_flagged(r))
+		a->doubted = false;
+	a->flagged = view_flagged(r);
+	a->servers = view_at_servers(r);
+}
+
+/* Marks the digest as asked for, unless it was lately or nothing may be asked for just now. */
+static bool claim(struct stats *s, const struct view_row *r, bool changed, uint64_t now)
+{
 	bool free_to_ask;
 
 	pthread_mutex_lock(&s->lock);
-	a = advice_find(s, digest);
-	free_to_ask = (s->explained_ns == 0 || now - s->explained_ns >= NS_PER_SEC) &&
-		      (!a || a->asked_ns == 0 || now - a->asked_ns >= STATS_EXPLAIN_AGAIN_NS);
+	free_to_ask = (s->explained_ns == 0 || now - s->explained_ns >= NS_PER_SEC) && is_due(advice_find(s, r->digest), r, changed, now);
 	if (free_to_ask) {
-		advice_get(s, digest)->asked_ns = now;
+		take_on(advice_get(s, r->digest), r, now);
 		s->explained_ns = now;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -151,10 +219,23 @@ static bool too_soon(struct stats *s, uint64_t now)
 	return soon;
 }
 
+static enum rc look_through(struct stats *s, const struct view *v, bool changed, uint64_t now, struct stats_explain *out)
+{
+	enum rc rc = RC_DECLINED;
+
+	for (size_t i = 0; i < v->count && rc == RC_DECLINED; i++) {
+		if (worth_it(&v->row[i]) && claim(s, &v->row[i], changed, now))
+			rc = hand_out(v, &v->row[i], out);
+		if (too_soon(s, now))
+			break;
+	}
+	return rc;
+}
+
 enum rc stats_next_explain(struct stats *s, struct stats_explain *out)
 {
 	uint64_t now = clock_mono_ns();
-	enum rc rc = RC_DECLINED;
+	enum rc rc;
 	struct view v;
 
 	*out = (struct stats_explain){0};
@@ -162,14 +243,11 @@ enum rc stats_next_explain(struct stats *s, struct stats_explain *out)
 		return RC_DECLINED;
 	if (view_open(s, &v) != RC_OK)
 		return RC_ERROR;
-	if (view_sort(&v, STATS_BY_TOTAL_TIME) != RC_OK)
-		rc = RC_ERROR;
-	for (size_t i = 0; i < v.count && rc == RC_DECLINED; i++) {
-		if (worth_it(&v.row[i]) && claim(s, v.row[i].digest, now))
-			rc = hand_out(&v, &v.row[i], out);
-		if (too_soon(s, now))
-			break;
-	}
+	rc = view_sort(&v, STATS_BY_TOTAL_TIME);
+	if (rc == RC_OK)
+		rc = look_through(s, &v, true, now, out);
+	if (rc == RC_DECLINED)
+		rc = look_through(s, &v, false, now, out);
 	view_close(&v);
 	return rc;
 }
@@ -181,6 +259,17 @@ static struct span plan_of(struct span text)
 
 	json_decref(parsed);
 	return parsed ? text : span_str("");
+}
+
+/* Nobody has asked: it is of an earlier life, and its tables may have changed since. */
+static void keep_times(struct stats_advice *made, const struct stats_advice *before)
+{
+	made->asked_ns = before->asked_ns ? before->asked_ns : made->given_ns;
+	made->due_ns = before->asked_ns ? before->due_ns : made->given_ns + (has_found(made) ? UNSEEN_NS : STATS_EXPLAIN_AGAIN_NS);
+	made->wait_ns = before->asked_ns ? before->wait_ns : STATS_EXPLAIN_AGAIN_NS;
+	made->flagged = before->flagged;
+	made->servers = before->servers;
+	made->doubted = before->doubted;
 }
 
 static char *copy(struct span v, size_t most)
@@ -210,7 +299,7 @@ void stats_put_advice(struct stats *s, const struct stats_index_advice *a)
 		at = advice_get(s, a->digest);
 		if (!atomic_load(&s->samples)) /* switched off while it was being explained */
 			advice_forget_values(&made);
-		made.asked_ns = at->asked_ns ? at->asked_ns : made.given_ns;
+		keep_times(&made, at);
 		advice_reset(at);
 		*at = made;
 		pthread_mutex_unlock(&s->lock);

@@ -204,6 +204,9 @@ struct stats_table {
 /* What the adviser said of a digest, or only when it was asked. */
 struct stats_advice {
 	uint64_t digest, asked_ns, given_ns;             /* 0: never */
+	uint64_t due_ns, wait_ns;  /* when it is asked for again, and how long that was put off */
+	uint64_t flagged, servers; /* when it was asked for: calls that the servers flagged, and all that they answered */
+	bool doubted;              /* asked for since, as they flagged none any more */
 	char *table, *columns, *reason, *fix_sql, *fix_text, *fix_statement, *path, *plan; /* owned; NULL before it is given */
 	uint64_t rows_examined, rows_left;
 	bool covered;

@@ -16,16 +16,6 @@
 #define WORTH_SHARE 4    /* of the time at least one of so many parts is saved */
 #define WRITTEN_NS 20000 /* that one more index costs a row written, at most; 10 us were measured */
 
-static uint64_t flagged(const struct view_row *r)
-{
-	return r->n[STATS_N_NO_INDEX] + r->n[STATS_N_NO_GOOD_INDEX];
-}
-
-static uint64_t at_servers(const struct view_row *r)
-{
-	return r->n[STATS_N_ROUTED + STATS_PRIMARY] + r->n[STATS_N_ROUTED + STATS_REPLICA];
-}
-
 /* Names rows to be found or sorted: what asks for all of a table needs no index. */
 static bool looks_for_rows(const struct view_row *r)
 {
@@ -41,7 +31,7 @@ static bool slow_enough(const struct view_row *r)
 {
 	uint64_t calls = r->n[STATS_N_CALLS], total = r->n[STATS_N_TOTAL_NS];
 
-	return flagged(r) >= FLAGGED_LEAST && flagged(r) * 2 >= at_servers(r) && total >= UNADVISED_TOTAL_NS &&
+	return view_flagged(r) >= FLAGGED_LEAST && view_flagged(r) * 2 >= view_at_servers(r) && total >= UNADVISED_TOTAL_NS &&
 	       total / calls >= UNADVISED_MEAN_NS;
 }
 
@@ -152,7 +142,7 @@ static void put_fix(const struct view *v, const struct finding *f, struct jsonw 
 /* The time of the calls that were flagged; all of them where the adviser found it by the plan. */
 static uint64_t cost(const struct view_row *r)
 {
-	uint64_t n = flagged(r), of = at_servers(r);
+	uint64_t n = view_flagged(r), of = view_at_servers(r);
 
 	if (n == 0 || n >= of)
 		return r->n[STATS_N_TOTAL_NS];

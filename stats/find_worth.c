@@ -36,7 +36,7 @@ uint64_t finding_quickest(const struct view *v)
 
 	for (size_t i = 0; i < v->count; i++) {
 		const struct view_row *r = &v->row[i];
-		uint64_t at = r->n[STATS_N_ROUTED + STATS_PRIMARY] + r->n[STATS_N_ROUTED + STATS_REPLICA];
+		uint64_t at = view_at_servers(r);
 
 		if (at < QUICKEST_CALLS || at != r->n[STATS_N_CALLS])
 			continue;

@@ -254,6 +254,9 @@ struct stats_index_advice {
 #define STATS_ROWS_UNKNOWN UINT64_MAX
 #define STATS_ROWS_UNTOLD (UINT64_MAX - 1) /* nor from how many are sent */
 void stats_put_advice(struct stats *s, const struct stats_index_advice *a);
+/* This table has another definition or other indexes; name empty: some table, nobody knows which. What was found there is asked about
+ * again within seconds, and again, at growing distances, as a replica may come to it later. Any thread. */
+void stats_table_changed(struct stats *s, struct span schema, struct span name);
 
 /* A statement was seen waiting for a lock, and is so again as the wait goes on. Copied. Any thread. */
 struct stats_lock_wait {

@@ -131,7 +131,7 @@ static void add_advice(struct view *v)
 
 		if (!m || !s->advice[i].rows_examined || m->examined_from == VIEW_EXAMINED_SERVER)
 			continue;
-		m->rows_examined = s->advice[i].rows_examined * (m->n[STATS_N_ROUTED + STATS_PRIMARY] + m->n[STATS_N_ROUTED + STATS_REPLICA]);
+		m->rows_examined = s->advice[i].rows_examined * view_at_servers(m);
 		m->examined_from = VIEW_EXAMINED_PLAN;
 	}
 	pthread_mutex_unlock(&s->lock);

@@ -48,6 +48,18 @@ enum rc view_hist(const struct view *v, const struct view_row *r, struct hist *o
 /* A copy of the slowest of their samples in the main record's schema; NULL: none. For the caller to mem_free. */
 struct stats_sample *view_sample(const struct view *v, const struct view_row *r) must_check;
 
+/* Calls that the servers flagged as reading without an index, or without a good one. */
+static inline uint64_t view_flagged(const struct view_row *r)
+{
+	return r->n[STATS_N_NO_INDEX] + r->n[STATS_N_NO_GOOD_INDEX];
+}
+
+/* Calls that a server has answered. */
+static inline uint64_t view_at_servers(const struct view_row *r)
+{
+	return r->n[STATS_N_ROUTED + STATS_PRIMARY] + r->n[STATS_N_ROUTED + STATS_REPLICA];
+}
+
 /* Where rows_examined is from: "plan", the adviser's estimate, or "performance_schema"; NULL: not known. */
 const char *view_examined_name(const struct view_row *r);
 

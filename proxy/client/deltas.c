@@ -342,13 +342,32 @@ void deltas_schema_over(struct request *r)
 	r->ddl_runs = false;
 }
 
+/* What was advised may just have been done. */
+static void tell_adviser(const struct request *r)
+{
+	struct stats *stats = r->worker->in->stats;
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	if (!is_ddl(r))
+		return;
+	if (!f || f->flags & SQL_F_UNKNOWN || !(f->flags & SQL_F_DDL))
+		stats_table_changed(stats, span_of("", 0), span_of("", 0));
+	for (uint16_t i = 0; f && i < f->ntables; i++) {
+		struct span schema = f->tables[i].schema;
+
+		stats_table_changed(stats, schema.len ? schema : span_of(r->st->schema, r->st->schema_len), f->tables[i].name);
+	}
+}
+
 /* It is answered, or its answer will never come. */
 static void settle_schema(struct request *r)
 {
-	if (unlikely(changes_schema(r)))
+	if (unlikely(changes_schema(r))) {
 		schema_changed(r);
-	else if (unlikely(r->called_ddl == CATALOG_DDL_UNSEEN) && (r->commit_known || !changed_nothing(r)))
+		tell_adviser(r);
+	} else if (unlikely(r->called_ddl == CATALOG_DDL_UNSEEN) && (r->commit_known || !changed_nothing(r))) {
 		catalog_doubt(r->worker->in->catalog);
+	}
 	deltas_schema_over(r);
 }
 

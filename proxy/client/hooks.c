@@ -83,6 +83,7 @@ static void catalog_changed(void *arg)
 	if (in->cache)
 		cache_invalidate_all_from(in->cache, CACHE_BY_SCHEMA, instance_lag_window(s));
 	settings_unref(s);
+	stats_table_changed(in->stats, span_of("", 0), span_of("", 0));
 }
 
 struct catalog_hooks hooks_catalog(struct instance *in)

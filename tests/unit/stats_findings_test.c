@@ -297,6 +297,48 @@ static void the_advisers_no_ends_the_finding(void **state)
 	assert_none(s);
 }
 
+/* Waits for the next; of the digest that all these tests have. False: none within most_ns. */
+static bool asked_again(struct stats *s, uint64_t most_ns)
+{
+	uint64_t until = clock_mono_ns() + most_ns;
+	struct stats_explain x;
+
+	while (stats_next_explain(s, &x) != RC_OK) {
+		if (clock_mono_ns() >= until)
+			return false;
+		nanosleep(&(struct timespec){.tv_nsec = 10 * NS_PER_MS}, NULL);
+	}
+	assert_int_equal(x.digest, 9);
+	mem_free(x.sql);
+	mem_free(x.schema);
+	mem_free(x.user);
+	return true;
+}
+
+static void what_was_found_in_a_changed_table_is_asked_about_again(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan();
+	struct stats_index_advice found = {.digest = 9, .table = span_str("shop.orders"), .columns = span_str("email"), .reason = span_str("r"),
+					   .fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)")},
+				  none = {.digest = 9, .reason = span_str("no full scan")};
+
+	record(k, &e, 3);
+	assert_true(asked_again(s, 0));
+	stats_put_advice(s, &found);
+	stats_table_changed(s, span_str("shop"), span_str("others"));
+	stats_table_changed(s, span_str("other"), span_str("orders"));
+	assert_false(asked_again(s, 1500 * NS_PER_MS));
+	stats_table_changed(s, span_str("shop"), span_str("ORDERS"));
+	assert_true(asked_again(s, 500 * NS_PER_MS));
+	stats_put_advice(s, &found);
+	assert_false(asked_again(s, 1500 * NS_PER_MS));
+	assert_true(asked_again(s, 3 * NS_PER_SEC)); /* a replica may have come to it later */
+	stats_put_advice(s, &none);
+	assert_none(s); /* with s */
+}
+
 static void nothing_to_explain_without_samples(void **state)
 {
 	struct stats *s = helper_stats(100);
@@ -775,6 +817,7 @@ int main(void)
 		cmocka_unit_test(the_adviser_gets_work_and_its_word_counts),
 		cmocka_unit_test(a_fix_is_for_one_schema),
 		cmocka_unit_test(the_advisers_no_ends_the_finding),
+		cmocka_unit_test(what_was_found_in_a_changed_table_is_asked_about_again),
 		cmocka_unit_test(nothing_to_explain_without_samples),
 		cmocka_unit_test(repeated_reads_are_cacheable),
 		cmocka_unit_test(reads_that_do_not_repeat_are_not_cacheable),
