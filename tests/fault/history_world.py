@@ -172,6 +172,10 @@ class World:
         same = through == side and now - self.born[through] > ELSEWHERE  # one that was just started is another one
         return count.at(now if same else now - ELSEWHERE)
 
+    def binds_shown(self, side, whole, way):
+        """Is what a session was shown any way to bind a read that begins now?"""
+        return True
+
     def judges_shown(self):
         """Is all that commits told of now, so that what a session was shown binds what it is shown next?"""
         return True
@@ -225,13 +229,13 @@ class World:
 
     def look(self, s, side, whole, n, way):
         count = self.sums[side] if whole else self.rows[side][n]
-        began, least = time.monotonic(), self.least(count, s.side, side)
+        began, least, bound = time.monotonic(), self.least(count, s.side, side), self.binds_shown(s.side, whole, way)
         seen = self.number(s, side if whole else side * ROWS + n, SUM % side if whole else WAYS[way], way)
         what = "%s %d/%d %s, %s" % ("sum" if whole else "row", side, n, way, s.name())
         if way == "on a replica":
             least = 0  # of another session's writes it is shown what its replica has (R2)
         before, former = s.shows((whole, side, 0 if whole else n), seen, way)
-        if before > least and self.judges_shown():
+        if before > least and bound and self.judges_shown():
             least, what = before, "%s, after it was read %s" % (what, former)
         self.judge(what, seen, self.excused(count, least, began))
 

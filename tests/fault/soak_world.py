@@ -144,6 +144,10 @@ class World(history_world.World):
             return 0
         return super().least(count, through, side)
 
+    def binds_shown(self, side, whole, way):
+        """Nor does what a transaction was shown bind a replica's answer (docs/routing.md, "No way back in time")."""
+        return whole or not self.plain[side] or way not in history_world.STORED
+
     def excused(self, count, least, began):
         if not self.is_sum(count) and any(since >= began for since in self.plain_from):
             return 0
