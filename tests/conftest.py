@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -333,6 +334,31 @@ def app(proxy, db):
     """A connection of `app` through the plain suimon, in the test's schema."""
     with proxy.connect(database=db.name) as c:
         yield c
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("shim") / "shim.so")
+    subprocess.run([os.environ.get("CC", "cc").split()[-1], "-shared", "-fPIC", "-O1", "-o", path, os.path.join(_HERE, "fault", "shim.c"),
+                    "-ldl"], check=True)
+    return path
+
+
+@pytest.fixture
+def shimmed(shim, tmp_path, monkeypatch):
+    """Files that the shim reads (tests/fault/shim.c), as a function of name and text, None for none. It is in what is made from then on."""
+    monkeypatch.setenv("LD_PRELOAD", shim)
+    monkeypatch.setenv("SUIMON_SHIM", str(tmp_path))
+    monkeypatch.setenv("ASAN_OPTIONS",
+                       "detect_leaks=1:abort_on_error=0:exitcode=99:handle_abort=1:verify_asan_link_order=0")
+
+    def put(name, text):
+        if text is None:
+            (tmp_path / name).unlink()
+            return
+        (tmp_path / (name + ".new")).write_text(text)
+        os.rename(tmp_path / (name + ".new"), tmp_path / name)
+    return put
 
 
 def ask(connection, sql, args=None):

@@ -1,8 +1,10 @@
 /*
- * shim.c - preloaded into suimon by test_scarce.py: names that stop resolving, a clock that jumps, a kernel that fails.
+ * shim.c - preloaded into suimon (conftest.py's shimmed): names that stop resolving, a clock that jumps, a kernel that fails, a
+ * thread that hangs.
  *
  * $SUIMON_SHIM/hosts  "name address" lines: what names ending in .test resolve to; others of them do not resolve
  * $SUIMON_SHIM/epoll  there: the main thread can wait for nothing any more; with a word in it: the others
+ * $SUIMON_SHIM/hang   there: the thread of the name that is in it hangs, as soon as it would wait for something
  * $SUIMON_SHIM/clock  seconds added to the wall clock; the monotonic clock is left alone, as by whoever sets the time
  */
 #define _GNU_SOURCE
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -103,6 +106,19 @@ time_t time(time_t *out)
 	return ts.tv_sec;
 }
 
+static bool hangs(void)
+{
+	FILE *f = open_file("hang");
+	char wanted[16] = "", own[16] = "";
+
+	if (!f)
+		return false;
+	if (fscanf(f, "%15s", wanted) != 1)
+		wanted[0] = '\0';
+	fclose(f);
+	return prctl(PR_GET_NAME, own) == 0 && strcmp(own, wanted) == 0;
+}
+
 int epoll_wait(int epfd, struct epoll_event *events, int most, int timeout)
 {
 	static int (*real)(int, struct epoll_event *, int, int);
@@ -115,6 +131,8 @@ int epoll_wait(int epfd, struct epoll_event *events, int most, int timeout)
 		errno = EBADF;
 		return -1;
 	}
+	while (hangs())
+		(void)usleep(10000);
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "epoll_wait");
 	return real(epfd, events, most, timeout);

@@ -3,7 +3,6 @@ import os
 import resource
 import select
 import socket
-import subprocess
 import threading
 import time
 import uuid
@@ -182,28 +181,6 @@ def test_memory_that_is_refused_is_done_without_and_counted(suimon, db, monkeypa
 
 
 # ---- names and the clock ----
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("shim") / "shim.so")
-    subprocess.run([os.environ.get("CC", "cc").split()[-1], "-shared", "-fPIC", "-O1", "-o", path, os.path.join(HERE, "shim.c"),
-                    "-ldl"], check=True)
-    return path
-
-
-@pytest.fixture
-def shimmed(shim, tmp_path, monkeypatch):
-    """Files that the shim reads, as a function of name and text."""
-    monkeypatch.setenv("LD_PRELOAD", shim)
-    monkeypatch.setenv("SUIMON_SHIM", str(tmp_path))
-    monkeypatch.setenv("ASAN_OPTIONS",
-                       "detect_leaks=1:abort_on_error=0:exitcode=99:handle_abort=1:verify_asan_link_order=0")
-
-    def put(name, text):
-        (tmp_path / (name + ".new")).write_text(text)
-        os.rename(tmp_path / (name + ".new"), tmp_path / name)
-    return put
-
 
 def named(cluster):
     base = cluster.config()
