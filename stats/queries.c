@@ -118,13 +118,13 @@ static enum rc put_list(const struct view *v, unsigned limit, struct jsonw *w)
 	return RC_OK;
 }
 
-enum rc stats_json_queries(struct stats *s, enum stats_sort sort, unsigned limit, struct iobuf *out)
+enum rc stats_json_queries(struct stats *s, enum stats_sort sort, unsigned limit, struct stats_of of, struct iobuf *out)
 {
 	struct view v;
 	struct jsonw w;
 	enum rc rc;
 
-	if (view_open(s, &v) != RC_OK)
+	if (view_open_of(s, of, &v) != RC_OK)
 		return RC_ERROR;
 	jsonw_init(&w, out);
 	jsonw_open(&w, NULL, '{');

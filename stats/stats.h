@@ -210,7 +210,11 @@ void stats_record(struct stats_sink *k, struct stats_nplus1 *n, const struct sta
 /* Each of these appends to out: an iobuf. samples: the caller may see literals (S2). */
 struct iobuf;
 enum stats_sort { STATS_BY_TOTAL_TIME, STATS_BY_CALLS, STATS_BY_P99, STATS_BY_ROWS_EXAMINED };
-enum rc stats_json_queries(struct stats *s, enum stats_sort sort, unsigned limit, struct iobuf *out) must_check;
+/* Whose statements, and in which schema they were sent; NULL: any. */
+struct stats_of {
+	const char *user, *schema;
+};
+enum rc stats_json_queries(struct stats *s, enum stats_sort sort, unsigned limit, struct stats_of of, struct iobuf *out) must_check;
 /* RC_DECLINED: this digest is not known. */
 enum rc stats_json_query(struct stats *s, uint64_t digest, bool samples, struct iobuf *out) must_check;
 enum rc stats_json_findings(struct stats *s, bool samples, struct iobuf *out) must_check;

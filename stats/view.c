@@ -108,17 +108,25 @@ static void add_row(struct view *v, const struct stats_row *r)
 		m->paths = paths_together(m->paths, atomic_load_explicit(&r->digest->paths, memory_order_relaxed));
 }
 
+static bool is_of(const struct stats_digest *d, const struct stats_of *of)
+{
+	return (!of->user || strcmp(d->user, of->user) == 0) && (!of->schema || strcmp(d->schema, of->schema) == 0) &&
+	       !atomic_load_explicit(&d->evicted, memory_order_relaxed);
+}
+
 static void add_table(struct view *v, struct stats_table *t, size_t most)
 {
+	bool all = !v->of.user && !v->of.schema;
 	uint32_t used = atomic_load_explicit(&t->used, memory_order_relaxed);
 
 	for (uint32_t i = 0; i < used && v->nref < most; i++) {
 		const struct stats_row *r = atomic_load(&t->row[i]);
 
-		if (r && stats_get(&r->n[STATS_N_CALLS]))
+		if (r && stats_get(&r->n[STATS_N_CALLS]) && (all || is_of(r->digest, &v->of)))
 			add_row(v, r);
 	}
-	add_numbers(&v->other, t->other);
+	if (all)
+		add_numbers(&v->other, t->other);
 }
 
 static void add_advice(struct view *v)
@@ -139,9 +147,14 @@ static void add_advice(struct view *v)
 
 enum rc view_open(struct stats *s, struct view *v)
 {
+	return view_open_of(s, (struct stats_of){NULL}, v);
+}
+
+enum rc view_open_of(struct stats *s, struct stats_of of, struct view *v)
+{
 	size_t most;
 
-	*v = (struct view){.stats = s, .other = {.refs = VIEW_NONE, .min_ns = UINT64_MAX}};
+	*v = (struct view){.stats = s, .of = of, .other = {.refs = VIEW_NONE, .min_ns = UINT64_MAX}};
 	stats_enter(s);
 	most = rows_used(s);
 	if (view_alloc(v, most) != RC_OK) {

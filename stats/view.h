@@ -30,16 +30,18 @@ struct view_row {
 
 struct view {
 	struct stats *stats;
+	struct stats_of of;
 	struct view_row *row; /* owned, in no order until sorted */
 	size_t count;
 	struct view_ref *ref; /* owned */
 	size_t nref;
 	uint32_t *bucket; /* owned; digest → row, open addressing; VIEW_NONE: free */
 	size_t buckets;
-	struct view_row other; /* what has no row of its own; main NULL */
+	struct view_row other; /* what has no row of its own; main NULL. Nothing in a view of one user or schema: whose that was is not known */
 };
 
 enum rc view_open(struct stats *s, struct view *v) must_check; /* RC_ERROR: no memory; nothing to close */
+enum rc view_open_of(struct stats *s, struct stats_of of, struct view *v) must_check; /* the same of these alone; of's strings stay there until close */
 void view_close(struct view *v);
 struct view_row *view_find(const struct view *v, uint64_t digest); /* NULL: not known. Before view_sort only */
 enum rc view_sort(struct view *v, enum stats_sort sort) must_check;

@@ -47,12 +47,13 @@ static enum rc sort_of(struct call *c, enum stats_sort *sort)
 
 int get_queries(struct call *c)
 {
+	struct stats_of of = {.user = call_param(c, "user"), .schema = call_param(c, "schema")};
 	enum stats_sort sort;
 	uint64_t limit;
 
 	if (sort_of(c, &sort) != RC_OK || call_number(c, "limit", 50, 1, 100000, &limit) != RC_OK)
 		return 400;
-	return call_done(c, stats_json_queries(c->a->in->stats, sort, (unsigned)limit, &c->out));
+	return call_done(c, stats_json_queries(c->a->in->stats, sort, (unsigned)limit, of, &c->out));
 }
 
 /* "0x0123456789abcdef", the 0x not needed. */

@@ -30,7 +30,8 @@ enum rc cli_options_parse(int argc, char **argv, struct cli_options *o)
 		{"limit", required_argument, NULL, 'l'},    {"from", required_argument, NULL, 'f'},
 		{"interval", required_argument, NULL, 'i'}, {"json", no_argument, NULL, 'j'},
 		{"once", no_argument, NULL, 'o'},           {"pending", no_argument, NULL, 'p'},
-		{"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+		{"help", no_argument, NULL, 'h'},           {"user", required_argument, NULL, 'u'},
+		{"schema", required_argument, NULL, 's'},   {NULL, 0, NULL, 0},
 	};
 	enum rc rc = RC_OK;
 	int c;
@@ -68,6 +69,12 @@ enum rc cli_options_parse(int argc, char **argv, struct cli_options *o)
 			break;
 		case 'p':
 			o->pending = true;
+			break;
+		case 'u':
+			o->user = optarg;
+			break;
+		case 's':
+			o->schema = optarg;
 			break;
 		case 'h':
 			o->help = true;

@@ -16,6 +16,7 @@ struct cli_options {
 	const char *token; /* --token; NULL: SUIMON_ADMIN_TOKEN, else of the file */
 	const char *dir;   /* --dir DIR: a stopped instance's queue directory */
 	const char *file;  /* -c FILE */
+	const char *user, *schema; /* --user, --schema: whose statements, and where */
 	unsigned long limit, from;
 	unsigned long interval; /* seconds */
 	bool json, once, pending, help;

@@ -14,13 +14,17 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <event2/http.h>
+
 #include "cli.h"
 #include "cli_options.h"
 
 static const char usage_text[] =
-	"usage: suimon top [--http HOST:PORT] [-c FILE] [--interval SECONDS] [--once]\n"
+	"usage: suimon top [--http HOST:PORT] [-c FILE] [--user NAME] [--schema NAME] [--interval SECONDS] [--once]\n"
 	"  --http HOST:PORT    the instance (default: listen.http of -c FILE, else $SUIMON_HTTP, else 127.0.0.1:6034)\n"
 	"  --token TOKEN       its admin_token (default: $SUIMON_ADMIN_TOKEN, else that of -c FILE)\n"
+	"  --user NAME         statements of this account alone\n"
+	"  --schema NAME       statements sent in this schema alone\n"
 	"  --interval SECONDS  between two looks (default: 1)\n"
 	"  --once              one frame as plain text, and done\n"
 	"keys: q leave, t c p r sort by total time, calls, p99, rows examined\n";
@@ -41,25 +45,43 @@ struct top {
 
 /* ---- asking ---- */
 
+/* Appends a parameter, unless it is NULL. */
+static enum rc put_param(struct iobuf *path, const char *name, const char *value)
+{
+	char *encoded = value ? evhttp_encode_uri(value) : NULL;
+	enum rc rc = encoded ? iobuf_printf(path, "&%s=%s", name, encoded) : value ? RC_ERROR : RC_OK;
+
+	free(encoded);
+	return rc;
+}
+
+/* NUL-terminated. */
+static enum rc put_queries(const struct top *t, struct iobuf *path)
+{
+	if (iobuf_printf(path, "/api/queries?limit=100&sort=%s", t->sort) != RC_OK || put_param(path, "user", t->o->user) != RC_OK ||
+	    put_param(path, "schema", t->o->schema) != RC_OK)
+		return RC_ERROR;
+	return iobuf_append(path, "", 1);
+}
+
 static enum rc ask_all(struct top *t)
 {
-	char queries[64];
+	struct iobuf queries;
 	const struct {
 		const char *path;
 		json_t **answer;
 	} calls[] = {
-		{"/api/overview", &t->now.overview}, {queries, &t->now.queries},    {"/api/findings", &t->now.findings},
+		{"/api/overview", &t->now.overview}, {NULL, &t->now.queries},       {"/api/findings", &t->now.findings},
 		{"/api/backends", &t->now.backends}, {"/api/cache", &t->now.cache}, {"/api/queue", &t->now.queue},
 	};
+	enum rc rc;
 
-	(void)snprintf(queries, sizeof(queries), "/api/queries?limit=100&sort=%s", t->sort);
-	for (size_t i = 0; i < countof(calls); i++) {
-		enum rc rc = cli_http_get(t->http, calls[i].path, calls[i].answer);
-
-		if (rc != RC_OK)
-			return rc;
-	}
-	return RC_OK;
+	iobuf_init(&queries, 0);
+	rc = put_queries(t, &queries);
+	for (size_t i = 0; i < countof(calls) && rc == RC_OK; i++)
+		rc = cli_http_get(t->http, calls[i].path ? calls[i].path : (const char *)iobuf_data(&queries), calls[i].answer);
+	iobuf_reset(&queries);
+	return rc;
 }
 
 /* The answers of the time before become those that rates are taken from; of another process they are not. */
@@ -126,6 +148,8 @@ static void show(struct top *t, const char *problem)
 		.where = cli_http_where(t->http),
 		.problem = problem,
 		.sort = t->sort,
+		.user = t->o->user,
+		.schema = t->o->schema,
 		.width = 160,
 		.height = 60,
 	};

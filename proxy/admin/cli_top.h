@@ -20,6 +20,7 @@ struct top_view {
 	const char *where;                    /* address of the instance */
 	const char *problem;                  /* NULL, or why it did not answer */
 	const char *sort;                     /* what queries are sorted by */
+	const char *user, *schema;            /* whose these are, and where; NULL: any */
 	size_t width, height;                 /* characters, lines */
 };
 /* Appends at most height lines of at most width characters, each ended by a line end, without control characters. */

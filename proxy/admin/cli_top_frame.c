@@ -97,18 +97,21 @@ static enum rc put_line(struct iobuf *out, const struct top_view *v, const char 
 
 static enum rc put_title(struct iobuf *out, const struct top_view *v)
 {
-	char text[CLI_TEXT_MAX], up[64], clock[16] = "";
+	char text[CLI_TEXT_MAX], of[512] = "", up[64], clock[16] = "";
 	time_t now = time(NULL);
 	struct tm tm;
 
 	if (localtime_r(&now, &tm))
 		(void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+	if (v->user || v->schema)
+		(void)snprintf(of, sizeof(of), " | statements%s%s%s%s", v->user ? " of " : "", v->user ? v->user : "", v->schema ? " in " : "",
+			       v->schema ? v->schema : "");
 	if (v->problem)
 		(void)snprintf(text, sizeof(text), "suimon top %s | %s", clock, v->problem);
 	else
-		(void)snprintf(text, sizeof(text), "suimon %s at %s | up %s | %s",
+		(void)snprintf(text, sizeof(text), "suimon %s at %s | up %s | %s%s",
 			       cli_string(v->now->overview, "version"), v->where,
-			       cli_seconds(json_object_get(v->now->overview, "uptime"), up, sizeof(up)), clock);
+			       cli_seconds(json_object_get(v->now->overview, "uptime"), up, sizeof(up)), clock, of);
 	return put_line(out, v, text);
 }
 

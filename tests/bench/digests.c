@@ -88,7 +88,7 @@ static double merge_ms(struct stats *s)
 	struct iobuf out;
 
 	iobuf_init(&out, 0);
-	if (stats_json_queries(s, STATS_BY_TOTAL_TIME, 50, &out) != RC_OK)
+	if (stats_json_queries(s, STATS_BY_TOTAL_TIME, 50, (struct stats_of){NULL}, &out) != RC_OK)
 		exit(1);
 	iobuf_reset(&out);
 	return (double)(now() - start) / 1e6;

@@ -2,6 +2,7 @@
 import ctypes
 import json
 import struct
+import subprocess
 import time
 
 import pytest
@@ -271,3 +272,34 @@ def counted_for(snapshot, seconds):
     sum_of.restype, sum_of.argtypes = ctypes.c_uint64, (ctypes.c_char_p, ctypes.c_size_t)
     kept[24:32] = struct.pack("<Q", sum_of(bytes(kept[32:]), len(kept) - 32))
     snapshot.write_bytes(kept)
+
+
+def test_the_numbers_of_one_account_and_schema(suimon, table, cluster):
+    cluster.primary.sql("CREATE USER `a b&c`@'%' IDENTIFIED BY 'x'", "GRANT SELECT ON %s.* TO `a b&c`@'%%'" % table.name)
+    cluster.replica.catch_up(cluster.primary)
+    s = suimon({"cache": {"rules": [{"match": {"table": table.name + ".orders"}, "ttl": "60s"}]}})
+    read = "SELECT COUNT(*) FROM %s.orders WHERE customer = 7" % table.name
+    for _ in range(4):
+        with s.connect(database=table.name) as c:
+            ask(c, read)
+    with s.connect(user="a b&c", password="x") as c:
+        ask(c, read)
+    settle(s)
+
+    def listed(params):
+        return [r for r in s.api("/api/queries?limit=1000" + params)["queries"] if "orders" in r["text"]]
+    assert [(r["calls"], sorted(r["users"]), r["schemas"]) for r in listed("")] == [(5, ["a b&c", "app"], [table.name])]
+    (app,), (other,) = listed("&user=app"), listed("&user=a%20b%26c")
+    assert (app["calls"], app["users"], other["calls"], other["users"]) == (4, ["app"], 1, ["a b&c"])
+    assert app["routed"]["cache"] == app["cache_hits"] > 0 and other["cache_hits"] == other["routed"]["cache"] == 0
+    assert all(0 < r["min_time"] <= r["p50"] * 1.02 and r["p99"] <= r["max_time"] * 1.02 for r in (app, other))
+    assert app["total_time"] + other["total_time"] == pytest.approx(listed("")[0]["total_time"], rel=1e-6)
+    assert listed("&user=app&schema=" + table.name) == listed("&schema=" + table.name) == [app]
+    assert listed("&schema=") == listed("&schema=&user=a+b%26c") == [other]
+    for nobody in ("&user=nobody", "&schema=nowhere", "&user=a%20b%26c&schema=" + table.name, "&user=APP"):
+        answer = s.api("/api/queries?" + nobody[1:])
+        assert (answer["queries"], answer["digests"], answer["other"]) == ([], 0, None)
+    shown = [subprocess.run([s.binary, "top", "--once", "--http", "127.0.0.1:%d" % s.http_port, *words], stdout=subprocess.PIPE, text=True, timeout=60).stdout
+             for words in (["--user", "a b&c"], ["--user", "nobody", "--schema", table.name])]
+    assert "statements of a b&c" in shown[0] and "orders" in shown[0] and "statements of nobody in " + table.name in shown[1] and "orders" not in shown[1]
+    cluster.primary.sql("DROP USER `a b&c`@'%'")

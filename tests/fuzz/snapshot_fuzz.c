@@ -18,7 +18,7 @@ static void show(struct stats *s)
 	struct iobuf out;
 
 	iobuf_init(&out, 0);
-	if (stats_json_queries(s, STATS_BY_P99, 100, &out) != RC_OK || stats_json_findings(s, true, &out) != RC_OK ||
+	if (stats_json_queries(s, STATS_BY_P99, 100, (struct stats_of){NULL}, &out) != RC_OK || stats_json_findings(s, true, &out) != RC_OK ||
 	    stats_json_costs(s, &out) != RC_OK)
 		abort();
 	iobuf_reset(&out);

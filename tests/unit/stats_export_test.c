@@ -253,7 +253,7 @@ static void readers_survive_a_lack_of_memory(void **state)
 
 		iobuf_init(&out, 0);
 		mem_fail_after(n, 1);
-		rc = n & 1 ? stats_json_queries(s, STATS_BY_P99, 10, &out) : stats_json_query(s, 1, true, &out);
+		rc = n & 1 ? stats_json_queries(s, STATS_BY_P99, 10, (struct stats_of){NULL}, &out) : stats_json_query(s, 1, true, &out);
 		mem_fail_after(0, 0);
 		if (rc == RC_OK) {
 			j = helper_parse(&out);

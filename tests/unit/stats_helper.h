@@ -83,13 +83,18 @@ static inline json_t *helper_parse(struct iobuf *out)
 	return j;
 }
 
-static inline json_t *helper_queries(struct stats *s, enum stats_sort sort, unsigned limit)
+static inline json_t *helper_queries_of(struct stats *s, enum stats_sort sort, unsigned limit, struct stats_of of)
 {
 	struct iobuf out;
 
 	iobuf_init(&out, 0);
-	assert_int_equal(stats_json_queries(s, sort, limit, &out), RC_OK);
+	assert_int_equal(stats_json_queries(s, sort, limit, of, &out), RC_OK);
 	return helper_parse(&out);
+}
+
+static inline json_t *helper_queries(struct stats *s, enum stats_sort sort, unsigned limit)
+{
+	return helper_queries_of(s, sort, limit, (struct stats_of){NULL});
 }
 
 /* NULL: not known. */

@@ -49,6 +49,56 @@ static void numbers_of_sinks_and_users_add_up(void **state)
 	stats_free(s);
 }
 
+static json_t *of(struct stats *s, const char *user, const char *schema)
+{
+	return helper_queries_of(s, STATS_BY_P99, 10, (struct stats_of){.user = user, .schema = schema});
+}
+
+static void numbers_of_one_user_or_schema(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *a = helper_sink(s), *b = helper_sink(s);
+	struct stats_event e = helper_event(7, "select * from products where id = 5"), other = helper_event(8, "select 1");
+	json_t *j, *q;
+
+	for (int i = 0; i < 10; i++)
+		stats_record(a, NULL, &e);
+	e.user = span_str("batch");
+	e.schema = span_str("archive");
+	e.route = STATS_CACHE;
+	e.cached = STATS_HIT;
+	e.total_ns = 100 * NS_PER_MS;
+	for (int i = 0; i < 5; i++)
+		stats_record(b, NULL, &e);
+	other.schema = span_str("");
+	stats_record(b, NULL, &other);
+	j = of(s, "batch", NULL);
+	assert_int_equal(json_array_size(json_object_get(j, "queries")), 1);
+	assert_int_equal(helper_uint(j, "digests"), 1);
+	q = json_array_get(json_object_get(j, "queries"), 0);
+	assert_int_equal(helper_uint(q, "calls"), 5);
+	assert_int_equal(helper_uint(q, "cache_hits"), 5);
+	assert_int_equal(helper_uint(json_object_get(q, "routed"), "cache"), 5);
+	assert_int_equal(helper_uint(json_object_get(q, "routed"), "primary"), 0);
+	assert_string_equal(helper_text(q, "schema"), "archive");
+	assert_int_equal(json_array_size(json_object_get(q, "users")), 1);
+	assert_float_equal(helper_number(q, "p50"), 0.1, 0.002);
+	json_decref(j);
+	j = of(s, "app", "shop");
+	q = json_array_get(json_object_get(j, "queries"), 0);
+	assert_int_equal(helper_uint(q, "calls"), 10);
+	assert_float_equal(helper_number(q, "p99"), 0.001, 0.00002);
+	json_decref(j);
+	j = of(s, NULL, "");
+	assert_int_equal(json_array_size(json_object_get(j, "queries")), 1);
+	assert_string_equal(helper_text(json_array_get(json_object_get(j, "queries"), 0), "text"), "select ?");
+	json_decref(j);
+	j = of(s, "app", "archive");
+	assert_int_equal(json_array_size(json_object_get(j, "queries")), 0);
+	json_decref(j);
+	stats_free(s);
+}
+
 /* Where literals end cannot be told: the verb, until the same statement comes in a form that can be shown. */
 static void what_cannot_be_told_apart_is_not_shown(void **state)
 {
@@ -339,7 +389,7 @@ static void readers_and_writers_meet(void **state)
 		struct iobuf out;
 
 		iobuf_init(&out, 0);
-		assert_int_equal(stats_json_queries(s, n % 4, 10, &out), RC_OK);
+		assert_int_equal(stats_json_queries(s, n % 4, 10, (struct stats_of){NULL}, &out), RC_OK);
 		iobuf_reset(&out);
 		assert_int_equal(stats_json_findings(s, true, &out), RC_OK);
 		iobuf_reset(&out);
@@ -364,6 +414,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_of_sinks_and_users_add_up),
+		cmocka_unit_test(numbers_of_one_user_or_schema),
 		cmocka_unit_test(what_cannot_be_told_apart_is_not_shown),
 		cmocka_unit_test(plans_go_with_the_samples),
 		cmocka_unit_test(percentiles_are_within_two_percent),
