@@ -35,12 +35,6 @@ def no_failures(got):
     assert (got["failed"], dict(got["numbers"]), got["lost"]) == (0, {}, 0)
 
 
-def only_collisions(got):
-    """Without transactions two of sysbench's threads may delete and insert the same row at a time: 1062, without suimon just as often."""
-    assert set(got["numbers"]) <= {"1062"} and got["failed"] == got["numbers"]["1062"] <= 1 + got["transactions"] / 200
-    assert got["lost"] == 0
-
-
 def only_what_was_open(got):
     """The write a connection was at, and the BEGIN that sysbench sends instead of ROLLBACK."""
     assert set(got["numbers"]) <= {"1290"} and got["lost"] == 0
@@ -56,7 +50,7 @@ def test_nothing_fails(event, said, least):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
 def test_nothing_fails_while_the_queues_disk_is_full():
-    got = run("full disk", only_collisions)
+    got = run("full disk", no_failures)
     assert got["queued"] > 0 and got["written_through"] > 0
 
 
