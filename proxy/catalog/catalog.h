@@ -100,7 +100,9 @@ enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct spa
 /* What a statement sets for its session by the routines that it calls and the triggers that it fires. */
 enum catalog_sets {
 	CATALOG_SETS_NOTHING,
+	CATALOG_SETS_DROPPED, /* temporary tables that are dropped again, unless the statement fails */
 	CATALOG_SETS_TOLD,    /* what servers tell of, unless the statement fails: SET SESSION name */
+	CATALOG_SETS_TEMPORARY, /* temporary tables */
 	CATALOG_SETS_UNSURE,  /* what it runs may have been changed by DDL since the schema was read; before that it set nothing */
 	CATALOG_SETS_MISSING, /* it calls a procedure that was not there then: a new one, or one that the account may not see */
 	CATALOG_SETS,         /* what no server tells of: user variables, SET @@name, a lock; or it runs what cannot be seen */

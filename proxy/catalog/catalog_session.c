@@ -5,6 +5,7 @@
 #include "catalog_accounts.h"
 #include "catalog_body.h"
 #include "catalog_parse.h"
+#include "catalog_temporary.h"
 #include "mem.h"
 #include "scan.h"
 #include "unscoped.h"
@@ -17,6 +18,7 @@ struct judge {
 	struct snapshot *s;
 	struct entity *e;
 	unsigned mode;
+	bool makes_temporary;
 	size_t nlocals;
 	struct span locals[MOST_LOCALS]; /* as written; into the body and the list of parameters */
 };
@@ -130,6 +132,7 @@ static enum rc take_piece(struct judge *j, struct span text)
 	if (sql_facts_parse(text, j->mode, &f) != RC_OK)
 		return RC_ERROR;
 	j->e->sets |= sets_untold(&f, text, j->mode);
+	j->makes_temporary |= f.flags & SQL_F_TEMP_TABLE || (f.flags & (SQL_F_UNKNOWN | SQL_F_MULTI) && catalog_has_word(text, "temporary"));
 	j->e->tells |= f.flags & SQL_F_SESSION_SET && sets_servers(j, text);
 	rc = link_tables(j, &f);
 	if (rc == RC_OK)
@@ -156,6 +159,22 @@ static enum rc on_piece(void *arg, struct span text, enum catalog_piece piece)
 	return rc;
 }
 
+/* Functions and triggers are not expected to drop them: they have statements' errors ignored, and run where others' are handled. */
+static enum rc take_temporary(struct judge *j, struct span body)
+{
+	bool drops = false;
+	enum rc rc = RC_OK;
+
+	j->e->hinders |= catalog_has_word(body, "handler") || catalog_has_word(body, "alter") || catalog_has_word(body, "rename");
+	if (!j->makes_temporary)
+		return RC_OK;
+	if (snapshot_is_procedure(j->e))
+		rc = catalog_drops_temporary(body, j->mode, &drops);
+	j->e->drops |= drops;
+	j->e->temporary |= !drops;
+	return rc;
+}
+
 enum rc catalog_take_session(struct snapshot *s, struct entity *e, struct span body, struct span parameters, unsigned mode)
 {
 	struct judge j = {.s = s, .e = e, .mode = mode};
@@ -167,9 +186,11 @@ enum rc catalog_take_session(struct snapshot *s, struct entity *e, struct span b
 	}
 	add_locals(&j, parameters);
 	rc = catalog_body_walk(body, mode, on_piece, &j);
-	if (rc == RC_DECLINED)
+	if (rc == RC_DECLINED) {
 		e->sets |= looks_like_setting(body);
-	return rc == RC_ERROR ? RC_ERROR : RC_OK;
+		j.makes_temporary |= catalog_has_word(body, "temporary");
+	}
+	return rc == RC_ERROR ? RC_ERROR : take_temporary(&j, body);
 }
 
 /* ---- what has changed ---- */
@@ -229,6 +250,7 @@ struct sets_walk {
 	const struct catalog_changed *changed;
 	enum catalog_sets worst;
 	const struct entity *unseen;
+	bool drops, hinders;
 };
 
 static void worsen(struct sets_walk *w, enum catalog_sets to)
@@ -248,10 +270,14 @@ static bool on_entity(void *arg, const struct entity *e)
 
 	if (w->changed->n && has_changed(w->changed, bare_name(e)))
 		worsen(w, CATALOG_SETS_UNSURE);
-	if (e->kind == CATALOG_UNKNOWN && e->name.len && e->name.p[0] == '\2') /* a procedure */
+	if (e->kind == CATALOG_UNKNOWN && snapshot_is_procedure(e))
 		worsen(w, CATALOG_SETS_MISSING);
 	if (e->tells)
 		worsen(w, CATALOG_SETS_TOLD);
+	if (e->temporary)
+		worsen(w, CATALOG_SETS_TEMPORARY);
+	w->drops |= e->drops;
+	w->hinders |= e->hinders;
 	if (e->sets) {
 		worsen(w, CATALOG_SETS);
 		w->unseen = e->unseen ? e : NULL;
@@ -320,6 +346,8 @@ enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct cata
 		if (!catalog_is_system(of))
 			judge_table(&w, s, of, t->name, t->written && f->verbs & fires);
 	}
+	if (w.drops)
+		worsen(&w, f->verb == SQL_CALL && !several && !w.hinders ? CATALOG_SETS_DROPPED : CATALOG_SETS_TEMPORARY);
 	*unseen = w.unseen;
 	return w.worst;
 }

@@ -1,6 +1,6 @@
 /*
  * catalog_session.h - what routines and triggers set for the session that runs them, and no server tells of: user variables, SET @@name,
- * a role, a lock. And of what DDL has changed since it was read, where that cannot be said.
+ * a role, a lock, temporary tables. And of what DDL has changed since it was read, where that cannot be said.
  */
 #ifndef SUIMON_CATALOG_SESSION_H
 #define SUIMON_CATALOG_SESSION_H

@@ -170,9 +170,14 @@ struct entity *snapshot_get_routine(struct snapshot *s, struct span schema, stru
 	return routine_name(name, procedure, room) ? snapshot_get(s, schema, span_of(room, name.len + 1)) : NULL;
 }
 
+bool snapshot_is_procedure(const struct entity *e)
+{
+	return e->name.len && e->name.p[0] == '\2';
+}
+
 bool snapshot_is_routine(const struct entity *e)
 {
-	return e->name.len && (e->name.p[0] == '\1' || e->name.p[0] == '\2');
+	return snapshot_is_procedure(e) || (e->name.len && e->name.p[0] == '\1');
 }
 
 enum rc snapshot_link(struct edge **list, struct entity *to)

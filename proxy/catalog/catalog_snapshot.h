@@ -49,6 +49,9 @@ struct entity {
 	bool sets;              /* such a body sets what a session keeps and no server tells of (catalog_session.h), or may */
 	bool tells;             /* ... what servers tell of, unless the statement fails */
 	bool unseen;            /* ... cannot be seen */
+	bool temporary;         /* ... makes temporary tables that it does not drop again, or may */
+	bool drops;             /* ... drops again all that it makes, unless it fails, or something that it runs, or that runs it, ... */
+	bool hinders;           /* ... handles errors or gives tables other names */
 	bool accounts;          /* a procedure changes accounts, or may (catalog_accounts.h), whatever these do */
 	bool ddl;               /* ... and likewise the schema (catalog_ddl.h) */
 	bool executes;          /* ... runs texts, and what they are is not known by it alone */
@@ -82,6 +85,7 @@ struct entity *snapshot_find_routine(const struct snapshot *s, struct span schem
 				     bool procedure) must_check;
 struct entity *snapshot_get_routine(struct snapshot *s, struct span schema, struct span name, bool procedure) must_check;
 bool snapshot_is_routine(const struct entity *e); /* by its name: also one that is not in the catalog */
+bool snapshot_is_procedure(const struct entity *e);
 enum rc snapshot_link(struct edge **list, struct entity *to) must_check; /* RC_ERROR: no memory */
 
 /* As catalog.h has them. RC_ERROR: put said so. */

@@ -377,14 +377,15 @@ void deltas_settle(struct request *r)
 {
 	struct session *s = r->s;
 	bool failed = r->error != 0;
-	unsigned pins = r->plan.pins | (unlikely(command_may_be_anything(r)) ? PIN_UNKNOWN : 0);
+	unsigned pins = r->plan.pins | (unlikely(command_may_be_anything(r)) ? PIN_UNKNOWN : 0), ran;
 
 	if (r->reply_settled)
 		return;
 	r->reply_settled = true;
 	if (unlikely(s->pins & PIN_UNKNOWN_YET))
 		sets_look_again(s);
-	pins |= sets_pins(r);
+	ran = sets_pins(r);
+	pins |= ran;
 	if (unlikely(has_written_unseen(r)))
 		settle_unseen(r);
 	globals_settle(r, failed);
@@ -393,7 +394,7 @@ void deltas_settle(struct request *r)
 		s->pins &= ~r->plan.unpins;
 		if (r->st && (r->st->facts.flags & SQL_F_RELEASE) && s->up)
 			s->up->condemned = true;
-	} else if ((pins & (PIN_UNKNOWN | PIN_UNKNOWN_YET | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
+	} else if ((ran || pins & (PIN_UNKNOWN | PIN_USER_VARIABLE | PIN_USER_LOCK) ||
 		    (r->st && (r->st->facts.flags & SQL_F_MULTI))) && !never_ran(r)) {
 		deltas_pin(r, pins); /* a part of it may have run */
 	}

@@ -8,6 +8,8 @@
 #include "request.h"
 #include "unscoped.h"
 
+/* Pins that may end while the session goes on: another state outlasts them. */
+#define PINS_PASSING (PIN_TRANSACTION | PIN_NEXT_TRANSACTION | PIN_LOCK | PIN_CURSOR | PIN_LONG_DATA | PIN_XA | PIN_TIME | PIN_UNKNOWN_YET)
 #define UNSCOPED_MOST 16 /* variables of one statement; further ones stay with the connection */
 
 static void take_vars(struct request *r, const struct varset *vars)
@@ -173,8 +175,8 @@ static void take_tracked(struct request *r, struct span block)
 		}
 	}
 	/* The state changed, and neither the report nor the statement's text says how: only this connection has it. */
-	if (changed && !named && !r->plan.pins && !r->plan.unpins && !(r->s->pins & ~(unsigned)PIN_UNKNOWN_YET) &&
-	    (r->st ? r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP : r->blind)) {
+	if (changed && !named && !r->plan.pins && !r->plan.unpins && !(r->s->pins & ~(unsigned)PINS_PASSING) &&
+	    (r->st ? r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP && !sets_dropped(r) : r->blind)) {
 		deltas_pin(r, PIN_UNKNOWN);
 		if (r->st)
 			r->st->leaves_state = true; /* whoever runs it again can write afterwards */

@@ -344,6 +344,7 @@ void temps_forget(struct session *s);
 
 /* sets.c: what a statement sets for its session by what it runs */
 unsigned sets_pins(struct request *r);     /* of one that has been answered; remembers it where that is not known yet */
+bool sets_dropped(const struct request *r); /* it has made and dropped temporary tables, and left nothing */
 void sets_look_again(struct session *s);   /* by now it may be known: PIN_UNKNOWN_YET ends, perhaps for PIN_UNKNOWN */
 void sets_tick(struct session *s);         /* the same of one that is idle: its connection is given back */
 void sets_forget(struct session *s);

@@ -60,7 +60,14 @@ unsigned sets_pins(struct request *r)
 		return 0;
 	if (sets == CATALOG_SETS_TOLD)
 		return r->error || !r->worker->tracked ? PIN_UNKNOWN : 0;
+	if (sets == CATALOG_SETS_TEMPORARY || sets == CATALOG_SETS_DROPPED)
+		return sets == CATALOG_SETS_TEMPORARY || r->error ? PIN_TEMP_TABLE : 0;
 	return sets != CATALOG_SETS && remember(r, sets == CATALOG_SETS_UNSURE) ? PIN_UNKNOWN_YET : PIN_UNKNOWN;
+}
+
+bool sets_dropped(const struct request *r)
+{
+	return r->st && r->st->facts.verb == SQL_CALL && statement_sets(r->st, r->worker->in->catalog) == CATALOG_SETS_DROPPED;
 }
 
 /* One that was there and is not any more has been dropped. */
@@ -95,6 +102,8 @@ void sets_look_again(struct session *s)
 	}
 	if (worst == CATALOG_SETS || (worst == CATALOG_SETS_TOLD && (u->failed || !s->worker->tracked)))
 		s->pins |= PIN_UNKNOWN;
+	if (worst == CATALOG_SETS_TEMPORARY || (worst == CATALOG_SETS_DROPPED && u->failed))
+		s->pins |= PIN_TEMP_TABLE;
 	s->pins &= ~(unsigned)PIN_UNKNOWN_YET;
 	sets_forget(s);
 }

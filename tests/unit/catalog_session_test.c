@@ -81,6 +81,50 @@ static void what_a_body_sets(void **state)
 	}
 }
 
+static const struct { const char *body; bool left, dropped; } makers[] = {
+	{"CREATE TEMPORARY TABLE a (n INT)", true, false},
+	{"CREATE TEMPORARY TABLE a LIKE b", true, false},
+	{"CREATE TABLE a (n INT)", false, false},
+	{"DROP TEMPORARY TABLE a", false, false},
+	{"EXPLAIN SELECT 'temporary'", false, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); END", true, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); SELECT n FROM a; DROP TEMPORARY TABLE a; END", false, true},
+	{"begin create temporary table d.a like b; drop /* all */ table if exists d.a -- of it\n; end", false, true},
+	{"BEGIN IF p1 THEN CREATE TEMPORARY TABLE a (n INT); END IF; DROP TEMPORARY TABLE IF EXISTS a; END", false, true},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); CREATE TEMPORARY TABLE b (n INT); DROP TEMPORARY TABLE b, a; END", false, true},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); CREATE TEMPORARY TABLE b (n INT); DROP TABLE b; DROP TABLE a; END", false, true},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); CREATE TEMPORARY TABLE b (n INT); DROP TABLE b; DO 1; DROP TABLE a; END", true, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); DROP TEMPORARY TABLE b; END", true, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); DROP TEMPORARY TABLE d.a; END", true, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); DROP VIEW a; END", true, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); DROP INDEX i ON a; END", true, false},
+	{"BEGIN DROP TEMPORARY TABLE a; CREATE TEMPORARY TABLE a (n INT); END", true, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); DROP TEMPORARY TABLE a; SELECT 1; END", true, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); IF p1 THEN DROP TEMPORARY TABLE a; END IF; END", true, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); IF p1 THEN DO 1; ELSE DROP TEMPORARY TABLE a; END IF; DROP TEMPORARY TABLE b; END", true, false},
+	{"BEGIN CREATE TEMPORARY TABLE a (n INT); WHILE p1 DO DROP TEMPORARY TABLE a; END WHILE; END", true, false},
+	{"l: BEGIN CREATE TEMPORARY TABLE a (n INT); IF p1 THEN LEAVE l; END IF; DROP TEMPORARY TABLE a; END l", true, false},
+	{"IF p1 THEN CREATE TEMPORARY TABLE a (n INT); DROP TEMPORARY TABLE a; END IF", true, false},
+	{"FOR i IN 1..2 DO CREATE TEMPORARY TABLE a (n INT); END FOR", true, false},
+};
+
+static void what_temporary_tables_a_body_leaves(void **state)
+{
+	for (size_t i = 0; i < countof(makers); i++) {
+		struct snapshot *s = snapshot_new(false);
+		const struct entity *e;
+
+		assert_non_null(s);
+		e = routine(s, "p", true, makers[i].body);
+		if (e->temporary != makers[i].left || e->drops != makers[i].dropped)
+			fail_msg("%s: left %d, dropped %d", makers[i].body, e->temporary, e->drops);
+		e = routine(s, "f", false, makers[i].body);
+		if (e->temporary != (makers[i].left || makers[i].dropped) || e->drops)
+			fail_msg("a function: %s", makers[i].body);
+		snapshot_unref(s);
+	}
+}
+
 /* ---- statements ---- */
 
 static const struct { const char *sql; enum catalog_sets sets; const char *changed; } statements[] = {
@@ -120,6 +164,13 @@ static const struct { const char *sql; enum catalog_sets sets; const char *chang
 	{"CALL nothing()", CATALOG_SETS_NOTHING, "p"},
 	{"CALL nothing()", CATALOG_SETS_UNSURE, "`Nothing`"},
 	{"CALL outer_one()", CATALOG_SETS_UNSURE, "nothing"},
+	{"CALL outer_one()", CATALOG_SETS_TEMPORARY, ""},
+	{"CALL drops()", CATALOG_SETS_DROPPED, ""},
+	{"CALL nothing(); CALL drops()", CATALOG_SETS_TEMPORARY, ""},
+	{"CALL handles()", CATALOG_SETS_TEMPORARY, ""},
+	{"CALL renames()", CATALOG_SETS_TEMPORARY, ""},
+	{"INSERT INTO makes VALUES (1)", CATALOG_SETS_TEMPORARY, ""},
+	{"INSERT INTO calls VALUES (1)", CATALOG_SETS_TEMPORARY, ""},
 	{"CALL p()", CATALOG_SETS, "p"},
 	{"CALL nosuch()", CATALOG_SETS_MISSING, "nosuch"},
 	{"SELECT nosuch()", CATALOG_SETS_UNSURE, "nosuch"},
@@ -147,6 +198,11 @@ static struct snapshot *schema(void)
 	(void)routine(s, "nothing", true, "SELECT p1");
 	(void)routine(s, "outer_one", true, "BEGIN CREATE TEMPORARY TABLE x (n INT); CALL nothing(); END");
 	(void)routine(s, "calls_none", true, "CALL none()");
+	(void)routine(s, "drops", true, "BEGIN CREATE TEMPORARY TABLE x (n INT); DROP TABLE x; END");
+	(void)routine(s, "handles", true, "BEGIN DECLARE CONTINUE HANDLER FOR 1062 DO 1; CALL drops(); END");
+	(void)routine(s, "renames", true, "BEGIN CREATE TEMPORARY TABLE x (n INT); ALTER TABLE x RENAME y; DROP TABLE IF EXISTS x; END");
+	table(s, "makes", "CREATE TEMPORARY TABLE x (n INT)");
+	table(s, "calls", "CALL drops()");
 	return s;
 }
 
@@ -229,6 +285,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_body_sets),
+		cmocka_unit_test(what_temporary_tables_a_body_leaves),
 		cmocka_unit_test(what_a_statement_sets),
 		cmocka_unit_test(changes_last_until_they_are_read),
 		cmocka_unit_test(which_routine_ddl_is_about),
