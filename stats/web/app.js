@@ -12,16 +12,21 @@ const PATIENCE_MS = 8000; // an instance that takes longer does not answer
 const charts = new Charts();
 const past = []; // {overview, cache}
 const HEAVIEST = "total_time";
+const here = () => location.pathname + location.search;
+let shown = null; // the statement that the dialog shows; null: it is closed, and whoever did that has seen to the address
 let sort = HEAVIEST, paused = false, busy = false, refused = false;
 let token = sessionStorage.getItem("suimon-token") || "";
 
 class Refused extends Error {}
+class Missing extends Error {}
 
 async function get(path) {
 	const answer = await fetch(path, {headers: token ? {Authorization: "Bearer " + token} : {}, cache: "no-store",
 		signal: AbortSignal.timeout(PATIENCE_MS)});
 	if (answer.status === 401 || answer.status === 403)
 		throw new Refused(path);
+	if (answer.status === 404)
+		throw new Missing(path);
 	if (!answer.ok)
 		throw new Error(`${path}: ${answer.status}`);
 	return answer.json();
@@ -137,6 +142,8 @@ async function tick() {
 		if (refused)
 			ask(false);
 		refused = false;
+		if (asked() && asked() !== shown) // the page was opened by its address, or it could not be shown before
+			await show();
 	} catch (e) {
 		refused = e instanceof Refused;
 		if (refused)
@@ -152,13 +159,45 @@ function setSort(by) {
 	tick();
 }
 
-async function open(digest) {
+// A statement has an address, #query/DIGEST, and so a place in the history: going there opens it, leaving it closes it.
+function asked() {
+	return /^#query\/((0x)?[0-9a-f]{1,16})$/i.exec(location.hash)?.[1];
+}
+
+function hide() {
+	shown = null;
+	$("detail").close();
+}
+
+function open(digest) {
+	if (asked() === digest)
+		show();
+	else
+		location.hash = "query/" + digest;
+}
+
+async function show() {
+	const digest = asked();
+	if (!digest) {
+		hide();
+		return;
+	}
 	try {
-		views.detail(await get("api/queries/" + encodeURIComponent(digest)));
+		const query = await get("api/queries/" + digest);
+		if (asked() !== digest)
+			return; // left meanwhile
+		views.detail(query);
+		shown = digest;
 		if (!$("detail").open)
 			$("detail").showModal();
-	} catch {
-		status("warn", "that query is no longer known");
+	} catch (e) {
+		if (asked() !== digest)
+			return;
+		if (e instanceof Missing) {
+			hide();
+			history.replaceState(null, "", here());
+		}
+		status("warn", e instanceof Missing ? "that query is no longer known" : "no answer"); // then it is tried again with the figures
 	}
 }
 
@@ -185,6 +224,12 @@ $("detail").addEventListener("click", e => {
 	if (e.target === $("detail"))
 		$("detail").close();
 });
+$("detail").addEventListener("close", () => {
+	if (shown && shown === asked())
+		history.pushState(null, "", here());
+	shown = null;
+});
+addEventListener("hashchange", show);
 document.addEventListener("visibilitychange", tick);
 setInterval(tick, EVERY_MS);
 tick();

@@ -208,3 +208,58 @@ def test_an_instance_that_hangs_is_not_live(suimon, browser):
     finally:
         s.process.signal(signal.SIGCONT)
     browser.wait(status + " === 'live'")
+
+
+def test_a_statement_has_an_address(suimon, db, browser):
+    s = suimon()
+    with s.connect(database=db.name) as c:
+        for sql in ("SELECT 1 + 41 AS first", "SELECT name AS second FROM whoami"):
+            ask(c, sql)
+    settle(s)
+    digest = {q["text"].split()[-1 if "+" in q["text"] else 3]: q["digest"] for q in s.api("/api/queries?limit=100")["queries"] if "first" in q["text"] or "second" in q["text"]}
+    first, second = digest["first"], digest["second"]
+    shown = "(document.getElementById('detail').open ? document.getElementById('detail-h').textContent : '')"
+    address = "location.hash"
+
+    def stands(at, what):
+        browser.wait("%s === %r && %s === %r" % (address, at, shown, what))
+
+    # What the address bar says is given to somebody else: the statement opens with the page.
+    browser.open(s.url + "/#query/" + first)
+    stands("#query/" + first, first)
+    browser.key("Escape", 27)
+    stands("", "")
+    browser.run("new Promise(done => setTimeout(done, 4500))")
+    stands("", "")  # closed is closed, while figures come in
+    # By hand: each is an entry of the history, which leads back and forth.
+    browser.run("document.querySelector('nav a[href=\"#queries\"]').click()")
+    button = "[...document.querySelectorAll('#queries-table tbody button')].find(b => b.textContent.includes('%s'))"
+    browser.wait(button % "second")
+    browser.run((button % "second") + ".click()")
+    stands("#query/" + second, second)
+    browser.run("location.hash = 'query/%s'; true" % first)
+    stands("#query/" + first, first)
+    browser.run("history.back()")
+    stands("#query/" + second, second)
+    browser.run("history.back()")
+    stands("#queries", "")
+    browser.run("history.forward()")
+    stands("#query/" + second, second)
+    browser.run("document.querySelector('#detail form button').click()")
+    stands("", "")
+    browser.run("history.back()")
+    stands("#query/" + second, second)
+    browser.run("history.back()")
+    stands("#queries", "")
+    # The same one, once closed, opens again; one that is not known leaves nothing open and no address behind.
+    browser.run((button % "second") + ".click()")
+    stands("#query/" + second, second)
+    browser.run("location.hash = 'query/0x0000000000000001'; true")
+    stands("", "")
+    assert not [p for p in browser.problems if "0x0000000000000001" not in p], browser.problems
+    browser.problems.clear()
+    for other in ("#query/", "#query/../config", "#query/0xnothing", "#nothing"):
+        browser.open(s.url + "/" + other)
+        browser.wait("document.getElementById('status').textContent === 'live'")
+        assert browser.run(shown) == ""
+    assert not browser.problems, browser.problems
