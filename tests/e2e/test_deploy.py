@@ -41,6 +41,13 @@ def check(tmp_path, config, **env):
     return done.stdout
 
 
+def longest_drain():
+    """Seconds that an end may take, as whoever kills it afterwards has to know: drain_timeout's default, and what systemd is asked for beside."""
+    done = subprocess.run([servers.find_suimon(), "check", "--primary", "db:3306"], capture_output=True, text=True, timeout=60, check=True)
+    assert "systemd is asked for `drain_timeout` and 10 s" in " ".join(text(TOP, "docs", "operations.md").split())
+    return int(re.fullmatch(r"(\d+)s", yaml.safe_load(done.stdout)["drain_timeout"]).group(1)) + 10
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed: deploy/deps --test")
 def test_the_unit_exposes_little():
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", built("suimon.service")],
@@ -68,7 +75,7 @@ def test_systemd_knows_every_line_of_the_units(tmp_path):
 
 def test_the_unit_leaves_the_drain_its_time():
     unit = text(built("suimon.service"))
-    assert int(re.search(r"TimeoutStopSec=(\d+)", unit).group(1)) > 30  # drain_timeout's default
+    assert int(re.search(r"TimeoutStopSec=(\d+)", unit).group(1)) >= longest_drain()
     for line in ("Type=notify", "WatchdogSec=", "LoadCredential=", "NoNewPrivileges=yes"):
         assert line in unit
 
@@ -370,7 +377,7 @@ def test_a_linter_finds_nothing_in_the_compose_file(tmp_path):
 def test_the_compose_file_hardens_and_waits():
     suimon = yaml.safe_load(text(TOP, "deploy", "container", "compose.yaml"))["services"]["suimon"]
     assert suimon["read_only"] is True and suimon["cap_drop"] == ["ALL"] and suimon["security_opt"] == ["no-new-privileges:true"]
-    assert int(re.fullmatch(r"(\d+)s", suimon["stop_grace_period"]).group(1)) > 30  # drain_timeout's default
+    assert int(re.fullmatch(r"(\d+)s", suimon["stop_grace_period"]).group(1)) >= longest_drain()
     assert any(v.endswith(":/var/lib/suimon/queue") for v in suimon["volumes"])
 
 
@@ -404,7 +411,8 @@ def test_the_pod_gives_the_drain_its_time_and_the_queue_a_volume():
     docs = [d for d in yaml.safe_load_all(text(TOP, "deploy", "kubernetes", "suimon.yaml")) if d]
     pod = docs[-1]["spec"]["template"]["spec"]
     sidecar = pod["initContainers"][0]
-    assert sidecar["restartPolicy"] == "Always" and pod["terminationGracePeriodSeconds"] > 2 * 30
+    applications = 30  # which ends first, by Kubernetes' own default
+    assert sidecar["restartPolicy"] == "Always" and pod["terminationGracePeriodSeconds"] >= applications + longest_drain()
     assert sidecar["securityContext"]["readOnlyRootFilesystem"] and sidecar["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     claims = {c["metadata"]["name"] for c in docs[-1]["spec"]["volumeClaimTemplates"]}
     assert {m["mountPath"] for m in sidecar["volumeMounts"] if m["name"] in claims} == {"/var/lib/suimon/queue"}
