@@ -122,9 +122,18 @@ def test_files_and_the_token_are_taken(suimon, db, tmp_path):
     assert s.http("/api/config/reload", data={})[0] == 200
 
 
-def test_a_file_with_one_fault_changes_nothing_of_all_the_rest(suimon, db):
-    s = suimon({"queue": {"rules": [{"match": {"table": db.name + ".log"}}]}})
-    before = s.api("/api/config")["config"]
+def test_a_file_with_one_fault_changes_nothing_of_all_the_rest(suimon, db, tmp_path):
+    """Whether it is the file's own, a restart's, or that a part cannot have what the file says."""
+    log = tmp_path / "slow.log"
+    s = suimon({"stats": {"slow": "0s", "slow_log": str(log)}, "queue": {"rules": [{"match": {"table": db.name + ".log"}}]}})
+
+    def shown():
+        """What is said to be in force, and what parts say of themselves."""
+        metrics = s.metrics()
+        return s.api("/api/config")["config"], [metrics[m] for m in (
+            "suimon_backend_connections_limit", "suimon_cache_limit_bytes", "suimon_queue_limit_bytes")]
+
+    before = shown()
     config = s.config
     for name, (value, _) in VALUES.items():
         config = merge(config, changed(name, value))
@@ -133,6 +142,11 @@ def test_a_file_with_one_fault_changes_nothing_of_all_the_rest(suimon, db):
     assert status == 409 and "stats.digests" in text
     s.write(merge(config, {"routing": {"consistency": "perhaps"}}))
     assert s.http("/api/config/reload", data={})[0] == 409
-    assert s.api("/api/config")["config"] == before
+    s.write(merge(config, {"stats": {"slow_log": str(tmp_path / "missing" / "slow.log")}}))
+    status, text = s.http("/api/config/reload", data={})
+    assert status == 409 and "stats.slow_log: cannot open" in text
+    assert shown() == before
     with s.connect(database=db.name) as c:
         assert who(c) == "replica"
+        ask(c, "SELECT 4711")
+    servers.wait_until("the slow log that was there", lambda: "4711" in log.read_text(), 30)
