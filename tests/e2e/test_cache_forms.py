@@ -8,9 +8,8 @@ import pytest
 from conftest import hits
 from servers import wait_until
 from test_compression import COMPRESS, ZippedWire
-from wire import EXECUTE, PREPARE, QUERY, Wire, error
+from wire import DEPRECATE_EOF, EXECUTE, PREPARE, QUERY, Wire, error
 
-DEPRECATE_EOF = 1 << 24
 FORMS = list(itertools.product((False, True), repeat=3))  # new ends of rows, prepared, compressed
 NAMES = ["-".join(word for word, on in zip(("new", "prepared", "compressed"), form) if on) or "plain" for form in FORMS]
 ROWS = 3

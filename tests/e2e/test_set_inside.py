@@ -8,29 +8,9 @@ import pytest
 
 from conftest import KIND, Background, ask, who
 from servers import wait_until
-from wire import MULTI_STATEMENTS, Wire, error, lenenc
+from wire import MULTI_STATEMENTS, NewEof
 
 ONE_SERVER = {"replicas": [], "threads": 1, "backend": {"pool": {"max": 3, "min_idle": 0}}}
-
-
-class NewEof(Wire):
-    """A client with CLIENT_DEPRECATE_EOF, to which state is reported at the end of rows, too."""
-    FLAG = 1 << 24
-
-    def ask(self, sql):
-        """The rows' first values, or the error's code."""
-        self.send(b"\x03" + sql.encode())
-        first, got = self.packet(), []
-        if first[0] in (0x00, 0xff):
-            return error(first)[0] if first[0] else None
-        for _ in range(first[0]):
-            self.packet()
-        p = self.packet()
-        while p[0] != 0xfe:
-            size, at = (0, 1) if p[0] == 0xfb else lenenc(p, 0)
-            got.append(p[at:at + size].decode())
-            p = self.packet()
-        return got
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ QUERY, INIT_DB, FIELD_LIST, PING, STATISTICS, CHANGE_USER = 0x03, 0x02, 0x04, 0x
 PREPARE, EXECUTE, LONG_DATA, CLOSE, RESET, SET_OPTION, FETCH, RESET_CONNECTION = 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1f
 MORE_RESULTS, CURSOR_EXISTS, LAST_ROW_SENT = 0x0008, 0x0040, 0x0080
 MAX_PAYLOAD = 0xffffff
+DEPRECATE_EOF = 1 << 24
 
 
 def read_exactly(sock, count):
@@ -147,6 +148,26 @@ class Wire:
         if first[0] == 0xff:
             raise pymysql.MySQLError(*error(first))
         return Statement(self, first)
+
+
+class NewEof(Wire):
+    """A client with CLIENT_DEPRECATE_EOF, to which state is reported at the end of rows, too."""
+    FLAG = DEPRECATE_EOF
+
+    def ask(self, sql):
+        """The rows' first values, or the error's code."""
+        self.send(bytes([QUERY]) + sql.encode())
+        first, got = self.packet(), []
+        if first[0] in (0x00, 0xff):
+            return error(first)[0] if first[0] else None
+        for _ in range(first[0]):
+            self.packet()
+        p = self.packet()
+        while p[0] != 0xfe:
+            size, at = (0, 1) if p[0] == 0xfb else lenenc(p, 0)
+            got.append(p[at:at + size].decode())
+            p = self.packet()
+        return got
 
 
 class Statement:
