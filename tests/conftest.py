@@ -243,6 +243,12 @@ def schema_is_known(instance):
     servers.wait_until("the schema to be read", lambda: instance.api("/api/cache")["catalog"]["readable"], 10)
 
 
+def schema_is_present(instance):
+    """It has been read since DDL was last seen."""
+    servers.wait_until("the schema to be read", lambda: not instance.api("/api/cache")["catalog"]["stale"], 20)
+    return instance
+
+
 def writes_are_queued(instances, db):
     """Each of those that share a queue has its tables made as it starts, for which the others read their schema anew; until that
     is done writes go directly. Told by a table of its own, which the rules must match."""

@@ -6,7 +6,7 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT, COMMAND
 
-from conftest import ask, mariadb_only
+from conftest import ask, mariadb_only, schema_is_present
 from servers import sum_metric, wait_until
 from test_queue import acknowledged, queue_one
 
@@ -136,7 +136,7 @@ def use(s, account, what):
                 ask(c, "SELECT n FROM secret")
                 return hits(s) > before
             wait_until("a hit", hit, 20)
-    wait_until("the schema to be read", lambda: not s.api("/api/cache")["catalog"]["stale"], 20)
+    schema_is_present(s)
 
 
 def is_refused(s, account, what):
@@ -212,7 +212,7 @@ def test_what_changes_no_rights_leaves_the_pool_as_it_is(s, account, way):
 
     use(s, account, "queue")
     other(once)  # what it makes is there from now on
-    wait_until("the schema to be read", lambda: not s.api("/api/cache")["catalog"]["stale"], 20)
+    schema_is_present(s)
     with contextlib.ExitStack() as idle:
         for _ in range(8):  # where there are fewer clients than connections, those that idle are closed
             idle.enter_context(s.connect(database=account.db.name))

@@ -1,11 +1,7 @@
 """C5: what stored routines read and write is known from their bodies, and what is not known is taken for anything."""
-import contextlib
-import time
-
-import pymysql
 import pytest
 
-from conftest import KIND, Background, ask, filled, is_hit, who
+from conftest import KIND, ask, filled, is_hit, who
 from servers import wait_until
 
 READS_T = "SELECT id, total(id) FROM u WHERE id = 1"
@@ -93,49 +89,3 @@ def test_a_function_that_reads_runs_on_a_replica_and_one_that_writes_does_not(ca
         wait_until("the replica's answer", lambda: ask(c, "/* suimon: nocache */ SELECT total(2)") == ((500,),), 5)
         ask(c, "/* suimon: nocache */ SELECT noted(1)")
     assert shop.primary("SELECT COUNT(*) FROM log") == ((1,),)
-
-
-SETS = ["CREATE PROCEDURE gives(OUT v INT) SELECT n INTO v FROM t WHERE id = 1", "CREATE PROCEDURE into_it() SELECT n INTO @v FROM t WHERE id = 1",
-        "CREATE PROCEDURE sets() SET @v = 10", "CREATE PROCEDURE calls() CALL into_it()",
-        "CREATE PROCEDURE fails() BEGIN SELECT n INTO @v FROM t WHERE id = 1; SELECT n FROM nosuch; END",
-        "CREATE PROCEDURE variable() SET @@div_precision_increment = 9",
-        "CREATE PROCEDURE variable_and_rows() BEGIN SET @@div_precision_increment = 9; SELECT n FROM t; END"]
-CALLS = {"CALL gives(@v)": "@v", "SELECT 1; CALL gives(@v)": "@v", "CALL into_it()": "@v", "CALL sets()": "@v", "CALL calls()": "@v", "CALL fails()": "@v",
-         "CALL any_text('SET @v = 10')": "@v", "CALL variable()": "@@div_precision_increment", "CALL variable_and_rows()": "@@div_precision_increment"}
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_what_a_procedure_sets_is_its_sessions_and_nobody_elses(suimon, shop, call):
-    """P3: of user variables, and of SET @@name, MariaDB reports nothing."""
-    shop.setup(*SETS)
-    s = suimon({"replicas": [], "threads": 1, "backend": {"pool": {"max": 3, "min_idle": 0}}})
-    wait_until("the schema", lambda: not s.api("/api/cache")["catalog"]["stale"], 20)
-    read = "SELECT %s" % CALLS[call]
-    with contextlib.ExitStack() as stack:
-        c = stack.enter_context(s.connect(database=shop.name, client_flag=pymysql.constants.CLIENT.MULTI_STATEMENTS))
-        others = [stack.enter_context(s.connect(database=shop.name)) for _ in range(3)]
-        before = ask(others[0], read)
-        with contextlib.suppress(pymysql.MySQLError), c.cursor() as cur:
-            cur.execute(call)
-            while cur.nextset():
-                pass
-        for other in others[:2]:
-            other.begin()
-            assert ask(other, read) == before
-        late = Background(others[2], read)  # the third connection is the first session's
-        time.sleep(0.3)
-        others[0].commit()
-        assert late.outcome() == before
-        assert ask(c, read) == ((9 if "@@" in read else 10,),)
-    with s.connect(database=shop.name) as third:
-        assert ask(third, read) == before
-
-
-def test_a_procedure_that_reads_and_writes_rows_pins_nothing(suimon, shop):
-    s = suimon({"replicas": []})
-    wait_until("the schema", lambda: not s.api("/api/cache")["catalog"]["stale"], 20)
-    with s.connect(database=shop.name) as c:
-        ask(c, "CALL add_t(1)")
-        with pytest.raises(pymysql.MySQLError):
-            ask(c, "CALL nosuch()")
-        assert [x["pinned"] for x in s.api("/api/clients")["clients"]] == [None]

@@ -6,7 +6,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import KIND, Background, ask, who
+from conftest import KIND, Background, ask, schema_is_present, who
 from servers import wait_until
 from wire import MULTI_STATEMENTS, NewEof
 
@@ -19,18 +19,14 @@ def shop(db):
     return db
 
 
-def known(s):
-    wait_until("the schema", lambda: not s.api("/api/cache")["catalog"]["stale"], 20)
-    return s
-
-
 def pinned(s):
     """By what each session is, in their order."""
     return [x["pinned"] for x in sorted(s.api("/api/clients")["clients"], key=lambda x: x["id"])]
 
 
 def is_its_own(s, schema, run, read):
-    """run() sets something for its session. Two others, in transactions, have the other two connections, and a third one waits for one of these."""
+    """run() sets something for its session. Two others, in transactions, have the other two connections, and a third one waits for one of these.
+    Returns what these read."""
     with contextlib.ExitStack() as stack:
         others = [stack.enter_context(s.connect(database=schema)) for _ in range(3)]
         before = ask(others[0], read)
@@ -42,6 +38,12 @@ def is_its_own(s, schema, run, read):
         time.sleep(0.3)
         others[0].commit()
         assert late.outcome() == before
+    return before
+
+
+def run_anyway(c, sql):
+    with contextlib.suppress(pymysql.MySQLError):
+        ask(c, sql)
 
 
 VALUES = {"@v": "10", "@@div_precision_increment": "9"}
@@ -72,13 +74,10 @@ TRIGGERS.update({how: TRIGGERS["into"] for how in WRITES if how not in TRIGGERS 
 @pytest.mark.parametrize("how", TRIGGERS)
 def test_what_a_trigger_sets_is_its_sessions(suimon, shop, how):
     shop.setup(*TRIGGERS[how])
-    s = known(suimon(ONE_SERVER))
+    s = schema_is_present(suimon(ONE_SERVER))
     read = "SELECT %s" % ("@@div_precision_increment" if "system" in how else "@v")
     with s.connect(database=shop.name, client_flag=MULTI_STATEMENTS) as c:
-        def run():
-            with contextlib.suppress(pymysql.MySQLError):
-                ask(c, WRITES.get(how, "INSERT INTO log (what) VALUES ('x')"))
-        is_its_own(s, shop.name, run, read)
+        is_its_own(s, shop.name, lambda: run_anyway(c, WRITES.get(how, "INSERT INTO log (what) VALUES ('x')")), read)
         assert str(ask(c, read)[0][0]) == VALUES[read[7:]]
 
 
@@ -100,18 +99,43 @@ def test_what_a_function_sets_is_its_sessions(suimon, shop, how):
     """To a client to whom the server would say at the end of the rows what they have changed: of this it says nothing."""
     sql, *made = FUNCTIONS[how]
     shop.setup(*made)
-    s = known(suimon(ONE_SERVER))
+    s = schema_is_present(suimon(ONE_SERVER))
     read = "SELECT %s" % ("@@div_precision_increment" if "system" in how else "@v")
     with NewEof(s.connect(database=shop.name, client_flag=NewEof.FLAG)) as c:
         is_its_own(s, shop.name, lambda: c.ask(sql), read)
         assert c.ask(read) == [VALUES[read[7:]]]
 
 
+# MySQL prepares the text of a user variable, but not of another.
+PREPARE = "PREPARE s FROM a" if KIND == "mariadb" else "SET @text = a; PREPARE s FROM @text"
+PROCEDURES = ("CREATE PROCEDURE gives(OUT v INT) SELECT n INTO v FROM t WHERE id = 1", "CREATE PROCEDURE into_it() SELECT n INTO @v FROM t WHERE id = 1",
+              "CREATE PROCEDURE sets() SET @v = 10", "CREATE PROCEDURE calls() CALL into_it()",
+              "CREATE PROCEDURE fails() BEGIN SELECT n INTO @v FROM t WHERE id = 1; SELECT n FROM nosuch; END",
+              "CREATE PROCEDURE any_text(IN a TEXT) BEGIN %s; EXECUTE s; DEALLOCATE PREPARE s; END" % PREPARE,
+              "CREATE PROCEDURE variable() SET @@div_precision_increment = 9",
+              "CREATE PROCEDURE variable_and_rows() BEGIN SET @@div_precision_increment = 9; SELECT n FROM t; END")
+CALLS = {"CALL gives(@v)": "@v", "SELECT 1; CALL gives(@v)": "@v", "CALL into_it()": "@v", "CALL sets()": "@v", "CALL calls()": "@v", "CALL fails()": "@v",
+         "CALL any_text('SET @v = 10')": "@v", "CALL variable()": "@@div_precision_increment", "CALL variable_and_rows()": "@@div_precision_increment"}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_a_procedure_sets_is_its_sessions(suimon, shop, call):
+    """Of user variables, and of SET @@name, MariaDB reports nothing."""
+    shop.setup(*PROCEDURES)
+    s = schema_is_present(suimon(ONE_SERVER))
+    read = "SELECT %s" % CALLS[call]
+    with s.connect(database=shop.name, client_flag=MULTI_STATEMENTS) as c:
+        before = is_its_own(s, shop.name, lambda: run_anyway(c, call), read)
+        assert ask(c, read) == ((int(VALUES[CALLS[call]]),),)
+    with s.connect(database=shop.name) as third:
+        assert ask(third, read) == before
+
+
 def test_a_view_that_sets_something_is_the_primarys(suimon, shop):
     """R1, P3: on a replica the session would be stuck there."""
     shop.setup("CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END",
                "CREATE VIEW w AS SELECT name, f() AS n FROM whoami")
-    s = known(suimon({"threads": 1}))
+    s = schema_is_present(suimon({"threads": 1}))
     with NewEof(s.connect(database=shop.name, client_flag=NewEof.FLAG)) as c:
         wait_until("a replica", lambda: ask_of(s, shop) == "replica", 20)
         assert c.ask("SELECT name FROM w WHERE n") == ["primary"]
@@ -125,7 +149,7 @@ def ask_of(s, shop):
 
 def test_a_lock_of_a_procedures_is_its_sessions(suimon, shop):
     shop.setup("CREATE PROCEDURE locks() DO GET_LOCK(DATABASE(), 0)")
-    s = known(suimon(ONE_SERVER))
+    s = schema_is_present(suimon(ONE_SERVER))
     with s.connect(database=shop.name) as c:
         ask(c, "CALL locks()")
         assert pinned(s) == ["unknown"]
@@ -139,13 +163,23 @@ def test_triggers_and_functions_that_set_nothing_pin_nothing(suimon, shop):
                "CREATE TABLE child (id INT, FOREIGN KEY (id) REFERENCES t (id) ON DELETE CASCADE)",
                "CREATE TRIGGER c AFTER DELETE ON child FOR EACH ROW SET @v = 10", "INSERT INTO child VALUES (2)",
                "CREATE FUNCTION f(a INT) RETURNS INT READS SQL DATA BEGIN DECLARE v INT; SELECT n INTO v FROM t WHERE id = a; SET v = v + 1; RETURN v; END")
-    s = known(suimon(ONE_SERVER))
+    s = schema_is_present(suimon(ONE_SERVER))
     with s.connect(database=shop.name) as c, NewEof(s.connect(database=shop.name, client_flag=NewEof.FLAG)) as w:
         ask(c, "INSERT INTO log VALUES ('a@b')")
         assert w.ask("SELECT f(1)") == ["11"]
         ask(c, "DELETE FROM t WHERE id = 2")
         assert w.ask("SELECT @v") == [""]  # NULL: no trigger ran
         assert pinned(s) == [None, None]
+
+
+def test_a_procedure_that_reads_and_writes_rows_pins_nothing(suimon, shop):
+    shop.setup("CREATE PROCEDURE add_t(IN a INT) UPDATE t SET n = n + a")
+    s = schema_is_present(suimon({"replicas": []}))
+    with s.connect(database=shop.name) as c:
+        ask(c, "CALL add_t(1)")
+        with pytest.raises(pymysql.MySQLError):
+            ask(c, "CALL nosuch()")
+        assert pinned(s) == [None]
 
 
 @contextlib.contextmanager
@@ -172,7 +206,7 @@ WHERE = {"alone": ONE_SERVER, "cached": dict(ONE_SERVER, cache={"rules": [{"matc
 def made(request, suimon, shop):
     """A procedure is made anew, and another one is there. With a cache the schema is read after any DDL, else only where somebody has to know."""
     shop.setup("CREATE PROCEDURE p() DO 1", "CREATE PROCEDURE q() DO 2", "CREATE PROCEDURE calls_p() CALL p()")
-    return known(suimon(dict(WHERE[request.param], backend={"pool": {"max": 10}})))
+    return schema_is_present(suimon(dict(WHERE[request.param], backend={"pool": {"max": 10}})))
 
 
 def test_procedures_made_anew_pin_nobody_who_calls_others(made, shop):
@@ -185,22 +219,34 @@ def test_procedures_made_anew_pin_nobody_who_calls_others(made, shop):
             assert sorted(pinned(s), key=str) == [None, None, None, "transaction"]
 
 
-@pytest.mark.parametrize("call", ["CALL p()", "CALL calls_p()"])
-def test_a_procedure_made_anew_pins_until_it_is_known(made, shop, call):
+# What another session changes, what is run then, what is changed behind that, and what pins are left.
+CHANGES = {
+    "a procedure": (made_again("DO 3"), "CALL p()", (), {None}),
+    "one that is called by another": (made_again("DO 3"), "CALL calls_p()", (), {None}),
+    "one that is dropped behind its call": (["ALTER PROCEDURE p COMMENT 'x'"], "CALL p()", ["DROP PROCEDURE p"], {None}),
+    "a trigger that sets something": (["CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v"], "INSERT INTO log VALUES ('x')", (), {None, "unknown"}),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_ddl_has_changed_pins_until_it_is_known(made, shop, what):
+    ddl, run, later, pins = CHANGES[what]
     s = made
     with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
         with nothing_is_read(s, shop.name):
-            for sql in made_again("DO 3"):
+            for sql in ddl:
                 ask(admin, sql)
-            ask(c, call)
+            ask(c, run)
             assert "unknown_yet" in pinned(s)
-        wait_until("the pin to end", lambda: set(pinned(s)) == {None}, 20)  # though nobody asks anything any more
+            for sql in later:
+                ask(admin, sql)
+        wait_until("it to be known", lambda: set(pinned(s)) == pins, 20)  # though nobody asks anything any more
 
 
 def test_a_trigger_that_would_call_what_is_not_there_pins_its_session(suimon, shop):
     """What that would set nobody knows; which statement brought it there does not matter."""
     shop.setup("CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW BEGIN IF NEW.what = 'never' THEN CALL nosuch(); END IF; END")
-    s = known(suimon(ONE_SERVER))
+    s = schema_is_present(suimon(ONE_SERVER))
     with s.connect(database=shop.name) as c:
         for _ in range(2):
             ask(c, "INSERT INTO log VALUES ('x')")
@@ -220,27 +266,6 @@ def test_a_procedure_that_was_made_to_set_something_goes_on_pinning(made, shop):
         assert ask(c, "SELECT @v") == ((10,),) and ask(other, "SELECT @v") == ((None,),)
         ask(other, "CALL p()")
         assert pinned(s).count("unknown") == 2
-
-
-def test_a_trigger_made_through_suimon_counts_from_its_beginning(made, shop):
-    s = made
-    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
-        with nothing_is_read(s, shop.name):
-            ask(admin, "CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v")
-            ask(c, "INSERT INTO log VALUES ('x')")
-            assert "unknown_yet" in pinned(s)
-        wait_until("it to be known", lambda: "unknown" in pinned(s), 20)
-
-
-def test_a_procedure_dropped_behind_its_call_pins_nobody(made, shop):
-    s = made
-    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
-        with nothing_is_read(s, shop.name):
-            ask(admin, "ALTER PROCEDURE p COMMENT 'x'")
-            ask(c, "CALL p()")
-            assert "unknown_yet" in pinned(s)
-            ask(admin, "DROP PROCEDURE p")
-        wait_until("the pin to end", lambda: set(pinned(s)) == {None}, 20)
 
 
 def test_before_the_schema_was_read_calls_pin_until_it_is(suimon, shop, cluster):
@@ -266,7 +291,7 @@ def test_what_the_account_may_not_see_is_told_once(suimon, shop, cluster):
     name = "blind_%s" % shop.name
     cluster.setup("CREATE USER %s@'%%' IDENTIFIED BY 'w'" % name, "GRANT REPLICATION CLIENT ON *.* TO %s@'%%'" % name)
     try:
-        s = known(suimon(dict(ONE_SERVER, backend={"monitor": {"user": name, "password": "w"}})))
+        s = schema_is_present(suimon(dict(ONE_SERVER, backend={"monitor": {"user": name, "password": "w"}})))
         for sql in ("CALL p()", "CALL q()"):
             with s.connect(database=shop.name) as c:
                 ask(c, sql)
