@@ -234,3 +234,35 @@ enum rc catalog_body_walk(struct span body, unsigned mode, catalog_body_fn fn, v
 		one(&b);
 	return b.rc;
 }
+
+/* ---- local variables ---- */
+
+enum rc catalog_locals_add(struct catalog_locals *l, struct span name)
+{
+	if (l->n == CATALOG_LOCALS_MOST)
+		return RC_DECLINED;
+	l->at[l->n++] = name;
+	return RC_OK;
+}
+
+enum rc catalog_locals_add_list(struct catalog_locals *l, struct span list)
+{
+	while (list.len) {
+		const char *comma = memchr(list.p, ',', list.len);
+		size_t n = comma ? (size_t)(comma - list.p) : list.len;
+
+		if (n && catalog_locals_add(l, span_of(list.p, n)) != RC_OK)
+			return RC_DECLINED;
+		n += comma != NULL;
+		list = span_of(list.p + n, list.len - n);
+	}
+	return RC_OK;
+}
+
+bool catalog_locals_have(const struct catalog_locals *l, struct span name)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (span_ieq(l->at[i], name))
+			return true;
+	return false;
+}

@@ -23,4 +23,16 @@ typedef enum rc (*catalog_body_fn)(void *arg, struct span text, enum catalog_pie
  * Otherwise what fn said. mode: SQL_MODE_*. */
 enum rc catalog_body_walk(struct span body, unsigned mode, catalog_body_fn fn, void *arg) must_check;
 
+#define CATALOG_LOCALS_MOST 128
+
+/* The local variables met so far, and parameters. */
+struct catalog_locals {
+	size_t n;
+	struct span at[CATALOG_LOCALS_MOST]; /* as written; into the body and the list of parameters */
+};
+/* RC_DECLINED: there are too many; what there was room for is in. */
+enum rc catalog_locals_add(struct catalog_locals *l, struct span name) must_check;
+enum rc catalog_locals_add_list(struct catalog_locals *l, struct span list) must_check; /* a,b,c */
+bool catalog_locals_have(const struct catalog_locals *l, struct span name);
+
 #endif

@@ -11,14 +11,11 @@
 #include "mem.h"
 #include "scan.h"
 
-#define MOST_LOCALS 128
-
 struct reading {
 	struct snapshot *s;
 	struct entity *e;
 	unsigned mode;
-	size_t nlocals;
-	struct span locals[MOST_LOCALS]; /* as written; into the body and the list of parameters */
+	struct catalog_locals locals;
 };
 
 /* What a plain read has none of. */
@@ -84,14 +81,6 @@ static enum rc take_expression(struct reading *r, struct span text)
 	return rc;
 }
 
-static bool is_local(const struct reading *r, struct span name)
-{
-	for (size_t i = 0; i < r->nlocals; i++)
-		if (span_ieq(r->locals[i], name))
-			return true;
-	return false;
-}
-
 /* The end of the expression that begins behind t: a comma of this level, or the text's end. t is what ends it. */
 static const char *expression_end(struct sql_scan *s, struct sql_token *t)
 {
@@ -119,7 +108,7 @@ static enum rc take_set(struct reading *r, struct span text)
 		enum rc rc;
 
 		sql_scan_next(&s, &t);
-		if ((t.kind != SQL_T_WORD && t.kind != SQL_T_QUOTED) || !is_local(r, t.text))
+		if ((t.kind != SQL_T_WORD && t.kind != SQL_T_QUOTED) || !catalog_locals_have(&r->locals, t.text))
 			return take_facts(r, text);
 		sql_scan_next(&s, &t);
 		if (!sql_token_is_op(&t, '=') && !sql_token_is_op(&t, SQL_OP_ASSIGN))
@@ -132,40 +121,17 @@ static enum rc take_set(struct reading *r, struct span text)
 	return RC_OK;
 }
 
-static enum rc add_local(struct reading *r, struct span name)
-{
-	if (r->nlocals == MOST_LOCALS)
-		return RC_DECLINED;
-	r->locals[r->nlocals++] = name;
-	return RC_OK;
-}
-
 static enum rc on_piece(void *arg, struct span text, enum catalog_piece piece)
 {
 	struct reading *r = arg;
 
 	if (piece == CATALOG_VARIABLE)
-		return add_local(r, text);
+		return catalog_locals_add(&r->locals, text);
 	if (piece == CATALOG_EXPRESSION)
 		return take_expression(r, text);
 	if (text.len > 4 && strncasecmp(text.p, "set", 3) == 0 && (text.p[3] == ' ' || text.p[3] == '\n' || text.p[3] == '\t'))
 		return take_set(r, text);
 	return take_facts(r, text);
-}
-
-/* a,b,c */
-static enum rc add_parameters(struct reading *r, struct span list)
-{
-	while (list.len) {
-		const char *comma = memchr(list.p, ',', list.len);
-		size_t n = comma ? (size_t)(comma - list.p) : list.len;
-
-		if (n && add_local(r, span_of(list.p, n)) != RC_OK)
-			return RC_DECLINED;
-		n += comma != NULL;
-		list = span_of(list.p + n, list.len - n);
-	}
-	return RC_OK;
 }
 
 static enum rc link_call(void *arg, struct span schema, struct span name)
@@ -198,7 +164,7 @@ enum rc catalog_take_routine(struct snapshot *s, struct entity *e, struct span b
 	enum rc rc;
 
 	e->why_reads = e->why_writes = NULL;
-	rc = body.len ? add_parameters(&r, parameters) : RC_DECLINED;
+	rc = body.len ? catalog_locals_add_list(&r.locals, parameters) : RC_DECLINED;
 	if (rc == RC_OK)
 		rc = catalog_body_walk(body, r.mode, on_piece, &r);
 	if (rc == RC_DECLINED && !e->why_writes)

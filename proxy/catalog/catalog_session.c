@@ -10,8 +10,6 @@
 #include "scan.h"
 #include "unscoped.h"
 
-#define MOST_LOCALS 128
-
 /* ---- a body ---- */
 
 struct judge {
@@ -19,36 +17,8 @@ struct judge {
 	struct entity *e;
 	unsigned mode;
 	bool makes_temporary;
-	size_t nlocals;
-	struct span locals[MOST_LOCALS]; /* as written; into the body and the list of parameters */
+	struct catalog_locals locals; /* names beyond the bound are taken for variables of the server's */
 };
-
-static bool is_local(const struct judge *j, struct span name)
-{
-	for (size_t i = 0; i < j->nlocals; i++)
-		if (span_ieq(j->locals[i], name))
-			return true;
-	return false;
-}
-
-/* Names beyond the bound are taken for variables of the server's. */
-static void add_local(struct judge *j, struct span name)
-{
-	if (name.len && j->nlocals < MOST_LOCALS)
-		j->locals[j->nlocals++] = name;
-}
-
-static void add_locals(struct judge *j, struct span list)
-{
-	while (list.len) {
-		const char *comma = memchr(list.p, ',', list.len);
-		size_t n = comma ? (size_t)(comma - list.p) : list.len;
-
-		add_local(j, span_of(list.p, n));
-		n += comma != NULL;
-		list = span_of(list.p + n, list.len - n);
-	}
-}
 
 static bool names_user_variable(struct span text, unsigned mode)
 {
@@ -74,7 +44,7 @@ static bool sets_servers(const struct judge *j, struct span text)
 	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; t = behind) {
 		sql_scan_next_code(&s, &behind);
 		if (at_target && t.kind != SQL_T_USER_VAR &&
-		    !(is_local(j, t.text) && (sql_token_is_op(&behind, '=') || sql_token_is_op(&behind, SQL_OP_ASSIGN))) &&
+		    !(catalog_locals_have(&j->locals, t.text) && (sql_token_is_op(&behind, '=') || sql_token_is_op(&behind, SQL_OP_ASSIGN))) &&
 		    !sql_token_is_op(&behind, '.'))
 			return true;
 		depth += sql_token_is_op(&t, '(') - sql_token_is_op(&t, ')');
@@ -148,7 +118,7 @@ static enum rc on_piece(void *arg, struct span text, enum catalog_piece piece)
 	enum rc rc;
 
 	if (piece == CATALOG_VARIABLE) {
-		add_local(j, text);
+		(void)!catalog_locals_add(&j->locals, text);
 		return RC_OK;
 	}
 	if (piece == CATALOG_STATEMENT)
@@ -184,7 +154,7 @@ enum rc catalog_take_session(struct snapshot *s, struct entity *e, struct span b
 		e->sets = e->unseen = true;
 		return RC_OK;
 	}
-	add_locals(&j, parameters);
+	(void)!catalog_locals_add_list(&j.locals, parameters);
 	rc = catalog_body_walk(body, mode, on_piece, &j);
 	if (rc == RC_DECLINED) {
 		e->sets |= looks_like_setting(body);
