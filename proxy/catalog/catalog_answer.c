@@ -186,7 +186,7 @@ enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, str
 			tell_unseen(c, f->routines[0].schema.len ? f->routines[0].schema : schema, f->routines[0].name);
 	}
 	if (unseen)
-		tell_unseen(c, unseen->schema, span_of(unseen->name.p + snapshot_is_routine(unseen), unseen->name.len - snapshot_is_routine(unseen)));
+		tell_unseen(c, unseen->schema, snapshot_bare_name(unseen));
 	snapshot_unref(s);
 	if (sets == CATALOG_SETS_UNSURE || sets == CATALOG_SETS_MISSING)
 		read_for(c, sets == CATALOG_SETS_MISSING);

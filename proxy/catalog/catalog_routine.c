@@ -153,7 +153,7 @@ static enum rc take_accounts(struct reading *r, struct span body)
 
 	r->e->accounts = rc != RC_OK;
 	/* A procedure may run texts; the servers let no function do that. */
-	r->e->sets |= rc != RC_OK && r->e->name.p[0] == '\2';
+	r->e->sets |= rc != RC_OK && snapshot_is_procedure(r->e);
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }
 

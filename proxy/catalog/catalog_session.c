@@ -229,16 +229,11 @@ static void worsen(struct sets_walk *w, enum catalog_sets to)
 		w->worst = to;
 }
 
-static struct span bare_name(const struct entity *e)
-{
-	return snapshot_is_routine(e) ? span_of(e->name.p + 1, e->name.len - 1) : e->name;
-}
-
 static bool on_entity(void *arg, const struct entity *e)
 {
 	struct sets_walk *w = arg;
 
-	if (w->changed->n && has_changed(w->changed, bare_name(e)))
+	if (w->changed->n && has_changed(w->changed, snapshot_bare_name(e)))
 		worsen(w, CATALOG_SETS_UNSURE);
 	if (e->kind == CATALOG_UNKNOWN && snapshot_is_procedure(e))
 		worsen(w, CATALOG_SETS_MISSING);

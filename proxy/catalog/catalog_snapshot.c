@@ -145,12 +145,16 @@ struct entity *snapshot_get(struct snapshot *s, struct span schema, struct span 
 	return e;
 }
 
-/* A routine's name: a byte that no table's begins with, and lower case. NULL: too long. */
+/* No table's name begins with one of these. */
+#define FUNCTION '\1'
+#define PROCEDURE '\2'
+
+/* A routine's name: the byte that says what it is, and lower case. NULL: too long. */
 static char *routine_name(struct span name, bool procedure, char room[SNAPSHOT_NAME_MAX])
 {
 	if (name.len >= SNAPSHOT_NAME_MAX)
 		return NULL;
-	room[0] = procedure ? '\2' : '\1';
+	room[0] = procedure ? PROCEDURE : FUNCTION;
 	for (size_t i = 0; i < name.len; i++)
 		room[i + 1] = (char)tolower((unsigned char)name.p[i]);
 	return room;
@@ -172,12 +176,17 @@ struct entity *snapshot_get_routine(struct snapshot *s, struct span schema, stru
 
 bool snapshot_is_procedure(const struct entity *e)
 {
-	return e->name.len && e->name.p[0] == '\2';
+	return e->name.len && e->name.p[0] == PROCEDURE;
 }
 
 bool snapshot_is_routine(const struct entity *e)
 {
-	return snapshot_is_procedure(e) || (e->name.len && e->name.p[0] == '\1');
+	return snapshot_is_procedure(e) || (e->name.len && e->name.p[0] == FUNCTION);
+}
+
+struct span snapshot_bare_name(const struct entity *e)
+{
+	return snapshot_is_routine(e) ? span_of(e->name.p + 1, e->name.len - 1) : e->name;
 }
 
 enum rc snapshot_link(struct edge **list, struct entity *to)

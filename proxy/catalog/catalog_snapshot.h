@@ -85,7 +85,8 @@ struct entity *snapshot_find_routine(const struct snapshot *s, struct span schem
 				     bool procedure) must_check;
 struct entity *snapshot_get_routine(struct snapshot *s, struct span schema, struct span name, bool procedure) must_check;
 bool snapshot_is_routine(const struct entity *e); /* by its name: also one that is not in the catalog */
-bool snapshot_is_procedure(const struct entity *e);
+bool snapshot_is_procedure(const struct entity *e); /* likewise */
+struct span snapshot_bare_name(const struct entity *e); /* as servers have it: a routine's without what marks it as one */
 enum rc snapshot_link(struct edge **list, struct entity *to) must_check; /* RC_ERROR: no memory */
 
 /* As catalog.h has them. RC_ERROR: put said so. */

@@ -66,12 +66,6 @@ static unsigned kinds_of_columns(const struct entity *e, struct span name)
 	return kinds;
 }
 
-/* A routine's name stands behind the byte that says what it is, in lower case. */
-static bool is_called(const struct entity *e, struct span name)
-{
-	return e->name.len && span_ieq(name, span_of(e->name.p + 1, e->name.len - 1));
-}
-
 static unsigned kinds_of(void *arg, struct span name, bool call)
 {
 	const struct meant *m = arg;
@@ -79,7 +73,7 @@ static unsigned kinds_of(void *arg, struct span name, bool call)
 
 	name = unquoted(name);
 	for (size_t i = 0; call && i < m->nroutines; i++)
-		if (is_odd(name) || is_called(m->routines[i], name))
+		if (is_odd(name) || span_ieq(name, snapshot_bare_name(m->routines[i])))
 			kinds |= m->routines[i]->kinds;
 	for (size_t i = 0; !call && i < m->ntables; i++)
 		kinds |= kinds_of_columns(m->tables[i], name);
