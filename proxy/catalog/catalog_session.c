@@ -165,15 +165,16 @@ enum rc catalog_take_session(struct snapshot *s, struct entity *e, struct span b
 
 /* ---- what has changed ---- */
 
+/* As written or as it is: quotes go, of a doubled one the second. */
 static uint64_t hash_name(struct span name)
 {
-	char room[SNAPSHOT_NAME_MAX];
+	char room[SNAPSHOT_NAME_MAX], quote = name.len > 2 && (*name.p == '`' || *name.p == '"') ? *name.p : '\0';
 	size_t n = 0;
 
-	if (name.len > 2 && (*name.p == '`' || *name.p == '"'))
-		name = span_of(name.p + 1, name.len - 2);
-	for (; n < name.len && n < sizeof(room); n++)
-		room[n] = (char)tolower((unsigned char)name.p[n]);
+	for (size_t i = quote ? 1 : 0; i < name.len - (quote ? 1 : 0) && n < sizeof(room); i++) {
+		room[n++] = (char)tolower((unsigned char)name.p[i]);
+		i += quote && name.p[i] == quote;
+	}
 	return n ? map_hash(room, n) : 0;
 }
 

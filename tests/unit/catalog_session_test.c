@@ -171,6 +171,7 @@ static const struct { const char *sql; enum catalog_sets sets; const char *chang
 	{"CALL renames()", CATALOG_SETS_TEMPORARY, ""},
 	{"INSERT INTO makes VALUES (1)", CATALOG_SETS_TEMPORARY, ""},
 	{"INSERT INTO calls VALUES (1)", CATALOG_SETS_TEMPORARY, ""},
+	{"CALL `odd``one`()", CATALOG_SETS_UNSURE, "`odd``One`"},
 	{"CALL p()", CATALOG_SETS, "p"},
 	{"CALL nosuch()", CATALOG_SETS_MISSING, "nosuch"},
 	{"SELECT nosuch()", CATALOG_SETS_UNSURE, "nosuch"},
@@ -203,6 +204,7 @@ static struct snapshot *schema(void)
 	(void)routine(s, "renames", true, "BEGIN CREATE TEMPORARY TABLE x (n INT); ALTER TABLE x RENAME y; DROP TABLE IF EXISTS x; END");
 	table(s, "makes", "CREATE TEMPORARY TABLE x (n INT)");
 	table(s, "calls", "CALL drops()");
+	(void)routine(s, "odd`one", true, "SELECT p1");
 	return s;
 }
 
