@@ -1,4 +1,5 @@
 """Upgrade in place: a new process takes the sockets and the queue over, the old one serves its sessions to their end (C1, Q1, Q2, Q3)."""
+import contextlib
 import ctypes
 import os
 import re
@@ -187,8 +188,8 @@ def one_row(db, more=None):
     return merge({"cache": {"rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "routing": {"consistency": "strong"}}, more or {})
 
 
-def hits(instance):
-    return instance.metrics().get('suimon_queries_total{route="cache"}', 0)
+def answered_by(instance, route):
+    return instance.metrics().get('suimon_queries_total{route="%s"}' % route, 0)
 
 
 def rests_for_now(instance, db, c):
@@ -197,7 +198,7 @@ def rests_for_now(instance, db, c):
     while time.monotonic() < end:
         assert ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t")
         db.primary("UPDATE t SET n = n + 1")  # as a statement of another process' session
-    servers.wait_until("a hit", lambda: ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t") and hits(instance) > 0, 60)
+    servers.wait_until("a hit", lambda: ask(c, "SELECT n FROM t") == db.primary("SELECT n FROM t") and answered_by(instance, "cache") > 0, 60)
 
 
 def read_for(c, seconds):
@@ -205,10 +206,6 @@ def read_for(c, seconds):
     while time.monotonic() < end:
         ask(c, "SELECT n FROM t")
         time.sleep(0.02)
-
-
-def asked_of(instance, route):
-    return instance.metrics().get('suimon_queries_total{route="%s"}' % route, 0)
 
 
 def sees(instance, db, n, seconds):
@@ -221,9 +218,9 @@ def sees(instance, db, n, seconds):
 
 def replicas_keep_their_part(instance, db, n):
     """Where positions say that they have all, and while memory rests."""
-    before = asked_of(instance, "replica")
+    before = answered_by(instance, "replica")
     with instance.connect(database=db.name) as c:
-        servers.wait_until("reads of a replica", lambda: ask(c, "SELECT n FROM t") == ((n,),) and asked_of(instance, "replica") > before + 5, 8)
+        servers.wait_until("reads of a replica", lambda: ask(c, "SELECT n FROM t") == ((n,),) and answered_by(instance, "replica") > before + 5, 8)
     assert instance.metrics()["suimon_cache_rests"] == 1
 
 
@@ -247,7 +244,7 @@ def test_what_one_writes_the_other_does_not_answer_from_memory(line, db):
     servers.wait_until("the new one to know", lambda: it.instance.metrics()["suimon_upgrade_overlap"] == 0, 30)
     with it.instance.connect(database=db.name) as c:
         servers.wait_until("a hit", lambda: ask(c, "SELECT n FROM t") == ((11,),) and
-                           it.instance.metrics()['suimon_queries_total{route="cache"}'] > 0, 30)
+                           answered_by(it.instance, "cache") > 0, 30)
 
 
 def test_when_memory_answers_again_it_believes_no_replica_that_lacks_what_the_other_wrote(line, db):
@@ -331,28 +328,29 @@ def test_memory_rests_at_the_start_behind_a_process_that_was_killed(suimon, db, 
     assert s.log_text().count("memory rests for ten seconds") == 1
 
 
-def test_while_memory_rests_no_replica_is_read_that_lacks_what_the_killed_one_acknowledged(suimon, db, state):
-    """C1: also before the monitor has told where the primary is."""
-    s = suimon(one_row(db, LAGS))
+@contextlib.contextmanager
+def resting_behind_a_killed_one(suimon, db, config):
+    """That had written n = 2, which the replica has only behind the block: memory rests throughout."""
+    s = suimon(one_row(db, config))
     with db.cluster.replica_behind():
         with s.connect(database=db.name) as c:
             ask(c, "UPDATE t SET n = 2")
             s.process.kill()
         s.start()
-        sees(s, db, 2, 2)
+        yield s
         assert s.metrics()["suimon_cache_rests"] == 1
+
+
+def test_while_memory_rests_no_replica_is_read_that_lacks_what_the_killed_one_acknowledged(suimon, db, state):
+    """C1: also before the monitor has told where the primary is."""
+    with resting_behind_a_killed_one(suimon, db, LAGS) as s:
+        sees(s, db, 2, 2)
     replicas_keep_their_part(s, db, 2)
 
 
 def test_an_eventual_read_asks_for_none_of_it_while_memory_rests(suimon, db, state):
-    s = suimon(one_row(db, merge(LAGS, {"routing": {"consistency": "eventual"}})))
-    with db.cluster.replica_behind():
-        with s.connect(database=db.name) as c:
-            ask(c, "UPDATE t SET n = 2")
-            s.process.kill()
-        s.start()
+    with resting_behind_a_killed_one(suimon, db, merge(LAGS, {"routing": {"consistency": "eventual"}})) as s:
         sees(s, db, 1, 1)
-        assert s.metrics()["suimon_cache_rests"] == 1
 
 
 @pytest.mark.parametrize("when", ["while memory rests", "later"])
@@ -373,7 +371,7 @@ def test_memory_rests_at_the_start_behind_a_drain_that_cut_a_write(suimon, db, s
         with s.connect(database=db.name) as d:
             before = ask(d, "SELECT n FROM t")
             if when == "later":
-                servers.wait_until("a hit", lambda: ask(d, "SELECT n FROM t") == before and hits(s) > 0, 30)
+                servers.wait_until("a hit", lambda: ask(d, "SELECT n FROM t") == before and answered_by(s, "cache") > 0, 30)
             lock.rollback()
             servers.wait_until("the write", lambda: db.primary("SELECT n FROM t") != before, 30)
             if when == "later":  # as of any write that nobody sees the end of (test_late_writes.py)
@@ -417,7 +415,7 @@ def test_memory_rests_also_where_only_one_has_a_redis(line, db, shared):
     it = line(merge(config, redis) if shared == "before" else config)
     with it.instance.connect(database=db.name) as old:
         servers.wait_until("a hit", lambda: ask(old, "SELECT n FROM t") == ((1,),) and
-                           it.instance.metrics()['suimon_queries_total{route="cache"}'] > 0, 30)
+                           answered_by(it.instance, "cache") > 0, 30)
         it.instance.write(merge(it.instance.config, redis if shared == "after" else {"cache": {"redis": ""}}))
         it.upgrade()
         with it.instance.connect(database=db.name) as new:
