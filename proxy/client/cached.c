@@ -200,15 +200,6 @@ static void tell_tags(struct cache_lookup *l)
 	l->ntags = r->ntags;
 }
 
-/* It must see what a fill would (C1), though none is wanted. What a living process writes nobody tells: what is known of the primary is all there
- * is to go by, and the replicas keep their part. */
-static void while_resting(struct request *r, enum cache_rest rest)
-{
-	rows_read(r);
-	r->needs_tags = true;
-	r->needs_told = rest == CACHE_RESTS_BESIDE;
-}
-
 enum rc cached_step(struct request *r)
 {
 	struct worker *w = r->s->worker;
@@ -236,8 +227,9 @@ enum rc cached_step(struct request *r)
 	}
 	if (r->st->nreads == 0)
 		return RC_OK;
-	if (unlikely(rest)) {
-		while_resting(r, rest);
+	if (unlikely(rest)) { /* it must see what a fill would (C1), though none is wanted */
+		r->rest = rest;
+		rows_read(r);
 		return RC_OK;
 	}
 	if (unlikely(hangs_on_today(r))) {
@@ -283,9 +275,10 @@ bool cached_needs(struct request *r, struct gtid_pos *pos)
 
 	if (r->needs_all)
 		backend_acked(topology_primary(r->worker->in->topology), pos);
-	if (r->needs_told)
+	/* What a living process writes nobody tells: what is known of the primary is all there is to go by, and the replicas keep their part. */
+	if (unlikely(r->rest == CACHE_RESTS_BESIDE))
 		(void)!backend_position_since(topology_primary(r->worker->in->topology), 0, pos);
-	if (!r->filling && !r->needs_tags)
+	if (!r->filling && !r->rest)
 		return true;
 	cache_needs(r->s->worker->in->cache, r->tags, r->ntags, &needs);
 	for (unsigned i = 0; i < needs.n; i++)

@@ -130,8 +130,7 @@ struct request {
 	bool blind;      /* a text of which only the beginning is here */
 	bool blind_rows; /* ... which is that of a statement that reads or writes rows */
 	bool blind_select; /* ... of a SELECT */
-	bool needs_tags; /* memory rests: it must see what a fill would, */
-	bool needs_told; /* and all that the primary had when it told its position last, if it does */
+	enum cache_rest rest; /* memory's, where that would have been asked: it must see what a fill would */
 	bool needs_all; /* what it reads is not known: it must see every write that was acknowledged here */
 	uint64_t key_epoch;         /* of the session when the key was made */
 	struct iobuf fill;
