@@ -8,7 +8,6 @@
 #include "mem.h"
 #include "request.h"
 
-#define ER_SP_DOES_NOT_EXIST 1305
 #define UNSURE_MOST 8
 
 struct sets_unsure {
