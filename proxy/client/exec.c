@@ -38,19 +38,26 @@ static bool leaves_conditions(const struct upstream *u)
 	return u->track.warnings || u->track.error;
 }
 
+void exec_give_back(struct session *s, bool keep)
+{
+	struct upstream *u = s->up;
+
+	s->up = NULL;
+	lease_park(u, &s->park, s->id);
+	u->keep = keep;
+	lease_release(u);
+}
+
 void exec_release(struct request *r)
 {
-	struct session *s = r->s;
-	struct upstream *u = s->up;
+	const struct session *s = r->s;
+	const struct upstream *u = s->up;
 
 	if (!u || s->pins)
 		return;
-	s->up = NULL;
-	lease_park(u, &s->park, s->id);
 	/* What the session may ask about its last statement lies on this connection alone. */
-	u->keep = u->track.insert_id || r->blind || leaves_conditions(u) || s->worker->follow_ups_seen ||
-		  (r->st && r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_LAST_INSERT_ID));
-	lease_release(u);
+	exec_give_back(r->s, u->track.insert_id || r->blind || leaves_conditions(u) || s->worker->follow_ups_seen ||
+			     (r->st && r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_LAST_INSERT_ID)));
 }
 
 /* FOUND_ROWS(), SHOW WARNINGS and the like ask for what the last statement left where it ran. A SELECT without tables

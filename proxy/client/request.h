@@ -272,6 +272,7 @@ void hidden_done(struct request *r);                     /* its reply has ended:
 void exec_fail(struct request *r);                       /* lost.c: answers the client with the error kept in r->lease; the request is over */
 bool exec_opens_cursor(const struct request *r);
 void exec_release(struct request *r);                    /* gives the connection back, unless something pins it */
+void exec_give_back(struct session *s, bool keep);       /* it has one, and nothing pins it; keep: what it may ask for lies there */
 
 /* replica.c: which replica a session reads from. */
 /* RC_OK: *b is it, or NULL: none, the primary. RC_AGAIN: exec_resume(STEP_ACQUIRE) follows. */

@@ -109,15 +109,9 @@ void sets_look_again(struct session *s)
 
 void sets_tick(struct session *s)
 {
-	struct upstream *u = s->up;
-
 	if (likely(!(s->pins & PIN_UNKNOWN_YET)))
 		return;
 	sets_look_again(s);
-	if (s->pins || !u)
-		return;
-	s->up = NULL;
-	lease_park(u, &s->park, s->id);
-	u->keep = true; /* what it may ask about its last statement lies there */
-	lease_release(u);
+	if (!s->pins && s->up)
+		exec_give_back(s, true); /* what it may ask about its last statement lies there */
 }
