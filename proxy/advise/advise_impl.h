@@ -17,6 +17,7 @@
  * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
  * advise_define.c   a column's definition with another character set
  * advise_quoted.c   an index that helps once a number is sent as a string
+ * advise_within.c   a subquery that is worked out whole, to be looked into
  * advise_words.c    the words for it
  * advise_locks.c    who waits for whose locks
  * advise_examined.c how many rows the servers say they have examined
@@ -98,6 +99,7 @@ struct advise_scan {
 	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows, */
 	const char *ref_table, *ref_condition; /* that table, where it is not sure to: its condition is to be tried; else NULL */
 	const char *ref_by, *ref_key; /* that table and its column, if it is told */
+	double lookups;        /* all that a subquery reads is collected, to be looked into so often; 0: no such, or that is not looked at */
 	bool own;              /* of a scan with a ref: it has a condition of its own, which an index may serve better */
 };
 /* Full scans of real tables and searches that find many rows, the largest first. Returns how many. */
@@ -333,9 +335,10 @@ struct advise_verdict {
 	bool by_key; /* the index's rows come in the order asked for: the primary key, which ends it, gives that */
 	bool add;    /* the index, or the sides', is to be added */
 	bool hidden; /* known.serves is there, and is not used */
+	bool within;  /* the index is for looking into a subquery instead of working it out */
 	bool recoded; /* by recode, a join's column that is converted */
 	struct advise_recode recode;
-	uint64_t left; /* rows to read when it is not */
+	uint64_t left; /* recoded, within: rows to read with the fix */
 	bool quoted; /* the index helps only if a number is sent as a string, as well */
 	struct advise_json json; /* its column not "": what to do is said of this */
 };
@@ -364,6 +367,18 @@ struct advise_question {
 void advise_choose(const struct advise_columns *found, struct advise_columns *index);
 /* The largest scan or search that can be mended; else the largest scan, with why it cannot. RC_DECLINED: no full scan. */
 enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advise_verdict *out) must_check;
+
+/* ---- advise_within.c ---- */
+
+/* How often it is looked into what a subquery of the statement's own has collected, which reads this table alone; its name is the plan's own
+ * string. 0: there is no such subquery. */
+double advise_plan_lookups(const json_t *plan, const char *table) must_check;
+/* Adds the columns of `table` that a subquery behind IN selects. */
+void advise_selected(struct span text, struct span table, struct advise_columns *out);
+/* An index on whole columns that are asked for, and nothing more than that to be said. */
+bool advise_is_asked_for(const struct advise_verdict *v) must_check;
+/* Is it far less to look up the rows of v's index so often than to read the table? *left: how many those are. */
+bool advise_few_lookups(const struct advise_verdict *v, double lookups, uint64_t *left) must_check;
 
 /* ---- advise_charset.c ---- */
 

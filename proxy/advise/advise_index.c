@@ -93,8 +93,10 @@ static void find_columns(const struct advise_question *q, const struct advise_sc
 		advise_condition(span_str(s->condition), span_str(s->table), found);
 	if (s->joined)
 		advise_condition(span_str(s->joined), span_str(s->table), found);
-	if (s->checked)
+	if (s->checked || s->lookups > 0)
 		advise_compared(q->text, span_str(s->table), found);
+	if (s->lookups > 0)
+		advise_selected(q->text, span_str(s->table), found);
 	if (s->ref)
 		advise_ref(span_str(s->ref), span_str(s->table), s->ref_by, s->ref_key, found);
 	if (s->sort)
@@ -490,6 +492,27 @@ static enum rc judge_led_to(struct advise_question *q, const struct advise_scan 
 	return rc;
 }
 
+/* No index serves what the subquery reads; one may serve what is asked of it. */
+static enum rc judge_within(struct advise_question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	struct advise_scan asked = *s;
+	struct advise_verdict made;
+	enum rc rc;
+
+	asked.lookups = advise_plan_lookups(q->plan, s->table);
+	if (asked.lookups == 0)
+		return RC_DECLINED;
+	rc = judge(q, &asked, &made);
+	if (rc == RC_OK)
+		rc = advise_is_asked_for(&made) ? is_shared_by_few(q, &made) : RC_DECLINED;
+	made.within = true;
+	if (rc == RC_OK && !advise_few_lookups(&made, asked.lookups, &made.left))
+		rc = RC_DECLINED;
+	if (rc == RC_OK)
+		*v = made;
+	return rc;
+}
+
 static enum rc judge_whole(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v)
 {
 	struct advise_scan own = *s;
@@ -498,7 +521,9 @@ static enum rc judge_whole(struct advise_question *q, struct advise_scan *s, str
 	if (s->ref && s->own)
 		own.ref = NULL;
 	rc = judge(q, &own, v);
-	return rc == RC_DECLINED && s->ref && s->own ? judge_led_to(q, s, v) : rc;
+	if (rc == RC_DECLINED && s->ref && s->own)
+		return judge_led_to(q, s, v);
+	return rc == RC_DECLINED && !s->ref ? judge_within(q, s, v) : rc;
 }
 
 static enum rc judge_one(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v)

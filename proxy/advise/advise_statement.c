@@ -64,6 +64,8 @@ static uint64_t rows_left(const struct advise_verdict *v)
 
 	if (v->recoded)
 		return v->left;
+	if (v->within)
+		return v->left + v->beside / ADVISE_LOOKED_UP;
 	if (v->hidden && s.rows == 0)
 		return STATS_ROWS_UNTOLD;
 	if (v->walked)

@@ -134,6 +134,8 @@ enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
 		    advise_put_name(out, v->index.at[i].name) != RC_OK ||
 		    iobuf_printf(out, "%s", how[v->index.at[i].use]) != RC_OK)
 			return RC_ERROR;
+	if (v->within && iobuf_printf(out, ", all of it to look a few up in what the subquery gives") != RC_OK)
+		return RC_ERROR;
 	if (v->scan.ref && iobuf_printf(out, ", which another table is joined by") != RC_OK)
 		return RC_ERROR;
 	return v->add ? RC_OK : put_why_not(v, out);

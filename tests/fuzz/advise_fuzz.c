@@ -68,6 +68,7 @@ static void try_plan(struct span text)
 	must(n <= ADVISE_MOST_SCANS);
 	for (size_t i = 0; i < n; i++) {
 		must(scans[i].table && (i == 0 || scans[i].rows <= scans[i - 1].rows));
+		must(advise_plan_lookups(plan, scans[i].table) >= 0);
 		try_columns(span_str(scans[i].condition), span_str(scans[i].sort), span_str(scans[i].table));
 	}
 	json_decref(plan);
@@ -89,6 +90,7 @@ static void try_recode(struct span text)
 
 static void try_statement(struct span text)
 {
+	struct advise_columns selected = {.n = 0};
 	struct span order = advise_order_by(text);
 	struct advise_table t;
 	struct sql_facts f;
@@ -101,6 +103,8 @@ static void try_statement(struct span text)
 	must(advise_explain_text(text, &b) != RC_AGAIN);
 	iobuf_reset(&b);
 	try_inside(text);
+	advise_selected(text, span_str("t"), &selected);
+	must(selected.n <= countof(selected.at));
 	must(sql_facts_parse(text, 0, &f) == RC_OK);
 	if (advise_table_of(text, &f, "t", "shop", &t) == RC_OK)
 		must(memchr(t.schema, '\0', ADVISE_NAME) && memchr(t.name, '\0', ADVISE_NAME));

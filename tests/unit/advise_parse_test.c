@@ -335,6 +335,72 @@ static void the_column_of_that_table_is_mended(void **state)
 }
 
 
+#define OUTER(what) "{\"query_block\": {\"nested_loop\": [{\"table\": {\"table_name\": \"u\", \"access_type\": \"ref\", \"rows\": 10}}" what
+#define INNER "{\"query_block\": {\"select_id\": 2, \"nested_loop\": [{\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}]}}"
+#define JOINED "{\"query_block\": {\"nested_loop\": [{\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}, " \
+	       "{\"table\": {\"table_name\": \"k\", \"access_type\": \"eq_ref\", \"rows\": 1}}]}}"
+#define GROUPED "{\"query_block\": {\"having_condition\": \"count(0) > 3\", \"nested_loop\": [{\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}]}}"
+
+static void subqueries_worked_out_whole_are_seen(void **state)
+{
+	static const struct {
+		const char *plan;
+		double lookups;
+	} rows[] = {
+		{OUTER("], \"subqueries\": [{\"materialization\": " INNER "}]}}"), 10},
+		{OUTER(", {\"table\": {\"table_name\": \"t\", \"access_type\": \"ref\", \"rows\": 3}}], \"subqueries\": [{\"materialization\": " INNER "}]}}"), 30},
+		{OUTER(", {\"table\": {\"table_name\": \"<subquery2>\", \"access_type\": \"eq_ref\", \"rows\": 1, \"materialized\": " INNER "}}]}}"), 10},
+		{OUTER(", {\"table\": {\"table_name\": \"<subquery2>\", \"access_type\": \"ALL\", \"rows\": 7, \"materialized\": " INNER "}}]}}"), 0}, /* read, not looked into */
+		{OUTER("], \"subqueries\": [{\"materialization\": " JOINED "}]}}"), 0},
+		{OUTER("], \"subqueries\": [{\"materialization\": " GROUPED "}]}}"), 0},
+		{OUTER("], \"subqueries\": [" INNER "]}}"), 0}, /* worked out for each row */
+		{"{\"query_block\": {\"filesort\": {\"temporary_table\": {\"nested_loop\": [{\"table\": {\"table_name\": \"u\", \"rows\": 20}}], \"subqueries\": [{\"materialization\": "
+		 "{\"query_block\": {\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}}}]}}}}", 20},
+		{"{\"query_block\": {\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}}", 0},
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct advise_scan scans[ADVISE_MOST_SCANS];
+		json_t *plan = json_loads(rows[i].plan, 0, NULL);
+
+		assert_non_null(plan);
+		assert_true(advise_plan_scans(plan, scans) >= 1);
+		assert_string_equal(scans[0].table, "e");
+		assert_true(advise_plan_lookups(plan, scans[0].table) == rows[i].lookups);
+		json_decref(plan);
+	}
+}
+
+static void what_a_subquery_selects_is_found(void **state)
+{
+	static const struct {
+		const char *text, *column, *other;
+	} rows[] = {
+		{"select 1 from u where u.id not in (select e.uid from ev e where e.kind = 3)", "uid", "id"},
+		{"select 1 from u where u.id in (select distinct `e`.`uid` from `s`.`ev` as `e`)", "uid", "id"},
+		{"select 1 from u where id in (select uid from e)", "uid", "id"},
+		{"select 1 from u where id in (select uid from ev e)", NULL, NULL}, /* another may be meant */
+		{"select 1 from u where id in (select f.uid from f)", NULL, NULL},
+		{"select 1 from u where id in (select e.uid + 1 from e)", NULL, NULL},
+		{"select 1 from u where id in (select max(e.uid) from e)", NULL, NULL},
+		{"select 1 from u where (id, kind) in (select e.uid, e.kind from e)", NULL, NULL},
+		{"select 1 from u where id in (1, 2) and e.uid = 3", NULL, NULL},
+		{"select 1 from u where id in (select", NULL, NULL},
+		{"select 1 from u where id not in (select e.uid from", NULL, NULL},
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct advise_columns found = {0};
+
+		advise_selected(span_str(rows[i].text), span_str("e"), &found);
+		assert_int_equal(found.n, rows[i].column ? 1 : 0);
+		if (rows[i].column) {
+			assert_string_equal(found.at[0].name, rows[i].column);
+			assert_string_equal(found.at[0].other, rows[i].other);
+		}
+	}
+}
+
 static void temporary_tables_and_sorts_are_seen(void **state)
 {
 	static const struct {
@@ -624,6 +690,8 @@ int main(void)
 		cmocka_unit_test(equalities_come_first_then_one_range_or_the_order),
 		cmocka_unit_test(conditions_are_put_as_a_statement_may_have_them),
 		cmocka_unit_test(the_column_of_that_table_is_mended),
+		cmocka_unit_test(subqueries_worked_out_whole_are_seen),
+		cmocka_unit_test(what_a_subquery_selects_is_found),
 		cmocka_unit_test(temporary_tables_and_sorts_are_seen),
 		cmocka_unit_test(plans_of_both_servers_are_read),
 		cmocka_unit_test(values_inside_documents_are_found),
