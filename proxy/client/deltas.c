@@ -152,6 +152,14 @@ static bool never_ran(const struct request *r)
 	return r->cmd == COM_STMT_PREPARE || (r->st && r->st->facts.flags & SQL_F_UNKNOWN && !globals_run_others(r));
 }
 
+/* No error says whether a transaction is open: without autocommit what failed may have begun one, whose locks and snapshot are the
+ * session's. Its connection's next answer says it. */
+static bool may_have_begun(const struct request *r)
+{
+	return unlikely(!session_autocommit(r->s)) && r->s->up && r->cmd != COM_STMT_PREPARE && (r->st || command_may_be_anything(r)) &&
+	       !never_ran(r);
+}
+
 static bool is_rollback(const struct request *r)
 {
 	/* A warning of ROLLBACK says that some table could not be rolled back. */
@@ -389,6 +397,10 @@ void deltas_settle(struct request *r)
 	if (unlikely(has_written_unseen(r)))
 		settle_unseen(r);
 	globals_settle(r, failed);
+	if (unlikely(failed) && may_have_begun(r)) {
+		deltas_pin(r, PIN_TRANSACTION);
+		s->in_transaction = true;
+	}
 	if (!failed) {
 		deltas_pin(r, pins);
 		s->pins &= ~r->plan.unpins;

@@ -6,6 +6,7 @@ import pytest
 
 from conftest import ask, who
 import servers
+from wire import Wire, error
 
 
 @pytest.fixture
@@ -55,6 +56,49 @@ def test_a_read_write_transaction_stays_on_the_primary(table, proxy):
         ask(a, "UPDATE t SET n = 1 WHERE id = 1")
         assert who(a) == "primary"
         a.rollback()
+
+
+def failed_without_autocommit(s, table, prepared):
+    """A session whose INSERT was refused for its key: the server keeps that row locked for its transaction."""
+    c = s.connect(database=table.name)
+    ask(c, "SET autocommit = 0")
+    insert = "INSERT INTO t VALUES (1, 11)"
+    if prepared:
+        assert error(Wire(c).prepare(insert).execute([])[-1])[0] == 1062
+    else:
+        with pytest.raises(pymysql.IntegrityError):
+            ask(c, insert)
+    return c
+
+
+def is_locked(table):
+    with table.direct() as c:
+        ask(c, "SET innodb_lock_wait_timeout = 1")
+        try:
+            ask(c, "UPDATE t SET n = n + 1 WHERE id = 1")
+        except pymysql.OperationalError as e:
+            assert e.args[0] == 1205
+            return True
+    return False
+
+
+@pytest.mark.parametrize("prepared", [False, True], ids=["text", "prepared"])
+@pytest.mark.parametrize("ending", ["ROLLBACK", "COMMIT", "DO 1", None])
+def test_what_fails_without_autocommit_may_have_begun_a_transaction(suimon, table, prepared, ending):
+    """An error says nothing of it, and the connection is that of its session until the server does."""
+    s = suimon()
+    c = failed_without_autocommit(s, table, prepared)
+    client, = s.api("/api/clients")["clients"]
+    assert client["pinned"] == "transaction" and client["in_transaction"]
+    assert is_locked(table)
+    if not ending:
+        c._force_close()
+        servers.wait_until("the row lock to go", lambda: not is_locked(table), 20)
+        return
+    ask(c, ending)
+    client, = s.api("/api/clients")["clients"]
+    assert client["in_transaction"] == (ending == "DO 1") == is_locked(table)
+    c.close()
 
 
 def test_autocommit_off_opens_transactions_by_itself(table, proxy):
