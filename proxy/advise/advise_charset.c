@@ -191,11 +191,8 @@ static enum rc look_facts(struct sqlconn *c, const struct advise_table *t, const
 
 	*out = (struct facts){0};
 	iobuf_init(&sql, 0);
-	if (iobuf_printf(&sql, "SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLUMNS WHERE DATA_TYPE IN ('char', 'varchar') AND "
-			       "TABLE_SCHEMA=CONVERT(") == RC_OK &&
-	    advise_put_hex(&sql, t->schema) == RC_OK && iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") == RC_OK &&
-	    advise_put_hex(&sql, t->name) == RC_OK && iobuf_printf(&sql, " USING utf8mb4) AND COLUMN_NAME=CONVERT(") == RC_OK &&
-	    advise_put_hex(&sql, column) == RC_OK && iobuf_printf(&sql, " USING utf8mb4)") == RC_OK)
+	if (advise_put_column_of(&sql, "CHARACTER_SET_NAME, COLLATION_NAME", t, column) == RC_OK &&
+	    iobuf_printf(&sql, " AND DATA_TYPE IN ('char', 'varchar')") == RC_OK)
 		rc = sqlconn_query(c, span_of(iobuf_data(&sql), iobuf_len(&sql)), LIMIT_NS, on_facts, out);
 	iobuf_reset(&sql);
 	if (rc != RC_OK)

@@ -182,22 +182,15 @@ static enum rc run(struct sqlconn *c, struct iobuf *sql, sqlconn_row_fn row, voi
 	return rc;
 }
 
-static enum rc put_is(struct iobuf *sql, const char *column, const char *value)
-{
-	return iobuf_printf(sql, "%s=CONVERT(", column) == RC_OK && advise_put_hex(sql, value) == RC_OK && iobuf_printf(sql, " USING utf8mb4)") == RC_OK ?
-		       RC_OK :
-		       RC_ERROR;
-}
-
 /* Tables of the same schema alone: to look through all of a server's takes long. */
 static enum rc look_referenced(struct sqlconn *c, const struct advise_table *t, const char *column, struct advise_recode *out)
 {
 	struct iobuf sql;
 
 	iobuf_init(&sql, 0);
-	if (iobuf_printf(&sql, "SELECT 1 FROM information_schema.KEY_COLUMN_USAGE WHERE ") != RC_OK || put_is(&sql, "TABLE_SCHEMA", t->schema) != RC_OK ||
-	    put_is(&sql, " AND REFERENCED_TABLE_SCHEMA", t->schema) != RC_OK || put_is(&sql, " AND REFERENCED_TABLE_NAME", t->name) != RC_OK ||
-	    put_is(&sql, " AND REFERENCED_COLUMN_NAME", column) != RC_OK) {
+	if (iobuf_printf(&sql, "SELECT 1 FROM information_schema.KEY_COLUMN_USAGE WHERE ") != RC_OK || advise_put_is(&sql, "TABLE_SCHEMA", t->schema) != RC_OK ||
+	    advise_put_is(&sql, " AND REFERENCED_TABLE_SCHEMA", t->schema) != RC_OK || advise_put_is(&sql, " AND REFERENCED_TABLE_NAME", t->name) != RC_OK ||
+	    advise_put_is(&sql, " AND REFERENCED_COLUMN_NAME", column) != RC_OK) {
 		iobuf_reset(&sql);
 		return RC_ERROR;
 	}

@@ -19,6 +19,36 @@ enum rc advise_put_name(struct iobuf *b, const char *name)
 	return iobuf_append(b, "`", 1);
 }
 
+/* x'...' */
+static enum rc put_hex(struct iobuf *b, const char *s)
+{
+	if (iobuf_append(b, "x'", 2) != RC_OK)
+		return RC_ERROR;
+	for (; *s; s++)
+		if (iobuf_printf(b, "%02x", (unsigned char)*s) != RC_OK)
+			return RC_ERROR;
+	return iobuf_append(b, "'", 1);
+}
+
+enum rc advise_put_is(struct iobuf *b, const char *column, const char *value)
+{
+	return iobuf_printf(b, "%s=CONVERT(", column) == RC_OK && put_hex(b, value) == RC_OK && iobuf_printf(b, " USING utf8mb4)") == RC_OK ? RC_OK : RC_ERROR;
+}
+
+enum rc advise_put_of(struct iobuf *b, const char *schema, const char *table)
+{
+	return advise_put_is(b, " TABLE_SCHEMA", schema) == RC_OK ? advise_put_is(b, " AND TABLE_NAME", table) : RC_ERROR;
+}
+
+enum rc advise_put_column_of(struct iobuf *sql, const char *what, const struct advise_table *t, const char *column)
+{
+	if (iobuf_printf(sql, "SELECT %s FROM information_schema.COLUMNS WHERE", what) == RC_OK && advise_put_of(sql, t->schema, t->name) == RC_OK &&
+	    advise_put_is(sql, " AND COLUMN_NAME", column) == RC_OK)
+		return RC_OK;
+	iobuf_reset(sql);
+	return RC_ERROR;
+}
+
 static enum rc run(struct sqlconn *c, struct iobuf *sql, sqlconn_row_fn row, void *arg)
 {
 	enum rc rc = sqlconn_query(c, span_of(iobuf_data(sql), iobuf_len(sql)), LIMIT_NS, row, arg);
@@ -116,9 +146,7 @@ enum rc advise_look_views(struct sqlconn *c, const struct sql_facts *f, const ch
 		if (advise_name(v->name, view) != RC_OK || advise_name(v->schema.len ? v->schema : span_str(schema), of) != RC_OK)
 			continue;
 		iobuf_init(&sql, 0);
-		if (iobuf_printf(&sql, "SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA=CONVERT(") != RC_OK ||
-		    advise_put_hex(&sql, of) != RC_OK || iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") != RC_OK ||
-		    advise_put_hex(&sql, view) != RC_OK || iobuf_printf(&sql, " USING utf8mb4)") != RC_OK) {
+		if (iobuf_printf(&sql, "SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE") != RC_OK || advise_put_of(&sql, of, view) != RC_OK) {
 			iobuf_reset(&sql);
 			return RC_ERROR;
 		}
@@ -167,27 +195,14 @@ static enum rc on_column(void *arg, const struct sqlconn_row *row)
 	return RC_OK;
 }
 
-enum rc advise_put_hex(struct iobuf *b, const char *s)
-{
-	if (iobuf_append(b, "x'", 2) != RC_OK)
-		return RC_ERROR;
-	for (; *s; s++)
-		if (iobuf_printf(b, "%02x", (unsigned char)*s) != RC_OK)
-			return RC_ERROR;
-	return iobuf_append(b, "'", 1);
-}
-
 enum rc advise_look_columns(struct sqlconn *c, const struct advise_table *t, struct advise_columns *cols)
 {
 	struct iobuf sql;
 
 	iobuf_init(&sql, 0);
 	if (iobuf_printf(&sql, "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_OCTET_LENGTH, COLLATION_NAME, IS_NULLABLE FROM "
-			       "information_schema.COLUMNS "
-			       "WHERE TABLE_SCHEMA=CONVERT(") != RC_OK ||
-	    advise_put_hex(&sql, t->schema) != RC_OK ||
-	    iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") != RC_OK ||
-	    advise_put_hex(&sql, t->name) != RC_OK || iobuf_printf(&sql, " USING utf8mb4)") != RC_OK) {
+			       "information_schema.COLUMNS WHERE") != RC_OK ||
+	    advise_put_of(&sql, t->schema, t->name) != RC_OK) {
 		iobuf_reset(&sql);
 		return RC_ERROR;
 	}
@@ -201,18 +216,6 @@ static enum rc on_there(void *arg, const struct sqlconn_row *row)
 	(void)row;
 	++*n;
 	return RC_OK;
-}
-
-/* What information_schema has of a column. On failure sql is empty. */
-static enum rc put_column_of(struct iobuf *sql, const char *what, const struct advise_table *t, const char *column)
-{
-	if (iobuf_printf(sql, "SELECT %s FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=CONVERT(", what) == RC_OK &&
-	    advise_put_hex(sql, t->schema) == RC_OK && iobuf_printf(sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") == RC_OK &&
-	    advise_put_hex(sql, t->name) == RC_OK && iobuf_printf(sql, " USING utf8mb4) AND COLUMN_NAME=CONVERT(") == RC_OK &&
-	    advise_put_hex(sql, column) == RC_OK && iobuf_printf(sql, " USING utf8mb4)") == RC_OK)
-		return RC_OK;
-	iobuf_reset(sql);
-	return RC_ERROR;
 }
 
 enum rc advise_look_owner(struct sqlconn *c, const struct sql_facts *f, const char *schema, const char *column, struct advise_table *out)
@@ -230,7 +233,7 @@ enum rc advise_look_owner(struct sqlconn *c, const struct sql_facts *f, const ch
 		if (advise_name(named->name, t.name) != RC_OK || advise_name(named->schema.len ? named->schema : span_str(schema), t.schema) != RC_OK)
 			return RC_DECLINED;
 		iobuf_init(&sql, 0);
-		if (put_column_of(&sql, "1", &t, column) != RC_OK || run(c, &sql, on_there, &n) != RC_OK)
+		if (advise_put_column_of(&sql, "1", &t, column) != RC_OK || run(c, &sql, on_there, &n) != RC_OK)
 			return RC_ERROR;
 		if (n > before)
 			*out = t;
@@ -256,7 +259,7 @@ static enum rc look_type(struct sqlconn *c, const struct advise_table *t, const 
 	struct iobuf sql;
 
 	iobuf_init(&sql, 0);
-	return put_column_of(&sql, "DATA_TYPE", t, column) == RC_OK ? run(c, &sql, on_type, number) : RC_ERROR;
+	return advise_put_column_of(&sql, "DATA_TYPE", t, column) == RC_OK ? run(c, &sql, on_type, number) : RC_ERROR;
 }
 
 enum rc advise_look_others(struct sqlconn *c, struct span text, const struct sql_facts *f, const char *schema,

@@ -235,7 +235,11 @@ enum rc advise_look_spelling(struct sqlconn *c, const struct advise_table *t, co
 /* match: rows of this string that have a number other than 0, and not as its digits: '007', '12-A'. */
 enum rc advise_look_numbers(struct sqlconn *c, const struct advise_table *t, const char *column, struct advise_sample *out) must_check;
 enum rc advise_put_name(struct iobuf *b, const char *name) must_check; /* `quoted` */
-enum rc advise_put_hex(struct iobuf *b, const char *text) must_check; /* x'...' */
+/* For information_schema's names, whatever the session's character set: column=value; and, behind WHERE, TABLE_SCHEMA and TABLE_NAME are these. */
+enum rc advise_put_is(struct iobuf *b, const char *column, const char *value) must_check;
+enum rc advise_put_of(struct iobuf *b, const char *schema, const char *table) must_check;
+/* SELECT what of a column's row in information_schema. On failure sql is empty. */
+enum rc advise_put_column_of(struct iobuf *sql, const char *what, const struct advise_table *t, const char *column) must_check;
 
 /* ---- advise_sample.c ---- */
 

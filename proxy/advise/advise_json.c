@@ -382,15 +382,6 @@ static void make_names(struct generated *g)
 		snprintf(g->name[i], ADVISE_NAME, "%.60s_%d", name, i + 1);
 }
 
-static enum rc put_columns_of(struct iobuf *sql, const struct advise_table *t)
-{
-	return iobuf_printf(sql, "SELECT COLUMN_NAME, GENERATION_EXPRESSION, DATA_TYPE, COLLATION_NAME FROM information_schema.COLUMNS"
-				 " WHERE TABLE_SCHEMA=CONVERT(") == RC_OK && advise_put_hex(sql, t->schema) == RC_OK &&
-			       iobuf_printf(sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") == RC_OK && advise_put_hex(sql, t->name) == RC_OK ?
-		       iobuf_printf(sql, " USING utf8mb4)") :
-		       RC_ERROR;
-}
-
 /* Is there a column of this value, and an index on it? Else how is it to be called? */
 static enum rc look_generated(struct sqlconn *c, const struct advise_table *t, struct advise_json *j)
 {
@@ -407,7 +398,8 @@ static enum rc look_generated(struct sqlconn *c, const struct advise_table *t, s
 	g.wanted[strcspn(g.wanted, ")")] = '\0';
 	iobuf_reset(&sql);
 	make_names(&g);
-	if (put_columns_of(&sql, t) != RC_OK) {
+	if (iobuf_printf(&sql, "SELECT COLUMN_NAME, GENERATION_EXPRESSION, DATA_TYPE, COLLATION_NAME FROM information_schema.COLUMNS WHERE") != RC_OK ||
+	    advise_put_of(&sql, t->schema, t->name) != RC_OK) {
 		iobuf_reset(&sql);
 		return RC_ERROR;
 	}

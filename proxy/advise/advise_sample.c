@@ -54,10 +54,9 @@ static enum rc on_key(void *arg, const struct sqlconn_row *row)
 
 static enum rc put_table_is(struct iobuf *sql, const char *prefix, const struct advise_table *t)
 {
-	return iobuf_printf(sql, "%s.TABLE_SCHEMA=CONVERT(", prefix) == RC_OK && advise_put_hex(sql, t->schema) == RC_OK &&
-			       iobuf_printf(sql, " USING utf8mb4) AND %s.TABLE_NAME=CONVERT(", prefix) == RC_OK &&
-			       advise_put_hex(sql, t->name) == RC_OK && iobuf_printf(sql, " USING utf8mb4)") == RC_OK ?
-		       RC_OK :
+	return iobuf_printf(sql, "%s.", prefix) == RC_OK && advise_put_is(sql, "TABLE_SCHEMA", t->schema) == RC_OK &&
+			       iobuf_printf(sql, " AND %s.", prefix) == RC_OK ?
+		       advise_put_is(sql, "TABLE_NAME", t->name) :
 		       RC_ERROR;
 }
 

@@ -129,9 +129,8 @@ static enum rc ask(struct verify *v, const char *head, const char *table, const 
 	struct iobuf sql;
 
 	iobuf_init(&sql, 0);
-	if (iobuf_append(&sql, head, strlen(head)) == RC_OK && iobuf_printf(&sql, " TABLE_SCHEMA=CONVERT(") == RC_OK &&
-	    advise_put_hex(&sql, v->what->schema) == RC_OK && iobuf_printf(&sql, " USING utf8mb4) AND TABLE_NAME=CONVERT(") == RC_OK &&
-	    advise_put_hex(&sql, table) == RC_OK && iobuf_printf(&sql, " USING utf8mb4)%s", tail) == RC_OK)
+	if (iobuf_append(&sql, head, strlen(head)) == RC_OK && advise_put_of(&sql, v->what->schema, table) == RC_OK &&
+	    iobuf_append(&sql, tail, strlen(tail)) == RC_OK)
 		return verify_sql(v, &sql, row, arg);
 	iobuf_reset(&sql);
 	return RC_ERROR;
