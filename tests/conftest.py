@@ -400,6 +400,11 @@ class Background(threading.Thread):
         return self.error[0] if self.error else self.got
 
 
+def pinned(s):
+    """By what each session is, in their order."""
+    return [x["pinned"] for x in sorted(s.api("/api/clients")["clients"], key=lambda x: x["id"])]
+
+
 def hits(s):
     """How many reads its cache has answered."""
     return servers.sum_metric(s.metrics(), "suimon_cache_hits_total")

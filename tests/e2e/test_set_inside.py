@@ -6,7 +6,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import KIND, Background, ask, schema_is_present, who
+from conftest import KIND, Background, ask, pinned, schema_is_present, who
 from servers import wait_until
 from wire import MULTI_STATEMENTS, NewEof
 
@@ -17,11 +17,6 @@ ONE_SERVER = {"replicas": [], "threads": 1, "backend": {"pool": {"max": 3, "min_
 def shop(db):
     db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 10), (2, 20)", "CREATE TABLE log (what TEXT)")
     return db
-
-
-def pinned(s):
-    """By what each session is, in their order."""
-    return [x["pinned"] for x in sorted(s.api("/api/clients")["clients"], key=lambda x: x["id"])]
 
 
 def is_its_own(s, schema, run, read):

@@ -4,7 +4,7 @@ import contextlib
 import pymysql
 import pytest
 
-from conftest import KIND, address, ask, schema_is_known
+from conftest import KIND, address, ask, pinned, schema_is_known
 from liar import Liar, packet
 from wire import MULTI_STATEMENTS, Wire
 
@@ -44,11 +44,6 @@ if KIND == "mariadb":
 def shop(db):
     db.setup("CREATE TABLE log (what TEXT)", "CREATE TABLE strict (id INT PRIMARY KEY)")
     return db
-
-
-def pinned(s):
-    """By what each session is, in their order."""
-    return [x["pinned"] for x in sorted(s.api("/api/clients")["clients"], key=lambda x: x["id"])]
 
 
 def says(w, sql):
