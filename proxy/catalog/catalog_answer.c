@@ -138,15 +138,22 @@ enum rc catalog_keeps_accounts(struct catalog *c, struct span schema, struct spa
 	return rc;
 }
 
-static void tell_unseen(struct catalog *c, struct span schema, struct span name)
+static void tell_unseen(struct catalog *c, const struct catalog_unseen *unseen)
 {
 	char of[256], quoted[256];
 
 	if (atomic_exchange(&c->told_unseen, true))
 		return;
+	(void)log_quote(of, sizeof(of), unseen->schema);
+	(void)log_quote(quoted, sizeof(quoted), unseen->name);
+	if (unseen->trigger) {
+		log_warn("catalog", "a trigger cannot be seen: sessions that fire such keep a server connection each, until the account that reads the "
+				    "schema has TRIGGER on its table", "schema=%s table=%s", of, quoted);
+		return;
+	}
 	log_warn("catalog", "a routine that is called cannot be seen: sessions that call such keep a server connection each, until the account that "
 			    "reads the schema may see bodies: SELECT ON mysql.proc (MariaDB), SHOW_ROUTINE or SELECT ON *.* (MySQL)",
-		 "schema=%s routine=%s", log_quote(of, sizeof(of), schema), log_quote(quoted, sizeof(quoted), name));
+		 "schema=%s routine=%s", of, quoted);
 }
 
 /* DDL is followed by a reading only where somebody wants to know; this one does now. */
@@ -162,7 +169,7 @@ static void read_for(struct catalog *c, bool missing)
 enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, struct span schema, bool again)
 {
 	bool calls = f->verbs & SQL_VERB(SQL_CALL), sure;
-	const struct entity *unseen = NULL;
+	struct catalog_unseen unseen = {.trigger = false};
 	enum catalog_sets sets = CATALOG_SETS_NOTHING;
 	struct catalog_changed changed;
 	struct snapshot *s;
@@ -182,11 +189,9 @@ enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, str
 		sets = CATALOG_SETS_UNSURE;
 	if (again && sets == CATALOG_SETS_MISSING && sure && !changed.n) {
 		sets = CATALOG_SETS;
-		if (calls && f->nroutines) /* else it is a trigger or a view that calls it */
-			tell_unseen(c, f->routines[0].schema.len ? f->routines[0].schema : schema, f->routines[0].name);
 	}
-	if (unseen)
-		tell_unseen(c, unseen->schema, snapshot_bare_name(unseen));
+	if (sets == CATALOG_SETS && unseen.name.len)
+		tell_unseen(c, &unseen);
 	snapshot_unref(s);
 	if (sets == CATALOG_SETS_UNSURE || sets == CATALOG_SETS_MISSING)
 		read_for(c, sets == CATALOG_SETS_MISSING);

@@ -88,7 +88,8 @@ static enum rc link_tables(struct judge *j, const struct sql_facts *f)
 		struct entity *to = schema.len > SNAPSHOT_NAME_MAX || t->name.len > SNAPSHOT_NAME_MAX ? NULL
 				    : t->written ? snapshot_get(j->s, schema, t->name) : snapshot_find(j->s, schema, t->name);
 
-		if (to && (t->written || to->kind == CATALOG_VIEW) && snapshot_link(&j->e->runs, to) != RC_OK)
+		if (to && t->written ? snapshot_link_written(&j->e->runs, to) != RC_OK
+				     : to && to->kind == CATALOG_VIEW && snapshot_link(&j->e->runs, to) != RC_OK)
 			return RC_ERROR;
 	}
 	return RC_OK;
@@ -165,17 +166,18 @@ enum rc catalog_take_session(struct snapshot *s, struct entity *e, struct span b
 
 /* ---- what has changed ---- */
 
-/* As written or as it is: quotes go, of a doubled one the second. */
+/* As written or as it is: quotes go, of a doubled one the second. Of letters that are not ASCII the case is not known here: any is any other. */
 static uint64_t hash_name(struct span name)
 {
 	char room[SNAPSHOT_NAME_MAX], quote = name.len > 2 && (*name.p == '`' || *name.p == '"') ? *name.p : '\0';
 	size_t n = 0;
 
 	for (size_t i = quote ? 1 : 0; i < name.len - (quote ? 1 : 0) && n < sizeof(room); i++) {
-		room[n++] = (char)tolower((unsigned char)name.p[i]);
+		if (!((unsigned char)name.p[i] & 0x80))
+			room[n++] = (char)tolower((unsigned char)name.p[i]);
 		i += quote && name.p[i] == quote;
 	}
-	return n ? map_hash(room, n) : 0;
+	return name.len ? map_hash(room, n) : 0;
 }
 
 void catalog_changed_add(struct catalog_changed *c, struct span name, uint64_t at)
@@ -220,14 +222,33 @@ static bool has_changed(const struct catalog_changed *c, struct span name)
 struct sets_walk {
 	const struct catalog_changed *changed;
 	enum catalog_sets worst;
-	const struct entity *unseen;
+	struct catalog_unseen *unseen;
 	bool drops, hinders;
 };
+
+static bool has_only_ascii(struct span name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if ((unsigned char)name.p[i] & 0x80)
+			return false;
+	return true;
+}
 
 static void worsen(struct sets_walk *w, enum catalog_sets to)
 {
 	if (w->worst < to)
 		w->worst = to;
+}
+
+/* A function that is none of the schema's is the server's or a library's; unless it is one of these, by a name in another letter case. */
+static void is_missing(struct sets_walk *w, struct span schema, struct span name, bool procedure)
+{
+	if (procedure && w->worst < CATALOG_SETS_MISSING)
+		*w->unseen = (struct catalog_unseen){schema, name, false};
+	if (procedure)
+		worsen(w, CATALOG_SETS_MISSING);
+	else if (!has_only_ascii(name))
+		worsen(w, CATALOG_SETS);
 }
 
 static bool on_entity(void *arg, const struct entity *e)
@@ -236,8 +257,8 @@ static bool on_entity(void *arg, const struct entity *e)
 
 	if (w->changed->n && has_changed(w->changed, snapshot_bare_name(e)))
 		worsen(w, CATALOG_SETS_UNSURE);
-	if (e->kind == CATALOG_UNKNOWN && snapshot_is_procedure(e))
-		worsen(w, CATALOG_SETS_MISSING);
+	if (e->kind == CATALOG_UNKNOWN && snapshot_is_routine(e))
+		is_missing(w, e->schema, snapshot_bare_name(e), snapshot_is_procedure(e));
 	if (e->tells)
 		worsen(w, CATALOG_SETS_TOLD);
 	if (e->temporary)
@@ -246,7 +267,7 @@ static bool on_entity(void *arg, const struct entity *e)
 	w->hinders |= e->hinders;
 	if (e->sets) {
 		worsen(w, CATALOG_SETS);
-		w->unseen = e->unseen ? e : NULL;
+		*w->unseen = e->unseen ? (struct catalog_unseen){e->schema, snapshot_bare_name(e), !snapshot_is_routine(e)} : (struct catalog_unseen){.trigger = false};
 	}
 	return w->worst != CATALOG_SETS;
 }
@@ -255,8 +276,8 @@ static void judge_routine(struct sets_walk *w, const struct snapshot *s, struct 
 {
 	const struct entity *e = snapshot_find_routine(s, schema, name, procedure);
 
-	if (!e && procedure)
-		worsen(w, CATALOG_SETS_MISSING);
+	if (!e)
+		is_missing(w, schema, name, procedure);
 	if (!e && has_changed(w->changed, name))
 		worsen(w, CATALOG_SETS_UNSURE);
 	else if (e && !snapshot_runs(e, true, on_entity, w))
@@ -285,12 +306,13 @@ static void judge_table(struct sets_walk *w, const struct snapshot *s, struct sp
 }
 
 enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct catalog_changed *c, const struct sql_facts *f, struct span schema,
-				     const struct entity **unseen)
+				     struct catalog_unseen *unseen)
 {
 	const uint64_t fires = SQL_VERB(SQL_INSERT) | SQL_VERB(SQL_REPLACE) | SQL_VERB(SQL_UPDATE) | SQL_VERB(SQL_DELETE) | SQL_VERB(SQL_LOAD);
 	bool calls = f->verbs & SQL_VERB(SQL_CALL), several = f->flags & SQL_F_MULTI;
-	struct sets_walk w = {.changed = c};
+	struct sets_walk w = {.changed = c, .unseen = unseen};
 
+	*unseen = (struct catalog_unseen){.trigger = false};
 	for (uint16_t i = 0; i < f->nroutines; i++) {
 		const struct sql_routine *r = &f->routines[i];
 		struct span of = r->schema.len ? r->schema : schema;
@@ -314,6 +336,5 @@ enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct cata
 	}
 	if (w.drops)
 		worsen(&w, f->verb == SQL_CALL && !several && !w.hinders ? CATALOG_SETS_DROPPED : CATALOG_SETS_TEMPORARY);
-	*unseen = w.unseen;
 	return w.worst;
 }

@@ -21,8 +21,12 @@ struct catalog_changed {
 void catalog_changed_add(struct catalog_changed *c, struct span name, uint64_t at); /* an empty name: any */
 void catalog_changed_until(struct catalog_changed *c, uint64_t at); /* up to here it has been read */
 
-/* catalog_sets, by what was read. *unseen: a routine whose body cannot be seen, or NULL. */
+/* A routine, or the table of a trigger, whose body cannot be seen, or a procedure that is not there (CATALOG_SETS_MISSING); into the snapshot or
+ * the facts. No name: none. */
+struct catalog_unseen { struct span schema, name; bool trigger; };
+
+/* catalog_sets, by what was read, and what it goes by. */
 enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct catalog_changed *c, const struct sql_facts *f, struct span schema,
-				     const struct entity **unseen) must_check;
+				     struct catalog_unseen *unseen) must_check;
 
 #endif

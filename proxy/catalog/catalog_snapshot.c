@@ -204,6 +204,15 @@ enum rc snapshot_link(struct edge **list, struct entity *to)
 	return RC_OK;
 }
 
+enum rc snapshot_link_written(struct edge **list, struct entity *to)
+{
+	if (snapshot_link(list, to) != RC_OK)
+		return RC_ERROR;
+	for (struct edge *e = *list; e; e = e->next)
+		e->written |= e->to == to;
+	return RC_OK;
+}
+
 /* ---- closures ---- */
 
 /* Everything a name leads to, each once, in the order it was met. */
@@ -374,28 +383,47 @@ enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, st
 	return w.why ? RC_DECLINED : RC_OK;
 }
 
+/* What is read, and what is written besides. */
+struct runs { struct walk read, written; };
+
+static void meet_run(struct runs *r, const struct edge *e, bool all_written)
+{
+	for (; e; e = e->next)
+		meet(all_written || e->written || e->to->kind != CATALOG_VIEW ? &r->written : &r->read, e->to);
+}
+
+static bool run(struct runs *r, struct walk *w, size_t i, bool (*fn)(void *arg, const struct entity *e), void *arg)
+{
+	const struct entity *e = w->met[i];
+	bool written = w == &r->written;
+
+	if (!fn(arg, e))
+		return false;
+	if (e->kind == CATALOG_VIEW)
+		meet_run(r, e->writes, written);
+	if (e->kind == CATALOG_VIEW && written)
+		meet_run(r, e->reads, true);
+	meet_run(r, e->runs, false);
+	meet_run(r, e->calls, false);
+	return true;
+}
+
 /* Cascades fire no triggers. A table that is read runs nothing; a view the functions and views in it, and, written, the triggers of what
  * it is over. */
 bool snapshot_runs(const struct entity *start, bool written, bool (*fn)(void *arg, const struct entity *e), void *arg)
 {
-	struct walk w = {.n = 0};
+	struct runs r;
+	size_t i = 0, j = 0;
 
 	if (start->kind == CATALOG_TABLE && !written)
 		return true;
-	meet(&w, start);
-	for (size_t i = 0; i < w.n && !w.why; i++) {
-		const struct entity *e = w.met[i];
-
-		if (!fn(arg, e))
+	r.read.n = r.written.n = 0;
+	r.read.why = r.written.why = NULL;
+	meet(written || start->kind != CATALOG_VIEW ? &r.written : &r.read, start);
+	while ((i < r.read.n || j < r.written.n) && !r.read.why && !r.written.why)
+		if (i < r.read.n ? !run(&r, &r.read, i++, fn, arg) : !run(&r, &r.written, j++, fn, arg))
 			return true;
-		if (e->kind == CATALOG_VIEW)
-			meet_all(&w, e->writes);
-		if (e->kind == CATALOG_VIEW && (written || i > 0))
-			meet_all(&w, e->reads);
-		meet_all(&w, e->runs);
-		meet_all(&w, e->calls);
-	}
-	return !w.why;
+	return !r.read.why && !r.written.why;
 }
 
 /* Of all that it calls, too. */

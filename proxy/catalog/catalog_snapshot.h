@@ -18,6 +18,7 @@
 
 struct edge {
 	struct entity *to;
+	bool written; /* of what a body runs: not only read */
 	struct edge *next;
 };
 
@@ -88,6 +89,7 @@ bool snapshot_is_routine(const struct entity *e); /* by its name: also one that 
 bool snapshot_is_procedure(const struct entity *e); /* likewise */
 struct span snapshot_bare_name(const struct entity *e); /* as servers have it: a routine's without what marks it as one */
 enum rc snapshot_link(struct edge **list, struct entity *to) must_check; /* RC_ERROR: no memory */
+enum rc snapshot_link_written(struct edge **list, struct entity *to) must_check;
 
 /* As catalog.h has them. RC_ERROR: put said so. */
 enum snapshot_walk {
@@ -116,7 +118,7 @@ enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span
 
 /* catalog_keeps_accounts. */
 enum rc snapshot_keeps_accounts(const struct snapshot *s, struct span schema, struct span name) must_check;
-/* What a statement runs that calls a routine, or reads or writes a table or view, each once: until fn says false. False: it is too much. */
+/* What a statement runs that calls a routine, or reads or writes a table or view: until fn says false. False: it is too much. */
 bool snapshot_runs(const struct entity *start, bool written, bool (*fn)(void *arg, const struct entity *e), void *arg) must_check;
 
 /* catalog_ddl. says: so does what the procedure is given. */
