@@ -196,7 +196,8 @@ void command_plan(struct request *r)
 	}
 	if (r->plan.cache || r->plan.queue)
 		catalog_want(in->catalog);
-	if (r->plan.target == PLAN_REPLICA && unlikely(r->st->leaves_state || statement_sets(r->st, in->catalog) > CATALOG_SETS_TOLD)) {
+	if (r->plan.target == PLAN_REPLICA &&
+	    unlikely(r->st->leaves_state || statement_sets(r->st, in->catalog) > (ss.tracks_reads ? CATALOG_SETS_TOLD : CATALOG_SETS_DROPPED))) {
 		r->plan.target = PLAN_PRIMARY;
 		r->plan.target_why = "it leaves state that only its connection has";
 	}

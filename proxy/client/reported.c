@@ -308,6 +308,7 @@ static void take_choice(struct request *r)
 
 void reported_ok(struct request *r, const struct ok_packet *ok)
 {
+	r->tells_nothing = false;
 	take_choice(r);
 	if (ok->track.len)
 		take_tracked(r, ok->track);
@@ -324,5 +325,6 @@ void reported_ok(struct request *r, const struct ok_packet *ok)
 
 void reported_eof(struct request *r, uint16_t status)
 {
+	r->tells_nothing = true;
 	take_status(r, status);
 }

@@ -167,6 +167,7 @@ struct request {
 	uint16_t error, warnings, status;
 	enum stats_route route;
 	struct pieces *pieces;      /* owned; the results so far, of several statements sent together (pieces.h) */
+	bool tells_nothing;         /* its last packet so far is an EOF: what the statement has set is reported with a later one */
 	bool own_number;            /* asks for CONNECTION_ID(): the answer is the session's number */
 	bool number_in_list;        /* asks for the list of connections: in this one's row, likewise */
 	struct iobuf number_reply;  /* ... held back until it is whole */

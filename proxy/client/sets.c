@@ -12,7 +12,7 @@
 
 struct sets_unsure {
 	uint64_t moment; /* a reading that began since may tell */
-	bool failed;     /* one of them did: the server told nothing of it */
+	bool failed, untold; /* one of them did: the server told nothing of it; ... nor of another, at the end of its rows */
 	unsigned n;
 	struct { struct statement *st; bool kept; } of[UNSURE_MOST]; /* references; kept: what it ran set nothing when the schema was read before */
 };
@@ -23,6 +23,12 @@ void sets_forget(struct session *s)
 		statement_unref(s->unsure->of[i].st);
 	mem_free(s->unsure);
 	s->unsure = NULL;
+}
+
+/* Errors tell nothing of what was set, nor do EOF packets. */
+static bool is_told(const struct request *r)
+{
+	return !r->error && !r->tells_nothing && r->worker->tracked;
 }
 
 static bool remember(struct request *r, bool kept)
@@ -44,6 +50,7 @@ static bool remember(struct request *r, bool kept)
 	}
 	u->of[i].kept &= kept;
 	u->failed |= r->error != 0;
+	u->untold |= !is_told(r);
 	u->moment = catalog_moment(r->worker->in->catalog);
 	return true;
 }
@@ -58,7 +65,7 @@ unsigned sets_pins(struct request *r)
 	if (likely(sets == CATALOG_SETS_NOTHING) || (sets == CATALOG_SETS_MISSING && r->error == ER_SP_DOES_NOT_EXIST))
 		return 0;
 	if (sets == CATALOG_SETS_TOLD)
-		return r->error || !r->worker->tracked ? PIN_UNKNOWN : 0;
+		return is_told(r) ? 0 : PIN_UNKNOWN;
 	if (sets == CATALOG_SETS_TEMPORARY || sets == CATALOG_SETS_DROPPED)
 		return sets == CATALOG_SETS_TEMPORARY || r->error ? PIN_TEMP_TABLE : 0;
 	return sets != CATALOG_SETS && remember(r, sets == CATALOG_SETS_UNSURE) ? PIN_UNKNOWN_YET : PIN_UNKNOWN;
@@ -99,7 +106,7 @@ void sets_look_again(struct session *s)
 		u->moment = catalog_moment(c);
 		return;
 	}
-	if (worst == CATALOG_SETS || (worst == CATALOG_SETS_TOLD && (u->failed || !s->worker->tracked)))
+	if (worst == CATALOG_SETS || (worst == CATALOG_SETS_TOLD && u->untold))
 		s->pins |= PIN_UNKNOWN;
 	if (worst == CATALOG_SETS_TEMPORARY || (worst == CATALOG_SETS_DROPPED && u->failed))
 		s->pins |= PIN_TEMP_TABLE;

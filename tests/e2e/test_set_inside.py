@@ -126,6 +126,16 @@ def test_what_a_procedure_sets_is_its_sessions(suimon, shop, call):
         assert ask(third, read) == before
 
 
+def test_what_a_view_sets_is_its_sessions_though_rows_tell_nothing(suimon, shop):
+    """A client without CLIENT_DEPRECATE_EOF: servers report at the end of its rows nothing, and what they have to report to whoever comes next."""
+    shop.setup("CREATE FUNCTION f() RETURNS INT DETERMINISTIC BEGIN SET SESSION div_precision_increment = 9; RETURN 1; END",
+               "CREATE VIEW w AS SELECT f() AS n")
+    s = schema_is_present(suimon(ONE_SERVER))
+    with s.connect(database=shop.name) as c:
+        is_its_own(s, shop.name, lambda: ask(c, "SELECT n FROM w"), "SELECT @@div_precision_increment")
+        assert ask(c, "SELECT @@div_precision_increment") == ((9,),)
+
+
 def test_a_view_that_sets_something_is_the_primarys(suimon, shop):
     """R1, P3: on a replica the session would be stuck there."""
     shop.setup("CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END",
