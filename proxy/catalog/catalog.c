@@ -274,6 +274,11 @@ void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f)
 	invalidate(c, NULL, f);
 }
 
+void catalog_invalidate_function(struct catalog *c, struct span name)
+{
+	invalidate(c, &name, NULL);
+}
+
 void catalog_invalidate_routine(struct catalog *c, struct span name)
 {
 	atomic_fetch_add_explicit(&c->procedures_wanted, 1, memory_order_acq_rel);

@@ -45,6 +45,8 @@ void catalog_invalidate(struct catalog *c);
 void catalog_invalidate_tables(struct catalog *c);
 /* The same of what one statement changes: a routine, of this bare name. */
 void catalog_invalidate_routine(struct catalog *c, struct span name);
+/* The same of a function of this bare name, which leaves procedures as they are; an empty one: of any. */
+void catalog_invalidate_function(struct catalog *c, struct span name);
 /* The same of what gives one of these tables another trigger, or the triggers of another one: procedures stay as they are. */
 void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f);
 /* DDL is at the server from now on, until as many have ended: what is read meanwhile is not believed, for ten seconds at most (an ALTER may

@@ -255,16 +255,26 @@ static bool moves_triggers(const struct sql_facts *f, struct span sql)
 	       (f->verbs & SQL_VERB(SQL_CREATE) && catalog_has_word(sql, "trigger"));
 }
 
+/* The name of the routine that it is about; or an empty one. */
+static struct span routine_of(const struct request *r, const struct sql_facts *f)
+{
+	struct span name;
+
+	return !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI)) && f->flags & SQL_F_DDL && sql_routine_of(r->sql, r->mode, &name) ? name : span_str("");
+}
+
 static void invalidate_schema(struct request *r, struct catalog *c)
 {
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
-	struct span name;
 
-	if (f && globals_keep_procedures(r))
-		moves_triggers(f, r->sql) ? catalog_invalidate_triggers(c, f) : catalog_invalidate_tables(c);
-	else if (f && !r->may_change_procedures && !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI)) && f->flags & SQL_F_DDL &&
-		 sql_routine_of(r->sql, r->mode, &name))
-		catalog_invalidate_routine(c, name);
+	if (f && globals_keep_procedures(r) && moves_triggers(f, r->sql))
+		catalog_invalidate_triggers(c, f);
+	else if (f && globals_keep_procedures(r) && f->ntables == 0 && catalog_has_word(r->sql, "function"))
+		catalog_invalidate_function(c, routine_of(r, f));
+	else if (f && globals_keep_procedures(r))
+		catalog_invalidate_tables(c);
+	else if (f && !r->may_change_procedures)
+		catalog_invalidate_routine(c, routine_of(r, f));
 	else
 		catalog_invalidate(c);
 }
@@ -392,7 +402,7 @@ void deltas_settle(struct request *r)
 	r->reply_settled = true;
 	if (unlikely(s->pins & PIN_UNKNOWN_YET))
 		sets_look_again(s);
-	ran = sets_pins(r);
+	ran = never_ran(r) ? 0 : sets_pins(r);
 	pins |= ran;
 	if (unlikely(has_written_unseen(r)))
 		settle_unseen(r);

@@ -210,7 +210,8 @@ WHERE = {"alone": ONE_SERVER, "cached": dict(ONE_SERVER, cache={"rules": [{"matc
 @pytest.fixture(params=WHERE)
 def made(request, suimon, shop):
     """A procedure is made anew, and another one is there. With a cache the schema is read after any DDL, else only where somebody has to know."""
-    shop.setup("CREATE PROCEDURE p() DO 1", "CREATE PROCEDURE q() DO 2", "CREATE PROCEDURE calls_p() CALL p()")
+    shop.setup("CREATE PROCEDURE p() DO 1", "CREATE PROCEDURE q() DO 2", "CREATE PROCEDURE calls_p() CALL p()",
+               "CREATE FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1", "CREATE VIEW w AS SELECT f() AS n")
     return schema_is_present(suimon(dict(WHERE[request.param], backend={"pool": {"max": 10}})))
 
 
@@ -257,6 +258,34 @@ def test_a_trigger_that_would_call_what_is_not_there_pins_its_session(suimon, sh
             ask(c, "INSERT INTO log VALUES ('x')")
             wait_until("its pin", lambda: pinned(s) == ["unknown"], 20)
             ask(c, "SELECT COUNT(*) FROM log")
+
+
+def test_what_the_server_could_not_read_is_not_remembered(made, shop):
+    """Not a word of it ran: it does not go on pinning when something else is known."""
+    s = made
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
+        with nothing_is_read(s, shop.name):
+            for sql in (*made_again("DO 3"), "CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v"):
+                ask(admin, sql)
+            with pytest.raises(pymysql.ProgrammingError):
+                ask(c, "INSERT INTO log VALUES ('x'))")
+            assert set(pinned(s)) == {None, "transaction"}
+            ask(c, "CALL p()")
+            assert "unknown_yet" in pinned(s)
+        wait_until("the pin to end", lambda: set(pinned(s)) == {None}, 20)
+
+
+def test_a_function_made_anew_counts_from_its_beginning(made, shop):
+    s = made
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin, s.connect(database=shop.name) as other:
+        with nothing_is_read(s, shop.name):
+            for sql in ("DROP FUNCTION f", "CREATE FUNCTION f() RETURNS INT DETERMINISTIC BEGIN SELECT 10 INTO @v; RETURN 1; END"):
+                ask(admin, sql)
+            ask(c, "SELECT n FROM w")
+            ask(other, "CALL q()")
+            assert [x for x in pinned(s) if x and x != "transaction"] == ["unknown_yet"]
+        wait_until("it to be known", lambda: "unknown" in pinned(s), 20)
+        assert ask(c, "SELECT @v") == ((10,),) and ask(other, "SELECT @v") == ((None,),)
 
 
 def test_a_procedure_that_was_made_to_set_something_goes_on_pinning(made, shop):
