@@ -12,7 +12,7 @@ _suimon() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	--primary | --http | --token | --limit | --from | --expect | --rollback | --scratch | --server | --user | --rows | --seconds | --interval)
+	--primary | --http | --token | --limit | --from | --expect | --rollback | --scratch | --server | --user | --schema | --rows | --seconds | --interval)
 		return
 		;;
 	--tls)
@@ -26,7 +26,7 @@ _suimon() {
 		case $verb in
 		check | run) words="-c --config --primary" ;;
 		advise) words="-c --http --token --verify --scratch --server --user --tls --rows --seconds" ;;
-		top) words="-c --http --token --interval --once" ;;
+		top) words="-c --http --token --user --schema --interval --once" ;;
 		health | ready) words="-c --http --token" ;;
 		queue)
 			if [ "$COMP_CWORD" -eq 2 ]; then
