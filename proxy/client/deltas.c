@@ -167,6 +167,17 @@ static bool is_rollback(const struct request *r)
 	       r->warnings == 0;
 }
 
+/* A transaction is open, but it need not be the one that was: BEGIN, COMMIT AND CHAIN, a routine or DDL that failed may
+ * have committed what was written before, and the latter two what they wrote themselves. */
+static bool may_have_committed(const struct request *r)
+{
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+	uint64_t may = SQL_VERB(SQL_COMMIT) | SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND) |
+		       SQL_VERB(SQL_XA);
+
+	return f ? f->verbs & may || f->flags & (SQL_F_IMPLICIT_COMMIT | SQL_F_CHAIN | SQL_F_UNKNOWN) : r->plan.writes_anything;
+}
+
 static void settle_writes(struct request *r)
 {
 	struct write_targets t;
@@ -181,19 +192,15 @@ static void settle_writes(struct request *r)
 	if (r->s->in_transaction)
 		remember_write(r, &t, &rows);
 	/* What cannot be rolled back others see already. */
-	if (!r->s->in_transaction || !t.transactional)
+	if (!r->s->in_transaction || !t.transactional || may_have_committed(r))
 		invalidate(r, rows.tag, rows.n, t.anything);
 }
 
-/* A transaction is open, but it need not be the one that was: BEGIN, COMMIT AND CHAIN, a routine or DDL that failed may
- * have committed what was written before. */
 static void settle_inner_commit(struct request *r)
 {
 	struct session *s = r->s;
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 	const struct write_set *w = s->transaction;
-	uint64_t may = SQL_VERB(SQL_COMMIT) | SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND) |
-		       SQL_VERB(SQL_XA);
 
 	if (!w || never_ran(r))
 		return;
@@ -201,8 +208,7 @@ static void settle_inner_commit(struct request *r)
 		forget_transaction(s);
 		return;
 	}
-	if (f ? !(f->verbs & may) && !(f->flags & (SQL_F_IMPLICIT_COMMIT | SQL_F_CHAIN | SQL_F_UNKNOWN))
-	      : !r->plan.writes_anything)
+	if (!may_have_committed(r))
 		return;
 	invalidate_set(r, w);
 	if (f && !r->error && (f->verb == SQL_COMMIT || f->verb == SQL_BEGIN) && !(f->flags & SQL_F_MULTI))

@@ -33,6 +33,7 @@ def by_key(create, rows, column, values):
     return ["CREATE TABLE p (%s, n INT)" % create, "INSERT INTO p VALUES %s" % rows], lines
 
 
+HELD, SEEN = [["a%s %s" % (mark, read) for read in ("SELECT n FROM p WHERE id = 1", "SELECT SUM(n) FROM p")] for mark in ("+", "")]
 SCRIPTS = {
     "case and padding": by_key("k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY", "('a', 1), ('b', 2)", "k",
                                ["'a'", "'A'", "'a  '", "'b'", "'\\a'", "'a' 'b'", "N'a'", "_utf8mb4'a'", "x'61'", "'á'", "\"a\""]),
@@ -171,6 +172,15 @@ SCRIPTS = {
         "a+ SELECT n FROM far WHERE id = 6", "b UPDATE far FOR PORTION OF span FROM '2020-03-01' TO '2020-04-01' SET n = 2 WHERE id = 5", "a SELECT n FROM far WHERE id = 6",
         "a SELECT id FROM far ORDER BY id", "a+ SELECT n FROM far WHERE id = 8", "b DELETE FROM far FOR PORTION OF span FROM '2020-06-01' TO '2020-07-01' WHERE id = 7",
         "a SELECT n FROM far WHERE id = 8", "a SELECT id FROM far ORDER BY id"]),
+    "a commit from inside": ([
+        *P, "CREATE PROCEDURE fails(x INT) BEGIN UPDATE p SET n = x WHERE id = 1; COMMIT; SIGNAL SQLSTATE '45000'; END",
+        "CREATE PROCEDURE says(t TEXT) BEGIN EXECUTE IMMEDIATE t; COMMIT; SIGNAL SQLSTATE '45000'; END",
+        "CREATE PROCEDURE goes_on(x INT) BEGIN UPDATE p SET n = x WHERE id = 1; COMMIT; START TRANSACTION; UPDATE p SET n = x WHERE id = 2; END"], [
+        *itertools.chain.from_iterable(
+            ["b SET autocommit = %d" % autocommit, "b " + begin, *HELD, "b " + write % n, *SEEN, "b ROLLBACK", *SEEN, "b SET autocommit = 1"]
+            for n, (autocommit, begin, write) in enumerate(itertools.product((1, 0), ("DO 1", "BEGIN"), [
+                "CALL fails(%d)", "CALL says('UPDATE p SET n = %d WHERE id = 1')", "EXECUTE IMMEDIATE 'CALL fails(%d)'",
+                "BEGIN NOT ATOMIC UPDATE p SET n = %d WHERE id = 1; COMMIT; SIGNAL SQLSTATE '45000'; END", "CALL goes_on(%d)"]), 50))]),
     "a syntax error from inside": ([
         "CREATE TABLE p (id INT PRIMARY KEY, n INT) ENGINE=MyISAM", "INSERT INTO p VALUES (1, 10), (2, 20)", "CREATE TABLE q (id INT PRIMARY KEY, n INT)", "INSERT INTO q VALUES (1, 1)",
         "CREATE PROCEDURE c(x INT) BEGIN UPDATE p SET n = x WHERE id = 1; EXECUTE IMMEDIATE 'no statement'; END",
