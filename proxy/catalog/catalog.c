@@ -56,7 +56,7 @@ static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted, uint64_
 	c->read_ns = clock_mono_ns();
 	atomic_store_explicit(&c->loaded, wanted, memory_order_release);
 	atomic_store_explicit(&c->procedures_loaded, procedures, memory_order_release);
-	catalog_changed_until(&c->changed, wanted);
+	catalog_changed_until(&c->changed, wanted, catalog_changes(c));
 	pthread_mutex_unlock(&c->lock);
 	if (first)
 		log_info("catalog", "schema read", "tables=%llu views=%llu triggers=%llu cascades=%llu routines=%llu",
@@ -250,15 +250,17 @@ void catalog_free(struct catalog *c)
 /* ---- answers ---- */
 
 /* Counted first, that a reading which began before does not take the names away; nobody judges by the new version without them. */
-static void invalidate(struct catalog *c, const struct span *name, const struct sql_facts *triggers)
+static void invalidate(struct catalog *c, const struct span *name, const struct sql_facts *triggers, unsigned how)
 {
 	uint64_t at = atomic_fetch_add_explicit(&c->wanted, 1, memory_order_acq_rel) + 1;
 
 	pthread_mutex_lock(&c->lock);
 	if (name)
-		catalog_changed_add(&c->changed, *name, at);
+		catalog_changed_add(&c->changed, *name, at, how);
 	for (uint16_t i = 0; triggers && i < triggers->ntables; i++)
-		catalog_changed_add(&c->changed, triggers->tables[i].name, at);
+		catalog_changed_add(&c->changed, triggers->tables[i].name, at, how);
+	if ((how & ~(unsigned)CATALOG_OVER) == (CATALOG_LOSES | CATALOG_TRIGGER))
+		catalog_changed_lose_triggers(&c->changed, at);
 	pthread_mutex_unlock(&c->lock);
 	bump(c);
 	ticker_wake(&c->ticker);
@@ -266,28 +268,28 @@ static void invalidate(struct catalog *c, const struct span *name, const struct 
 
 void catalog_invalidate_tables(struct catalog *c)
 {
-	invalidate(c, NULL, NULL);
+	invalidate(c, NULL, NULL, 0);
 }
 
-void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f)
+void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f, unsigned how)
 {
-	invalidate(c, NULL, f);
+	invalidate(c, NULL, f, how);
 }
 
-void catalog_invalidate_function(struct catalog *c, struct span name)
+void catalog_invalidate_function(struct catalog *c, struct span name, unsigned how)
 {
-	invalidate(c, &name, NULL);
+	invalidate(c, &name, NULL, how);
 }
 
-void catalog_invalidate_routine(struct catalog *c, struct span name)
+void catalog_invalidate_routine(struct catalog *c, struct span name, unsigned how)
 {
 	atomic_fetch_add_explicit(&c->procedures_wanted, 1, memory_order_acq_rel);
-	invalidate(c, &name, NULL);
+	invalidate(c, &name, NULL, how);
 }
 
 void catalog_invalidate(struct catalog *c)
 {
-	catalog_invalidate_routine(c, span_of("", 0));
+	catalog_invalidate_routine(c, span_of("", 0), CATALOG_ADDS | CATALOG_LOSES);
 }
 
 void catalog_ddl_begins(struct catalog *c)
@@ -340,6 +342,11 @@ void catalog_nudge(struct catalog *c)
 uint64_t catalog_version(struct catalog *c)
 {
 	return atomic_load_explicit(&c->version, memory_order_acquire);
+}
+
+uint64_t catalog_changes(struct catalog *c)
+{
+	return atomic_load_explicit(&c->wanted, memory_order_acquire);
 }
 
 uint64_t catalog_readings(struct catalog *c)

@@ -43,12 +43,19 @@ bool catalog_is_wanted(struct catalog *c);
 void catalog_invalidate(struct catalog *c);
 /* The same of such as leaves procedures as they are. */
 void catalog_invalidate_tables(struct catalog *c);
-/* The same of what one statement changes: a routine, of this bare name. */
-void catalog_invalidate_routine(struct catalog *c, struct span name);
-/* The same of a function of this bare name, which leaves procedures as they are; an empty one: of any. */
-void catalog_invalidate_function(struct catalog *c, struct span name);
+/* What DDL does to what stands behind a name. */
+enum catalog_change {
+	CATALOG_ADDS = 1,    /* there may be another body behind it */
+	CATALOG_LOSES = 2,   /* one that was there may be gone; with CATALOG_TRIGGER alone: of whatever table */
+	CATALOG_TRIGGER = 4, /* it is a trigger's */
+	CATALOG_OVER = 8,    /* it has been answered; the same was said when it was sent */
+};
+/* The same of what one statement changes: a routine, of this bare name; an empty one: of any. how: CATALOG_ADDS and so on. */
+void catalog_invalidate_routine(struct catalog *c, struct span name, unsigned how);
+/* The same of a function, which leaves procedures as they are. */
+void catalog_invalidate_function(struct catalog *c, struct span name, unsigned how);
 /* The same of what gives one of these tables another trigger, or the triggers of another one: procedures stay as they are. */
-void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f);
+void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f, unsigned how);
 /* DDL is at the server from now on, until as many have ended: what is read meanwhile is not believed, for ten seconds at most (an ALTER may
  * take hours). To be called before catalog_invalidate, which is due at its end as well, before that is told. Any thread. */
 void catalog_ddl_begins(struct catalog *c);
@@ -105,13 +112,18 @@ enum catalog_sets {
 	CATALOG_SETS_DROPPED, /* temporary tables that are dropped again, unless the statement fails */
 	CATALOG_SETS_TOLD,    /* what servers tell of, unless the statement fails: SET SESSION name */
 	CATALOG_SETS_TEMPORARY, /* temporary tables */
-	CATALOG_SETS_UNSURE,  /* what it runs may have been changed by DDL since the schema was read; before that it set nothing */
-	CATALOG_SETS_MISSING, /* it calls a procedure that was not there then: a new one, or one that the account may not see */
 	CATALOG_SETS,         /* what no server tells of: user variables, SET @@name, a lock; or it runs what cannot be seen */
+	CATALOG_SETS_KNOWN = 7, /* these bits: one of the above, by what was read. Beside it, but for CATALOG_SETS: */
+	CATALOG_SETS_UNSURE = 8, /* what it runs may have been made anew by DDL since the schema was read */
+	CATALOG_SETS_MISSING = 16, /* it calls a procedure that was not there then (a new one, or one that the account may not see), or any may be new */
 };
 /* schema: the session's. again: the schema has been read since a procedure was missing: one that still is cannot be seen. Any thread; to be asked anew when
  * catalog_version changes. */
 enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, struct span schema, bool again) must_check;
+/* Some of what a statement runs has been lost that was new when it ran, so that no reading tells what it was. first, last: catalog_changes() when
+ * it ran. Any thread. */
+bool catalog_lost(struct catalog *c, const struct sql_facts *f, struct span schema, uint64_t first, uint64_t last) must_check;
+uint64_t catalog_changes(struct catalog *c); /* goes up with DDL */
 /* A number for this moment; has the schema been read, from the beginning, since then? If not, it will be. Any thread, cheap. */
 uint64_t catalog_moment(struct catalog *c);
 bool catalog_read_since(struct catalog *c, uint64_t moment);

@@ -185,17 +185,33 @@ enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, str
 		sets = catalog_judge_sets(s, &changed, f, schema, &unseen);
 	if (calls && (!s || !f->nroutines))
 		sets = s ? CATALOG_SETS : CATALOG_SETS_MISSING;
-	else if (calls && !sure && sets < CATALOG_SETS_UNSURE)
-		sets = CATALOG_SETS_UNSURE;
-	if (again && sets == CATALOG_SETS_MISSING && sure && !changed.n) {
+	else if (calls && !sure && sets != CATALOG_SETS && !(sets & CATALOG_SETS_MISSING))
+		sets |= CATALOG_SETS_UNSURE | CATALOG_SETS_MISSING;
+	if (again && sets & CATALOG_SETS_MISSING && sure && !catalog_changed_waits(&changed))
 		sets = CATALOG_SETS;
-	}
 	if (sets == CATALOG_SETS && unseen.name.len)
 		tell_unseen(c, &unseen);
 	snapshot_unref(s);
-	if (sets == CATALOG_SETS_UNSURE || sets == CATALOG_SETS_MISSING)
-		read_for(c, sets == CATALOG_SETS_MISSING);
+	if (sets & (CATALOG_SETS_UNSURE | CATALOG_SETS_MISSING))
+		read_for(c, sets & CATALOG_SETS_MISSING);
 	return sets;
+}
+
+bool catalog_lost(struct catalog *c, const struct sql_facts *f, struct span schema, uint64_t first, uint64_t last)
+{
+	struct catalog_unseen unseen;
+	struct catalog_changed lost;
+	struct snapshot *s;
+	bool is_lost;
+
+	pthread_mutex_lock(&c->lock);
+	s = c->now ? snapshot_ref(c->now) : NULL;
+	lost = c->changed;
+	pthread_mutex_unlock(&c->lock);
+	is_lost = !catalog_changed_lost(&lost, first, last) ||
+		  (s && lost.n && catalog_judge_sets(s, &lost, f, schema, &unseen) & CATALOG_SETS_UNSURE);
+	snapshot_unref(s);
+	return is_lost;
 }
 
 uint64_t catalog_moment(struct catalog *c)

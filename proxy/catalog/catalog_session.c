@@ -180,31 +180,97 @@ static uint64_t hash_name(struct span name)
 	return name.len ? map_hash(room, n) : 0;
 }
 
-void catalog_changed_add(struct catalog_changed *c, struct span name, uint64_t at)
+/* Room for another one; what has been read longest ago goes. NULL: there is none. */
+static struct catalog_change_of *new_change(struct catalog_changed *c)
+{
+	struct catalog_change_of *oldest = NULL;
+
+	if (c->n < CATALOG_CHANGED_MOST)
+		return &c->of[c->n++];
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->of[i].read && (!oldest || c->of[i].read < oldest->read))
+			oldest = &c->of[i];
+	if (oldest && c->forgotten < oldest->read)
+		c->forgotten = oldest->read;
+	return oldest;
+}
+
+/* What replaces itself has lost nothing: only what was lost as it was sent may still have been run until it is answered. */
+static void lose(struct catalog_changed *c, uint64_t hash, uint64_t at, unsigned how)
+{
+	bool again = how & CATALOG_OVER && how & CATALOG_ADDS;
+
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->of[i].name == hash && (!again || c->of[i].lost))
+			c->of[i].lost = at;
+}
+
+void catalog_changed_add(struct catalog_changed *c, struct span name, uint64_t at, unsigned how)
 {
 	uint64_t hash = hash_name(name);
-	unsigned i = 0;
+	struct catalog_change_of *e = NULL;
 
-	while (i < c->n && c->of[i].name != hash)
-		i++;
-	if (name.len == 0 || i == CATALOG_CHANGED_MOST) {
+	if (name.len == 0) {
 		c->any = at;
 		return;
 	}
-	c->of[i].name = hash;
-	c->of[i].at = at;
-	c->n += i == c->n;
+	if (how & CATALOG_LOSES)
+		lose(c, hash, at, how);
+	if (!(how & CATALOG_ADDS))
+		return;
+	for (unsigned i = 0; i < c->n && !e; i++)
+		e = c->of[i].name == hash && !c->of[i].read ? &c->of[i] : NULL;
+	if (!e) {
+		e = new_change(c);
+		if (!e) {
+			c->any = at;
+			return;
+		}
+		*e = (struct catalog_change_of){.name = hash, .first = at};
+	}
+	e->last = at;
+	e->trigger |= (how & CATALOG_TRIGGER) != 0;
 }
 
-void catalog_changed_until(struct catalog_changed *c, uint64_t at)
+void catalog_changed_lose_triggers(struct catalog_changed *c, uint64_t at)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->of[i].trigger)
+			c->of[i].lost = at;
+}
+
+void catalog_changed_until(struct catalog_changed *c, uint64_t at, uint64_t now)
+{
+	c->any = c->any > at ? c->any : 0;
+	for (unsigned i = 0; i < c->n; i++)
+		if (!c->of[i].read && c->of[i].last <= at)
+			c->of[i].read = now;
+}
+
+bool catalog_changed_waits(const struct catalog_changed *c)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (!c->of[i].read)
+			return true;
+	return false;
+}
+
+bool catalog_changed_lost(struct catalog_changed *c, uint64_t first, uint64_t last)
 {
 	unsigned n = 0;
 
-	c->any = c->any > at ? c->any : 0;
-	for (unsigned i = 0; i < c->n; i++)
-		if (c->of[i].at > at)
-			c->of[n++] = c->of[i];
+	if (first <= c->forgotten)
+		return false;
+	for (unsigned i = 0; i < c->n; i++) {
+		struct catalog_change_of e = c->of[i];
+
+		if (e.lost > first && e.first <= last && (!e.read || first <= e.read)) {
+			e.read = 0;
+			c->of[n++] = e;
+		}
+	}
 	c->n = n;
+	return true;
 }
 
 static bool has_changed(const struct catalog_changed *c, struct span name)
@@ -212,7 +278,7 @@ static bool has_changed(const struct catalog_changed *c, struct span name)
 	uint64_t hash = c->n ? hash_name(name) : 0;
 
 	for (unsigned i = 0; i < c->n; i++)
-		if (c->of[i].name == hash)
+		if (c->of[i].name == hash && !c->of[i].read)
 			return true;
 	return false;
 }
@@ -223,6 +289,7 @@ struct sets_walk {
 	const struct catalog_changed *changed;
 	enum catalog_sets worst;
 	struct catalog_unseen *unseen;
+	bool unsure, missing;
 	bool drops, hinders;
 };
 
@@ -243,11 +310,10 @@ static void worsen(struct sets_walk *w, enum catalog_sets to)
 /* A function that is none of the schema's is the server's or a library's; unless it is one of these, by a name in another letter case. */
 static void is_missing(struct sets_walk *w, struct span schema, struct span name, bool procedure)
 {
-	if (procedure && w->worst < CATALOG_SETS_MISSING)
+	if (procedure && !w->missing)
 		*w->unseen = (struct catalog_unseen){schema, name, false};
-	if (procedure)
-		worsen(w, CATALOG_SETS_MISSING);
-	else if (!has_only_ascii(name))
+	w->missing |= procedure;
+	if (!procedure && !has_only_ascii(name))
 		worsen(w, CATALOG_SETS);
 }
 
@@ -255,8 +321,7 @@ static bool on_entity(void *arg, const struct entity *e)
 {
 	struct sets_walk *w = arg;
 
-	if (w->changed->n && has_changed(w->changed, snapshot_bare_name(e)))
-		worsen(w, CATALOG_SETS_UNSURE);
+	w->unsure |= w->changed->n && has_changed(w->changed, snapshot_bare_name(e));
 	if (e->kind == CATALOG_UNKNOWN && snapshot_is_routine(e))
 		is_missing(w, e->schema, snapshot_bare_name(e), snapshot_is_procedure(e));
 	if (e->tells)
@@ -278,9 +343,8 @@ static void judge_routine(struct sets_walk *w, const struct snapshot *s, struct 
 
 	if (!e)
 		is_missing(w, schema, name, procedure);
-	if (!e && has_changed(w->changed, name))
-		worsen(w, CATALOG_SETS_UNSURE);
-	else if (e && !snapshot_runs(e, true, on_entity, w))
+	w->unsure |= !e && has_changed(w->changed, name);
+	if (e && !snapshot_runs(e, true, on_entity, w))
 		worsen(w, CATALOG_SETS);
 }
 
@@ -299,9 +363,8 @@ static void judge_table(struct sets_walk *w, const struct snapshot *s, struct sp
 {
 	const struct entity *e = snapshot_find(s, schema, name);
 
-	if (!e && written && has_changed(w->changed, name))
-		worsen(w, CATALOG_SETS_UNSURE);
-	else if (e && !snapshot_runs(e, written, on_entity, w))
+	w->unsure |= !e && written && has_changed(w->changed, name);
+	if (e && !snapshot_runs(e, written, on_entity, w))
 		worsen(w, CATALOG_SETS);
 }
 
@@ -336,5 +399,6 @@ enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct cata
 	}
 	if (w.drops)
 		worsen(&w, f->verb == SQL_CALL && !several && !w.hinders ? CATALOG_SETS_DROPPED : CATALOG_SETS_TEMPORARY);
-	return w.worst;
+	return w.worst == CATALOG_SETS ? CATALOG_SETS
+				       : w.worst | (w.unsure ? CATALOG_SETS_UNSURE : 0) | (w.missing ? CATALOG_SETS_MISSING : 0);
 }

@@ -269,28 +269,42 @@ static struct span routine_of(const struct request *r, const struct sql_facts *f
 	return !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI)) && f->flags & SQL_F_DDL && sql_routine_of(r->sql, r->mode, &name) ? name : span_str("");
 }
 
-static void invalidate_schema(struct request *r, struct catalog *c)
+/* What it does to routines and triggers: CATALOG_ADDS and so on. ALTER leaves a routine its body, and a table its triggers. */
+static unsigned change_of(const struct request *r, const struct sql_facts *f)
+{
+	bool trigger = catalog_has_word(r->sql, "trigger"), moves = moves_triggers(f, r->sql);
+	unsigned how = moves && trigger ? CATALOG_TRIGGER : 0;
+
+	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI) || f->verb == SQL_RENAME)
+		return moves ? how | CATALOG_ADDS | CATALOG_LOSES : 0;
+	if (f->verb == SQL_DROP)
+		return CATALOG_LOSES | (trigger ? CATALOG_TRIGGER : 0);
+	if (f->verb == SQL_CREATE && sql_is_or_replace(r->sql, r->mode))
+		how |= CATALOG_LOSES;
+	return moves || (f->verb == SQL_CREATE && !f->ntables) ? how | CATALOG_ADDS | (f->verb == SQL_ALTER ? CATALOG_LOSES : 0) : how;
+}
+
+static void invalidate_schema(struct request *r, struct catalog *c, bool over)
 {
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+	unsigned how = f ? change_of(r, f) | (over ? CATALOG_OVER : 0) : 0;
 
-	if (f && globals_keep_procedures(r) && moves_triggers(f, r->sql))
-		catalog_invalidate_triggers(c, f);
-	else if (f && globals_keep_procedures(r) && f->ntables == 0 && catalog_has_word(r->sql, "function"))
-		catalog_invalidate_function(c, routine_of(r, f));
+	if (f && globals_keep_procedures(r) && f->ntables == 0 && catalog_has_word(r->sql, "function"))
+		catalog_invalidate_function(c, routine_of(r, f), how);
 	else if (f && globals_keep_procedures(r))
-		catalog_invalidate_tables(c);
+		catalog_invalidate_triggers(c, f, how);
 	else if (f && !r->may_change_procedures)
-		catalog_invalidate_routine(c, routine_of(r, f));
+		catalog_invalidate_routine(c, routine_of(r, f), how);
 	else
 		catalog_invalidate(c);
 }
 
-static void schema_changed(struct request *r)
+static void schema_changed(struct request *r, bool over)
 {
 	struct instance *in = r->s->worker->in;
 	uint64_t before = catalog_version(in->catalog);
 
-	invalidate_schema(r, in->catalog);
+	invalidate_schema(r, in->catalog, over);
 	if (r->schema_version == before) /* its own doing: its tables are known all the same */
 		r->schema_version = before + 1;
 	if (in->cache)
@@ -356,7 +370,7 @@ void deltas_schema_sent(struct request *r)
 		catalog_ddl_begins(r->worker->in->catalog);
 		r->ddl_runs = true;
 	}
-	schema_changed(r);
+	schema_changed(r, false);
 }
 
 void deltas_schema_over(struct request *r)
@@ -387,7 +401,7 @@ static void tell_adviser(const struct request *r)
 static void settle_schema(struct request *r)
 {
 	if (unlikely(changes_schema(r))) {
-		schema_changed(r);
+		schema_changed(r, true);
 		tell_adviser(r);
 	} else if (unlikely(r->called_ddl == CATALOG_DDL_UNSEEN) && (r->commit_known || !changed_nothing(r))) {
 		catalog_doubt(r->worker->in->catalog);

@@ -2,8 +2,9 @@
  * sets.c - what a statement sets for its session, and no server tells of, by the procedures, functions and triggers that it runs: only
  * its connection has it.
  *
- * What is not known yet pins until the schema has been read. By then it is judged what such a statement did at its time: what was there
- * then, and set nothing, may have been made anew in the meantime.
+ * What is not known yet pins until the schema has been read; what it was when it was read before counts meanwhile. By then it is judged what
+ * such a statement did at its time: what it ran may be what was read before, or what is read now. If it was made in between and was gone again
+ * before it had been read, nobody can tell.
  */
 #include "mem.h"
 #include "request.h"
@@ -14,7 +15,11 @@ struct sets_unsure {
 	uint64_t moment; /* a reading that began since may tell */
 	bool failed, untold; /* one of them did: the server told nothing of it; ... nor of another, at the end of its rows */
 	unsigned n;
-	struct { struct statement *st; bool kept; } of[UNSURE_MOST]; /* references; kept: what it ran set nothing when the schema was read before */
+	struct {
+		struct statement *st; /* a reference */
+		bool kept;            /* what it ran was there when the schema was read before */
+		uint64_t first, last; /* when: catalog_changes() */
+	} of[UNSURE_MOST];
 };
 
 void sets_forget(struct session *s)
@@ -35,6 +40,7 @@ static bool remember(struct request *r, bool kept)
 {
 	struct session *s = r->s;
 	struct sets_unsure *u = s->unsure;
+	uint64_t now = catalog_changes(r->worker->in->catalog);
 	unsigned i = 0;
 
 	if (!u)
@@ -46,8 +52,10 @@ static bool remember(struct request *r, bool kept)
 	if (i == u->n) {
 		u->of[i].st = statement_ref(r->st);
 		u->of[i].kept = true;
+		u->of[i].first = now;
 		u->n++;
 	}
+	u->of[i].last = now;
 	u->of[i].kept &= kept;
 	u->failed |= r->error != 0;
 	u->untold |= !is_told(r);
@@ -55,20 +63,32 @@ static bool remember(struct request *r, bool kept)
 	return true;
 }
 
+/* failed, untold: so did it. */
+static unsigned pins_of(enum catalog_sets known, bool failed, bool untold)
+{
+	static const unsigned pins[] = {[CATALOG_SETS_TEMPORARY] = PIN_TEMP_TABLE, [CATALOG_SETS] = PIN_UNKNOWN};
+
+	if (known == CATALOG_SETS_DROPPED)
+		return failed ? PIN_TEMP_TABLE : 0;
+	if (known == CATALOG_SETS_TOLD)
+		return untold ? PIN_UNKNOWN : 0;
+	return pins[known];
+}
+
 unsigned sets_pins(struct request *r)
 {
 	enum catalog_sets sets;
+	unsigned pins;
 
 	if (!r->st || r->cmd == COM_STMT_PREPARE || !r->s->up)
 		return 0;
 	sets = statement_sets(r->st, r->worker->in->catalog);
 	if (likely(sets == CATALOG_SETS_NOTHING) || (sets == CATALOG_SETS_MISSING && r->error == ER_SP_DOES_NOT_EXIST))
 		return 0;
-	if (sets == CATALOG_SETS_TOLD)
-		return is_told(r) ? 0 : PIN_UNKNOWN;
-	if (sets == CATALOG_SETS_TEMPORARY || sets == CATALOG_SETS_DROPPED)
-		return sets == CATALOG_SETS_TEMPORARY || r->error ? PIN_TEMP_TABLE : 0;
-	return sets != CATALOG_SETS && remember(r, sets == CATALOG_SETS_UNSURE) ? PIN_UNKNOWN_YET : PIN_UNKNOWN;
+	pins = pins_of(sets & CATALOG_SETS_KNOWN, r->error != 0, !is_told(r));
+	if (sets & (CATALOG_SETS_UNSURE | CATALOG_SETS_MISSING))
+		pins |= remember(r, !(sets & CATALOG_SETS_MISSING)) ? PIN_UNKNOWN_YET : PIN_UNKNOWN;
+	return pins;
 }
 
 bool sets_dropped(const struct request *r)
@@ -76,14 +96,19 @@ bool sets_dropped(const struct request *r)
 	return r->st && r->st->facts.verb == SQL_CALL && statement_sets(r->st, r->worker->in->catalog) == CATALOG_SETS_DROPPED;
 }
 
-/* One that was there and is not any more has been dropped. */
-static enum catalog_sets judge(struct catalog *c, struct statement *st, bool kept)
+/* One that was there, was not made anew, and is not any more, has been dropped. */
+static enum catalog_sets judge(struct catalog *c, const struct sets_unsure *u, unsigned i)
 {
+	struct statement *st = u->of[i].st;
+	struct span schema = span_of(st->schema, st->schema_len);
 	uint64_t version = catalog_version(c);
-	enum catalog_sets sets = catalog_sets(c, &st->facts, span_of(st->schema, st->schema_len), !kept);
+	enum catalog_sets sets;
 
-	if (kept && sets == CATALOG_SETS_MISSING)
-		return CATALOG_SETS_NOTHING;
+	if (catalog_lost(c, &st->facts, schema, u->of[i].first, u->of[i].last))
+		return CATALOG_SETS;
+	sets = catalog_sets(c, &st->facts, schema, !u->of[i].kept);
+	if (u->of[i].kept && sets & CATALOG_SETS_MISSING && !(sets & CATALOG_SETS_UNSURE))
+		return sets & ~(unsigned)CATALOG_SETS_MISSING;
 	st->sets = sets;
 	st->sets_version = version;
 	return sets;
@@ -93,23 +118,21 @@ void sets_look_again(struct session *s)
 {
 	struct sets_unsure *u = s->unsure;
 	struct catalog *c = s->worker->in->catalog;
-	enum catalog_sets worst = CATALOG_SETS_NOTHING;
+	unsigned pins = 0, all = 0;
 
 	if (!u || !catalog_read_since(c, u->moment))
 		return;
 	for (unsigned i = 0; i < u->n; i++) {
-		enum catalog_sets sets = judge(c, u->of[i].st, u->of[i].kept);
+		enum catalog_sets sets = judge(c, u, i);
 
-		worst = sets > worst ? sets : worst;
+		all |= sets;
+		pins |= pins_of(sets & CATALOG_SETS_KNOWN, u->failed, u->untold);
 	}
-	if (worst == CATALOG_SETS_UNSURE || worst == CATALOG_SETS_MISSING) {
+	s->pins |= pins;
+	if (!(pins & PIN_UNKNOWN) && all & (CATALOG_SETS_UNSURE | CATALOG_SETS_MISSING)) {
 		u->moment = catalog_moment(c);
 		return;
 	}
-	if (worst == CATALOG_SETS || (worst == CATALOG_SETS_TOLD && u->untold))
-		s->pins |= PIN_UNKNOWN;
-	if (worst == CATALOG_SETS_TEMPORARY || (worst == CATALOG_SETS_DROPPED && u->failed))
-		s->pins |= PIN_TEMP_TABLE;
 	s->pins &= ~(unsigned)PIN_UNKNOWN_YET;
 	sets_forget(s);
 }

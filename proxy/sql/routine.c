@@ -58,3 +58,16 @@ bool sql_routine_of(struct span text, unsigned mode, struct span *name)
 	*name = t.text;
 	return is_name(&t);
 }
+
+bool sql_is_or_replace(struct span text, unsigned mode)
+{
+	struct sql_scan s;
+	struct sql_token t;
+
+	sql_scan_init(&s, text, mode);
+	next(&s, &t);
+	if (!sql_token_is_word(&t, "create"))
+		return false;
+	next(&s, &t);
+	return sql_token_is_word(&t, "or");
+}

@@ -12,5 +12,7 @@
 /* The procedure's or function's name as written, quotes included, without its schema; it points into the text. False: it is not one
  * statement about one routine. */
 bool sql_routine_of(struct span text, unsigned mode, struct span *name) must_check;
+/* CREATE OR REPLACE, of whatever. */
+bool sql_is_or_replace(struct span text, unsigned mode) must_check;
 
 #endif

@@ -229,7 +229,16 @@ def test_procedures_made_anew_pin_nobody_who_calls_others(made, shop):
 CHANGES = {
     "a procedure": (made_again("DO 3"), "CALL p()", (), {None}),
     "one that is called by another": (made_again("DO 3"), "CALL calls_p()", (), {None}),
-    "one that is dropped behind its call": (["ALTER PROCEDURE p COMMENT 'x'"], "CALL p()", ["DROP PROCEDURE p"], {None}),
+    "one beside which another is gone again": (made_again("DO 3"), "CALL p()", ["DROP PROCEDURE q", "CREATE PROCEDURE q() DO 4", "DROP PROCEDURE q"], {None}),
+    "one that is dropped behind its call": (made_again("DO 3"), "CALL p()", ["DROP PROCEDURE p"], {None, "unknown"}),
+    "one that is made anew behind its call": (made_again("SELECT 10 INTO @v"), "CALL p()", ["CREATE OR REPLACE PROCEDURE p() DO 3"] if KIND == "mariadb" else made_again("DO 3"),
+                                              {None, "unknown"}),
+    "a trigger that is gone again": (["CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v"], "INSERT INTO log VALUES ('x')", ["DROP TRIGGER r"],
+                                     {None, "unknown"}),
+    "a table that is gone again": (["CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v"], "INSERT INTO log VALUES ('x')", ["DROP TABLE log"],
+                                   {None, "unknown"}),
+    "two triggers": (["CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SET NEW.what = 'replace'"], "INSERT INTO log VALUES ('x')",
+                     ["CREATE TRIGGER o AFTER INSERT ON log FOR EACH ROW DO 'replace'"], {None}),
     "a trigger that sets something": (["CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v"], "INSERT INTO log VALUES ('x')", (), {None, "unknown"}),
 }
 
@@ -247,6 +256,49 @@ def test_what_ddl_has_changed_pins_until_it_is_known(made, shop, what):
             for sql in later:
                 ask(admin, sql)
         wait_until("it to be known", lambda: set(pinned(s)) == pins, 20)  # though nobody asks anything any more
+
+
+MAKES = "CREATE TEMPORARY TABLE tmp AS SELECT 7 AS n"
+# What p was when the schema was read, and what a session does then.
+MOVES = {
+    "altered and dropped": (MAKES, ["ALTER PROCEDURE p COMMENT 'x'", "CALL p()", "DROP PROCEDURE p"]),
+    "altered and made to set nothing": (MAKES, ["ALTER PROCEDURE p COMMENT 'x'", "CALL p()", *made_again("DO 1")]),
+    "a migration": ("DO 1", [*made_again(MAKES), "CALL p()", "DROP PROCEDURE p"]),
+    "a migration's lock": ("DO 1", [*made_again("DO GET_LOCK(DATABASE(), 0)"), "CALL p()", *made_again("DO 1")]),
+    "a migration in one text": ("DO 1", ["; ".join((*made_again(MAKES), "CALL p()", "DROP PROCEDURE p"))]),
+}
+
+
+@pytest.mark.parametrize("how", MOVES)
+def test_what_a_procedure_set_that_is_gone_again_is_its_sessions(suimon, shop, how):
+    """P3, P1: the last reading before it and the first one behind it tell nothing of what it was."""
+    body, statements = MOVES[how]
+    shop.setup("CREATE PROCEDURE p() %s" % body)
+    s = schema_is_present(suimon(ONE_SERVER))
+    with contextlib.ExitStack() as stack:
+        c, *others = [stack.enter_context(s.connect(database=shop.name, client_flag=MULTI_STATEMENTS)) for _ in range(4)]
+        for sql in statements:
+            ask(c, sql)
+        wait_until("it to be known", lambda: "unknown_yet" not in pinned(s), 20)
+        assert set(pinned(s)) & {"unknown", "temp_table"}
+        for other in others[:2]:
+            other.begin()
+            assert ask(other, "SELECT IS_USED_LOCK(DATABASE()) = CONNECTION_ID()") in (((None,),), ((0,),))
+            with pytest.raises(pymysql.ProgrammingError):
+                ask(other, "SELECT n FROM tmp")
+
+
+def test_altering_or_dropping_a_procedure_pins_nobody_who_calls_it(made, shop):
+    """Its body is what was read, or it is not there any more."""
+    s = made
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
+        with nothing_is_read(s, shop.name):
+            ask(admin, "ALTER PROCEDURE p COMMENT 'x'")
+            ask(c, "CALL p()")
+            ask(admin, "DROP PROCEDURE p")
+            with pytest.raises(pymysql.MySQLError):
+                ask(c, "CALL p()")
+            assert set(pinned(s)) == {None, "transaction"}
 
 
 def test_a_trigger_that_would_call_what_is_not_there_pins_its_session(suimon, shop):

@@ -169,11 +169,13 @@ static const struct { const char *sql; enum catalog_sets sets; const char *chang
 	{"CALL sys.diagnostics(1, 1, 'current')", CATALOG_SETS, ""},
 	{"SELECT sys.version_major()", CATALOG_SETS_NOTHING, ""},
 	{"CALL calls_none()", CATALOG_SETS_MISSING, ""},
+	{"CALL makes_and_calls_none()", CATALOG_SETS_TEMPORARY | CATALOG_SETS_MISSING, ""},
 	{"DO h(1); CALL nothing()", CATALOG_SETS_NOTHING, ""},
 	{"CALL nothing(); CALL nosuch()", CATALOG_SETS_MISSING, ""},
 	{"CALL nothing()", CATALOG_SETS_NOTHING, "p"},
 	{"CALL nothing()", CATALOG_SETS_UNSURE, "`Nothing`"},
-	{"CALL outer_one()", CATALOG_SETS_UNSURE, "nothing"},
+	{"CALL outer_one()", CATALOG_SETS_TEMPORARY | CATALOG_SETS_UNSURE, "nothing"},
+	{"CALL drops()", CATALOG_SETS_DROPPED | CATALOG_SETS_UNSURE, "drops"},
 	{"CALL outer_one()", CATALOG_SETS_TEMPORARY, ""},
 	{"CALL drops()", CATALOG_SETS_DROPPED, ""},
 	{"CALL nothing(); CALL drops()", CATALOG_SETS_TEMPORARY, ""},
@@ -183,7 +185,7 @@ static const struct { const char *sql; enum catalog_sets sets; const char *chang
 	{"INSERT INTO calls VALUES (1)", CATALOG_SETS_TEMPORARY, ""},
 	{"CALL `odd``one`()", CATALOG_SETS_UNSURE, "`odd``One`"},
 	{"CALL p()", CATALOG_SETS, "p"},
-	{"CALL nosuch()", CATALOG_SETS_MISSING, "nosuch"},
+	{"CALL nosuch()", CATALOG_SETS_MISSING | CATALOG_SETS_UNSURE, "nosuch"},
 	{"SELECT nosuch()", CATALOG_SETS_UNSURE, "nosuch"},
 	{"SELECT h(1)", CATALOG_SETS_UNSURE, "h"},
 	{"INSERT INTO plain VALUES (1)", CATALOG_SETS_UNSURE, "plain"},
@@ -220,6 +222,7 @@ static struct snapshot *schema(void)
 	(void)routine(s, "nothing", true, "SELECT p1");
 	(void)routine(s, "outer_one", true, "BEGIN CREATE TEMPORARY TABLE x (n INT); CALL nothing(); END");
 	(void)routine(s, "calls_none", true, "CALL none()");
+	(void)routine(s, "makes_and_calls_none", true, "BEGIN CREATE TEMPORARY TABLE x (n INT); CALL none(); END");
 	view(s, "view_of", "SELECT a FROM sets");
 	view(s, "view_of_view", "SELECT a FROM view_of");
 	view(s, "view_f", "SELECT f(1) AS a");
@@ -249,12 +252,12 @@ static void what_a_statement_sets(void **state)
 		enum catalog_sets sets;
 
 		if (*statements[i].changed)
-			catalog_changed_add(&changed, span_str(statements[i].changed), 1);
+			catalog_changed_add(&changed, span_str(statements[i].changed), 1, CATALOG_ADDS);
 		assert_int_equal(sql_facts_parse(span_str(statements[i].sql), 0, &f), RC_OK);
 		sets = catalog_judge_sets(s, &changed, &f, span_str("d"), &unseen);
 		if (sets != statements[i].sets)
 			fail_msg("%s (%s changed): %d, not %d", statements[i].sql, statements[i].changed, sets, statements[i].sets);
-		assert_int_equal(unseen.name.len != 0, sets == CATALOG_SETS_MISSING);
+		assert_int_equal(unseen.name.len != 0, (sets & CATALOG_SETS_MISSING) != 0);
 		sql_facts_free(&f);
 	}
 	snapshot_unref(s);
@@ -267,24 +270,80 @@ static void changes_last_until_they_are_read(void **state)
 	struct catalog_changed c = {.n = 0};
 	char name[8];
 
-	catalog_changed_add(&c, span_str("a"), 1);
-	catalog_changed_add(&c, span_str("b"), 2);
-	catalog_changed_add(&c, span_str("A"), 3);
+	catalog_changed_add(&c, span_str("a"), 1, CATALOG_ADDS);
+	catalog_changed_add(&c, span_str("b"), 2, CATALOG_ADDS);
+	catalog_changed_add(&c, span_str("A"), 3, CATALOG_ADDS);
+	catalog_changed_add(&c, span_str("c"), 3, CATALOG_LOSES);
 	assert_int_equal(c.n, 2);
-	catalog_changed_until(&c, 2);
-	assert_int_equal(c.n, 1);
-	catalog_changed_add(&c, span_of("", 0), 4);
-	catalog_changed_until(&c, 3);
-	assert_int_equal(c.n, 0);
+	catalog_changed_until(&c, 2, 3);
+	assert_true(!c.of[0].read && c.of[1].read == 3 && catalog_changed_waits(&c));
+	catalog_changed_add(&c, span_of("", 0), 4, CATALOG_ADDS);
+	catalog_changed_until(&c, 3, 4);
+	assert_false(catalog_changed_waits(&c));
 	assert_true(c.any);
-	catalog_changed_until(&c, 4);
+	catalog_changed_until(&c, 4, 4);
 	assert_false(c.any);
+	c.n = 0;
 	for (unsigned i = 0; i <= CATALOG_CHANGED_MOST; i++) {
 		assert_false(c.any);
 		(void)snprintf(name, sizeof(name), "p%u", i);
-		catalog_changed_add(&c, span_str(name), 5);
+		catalog_changed_add(&c, span_str(name), 5, CATALOG_ADDS);
 	}
 	assert_true(c.any);
+	catalog_changed_until(&c, 5, 6);
+	catalog_changed_add(&c, span_str("one more"), 7, CATALOG_ADDS);
+	assert_int_equal(c.n, CATALOG_CHANGED_MOST);
+	assert_int_equal(c.forgotten, 6);
+	assert_false(catalog_changed_lost(&c, 6, 6));
+	assert_true(catalog_changed_lost(&c, 7, 7));
+	assert_int_equal(c.n, 0);
+}
+
+/* Who ran it from first to last cannot know what it was. */
+static bool is_lost(struct catalog_changed c, uint64_t first, uint64_t last)
+{
+	return !catalog_changed_lost(&c, first, last) || c.n;
+}
+
+static void what_is_lost_after_it_was_run_and_before_it_was_read(void **state)
+{
+	struct catalog_changed made = {.n = 0}, c;
+
+	catalog_changed_add(&made, span_str("p"), 2, CATALOG_ADDS);
+	catalog_changed_add(&made, span_str("p"), 3, CATALOG_ADDS | CATALOG_OVER);
+	assert_false(is_lost(made, 3, 3));
+	c = made;
+	catalog_changed_add(&c, span_str("q"), 4, CATALOG_LOSES);
+	catalog_changed_lose_triggers(&c, 4);
+	assert_false(is_lost(c, 3, 3));
+	catalog_changed_add(&c, span_str("P"), 5, CATALOG_LOSES);
+	catalog_changed_add(&c, span_str("P"), 6, CATALOG_LOSES | CATALOG_OVER);
+	assert_true(is_lost(c, 3, 3) && is_lost(c, 5, 5) && is_lost(c, 1, 2));
+	assert_false(is_lost(c, 6, 6) || is_lost(c, 1, 1));
+	catalog_changed_until(&c, 6, 6);
+	assert_true(is_lost(c, 3, 3)); /* what was read may be what was left of it */
+	c = made;
+	catalog_changed_until(&c, 3, 4);
+	catalog_changed_add(&c, span_str("p"), 7, CATALOG_LOSES);
+	assert_true(is_lost(c, 4, 4)); /* it may not have looked again in between */
+	assert_false(is_lost(c, 5, 5));
+}
+
+static void what_replaces_itself_has_lost_nothing(void **state)
+{
+	const unsigned anew = CATALOG_ADDS | CATALOG_LOSES;
+	struct catalog_changed c = {.n = 0};
+
+	catalog_changed_add(&c, span_str("p"), 2, anew);
+	catalog_changed_add(&c, span_str("p"), 3, anew | CATALOG_OVER);
+	assert_false(is_lost(c, 2, 2) || is_lost(c, 3, 3));
+	catalog_changed_add(&c, span_str("p"), 4, anew);
+	catalog_changed_add(&c, span_str("p"), 5, anew | CATALOG_OVER);
+	assert_true(is_lost(c, 2, 2) && is_lost(c, 3, 3) && is_lost(c, 4, 4));
+	assert_false(is_lost(c, 5, 5));
+	catalog_changed_add(&c, span_str("t"), 6, CATALOG_ADDS | CATALOG_TRIGGER);
+	catalog_changed_lose_triggers(&c, 7);
+	assert_true(is_lost(c, 6, 6));
 }
 
 static void which_routine_ddl_is_about(void **state)
@@ -313,6 +372,14 @@ static void which_routine_ddl_is_about(void **state)
 	}
 }
 
+static void which_ddl_replaces(void **state)
+{
+	assert_true(sql_is_or_replace(span_str("/* a */ create or replace view v as select 1"), 0));
+	assert_true(sql_is_or_replace(span_str("/*!50003 CREATE OR REPLACE */ TRIGGER t BEFORE INSERT ON t FOR EACH ROW DO 1"), 0));
+	assert_false(sql_is_or_replace(span_str("CREATE TRIGGER t BEFORE INSERT ON t FOR EACH ROW REPLACE INTO u VALUES (1 OR 2)"), 0));
+	assert_false(sql_is_or_replace(span_str("DROP PROCEDURE or"), 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,7 +387,10 @@ int main(void)
 		cmocka_unit_test(what_temporary_tables_a_body_leaves),
 		cmocka_unit_test(what_a_statement_sets),
 		cmocka_unit_test(changes_last_until_they_are_read),
+		cmocka_unit_test(what_is_lost_after_it_was_run_and_before_it_was_read),
+		cmocka_unit_test(what_replaces_itself_has_lost_nothing),
 		cmocka_unit_test(which_routine_ddl_is_about),
+		cmocka_unit_test(which_ddl_replaces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
