@@ -30,7 +30,7 @@ RINGS = {
     "SuimonLostConnections": {"suimon_upstream_lost_total": "0+10x90"},
     "SuimonClientsRefused": {'suimon_client_connections_closed_total{reason="limit"}': "0x86 1x4"},
     "SuimonCertificateEnds": {"suimon_listen_tls_not_after_timestamp_seconds": "%dx90" % (7 * 86400 + 80 * 60)},
-    "SuimonFailedLogins": {"suimon_auth_failures_total": "0+90x90"},
+    "SuimonFailedLogins": {"suimon_auth_failures_total": "0+60x90", "suimon_auth_throttled_total": "0x90"},  # all that the throttle lets one address try
     "SuimonCacheOff": {"suimon_cache_redis_configured": "1x90", "suimon_cache_bus_live": "0x90"},
     "SuimonCacheBinlogOff": {"suimon_cache_binlog_configured": "1x90", "suimon_cache_binlog_live": "0x90"},
     "SuimonCacheRests": {"suimon_cache_rests": "1x90"},
@@ -60,6 +60,7 @@ CALM = {
     "suimon_queue_bytes": "0x90", "suimon_queue_syncs_total": "7x90", "suimon_queue_sync_seconds_total": "1x90",
     "suimon_failover_hold_timeouts_total": "2x90", 'suimon_client_connections_closed_total{reason="limit"}': "2x90",
     'suimon_client_connections_closed_total{reason="quit"}': "0+9x90",
+    "suimon_auth_failures_total": "0x86 100x4", "suimon_auth_throttled_total": "0x90",  # a deployment's wrong password that was mended
     # 89 minutes after 1970, which is when promtool's time begins
     "suimon_listen_tls_not_after_timestamp_seconds": "%dx90" % (7 * 86400 + 100 * 60),
     # A server that is listed no more.
