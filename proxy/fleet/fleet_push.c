@@ -239,7 +239,7 @@ static int show_changes(struct push *p, struct span text)
 static void name_author(struct push *p)
 {
 	const char *user = getenv("USER");
-	char when[32], host[65] = "";
+	char when[32], host[65] = "", uid[24];
 	time_t now = time(NULL);
 	struct tm tm;
 
@@ -247,7 +247,8 @@ static void name_author(struct push *p)
 		when[0] = '\0';
 	if (gethostname(host, sizeof(host) - 1) != 0)
 		host[0] = '\0';
-	(void)snprintf(p->about, sizeof(p->about), "%s %.60s@%s", when, user ? user : "-", host);
+	(void)snprintf(uid, sizeof(uid), "uid:%lu", (unsigned long)geteuid()); /* in a container there is no name */
+	(void)snprintf(p->about, sizeof(p->about), "%s %.60s@%s", when, user && *user ? user : uid, host);
 }
 
 static int put(struct push *p, struct span text)

@@ -39,9 +39,9 @@ def of(redis, tmp_path, name="copy"):
     return {"config": {"source": source(redis), "copy": str(tmp_path / name)}}
 
 
-def command(instance, *words, stdin=None):
+def command(instance, *words, stdin=None, author="writer"):
     return subprocess.run([instance.binary, "push-config", "-c", instance.file, *words], capture_output=True, text=True, timeout=60,
-                          env=servers.Suimon._env(), input=stdin)
+                          env={**servers.Suimon._env(), "USER": author}, input=stdin)
 
 
 def push(instance, text, *words):
@@ -452,10 +452,12 @@ def test_the_command(suimon, shared, tmp_path):
     assert push(s, first, "--expect", "0") == 1
     done = command(s, "--expect", "0", "-", stdin=second)
     assert done.returncode == 1 and "version 1 is there, not 0" in done.stderr
-    done = command(s, "-", stdin=second)
+    done = command(s, "-", stdin=second, author="")
     assert done.returncode == 0 and done.stdout == "@ line 1\n-stats: {slow: 1ms}\n+stats: {slow: 2ms}\nversion 2\n"
     assert command(s, "--show").stdout == second and command(s, "--show", "1").stdout == first
-    assert [row.split()[0] for row in command(s, "--history").stdout.splitlines()] == ["2", "1"]
+    rows = command(s, "--history").stdout.splitlines()
+    assert [row.split()[0] for row in rows] == ["2", "1"]
+    assert " uid:%d@" % os.geteuid() in rows[0] and " writer@" in rows[1]
     done = command(s, "--rollback", "1")
     assert done.returncode == 0 and done.stdout.endswith("version 3\n") and command(s, "--show").stdout == first
     for n in range(12):
