@@ -170,8 +170,9 @@ SCRIPTS = {
             "b UPDATE p, JSON_TABLE('[{\"id\":1}]', '$[*]' COLUMNS (id INT PATH '$.id')) j SET p.n = p.n + 1 WHERE j.id = 1",
             "b DELETE p FROM p JOIN JSON_TABLE('[{\"id\":1}]', '$[*]' COLUMNS (id INT PATH '$.id')) j WHERE j.id = 1"]),
         "a+ SELECT n FROM far WHERE id = 6", "b UPDATE far FOR PORTION OF span FROM '2020-03-01' TO '2020-04-01' SET n = 2 WHERE id = 5", "a SELECT n FROM far WHERE id = 6",
-        "a SELECT id FROM far ORDER BY id", "a+ SELECT n FROM far WHERE id = 8", "b DELETE FROM far FOR PORTION OF span FROM '2020-06-01' TO '2020-07-01' WHERE id = 7",
-        "a SELECT n FROM far WHERE id = 8", "a SELECT id FROM far ORDER BY id"]),
+        "a SELECT id FROM far ORDER BY id", "b INSERT INTO far VALUES (20, 3, '2022-01-01', '2023-01-01')", # the next is 21, whatever number the server would go on with
+        "a+ SELECT n FROM far WHERE id = 21", "b DELETE FROM far FOR PORTION OF span FROM '2020-06-01' TO '2020-07-01' WHERE id = 7",
+        "a SELECT n FROM far WHERE id = 21", "a SELECT id FROM far ORDER BY id"]),
     "a commit from inside": ([
         *P, "CREATE PROCEDURE fails(x INT) BEGIN UPDATE p SET n = x WHERE id = 1; COMMIT; SIGNAL SQLSTATE '45000'; END",
         "CREATE PROCEDURE says(t TEXT) BEGIN EXECUTE IMMEDIATE t; COMMIT; SIGNAL SQLSTATE '45000'; END",
