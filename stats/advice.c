@@ -119,19 +119,33 @@ static void ask_soon(struct stats_advice *a, uint64_t after)
 		a->wait_ns = after;
 }
 
+/* Lock held. last: when it was told so before. What changes all the time is asked about no more often than the doubling has come to. */
+static void take_change(struct stats_advice *a, uint64_t *last, uint64_t after, uint64_t now)
+{
+	bool anew = *last == 0 || now - *last > a->wait_ns;
+
+	*last = now;
+	if (anew)
+		ask_soon(a, after);
+}
+
 void stats_table_changed(struct stats *s, struct span schema, struct span name)
 {
 	char table[2 * STATS_NAME_MAX + 2];
+	uint64_t now;
 
 	(void)snprintf(table, sizeof(table), SPAN_FMT "." SPAN_FMT, SPAN_ARG(schema), SPAN_ARG(name));
 	pthread_mutex_lock(&s->lock);
+	now = clock_mono_ns();
 	for (uint32_t i = 0; i < s->nadvice; i++) {
 		struct stats_advice *a = &s->advice[i];
 
-		if (name.len == 0)
-			ask_soon(a, UNSEEN_NS);
-		else if (a->given_ns && strcasecmp(a->table, table) == 0)
-			ask_soon(a, SEEN_NS);
+		if (!has_found(a))
+			a->outdated = a->asked_ns > a->given_ns;
+		else if (name.len == 0)
+			take_change(a, &a->unseen_ns, UNSEEN_NS, now);
+		else if (strcasecmp(a->table, table) == 0)
+			take_change(a, &a->seen_ns, SEEN_NS, now);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -143,7 +157,7 @@ static bool flagged_no_more(const struct stats_advice *a, const struct view_row 
 	       view_at_servers(r) >= a->servers + LEAST_UNFLAGGED;
 }
 
-/* Lock held. changed: only what is asked for again before its time. */
+/* Lock held. changed: only what is asked for again before its time; else all but this. */
 static bool is_due(struct stats_advice *a, const struct view_row *r, bool changed, uint64_t now)
 {
 	if (!a || a->asked_ns == 0)
@@ -152,7 +166,7 @@ static bool is_due(struct stats_advice *a, const struct view_row *r, bool change
 		a->doubted = true;
 		ask_soon(a, UNSEEN_NS);
 	}
-	return now >= a->due_ns && (!changed || a->wait_ns < STATS_EXPLAIN_AGAIN_NS);
+	return now >= a->due_ns && changed == (a->wait_ns < STATS_EXPLAIN_AGAIN_NS);
 }
 
 /* Lock held. */
@@ -163,6 +177,7 @@ static void take_on(struct stats_advice *a, const struct view_row *r, uint64_t n
 	a->wait_ns = again ? 2 * a->wait_ns : STATS_EXPLAIN_AGAIN_NS;
 	a->due_ns = now + a->wait_ns;
 	a->asked_ns = now;
+	a->outdated = false;
 	if (a->flagged != view_flagged(r))
 		a->doubted = false;
 	a->flagged = view_flagged(r);
@@ -179,6 +194,7 @@ static bool claim(struct stats *s, const struct view_row *r, bool changed, uint6
 	if (free_to_ask) {
 		take_on(advice_get(s, r->digest), r, now);
 		s->explained_ns = now;
+		s->explained_changed = changed;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return free_to_ask;
@@ -237,17 +253,21 @@ enum rc stats_next_explain(struct stats *s, struct stats_explain *out)
 	uint64_t now = clock_mono_ns();
 	enum rc rc;
 	struct view v;
+	bool first;
 
 	*out = (struct stats_explain){0};
 	if (!atomic_load(&s->explain) || !atomic_load(&s->samples) || too_soon(s, now))
 		return RC_DECLINED;
 	if (view_open(s, &v) != RC_OK)
 		return RC_ERROR;
+	pthread_mutex_lock(&s->lock);
+	first = !s->explained_changed; /* by turns: neither keeps the other waiting */
+	pthread_mutex_unlock(&s->lock);
 	rc = view_sort(&v, STATS_BY_TOTAL_TIME);
 	if (rc == RC_OK)
-		rc = look_through(s, &v, true, now, out);
+		rc = look_through(s, &v, first, now, out);
 	if (rc == RC_DECLINED)
-		rc = look_through(s, &v, false, now, out);
+		rc = look_through(s, &v, !first, now, out);
 	view_close(&v);
 	return rc;
 }
@@ -270,6 +290,12 @@ static void keep_times(struct stats_advice *made, const struct stats_advice *bef
 	made->flagged = before->flagged;
 	made->servers = before->servers;
 	made->doubted = before->doubted;
+	made->seen_ns = before->seen_ns;
+	made->unseen_ns = before->unseen_ns;
+	if (before->outdated && has_found(made)) {
+		made->wait_ns = SEEN_NS;
+		made->due_ns = made->asked_ns + SEEN_NS;
+	}
 }
 
 static char *copy(struct span v, size_t most)

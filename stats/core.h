@@ -206,7 +206,9 @@ struct stats_advice {
 	uint64_t digest, asked_ns, given_ns;             /* 0: never */
 	uint64_t due_ns, wait_ns;  /* when it is asked for again, and how long that was put off */
 	uint64_t flagged, servers; /* when it was asked for: calls that the servers flagged, and all that they answered */
+	uint64_t seen_ns, unseen_ns; /* its table was last known to have changed, and some table, while it had a finding; 0: never */
 	bool doubted;              /* asked for since, as they flagged none any more */
+	bool outdated;             /* some table has changed while it was being explained, and it had no finding yet */
 	char *table, *columns, *reason, *fix_sql, *fix_text, *fix_statement, *path, *plan; /* owned; NULL before it is given */
 	uint64_t rows_examined, rows_left;
 	bool covered;
@@ -256,6 +258,7 @@ struct stats {
 	struct stats_advice advice[STATS_ADVICE_MAX]; /* lock */
 	uint32_t nadvice;                             /* lock */
 	uint64_t explained_ns;                        /* when the last digest was handed out; lock */
+	bool explained_changed;                       /* it was asked about again before its time; lock */
 	struct stats_lock locks[STATS_LOCKS_MAX];     /* lock */
 	unsigned nlocks;                              /* lock */
 };

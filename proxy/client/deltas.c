@@ -380,13 +380,13 @@ void deltas_schema_over(struct request *r)
 	r->ddl_runs = false;
 }
 
-/* What was advised may just have been done. */
+/* What was advised may just have been done; not by TRUNCATE, which leaves the indexes as they were. */
 static void tell_adviser(const struct request *r)
 {
 	struct stats *stats = r->worker->in->stats;
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 
-	if (!is_ddl(r))
+	if (!is_ddl(r) || (f && f->verbs == SQL_VERB(SQL_TRUNCATE) && !(f->flags & SQL_F_UNKNOWN)))
 		return;
 	if (!f || f->flags & SQL_F_UNKNOWN || !(f->flags & SQL_F_DDL))
 		stats_table_changed(stats, span_of("", 0), span_of("", 0));

@@ -62,6 +62,32 @@ def test_what_does_not_mend_it_leaves_it(suimon, shop):
         time.sleep(.2)
 
 
+def test_truncate_mends_nothing(suimon, shop):
+    """It may come every second: nothing is explained for it, or what was mended past suimon would show."""
+    s = found(suimon, shop)
+    shop.setup("ALTER TABLE job ADD INDEX (owner)")
+    with s.connect(database=shop.name) as c:
+        ask(c, "TRUNCATE TABLE job")
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        assert tables(s) == ["cust", "job"]
+        time.sleep(.2)
+
+
+def test_statements_are_explained_while_a_table_is_altered_all_the_time(suimon, shop):
+    s = found(suimon, shop)
+    shop.setup("CREATE TABLE late LIKE cust", "INSERT INTO late SELECT * FROM cust")
+    with s.connect(database=shop.name) as c:
+        def is_found():
+            ask(c, "ALTER TABLE cust COMMENT '%d'" % time.monotonic_ns())
+            return "late" in tables(s)
+
+        is_found()
+        for n in range(15):
+            ask(c, "SELECT id, score FROM late WHERE email = 'u%d@x.org'" % n)
+        wait_until("the new statement's finding", is_found, 15, .3)
+
+
 def test_mended_past_suimon(suimon, shop):
     """Nobody saw it; but the servers flag the statement no more."""
     s = found(suimon, shop)

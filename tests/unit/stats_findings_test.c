@@ -339,6 +339,84 @@ static void what_was_found_in_a_changed_table_is_asked_about_again(void **state)
 	assert_none(s); /* with s */
 }
 
+/* The digest that is asked about within most_ns, while the table is changed all the time, if it is; 0: none. It has a finding. */
+static uint64_t finds(struct stats *s, uint64_t most_ns, bool changes)
+{
+	uint64_t until = clock_mono_ns() + most_ns;
+	struct stats_index_advice found = {.table = span_str("shop.orders"), .columns = span_str("email"), .reason = span_str("r"),
+					   .fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)")};
+	struct stats_explain x;
+
+	for (;;) {
+		if (changes)
+			stats_table_changed(s, span_str("shop"), span_str("orders"));
+		if (stats_next_explain(s, &x) == RC_OK)
+			break;
+		if (clock_mono_ns() >= until)
+			return 0;
+		nanosleep(&(struct timespec){.tv_nsec = 10 * NS_PER_MS}, NULL);
+	}
+	found.digest = x.digest;
+	stats_put_advice(s, &found);
+	mem_free(x.sql);
+	mem_free(x.schema);
+	mem_free(x.user);
+	return found.digest;
+}
+
+static void a_table_that_changes_all_the_time_is_not_explained_all_the_time(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan();
+	unsigned asked = 0;
+	uint64_t until;
+
+	record(k, &e, 3);
+	assert_int_equal(finds(s, 0, false), 9);
+	until = clock_mono_ns() + 4500 * NS_PER_MS;
+	while (clock_mono_ns() < until)
+		asked += finds(s, 100 * NS_PER_MS, true) != 0;
+	assert_in_range(asked, 1, 2);
+	stats_free(s);
+}
+
+static void new_statements_wait_for_no_changed_ones(void **state)
+{
+	enum { FOUND = 3 };
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan();
+	bool is_new = false;
+
+	for (e.digest = 1; e.digest <= FOUND; e.digest++) {
+		record(k, &e, 50);
+		assert_int_equal(finds(s, 2 * NS_PER_SEC, false), e.digest);
+	}
+	nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* once their table has changed, all are due */
+	record(k, &e, 3);
+	for (int i = 0; i < 2 && !is_new; i++)
+		is_new = finds(s, 1500 * NS_PER_MS, true) == e.digest;
+	assert_true(is_new);
+	stats_free(s);
+}
+
+static void a_change_while_it_is_explained_is_not_lost(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = scan();
+	struct stats_index_advice found = {.digest = 9, .table = span_str("shop.orders"), .columns = span_str("email"), .reason = span_str("r"),
+					   .fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)")};
+
+	record(k, &e, 3);
+	assert_true(asked_again(s, 0));
+	stats_table_changed(s, span_str("shop"), span_str("orders"));
+	stats_put_advice(s, &found);
+	assert_true(asked_again(s, 3 * NS_PER_SEC));
+	stats_free(s);
+}
+
 static void nothing_to_explain_without_samples(void **state)
 {
 	struct stats *s = helper_stats(100);
@@ -818,6 +896,9 @@ int main(void)
 		cmocka_unit_test(a_fix_is_for_one_schema),
 		cmocka_unit_test(the_advisers_no_ends_the_finding),
 		cmocka_unit_test(what_was_found_in_a_changed_table_is_asked_about_again),
+		cmocka_unit_test(a_table_that_changes_all_the_time_is_not_explained_all_the_time),
+		cmocka_unit_test(new_statements_wait_for_no_changed_ones),
+		cmocka_unit_test(a_change_while_it_is_explained_is_not_lost),
 		cmocka_unit_test(nothing_to_explain_without_samples),
 		cmocka_unit_test(repeated_reads_are_cacheable),
 		cmocka_unit_test(reads_that_do_not_repeat_are_not_cacheable),
