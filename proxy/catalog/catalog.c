@@ -258,7 +258,8 @@ static void invalidate(struct catalog *c, const struct span *name, const struct 
 	if (name)
 		catalog_changed_add(&c->changed, *name, at, how);
 	for (uint16_t i = 0; triggers && i < triggers->ntables; i++)
-		catalog_changed_add(&c->changed, triggers->tables[i].name, at, how);
+		if (!(how & CATALOG_OF_VIEW) || triggers->tables[i].written)
+			catalog_changed_add(&c->changed, triggers->tables[i].name, at, how);
 	if ((how & ~(unsigned)CATALOG_OVER) == (CATALOG_LOSES | CATALOG_TRIGGER))
 		catalog_changed_lose_triggers(&c->changed, at);
 	pthread_mutex_unlock(&c->lock);

@@ -230,6 +230,7 @@ void catalog_changed_add(struct catalog_changed *c, struct span name, uint64_t a
 	}
 	e->last = at;
 	e->trigger |= (how & CATALOG_TRIGGER) != 0;
+	e->view |= (how & CATALOG_OF_VIEW) != 0;
 }
 
 void catalog_changed_lose_triggers(struct catalog_changed *c, uint64_t at)
@@ -273,14 +274,19 @@ bool catalog_changed_lost(struct catalog_changed *c, uint64_t first, uint64_t la
 	return true;
 }
 
-static bool has_changed(const struct catalog_changed *c, struct span name)
+static bool has_changed_to(const struct catalog_changed *c, struct span name, bool view)
 {
 	uint64_t hash = c->n ? hash_name(name) : 0;
 
 	for (unsigned i = 0; i < c->n; i++)
-		if (c->of[i].name == hash && !c->of[i].read)
+		if (c->of[i].name == hash && !c->of[i].read && c->of[i].view >= view)
 			return true;
 	return false;
+}
+
+static bool has_changed(const struct catalog_changed *c, struct span name)
+{
+	return has_changed_to(c, name, false);
 }
 
 /* ---- a statement ---- */
@@ -363,7 +369,8 @@ static void judge_table(struct sets_walk *w, const struct snapshot *s, struct sp
 {
 	const struct entity *e = snapshot_find(s, schema, name);
 
-	w->unsure |= !e && written && has_changed(w->changed, name);
+	if (!e || (e->kind == CATALOG_TABLE && !written)) /* a table that is read runs nothing, unless it is a view by now */
+		w->unsure |= has_changed_to(w->changed, name, e != NULL);
 	if (e && !snapshot_runs(e, written, on_entity, w))
 		worsen(w, CATALOG_SETS);
 }

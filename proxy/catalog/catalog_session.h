@@ -12,14 +12,14 @@ enum rc catalog_take_session(struct snapshot *s, struct entity *e, struct span b
 
 #define CATALOG_CHANGED_MOST 64
 
-/* Behind which names there may be other bodies, by DDL: the bare names of routines and of tables with triggers. Times: a number that goes up.
+/* Behind which names there may be other bodies, by DDL: the bare names of routines, views and tables with triggers. Times: a number that goes up.
  * Those that have been read are kept for who ran them before, as long as there is room. */
 struct catalog_change_of {
 	uint64_t name;        /* a hash */
 	uint64_t first, last; /* the first and the last time that it got one */
 	uint64_t read;        /* no later than this it has been read; 0: not yet */
 	uint64_t lost;        /* when it was lost last, or made anew once more; 0: not so */
-	bool trigger;
+	bool trigger, view;
 };
 struct catalog_changed {
 	uint64_t any;       /* the last time: what it was is not known; 0: not so */

@@ -269,12 +269,14 @@ static struct span routine_of(const struct request *r, const struct sql_facts *f
 	return !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI)) && f->flags & SQL_F_DDL && sql_routine_of(r->sql, r->mode, &name) ? name : span_str("");
 }
 
-/* What it does to routines and triggers: CATALOG_ADDS and so on. ALTER leaves a routine its body, and a table its triggers. */
+/* What it does to routines, triggers and views: CATALOG_ADDS and so on. ALTER leaves a routine its body, and a table its triggers. */
 static unsigned change_of(const struct request *r, const struct sql_facts *f)
 {
 	bool trigger = catalog_has_word(r->sql, "trigger"), moves = moves_triggers(f, r->sql);
-	unsigned how = moves && trigger ? CATALOG_TRIGGER : 0;
+	bool view = !moves && f->ntables && f->verbs & (SQL_VERB(SQL_CREATE) | SQL_VERB(SQL_ALTER)) && catalog_has_word(r->sql, "view");
+	unsigned how = (moves && trigger ? CATALOG_TRIGGER : 0) | (view ? CATALOG_OF_VIEW : 0);
 
+	moves |= view;
 	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI) || f->verb == SQL_RENAME)
 		return moves ? how | CATALOG_ADDS | CATALOG_LOSES : 0;
 	if (f->verb == SQL_DROP)

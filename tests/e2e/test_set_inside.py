@@ -136,6 +136,32 @@ def test_what_a_view_sets_is_its_sessions_though_rows_tell_nothing(suimon, shop)
         assert ask(c, "SELECT @@div_precision_increment") == ((9,),)
 
 
+VIEWS = {"a new one": ("CREATE VIEW late AS SELECT f() AS n FROM t", "SELECT n FROM late"),
+         "made anew": ("CREATE OR REPLACE VIEW w AS SELECT f() AS n FROM t", "SELECT n FROM over_w"),
+         "altered": ("ALTER VIEW w AS SELECT f() AS n FROM t", "SELECT n FROM w"),
+         "where a table was": ("DROP TABLE log; CREATE VIEW log AS SELECT f() AS n FROM t", "SELECT n FROM log")}
+
+
+@pytest.mark.parametrize("how", VIEWS)
+def test_what_a_view_sets_that_was_just_made_is_its_sessions(suimon, shop, how):
+    """P3, to a client whose rows tell nothing; also if it is gone again before it could be read."""
+    made, read = VIEWS[how]
+    shop.setup("CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END")
+    with shop.direct() as owner:
+        ask(owner, "CREATE VIEW w AS SELECT n FROM t")
+        ask(owner, "CREATE VIEW over_w AS SELECT n FROM w")
+    s = schema_is_present(suimon(ONE_SERVER))
+
+    def run():
+        for sql in (*made.split("; "), read, "DROP VIEW %s" % made.split("VIEW ")[1].split()[0]):
+            ask(c, sql)
+
+    with s.connect(database=shop.name) as c:
+        is_its_own(s, shop.name, run, "SELECT @v")
+        assert ask(c, "SELECT @v") == ((10,),)
+        wait_until("it to be known", lambda: "unknown" in pinned(s), 20)
+
+
 def test_a_view_that_sets_something_is_the_primarys(suimon, shop):
     """R1, P3: on a replica the session would be stuck there."""
     shop.setup("CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END",
