@@ -77,7 +77,7 @@ static enum rc append_locked(struct filelog *l, const struct record *rec, size_t
 			     const char **why)
 {
 	size_t size = frame_size(body);
-	enum stats_counter counter;
+	enum stats_counter counter = STATS_C_QUEUE_DECLINED_FULL;
 	uint8_t *frame;
 
 	t->unfit = l->opt.max_bytes && size > l->opt.max_bytes;

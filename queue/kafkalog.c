@@ -106,7 +106,7 @@ static const char *produce(struct kafkalog *l, const struct record *rec, size_t 
 /* lock held. */
 static enum rc append_locked(struct kafkalog *l, const struct record *rec, size_t size, struct queue_ticket *t, const char **why)
 {
-	enum stats_counter counter;
+	enum stats_counter counter = STATS_C_QUEUE_DECLINED_FULL;
 
 	t->unfit = l->opt.max_bytes && size > l->opt.max_bytes;
 	*why = t->unfit ? too_large : refusal(l, size, &counter);
