@@ -5,6 +5,7 @@ through the same one when it began; through the other, what had been ELSEWHERE s
 that was killed, its being missed). A session must see its own writes, also inside a transaction. And what one session reads must
 never go back, whoever wrote it and whichever way it is read: from the cache, past it, in a transaction, by row, with its table.
 """
+import contextlib
 import os
 import random
 import sys
@@ -31,6 +32,7 @@ HOT = 8               # of these rows every second read and write is
 ROW, SUM = "SELECT n FROM t WHERE id = ?", "SELECT SUM(n) FROM u WHERE id <= ? AND id = %d"
 WAYS = {"cached": ROW, "past the cache": ROW + " /* suimon: nocache, primary */", "on a replica": ROW + " /* suimon: nocache */", "in a transaction": ROW, "with its table": "SELECT n FROM t WHERE id + 0 = ?"}
 STORED = ("cached", "with its table")
+PRIMARYS = ("past the cache", "in a transaction")
 GONE = (pymysql.MySQLError, OSError, AssertionError, IndexError, EOFError)  # what a fault does to a client
 
 
@@ -96,11 +98,11 @@ class Session:
         return "%s through %d" % ("prepared" if self.prepared else "text", self.side)
 
     def shows(self, what, seen, way):
-        """The number that this one must not be below, and which way that was read."""
+        """The numbers that this one must not be below, and which way each was read."""
         # Two stored results may be of different times, until another instance's message is here (docs/cache.md, section 5); and a replica
         # of which nothing is stored has what the session has read from replicas (docs/routing.md).
         former = [w for w in WAYS if w == way or (way != "on a replica" and not (w in STORED and way in STORED))]
-        before = max((self.shown.get((what, w), 0), w) for w in former)
+        before = [(self.shown.get((what, w), 0), w) for w in former]
         self.shown[what, way] = max(self.shown.get((what, way), 0), seen)
         return before
 
@@ -131,6 +133,7 @@ class World:
         self.redis = servers.Redis(base)
         self.redis.start()
         self.born = [-ELSEWHERE, -ELSEWHERE]
+        self.away = [[], []]      # when each side's memory did not answer: from, to
         self.generation = [0, 0]  # of each side's processes: sessions of an older one end
         self.suimons = [self.instance(i) for i in range(2)]
         self.rows = [[Count() for _ in range(ROWS)] for _ in range(2)]
@@ -179,6 +182,25 @@ class World:
     def judges_shown(self):
         """Is all that commits told of now, so that what a session was shown binds what it is shown next?"""
         return True
+
+    @contextlib.contextmanager
+    def without_memory(self, *sides):
+        """Meanwhile, and until their bus is live again, replicas answer what memory would."""
+        gone = [[time.monotonic(), float("inf")] for _ in sides]
+        for side, g in zip(sides, gone):
+            self.away[side].append(g)
+        yield
+        for side, g in zip(sides, gone):
+            servers.wait_until("the bus of side %d" % side, lambda: self.suimons[side].metrics()["suimon_cache_bus_live"] == 1, 60)
+            g[1] = time.monotonic()
+
+    def shown_counts(self, count, side, before, former, way, began):
+        """How much of what a session was shown one way a read another way must have, that began then and has ended now."""
+        if former in PRIMARYS and way in STORED and any(began <= end for _, end in self.away[side]):
+            return 0  # memory may not have answered it, and as of what is not cached a transaction binds no replica (docs/cache.md, section 3b)
+        if former not in PRIMARYS and way != "on a replica":
+            return min(before, count.at(began))  # servers send their replicas what they commit before they show it themselves
+        return before
 
     def excused(self, count, least, began):
         """What a read that began then must have seen at least, by what is known now that it has ended."""
@@ -234,7 +256,8 @@ class World:
         what = "%s %d/%d %s, %s" % ("sum" if whole else "row", side, n, way, s.name())
         if way == "on a replica":
             least = 0  # of another session's writes it is shown what its replica has (R2)
-        before, former = s.shows((whole, side, 0 if whole else n), seen, way)
+        shown = s.shows((whole, side, 0 if whole else n), seen, way)
+        before, former = max((self.shown_counts(count, s.side, number, w, way, began), w) for number, w in shown)
         if before > least and bound and self.judges_shown():
             least, what = before, "%s, after it was read %s" % (what, former)
         self.judge(what, seen, self.excused(count, least, began))
@@ -286,18 +309,20 @@ class World:
     # ---- faults ----
 
     def restart_redis(self):
-        self.redis.process.kill()
-        time.sleep(0.5)
-        self.redis.process = servers.Process("Redis", self.redis.process.argv, self.redis.process.log)
-        self.redis.start()
+        with self.without_memory(0, 1):
+            self.redis.process.kill()
+            time.sleep(0.5)
+            self.redis.process = servers.Process("Redis", self.redis.process.argv, self.redis.process.log)
+            self.redis.start()
 
     def kill_suimon(self):
         self.born[1] = float("inf")
-        self.end_suimon()
-        s = self.suimons[1]
-        s.process = servers.Process("suimon", s.process.argv, s.process.log, s._env())
-        s.start()
-        self.born[1] = time.monotonic()
+        with self.without_memory(1):
+            self.end_suimon()
+            s = self.suimons[1]
+            s.process = servers.Process("suimon", s.process.argv, s.process.log, s._env())
+            s.start()
+            self.born[1] = time.monotonic()
 
     def end_suimon(self):
         self.suimons[1].process.kill()

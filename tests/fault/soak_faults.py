@@ -127,7 +127,8 @@ def flush_redis(w):
 
 
 def stop_redis(w):
-    freeze(w.redis.process.pid, 1 + 2 * w.dice.random())
+    with w.without_memory(0, 1):
+        freeze(w.redis.process.pid, 1 + 2 * w.dice.random())
 
 
 # ---- suimon ----
@@ -137,7 +138,8 @@ def kill_suimon(w):
 
 
 def upgrade_suimon(w):
-    w.upgrade_suimon()
+    with w.without_memory(1):
+        w.upgrade_suimon()
 
 
 def reload_suimon(w):
