@@ -61,6 +61,8 @@ struct tls;
 /* fd stays the caller's. host: the name or address connected to, for TLS_VERIFY_IDENTITY and SNI; NULL where accepting.
  * NULL: out of memory. */
 struct tls *tls_open(struct tls_context *c, int fd, const char *host) must_check;
+/* Before the handshake: a certificate made for this name or address will do for TLS_VERIFY_IDENTITY, too. Kept; the caller's. */
+void tls_also(struct tls *t, const char *host);
 /* Before the handshake: bytes of the peer that were read already; copied. */
 enum rc tls_early(struct tls *t, struct span bytes) must_check;
 void tls_free(struct tls *t); /* NULL is allowed */

@@ -131,7 +131,7 @@ static void log_failure(struct bus *b, const char *why)
 
 	if (!b->told_why)
 		log_warn("cache", "Redis or the invalidation bus is down; the database answers", "host=%s port=%u why=%s",
-			 b->opt.url->host, (unsigned)b->opt.url->port, log_quote(quoted, sizeof(quoted), span_str(why)));
+			 b->asked.host, (unsigned)b->asked.port, log_quote(quoted, sizeof(quoted), span_str(why)));
 	b->told_why = true;
 }
 
@@ -167,9 +167,9 @@ static void connect_both(struct bus *b)
 	const struct resolve_address *to = &b->addr[b->next];
 
 	bus_set_state(b, BUS_CONNECTING);
-	redis_open(b->sub, &to->addr, to->len);
+	redis_open(b->sub, &to->addr, to->len, b->asked.host);
 	if (b->state == BUS_CONNECTING)
-		redis_open(b->cmd, &to->addr, to->len);
+		redis_open(b->cmd, &to->addr, to->len, b->asked.host);
 }
 
 static void on_resolved(void *arg, const struct resolve_address *a, unsigned n, const char *why)
@@ -191,13 +191,14 @@ static void on_resolved(void *arg, const struct resolve_address *a, unsigned n, 
 		return;
 	}
 	bus_set_state(b, BUS_ASKING);
-	redis_open(b->scout, &a[b->next].addr, a[b->next].len);
+	redis_open(b->scout, &a[b->next].addr, a[b->next].len, b->asked.host);
 }
 
-static void look_up(struct bus *b, const char *host, uint16_t port)
+/* The node that was chosen. */
+static void look_up(struct bus *b)
 {
 	bus_set_state(b, BUS_RESOLVING);
-	b->resolve = resolve_start(b->opt.loop, host, port, on_resolved, b);
+	b->resolve = resolve_start(b->opt.loop, b->asked.host, b->asked.port, on_resolved, b);
 	if (!b->resolve)
 		bus_fail(b, "out of memory");
 }
@@ -206,24 +207,26 @@ void bus_find(struct bus *b, const struct bus_node *owner)
 {
 	b->asked = *owner;
 	b->found = true;
-	look_up(b, b->asked.host, b->asked.port);
+	look_up(b);
 }
 
 static void attempt(struct bus *b)
 {
+	const char *host = b->opt.url->host;
+
 	if (b->state != BUS_OFF || b->resolve)
 		return;
 	b->attempt_ns = bus_clock();
 	b->found = false;
+	b->asked.port = b->opt.url->port;
 	if (b->scout) { /* another node each time: this one may be what failed */
 		const struct redis_seed *s = &b->opt.url->seeds[b->seed++ % b->opt.url->nseeds];
 
-		(void)snprintf(b->asked.host, sizeof(b->asked.host), "%s", s->host);
+		host = s->host;
 		b->asked.port = s->port;
-		look_up(b, s->host, s->port);
-		return;
 	}
-	look_up(b, b->opt.url->host, b->opt.url->port);
+	(void)snprintf(b->asked.host, sizeof(b->asked.host), "%s", host);
+	look_up(b);
 }
 
 static void on_barrier(evutil_socket_t fd, short what, void *arg)
@@ -343,12 +346,12 @@ struct bus_view *bus_view(struct bus *b)
 	return &b->view;
 }
 
-enum rc bus_peer(struct bus *b, struct resolve_address *to)
+enum rc bus_peer(struct bus *b, struct bus_peer *out)
 {
 	if (atomic_load_explicit(&b->view.run, memory_order_acquire) == 0)
 		return RC_DECLINED;
 	pthread_mutex_lock(&b->lock);
-	*to = b->peer;
+	*out = b->peer;
 	pthread_mutex_unlock(&b->lock);
 	return RC_OK;
 }

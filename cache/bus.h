@@ -98,7 +98,11 @@ void bus_schema(struct bus *b);                     /* the schema has changed he
 void bus_kick(struct bus *b);                       /* once after any of these, and after an announcement */
 struct announce *bus_announce(struct bus *b);
 void bus_want_barrier(struct bus *b);               /* bus_view.barrier will soon be later than now, if the bus is live */
+struct bus_peer {
+	struct resolve_address to;
+	char host[256]; /* the name or address that was looked up */
+};
 /* The server that the bus talks to. RC_DECLINED: none just now. */
-enum rc bus_peer(struct bus *b, struct resolve_address *to) must_check;
+enum rc bus_peer(struct bus *b, struct bus_peer *out) must_check;
 
 #endif

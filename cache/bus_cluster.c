@@ -10,6 +10,18 @@
 #define SCOUT_REPLY_MAX (1024 * 1024)
 #define SCOUT_OUTPUT_MAX (64 * 1024)
 
+/* Nothing: it is where the one is that says so (cluster-preferred-endpoint-type unknown-endpoint). */
+static bool takes_host(const struct redis_reply *reply, struct bus_node *out)
+{
+	out->host[0] = '\0';
+	if (redis_reply_is(reply, REDIS_REPLY_NIL))
+		return true;
+	if (!redis_reply_is(reply, REDIS_REPLY_STRING) || reply->len >= sizeof(out->host))
+		return false;
+	memcpy(out->host, reply->str, reply->len + 1);
+	return true;
+}
+
 /* A row of CLUSTER SLOTS: first slot, last slot, the primary (address, port, ...), its replicas. */
 static bool owns(const struct redis_reply *row, uint16_t slot, struct bus_node *out)
 {
@@ -20,12 +32,10 @@ static bool owns(const struct redis_reply *row, uint16_t slot, struct bus_node *
 	    row->element[1]->integer < slot)
 		return false;
 	primary = row->element[2];
-	if (!redis_reply_is(primary, REDIS_REPLY_ARRAY) || primary->n < 2 ||
-	    !redis_reply_is(primary->element[0], REDIS_REPLY_STRING) || primary->element[0]->len >= sizeof(out->host) ||
+	if (!redis_reply_is(primary, REDIS_REPLY_ARRAY) || primary->n < 2 || !takes_host(primary->element[0], out) ||
 	    !redis_reply_is(primary->element[1], REDIS_REPLY_INTEGER) || primary->element[1]->integer < 1 ||
 	    primary->element[1]->integer > UINT16_MAX)
 		return false;
-	memcpy(out->host, primary->element[0]->str, primary->element[0]->len + 1);
 	out->port = (uint16_t)primary->element[1]->integer;
 	return true;
 }
@@ -46,8 +56,8 @@ static void on_slots(void *arg, struct redis_reply *reply)
 	}
 	if (!owner.host[0]) /* the one we asked, by the name we know it by */
 		memcpy(owner.host, b->asked.host, sizeof(owner.host));
+	bus_find(b, &owner); /* first: from now on the end of the scout's connection is no failure */
 	redis_close(b->scout, "it has answered");
-	bus_find(b, &owner);
 }
 
 static void on_up(void *arg)

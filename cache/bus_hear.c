@@ -34,14 +34,14 @@ static void become_live(struct bus *b)
 	/* What was missed is not known. The bump comes first: who finds the lease finds the new epoch. */
 	versions_bump_all(b->opt.versions, clock_mono_ns(), 0, false);
 	pthread_mutex_lock(&b->lock);
-	b->peer = b->addr[b->next];
+	b->peer.to = b->addr[b->next];
+	memcpy(b->peer.host, b->asked.host, sizeof(b->peer.host));
 	pthread_mutex_unlock(&b->lock);
 	atomic_store_explicit(&b->view.run, redis_run(b->cmd), memory_order_release);
 	bus_set_state(b, BUS_LIVE);
 	b->told_why = false;
 	backoff_good(&b->backoff, bus_clock());
-	log_info("cache", "Redis and the invalidation bus are up", "host=%s port=%u", b->opt.url->host,
-		 (unsigned)b->opt.url->port);
+	log_info("cache", "Redis and the invalidation bus are up", "host=%s port=%u", b->asked.host, (unsigned)b->asked.port);
 	b->opt.schema(b->opt.arg); /* nor are the changes of the schema that were missed */
 }
 

@@ -33,8 +33,8 @@ struct bus {
 	enum bus_state state;
 	struct redis *sub, *cmd;  /* owned */
 	struct redis *scout;      /* owned; NULL but with a cluster */
-	struct bus_node asked;    /* with a cluster: the node whose name was looked up last */
-	bool found;               /* ... and that is the owner */
+	struct bus_node asked;    /* whose name was looked up last; with a cluster a node of it */
+	bool found;               /* with a cluster: that is the owner */
 	unsigned seed;            /* ... the next to ask */
 	struct event *tick;       /* owned; all the time */
 	struct event *retry;      /* owned; the end of a back-off */
@@ -53,7 +53,7 @@ struct bus {
 	struct mail kick;
 	_Atomic bool kicked, want_barrier;
 	pthread_mutex_t lock;     /* of peer */
-	struct resolve_address peer;
+	struct bus_peer peer;
 	struct settle settle;
 	struct announce announce;
 	struct ledger ledger;

@@ -40,7 +40,7 @@ enum rc l2_fill(struct l2 *l2, const struct cache_lookup *l, const struct entry_
 			     .status = parts->results_status, .data = parts->data};
 	enum rc rc;
 
-	if (v.ttl_ms == 0 || l->run != redis_run(l2->conn) || parts->key.len + parts->data.len > l2_value_max(l2))
+	if (v.ttl_ms == 0 || l->run != redis_run(l2->conn) || l->key.len + parts->data.len > l2_value_max(l2))
 		return RC_DECLINED;
 	l2_expected(l, &v);
 	rc = l2_fills_add(&l2->fills, l, &v);
@@ -58,12 +58,12 @@ bool l2_waits(struct l2 *l2)
 
 static void open_conn(struct l2 *l2)
 {
-	struct resolve_address to;
+	struct bus_peer peer;
 
 	if (redis_state(l2->conn) != REDIS_CLOSED || evtimer_pending(l2->retry, NULL))
 		return;
-	if (bus_peer(l2->opt.bus, &to) == RC_OK)
-		redis_open(l2->conn, &to.addr, to.len);
+	if (bus_peer(l2->opt.bus, &peer) == RC_OK)
+		redis_open(l2->conn, &peer.to.addr, peer.to.len, peer.host);
 	else
 		l2->lost_ns = 0; /* the bus has told it, and will wake us */
 }
@@ -80,7 +80,7 @@ static void on_up(void *arg)
 static void on_down(void *arg, const char *why)
 {
 	struct l2 *l2 = arg;
-	struct resolve_address to;
+	struct bus_peer peer;
 	bool was_good = l2->backoff.since != 0;
 	uint64_t ns = backoff_failed(&l2->backoff, bus_clock());
 	const struct timeval wait = {.tv_sec = (time_t)(ns / NS_PER_SEC), .tv_usec = (suseconds_t)(ns % NS_PER_SEC / 1000)};
@@ -93,7 +93,7 @@ static void on_down(void *arg, const char *why)
 	stats_count(l2->opt.sink, STATS_C_CACHE_REDIS_ERRORS, 1);
 	log_debug("cache", "a worker's connection to Redis ended", "why=%s retry_ms=%llu",
 		  log_quote(quoted, sizeof(quoted), span_str(why)), (unsigned long long)(ns / NS_PER_MS));
-	if (!l2->told && bus_clock() - l2->lost_ns >= TELL_NS && bus_peer(l2->opt.bus, &to) == RC_OK) {
+	if (!l2->told && bus_clock() - l2->lost_ns >= TELL_NS && bus_peer(l2->opt.bus, &peer) == RC_OK) {
 		log_warn("cache", "a worker cannot use Redis, though the invalidation bus does", "why=%s",
 			 log_quote(quoted, sizeof(quoted), span_str(why)));
 		l2->told = true;

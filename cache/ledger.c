@@ -10,19 +10,29 @@
 
 /* ---- the own entry ---- */
 
+/* Why nobody may go on with this server; NULL: no reason. A replica lags, and brings back our heartbeats whether it hears its primary or not. */
+static const char *wrong_server(const struct redis_reply *reply)
+{
+	if (!redis_reply_is(reply, REDIS_REPLY_ERROR))
+		return NULL;
+	if (strncmp(reply->str, "MOVED", 5) == 0 || strncmp(reply->str, "ASK ", 4) == 0)
+		return "our keys are moving to another node of the cluster";
+	return strncmp(reply->str, "READONLY", 8) == 0 ? "it is a replica" : NULL;
+}
+
 static void on_entry(void *arg, struct redis_reply *reply)
 {
 	struct bus *b = arg;
 	uint64_t number = ++b->ledger.answered;
+	const char *wrong = wrong_server(reply);
 
 	if (redis_reply_is(reply, REDIS_REPLY_INTEGER) && reply->integer >= 0) {
 		announce_acknowledge(&b->announce, number);
 		b->left = b->leaving;
 		b->opt.changed(b->opt.arg);
-	} else if (redis_reply_is(reply, REDIS_REPLY_ERROR) && reply->len > 4 &&
-		   (memcmp(reply->str, "MOVED", 5) == 0 || memcmp(reply->str, "ASK ", 4) == 0)) {
+	} else if (wrong) {
 		redis_reply_free(reply);
-		bus_fail(b, "our keys are moving to another node of the cluster");
+		bus_fail(b, wrong);
 		return;
 	} else if (reply) { /* no memory, or no right to it: the writes go on without */
 		atomic_store_explicit(&b->announce.late, true, memory_order_release);
@@ -47,7 +57,7 @@ static struct span own_entry(struct bus *b, uint8_t bytes[ANNOUNCE_BYTES])
 #define SCRIPT                                                                                                         \
 	"local e if ARGV[2] == '' then e = redis.pcall('HDEL', KEYS[1], ARGV[1]) "                                     \
 	"else e = redis.pcall('HSET', KEYS[1], ARGV[1], ARGV[2]) end "                                                 \
-	"redis.call('PUBLISH', ARGV[3], ARGV[4]) if type(e) == 'table' then return -1 end return 1"
+	"redis.call('PUBLISH', ARGV[3], ARGV[4]) if type(e) == 'table' then return e end return 1"
 
 enum rc ledger_heartbeat(struct bus *b, struct span message)
 {

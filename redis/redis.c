@@ -254,10 +254,31 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
 
 /* ---- receiving ---- */
 
+static bool is_refusal(const struct redis_reply *reply)
+{
+	static const char script[] = "The user executing the script can't"; /* up to Redis 7.0; later ones say NOPERM, too */
+
+	return redis_reply_is(reply, REDIS_REPLY_ERROR) &&
+	       (strncmp(reply->str, "NOPERM", 6) == 0 || memmem(reply->str, reply->len, script, sizeof(script) - 1));
+}
+
+/* Part of what the caller is for fails, at each try, and only Redis can say why. The greeting's own failure is told by who opened. */
+static void tell_refusal(struct redis *r, const struct redis_reply *reply)
+{
+	char quoted[200];
+
+	if (r->told || r->state != REDIS_UP || !is_refusal(reply))
+		return;
+	r->told = true;
+	log_warn("redis", "Redis refuses a command; its account lacks a right", "host=%s why=%s", r->host,
+		 log_quote(quoted, sizeof(quoted), redis_reply_text(reply)));
+}
+
 static void deliver(struct redis *r, struct redis_reply *reply)
 {
 	struct waiting w;
 
+	tell_refusal(r, reply);
 	if (r->pushing) {
 		r->opt.ops->push(r->opt.arg, reply);
 		return;
@@ -392,11 +413,14 @@ static void connected(struct redis *r)
 		return;
 	}
 	r->state = REDIS_SECURING;
-	r->tls = tls_open(r->opt.url->context, r->fd, r->opt.url->host);
-	if (r->tls)
-		secure(r);
-	else
+	r->tls = tls_open(r->opt.url->context, r->fd, r->host);
+	if (!r->tls) {
 		redis_close(r, "out of memory");
+		return;
+	}
+	if (r->opt.url->verify && r->opt.url->nseeds) /* nodes may be known to each other by what stands in no certificate */
+		tls_also(r->tls, r->opt.url->host);
+	secure(r);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -438,13 +462,14 @@ static enum rc start(struct redis *r, const struct sockaddr_storage *to, socklen
 	return RC_OK;
 }
 
-void redis_open(struct redis *r, const struct sockaddr_storage *to, socklen_t len)
+void redis_open(struct redis *r, const struct sockaddr_storage *to, socklen_t len, const char *host)
 {
 	const char *why;
 
 	if (r->state != REDIS_CLOSED)
 		log_impossible("redis", "a connection to Redis opened twice", "state=%d", (int)r->state);
 	r->state = REDIS_CONNECTING;
+	(void)snprintf(r->host, sizeof(r->host), "%s", host);
 	r->opened++;
 	if (start(r, to, len, &why) != RC_OK)
 		redis_close(r, why);

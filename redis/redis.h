@@ -60,8 +60,9 @@ struct redis *redis_new(struct event_base *base, const struct redis_options *opt
 /* Never lowers one: what was asked for under a higher limit is still to come. */
 void redis_raise_limits(struct redis *r, size_t reply_max, size_t output_max);
 void redis_free(struct redis *r); /* NULL is allowed; calls back as redis_close does, without down() */
-/* Begins to connect; up() or down() will tell, down() perhaps before this returns. Only when closed. */
-void redis_open(struct redis *r, const struct sockaddr_storage *to, socklen_t len);
+/* Begins to connect; up() or down() will tell, down() perhaps before this returns. Only when closed. host: the name or address that
+ * `to` is of; copied. A certificate is to be made for it, or for the URL's own host. */
+void redis_open(struct redis *r, const struct sockaddr_storage *to, socklen_t len, const char *host);
 void redis_close(struct redis *r, const char *why);
 
 enum redis_state redis_state(const struct redis *r);

@@ -17,6 +17,7 @@ struct redis {
 	enum redis_state state;
 	int fd;
 	struct tls *tls;         /* owned while open; NULL: in the clear */
+	char host[256];          /* what it is connected to; of a cluster any of its nodes */
 	uint64_t run;            /* both of these, hashed */
 	uint64_t process;        /* hash of run_id */
 	uint64_t history;        /* hash of master_replid; 0: the server names none */
@@ -31,6 +32,7 @@ struct redis {
 	struct waiting *ring;    /* owned; a queue of `count` from `head` */
 	size_t head, count, size;
 	bool pushing;            /* replies are messages of a subscription */
+	bool told;               /* that the account lacks a right: once, for it is lacked again and again */
 };
 
 /* Whatever the state, for what comes before it is up. */

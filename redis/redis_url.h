@@ -31,7 +31,7 @@ struct redis_url {
 	struct redis_seed seeds[REDIS_SEEDS]; /* of a cluster: any of its nodes; host is the first one's name */
 	unsigned nseeds;         /* 0: no cluster */
 	bool tls;
-	bool verify;             /* the server's certificate, and that it was made for host */
+	bool verify;             /* the server's certificate, and that it was made for host or, in a cluster, for the node it is */
 	char *ca;                /* owned; NULL: the system's */
 	struct tls_context *context; /* a reference, by redis_url_secure; NULL: none */
 };

@@ -12,7 +12,7 @@ static void connect_next(struct redislink *l)
 {
 	const struct resolve_address *to = &l->addr[l->next++];
 
-	redis_open(l->conn, &to->addr, to->len);
+	redis_open(l->conn, &to->addr, to->len, l->host);
 }
 
 static void retry_later(struct redislink *l)

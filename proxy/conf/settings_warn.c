@@ -40,12 +40,31 @@ static bool covers(const char *a, const char *b)
 	return !a || (b && strcmp(a, b) == 0);
 }
 
+/* Names are compared as rules compare them: without regard to case. A name without a schema is a table's in any. */
+static bool covers_table(const char *a, const char *b)
+{
+	const char *dot = b ? strchr(b, '.') : NULL;
+
+	return !a || (b && (strcasecmp(a, b) == 0 || (dot && strcasecmp(a, dot + 1) == 0)));
+}
+
+/* b may say the schema with its table's name. */
+static bool covers_schema(const struct settings_match *a, const struct settings_match *b)
+{
+	size_t len;
+	const char *of_table = schema_of_table(b, &len);
+
+	if (!a->schema || (b->schema && strcasecmp(a->schema, b->schema) == 0))
+		return true;
+	return of_table && strlen(a->schema) == len && strncasecmp(a->schema, of_table, len) == 0;
+}
+
 /* What b takes a takes too. */
 static bool takes_all_of(const struct settings_match *a, const struct settings_match *b)
 {
-	return (!a->has_digest || (b->has_digest && a->digest == b->digest)) && covers(a->query, b->query) && covers(a->table, b->table) &&
-	       covers(a->schema, b->schema) && covers(a->user, b->user) && covers(a->verb, b->verb) && covers(a->tag_key, b->tag_key) &&
-	       covers(a->tag_value, b->tag_value);
+	return (!a->has_digest || (b->has_digest && a->digest == b->digest)) && covers(a->query, b->query) && covers_table(a->table, b->table) &&
+	       covers_schema(a, b) && covers(a->user, b->user) && covers(a->verb, b->verb) &&
+	       covers(a->tag_key, b->tag_key) && covers(a->tag_value, b->tag_value);
 }
 
 static enum rc warn_of(const struct settings *s, size_t i, struct iobuf *out)

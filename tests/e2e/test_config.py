@@ -35,6 +35,11 @@ def test_check_prints_the_effective_config_with_secrets_masked(tmp_path):
 
 NEVER = {
     "[{match: {table: shop.t}, ttl: 1s}, {match: {table: shop.t, user: app}, ttl: 5s}]": ["cache.rules[1]", "cache.rules[0] takes all"],
+    "[{match: {schema: shop}, ttl: 1s}, {match: {table: Shop.t}, ttl: 5s}]": ["cache.rules[1]", "cache.rules[0] takes all"],
+    "[{match: {table: t}, ttl: 1s}, {match: {table: shop.T, verb: select}, ttl: 5s}]": ["cache.rules[1]", "cache.rules[0] takes all"],
+    "[{match: {table: shop.t, verb: select}, ttl: 1s}, {match: {schema: SHOP, table: shop.T, verb: SELECT}, ttl: 5s}]": ["cache.rules[1]", "cache.rules[0] takes all"],
+    "[{match: {table: shop.t}, ttl: 1s}, {match: {table: t}, ttl: 5s}, {match: {schema: shop}, ttl: 5s}, {match: {table: shopping.t}, ttl: 5s, }]": ["cache.rules[3]", "cache.rules[1] takes all"],
+    "[{match: {schema: shop}, ttl: 1s}, {match: {table: shopping.t}, ttl: 5s}, {match: {table: t}, ttl: 5s}, {match: {table: t_2}, ttl: 1s}]": [],
     "[{match: {table: shop.t, schema: other}, ttl: 1s}]": ["cache.rules[0]", "shop.t", "other"],
     "[{match: {schema: information_schema}, ttl: 1s}]": ["cache.rules[0]", "the server says of itself"],
     "[{match: {table: MySQL.user}, ttl: 1s}]": ["cache.rules[0]", "the server says of itself"],

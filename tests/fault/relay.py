@@ -1,4 +1,4 @@
-"""A TCP relay to put between suimon and a server: it can add latency, hold bytes back, and cut links at a chosen byte."""
+"""A TCP relay to put between suimon and a server: it can add latency, hold bytes back, alter them, and cut links at a chosen byte."""
 import ctypes
 import socket
 import struct
@@ -22,6 +22,7 @@ class Relay:
         self.greeting = None    # bytes that new links are greeted with instead of the server's, and closed
         self.cut_when = None    # function(direction "up"/"down", bytes): True cuts the link before they pass
         self.cut_at = None      # function(link, direction, bytes): the bytes that pass before the link is cut, or None
+        self.alter = None       # function(link, direction, bytes): what passes instead of them
         self.links = []
         self.lock = threading.Lock()
         self.open = True
@@ -68,6 +69,8 @@ class Relay:
                 if self.cut_when and self.cut_when(direction, data):
                     break
                 passing = self.cut_at(link, direction, data) if self.cut_at else None
+                if self.alter:
+                    data = self.alter(link, direction, data)
                 if passing is not None:
                     sink.sendall(data[:passing])
                     break

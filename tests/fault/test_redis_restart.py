@@ -4,7 +4,8 @@ import threading
 
 import pymysql
 
-from conftest import address, ask, is_hit, numbers
+from conftest import address, ask, filled, is_hit, numbers
+from relay import Relay
 from servers import Process, sum_metric, wait_until
 import servers
 
@@ -98,6 +99,31 @@ def test_an_instance_that_cannot_hear_does_not_answer_from_memory_for_long(clust
             cluster.sync()
             assert ask(b, "SELECT n FROM t WHERE id = 1") == ((2,),)
     finally:
+        redis.stop()
+
+
+def test_a_machine_that_slept_answers_nothing_that_it_may_have_missed(cluster, suimon, db, shimmed):
+    """C1: what others wrote meanwhile lies in front of it, unread; the lease has run out at its first look at the clock."""
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0)")
+    redis = servers.Redis(cluster.base, db.name)
+    redis.start()
+    relay = Relay(redis.port)
+    try:
+        shimmed("asleep", "0")
+        s = suimon({"cache": {"redis": "redis://" + relay.address, "rules": [{"match": {"table": "%s.t" % db.name}, "ttl": "1h"}]}, "replicas": []})
+        with s.connect(database=db.name) as c:
+            for n in range(1, 4):
+                filled(s, c, "SELECT n FROM t WHERE id = 1")
+                silences = sum_metric(s.metrics(), "suimon_cache_bus_silences_total")
+                relay.held.set()
+                with db.direct() as other:
+                    ask(other, "UPDATE t SET n = %d" % n)
+                shimmed("asleep", str(3600 * n))
+                assert ask(c, "SELECT n FROM t WHERE id = 1") == ((n,),)
+                wait_until("the silence to be counted", lambda: sum_metric(s.metrics(), "suimon_cache_bus_silences_total") > silences, 30)
+                relay.held.clear()
+    finally:
+        relay.close()
         redis.stop()
 
 

@@ -248,6 +248,8 @@ static void test_a_full_redis_keeps_the_bus_alive(void **state)
 
 	server_cli(&two.server, "CONFIG SET maxmemory 1 maxmemory-policy noeviction");
 	announce(&w, &two.a, TAG);
+	assert_true(WITHIN(SLOW, w.done)); /* told by Redis, or not waited for any longer */
+	assert_int_equal(instance_count(&two.a, STATS_C_CACHE_UNANNOUNCED), 1);
 	usleep(3500 * 1000); /* longer than the lease: what must not happen has had its time */
 	assert_true(instance_wait_live(&two.a, true, SLOW));
 	server_cli(&two.server, "CONFIG SET maxmemory 0");
