@@ -129,7 +129,7 @@ static void bump_tags(struct cache *c, const cache_tag *tags, unsigned ntags, co
 	for (unsigned i = 0; INVALIDATES && i < ntags; i++) {
 		versions_bump(c->versions, rkey_slot(tags[i]), &write, now, c->bus != NULL);
 		if (tables_counts(tags[i]) || (tags[i] & CACHE_TAG_KIND) == CACHE_TAG_ROWS) /* one of them a write */
-			tables_invalidated(c->tables, tables_key(tags[i]));
+			tables_invalidated(tables_find(c->tables, tables_key(tags[i])));
 		if (c->bus)
 			bus_dirty(c->bus, rkey_slot(tags[i]));
 	}

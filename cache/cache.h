@@ -79,12 +79,15 @@ struct cache_needs {
 
 /* A stored reply. Immutable; reference counted across threads. */
 struct cache_entry {
-	uint64_t expires_ns;    /* monotonic */
 	uint64_t read_ns;       /* monotonic; what was committed later is not in it */
 	uint32_t len;           /* of cache_entry_data */
 	uint32_t rows;          /* at most UINT32_MAX */
 	uint32_t cost_us;       /* what the server took to make it, microseconds; at most UINT32_MAX */
 	uint16_t results_status; /* caller's own 16 bits (status flags of the reply) */
+	/* For the cache: */
+	uint8_t ntags, ntables;
+	uint32_t lives_ms;      /* from read_ns on; ENTRY_LIVES_ON */
+	uint32_t behind_us;     /* what was committed so long before read_ns is in it; ENTRY_BEHIND_UNKNOWN */
 };
 const uint8_t *cache_entry_data(const struct cache_entry *e); /* the reply's packets, ready to send */
 void cache_entry_ref(const struct cache_entry *e);
@@ -121,6 +124,7 @@ struct cache_flight {
 /* One look-up. The caller fills the upper part and keeps the struct until done or cache_lookup_cancel. */
 struct cache_lookup {
 	struct span key;        /* everything that can change the bytes (C3); compared in full; kept by the caller */
+	uint32_t key_head;      /* so many bytes of it are what many keys begin with: kept once. The same key has always the same */
 	const cache_tag *tags;  /* kept by the caller */
 	/* May be NULL; else tags and ntags are set by it, should they be needed: a hit goes by the key alone. Called once, in cache_get. */
 	void (*tell_tags)(struct cache_lookup *l);

@@ -30,7 +30,7 @@ static struct entry *ask_store(struct cache_worker *w, const struct cache_lookup
 
 	if (l->refresh_ns > stale_ns)
 		stale_ns = l->refresh_ns;
-	rc = store_get(w->c->store, l->key, l->key_hash, loop_now_ns(w->loop), stale_ns, &fx, &e);
+	rc = store_get(w->c->store, entry_key_of(l->key, l->key_head), l->key_hash, loop_now_ns(w->loop), stale_ns, &fx, &e);
 	count_effects(w->sink, &fx);
 	return rc == RC_OK ? e : NULL;
 }
@@ -53,9 +53,9 @@ static bool live(const struct cache_worker *w)
 /* How long ago its time was over (nanoseconds). */
 static uint64_t past(const struct cache_worker *w, const struct entry *e)
 {
-	uint64_t now = loop_now_ns(w->loop);
+	uint64_t now = loop_now_ns(w->loop), expires = entry_expires_ns(e);
 
-	return now > e->pub.expires_ns ? now - e->pub.expires_ns : 0;
+	return now > expires ? now - expires : 0;
 }
 
 /* It is past its time, or writes may be missing. Will it do? If nobody fetches it anew, this look-up does, and leads. */
@@ -76,7 +76,7 @@ static bool stale_will_do(struct cache_worker *w, struct cache_lookup *l, const 
 /* Servers have shown its session something that it hangs on, and it need not have that. While no server answers it will do. */
 static bool too_old(const struct cache_lookup *l, const struct entry *e)
 {
-	uint64_t shown = cache_bound_slots(l->bound, entry_slots(e), e->ntags);
+	uint64_t shown = cache_bound_slots(l->bound, entry_slots(e), e->pub.ntags);
 
 	return shown > entry_has(e) && shown > l->bound_past_ns && !l->stale_ok;
 }
@@ -93,7 +93,7 @@ static enum rc ask_memory(struct cache_worker *w, struct cache_lookup *l, const 
 		entry_unref(e);
 		e = NULL;
 	}
-	if (e && likely(followed) && loop_now_ns(w->loop) < e->pub.expires_ns) {
+	if (e && likely(followed) && loop_now_ns(w->loop) < entry_expires_ns(e)) {
 		*out = &e->pub;
 		stats_count(w->sink, STATS_C_CACHE_HITS, 1);
 		return RC_OK;
@@ -293,7 +293,7 @@ enum cache_refusal cache_fill(struct cache_worker *w, struct cache_lookup *l, st
 	enum cache_refusal why = may_fill(w, l, reply.len);
 	uint64_t now = loop_now_ns(w->loop);
 	struct entry_parts p = {
-		.key = l->key, .data = reply, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
+		.key = entry_key_of(l->key, l->key_head), .heads = store_heads(w->c->store), .tables = w->c->tables, .data = reply, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
 		.rule = l->rule_key, .rows = rows, .cost_ns = cost_ns, .results_status = results_status,
 		.read_ns = clock_mono_ns(), .has_ns = l->has_ns,
 		.expires_ns = ttl_ns > UINT64_MAX - now ? UINT64_MAX : now + ttl_ns,

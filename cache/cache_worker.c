@@ -61,7 +61,7 @@ static enum rc make_nudge(struct cache_worker *w)
 static enum rc worker_second_level(struct cache_worker *w)
 {
 	struct cache *c = w->c;
-	struct l2_options opt = {.loop = w->loop, .url = &c->url, .keys = &c->keys, .versions = c->versions, .store = c->store, .bus = c->bus, .flights = &c->flights,
+	struct l2_options opt = {.loop = w->loop, .url = &c->url, .keys = &c->keys, .versions = c->versions, .store = c->store, .tables = c->tables, .bus = c->bus, .flights = &c->flights,
 				 .sink = w->sink,
 				 .max_result = &c->max_result};
 

@@ -1,6 +1,6 @@
 /*
  * ghost.h - keys that left the store lately, by fingerprint: a set-associative table with time stamps. An old ghost is
- * one with more than `window` younger ones. Source: Yang et al., "FIFO queues are all you need for cache eviction", 4.2.
+ * one with more than about `window` younger ones. A table that grows begins anew: they are hints. Source: Yang et al., "FIFO queues are all you need for cache eviction", 4.2.
  */
 #ifndef SUIMON_CACHE_GHOST_H
 #define SUIMON_CACHE_GHOST_H
@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 struct ghost {
-	uint64_t *cells; /* owned; NULL before the first ghost; fingerprint << 32 | time */
+	uint32_t *cells; /* owned; NULL before the first ghost; fingerprint << 16 | tick; 0: empty */
 	size_t size;     /* cells, a power of two */
 	uint32_t time;   /* ghosts added so far */
+	uint8_t shift;   /* so many of them, as a power of two, are a tick: a table's size is TICKS of them at most */
 };
 
 void ghost_reset(struct ghost *g);

@@ -37,8 +37,9 @@ struct l2_options {
 	struct loop *loop;
 	const struct redis_url *url;  /* kept */
 	const struct rkeys *keys;     /* kept */
-	struct versions *versions;    /* kept, as are the next three */
+	struct versions *versions;    /* kept, as are the next four */
 	struct store *store;
+	struct tables *tables;        /* where the store counts */
 	struct bus *bus;
 	struct flights *flights;
 	struct stats_sink *sink;

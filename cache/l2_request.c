@@ -78,7 +78,7 @@ static struct entry *entry_of(const struct l2_request *q, const struct l2_value 
 	uint64_t now = clock_mono_ns(), ms = v->ttl_ms < (uint64_t)q->pttl ? v->ttl_ms : (uint64_t)q->pttl;
 	const struct cache_lookup *l = q->l;
 	struct entry_parts p = {
-		.key = l->key, .data = data, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
+		.key = entry_key_of(l->key, l->key_head), .heads = store_heads(q->l2->opt.store), .tables = q->l2->opt.tables, .data = data, .tags = l->tags, .versions = l->versions, .ntags = l->ntags, .epoch = l->epoch,
 		.rule = l->rule_key, .rows = v->rows, .cost_ns = v->cost_ns, .results_status = v->status, .read_ns = now,
 		.expires_ns = ms > (UINT64_MAX - now) / NS_PER_MS ? UINT64_MAX : now + ms * NS_PER_MS,
 	};

@@ -31,8 +31,9 @@ struct shard {
 
 struct store {
 	const struct versions *versions;
-	struct tables *tables; /* not owned; NULL: not counted by table */
-	_Atomic uint64_t limit, bytes, entries;
+	struct tables *tables; /* not owned; that of the entries; NULL: they are not counted by table */
+	struct heads *heads;   /* owned */
+	_Atomic uint64_t limit, bytes, entries; /* bytes: but for the heads */
 	_Atomic uint64_t mean_cost; /* ns, of what was admitted lately */
 	struct shard *shards; /* SHARDS, aligned inside `memory` */
 	void *memory;         /* owned */
@@ -40,7 +41,7 @@ struct store {
 
 static bool key_equal(const struct map_node *node, const void *key)
 {
-	return span_eq(entry_key(container_of(node, struct entry, node)), *(const struct span *)key);
+	return entry_key_eq(entry_key(container_of(node, struct entry, node)), *(const struct entry_key *)key);
 }
 
 struct store *store_new(const struct versions *v, uint64_t limit)
@@ -51,7 +52,10 @@ struct store *store_new(const struct versions *v, uint64_t limit)
 	if (!s)
 		return NULL;
 	s->memory = mem_zalloc(SHARDS * sizeof(struct shard) + line);
-	if (!s->memory) {
+	s->heads = heads_new();
+	if (!s->memory || !s->heads) {
+		mem_free(s->memory);
+		heads_free(s->heads);
 		mem_free(s);
 		return NULL;
 	}
@@ -70,6 +74,11 @@ struct store *store_new(const struct versions *v, uint64_t limit)
 	return s;
 }
 
+struct heads *store_heads(const struct store *s)
+{
+	return s->heads;
+}
+
 void store_count_in(struct store *s, struct tables *t)
 {
 	s->tables = t;
@@ -78,8 +87,8 @@ void store_count_in(struct store *s, struct tables *t)
 /* More: 1 for an entry that comes, -1 for one that goes. */
 static void count_tables(const struct store *s, const struct entry *e, int more)
 {
-	for (uint8_t i = 0; s->tables && i < e->ntables; i++)
-		tables_add_entry(s->tables, e->tables[i], more, more * (int64_t)entry_charge(e));
+	for (uint8_t i = 0; i < e->pub.ntables; i++)
+		tables_add_entry(s->tables, e->places[i], more, more * (int64_t)entry_charge(e));
 }
 
 static struct shard *shard_of(const struct store *s, uint64_t hash)
@@ -115,8 +124,8 @@ static void unlink_entry(struct store *s, struct shard *h, struct entry *e)
 {
 	fifo_remove(h, e);
 	map_remove(&h->map, &e->node);
-	if (s->tables && e->ruled && !entry_current(e, s->versions))
-		tables_invalidated(s->tables, e->tables[e->ntables - 1]);
+	if (e->ruled && !entry_current(e, s->versions))
+		tables_invalidated(tables_at(s->tables, e->places[e->pub.ntables - 1]));
 	count_tables(s, e, -1);
 	atomic_fetch_sub_explicit(&s->bytes, entry_charge(e), memory_order_relaxed);
 	atomic_fetch_sub_explicit(&s->entries, 1, memory_order_relaxed);
@@ -167,13 +176,14 @@ void store_free(struct store *s)
 		return;
 	for (unsigned i = 0; i < SHARDS; i++)
 		free_shard(s, &s->shards[i]);
+	heads_free(s->heads);
 	mem_free(s->memory);
 	mem_free(s);
 }
 
 static bool alive(const struct store *s, const struct entry *e, uint64_t now)
 {
-	return e->pub.expires_ns > now && entry_current(e, s->versions);
+	return entry_expires_ns(e) > now && entry_current(e, s->versions);
 }
 
 static void evict_main(struct store *s, struct shard *h, uint64_t now)
@@ -232,8 +242,7 @@ static bool make_room(struct store *s, unsigned from, uint64_t now, struct store
 {
 	unsigned empty = 0;
 
-	for (unsigned i = from; atomic_load_explicit(&s->bytes, memory_order_relaxed) >
-				atomic_load_explicit(&s->limit, memory_order_relaxed);) {
+	for (unsigned i = from; store_bytes(s) > store_limit(s);) {
 		struct shard *h = &s->shards[i % SHARDS];
 		bool evicted;
 
@@ -258,7 +267,7 @@ void store_set_limit(struct store *s, uint64_t limit, struct store_effects *fx)
 	make_room(s, 0, 0, fx);
 }
 
-enum rc store_get(struct store *s, struct span key, uint64_t hash, uint64_t now, uint64_t stale_ns,
+enum rc store_get(struct store *s, struct entry_key key, uint64_t hash, uint64_t now, uint64_t stale_ns,
 		  struct store_effects *fx, struct entry **out)
 {
 	struct shard *h = shard_of(s, hash);
@@ -270,9 +279,9 @@ enum rc store_get(struct store *s, struct span key, uint64_t hash, uint64_t now,
 	if (node)
 		e = container_of(node, struct entry, node);
 	if (e) {
-		bool current = entry_current(e, s->versions), expired = now >= e->pub.expires_ns;
+		bool current = entry_current(e, s->versions), expired = now >= entry_expires_ns(e);
 
-		if (!current || (expired && now - e->pub.expires_ns >= stale_ns)) {
+		if (!current || (expired && now - entry_expires_ns(e) >= stale_ns)) {
 			fx->expired += current;
 			drop_dead(s, h, e);
 			e = NULL;
@@ -296,7 +305,7 @@ static bool same_answer(const struct entry *a, const struct entry *b)
 /* With the shard locked: e takes the place of an entry of the same key, or a place of its own. RC_AGAIN: the former is to stay. */
 static enum rc link_entry(struct store *s, struct shard *h, struct entry *e, uint64_t hash, uint64_t now)
 {
-	struct span key = entry_key(e);
+	struct entry_key key = entry_key(e);
 	struct map_node *node = map_find(&h->map, hash, &key);
 	struct entry *old = node ? container_of(node, struct entry, node) : NULL;
 	bool to_main = old ? old->in_main : ghost_take(&h->ghost, hash, ghost_window(h));
@@ -347,7 +356,7 @@ enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now,
 	struct shard *h = shard_of(s, hash);
 	enum rc rc;
 
-	if (entry_charge(e) > atomic_load_explicit(&s->limit, memory_order_relaxed) / 2)
+	if ((uint64_t)entry_charge(e) + head_charge(e->head) > store_limit(s) / 2)
 		return RC_DECLINED;
 	/* Counted before it is linked: whatever other threads do meanwhile, the linked entries stay within the limit. */
 	atomic_fetch_add_explicit(&s->bytes, entry_charge(e), memory_order_relaxed);
@@ -366,7 +375,7 @@ enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now,
 
 uint64_t store_bytes(const struct store *s)
 {
-	return atomic_load_explicit(&s->bytes, memory_order_relaxed);
+	return atomic_load_explicit(&s->bytes, memory_order_relaxed) + heads_bytes(s->heads);
 }
 
 uint64_t store_entries(const struct store *s)

@@ -33,18 +33,19 @@ struct store_effects {
 	uint64_t expired; /* found past their time */
 };
 
-/* limit: bytes of all entries, keys and overhead included; 0 stores nothing. v is kept. NULL: no memory. */
+/* limit: bytes of all entries, keys, their heads and overhead included; 0 stores nothing. v is kept. NULL: no memory. */
 struct store *store_new(const struct versions *v, uint64_t limit) must_check;
-/* Counts entries and bytes there, by table; before anything is stored. t is kept. */
+/* Counts entries and bytes there, by table; before anything is stored. t is kept, and is that which entries are made with. */
 struct tables;
 void store_count_in(struct store *s, struct tables *t);
+struct heads *store_heads(const struct store *s); /* where the keys' heads of its entries are kept */
 void store_free(struct store *s); /* NULL is allowed; references that others hold stay good */
 void store_clear(struct store *s);
 void store_set_limit(struct store *s, uint64_t limit, struct store_effects *fx);
 
 /* RC_OK: a reference for the caller. RC_DECLINED: not there, not current, or expired for more than stale_ns. hash is
- * map_hash of key. */
-enum rc store_get(struct store *s, struct span key, uint64_t hash, uint64_t now, uint64_t stale_ns,
+ * map_hash of all of key. */
+enum rc store_get(struct store *s, struct entry_key key, uint64_t hash, uint64_t now, uint64_t stale_ns,
 		  struct store_effects *fx, struct entry **e) must_check;
 /*
  * Is a result that took the server cost_ns worth a place? While there is room, and if the key was asked for lately (before it

@@ -52,20 +52,31 @@ static inline bool tables_counts(cache_tag tag)
 	return (tag & CACHE_TAG_KIND) == CACHE_TAG_TABLE;
 }
 
-static inline void tables_add_entry(struct tables *t, uint32_t tag, int64_t entries, int64_t bytes)
+/* Where it is counted, for whoever comes again: its place now, or that of all the others. */
+static inline uint16_t tables_place(struct tables *t, uint32_t tag)
 {
-	struct table_counts *n;
+	struct table_counts *n = tables_find(t, tag);
 
-	if (!tag)
-		return;
-	n = tables_find(t, tag);
+	_Static_assert(TABLES_MOST < UINT16_MAX, "a place fits, and that of the others");
+	return n == &t->other ? TABLES_MOST : (uint16_t)(n - t->all);
+}
+
+static inline struct table_counts *tables_at(struct tables *t, uint16_t place)
+{
+	return place == TABLES_MOST ? &t->other : &t->all[place];
+}
+
+static inline void tables_add_entry(struct tables *t, uint16_t place, int64_t entries, int64_t bytes)
+{
+	struct table_counts *n = tables_at(t, place);
+
 	atomic_fetch_add_explicit(&n->entries, entries, memory_order_relaxed);
 	atomic_fetch_add_explicit(&n->bytes, bytes, memory_order_relaxed);
 }
 
-static inline void tables_invalidated(struct tables *t, uint32_t tag)
+static inline void tables_invalidated(struct table_counts *n)
 {
-	atomic_fetch_add_explicit(&tables_find(t, tag)->invalidations, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&n->invalidations, 1, memory_order_relaxed);
 }
 
 #endif

@@ -65,11 +65,14 @@ static enum rc build_key(struct request *r)
 	    iobuf_append(&r->key, &caps, sizeof(caps)) != RC_OK || iobuf_append(&r->key, form, sizeof(form)) != RC_OK ||
 	    packet_put_lenenc_str(&r->key, s->vars->bytes) != RC_OK || put_defaults(r) != RC_OK)
 		return RC_ERROR;
+	r->key_head = (uint32_t)iobuf_len(&r->key);
 	if (!p)
 		return put_text(r);
 	if (packet_put_lenenc_str(&r->key, prepared_under(s, p)) != RC_OK || packet_put_lenenc_str(&r->key, r->sql) != RC_OK ||
-	    iobuf_append(&r->key, p->types, p->types ? 2 * (size_t)p->params : 0) != RC_OK ||
-	    packet_put_lenenc_str(&r->key, r->execute.nulls) != RC_OK)
+	    iobuf_append(&r->key, p->types, p->types ? 2 * (size_t)p->params : 0) != RC_OK)
+		return RC_ERROR;
+	r->key_head = (uint32_t)iobuf_len(&r->key);
+	if (packet_put_lenenc_str(&r->key, r->execute.nulls) != RC_OK)
 		return RC_ERROR;
 	return iobuf_append(&r->key, r->execute.values.p, r->execute.values.len);
 }
@@ -242,7 +245,7 @@ enum rc cached_step(struct request *r)
 	if (unlikely(r->st->named_version != r->st->catalog_version))
 		name_tables(r);
 	r->ntags = 0;
-	r->lookup = (struct cache_lookup){.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key)),
+	r->lookup = (struct cache_lookup){.key = span_of(iobuf_data(&r->key), iobuf_len(&r->key)), .key_head = r->key_head,
 					  .tags = r->tags, .tell_tags = tell_tags, .done = on_lookup,
 					  .stale_ok = nobody_answers(r), .may_wait = !r->s->pins && !r->s->in_transaction,
 					  .refresh_ns = r->plan.cache_rule ? r->plan.cache_rule->refresh_ns : 0,

@@ -98,8 +98,10 @@ struct request {
 	uint8_t attempts;
 	enum request_refusal refused;
 	bool not_run;               /* it was refused whole: it has written nothing */
+	bool not_there;             /* its error says that the procedure which it calls is not there: nothing has run */
 	bool held;                  /* waits for a primary that takes writes */
 	bool hold_over;             /* has waited long enough: the server's answer counts */
+	bool awaits_schema;         /* waits until it is known what its session has set on a replica (sets.c) */
 	bool awaits_position;       /* waits to be told where the primary is, so that another replica can be waited for */
 	uint64_t asked_ns;          /* ... since when */
 	bool floor;                 /* its replica is proven by position: it must be where the primary is */
@@ -133,6 +135,7 @@ struct request {
 	enum cache_rest rest; /* memory's, where that would have been asked: it must see what a fill would */
 	bool needs_all; /* what it reads is not known: it must see every write that was acknowledged here */
 	uint64_t key_epoch;         /* of the session when the key was made */
+	uint32_t key_head;          /* bytes of the key that other keys begin with, too */
 	struct iobuf fill;
 	enum cache_refusal fill_refusal;
 	struct queue_ticket ticket;
@@ -160,6 +163,8 @@ struct request {
 	uint64_t schema_version;    /* of the catalog, by which its tables were told */
 	bool ddl_runs;              /* the catalog was told so */
 	enum catalog_ddl called_ddl; /* may a procedure that it calls change the schema? As of when it was sent */
+	enum catalog_sets sets;     /* what it sets for its session, likewise */
+	uint64_t sent_at;           /* catalog_changes() by then */
 	struct mail resume_mail;
 	uint64_t start_ns, lease_ns, sent_ns, first_ns;
 	uint64_t rows, affected, bytes_out;
@@ -168,7 +173,8 @@ struct request {
 	enum stats_route route;
 	struct pieces *pieces;      /* owned; the results so far, of several statements sent together (pieces.h) */
 	bool tells_nothing;         /* its last packet so far is an EOF: what the statement has set is reported with a later one */
-	bool own_number;            /* asks for CONNECTION_ID(): the answer is the session's number */
+	bool own_number;            /* asks for one number, CONNECTION_ID() or what was left elsewhere: the answer is ... */
+	uint64_t number;            /* ... this */
 	bool number_in_list;        /* asks for the list of connections: in this one's row, likewise */
 	struct iobuf number_reply;  /* ... held back until it is whole */
 	bool killing;               /* other workers are asked (kill.c, numbers.c): waits for the answer */
@@ -344,9 +350,14 @@ void temps_settle(struct request *r);       /* it has run: one more, one less, o
 void temps_forget(struct session *s);
 
 /* sets.c: what a statement sets for its session by what it runs */
+bool sets_names_called(const struct request *r, struct span message) must_check; /* it is about the one procedure that r calls */
+void sets_sent(struct request *r);         /* to be called as it is sent */
 unsigned sets_pins(struct request *r);     /* of one that has been answered; remembers it where that is not known yet */
 bool sets_dropped(const struct request *r); /* it has made and dropped temporary tables, and left nothing */
 void sets_look_again(struct session *s);   /* by now it may be known: PIN_UNKNOWN_YET ends, perhaps for PIN_UNKNOWN */
+/* It may not run on the replica that its session keeps to for what it may have set there. RC_OK: that is nothing, and the replica is given back.
+ * RC_AGAIN: nobody knows yet; exec_resume(STEP_ACQUIRE) follows. RC_ERROR: it is something, or is not known in time. */
+enum rc sets_await(struct request *r) must_check;
 void sets_tick(struct session *s);         /* the same of one that is idle: its connection is given back */
 void sets_forget(struct session *s);
 

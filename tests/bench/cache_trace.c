@@ -103,11 +103,11 @@ static bool stored_request(struct stored *x, uint32_t key)
 {
 	static const char data[2048];
 	struct span k = span_of(&key, sizeof(key));
-	struct entry_parts p = {.key = k, .data = span_of(data, size_of(key)), .epoch = 1, .expires_ns = UINT64_MAX};
+	struct entry_parts p = {.key = entry_key_of(k, 0), .data = span_of(data, size_of(key)), .epoch = 1, .expires_ns = UINT64_MAX};
 	uint64_t hash = map_hash(k.p, k.len);
 	struct store_effects fx = {0};
 	struct entry *e;
-	bool hit = store_get(x->s, k, hash, 1, 0, &fx, &e) == RC_OK;
+	bool hit = store_get(x->s, entry_key_of(k, 0), hash, 1, 0, &fx, &e) == RC_OK;
 
 	if (!hit) {
 		e = entry_new(&p);

@@ -16,6 +16,7 @@
 #include "map.h"
 #include "mem.h"
 #include "store.h"
+#include "tables.h"
 #include "versions.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -53,7 +54,7 @@ static void fixture_free(struct fixture *f)
 static struct entry *make(struct fixture *f, struct span key, struct span data, cache_tag tag, uint64_t expires)
 {
 	uint64_t version = versions_get(f->v, rkey_slot(tag));
-	struct entry_parts p = {.key = key, .data = data, .tags = &tag, .versions = &version, .ntags = 1,
+	struct entry_parts p = {.key = entry_key_of(key, 0), .data = data, .tags = &tag, .versions = &version, .ntags = 1,
 				.epoch = versions_epoch(f->v), .rows = 1, .expires_ns = expires};
 	struct entry *e = entry_new(&p);
 
@@ -77,9 +78,9 @@ static bool get(struct fixture *f, const char *key, uint64_t now)
 	struct span k = span_str(key);
 	struct entry *e;
 
-	if (store_get(f->s, k, map_hash(k.p, k.len), now, 0, &f->fx, &e) != RC_OK)
+	if (store_get(f->s, entry_key_of(k, 0), map_hash(k.p, k.len), now, 0, &f->fx, &e) != RC_OK)
 		return false;
-	assert_true(span_eq(entry_key(e), k));
+	assert_true(entry_key_eq(entry_key(e), entry_key_of(k, 0)));
 	entry_unref(e);
 	return true;
 }
@@ -90,17 +91,19 @@ static const char *numbered(char *buf, size_t cap, const char *prefix, unsigned 
 	return buf;
 }
 
-/* An entry that depends on two tags, as one of a table does, is counted for less than 128 bytes beyond its key and value. */
+/* An entry of a table's rows, of a rule, that depends on two tags, is counted for less than 128 bytes beyond its key and value. */
 static void test_an_entrys_overhead(void **state)
 {
 	static const char data[2000];
 	const cache_tag tags[2] = {cache_tag_table(span_str("s"), span_str("t")), cache_tag_rows(cache_tag_table(span_str("s"), span_str("t")))};
 	const uint64_t versions[2] = {1, 2};
+	struct tables *t = tables_new();
 	uint64_t sum = 0;
 
+	assert_non_null(t);
 	for (size_t len = 400; len < 2000; len++) {
-		struct entry_parts p = {.key = span_of(data, len / 4), .data = span_of(data, len), .tags = tags, .versions = versions,
-					.ntags = 2, .epoch = 3, .expires_ns = 1};
+		struct entry_parts p = {.key = entry_key_of(span_of(data, len / 4), 0), .data = span_of(data, len), .tags = tags, .versions = versions,
+					.ntags = 2, .tables = t, .rule = 5, .epoch = 3, .expires_ns = 1};
 		struct entry *e = entry_new(&p);
 
 		assert_non_null(e);
@@ -109,6 +112,7 @@ static void test_an_entrys_overhead(void **state)
 	}
 	assert_true(sum / 1600 < 128);
 	assert_true(sum / 1600 > 64); /* it is counted */
+	tables_free(t);
 }
 
 #define LIMIT (64 * MIB) /* large beside what the allocator keeps for itself */
@@ -217,9 +221,9 @@ static void test_an_entry_past_its_time_is_not_served(void **state)
 {
 	struct fixture f = fixture_new(MIB);
 
-	assert_int_equal(put(&f, "k", 10, 1000), RC_OK);
-	assert_true(get(&f, "k", 999));
-	assert_false(get(&f, "k", 1000));
+	assert_int_equal(put(&f, "k", 10, 1000 * NS_PER_MS), RC_OK);
+	assert_true(get(&f, "k", 1000 * NS_PER_MS - 1));
+	assert_false(get(&f, "k", 1000 * NS_PER_MS));
 	assert_int_equal(f.fx.expired, 1);
 	assert_int_equal(store_entries(f.s), 0);
 	fixture_free(&f);
@@ -233,11 +237,11 @@ static void test_an_expired_entry_is_kept_for_who_may_have_it_stale(void **state
 	struct versions_pos w = versions_pos_of(f.v, NULL, 1, 1);
 	struct entry *e;
 
-	assert_int_equal(put(&f, "k", 10, 1000), RC_OK);
-	assert_int_equal(store_get(f.s, k, map_hash(k.p, k.len), 1400, 500, &f.fx, &e), RC_OK);
+	assert_int_equal(put(&f, "k", 10, 1000 * NS_PER_MS), RC_OK);
+	assert_int_equal(store_get(f.s, entry_key_of(k, 0), map_hash(k.p, k.len), 1400 * NS_PER_MS, 500 * NS_PER_MS, &f.fx, &e), RC_OK);
 	entry_unref(e);
 	versions_bump(f.v, rkey_slot(7), &w, 1, false);
-	assert_int_equal(store_get(f.s, k, map_hash(k.p, k.len), 1400, 500, &f.fx, &e), RC_DECLINED);
+	assert_int_equal(store_get(f.s, entry_key_of(k, 0), map_hash(k.p, k.len), 1400 * NS_PER_MS, 500 * NS_PER_MS, &f.fx, &e), RC_DECLINED);
 	fixture_free(&f);
 }
 
@@ -272,9 +276,9 @@ static void test_keys_are_compared_in_full(void **state)
 	struct entry *ea = make(&f, a, span_str("A"), 7, UINT64_MAX), *eb = make(&f, b, span_str("B"), 7, UINT64_MAX), *e;
 
 	assert_int_equal(store_put(f.s, ea, 42, 0, &f.fx), RC_OK);
-	assert_int_equal(store_get(f.s, b, 42, 0, 0, &f.fx, &e), RC_DECLINED);
+	assert_int_equal(store_get(f.s, entry_key_of(b, 0), 42, 0, 0, &f.fx, &e), RC_DECLINED);
 	assert_int_equal(store_put(f.s, eb, 42, 0, &f.fx), RC_OK);
-	assert_int_equal(store_get(f.s, a, 42, 0, 0, &f.fx, &e), RC_OK);
+	assert_int_equal(store_get(f.s, entry_key_of(a, 0), 42, 0, 0, &f.fx, &e), RC_OK);
 	assert_memory_equal(entry_data(e), "A", 1);
 	entry_unref(e);
 	entry_unref(ea);
@@ -301,7 +305,7 @@ static void test_a_reference_outlives_the_store(void **state)
 	struct entry *e;
 
 	assert_int_equal(put(&f, "k", 1000, UINT64_MAX), RC_OK);
-	assert_int_equal(store_get(f.s, k, map_hash(k.p, k.len), 0, 0, &f.fx, &e), RC_OK);
+	assert_int_equal(store_get(f.s, entry_key_of(k, 0), map_hash(k.p, k.len), 0, 0, &f.fx, &e), RC_OK);
 	cache_entry_ref(&e->pub);
 	fixture_free(&f);
 	assert_int_equal(e->pub.len, 1000);
@@ -352,7 +356,7 @@ static void *hammer_run(void *arg)
 		x = x * 1103515245 + 12345;
 		n = (x >> 8) % 400;
 		k = span_str(numbered(key, sizeof(key), "k", n));
-		if (store_get(h->f->s, k, map_hash(k.p, k.len), 0, 0, &fx, &e) == RC_OK) {
+		if (store_get(h->f->s, entry_key_of(k, 0), map_hash(k.p, k.len), 0, 0, &fx, &e) == RC_OK) {
 			assert_int_equal(entry_data(e)[e->pub.len - 1], (uint8_t)n);
 			h->hits++;
 		} else {

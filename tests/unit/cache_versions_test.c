@@ -65,7 +65,7 @@ static void check_hit(struct world *w, struct reader *r)
 	r->began_acked = w->acked;
 	r->version = versions_get(w->v, SLOT);
 	r->epoch = versions_epoch(w->v);
-	r->hit = store_get(w->s, k, map_hash(k.p, k.len), 0, 0, &w->fx, &e) == RC_OK;
+	r->hit = store_get(w->s, entry_key_of(k, 0), map_hash(k.p, k.len), 0, 0, &w->fx, &e) == RC_OK;
 	if (!r->hit)
 		return;
 	memcpy(&value, entry_data(e), sizeof(value));
@@ -92,7 +92,7 @@ static void fill(struct world *w, const struct reader *r)
 {
 	struct span k = span_str(KEY);
 	cache_tag tag = TAG;
-	struct entry_parts p = {.key = k, .data = span_of(&r->got, sizeof(r->got)), .tags = &tag, .versions = &r->version,
+	struct entry_parts p = {.key = entry_key_of(k, 0), .data = span_of(&r->got, sizeof(r->got)), .tags = &tag, .versions = &r->version,
 				.ntags = 1, .epoch = r->epoch, .expires_ns = UINT64_MAX};
 	struct entry *e;
 
