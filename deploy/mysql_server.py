@@ -3,6 +3,7 @@
 Its programs are run by that folder's own loader and libraries, so that they need no chroot, see the same files as
 everybody, and are children like any other: ended by their id.
 """
+import contextlib
 import glob
 import os
 import shutil
@@ -58,7 +59,8 @@ class MySQL(MariaDB):
     def install(self, template=None):
         if template is not None:
             shutil.copytree(template.data, self.data)
-            os.remove(os.path.join(self.data, "auto.cnf"))  # its identity, which is not to be shared
+            with contextlib.suppress(FileNotFoundError):  # a copy that never started has none
+                os.remove(os.path.join(self.data, "auto.cnf"))  # its identity, which is not to be shared
             return
         done = subprocess.run(self._common() + ["--initialize-insecure"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

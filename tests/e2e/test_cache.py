@@ -453,6 +453,33 @@ def test_large_results_are_not_stored(suimon, table):
         assert sum_metric(s.metrics(), "suimon_cache_refused_total", 'reason="size"') > 0
 
 
+@pytest.mark.parametrize("prepared", [False, True], ids=["text", "prepared"])
+def test_an_entry_costs_less_than_128_bytes_beside_what_is_its_own(cached, table, prepared):
+    """Its own are its text, or its values where it is prepared, and its reply: a session's variables, and of a prepared statement the
+    text, are kept once for all entries."""
+    table.setup("CREATE TABLE many (id INT PRIMARY KEY, v VARCHAR(50))", "INSERT INTO many SELECT seq, CONCAT('row ', seq) FROM seq_1_to_2000")
+    sql, n = "SELECT id, v FROM many WHERE id = %s", 2000
+    hint = "/* suimon: cache=60s */ "
+    with Wire(cached.connect(database=table.name, init_command="SET sql_mode='STRICT_ALL_TABLES,NO_ZERO_DATE', time_zone='+02:00'")) as w:
+        statement = w.prepare(hint + sql.replace("%s", "?")) if prepared else None
+
+        def read(i):
+            return statement.execute([i]) if prepared else w.query(hint + sql % i)
+
+        def hit():
+            counted = hits(cached)
+            read(1)
+            return hits(cached) > counted
+        wait_until("a hit", hit, 5)
+        before = cached.api("/api/cache")
+        sent = 0
+        for i in range(2, n + 1):
+            sent += sum(len(p) + 4 for p in read(i)) + (2 + 8 if prepared else len(sql % i))  # NULLs with their length, a BIGINT
+        after = cached.api("/api/cache")
+    assert after["entries"] - before["entries"] == n - 1
+    assert (after["bytes"] - before["bytes"] - sent) / (n - 1) < 128
+
+
 def test_memory_is_bounded(suimon, table):
     s = suimon(rules(table, memory="1MiB"))
     with s.connect(database=table.name) as a:

@@ -144,3 +144,38 @@ def test_what_is_not_understood_and_takes_long_leaves_the_cache_at_work(cached, 
         filled(cached, reader, READ)
         assert report.is_alive()
         assert report.outcome() == ((0,),)
+
+
+@pytest.mark.parametrize("lacks", ["TRIGGER", "SELECT", "SHOW VIEW", "TRIGGER on one table's schema"])
+def test_what_the_account_may_not_see_is_not_taken_to_be_nothing(suimon, shop, cluster, lacks):
+    """A trigger, a view or a table that it is not shown: what it leads to is not known, so nothing is answered that could hang on it."""
+    name, rights = "short_" + shop.name, ["SELECT", "TRIGGER", "SHOW VIEW"]
+    replication = "REPLICATION CLIENT" + (", SLAVE MONITOR" if KIND == "mariadb" else "")
+    cluster.setup("CREATE USER %s@'%%' IDENTIFIED BY 's'" % name, "GRANT %s ON *.* TO %s@'%%'" % (replication, name))
+    if lacks in rights:
+        cluster.setup("GRANT %s ON *.* TO %s@'%%'" % (", ".join(r for r in rights if r != lacks), name))
+    else:
+        cluster.setup("GRANT SELECT, SHOW VIEW ON `%s`.* TO %s@'%%'" % (shop.name, name))
+    shop.setup("CREATE TRIGGER tr AFTER INSERT ON a FOR EACH ROW INSERT INTO audit (n) VALUES (NEW.n)", CASCADE)
+    s = suimon({"replicas": [], "backend": {"monitor": {"user": name, "password": "s"}},
+                "cache": {"rules": [{"match": {"schema": shop.name}, "ttl": "600s"}]}}, ready=False)
+    wait_until("it to serve", lambda: s.http("/readyz")[0] == 200, 30)
+    reads = ["SELECT COUNT(*) FROM audit", READ, "SELECT COUNT(*) FROM child", "SELECT SUM(n) FROM b"]
+    writes = ["INSERT INTO a VALUES (%d, 5)", "UPDATE a SET n = n + %d", "DELETE FROM b WHERE id = %d %% 3", "INSERT INTO b VALUES (%d, 1)"]
+    try:
+        with s.connect(database=shop.name) as c, s.connect(database=shop.name) as other, shop.direct() as direct:
+            for n in range(10, 22):
+                for sql in reads * 2:
+                    ask(c, sql)
+                ask(other, writes[n % 4] % n)
+                assert [ask(c, sql) for sql in reads] == [ask(direct, sql) for sql in reads], writes[n % 4] % n
+            assert not is_hit(s, c, "SELECT COUNT(*) FROM audit") or lacks == "SHOW VIEW"
+            cluster.setup("GRANT SELECT, TRIGGER, SHOW VIEW ON *.* TO %s@'%%'" % name)
+            ask(other, "CREATE TABLE reads_anew (id INT)")
+            for _ in range(3):
+                filled(s, c, *reads)
+                for write in ("INSERT INTO a (id, n) SELECT MAX(id) + 1, 2 FROM a", "UPDATE b SET n = n + 1", "DELETE FROM b WHERE id = 2"):
+                    ask(other, write)
+                    assert [ask(c, sql) for sql in reads] == [ask(direct, sql) for sql in reads], write
+    finally:
+        cluster.setup("DROP USER %s@'%%'" % name)

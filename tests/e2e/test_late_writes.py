@@ -42,6 +42,7 @@ def test_a_write_that_ends_after_its_client_has_gone(suimon, table):
             holder.rollback()
         wait_until("the late write", lambda: table.primary(READ) == ((50,),), 30)
         wait_until("the cache to forget what was before it", lambda: ask(reader, READ) == ((50,),), 30)
+    assert s.metrics()["suimon_cache_doubts_total"] > 0
 
 
 @pytest.mark.parametrize("write", ["INSERT INTO mine SELECT x FROM bumps", "CREATE TEMPORARY TABLE more AS SELECT x FROM bumps"])

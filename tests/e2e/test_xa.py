@@ -3,7 +3,8 @@ import contextlib
 
 import pytest
 
-from conftest import KIND, ask
+from conftest import KIND, ask, filled
+import servers
 from servers import wait_until
 from wire import Wire
 
@@ -107,6 +108,30 @@ def test_its_commit_is_seen_by_the_cache(table, suimon):
             assert ask(other, "SELECT * FROM t") == ()
         ask(c, "XA COMMIT '%s'" % xid)
         assert ask(other, "SELECT * FROM t") == ((1,),)
+
+
+@pytest.mark.parametrize("who", ["another session", "another instance", "past suimon"])
+def test_its_commit_by_another_is_seen_by_the_cache(table, suimon, cluster, tmp_path, who):
+    """What was prepared elsewhere may have written anything: whoever commits it ends all that is stored."""
+    redis = servers.Redis(str(tmp_path))
+    redis.start()
+    try:
+        config = {"replicas": [], "cache": {"redis": redis.url, "rules": [{"match": {"table": table.name + ".t"}, "ttl": "1h"}]}}
+        s = suimon(config)
+        before = suimon(config) if who == "another instance" else s
+        with s.connect(database=table.name) as reader, s.connect(database=table.name) as ends:
+            for n, end in enumerate(("COMMIT", "ROLLBACK", "COMMIT")):
+                xid = "%s_%d" % (table.name, n)
+                c = table.direct() if who == "past suimon" else before.connect(database=table.name)
+                for statement in ("XA START '%s'", "INSERT INTO t VALUES (%d) -- %%s" % n, "XA END '%s'", "XA PREPARE '%s'"):
+                    ask(c, statement % xid)
+                c.close()
+                filled(s, reader, "SELECT COUNT(*) FROM t")
+                was = ask(reader, "SELECT COUNT(*) FROM t")[0][0]
+                wait_until("the name to be free", lambda: ask(ends, "XA %s '%s'" % (end, xid)) == (), 30)
+                assert ask(reader, "SELECT COUNT(*) FROM t") == ((was + (end == "COMMIT"),),)
+    finally:
+        redis.stop()
 
 
 def test_auto_is_null_asks_for_the_last_insert_id(db, proxy):

@@ -6,6 +6,7 @@
  * $SUIMON_SHIM/epoll  there: the main thread can wait for nothing any more; with a word in it: the others
  * $SUIMON_SHIM/hang   there: the thread of the name that is in it hangs, as soon as it would wait for something
  * $SUIMON_SHIM/clock  seconds added to the wall clock; the monotonic clock is left alone, as by whoever sets the time
+ * $SUIMON_SHIM/asleep seconds for which the machine has slept: the clock that goes on meanwhile has them, too, the monotonic one has not
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -57,10 +58,10 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 	return address_of(node, address) ? real(address, service, hints, res) : EAI_AGAIN;
 }
 
-static long jump(void)
+static long seconds_of(const char *name)
 {
 	int saved = errno; /* who asks for the time does not expect it to change */
-	FILE *f = open_file("clock");
+	FILE *f = open_file(name);
 	long seconds = 0;
 
 	if (f) {
@@ -81,7 +82,9 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 		*(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
 	rc = real(id, ts);
 	if (rc == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
-		ts->tv_sec += jump();
+		ts->tv_sec += seconds_of("clock") + seconds_of("asleep");
+	if (rc == 0 && id == CLOCK_BOOTTIME)
+		ts->tv_sec += seconds_of("asleep");
 	return rc;
 }
 

@@ -202,6 +202,32 @@ def test_statements_fail_one_by_one(scarce, db):
     assert s.api("/api/queue")["state"] in ("running", "idle")
 
 
+def test_what_there_is_no_memory_for_is_served_and_not_stored(suimon, db, told, monkeypatch):
+    """F3: of the cache's own allocations that fail each costs its result its place, and no more."""
+    monkeypatch.setenv("SUIMON_SCARCE_ONE_OF", "5")
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 5)")
+    s = suimon({"threads": 1, "cache": {"rules": [{"match": {"schema": db.name}, "ttl": "1h"}]}})
+    sessions = [s.connect(database=db.name) for _ in range(20)]
+    filled(s, sessions[0], "SELECT n FROM t WHERE id = 1")
+    with open(told, "w", encoding="ascii"):
+        pass
+    answered = 0
+    for n, c in enumerate(sessions * 20):
+        try:
+            if c.open:
+                assert ask(c, "SELECT n FROM t WHERE id = 1 LIMIT %d" % (n + 1)) == ((5,),)
+                answered += 1
+        except pymysql.MySQLError:
+            pass
+    os.unlink(told)
+    assert answered > 20 and servers.sum_metric(s.metrics(), "suimon_cache_refused_total", 'reason="memory"') > 0
+    for c in sessions:
+        if c.open:
+            c._force_close()
+    with s.connect(database=db.name) as c:
+        filled(s, c, *("SELECT n FROM t WHERE id = 1 LIMIT %d" % (n + 1) for n in range(0, 400, 40)))
+
+
 def test_what_was_shown_while_there_was_no_memory_binds_for_seconds(suimon, db, told, cluster, monkeypatch):
     """What cannot be kept is taken for everything by then, and messages of before have come by and by: no session is without the cache for good."""
     monkeypatch.setenv("SUIMON_SCARCE_ONE_OF", "5")
