@@ -21,7 +21,7 @@ struct drain {
 	bool started;
 
 	/* The drain's thread's. */
-	struct applier applier; /* shard 0's; with a team it only connects and moves that row */
+	struct applier applier; /* shard 0's; with a team it moves that row, and applies what is too close together to be shared */
 	struct team *team;      /* owned; NULL: the applier does it alone */
 	struct shares shares;   /* what is applied behind applied_seq */
 	uint64_t safe_seq;      /* shard 0's row says so much: what is behind it may be asked for again */
@@ -84,6 +84,7 @@ void drain_checkpoint_if_due(struct drain *d);
 
 /* drainapply.c */
 void drain_apply_loaded(struct drain *d);
+void drain_apply_first(struct drain *d, size_t n); /* of those loaded, over one connection, in one transaction */
 void drain_note_tables(struct iobuf *into, struct span tables); /* "schema\0table\0" pairs; each set once */
 /* Before the next n items are applied, and with 0 behind them. */
 void drain_foretell(struct drain *d, size_t n);

@@ -211,14 +211,11 @@ void drain_settle(struct drain *d, enum apply_result result, size_t n, const cha
 		drain_drop_items(d);
 }
 
-void drain_apply_loaded(struct drain *d)
+void drain_apply_first(struct drain *d, size_t n)
 {
-	size_t n = d->count - d->next;
 	uint64_t start = clock_mono_ns();
 	enum apply_result result;
 
-	if (d->part && d->part < n)
-		n = d->part;
 	drain_foretell(d, n);
 	drain_put_aside(d);
 	result = applier_run(&d->applier, d->items + d->next, n);
@@ -226,4 +223,11 @@ void drain_apply_loaded(struct drain *d)
 	after_commit(d, clock_mono_ns() - start);
 	drain_foretell(d, 0);
 	drain_settle(d, result, n, d->applier.reason);
+}
+
+void drain_apply_loaded(struct drain *d)
+{
+	size_t n = d->count - d->next;
+
+	drain_apply_first(d, d->part && d->part < n ? d->part : n);
 }

@@ -9,6 +9,8 @@
  *
  * A statement that fails for good while others run may fail for want of what they insert (a foreign key): its share is
  * rolled back and applied again when the others are done, and only then is it put aside.
+ *
+ * Where stretches would be short, one connection applies them, many in a transaction, as if there were no others.
  */
 #include "drain_impl.h"
 
@@ -18,6 +20,7 @@
 #include "log.h"
 
 #define MIX_MAX 16 /* tables in a stretch */
+#define SHORT 32   /* records in one: that they run side by side saves less than their commit costs */
 
 /* How the records of one table are ordered. */
 struct mix {
@@ -61,6 +64,38 @@ static bool must_wait(struct stretch *w, const struct queue_record *r)
 	return false;
 }
 
+/* Of those loaded, which may be applied at once. */
+static size_t loaded(const struct drain *d)
+{
+	size_t left = d->count - d->next;
+
+	return d->part && d->part < left ? d->part : left;
+}
+
+/* How many from this one on may run side by side; more than `most` are not looked at. */
+static size_t stretch_length(const struct drain *d, size_t from, size_t most)
+{
+	struct stretch w = {0};
+
+	while (w.n < most && !must_wait(&w, &d->items[from + w.n].rec.r))
+		w.n++;
+	return w.n;
+}
+
+/* How many records one connection had better apply: of stretches that follow each other and are short. 0: this one is worth dealing out. */
+static size_t short_stretches(struct drain *d)
+{
+	size_t left = loaded(d), most = drain_batch_rows(d), n = 0, len;
+
+	while (n < left && n < most) {
+		len = stretch_length(d, d->next + n, left - n < SHORT ? left - n : SHORT);
+		if (len == SHORT || len == left) /* nothing waits for it */
+			break;
+		n += len;
+	}
+	return n < most ? n : most;
+}
+
 static void say_lost(struct drain *d, uint64_t seq)
 {
 	log_error("queue",
@@ -90,10 +125,8 @@ static bool deal_one(struct drain *d, struct stretch *w, struct apply_item *it, 
 /* RC_ERROR: no memory. */
 static enum rc deal(struct drain *d, struct stretch *w)
 {
-	size_t left = d->count - d->next, most = drain_batch_rows(d);
+	size_t left = loaded(d), most = drain_batch_rows(d);
 
-	if (d->part && d->part < left)
-		left = d->part;
 	*w = (struct stretch){0};
 	team_clear(d->team);
 	while (w->n < left && deal_one(d, w, &d->items[d->next + w->n], most))
@@ -223,11 +256,29 @@ void drain_level(struct drain *d)
 	drain_move_applied(d, d->applied_seq, d->applied_seq);
 }
 
+/* In order, in shard 0's row. */
+static void apply_by_one(struct drain *d, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct apply_item *it = &d->items[d->next + i];
+
+		if (!it->skip && it->seq <= d->told_seq)
+			say_lost(d, it->seq);
+	}
+	drain_apply_first(d, n);
+}
+
 void drain_apply_window(struct drain *d)
 {
 	enum apply_result result = APPLY_WAIT;
 	const char *reason = "out of memory";
 	struct stretch win;
+	size_t n = short_stretches(d);
+
+	if (n) {
+		apply_by_one(d, n);
+		return;
+	}
 
 	drain_put_aside(d);
 	d->failed_code = 0;

@@ -134,6 +134,12 @@ static enum rc put_named(struct iobuf *out, struct span sql, unsigned mode, cons
 	return RC_DECLINED;
 }
 
+/* Is a row's value what the statement says? A trigger may give it another one; of a table that has no key it is not known whether it has triggers. */
+static bool keeps_values(const struct request *r)
+{
+	return r->st->keys && r->st->keys->written_by_row;
+}
+
 /* The value behind the tables of one statement, if it gives or names one. */
 static enum rc put_of(const struct request *r, struct span sql, struct iobuf *out)
 {
@@ -175,7 +181,7 @@ enum rc queued_order_key(const struct request *r, const struct queue_record *rec
 		return RC_OK;
 	if (put_folded(out, rec->tables) != RC_OK)
 		return RC_ERROR;
-	if (r->s->worker->settings->queue.drain.workers <= 1 || !rule || strcmp(rule->order, "table") == 0)
+	if (r->s->worker->settings->queue.drain.workers <= 1 || !rule || strcmp(rule->order, "table") == 0 || !keeps_values(r))
 		return RC_OK;
 	rc = rec->parts.len ? put_of_all(r, rec, out) : put_of(r, rec->sql, out);
 	if (rc == RC_DECLINED && iobuf_len(out) > rec->tables.len) { /* not in all of them: the table alone */

@@ -570,6 +570,32 @@ def test_why_a_write_runs_directly_is_counted(queued, table):
         ask(c, "SELECT COUNT(*) FROM log")  # what is no write is not missed there
         ask(c, "/* suimon: sync */ INSERT INTO log (n) VALUES (1)")
         assert declined(queued, "not_eligible") == known + 3
+    with Wire(queued.connect(database=table.name)) as w:
+        known, insert, random = declined(queued, "transaction"), w.prepare("INSERT INTO log (n) VALUES (?)"), w.prepare("INSERT INTO log (n) VALUES (? + RAND())")
+        w.query("BEGIN")
+        insert.execute((2,))
+        w.query("COMMIT")
+        assert declined(queued, "transaction") == known + 1
+        known = declined(queued, "not_eligible")
+        random.execute((2,))
+        assert declined(queued, "not_eligible") == known + 1
+
+
+def test_what_only_the_server_knows_is_the_servers_to_tell(queued, table):
+    """Who asks for the id or the row itself has it with the answer: no acknowledgement stands in for that."""
+    with queued.connect(database=table.name) as c:
+        queue_one(queued, c)
+        drained(queued)
+        act(queued, "pause")
+        before, known = acknowledged(queued), declined(queued, "not_eligible")
+        asked = ["INSERT INTO log (n) VALUES (LAST_INSERT_ID(5))", "INSERT INTO keyed VALUES (1, 'x') ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)"]
+        if KIND == "mariadb":
+            asked.append("INSERT INTO log (n) VALUES (5) RETURNING n + 1")
+        for n, sql in enumerate(asked):
+            rows = ask(c, sql)
+            assert declined(queued, "not_eligible") == known + n + 1, sql
+        assert KIND != "mariadb" or rows == ((6,),)
+        assert acknowledged(queued) == before and table.primary("SELECT COUNT(*) FROM log WHERE n = 5") == ((len(asked) - 1,),)
 
 
 def is_an_error_at_once(s, c, sql, code):
@@ -954,6 +980,27 @@ def test_what_the_file_can_lose_is_said_at_the_start(suimon, table):
         s.stop()
 
 
+def test_a_directory_has_one_process(suimon, table):
+    """A second one ends with 2 and says why, and the first has lost nothing by it; what has ended holds it no longer, however it ended."""
+    s = suimon(rules(table))
+    other = suimon(rules(table, dir=s.config["queue"]["dir"]), run=False)
+    with s.connect(database=table.name) as c:
+        queue_one(s, c)
+        other.process.start()
+        assert other.process.child.wait(30) == 2
+        assert "in use by another process" in other.log_text()
+        assert is_queued(s, c, "INSERT INTO log (n) VALUES (1)")
+        drained(s)
+        s.process.kill()
+        s.judged = True
+        c._force_close()
+    other.start()
+    with other.connect(database=table.name) as c:
+        queue_one(other, c, "INSERT INTO log (n) VALUES (2)")
+    drained(other)
+    assert table.primary("SELECT COUNT(*) FROM log WHERE n = 1") == ((1,),)
+
+
 def test_records_survive_a_restart(suimon, table, tmp_path):
     s = suimon(rules(table))
     with s.connect(database=table.name) as c:
@@ -1262,6 +1309,23 @@ def test_words_that_a_language_holds_equal_keep_their_order(suimon, db, column):
         act(s, "resume")
         drained(s)
     assert [r[0] for r in db.primary("SELECT n FROM log WHERE n >= 0 ORDER BY id")] == list(range(200))
+
+
+def test_what_a_trigger_makes_of_the_column_keeps_its_order(suimon, db):
+    """Q3: whatever the statements say, all rows have one value: whoever took theirs would apply them at the same time."""
+    db.setup("CREATE TABLE log (id INT PRIMARY KEY AUTO_INCREMENT, n INT NOT NULL, k VARCHAR(20) NOT NULL, KEY (k))",
+             "CREATE TRIGGER tr BEFORE INSERT ON log FOR EACH ROW SET NEW.k = 'one'")
+    s = suimon({"queue": {"drain": {"workers": 3}, "rules": [{"match": {"table": db.name + ".log"}, "order": "k"}]}})
+    with s.connect(database=db.name) as c:
+        queue_one(s, c, "INSERT INTO log (n, k) VALUES (-1, 'warm')")
+        drained(s)
+        act(s, "pause")
+        for n in range(200):
+            ask(c, "INSERT INTO log (n, k) VALUES (%d, 'k%d')" % (n, n % 5))
+        assert state(s)["depth"] == 200
+        act(s, "resume")
+        drained(s)
+    assert [r[0] for r in db.primary("SELECT n FROM log WHERE n >= 0 AND k = 'one' ORDER BY id")] == list(range(200))
 
 
 def test_a_killed_suimon_with_several_connections(keyed_rules, db):

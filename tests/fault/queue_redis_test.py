@@ -107,11 +107,17 @@ def cluster_ports(n):
     return found
 
 
-def test_lanes_are_found_in_a_cluster(start, shop, redis):
-    nodes = [redis("--cluster-enabled", "yes", port=p) for p in cluster_ports(3)]
-    subprocess.run(["redis-cli", "--cluster", "create", *["127.0.0.1:%d" % r.port for r in nodes], "--cluster-yes"], check=True,
-                   stdout=subprocess.DEVNULL, timeout=120)
+def cluster_of(redis, replicas=0):
+    """Three that have the slots, and of each so many replicas."""
+    nodes = [redis("--cluster-enabled", "yes", port=p) for p in cluster_ports(3 * (1 + replicas))]
+    subprocess.run(["redis-cli", "--cluster", "create", *["127.0.0.1:%d" % r.port for r in nodes], "--cluster-replicas", str(replicas), "--cluster-yes"],
+                   check=True, stdout=subprocess.DEVNULL, timeout=120)
     until(lambda: all("cluster_state:ok" in r.cli("CLUSTER", "INFO") for r in nodes))
+    return nodes
+
+
+def test_lanes_are_found_in_a_cluster(start, shop, redis):
+    nodes = cluster_of(redis)
     url = "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?name=%s" % (nodes[0].port, nodes[1].port, uuid.uuid4().hex)
     d = start(url)
     until(lambda: all_answer(d, []) or d.totals()["state"] == "running")
@@ -136,6 +142,44 @@ def test_lanes_are_found_in_a_cluster(start, shop, redis):
     for done in range(300, 300 + TABLES):
         until(accepted)
     until(lambda: applied(shop) == expected(300 + TABLES))
+    assert d.quit() == 0
+
+
+def test_each_node_of_a_cluster_waits_for_its_own_replica(start, shop, redis):
+    """Q1 by WAIT, whichever node has the lane: with its replica it is acknowledged, without it unknown, and the other lanes go on."""
+    nodes = cluster_of(redis, replicas=1)
+    masters, replicas = ([r for r in nodes if "role:%s\r" % role in r.cli("INFO", "replication").replace("\n", "\r")] for role in ("master", "slave"))
+    assert len(masters) == len(replicas) == 3
+    until(lambda: all("state=online" in r.cli("INFO", "replication") for r in masters))
+    n, d, used = 0, None, []
+
+    def round_of_all():
+        nonlocal n
+        write(d, range(n, n + TABLES))
+        n += TABLES
+        return [str(i) in d.acks for i in range(n - TABLES, n)]
+    while len(used) < 2:  # lanes fall where their names do: once in fifty times all to one node
+        assert not d or d.quit() == 0
+        name = uuid.uuid4().hex
+        d = start("redis+cluster://127.0.0.1:%d?name=%s&wait=1" % (masters[0].port, name))
+        until(lambda: all(round_of_all()))
+        d.drained()
+        used = [r for r in masters if r.cli("--scan", "--pattern", "*%s*:s" % name).strip()]
+    master = used[0]
+    mine, = (r for r in replicas if "master_port:%d\r" % master.port in r.cli("INFO", "replication").replace("\n", "\r"))
+    mine.process.send_signal(signal.SIGSTOP)
+    try:
+        got = round_of_all()
+    finally:
+        mine.process.send_signal(signal.SIGCONT)
+    assert any(got) and not all(got), got
+    refused = [d.nacks[str(i)] for i, ok in zip(range(n - TABLES, n), got) if not ok]
+    assert all(kind == "error" and UNCONFIRMED in why for kind, why in refused), refused
+    until(lambda: all(round_of_all()))
+    d.drained()
+    there = applied(shop)
+    assert all(rows == sorted(set(rows)) for rows in there)
+    assert {int(i) for i in d.acks} <= set(itertools.chain(*there))
     assert d.quit() == 0
 
 

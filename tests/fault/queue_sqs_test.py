@@ -1,8 +1,11 @@
 """What SQS may do to the queue: hand out twice, forget, lose answers, not answer; and what its queue may hold (Q1, Q2, Q7, F1)."""
 import base64
+import http.server
+import json
 import os
 import signal
 import sys
+import threading
 import time
 import uuid
 
@@ -301,4 +304,60 @@ def test_what_sqs_can_lose_is_said_at_the_start(world):
     d = world.start()
     until(lambda: world.said("SQS deletes what is not applied in time") and world.said("days=1.0"))
     assert world.said("without TLS") and not world.said(Sqs.ENV["AWS_SECRET_ACCESS_KEY"] + " ")
+    assert d.quit() == 0
+
+
+class Giver(http.server.BaseHTTPRequestHandler):
+    """Gives credentials out as a container's endpoint and an instance's metadata service do, to who asks in their way."""
+    ROLE = "/latest/meta-data/iam/security-credentials/"
+    given = 0
+
+    def do_PUT(self):
+        self.say(b"IMDS" if self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else None)
+
+    def do_GET(self):
+        of_instance = self.path.startswith(self.ROLE) and self.headers["X-aws-ec2-metadata-token"] == "IMDS"
+        if of_instance and self.path == self.ROLE:
+            return self.say(b"role")
+        if not of_instance and not (self.path == "/container" and self.headers["Authorization"] == "of the task"):
+            return self.say(None)
+        Giver.given += 1
+        return self.say(json.dumps({"AccessKeyId": "AKIDGIVEN%d" % Giver.given, "SecretAccessKey": "given", "Token": "SESSION%d" % Giver.given,
+                                    "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 6 * 3600))}).encode())
+
+    def say(self, body):
+        self.send_response(200 if body else 401)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def giver():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Giver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield "http://127.0.0.1:%d" % server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("place", ["container", "instance"])
+def test_credentials_come_from_who_gives_them_to_the_host(world, giver, place):
+    """None in the environment: the container's endpoint or the instance's metadata service is asked, and what it gives signs each request."""
+    env = {"AWS_REGION": "us-east-1"}
+    if place == "container":
+        env.update(AWS_CONTAINER_CREDENTIALS_FULL_URI=giver + "/container", AWS_CONTAINER_AUTHORIZATION_TOKEN="of the task")
+    else:
+        env.update(AWS_EC2_METADATA_SERVICE_ENDPOINT=giver)
+    d = world.start(aws=env)
+    accepted(d, 0)
+    write(d, range(1, 50))
+    d.drained()
+    assert world.applied() == list(range(50))
+    said = world.sqs.fault()
+    assert said["signer"] == "AKIDGIVEN%d" % Giver.given and said["token"] == "SESSION%d" % Giver.given
+    assert world.said("source=" + place) and not world.said("SESSION%d" % Giver.given)
     assert d.quit() == 0

@@ -117,13 +117,14 @@ def test_values_of_a_column_are_keys_of_one_table(start, schema):
     assert d.quit() == 0
 
 
-def test_what_concerns_the_whole_table_keeps_its_place_among_its_values(start, schema):
+@pytest.mark.parametrize("values", [8, 60])  # few between two of them, which one connection applies; and many, which are shared
+def test_what_concerns_the_whole_table_keeps_its_place_among_its_values(start, schema, values):
     d = start(batch_rows=100)
     d.send("pause")
     n = 0
     for turn in range(10):
-        for k in range(8):
-            insert(d, n, "t0", k, str(k))
+        for k in range(values):
+            insert(d, n, "t0", k % 8, str(k % 8))
             n += 1
         if turn % 2:
             put(d, n, "t0", "UPDATE t0 SET k=k+100 WHERE k<100")  # within the table
@@ -131,7 +132,40 @@ def test_what_concerns_the_whole_table_keeps_its_place_among_its_values(start, s
             put(d, n, "t0", "UPDATE t0 SET k=k+100 WHERE k<100", key="alone")
         n += 1
     finish(d, n)
-    assert schema.run("SELECT COUNT(*), MIN(k), MAX(k) FROM shop.t0") == [(80, 100, 107)]
+    assert schema.run("SELECT COUNT(*), MIN(k), MAX(k) FROM shop.t0") == [(10 * values, 100, 107)]
+    assert d.quit() == 0
+
+
+@pytest.mark.parametrize("key", ["", "alone"], ids=["the whole table", "beside nothing"])
+def test_what_must_wait_for_each_other_shares_transactions(start, schema, key):
+    """One in four must: a stretch of three, each with a commit of its own, would take most of the time for commits."""
+    d = start(batch_rows=500)
+    d.send("pause")
+    for n in range(2000):
+        insert(d, n, "t0", n % 4, str(n % 4) if n % 4 else key)
+    finish(d, 2000)
+    assert rows(schema, "t0") == list(range(2000))
+    assert d.totals()["batches"] < 20
+    d.send("pause")
+    for n in range(2000, 4000):  # seldom: what is between is shared, still
+        insert(d, n, "t0", n % 4, str(n % 4) if n % 500 else key)
+    finish(d, 4000)
+    assert [n for k in range(4) for n in rows(schema, "t0", "n >= 2000 AND k = %d" % k)] == [n for k in range(4) for n in range(2000 + k, 4000, 4)]
+    mine = [seq for (seq,) in schema.run("SELECT seq FROM suimon.applied WHERE shard >> 8 = 4 AND queue_id = "
+                                         "(SELECT queue_id FROM suimon.applied ORDER BY updated_at DESC LIMIT 1)")]
+    assert sum(seq > 2000 for seq in mine) > 1, mine
+    assert d.quit() == 0
+
+
+def test_what_fails_for_good_among_them_is_put_aside_alone(start, schema):
+    schema.run("CREATE TABLE shop.once (id INT PRIMARY KEY)", "INSERT INTO shop.once VALUES (7)")
+    d = start(batch_rows=500)
+    d.send("pause")
+    for n in range(200):
+        put(d, n, "once", "INSERT INTO once (id) VALUES (%d)" % n, key="" if n % 3 == 0 else str(n))
+    finish(d, 200)
+    assert schema.run("SELECT COUNT(*) FROM shop.once") == [(200,)]
+    assert [(code, sql) for _, code, _, sql in d.dead_letters()] == [(1062, "INSERT INTO once (id) VALUES (7)")]
     assert d.quit() == 0
 
 
@@ -201,14 +235,15 @@ def test_killed_connections_lose_and_double_nothing(start, schema):
     assert d.quit() == 0
 
 
-def test_the_number_of_connections_may_change_after_a_crash(start, schema):
+@pytest.mark.parametrize("alone", [0, 3], ids=["shared", "now shared, now not"])
+def test_the_number_of_connections_may_change_after_a_crash(start, schema, alone):
     """What the rows of suimon.applied say stays true for another number, and for one."""
     n = 0
     for workers in (4, 3, 1, 5, 2):
         d = start(workers=workers, batch_rows=7, failpoint="after-commit:5")
         try:
             for _ in range(300):
-                insert(d, n, "t%d" % (n % 8))
+                insert(d, n, "t%d" % (n % 8), key="alone" if alone and n // 50 % 2 and n % alone == 0 else "")
                 n += 1
         except (BrokenPipeError, OSError):
             pass
@@ -243,3 +278,33 @@ def test_batches_shrink_while_transactions_take_long_and_grow_again(start, schem
     assert d.totals()["batch_rows_now"] > small
     assert rows(schema, "t0") == list(range(n))
     assert d.quit() == 0
+
+
+def direct_waits(start, schema, tag, **options):
+    """How long each of a client's own updates takes while 1,000 of the queue's, of the same rows, are applied, 4 ms each."""
+    schema.run("DROP TABLE IF EXISTS shop.hot", "CREATE TABLE shop.hot (id INT PRIMARY KEY, v INT NOT NULL, direct INT NOT NULL)",
+               *["INSERT INTO shop.hot VALUES (%d, 0, 0)" % i for i in range(10)],
+               "CREATE TRIGGER shop.slowly BEFORE UPDATE ON shop.hot FOR EACH ROW SET NEW.v = NEW.v + IF(NEW.direct = OLD.direct, SLEEP(0.004), 0)")
+    d = start(workers=1, batch_rows=250, **options)
+    d.send("pause")
+    for n in range(1000):
+        put(d, "%s-%d" % (tag, n), "hot", "UPDATE hot SET v=v+1 WHERE id=%d" % (n % 10))
+    d.wait_answers(1000)
+    d.send("resume")
+    took = []
+    with schema.connect(database="shop") as c, c.cursor() as cur:
+        while d.totals()["depth"]:
+            began = time.monotonic()
+            cur.execute("UPDATE hot SET direct=direct+1 WHERE id=0")
+            took.append(time.monotonic() - began)
+            time.sleep(0.01)
+    assert schema.run("SELECT SUM(v), SUM(direct) FROM shop.hot") == [(1000, len(took))]
+    assert d.quit() == 0
+    return sorted(took)
+
+
+def test_who_writes_beside_waits_no_longer_than_a_short_transaction(start, schema):
+    """Draining does not hurt direct traffic: the rows it holds it holds for about the target, not for a full batch's time."""
+    short, long = direct_waits(start, schema, "short", target_ms=100), direct_waits(start, schema, "long")
+    median = [took[len(took) // 2] for took in (short, long)]
+    assert len(short) > 2 * len(long) and median[0] < 0.4 * median[1], (short, long)

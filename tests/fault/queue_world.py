@@ -343,10 +343,10 @@ class Sqs:
 class Driver:
     """The queue's driver process on one directory."""
 
-    def __init__(self, binary, directory, server, user="root", failpoint=None, **options):
-        env = dict(os.environ)
+    def __init__(self, binary, directory, server, user="root", failpoint=None, aws=None, **options):
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         env.pop("SUIMON_FAILPOINT", None)
-        env.update(Sqs.ENV)
+        env.update(Sqs.ENV if aws is None else aws)
         if str(options.get("url", "")).startswith("kafka"):
             env["LSAN_OPTIONS"] = LSAN_OPTIONS
         if failpoint:

@@ -2,7 +2,7 @@
 //
 //   node sqs_server.mjs FAUXQS-FOLDER PORT
 //
-// POST /_fault {}                 says until when what was handed out is hidden, as times
+// POST /_fault {}                 says until when what was handed out is hidden, as times; whose key signed the last request, and its session's token
 //              {"lose": 0.3}      so many answers are lost on the way, after the request was done
 //              {"forget": true}   what was sent in the last five minutes is forgotten, as it is after five minutes
 //              {"ahead": 1200}    its clock goes so many seconds before the callers'
@@ -16,7 +16,9 @@ const sqsStore = new SqsStore();
 sqsStore.host = ""; // the URLs of queues are as they were asked for
 const app = buildApp({ logger: false, stores: { sqsStore } });
 let lose = 0,
-	ahead = 0;
+	ahead = 0,
+	signer = "",
+	token = "";
 
 // As AWS does, and fauxqs not: up to ten messages of a group at once, and always in their order.
 const { SqsQueue } = await import(pathToFileURL(folder + "/dist/sqs/sqsStore.js"));
@@ -41,6 +43,10 @@ SqsQueue.prototype.dequeueFifo = function (most, ...rest) {
 
 // Of signatures only their time is looked at.
 app.addHook("onRequest", (request, reply, done) => {
+	if (request.url === "/") {
+		signer = request.headers["authorization"]?.match(/Credential=([^/]*)/)?.[1] ?? "";
+		token = request.headers["x-amz-security-token"] ?? "";
+	}
 	const date = request.headers["x-amz-date"]?.replace(/(....)(..)(..T..)(..)/, "$1-$2-$3:$4:");
 	if (date && Math.abs(Date.now() + ahead * 1000 - Date.parse(date)) > 900_000)
 		reply.code(403).send({ __type: "com.amazon.coral.service#InvalidSignatureException", message: `Signature expired: ${date}` });
@@ -60,7 +66,7 @@ app.route({
 		if (want.forget) for (const q of sqsStore.queues.values()) q.deduplicationCache.clear();
 		if (want.expire) for (const q of sqsStore.queues.values()) for (const m of q.inflightMessages.values()) m.visibilityDeadline = 0;
 		const held = [...sqsStore.queues.values()].flatMap((q) => [...q.inflightMessages.values()]);
-		return { hidden_until: held.map((m) => m.visibilityDeadline / 1000) };
+		return { signer, token, hidden_until: held.map((m) => m.visibilityDeadline / 1000) };
 	},
 });
 await app.listen({ host: "127.0.0.1", port: Number(port) });

@@ -247,6 +247,8 @@ const char *kit_pending(struct queue *q)
 
 /* ---- files that fail ---- */
 
+pthread_mutex_t kit_disk = PTHREAD_MUTEX_INITIALIZER;
+
 static bool fails(struct kit_fault *f)
 {
 	if (!f->nth || --f->nth)
@@ -283,6 +285,8 @@ static ssize_t faulty_pwrite(int fd, const void *p, size_t len, off_t at)
 static int faulty_fdatasync(int fd)
 {
 	__atomic_fetch_add(&kit_fdatasyncs, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&kit_disk);
+	pthread_mutex_unlock(&kit_disk);
 	return fails(&kit_fail_fdatasync) ? -1 : fdatasync(fd);
 }
 

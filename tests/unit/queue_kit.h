@@ -57,6 +57,7 @@ extern struct kit_fault kit_fail_pwrite, kit_fail_fdatasync, kit_fail_fsync, kit
 	kit_fail_truncate;
 extern const struct file_ops kit_files;
 extern unsigned kit_fdatasyncs;
+extern pthread_mutex_t kit_disk; /* who holds it makes the disk stand still: an fdatasync waits for it */
 extern unsigned kit_zeros; /* bytes of writes that are zeros and nothing else */
 void kit_faults_reset(void);
 

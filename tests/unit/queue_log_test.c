@@ -521,6 +521,41 @@ static void a_full_disk_declines_and_the_log_goes_on(void **state)
 	kit_remove(dir);
 }
 
+#define PENDING_MIB 64
+
+/* Memory is not the place to wait for a disk that stands still: what waits to be written is bounded, and what is beyond it is not taken. */
+static void a_disk_that_does_not_keep_up_declines(void **state)
+{
+	static struct kit_ticket tickets[2 * PENDING_MIB];
+	static char large[1 << 20];
+	const char *dir = kit_dir(), *why = NULL;
+	struct queue_options opt = faulty_options(dir);
+	struct queue_totals t;
+	struct queue *q;
+	size_t n = 0;
+
+	opt.segment_bytes = 16 << 20;
+	q = kit_open(&opt);
+	memset(large, 'x', sizeof(large) - 1);
+	pthread_mutex_lock(&kit_disk);
+	assert_int_equal(kit_append(q, &tickets[n++], "the disk has this one", &why), RC_AGAIN);
+	while (!__atomic_load_n(&kit_fdatasyncs, __ATOMIC_RELAXED))
+		usleep(1000);
+	while (n < countof(tickets) && kit_append(q, &tickets[n], large, &why) == RC_AGAIN)
+		n++;
+	assert_in_range(n, PENDING_MIB / 2, PENDING_MIB);
+	assert_string_equal(why, "the queue's disk does not keep up");
+	assert_false(tickets[0].answered);
+	pthread_mutex_unlock(&kit_disk);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(kit_wait(&tickets[i]), RC_OK);
+	assert_int_equal(kit_put(q, "there is room again", NULL), RC_OK);
+	queue_totals(q, &t);
+	assert_int_equal(t.last_seq, n + 1);
+	kit_close(q);
+	kit_remove(dir);
+}
+
 static void a_failed_write_is_taken_back_and_ends_the_log(void **state)
 {
 	const char *dir = kit_dir();
@@ -713,6 +748,7 @@ int main(void)
 		cmocka_unit_test(blocks_are_written_once_before_small_groups_come_to_them),
 		cmocka_unit_test(blocks_that_cannot_be_written_before_harm_nothing),
 		cmocka_unit_test(a_full_disk_declines_and_the_log_goes_on),
+		cmocka_unit_test(a_disk_that_does_not_keep_up_declines),
 		cmocka_unit_test(a_failed_write_is_taken_back_and_ends_the_log),
 		cmocka_unit_test(a_failed_fdatasync_ends_the_log),
 		cmocka_unit_test(a_failed_fdatasync_leaves_what_was_acknowledged),
