@@ -96,7 +96,7 @@ bool advice_awaited(struct stats *s, const struct view_row *r)
 		return false;
 	pthread_mutex_lock(&s->lock);
 	a = advice_find(s, r->digest);
-	asked = a && a->asked_ns;
+	asked = a && a->asked_ns && s->explaining != r->digest;
 	pthread_mutex_unlock(&s->lock);
 	return !asked;
 }
@@ -150,6 +150,19 @@ void stats_table_changed(struct stats *s, struct span schema, struct span name)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void stats_withdraw_advice(struct stats *s, uint64_t digest)
+{
+	struct stats_advice *a;
+
+	pthread_mutex_lock(&s->lock);
+	a = advice_find(s, digest);
+	if (a && has_found(a)) {
+		a->fix_sql[0] = a->fix_text[0] = a->fix_statement[0] = a->plan[0] = a->path[0] = a->reason[0] = '\0';
+		a->given_ns = clock_mono_ns();
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* Most of its calls were, and of those since none is: somebody has mended it where nobody saw it. */
 static bool flagged_no_more(const struct stats_advice *a, const struct view_row *r)
 {
@@ -195,6 +208,7 @@ static bool claim(struct stats *s, const struct view_row *r, bool changed, uint6
 		take_on(advice_get(s, r->digest), r, now);
 		s->explained_ns = now;
 		s->explained_changed = changed;
+		s->explaining = r->digest;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return free_to_ask;
@@ -256,6 +270,9 @@ enum rc stats_next_explain(struct stats *s, struct stats_explain *out)
 	bool first;
 
 	*out = (struct stats_explain){0};
+	pthread_mutex_lock(&s->lock);
+	s->explaining = 0;
+	pthread_mutex_unlock(&s->lock);
 	if (!atomic_load(&s->explain) || !atomic_load(&s->samples) || too_soon(s, now))
 		return RC_DECLINED;
 	if (view_open(s, &v) != RC_OK)
@@ -326,6 +343,7 @@ void stats_put_advice(struct stats *s, const struct stats_index_advice *a)
 		if (!atomic_load(&s->samples)) /* switched off while it was being explained */
 			advice_forget_values(&made);
 		keep_times(&made, at);
+		s->explaining = s->explaining == a->digest ? 0 : s->explaining;
 		advice_reset(at);
 		*at = made;
 		pthread_mutex_unlock(&s->lock);

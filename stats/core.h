@@ -43,6 +43,7 @@
 #define STATS_SECONDS 512    /* seconds of history; a power of two */
 #define STATS_LOCKS_MAX 128 /* combinations of waiter, holder and table */
 #define STATS_ADVICE_MAX 512 /* digests with an index verdict */
+#define STATS_DROPS 64       /* tables remembered that were dropped */
 #define STATS_PLAN_MAX 65536 /* bytes of an EXPLAIN kept */
 #define STATS_GHOSTS 128       /* digests whose caching is foretold; a power of two */
 #define STATS_PREDICT_KEYS 256 /* sampled of each at most; a power of two */
@@ -214,6 +215,12 @@ struct stats_advice {
 	bool covered;
 };
 
+/* A table that was dropped, or a schema. */
+struct stats_drop {
+	char table[2 * STATS_NAME_MAX + 2]; /* "shop.orders"; "shop.": all of it */
+	uint64_t at_ns;
+};
+
 /* Waits for locks of one statement: those that the server ended, or those that were seen, by holder and table. */
 struct stats_lock {
 	uint64_t waiter, holder; /* digests; 0: not known */
@@ -259,6 +266,9 @@ struct stats {
 	uint32_t nadvice;                             /* lock */
 	uint64_t explained_ns;                        /* when the last digest was handed out; lock */
 	bool explained_changed;                       /* it was asked about again before its time; lock */
+	uint64_t explaining;                          /* the digest that the adviser is at; 0: none; lock */
+	struct stats_drop drop[STATS_DROPS];          /* lock; the oldest goes first */
+	uint64_t ndrops;                              /* lock; so far */
 	struct stats_lock locks[STATS_LOCKS_MAX];     /* lock */
 	unsigned nlocks;                              /* lock */
 };

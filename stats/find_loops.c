@@ -165,33 +165,128 @@ static const char *last_of(const char *text, const char *word)
 	return found;
 }
 
-/* "... where <name> = ?" and nothing but a LIMIT behind it: out gets where the name lies. */
-static bool by_one_column(const char *text, struct span *column)
-{
-	const char *p = last_of(text, " where ");
-	bool computed = strchr(text, '(') != NULL; /* a function or subquery: it might not distribute over IN */
+/* A child that can be asked of many keys at once. */
+struct batch {
+	struct span column;      /* compared with the key; in the text */
+	const char *where, *end; /* of the conditions, in the text */
+	const char *order;       /* ORDER BY behind them, or "" */
+	bool condensed;          /* it gives one number for a key */
+};
 
-	if (!p || computed || memchr(text, '?', (size_t)(p - text)))
-		return false;
-	p = blanks(p + strlen(" where "));
-	*column = span_of(p, name_len(p));
-	p = blanks(p + column->len);
-	if (column->len == 0 || *p++ != '=')
-		return false;
-	p = blanks(p);
-	if (*p++ != '?')
-		return false;
-	p = blanks(p);
-	return *p == '\0' || strncmp(p, "limit ", 6) == 0;
+static bool begins(const char *p, const char *word)
+{
+	return strncmp(p, word, strlen(word)) == 0;
 }
 
-static void put_batched(const char *text, struct span column, struct jsonw *w)
+/* "name = ?", once, "name = name" or "name is [not] ?", which is NULL. Returns what is behind it; NULL: it is something else. */
+static const char *term_end(const char *p, struct span *column)
+{
+	struct span name = span_of(p, name_len(p));
+
+	p = blanks(p + name.len);
+	if (name.len && begins(p, "is ")) {
+		p += begins(p, "is not ") ? strlen("is not ") : strlen("is ");
+		return *p == '?' ? p + 1 : NULL;
+	}
+	if (name.len == 0 || *p++ != '=')
+		return NULL;
+	p = blanks(p);
+	if (*p != '?')
+		return name_len(p) ? p + name_len(p) : NULL;
+	if (column->len)
+		return NULL;
+	*column = name;
+	return p + 1;
+}
+
+/* Conditions joined by AND, from b->where. */
+static bool read_terms(struct batch *b)
+{
+	const char *p = b->where;
+
+	for (;;) {
+		p = term_end(p, &b->column);
+		if (!p)
+			return false;
+		b->end = p;
+		p = blanks(p);
+		if (!begins(p, "and "))
+			return b->column.len > 0;
+		p = blanks(p + strlen("and "));
+	}
+}
+
+/* Nothing behind the conditions that is about one key's rows alone: a LIMIT is, but for one that finds any. */
+static bool read_order(struct batch *b)
+{
+	const char *p = blanks(b->end);
+
+	b->order = "";
+	if (begins(p, "order by ")) {
+		b->order = p;
+		return !strchr(p, '?') && !strstr(p, " limit") && !strstr(p, " for ") && !strstr(p, " lock ");
+	}
+	return *p == '\0' || begins(p, "limit ");
+}
+
+/* "select count(..) [as name] from", and the like. */
+static bool is_number(const char *text)
+{
+	static const char *const names[] = {"count(", "max(", "min(", "sum(", "avg("};
+	const char *p = text + strlen("select "), *close = strchr(p, ')');
+	bool known = false;
+
+	for (unsigned i = 0; i < countof(names); i++)
+		known |= begins(p, names[i]);
+	if (!known || !close || memchr(strchr(p, '(') + 1, '(', (size_t)(close - strchr(p, '(') - 1)))
+		return false;
+	p = blanks(close + 1);
+	if (begins(p, "as "))
+		p = blanks(p + strlen("as ") + name_len(p + strlen("as ")));
+	return begins(p, "from ");
+}
+
+/* "select .. where <name> = ?", which may have more conditions, but no other value; nothing is computed of one key's rows but a number. */
+static bool read_batch(const char *text, struct batch *b)
+{
+	const char *p = last_of(text, " where "), *from = strstr(text, " from ");
+
+	*b = (struct batch){.condensed = begins(text, "select ") && is_number(text)};
+	if (!p || !from || from > p || memchr(text, '?', (size_t)(p - text)) || strchr(b->condensed ? from : text, '(') || strstr(text, " union "))
+		return false;
+	b->where = blanks(p + strlen(" where "));
+	return read_terms(b) && read_order(b) && !(b->condensed && *b->order);
+}
+
+/* With NULL for each of its question marks. */
+static enum rc put_nulls(struct iobuf *out, const char *from, const char *to)
+{
+	for (; from < to; from++)
+		if (iobuf_append(out, *from == '?' ? "null" : from, *from == '?' ? 4 : 1) != RC_OK)
+			return RC_ERROR;
+	return RC_OK;
+}
+
+static enum rc put_batch(const char *text, const struct batch *b, struct iobuf *out)
+{
+	const char *behind = strchr(b->column.p, '?') + 1;
+
+	if (b->condensed && (iobuf_printf(out, "select " SPAN_FMT ", ", SPAN_ARG(b->column)) != RC_OK))
+		return RC_ERROR;
+	if (put_nulls(out, text + (b->condensed ? strlen("select ") : 0), b->column.p) != RC_OK ||
+	    iobuf_printf(out, SPAN_FMT " in (?, ?, ...)", SPAN_ARG(b->column)) != RC_OK || put_nulls(out, behind, b->end) != RC_OK)
+		return RC_ERROR;
+	if (b->condensed)
+		return iobuf_printf(out, " group by " SPAN_FMT, SPAN_ARG(b->column));
+	return *b->order ? iobuf_printf(out, " %s", b->order) : RC_OK;
+}
+
+static void put_batched(const char *text, const struct batch *b, struct jsonw *w)
 {
 	struct iobuf sql;
 
 	iobuf_init(&sql, 2 * STATS_TEXT_MAX);
-	if (iobuf_append(&sql, text, (size_t)(column.p - text)) == RC_OK &&
-	    iobuf_printf(&sql, SPAN_FMT " in (?, ?, ...)", SPAN_ARG(column)) == RC_OK)
+	if (put_batch(text, b, &sql) == RC_OK)
 		jsonw_str(w, "fix_sql", span_of(iobuf_data(&sql), iobuf_len(&sql)));
 	iobuf_reset(&sql);
 }
@@ -225,14 +320,14 @@ static const char *hint_of(const char *framework)
 static void put_fix(const struct view *v, const struct finding *f, struct jsonw *w)
 {
 	const char *text = f->row->main->text;
-	struct span column;
+	struct batch b;
 
 	jsonw_printf(w, "fix_text",
 		     "After the list is read, one statement is sent for each of its rows. Collect the keys and load all of them "
 		     "with one statement, or join. %s",
 		     hint_of(f->loop.framework));
-	if (by_one_column(text, &column))
-		put_batched(text, column, w);
+	if (read_batch(text, &b))
+		put_batched(text, &b, w);
 }
 
 /* All but one query of each run could be saved. */

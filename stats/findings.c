@@ -173,13 +173,47 @@ static bool is_over(const struct finding *f, uint64_t now)
 	return stats_before(f->last_ns, now) && now - f->last_ns > over;
 }
 
-static void drop_over(struct findings *l)
+/* ---- tables that were dropped: nothing is to be mended of them; what runs again has found another one ---- */
+
+void stats_table_dropped(struct stats *s, struct span schema, struct span name)
+{
+	struct stats_drop *d;
+
+	pthread_mutex_lock(&s->lock);
+	d = &s->drop[s->ndrops++ % STATS_DROPS];
+	(void)snprintf(d->table, sizeof(d->table), SPAN_FMT "." SPAN_FMT, SPAN_ARG(schema), SPAN_ARG(name));
+	d->at_ns = clock_mono_ns();
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool is_of(const struct stats_drop *d, const char *table)
+{
+	size_t n = strlen(d->table);
+
+	return d->table[n - 1] == '.' ? strncasecmp(d->table, table, n) == 0 : strcasecmp(d->table, table) == 0;
+}
+
+/* Since it was last seen. */
+static bool is_dropped(struct stats *s, const struct finding *f)
+{
+	char own[2 * STATS_NAME_MAX + 2];
+	const char *table = f->advice.given_ns ? f->advice.table : finding_table(f->row->main, own, sizeof(own));
+	bool dropped = false;
+
+	pthread_mutex_lock(&s->lock);
+	for (uint64_t i = 0; i < s->ndrops && i < STATS_DROPS && !dropped; i++)
+		dropped = stats_before(f->last_ns, s->drop[i].at_ns) && is_of(&s->drop[i], table);
+	pthread_mutex_unlock(&s->lock);
+	return dropped;
+}
+
+static void drop_over(struct stats *s, struct findings *l)
 {
 	uint64_t now = clock_mono_ns();
 	size_t kept = 0;
 
 	for (size_t i = 0; i < l->count; i++) {
-		if (is_over(&l->at[i], now))
+		if (is_over(&l->at[i], now) || is_dropped(s, &l->at[i]))
 			advice_reset(&l->at[i].advice);
 		else
 			l->at[kept++] = l->at[i];
@@ -195,7 +229,7 @@ static enum rc collect(const struct view *v, struct findings *l)
 		findings_reset(l);
 		return RC_ERROR;
 	}
-	drop_over(l);
+	drop_over(v->stats, l);
 	drop_doubles(l);
 	if (l->count)
 		qsort(l->at, l->count, sizeof(*l->at), by_cost);

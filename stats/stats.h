@@ -261,6 +261,10 @@ void stats_put_advice(struct stats *s, const struct stats_index_advice *a);
 /* This table has another definition or other indexes; name empty: some table, nobody knows which. What was found there is asked about
  * again within seconds, and again, at growing distances, as a replica may come to it later. Any thread. */
 void stats_table_changed(struct stats *s, struct span schema, struct span name);
+/* This table is there no more, or none of the schema's (name empty): what was found of it is no finding until it is seen again. Any thread. */
+void stats_table_dropped(struct stats *s, struct span schema, struct span name);
+/* The adviser's server says that a table, column or schema of the digest's is not there: what it said before holds no more. */
+void stats_withdraw_advice(struct stats *s, uint64_t digest);
 
 /* A statement was seen waiting for a lock, and is so again as the wait goes on. Copied. Any thread. */
 struct stats_lock_wait {

@@ -21,6 +21,15 @@ static bool mentions(const struct advise_tokens *c, size_t from, size_t to)
 	return false;
 }
 
+/* YEAR(column) = .. AND MONTH(column) = ..: neither says much without the other. */
+static bool is_month(const struct advise_column *a, const struct advise_column *b)
+{
+	struct span year = span_str("year"), month = span_str("month");
+
+	return a->use == ADVISE_HIDDEN && b->use == ADVISE_HIDDEN &&
+	       ((span_ieq(a->function, year) && span_ieq(b->function, month)) || (span_ieq(a->function, month) && span_ieq(b->function, year)));
+}
+
 static void add_column(struct advise_columns *out, struct span quoted, const struct advise_column *like)
 {
 	struct advise_column *col;
@@ -37,6 +46,8 @@ static void add_column(struct advise_columns *out, struct span quoted, const str
 			continue;
 		if (out->at[i].is_null && like->use == ADVISE_EQUALS)
 			out->at[i] = *col; /* that it is NULL says less than what it equals does */
+		else if (is_month(&out->at[i], like) && !out->at[i].also.len)
+			out->at[i].also = like->term;
 		return;
 	}
 	out->n++;
@@ -159,6 +170,17 @@ static bool is_comparison(const struct sql_token *t)
 	       sql_token_is_word(t, "in");
 }
 
+/* What looks for its value inside the column, or for the column in a list: there is no bare column to compare, nor an expression to index. */
+static bool searches(const struct sql_token *function)
+{
+	static const char *const names[] = {"locate", "instr", "position", "find_in_set", "field", "strcmp"};
+
+	for (size_t i = 0; i < countof(names); i++)
+		if (sql_token_is_word(function, names[i]))
+			return true;
+	return false;
+}
+
 /* function(column) = literal: one column of ours on the left of a comparison on this level, nothing but literals behind it. */
 static void hidden(struct advise_tokens *c, size_t from, size_t to)
 {
@@ -169,7 +191,7 @@ static void hidden(struct advise_tokens *c, size_t from, size_t to)
 	for (; i < to && !is_comparison(&c->t[i]); i++)
 		if (sql_token_is_op(&c->t[i], '('))
 			i = advise_tokens_behind(c, i, to) - 1;
-	if (i + 1 >= to || sql_token_is_word(&c->t[i - (i > from)], "not") || !literals(c, i + 1, to).len || (called && advise_tokens_behind(c, from + 1, i) != i))
+	if (i + 1 >= to || (called && searches(&c->t[from])) || sql_token_is_word(&c->t[i - (i > from)], "not") || !literals(c, i + 1, to).len || (called && advise_tokens_behind(c, from + 1, i) != i))
 		return;
 	for (size_t at = from; at < i;) {
 		size_t next = advise_tokens_path(c, at, i, &p);

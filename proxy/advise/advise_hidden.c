@@ -120,51 +120,163 @@ static struct span from_to(const struct mend *m, size_t from, size_t to)
 	return span_of(m->t[from].text.p, (size_t)(end - m->t[from].text.p));
 }
 
-/* How a rounded column is compared. */
-enum compared { COMPARED_NOT, COMPARED_EQUAL, COMPARED_BETWEEN, COMPARED_FROM, COMPARED_BEHIND, COMPARED_BEFORE, COMPARED_UPTO };
+/* A function around the column, compared with something. */
+struct compared {
+	enum { ROUNDS_DAY, ROUNDS_YEAR, MONTH_OF_YEAR, FOLDS_CASE, CUTS } what;
+	enum { COMPARED_NOT, COMPARED_EQUAL, COMPARED_BETWEEN, COMPARED_FROM, COMPARED_BEHIND, COMPARED_BEFORE, COMPARED_UPTO } how;
+	struct span path, first, last; /* the column; the value, or BETWEEN's two */
+	struct span whole;
+};
 
-/* With a question mark, at i. Returns the index behind it. */
-static size_t compared_at(const struct mend *m, size_t i, enum compared *how)
+static bool is_among(const struct mend *m, size_t i, const char *const *words, size_t n)
+{
+	for (size_t w = 0; w < n; w++)
+		if (is_word(m, i, words[w]))
+			return true;
+	return false;
+}
+
+static bool is_param(const struct mend *m, size_t i)
+{
+	return i < m->n && m->t[i].kind == SQL_T_PARAM;
+}
+
+/* INTERVAL ? DAY at i: of whole days, so that a day's beginning stays one. Returns the index behind it, or i: it is another. */
+static size_t days_end(const struct mend *m, size_t i)
+{
+	static const char *const units[] = {"day", "week", "month", "quarter", "year"};
+
+	return is_word(m, i, "interval") && is_param(m, i + 1) && is_among(m, i + 2, units, countof(units)) ? i + 3 : i;
+}
+
+/* DATE(..) of what is no column at i: of now, or so long ago. Returns the index behind it, or i. */
+static size_t date_end(const struct mend *m, size_t i)
+{
+	static const char *const words[] = {"now", "current_timestamp", "curdate", "current_date", "utc_date", "utc_timestamp", "date_sub", "date_add",
+					    "interval", "second", "minute", "hour", "day", "week", "month", "quarter", "year"};
+	int depth = 0;
+
+	if (!is_word(m, i, "date") || !is_op(m, i + 1, '('))
+		return i;
+	for (size_t at = i + 1; at < m->n; at++) {
+		depth += is_op(m, at, '(') - is_op(m, at, ')');
+		if (depth == 0)
+			return at + 1;
+		if (!is_param(m, at) && !is_among(m, at, words, countof(words)) && m->t[at].kind != SQL_T_OP)
+			return i;
+	}
+	return i;
+}
+
+/* A day at i: one that is sent, or today. Returns the index behind it, or i: it is another value. */
+static size_t day_end(const struct mend *m, size_t i)
+{
+	static const char *const today[] = {"curdate", "current_date", "utc_date"};
+	size_t end = date_end(m, i);
+
+	if (is_param(m, i))
+		return i + 1;
+	if (end > i)
+		return end;
+	if (is_among(m, i, today, countof(today)) && is_op(m, i + 1, '(') && is_op(m, i + 2, ')'))
+		return i + 3;
+	return is_word(m, i, "current_date") ? i + 1 : i;
+}
+
+/* A value at i: a day, and days before or behind one. Returns the index behind it, or i: it is another. */
+static size_t value_end(const struct mend *m, size_t i)
+{
+	bool moved = (is_word(m, i, "date_sub") || is_word(m, i, "date_add")) && is_op(m, i + 1, '(');
+	size_t from = moved ? i + 2 : i, end = day_end(m, from), behind;
+
+	if (end == from)
+		return i;
+	if (moved) {
+		behind = is_op(m, end, ',') ? days_end(m, end + 1) : end + 1;
+		return behind > end + 1 && is_op(m, behind, ')') ? behind + 1 : i;
+	}
+	while ((is_op(m, end, '+') || is_op(m, end, '-')) && (behind = days_end(m, end + 1)) > end + 1)
+		end = behind;
+	return end;
+}
+
+/* What the call that ends before i is compared with. Returns the index behind it, or i: nothing of use. */
+static size_t compared_at(const struct mend *m, size_t i, struct compared *c)
 {
 	static const struct {
 		unsigned op;
-		enum compared how;
+		int how;
 	} ops[] = {{'=', COMPARED_EQUAL}, {SQL_OP_GE, COMPARED_FROM}, {'>', COMPARED_BEHIND}, {'<', COMPARED_BEFORE}, {SQL_OP_LE, COMPARED_UPTO}};
-	bool value = i + 1 < m->n && m->t[i + 1].kind == SQL_T_PARAM;
+	size_t end = value_end(m, i + 1), last;
 
-	*how = COMPARED_NOT;
-	if (value && is_word(m, i, "between") && is_word(m, i + 2, "and") && i + 3 < m->n && m->t[i + 3].kind == SQL_T_PARAM) {
-		*how = COMPARED_BETWEEN;
-		return i + 4;
-	}
-	for (unsigned o = 0; value && o < countof(ops); o++)
+	if (end == i + 1)
+		return i;
+	c->first = c->last = from_to(m, i + 1, end);
+	for (unsigned o = 0; o < countof(ops); o++)
 		if (is_op(m, i, ops[o].op))
-			*how = ops[o].how;
-	return i + 2;
+			c->how = ops[o].how;
+	if (c->how != COMPARED_NOT)
+		return end;
+	if (!is_word(m, i, "between") || !is_word(m, end, "and"))
+		return i;
+	last = value_end(m, end + 1);
+	if (last == end + 1)
+		return i;
+	c->last = from_to(m, end + 1, last);
+	c->how = COMPARED_BETWEEN;
+	return last;
 }
 
-/* The range that a column rounded down to a day or year must be in: first and next are the beginning of what the value names, and of the
- * one behind that. */
-static enum rc put_range(struct mend *m, struct span path, const char *first, const char *next, enum compared how)
+/* The range that a column rounded down to a day or year must be in: from the beginning of what the value names to that of the one behind it. */
+static enum rc put_range(struct mend *m, const struct compared *c)
 {
-	bool both = how == COMPARED_EQUAL || how == COMPARED_BETWEEN, from = how == COMPARED_FROM || how == COMPARED_BEHIND;
+	static const struct {
+		const char *before, *first, *next; /* around the value */
+	} forms[] = {[ROUNDS_DAY] = {"", "", " + interval 1 day"}, [ROUNDS_YEAR] = {"makedate(", ", 1)", " + 1, 1)"}};
+	const char *before = forms[c->what].before, *first = forms[c->what].first, *next = forms[c->what].next;
+	bool both = c->how == COMPARED_EQUAL || c->how == COMPARED_BETWEEN, from = c->how == COMPARED_FROM || c->how == COMPARED_BEHIND;
 
 	if (both)
-		return iobuf_printf(&m->piece, "(" SPAN_FMT " >= %s and " SPAN_FMT " < %s)", SPAN_ARG(path), first, SPAN_ARG(path), next);
-	return iobuf_printf(&m->piece, SPAN_FMT " %s %s", SPAN_ARG(path), from ? ">=" : "<",
-			    how == COMPARED_FROM || how == COMPARED_BEFORE ? first : next);
+		return iobuf_printf(&m->piece, "(" SPAN_FMT " >= %s" SPAN_FMT "%s and " SPAN_FMT " < %s" SPAN_FMT "%s)", SPAN_ARG(c->path), before,
+				    SPAN_ARG(c->first), first, SPAN_ARG(c->path), before, SPAN_ARG(c->last), next);
+	return iobuf_printf(&m->piece, SPAN_FMT " %s %s" SPAN_FMT "%s", SPAN_ARG(c->path), from ? ">=" : "<", before, SPAN_ARG(c->first),
+			    c->how == COMPARED_FROM || c->how == COMPARED_BEFORE ? first : next);
 }
 
-/* What stands for "function(path)" so compared. RC_DECLINED: it cannot be said. */
-static enum rc put_form(struct mend *m, size_t i, struct span path, enum compared how)
+/* The sample's value, by the plan: as a pattern it says itself, and nothing else. */
+static bool is_plain(struct span term)
 {
-	if (is_word(m, i, "date"))
-		return put_range(m, path, "?", "? + interval 1 day", how);
-	if (is_word(m, i, "year"))
-		return put_range(m, path, "makedate(?, 1)", "makedate(? + 1, 1)", how);
-	if (how == COMPARED_EQUAL && m->of->folds_case &&
-	    (is_word(m, i, "lower") || is_word(m, i, "upper") || is_word(m, i, "lcase") || is_word(m, i, "ucase")))
-		return iobuf_printf(&m->piece, SPAN_FMT " = ?", SPAN_ARG(path));
+	struct span value = {0};
+	struct sql_token t;
+	struct sql_scan s;
+
+	sql_scan_init(&s, term, 0);
+	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; sql_scan_next_code(&s, &t))
+		if (t.kind == SQL_T_STRING)
+			value = t.text;
+	for (size_t i = 1; i + 1 < value.len; i++) {
+		char ch = value.p[i];
+
+		if (ch == '%' || ch == '_' || ch == '\\' || ch == '\'' || ch <= ' ' || ch > '~')
+			return false;
+	}
+	return value.len > 2;
+}
+
+/* What stands for the comparison. RC_DECLINED: it cannot be said. */
+static enum rc put_form(struct mend *m, const struct compared *c)
+{
+	bool dates = (c->what == ROUNDS_DAY || c->what == ROUNDS_YEAR) && !m->of->is_text;
+
+	if (dates)
+		return put_range(m, c);
+	if (c->how != COMPARED_EQUAL)
+		return RC_DECLINED;
+	if (c->what == FOLDS_CASE && m->of->folds_case)
+		return iobuf_printf(&m->piece, SPAN_FMT " = ?", SPAN_ARG(c->path));
+	/* LIKE finds them; whether the value is as long as what is cut off, the comparison itself still says. */
+	if (c->what == CUTS && m->of->is_text && is_plain(m->of->term))
+		return iobuf_printf(&m->piece, "(" SPAN_FMT " and " SPAN_FMT " like concat(?, '%%'))", SPAN_ARG(c->whole), SPAN_ARG(c->path));
 	return RC_DECLINED;
 }
 
@@ -181,21 +293,84 @@ static bool ends(const struct mend *m, size_t i)
 	return false;
 }
 
+/* A function's call at i, the column its argument. Returns the index behind it, or i: it is another, or none. */
+static size_t call_end(const struct mend *m, size_t i, struct compared *c)
+{
+	static const struct {
+		const char *name, *plan, *other; /* what plans call it */
+		int what;
+	} calls[] = {{"date", "cast", "date", ROUNDS_DAY},   {"cast", "cast", "cast", ROUNDS_DAY},  {"year", "year", "year", ROUNDS_YEAR},
+		     {"month", "month", "month", MONTH_OF_YEAR},
+		     {"lower", "lcase", "lower", FOLDS_CASE}, {"upper", "ucase", "upper", FOLDS_CASE}, {"lcase", "lcase", "lower", FOLDS_CASE},
+		     {"ucase", "ucase", "upper", FOLDS_CASE}, {"left", "left", "left", CUTS}};
+	size_t n = 0, end = is_op(m, i + 1, '(') ? path_end(m, i + 2, m->alias, m->of->name) : i + 2;
+	struct span tried = m->of->function;
+	bool both = m->of->also.len && (is_word(m, i, "year") || is_word(m, i, "month"));
+
+	while (n < countof(calls) && !is_word(m, i, calls[n].name))
+		n++;
+	/* Where several stand around the column, the one was tried: what another would find is not known. */
+	if (end == i + 2 || n == countof(calls) ||
+	    (!both && !span_ieq(tried, span_str(calls[n].plan)) && !span_ieq(tried, span_str(calls[n].other))))
+		return i;
+	c->what = calls[n].what;
+	c->path = from_to(m, i + 2, end);
+	if (is_word(m, i, "cast")) {
+		if (!is_word(m, end, "as") || !is_word(m, end + 1, "date"))
+			return i;
+		end += 2;
+	} else if (c->what == CUTS) {
+		if (!is_op(m, end, ',') || end + 1 >= m->n || m->t[end + 1].kind != SQL_T_PARAM)
+			return i;
+		end += 2;
+	}
+	return is_op(m, end, ')') ? end + 1 : i;
+}
+
+/* "function(path) = ?" at i. Returns the index behind it, or i: it is not there. */
+static size_t equal_end(const struct mend *m, size_t i, struct compared *c)
+{
+	size_t end = call_end(m, i, c), behind = end > i ? compared_at(m, end, c) : end;
+
+	return behind > end && c->how == COMPARED_EQUAL && c->first.len == 1 ? behind : i;
+}
+
+/* "year(path) = ? and month(path) = ?" at i, or the other way round, as the month's days; the values stay in their order. */
+static size_t mend_month(struct mend *m, size_t i)
+{
+	struct compared a = {.how = COMPARED_NOT}, b = {.how = COMPARED_NOT};
+	size_t end = equal_end(m, i, &a), behind;
+	enum rc rc;
+
+	if (end == i || !(is_word(m, end, "and") || is_op(m, end, SQL_OP_ANDAND)))
+		return i;
+	behind = equal_end(m, end + 1, &b);
+	if (behind == end + 1 || !ends(m, behind) || m->of->is_text || a.what == b.what)
+		return i;
+	if (a.what == MONTH_OF_YEAR)
+		rc = iobuf_printf(&m->piece, "(" SPAN_FMT " >= interval ? - 1 month + makedate(?, 1) and " SPAN_FMT " < interval ? month + makedate(?, 1))",
+				  SPAN_ARG(a.path), SPAN_ARG(b.path));
+	else
+		rc = iobuf_printf(&m->piece, "(" SPAN_FMT " >= makedate(?, 1) + interval ? - 1 month and " SPAN_FMT " < makedate(?, 1) + interval ? month)",
+				  SPAN_ARG(a.path), SPAN_ARG(b.path));
+	return rc == RC_OK ? behind : i;
+}
+
 /* "function(path) = ?" at i, or another comparison, written anew. Returns the index behind it, or i: it is not there. */
 static size_t mend_function(struct mend *m, size_t i)
 {
-	enum compared how;
-	size_t end, behind;
+	struct compared c = {.how = COMPARED_NOT};
+	size_t end = call_end(m, i, &c), behind = end > i ? compared_at(m, end, &c) : end;
 
-	if (!is_op(m, i + 1, '('))
+	if (m->of->also.len)
+		return mend_month(m, i);
+	if (behind == end || !ends(m, behind))
 		return i;
-	end = path_end(m, i + 2, m->alias, m->of->name);
-	if (end == i + 2 || !is_op(m, end, ')'))
+	/* A pattern, a year and a word in lower case are made of a value that is sent: it is one character, its question mark. */
+	if (c.what != ROUNDS_DAY && (c.first.len != 1 || c.last.len != 1))
 		return i;
-	behind = compared_at(m, end + 1, &how);
-	if (how == COMPARED_NOT || !ends(m, behind))
-		return i;
-	return put_form(m, i, from_to(m, i + 2, end), how) == RC_OK ? behind : i;
+	c.whole = from_to(m, i, behind);
+	return put_form(m, &c) == RC_OK ? behind : i;
 }
 
 /* "path = ?" at i: the value as a string. CONCAT takes the collation of what it is compared with; CAST has one of its own, with which
@@ -319,7 +494,8 @@ enum rc advise_hidden_fix(struct span text, const struct advise_column *of, cons
 	if (of->use == ADVISE_HIDDEN)
 		rc = iobuf_printf(words,
 				  "%s stands inside a function or an expression, so its index %s cannot be searched: every row "
-				  "is computed. Compare the bare column, with a range where the function rounds (a day, a year); "
+				  "is computed. Compare the bare column, with a range where the function rounds (a day, a year), "
+				  "with LIKE where it cuts; "
 				  "or index the expression (MySQL: a functional index; MariaDB: a generated column that the "
 				  "statement then names).",
 				  of->name, index);

@@ -131,6 +131,7 @@ struct advise_column {
 	struct span test; /* what it is compared with, operator first, when these are constants: "= 'x'"; of the plan, with its <cache> */
 	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
 	struct span term;     /* of ADVISE_HIDDEN: the whole comparison; of the plan */
+	struct span also;     /* likewise, where one is about its year and the other about its month: that one */
 	bool is_null;         /* it is asked whether it is NULL */
 	bool never_null;      /* advise_explain.c: it cannot be */
 	bool spelt;           /* as a string it equals other rows than as a number: '007' */

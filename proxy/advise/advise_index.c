@@ -111,7 +111,8 @@ static enum rc try_hidden(struct advise_question *q, struct advise_verdict *v, s
 {
 	struct advise_columns one = {.n = 1, .at = {*of}};
 	struct advise_sample spelt = {0};
-	enum rc rc = of->use == ADVISE_HIDDEN ? advise_look_condition(q->c, &v->table, v->scan.table, &of->term, 1, &v->sample) :
+	struct span terms[] = {of->term, of->also};
+	enum rc rc = of->use == ADVISE_HIDDEN ? advise_look_condition(q->c, &v->table, v->scan.table, terms, of->also.len ? 2 : 1, &v->sample) :
 						advise_look_values(q->c, &v->table, &one, &v->sample);
 
 	if (rc == RC_OK && advise_converted(of))

@@ -171,6 +171,14 @@ static enum rc judge_plan(struct advise_question *q, struct stats *stats, struct
 	return rc;
 }
 
+/* What it names is not there, so there is nothing to be mended: 1049 a schema, 1054 a column, 1146 a table, 1356 what a view reads. */
+static bool is_gone(const struct sqlconn *c)
+{
+	unsigned error = sqlconn_refused(c) ? sqlconn_errno(c) : 0;
+
+	return error == 1049 || error == 1054 || error == 1146 || error == 1356;
+}
+
 static enum rc ask(struct advise_question *q, struct stats *stats)
 {
 	struct iobuf text;
@@ -179,6 +187,8 @@ static enum rc ask(struct advise_question *q, struct stats *stats)
 	iobuf_init(&text, MOST_PLAN);
 	if (rc == RC_OK)
 		rc = advise_plan(q->c, q->text, &text);
+	if (rc == RC_ERROR && is_gone(q->c))
+		stats_withdraw_advice(stats, q->e->digest);
 	if (rc == RC_OK)
 		rc = judge_plan(q, stats, span_of(iobuf_data(&text), iobuf_len(&text)));
 	iobuf_reset(&text);

@@ -1,10 +1,9 @@
 /*
  * advise_within.c - a subquery that the server works out whole first, as nothing lets it look for what each row of the statement asks of it:
- * IN and EXISTS, NOT IN and NOT EXISTS, of MariaDB's plans.
+ * IN and EXISTS, NOT IN and NOT EXISTS.
  *
  * With an index on the column that is asked for, each of those rows costs a look-up instead. That is less only where they are few, so they are
- * counted as the plan has it, each with all the rows that a value has, and twice over, so that the server surely comes to the same. MySQL's plans
- * are not looked at.
+ * counted as the plan has it, each with all the rows that a value has, and twice over, so that the server surely comes to the same.
  */
 #include "advise_tokens.h"
 
@@ -33,7 +32,7 @@ static double product_of_children(const json_t *node, unsigned depth)
 	/* jansson's iterator does not take a const object */
 	json_object_foreach((json_t *)(uintptr_t)node, key, child)
 	{
-		if (strcmp(key, "subqueries") != 0 && strcmp(key, "materialized") != 0 && strcmp(key, "query_block") != 0)
+		if (strcmp(key, "subqueries") != 0 && strcmp(key, "attached_subqueries") != 0 && strcmp(key, "materialized") != 0 && strcmp(key, "query_block") != 0)
 			n *= product(child, depth + 1);
 	}
 	return n;
@@ -41,7 +40,8 @@ static double product_of_children(const json_t *node, unsigned depth)
 
 static double product(const json_t *node, unsigned depth)
 {
-	const json_t *rows = json_object_get(node, "table_name") ? json_object_get(node, "rows") : NULL;
+	bool mysql = json_object_get(node, "rows_examined_per_scan") != NULL;
+	const json_t *rows = json_object_get(node, "table_name") ? json_object_get(node, mysql ? "rows_examined_per_scan" : "rows") : NULL;
 	double n = json_is_integer(rows) && json_integer_value(rows) > 1 ? (double)json_integer_value(rows) : 1;
 
 	return depth > MOST_DEPTH ? 1 : n * product_of_children(node, depth);
@@ -57,10 +57,21 @@ static const char *only_table(const json_t *block)
 	return json_string_value(json_object_get(table ? table : json_object_get(block, "table"), "table_name"));
 }
 
+/* Is it looked into? MySQL says so of a derived table, too, which bears its own name. */
+static bool is_into(const json_t *node, const char *key)
+{
+	const char *access = json_string_value(json_object_get(node, "access_type")), *name = json_string_value(json_object_get(node, "table_name"));
+
+	if (strcmp(key, "materialization") == 0)
+		return true;
+	if (!access || strcmp(access, "eq_ref") != 0)
+		return false;
+	return strcmp(key, "materialized") == 0 || (strcmp(key, "materialized_from_subquery") == 0 && name && name[0] == '<');
+}
+
 /* In the statement's own query block: what is materialized in it to be looked into. */
 static void look(struct within *w, const json_t *node, double rows, unsigned depth)
 {
-	const char *access = json_string_value(json_object_get(node, "access_type"));
 	const json_t *child;
 	const char *key;
 	size_t i;
@@ -73,9 +84,7 @@ static void look(struct within *w, const json_t *node, double rows, unsigned dep
 	}
 	json_object_foreach((json_t *)(uintptr_t)node, key, child)
 	{
-		bool into = strcmp(key, "materialization") == 0 || (strcmp(key, "materialized") == 0 && access && strcmp(access, "eq_ref") == 0);
-
-		if (into && only_table(json_object_get(child, "query_block")) == w->table)
+		if (is_into(node, key) && only_table(json_object_get(child, "query_block")) == w->table)
 			w->lookups = rows;
 		else if (strcmp(key, "query_block") != 0)
 			look(w, child, rows, depth + 1);

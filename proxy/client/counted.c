@@ -211,7 +211,7 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.asks_outcome = f->flags & (SQL_F_LAST_INSERT_ID | SQL_F_ROW_COUNT),
 		.insert_id = r->insert_id,
 		.tables = tables,
-		.private_text = f->flags & SQL_F_PASSWORD,
+		.private_text = sql_is_private(f, r->sql),
 		.unsure_text = unsure,
 		.route = r->route,
 		.cached = r->cache_hit ? STATS_HIT : r->looked_up && r->plan.cache ? STATS_MISS : STATS_NOT_CACHEABLE,

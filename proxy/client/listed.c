@@ -12,6 +12,11 @@
 #define VALUES 512     /* of its rows */
 #define SAY_SOMETHING 32 /* so many values of a longer list: a loop over it would have begun with these */
 #define LIST_ROWS 2
+#ifdef STATISTICS_COMPILED_OUT /* as in counted.c */
+#define COUNTED false
+#else
+#define COUNTED true
+#endif
 
 struct listed_slot {
 	uint64_t session, digest; /* digest 0: empty */
@@ -77,7 +82,7 @@ void listed_take(struct request *r, const void *p, size_t len)
 	struct listed_slot *slot;
 	size_t room;
 
-	if (!r->st || r->st->facts.verb != SQL_SELECT || r->st->facts.flags & SQL_F_MULTI || r->s->login || !r->s->worker->listed)
+	if (!COUNTED || !r->st || r->st->facts.verb != SQL_SELECT || r->st->facts.flags & SQL_F_MULTI || r->s->login || !r->s->worker->listed)
 		return;
 	slot = r->listed ? slot_of(r) : slot_begin(r);
 	if (!slot)

@@ -123,7 +123,7 @@ static void of_statement(struct stats_event *e, const struct statement *st, cons
 	e->verb = sql_verb_name(f->verb);
 	e->is_read = !(f->flags & SQL_F_WRITES);
 	e->asks_outcome = f->flags & (SQL_F_LAST_INSERT_ID | SQL_F_ROW_COUNT);
-	e->private_text |= (f->flags & SQL_F_PASSWORD) != 0;
+	e->private_text |= sql_is_private(f, l->body);
 }
 
 /* What lies between two results: the statement's own. */

@@ -14,7 +14,7 @@ const past = []; // {overview, cache}
 const HEAVIEST = "total_time";
 const here = () => location.pathname + location.search;
 let shown = null; // the statement that the dialog shows; null: it is closed, and whoever did that has seen to the address
-let sort = HEAVIEST, paused = false, busy = false, refused = false;
+let sort = HEAVIEST, of = {user: "", schema: ""}, paused = false, busy = false, again = false, refused = false;
 let token = sessionStorage.getItem("suimon-token") || "";
 
 class Refused extends Error {}
@@ -101,17 +101,28 @@ function status(cls, words) {
 	text($("status"), words);
 }
 
+// The list as it was asked for.
+function list() {
+	const query = new URLSearchParams({sort, limit: 50});
+	for (const [key, name] of Object.entries(of))
+		if (name)
+			query.set(key, name);
+	return "api/queries?" + query;
+}
+
 async function refresh() {
+	const all = sort === HEAVIEST && !of.user && !of.schema, whose = of; // that list is what the chart shows, too
 	const [overview, queries, heaviest, findings, spent, backends, cache, queue, clients] = await Promise.all([
-		tryGet("api/overview"), tryGet(`api/queries?sort=${sort}&limit=50`),
-		sort === HEAVIEST ? null : tryGet(`api/queries?sort=${HEAVIEST}&limit=50`), tryGet("api/findings"), tryGet("api/costs"), tryGet("api/backends"), tryGet("api/cache"), tryGet("api/queue"), tryGet("api/clients")]);
+		tryGet("api/overview"), tryGet(list()),
+		all ? null : tryGet(`api/queries?sort=${HEAVIEST}&limit=50`), tryGet("api/findings"), tryGet("api/costs"), tryGet("api/backends"), tryGet("api/cache"), tryGet("api/queue"), tryGet("api/clients")]);
 	if (overview) {
 		headline(overview, cache, queue);
-		charts.add(overview, sort === HEAVIEST ? queries : heaviest, cache, queue, quantile, past[past.length - 1]?.overview);
+		charts.add(overview, all ? queries : heaviest, cache, queue, quantile, past[past.length - 1]?.overview);
 		remember(overview, cache);
 	}
 	if (queries)
-		views.queries(queries, sort, setSort, open);
+		views.queries(queries, whose, sort, setSort, open);
+	views.choices(all ? queries : heaviest, spent);
 	if (findings)
 		views.findings(findings, open);
 	if (spent)
@@ -152,11 +163,26 @@ async function tick() {
 	} finally {
 		busy = false;
 	}
+	if (again)
+		anew();
+}
+
+// Something else was chosen: at once, or once what is under way is over.
+function anew() {
+	again = busy;
+	tick();
 }
 
 function setSort(by) {
 	sort = by;
-	tick();
+	anew();
+}
+
+for (const key of Object.keys(of)) {
+	$("of-" + key).addEventListener("change", e => {
+		of = {...of, [key]: e.target.value};
+		anew();
+	});
 }
 
 // A statement has an address, #query/DIGEST, and so a place in the history: going there opens it, leaving it closes it.

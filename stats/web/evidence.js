@@ -27,7 +27,7 @@ function list(fields) {
 }
 
 // A table that scrolls by itself, with a name for those who cannot see it.
-function scrolled(label, columns, rows, key) {
+export function scrolled(label, columns, rows, key) {
 	const node = el("table");
 	table(node, columns, rows, {key});
 	return el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": label}, node);

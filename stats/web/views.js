@@ -1,7 +1,7 @@
 // What each answer of the API looks like. Every field may be missing: an older instance, a part that is switched off.
 
 import {$, code, el, keyed, numbers, table, text} from "./dom.js";
-import {evidence} from "./evidence.js";
+import {evidence, scrolled} from "./evidence.js";
 import {histogram, ROUTES} from "./chart.js";
 import * as f from "./format.js";
 
@@ -52,10 +52,31 @@ const QUERY_COLUMNS = [
 	{name: "Signs", value: flags},
 ];
 
-export function queries(answer, sort, onSort, onRow) {
+// Accounts and schemas to choose from: all that were seen here.
+const seen = {user: new Set(), schema: new Set()};
+
+export function choices(answer, spent) {
+	for (const q of answer?.queries || []) {
+		q.users?.forEach(name => seen.user.add(name));
+		q.schemas?.forEach(name => seen.schema.add(name));
+	}
+	spent?.by_user?.forEach(r => r.name && seen.user.add(r.name));
+	for (const [of, names] of Object.entries(seen)) {
+		const node = $("of-" + of);
+		if (node.options.length !== names.size + 1) {
+			const chosen = node.value;
+			node.replaceChildren(node.options[0], ...[...names].sort().map(name => el("option", {value: name}, name)));
+			node.value = chosen;
+		}
+	}
+}
+
+// of: {user, schema}, whose statements these are; "": everybody's.
+export function queries(answer, of, sort, onSort, onRow) {
 	const rows = answer.queries || [];
 	text($("queries-n"), answer.digests > rows.length ? `${rows.length} of ${answer.digests}` : String(rows.length));
 	$("queries-none").hidden = rows.length > 0;
+	text($("queries-none"), of.user || of.schema ? "No statement of these has come through." : "No statement has come through yet.");
 	table($("queries-table"), QUERY_COLUMNS, rows, {key: q => q.digest, sort, onSort, onRow: q => onRow(q.digest)});
 }
 
@@ -120,6 +141,15 @@ export function findings(answer, open) {
 	keyed($("findings-list"), list, findingKey, () => makeFinding(open), updateFinding);
 }
 
+const ACCOUNT_COLUMNS = [
+	{name: "Schema", value: a => a.schema || "–"},
+	{name: "Account", value: a => a.user || "–"},
+	{name: "Calls", num: true, value: a => f.count(a.calls)},
+	{name: "Errors", num: true, value: a => f.count(a.errors)},
+	{name: "Total time", num: true, value: a => f.seconds(a.total_time)},
+	{name: "Rows", num: true, value: a => f.count(a.rows_sent + a.rows_affected)},
+];
+
 export function detail(q) {
 	const body = $("detail-body"), dl = el("dl", {class: "numbers"});
 	text($("detail-h"), q.digest);
@@ -140,6 +170,8 @@ export function detail(q) {
 	const parts = [code(q.text, "the statement"), dl];
 	if (q.histogram?.length)
 		parts.push(el("h3", {}, "Latency"), histogram(q.histogram));
+	if (q.accounts?.length > 1)
+		parts.push(el("h3", {}, "By schema and account"), scrolled("By schema and account", ACCOUNT_COLUMNS, q.accounts, a => JSON.stringify([a.schema, a.user])));
 	for (const d of q.findings || [])
 		parts.push(el("h3", {}, `${f.kind(d.kind)}: ${d.title}`), ...findingBody(d));
 	if (q.samples?.length)

@@ -148,6 +148,63 @@ def test_time_by_statement_has_no_false_spikes(suimon, browser):
     assert browser.run(SPENT) == {"a": 1}
 
 
+def test_queries_of_one_account_and_schema(suimon, db, browser, cluster, tmp_path):
+    """Chosen from what was seen; the charts stay everybody's, and one statement says who sent it."""
+    other = db.name + "_other"
+    cluster.setup("CREATE DATABASE `%s`" % other)
+    db.setup("CREATE TABLE t (id INT PRIMARY KEY)")
+    s = suimon()
+    for user, schema, sql in (("app", db.name, "SELECT COUNT(*) AS common FROM t"), ("guest", db.name, "SELECT COUNT(*) AS common FROM t"),
+                              ("app", db.name, "SELECT COUNT(*) AS of_app FROM t"), ("app", other, "SELECT 'x' AS elsewhere")):
+        with s.connect(user, user, database=schema) as c:
+            ask(c, sql)
+    settle(s)
+    marks = {"common", "of_app", "elsewhere"}
+
+    def shown():
+        texts = browser.run("[...document.querySelectorAll('#queries-table tbody button')].map(b => b.textContent)")
+        return {m for m in marks if any(m in t for t in texts)}
+
+    def choose(**of):
+        for key, value in of.items():
+            browser.run("(n => { n.value = %r; n.dispatchEvent(new Event('change')); })(document.getElementById('of-%s')); true" % (value, key))
+
+    try:
+        browser.open(s.url + "/")
+        wait_until("all of them", lambda: shown() == marks, 20, .1)
+        assert browser.wait("document.getElementById('of-user').textContent.includes('guest')")
+        for of, expected in (({"user": "guest"}, {"common"}), ({"user": "app", "schema": db.name}, {"common", "of_app"}), ({"user": ""}, {"common", "of_app"}),
+                             ({"schema": other}, {"elsewhere"}), ({"user": "guest"}, set()), ({"user": "", "schema": ""}, marks)):
+            choose(**of)
+            wait_until("those of %s" % of, lambda: shown() == expected, 10, .1)
+            assert browser.run("!document.getElementById('queries-none').hidden") == (not expected)
+        choose(user="guest")
+        wait_until("those of guest", lambda: shown() == {"common"}, 10, .1)
+        browser.run("new Promise(done => setTimeout(done, 4500))")
+        assert shown() == {"common"}  # while figures come in
+        with open(AXE, encoding="utf-8") as f:
+            browser.run(f.read() + "; true")
+        for dark, width in ((False, 1280), (True, 390)):
+            browser.dark(dark)
+            browser.resize(width, 900, mobile=width < 500)
+            browser.run("document.getElementById('queries').scrollIntoView(); true")
+            assert not violations(browser), (dark, width)
+            assert browser.run("document.documentElement.scrollWidth") <= width
+            browser.picture(str(tmp_path / ("queries-%d.png" % width)))
+        browser.dark(False)
+        browser.resize(1280, 900)
+        browser.run("document.querySelector('#queries-table tbody button').click()")
+        browser.wait("document.getElementById('detail').open")
+        rows = browser.run("[...document.querySelectorAll('#detail-body table tbody tr')].map(r => r.cells[0].textContent + ' ' + r.cells[1].textContent)")
+        assert sorted(rows) == [db.name + " app", db.name + " guest"]
+        assert not violations(browser)
+        browser.picture(str(tmp_path / "accounts.png"))
+        browser.key("Escape", 27)
+        assert not browser.problems, browser.problems
+    finally:
+        cluster.setup("DROP DATABASE `%s`" % other)
+
+
 def test_foretold_batches_stand_beside_what_the_queue_gathers(suimon, db, browser):
     db.setup("CREATE TABLE access_log (id INT AUTO_INCREMENT PRIMARY KEY, path VARCHAR(40))")
 

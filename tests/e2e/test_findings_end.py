@@ -96,6 +96,41 @@ def test_mended_past_suimon(suimon, shop):
     wait_until("the finding's end", lambda: tables(s) == ["job"], 20, .2)
 
 
+@pytest.mark.parametrize("drop", ("DROP TABLE `{}`.cust", "DROP DATABASE `{}`"), ids=("table", "schema"))
+def test_dropped_through_suimon(suimon, shop, drop):
+    """Each kind goes at once; made anew, it is found again when it is seen again."""
+    s = found(suimon, shop)
+    repeated = "SELECT score FROM cust WHERE id = 7"
+    with s.connect(database=shop.name) as c:
+        for _ in range(2000):
+            ask(c, repeated)
+
+    def kinds():
+        return sorted((f["kind"], f["evidence"]["table"].split(".")[1]) for f in s.api("/api/findings")["findings"])
+
+    lacking = [("missing_index", name) for name in ("cust", "job")]
+    wait_until("the repeated read", lambda: kinds() == [("cacheable", "cust"), *lacking], 10, .2)
+    try:
+        with s.connect() as c:
+            ask(c, drop.format(shop.name))
+        assert kinds() == (lacking[1:] if "TABLE" in drop else [])
+    finally:
+        shop.cluster.setup("CREATE DATABASE IF NOT EXISTS `%s`" % shop.name)
+    shop.setup("DROP TABLE IF EXISTS job", *TABLES)
+    with s.connect(database=shop.name) as c:
+        ask(c, repeated)
+    assert ("cacheable", "cust") in kinds()
+
+
+def test_dropped_past_suimon(suimon, shop):
+    """The schema is found to be another one, and the table is not there to be explained."""
+    s = found(suimon, shop, {"cache": {"rules": [{"match": {"table": shop.name + ".job"}, "ttl": "5s"}]}})
+    shop.setup("DROP TABLE cust", "ALTER TABLE job DROP COLUMN owner")
+    with s.connect(database=shop.name) as c:
+        ask(c, "CREATE TABLE later (id INT PRIMARY KEY)")
+    wait_until("the findings' end", lambda: tables(s) == [], 30, .2)
+
+
 def test_the_schema_is_another(suimon, shop):
     """Memory has the schema read, which shows it though the statement does not come again."""
     s = found(suimon, shop, {"cache": {"rules": [{"match": {"table": shop.name + ".job"}, "ttl": "5s"}]}})

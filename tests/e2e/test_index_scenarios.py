@@ -124,6 +124,35 @@ def test_rounded_dates_are_searched_for_as_ranges(suimon, shop):
     assert not [m for m in mended if "makedate(? + 1, 1)" in m], mended
 
 
+# A condition whose {} is another number each time, the column, the condition mended, and what its question marks then stand for.
+MENDED = {
+    "cast": ("CAST(created AS DATE) = '2019-03-{}'", "created", "(created >= ? and created < ? + interval 1 day)", ["'2019-03-15'", "'2019-03-15'"]),
+    "today": ("DATE(created) = CURDATE() AND score <> {}", "created", "(created >= curdate() and created < curdate() + interval 1 day) and score <> ?", ["15"]),
+    "lately": ("DATE(created) >= CURDATE() - INTERVAL 1 DAY AND score <> {}", "created", "created >= curdate() - interval ? day and score <> ?", ["1", "15"]),
+    "month": ("YEAR(created) = 2019 AND MONTH(created) = 3 AND score <> {}", "created",
+              "(created >= makedate(?, 1) + interval ? - 1 month and created < makedate(?, 1) + interval ? month) and score <> ?", ["2019", "3", "2019", "3", "15"]),
+    "of the year": ("MONTH(created) = 12 AND YEAR(created) = 2019 AND score <> {}", "created",
+                    "(created >= interval ? - 1 month + makedate(?, 1) and created < interval ? month + makedate(?, 1)) and score <> ?", ["12", "2019", "12", "2019", "15"]),
+    "left": ("LEFT(name, 6) = 'n10{}7'", "name", "(left(name, ?) = ? and name like concat(?, '%'))", ["6", "'n10157'", "'n10157'"]),
+}
+
+
+@pytest.mark.parametrize("condition,column,mended,values", MENDED.values(), ids=MENDED)
+def test_what_rounds_or_cuts_is_mended(suimon, shop, condition, column, mended, values):
+    """The same rows, of which few are read."""
+    shop.setup("ALTER TABLE cust ADD COLUMN name VARCHAR(30), ADD INDEX (name)", "UPDATE cust SET name = CONCAT('n', 100000 + id * 3, ' of all')",
+               "UPDATE cust SET created = CURDATE() + INTERVAL id MINUTE WHERE id < 100", "ANALYZE TABLE cust")
+    s, head = suimon({"stats": {"slow": "5s"}}), "SELECT id, code FROM cust WHERE "
+    run(s, shop.name, [head + condition])
+    (f,) = found(s, shop, 12)
+    assert (f["evidence"]["table"], f["evidence"]["columns"], f["fix_sql"]) == (shop.name + ".cust", column, head.lower() + mended), f
+    assert f["predicted"]["time_saved"] > f["cost_seconds"] / 4, f
+    with shop.direct() as c:
+        rows, before = read(c, head + condition.format(15))
+        again, after = read(c, head + mended.replace("?", "{}").format(*values))
+    assert sorted(rows) == sorted(again) and rows and after < before / 10, (before, after)
+
+
 def test_what_an_index_would_not_help(suimon, shop):
     s = suimon({"stats": {"slow": "5s"}})
     run(s, shop.name, FINE)

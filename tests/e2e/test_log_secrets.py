@@ -44,7 +44,12 @@ def configured(db, log, samples):
 
 PASSWORDS = ("CREATE USER z_made@'%%' IDENTIFIED BY '%s'", "ALTER USER z_made@'%%' IDENTIFIED BY '%s'", "DROP USER z_made@'%%'",
              "SET PASSWORD FOR nobody@'%%' = '%s'", "SET PASSWORD FOR nobody@'%%' = PASSWORD('%s')", "GRANT USAGE ON *.* TO z_none@'%%' IDENTIFIED BY '%s'",
-             "CHANGE MASTER 'nobody' TO MASTER_PASSWORD = '%s'", "CREATE SERVER z_s FOREIGN DATA WRAPPER mysql OPTIONS (PASSWORD '%s')", "DROP SERVER IF EXISTS z_s")
+             "CHANGE MASTER 'nobody' TO MASTER_PASSWORD = '%s'", "CREATE SERVER z_s FOREIGN DATA WRAPPER mysql OPTIONS (PASSWORD '%s')", "DROP SERVER IF EXISTS z_s",
+             "PREPARE z FROM 'CREATE USER z_made IDENTIFIED BY \"%s\"'", "EXECUTE IMMEDIATE 'ALTER USER z_made IDENTIFIED BY \"%s\"'",
+             "BEGIN NOT ATOMIC ALTER USER z_made IDENTIFIED BY '%s'; END", "GRNT USAGE ON *.* TO z_none IDENTIFIED BY '%s'",
+             "SELECT 1; PREPARE z FROM 'SET PASSWORD = \"%s\"'", "UPDATE mysql.user SET authentication_string = '%s' WHERE user = 'z_none'",
+             "CREATE PROCEDURE z_p() ALTER USER z_made IDENTIFIED BY '%s'", "ALTER SERVER z_s OPTIONS (PASSWORD '%s')",
+             "CREATE TABLE z_f (a INT) ENGINE=FEDERATED CONNECTION='mysql://z:%s@127.0.0.1:1/a/b'", "EXPLAIN CREATE USER z IDENTIFIED BY '%s'")
 
 
 def use(s, db):

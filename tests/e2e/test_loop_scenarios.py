@@ -69,6 +69,27 @@ def test_a_key_of_two_columns(counted, shop):
     assert (f["text"], f["evidence"]["queries"], f["evidence"]["values_from_list_share"]) == ("select name from cust where region = ? and no = ?", 100, 1)
 
 
+@pytest.mark.parametrize("child,batched", (
+    ("SELECT line, prod FROM item WHERE prod IS NOT NULL AND ord_id = {} ORDER BY line DESC",
+     "select line, prod from item where prod is not null and ord_id in (?, ?, ...) order by line desc"),
+    ("SELECT COUNT(*) FROM item WHERE ord_id = {}", "select ord_id, count(*) from item where ord_id in (?, ?, ...) group by ord_id"),
+), ids=("conditions", "number"))
+def test_the_statement_for_all_keys_gives_what_each_gave(counted, shop, child, batched):
+    rows = []
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            keys = [r[0] for r in ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 21))]
+            rows.append([ask(c, child.format(key)) for key in keys])
+    (f,) = loops(counted).values()
+    assert f["fix_sql"] == batched and f["evidence"]["queries"] == 100, f
+    with shop.direct() as c:
+        at_once = ask(c, batched.replace("?, ?, ...", ", ".join(map(str, keys))))
+    if "count" in batched:
+        assert dict(at_once) == {key: n for key, ((n,),) in zip(keys, rows[-1])}
+    else:
+        assert sorted(at_once) == sorted(r for each in rows[-1] for r in each)
+
+
 def test_a_loop_without_an_index_is_foretold_as_one_scan(counted, shop):
     texts = []
     with counted.connect(database=shop.name) as c:

@@ -76,10 +76,10 @@ def at_rest(read):
     return now
 
 
-def is_as_counted(ours, theirs):
-    """Of three threads at once: the server adds to a digest's numbers without a lock, so now and then an addition of its is lost.
-    It never has one too many; and what suimon counts is never less."""
-    return all(0 <= ours[f] - theirs[f] <= 2 + ours[f] // 33 for f in FIELDS)
+def is_as_counted(ours, theirs, sessions=3):
+    """To the last one. Of three sessions at once the server adds to a digest's numbers without a lock, so now and then an addition of its
+    is lost. It never has one too many; and what suimon counts is never less."""
+    return all(0 <= ours[f] - theirs[f] <= (2 + ours[f] // 33 if sessions > 1 else 0) for f in FIELDS)
 
 
 def every_digest(server):
@@ -109,9 +109,10 @@ def load(instance, seed, times):
                 c.commit()
 
 
-def test_calls_errors_and_rows_are_the_servers_own(counted, server):
-    server.sql("TRUNCATE TABLE performance_schema.events_statements_summary_by_digest")
-    threads = [threading.Thread(target=load, args=(counted, seed, 250)) for seed in range(3)]
+@pytest.mark.parametrize("sessions", (1, 3))
+def test_calls_errors_and_rows_are_the_servers_own(counted, server, sessions):
+    server.sql("TRUNCATE TABLE truth.items_k6", "TRUNCATE TABLE performance_schema.events_statements_summary_by_digest")
+    threads = [threading.Thread(target=load, args=(counted, seed, 750 // sessions)) for seed in range(sessions)]
     for t in threads:  # the writers of a row wait for each other, and may end as a deadlock
         t.start()
     for t in threads:
@@ -119,9 +120,9 @@ def test_calls_errors_and_rows_are_the_servers_own(counted, server):
     ours = by_mark(settle(counted).api("/api/queries?limit=1000")["queries"], "text")
     theirs = servers_digests(server)
     assert sorted(ours) == sorted(theirs) == MARKS
-    assert sum(ours[mark]["calls"] for mark in MARKS) == 3 * 250
+    assert sum(ours[mark]["calls"] for mark in MARKS) == 750
     for mark in MARKS:
-        assert is_as_counted(ours[mark], theirs[mark]), (mark, ours[mark], theirs[mark])
+        assert is_as_counted(ours[mark], theirs[mark], sessions), (mark, ours[mark], theirs[mark])
     assert ours["k6"]["errors"] and ours["k7"]["errors"] == ours["k7"]["calls"]
     assert {e["code"] for e in ours["k7"]["errors_by_code"]} == {1054}
     detail = counted.api("/api/queries/" + ours["k2"]["digest"])
@@ -311,7 +312,7 @@ def test_percentiles_are_what_the_client_saw(suimon, server, tmp_path):
         (row,) = [r for r in rows if kind in r["text"]]
         (mine, clients) = ([t[sql] for sql in seen if kind in sql] for t in (own, seen))
         assert row["calls"] == len(mine) >= 45 and row["total_time"] == pytest.approx(sum(mine), rel=.001, abs=1e-6 * len(mine))
-        for name, q in (("p50", .5), ("p95", .95), ("p99", .99)):
+        for name, q in (("p50", .5), ("p95", .95), ("p99", .99), ("p999", .999)):
             assert row[name] == pytest.approx(quantile(mine, q), rel=.02), (kind, name, row[name], quantile(mine, q))
             if kind == "slept":
                 assert row[name] == pytest.approx(quantile(clients, q), rel=.02), (name, row[name], quantile(clients, q))

@@ -59,6 +59,23 @@ static void try_inside(struct span text)
 	}
 }
 
+/* A comparison that hides an index of its column is found again in the statement, and mended there. */
+static void try_mended(struct span text)
+{
+	static const char *const functions[] = {"cast", "date", "year", "month", "lcase", "lower", "upper", "left"};
+	struct advise_column of = {.name = "a", .use = ADVISE_HIDDEN, .term = span_str("left(t.a,3) = 'abc'")};
+	struct iobuf sql;
+
+	for (unsigned i = 0; i < 2 * countof(functions); i++) {
+		of.function = span_str(functions[i / 2]);
+		of.also = span_str(i % 4 < 2 ? "" : "month(t.a) = 3");
+		of.is_text = of.folds_case = i % 2;
+		iobuf_init(&sql, 0);
+		must(advise_mend(text, &of, "t", &sql) == RC_OK);
+		iobuf_reset(&sql);
+	}
+}
+
 static void try_plan(struct span text)
 {
 	struct advise_scan scans[ADVISE_MOST_SCANS];
@@ -103,6 +120,7 @@ static void try_statement(struct span text)
 	must(advise_explain_text(text, &b) != RC_AGAIN);
 	iobuf_reset(&b);
 	try_inside(text);
+	try_mended(text);
 	advise_selected(text, span_str("t"), &selected);
 	must(selected.n <= countof(selected.at));
 	must(sql_facts_parse(text, 0, &f) == RC_OK);

@@ -185,6 +185,8 @@ static void what_no_index_serves_names_nothing(void **state)
 	CONDITION("o.a like concat('x','%')", "");
 	CONDITION("not(o.a = 1)", "");
 	CONDITION("cast(o.a as date) not in ('2020-01-01')", "");
+	CONDITION("locate('x',o.a) > 0", ""); /* somewhere inside: there is nothing to compare the bare column with */
+	CONDITION("field(o.a,'x','y') = 2", "");
 	CONDITION("o.a = <expr_cache><o.b>((subquery#2))", "");
 }
 
@@ -322,7 +324,7 @@ static void conditions_are_put_as_a_statement_may_have_them(void **state)
 static void the_column_of_that_table_is_mended(void **state)
 {
 	static const char text[] = "SELECT a.id FROM p a JOIN p b ON b.id = a.id WHERE DATE(a.d) = '2020-01-01' AND DATE(b.d) = '2020-01-02'";
-	struct advise_column of = {.name = "d", .use = ADVISE_HIDDEN};
+	struct advise_column of = {.name = "d", .use = ADVISE_HIDDEN, .function = span_str("cast")};
 	struct iobuf words, sql;
 
 	iobuf_init(&words, 0);
@@ -334,12 +336,85 @@ static void the_column_of_that_table_is_mended(void **state)
 	iobuf_reset(&sql);
 }
 
+/* A range for what rounds, LIKE beside what cuts; of a text nobody knows how it is written. */
+static void what_rounds_or_cuts_is_mended(void **state)
+{
+	static const struct {
+		const char *condition, *term, *mended; /* term: as a plan has it */
+		bool text;
+	} rows[] = {
+		{"CAST(d AS DATE) = '2020-01-01'", "cast(t.d as date) = '2020-01-01'", "(d >= ? and d < ? + interval 1 day)", false},
+		{"CAST(t.d AS DATE) BETWEEN '2020-01-01' AND CURDATE()", "cast()", "(t.d >= ? and t.d < curdate() + interval 1 day)", false},
+		{"DATE(d) = CURDATE()", "cast()", "(d >= curdate() and d < curdate() + interval 1 day)", false},
+		{"DATE(d) = CURDATE()", "date()", "(d >= curdate() and d < curdate() + interval 1 day)", false},
+		{"DATE(d) = CURRENT_DATE AND a = 1", "cast()", "(d >= current_date and d < current_date + interval 1 day) and a = ?", false},
+		{"DATE(d) >= CURRENT_DATE() - INTERVAL 7 DAY", "cast()", "d >= current_date() - interval ? day", false},
+		{"DATE(d) = CURDATE() - INTERVAL 1 DAY", "cast()", "(d >= curdate() - interval ? day and d < curdate() - interval ? day + interval 1 day)", false},
+		{"DATE(d) > DATE_SUB(CURDATE(), INTERVAL 1 MONTH)", "cast()", "d >= date_sub(curdate(), interval ? month) + interval 1 day", false},
+		{"DATE(d) < DATE(NOW() - INTERVAL 36 HOUR) LIMIT 5", "cast()", "d < date(now() - interval ? hour) limit ?", false},
+		{"YEAR(d) BETWEEN 2019 AND 2020", "year()", "(d >= makedate(?, 1) and d < makedate(? + 1, 1))", false},
+		{"MONTH(d) = 3 AND YEAR(d) = 2020", "year()", "month(d) = ? and (d >= makedate(?, 1) and d < makedate(? + 1, 1))", false},
+		{"MONTH(d) = 3 AND YEAR(d) = 2020", "month()+", "(d >= interval ? - 1 month + makedate(?, 1) and d < interval ? month + makedate(?, 1))", false},
+		{"a = 1 AND YEAR(t.d) = 2020 AND MONTH(t.d) = 3 AND DAY(t.d) = 7", "year()+",
+		 "a = ? and (t.d >= makedate(?, 1) + interval ? - 1 month and t.d < makedate(?, 1) + interval ? month) and day(t.d) = ?", false},
+		{"YEAR(d) = 2020 AND a = 1 AND MONTH(d) = 3", "year()+", NULL, false},
+		{"YEAR(d) = 2020 OR MONTH(d) = 3", "year()+", NULL, false},
+		{"YEAR(d) = 2020 AND YEAR(d) = 2021", "year()+", NULL, false},
+		{"YEAR(d) = 2020 AND MONTH(d) > 3", "year()+", NULL, false},
+		{"YEAR(d) = 2020 AND MONTH(d) = 3", "year()+", NULL, true},
+		{"LEFT(d, 3) = 'abc'", "left(`shop`.`t`.`d`,3) = 'abc'", "(left(d, ?) = ? and d like concat(?, '%'))", true},
+		{"LEFT(t.d, 3) = 'abc' OR a = 1", "left(t.d,3) = _utf8mb4'abc'", "(left(t.d, ?) = ? and t.d like concat(?, '%')) or a = ?", true},
+		{"LOWER(d) = 'a'", "lcase()", "d = ?", true},
+		{"LCASE(d) = 'a'", "lower()", "d = ?", true},
+		{"MONTH(d) = 3 AND YEAR(d) = 2020", "month()", NULL, false}, /* how many rows the year has was not looked at */
+		{"DATE(d) = CURDATE() - INTERVAL 1 HOUR", "cast()", NULL, false},
+		{"DATE(d) = NOW()", "cast()", NULL, false}, /* a day begins at midnight */
+		{"DATE(d) = DATE(a)", "cast()", NULL, false},
+		{"DATE(d) = CURDATE() - INTERVAL a DAY", "cast()", NULL, false},
+		{"DATE(d) = CURDATE() - 7", "cast()", NULL, false}, /* a number */
+		{"DATE(d) = DATE_SUB(CURDATE(), INTERVAL 1 MINUTE)", "cast()", NULL, false},
+		{"YEAR(d) = CURDATE()", "year()", NULL, false},
+		{"LOWER(d) = CURDATE()", "lcase()", NULL, true},
+		{"CAST(d AS DATETIME) = '2020-01-01'", "cast()", NULL, false},
+		{"CAST(d AS CHAR(3)) = 'abc'", "cast()", NULL, true},
+		{"DATE(d) = '2020-01-01'", "cast()", NULL, true},
+		{"CAST(d AS DATE) = '2020-01-01'", "cast()", NULL, true},
+		{"LEFT(d, 3) = 'a_c'", "left(t.d,3) = 'a_c'", NULL, true},
+		{"LEFT(d, 3) = 'ab '", "left(t.d,3) = 'ab '", NULL, true},
+		{"LEFT(d, 3) = 'a\\\\c'", "left(t.d,3) = 'a\\\\c'", NULL, true},
+		{"LEFT(d, 3) = ''", "left(t.d,3) = ''", NULL, true},
+		{"LEFT(d, 3) >= 'abc'", "left(t.d,3) >= 'abc'", NULL, true},
+		{"LEFT(d, 3) = 202", "left(t.d,3) = 202", NULL, true},
+		{"LEFT(d, 3) = 'abc'", "left(t.d,3) = 'abc'", NULL, false},
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct advise_column of = {.name = "d", .use = ADVISE_HIDDEN, .is_text = rows[i].text, .folds_case = rows[i].text, .term = span_str(rows[i].term),
+					   .function = span_of(rows[i].term, strcspn(rows[i].term, "(")),
+					   .also = span_str(strchr(rows[i].term, '+') ? "month(t.d) = 3" : "")};
+		char text[256], expected[256] = "";
+		struct iobuf sql;
+
+		iobuf_init(&sql, 0);
+		snprintf(text, sizeof(text), "SELECT a FROM t WHERE %s", rows[i].condition);
+		if (rows[i].mended)
+			snprintf(expected, sizeof(expected), "select a from t where %s", rows[i].mended);
+		assert_int_equal(advise_mend(span_str(text), &of, "t", &sql), RC_OK);
+		assert_int_equal(iobuf_append(&sql, "", 1), RC_OK);
+		assert_string_equal(iobuf_data(&sql), expected);
+		iobuf_reset(&sql);
+	}
+}
 
 #define OUTER(what) "{\"query_block\": {\"nested_loop\": [{\"table\": {\"table_name\": \"u\", \"access_type\": \"ref\", \"rows\": 10}}" what
 #define INNER "{\"query_block\": {\"select_id\": 2, \"nested_loop\": [{\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}]}}"
 #define JOINED "{\"query_block\": {\"nested_loop\": [{\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}, " \
 	       "{\"table\": {\"table_name\": \"k\", \"access_type\": \"eq_ref\", \"rows\": 1}}]}}"
 #define GROUPED "{\"query_block\": {\"having_condition\": \"count(0) > 3\", \"nested_loop\": [{\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}]}}"
+
+#define MYSQL(name, access, inner) "{\"query_block\": {\"nested_loop\": [{\"table\": {\"table_name\": \"u\", \"access_type\": \"ref\", \"rows_examined_per_scan\": 10}}, " \
+	"{\"table\": {\"table_name\": \"" name "\", \"access_type\": \"" access "\", \"rows_examined_per_scan\": 1, \"materialized_from_subquery\": " inner "}}]}}"
+#define MYSQL_INNER "{\"query_block\": {\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows_examined_per_scan\": 60000}}}"
 
 static void subqueries_worked_out_whole_are_seen(void **state)
 {
@@ -357,6 +432,13 @@ static void subqueries_worked_out_whole_are_seen(void **state)
 		{"{\"query_block\": {\"filesort\": {\"temporary_table\": {\"nested_loop\": [{\"table\": {\"table_name\": \"u\", \"rows\": 20}}], \"subqueries\": [{\"materialization\": "
 		 "{\"query_block\": {\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}}}]}}}}", 20},
 		{"{\"query_block\": {\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows\": 60000}}}", 0},
+		/* MySQL's: semi-joins and their opposites beside the table, what is computed at the table */
+		{MYSQL("<subquery2>", "eq_ref", MYSQL_INNER), 10},
+		{MYSQL("<subquery2>", "ALL", MYSQL_INNER), 0},
+		{MYSQL("d", "eq_ref", MYSQL_INNER), 0}, /* a derived table */
+		{MYSQL("<subquery2>", "eq_ref", "{\"query_block\": {\"grouping_operation\": {\"table\": {\"table_name\": \"e\", \"access_type\": \"ALL\", \"rows_examined_per_scan\": 60000}}}}"), 0},
+		{"{\"query_block\": {\"ordering_operation\": {\"table\": {\"table_name\": \"u\", \"access_type\": \"ref\", \"rows_examined_per_scan\": 20, \"attached_subqueries\": "
+		 "[{\"table\": {\"table_name\": \"<materialized_subquery>\", \"access_type\": \"eq_ref\", \"rows_examined_per_scan\": 1, \"materialized_from_subquery\": " MYSQL_INNER "}}]}}}}", 20},
 	};
 
 	for (size_t i = 0; i < countof(rows); i++) {
@@ -690,6 +772,7 @@ int main(void)
 		cmocka_unit_test(equalities_come_first_then_one_range_or_the_order),
 		cmocka_unit_test(conditions_are_put_as_a_statement_may_have_them),
 		cmocka_unit_test(the_column_of_that_table_is_mended),
+		cmocka_unit_test(what_rounds_or_cuts_is_mended),
 		cmocka_unit_test(subqueries_worked_out_whole_are_seen),
 		cmocka_unit_test(what_a_subquery_selects_is_found),
 		cmocka_unit_test(temporary_tables_and_sorts_are_seen),

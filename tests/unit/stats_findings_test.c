@@ -34,15 +34,20 @@ static void assert_none(struct stats *s)
 	stats_free(s);
 }
 
-/* It is asked, and has nothing to say. */
+/* It is asked, waited for while it is at it, and has nothing to say. */
 static void ask_adviser(struct stats *s)
 {
 	struct stats_explain x;
+	json_t *all;
 
 	assert_int_equal(stats_next_explain(s, &x), RC_OK);
 	mem_free(x.sql);
 	mem_free(x.schema);
 	mem_free(x.user);
+	all = helper_findings(s, false);
+	assert_null(helper_finding(all, "missing_index"));
+	json_decref(all);
+	assert_int_equal(stats_next_explain(s, &x), RC_DECLINED); /* it is done with that one */
 }
 
 static void a_slow_scan_is_a_missing_index(void **state)
@@ -143,6 +148,63 @@ static void what_is_over_is_no_finding(void **state)
 		json_decref(all);
 		stats_free(s);
 	}
+}
+
+/* What is left of it is of no use to anybody, whatever kind it is; of another table it stays, and of one made anew it comes again. */
+static void nothing_is_found_of_a_table_that_was_dropped(void **state)
+{
+	static const struct {
+		const char *schema, *table;
+		bool is;
+	} rows[] = {{"shop", "order", true}, {"shopping", "orders", true}, {"shop", "ORDERS", false}, {"other", "", true}, {"shop", "", false}};
+	struct stats_index_advice a = {.digest = 9, .table = span_str("shop.orders"), .columns = span_str("email"), .reason = span_str("r"),
+				       .fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)")};
+
+	for (unsigned i = 0; i < 2 * countof(rows); i++) {
+		struct stats *s = helper_stats(100);
+		struct stats_sink *k = helper_sink(s);
+		struct stats_event e = scan();
+		const char *kind = i % 2 ? "cacheable" : "missing_index";
+		json_t *all;
+
+		e.cacheable = i % 2;
+		e.no_index = !e.cacheable;
+		e.start_ns -= NS_PER_SEC;
+		record(k, &e, 200);
+		if (!e.cacheable)
+			stats_put_advice(s, &a);
+		stats_table_dropped(s, span_str(rows[i / 2].schema), span_str(rows[i / 2].table));
+		all = helper_findings(s, false);
+		assert_true((helper_finding(all, kind) != NULL) == rows[i / 2].is);
+		json_decref(all);
+		for (unsigned n = 0; n < 100; n++) /* so many are remembered, and more */
+			stats_table_dropped(s, span_str("shop"), span_str("others"));
+		e.start_ns = clock_mono_ns();
+		record(k, &e, 1);
+		all = helper_findings(s, false);
+		assert_non_null(helper_finding(all, kind));
+		json_decref(all);
+		stats_free(s);
+	}
+}
+
+static void what_the_adviser_said_is_withdrawn(void **state)
+{
+	struct stats_index_advice a = {.digest = 9, .table = span_str("shop.orders"), .columns = span_str("email"), .reason = span_str("r"),
+				       .fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)")};
+	struct stats *s = helper_stats(100);
+	struct stats_event e = scan();
+	json_t *all;
+
+	record(helper_sink(s), &e, 10);
+	ask_adviser(s);
+	stats_withdraw_advice(s, 9); /* it has said nothing: that the statement is flagged still counts */
+	all = helper_findings(s, false);
+	assert_non_null(helper_finding(all, "missing_index"));
+	json_decref(all);
+	stats_put_advice(s, &a);
+	stats_withdraw_advice(s, 9);
+	assert_none(s);
 }
 
 /* A path is a literal: not for everybody's eyes, and where it varies one generated column does not serve the digest. */
@@ -808,11 +870,13 @@ static void an_aggregate_is_heavy_by_its_own_work(void **state)
 	static const struct {
 		uint64_t wait_ms, examined; /* rows a call; 0: not known */
 		bool is;
-	} rows[] = {{0, 0, true}, {150, 0, false}, {0, 50000, true}, {0, 500, false}, {150, 50000, true}, {198, 50000, false}};
+		const char *text;
+	} rows[] = {{0, 0, true}, {150, 0, false}, {0, 50000, true}, {0, 500, false}, {150, 50000, true}, {198, 50000, false},
+		    {0, 50000, true, "select distinct name from t"}, {0, 50000, false, "select id from t where code in (select distinct code from u)"}};
 
 	for (unsigned i = 0; i < countof(rows); i++) {
 		struct stats *s = helper_stats(100);
-		struct stats_event e = helper_event(9, "select count(*) from t");
+		struct stats_event e = helper_event(9, rows[i].text ? rows[i].text : "select count(*) from t");
 		struct stats_index_advice a = {.digest = 9, .rows_examined = rows[i].examined, .table = span_str(""), .columns = span_str("")};
 		json_t *all;
 
@@ -890,6 +954,8 @@ int main(void)
 		cmocka_unit_test(what_asks_for_every_row_needs_no_index),
 		cmocka_unit_test(a_path_is_shown_to_few_and_must_stay),
 		cmocka_unit_test(what_is_over_is_no_finding),
+		cmocka_unit_test(nothing_is_found_of_a_table_that_was_dropped),
+		cmocka_unit_test(what_the_adviser_said_is_withdrawn),
 		cmocka_unit_test(an_aggregate_is_heavy_by_its_own_work),
 		cmocka_unit_test(what_is_asked_of_the_servers_own_schemas_is_none),
 		cmocka_unit_test(the_adviser_gets_work_and_its_word_counts),

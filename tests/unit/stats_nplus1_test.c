@@ -155,6 +155,53 @@ static void a_read_for_each_row_of_a_list_is_found(void **state)
 	stats_free(c.s);
 }
 
+/* Of many keys at once, where each one's rows can be told apart and none are lost. NULL: it cannot be said. */
+static void the_statement_for_all_keys_is_said(void **state)
+{
+	static const char *const rows[][2] = { /* 0: NULL, which is normalised likewise */
+		{"select id from t where a = 5 limit 1", "select id from t where a in (?, ?, ...)"},
+		{"select `t`.* from `t` where `t`.`a` = 5 order by `t`.`id` desc", "select `t`.* from `t` where `t`.`a` in (?, ?, ...) order by `t`.`id` desc"},
+		{"select id from t where a = 5 and gone is 0", "select id from t where a in (?, ?, ...) and gone is null"},
+		{"select id from t where gone is not 0 and a = 5 and b is 0 order by id", "select id from t where gone is not null and a in (?, ?, ...) and b is null order by id"},
+		{"select t.id from t, u where u.t = t.id and u.a = 5", "select t.id from t, u where u.t = t.id and u.a in (?, ?, ...)"},
+		{"select count(*) from t where a = 5", "select a, count(*) from t where a in (?, ?, ...) group by a"},
+		{"select max(t.id) as newest from t where t.a = 5 and gone is 0", "select t.a, max(t.id) as newest from t where t.a in (?, ?, ...) and gone is null group by t.a"},
+		{"select id from t where a = 5 order by id desc limit 1", NULL}, /* the last of each */
+		{"select id from t where a = 5 order by id for update", NULL},
+		{"select id from t where a = 5 and b = 6", NULL}, /* which of both varies? */
+		{"select id from t where a = 5 or gone is 0", NULL},
+		{"select id from t where a = 5 and b > 6", NULL},
+		{"select id from t where a = 5 group by id", NULL},
+		{"select id from t where a = 5 union select id from u where b = 5", NULL},
+		{"select id from t where lower(a) = 7", NULL},
+		{"select count(*), max(id) from t where a = 5", NULL},
+		{"select count(*) + max(id) from t where a = 5", NULL},
+		{"select coalesce(max(id), 0) from t where a = 5", NULL},
+		{"select exists(select 1 from t where a = 5)", NULL},
+		{"select id from t where a = 5 and gone is", NULL},
+	};
+
+	for (unsigned r = 0; r < countof(rows); r++) {
+		struct session c;
+		json_t *all, *f;
+
+		begin(&c);
+		for (int n = 0; n < 3; n++) {
+			list(&c, 20);
+			for (int i = 0; i < 20; i++)
+				send(&c, CHILD, rows[r][0], "select", 1);
+		}
+		f = loop_found(&c, &all);
+		assert_non_null(f);
+		if (rows[r][1])
+			assert_string_equal(helper_text(f, "fix_sql"), rows[r][1]);
+		else
+			assert_null(json_object_get(f, "fix_sql"));
+		json_decref(all);
+		stats_free(c.s);
+	}
+}
+
 /* S2: without leave no literal is in it. */
 static void no_literal_leaves_without_leave(void **state)
 {
@@ -646,6 +693,7 @@ int main(void)
 		cmocka_unit_test(every_runs_parent_is_in_the_bitmap),
 		cmocka_unit_test(a_read_for_each_row_of_a_list_is_found),
 		cmocka_unit_test(the_hint_is_that_of_the_framework),
+		cmocka_unit_test(the_statement_for_all_keys_is_said),
 		cmocka_unit_test(no_literal_leaves_without_leave),
 		cmocka_unit_test(two_reads_for_each_row_have_the_list_as_parent),
 		cmocka_unit_test(writes_between_do_not_hide_a_loop),
