@@ -25,6 +25,7 @@ import servers  # noqa: E402
 
 KIND = os.environ.get("SUIMON_SERVER", "mariadb")
 _CLASSES = {"mariadb": servers.MariaDB, "mysql": mysql_server.MySQL}
+MAKE = _CLASSES.get(KIND)
 _numbers = itertools.count(1)
 _SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:")
 

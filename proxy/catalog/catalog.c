@@ -56,7 +56,7 @@ static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted, uint64_
 	c->read_ns = clock_mono_ns();
 	atomic_store_explicit(&c->loaded, wanted, memory_order_release);
 	atomic_store_explicit(&c->procedures_loaded, procedures, memory_order_release);
-	catalog_changed_until(&c->changed, wanted, catalog_changes(c));
+	catalog_history_until(&c->history, wanted, catalog_changes(c));
 	pthread_mutex_unlock(&c->lock);
 	if (first)
 		log_info("catalog", "schema read", "tables=%llu views=%llu triggers=%llu cascades=%llu routines=%llu",
@@ -256,12 +256,12 @@ static void invalidate(struct catalog *c, const struct span *name, const struct 
 
 	pthread_mutex_lock(&c->lock);
 	if (name)
-		catalog_changed_add(&c->changed, *name, at, how);
+		catalog_history_add(&c->history, *name, at, how);
 	for (uint16_t i = 0; triggers && i < triggers->ntables; i++)
 		if (!(how & CATALOG_OF_VIEW) || triggers->tables[i].written)
-			catalog_changed_add(&c->changed, triggers->tables[i].name, at, how);
+			catalog_history_add(&c->history, triggers->tables[i].name, at, how);
 	if ((how & ~(unsigned)CATALOG_OVER) == (CATALOG_LOSES | CATALOG_TRIGGER))
-		catalog_changed_lose_triggers(&c->changed, at);
+		catalog_history_lose_triggers(&c->history, at);
 	pthread_mutex_unlock(&c->lock);
 	bump(c);
 	ticker_wake(&c->ticker);

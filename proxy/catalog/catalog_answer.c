@@ -178,8 +178,8 @@ enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, str
 		return CATALOG_SETS_NOTHING;
 	pthread_mutex_lock(&c->lock);
 	s = c->now ? snapshot_ref(c->now) : NULL;
-	changed = c->changed;
-	sure = s && c->readable && !changed.any;
+	catalog_history_waiting(&c->history, &changed);
+	sure = s && c->readable && !c->history.any;
 	pthread_mutex_unlock(&c->lock);
 	if (s)
 		sets = catalog_judge_sets(s, &changed, f, schema, &unseen);
@@ -187,7 +187,7 @@ enum catalog_sets catalog_sets(struct catalog *c, const struct sql_facts *f, str
 		sets = s ? CATALOG_SETS : CATALOG_SETS_MISSING;
 	else if (calls && !sure && sets != CATALOG_SETS && !(sets & CATALOG_SETS_MISSING))
 		sets |= CATALOG_SETS_UNSURE | CATALOG_SETS_MISSING;
-	if (again && sets & CATALOG_SETS_MISSING && sure && !catalog_changed_waits(&changed))
+	if (again && sets & CATALOG_SETS_MISSING && sure && !changed.n)
 		sets = CATALOG_SETS;
 	if (sets == CATALOG_SETS && unseen.name.len)
 		tell_unseen(c, &unseen);
@@ -202,16 +202,16 @@ bool catalog_lost(struct catalog *c, const struct sql_facts *f, struct span sche
 	struct catalog_unseen unseen;
 	struct catalog_changed lost;
 	struct snapshot *s;
-	bool is_lost;
+	bool known;
 
 	pthread_mutex_lock(&c->lock);
 	s = c->now ? snapshot_ref(c->now) : NULL;
-	lost = c->changed;
+	known = catalog_history_lost(&c->history, first, last, &lost);
 	pthread_mutex_unlock(&c->lock);
-	is_lost = !catalog_changed_lost(&lost, first, last) ||
-		  (s && lost.n && catalog_judge_sets(s, &lost, f, schema, &unseen) & CATALOG_SETS_UNSURE);
+	if (known && s && lost.n)
+		known = !(catalog_judge_sets(s, &lost, f, schema, &unseen) & CATALOG_SETS_UNSURE);
 	snapshot_unref(s);
-	return is_lost;
+	return !known;
 }
 
 uint64_t catalog_moment(struct catalog *c)

@@ -29,7 +29,7 @@ struct catalog {
 	pthread_mutex_t lock;       /* guards what follows; began_ns and took_ns are the thread's own */
 	struct snapshot *now;       /* owned reference; NULL: never read */
 	bool readable;
-	struct catalog_changed changed; /* by DDL; counted as wanted is */
+	struct catalog_history history; /* by DDL; counted as wanted is */
 	unsigned ddl_running;
 	uint64_t ddl_since_ns; /* monotonic: there was none before */
 	uint64_t read_ns;

@@ -180,12 +180,15 @@ static uint64_t hash_name(struct span name)
 	return name.len ? map_hash(room, n) : 0;
 }
 
-/* Room for another one; what has been read longest ago goes. NULL: there is none. */
-static struct catalog_change_of *new_change(struct catalog_changed *c)
+/* Room for another one; what has been read longest ago goes. NULL: as many as may be are waiting. */
+static struct catalog_change_of *new_change(struct catalog_history *c)
 {
 	struct catalog_change_of *oldest = NULL;
 
-	if (c->n < CATALOG_CHANGED_MOST)
+	if (c->waiting == CATALOG_CHANGED_MOST)
+		return NULL;
+	c->waiting++;
+	if (c->n < CATALOG_HISTORY_MOST)
 		return &c->of[c->n++];
 	for (unsigned i = 0; i < c->n; i++)
 		if (c->of[i].read && (!oldest || c->of[i].read < oldest->read))
@@ -195,28 +198,26 @@ static struct catalog_change_of *new_change(struct catalog_changed *c)
 	return oldest;
 }
 
-/* What replaces itself has lost nothing: only what was lost as it was sent may still have been run until it is answered. */
-static void lose(struct catalog_changed *c, uint64_t hash, uint64_t at, unsigned how)
+/* hash: 0: all. What replaces itself has lost nothing: only what was lost as it was sent may still have been run until it is answered. */
+static void lose(struct catalog_history *c, uint64_t hash, uint64_t at, unsigned how)
 {
 	bool again = how & CATALOG_OVER && how & CATALOG_ADDS;
 
 	for (unsigned i = 0; i < c->n; i++)
-		if (c->of[i].name == hash && (!again || c->of[i].lost))
+		if ((!hash || c->of[i].name == hash) && (!again || c->of[i].lost))
 			c->of[i].lost = at;
 }
 
-void catalog_changed_add(struct catalog_changed *c, struct span name, uint64_t at, unsigned how)
+void catalog_history_add(struct catalog_history *c, struct span name, uint64_t at, unsigned how)
 {
 	uint64_t hash = hash_name(name);
 	struct catalog_change_of *e = NULL;
 
-	if (name.len == 0) {
-		c->any = at;
-		return;
-	}
 	if (how & CATALOG_LOSES)
 		lose(c, hash, at, how);
-	if (!(how & CATALOG_ADDS))
+	if (name.len == 0)
+		c->any = at;
+	if (name.len == 0 || !(how & CATALOG_ADDS))
 		return;
 	for (unsigned i = 0; i < c->n && !e; i++)
 		e = c->of[i].name == hash && !c->of[i].read ? &c->of[i] : NULL;
@@ -233,45 +234,53 @@ void catalog_changed_add(struct catalog_changed *c, struct span name, uint64_t a
 	e->view |= (how & CATALOG_OF_VIEW) != 0;
 }
 
-void catalog_changed_lose_triggers(struct catalog_changed *c, uint64_t at)
+void catalog_history_lose_triggers(struct catalog_history *c, uint64_t at)
 {
 	for (unsigned i = 0; i < c->n; i++)
 		if (c->of[i].trigger)
 			c->of[i].lost = at;
 }
 
-void catalog_changed_until(struct catalog_changed *c, uint64_t at, uint64_t now)
+void catalog_history_until(struct catalog_history *c, uint64_t at, uint64_t now)
 {
 	c->any = c->any > at ? c->any : 0;
 	for (unsigned i = 0; i < c->n; i++)
-		if (!c->of[i].read && c->of[i].last <= at)
+		if (!c->of[i].read && c->of[i].last <= at) {
 			c->of[i].read = now;
-}
-
-bool catalog_changed_waits(const struct catalog_changed *c)
-{
-	for (unsigned i = 0; i < c->n; i++)
-		if (!c->of[i].read)
-			return true;
-	return false;
-}
-
-bool catalog_changed_lost(struct catalog_changed *c, uint64_t first, uint64_t last)
-{
-	unsigned n = 0;
-
-	if (first <= c->forgotten)
-		return false;
-	for (unsigned i = 0; i < c->n; i++) {
-		struct catalog_change_of e = c->of[i];
-
-		if (e.lost > first && e.first <= last && (!e.read || first <= e.read)) {
-			e.read = 0;
-			c->of[n++] = e;
+			c->waiting--;
 		}
-	}
-	c->n = n;
+}
+
+/* False: there is no room. */
+static bool put(struct catalog_changed *out, const struct catalog_change_of *e)
+{
+	if (out->n == CATALOG_CHANGED_MOST)
+		return false;
+	out->of[out->n].name = e->name;
+	out->of[out->n++].view = e->view;
 	return true;
+}
+
+void catalog_history_waiting(const struct catalog_history *c, struct catalog_changed *out)
+{
+	out->n = 0;
+	for (unsigned i = 0; i < c->n && out->n < c->waiting; i++)
+		if (!c->of[i].read)
+			(void)put(out, &c->of[i]);
+}
+
+bool catalog_history_lost(const struct catalog_history *c, uint64_t first, uint64_t last, struct catalog_changed *out)
+{
+	bool known = first > c->forgotten;
+
+	out->n = 0;
+	for (unsigned i = 0; i < c->n && known; i++) {
+		const struct catalog_change_of *e = &c->of[i];
+
+		if (e->lost > first && e->first <= last && (!e->read || first <= e->read))
+			known = put(out, e);
+	}
+	return known;
 }
 
 static bool has_changed_to(const struct catalog_changed *c, struct span name, bool view)
@@ -279,7 +288,7 @@ static bool has_changed_to(const struct catalog_changed *c, struct span name, bo
 	uint64_t hash = c->n ? hash_name(name) : 0;
 
 	for (unsigned i = 0; i < c->n; i++)
-		if (c->of[i].name == hash && !c->of[i].read && c->of[i].view >= view)
+		if (c->of[i].name == hash && c->of[i].view >= view)
 			return true;
 	return false;
 }
@@ -375,6 +384,14 @@ static void judge_table(struct sets_walk *w, const struct snapshot *s, struct sp
 		worsen(w, CATALOG_SETS);
 }
 
+/* It fires no trigger and reads no view: who gives a table a trigger or another name sets nothing by it. */
+static bool runs_no_table(const struct sql_facts *f)
+{
+	const uint64_t verbs = SQL_VERB(SQL_RENAME) | SQL_VERB(SQL_DROP) | SQL_VERB(SQL_ALTER) | SQL_VERB(SQL_TRUNCATE);
+
+	return verbs & SQL_VERB(f->verb) && !(f->flags & (SQL_F_MULTI | SQL_F_UNKNOWN));
+}
+
 enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct catalog_changed *c, const struct sql_facts *f, struct span schema,
 				     struct catalog_unseen *unseen)
 {
@@ -397,7 +414,7 @@ enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct cata
 		else /* of one CALL the procedure is the first; the others are functions */
 			judge_routine(&w, s, of, r->name, calls && i == 0);
 	}
-	for (uint16_t i = 0; i < f->ntables; i++) {
+	for (uint16_t i = 0; i < f->ntables && !runs_no_table(f); i++) {
 		const struct sql_table *t = &f->tables[i];
 		struct span of = t->schema.len ? t->schema : schema;
 

@@ -10,7 +10,8 @@
 /* Notes it of a routine (parameters: "a,b,c") or of the table of a trigger, with all that the body runs. mode: SQL_MODE_*. RC_ERROR: no memory. */
 enum rc catalog_take_session(struct snapshot *s, struct entity *e, struct span body, struct span parameters, unsigned mode) must_check;
 
-#define CATALOG_CHANGED_MOST 64
+#define CATALOG_CHANGED_MOST 64   /* as many may wait to be read */
+#define CATALOG_HISTORY_MOST 1024 /* ... and be kept, in all */
 
 /* Behind which names there may be other bodies, by DDL: the bare names of routines, views and tables with triggers. Times: a number that goes up.
  * Those that have been read are kept for who ran them before, as long as there is room. */
@@ -21,18 +22,24 @@ struct catalog_change_of {
 	uint64_t lost;        /* when it was lost last, or made anew once more; 0: not so */
 	bool trigger, view;
 };
-struct catalog_changed {
+struct catalog_history {
 	uint64_t any;       /* the last time: what it was is not known; 0: not so */
 	uint64_t forgotten; /* of who ran something no later than this nothing is known any more */
-	unsigned n;
-	struct catalog_change_of of[CATALOG_CHANGED_MOST];
+	unsigned n, waiting; /* waiting: of these, not read yet */
+	struct catalog_change_of of[CATALOG_HISTORY_MOST];
 };
-void catalog_changed_add(struct catalog_changed *c, struct span name, uint64_t at, unsigned how); /* an empty name: any */
-void catalog_changed_lose_triggers(struct catalog_changed *c, uint64_t at);
-void catalog_changed_until(struct catalog_changed *c, uint64_t at, uint64_t now); /* up to here it has been read, by now */
-bool catalog_changed_waits(const struct catalog_changed *c); /* not all of it has been read */
-/* Leaves those that were lost after they were run in this time and before they were read, as changes that have not been read. False: not known. */
-bool catalog_changed_lost(struct catalog_changed *c, uint64_t first, uint64_t last) must_check;
+void catalog_history_add(struct catalog_history *c, struct span name, uint64_t at, unsigned how); /* an empty name: any; what it loses may be all */
+void catalog_history_lose_triggers(struct catalog_history *c, uint64_t at);
+void catalog_history_until(struct catalog_history *c, uint64_t at, uint64_t now); /* up to here it has been read, by now */
+
+/* Some of these. */
+struct catalog_changed {
+	unsigned n;
+	struct { uint64_t name; bool view; } of[CATALOG_CHANGED_MOST];
+};
+void catalog_history_waiting(const struct catalog_history *c, struct catalog_changed *out); /* those that have not been read */
+/* Those that were lost after they were run in this time and before they were read. False: not known. */
+bool catalog_history_lost(const struct catalog_history *c, uint64_t first, uint64_t last, struct catalog_changed *out) must_check;
 
 /* A routine, or the table of a trigger, whose body cannot be seen, or a procedure that is not there (CATALOG_SETS_MISSING); into the snapshot or
  * the facts. No name: none. */

@@ -4,6 +4,7 @@
 
 #include "mem.h"
 #include "request.h"
+#include "thread.h"
 
 #define TEXT_MOST 4096 /* a longer read's warnings stay where they are */
 #define ASKS (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT | SQL_F_DIAGNOSTICS)
@@ -16,24 +17,86 @@ void aftermath_reset(struct aftermath *a)
 	*a = (struct aftermath){.kind = AFTERMATH_THERE};
 }
 
-static void set(struct request *r, enum aftermath_kind kind, uint64_t rows)
+static void forget_kind(struct aftermath *a)
 {
-	struct aftermath *a = &r->s->aftermath;
+	mem_free(a->text);
+	a->text = NULL;
+	a->kind = AFTERMATH_THERE;
+}
 
-	if (unlikely(a->text != NULL))
-		aftermath_reset(a);
+static void set(struct request *r, enum aftermath_kind kind, uint64_t rows, int64_t count)
+{
+	struct session *s = r->s;
+	struct aftermath *a = &s->aftermath;
+
+	if (s->park.told)
+		aftermath_moved(s);
+	s->park.sole = false;
+	forget_kind(a);
 	a->kind = kind;
 	a->rows = rows;
+	a->count = count;
+	a->count_there = false;
+}
+
+/* Of so many rows sent: those that an offset has passed over count. */
+static uint64_t found_of(const struct request *r, uint64_t rows)
+{
+	uint64_t offset = 0;
+
+	if (likely(!r->st->has_limit || !r->s->worker->follow_ups_seen))
+		return rows;
+	if (sql_offset(r->lexed->body, r->mode, &offset) != RC_OK || (offset && (rows == 0 || r->st->facts.flags & SQL_F_SUBQUERY)))
+		return AFTERMATH_NOT_KNOWN;
+	return rows + offset;
 }
 
 void aftermath_hit(struct request *r)
 {
-	set(r, AFTERMATH_HIT, r->rows);
+	set(r, AFTERMATH_HIT, r->rows, -1);
+	r->s->aftermath.found = found_of(r, r->rows);
+	r->s->aftermath.found_there = false;
 }
 
 void aftermath_queued(struct request *r)
 {
-	set(r, AFTERMATH_QUEUED, r->affected);
+	set(r, AFTERMATH_QUEUED, r->affected, (int64_t)r->affected);
+}
+
+void aftermath_elsewhere(struct session *s)
+{
+	s->aftermath.found_there = s->aftermath.count_there = false;
+}
+
+void aftermath_moved(struct session *s)
+{
+	struct aftermath *a = &s->aftermath;
+
+	if (s->park.told && a->found_there)
+		a->found = s->park.found;
+	if (s->park.told && a->count_there)
+		a->count = s->park.count;
+	s->park.told = false;
+	aftermath_elsewhere(s);
+}
+
+void aftermath_brought(struct request *r)
+{
+	struct aftermath *a = &r->s->aftermath;
+
+	a->found_there |= (r->st->facts.flags & SQL_F_FOUND_ROWS) != 0;
+	a->count_there |= a->count == -1 || a->kind == AFTERMATH_QUEUED;
+	forget_kind(a);
+}
+
+/* A question at the next change of hands costs little, but only where somebody will want the answer. */
+bool aftermath_is_sole(const struct session *s)
+{
+	const struct aftermath *a = &s->aftermath;
+	bool asked = s->worker->follow_ups_seen;
+
+	return (a->found_there && a->found == AFTERMATH_NOT_KNOWN && (asked || a->calculated)) ||
+	       (a->count_there && a->count == AFTERMATH_NO_COUNT && asked);
 }
 
 /* The read as text, if it may be run again for what it leaves. */
@@ -62,36 +125,62 @@ static bool shows_conditions(const struct request *r)
 	return r->st && (strncmp(r->st->text, "show warnings", 13) == 0 || strncmp(r->st->text, "show errors", 11) == 0);
 }
 
-/* FOUND_ROWS() is what was found before, by the cache or by another server, where nothing was found since. */
-static bool found_stays(struct request *r)
+/* What it may have left only the server knows: several statements, or what they run. */
+static bool is_open(const struct request *r)
+{
+	const uint64_t verbs = SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND);
+
+	return !r->st || r->st->facts.flags & (SQL_F_MULTI | SQL_F_UNKNOWN) || r->st->facts.verbs & verbs ||
+	       (r->cmd != COM_QUERY && r->cmd != COM_STMT_EXECUTE);
+}
+
+static int64_t count_of(const struct request *r, const struct track *t)
+{
+	if (t->error)
+		return -1;
+	if (is_open(r) || (t->columns && r->st->facts.flags & SQL_F_WRITES))
+		return AFTERMATH_NO_COUNT;
+	return t->columns ? -1 : (int64_t)t->affected;
+}
+
+/* Queries inside count as well, of whatever: an INSERT ... SELECT finds rows. */
+static bool queries(const struct sql_facts *f)
+{
+	for (uint16_t i = 0; i < f->ntables; i++)
+		if (f->tables[i].read)
+			return true;
+	return f->verb == SQL_SELECT || f->flags & SQL_F_SUBQUERY;
+}
+
+/* EXPLAIN, ANALYZE, CHECK and their like have rows, and find none. */
+static bool finds(const struct request *r, const struct track *t)
+{
+	const uint64_t none = SQL_VERB(SQL_EXPLAIN) | SQL_VERB(SQL_ADMIN);
+
+	if (!r->st && (r->cmd == COM_INIT_DB || r->cmd == COM_PING || r->cmd == COM_SET_OPTION || r->cmd == COM_STMT_RESET))
+		return false;
+	if (is_open(r))
+		return !t->error || t->results;
+	if (t->error || shows_conditions(r) || SQL_VERB(r->st->facts.verb) & none)
+		return false;
+	return (t->columns && !(r->st->facts.flags & SQL_F_WRITES)) || queries(&r->st->facts);
+}
+
+static void note(struct request *r)
 {
 	struct aftermath *a = &r->s->aftermath;
 	const struct track *t = &r->s->up->track;
 
-	if (!t->error && t->columns && !shows_conditions(r))
-		return false;
-	if (a->found_on && a->found_on == r->backend)
-		return true;
-	if (!a->found_on && a->kind != AFTERMATH_HIT && a->kind != AFTERMATH_FOUND)
-		return false;
-	set(r, AFTERMATH_FOUND, a->found_on ? a->found : a->rows);
-	a->failed = t->error;
-	a->found_on = NULL;
-	return true;
-}
-
-/* The next statement may run elsewhere. */
-static void keep_found(struct request *r)
-{
-	const struct session *s = r->s;
-	const struct track *t = &s->up->track;
-	bool known = r->st && !(r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_MULTI)) && t->results == 1 &&
-		     !shows_conditions(r);
-
-	if (s->on_primary || s->pins || t->error || !known || (r->cmd != COM_QUERY && r->cmd != COM_STMT_EXECUTE))
+	a->count = count_of(r, t);
+	a->count_there = true;
+	if (!finds(r, t))
 		return;
-	r->s->aftermath.found_on = r->backend;
-	r->s->aftermath.found = r->rows;
+	a->found_there = true;
+	a->calculated = r->st && r->st->facts.flags & SQL_F_CALC_FOUND_ROWS;
+	if (is_open(r) || !t->columns || r->st->facts.verb != SQL_SELECT || r->st->finds_more || exec_opens_cursor(r))
+		a->found = AFTERMATH_NOT_KNOWN;
+	else
+		a->found = found_of(r, t->rows);
 }
 
 /* What has no tables leaves warnings as they are. On another server than theirs it may see older ones, which are there yet. */
@@ -100,27 +189,24 @@ static bool warnings_stay(struct request *r, bool had)
 	struct aftermath *a = &r->s->aftermath;
 	const struct track *t = &r->s->up->track;
 
-	if (a->kind != AFTERMATH_WARNED || !r->st || (!r->plan.follow_up && r->st->facts.ntables))
+	if (a->kind != AFTERMATH_WARNED || !r->st || (!r->plan.follow_up && r->st->clears))
 		return false;
 	if (r->backend == a->warned_on)
 		return r->s->up->warnings_of == r->s->id;
-	if (t->error || (t->warnings && !had))
-		return false;
-	a->followed = true;
-	a->found_since |= t->columns != 0;
-	return true;
+	return !t->error && (!t->warnings || had);
 }
 
 void aftermath_ran(struct request *r, bool had)
 {
 	struct session *s = r->s;
+	struct aftermath *a = &s->aftermath;
 
-	if (likely(s->aftermath.kind == AFTERMATH_THERE && !s->up->track.warnings && s->on_primary && !s->aftermath.found_on))
+	if (r->cmd == COM_STMT_PREPARE && !s->up->track.error)
 		return;
-	if (warnings_stay(r, had) || (r->cmd == COM_STMT_PREPARE && !s->up->track.error) || found_stays(r))
+	note(r);
+	if (likely(a->kind == AFTERMATH_THERE && !s->up->track.warnings) || warnings_stay(r, had))
 		return;
-	aftermath_reset(&s->aftermath);
-	keep_found(r);
+	forget_kind(a);
 	if (s->up->track.warnings && !s->on_primary && !s->pins && (r->cmd == COM_QUERY || r->cmd == COM_STMT_EXECUTE))
 		keep_text(r);
 }
@@ -151,36 +237,60 @@ static enum rc put_few_rows(struct iobuf *sql, uint64_t rows)
 	return rc;
 }
 
+/* It asks for one number, which is put into its answer. */
+static bool is_answered(struct request *r, uint64_t asks)
+{
+	const struct aftermath *a = &r->s->aftermath;
+	bool found = asks == SQL_F_FOUND_ROWS && !a->found_there && a->found != AFTERMATH_NOT_KNOWN;
+	bool count = asks == SQL_F_ROW_COUNT && !a->count_there && a->count != AFTERMATH_NO_COUNT;
+
+	if ((!found && !count) || sql_asks_alone(r->lexed->body, r->mode) != asks || exec_opens_cursor(r))
+		return false;
+	r->own_number = true;
+	r->number = found ? a->found : (uint64_t)a->count;
+	return true;
+}
+
+/* What leaves the same numbers, as far as it can be had. Behind it the connection's warnings are as they were where the rows are few. */
+static enum rc put_numbers(const struct aftermath *a, uint64_t asks, struct iobuf *sql)
+{
+	bool found = asks & SQL_F_FOUND_ROWS && !a->found_there, count = asks & SQL_F_ROW_COUNT && !a->count_there;
+
+	if ((!found && !count) || (asks & SQL_F_ROW_COUNT && a->count != -1))
+		return RC_DECLINED;
+	if (asks & SQL_F_FOUND_ROWS && (!found || a->found == AFTERMATH_NOT_KNOWN || a->found > ROWS_MOST))
+		return RC_DECLINED; /* what there is of it stays */
+	return !found ? put_few_rows(sql, 0) : a->found <= FEW_ROWS ? put_few_rows(sql, a->found) : put_rows(sql, a->found);
+}
+
 enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 {
 	struct session *s = r->s;
 	struct aftermath *a = &s->aftermath;
 	uint64_t asks = r->st ? r->st->facts.flags & ASKS : 0;
 
-	if (likely(!asks || a->kind == AFTERMATH_THERE) || r->cmd == COM_STMT_PREPARE || s->pins)
+	if (likely(!asks) || r->cmd == COM_STMT_PREPARE)
 		return RC_DECLINED;
+	if (s->pins) { /* its connection is as its own statements have left it */
+		(void)is_answered(r, asks);
+		return RC_DECLINED;
+	}
 	switch ((enum aftermath_kind)a->kind) {
 	case AFTERMATH_HIT:
 		if (a->rows > ROWS_MOST)
-			return RC_DECLINED;
+			break;
 		return put_rows(sql, asks & SQL_F_FOUND_ROWS ? a->rows : 0);
-	case AFTERMATH_FOUND:
-		if (asks & ~(SQL_F_FOUND_ROWS | (a->failed ? SQL_F_ROW_COUNT : 0)))
-			return RC_DECLINED; /* what else it asks for lies on the connection */
-		return a->rows <= FEW_ROWS ? put_few_rows(sql, a->rows) : a->rows > ROWS_MOST ? RC_DECLINED : put_rows(sql, a->rows);
 	case AFTERMATH_QUEUED:
 		if (a->rows > 1)
-			return RC_DECLINED; /* nothing but a write changes several rows */
+			break; /* nothing but a write changes several rows */
 		/* Without a reset behind it, which would take what is asked next; the variable is always 1. */
 		return iobuf_printf(sql, a->rows ? "SELECT 1 INTO @suimon_row_count FROM (SELECT 1) d" : "DO (SELECT 1 FROM (SELECT 1) d)");
 	case AFTERMATH_WARNED:
-		if (s->up->warnings_of == s->id && r->backend == a->warned_on)
-			return RC_DECLINED; /* it is the connection that has them */
-		if (a->followed && !(asks & SQL_F_DIAGNOSTICS) && (asks & SQL_F_ROW_COUNT || a->found_since))
-			return RC_DECLINED; /* and this is the one that has what else it asks for */
+		if ((s->up->warnings_of == s->id && r->backend == a->warned_on) || !(asks & SQL_F_DIAGNOSTICS))
+			break; /* it is the connection that has them, or they are not asked for */
 		return iobuf_append(sql, a->text, a->len);
 	case AFTERMATH_THERE:
 		break;
 	}
-	return RC_DECLINED;
+	return is_answered(r, asks) ? RC_DECLINED : put_numbers(a, asks, sql);
 }

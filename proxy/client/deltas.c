@@ -274,7 +274,7 @@ static unsigned change_of(const struct request *r, const struct sql_facts *f)
 {
 	bool trigger = catalog_has_word(r->sql, "trigger"), moves = moves_triggers(f, r->sql);
 	bool view = !moves && f->ntables && f->verbs & (SQL_VERB(SQL_CREATE) | SQL_VERB(SQL_ALTER)) && catalog_has_word(r->sql, "view");
-	unsigned how = (moves && trigger ? CATALOG_TRIGGER : 0) | (view ? CATALOG_OF_VIEW : 0);
+	unsigned how = (moves ? CATALOG_TRIGGER : 0) | (view ? CATALOG_OF_VIEW : 0); /* by another name a table has the triggers that it had */
 
 	moves |= view;
 	if (f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI) || f->verb == SQL_RENAME)
@@ -382,6 +382,22 @@ void deltas_schema_over(struct request *r)
 	r->ddl_runs = false;
 }
 
+/* Nothing that was found of it is to be mended any more. DROP INDEX names a table, too, and of several statements nobody knows which. */
+static void tell_of_drop(const struct request *r, const struct sql_facts *f)
+{
+	struct stats *stats = r->worker->in->stats;
+
+	if (r->error || f->verbs != SQL_VERB(SQL_DROP) || f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI) || (f->ntables && catalog_has_word(r->sql, "index")))
+		return;
+	if (f->drop_schema.len)
+		stats_table_dropped(stats, f->drop_schema, span_of("", 0));
+	for (uint16_t i = 0; i < f->ntables; i++) {
+		struct span schema = f->tables[i].schema;
+
+		stats_table_dropped(stats, schema.len ? schema : span_of(r->st->schema, r->st->schema_len), f->tables[i].name);
+	}
+}
+
 /* What was advised may just have been done; not by TRUNCATE, which leaves the indexes as they were. */
 static void tell_adviser(const struct request *r)
 {
@@ -397,6 +413,8 @@ static void tell_adviser(const struct request *r)
 
 		stats_table_changed(stats, schema.len ? schema : span_of(r->st->schema, r->st->schema_len), f->tables[i].name);
 	}
+	if (f)
+		tell_of_drop(r, f);
 }
 
 /* It is answered, or its answer will never come. */
@@ -431,7 +449,7 @@ void deltas_settle(struct request *r)
 	globals_settle(r, failed);
 	if (unlikely(failed) && may_have_begun(r)) {
 		deltas_pin(r, PIN_TRANSACTION);
-		s->in_transaction = true;
+		s->in_transaction = s->transaction_unsure = true;
 	}
 	if (!failed) {
 		deltas_pin(r, pins);

@@ -16,6 +16,8 @@ static void attach(struct request *r, struct upstream *u)
 {
 	struct session *s = r->s;
 
+	if (unlikely(s->park.u != u || s->park.told))
+		aftermath_moved(s);
 	s->up = u;
 	s->on_primary = topology_is_primary(s->worker->in->topology, u->backend);
 	u->ops = &relay_ops;
@@ -44,7 +46,8 @@ void exec_give_back(struct session *s, bool keep)
 
 	s->up = NULL;
 	lease_park(u, &s->park, s->id);
-	u->keep = keep;
+	s->park.sole = aftermath_is_sole(s);
+	u->keep = keep || s->park.sole;
 	lease_release(u);
 }
 
@@ -173,6 +176,20 @@ static enum rc refuse_on_replica(struct request *r)
 	return RC_DECLINED;
 }
 
+/* RC_OK: it may; or nothing keeps its session there any more. */
+static enum rc stays_where_it_is(struct request *r)
+{
+	struct session *s = r->s;
+	enum rc rc;
+
+	/* A transaction on what was the primary is told by that server itself. */
+	if (likely(!(r->plan.needs_primary || r->plan.writes || r->plan.strays) || s->on_primary) ||
+	    atomic_load_explicit(&r->backend->role, memory_order_relaxed) != BACKEND_REPLICA)
+		return RC_OK;
+	rc = sets_await(r);
+	return rc == RC_ERROR ? refuse_on_replica(r) : rc;
+}
+
 /* Elsewhere it would be in the way of those whose replicas its group is not. */
 static enum rc refuse_lane(struct request *r)
 {
@@ -208,11 +225,9 @@ static enum rc step_acquire(struct request *r)
 			readonly_refuse(r);
 			return RC_DECLINED;
 		}
-		/* A transaction on what was the primary is told by that server itself. */
-		if (unlikely(r->plan.needs_primary || r->plan.writes || r->plan.strays) && !s->on_primary &&
-		    atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA)
-			return refuse_on_replica(r);
-		return RC_OK;
+		rc = stays_where_it_is(r);
+		if (rc != RC_OK || s->up)
+			return rc;
 	}
 	rc = choose_backend(r);
 	if (rc == RC_ERROR)
@@ -227,6 +242,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.park = &s->park;
 	r->lease.epoch = r->checking ? r->checking_epoch : s->epoch;
 	r->lease.own_past = s->own_past || (r->st && r->st->facts.flags & SQL_F_LAST_INSERT_ID);
+	r->lease.asks_first = s->park.sole && (!r->st || r->st->facts.verb != SQL_SELECT);
 	r->lease.plain = !s->login && atomic_load_explicit(&w->in->own_tracking, memory_order_relaxed);
 	r->lease.fresh = r->wants_new || r->lost_on == r->backend || (s->login && login_wants_proof(s));
 	r->lease.done = on_lease;
@@ -360,6 +376,7 @@ static enum rc step_send(struct request *r)
 		return RC_ERROR;
 	}
 	deltas_schema_sent(r); /* before the server commits it, and again when it has answered */
+	sets_sent(r);
 	lockers_note(&s->worker->in->lockers, r);
 	r->sent_ns = clock_mono_ns();
 	r->route = r->backend && atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_REPLICA
@@ -482,7 +499,7 @@ void exec_replied(struct request *r)
 	if ((r->plan.target == PLAN_REPLICA || s->readonly) && !r->refused)
 		replica_read(r);
 	readonly_settle(r);
-	if (leaves_conditions(s->up) || (r->st && r->st->facts.ntables)) {
+	if (leaves_conditions(s->up) || (r->st && r->st->clears)) {
 		s->up->warnings_of = leaves_conditions(s->up) ? s->id : 0;
 		s->told_by = s->up;
 	}
@@ -513,6 +530,8 @@ void exec_tick(struct request *r, uint64_t now_ns)
 		return;
 	if (r->held)
 		failover_tick(r, now_ns);
+	else if (r->awaits_schema)
+		exec_resume(r, STEP_ACQUIRE);
 	else if (r->awaits_position)
 		replica_tick(r, now_ns);
 	else if (r->queue_waiting && now_ns > r->deadline_ns)

@@ -123,7 +123,7 @@ static bool keeps_accounts(struct request *r)
 	struct catalog_accounts a = {.mode = r->mode, .names_known = !r->s->executes_anything, .arg = &l, .call = look_at_procedure};
 
 	if (likely(f->verb == SQL_CALL && f->nroutines && !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))))
-		return look_at_procedure(&l, f->routines[0].schema, f->routines[0].name) == RC_OK || (l.missing && r->error == ER_SP_DOES_NOT_EXIST);
+		return look_at_procedure(&l, f->routines[0].schema, f->routines[0].name) == RC_OK || (l.missing && r->not_there);
 	return catalog_accounts_text(&a, r->sql) == RC_OK;
 }
 

@@ -180,6 +180,7 @@ static enum rc sync_done(struct request *r)
 		now = varset_with_schema(u->pool->empty, u->vars->schema);
 		upstream_stmt_forget_all(u);
 		u->insert_id_of = u->warnings_of = 0; /* it answers 0 and none to everybody now */
+		aftermath_elsewhere(r->s);
 		u->chose_epoch = 0;
 		break;
 	case HIDDEN_OTHER_SCHEMA:
@@ -509,7 +510,7 @@ void hidden_done(struct request *r)
 	if (what == HIDDEN_AFTERMATH) { /* whether it could be had or not: once */
 		struct upstream *u = r->s->up;
 
-		aftermath_reset(&r->s->aftermath);
+		aftermath_brought(r);
 		u->warnings_of = u->track.warnings ? r->s->id : 0;
 		r->s->told_by = u;
 		r->hidden = HIDDEN_NONE;

@@ -198,6 +198,7 @@ static void forward_err(struct request *r, const struct track_piece *piece)
 		return;
 	}
 	r->error = r->s->up->track.error;
+	r->not_there = r->error == ER_SP_DOES_NOT_EXIST && parse_error(piece, &e) && sets_names_called(r, e.message);
 	deltas_settle(r);
 	forward(r, piece->p, piece->len);
 }
@@ -231,7 +232,7 @@ static void forward_prepared(struct request *r, const struct track_piece *piece)
 	r->warnings = sp.warnings;
 }
 
-/* The answer to SELECT CONNECTION_ID(), or to SHOW PROCESSLIST, is kept until its rows are here. RC_OK: kept. */
+/* The answer to SELECT CONNECTION_ID() and its like, or to SHOW PROCESSLIST, is kept until its rows are here. RC_OK: kept. */
 static enum rc keep_number(struct request *r, const struct track_piece *piece)
 {
 	if (piece->kind != TRACK_BYTES && piece->kind != TRACK_MIDDLE_EOF)
@@ -239,7 +240,7 @@ static enum rc keep_number(struct request *r, const struct track_piece *piece)
 	return iobuf_append(&r->number_reply, piece->p, piece->len);
 }
 
-/* The session's number in place of the server's. What is not the result that was expected passes as it came. */
+/* The number that is meant in place of the server's. What is not the result that was expected passes as it came. */
 static void forward_number(struct request *r)
 {
 	struct iobuf *kept = &r->number_reply, changed;
@@ -249,8 +250,8 @@ static void forward_number(struct request *r)
 
 	r->own_number = false;
 	iobuf_init(&changed, 0);
-	rc = r->number_in_list ? result_put_listed(&changed, reply, u->caps, r->prepared != NULL, u->thread_id, session_number(r->s))
-			       : result_put_number(&changed, reply, u->caps, r->prepared != NULL, session_number(r->s));
+	rc = r->number_in_list ? result_put_listed(&changed, reply, u->caps, r->prepared != NULL, u->thread_id, r->number)
+			       : result_put_number(&changed, reply, u->caps, r->prepared != NULL, r->number);
 	if (rc == RC_OK)
 		forward_made(r, &changed);
 	else if (reply.len)

@@ -294,6 +294,7 @@ static void take_status(struct request *r, uint16_t status)
 	else
 		s->pins &= ~(unsigned)PIN_TRANSACTION;
 	s->in_transaction = in;
+	s->transaction_unsure = false;
 }
 
 /* It has chosen what the server reports, which the server need not report. */

@@ -38,6 +38,7 @@ struct request *request_new(struct session *s)
 void request_lists_numbers(struct request *r)
 {
 	r->own_number = r->number_in_list = true;
+	r->number = session_number(r->s);
 	r->number_reply.max = RESULT_LIST;
 }
 
@@ -118,6 +119,8 @@ void request_interrupt(struct request *r)
 	} else if (r->held || r->awaits_position) {
 		r->held = false;
 		replica_wait_over(r);
+	} else if (r->awaits_schema) {
+		r->awaits_schema = false;
 	} else if (r->lookup_pending) { /* perhaps for another's answer */
 		cached_cancel(r);
 	} else if (r->announce_pending) {

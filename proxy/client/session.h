@@ -79,6 +79,7 @@ struct session {
 	const struct varset *vars;     /* reference */
 	unsigned pins;                 /* enum plan_pin */
 	bool in_transaction;
+	bool transaction_unsure;       /* ... or not: an error has left that open, and the server's next answer will say it */
 	enum session_readonly readonly; /* its transaction runs on a replica; NOT: it has none, or on the primary */
 	bool readonly_proven;          /* ... which had all that the session had seen when it began */
 	bool readonly_in_lane;         /* ... and is of a group: an error there is the answer */

@@ -6,6 +6,7 @@
  * such a statement did at its time: what it ran may be what was read before, or what is read now. If it was made in between and was gone again
  * before it had been read, nobody can tell.
  */
+#include "clock.h"
 #include "mem.h"
 #include "request.h"
 
@@ -17,7 +18,7 @@ struct sets_unsure {
 	unsigned n;
 	struct {
 		struct statement *st; /* a reference */
-		bool kept;            /* what it ran was there when the schema was read before */
+		bool kept;            /* what it ran was there when it was sent */
 		uint64_t first, last; /* when: catalog_changes() */
 	} of[UNSURE_MOST];
 };
@@ -52,7 +53,7 @@ static bool remember(struct request *r, bool kept)
 	if (i == u->n) {
 		u->of[i].st = statement_ref(r->st);
 		u->of[i].kept = true;
-		u->of[i].first = now;
+		u->of[i].first = r->sent_at;
 		u->n++;
 	}
 	u->of[i].last = now;
@@ -75,6 +76,35 @@ static unsigned pins_of(enum catalog_sets known, bool failed, bool untold)
 	return pins[known];
 }
 
+/* "PROCEDURE schema.name does not exist", in any language. One that is there and calls another that is not gets the same error, of the other's
+ * name, when it has run so far. */
+bool sets_names_called(const struct request *r, struct span message)
+{
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+	struct span schema, name;
+
+	if (!f || f->verb != SQL_CALL || f->nroutines == 0 || f->flags & (SQL_F_MULTI | SQL_F_UNKNOWN))
+		return false;
+	schema = f->routines[0].schema.len ? f->routines[0].schema : span_of(r->st->schema, r->st->schema_len);
+	name = f->routines[0].name;
+	for (size_t i = 1, n = schema.len + 1 + name.len; i + n < message.len; i++)
+		if (message.p[i - 1] == ' ' && message.p[i + n] == ' ' && message.p[i + schema.len] == '.' &&
+		    span_ieq(span_of(message.p + i, schema.len), schema) && span_ieq(span_of(message.p + i + schema.len + 1, name.len), name))
+			return true;
+	return false;
+}
+
+void sets_sent(struct request *r)
+{
+	struct catalog *c = r->worker->in->catalog;
+
+	if (!r->st)
+		return;
+	r->sent_at = catalog_changes(c);
+	r->sets = statement_sets(r->st, c);
+}
+
+/* The schema may have been read while it ran: it may have run what was there before. */
 unsigned sets_pins(struct request *r)
 {
 	enum catalog_sets sets;
@@ -83,11 +113,11 @@ unsigned sets_pins(struct request *r)
 	if (!r->st || r->cmd == COM_STMT_PREPARE || !r->s->up)
 		return 0;
 	sets = statement_sets(r->st, r->worker->in->catalog);
-	if (likely(sets == CATALOG_SETS_NOTHING) || (sets == CATALOG_SETS_MISSING && r->error == ER_SP_DOES_NOT_EXIST))
+	if (likely((sets | r->sets) == CATALOG_SETS_NOTHING) || ((sets | r->sets) == CATALOG_SETS_MISSING && r->not_there))
 		return 0;
-	pins = pins_of(sets & CATALOG_SETS_KNOWN, r->error != 0, !is_told(r));
-	if (sets & (CATALOG_SETS_UNSURE | CATALOG_SETS_MISSING))
-		pins |= remember(r, !(sets & CATALOG_SETS_MISSING)) ? PIN_UNKNOWN_YET : PIN_UNKNOWN;
+	pins = pins_of(sets & CATALOG_SETS_KNOWN, r->error != 0, !is_told(r)) | pins_of(r->sets & CATALOG_SETS_KNOWN, r->error != 0, !is_told(r));
+	if ((sets | r->sets) & (CATALOG_SETS_UNSURE | CATALOG_SETS_MISSING))
+		pins |= remember(r, !(r->sets & CATALOG_SETS_MISSING)) ? PIN_UNKNOWN_YET : PIN_UNKNOWN;
 	return pins;
 }
 
@@ -135,6 +165,19 @@ void sets_look_again(struct session *s)
 	}
 	s->pins &= ~(unsigned)PIN_UNKNOWN_YET;
 	sets_forget(s);
+}
+
+enum rc sets_await(struct request *r)
+{
+	struct session *s = r->s;
+
+	sets_look_again(s);
+	if (!s->pins) {
+		exec_give_back(s, true);
+		return RC_OK;
+	}
+	r->awaits_schema = s->pins == PIN_UNKNOWN_YET && clock_mono_ns() < failover_deadline(r);
+	return r->awaits_schema ? RC_AGAIN : RC_ERROR;
 }
 
 void sets_tick(struct session *s)

@@ -87,6 +87,39 @@ static bool is_row_write(enum sql_verb verb)
 	return verb == SQL_INSERT || verb == SQL_REPLACE || verb == SQL_UPDATE || verb == SQL_DELETE;
 }
 
+static bool clears(const struct statement *st)
+{
+	static const char *const shown[] = {"tables", "databases", "schemas", "variables", "status", "engines", "storage engines", "table status", "plugins", "collation",
+					    "character set", "charset", "triggers", "procedure status", "function status", "events", "open tables"};
+	static const char *const before[] = {"full ", "global ", "session ", "local "};
+	const char *p = st->text + 5;
+
+	if (st->facts.ntables || strncmp(st->text, "show ", 5) != 0)
+		return st->facts.ntables != 0;
+	for (size_t i = 0; i < countof(before); i++)
+		if (strncmp(p, before[i], strlen(before[i])) == 0) {
+			p += strlen(before[i]);
+			break;
+		}
+	for (size_t i = 0; i < countof(shown); i++)
+		if (strncmp(p, shown[i], strlen(shown[i])) == 0)
+			return true;
+	return false;
+}
+
+/* A set operation has found what its LIMIT cuts off, too. */
+static bool finds_more(const struct statement *st)
+{
+	static const char *const words[] = {" fetch ", "union", "except", "intersect", " procedure "};
+
+	if (st->text_cut || st->facts.flags & SQL_F_CALC_FOUND_ROWS)
+		return true;
+	for (size_t i = 0; i < countof(words); i++)
+		if (strstr(st->text, words[i]))
+			return true;
+	return false;
+}
+
 static struct statement *statement_new(struct span text, unsigned mode, const struct statement_key *k)
 {
 	struct statement *st = mem_zalloc(sizeof(*st));
@@ -119,6 +152,9 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 	/* A write says what it says: a number in it is a value. */
 	st->names_threads = !is_row_write(st->facts.verb) && numbers_matter(st->text);
 	st->lists_threads = st->names_threads && numbers_listed(st->text);
+	st->clears = clears(st);
+	st->has_limit = st->text_cut || strstr(st->text, " limit ");
+	st->finds_more = finds_more(st);
 	st->names_tracking = strstr(st->text, "session_track") ||
 			     (st->facts.flags & SQL_F_GLOBAL_SET && strstr(st->text, "profiling"));
 	return st;

@@ -45,6 +45,9 @@ struct statement {
 	bool writes_unseen;     /* the server gave it a position, though nothing in it seemed to write */
 	uint64_t sets_version;  /* of the catalog, when ... was judged; 0: never */
 	enum catalog_sets sets; /* what it sets for its session by what it runs */
+	bool clears;            /* the warnings that there are: it reads tables, be they the server's own, as SHOW TABLES does */
+	bool has_limit;
+	bool finds_more;        /* FOUND_ROWS() behind it is not told by the rows that it sends, and its offset */
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */
 	/* Tables read and written, with all that views, triggers, cascades and routines add; valid for catalog_version. */
 	uint64_t catalog_version;

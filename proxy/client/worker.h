@@ -43,7 +43,7 @@ struct worker {
 	struct iobuf tmp;                /* short-lived text: keys, SQL made by suimon */
 	struct queued_parts { struct iobuf sql, ends, tables, key; } parts; /* queued.c: what a record's spans point into, while it is appended */
 	bool tracked;                    /* the primary reports session state */
-	bool follow_ups_seen;            /* somebody uses FOUND_ROWS() or ROW_COUNT(): connections are kept for it */
+	bool follow_ups_seen;            /* somebody uses FOUND_ROWS() or ROW_COUNT(): connections are kept for it, and asked (lease_left.c) */
 	struct letter { struct mail mail; struct worker *worker; atomic_bool posted; } letters[WORKER_LETTERS]; /* of other threads */
 	_Atomic uint64_t drain_posted_ns; /* the deadline that WORKER_DRAIN brings */
 	bool draining;

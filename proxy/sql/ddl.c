@@ -298,6 +298,9 @@ void sql_stmt_drop(struct sql_parser *p)
 	case SQL_W_DATABASE:
 	case SQL_W_SCHEMA:
 		p->flags |= SQL_F_ACCOUNTS;
+		sql_advance(p);
+		if_exists(p);
+		sql_name(p, &p->drop_schema);
 		sql_skip_statement(p);
 		break;
 	default:

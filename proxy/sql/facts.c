@@ -187,7 +187,7 @@ static enum rc name_of_cause(struct sql_facts *f, struct span cause)
 
 static size_t names_length(const struct sql_parser *p)
 {
-	size_t n = p->use_schema.len;
+	size_t n = p->use_schema.len + p->drop_schema.len;
 
 	for (uint16_t i = 0; i < p->nrefs; i++)
 		n += p->refs[i].schema.len + p->refs[i].name.len;
@@ -216,6 +216,7 @@ static enum rc build(const struct sql_parser *p, struct sql_facts *f)
 		return RC_ERROR;
 	b.at = f->memory;
 	f->use_schema = copy_name(&b, p->use_schema);
+	f->drop_schema = copy_name(&b, p->drop_schema);
 	for (uint16_t i = 0; i < p->nrefs; i++)
 		if (!add_table(&b, &p->refs[i]))
 			unknown(f, "too many tables");
@@ -254,7 +255,7 @@ static bool covers(const struct sql_parser *with, const struct sql_parser *witho
 		if (!has_call(with, &without->calls[i]))
 			return false;
 	return !((with->flags ^ without->flags) & permit) && !(without->verbs & ~with->verbs) && without->reads_anew <= with->reads_anew &&
-	       span_eq(without->use_schema, with->use_schema);
+	       span_eq(without->use_schema, with->use_schema) && span_eq(without->drop_schema, with->drop_schema);
 }
 
 /* A comment that only some servers run: the facts are those of running it, as far as not running it would be the same

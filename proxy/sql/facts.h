@@ -117,6 +117,7 @@ struct sql_facts {
 	const char *unknown_why;    /* literal; set with SQL_F_UNKNOWN */
 	const char *nondeterministic; /* owned; the first function or variable that made it so, or NULL */
 	struct span use_schema;     /* USE x: the schema; into facts' own memory */
+	struct span drop_schema;    /* DROP DATABASE x, likewise */
 	char *memory;               /* owned: backs the spans */
 };
 
@@ -132,6 +133,10 @@ bool sql_queueable(const struct sql_facts *f, const char **why);
 
 /* Does it change what a login finds, by what it says itself? Not by what it calls, or by a text that it is given. */
 bool sql_changes_accounts(const struct sql_facts *f);
+
+/* May a password stand in it, so that it is not to be kept in any form? text: as it came, for another of the same facts may hold none in
+ * what it gives PREPARE. What a variable, a procedure or a function is given, but for those that are about passwords, is not known as one. */
+bool sql_is_private(const struct sql_facts *f, struct span text);
 
 /* The statements of a text, one at a time: *at starts at 0 and moves on. False when there are no more. A routine's body
  * is part of its CREATE. *stmt has no blanks or semicolons around it, and may be what no server would take. */

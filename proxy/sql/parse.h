@@ -35,7 +35,7 @@ struct sql_parser {
 	uint64_t flags;
 	const char *why;       /* set once: parsing has failed */
 	struct span nondeterministic; /* the first thing that made it so */
-	struct span use_schema;
+	struct span use_schema, drop_schema;
 	uint16_t depth;        /* nested expressions and queries: bounded */
 	uint16_t level;        /* queries around here */
 	bool reads_anew;       /* a schema, sql_mode or character set was set: the next statement reads otherwise */

@@ -91,14 +91,20 @@ enum rc sql_kill_user_parse(struct span text, unsigned mode, struct span *name, 
 	return at_text_end(&p) ? RC_OK : RC_DECLINED;
 }
 
-bool sql_asks_connection_id(struct span text, unsigned mode)
+uint64_t sql_asks_alone(struct span text, unsigned mode)
 {
 	struct sql_parser p;
+	uint64_t what;
 
 	sql_parser_init(&p, text, mode, false);
-	if (!sql_accept(&p, SQL_W_SELECT) || !sql_accept(&p, SQL_W_CONNECTION_ID) || !sql_accept_op(&p, '(') ||
-	    !sql_accept_op(&p, ')'))
-		return false;
+	if (!sql_accept(&p, SQL_W_SELECT))
+		return 0;
+	what = sql_accept(&p, SQL_W_CONNECTION_ID) ? SQL_F_CONNECTION_ID
+	       : sql_accept(&p, SQL_W_FOUND_ROWS)  ? SQL_F_FOUND_ROWS
+	       : sql_accept(&p, SQL_W_ROW_COUNT)   ? SQL_F_ROW_COUNT
+						   : 0;
+	if (!what || !sql_accept_op(&p, '(') || !sql_accept_op(&p, ')'))
+		return 0;
 	if (sql_accept(&p, SQL_W_AS) || sql_at_name(&p)) {
 		struct span name;
 
@@ -107,7 +113,35 @@ bool sql_asks_connection_id(struct span text, unsigned mode)
 		else
 			(void)sql_name(&p, &name);
 	}
-	return at_text_end(&p);
+	return at_text_end(&p) ? what : 0;
+}
+
+/* LIMIT a, b or LIMIT b OFFSET a; b may be ALL. */
+enum rc sql_offset(struct span text, unsigned mode, uint64_t *n)
+{
+	struct sql_parser p;
+	unsigned limits = 0;
+
+	*n = 0;
+	for (sql_parser_init(&p, text, mode, false); !p.why && p.t.kind != SQL_T_END;) {
+		struct span first;
+
+		if (!sql_accept(&p, SQL_W_LIMIT)) {
+			sql_advance(&p);
+			continue;
+		}
+		first = p.t.kind == SQL_T_NUMBER ? p.t.text : span_str("");
+		sql_advance(&p);
+		if (limits++)
+			return RC_DECLINED;
+		if (sql_accept(&p, SQL_W_OFFSET))
+			first = p.t.kind == SQL_T_NUMBER ? p.t.text : span_str("");
+		else if (!sql_accept_op(&p, ','))
+			continue;
+		if (!plain_number(first, n))
+			return RC_DECLINED;
+	}
+	return p.why ? RC_DECLINED : RC_OK;
 }
 
 size_t sql_numbers(struct span text, unsigned mode, uint64_t least, uint64_t most, struct sql_number *out, size_t cap)

@@ -22,8 +22,12 @@ enum rc sql_kill_parse(struct span text, unsigned mode, struct sql_kill *out) mu
  * else, CURRENT_USER and names with something escaped among it. */
 enum rc sql_kill_user_parse(struct span text, unsigned mode, struct span *name, struct span *host) must_check;
 
-/* True for "SELECT CONNECTION_ID()", with or without a name for the column, and nothing else. */
-bool sql_asks_connection_id(struct span text, unsigned mode);
+/* SQL_F_CONNECTION_ID, SQL_F_FOUND_ROWS or SQL_F_ROW_COUNT for "SELECT CONNECTION_ID()" and its like, with or without a name for the column,
+ * and nothing else; 0 for any other text. */
+uint64_t sql_asks_alone(struct span text, unsigned mode);
+
+/* How many rows its LIMIT passes over; 0: none. RC_DECLINED: that is no literal, or there is more than one LIMIT. */
+enum rc sql_offset(struct span text, unsigned mode, uint64_t *n) must_check;
 
 /* Whole numbers from least to most that stand in a text as they are, in order; at points into it. Returns how many, at most cap. */
 struct sql_number { struct span at; uint64_t number; };

@@ -54,10 +54,15 @@ static struct upstream *parked(const struct lease_request *r)
 	return u && u->state == UPSTREAM_IDLE && u->backend == r->backend && fits(u, r) && state_reachable(u, r) ? u : NULL;
 }
 
+static bool is_sole(const struct upstream *u)
+{
+	return u->park && u->park->sole;
+}
+
 static struct upstream *choose_idle(struct lease_pool *p, struct lease_backend *lb, const struct lease_request *r)
 {
 	struct upstream *best = parked(r);
-	int best_score = -1, looked = 0;
+	int best_score = -100, looked = 0;
 	bool full = lease_is_full(p, r->backend, r->account);
 
 	if (likely(best != NULL))
@@ -75,6 +80,7 @@ static struct upstream *choose_idle(struct lease_pool *p, struct lease_backend *
 		if (u->keep && !full)
 			continue;
 		score = u->epoch == r->epoch ? 4 : 0;
+		score -= is_sole(u) ? 8 : 0; /* it would have to be asked first */
 		score += u->vars == r->vars ? 2 : span_eq(u->vars->schema, r->vars ? r->vars->schema : u->vars->schema);
 		if (score > best_score) {
 			best = u;
@@ -114,11 +120,14 @@ static void lend(struct upstream *u, struct lease_request *r)
 	atomic_fetch_add_explicit(&u->load->active, 1, memory_order_relaxed);
 }
 
+/* One that nothing hangs on, rather; else the one that idles longest is asked what it knows. */
 bool lease_evict(struct lease_backend *lb)
 {
 	struct list_node *n = list_last(&lb->idle);
 
-	if (!n)
+	while (n && is_sole(container_of(n, struct upstream, node)) && list_prev(&lb->idle, n))
+		n = list_prev(&lb->idle, n);
+	if (!n || lease_ask(container_of(n, struct upstream, node)))
 		return false;
 	upstream_close(container_of(n, struct upstream, node), "making room for somebody else");
 	return true;
@@ -163,6 +172,7 @@ void lease_park_end(struct lease_park *park)
 void lease_park(struct upstream *u, struct lease_park *park, uint64_t session)
 {
 	u->parked_for = session;
+	park->sole = park->told = false; /* what was left before counts no more */
 	if (likely(u->park == park))
 		return;
 	lease_unpark(u);
@@ -183,15 +193,25 @@ void lease_leave(struct lease_backend *lb, struct lease_request *r)
 enum rc lease_acquire(struct lease_pool *p, struct lease_request *r, struct upstream **u)
 {
 	struct lease_backend *lb = lease_place(p, r->backend);
-	struct upstream *idle = !r->fresh && (list_empty(&lb->waiters) || r->parked_only) ? choose_idle(p, lb, r) : NULL;
+	bool own, asked;
+	struct upstream *idle;
+
+	if (unlikely(r->asks_first))
+		lease_ask_first(r);
+	own = asked = unlikely(lease_awaits_answer(r));
+	idle = !own && !r->fresh && (list_empty(&lb->waiters) || r->parked_only) ? choose_idle(p, lb, r) : NULL;
 
 	r->err_code = 0;
 	r->err_theirs = false;
 	r->err_text[0] = '\0';
 	r->opening = NULL;
 	r->node = (struct list_node){NULL, NULL};
-	if (r->parked_only && (!idle || idle->parked_for != r->session))
+	if (r->parked_only && !own && (!idle || idle->parked_for != r->session))
 		return RC_DECLINED;
+	if (idle && unlikely(idle->park != r->park) && lease_ask(idle)) {
+		idle = NULL;
+		asked = true;
+	}
 	if (idle) {
 		lend(idle, r);
 		*u = idle;
@@ -200,9 +220,9 @@ enum rc lease_acquire(struct lease_pool *p, struct lease_request *r, struct upst
 	if (p->closing)
 		return RC_DECLINED;
 	r->asked_ns = clock_mono_ns();
-	if (lease_is_crowded(r->backend, r->account) ? r->impatient : lease_open(p, lb, r) == RC_ERROR && r->impatient)
+	if (!asked && (lease_is_crowded(r->backend, r->account) ? r->impatient : lease_open(p, lb, r) == RC_ERROR && r->impatient))
 		return RC_DECLINED;
-	if (r->urgent)
+	if (r->urgent || own)
 		list_push_front(&lb->waiters, &r->node);
 	else
 		list_push_back(&lb->waiters, &r->node);
@@ -223,8 +243,10 @@ static bool serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct
 	list_each(&lb->waiters, n) {
 		struct lease_request *r = container_of(n, struct lease_request, node);
 
-		if (!fits(u, r) || !state_reachable(u, r))
+		if (!fits(u, r) || !state_reachable(u, r) || unlikely(lease_awaits_answer(r)))
 			continue;
+		if (unlikely(u->park != r->park) && lease_ask(u))
+			return true;
 		if (r->fresh && u->lent) { /* it needs a new one, and would see those behind it served for ever */
 			if (r->opening || lease_is_crowded(r->backend, r->account) || !lease_no_room(p, r->backend))
 				continue;
@@ -242,6 +264,8 @@ static bool serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct
 		struct lease_request *r = container_of(list_first(&lb->waiters), struct lease_request, node);
 
 		if (!r->opening && lease_no_room(p, r->backend)) {
+			if (lease_ask(u))
+				return true;
 			upstream_close(u, "making room for another account");
 			(void)lease_open(p, lb, r);
 			return true;
@@ -266,10 +290,15 @@ static void on_serve(struct mail *m)
 {
 	struct lease_pool *p = container_of(m, struct lease_pool, serve_mail);
 
-	p->serving = false;
-	for (size_t i = 0; i < p->topology->n && !p->closing; i++)
+	bool open = p->answered;
+
+	p->serving = p->answered = false;
+	for (size_t i = 0; i < p->topology->n && !p->closing; i++) {
 		while (!list_empty(&p->backends[i].waiters) && serve_one(p, &p->backends[i]))
 			;
+		if (unlikely(open) && !p->closing)
+			lease_open_waiting(p, &p->backends[i]);
+	}
 }
 
 void lease_serve_soon(struct lease_pool *p)

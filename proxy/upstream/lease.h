@@ -4,7 +4,10 @@
  * The limit of connections a backend (backend.pool.max) counts over all workers. A request that cannot have one waits in
  * order, at most until its deadline; so does one whose server has no connection left (1040 and its kin), where a new one
  * is tried for every now and then. An idle connection stays parked for the session it served last, so that what only
- * that connection knows (LAST_INSERT_ID and its kin) is still there when the session comes back and nobody else needed it.
+ * that connection knows (warnings and their kin) is still there when the session comes back and nobody else needed it. FOUND_ROWS() and
+ * ROW_COUNT(), where nothing else tells them, it is asked before it is lent to another session, or closed for one:
+ *
+ *   lease_ask → "SELECT FOUND_ROWS(),ROW_COUNT()" → lease_left_done: the session's lease_park has it; idle again, for anybody
  */
 #ifndef SUIMON_LEASE_H
 #define SUIMON_LEASE_H
@@ -14,7 +17,13 @@
 #include "upstream.h"
 
 /* Lives in a session: the connection it used last, as long as nobody else has used it since. Spares it the search. */
-struct lease_park { struct upstream *u; };
+struct lease_park {
+	struct upstream *u;
+	bool sole;      /* it alone knows what the session's last statement has left */
+	bool told;      /* ... and was asked: */
+	uint64_t found; /* FOUND_ROWS() */
+	int64_t count;  /* ROW_COUNT() */
+};
 
 struct lease_request {
 	/* Filled by the caller: */
@@ -31,6 +40,7 @@ struct lease_request {
 	bool fresh;                 /* only a connection whose login is new will do: it proves the password */
 	bool impatient;             /* has somewhere else to go: declined as soon as the server cannot be reached */
 	bool urgent;                /* goes before all others, and beyond the pool's limit if need be */
+	bool asks_first;            /* leaves FOUND_ROWS() as it is: where the connection used last is another server's, that is asked what it alone knows first */
 	bool parked_only;           /* only the connection parked for this session will do */
 	/* After RC_AGAIN: RC_OK with u leased; RC_DECLINED: the server cannot be reached or none became free in time (err_code:
 	 * because the server had none left); RC_ERROR: the server refused the account (err_* of the request). */
@@ -73,6 +83,7 @@ struct lease_pool {
 	struct event *tick;
 	struct mail serve_mail;           /* idle connections meet waiters after the turn, not deep in a call */
 	bool serving;                     /* it is on its way */
+	bool answered;                    /* who waited for an answer (lease_left.c) has no connection on its way yet */
 	unsigned load;                    /* its place in backend.loads */
 	bool closing;
 	const _Atomic uint32_t *clients;  /* of all workers; NULL: not known */
@@ -98,6 +109,10 @@ bool lease_reset_is_enough(const struct upstream *u) must_check;
 
 /* The server has no room for another prepared statement: idle connections to it give theirs up. */
 void lease_close_statements(struct lease_pool *p, const struct backend *b);
+
+/* lease_left.c, from upstream.c: a piece of the answer in UPSTREAM_ASKED, and its end. */
+void lease_left_piece(struct upstream *u, const struct track_piece *piece);
+void lease_left_done(struct upstream *u);
 
 /* lease_hold.c: u is spoken of elsewhere by its thread's number (KILL): once released it stays unlent until it is let go,
  * by that number, because it may be gone by then. */

@@ -3,6 +3,7 @@
  *
  * lease.c       a request asks for a connection: choosing, opening, waiting in order
  * lease_life.c  a connection comes and goes: opened, idle, reset, lost, given back
+ * lease_left.c  what a connection alone knows is asked before it is anybody else's
  * lease_pool.c  the pool's life, and what happens by time
  */
 #ifndef SUIMON_LEASE_IMPL_H
@@ -40,6 +41,15 @@ enum rc lease_open(struct lease_pool *p, struct lease_backend *lb, struct lease_
 bool lease_evict(struct lease_backend *lb) must_check;
 /* r waits no longer. */
 void lease_leave(struct lease_backend *lb, struct lease_request *r);
+/* True: u, which is idle, alone knows what its session may ask for, and is asked: it will be idle again. */
+bool lease_ask(struct upstream *u) must_check;
+/* u, which is idle, is closed, for others or by time; once it was asked. */
+void lease_close_idle(struct upstream *u, const char *why);
+void lease_ask_first(const struct lease_request *r); /* if r wants that: lease_awaits_answer tells */
+/* The connection that r's session used last is being asked: what it answers r may ask for. */
+bool lease_awaits_answer(const struct lease_request *r) must_check;
+/* Waiters that have no connection on its way get one, as far as there is room. */
+void lease_open_waiting(struct lease_pool *p, struct lease_backend *lb);
 /* Idle connections meet waiters after the turn. */
 void lease_serve_soon(struct lease_pool *p);
 

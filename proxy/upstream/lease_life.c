@@ -32,7 +32,7 @@ static void go_idle(struct upstream *u)
 	if (!list_empty(&lb->waiters) && (full || !u->keep))
 		lease_serve_soon(p);
 	else if (full && unlikely(atomic_load_explicit(&u->backend->waiting, memory_order_relaxed)))
-		upstream_close(u, "another worker needs the place");
+		lease_close_idle(u, "another worker needs the place");
 }
 
 /* A fresh connection has the character sets of its login, and nothing else. false: no memory to know them by. */
@@ -162,6 +162,7 @@ void lease_lost(struct upstream *u)
 		list_remove(&lb->busy, &u->node);
 		break;
 	case UPSTREAM_RESETTING:
+	case UPSTREAM_ASKED:
 		list_remove(&lb->busy, &u->node);
 		break;
 	case UPSTREAM_CLOSED:

@@ -58,7 +58,7 @@ static bool open_for_one(struct lease_pool *p, struct lease_backend *lb)
 		struct lease_request *r = container_of(n, struct lease_request, node);
 		enum rc rc;
 
-		if (r->opening || !crowd_may_try(&r->backend->crowd) || !crowd_may_try(&r->account->crowd))
+		if (r->opening || lease_awaits_answer(r) || !crowd_may_try(&r->backend->crowd) || !crowd_may_try(&r->account->crowd))
 			continue;
 		rc = lease_open(p, lb, r);
 		if (rc == RC_DECLINED)
@@ -70,6 +70,12 @@ static bool open_for_one(struct lease_pool *p, struct lease_backend *lb)
 		}
 	}
 	return false;
+}
+
+void lease_open_waiting(struct lease_pool *p, struct lease_backend *lb)
+{
+	while (open_for_one(p, lb))
+		;
 }
 
 static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_t now)
@@ -88,8 +94,7 @@ static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_
 		say_why(r, opening);
 		r->done(r, RC_DECLINED, NULL);
 	}
-	while (open_for_one(p, lb))
-		;
+	lease_open_waiting(p, lb);
 }
 
 /* Another worker's requests wait, no new connection is to be had, and connections lie idle here: their places are given up. */
@@ -105,7 +110,7 @@ static void tick_yield(struct lease_pool *p, struct lease_backend *lb, struct ba
 		struct upstream *u = container_of(n, struct upstream, node);
 
 		if (waiting && crowd_is(&u->account->crowd)) {
-			upstream_close(u, "another worker needs its account's place");
+			lease_close_idle(u, "another worker needs its account's place");
 			waiting--;
 		}
 	}
@@ -117,9 +122,9 @@ static void tick_idle(struct lease_pool *p, struct lease_backend *lb, uint64_t n
 		struct upstream *u = container_of(n, struct upstream, node);
 
 		if (now - u->born_ns > p->limits.max_age_ns)
-			upstream_close(u, "max_age");
+			lease_close_idle(u, "max_age");
 		else if (now - u->since_ns > p->limits.idle_timeout_ns && lb->idle.count > p->limits.min_idle)
-			upstream_close(u, "idle_timeout");
+			lease_close_idle(u, "idle_timeout");
 	}
 }
 

@@ -219,6 +219,9 @@ static void reply_ended(struct upstream *u)
 	case UPSTREAM_RESETTING:
 		resetting_done(u);
 		break;
+	case UPSTREAM_ASKED:
+		lease_left_done(u);
+		break;
 	default:
 		u->ops->done(u);
 	}
@@ -283,6 +286,8 @@ static size_t upstream_input(struct channel *ch, const uint8_t *p, size_t len)
 		used += n;
 		if (u->state == UPSTREAM_LEASED)
 			u->ops->piece(u, &piece);
+		else if (u->state == UPSTREAM_ASKED)
+			lease_left_piece(u, &piece);
 		else if (piece.kind == TRACK_OK_PACKET)
 			upstream_tracked(u, span_of(piece.p + PACKET_HEADER, piece.len - PACKET_HEADER));
 		if (!ch->open)
@@ -350,7 +355,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	if (u->state < UPSTREAM_IDLE)
 		open_failed(u, u->err_text);
 	else
-		lose(u, "no answer to a reset");
+		lose(u, "no answer between two statements");
 }
 
 bool upstream_is_gone(struct upstream *u, uint64_t now_ns)
@@ -372,6 +377,7 @@ static void upstream_free(struct mail *m)
 {
 	struct upstream *u = container_of(m, struct upstream, free_mail);
 
+	iobuf_reset(&u->answer);
 	upstream_stmt_forget_all(u);
 	map_reset(&u->stmts);
 	varset_unref(u->vars);

@@ -38,6 +38,7 @@ enum upstream_state {
 	UPSTREAM_IDLE,       /* nobody's: on the idle list */
 	UPSTREAM_LEASED,     /* a request's */
 	UPSTREAM_RESETTING,  /* COM_RESET_CONNECTION sent, then idle */
+	UPSTREAM_ASKED,      /* asked what it alone knows (lease_left.c), then idle */
 	UPSTREAM_CLOSED,
 };
 
@@ -98,6 +99,7 @@ struct upstream {
 	uint64_t parked_for;       /* id of the session it served last; 0 none */
 	struct lease_park *park;   /* of that session; NULL: none, or the session has another */
 	bool plain;                /* nothing was said on it but what clients say; never anybody else's */
+	struct iobuf answer;       /* while UPSTREAM_ASKED */
 	bool keep;                 /* holds what that session may ask for (LAST_INSERT_ID(), SHOW WARNINGS): lent to others last */
 	uint16_t holds;            /* lease_hold: nobody else gets it */
 	bool let_go;               /* was released while held */

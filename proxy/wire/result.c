@@ -36,7 +36,7 @@ static enum rc put_row(struct iobuf *out, struct span row, uint8_t seq, bool bin
 		for (size_t i = 0; i < len - 2; i++)
 			payload[2 + i] = (char)(n >> (8 * i));
 	} else {
-		len = (size_t)snprintf(payload + 1, sizeof(payload) - 1, "%llu", (unsigned long long)n) + 1;
+		len = (size_t)snprintf(payload + 1, sizeof(payload) - 1, "%lld", (long long)n) + 1;
 		payload[0] = (char)(len - 1);
 	}
 	return packet_put(out, &seq, payload, len);

@@ -9,7 +9,7 @@
 #define RESULT_SMALL 4096 /* bytes of a result that may be changed; a larger one is not for this */
 
 /* reply: the packets of one result of one column, up to its row and with it, from the column count on (no final EOF or
- * OK); caps: of the connection it came over. Appends it to out with the row's value replaced by n, in the form the row
+ * OK); caps: of the connection it came over. Appends it to out with the row's value replaced by n, which is signed, in the form the row
  * has: text, or an integer of 4 or 8 bytes where the column definition says so. RC_DECLINED: not such a result, out is as
  * it was. RC_ERROR: no memory. */
 enum rc result_put_number(struct iobuf *out, struct span reply, uint64_t caps, bool binary, uint64_t n) must_check;

@@ -1,5 +1,6 @@
 """P1, P3: what a statement leaves behind for the next ones is answered as on one connection: the same packets as direct,
 while other sessions disturb every server connection between any two statements."""
+import concurrent.futures
 import contextlib
 
 import pymysql
@@ -53,11 +54,25 @@ CONVERSATIONS = {
         execute("SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT ?", 3), "SELECT FOUND_ROWS()", execute("SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT ?", 3), execute("SELECT FOUND_ROWS()"),
         "SELECT 1; SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 1", "SELECT FOUND_ROWS()", "SELECT id FROM a WHERE id < 0", "SELECT FOUND_ROWS()", "SHOW TABLES", "SELECT FOUND_ROWS()",
         "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2; SELECT FOUND_ROWS()", "SELECT id FROM a UNION SELECT 99 LIMIT 2", "SELECT FOUND_ROWS() AS total"],
+    "found rows, of many kinds": [
+        "SELECT 5", "SELECT FOUND_ROWS()", "SELECT ROW_COUNT()", "SELECT id FROM a LIMIT 3 OFFSET 2", "SELECT FOUND_ROWS()", execute("SELECT id FROM a LIMIT ?, ?", 2, 3), "SELECT FOUND_ROWS()",
+        "SELECT id FROM a LIMIT 2 OFFSET 50", "SELECT FOUND_ROWS()", "SELECT id FROM a UNION SELECT 99 LIMIT 2", "SELECT FOUND_ROWS() AS n",
+        "SELECT id FROM a WHERE id < 5", "EXPLAIN SELECT * FROM a", "SELECT FOUND_ROWS()", "SELECT id FROM a WHERE id < 4", "COMMIT", "SELECT FOUND_ROWS()",
+        "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 1", "COMMIT", "SELECT FOUND_ROWS()", "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 1", "SELEKT", "SELECT FOUND_ROWS(), ROW_COUNT()",
+        "SELECT id FROM a WHERE id < 4", "INSERT INTO a (v) SELECT 'x' FROM a LIMIT 2", "SELECT FOUND_ROWS()", "SELECT id FROM a WHERE id < 4", "SHOW CREATE TABLE a", "SELECT 5",
+        "SELECT SQL_CALC_FOUND_ROWS x.id FROM a x, a y, a z LIMIT 1", "SELECT FOUND_ROWS()", "SELECT SQL_CALC_FOUND_ROWS x.id FROM a x, a y, a z LIMIT 1", "SELECT FOUND_ROWS() + 1",
+        "SELECT id FROM a WHERE id < 4", "USE information_schema", "SELECT FOUND_ROWS()"],
+    "numbers of a procedure": ["CALL finds()", execute("SELECT FOUND_ROWS()"), "CALL ins()", "SELECT ROW_COUNT()", "CALL ins()", "COMMIT", "SELECT ROW_COUNT()"],
     "row count": [
         "UPDATE a SET n = 0 WHERE id < 4", "SELECT ROW_COUNT()", "SELECT ROW_COUNT()", "DELETE FROM a WHERE id = 9", "SELECT ROW_COUNT(), LAST_INSERT_ID()",
         execute("UPDATE a SET n = ? WHERE id > ?", 5, 3), "SELECT ROW_COUNT()", execute("UPDATE a SET n = ? WHERE id > ?", 6, 3), execute("SELECT ROW_COUNT()"),
         "SELECT id FROM a", "SELECT ROW_COUNT()", "INSERT INTO a (v) VALUES ('1'), ('2')", "SELECT ROW_COUNT()", "UPDATE a SET n = 1; DELETE FROM a WHERE id = 8", "SELECT ROW_COUNT()",
         "SELEKT", "SELECT ROW_COUNT()", "DO 1", "SELECT ROW_COUNT()", "SET @r = 1", "SELECT ROW_COUNT()"],
+    "row count, of many kinds": [
+        "UPDATE a SET n = 0 WHERE id < 4", "SELECT ROW_COUNT() AS n", "UPDATE a SET n = 1 WHERE id < 4", execute("SELECT ROW_COUNT()"), "CREATE TABLE b (i INT)",
+        "SELECT ROW_COUNT()", "INSERT INTO b VALUES (1), (2), (3)", "SELECT ROW_COUNT()", "DROP TABLE b", "SELECT ROW_COUNT()", "SHOW TABLES", "SELECT ROW_COUNT()", "SELECT v FROM a WHERE id = 1",
+        "SELECT ROW_COUNT()", "SELECT ROW_COUNT(), FOUND_ROWS()", "SELEKT", execute("SELECT ROW_COUNT()"), "INSERT INTO a (id) VALUES (1)", "SELECT ROW_COUNT()", "SELECT 1; DELETE FROM a WHERE id > 7",
+        "SELECT ROW_COUNT()"],
     "warnings": [
         "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SHOW WARNINGS", "SHOW WARNINGS", "SELECT @@warning_count", "SHOW COUNT(*) WARNINGS", "SELECT CAST('1x' AS SIGNED)",
         "SELECT @@warning_count, @@error_count", "SHOW COUNT(*) WARNINGS", "SHOW ERRORS", "SELECT n FROM a WHERE id = 1", "SHOW WARNINGS",
@@ -69,7 +84,8 @@ CONVERSATIONS = {
         "SELEKT", execute("SELECT CAST(? AS SIGNED) FROM a WHERE id = 1", "1x"), "SELECT LAST_INSERT_ID()", "SHOW WARNINGS", "INSERT INTO a (v) VALUES ('x')",
         "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SELECT LAST_INSERT_ID()", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT @@warning_count, @@error_count",
         "SELECT * FROM none", "SHOW WARNINGS", "SELECT CAST('3x' AS SIGNED) FROM a WHERE id = 1", "COMMIT", "SELECT ROW_COUNT()", "SHOW WARNINGS",
-        "INSERT INTO a (id) VALUES (1)", "SELECT id FROM a WHERE id < 2", "SET @x = 3", "SELECT @@warning_count, @@error_count"],
+        "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "/* suimon: primary */ SHOW TABLES LIKE 'b'", "SHOW COUNT(*) WARNINGS", "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1",
+        "/* suimon: primary */ SHOW GRANTS", "SHOW WARNINGS", "INSERT INTO a (id) VALUES (1)", "SELECT id FROM a WHERE id < 2", "SET @x = 3", "SELECT @@warning_count, @@error_count"],
     "warnings of a variable set without its scope": [
         "SET @@max_sort_length = 1", "SHOW WARNINGS", "SELECT @@warning_count", "SET @@group_concat_max_len = 1, @@time_zone = '+01:00'", "SHOW COUNT(*) WARNINGS",
         "GET DIAGNOSTICS CONDITION 1 @t = MESSAGE_TEXT", "SELECT @t", execute("SET @@max_sort_length = 2"), "SHOW WARNINGS", "SELECT ROW_COUNT()"],
@@ -93,7 +109,8 @@ CONVERSATIONS = {
         execute("SET @p = ?", 5), "SELECT @p", "SELECT n INTO @n FROM a WHERE id = 2", "SELECT @n", "SELECT 1; SET @m = 8", "SELECT @m", execute("SELECT @p + @m"),
         "SELECT @p := n FROM a ORDER BY id LIMIT 1", "SELECT @p", "SET @p = NULL, @m = NULL", "SELECT @p, @m"],
 }
-ROUTINES = ["CREATE PROCEDURE ins() INSERT INTO a (v) VALUES ('call')",
+ROUTINES = ["CREATE PROCEDURE finds() SELECT id FROM a WHERE id < 3",
+            "CREATE PROCEDURE ins() INSERT INTO a (v) VALUES ('call')",
             "CREATE FUNCTION fins() RETURNS INT BEGIN INSERT INTO a (v) VALUES ('func'); RETURN LAST_INSERT_ID(); END"]
 
 
@@ -116,8 +133,8 @@ def fresh(db):
 class Noise:
     """Three sessions that leave ids, warnings, counts and errors behind on whatever connection they get."""
 
-    def __init__(self, suimon, db, stack):
-        self.sessions = [stack.enter_context(suimon.connect(database=db.name)) for _ in range(3)]
+    def __init__(self, suimon, db, stack, **how):
+        self.sessions = [stack.enter_context(suimon.connect(database=db.name, **how)) for _ in range(3)]
         self.turn = 0
 
     def __call__(self):
@@ -142,6 +159,47 @@ def test_answers_as_on_one_connection(suimon, db, what, pool):
         assert g == w, step
 
 
+@pytest.mark.parametrize("flag", [MULTI_STATEMENTS, 0], ids=["handed over", "closed"])
+@pytest.mark.parametrize("what", ["insert id, prepared", "found rows", "found rows, of many kinds", "found rows, past a failure", "row count, of many kinds"])
+def test_numbers_are_right_though_each_statement_finds_its_connection_gone(suimon, db, what, flag):
+    """P3: one server connection for four sessions, of which each has it between any two statements; or it makes room for one of another kind."""
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    fresh(db)
+    want = converse(db.direct(client_flag=MULTI_STATEMENTS), CONVERSATIONS[what])
+    fresh(db)
+    with contextlib.ExitStack() as stack:
+        with s.connect(database=db.name) as c:
+            ask(c, "SELECT FOUND_ROWS()")  # somebody uses it
+        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), CONVERSATIONS[what], Noise(s, db, stack, client_flag=flag))
+    for step, w, g in zip(CONVERSATIONS[what], want, got):
+        assert g == w, step
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_numbers_are_right_while_others_wait_for_the_connections(suimon, db, threads):
+    """P3: twelve sessions at once, each of its own number of rows, and two connections a server for all of them."""
+    fresh(db)
+    db.setup("CREATE TABLE b (id INT PRIMARY KEY, n INT)", "INSERT INTO b SELECT seq, 0 FROM " + numbers(1, 12 * 50))
+    s = suimon({"threads": threads, "backend": {"pool": {"max": 2, "min_idle": 0}}})
+
+    def talk(me):
+        with s.connect(database=db.name) as c:
+            for i in range(60):
+                most = 12 * (me + 1) + i
+                ask(c, "SELECT SQL_CALC_FOUND_ROWS id FROM b WHERE id <= %d LIMIT 1" % most)
+                got = [ask(c, "SELECT FOUND_ROWS()"), ask(c, "SELECT FOUND_ROWS()")]
+                ask(c, "/* suimon: primary */ SELECT id FROM b WHERE id <= %d" % (me + 1))
+                got.append(ask(c, "SELECT FOUND_ROWS()"))
+                ask(c, "UPDATE b SET n = n + 1 WHERE id BETWEEN %d AND %d" % (50 * me + 1, 50 * me + me + 1))
+                got.append(ask(c, "SELECT ROW_COUNT()"))
+                assert got == [((most,),), ((1,),), ((me + 1,),), ((me + 1,),)], i
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        assert all(pool.map(talk, range(12)))
+    assert s.metrics()["suimon_pool_waits_total"] > 12
+
+
 def test_insert_id_of_a_procedure_behind_which_rights_may_be_others(suimon, db):
     """Connections from before serve no new session then; what its own has left there is still this session's."""
     fresh(db)
@@ -162,19 +220,21 @@ BEHIND_A_HIT = [
     "SELECT v FROM a WHERE id = 77", "SELECT v FROM a WHERE id = 77", "SELECT FOUND_ROWS() AS none",
     "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SHOW WARNINGS", READ, "SHOW WARNINGS", "SELECT @@warning_count", "SELECT * FROM none", READ, "SHOW COUNT(*) ERRORS",
     "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2", READ, FEW, "SELECT FOUND_ROWS()", READ, "GET DIAGNOSTICS @r = ROW_COUNT", "SELECT @r", "SELECT id FROM a WHERE id < 3", "SELECT FOUND_ROWS()"]
+PINNED_BEHIND_A_HIT = [READ, READ, "BEGIN", "SELECT FOUND_ROWS()", "COMMIT", FEW, FEW, "BEGIN", "SELECT ROW_COUNT()", execute("SELECT FOUND_ROWS()"), "ROLLBACK"]
 
 
 @pytest.mark.parametrize("pool", [2, 50])
-def test_behind_a_cache_hit_too(suimon, db, pool):
+@pytest.mark.parametrize("steps", [BEHIND_A_HIT, PINNED_BEHIND_A_HIT], ids=["free", "pinned"])
+def test_behind_a_cache_hit_too(suimon, db, pool, steps):
     """The cache has answered: no connection knows of it, and the one that is asked is told."""
     fresh(db)
     s = suimon({"threads": 1, "backend": {"pool": {"max": pool, "min_idle": 0}}, "cache": {"rules": [{"match": {"table": db.name + ".a"}, "ttl": "1h"}]}})
-    want = converse(db.direct(client_flag=MULTI_STATEMENTS), BEHIND_A_HIT)
+    want = converse(db.direct(client_flag=MULTI_STATEMENTS), steps)
     with contextlib.ExitStack() as stack:
-        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), BEHIND_A_HIT, Noise(s, db, stack))
-    for step, w, g in zip(BEHIND_A_HIT, want, got):
+        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), steps, Noise(s, db, stack))
+    for step, w, g in zip(steps, want, got):
         assert g == w, step
-    assert s.metrics()['suimon_cache_hits_total{level="memory"}'] >= 8
+    assert s.metrics()['suimon_cache_hits_total{level="memory"}'] >= (8 if steps is BEHIND_A_HIT else 2)
 
 
 def test_many_found_rows_behind_a_hit(suimon, db):

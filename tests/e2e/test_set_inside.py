@@ -173,6 +173,29 @@ def test_a_view_that_sets_something_is_the_primarys(suimon, shop):
         assert c.ask("INSERT INTO t VALUES (3, 30)") is None
 
 
+def test_a_read_on_a_replica_whose_function_is_made_anew_meanwhile_keeps_nobody_from_writing(suimon, shop, cluster):
+    """R1, P1: until the schema is read nobody knows what it has set there; a write waits for that."""
+    body = "CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN DECLARE n INT; SELECT COUNT(*) INTO n FROM whoami; RETURN n; END"
+    shop.setup(body)
+    s = schema_is_present(suimon({"threads": 1}))
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin, cluster.replica.root(database=shop.name) as locker:
+        wait_until("a replica", lambda: who(c) == "replica", 20)
+        ask(c, "SELECT f()")
+        assert set(pinned(s)) == {None}
+        ask(locker, "LOCK TABLES whoami WRITE")
+        read = Background(c, "SELECT f()")
+        wait_until("it to run", lambda: [i["statement"] for i in s.api("/api/clients")["clients"] if i["id"] == c.thread_id()] != [None], 10)
+        with nothing_is_read(s, shop.name):
+            for sql in ("DROP FUNCTION f", body):
+                ask(admin, sql)
+            ask(locker, "UNLOCK TABLES")
+            assert read.outcome() == ((1,),)
+            assert "unknown_yet" in pinned(s)
+            write = Background(c, "INSERT INTO log VALUES ('x')")
+        assert write.outcome() == ()
+        wait_until("the pin to end", lambda: set(pinned(s)) == {None}, 20)
+
+
 def ask_of(s, shop):
     with s.connect(database=shop.name) as c:
         return who(c)
@@ -261,6 +284,8 @@ CHANGES = {
                                               {None, "unknown"}),
     "a trigger that is gone again": (["CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v"], "INSERT INTO log VALUES ('x')", ["DROP TRIGGER r"],
                                      {None, "unknown"}),
+    "a trigger that is gone again by its table's other name": (["CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v", "RENAME TABLE log TO log2"],
+                                                              "INSERT INTO log2 VALUES ('x')", ["DROP TRIGGER r"], {None, "unknown"}),
     "a table that is gone again": (["CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SELECT 10 INTO @v"], "INSERT INTO log VALUES ('x')", ["DROP TABLE log"],
                                    {None, "unknown"}),
     "two triggers": (["CREATE TRIGGER r BEFORE INSERT ON log FOR EACH ROW SET NEW.what = 'replace'"], "INSERT INTO log VALUES ('x')",
@@ -282,6 +307,7 @@ def test_what_ddl_has_changed_pins_until_it_is_known(made, shop, what):
             for sql in later:
                 ask(admin, sql)
         wait_until("it to be known", lambda: set(pinned(s)) == pins, 20)  # though nobody asks anything any more
+        assert {i["id"]: i["pinned"] for i in s.api("/api/clients")["clients"]}[c.thread_id()] in (pins - {None} or {None})
 
 
 MAKES = "CREATE TEMPORARY TABLE tmp AS SELECT 7 AS n"
@@ -314,6 +340,59 @@ def test_what_a_procedure_set_that_is_gone_again_is_its_sessions(suimon, shop, h
                 ask(other, "SELECT n FROM tmp")
 
 
+WITH_IT = {
+    "a procedure": (["DROP PROCEDURE %s.p", "CREATE PROCEDURE %s.p() SELECT 10 INTO @v"], "CALL %s.p()"),
+    "a trigger": (["CREATE TRIGGER %s.r BEFORE INSERT ON %s.log FOR EACH ROW SELECT 10 INTO @v"], "INSERT INTO %s.log VALUES ('x')"),
+}
+
+
+@pytest.mark.parametrize("what", WITH_IT)
+def test_what_set_something_and_is_gone_with_its_database_is_its_sessions(suimon, shop, what):
+    """P3: as a suite of tests leaves it."""
+    made, ran = WITH_IT[what]
+    gone = shop.name + "_gone"
+    shop.setup("CREATE DATABASE " + gone, "CREATE TABLE %s.log (what TEXT)" % gone, "CREATE PROCEDURE %s.p() DO 1" % gone)
+    s = schema_is_present(suimon(ONE_SERVER))
+    with s.connect(database=shop.name) as c:
+        is_its_own(s, shop.name, lambda: [ask(c, sql.replace("%s", gone)) for sql in (*made, ran, "DROP DATABASE %s")], "SELECT @v")
+        wait_until("it to be known", lambda: "unknown" in pinned(s), 20)
+        assert ask(c, "SELECT @v") == ((10,),)
+
+
+def test_what_a_procedure_set_that_was_made_anew_while_it_ran_is_its_sessions(suimon, shop):
+    """P3: the schema was read anew before it was through."""
+    shop.setup("CREATE PROCEDURE p() BEGIN SELECT 10 INTO @v; DO SLEEP(2); END")
+    s = schema_is_present(suimon(WHERE["cached"]))
+
+    def run():
+        call = Background(c, "CALL p()")
+        wait_until("it to sleep", lambda: shop.primary("SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE = 'User sleep' AND DB = '%s'" % shop.name), 10)
+        with s.connect(database=shop.name) as admin:
+            for sql in made_again("DO 1"):
+                ask(admin, sql)
+        wait_until("the schema to be read", lambda: not s.api("/api/cache")["catalog"]["stale"], 10)
+        assert call.outcome() == ()
+
+    with s.connect(database=shop.name) as c:
+        is_its_own(s, shop.name, run, "SELECT @v")
+        assert ask(c, "SELECT @v") == ((10,),)
+
+
+def test_who_calls_while_hundreds_of_procedures_are_made_is_not_pinned_for_good(made, shop):
+    """More at once than are told apart, and more behind them: of what this one calls it is known that it is none of them."""
+    s = made
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as admin:
+        with nothing_is_read(s, shop.name):
+            for n in range(70):
+                ask(admin, "CREATE PROCEDURE one_%d() DO 1" % n)
+            ask(c, "CALL q()")
+            assert "unknown_yet" in pinned(s)
+        for n in range(300):
+            ask(admin, "CREATE PROCEDURE more_%d() DO 1" % n)
+            ask(c, "CALL q()")
+        wait_until("the pin to end", lambda: set(pinned(s)) == {None}, 20)
+
+
 def test_altering_or_dropping_a_procedure_pins_nobody_who_calls_it(made, shop):
     """Its body is what was read, or it is not there any more."""
     s = made
@@ -325,6 +404,19 @@ def test_altering_or_dropping_a_procedure_pins_nobody_who_calls_it(made, shop):
             with pytest.raises(pymysql.MySQLError):
                 ask(c, "CALL p()")
             assert set(pinned(s)) == {None, "transaction"}
+
+
+def test_what_an_unread_procedure_set_before_it_called_what_is_not_there_is_its_sessions(suimon, shop):
+    """P3: the error is the same as if it were not there itself, but for the name in it."""
+    s = schema_is_present(suimon(ONE_SERVER))
+    shop.setup("CREATE PROCEDURE late() BEGIN SELECT 10 INTO @v; CALL nosuch(); END")
+    with s.connect(database=shop.name) as c, s.connect(database=shop.name) as other:
+        with pytest.raises(pymysql.MySQLError) as refused:
+            ask(c, "CALL late()")
+        assert refused.value.args[0] == 1305
+        ask(other, "SELECT n FROM t")
+        assert ask(c, "SELECT @v") == ((10,),)
+        wait_until("it to be known", lambda: set(pinned(s)) == {None, "unknown"}, 20)
 
 
 def test_a_trigger_that_would_call_what_is_not_there_pins_its_session(suimon, shop):

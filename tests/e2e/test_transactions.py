@@ -6,7 +6,7 @@ import pytest
 
 from conftest import ask, who
 import servers
-from wire import Wire, error
+from wire import PING, Wire, error, ok_status
 
 
 @pytest.fixture
@@ -99,6 +99,34 @@ def test_what_fails_without_autocommit_may_have_begun_a_transaction(suimon, tabl
     client, = s.api("/api/clients")["clients"]
     assert client["in_transaction"] == (ending == "DO 1") == is_locked(table)
     c.close()
+
+
+FAILING = ["INSERT INTO t VALUES (1, 11)", "INSERT INTO none VALUES (1)", "SELECT none FROM t", "UPDATE t SET n = (SELECT id FROM t u)", "SELEKT", "CALL none()", "SIGNAL SQLSTATE '45000'",
+           "CREATE TABLE t (id INT)", "USE none", "SET SESSION sql_mode = 'none'", "SELECT * FROM t WHERE id = (SELECT 1 UNION SELECT 2)"]
+
+
+def statuses(connection):
+    """Of a ping behind each of them, and of one behind that, in sessions that had begun nothing, and then something."""
+    got = []
+    with Wire(connection) as w:
+        for begin in ("ROLLBACK", "SELECT n FROM t WHERE id = 1"):
+            for sql in FAILING:
+                w.query("ROLLBACK")
+                w.query(begin)
+                assert w.query(sql)[-1][0] == 0xff, sql
+                for _ in range(2):
+                    w.send(bytes([PING]))
+                    got.append((begin, sql, ok_status(w.packet())))
+    return got
+
+
+def test_a_ping_says_whether_what_failed_has_begun_a_transaction(suimon, table):
+    """P1: the server says it, where the error left that open."""
+    s = suimon()
+    c, d = s.connect(database=table.name), table.direct()
+    for one in (c, d):
+        ask(one, "SET autocommit = 0")
+    assert statuses(c) == statuses(d)
 
 
 def test_autocommit_off_opens_transactions_by_itself(table, proxy):

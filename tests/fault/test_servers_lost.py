@@ -5,7 +5,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask, filled, is_queued
+from conftest import ask, filled, hits, is_queued
 import servers
 from test_proxy_protocol import login, v1
 
@@ -81,6 +81,28 @@ def test_reads_and_the_cache_go_on_without_the_primary(cluster, own, suimon):
         primary.start()
         servers.wait_until("writes", lambda: ask(c, "UPDATE t SET n = 2 WHERE id = 1") == (), 15)
     assert primary.sql("SELECT n FROM shop.t") == ((2,),)
+
+
+def test_nothing_of_a_replica_is_stored_while_a_write_may_be_missing_there(cluster, own, suimon):
+    """C2, R4: nobody knows where the primary was at a write that failed, and it is gone before it could be asked."""
+    primary, replica = own
+    base = config(cluster, primary, replica)
+    base["cache"] = {"rules": [{"match": {"table": "shop.t"}, "ttl": "60s"}]}
+    base["backend"]["monitor"].update(interval="5s", max_lag="600s")
+    s = suimon(base=base)
+    with s.connect(database="shop") as c, s.connect(database="shop") as other:
+        filled(s, c, READ)
+        with pytest.raises(pymysql.MySQLError):
+            ask(other, "INSERT INTO t VALUES (2, 1), (1, 1)")
+        primary.process.kill()
+        before = hits(s)
+        for _ in range(5):
+            assert read(c) == ((0,),)
+        servers.wait_until("it to be counted", lambda: servers.sum_metric(s.metrics(), "suimon_cache_refused_total", 'reason="lag"') >= 4, 30)
+        assert hits(s) == before
+        primary.start()
+        servers.wait_until("writes", lambda: ask(c, "UPDATE t SET n = 2 WHERE id = 1") == (), 30)
+        assert read(other) == ((2,),)
 
 
 def test_accounts_that_were_not_here_yet_log_in_at_a_replica_without_the_primary(cluster, own, suimon):

@@ -39,6 +39,8 @@ static enum rc put_tables(struct iobuf *out, const struct sql_facts *f)
 		if (iobuf_append(out, " f:", 3) != RC_OK ||
 		    put_name(out, f->routines[i].schema, f->routines[i].name) != RC_OK)
 			return RC_ERROR;
+	if (f->drop_schema.len && iobuf_printf(out, " drop:" SPAN_FMT, SPAN_ARG(f->drop_schema)) != RC_OK)
+		return RC_ERROR;
 	return f->use_schema.len ? iobuf_printf(out, " use:" SPAN_FMT, SPAN_ARG(f->use_schema)) : RC_OK;
 }
 

@@ -249,13 +249,15 @@ static void what_a_statement_sets(void **state)
 	struct snapshot *s = schema();
 
 	for (size_t i = 0; i < countof(statements); i++) {
-		struct catalog_changed changed = {.n = 0};
+		struct catalog_history history = {.n = 0};
+		struct catalog_changed changed;
 		struct catalog_unseen unseen;
 		struct sql_facts f;
 		enum catalog_sets sets;
 
 		if (*statements[i].changed)
-			catalog_changed_add(&changed, span_str(statements[i].changed), 1, CATALOG_ADDS);
+			catalog_history_add(&history, span_str(statements[i].changed), 1, CATALOG_ADDS);
+		catalog_history_waiting(&history, &changed);
 		assert_int_equal(sql_facts_parse(span_str(statements[i].sql), 0, &f), RC_OK);
 		sets = catalog_judge_sets(s, &changed, &f, span_str("d"), &unseen);
 		if (sets != statements[i].sets)
@@ -268,85 +270,125 @@ static void what_a_statement_sets(void **state)
 
 /* ---- changes ---- */
 
-static void changes_last_until_they_are_read(void **state)
+/* Who ran it from first to last cannot know what it was. */
+static bool is_lost(const struct catalog_history *c, uint64_t first, uint64_t last)
 {
-	struct catalog_changed c = {.n = 0};
-	char name[8];
+	struct catalog_changed lost;
 
-	catalog_changed_add(&c, span_str("a"), 1, CATALOG_ADDS);
-	catalog_changed_add(&c, span_str("b"), 2, CATALOG_ADDS);
-	catalog_changed_add(&c, span_str("A"), 3, CATALOG_ADDS);
-	catalog_changed_add(&c, span_str("c"), 3, CATALOG_LOSES);
-	assert_int_equal(c.n, 2);
-	catalog_changed_until(&c, 2, 3);
-	assert_true(!c.of[0].read && c.of[1].read == 3 && catalog_changed_waits(&c));
-	catalog_changed_add(&c, span_of("", 0), 4, CATALOG_ADDS);
-	catalog_changed_until(&c, 3, 4);
-	assert_false(catalog_changed_waits(&c));
-	assert_true(c.any);
-	catalog_changed_until(&c, 4, 4);
-	assert_false(c.any);
-	c.n = 0;
-	for (unsigned i = 0; i <= CATALOG_CHANGED_MOST; i++) {
-		assert_false(c.any);
-		(void)snprintf(name, sizeof(name), "p%u", i);
-		catalog_changed_add(&c, span_str(name), 5, CATALOG_ADDS);
-	}
-	assert_true(c.any);
-	catalog_changed_until(&c, 5, 6);
-	catalog_changed_add(&c, span_str("one more"), 7, CATALOG_ADDS);
-	assert_int_equal(c.n, CATALOG_CHANGED_MOST);
-	assert_int_equal(c.forgotten, 6);
-	assert_false(catalog_changed_lost(&c, 6, 6));
-	assert_true(catalog_changed_lost(&c, 7, 7));
-	assert_int_equal(c.n, 0);
+	return !catalog_history_lost(c, first, last, &lost) || lost.n;
 }
 
-/* Who ran it from first to last cannot know what it was. */
-static bool is_lost(struct catalog_changed c, uint64_t first, uint64_t last)
+static void changes_last_until_they_are_read(void **state)
 {
-	return !catalog_changed_lost(&c, first, last) || c.n;
+	struct catalog_history c = {.n = 0};
+
+	catalog_history_add(&c, span_str("a"), 1, CATALOG_ADDS);
+	catalog_history_add(&c, span_str("b"), 2, CATALOG_ADDS);
+	catalog_history_add(&c, span_str("A"), 3, CATALOG_ADDS);
+	catalog_history_add(&c, span_str("c"), 3, CATALOG_LOSES);
+	assert_int_equal(c.n, 2);
+	catalog_history_until(&c, 2, 3);
+	assert_true(!c.of[0].read && c.of[1].read == 3 && c.waiting == 1);
+	catalog_history_add(&c, span_of("", 0), 4, CATALOG_ADDS);
+	catalog_history_until(&c, 3, 4);
+	assert_int_equal(c.waiting, 0);
+	assert_true(c.any);
+	catalog_history_until(&c, 4, 4);
+	assert_false(c.any);
+}
+
+static void add_number(struct catalog_history *c, unsigned i, uint64_t at, unsigned how)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "p%u", i);
+	catalog_history_add(c, span_str(name), at, how);
+}
+
+static void as_many_as_there_is_room_for(void **state)
+{
+	struct catalog_history c = {.n = 0};
+	struct catalog_changed some;
+	unsigned i;
+
+	for (i = 0; i <= CATALOG_CHANGED_MOST; i++) {
+		assert_false(c.any);
+		add_number(&c, i, 5, CATALOG_ADDS);
+	}
+	assert_true(c.any);
+	catalog_history_waiting(&c, &some);
+	assert_int_equal(some.n, CATALOG_CHANGED_MOST);
+	for (i = c.n; i < CATALOG_HISTORY_MOST; i++) {
+		catalog_history_until(&c, 5, 6);
+		add_number(&c, i, 5, CATALOG_ADDS);
+	}
+	assert_false(is_lost(&c, 5, 5)); /* who ran one of these is told apart yet */
+	add_number(&c, 0, 6, CATALOG_LOSES);
+	assert_true(catalog_history_lost(&c, 5, 5, &some) && some.n == 1);
+	catalog_history_add(&c, span_of("", 0), 6, CATALOG_LOSES);
+	assert_false(catalog_history_lost(&c, 5, 5, &some)); /* too many */
+	catalog_history_add(&c, span_str("one more"), 7, CATALOG_ADDS);
+	assert_int_equal(c.n, CATALOG_HISTORY_MOST);
+	assert_int_equal(c.forgotten, 6);
+	assert_false(catalog_history_lost(&c, 6, 6, &some));
+	assert_true(catalog_history_lost(&c, 7, 7, &some));
+	assert_int_equal(some.n, 0);
 }
 
 static void what_is_lost_after_it_was_run_and_before_it_was_read(void **state)
 {
-	struct catalog_changed made = {.n = 0}, c;
+	struct catalog_history made = {.n = 0}, c;
 
-	catalog_changed_add(&made, span_str("p"), 2, CATALOG_ADDS);
-	catalog_changed_add(&made, span_str("p"), 3, CATALOG_ADDS | CATALOG_OVER);
-	assert_false(is_lost(made, 3, 3));
+	catalog_history_add(&made, span_str("p"), 2, CATALOG_ADDS);
+	catalog_history_add(&made, span_str("p"), 3, CATALOG_ADDS | CATALOG_OVER);
+	assert_false(is_lost(&made, 3, 3));
 	c = made;
-	catalog_changed_add(&c, span_str("q"), 4, CATALOG_LOSES);
-	catalog_changed_lose_triggers(&c, 4);
-	assert_false(is_lost(c, 3, 3));
-	catalog_changed_add(&c, span_str("P"), 5, CATALOG_LOSES);
-	catalog_changed_add(&c, span_str("P"), 6, CATALOG_LOSES | CATALOG_OVER);
-	assert_true(is_lost(c, 3, 3) && is_lost(c, 5, 5) && is_lost(c, 1, 2));
-	assert_false(is_lost(c, 6, 6) || is_lost(c, 1, 1));
-	catalog_changed_until(&c, 6, 6);
-	assert_true(is_lost(c, 3, 3)); /* what was read may be what was left of it */
+	catalog_history_add(&c, span_str("q"), 4, CATALOG_LOSES);
+	catalog_history_lose_triggers(&c, 4);
+	assert_false(is_lost(&c, 3, 3));
+	catalog_history_add(&c, span_str("P"), 5, CATALOG_LOSES);
+	catalog_history_add(&c, span_str("P"), 6, CATALOG_LOSES | CATALOG_OVER);
+	assert_true(is_lost(&c, 3, 3) && is_lost(&c, 5, 5) && is_lost(&c, 1, 2));
+	assert_false(is_lost(&c, 6, 6) || is_lost(&c, 1, 1));
+	catalog_history_until(&c, 6, 6);
+	assert_true(is_lost(&c, 3, 3)); /* what was read may be what was left of it */
 	c = made;
-	catalog_changed_until(&c, 3, 4);
-	catalog_changed_add(&c, span_str("p"), 7, CATALOG_LOSES);
-	assert_true(is_lost(c, 4, 4)); /* it may not have looked again in between */
-	assert_false(is_lost(c, 5, 5));
+	catalog_history_until(&c, 3, 4);
+	catalog_history_add(&c, span_str("p"), 7, CATALOG_LOSES);
+	assert_true(is_lost(&c, 4, 4)); /* it may not have looked again in between */
+	assert_false(is_lost(&c, 5, 5));
 }
 
 static void what_replaces_itself_has_lost_nothing(void **state)
 {
 	const unsigned anew = CATALOG_ADDS | CATALOG_LOSES;
-	struct catalog_changed c = {.n = 0};
+	struct catalog_history c = {.n = 0};
 
-	catalog_changed_add(&c, span_str("p"), 2, anew);
-	catalog_changed_add(&c, span_str("p"), 3, anew | CATALOG_OVER);
-	assert_false(is_lost(c, 2, 2) || is_lost(c, 3, 3));
-	catalog_changed_add(&c, span_str("p"), 4, anew);
-	catalog_changed_add(&c, span_str("p"), 5, anew | CATALOG_OVER);
-	assert_true(is_lost(c, 2, 2) && is_lost(c, 3, 3) && is_lost(c, 4, 4));
-	assert_false(is_lost(c, 5, 5));
-	catalog_changed_add(&c, span_str("t"), 6, CATALOG_ADDS | CATALOG_TRIGGER);
-	catalog_changed_lose_triggers(&c, 7);
-	assert_true(is_lost(c, 6, 6));
+	catalog_history_add(&c, span_str("p"), 2, anew);
+	catalog_history_add(&c, span_str("p"), 3, anew | CATALOG_OVER);
+	assert_false(is_lost(&c, 2, 2) || is_lost(&c, 3, 3));
+	catalog_history_add(&c, span_str("p"), 4, anew);
+	catalog_history_add(&c, span_str("p"), 5, anew | CATALOG_OVER);
+	assert_true(is_lost(&c, 2, 2) && is_lost(&c, 3, 3) && is_lost(&c, 4, 4));
+	assert_false(is_lost(&c, 5, 5));
+	catalog_history_add(&c, span_str("t"), 6, CATALOG_ADDS | CATALOG_TRIGGER);
+	catalog_history_lose_triggers(&c, 7);
+	assert_true(is_lost(&c, 6, 6));
+}
+
+/* DROP DATABASE, and what a procedure drops. */
+static void what_is_not_known_may_have_lost_all(void **state)
+{
+	struct catalog_history c = {.n = 0};
+
+	catalog_history_add(&c, span_str("p"), 2, CATALOG_ADDS);
+	catalog_history_add(&c, span_str("t"), 2, CATALOG_ADDS | CATALOG_TRIGGER);
+	catalog_history_add(&c, span_of("", 0), 3, CATALOG_ADDS);
+	assert_false(is_lost(&c, 2, 2));
+	catalog_history_add(&c, span_of("", 0), 4, CATALOG_LOSES);
+	assert_true(c.any == 4 && c.of[0].lost == 4 && c.of[1].lost == 4);
+	assert_true(is_lost(&c, 3, 3));
+	assert_false(is_lost(&c, 4, 4));
 }
 
 static void which_routine_ddl_is_about(void **state)
@@ -390,8 +432,10 @@ int main(void)
 		cmocka_unit_test(what_temporary_tables_a_body_leaves),
 		cmocka_unit_test(what_a_statement_sets),
 		cmocka_unit_test(changes_last_until_they_are_read),
+		cmocka_unit_test(as_many_as_there_is_room_for),
 		cmocka_unit_test(what_is_lost_after_it_was_run_and_before_it_was_read),
 		cmocka_unit_test(what_replaces_itself_has_lost_nothing),
+		cmocka_unit_test(what_is_not_known_may_have_lost_all),
 		cmocka_unit_test(which_routine_ddl_is_about),
 		cmocka_unit_test(which_ddl_replaces),
 	};

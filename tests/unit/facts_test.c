@@ -227,6 +227,32 @@ static void describes_any_bytes(void **state)
 	json_decref(o);
 }
 
+static void a_password_may_stand_in_what_a_text_holds(void **state)
+{
+	static const struct {
+		const char *text;
+		bool private;
+	} rows[] = {
+		{"CREATE USER a IDENTIFIED BY 'x'", true},
+		{"PREPARE p FROM 'create user a identified by \"x\"'", true},
+		{"PREPARE p FROM 'SELECT 1'", false},
+		{"EXECUTE IMMEDIATE 'SET PASSWORD = \"x\"'", true},
+		{"BEGIN NOT ATOMIC ALTER USER a IDENTIFIED BY 'x'; END", true},
+		{"GRNT ALL ON *.* TO a IDENTIFIED BY 'x'", true},
+		{"UPDATE mysql.user SET authentication_string = 'x'", true},
+		{"UPDATE mysql.user SET max_questions = 1", false},
+		{"CREATE TABLE t (a INT)", false},
+		{"SELECT id FROM users WHERE password = 'x'", false},
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct sql_facts f = facts(rows[i].text);
+
+		assert_int_equal(sql_is_private(&f, span_str(rows[i].text)), rows[i].private);
+		sql_facts_free(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +265,7 @@ int main(void)
 		cmocka_unit_test(describes_a_statement_as_json),
 		cmocka_unit_test(gives_a_reason_for_yes_and_no),
 		cmocka_unit_test(describes_any_bytes),
+		cmocka_unit_test(a_password_may_stand_in_what_a_text_holds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

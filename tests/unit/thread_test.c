@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "facts.h"
 #include "thread.h"
 #include "unscoped.h"
 
@@ -98,7 +99,7 @@ static void variables_set_without_a_scope_are_found(void **state)
 	assert_int_equal(sql_set_unscoped(span_str("SET @@a=1, @@b=2"), 0, (struct span[1]){{NULL, 0}}, 1), 1);
 }
 
-static void the_question_for_ones_own_number_stands_alone(void **state)
+static void a_question_for_one_number_stands_alone(void **state)
 {
 	static const char *const yes[] = {"SELECT CONNECTION_ID()", "select connection_id( ) ;", "SELECT CONNECTION_ID() AS id",
 					  "SELECT CONNECTION_ID() `my id`", "SELECT connection_id() as 'x'", "SELECT /* a */ CONNECTION_ID() id -- b"};
@@ -108,9 +109,32 @@ static void the_question_for_ones_own_number_stands_alone(void **state)
 					 "SELECT CONNECTION_ID() UNION SELECT 1", ""};
 
 	for (size_t i = 0; i < countof(yes); i++)
-		assert_true(sql_asks_connection_id(span_str(yes[i]), 0));
+		assert_true(sql_asks_alone(span_str(yes[i]), 0) == SQL_F_CONNECTION_ID);
 	for (size_t i = 0; i < countof(no); i++)
-		assert_false(sql_asks_connection_id(span_str(no[i]), 0));
+		assert_true(sql_asks_alone(span_str(no[i]), 0) == 0);
+	assert_true(sql_asks_alone(span_str("SELECT FOUND_ROWS()"), 0) == SQL_F_FOUND_ROWS);
+	assert_true(sql_asks_alone(span_str("select row_count() AS n;"), 0) == SQL_F_ROW_COUNT);
+	assert_true(sql_asks_alone(span_str("SELECT FOUND_ROWS(), ROW_COUNT()"), 0) == 0);
+	assert_true(sql_asks_alone(span_str("SELECT LAST_INSERT_ID()"), 0) == 0);
+}
+
+static void what_a_limit_passes_over_is_told(void **state)
+{
+	static const struct { const char *sql; int offset; } cases[] = {
+		{"SELECT a FROM t", 0}, {"SELECT a FROM t LIMIT 5", 0}, {"SELECT a FROM t LIMIT 3, 5", 3}, {"SELECT a FROM t LIMIT 5 OFFSET 7", 7},
+		{"SELECT a FROM t LIMIT 5 OFFSET 7 FOR UPDATE", 7}, {"SELECT 'LIMIT 1, 2', `limit` FROM t /* LIMIT 4, 4 */ LIMIT 2", 0},
+		{"SELECT a FROM t LIMIT ?", 0}, {"SELECT a FROM t LIMIT ?, 5", -1}, {"SELECT a FROM t LIMIT 5 OFFSET ?", -1}, {"SELECT a FROM t LIMIT 5 OFFSET @a", -1},
+		{"SELECT a FROM (SELECT b FROM u LIMIT 2, 2) d LIMIT 5", -1}, {"SELECT a FROM t LIMIT 0x2, 5", -1},
+	};
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		uint64_t n = 99;
+		enum rc rc = sql_offset(span_str(cases[i].sql), 0, &n);
+
+		assert_int_equal(rc, cases[i].offset < 0 ? RC_DECLINED : RC_OK);
+		if (rc == RC_OK)
+			assert_int_equal(n, cases[i].offset);
+	}
 }
 
 int main(void)
@@ -121,7 +145,8 @@ int main(void)
 		cmocka_unit_test(a_kill_of_a_user_is_read),
 		cmocka_unit_test(any_other_kill_ends_no_user),
 		cmocka_unit_test(variables_set_without_a_scope_are_found),
-		cmocka_unit_test(the_question_for_ones_own_number_stands_alone),
+		cmocka_unit_test(a_question_for_one_number_stands_alone),
+		cmocka_unit_test(what_a_limit_passes_over_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
