@@ -96,6 +96,7 @@ static void send_entry(struct request *r, const struct cache_entry *e)
 	r->bytes_out = e->len;
 	r->first_ns = clock_mono_ns();
 	aftermath_hit(r);
+	shown_hit(r->s, e);
 	listed_take(r, data, e->len);
 	(void)channel_push(&r->s->ch, data, e->len);
 	(void)channel_flush(&r->s->ch); /* after this nothing points into the entry */
@@ -106,7 +107,9 @@ static void begin_fill(struct request *r)
 {
 	r->filling = true;
 	/* Its answer is then what the session has seen or later, and is so for all. Where none is stored the replicas keep their part (F1). */
-	if (unlikely(r->lookup.bound) && cache_may_answer(&r->lookup) && shown_binds(r))
+	if (unlikely(!cache_may_answer(&r->lookup)))
+		shown_to_replicas(r);
+	else if (unlikely(r->lookup.bound) && shown_binds(r))
 		r->primary_only = topology_primary_usable(r->worker->in->topology);
 	count(r, CACHE_MISS, CACHE_STORED, 0);
 	r->fill_refusal = CACHE_STORED;
@@ -232,6 +235,7 @@ enum rc cached_step(struct request *r)
 		return RC_OK;
 	if (unlikely(rest)) { /* it must see what a fill would (C1), though none is wanted */
 		r->rest = rest;
+		shown_to_replicas(r);
 		rows_read(r);
 		return RC_OK;
 	}

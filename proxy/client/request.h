@@ -393,6 +393,8 @@ bool cached_rescue(struct request *r);                  /* no server could answe
 bool shown_bound(struct session *s, struct cache_lookup *l) must_check;
 bool shown_binds(const struct request *r);               /* after a miss: it has been shown something of what this one reads */
 void shown_read(struct request *r, bool stored, uint64_t now); /* it is over; stored: its answer is what the cache has from now on */
+void shown_hit(struct session *s, const struct cache_entry *e);
+void shown_to_replicas(struct request *r);               /* memory does not answer it: a replica may that has what was shown */
 void shown_tick(struct session *s);
 void shown_forget(struct session *s);
 

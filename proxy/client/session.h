@@ -89,6 +89,7 @@ struct session {
 	struct seen seen;              /* what its reads have seen: a replica must have it, too */
 	struct cache_bound *shown;     /* shown.c; owned; NULL: nothing that binds its hits */
 	uint64_t shown_lost_ns;        /* ... when there was no memory for it last: all that was shown by then binds; 0: nothing is amiss */
+	uint64_t shown_ns;             /* when the primary, or a hit, showed it last what replicas need not have; 0: seen has it */
 	uint64_t behind_ns;            /* when no replica had caught up with that; 0: not lately */
 	struct backend *last_backend;  /* where its last statement ran */
 	struct request *request;

@@ -2,6 +2,10 @@
  * shown.c - what servers have shown a session past the cache, and what its next look-up makes of it (cache/bound.h).
  *
  *   a reply that becomes no stored result → shown_read      cached_step → shown_bound → cache_get
+ *                                                           ... memory does not answer → shown_to_replicas → replica_choose
+ *
+ * While memory answers, what binds is known by table. While it does not (Redis is away), a replica is to have all that the primary, or a
+ * hit, has shown the session: as if it had read that on the primary (seen.h). Replicas keep their part (F1).
  *
  * Where nobody else writes, or nobody tells of it (neither cache.redis nor cache.binlog), nothing is kept. A session that reads by the
  * cache alone keeps nothing either: what a miss brings is the stored result from then on.
@@ -113,11 +117,34 @@ void shown_forget(struct session *s)
 	s->shown_lost_ns = 0;
 }
 
+void shown_hit(struct session *s, const struct cache_entry *e)
+{
+	if (e->read_ns > s->shown_ns)
+		s->shown_ns = e->read_ns;
+}
+
+void shown_to_replicas(struct request *r)
+{
+	struct session *s = r->s;
+	const struct backend *primary = topology_primary(s->worker->in->topology);
+	uint64_t ns = s->shown_ns > s->seen.ns ? s->shown_ns : s->seen.ns;
+
+	if (likely(!s->shown_ns) || r->plan.eventual)
+		return;
+	if (s->seen.on != primary || s->seen.ns < ns)
+		seen_read(&s->seen, primary, ns, ns);
+	s->shown_ns = 0;
+}
+
 void shown_read(struct request *r, bool stored, uint64_t now)
 {
 	struct session *s = r->s;
 
-	if (likely(stored || !r->showed) || !s->worker->cache || !cache_binds(s->worker->in->cache) || !shows_tables(r))
+	if (!r->showed || !s->worker->cache || !cache_binds(s->worker->in->cache) || !shows_tables(r))
+		return;
+	if (r->route == STATS_PRIMARY)
+		s->shown_ns = now;
+	if (stored)
 		return;
 	if (likely(place(s) != NULL))
 		keep(r, s->shown, now);

@@ -156,6 +156,61 @@ def test_a_replica_that_is_behind_takes_nothing_back(cluster, suimon, db, redis)
             assert ask(c, ROW) == ((6,),) and ask(c, OTHER_KEY) == ((6,),) and ask(c, WHOLE) == ((6,),)
 
 
+def lose(s, redis):
+    redis.process.kill()
+    wait_until("the bus to be gone", lambda: s.metrics()["suimon_cache_bus_live"] == 0, 30)
+
+
+def is_not_taken_back(s, db, c, n):
+    """Of memory that does not answer. Was a replica there to take it back? The monitor may have seen that it is behind."""
+    with s.connect(database=db.name) as another:
+        there = ask(another, ROW) == ((n - 1,),)
+    assert [ask(c, sql) for sql in (ROW, WHOLE, OTHER_KEY, ROW)] == [((n,),)] * 4
+    return there
+
+
+def is_read_from_a_replica(c):
+    return who(c) == "replica" and ask(c, ROW) is not None
+
+
+@pytest.mark.parametrize("way", WAYS, ids=[w.__name__ for w in WAYS])
+def test_without_redis_a_replica_that_is_behind_takes_nothing_back(cluster, suimon, db, redis, way):
+    """Memory does not answer, and replicas do that have what the session was shown by the primary (F1, R2)."""
+    s = suimon(config(db, redis.url))
+    with s.connect(database=db.name) as c:
+        filled(s, c, OTHER_TABLE)
+        lose(s, redis)
+        for n in range(6, 16):
+            wait_until("the replica to be read", lambda: is_read_from_a_replica(c), 30)
+            with cluster.replica_behind():
+                write_past(db, n)
+                assert way(c, ROW) == ((n,),)
+                if is_not_taken_back(s, db, c, n):
+                    break
+        else:
+            pytest.fail("no replica was read that was behind")
+        wait_until("the replica to be read again", lambda: is_read_from_a_replica(c), 30)
+    redis.start()
+
+
+def test_without_redis_a_replica_that_is_behind_a_hit_takes_nothing_back(cluster, suimon, db, redis):
+    s = suimon(config(db, redis.url))
+    for n in range(6, 16):
+        with s.connect(database=db.name) as c, s.connect(database=db.name) as other:
+            filled(s, other, OTHER_TABLE)
+            with cluster.replica_behind():
+                write_past(db, n)
+                assert in_a_transaction(other, ROW) == ((n,),) and ask(other, ROW) == ((n,),)  # the primary's answer is stored
+                assert is_hit(s, c, ROW) and ask(c, ROW) == ((n,),)
+                lose(s, redis)
+                there = is_not_taken_back(s, db, c, n)
+            redis.process = servers.Process("Redis", redis.process.argv, redis.process.log)
+            redis.start()
+            if there:
+                return
+    pytest.fail("no replica was read that was behind")
+
+
 def test_another_instances_message_may_be_late(suimon, db, redis):
     """As docs/cache.md says: the session is shown by the primary what the other instance's message has yet to tell."""
     relay = Relay(redis.port)

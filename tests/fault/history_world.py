@@ -5,7 +5,6 @@ through the same one when it began; through the other, what had been ELSEWHERE s
 that was killed, its being missed). A session must see its own writes, also inside a transaction. And what one session reads must
 never go back, whoever wrote it and whichever way it is read: from the cache, past it, in a transaction, by row, with its table.
 """
-import contextlib
 import os
 import random
 import sys
@@ -133,7 +132,6 @@ class World:
         self.redis = servers.Redis(base)
         self.redis.start()
         self.born = [-ELSEWHERE, -ELSEWHERE]
-        self.away = [[], []]      # when each side's memory did not answer: from, to
         self.generation = [0, 0]  # of each side's processes: sessions of an older one end
         self.suimons = [self.instance(i) for i in range(2)]
         self.rows = [[Count() for _ in range(ROWS)] for _ in range(2)]
@@ -183,23 +181,11 @@ class World:
         """Is all that commits told of now, so that what a session was shown binds what it is shown next?"""
         return True
 
-    @contextlib.contextmanager
-    def without_memory(self, *sides):
-        """Meanwhile, and until their bus is live again, replicas answer what memory would."""
-        gone = [[time.monotonic(), float("inf")] for _ in sides]
-        for side, g in zip(sides, gone):
-            self.away[side].append(g)
-        yield
-        for side, g in zip(sides, gone):
-            servers.wait_until("the bus of side %d" % side, lambda: self.suimons[side].metrics()["suimon_cache_bus_live"] == 1, 60)
-            g[1] = time.monotonic()
-
-    def shown_counts(self, count, side, before, former, way, began):
-        """How much of what a session was shown one way a read another way must have, that began then and has ended now."""
-        if former in PRIMARYS and way in STORED and any(began <= end for _, end in self.away[side]):
-            return 0  # memory may not have answered it, and as of what is not cached a transaction binds no replica (docs/cache.md, section 3b)
+    @staticmethod
+    def shown_counts(count, before, former, way, began):
+        """How much of what a session was shown one way a read another way must have, that began then."""
         if former not in PRIMARYS and way != "on a replica":
-            return min(before, count.at(began))  # servers send their replicas what they commit before they show it themselves
+            return min(before, count.at(began))  # servers send their replicas what they commit before they show it themselves (docs/cache.md, section 3b)
         return before
 
     def excused(self, count, least, began):
@@ -257,7 +243,7 @@ class World:
         if way == "on a replica":
             least = 0  # of another session's writes it is shown what its replica has (R2)
         shown = s.shows((whole, side, 0 if whole else n), seen, way)
-        before, former = max((self.shown_counts(count, s.side, number, w, way, began), w) for number, w in shown)
+        before, former = max((self.shown_counts(count, number, w, way, began), w) for number, w in shown)
         if before > least and bound and self.judges_shown():
             least, what = before, "%s, after it was read %s" % (what, former)
         self.judge(what, seen, self.excused(count, least, began))
@@ -309,20 +295,18 @@ class World:
     # ---- faults ----
 
     def restart_redis(self):
-        with self.without_memory(0, 1):
-            self.redis.process.kill()
-            time.sleep(0.5)
-            self.redis.process = servers.Process("Redis", self.redis.process.argv, self.redis.process.log)
-            self.redis.start()
+        self.redis.process.kill()
+        time.sleep(0.5)
+        self.redis.process = servers.Process("Redis", self.redis.process.argv, self.redis.process.log)
+        self.redis.start()
 
     def kill_suimon(self):
         self.born[1] = float("inf")
-        with self.without_memory(1):
-            self.end_suimon()
-            s = self.suimons[1]
-            s.process = servers.Process("suimon", s.process.argv, s.process.log, s._env())
-            s.start()
-            self.born[1] = time.monotonic()
+        self.end_suimon()
+        s = self.suimons[1]
+        s.process = servers.Process("suimon", s.process.argv, s.process.log, s._env())
+        s.start()
+        self.born[1] = time.monotonic()
 
     def end_suimon(self):
         self.suimons[1].process.kill()

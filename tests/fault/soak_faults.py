@@ -127,8 +127,7 @@ def flush_redis(w):
 
 
 def stop_redis(w):
-    with w.without_memory(0, 1):
-        freeze(w.redis.process.pid, 1 + 2 * w.dice.random())
+    freeze(w.redis.process.pid, 1 + 2 * w.dice.random())
 
 
 # ---- suimon ----
@@ -138,8 +137,7 @@ def kill_suimon(w):
 
 
 def upgrade_suimon(w):
-    with w.without_memory(1):
-        w.upgrade_suimon()
+    w.upgrade_suimon()
 
 
 def reload_suimon(w):
