@@ -53,6 +53,17 @@ static const struct route routes[] = {
 
 /* ---- a call ---- */
 
+/* What proxies say of themselves. One that says nothing cannot be told from a caller on this host. */
+static bool is_forwarded(const struct evkeyvalq *headers)
+{
+	static const char *const names[] = {"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"};
+
+	for (size_t i = 0; i < countof(names); i++)
+		if (evhttp_find_header(headers, names[i]))
+			return true;
+	return false;
+}
+
 static struct access_caller caller_of(struct evhttp_request *req)
 {
 	struct evkeyvalq *h = evhttp_request_get_input_headers(req);
@@ -68,7 +79,7 @@ static struct access_caller caller_of(struct evhttp_request *req)
 		.fetch_site = evhttp_find_header(h, "Sec-Fetch-Site"),
 		.authorization = evhttp_find_header(h, "Authorization"),
 		.token = evhttp_find_header(h, "X-Suimon-Token"),
-		.forwarded = evhttp_find_header(h, "Forwarded") || evhttp_find_header(h, "X-Forwarded-For"),
+		.forwarded = is_forwarded(h),
 	};
 }
 

@@ -17,7 +17,7 @@ struct access_caller {
 	const char *fetch_site;    /* Sec-Fetch-Site */
 	const char *authorization; /* Authorization */
 	const char *token;         /* X-Suimon-Token */
-	bool forwarded;            /* has Forwarded or X-Forwarded-For: peer is only a forwarder */
+	bool forwarded;            /* a proxy has left a header: peer is only a forwarder */
 };
 
 struct access_policy {

@@ -115,6 +115,12 @@ def test_changes_need_the_token_where_one_is_set(suimon):
     assert s.http("/api/queries")[0] == 200
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"])
+def test_what_comes_by_a_proxy_of_this_host_is_not_local(proxy, header):
+    assert proxy.http("/api/cache/flush", data={})[0] == 200
+    assert proxy.http("/api/cache/flush", data={}, headers={header: "192.0.2.7"})[0] == 403
+
+
 def test_the_effective_config_masks_secrets(suimon):
     s = suimon({"admin_token": "t-hidden", "users": [{"name": "app", "password": "app"}, {"name": "x", "password": "u-hidden"}],
                 "queue": {"user": {"name": "q", "password": "q-hidden"}}})
