@@ -213,7 +213,7 @@ static void close_errno(struct redis *r, const char *what, int err)
 {
 	char why[96];
 
-	snprintf(why, sizeof(why), "%s: errno %d", what, err);
+	snprintf(why, sizeof(why), "%s: %s", what, strerror(err));
 	redis_close(r, why);
 }
 

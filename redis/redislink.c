@@ -32,6 +32,7 @@ static void tell_down(struct redislink *l, const char *why)
 		log_warn(l->area, "Redis does not answer", "host=%s port=%u reason=%s", l->host, l->port,
 			 log_quote(text, sizeof(text), span_str(why)));
 	l->told = true;
+	snprintf(l->why, sizeof(l->why), "%s", why);
 }
 
 /* The name the URL has; of a cluster's, another one each time. */
@@ -91,6 +92,7 @@ static void on_up(void *arg)
 	if (l->told)
 		log_info(l->area, "Redis answers again", "host=%s port=%u", l->host, l->port);
 	l->told = false;
+	l->why[0] = '\0';
 	l->ops->up(l->arg);
 }
 

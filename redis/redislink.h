@@ -36,6 +36,7 @@ struct redislink {
 	uint16_t port;
 	bool moved; /* host was named by a node, not by the URL */
 	bool told;  /* that it is down: once */
+	char why[200]; /* it is down; empty: it is up, or nothing is known yet */
 };
 
 /* area: whose log lines it writes, a literal. RC_ERROR: no memory; redislink_reset is due all the same. reply_max, output_max: bytes. */

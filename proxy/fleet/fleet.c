@@ -469,6 +469,14 @@ static void put_refused(const struct fleet *f, struct jsonw *w)
 	jsonw_close(w, '}');
 }
 
+/* Why it is not asked as it should be, of Redis' own words or of the connection; NULL: nothing is known to be wrong. */
+static const char *problem(const struct fleet *f)
+{
+	if (f->error[0])
+		return f->error;
+	return f->open && f->store.link.why[0] ? f->store.link.why : NULL;
+}
+
 void fleet_put(const struct fleet *f, const char *shared, struct jsonw *w)
 {
 	if (!f) {
@@ -491,7 +499,7 @@ void fleet_put(const struct fleet *f, const char *shared, struct jsonw *w)
 		jsonw_seconds(w, "answered_ago", clock_mono_ns() - f->head_ns);
 	else
 		jsonw_null(w, "answered_ago");
-	jsonw_text(w, "error", f->error[0] ? f->error : NULL);
+	jsonw_text(w, "error", problem(f));
 	jsonw_lines(w, "options", span_str(shared ? shared : ""));
 	put_refused(f, w);
 	jsonw_close(w, '}');

@@ -291,9 +291,11 @@ def test_redis_gone_leaves_the_last_good_rules_in_force(suimon, db, shared, tmp_
     s.start()  # without Redis: from disk
     got = state(s)
     assert got["origin"] == "copy" and got["version"] == 1 and got["state"] == "unreachable"
+    servers.wait_until("it to be said why", lambda: "Connection refused" in (state(s)["error"] or ""), 60)
     assert is_denied(s, db.name, "a")
     shared.start()  # empty: it keeps nothing
     servers.wait_until("Redis to answer", lambda: state(s)["state"] == "missing", 60)
+    assert state(s)["error"] is None
     assert is_denied(s, db.name, "a")
     assert push(s, DENY % "b") == 1  # the same number, another document
     in_force(s, 1, lambda x: x["origin"] == "redis")
