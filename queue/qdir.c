@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -176,6 +177,24 @@ void qdir_release(struct qdir *d)
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 	d->lock_fd = -1;
+}
+
+bool qdir_in_use(const struct qdir *d)
+{
+	unsigned devmajor, devminor;
+	char line[256];
+	bool held = false;
+	uint64_t inode;
+	struct stat st;
+	FILE *f;
+
+	if (fstatat(d->fd, "lock", &st, 0) != 0 || !(f = fopen("/proc/locks", "re")))
+		return false;
+	while (!held && fgets(line, sizeof(line), f))
+		held = sscanf(line, "%*u: FLOCK %*s %*s %*d %x:%x:%" SCNu64, &devmajor, &devminor, &inode) == 3 && inode == st.st_ino &&
+		       makedev(devmajor, devminor) == st.st_dev;
+	(void)fclose(f);
+	return held;
 }
 
 void qdir_close(struct qdir *d)

@@ -35,6 +35,8 @@ enum rc qdir_open(struct qdir *d, const char *path, bool hold, const struct file
 		  size_t cap) must_check;
 void qdir_release(struct qdir *d); /* another process may hold it from now on; this one writes nothing there any more */
 enum rc qdir_retake(struct qdir *d, char *err, size_t cap) must_check; /* after qdir_release, where nobody holds it. RC_ERROR: err */
+/* Some process of this host has the lock, as far as the kernel says: found without trying it, for whoever starts just then would find it taken. */
+bool qdir_in_use(const struct qdir *d);
 void qdir_close(struct qdir *d); /* tolerant of one that failed to open */
 
 void qdir_segment_name(char out[32], uint64_t first_seq);

@@ -163,7 +163,7 @@ struct queue_totals {
 void queue_totals(struct queue *q, struct queue_totals *out); /* any thread */
 
 /* Dead letters and pending records, for people. Calls fn for up to limit records from seq on. any thread;
- * queue_peek_dir works on a stopped instance's directory. */
+ * queue_peek_dir works on a stopped instance's directory; of one that is in use it tells what its files say, and totals->state says that. */
 struct queue_view {
 	uint64_t seq, time_us, digest;
 	struct span account, schema, tables, environment, sql;

@@ -224,6 +224,8 @@ enum rc queue_peek_dir(const char *path, bool dead, uint64_t from, unsigned limi
 
 	memset(totals, 0, sizeof(*totals));
 	totals->state = QUEUE_STOPPED;
+	if (rc == RC_OK && qdir_in_use(&dir))
+		totals->state = qdir_paused(&dir) ? QUEUE_PAUSED : QUEUE_RUNNING;
 	if (rc == RC_OK && qdir_checkpoint_read(&dir, &known) == RC_OK) {
 		totals->applied_seq = known.applied_seq;
 		totals->applied = known.applied_total;

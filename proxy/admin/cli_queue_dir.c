@@ -56,6 +56,14 @@ static int peek_list(const struct cli_options *o, bool dead, struct queue_totals
 	return parsed(&w, &text, dead ? "dead" : "pending", what);
 }
 
+/* What is applied of it is known to the process that applies. */
+static void note_use(const struct cli_options *o, const struct queue_totals *t)
+{
+	if (t->state != QUEUE_STOPPED)
+		(void)fprintf(stderr, "suimon queue: %s is in use by a running suimon: this is what its files say; without --dir it is asked itself\n",
+			      o->dir);
+}
+
 int queue_list_dir(const struct cli_options *o, json_t *what)
 {
 	struct queue_totals totals = {.state = QUEUE_STOPPED};
@@ -67,6 +75,7 @@ int queue_list_dir(const struct cli_options *o, json_t *what)
 		code = peek_list(o, false, &totals, what);
 	if (code != CLI_FINE)
 		return code;
+	note_use(o, &totals);
 	iobuf_init(&text, 0);
 	jsonw_init(&w, &text);
 	jsonw_open(&w, NULL, '{');
@@ -85,8 +94,10 @@ int queue_show_dir(const struct cli_options *o, json_t *what)
 	l.only = strtoull(o->words[1], NULL, 10);
 	iobuf_init(&text, 0);
 	jsonw_init(&w, &text);
-	if (peek(o, !o->pending, &l, l.only, 1, &totals) == RC_OK && l.shown)
+	if (peek(o, !o->pending, &l, l.only, 1, &totals) == RC_OK && l.shown) {
+		note_use(o, &totals);
 		return parsed(&w, &text, "record", what);
+	}
 	if (!l.shown)
 		(void)fprintf(stderr, "suimon queue: %s has no %s %s\n", o->dir,
 			      o->pending ? "pending record" : "dead letter", o->words[1]);

@@ -1222,6 +1222,19 @@ def test_the_verbs_of_the_command_line(queued, table):
     assert os.path.isdir(queued.config["queue"]["dir"])
 
 
+def listed_of_directory(s):
+    got = subprocess.run([s.binary, "queue", "ls", "--dir", s.config["queue"]["dir"], "--json"], capture_output=True, text=True, timeout=20)
+    assert got.returncode == 0, got.stderr
+    return json.loads(got.stdout)["queue"], got.stderr
+
+
+def test_a_directory_in_use_is_not_called_a_stopped_ones(queued):
+    told, said = listed_of_directory(queued)
+    assert told["state"] == "running" and "is in use by a running suimon" in said
+    act(queued, "pause")
+    assert listed_of_directory(queued)[0]["state"] == "paused"
+
+
 def test_a_stopped_directory_tells_the_same_figures(queued, table):
     with queued.connect(database=table.name) as c:
         queue_one(queued, c)
@@ -1231,10 +1244,8 @@ def test_a_stopped_directory_tells_the_same_figures(queued, table):
             ask(c, "INSERT INTO log (n, v) VALUES (%d, 'some text')" % n)
     now = state(queued)
     queued.stop()
-    got = subprocess.run([queued.binary, "queue", "ls", "--dir", queued.config["queue"]["dir"], "--json"], capture_output=True, text=True,
-                         timeout=20)
-    assert got.returncode == 0, got.stderr
-    then = json.loads(got.stdout)["queue"]
+    then, said = listed_of_directory(queued)
+    assert then["state"] == "stopped" and not said
     assert now["depth"] == 7 and now["bytes"] > 0
     assert [then[k] for k in ("depth", "bytes", "last_seq", "applied_seq")] == [now[k] for k in ("depth", "bytes", "last_seq", "applied_seq")]
     assert then["enqueued"] == then["last_seq"]
