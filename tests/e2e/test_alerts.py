@@ -16,6 +16,7 @@ RULES = os.path.join(servers.TOP, "deploy", "prometheus-rules.yaml")
 # The series that an alert must ring for: values a minute, in Prometheus' notation. All of them are of one instance.
 RINGS = {
     "SuimonDown": {'up{job="suimon"}': "0x90"},
+    "SuimonRestarts": {"suimon_uptime_seconds": "0+60x31 0+60x15 0+60x15 0+60x30"},
     "SuimonNotScraped": {'up{job="suimon"}': "_x90", 'up{job="kubernetes-pods"}': "0x90"},
     "SuimonNotReady": {"suimon_ready": "0x90"},
     "SuimonNoPrimary": {"suimon_writable_servers": "0x90"},
@@ -52,6 +53,7 @@ RINGS = {
 CALM = {
     "suimon_catalog_wanted": "0x90", "suimon_catalog_stale": "1x90", "suimon_catalog_readable": "0x90",  # nothing is cached or queued
     "suimon_client_sessions": "3x90",
+    "suimon_uptime_seconds": "0+60x40 0+60x20 0+60x30",  # an upgrade, and another
     'up{job="suimon"}': "1x90", "suimon_ready": "1x90", "suimon_writable_servers": "1x90", 'suimon_backend_up{addr="r:1"}': "1x90",
     'suimon_backend_lag_seconds{addr="r:1"}': "1x90", "suimon_pool_wait_timeouts_total": "3x90", "suimon_cache_redis_configured": "0x90",
     "suimon_cache_bus_live": "0x90", "suimon_cache_binlog_configured": "0x90", "suimon_cache_binlog_live": "0x90",
