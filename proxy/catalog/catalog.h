@@ -161,6 +161,8 @@ struct catalog_keys {
 };
 /* RC_DECLINED: no base table, not known, or no such columns. Any thread. */
 enum rc catalog_row_keys(struct catalog *c, struct span schema, struct span table, struct catalog_keys *out) must_check;
+/* Is it an integer column of its own, not computed, that is none of these keys? False: no, or not known. Any thread. */
+bool catalog_is_integer(struct catalog *c, struct span schema, struct span table, struct span column);
 
 /* Does the text's answer hang on the day, by the types of its tables' columns? f: its facts; schema: the session's. What views and
  * routines do inside is not said here: those that hang on it are no plain reads. RC_DECLINED: not known (stale, unreadable). */

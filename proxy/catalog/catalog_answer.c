@@ -281,6 +281,16 @@ enum rc catalog_row_keys(struct catalog *c, struct span schema, struct span tabl
 	return rc;
 }
 
+bool catalog_is_integer(struct catalog *c, struct span schema, struct span table, struct span column)
+{
+	const char *why;
+	struct snapshot *s = take(c, schema, &why);
+	bool is = s && snapshot_is_integer(s, schema, table, column);
+
+	snapshot_unref(s);
+	return is;
+}
+
 enum rc catalog_today(struct catalog *c, const struct sql_facts *f, struct span schema, struct span text, unsigned mode,
 		      struct sql_today *out)
 {

@@ -266,8 +266,22 @@ static uint16_t position_of(struct span s)
 	return (uint16_t)n;
 }
 
-static enum rc take_key_column(struct load *l, struct entity *e, const struct span *v)
+static enum rc add_integer(struct entity *e, struct span column)
 {
+	char *grown = mem_realloc(e->integers, e->integers_len + column.len + 1);
+
+	if (!grown)
+		return RC_ERROR;
+	memcpy(grown + e->integers_len, column.p, column.len);
+	e->integers = grown;
+	e->integers_len += column.len + 1;
+	grown[e->integers_len - 1] = '\0';
+	return RC_OK;
+}
+
+static enum rc take_column(struct load *l, struct entity *e, const struct span *v)
+{
+	bool computed = has_word(v[6], "VIRTUAL") || has_word(v[6], "STORED") || has_word(v[6], "PERSISTENT");
 	struct catalog_key *k;
 	enum catalog_type type;
 	bool unique;
@@ -275,13 +289,14 @@ static enum rc take_key_column(struct load *l, struct entity *e, const struct sp
 	(void)l;
 	if (e->kind != CATALOG_TABLE)
 		return RC_OK;
+	if (!v[5].len)
+		return !computed && key_type(v, &type) == RC_OK && type == CATALOG_INTEGER ? add_integer(e, v[2]) : RC_OK;
 	if (!e->keys) {
 		e->keys = mem_zalloc(sizeof(*e->keys));
 		if (!e->keys)
 			return RC_ERROR;
 	}
-	if (e->keys->n == CATALOG_KEYS_MOST || v[2].len >= sizeof(k->column) || has_word(v[6], "VIRTUAL") ||
-	    has_word(v[6], "STORED") || has_word(v[6], "PERSISTENT") || key_type(v, &type) != RC_OK)
+	if (e->keys->n == CATALOG_KEYS_MOST || v[2].len >= sizeof(k->column) || computed || key_type(v, &type) != RC_OK)
 		return RC_OK;
 	unique = span_ieq(v[5], span_str("PRI")) || span_ieq(v[5], span_str("UNI"));
 	k = &e->keys->at[e->keys->n++];
@@ -378,9 +393,10 @@ static const struct question schema_questions[] = {
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, IF(EXTRA LIKE '%DEFAULT_GENERATED%', REPLACE(COLUMN_DEFAULT, CHAR(92,39), CHAR(39)), "
 	 "COLUMN_DEFAULT) FROM information_schema.COLUMNS WHERE (COLUMN_DEFAULT LIKE '%(%' OR COLUMN_DEFAULT LIKE '%@%') "
 	 "AND (EXTRA LIKE '%DEFAULT_GENERATED%' OR VERSION() LIKE '%MariaDB%') AND TABLE_SCHEMA " NOT_SYSTEM},
-	{9, true, take_key_column,
+	{9, true, take_column,
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA, "
-	 "COLUMN_TYPE, ORDINAL_POSITION FROM information_schema.COLUMNS WHERE COLUMN_KEY <> '' AND TABLE_SCHEMA " NOT_SYSTEM
+	 "COLUMN_TYPE, ORDINAL_POSITION FROM information_schema.COLUMNS "
+	 "WHERE (COLUMN_KEY <> '' OR DATA_TYPE IN ('tinyint','smallint','mediumint','int','bigint')) AND TABLE_SCHEMA " NOT_SYSTEM
 	 " ORDER BY COLUMN_KEY = 'PRI' DESC, COLUMN_KEY = 'UNI' DESC, ORDINAL_POSITION"},
 	{3, true, take_key_count,
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, COUNT(*) FROM information_schema.TABLE_CONSTRAINTS "

@@ -65,6 +65,7 @@ static void drop_entity(struct map_node *node, void *arg)
 	drop_edges(e->runs);
 	drop_temporals(e->temporals);
 	mem_free(e->keys);
+	mem_free(e->integers);
 	mem_free(e);
 }
 
@@ -472,4 +473,19 @@ enum rc snapshot_row_keys(const struct snapshot *s, struct span schema, struct s
 	out->written_by_row =
 		!e->triggered && walk(e, SNAPSHOT_WRITE, &w) == RC_OK && !leads_back(&w);
 	return RC_OK;
+}
+
+bool snapshot_is_integer(const struct snapshot *s, struct span schema, struct span name, struct span column)
+{
+	const struct entity *e = snapshot_find(s, schema, name);
+	struct span c;
+
+	if (!e || e->kind != CATALOG_TABLE || e->hidden)
+		return false;
+	for (const char *p = e->integers, *end = p + e->integers_len; p < end; p = c.p + c.len + 1) {
+		c = span_str(p);
+		if (span_ieq(c, column))
+			return true;
+	}
+	return false;
 }

@@ -60,6 +60,8 @@ struct entity {
 	bool triggered;         /* it has triggers */
 	uint32_t uniques;       /* primary and unique keys */
 	struct catalog_keys *keys; /* owned; NULL: none */
+	char *integers;         /* a table's integer columns that are none of its keys, each name ended by a zero; owned */
+	size_t integers_len;
 	struct temporal *temporals; /* owned; a table's and a view's */
 	unsigned kinds;         /* of what a routine takes and gives: SQL_KIND_* */
 };
@@ -126,5 +128,6 @@ enum catalog_ddl snapshot_ddl(const struct snapshot *s, struct span schema, stru
 
 enum rc snapshot_row_keys(const struct snapshot *s, struct span schema, struct span name,
 			  struct catalog_keys *out) must_check;
+bool snapshot_is_integer(const struct snapshot *s, struct span schema, struct span name, struct span column);
 
 #endif

@@ -11,7 +11,7 @@
 #include "record.h"
 #include "request.h"
 
-/* Values that the server takes for equal must give the same key, whatever the column's type and collation. */
+/* Values that the server takes for equal must give the same key. */
 #define VALUE_MOST 64
 #define UUID_LEN 36
 
@@ -43,7 +43,7 @@ static bool is_plain(char c)
 	return (c >= 'a' && c <= 'z') || is_digit(c) || c == '_' || c == '-';
 }
 
-/* A word of letters, digits, _ and -, which no number equals: it begins with a letter, or is a UUID. */
+/* A word of letters, digits, _ and - that begins with a letter, or is a UUID. */
 static bool plain_word(struct span v)
 {
 	bool uuid = v.len == UUID_LEN && v.p[8] == '-' && v.p[13] == '-' && v.p[18] == '-' && v.p[23] == '-';
@@ -58,20 +58,27 @@ static bool plain_word(struct span v)
 	return true;
 }
 
-/* Is equality of words in this column that of their letters, case aside? Not in every language: in Lithuanian i and y are one.
- * Known of the columns that lead an index (catalog_row_keys). */
-static bool has_plain_words(const struct request *r, const char *column)
+/* What a column holds, as far as it is known which literals of it are equal. */
+enum held {
+	HELD_ODD,      /* 24 and 2024 are one YEAR, 1 and 'a' one ENUM, 16777216 and 16777217 one FLOAT */
+	HELD_INTEGERS,
+	HELD_WORDS,    /* equality is that of the letters, case aside: not in every language, in Lithuanian i and y are one */
+};
+
+static enum held what_holds(const struct request *r, const char *column)
 {
 	const struct catalog_keys *keys = r->st->keys;
+	const struct sql_table *t = r->st->facts.tables; /* it has keys, so there is one */
+	struct span schema = t->schema.len ? t->schema : span_of(r->st->schema, r->st->schema_len);
 
-	for (unsigned i = 0; keys && i < keys->n; i++)
+	for (unsigned i = 0; i < keys->n; i++)
 		if (span_ieq(span_str(column), span_str(keys->at[i].column)))
-			return keys->at[i].type == CATALOG_TEXT;
-	return false;
+			return keys->at[i].type == CATALOG_TEXT ? HELD_WORDS : HELD_INTEGERS;
+	return catalog_is_integer(r->s->worker->in->catalog, schema, t->name, span_str(column)) ? HELD_INTEGERS : HELD_ODD;
 }
 
 /* The value behind the literal. RC_DECLINED: other literals may equal it. */
-static enum rc plain_value(const struct sql_key_value *value, bool words, struct span *out)
+static enum rc plain_value(const struct sql_key_value *value, enum held held, struct span *out)
 {
 	struct span v = value->text;
 	bool quoted = v.len >= 2 && (v.p[0] == '\'' || v.p[0] == '"') && v.p[v.len - 1] == v.p[0];
@@ -81,7 +88,9 @@ static enum rc plain_value(const struct sql_key_value *value, bool words, struct
 	if (quoted)
 		v = span_of(v.p + 1, v.len - 2);
 	*out = v;
-	return plain_number(v) || (words && quoted && plain_word(v)) ? RC_OK : RC_DECLINED;
+	if (held == HELD_WORDS) /* as a number 5 equals '5e0', too, and a UUID that begins with 5a */
+		return quoted && (plain_number(v) || plain_word(v)) ? RC_OK : RC_DECLINED;
+	return plain_number(v) ? RC_OK : RC_DECLINED;
 }
 
 static enum rc put_folded(struct iobuf *out, struct span s)
@@ -97,39 +106,40 @@ static enum rc put_folded(struct iobuf *out, struct span s)
 }
 
 /* All of these, if they are one. */
-static enum rc put_if_one(struct iobuf *out, const struct sql_key_value *values, size_t n, bool words)
+static enum rc put_if_one(struct iobuf *out, const struct sql_key_value *values, size_t n, enum held held)
 {
 	struct span first, other;
 
-	if (!n || plain_value(&values[0], words, &first) != RC_OK)
+	if (!n || plain_value(&values[0], held, &first) != RC_OK)
 		return RC_DECLINED;
 	for (size_t i = 1; i < n; i++) {
-		if (plain_value(&values[i], words, &other) != RC_OK || !span_ieq(first, other))
+		if (plain_value(&values[i], held, &other) != RC_OK || !span_ieq(first, other))
 			return RC_DECLINED;
 	}
 	return put_folded(out, first);
 }
 
-static enum rc put_inserted(struct iobuf *out, struct span sql, unsigned mode, const char *column, bool words)
+static enum rc put_inserted(const struct request *r, struct iobuf *out, struct span sql, const char *column, enum held held)
 {
 	struct sql_insert_keys k = {.columns = &column, .ncolumns = 1};
 
-	/* A row that is there already may be one with another value. */
-	if (sql_insert_keys_parse(sql, mode, &k) != RC_OK || k.replaces || k.at[0].given != SQL_GIVEN_VALUES)
+	/* A row that is there already may have another value, and so may a new one whose value is bent to fit. */
+	if (sql_insert_keys_parse(sql, r->mode, &k) != RC_OK || k.replaces || k.ignores || !varset_mode(r->s->vars)->strict ||
+	    k.at[0].given != SQL_GIVEN_VALUES)
 		return RC_DECLINED;
-	return put_if_one(out, k.at[0].values, k.at[0].n, words);
+	return put_if_one(out, k.at[0].values, k.at[0].n, held);
 }
 
-static enum rc put_named(struct iobuf *out, struct span sql, unsigned mode, const char *column, bool words)
+static enum rc put_named(const struct request *r, struct iobuf *out, struct span sql, const char *column, enum held held)
 {
 	struct sql_keys k;
 
 	memset(&k, 0, sizeof(k));
-	if (sql_keys_parse(sql, mode, &k) != RC_OK)
+	if (sql_keys_parse(sql, r->mode, &k) != RC_OK)
 		return RC_DECLINED;
 	for (uint16_t i = 0; i < k.nkeys; i++) {
 		if (sql_key_is(k.keys[i].column, column))
-			return put_if_one(out, k.values + k.keys[i].first, k.keys[i].n, words);
+			return put_if_one(out, k.values + k.keys[i].first, k.keys[i].n, held);
 	}
 	return RC_DECLINED;
 }
@@ -144,9 +154,12 @@ static bool keeps_values(const struct request *r)
 static enum rc put_of(const struct request *r, struct span sql, struct iobuf *out)
 {
 	const char *column = r->plan.queue_rule->order;
-	bool inserts = r->st->facts.verb == SQL_INSERT || r->st->facts.verb == SQL_REPLACE, words = has_plain_words(r, column);
+	bool inserts = r->st->facts.verb == SQL_INSERT || r->st->facts.verb == SQL_REPLACE;
+	enum held held = what_holds(r, column);
 
-	return inserts ? put_inserted(out, sql, r->mode, column, words) : put_named(out, sql, r->mode, column, words);
+	if (held == HELD_ODD)
+		return RC_DECLINED;
+	return inserts ? put_inserted(r, out, sql, column, held) : put_named(r, out, sql, column, held);
 }
 
 /* The same, where it is one in all of several. */

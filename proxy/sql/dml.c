@@ -7,8 +7,11 @@
 static void modifiers(struct sql_parser *p)
 {
 	while (sql_is(p, SQL_W_LOW_PRIORITY) || sql_is(p, SQL_W_DELAYED) || sql_is(p, SQL_W_HIGH_PRIORITY) ||
-	       sql_is(p, SQL_W_IGNORE) || (sql_is(p, SQL_W_QUICK) && !sql_peek_is(p, SQL_W_SET)))
+	       sql_is(p, SQL_W_IGNORE) || (sql_is(p, SQL_W_QUICK) && !sql_peek_is(p, SQL_W_SET))) {
+		if (p->insert && sql_is(p, SQL_W_IGNORE))
+			p->insert->ignores = true;
 		sql_advance(p);
+	}
 }
 
 void sql_written_table(struct sql_parser *p)

@@ -90,6 +90,7 @@ struct sql_insert_keys {
 	struct sql_insert_column at[SQL_INSERT_COLUMNS];
 	uint32_t rows;
 	bool replaces;      /* REPLACE, or ON DUPLICATE KEY UPDATE: a row that was there may change */
+	bool ignores;       /* IGNORE: what does not fit its column is bent */
 	bool listed, in_update; /* the parser's */
 	uint16_t nplaces;       /* the parser's: the list's length, */
 	uint8_t place[256];     /* and which column stands there: its index + 1, or 0 */

@@ -114,7 +114,7 @@ enum rc sql_insert_keys_parse(struct span text, unsigned mode, struct sql_insert
 		k->at[i] = (struct sql_insert_column){.given = SQL_GIVEN_NOT};
 	k->rows = 0;
 	k->nplaces = 0;
-	k->replaces = k->listed = k->in_update = false;
+	k->replaces = k->ignores = k->listed = k->in_update = false;
 	sql_parser_init(&p, text, mode, false);
 	p.insert = k;
 	sql_statement(&p);

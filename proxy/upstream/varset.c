@@ -132,7 +132,8 @@ static uint64_t wait_timeout(struct span v)
 struct varset_mode varset_mode_of(struct span sql_mode)
 {
 	static const char *const quoting[] = {"ANSI_QUOTES", "ANSI", "DB2", "MAXDB", "MSSQL", "ORACLE", "POSTGRESQL"};
-	struct varset_mode m = {.no_backslash = has_word(sql_mode, "NO_BACKSLASH_ESCAPES"), .oracle = has_word(sql_mode, "ORACLE")};
+	struct varset_mode m = {.no_backslash = has_word(sql_mode, "NO_BACKSLASH_ESCAPES"), .oracle = has_word(sql_mode, "ORACLE"),
+				.strict = has_word(sql_mode, "STRICT_TRANS_TABLES") || has_word(sql_mode, "STRICT_ALL_TABLES")};
 
 	for (size_t i = 0; i < countof(quoting); i++)
 		m.ansi_quotes |= has_word(sql_mode, quoting[i]);
@@ -145,6 +146,7 @@ void varsets_begin_with(struct varsets *t, struct span sql_mode)
 	bool plain = !m.no_backslash && !m.ansi_quotes && !m.oracle;
 	char *text = NULL;
 
+	t->mode.strict = m.strict; /* changes nothing in how text reads */
 	if (plain ? !t->mode_text.len : span_eq(t->mode_text, sql_mode))
 		return;
 	if (!plain) {

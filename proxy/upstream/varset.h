@@ -19,7 +19,10 @@
 #define VARSET_MOST_BYTES 16384
 
 /* How an sql_mode makes text read. */
-struct varset_mode { bool no_backslash, ansi_quotes, oracle; };
+struct varset_mode {
+	bool no_backslash, ansi_quotes, oracle;
+	bool strict; /* what does not fit its column is an error, and is not bent */
+};
 
 struct varset_var { struct span name, value; }; /* into the set's memory; names lower case, sorted */
 

@@ -12,7 +12,7 @@
 
 #include "keys.h"
 
-/* "id=1,2 email=? n! x-": values, unknown, not given; "declined". A + for a column that is assigned, * for REPLACE's kind. */
+/* "id=1,2 email=? n! x-": values, unknown, not given; "declined". A + for a column that is assigned, * for REPLACE's kind, ~ for IGNORE. */
 static const char *given(const char *sql)
 {
 	static const char *const columns[] = {"id", "email"};
@@ -35,7 +35,7 @@ static const char *given(const char *sql)
 					       c->values[v].param == SQL_NO_PARAM ? c->values[v].text.p : "?");
 		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s", c->assigned ? "+" : "");
 	}
-	(void)snprintf(text + at, sizeof(text) - at, "%s", k.replaces ? " *" : "");
+	(void)snprintf(text + at, sizeof(text) - at, "%s%s", k.replaces ? " *" : "", k.ignores ? " ~" : "");
 	return text;
 }
 
@@ -46,6 +46,7 @@ static void test_values_are_found_by_the_list_of_columns(void **state)
 			    "id=-7,8 email='a','b'");
 	assert_string_equal(given("INSERT INTO s.t (t.id) VALUE (?), (?)"), "id=?,? email-");
 	assert_string_equal(given("REPLACE INTO t (id) VALUES (1)"), "id=1 email- *");
+	assert_string_equal(given("INSERT LOW_PRIORITY IGNORE t (id) VALUES (1)"), "id=1 email- ~");
 	assert_string_equal(given("INSERT INTO t SET email = 'x', n = 1"), "id- email='x'");
 }
 

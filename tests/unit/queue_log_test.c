@@ -197,16 +197,44 @@ static void what_is_too_large_is_told_from_what_finds_no_room(void **state)
 	kit_remove(dir);
 }
 
+/* What was accepted before is there afterwards; each refusal is counted, as one of this kind. */
+static void declines_as_stopping(struct queue *q, struct stats *stats)
+{
+	uint64_t before = stats_sum(stats, STATS_C_QUEUE_DECLINED_STOPPING);
+	struct kit_ticket k;
+	const char *why = NULL;
+
+	for (uint64_t n = 1; n <= 2; n++) {
+		assert_int_equal(kit_append(q, &k, "late", &why), RC_DECLINED);
+		assert_string_equal(why, "the queue is stopping");
+		assert_int_equal(stats_sum(stats, STATS_C_QUEUE_DECLINED_STOPPING), before + n);
+	}
+	assert_int_equal(stats_sum(stats, STATS_C_QUEUE_DECLINED_FULL) + stats_sum(stats, STATS_C_QUEUE_DECLINED_DISK), 0);
+	assert_string_equal(kit_pending(q), "one,");
+}
+
 static void a_stopped_queue_declines(void **state)
 {
 	const char *dir = kit_dir();
+	struct stats_options so = {0};
+	struct stats *stats = stats_new(&so);
 	struct queue_options opt = kit_options(dir);
-	struct queue *q = kit_open(&opt);
+	char err[512] = "";
+	struct queue *q = queue_open(&opt, stats, err, sizeof(err));
+	uint64_t last_seq;
 
+	assert_non_null(q);
+	assert_int_equal(queue_start(q), RC_OK);
 	assert_int_equal(kit_put(q, "one", NULL), RC_OK);
+	assert_false(queue_is_handed_over(q, &last_seq));
+	queue_hand_over(q);
+	assert_true(queue_is_handed_over(q, &last_seq));
+	assert_int_equal(last_seq, 1);
+	declines_as_stopping(q, stats);
 	queue_stop(q);
-	assert_int_equal(kit_put(q, "two", NULL), RC_DECLINED);
+	declines_as_stopping(q, stats);
 	queue_close(q);
+	stats_free(stats);
 	kit_remove(dir);
 }
 

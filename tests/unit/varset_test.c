@@ -189,14 +189,18 @@ static void an_sql_mode_may_be_the_servers_own(void **state)
 
 	varsets_begin_with(&table, span_str("STRICT_TRANS_TABLES"));
 	assert_int_equal(table.mode_serial, 0);
+	assert_true(varset_mode(e)->strict && varset_mode(s)->strict);
 	assert_int_equal(varset_environment(s, &environment), RC_OK);
 	assert_true(span_eq(environment, span_str("div_precision_increment=1")));
 	varsets_begin_with(&table, span_str("NO_BACKSLASH_ESCAPES,ANSI_QUOTES"));
 	assert_true(varset_mode(e)->no_backslash && varset_mode(s)->ansi_quotes);
 	assert_int_equal(varset_environment(s, &environment), RC_OK);
 	assert_true(span_eq(environment, span_str("div_precision_increment=1,sql_mode='NO_BACKSLASH_ESCAPES,ANSI_QUOTES'")));
+	assert_false(varset_mode(e)->strict);
+	s = with(s, "sql_mode", "STRICT_ALL_TABLES");
+	assert_true(varset_mode(s)->strict);
 	s = with(s, "sql_mode", "");
-	assert_false(varset_mode(s)->no_backslash || varset_mode(s)->ansi_quotes);
+	assert_false(varset_mode(s)->no_backslash || varset_mode(s)->ansi_quotes || varset_mode(s)->strict);
 	assert_int_equal(varset_environment(s, &environment), RC_OK);
 	assert_true(span_eq(environment, span_str("div_precision_increment=1,sql_mode=''")));
 	varsets_begin_with(&table, span_str("ORACLE"));
