@@ -1,8 +1,10 @@
 """deploy/quickstart as one types it: what it refuses, what Ctrl-C ends and what not, and a server of one's own."""
+import json
 import os
 import re
 import signal
 import subprocess
+import urllib.request
 
 import pymysql
 import pytest
@@ -76,6 +78,29 @@ def test_ctrl_c_ends_what_it_started_and_only_that(cluster, tmp_path):
         assert [p for p in started if exists(p)] == []
         assert not os.path.exists(directory)
         assert cluster.primary.process.alive() and cluster.replica.process.alive() and cluster.redis.process.alive()
+    finally:
+        q.process.stop()
+
+
+def test_what_the_readme_has_one_type_does_what_it_says(tmp_path):
+    with open(os.path.join(servers.TOP, "README.md")) as f:
+        readme = f.read()
+    read = re.search(r"`(SELECT \* FROM products WHERE id = \d+)` twice", readme).group(1)
+    write, look = re.search(r"```sql\n(INSERT .+);\n(SELECT .+);\n```", readme).groups()
+    q = Quickstart(tmp_path)
+    try:
+        port = int(q.said(r"@%s:(\d+)/shop" % re.escape(LOOPBACK)).group(1))
+        page = q.said(r"(http://\S+)/\n").group(1)
+        q.said(r"queries/s")
+
+        def routed(verb):
+            with urllib.request.urlopen(page + "/api/queries?user=guest", timeout=10) as answer:
+                return [row["routed"] for row in json.load(answer)["queries"] if row["text"].startswith(verb)]
+
+        with pymysql.connect(host=LOOPBACK, port=port, user="guest", password="guest", database="shop", autocommit=True) as c, c.cursor() as cur:
+            wait_until("it to be answered from the cache", lambda: cur.execute(read) and any(r["cache"] for r in routed("select * from products")), 60)
+            wait_until("it to be queued", lambda: cur.execute(write) and any(r["queue"] for r in routed("insert into access_log")), 60)
+            assert cur.execute(look) > 0
     finally:
         q.process.stop()
 
