@@ -222,7 +222,8 @@ static enum rc hand_out(const struct view *v, const struct view_row *r, struct s
 
 	*out = (struct stats_explain){.digest = r->digest,
 				      .calls = r->main->is_read ? r->n[STATS_N_CALLS] : 0,
-				      .rows_sent = r->n[STATS_N_ROWS_SENT]};
+				      .rows_sent = r->n[STATS_N_ROWS_SENT],
+				      .total_ns = r->n[STATS_N_TOTAL_NS]};
 	if (whole) {
 		out->sql = mem_dup(m->text, m->len);
 		out->schema = mem_strdup(r->main->schema);

@@ -238,7 +238,7 @@ enum rc stats_prometheus(struct stats *s, struct iobuf *out) must_check;
 struct stats_explain {
 	uint64_t digest;
 	char *schema, *user, *sql;
-	uint64_t calls, rows_sent; /* of the digest so far */
+	uint64_t calls, rows_sent, total_ns; /* of the digest so far */
 };
 enum rc stats_next_explain(struct stats *s, struct stats_explain *out) must_check;
 /* One row of the adviser's verdict on a digest. plan_json: EXPLAIN FORMAT=JSON's output. Copied. */

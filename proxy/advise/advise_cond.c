@@ -48,6 +48,8 @@ static void add_column(struct advise_columns *out, struct span quoted, const str
 			out->at[i] = *col; /* that it is NULL says less than what it equals does */
 		else if (is_month(&out->at[i], like) && !out->at[i].also.len)
 			out->at[i].also = like->term;
+		else if (out->at[i].use == ADVISE_RANGE && like->use == ADVISE_RANGE && out->at[i].test.len && !out->at[i].other_bound.len)
+			out->at[i].other_bound = like->test; /* either alone may match nearly all rows */
 		return;
 	}
 	out->n++;

@@ -53,6 +53,7 @@
 #define ADVISE_MOST_SHARE 20     /* where a twentieth of the rows match, looking them up saves too little: each costs a dozen read in turn */
 #define ADVISE_MOST_SORTED 5     /* in the order asked for a fifth may: a LIMIT ends it, and nothing is sorted */
 #define ADVISE_LOOKED_UP 12      /* rows read in turn cost what one looked up does */
+#define ADVISE_LEAD_SHARE 2      /* a table comes first and is read whole where it has no more than one of so many parts of the other's rows */
 
 /* ---- advise.c ---- */
 
@@ -98,7 +99,8 @@ struct advise_scan {
 	const json_t *keys, *refs; /* its columns in use, and what these equal, if so */
 	const char *ref;       /* "schema.table.column" of it that another table is looked up by, which itself drops most rows, */
 	const char *ref_table, *ref_condition; /* that table, where it is not sure to: its condition is to be tried; else NULL */
-	const char *ref_by, *ref_key; /* that table and its column, if it is told */
+	const char *ref_by, *ref_key; /* the table that is looked up and its column, if it is told */
+	const char *ref_filter; /* the table that drops rows: this one, or one that is looked up by it in turn */
 	double lookups;        /* all that a subquery reads is collected, to be looked into so often; 0: no such, or that is not looked at */
 	bool own;              /* of a scan with a ref: it has a condition of its own, which an index may serve better */
 };
@@ -129,6 +131,7 @@ struct advise_column {
 	char name[ADVISE_NAME];
 	enum advise_use use;
 	struct span test; /* what it is compared with, operator first, when these are constants: "= 'x'"; of the plan, with its <cache> */
+	struct span other_bound; /* of ADVISE_RANGE: likewise, where it is compared twice: "< 'y'" */
 	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
 	struct span term;     /* of ADVISE_HIDDEN: the whole comparison; of the plan */
 	struct span also;     /* likewise, where one is about its year and the other about its month: that one */
@@ -246,6 +249,8 @@ enum rc advise_put_column_of(struct iobuf *sql, const char *what, const struct a
 
 /* Appends a derived table of these columns of some rows of the table: all of a small one. */
 enum rc advise_put_sample(struct sqlconn *c, const struct advise_table *t, struct span columns, struct iobuf *sql) must_check;
+/* How many rows it has, as the server estimates. */
+enum rc advise_look_rows(struct sqlconn *c, const struct advise_table *t, uint64_t *rows) must_check;
 
 /* ---- advise_either.c ---- */
 
@@ -344,6 +349,7 @@ struct advise_verdict {
 	bool recoded; /* by recode, a join's column that is converted */
 	struct advise_recode recode;
 	uint64_t left; /* recoded, within: rows to read with the fix */
+	uint64_t led;  /* so many rows of another table look this one's up now, that could come first with the index; else 0 */
 	bool quoted; /* the index helps only if a number is sent as a string, as well */
 	struct advise_json json; /* its column not "": what to do is said of this */
 };

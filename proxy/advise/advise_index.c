@@ -361,16 +361,103 @@ static enum rc judge_recoded(struct advise_question *q, struct advise_verdict *v
 	return rc == RC_DECLINED ? was : rc;
 }
 
+/* Another table that drops the scan's rows, but by way of a third. */
+static bool has_way(const struct advise_scan *s)
+{
+	return strcmp(s->ref_by, s->ref_filter) != 0;
+}
+
+/* With the index another table comes first. *rows: all of its own are read then; 0: an index serves its condition. What is between them may
+ * have to be read, too. */
+static enum rc read_to_lead(struct advise_question *q, const struct advise_scan *s, uint64_t *rows)
+{
+	struct advise_columns found = {0};
+	struct advise_known known;
+	struct advise_table t;
+
+	*rows = 0;
+	if (!s->ref || advise_table_of(q->text, &q->facts, s->ref_by, q->e->schema, &t) != RC_OK)
+		return RC_OK;
+	if (has_way(s))
+		return advise_look_rows(q->c, &t, rows);
+	advise_condition(span_str(s->ref_condition), span_str(s->ref_by), &found);
+	if (found.n && advise_look_columns(q->c, &t, &found) != RC_OK)
+		return RC_ERROR;
+	for (size_t i = 0; i < found.n; i++) {
+		struct advise_columns one = {.n = 1, .at = {found.at[i]}};
+
+		if (!found.at[i].exists)
+			continue;
+		if (advise_look_indexes(q->c, &t, &one, &known) != RC_OK)
+			return RC_ERROR;
+		if (known.serves[0])
+			return RC_OK;
+	}
+	return advise_look_rows(q->c, &t, rows);
+}
+
+static enum rc judge(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v);
+
+/* Of several ranges an index can have one: that which fewest rows of the sample are in. */
+static enum rc prefer_range(struct advise_question *q, const struct advise_columns *found, struct advise_verdict *v)
+{
+	struct advise_column *range = v->index.n ? &v->index.at[v->index.n - 1] : NULL;
+	uint64_t least = UINT64_MAX;
+
+	if (!range || range->use != ADVISE_RANGE)
+		return RC_OK;
+	for (size_t i = 0; i < found->n; i++) {
+		struct advise_columns one = {.n = 1, .at = {found->at[i]}};
+		struct advise_sample sample;
+
+		if (found->at[i].use != ADVISE_RANGE || !found->at[i].exists || found->at[i].prefix || !found->at[i].test.len ||
+		    advise_may_be_converted(&found->at[i]))
+			continue;
+		if (advise_look_values(q->c, &v->table, &one, &sample) != RC_OK)
+			return RC_ERROR;
+		if (sample.rows && sample.match < least) {
+			least = sample.match;
+			*range = found->at[i];
+		}
+	}
+	return RC_OK;
+}
+
+static bool has_ranges(const struct advise_columns *found)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < found->n; i++)
+		n += found->at[i].use == ADVISE_RANGE;
+	return n > 1;
+}
+
+/* The table that would come first is too large to be read whole: an index on what drops its rows spares the other's looking them up. */
+static enum rc judge_lead(struct advise_question *q, const struct advise_scan *s, uint64_t rows, struct advise_verdict *v)
+{
+	struct advise_scan lead = {.table = s->ref_by, .rows = rows, .condition = s->ref_condition};
+	enum rc rc = has_way(s) ? RC_DECLINED : judge(q, &lead, v);
+
+	v->led = s->rows;
+	return rc == RC_OK && (!v->add || v->quoted) ? RC_DECLINED : rc;
+}
+
 /* RC_OK: v says what to do; RC_DECLINED: it says why nothing. One index comes before an OR's, but for one that only sorts. */
 static enum rc judge(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v)
 {
 	struct advise_columns found = {0};
+	uint64_t lead;
 	enum rc rc;
 
-	*v = (struct advise_verdict){.scan = *s};
-	if (try_ref(q, s) != RC_OK)
+	if (try_ref(q, s) != RC_OK || read_to_lead(q, s, &lead) != RC_OK)
 		return RC_ERROR;
-	v->scan.ref = s->ref;
+	if (lead * ADVISE_LEAD_SHARE > s->rows) {
+		rc = judge_lead(q, s, lead, v);
+		if (rc != RC_DECLINED)
+			return rc;
+		s->ref = NULL;
+	}
+	*v = (struct advise_verdict){.scan = *s};
 	rc = find_table(q, s->table, &v->table);
 	if (rc != RC_OK)
 		return rc;
@@ -379,6 +466,8 @@ static enum rc judge(struct advise_question *q, struct advise_scan *s, struct ad
 			advise_look_others(q->c, q->text, &q->facts, q->e->schema, &found) != RC_OK))
 		return RC_ERROR;
 	advise_choose(&found, &v->index);
+	if (has_ranges(&found) && prefer_range(q, &found, v) != RC_OK)
+		return RC_ERROR;
 	rc = only_sorts(&v->index) ? judge_sides(q, s, v) : judge_index(q, s, &found, v);
 	if (rc == RC_DECLINED)
 		rc = only_sorts(&v->index) ? judge_index(q, s, &found, v) : judge_sides(q, s, v);
@@ -479,7 +568,7 @@ static enum rc judge_led_to(struct advise_question *q, const struct advise_scan 
 	enum rc rc;
 
 	bare.condition = bare.sort = NULL;
-	bare.ref_table = s->ref_by; /* nothing is taken on the server's word */
+	bare.ref_table = s->ref_filter; /* nothing is taken on the server's word */
 	if (try_ref(q, &bare) != RC_OK)
 		return RC_ERROR;
 	if (!bare.ref)
@@ -534,6 +623,21 @@ static enum rc judge_one(struct advise_question *q, struct advise_scan *s, struc
 	return s->unfiltered ? judge_unfiltered(q, s, v) : judge_whole(q, s, v);
 }
 
+/* Where each of its rows looks up one of another table, that takes far longer than reading them does: such a scan comes first. */
+static void order_by_work(struct advise_scan *scans, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct advise_scan s = scans[i];
+		size_t at = i;
+
+		if (!s.ref || s.own)
+			continue;
+		for (; at > 0 && !scans[at - 1].ref && scans[at - 1].rows / ADVISE_LOOKED_UP < s.rows; at--)
+			scans[at] = scans[at - 1];
+		scans[at] = s;
+	}
+}
+
 enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advise_verdict *out)
 {
 	struct advise_scan scans[ADVISE_MOST_SCANS];
@@ -541,7 +645,9 @@ enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advis
 	enum rc rc = RC_DECLINED;
 	struct advise_verdict v;
 	bool any = false;
+	uint64_t lead;
 
+	order_by_work(scans, n);
 	for (size_t i = 0; i < n && rc != RC_OK; i++) {
 		bool whole = !scans[i].searched && !scans[i].unfiltered;
 
@@ -552,7 +658,10 @@ enum rc advise_judge(struct advise_question *q, const json_t *plan, struct advis
 			*out = v;
 		any |= whole || rc == RC_OK;
 	}
-	if (any)
-		out->beside = read_beside(q, scans, n, out);
-	return any ? RC_OK : RC_DECLINED;
+	if (!any)
+		return RC_DECLINED;
+	if (read_to_lead(q, &out->scan, &lead) != RC_OK)
+		return RC_ERROR;
+	out->beside = lead + read_beside(q, scans, n, out);
+	return RC_OK;
 }

@@ -4,9 +4,17 @@
 
 #define MOST_DEPTH 64
 
+/* A table that is looked up by a column of a scan, and drops none itself. */
+struct via {
+	size_t scan;
+	const char *table, *path, *key;
+};
+
 struct found {
 	struct advise_scan *at;
 	size_t n;
+	struct via via[ADVISE_MOST_SCANS];
+	size_t vias;
 	uint64_t most_rows;
 	const char *but; /* note_filter: the table that is let be */
 	bool filters;
@@ -107,14 +115,19 @@ static double filtered(const json_t *table)
 	return json_is_number(v) ? json_number_value(v) : 100;
 }
 
-/* Nothing of the scan's own that an index could serve; that a nullable column is not NULL goes without saying in a join. */
-static bool is_bare(const struct advise_scan *s)
+/* Something that an index could serve; that a nullable column is not NULL goes without saying in a join. */
+static bool asks(const char *condition, const char *table)
 {
 	struct advise_columns of = {0};
 
-	if (s->condition)
-		advise_condition(span_str(s->condition), span_str(s->table), &of);
-	return of.n == 0 && !s->joined;
+	if (condition)
+		advise_condition(span_str(condition), span_str(table), &of);
+	return of.n > 0;
+}
+
+static bool is_bare(const struct advise_scan *s)
+{
+	return !asks(s->condition, s->table) && !s->joined;
 }
 
 /* Of an outer join's inner side, which comes after the other whatever it asks. */
@@ -124,29 +137,53 @@ static bool is_outer(const char *condition)
 	return strncmp(condition, "trigcond(", 9) == 0 || strncmp(condition, "<if>(", 5) == 0;
 }
 
-/* A table that is looked up by a column of a scan, and drops most rows: with an index on that column it could come first. */
+/* Is it a column of this table that another is looked up by? */
+static bool is_of(const char *path, const char *table)
+{
+	struct advise_columns of = {0};
+
+	advise_ref(span_str(path), span_str(table), NULL, NULL, &of);
+	return of.n > 0;
+}
+
+static void set_ref(struct advise_scan *s, const struct via *by, const json_t *filter)
+{
+	s->own = !is_bare(s);
+	s->ref = by->path;
+	s->ref_by = by->table;
+	s->ref_key = by->key;
+	s->ref_filter = text_of(filter, "table_name");
+	s->ref_table = filtered(filter) * ADVISE_MOST_SORTED > 100 ? s->ref_filter : NULL;
+	s->ref_condition = text_of(filter, "attached_condition");
+}
+
+/* A table that is looked up by a column of a scan, itself or by what is, and drops most rows: with an index on that column it could come first. */
 static void note_ref(struct found *f, const json_t *table, const struct around *around)
 {
-	const char *path = json_string_value(json_array_get(json_object_get(table, "ref"), 0)), *condition = text_of(table, "attached_condition");
+	const char *condition = text_of(table, "attached_condition");
+	struct via by = {.table = text_of(table, "table_name"),
+			 .path = json_string_value(json_array_get(json_object_get(table, "ref"), 0)),
+			 .key = json_string_value(json_array_get(json_object_get(table, "used_key_parts"), 0))};
 
 	(void)around;
 	/* Without statistics MariaDB says that all rows pass, MySQL a tenth for an equality. */
-	if (!path || !condition || is_outer(condition) || !text_of(table, "table_name"))
+	if (!by.path || !by.table || (condition && is_outer(condition)))
 		return;
+	if (!asks(condition, by.table))
+		condition = NULL;
+	for (size_t i = 0; i < f->vias && condition; i++)
+		if (is_of(by.path, f->via[i].table) && !f->at[f->via[i].scan].ref)
+			set_ref(&f->at[f->via[i].scan], &f->via[i], table);
 	for (size_t i = 0; i < f->n; i++) {
-		struct advise_columns of = {0};
-		bool own;
+		const struct advise_scan *s = &f->at[i];
 
-		advise_ref(span_str(path), span_str(f->at[i].table), NULL, NULL, &of);
-		own = !is_bare(&f->at[i]);
-		if (of.n == 0 || f->at[i].searched || f->at[i].unfiltered || (own && (f->at[i].joined || f->at[i].ordered)))
+		by.scan = i;
+		if (!is_of(by.path, s->table) || s->searched || s->unfiltered || (!is_bare(s) && (s->joined || s->ordered)))
 			continue;
-		f->at[i].own = own;
-		f->at[i].ref = path;
-		f->at[i].ref_table = filtered(table) * ADVISE_MOST_SORTED > 100 ? text_of(table, "table_name") : NULL;
-		f->at[i].ref_condition = condition;
-		f->at[i].ref_by = text_of(table, "table_name");
-		f->at[i].ref_key = json_string_value(json_array_get(json_object_get(table, "used_key_parts"), 0));
+		if (condition)
+			set_ref(&f->at[i], &by, table);
+		else if (f->vias < countof(f->via))
+			f->via[f->vias++] = by;
 	}
 }
 

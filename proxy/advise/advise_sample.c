@@ -77,6 +77,28 @@ static enum rc look_key(struct sqlconn *c, const struct advise_table *t, struct 
 	return run(c, &sql, on_key, out);
 }
 
+static enum rc on_rows(void *arg, const struct sqlconn_row *row)
+{
+	uint64_t *rows = arg;
+
+	*rows = row->n ? advise_number(row->value[0]) : 0;
+	return RC_OK;
+}
+
+enum rc advise_look_rows(struct sqlconn *c, const struct advise_table *t, uint64_t *rows)
+{
+	struct iobuf sql;
+
+	*rows = 0;
+	iobuf_init(&sql, 0);
+	if (iobuf_printf(&sql, "SELECT COALESCE(TABLE_ROWS, 0) FROM information_schema.TABLES WHERE ") != RC_OK ||
+	    advise_put_of(&sql, t->schema, t->name) != RC_OK) {
+		iobuf_reset(&sql);
+		return RC_ERROR;
+	}
+	return run(c, &sql, on_rows, rows);
+}
+
 static wide whole_number(struct span s)
 {
 	bool minus = s.len && s.p[0] == '-';

@@ -7,6 +7,8 @@
 #include "digest.h"
 
 #define MOST_PLAN (1024 * 1024)
+#define MOST_READ_NS 20000 /* that a row read takes */
+#define LEAST_LOOKED_UP 3
 
 struct words {
 	struct iobuf columns, reason, sql, fix, statement;
@@ -55,9 +57,29 @@ static bool all_tried(const struct advise_columns *index)
 	return index->n > 0;
 }
 
+/* A join buffer's rows are compared with each of the table's: where that takes far longer than reading both does, there are many. */
+static bool compares_much(const struct advise_question *q, const struct advise_verdict *v)
+{
+	return v->scan.joined && q->e->calls && q->e->total_ns / q->e->calls > (v->scan.rows + v->beside) * MOST_READ_NS;
+}
+
+/* No sample can tell: as many as are sent, and what is read whole of other tables. */
+static uint64_t sent_and_beside(const struct advise_question *q, const struct advise_verdict *v)
+{
+	uint64_t sent = q->e->calls ? q->e->rows_sent / q->e->calls : 0;
+
+	return v->add && v->beside && !compares_much(q, v) ? sent + v->beside / ADVISE_LOOKED_UP : STATS_ROWS_UNKNOWN;
+}
+
+/* Of another table that is read whole with the fix, too. Its rows look one up each now, which takes several times what reading them does. */
+static uint64_t read_still(const struct advise_verdict *v)
+{
+	return v->beside / ADVISE_LOOKED_UP / (v->led ? LEAST_LOOKED_UP : 1);
+}
+
 /* Rows of the table that the index proposed still has the server read; unknown where it gives them in the order asked for, too,
  * as then a LIMIT ends it. */
-static uint64_t rows_left(const struct advise_verdict *v)
+static uint64_t rows_left(const struct advise_question *q, const struct advise_verdict *v)
 {
 	bool told = v->sides.n > 0 || (all_tried(&v->index) && !v->by_key && v->index.at[v->index.n - 1].use != ADVISE_SORT);
 	struct advise_sample s = v->sides.n ? v->sides.sample : v->sample;
@@ -69,10 +91,10 @@ static uint64_t rows_left(const struct advise_verdict *v)
 	if (v->hidden && s.rows == 0)
 		return STATS_ROWS_UNTOLD;
 	if (v->walked)
-		return v->walked + v->beside / ADVISE_LOOKED_UP;
+		return v->walked + read_still(v);
 	if (!(v->hidden || v->json.column[0] || (v->add && told)) || s.rows == 0)
-		return STATS_ROWS_UNKNOWN;
-	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows) + v->beside / ADVISE_LOOKED_UP;
+		return sent_and_beside(q, v);
+	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows) + read_still(v);
 }
 
 static struct span said(const struct iobuf *b)
@@ -100,7 +122,7 @@ static enum rc put(const struct advise_question *q, struct stats *stats, const s
 		a.rows_examined = v->scan.rows + v->beside;
 	rc = put_words(q, v, &work, &w);
 	if (rc == RC_OK) {
-		a.rows_left = rows_left(v);
+		a.rows_left = rows_left(q, v);
 		a.covered = v->hidden && v->scan.covered;
 		a.table = span_str(table);
 		a.columns = said(&w.columns);

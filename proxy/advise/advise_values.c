@@ -50,6 +50,13 @@ static enum rc put_test(struct span test, struct iobuf *sql)
 	return iobuf_append(sql, p, (size_t)(end - p));
 }
 
+static enum rc put_column(const struct advise_column *c, struct span test, struct iobuf *sql)
+{
+	if (advise_put_name(sql, c->name) != RC_OK)
+		return RC_ERROR;
+	return test.len && (iobuf_append(sql, " ", 1) != RC_OK || put_test(test, sql) != RC_OK) ? RC_ERROR : RC_OK;
+}
+
 static enum rc put_columns(const struct advise_columns *index, bool test, struct iobuf *sql)
 {
 	bool first = true;
@@ -60,9 +67,9 @@ static enum rc put_columns(const struct advise_columns *index, bool test, struct
 		if (!is_tried(c))
 			continue;
 		if ((!first && iobuf_printf(sql, "%s", test ? " AND " : ", ") != RC_OK) ||
-		    advise_put_name(sql, c->name) != RC_OK ||
-		    (test &&
-		     (iobuf_append(sql, " ", 1) != RC_OK || put_test(c->test, sql) != RC_OK)))
+		    put_column(c, test ? c->test : span_of("", 0), sql) != RC_OK)
+			return RC_ERROR;
+		if (test && c->other_bound.len && (iobuf_printf(sql, " AND ") != RC_OK || put_column(c, c->other_bound, sql) != RC_OK))
 			return RC_ERROR;
 		first = false;
 	}

@@ -117,6 +117,10 @@ enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
 		if (iobuf_printf(out, "%llu rows of %s.%s are found by the index %s, which does not serve all of the condition:",
 				 (unsigned long long)v->scan.rows, v->table.schema, v->table.name, v->scan.searched) != RC_OK)
 			return RC_ERROR;
+	} else if (v->led) {
+		if (iobuf_printf(out, "%llu rows of another table look up a row of %s.%s each, and most of these are dropped again", (unsigned long long)v->led,
+				 v->table.schema, v->table.name) != RC_OK)
+			return RC_ERROR;
 	} else if (iobuf_printf(out, v->scan.ordered && v->add ? "%llu rows and more of %s.%s are read in an index's order" : "full scan of %llu rows of %s.%s", (unsigned long long)v->scan.rows, v->table.schema,
 			 v->table.name) != RC_OK)
 		return RC_ERROR;

@@ -67,6 +67,8 @@ ILL = (
     ("SELECT id FROM cust WHERE DATE(created) = '2020-04-{}'", "cust", "created"),
     ("SELECT id, total FROM ord WHERE ref + 0 = {}", "ord", "ref"),
     ("SELECT id FROM cust WHERE born = '1970-02-{}'", "cust", "born"),
+    ("SELECT id FROM cust WHERE born >= '1980-02-{}' AND born < '1980-02-{}' + INTERVAL 2 DAY", "cust", "born"),  # each bound alone matches half of the rows
+    ("SELECT id, name FROM cust WHERE phone > '00{}' AND born BETWEEN '1975-03-01' AND '1975-03-{}'", "cust", "born"),  # nearly all are behind that number
     ("SELECT id FROM utf WHERE code = {}", "utf", "code"),
     ("SELECT id FROM cust WHERE email LIKE '%{}@x.org'", "cust", "email"),
     ("SELECT v FROM part WHERE v = {} AND at > '2021-05-05'", "part", "v, at"),
