@@ -125,6 +125,19 @@ static bool shows_conditions(const struct request *r)
 	return r->st && (strncmp(r->st->text, "show warnings", 13) == 0 || strncmp(r->st->text, "show errors", 11) == 0);
 }
 
+/* MySQL: whatever does not ask for warnings ends those that there are; MariaDB: what has tables. */
+bool aftermath_clears(const struct request *r)
+{
+	static const char *const asking[] = {"show warnings", "show errors", "show count(", "get ", "show processlist", "show full processlist", "show profile"};
+
+	if (!r->st || r->s->up->mariadb)
+		return r->st && r->st->clears;
+	for (size_t i = 0; i < countof(asking); i++)
+		if (strncmp(r->st->text, asking[i], strlen(asking[i])) == 0)
+			return false;
+	return true;
+}
+
 /* What it may have left only the server knows: several statements, or what they run. */
 static bool is_open(const struct request *r)
 {
@@ -183,16 +196,17 @@ static void note(struct request *r)
 		a->found = found_of(r, t->rows);
 }
 
-/* What has no tables leaves warnings as they are. On another server than theirs it may see older ones, which are there yet. */
+/* What clears none leaves them as they are. On another server than theirs it may see older ones, which are there yet. */
 static bool warnings_stay(struct request *r, bool had)
 {
-	struct aftermath *a = &r->s->aftermath;
-	const struct track *t = &r->s->up->track;
+	struct session *s = r->s;
+	struct aftermath *a = &s->aftermath;
+	const struct track *t = &s->up->track;
 
-	if (a->kind != AFTERMATH_WARNED || !r->st || (!r->plan.follow_up && r->st->clears))
+	if (a->kind != AFTERMATH_WARNED || !r->st || (aftermath_clears(r) && !(r->plan.follow_up && s->up->mariadb)))
 		return false;
 	if (r->backend == a->warned_on)
-		return r->s->up->warnings_of == r->s->id;
+		return s->up->warnings_of == s->id;
 	return !t->error && (!t->warnings || had);
 }
 

@@ -54,6 +54,7 @@ void aftermath_ran(struct request *r, bool had);
 void aftermath_moved(struct session *s);     /* it gets a connection that it did not use last, or that was asked what it knew */
 void aftermath_elsewhere(struct session *s); /* the connection that it has knows nothing (any more) */
 void aftermath_brought(struct request *r);   /* ... has been told what r is to ask it */
+bool aftermath_clears(const struct request *r) must_check;   /* it ends the warnings of what ran before, by the rules of the server that has run it */
 bool aftermath_is_sole(const struct session *s) must_check; /* nobody but the connection used last knows what may be asked for */
 /* What is to be run before r, that it finds what it asks for: appended to sql. RC_DECLINED: nothing. RC_ERROR: no memory. */
 enum rc aftermath_bring(struct request *r, struct iobuf *sql) must_check;

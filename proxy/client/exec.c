@@ -499,7 +499,7 @@ void exec_replied(struct request *r)
 	if ((r->plan.target == PLAN_REPLICA || s->readonly) && !r->refused)
 		replica_read(r);
 	readonly_settle(r);
-	if (leaves_conditions(s->up) || (r->st && r->st->clears)) {
+	if (leaves_conditions(s->up) || aftermath_clears(r)) {
 		s->up->warnings_of = leaves_conditions(s->up) ? s->id : 0;
 		s->told_by = s->up;
 	}

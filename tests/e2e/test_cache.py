@@ -4,7 +4,7 @@ import itertools
 import pymysql
 import pytest
 
-from conftest import address, ask, filled, hits, is_hit, mariadb_only, merge
+from conftest import address, ask, filled, hits, is_hit, mariadb_only, merge, numbers
 from servers import ServerError, sum_metric, wait_until
 from wire import MULTI_STATEMENTS, Wire
 
@@ -457,7 +457,7 @@ def test_large_results_are_not_stored(suimon, table):
 def test_an_entry_costs_less_than_128_bytes_beside_what_is_its_own(cached, table, prepared):
     """Its own are its text, or its values where it is prepared, and its reply: a session's variables, and of a prepared statement the
     text, are kept once for all entries."""
-    table.setup("CREATE TABLE many (id INT PRIMARY KEY, v VARCHAR(50))", "INSERT INTO many SELECT seq, CONCAT('row ', seq) FROM seq_1_to_2000")
+    table.setup("CREATE TABLE many (id INT PRIMARY KEY, v VARCHAR(50))", "INSERT INTO many SELECT seq, CONCAT('row ', seq) FROM " + numbers(1, 2000))
     sql, n = "SELECT id, v FROM many WHERE id = %s", 2000
     hint = "/* suimon: cache=60s */ "
     with Wire(cached.connect(database=table.name, init_command="SET sql_mode='STRICT_ALL_TABLES,NO_ZERO_DATE', time_zone='+02:00'")) as w:

@@ -259,4 +259,5 @@ def test_a_reset_session_is_a_new_one(suimon, db, redis):
         c._execute_command(0x1f, b"")
         c._read_ok_packet()
         c.select_db(db.name)
+        c.set_charset("utf8mb4")  # as connect() does
         assert is_hit(s, c, ROW)
