@@ -448,7 +448,7 @@ static enum apply_result claim_letter(struct applier *a, struct apply_item *it)
 	}
 	if (fate == DEAD_RETRIED || dead_mark(a->dead, it->rec.retry_of, DEAD_RETRIED, it->seq) == RC_OK)
 		return APPLY_DONE;
-	snprintf(a->reason, sizeof(a->reason), "dead letters cannot be written to the queue's directory");
+	snprintf(a->reason, sizeof(a->reason), "dead letters cannot be written to the queue's directory: the log says why, and what to do");
 	return APPLY_WAIT;
 }
 
@@ -523,7 +523,7 @@ static enum apply_result write_letters(struct applier *a, const struct apply_ite
 		return give_up(a, "cannot write a dead letter");
 	snprintf(a->reason, sizeof(a->reason),
 		 rc == RC_DECLINED ? "there are too many dead letters: retry or discard them"
-				   : "dead letters cannot be written to the queue's directory");
+				   : "dead letters cannot be written to the queue's directory: the log says why, and what to do");
 	return APPLY_WAIT;
 }
 

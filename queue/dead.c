@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -46,6 +47,23 @@ void dead_close(struct dead *d)
 	mem_free(d);
 }
 
+/* What is not stored is not to be found there by a restart either. lock held. */
+static bool take_back(const struct dead *d)
+{
+	const struct file_ops *ops = d->dir->ops;
+
+	return ops->truncate(d->fd, (off_t)d->end) == 0 && ops->fsync(d->fd) == 0;
+}
+
+static void tell(const struct dead *d, const char *what, int code)
+{
+	char reason[128];
+
+	log_error("queue", what, "dir=%s reason=\"%s\" do=\"%s\"", d->dir->path, strerror_r(code, reason, sizeof(reason)),
+		  d->failed ? "see what is wrong with that disk, then restart suimon; until then the record that failed is waited for"
+			    : "make room on that disk; it is tried again");
+}
+
 /* Writes frames and makes them durable. lock held. */
 static enum rc write_frames(struct dead *d, const struct iobuf *out, uint64_t frames)
 {
@@ -54,18 +72,20 @@ static enum rc write_frames(struct dead *d, const struct iobuf *out, uint64_t fr
 	if (d->failed)
 		return RC_ERROR;
 	if (fileops_write(ops, d->fd, iobuf_data(out), iobuf_len(out), d->end) != RC_OK) {
-		log_error("queue", "dead letters cannot be written", "dir=%s errno=%d", d->dir->path, errno);
-		if (ops->truncate(d->fd, (off_t)d->end) != 0 || ops->fsync(d->fd) != 0)
-			d->failed = true;
+		int code = errno;
+
+		d->failed = !take_back(d);
+		tell(d, "dead letters cannot be written", code);
 		return RC_ERROR;
 	}
 	FAILPOINT("dead-letter");
 	if (ops->fdatasync(d->fd) != 0) {
-		log_error("queue", "dead letters cannot be made durable", "dir=%s errno=%d", d->dir->path, errno);
-		/* They do not count, and their records may be applied yet: a restart is not to find them. */
-		if (ops->truncate(d->fd, (off_t)d->end) != 0 || ops->fsync(d->fd) != 0)
-			log_error("queue", "and not be taken back: after a restart they may be there", "dir=%s errno=%d", d->dir->path, errno);
+		int code = errno;
+
 		d->failed = true;
+		tell(d, "dead letters cannot be made durable", code);
+		if (!take_back(d)) /* their records may be applied yet */
+			log_error("queue", "and not be taken back: after a restart they may be there", "dir=%s", d->dir->path);
 		return RC_ERROR;
 	}
 	d->end += iobuf_len(out);

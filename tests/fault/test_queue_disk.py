@@ -225,3 +225,35 @@ def test_a_slow_disk(suimon, table, disk):
     drained(s)
     warm.acked += [n for w in writers for n in w.acked]
     warm.compare(table)
+
+
+@pytest.mark.parametrize("call,code,do", [("pwrite", errno.ENOSPC, "make room on that disk; it is tried again"),
+                                          ("fdatasync", errno.EIO, "then restart suimon")])
+def test_a_dead_letter_that_the_disk_does_not_take(suimon, table, disk, call, code, do):
+    """The record is waited for, and the log says what to do: then it is a dead letter, once, and what stands behind it is applied."""
+    s = suimon(config(table))
+    with s.connect(database=table.name) as c:
+        def queued():
+            before = metric(s, "acknowledged_total")
+            ask(c, "INSERT INTO log (id, n) VALUES (%d, 0)" % (1000 + before))
+            return metric(s, "acknowledged_total") > before
+        ask(c, "INSERT INTO log (id, n) VALUES (1, 0)")
+        wait_until("the shape to be known", queued, 30)
+        drained(s)
+        assert s.http("/api/queue/pause", data={})[0] == 200
+        ask(c, "INSERT INTO log (id, n) VALUES (1, 1)")
+        ask(c, "INSERT INTO log (id, n) VALUES (2, 1)")
+        assert state(s)["depth"] == 2
+        disk("%s %d" % (call, code))
+        assert s.http("/api/queue/resume", data={})[0] == 200
+        wait_until("it to be said", lambda: do in s.log_text(), 30)
+        assert disk.failed(call) and os.strerror(code) in s.log_text()
+        wait_until("it to wait", lambda: "the log says why" in state(s)["reason"], 30)
+        assert state(s)["dead_waiting"] == 0 and not table.primary("SELECT 1 FROM log WHERE id = 2")
+        disk()
+    if code == errno.EIO:
+        assert s.stop() == 0
+        restart(s)
+    drained(s)
+    assert state(s)["dead_waiting"] == 1
+    assert [r[0] for r in table.primary("SELECT n FROM log WHERE id IN (1, 2) ORDER BY id")] == [0, 1]
