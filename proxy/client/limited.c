@@ -146,7 +146,8 @@ static void expire(struct request *r)
 		return; /* its turn has come */
 	stats_count(r->worker->sink, STATS_C_LIMIT_TIMEOUTS, 1);
 	r->error = 1226;
-	reply_error(r->s, r->error, "42000", "a rule of limits lets no more of these statements run, and its turn did not come in time");
+	reply_error(r->s, r->error, "42000", "a rule of limits (limits.rules[%u]) lets no more of these statements run, and its turn did not come in time",
+		    r->turn_place);
 	exec_resume(r, STEP_END);
 }
 

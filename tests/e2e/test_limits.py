@@ -62,13 +62,13 @@ def test_more_than_run_at_one_time_wait_in_order(suimon, db, held):
 
 
 def test_whose_turn_does_not_come_is_told_so(suimon, db, held):
-    s = limited(suimon, {"match": {"query": "get_lock"}, "concurrency": 1, "wait": "100ms"})
+    s = limited(suimon, {"match": {"table": "nobodys"}, "rate": 1}, {"match": {"query": "get_lock"}, "concurrency": 1, "wait": "100ms"})
     first = Sleeper(s, db.name, held.lock)
     servers.wait_until("the first to run", lambda: any("get_lock" in c["statement"] for c in s.api("/api/clients")["clients"]), 30)
     with s.connect(database=db.name) as c:
         with pytest.raises(pymysql.MySQLError) as e:
             ask(c, "SELECT GET_LOCK('%s', 60)" % held.lock)
-        assert e.value.args[0] == LIMIT and e.value.args[1].startswith("suimon: a rule of limits")
+        assert e.value.args[0] == LIMIT and e.value.args[1].startswith("suimon: a rule of limits (limits.rules[1]) lets no more")
         assert ask(c, "SELECT 1") == ((1,),)
     assert s.metrics()["suimon_limit_timeouts_total"] == 1
     ask(held, "SELECT RELEASE_LOCK('%s')" % held.lock)
