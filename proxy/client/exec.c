@@ -478,8 +478,11 @@ void exec_resume(struct request *r, enum request_step step)
 /* The error was the server's last word on this connection: somebody has killed it there, or it has killed itself. */
 static bool killed_on_server(const struct request *r)
 {
-	return r->error == 1927 || (r->error == 1317 && (r->kills_itself || (r->st && r->st->facts.verb == SQL_KILL &&
-									       !strstr(r->st->text, "query"))));
+	if (r->error != 1317)
+		return r->error == 1927;
+	/* Behind a KILL other statements may stand, and one of these have been interrupted. */
+	return r->kills_itself ||
+	       (r->s->up->track.results == 0 && r->st && r->st->facts.verb == SQL_KILL && !strstr(r->st->text, "query"));
 }
 
 void exec_replied(struct request *r)

@@ -84,6 +84,17 @@ static void kill_free(struct kill *k)
 	mem_free(k);
 }
 
+/* What stands behind it is the server's to run, and to answer: behind one that does nothing, whose OK is the KILL's. */
+static void leave_rest(struct request *r, struct span rest)
+{
+	static const char nothing[] = "DO 0";
+	uint8_t *from = r->packet.data + r->packet.start + PACKET_HEADER + r->text_at;
+	size_t len = (size_t)(rest.p - r->sql.p);
+
+	memset(from, ' ', len);
+	memcpy(from, nothing, sizeof(nothing) - 1); /* shorter than any KILL of a session's number */
+}
+
 static void kill_end(struct mail *m)
 {
 	struct kill *k = container_of(m, struct kill, mail);
@@ -104,6 +115,12 @@ static void kill_end(struct mail *m)
 		r->error = k->told.packet.code;
 	} else {
 		stats_count(r->worker->sink, STATS_C_KILLS, 1);
+		if (k->what.rest.len) {
+			leave_rest(r, k->what.rest);
+			kill_free(k);
+			exec_run(r);
+			return;
+		}
 		reply_ok(r->s);
 	}
 	kill_free(k);
@@ -412,6 +429,12 @@ static enum rc kill_begin(struct request *r, const struct sql_kill *what)
 	return RC_AGAIN;
 }
 
+/* The server runs the first of several statements only for whom it runs several; a comment that it reads may span them. */
+static bool may_have_rest(const struct request *r)
+{
+	return r->cmd == COM_QUERY && r->s->caps & CLIENT_MULTI_STATEMENTS && !r->lexed->has_executable_comment;
+}
+
 enum rc kill_statement(struct request *r)
 {
 	struct iobuf *tmp = &r->worker->tmp;
@@ -424,7 +447,9 @@ enum rc kill_statement(struct request *r)
 			return RC_OK;
 		text = span_of(iobuf_data(tmp), iobuf_len(tmp));
 	}
-	return sql_kill_parse(text, r->mode, &what) == RC_OK ? kill_begin(r, &what) : RC_OK;
+	if (sql_kill_parse(text, r->mode, &what) != RC_OK || (what.rest.len && !may_have_rest(r)))
+		return RC_OK;
+	return kill_begin(r, &what);
 }
 
 enum rc kill_command(struct request *r, struct span payload)

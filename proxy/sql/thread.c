@@ -42,7 +42,7 @@ enum rc sql_kill_parse(struct span text, unsigned mode, struct sql_kill *out)
 {
 	struct sql_parser p;
 
-	*out = (struct sql_kill){.how = ""};
+	*out = (struct sql_kill){.how = "", .rest = span_of("", 0)};
 	sql_parser_init(&p, text, mode, false);
 	if (!sql_accept(&p, SQL_W_KILL))
 		return RC_DECLINED;
@@ -53,7 +53,13 @@ enum rc sql_kill_parse(struct span text, unsigned mode, struct sql_kill *out)
 	if (p.t.kind != SQL_T_NUMBER || !plain_number(p.t.text, &out->id))
 		return RC_DECLINED;
 	sql_advance(&p);
-	return at_text_end(&p) ? RC_OK : RC_DECLINED;
+	if (sql_is_op(&p, ';'))
+		out->rest = span_of(p.t.text.p, (size_t)(text.p + text.len - p.t.text.p));
+	else if (p.t.kind != SQL_T_END)
+		return RC_DECLINED;
+	if (at_text_end(&p))
+		out->rest = span_of("", 0);
+	return p.why ? RC_DECLINED : RC_OK;
 }
 
 /* What stands between quotes, or the word. */

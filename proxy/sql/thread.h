@@ -14,6 +14,7 @@ struct sql_kill {
 	bool query;       /* KILL QUERY: the statement; else the connection */
 	const char *how;  /* "", "HARD ", "SOFT "; a literal */
 	uint64_t id;
+	struct span rest; /* of the text, from the semicolon on behind which further statements stand; else empty */
 };
 /* RC_DECLINED: not a KILL of a connection by its number (KILL QUERY ID, KILL USER, KILL of an expression). */
 enum rc sql_kill_parse(struct span text, unsigned mode, struct sql_kill *out) must_check;

@@ -202,6 +202,68 @@ def test_a_session_kills_itself(two, db):
     assert not lost(c)
 
 
+MULTI = pymysql.constants.CLIENT.MULTI_STATEMENTS
+
+
+def answers(connection, sql):
+    """Every result of several statements; what ends them comes last."""
+    out = []
+    with connection.cursor() as cur:
+        try:
+            out.append((cur.execute(sql), cur.fetchall()))
+            while cur.nextset():
+                out.append((cur.rowcount, cur.fetchall()))
+        except pymysql.MySQLError as e:
+            out.append(e.args[0])
+    return out
+
+
+@pytest.mark.parametrize("what", ["KILL %d; SELECT 5; SELECT 6", "/* a */ kill connection %d ;SELECT 5;;SELECT 6;"])
+def test_statements_stand_behind_a_kill(two, db, what):
+    victim, killer = two(), two(client_flag=MULTI)
+    direct, doomed = db.direct(client_flag=MULTI), db.direct()
+    want = answers(direct, what % doomed.thread_id())
+    assert answers(killer, what % victim.thread_id()) == want
+    assert lost(victim)
+    assert ask(killer, "SELECT 7") == ((7,),)
+
+
+def test_behind_a_kill_that_fails_nothing_runs(two, db):
+    killer = two(client_flag=MULTI)
+    victim = two()
+    gone = victim.thread_id()
+    victim.close()
+    ask(killer, "SELECT 1")
+    servers.wait_until("the session to be gone", lambda: answers(killer, "KILL %d; SELECT 5" % gone) == [1094], 10)
+    assert ask(killer, "SELECT 7") == ((7,),)
+
+
+def test_who_may_not_send_several_statements_kills_nobody_with_them(two):
+    victim, killer = two(), two()
+    assert error_of(killer, "KILL %d; SELECT 5" % victim.thread_id())[0] == 1064
+    assert ask(victim, "SELECT 5") == ((5,),)
+
+
+def test_a_statement_behind_a_kill_is_interrupted_and_its_session_lives(two, db):
+    victim, killer, other = two(), two(client_flag=MULTI), two()
+    got = []
+    s = threading.Thread(target=lambda: got.extend(answers(killer, "KILL %d; %s" % (victim.thread_id(), SLEEP))))
+    s.start()
+    servers.wait_until("the statement to run", lambda: db.primary(
+        "SELECT id FROM information_schema.processlist WHERE info LIKE '%SELECT SLEEP(30)' AND command = 'Query'"), 10)
+    ask(other, "KILL QUERY %d" % killer.thread_id())
+    s.join(60)
+    assert got in ([(0, ()), 1317], [(0, ()), (1, ((1,),))])
+    assert lost(victim) and ask(killer, "SELECT 7") == ((7,),)
+
+
+def test_a_session_kills_itself_before_other_statements(two, db):
+    want = answers(db.direct(client_flag=MULTI), "KILL CONNECTION_ID(); SELECT 5")
+    c = two(client_flag=MULTI)
+    assert answers(c, "KILL %d; SELECT 5" % c.thread_id()) == want
+    assert lost(c)
+
+
 def test_the_servers_own_numbers_work_too(two, db):
     victim, killer = two(), two()
     s = Background(victim, SLEEP)

@@ -35,10 +35,29 @@ static void a_kill_by_number_is_read(void **state)
 	}
 }
 
+static void what_stands_behind_a_kill_is_told(void **state)
+{
+	static const struct { const char *sql, *rest; } cases[] = {
+		{"KILL 5; SELECT 1", "; SELECT 1"},
+		{"KILL QUERY 5 ;SELECT 1; SELECT 2;", ";SELECT 1; SELECT 2;"},
+		{"KILL 5;; SELECT 1", ";; SELECT 1"},
+		{"KILL 5;", ""},
+		{"KILL 5 ; ; -- x", ""},
+		{"KILL 5", ""},
+	};
+	struct sql_kill k;
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		assert_int_equal(sql_kill_parse(span_str(cases[i].sql), 0, &k), RC_OK);
+		assert_int_equal(k.id, 5);
+		assert_true(span_eq(k.rest, span_str(cases[i].rest)));
+	}
+}
+
 static void any_other_kill_is_the_servers(void **state)
 {
 	static const char *const cases[] = {"KILL", "KILL QUERY ID 5", "KILL USER 'a'", "KILL @x", "KILL 5 + 1", "KILL CONNECTION_ID()",
-					    "KILL 1e3", "KILL 0x05", "KILL -5", "KILL 99999999999999999999", "SELECT 5", "KILL 5; SELECT 1", ""};
+					    "KILL 1e3", "KILL 0x05", "KILL -5", "KILL 99999999999999999999", "SELECT 5", "KILL 5 SELECT 1", ""};
 	struct sql_kill k;
 
 	for (size_t i = 0; i < countof(cases); i++)
@@ -141,6 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_kill_by_number_is_read),
+		cmocka_unit_test(what_stands_behind_a_kill_is_told),
 		cmocka_unit_test(any_other_kill_is_the_servers),
 		cmocka_unit_test(a_kill_of_a_user_is_read),
 		cmocka_unit_test(any_other_kill_ends_no_user),
