@@ -137,6 +137,7 @@ enum catalog_ddl {
 	CATALOG_DDL_NEW,    /* for snapshot_ddl: it is not there */
 };
 bool catalog_says_ddl(struct span text);   /* a word that DDL begins with, in any place */
+bool catalog_may_say_ddl(struct span text); /* ... or one by which it runs what is not in it. Of a text that cannot be taken apart; not in Oracle's mode */
 bool catalog_holds_ddl(struct span bytes); /* the same of what is no text, where words need not stand apart */
 /* says: so does what it is given. Any thread. */
 enum catalog_ddl catalog_ddl(struct catalog *c, struct span schema, struct span name, bool says) must_check;

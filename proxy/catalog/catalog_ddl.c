@@ -33,10 +33,10 @@ bool catalog_holds_ddl(struct span bytes)
 	return false;
 }
 
-/* A text that cannot be taken apart. */
-static bool may_change(struct span text)
+bool catalog_may_say_ddl(struct span text)
 {
-	return catalog_says_ddl(text) || catalog_has_word(text, "call") || catalog_has_word(text, "execute");
+	return catalog_says_ddl(text) || catalog_has_word(text, "call") || catalog_has_word(text, "execute") ||
+	       catalog_has_word(text, "import"); /* MySQL's IMPORT TABLE */
 }
 
 static bool is_there(const struct reading *r, const struct sql_table *t)
@@ -77,7 +77,7 @@ static enum rc take_facts(struct reading *r, const struct sql_facts *f, struct s
 	if (f->verb == SQL_EXECUTE)
 		r->e->executes = true;
 	else if (f->flags & SQL_F_UNKNOWN)
-		r->e->ddl |= may_change(text);
+		r->e->ddl |= catalog_may_say_ddl(text);
 	else if (f->flags & SQL_F_DDL && f->verb != SQL_TRUNCATE)
 		r->e->ddl |= !(f->flags & SQL_F_TEMP_TABLE) && !drops_nothing(r, f);
 	if (f->flags & SQL_F_DDL)
@@ -118,6 +118,6 @@ enum rc catalog_take_ddl(struct snapshot *s, struct entity *e, struct span body,
 	}
 	rc = catalog_body_walk(body, mode, on_piece, &r);
 	if (rc == RC_DECLINED)
-		e->ddl |= may_change(body) || mode & SQL_MODE_ORACLE;
+		e->ddl |= catalog_may_say_ddl(body) || mode & SQL_MODE_ORACLE;
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }

@@ -352,7 +352,7 @@ static bool changes_schema(const struct request *r)
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 
 	if (f && f->flags & (SQL_F_DDL | SQL_F_UNKNOWN))
-		return !never_ran(r) && !temps_only(r);
+		return !never_ran(r) && !temps_only(r) && (f->flags & SQL_F_DDL || unread_may_change_schema(r));
 	return f ? r->called_ddl == CATALOG_DDL_MAY : command_may_be_anything(r);
 }
 
@@ -364,6 +364,7 @@ static bool is_ddl(const struct request *r)
 
 void deltas_schema_sent(struct request *r)
 {
+	unread_sent(r);
 	if (r->st && calls(&r->st->facts))
 		r->called_ddl = called_ddl(r);
 	if (likely(!changes_schema(r)))

@@ -342,6 +342,10 @@ bool deltas_transaction_wrote_anything(const struct request *r) must_check;
 bool deltas_schema_moved(const struct request *r) must_check;
 void deltas_lost(struct request *r);    /* outcome unknown */
 
+/* unread.c: what is not understood, and the schema */
+bool unread_may_change_schema(const struct request *r) must_check;
+void unread_sent(struct request *r); /* it is to be sent: what it prepares may do so */
+
 /* temps.c: the session's own temporary tables */
 bool temps_named(const struct request *r);  /* it names one of them, or makes one */
 bool temps_only(const struct request *r);   /* ... and writes nothing else */

@@ -111,6 +111,7 @@ struct session {
 	const struct upstream *told_by; /* has its last warnings, or their absence: older ones elsewhere are nobody's; to compare only */
 	uint16_t kills;                /* KILLs of it being judged: no further command is taken until they are */
 	bool executes_anything;        /* has, or may have, PREPAREd a text that is not known, or one that changes accounts */
+	bool executes_ddl;             /* ... or one that may change the schema (unread.c) */
 	bool own_past;           /* connections of its own that are older than epoch serve it yet */
 	bool set_global;               /* has set a global variable: replicas have their own */
 	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass ... */

@@ -146,6 +146,61 @@ def test_what_is_not_understood_and_takes_long_leaves_the_cache_at_work(cached, 
         assert report.outcome() == ((0,),)
 
 
+HARMLESS = ["XYZ", "SELEC 1", "EXECUTE p", "EXECUTE IMMEDIATE 'UPDATE a SET n = n + 1'", "BEGIN NOT ATOMIC DECLARE i INT; SET i = 1; UPDATE a SET n = n + i; END",
+            "SELECT 1; XYZ", "PREPARE p FROM 'SELECT 1'", "IF (SELECT COUNT(*) FROM a) > 5 THEN DELETE FROM a; END IF"]
+DDL = "CREATE TRIGGER tr AFTER INSERT ON a FOR EACH ROW INSERT INTO audit (n) VALUES (NEW.n)"
+
+
+@pytest.mark.skipif(KIND != "mariadb", reason="blocks and EXECUTE IMMEDIATE are MariaDB's")
+@pytest.mark.parametrize("sql", HARMLESS)
+def test_what_is_not_understood_and_cannot_be_ddl_leaves_the_catalog_in_force(cached, shop, sql):
+    read = "SELECT COUNT(*) FROM child"
+    with cached.connect(database=shop.name, client_flag=MULTI_STATEMENTS) as c, cached.connect(database=shop.name) as other:
+        filled(cached, other, read)
+        ask(c, "PREPARE p FROM 'UPDATE a SET n = n + ''1'''")
+        for _ in range(20):
+            with contextlib.suppress(pymysql.err.ProgrammingError):  # 1064
+                ask(c, sql)
+            assert not catalog(cached)["stale"]
+            with contextlib.suppress(pymysql.err.ProgrammingError):
+                ask(c, "DO 1")  # behind several statements
+        filled(cached, other, read)
+        assert is_hit(cached, other, read)
+
+
+@pytest.mark.skipif(KIND != "mariadb", reason="blocks and EXECUTE IMMEDIATE are MariaDB's")
+@pytest.mark.parametrize("call", [
+    ["PREPARE p FROM '%s'" % DDL, "EXECUTE p"],
+    ["SET @t = CONCAT('CREA', 'TE TRIGGER tr AFTER INSERT ON a FOR EACH ROW INSERT INTO audit (n) VALUES (NEW.n)')", "PREPARE p FROM @t", "EXECUTE p"],
+    ["PREPARE p FROM CONCAT('CREA', 'TE TRIGGER tr AFTER INSERT ON a FOR EACH ROW INSERT INTO audit (n) VALUES (NEW.n)')", "EXECUTE p"],
+    ["EXECUTE IMMEDIATE '%s'" % DDL.replace("EA", "\\EA")],
+    ["EXECUTE IMMEDIATE 'CREA' 'TE TRIGGER tr AFTER INSERT ON a FOR EACH ROW INSERT INTO audit (n) VALUES (NEW.n)'"],
+    ["EXECUTE IMMEDIATE 0x%s" % DDL.encode().hex()],
+    ["BEGIN NOT ATOMIC EXECUTE IMMEDIATE CONCAT('CREA', 'TE TRIGGER tr AFTER INSERT ON a FOR EACH ROW INSERT INTO audit (n) VALUES (NEW.n)'); END"],
+    ["BEGIN NOT ATOMIC PREPARE p FROM CONCAT('CREA', 'TE TRIGGER tr AFTER INSERT ON a FOR EACH ROW INSERT INTO audit (n) VALUES (NEW.n)'); END", "EXECUTE p"],
+    ["CALL prepares()", "EXECUTE p"],
+    ["EXECUTE IMMEDIATE 'CALL prepares()'", "EXECUTE p"],
+    ["BEGIN NOT ATOMIC CALL makes(); END"],
+    ["SET STATEMENT max_statement_time = 60 FOR PREPARE p FROM '%s'" % DDL, "SET STATEMENT max_statement_time = 60 FOR EXECUTE p"],
+    ["/*M! PREPARE p FROM '%s' */" % DDL, "/*M! EXECUTE p */"],
+    ["DO 1; PREPARE p FROM '%s'" % DDL, "DO 1; EXECUTE p"]])
+def test_ddl_in_what_is_not_understood_is_seen_at_once(cached, shop, call):
+    shop.setup("CREATE PROCEDURE prepares() BEGIN SET @t = CONCAT('CREA', 'TE TRIGGER tr AFTER INSERT ON a FOR EACH ROW "
+               "INSERT INTO audit (n) VALUES (NEW.n)'); PREPARE p FROM @t; END",
+               "CREATE PROCEDURE makes() EXECUTE IMMEDIATE CONCAT('CREA', 'TE TRIGGER tr AFTER INSERT ON a FOR EACH ROW "
+               "INSERT INTO audit (n) VALUES (NEW.n)')")
+    read = "SELECT COUNT(*) FROM audit"
+    with cached.connect(database=shop.name, client_flag=MULTI_STATEMENTS) as c, cached.connect(database=shop.name) as other:
+        ask(c, "PREPARE p FROM 'SELECT 1'")
+        filled(cached, other, read)
+        for sql in call:
+            with c.cursor() as cur:
+                cur.execute(sql)
+                while cur.nextset():
+                    pass
+        ends_it(cached, other, other, read, "INSERT INTO a VALUES (7, 7)", ((1,),))
+
+
 @pytest.mark.parametrize("lacks", ["TRIGGER", "SELECT", "SHOW VIEW", "TRIGGER on one table's schema"])
 def test_what_the_account_may_not_see_is_not_taken_to_be_nothing(suimon, shop, cluster, lacks):
     """A trigger, a view or a table that it is not shown: what it leads to is not known, so nothing is answered that could hang on it."""
