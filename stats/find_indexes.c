@@ -14,6 +14,8 @@
 #define UNADVISED_MEAN_NS (2 * NS_PER_MS)
 #define UNADVISED_TOTAL_NS (20 * NS_PER_MS)
 #define WORTH_SHARE 4    /* of the time at least one of so many parts is saved */
+#define READ_NS 25       /* no row is read sooner, */
+#define READ_MOST_NS 100 /* nor later, where nothing else is to be done */
 #define WRITTEN_NS 20000 /* that one more index costs a row written, at most; 10 us were measured */
 
 /* Names rows to be found or sorted: what asks for all of a table needs no index. */
@@ -35,11 +37,19 @@ static bool slow_enough(const struct view_row *r)
 	       total / calls >= UNADVISED_MEAN_NS;
 }
 
+/* Not even in its slowest call has it read the rows that the plan speaks of: a LIMIT has ended it, or nothing came of the table before. */
+static bool reads_few(const struct view_row *r, const struct stats_advice *a)
+{
+	uint64_t calls = view_at_servers(r), mean = calls ? r->n[STATS_N_TOTAL_NS] / calls : 0;
+
+	return mean < a->rows_examined * READ_NS && r->max_ns < a->rows_examined * READ_MOST_NS;
+}
+
 /* The adviser's word: with a fix it is a finding, without one it is none. Where it is to speak, it is waited for. */
 static bool is_finding(const struct view *v, const struct view_row *r, const struct stats_advice *a)
 {
 	if (a->given_ns)
-		return (a->fix_sql[0] != '\0' || a->fix_text[0] != '\0') && r->n[STATS_N_CALLS] > 0;
+		return (a->fix_sql[0] != '\0' || a->fix_text[0] != '\0') && r->n[STATS_N_CALLS] > 0 && !reads_few(r, a);
 	return slow_enough(r) && looks_for_rows(r) && !advice_awaited(v->stats, r);
 }
 

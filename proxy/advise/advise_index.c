@@ -259,8 +259,10 @@ static enum rc sorts_well(struct advise_question *q, const struct advise_scan *s
 
 	if (limit > few)
 		return RC_DECLINED;
-	if (!drops_rows(q, s))
+	if (!drops_rows(q, s)) {
+		v->walked = limit;
 		return RC_OK;
+	}
 	if (falls_short(q))
 		return RC_DECLINED;
 	if (look_at_all(q, s, v, &all) != RC_OK)

@@ -63,12 +63,13 @@ static bool compares_much(const struct advise_question *q, const struct advise_v
 	return v->scan.joined && q->e->calls && q->e->total_ns / q->e->calls > (v->scan.rows + v->beside) * MOST_READ_NS;
 }
 
-/* No sample can tell: as many as are sent, and what is read whole of other tables. */
+/* No sample can tell: as many as are sent, what an OFFSET passes over, and what is read whole of other tables. */
 static uint64_t sent_and_beside(const struct advise_question *q, const struct advise_verdict *v)
 {
-	uint64_t sent = q->e->calls ? q->e->rows_sent / q->e->calls : 0;
+	uint64_t sent = q->e->calls ? q->e->rows_sent / q->e->calls : 0, passed = advise_limit(q->text) - advise_limit_sent(q->text),
+		 beside = compares_much(q, v) ? 0 : v->beside;
 
-	return v->add && v->beside && !compares_much(q, v) ? sent + v->beside / ADVISE_LOOKED_UP : STATS_ROWS_UNKNOWN;
+	return v->add && passed + beside ? sent + passed + beside / ADVISE_LOOKED_UP : STATS_ROWS_UNKNOWN;
 }
 
 /* Of another table that is read whole with the fix, too. Its rows look one up each now, which takes several times what reading them does. */

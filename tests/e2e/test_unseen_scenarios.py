@@ -58,7 +58,8 @@ SELECT id, active FROM cust WHERE active = 1 AND {} < 50 LIMIT 40
 SELECT id FROM cust WHERE id IN ({},2,3,4,5,6)
 SELECT MAX(placed) FROM ord WHERE id > {}
 SELECT id, status FROM ord WHERE status <> 'done' AND id < {} + 100
-SELECT id FROM mem WHERE at > NOW() - INTERVAL 20 YEAR AND id <> {}"""
+SELECT id FROM mem WHERE at > NOW() - INTERVAL 20 YEAR AND id <> {}
+SELECT js.id FROM js JOIN cust c ON c.id = js.kind WHERE c.email = 'nobody {}'"""
 
 # A statement whose {} is another number each time; the table and the columns of its finding.
 ILL = (

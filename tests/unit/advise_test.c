@@ -44,6 +44,7 @@ static void record(const char *sql)
 	struct stats_event e = helper_event(7, sql);
 
 	e.no_index = true;
+	e.total_ns = 10 * NS_PER_MS;
 	e.table = span_str("t");
 	stats_record(sink, NULL, &e);
 }

@@ -109,6 +109,34 @@ static void what_an_index_would_save_is_foretold(void **state)
 	}
 }
 
+/* The plan speaks of rows that are never read: a LIMIT is soon reached, or the table before gives none. One call that read them is enough. */
+static void what_is_done_before_its_plan_says_needs_no_index(void **state)
+{
+	static const struct {
+		uint64_t mean_ns, once_ns;
+		bool is;
+	} rows[] = {{NS_PER_MS, NS_PER_MS, false}, {NS_PER_MS, 4 * NS_PER_MS, false}, {NS_PER_MS, 6 * NS_PER_MS, true}, {2 * NS_PER_MS, 2 * NS_PER_MS, true}};
+
+	for (unsigned i = 0; i < countof(rows); i++) {
+		struct stats *s = helper_stats(100);
+		struct stats_event e = scan();
+		struct stats_index_advice a = {.digest = 9, .table = span_str("shop.orders"), .columns = span_str("email"), .reason = span_str("r"),
+					       .fix_sql = span_str("ALTER TABLE `shop`.`orders` ADD INDEX (`email`)"), .rows_examined = 50000,
+					       .rows_left = 0};
+		json_t *all;
+
+		e.total_ns = rows[i].mean_ns;
+		record(helper_sink(s), &e, 100);
+		e.total_ns = rows[i].once_ns;
+		record(helper_sink(s), &e, 1);
+		stats_put_advice(s, &a);
+		all = helper_findings(s, false);
+		assert_true((helper_finding(all, "missing_index") != NULL) == rows[i].is);
+		json_decref(all);
+		stats_free(s);
+	}
+}
+
 /* All of a table: there is nothing to look up. */
 static void what_asks_for_every_row_needs_no_index(void **state)
 {
@@ -951,6 +979,7 @@ int main(void)
 		cmocka_unit_test(a_slow_scan_is_a_missing_index),
 		cmocka_unit_test(what_an_index_would_save_is_foretold),
 		cmocka_unit_test(a_scan_of_a_small_table_is_none),
+		cmocka_unit_test(what_is_done_before_its_plan_says_needs_no_index),
 		cmocka_unit_test(what_asks_for_every_row_needs_no_index),
 		cmocka_unit_test(a_path_is_shown_to_few_and_must_stay),
 		cmocka_unit_test(what_is_over_is_no_finding),
