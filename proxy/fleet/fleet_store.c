@@ -13,6 +13,8 @@
 #define REPLY_MAX (CONF_MAX_BYTES + 64 * 1024)
 #define OUTPUT_MAX (CONF_MAX_BYTES + 64 * 1024)
 
+static const char foreign_text[] = "the key holds something that suimon has not written: remove it (DEL), then push again";
+
 /* KEYS: the hash. ARGV: the version that is expected or "", document, sum, about, how many versions are kept. */
 static const char put_script[] =
 	"local v = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')\n"
@@ -102,7 +104,7 @@ static enum rc send_get(struct fleet_store *st);
 static void on_size(struct fleet_store *st, const struct redis_reply *r)
 {
 	if (!redis_reply_is(r, REDIS_REPLY_INTEGER))
-		fail(st, "the key holds something that suimon has not written");
+		fail(st, foreign_text);
 	else if (r->integer > CONF_MAX_BYTES)
 		answer(st, (struct fleet_store_answer){.rc = RC_ERROR, .too_large = true, .why = "the document is larger than 1 MiB"});
 	else if (send_get(st) != RC_OK)
@@ -115,7 +117,7 @@ static void on_put(struct fleet_store *st, const struct redis_reply *r)
 
 	if (!redis_reply_is(r, REDIS_REPLY_ARRAY) || r->n != 2 || !redis_reply_is(r->element[0], REDIS_REPLY_INTEGER) ||
 	    take_version(r->element[1], &a.version) != RC_OK) {
-		fail(st, "the key holds something that suimon has not written");
+		fail(st, foreign_text);
 		return;
 	}
 	a.rc = r->element[0]->integer == 1 ? RC_OK : RC_DECLINED;
@@ -131,7 +133,7 @@ static void on_good(struct fleet_store *st, const struct redis_reply *r)
 	} else if (st->asked == FLEET_STORE_PUT) {
 		on_put(st, r);
 	} else if (take_head(r, st->asked == FLEET_STORE_HEAD ? 2 : 3, &a) != RC_OK) {
-		fail(st, "the key holds something that suimon has not written");
+		fail(st, foreign_text);
 	} else if (st->asked == FLEET_STORE_HEAD) {
 		answer(st, a);
 	} else {

@@ -193,7 +193,7 @@ def test_a_hostile_document_changes_nothing(suimon, db, shared, tmp_path):
         assert f.read().endswith(DENY % "a")
     for junk in (("HSET", KEY, "version", "many"), ("HSET", KEY, "version", "-1"), ("HSET", KEY, "version", "9" * 30)):
         shared.command(*junk)
-        servers.wait_until("the fault to be shown", lambda: state(s)["error"], 60)
+        servers.wait_until("the fault to be shown", lambda: "remove it (DEL), then push again" in (state(s)["error"] or ""), 60)
         shared.command("HSET", KEY, "version", str(version + 1))
         servers.wait_until("it to be read again", lambda: not state(s)["error"], 60)
     shared.command("DEL", KEY)
