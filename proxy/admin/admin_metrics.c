@@ -153,6 +153,8 @@ static void put_catalog(struct prom *p, struct catalog *catalog)
 	prom_gauge(p, "catalog_readable", "1 while the schema can be read from information_schema.", st.readable);
 	prom_gauge(p, "catalog_stale", "1 after DDL until the schema was read again: nothing is cached meanwhile.",
 		   st.stale);
+	prom_gauge(p, "catalog_hidden", "1 where a schema is used that the account which reads it does not see as a whole: nothing of it is cached or queued.",
+		   st.hidden);
 	prom_gauge(p, "catalog_tables", "Base tables known.", st.tables);
 	prom_gauge(p, "catalog_views", "Views known.", st.views);
 	prom_gauge(p, "catalog_triggers", "Triggers known.", st.triggers);

@@ -49,8 +49,10 @@ static void keep(struct catalog *c, struct snapshot *s, uint64_t wanted, uint64_
 	first = !c->readable || c->problem[0];
 	other = old && old->hash != s->hash;
 	c->now = same ? old : s;
-	if (!same)
+	if (!same) {
 		atomic_fetch_add_explicit(&c->readings, 1, memory_order_release);
+		atomic_store_explicit(&c->hidden, false, memory_order_relaxed);
+	}
 	c->readable = true;
 	c->problem[0] = '\0';
 	c->read_ns = clock_mono_ns();

@@ -170,7 +170,7 @@ bool catalog_is_integer(struct catalog *c, struct span schema, struct span table
 enum rc catalog_today(struct catalog *c, const struct sql_facts *f, struct span schema, struct span text, unsigned mode,
 		      struct sql_today *out) must_check;
 
-struct catalog_status { bool wanted, readable, stale; uint64_t tables, views, triggers, cascades, routines, version, age_ns; char problem[256]; };
+struct catalog_status { bool wanted, readable, stale, hidden; uint64_t tables, views, triggers, cascades, routines, version, age_ns; char problem[256]; };
 void catalog_status(struct catalog *c, struct catalog_status *out);
 
 #endif

@@ -3,6 +3,8 @@
  */
 #include "catalog_impl.h"
 
+#include <stdio.h>
+
 #include "catalog_today.h"
 #include "clock.h"
 #include "log.h"
@@ -49,6 +51,21 @@ static enum rc miss(struct catalog *c, const struct snapshot *s, enum rc rc, con
 	return rc;
 }
 
+/* Rules for such a schema would be without effect, and nobody would know why. */
+static void tell_hidden(struct catalog *c, const struct snapshot *s, struct span schema)
+{
+	char of[sizeof(c->hidden_of)];
+
+	if (!catalog_is_wanted(c) || rights_see_all(&s->rights, schema, s->fold) || atomic_exchange(&c->hidden, true))
+		return;
+	(void)log_quote(of, sizeof(of), schema);
+	pthread_mutex_lock(&c->lock);
+	(void)snprintf(c->hidden_of, sizeof(c->hidden_of), "%s", of);
+	pthread_mutex_unlock(&c->lock);
+	log_warn("catalog", "the account that reads the schema does not see all of it: nothing of it is cached or queued, and a write to it empties the "
+			    "cache, until the account has SELECT, SHOW VIEW and TRIGGER there (backend.monitor.user)", "schema=%s", of);
+}
+
 typedef enum rc (*closure_fn)(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 			      const char **why);
 
@@ -58,6 +75,8 @@ static enum rc closure(struct catalog *c, closure_fn fn, struct span schema, str
 	struct snapshot *s = take(c, schema, why);
 	enum rc rc = s ? fn(s, schema, table, put, arg, why) : RC_DECLINED;
 
+	if (rc == RC_DECLINED && s)
+		tell_hidden(c, s, schema);
 	rc = miss(c, s, rc, *why);
 	snapshot_unref(s);
 	return rc;
@@ -317,6 +336,9 @@ void catalog_status(struct catalog *c, struct catalog_status *out)
 		out->routines = c->now->routines;
 		out->age_ns = clock_mono_ns() - c->read_ns;
 	}
+	out->hidden = out->wanted && c->now && atomic_load_explicit(&c->hidden, memory_order_relaxed);
 	memcpy(out->problem, c->problem, sizeof(out->problem));
+	if (out->hidden && !out->problem[0])
+		(void)snprintf(out->problem, sizeof(out->problem), "the account that reads the schema does not see all of %s", c->hidden_of);
 	pthread_mutex_unlock(&c->lock);
 }

@@ -21,6 +21,7 @@ struct catalog {
 	_Atomic uint64_t procedures_wanted, procedures_loaded; /* the same of what may have changed procedures */
 	_Atomic uint64_t begun, done; /* readings, counted: the last one begun, and the last one that was done and kept */
 	_Atomic bool told_unseen;   /* the log was */
+	_Atomic bool hidden;        /* since this snapshot one was asked for a schema that the account does not see as a whole, and the log was told */
 	_Atomic uint64_t missed_ns; /* when a name was last looked for in vain and that led to a reading */
 	_Atomic bool wanting;       /* somebody caches or queues: what DDL changed is read again */
 	_Atomic bool doubted;       /* read in a while: it may have changed, and nobody has seen that */
@@ -34,6 +35,7 @@ struct catalog {
 	uint64_t ddl_since_ns; /* monotonic: there was none before */
 	uint64_t read_ns;
 	char problem[256];
+	char hidden_of[128];   /* that schema, quoted */
 	uint64_t told_ns; /* monotonic: when the log was told of it last; under lock */
 	uint64_t began_ns, took_ns; /* the last attempt */
 };

@@ -445,6 +445,8 @@ enum rc catalog_load(struct sqlconn *c, struct snapshot **out, char *problem, si
 
 	if (rc == RC_OK) {
 		l.s->hash = hash_rights(&l.rights, l.s->hash);
+		l.s->rights = l.rights;
+		l.rights = (struct rights){0};
 		*out = l.s;
 	} else {
 		snprintf(problem, cap, "%s",

@@ -76,6 +76,7 @@ void snapshot_unref(struct snapshot *s)
 	map_each(&s->entities, drop_entity, &s->entities);
 	map_reset(&s->entities);
 	mem_free(s->sql_mode);
+	rights_reset(&s->rights);
 	mem_free(s);
 }
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "catalog.h"
+#include "catalog_rights.h"
 #include "map.h"
 
 #define SNAPSHOT_NOT_THERE "it is not in the catalog"
@@ -71,6 +72,7 @@ struct snapshot {
 	bool fold;           /* names without regard to letter case */
 	struct map entities; /* owned */
 	char *sql_mode;      /* with which sessions begin; owned, NULL: not known */
+	struct rights rights; /* of the account that has read it; owned */
 	uint64_t tables, views, triggers, cascades, routines;
 	uint64_t hash; /* of all rows read: equal readings have equal ones */
 };

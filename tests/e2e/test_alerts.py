@@ -23,7 +23,7 @@ RINGS = {
     "SuimonTwoPrimaries": {"suimon_writable_servers": "2x90"},
     "SuimonHoldTimeouts": {"suimon_failover_hold_timeouts_total": "0x86 1x4"},
     "SuimonServerOut": {'suimon_backend_up{addr="r:1"}': "0x90"},
-    "SuimonSchemaUnreadable": {"suimon_catalog_wanted": "1x90", "suimon_catalog_stale": "1x90", "suimon_catalog_readable": "1x90", "suimon_client_sessions": "3x90", "suimon_writable_servers": "1x90"},
+    "SuimonSchemaUnreadable": {"suimon_catalog_wanted": "1x90", "suimon_catalog_stale": "0x90", "suimon_catalog_readable": "1x90", "suimon_catalog_hidden": "1x90", "suimon_client_sessions": "3x90", "suimon_writable_servers": "1x90"},
     "SuimonLag": {'suimon_backend_lag_seconds{addr="r:1"}': "7x90"},
     "SuimonPoolTooSmall": {"suimon_pool_wait_timeouts_total": "0+1x90"},
     "SuimonGroupUnavailable": {"suimon_group_unavailable_total": "0+1x90"},
@@ -51,7 +51,7 @@ RINGS = {
     "SuimonQueueSlowDisk": {"suimon_queue_sync_seconds_total": "0+6x90", "suimon_queue_syncs_total": "0+100x90"},
 }
 CALM = {
-    "suimon_catalog_wanted": "0x90", "suimon_catalog_stale": "1x90", "suimon_catalog_readable": "0x90",  # nothing is cached or queued
+    "suimon_catalog_wanted": "0x90", "suimon_catalog_hidden": "0x90", "suimon_catalog_stale": "1x90", "suimon_catalog_readable": "0x90",  # nothing is cached or queued
     "suimon_client_sessions": "3x90",
     "suimon_uptime_seconds": "0+60x40 0+60x20 0+60x30",  # an upgrade, and another
     'up{job="suimon"}': "1x90", "suimon_ready": "1x90", "suimon_writable_servers": "1x90", 'suimon_backend_up{addr="r:1"}': "1x90",
