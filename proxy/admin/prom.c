@@ -90,8 +90,23 @@ void prom_state(struct prom *p, const struct prom_label *labels, const char *sta
 	put_text(p, strcmp(state, is) == 0 ? "1\n" : "0\n");
 }
 
-/* "# HELP name text" or "# TYPE name kind", name without _total, and text escaped. */
-static enum rc put_comment(struct iobuf *out, struct span line)
+/* Is there another family of this name? OpenMetrics allows each once. */
+static bool is_taken(const struct iobuf *text, struct span name)
+{
+	static const char before[] = "# TYPE ";
+	const uint8_t *p = iobuf_data(text), *end = p + iobuf_len(text);
+
+	while ((p = memmem(p, (size_t)(end - p), before, sizeof(before) - 1)) != NULL) {
+		p += sizeof(before) - 1;
+		if ((size_t)(end - p) > name.len && memcmp(p, name.p, name.len) == 0 && p[name.len] == ' ')
+			return true;
+	}
+	return false;
+}
+
+/* "# HELP name text" or "# TYPE name kind", name without _total, and text escaped. A counter that is called as a gauge is, but for that, stays
+ * what it is called, and of no kind. */
+static enum rc put_comment(const struct iobuf *text, struct iobuf *out, struct span line)
 {
 	static const char suffix[] = "_total";
 	size_t kind = strlen("# HELP "), name = 0, len = sizeof(suffix) - 1, cut;
@@ -100,6 +115,11 @@ static enum rc put_comment(struct iobuf *out, struct span line)
 	while (kind + name < line.len && line.p[kind + name] != ' ')
 		name++;
 	cut = name > len && memcmp(line.p + kind + name - len, suffix, len) == 0 ? len : 0;
+	if (cut && is_taken(text, span_of(line.p + kind, name - cut))) {
+		if (line.p[2] == 'T')
+			return iobuf_append(out, line.p, kind + name) == RC_OK ? iobuf_printf(out, " unknown\n") : RC_ERROR;
+		cut = 0;
+	}
 	rc = iobuf_append(out, line.p, kind + name - cut);
 	for (size_t i = kind + name; i < line.len && rc == RC_OK; i++) {
 		if (line.p[i] == '"')
@@ -119,7 +139,7 @@ enum rc prom_openmetrics(const struct iobuf *text, struct iobuf *out)
 		const char *nl = memchr(left.p, '\n', left.len);
 		size_t len = nl ? (size_t)(nl - left.p) : left.len, whole = nl ? len + 1 : len;
 
-		rc = *left.p == '#' ? put_comment(out, span_of(left.p, len)) : iobuf_append(out, left.p, whole);
+		rc = *left.p == '#' ? put_comment(text, out, span_of(left.p, len)) : iobuf_append(out, left.p, whole);
 		left = span_of(left.p + whole, left.len - whole);
 	}
 	return rc == RC_OK ? iobuf_printf(out, "# EOF\n") : rc;

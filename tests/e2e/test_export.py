@@ -45,6 +45,9 @@ def test_prometheus_itself_reads_it_as_openmetrics(everything, db, tmp_path):
     page = urllib.request.urlopen(urllib.request.Request(everything.url + "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}))
     text = page.read().decode()
     assert page.headers["Content-Type"].startswith("application/openmetrics-text")
+    families = re.findall(r"^# TYPE (\S+) ", text, re.M)
+    assert sorted(families) == sorted(set(families)) == sorted(re.findall(r"^# HELP (\S+) ", text, re.M))  # each once, or a strict reader takes none
+    assert "# TYPE suimon_client_connections gauge\n" in text and "# TYPE suimon_client_connections_total unknown\n" in text
     assert text.endswith("# EOF\n") and "# TYPE suimon_queries counter\n" in text and "suimon_queries_total{" in text
     port = free_port()
     config = {"scrape_configs": [{"job_name": "suimon", "scrape_interval": "1s", "static_configs": [{"targets": ["%s:%d" % (LOOPBACK, everything.http_port)]}]}]}
