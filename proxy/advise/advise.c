@@ -11,7 +11,7 @@
 
 #define EVERY_NS NS_PER_SEC
 #define CONNECT_NS (2 * NS_PER_SEC)
-#define MOST_TRIES 5 /* of one statement, when the server cannot be reached */
+#define MOST_TRIES 5 /* of one statement, when the server cannot be reached or has no time */
 
 struct advise {
 	struct stats *stats;
@@ -60,6 +60,12 @@ static enum rc log_in(struct advise *a)
 	return a->hooks.target(a->hooks.arg, a->work.user, &at) == RC_OK ? advise_log_in(a->conn, &at) : RC_ERROR;
 }
 
+/* Its time was up: it is a busy moment, or DDL holds a table. That passes. 1969 is MariaDB's number, 3024 MySQL's. */
+static bool is_late(const struct sqlconn *c)
+{
+	return sqlconn_errno(c) == 1969 || sqlconn_errno(c) == 3024;
+}
+
 static void work(struct advise *a)
 {
 	enum rc rc = log_in(a);
@@ -67,7 +73,7 @@ static void work(struct advise *a)
 
 	if (rc == RC_OK) {
 		rc = advise_statement(a->conn, a->stats, &a->work);
-		refused = rc == RC_ERROR && sqlconn_refused(a->conn);
+		refused = rc == RC_ERROR && sqlconn_refused(a->conn) && !is_late(a->conn);
 	}
 	if (rc == RC_ERROR && (refused || a->tries + 1 >= MOST_TRIES))
 		/* not in the server's words: they quote the statement */

@@ -438,7 +438,9 @@ static bool has_ranges(const struct advise_columns *found)
 static enum rc judge_lead(struct advise_question *q, const struct advise_scan *s, uint64_t rows, struct advise_verdict *v)
 {
 	struct advise_scan lead = {.table = s->ref_by, .rows = rows, .condition = s->ref_condition};
-	enum rc rc = has_way(s) ? RC_DECLINED : judge(q, &lead, v);
+	/* Of more than two tables MySQL may join by hash all the same, and read them whole. */
+	bool sure = !has_way(s) && (sqlconn_is_mariadb(q->c) || q->facts.ntables == 2);
+	enum rc rc = sure ? judge(q, &lead, v) : RC_DECLINED;
 
 	v->led = s->rows;
 	return rc == RC_OK && (!v->add || v->quoted) ? RC_DECLINED : rc;

@@ -439,6 +439,27 @@ static void the_thread_takes_its_work_from_the_statistics(void **state)
 	assert_string_equal(fix_of(reason), "ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`)");
 }
 
+/* An ALTER TABLE, say, has the table for itself for longer than a question may take: it is asked again. */
+static void a_table_that_is_held_is_asked_about_again(void **state)
+{
+	struct advise_hooks hooks = {.target = on_target, .stuck = never_stuck};
+	struct advise *a = advise_new(stats, &hooks);
+	char reason[512];
+
+	assert_non_null(a);
+	server_sql(&server, "LOCK TABLES shop.orders WRITE");
+	assert_int_equal(advise_start(a), RC_OK);
+	record("SELECT * FROM orders WHERE customer_email = 'u5@x'");
+	usleep(3500000);
+	assert_string_equal(fix_of(reason), "");
+	server_sql(&server, "UNLOCK TABLES");
+	for (int i = 0; i < 400 && !fix_of(reason)[0]; i++)
+		usleep(10000);
+	advise_stop(a);
+	advise_free(a);
+	assert_string_equal(fix_of(reason), "ALTER TABLE `shop`.`orders` ADD INDEX (`customer_email`)");
+}
+
 static const char *const schema[] = {
 	"CREATE DATABASE shop",
 	"USE shop",
@@ -535,6 +556,7 @@ int main(void)
 		WITH_SERVER(statements_with_effects_are_not_explained),
 		WITH_SERVER(short_memory_is_said),
 		WITH_SERVER(the_thread_takes_its_work_from_the_statistics),
+		WITH_SERVER(a_table_that_is_held_is_asked_about_again),
 	};
 
 	log_setup(LOG_LEVEL_ERROR, false);
