@@ -253,7 +253,7 @@ static void on_gone(void)
 	supervisor_become();
 	await_eldest(-1, 0, NULL);
 	if (takeover.neldest)
-		log_warn("upgrade", "the former process has died, and one before it has sessions yet", NULL);
+		log_warn("upgrade", "the former process has gone, and one before it has sessions yet", NULL);
 }
 
 /* The former process did not hear that this one serves, and goes on or stops: the sessions that are here already end as on SIGTERM, and
