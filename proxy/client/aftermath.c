@@ -39,22 +39,43 @@ static void set(struct request *r, enum aftermath_kind kind, uint64_t rows, int6
 	a->count_there = false;
 }
 
-/* Of so many rows sent: those that an offset has passed over count. */
-static uint64_t found_of(const struct request *r, uint64_t rows)
+static bool may_pass_over(const struct request *r)
+{
+	return unlikely(r->st->has_limit && r->s->worker->follow_ups_seen);
+}
+
+/* Of so many rows sent, by this text: those that an offset has passed over count. */
+static uint64_t found_by(const struct request *r, struct span text, uint64_t rows)
 {
 	uint64_t offset = 0;
 
-	if (likely(!r->st->has_limit || !r->s->worker->follow_ups_seen))
-		return rows;
-	if (sql_offset(r->lexed->body, r->mode, &offset) != RC_OK || (offset && (rows == 0 || r->st->facts.flags & SQL_F_SUBQUERY)))
+	if (sql_offset(text, r->mode, &offset) != RC_OK || (offset && (rows == 0 || r->st->facts.flags & SQL_F_SUBQUERY)))
 		return AFTERMATH_NOT_KNOWN;
 	return rows + offset;
+}
+
+static uint64_t found_of(const struct request *r, uint64_t rows)
+{
+	return may_pass_over(r) ? found_by(r, r->lexed->body, rows) : rows;
+}
+
+/* No server can be asked: the offset may be among its values. */
+static uint64_t found_in_hit(struct request *r)
+{
+	struct iobuf *tmp = &r->worker->tmp;
+
+	if (!may_pass_over(r) || !r->prepared || !r->prepared->params)
+		return found_of(r, r->rows);
+	iobuf_consume(tmp, iobuf_len(tmp));
+	if (prepared_bind(r, tmp) != RC_OK)
+		return AFTERMATH_NOT_KNOWN;
+	return found_by(r, span_of(iobuf_data(tmp), iobuf_len(tmp)), r->rows);
 }
 
 void aftermath_hit(struct request *r)
 {
 	set(r, AFTERMATH_HIT, r->rows, -1);
-	r->s->aftermath.found = found_of(r, r->rows);
+	r->s->aftermath.found = found_in_hit(r);
 	r->s->aftermath.found_there = false;
 }
 
@@ -281,7 +302,7 @@ enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 {
 	struct session *s = r->s;
 	struct aftermath *a = &s->aftermath;
-	uint64_t asks = r->st ? r->st->facts.flags & ASKS : 0;
+	uint64_t asks = r->st ? r->st->facts.flags & ASKS : 0, rows;
 
 	if (likely(!asks) || r->cmd == COM_STMT_PREPARE)
 		return RC_DECLINED;
@@ -291,9 +312,10 @@ enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 	}
 	switch ((enum aftermath_kind)a->kind) {
 	case AFTERMATH_HIT:
-		if (a->rows > ROWS_MOST)
+		rows = !(asks & SQL_F_FOUND_ROWS) ? 0 : a->found == AFTERMATH_NOT_KNOWN ? a->rows : a->found;
+		if (rows > ROWS_MOST)
 			break;
-		return put_rows(sql, asks & SQL_F_FOUND_ROWS ? a->rows : 0);
+		return put_rows(sql, rows);
 	case AFTERMATH_QUEUED:
 		if (a->rows > 1)
 			break; /* nothing but a write changes several rows */
