@@ -21,11 +21,19 @@ static uint64_t id_hash(uint32_t id)
 	return id;
 }
 
+/* MariaDB takes it from whoever says so: Connector/J does also where it has not asked for bulk operations. */
+static bool knows_last(const struct session *s)
+{
+	struct backend_identity id;
+
+	return backend_identity(topology_primary(s->worker->in->topology), &id) && id.mariadb;
+}
+
 struct prepared *prepared_find(struct session *s, uint32_t id)
 {
 	struct map_node *n;
 
-	if (id == STMT_LAST && s->caps & MARIADB_CLIENT_STMT_BULK_OPERATIONS)
+	if (unlikely(id == STMT_LAST) && knows_last(s))
 		id = s->last_prepared;
 	n = map_find(&s->prepared, id_hash(id), &id);
 

@@ -62,6 +62,27 @@ def test_prepare_and_execute(table, proxy, sql, executions):
     assert got == want
 
 
+LAST = 0xffffffff
+
+
+def test_the_statement_prepared_last_is_executed_without_its_number(table, proxy):
+    """MariaDB takes it from clients that have not asked for bulk operations, too: Connector/J sends PREPARE and EXECUTEs at once."""
+    def talk(w):
+        first = w.prepare("SELECT v FROM t WHERE id = ?")
+        number, first.id = first.id, LAST
+        answers = [first.execute((1,)), first.execute((3,)), w.query("SELECT 5"), first.execute((1,))]
+        second = w.prepare("SET @p = ?")
+        second.id = LAST
+        answers += [second.execute(("x",)), second.execute(("y",))]
+        first.id = number
+        answers += [first.execute((3,)), second.execute(("z",)), w.query("SELECT @p")]
+        with pytest.raises(pymysql.MySQLError):
+            w.prepare("SELEKT")
+        return answers + [second.execute(("none",))]
+    want, got = both(table, proxy, talk)
+    assert got == want
+
+
 @pytest.mark.parametrize("sql", ["SELEKT 1", "SELECT * FROM missing", "SELECT ? FROM t WHERE missing = ?", ""])
 def test_what_cannot_be_prepared(table, proxy, sql):
     def talk(w):
