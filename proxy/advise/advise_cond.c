@@ -83,6 +83,17 @@ static bool begins_fixed(const struct advise_tokens *c, size_t i, size_t to)
 	       c->t[i].text.p[1] != '_';
 }
 
+/* <cache>(cast('%x%' as ..)), <cache>(concat('%', ..)): LIKE BINARY, and a pattern that is put together. */
+static bool begins_open(const struct advise_tokens *c, size_t i, size_t to)
+{
+	if (advise_tokens_cached(c, i, to) == i || i + 6 >= to || !(sql_token_is_word(&c->t[i + 4], "cast") || sql_token_is_word(&c->t[i + 4], "concat")))
+		return false;
+	i += 6;
+	if (c->t[i].kind == SQL_T_WORD && c->t[i].text.p[0] == '_') /* a character set */
+		i++;
+	return i < to && c->t[i].kind == SQL_T_STRING && c->t[i].text.len > 2 && (c->t[i].text.p[1] == '%' || c->t[i].text.p[1] == '_');
+}
+
 /* Compared with what a subquery gives for each row: that is known when the row has been read. */
 static bool is_computed(const struct advise_tokens *c, size_t from, size_t to)
 {
@@ -106,7 +117,7 @@ static bool use_of(const struct advise_tokens *c, size_t i, size_t to, enum advi
 		*use = ADVISE_RANGE;
 	else if (sql_token_is_word(t, "in"))
 		*use = ADVISE_IN;
-	else if (sql_token_is_word(t, "like") && i + 1 < to && c->t[i + 1].kind == SQL_T_STRING)
+	else if (sql_token_is_word(t, "like") && i + 1 < to && (c->t[i + 1].kind == SQL_T_STRING || begins_open(c, i + 1, to)))
 		*use = ADVISE_PATTERN;
 	else
 		return false;

@@ -58,8 +58,7 @@ SELECT id, active FROM cust WHERE active = 1 AND {} < 50 LIMIT 40
 SELECT id FROM cust WHERE id IN ({},2,3,4,5,6)
 SELECT MAX(placed) FROM ord WHERE id > {}
 SELECT id, status FROM ord WHERE status <> 'done' AND id < {} + 100
-SELECT id FROM mem WHERE at > NOW() - INTERVAL 20 YEAR AND id <> {}
-SELECT js.id FROM js JOIN cust c ON c.id = js.kind WHERE c.email = 'nobody {}'"""
+SELECT id FROM mem WHERE at > NOW() - INTERVAL 20 YEAR AND id <> {}"""
 
 # A statement whose {} is another number each time; the table and the columns of its finding.
 ILL = (
@@ -72,6 +71,8 @@ ILL = (
     ("SELECT id, name FROM cust WHERE phone > '00{}' AND born BETWEEN '1975-03-01' AND '1975-03-{}'", "cust", "born"),  # nearly all are behind that number
     ("SELECT id FROM utf WHERE code = {}", "utf", "code"),
     ("SELECT id FROM cust WHERE email LIKE '%{}@x.org'", "cust", "email"),
+    ("SELECT id FROM cust WHERE name LIKE BINARY '%{}%9%'", "cust", "name"),  # an ORM's contains
+    ("SELECT id, city FROM cust WHERE email LIKE CONCAT('%', '{}', '@x.org')", "cust", "email"),
     ("SELECT v FROM part WHERE v = {} AND at > '2021-05-05'", "part", "v, at"),
     ("SELECT cust_id, total FROM paid WHERE total = {}", "ord", "total, status"),
     ("SELECT id FROM mem WHERE at > NOW() - INTERVAL {} MINUTE", "mem", "at"),

@@ -198,6 +198,10 @@ static void what_hides_a_column_names_it_apart(void **state)
 	CONDITION("o.a + 1 = 5", "a()");
 	CONDITION("year(o.a) > 5 and o.b = 3", "a() b=");
 	CONDITION("o.a like '%x'", "a%");
+	CONDITION("o.a like <cache>(cast('%x%' as char charset binary))", "a%");
+	CONDITION("o.a like <cache>(concat(_utf8mb4'%','x','%'))", "a%");
+	CONDITION("o.a like <cache>(cast('x%' as char charset binary))", "");
+	CONDITION("o.a like <cache>(concat('x','%'))", "");
 	CONDITION("lcase(o.a) = i.b", "");
 	CONDITION("lcase(i.a) = 'x'", "");
 	CONDITION("concat(o.a,o.b) = 'x'", "");
