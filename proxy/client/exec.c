@@ -518,6 +518,8 @@ void exec_replied(struct request *r)
 	}
 	if (unlikely(r->st && r->st->facts.verb == SQL_KILL))
 		kill_user_ran(r);
+	if (unlikely(r->error == ER_NET_PACKET_TOO_LARGE)) /* servers hang up behind it */
+		s->up->condemned = true;
 	if (unlikely(killed_on_server(r))) {
 		s->up->condemned = true;
 		session_close(s, CLOSE_KILLED, "killed on the server");

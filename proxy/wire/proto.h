@@ -11,6 +11,7 @@
 #define SCRAMBLE_LEN 20
 #define STMT_LAST 0xffffffffu /* for MariaDB: the statement prepared last */
 
+#define ER_NET_PACKET_TOO_LARGE 1153
 #define ER_SP_DOES_NOT_EXIST 1305
 #define ER_MAX_PREPARED_STMT_COUNT_REACHED 1461
 #define ER_MUST_CHANGE_PASSWORD 1820

@@ -152,6 +152,23 @@ def test_a_lie_in_answer_to_prepare(world, name):
         others_go_on(s, other)
 
 
+def test_behind_a_statement_that_was_too_long_nobody_gets_its_connection(world):
+    """The server hangs up behind its error, and that is seen when the next statement is under way already."""
+    s, liar = world
+
+    def too_long(link):
+        link.sendall(packet(b"\xff\x81\x04#08S01Got a packet bigger than 'max_allowed_packet' bytes"))
+        link.recv(1)
+        shut(link)
+
+    liar.lies["too_long"] = too_long
+    with s.connect() as c:
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "SELECT 'lie too_long'")
+        assert e.value.args[0] == 1153
+        assert ask(c, "DO 5") == ()
+
+
 def test_lies_are_counted_and_logged(world):
     s, liar = world
     liar.lies["counted"] = sent_and_closed(LIES["truncated_ok"])
