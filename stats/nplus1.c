@@ -357,6 +357,7 @@ static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_
 	r->distinct += !(r->seen & bit);
 	r->seen |= bit;
 	r->repeats++;
+	r->changed = false;
 	r->last_ns = e->start_ns + e->total_ns;
 	r->last_at = n->statements;
 	run_is_within(n, r);
@@ -427,10 +428,17 @@ static void note_list(struct stats_nplus1 *n, const struct stats_event *e)
 	n->last_at = n->statements;
 }
 
+/* Other reads may come between what is read of a row and its change. */
 static void note_write(struct stats_nplus1 *n)
 {
-	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++)
-		n->run[i].written += n->run[i].digest && n->run[i].last_at + 1 == n->statements;
+	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
+		struct stats_run *r = &n->run[i];
+
+		if (!r->digest || r->changed || n->statements - r->last_at >= SCATTERED)
+			continue;
+		r->written++;
+		r->changed = true;
+	}
 }
 
 static void nplus1_begin_anew(struct stats_nplus1 *n)

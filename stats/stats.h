@@ -157,11 +157,12 @@ struct stats_nplus1 {
 		uint64_t counted_rows; /* and had returned when it was reported */
 		uint32_t entry;        /* where it is reported */
 		struct stats_values values; /* of its last statement */
-		uint32_t written;           /* repeats behind which a write came at once */
+		uint32_t written;           /* repeats behind which a write came soon */
 		uint64_t which;             /* the reply that held them; 0: none yet */
 		uint8_t compared, matched;  /* statements whose values were looked for in a list; and found */
 		uint8_t in_turn;            /* that were found in this reply, one after the other */
 		bool reported, overrun;
+		bool changed;               /* so did one behind the last */
 	} run[STATS_NPLUS1_SLOTS];
 	uint64_t last_digest; /* the last read that returned two rows or more, */
 	uint64_t last_rows;   /* how many, */

@@ -260,6 +260,24 @@ static void a_job_that_changes_each_row_is_none(void **state)
 	stats_free(c.s);
 }
 
+/* So it is where more is read of each before that. */
+static void a_job_that_reads_twice_is_none(void **state)
+{
+	struct session c;
+	json_t *all;
+
+	begin(&c);
+	list(&c, 100);
+	for (int i = 0; i < 100; i++) {
+		child(&c);
+		send(&c, OTHER + 1, "select name from users where id = 1", "select", 1);
+		send(&c, OTHER, "update orders set a = 1", "update", 0);
+	}
+	assert_null(loop_found(&c, &all));
+	json_decref(all);
+	stats_free(c.s);
+}
+
 static void writes_between_do_not_hide_a_loop(void **state)
 {
 	struct session c;
@@ -698,6 +716,7 @@ int main(void)
 		cmocka_unit_test(two_reads_for_each_row_have_the_list_as_parent),
 		cmocka_unit_test(writes_between_do_not_hide_a_loop),
 		cmocka_unit_test(a_job_that_changes_each_row_is_none),
+		cmocka_unit_test(a_job_that_reads_twice_is_none),
 		cmocka_unit_test(look_ups_without_a_list_are_a_batch_job),
 		cmocka_unit_test(a_list_of_one_row_starts_no_loop),
 		cmocka_unit_test(fewer_than_the_threshold_is_no_loop),
