@@ -270,6 +270,13 @@ static enum rc read_otherwise(struct request *r)
 	return RC_DECLINED;
 }
 
+/* It reads nothing that a position could be of: it asks what the statement before has left on this connection, where a question of ours would
+ * leave something else. */
+static bool asks_what_was_left(const struct request *r)
+{
+	return r->plan.follow_up && r->st && r->st->facts.ntables == 0 && r->st->facts.nroutines == 0;
+}
+
 enum rc hidden_position(struct request *r)
 {
 	struct session *s = r->s;
@@ -284,6 +291,8 @@ enum rc hidden_position(struct request *r)
 			return rc;
 	}
 	if (atomic_load_explicit(&r->backend->role, memory_order_relaxed) == BACKEND_PRIMARY)
+		return RC_OK;
+	if (unlikely(asks_what_was_left(r)))
 		return RC_OK;
 	if (unlikely(s->pins && s->on_primary)) /* its transaction began where then was the primary, and can go nowhere else */
 		return RC_OK;
