@@ -39,6 +39,17 @@ static inline bool span_ieq(struct span a, struct span b)
 	return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
 }
 
+/* Does the word stand in it, in any place and whatever the case of its ASCII letters? */
+static inline bool span_iholds(struct span s, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= s.len; i++)
+		if (strncasecmp(s.p + i, word, n) == 0)
+			return true;
+	return false;
+}
+
 /* What a hexadecimal digit, of either letter case, stands for; -1: it is none. */
 static inline int span_hex_digit(char c)
 {

@@ -26,10 +26,9 @@ bool catalog_says_ddl(struct span text)
 
 bool catalog_holds_ddl(struct span bytes)
 {
-	for (size_t i = 0; i < bytes.len; i++)
-		for (size_t w = 0; w < countof(words); w++)
-			if (bytes.len - i >= strlen(words[w]) && strncasecmp(bytes.p + i, words[w], strlen(words[w])) == 0)
-				return true;
+	for (size_t i = 0; i < countof(words); i++)
+		if (span_iholds(bytes, words[i]))
+			return true;
 	return false;
 }
 

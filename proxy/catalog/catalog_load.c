@@ -221,16 +221,6 @@ static bool collation_is_plain(struct span c)
 	return false;
 }
 
-static bool has_word(struct span text, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (size_t i = 0; i + n <= text.len; i++)
-		if (strncasecmp(text.p + i, word, n) == 0)
-			return true;
-	return false;
-}
-
 static enum rc key_type(const struct span *v, enum catalog_type *type)
 {
 	static const char *const integers[] = {"tinyint", "smallint", "mediumint", "int", "bigint"};
@@ -254,7 +244,7 @@ static enum rc key_type(const struct span *v, enum catalog_type *type)
 
 static bool is_wide(struct span collation)
 {
-	return has_word(collation, "ucs2_") || has_word(collation, "utf16_") || has_word(collation, "utf32_");
+	return span_iholds(collation, "ucs2_") || span_iholds(collation, "utf16_") || span_iholds(collation, "utf32_");
 }
 
 static uint16_t position_of(struct span s)
@@ -281,7 +271,7 @@ static enum rc add_integer(struct entity *e, struct span column)
 
 static enum rc take_column(struct load *l, struct entity *e, const struct span *v)
 {
-	bool computed = has_word(v[6], "VIRTUAL") || has_word(v[6], "STORED") || has_word(v[6], "PERSISTENT");
+	bool computed = span_iholds(v[6], "VIRTUAL") || span_iholds(v[6], "STORED") || span_iholds(v[6], "PERSISTENT");
 	struct catalog_key *k;
 	enum catalog_type type;
 	bool unique;
@@ -300,8 +290,8 @@ static enum rc take_column(struct load *l, struct entity *e, const struct span *
 		return RC_OK;
 	unique = span_ieq(v[5], span_str("PRI")) || span_ieq(v[5], span_str("UNI"));
 	k = &e->keys->at[e->keys->n++];
-	*k = (struct catalog_key){.type = type, .unique = unique, .auto_increment = has_word(v[6], "auto_increment"),
-				  .is_unsigned = has_word(v[7], "unsigned"), .wide = is_wide(v[4]), .position = position_of(v[8])};
+	*k = (struct catalog_key){.type = type, .unique = unique, .auto_increment = span_iholds(v[6], "auto_increment"),
+				  .is_unsigned = span_iholds(v[7], "unsigned"), .wide = is_wide(v[4]), .position = position_of(v[8])};
 	for (size_t i = 0; i < v[2].len; i++)
 		k->column[i] = (char)(v[2].p[i] >= 'A' && v[2].p[i] <= 'Z' ? v[2].p[i] | 0x20 : v[2].p[i]);
 	return RC_OK;

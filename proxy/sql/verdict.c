@@ -129,16 +129,6 @@ bool sql_changes_accounts(const struct sql_facts *f)
 /* What stands for a password, or for where one may be (ENGINE=FEDERATED CONNECTION='mysql://user:password@host/table'). */
 static const char *const password_words[] = {"password", "identified", "authentication_string", "connection"};
 
-static bool says(struct span text, const char *word)
-{
-	size_t len = strlen(word);
-
-	for (size_t i = 0; i + len <= text.len; i++)
-		if (strncasecmp(text.p + i, word, len) == 0)
-			return true;
-	return false;
-}
-
 /* Statements that hold text of others, those that make what does, what nobody has understood, and the tables of accounts. */
 static bool may_hold_more(const struct sql_facts *f)
 {
@@ -155,7 +145,7 @@ bool sql_is_private(const struct sql_facts *f, struct span text)
 	if (likely(!may_hold_more(f)))
 		return false;
 	for (size_t i = 0; text.len <= LOOKED_AT && i < countof(password_words); i++)
-		if (says(text, password_words[i]))
+		if (span_iholds(text, password_words[i]))
 			return true;
 	return text.len > LOOKED_AT;
 }
