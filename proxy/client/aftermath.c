@@ -140,23 +140,10 @@ static void keep_text(struct request *r)
 	iobuf_reset(&text);
 }
 
-/* SHOW WARNINGS and SHOW ERRORS find no rows, as FOUND_ROWS() has it. */
-static bool shows_conditions(const struct request *r)
-{
-	return r->st && (strncmp(r->st->text, "show warnings", 13) == 0 || strncmp(r->st->text, "show errors", 11) == 0);
-}
-
 /* MySQL: whatever does not ask for warnings ends those that there are; MariaDB: what has tables. */
 bool aftermath_clears(const struct request *r)
 {
-	static const char *const asking[] = {"show warnings", "show errors", "show count(", "get ", "show processlist", "show full processlist", "show profile"};
-
-	if (!r->st || r->s->up->mariadb)
-		return r->st && r->st->clears;
-	for (size_t i = 0; i < countof(asking); i++)
-		if (strncmp(r->st->text, asking[i], strlen(asking[i])) == 0)
-			return false;
-	return true;
+	return !r->st || r->s->up->mariadb ? r->st && r->st->clears : !r->st->asks_conditions;
 }
 
 /* What it may have left only the server knows: several statements, or what they run. */
@@ -186,7 +173,7 @@ static bool queries(const struct sql_facts *f)
 	return f->verb == SQL_SELECT || f->flags & SQL_F_SUBQUERY;
 }
 
-/* EXPLAIN, ANALYZE, CHECK and their like have rows, and find none. */
+/* EXPLAIN, ANALYZE, CHECK and their like have rows, and find none; nor do SHOW WARNINGS and SHOW ERRORS. */
 static bool finds(const struct request *r, const struct track *t)
 {
 	const uint64_t none = SQL_VERB(SQL_EXPLAIN) | SQL_VERB(SQL_ADMIN);
@@ -195,7 +182,7 @@ static bool finds(const struct request *r, const struct track *t)
 		return false;
 	if (is_open(r))
 		return !t->error || t->results;
-	if (t->error || shows_conditions(r) || SQL_VERB(r->st->facts.verb) & none)
+	if (t->error || r->st->shows_conditions || SQL_VERB(r->st->facts.verb) & none)
 		return false;
 	return (t->columns && !(r->st->facts.flags & SQL_F_WRITES)) || queries(&r->st->facts);
 }

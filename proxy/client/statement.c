@@ -87,24 +87,44 @@ static bool is_row_write(enum sql_verb verb)
 	return verb == SQL_INSERT || verb == SQL_REPLACE || verb == SQL_UPDATE || verb == SQL_DELETE;
 }
 
+/* Which of these does it begin with? n: with none. */
+static size_t beginning(const char *text, const char *const *with, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && strncmp(text, with[i], strlen(with[i])) != 0)
+		i++;
+	return i;
+}
+
+static bool asks_conditions(const struct statement *st)
+{
+	static const char *const asking[] = {"show warnings", "show errors", "show count(", "get ", "show processlist", "show full processlist", "show profile"};
+
+	return beginning(st->text, asking, countof(asking)) < countof(asking);
+}
+
+static bool shows_conditions(const struct statement *st)
+{
+	static const char *const shows[] = {"show warnings", "show errors"};
+
+	return beginning(st->text, shows, countof(shows)) < countof(shows);
+}
+
 static bool clears(const struct statement *st)
 {
 	static const char *const shown[] = {"tables", "databases", "schemas", "variables", "status", "engines", "storage engines", "table status", "plugins", "collation",
 					    "character set", "charset", "triggers", "procedure status", "function status", "events", "open tables"};
 	static const char *const before[] = {"full ", "global ", "session ", "local "};
 	const char *p = st->text + 5;
+	size_t i;
 
 	if (st->facts.ntables || strncmp(st->text, "show ", 5) != 0)
 		return st->facts.ntables != 0;
-	for (size_t i = 0; i < countof(before); i++)
-		if (strncmp(p, before[i], strlen(before[i])) == 0) {
-			p += strlen(before[i]);
-			break;
-		}
-	for (size_t i = 0; i < countof(shown); i++)
-		if (strncmp(p, shown[i], strlen(shown[i])) == 0)
-			return true;
-	return false;
+	i = beginning(p, before, countof(before));
+	if (i < countof(before))
+		p += strlen(before[i]);
+	return beginning(p, shown, countof(shown)) < countof(shown);
 }
 
 /* A set operation has found what its LIMIT cuts off, too. */
@@ -153,6 +173,8 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 	st->names_threads = !is_row_write(st->facts.verb) && numbers_matter(st->text);
 	st->lists_threads = st->names_threads && numbers_listed(st->text);
 	st->clears = clears(st);
+	st->shows_conditions = shows_conditions(st);
+	st->asks_conditions = asks_conditions(st);
 	st->has_limit = st->text_cut || strstr(st->text, " limit ");
 	st->finds_more = finds_more(st);
 	st->names_tracking = strstr(st->text, "session_track") ||

@@ -46,6 +46,8 @@ struct statement {
 	uint64_t sets_version;  /* of the catalog, when ... was judged; 0: never */
 	enum catalog_sets sets; /* what it sets for its session by what it runs */
 	bool clears;            /* the warnings that there are: it reads tables, be they the server's own, as SHOW TABLES does */
+	bool shows_conditions;  /* SHOW WARNINGS, SHOW ERRORS */
+	bool asks_conditions;   /* these, and what else MySQL runs without ending the warnings that there are */
 	bool has_limit;
 	bool finds_more;        /* FOUND_ROWS() behind it is not told by the rows that it sends, and its offset */
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */
