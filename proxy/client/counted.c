@@ -12,11 +12,6 @@
 #include "rows.h"
 
 #define TAG_MOST 128
-#ifdef STATISTICS_COMPILED_OUT /* for tests/bench/stats alone */
-#define COUNTED false
-#else
-#define COUNTED true
-#endif
 #define TRACE_AT 3
 #define TRACE_LEN 32
 #define ER_LOCK_WAIT_TIMEOUT 1205

@@ -12,11 +12,6 @@
 #define VALUES 512     /* of its rows */
 #define SAY_SOMETHING 32 /* so many values of a longer list: a loop over it would have begun with these */
 #define LIST_ROWS 2
-#ifdef STATISTICS_COMPILED_OUT /* as in counted.c */
-#define COUNTED false
-#else
-#define COUNTED true
-#endif
 
 struct listed_slot {
 	uint64_t session, digest; /* digest 0: empty */

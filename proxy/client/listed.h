@@ -11,6 +11,12 @@
 #include "span.h"
 #include "stats.h"
 
+#ifdef STATISTICS_COMPILED_OUT /* for tests/bench/stats alone */
+#define COUNTED false
+#else
+#define COUNTED true
+#endif
+
 struct listed;
 struct request;
 
