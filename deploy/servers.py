@@ -329,6 +329,11 @@ class Redis:
         self.process.start()
         self.process.wait_ready(lambda: self.command("PING").startswith("+PONG"), 20)
 
+    def start_again(self):
+        """Where its process has ended, or was killed."""
+        self.process = Process("Redis", self.process.argv, self.process.log)
+        self.start()
+
     def stop(self):
         self.process.stop(20)
 

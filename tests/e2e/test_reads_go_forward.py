@@ -204,8 +204,7 @@ def test_without_redis_a_replica_that_is_behind_a_hit_takes_nothing_back(cluster
                 assert is_hit(s, c, ROW) and ask(c, ROW) == ((n,),)
                 lose(s, redis)
                 there = is_not_taken_back(s, db, c, n)
-            redis.process = servers.Process("Redis", redis.process.argv, redis.process.log)
-            redis.start()
+            redis.start_again()
             if there:
                 return
     pytest.fail("no replica was read that was behind")

@@ -297,8 +297,7 @@ class World:
     def restart_redis(self):
         self.redis.process.kill()
         time.sleep(0.5)
-        self.redis.process = servers.Process("Redis", self.redis.process.argv, self.redis.process.log)
-        self.redis.start()
+        self.redis.start_again()
 
     def kill_suimon(self):
         self.born[1] = float("inf")

@@ -6,7 +6,7 @@ import pymysql
 
 from conftest import address, ask, filled, is_hit, numbers
 from relay import Relay
-from servers import Process, sum_metric, wait_until
+from servers import sum_metric, wait_until
 import servers
 
 
@@ -68,8 +68,7 @@ def test_redis_restarts_under_load(cluster, suimon, db):
             history.stopping.wait(0.7)
             redis.process.kill()
             history.stopping.wait(0.7)
-            redis.process = Process("Redis", redis.process.argv, redis.process.log)
-            redis.start()
+            redis.start_again()
         history.stopping.wait(1.5)
         history.stop()
         assert not history.wrong, history.wrong[:5]
@@ -158,8 +157,7 @@ def test_the_bus_returns_while_the_primary_hangs(cluster, suimon, tmp_path):
                 redis.process.kill()
                 wait_until("Redis to be missed", lambda: not up(), 30)
                 wait_until("the primary to be missed", lambda: state("primary") == "down", 30)
-                redis.process = Process("Redis", redis.process.argv, redis.process.log)
-                redis.start()
+                redis.start_again()
                 wait_until("Redis to be back", up, 30)
                 got = []
                 read = threading.Thread(target=lambda: got.append(ask(reader, "SELECT n FROM t WHERE id = 1")))

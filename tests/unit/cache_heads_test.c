@@ -15,31 +15,10 @@
 #include "map.h"
 #include "mem.h"
 #include "store.h"
+#include "store_kit.h"
 #include "versions.h"
 
 #define HEAD 1000 /* bytes: as a client of many variables has, or a prepared statement */
-
-struct fixture {
-	struct versions *v;
-	struct store *s;
-	struct store_effects fx;
-};
-
-static struct fixture fixture_new(uint64_t limit)
-{
-	struct fixture f = {.v = versions_new(NS_PER_SEC)};
-
-	assert_non_null(f.v);
-	f.s = store_new(f.v, limit);
-	assert_non_null(f.s);
-	return f;
-}
-
-static void fixture_free(struct fixture *f)
-{
-	store_free(f->s);
-	versions_free(f->v);
-}
 
 /* A key of HEAD bytes that say `head`, and a number. */
 static struct span key_of(char *buf, char head, unsigned n)

@@ -16,6 +16,7 @@
 #include "map.h"
 #include "mem.h"
 #include "store.h"
+#include "store_kit.h"
 #include "tables.h"
 #include "versions.h"
 
@@ -28,28 +29,6 @@
 #elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #endif
-
-struct fixture {
-	struct versions *v;
-	struct store *s;
-	struct store_effects fx;
-};
-
-static struct fixture fixture_new(uint64_t limit)
-{
-	struct fixture f = {.v = versions_new(NS_PER_SEC)};
-
-	assert_non_null(f.v);
-	f.s = store_new(f.v, limit);
-	assert_non_null(f.s);
-	return f;
-}
-
-static void fixture_free(struct fixture *f)
-{
-	store_free(f->s);
-	versions_free(f->v);
-}
 
 static struct entry *make(struct fixture *f, struct span key, struct span data, cache_tag tag, uint64_t expires)
 {
