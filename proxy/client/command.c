@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "choice.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -92,6 +93,8 @@ static enum rc begin_query(struct request *r, struct span payload)
 		return rc;
 	if (unlikely(r->st->names_threads))
 		return numbers_begin(r);
+	if (unlikely(r->st->names_tracking))
+		return choice_begin(r);
 	return r->st->facts.verb == SQL_KILL ? kill_statement(r) : rc;
 }
 

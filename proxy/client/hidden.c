@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "choice.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -120,13 +121,22 @@ static bool wants_own_tracking(const struct request *r)
 	if (likely(!r->st || (!r->st->names_tracking &&
 			      !atomic_load_explicit(&r->worker->in->own_tracking, memory_order_relaxed))))
 		return false;
-	return !r->s->tracks_itself && r->s->up->tracks;
+	return !r->s->tracks_itself && !r->choosing && r->s->up->tracks;
 }
 
 static enum rc give_own_tracking(struct request *r)
 {
-	return hidden_say(r, HIDDEN_OWN_TRACKING,
-		   upstream_query(r->s->up, span_str("SET session_track_system_variables=DEFAULT,session_track_state_change=DEFAULT")));
+	struct iobuf sql;
+	enum rc rc;
+
+	iobuf_init(&sql, 0);
+	rc = iobuf_printf(&sql, "SET session_track_state_change=DEFAULT,");
+	if (rc == RC_OK)
+		rc = choice_put(r->s->choice, &sql);
+	if (rc == RC_OK)
+		rc = upstream_query(r->s->up, span_of(iobuf_data(&sql), iobuf_len(&sql)));
+	iobuf_reset(&sql);
+	return hidden_say(r, HIDDEN_OWN_TRACKING, rc);
 }
 
 /* How lately the connection must have chosen its schema. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "choice.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -54,29 +55,22 @@ static void forward_made(struct request *r, const struct iobuf *b)
 	forward_copy(r, iobuf_data(b), iobuf_len(b));
 }
 
-/* What a server reports to a client that has not changed its session_track variables: suimon has it report more. */
-static bool reported_by_default(const struct track_item *item)
+/* Suimon has servers report more than a client would be told. One whose connection alone knows what it has chosen gets all that
+ * is reported then; that anything has changed is suimon's unless it was chosen. */
+static bool reported(const struct request *r, const struct track_item *item)
 {
-	static const char *const names[] = {"autocommit", "character_set_client", "character_set_connection",
-					    "character_set_results", "time_zone"};
+	const struct session *s = r->s;
 
-	if (item->type == TRACK_SCHEMA)
-		return true;
-	for (size_t i = 0; item->type == TRACK_SYSTEM_VARIABLES && i < countof(names); i++)
-		if (span_ieq(item->name, span_str(names[i])))
-			return true;
-	return false;
+	if (s->tracks_itself)
+		return item->type != TRACK_STATE_CHANGE || s->tracks_change;
+	if (item->type != TRACK_SYSTEM_VARIABLES)
+		return item->type == TRACK_SCHEMA;
+	if (unlikely(r->choosing) && !choosing_reports(r->choosing, item->name))
+		return false;
+	return s->choice ? choice_has(s->choice, item->name) : choice_default_has(item->name);
 }
 
-/* A client that has chosen gets what the server reports by its choice; that anything has changed is suimon's unless it was chosen. */
-static bool reported(const struct session *s, const struct track_item *item)
-{
-	if (!s->tracks_itself)
-		return reported_by_default(item);
-	return item->type != TRACK_STATE_CHANGE || s->tracks_change;
-}
-
-static enum rc filter_report(const struct session *s, struct span track, struct iobuf *out)
+static enum rc filter_report(const struct request *r, struct span track, struct iobuf *out)
 {
 	struct track_iter it;
 	struct track_item item;
@@ -84,7 +78,7 @@ static enum rc filter_report(const struct session *s, struct span track, struct 
 
 	packet_track_begin(&it, track);
 	while (rc == RC_OK && packet_track_next(&it, &item) == RC_OK)
-		if (reported(s, &item))
+		if (reported(r, &item))
 			rc = packet_put_track(out, &item);
 	return rc;
 }
@@ -99,7 +93,7 @@ static void remake_ok(struct request *r, struct ok_packet *ok, uint8_t seq)
 	iobuf_init(&b, 0);
 	iobuf_init(&track, 0);
 	if (s->caps & CLIENT_SESSION_TRACK)
-		rc = filter_report(s, ok->track, &track);
+		rc = filter_report(r, ok->track, &track);
 	ok->track = span_of(iobuf_data(&track), iobuf_len(&track));
 	if (ok->track.len == 0)
 		ok->status &= (uint16_t)~STATUS_SESSION_STATE_CHANGED;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "choice.h"
 #include "request.h"
 #include "unscoped.h"
 
@@ -23,6 +24,11 @@ static void take_vars(struct request *r, const struct varset *vars)
 		upstream_set_vars(r->s->up, vars);
 }
 
+static bool is_tracking(struct span name)
+{
+	return name.len >= 13 && strncasecmp(name.p, "session_track", 13) == 0;
+}
+
 /* Variables that mean something for the next statement or one connection only. */
 static bool is_volatile(struct span name)
 {
@@ -34,7 +40,7 @@ static bool is_volatile(struct span name)
 	for (size_t i = 0; i < countof(names); i++)
 		if (span_ieq(name, span_str(names[i])))
 			return true;
-	return name.len >= 13 && strncasecmp(name.p, "session_track", 13) == 0;
+	return is_tracking(name);
 }
 
 /* SET timestamp=DEFAULT, and no more than that. What the server reports of it cannot be told from a time that was set: it is the
@@ -122,8 +128,11 @@ static void take_variable(struct request *r, const struct track_item *item)
 		return;
 	}
 	if (is_volatile(item->name)) {
-		if (item->name.len >= 13 && strncasecmp(item->name.p, "session_track", 13) == 0)
+		if (is_tracking(item->name)) {
+			if (r->choosing)
+				return;
 			s->tracks_itself = true;
+		}
 		deltas_pin(r, PIN_SESSION_STATE);
 		return;
 	}
@@ -302,6 +311,10 @@ static void take_choice(struct request *r)
 {
 	if (likely(!r->st || !(r->st->facts.verbs & SQL_VERB(SQL_SET))) || !strstr(r->st->text, "session_track"))
 		return;
+	if (r->choosing) {
+		choice_made(r);
+		return;
+	}
 	r->s->tracks_itself = true;
 	r->s->tracks_change |= strstr(r->st->text, "session_track_state_change") != NULL;
 	deltas_pin(r, PIN_SESSION_STATE);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "choice.h"
 #include "clock.h"
 #include "pieces.h"
 #include "request.h"
@@ -52,6 +53,7 @@ static void request_free(struct request *r)
 	iobuf_reset(&r->packet);
 	iobuf_reset(&r->number_reply);
 	pieces_free(r->pieces);
+	choosing_free(r->choosing);
 	statement_unref(r->st);
 	varset_unref(r->bridge);
 	pool_put(w->request_pool, r);

@@ -177,6 +177,7 @@ struct request {
 	uint64_t number;            /* ... this */
 	bool number_in_list;        /* asks for the list of connections: in this one's row, likewise */
 	struct iobuf number_reply;  /* ... held back until it is whole */
+	struct choosing *choosing;  /* it chooses what is reported (choice.h); owned; NULL: it does not */
 	bool killing;               /* other workers are asked (kill.c, numbers.c): waits for the answer */
 	bool numbers_told;          /* ... and numbers.c has it */
 	bool kills_itself;          /* KILL of this very session */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "choice.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -288,6 +289,7 @@ static void session_free(struct mail *m)
 	varset_unref(s->vars);
 	mem_free(s->transaction);
 	mem_free(s->shown);
+	mem_free(s->choice);
 	aftermath_reset(&s->aftermath);
 	pool_put(w->session_pool, s);
 }
@@ -315,6 +317,7 @@ void session_forget(struct session *s)
 	aftermath_reset(&s->aftermath);
 	s->last_insert_id = 0;
 	s->tracks_itself = s->tracks_change = s->set_global = false;
+	choice_forget(s);
 	shown_forget(s);
 	s->last_backend = NULL;
 }

@@ -114,7 +114,8 @@ struct session {
 	bool executes_ddl;             /* ... or one that may change the schema (unread.c) */
 	bool own_past;           /* connections of its own that are older than epoch serve it yet */
 	bool set_global;               /* has set a global variable: replicas have their own */
-	bool tracks_itself;            /* has chosen itself what the server reports: its reports pass ... */
+	struct choice *choice;         /* choice.h; what it has chosen that is reported to it; owned; NULL: nothing */
+	bool tracks_itself;            /* ... so that its connection alone knows: its reports pass ... */
 	bool tracks_change;            /* ... that something else has changed, too */
 	struct map prepared;           /* struct prepared by the client's id */
 	size_t prepared_bytes;         /* of their texts and types */
