@@ -94,16 +94,26 @@ static enum rc put(struct iobuf *text, struct span s)
 	return iobuf_append(text, s.p, s.len);
 }
 
+static bool is_default(const struct sql_reports *said)
+{
+	return said->to_default && !said->names.len;
+}
+
 static enum rc put_changed(const struct request *r, const struct sql_reports *said, struct iobuf *text)
 {
 	enum rc rc = iobuf_append(text, iobuf_data(&r->packet) + PACKET_HEADER, r->text_at); /* the command, and its attributes */
 
 	if (rc == RC_OK)
-		rc = put(text, span_str("SET " ASSIGN));
+		rc = put(text, span_str("SET "));
+	if (rc == RC_OK && !is_default(said)) { /* MySQL reports nothing any more behind a DEFAULT and another value in one statement */
+		rc = put(text, span_str(ASSIGN));
+		if (rc == RC_OK)
+			rc = put(text, said->value);
+		if (rc == RC_OK)
+			rc = put(text, span_str(","));
+	}
 	if (rc == RC_OK)
-		rc = put(text, said->value);
-	if (rc == RC_OK)
-		rc = put(text, said->before.len ? span_str("," ASSIGN "'*',") : span_str("," ASSIGN "'*'"));
+		rc = put(text, said->before.len ? span_str(ASSIGN "'*',") : span_str(ASSIGN "'*'"));
 	if (rc == RC_OK)
 		rc = put(text, said->before);
 	return rc == RC_OK ? put(text, said->behind) : rc;
@@ -111,7 +121,7 @@ static enum rc put_changed(const struct request *r, const struct sql_reports *sa
 
 static enum rc keep(struct choosing *c, const struct sql_reports *said)
 {
-	if (said->to_default && !said->names.len)
+	if (is_default(said))
 		return RC_OK;
 	c->choice = mem_alloc(sizeof(*c->choice) + said->names.len);
 	if (!c->choice)

@@ -130,7 +130,7 @@ static enum rc give_own_tracking(struct request *r)
 	enum rc rc;
 
 	iobuf_init(&sql, 0);
-	rc = iobuf_printf(&sql, "SET session_track_state_change=DEFAULT,");
+	rc = iobuf_printf(&sql, "SET session_track_state_change=DEFAULT,%s", r->s->up->mariadb ? "" : "session_track_gtids=DEFAULT,");
 	if (rc == RC_OK)
 		rc = choice_put(r->s->choice, &sql);
 	if (rc == RC_OK)

@@ -458,7 +458,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 	throttle_cleared(s->worker->in->throttle, s->peer);
 	s->login = NULL;
 	replica_session_begins(s);
-	reply_ok(s);
+	reply_login(s);
 	(void)channel_flush(&s->ch);
 	begin_compression(s, l);
 	login_free(l);

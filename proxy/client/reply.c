@@ -22,13 +22,35 @@ static void send_built(struct session *s, struct iobuf *b, enum rc built)
 	iobuf_reset(b);
 }
 
-void reply_ok(struct session *s)
+static void send_ok(struct session *s, struct ok_packet *ok)
 {
-	struct ok_packet ok = {.status = session_status(s)};
 	struct iobuf b;
 
 	iobuf_init(&b, 0);
-	send_built(s, &b, packet_put_ok(&b, &s->seq, s->caps, &ok));
+	send_built(s, &b, packet_put_ok(&b, &s->seq, s->caps, ok));
+}
+
+void reply_ok(struct session *s)
+{
+	send_ok(s, &(struct ok_packet){.status = session_status(s)});
+}
+
+void reply_login(struct session *s)
+{
+	struct track_item schema = {.type = TRACK_SCHEMA, .value = s->vars->schema};
+	struct iobuf track;
+
+	if (!schema.value.len || !(s->caps & CLIENT_SESSION_TRACK)) {
+		reply_ok(s);
+		return;
+	}
+	iobuf_init(&track, 0);
+	if (packet_put_track(&track, &schema) == RC_OK)
+		send_ok(s, &(struct ok_packet){.status = session_status(s) | STATUS_SESSION_STATE_CHANGED,
+					       .track = span_of(iobuf_data(&track), iobuf_len(&track))});
+	else
+		reply_failed(s);
+	iobuf_reset(&track);
 }
 
 void reply_eof(struct session *s)

@@ -152,6 +152,7 @@ static inline bool session_autocommit(const struct session *s) { return !s->vars
 
 /* ---- packets suimon itself sends; they go out with the next flush ---- */
 void reply_ok(struct session *s);
+void reply_login(struct session *s); /* its OK, which reports the schema that was chosen with it */
 void reply_failed(struct session *s); /* there is no memory for what the client waits for: its session ends, soon */
 void reply_eof(struct session *s);
 /* An error of suimon's own, ready to be sent. Here alone such a text gets its mark, "suimon: ": nobody else writes it. */
