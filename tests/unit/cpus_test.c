@@ -20,7 +20,7 @@
 #define MADE_MOST 32
 
 static char root[32];
-static char made[MADE_MOST][256]; /* files and folders, in the order in which they were made */
+static char made[MADE_MOST][sizeof(root) + 256]; /* files and folders, in the order in which they were made */
 static size_t nmade;
 
 static const char *below(const char *name)
