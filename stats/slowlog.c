@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +19,8 @@
 #include "log.h"
 #include "mem.h"
 #include "sigthread.h"
+
+#define ROOM_NS NS_PER_SEC /* what a pipe's reader does not take within this is lost */
 
 enum { ER_QUERY_INTERRUPTED = 1317 };
 
@@ -36,6 +40,7 @@ struct slowlog {
 	struct iobuf writing;
 	char *path; /* owned; NULL: none */
 	int fd;
+	bool rolls; /* it is a file that can be put aside: no pipe, no device */
 	uint64_t size;
 };
 
@@ -135,14 +140,15 @@ void slowlog_add(struct slowlog *l, struct stats_sink *k, const struct stats_eve
 
 /* ---- the file: the writer thread's ---- */
 
+/* A pipe may stand still (O_NONBLOCK): neither opening it waits for somebody who reads it, nor does the end of the process. */
 static int open_file(const char *path)
 {
-	return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
 static void take_file(struct slowlog *l, int fd, char *path)
 {
-	off_t end = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+	struct stat st;
 
 	if (l->fd >= 0)
 		(void)close(l->fd);
@@ -150,7 +156,8 @@ static void take_file(struct slowlog *l, int fd, char *path)
 		mem_free(l->path);
 	l->fd = fd;
 	l->path = path;
-	l->size = end > 0 ? (uint64_t)end : 0;
+	l->rolls = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	l->size = l->rolls ? (uint64_t)st.st_size : 0;
 }
 
 /* Full: it becomes FILE.1. Where that cannot be done, it grows no more until told to open it anew. */
@@ -167,12 +174,22 @@ static void roll(struct slowlog *l)
 	take_file(l, fd, l->path);
 }
 
+static bool has_room(const struct slowlog *l, uint64_t until_ns)
+{
+	struct pollfd out = {.fd = l->fd, .events = POLLOUT};
+	uint64_t now = clock_mono_ns();
+
+	return now < until_ns && poll(&out, 1, (int)((until_ns - now) / NS_PER_MS)) == 1;
+}
+
 static void write_out(struct slowlog *l)
 {
+	uint64_t until = clock_mono_ns() + ROOM_NS;
+
 	while (iobuf_len(&l->writing) && l->fd >= 0) {
 		ssize_t n = write(l->fd, iobuf_data(&l->writing), iobuf_len(&l->writing));
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && (errno == EINTR || (errno == EAGAIN && has_room(l, until))))
 			continue;
 		if (n <= 0) {
 			log_error("stats", "the slow log cannot be written; entries are lost", "file=%s reason=\"%s\"",
@@ -208,7 +225,7 @@ static void *writer(void *arg)
 		}
 		pthread_mutex_unlock(&l->lock);
 		write_out(l);
-		if (l->fd >= 0 && l->size >= max)
+		if (l->rolls && l->size >= max)
 			roll(l);
 	} while (!stop);
 	return NULL;

@@ -201,6 +201,71 @@ static void a_full_disk_loses_entries_and_says_so(void **state)
 	stats_free(s);
 }
 
+static void make_pipe(void)
+{
+	assert_int_equal(mkfifo(path, 0600), 0);
+}
+
+/* A pipe holds what it holds: nothing waits for whoever has it open and does not read, the end neither. */
+static void a_pipe_that_nobody_reads_holds_nothing_up(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = slow("SELECT 1");
+	char err[256];
+	int reader;
+
+	make_pipe();
+	alarm(60); /* where it waits it does so for good */
+	assert_int_equal(stats_slow_log(s, path, err, sizeof(err)), RC_ERROR);
+	assert_non_null(strstr(err, path));
+	reader = open(path, O_RDONLY | O_NONBLOCK);
+	assert_true(reader >= 0);
+	open_log(s);
+	for (int i = 0; i < 3000; i++) /* a megabyte; a pipe takes 64 KiB */
+		stats_record(k, NULL, &e);
+	for (int i = 0; i < 3000 && !stats_sum(s, STATS_C_SLOW_LOG_FAILURES); i++)
+		usleep(5000);
+	assert_true(stats_sum(s, STATS_C_SLOW_LOG_FAILURES) > 0);
+	assert_non_null(strstr(contents(path), "SELECT 1"));
+	stats_record(k, NULL, &e);
+	stats_free(s);
+	alarm(0);
+	close(reader);
+}
+
+/* /dev/stdout is such a name. */
+static void what_is_no_file_is_not_put_aside(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct slowlog *l = slowlog_new(helper_sink(s));
+	struct stats_event e = slow("SELECT 1");
+	int reader, entries = 0;
+	char old[80], err[256];
+	struct stat st;
+
+	snprintf(old, sizeof(old), "%s.1", path);
+	make_pipe();
+	reader = open(path, O_RDONLY | O_NONBLOCK);
+	assert_true(reader >= 0);
+	assert_int_equal(slowlog_open(l, path, 1000, err, sizeof(err)), RC_OK);
+	for (int i = 0; i < 50; i++) {
+		slowlog_add(l, k, &e, true, clock_wall_us());
+		usleep(1000);
+	}
+	slowlog_free(l);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	assert_int_not_equal(stat(old, &st), 0);
+	text[read(reader, text, sizeof(text) - 1)] = '\0';
+	for (const char *p = text; (p = strstr(p, "SELECT 1;")) != NULL; p++)
+		entries++;
+	assert_int_equal(entries, 50);
+	close(reader);
+	stats_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +276,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_file_that_was_moved_is_begun_anew_when_told, begin, end),
 		cmocka_unit_test_setup_teardown(a_full_file_makes_room, begin, end),
 		cmocka_unit_test(a_full_disk_loses_entries_and_says_so),
+		cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_holds_nothing_up, begin, end),
+		cmocka_unit_test_setup_teardown(what_is_no_file_is_not_put_aside, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
