@@ -119,6 +119,8 @@ static enum rc announce_committed(struct drain *d, uint64_t position, char *err,
 	if (position <= d->announced_seq)
 		return RC_OK;
 	rc = e->ops->seek(e, d->announced_seq, err, cap);
+	if (rc == RC_AGAIN)
+		return RC_DECLINED;
 	while (rc != RC_ERROR && seq < position) {
 		rc = e->ops->next(e, &seq, &body, err, cap);
 		if (rc == RC_AGAIN)
@@ -301,6 +303,7 @@ static void look_at_oldest(struct drain *d)
 	struct record rec;
 	uint64_t seq;
 	bool known;
+	enum rc rc;
 
 	pthread_mutex_lock(&d->lock);
 	known = d->ages.known;
@@ -308,7 +311,8 @@ static void look_at_oldest(struct drain *d)
 	if (known || d->next < d->count || e->ops->durable(e) <= d->applied_seq)
 		return;
 	d->need_seek = true;
-	if (e->ops->seek(e, d->applied_seq, err, sizeof(err)) == RC_ERROR ||
+	rc = e->ops->seek(e, d->applied_seq, err, sizeof(err));
+	if (rc == RC_ERROR || rc == RC_AGAIN ||
 	    e->ops->next(e, &seq, &body, err, sizeof(err)) != RC_OK || record_decode(body, &rec) != RC_OK)
 		return;
 	pthread_mutex_lock(&d->lock);

@@ -36,7 +36,7 @@ struct queue_engine_ops {
 	void (*close)(struct queue_engine *e); /* frees e */
 	void (*tune)(struct queue_engine *e, const struct queue_options *opt);
 
-	/* The drain's thread only: hand out from the record behind after_seq on. err: why not, for people. */
+	/* The drain's thread only: hand out from the record behind after_seq on. err: why not, for people. RC_AGAIN: not just now. */
 	enum rc (*seek)(struct queue_engine *e, uint64_t after_seq, char *err, size_t cap);
 	/* The next durable record; its body is valid until the next call, and empty for one that was lost and skipped. RC_AGAIN:
 	 * none yet. RC_DECLINED: not just now, err says why. RC_ERROR: unreadable. */

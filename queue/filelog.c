@@ -56,10 +56,10 @@ static const char *refusal(struct filelog *l, size_t size, enum stats_counter *c
 	*counter = STATS_C_QUEUE_DECLINED_DISK;
 	if (l->failed)
 		return l->failed;
-	if (l->no_room_until_ns) {
-		if (clock_mono_ns() < l->no_room_until_ns)
-			return "the queue's disk is full";
-		l->no_room_until_ns = 0;
+	if (l->decline_until_ns) {
+		if (clock_mono_ns() < l->decline_until_ns)
+			return l->declined;
+		l->decline_until_ns = 0;
 	}
 	*counter = STATS_C_QUEUE_DECLINED_STOPPING;
 	if (l->stopping)
@@ -174,7 +174,10 @@ static void filelog_tune(struct queue_engine *e, const struct queue_options *opt
 
 static enum rc filelog_seek(struct queue_engine *e, uint64_t after_seq, char *err, size_t cap)
 {
-	return reader_seek(&self(e)->reader, after_seq + 1, err, cap);
+	struct reader *r = &self(e)->reader;
+	enum rc rc = reader_seek(r, after_seq + 1, err, cap);
+
+	return rc == RC_ERROR && r->scarce ? RC_AGAIN : rc;
 }
 
 static uint64_t filelog_durable(struct queue_engine *e)
@@ -195,7 +198,7 @@ static enum rc filelog_next(struct queue_engine *e, uint64_t *seq, struct span *
 	enum rc rc = reader_next(&l->reader, filelog_durable(e), &f, err, cap);
 
 	if (rc != RC_OK)
-		return rc;
+		return rc == RC_ERROR && l->reader.scarce ? RC_DECLINED : rc;
 	*seq = f.seq;
 	*body = f.kind == FRAME_GAP ? span_of("", 0) : f.body;
 	return RC_OK;

@@ -39,7 +39,8 @@ struct filelog {
 	uint64_t answered_seq, answered_used; /* acknowledged, and where that ends in the file. The log thread's */
 	uint64_t applied_seq;
 	uint64_t unsynced_ns;      /* since when something waits for fdatasync; 0: nothing does */
-	uint64_t no_room_until_ns; /* the disk was full: appends are declined until then */
+	uint64_t decline_until_ns; /* the disk was full, or there was no descriptor: appends are declined until then, ... */
+	const char *declined;      /* ... for this; a literal */
 	const char *failed;        /* a literal: the disk failed, for good */
 	bool stopping, idle;
 	struct log_piece *pieces; /* owned; ascending; the last is being written */

@@ -4,8 +4,8 @@
  * Takes everything that is pending at once: while one group is being synced the next one gathers, so that the group
  * grows with the load and no timer is needed.
  *
- * Failures: no room for a record is answered with RC_DECLINED (it is certain that nothing was stored) and the log goes
- * on. A write that failed and could be taken back is the same, but the log ends. A failed fdatasync leaves unknown what is
+ * Failures: no room for a record, or no descriptor for the segment that it begins, is answered with RC_DECLINED (it is certain that nothing was
+ * stored) and the log goes on. A write that failed and could be taken back is the same, but the log ends. A failed fdatasync leaves unknown what is
  * stored, now and after any later fdatasync that works: the log ends, and the tickets get RC_ERROR. What had its answer before, which
  * only `sync: TIME` allows, is left where it is.
  */
@@ -20,7 +20,7 @@
 #include "log.h"
 #include "sigthread.h"
 
-#define NO_ROOM_PAUSE_NS NS_PER_SEC
+#define DECLINE_NS NS_PER_SEC
 
 /* One turn of the thread. */
 struct group {
@@ -33,13 +33,17 @@ struct group {
 };
 
 static const char no_room[] = "the queue's disk is full";
+static const char no_descriptor[] = "the process has no file descriptor left for the queue's next file";
 static const char cannot_write[] = "the queue's disk cannot be written";
 static const char cannot_sync[] =
 	"the queue's disk failed to make the write durable: whether it will be applied is unknown";
 
 /* What whoever reads the log is to do about it. */
-static const char *advice(enum rc rc, bool log_ends)
+static const char *advice(enum rc rc, const char *error, bool log_ends)
 {
+	if (error == no_descriptor)
+		return "raise the limit of open files (ulimit -n), or lower listen.max_connections or backend.pool.max; until then writes go as "
+		       "queue.on_full says, and it is tried again every second";
 	if (!log_ends)
 		return "free some space there, or set queue.max_bytes lower; until then writes go as queue.on_full says, and "
 		       "the disk is asked again every second";
@@ -59,7 +63,7 @@ static void group_fail(struct filelog *l, struct group *g, enum rc rc, const cha
 	g->error = error;
 	g->log_ends = log_ends;
 	log_error("queue", error, "dir=%s errno=%d reason=\"%s\" state=%s do=\"%s\"", l->dir->path, code,
-		  strerror_r(code, reason, sizeof(reason)), log_ends ? "failed" : "declining", advice(rc, log_ends));
+		  strerror_r(code, reason, sizeof(reason)), log_ends ? "failed" : "declining", advice(rc, error, log_ends));
 }
 
 static void wake_drain(struct filelog *l)
@@ -108,9 +112,9 @@ static enum rc new_segment(struct filelog *l, struct group *g, uint64_t need)
 	if (l->file.fd >= 0)
 		logfile_seal(&l->file);
 	if (logfile_create(&l->file, l->written_seq + 1, need) != RC_OK) {
-		bool full = errno == ENOSPC || errno == EDQUOT;
+		bool full = errno == ENOSPC || errno == EDQUOT, scarce = errno == EMFILE || errno == ENFILE;
 
-		group_fail(l, g, RC_DECLINED, full ? no_room : cannot_write, !full);
+		group_fail(l, g, RC_DECLINED, full ? no_room : scarce ? no_descriptor : cannot_write, !full && !scarce);
 		return RC_ERROR;
 	}
 	pthread_mutex_lock(&l->lock);
@@ -227,10 +231,12 @@ static void give_up_pending(struct filelog *l, struct group *g)
 	iobuf_consume(&l->pending, iobuf_len(&l->pending));
 	ticket_take(&l->line, &behind.line);
 	l->last_seq = l->written_seq;
-	if (g->log_ends)
+	if (g->log_ends) {
 		l->failed = g->error;
-	else
-		l->no_room_until_ns = clock_mono_ns() + NO_ROOM_PAUSE_NS;
+	} else {
+		l->declined = g->error;
+		l->decline_until_ns = clock_mono_ns() + DECLINE_NS;
+	}
 	pthread_mutex_unlock(&l->lock);
 	answer_line(l, &behind.line, 0, &behind);
 	wake_drain(l);

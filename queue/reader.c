@@ -71,11 +71,20 @@ enum rc reader_open_segment(const struct qdir *dir, uint64_t first_seq, int *fd,
 	return RC_ERROR;
 }
 
+static bool is_scarce(void)
+{
+	return errno == EMFILE || errno == ENFILE;
+}
+
 static enum rc enter_segment(struct reader *r, uint64_t first_seq, char *err, size_t cap)
 {
 	int fd;
-	enum rc rc = reader_open_segment(r->dir, first_seq, &fd, err, cap);
+	enum rc rc;
 
+	errno = 0; /* a header that is not as it should be says nothing there */
+	rc = reader_open_segment(r->dir, first_seq, &fd, err, cap);
+	if (rc == RC_ERROR)
+		r->scarce = is_scarce();
 	if (rc != RC_OK)
 		return rc;
 	close_segment(r);
@@ -86,10 +95,11 @@ static enum rc enter_segment(struct reader *r, uint64_t first_seq, char *err, si
 	return RC_OK;
 }
 
-static enum rc describe(const struct reader *r, int error, char *err, size_t cap)
+static enum rc describe(struct reader *r, int error, char *err, size_t cap)
 {
 	char name[32];
 
+	r->scarce = false;
 	qdir_segment_name(name, r->segment);
 	if (error == EBADMSG)
 		snprintf(err, cap, "%s/%s: record %" PRIu64 " at byte %" PRIu64 " is damaged", r->dir->path, name,
@@ -136,14 +146,16 @@ enum rc reader_next(struct reader *r, uint64_t upto, struct frame *f, char *err,
 }
 
 /* The last segment that begins at or before seq, or the first one. */
-static enum rc choose_segment(const struct reader *r, uint64_t seq, uint64_t *first, char *err, size_t cap)
+static enum rc choose_segment(struct reader *r, uint64_t seq, uint64_t *first, char *err, size_t cap)
 {
 	uint64_t *list;
 	size_t n, i;
+	enum rc rc = qdir_segments(r->dir, &list, &n);
 
-	if (qdir_segments(r->dir, &list, &n) != RC_OK || n == 0) {
+	if (rc != RC_OK || n == 0) {
+		r->scarce = rc != RC_OK && is_scarce();
 		snprintf(err, cap, "%s: cannot list its segments: %s", r->dir->path,
-			 n ? strerror(errno) : "there are none");
+			 rc != RC_OK ? strerror(errno) : "there are none");
 		mem_free(list);
 		return RC_ERROR;
 	}

@@ -19,6 +19,7 @@ struct reader {
 	uint64_t segment;  /* its first sequence */
 	uint64_t at;       /* where in it the next frame begins */
 	uint64_t next_seq; /* which must bear this sequence */
+	bool scarce;       /* the last RC_ERROR was for want of a descriptor: another time there may be one */
 };
 
 void reader_init(struct reader *r, const struct qdir *dir);

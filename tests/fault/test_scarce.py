@@ -1,5 +1,8 @@
 """F1, R3, R4: no file descriptors, no names, a clock that jumps, servers killed in the middle of a result."""
+import contextlib
+import http.client
 import os
+import re
 import resource
 import select
 import socket
@@ -150,6 +153,52 @@ def test_without_descriptors_for_server_connections_statements_wait_or_fail_clea
             for h in holders:  # else the table is locked, and cannot be dropped
                 h.close()
     assert db.primary("SELECT n FROM t ORDER BY id") == ((3,), (4,))
+
+
+def test_without_descriptors_the_queue_waits_and_goes_on(suimon, db):
+    """Q1, F1. Neither who writes its log nor who reads it takes that for a fault of the disk's."""
+    db.setup("CREATE TABLE log (n INT PRIMARY KEY, v VARCHAR(4000))")
+    s = suimon({"queue": {"max_bytes": "8MiB", "on_full": "error", "rules": [{"match": {"table": db.name + ".log", "verb": "insert"}}]}})
+    numbers_of = iter(range(100000))
+    admin = http.client.HTTPConnection(servers.LOOPBACK, s.http_port, timeout=30)  # there before, so that it needs no descriptor
+
+    def call(what):
+        admin.request("POST", "/api/queue/" + what)
+        assert admin.getresponse().read()
+
+    def write(c):
+        ask(c, "INSERT INTO log VALUES (%d, '%s')" % (next(numbers_of), "x" * 3500))
+
+    def queued(c):
+        write(c)
+        return s.metrics()["suimon_queue_acknowledged_total"]
+
+    with s.connect(database=db.name) as c, contextlib.closing(admin):
+        wait_until("a write to be queued", lambda: queued(c), 60)
+        call("pause")
+        for _ in range(600):  # segments are of 1 MiB
+            write(c)
+        limit_files(s, False)
+        try:
+            call("resume")
+            wait_until("it to be told", lambda: re.search("queue: applying .*Too many open files", s.log_text()), 60)
+        finally:
+            limit_files(s, True)
+        wait_until("the queue to drain", lambda: s.api("/api/queue")["depth"] == 0, 60)
+        limit_files(s, False)
+        try:
+            with pytest.raises(pymysql.MySQLError) as e:
+                while True:
+                    write(c)
+        finally:
+            limit_files(s, True)
+        assert e.value.args[0] in (1030, 1114) and "no file descriptor left" in e.value.args[1], e.value
+        assert "raise the limit of open files" in s.log_text()
+        time.sleep(1)  # so long it is not asked again
+        write(c)
+        wait_until("the queue to drain", lambda: s.api("/api/queue")["depth"] == 0, 60)
+        assert s.api("/api/queue")["state"] == "running"
+    assert db.primary("SELECT COUNT(*) FROM log") == ((next(numbers_of) - 1,),)  # but for the one that was refused
 
 
 # ---- memory ----

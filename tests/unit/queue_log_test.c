@@ -549,6 +549,37 @@ static void a_full_disk_declines_and_the_log_goes_on(void **state)
 	kit_remove(dir);
 }
 
+/* All descriptors may be in use for a moment: that is no fault of the disk's, and the log goes on as well. */
+static void a_want_of_descriptors_declines_and_the_log_goes_on(void **state)
+{
+	const char *dir = kit_dir(), *why = NULL;
+	struct queue_options opt = faulty_options(dir);
+	struct queue *q = kit_open(&opt);
+	struct kit_ticket t;
+	struct queue_totals totals;
+	unsigned accepted = 0;
+	enum rc rc;
+
+	kit_fail_open = (struct kit_fault){.errnum = EMFILE, .nth = 1, .sticky = true};
+	while ((rc = kit_put(q, "some text", NULL)) == RC_OK)
+		accepted++;
+	assert_int_equal(rc, RC_DECLINED);
+	assert_true(accepted > 5);
+	queue_totals(q, &totals);
+	assert_int_not_equal(totals.state, QUEUE_FAILED);
+	assert_int_equal(kit_append(q, &t, "at once", &why), RC_DECLINED);
+	assert_non_null(strstr(why, "descriptor"));
+	kit_faults_reset();
+	sleep(1);
+	assert_int_equal(kit_put(q, "there is one again", NULL), RC_OK);
+	kit_close(q);
+	q = kit_open(&opt);
+	queue_totals(q, &totals);
+	assert_int_equal(totals.last_seq, accepted + 1);
+	kit_close(q);
+	kit_remove(dir);
+}
+
 #define PENDING_MIB 64
 
 /* Memory is not the place to wait for a disk that stands still: what waits to be written is bounded, and what is beyond it is not taken. */
@@ -776,6 +807,7 @@ int main(void)
 		cmocka_unit_test(blocks_are_written_once_before_small_groups_come_to_them),
 		cmocka_unit_test(blocks_that_cannot_be_written_before_harm_nothing),
 		cmocka_unit_test(a_full_disk_declines_and_the_log_goes_on),
+		cmocka_unit_test(a_want_of_descriptors_declines_and_the_log_goes_on),
 		cmocka_unit_test(a_disk_that_does_not_keep_up_declines),
 		cmocka_unit_test(a_failed_write_is_taken_back_and_ends_the_log),
 		cmocka_unit_test(a_failed_fdatasync_ends_the_log),
