@@ -24,8 +24,8 @@
 
 /* How the records of one table are ordered. */
 struct mix {
-	struct span tables; /* not owned */
-	bool whole, part; /* within the table; within a value of a column */
+	struct span tables, column; /* not owned */
+	bool whole, part; /* within the table; within a value of the column */
 };
 
 struct stretch {
@@ -36,10 +36,20 @@ struct stretch {
 	uint64_t end; /* the last one's sequence */
 };
 
-/* A record ordered within its table may not run beside those ordered within a value of it. */
+/* Behind the tables in its key; none in a record of a version that noted the value alone. */
+static struct span column_of(const struct queue_record *r)
+{
+	const char *from = r->order_key.p + r->tables.len;
+	const char *end = memchr(from, '\0', r->order_key.len - r->tables.len);
+
+	return span_of(from, end ? (size_t)(end - from) : 0);
+}
+
+/* A record ordered within its table may not run beside those ordered within a value of it, nor those of one column beside those of another. */
 static bool must_wait(struct stretch *w, const struct queue_record *r)
 {
 	struct span tables = span_of(r->order_key.p, r->tables.len); /* as the key has them: in lower case */
+	struct span column = {0};
 	bool whole = r->order_key.len == r->tables.len, mixed;
 
 	/* Without a key it may run beside no other. */
@@ -48,19 +58,22 @@ static bool must_wait(struct stretch *w, const struct queue_record *r)
 	w->alone = r->order_key.len < r->tables.len;
 	if (w->alone)
 		return false;
+	if (!whole)
+		column = column_of(r);
 	for (size_t i = 0; i < w->nmix; i++) {
 		struct mix *m = &w->mix[i];
 
 		if (!span_eq(m->tables, tables))
 			continue;
-		mixed = whole ? m->part : m->whole;
+		mixed = whole ? m->part : m->whole || (m->part && !span_eq(m->column, column));
+		m->column = column;
 		m->whole |= whole;
 		m->part |= !whole;
 		return mixed;
 	}
 	if (w->nmix == MIX_MAX)
 		return true;
-	w->mix[w->nmix++] = (struct mix){.tables = tables, .whole = whole, .part = !whole};
+	w->mix[w->nmix++] = (struct mix){.tables = tables, .column = column, .whole = whole, .part = !whole};
 	return false;
 }
 

@@ -1,7 +1,7 @@
 /*
  * queued_key.c - within what a queued write keeps its order, when several connections drain (Q3).
  *
- * The table, or of a rule that says `order: COLUMN` the table and the value of that column, where the statement gives or
+ * The table, or of a rule that says `order: COLUMN` the table, that column and its value, where the statement gives or
  * names one and no more. When in doubt it is the table; and where the write reaches other tables as well (through a view,
  * a trigger, a cascade), nothing: such a record is applied while no other is.
  */
@@ -150,7 +150,8 @@ static bool keeps_values(const struct request *r)
 	return r->st->keys && r->st->keys->written_by_row;
 }
 
-/* The value behind the tables of one statement, if it gives or names one. */
+/* The column and its value behind the tables of one statement, if it gives or names one. Another rule may order the table by another
+ * column, and a reload has that of this one changed: what is behind values of different columns may be the same row. */
 static enum rc put_of(const struct request *r, struct span sql, struct iobuf *out)
 {
 	const char *column = r->plan.queue_rule->order;
@@ -159,6 +160,8 @@ static enum rc put_of(const struct request *r, struct span sql, struct iobuf *ou
 
 	if (held == HELD_ODD)
 		return RC_DECLINED;
+	if (put_folded(out, span_of(column, strlen(column) + 1)) != RC_OK) /* with its zero */
+		return RC_ERROR;
 	return inserts ? put_inserted(r, out, sql, column, held) : put_named(r, out, sql, column, held);
 }
 
