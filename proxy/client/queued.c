@@ -229,10 +229,21 @@ static bool is_refused(const struct request *r)
 	return st->queue_refused || (st->queue_no_defaults && (r->defaults & st->queue_no_defaults) == st->queue_no_defaults);
 }
 
+/* Of one digest may be `IN (1)` and `IN ()`. */
+static bool is_known_form(const struct request *r)
+{
+	const struct statement *st = r->st;
+	bool known = r->form == 0;
+
+	for (size_t i = 0; i < countof(st->queue_forms) && !known; i++)
+		known = st->queue_forms[i] == r->form;
+	return known;
+}
+
 /* Whenever that was. */
 static bool has_been_accepted(const struct request *r)
 {
-	return r->st->queue_checked && !(r->defaults & ~r->st->queue_defaults);
+	return r->st->queue_checked && !(r->defaults & ~r->st->queue_defaults) && is_known_form(r);
 }
 
 static bool is_checked(const struct request *r)
@@ -343,11 +354,16 @@ void queued_checked(struct request *r, bool accepted)
 		st->queue_checked = st->queue_refused = false;
 		st->queue_defaults = st->queue_no_defaults = 0;
 		memset(st->queue_checked_accounts, 0, sizeof(st->queue_checked_accounts));
+		memset(st->queue_forms, 0, sizeof(st->queue_forms));
 	}
 	st->queue_checked_version = catalog_version(r->s->worker->in->catalog) + 1;
 	if (!is_this_accounts(r)) {
 		memmove(st->queue_checked_accounts + 1, st->queue_checked_accounts, sizeof(st->queue_checked_accounts) - sizeof(uint64_t));
 		st->queue_checked_accounts[0] = r->s->account->id;
+	}
+	if (!is_known_form(r)) {
+		memmove(st->queue_forms + 1, st->queue_forms, sizeof(st->queue_forms) - sizeof(uint64_t));
+		st->queue_forms[0] = r->form;
 	}
 	st->queue_checked_epoch = r->checking_epoch;
 	st->queue_checked |= accepted || !r->defaults;
@@ -644,6 +660,11 @@ enum rc queued_step(struct request *r)
 	}
 	if (r->execute.bulk && queued_bulk_look(r, &why) != RC_OK) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
+		return directly(r);
+	}
+	r->form = r->prepared ? 0 : sql_form(r->lexed->body, r->mode);
+	if (unlikely(!r->form && !r->prepared)) {
+		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "its text is none that a server takes as it is");
 		return directly(r);
 	}
 	if (!is_checked(r) && !may_be_unchecked(r)) { /* Q4: the primary is shown it first */

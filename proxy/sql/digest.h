@@ -47,6 +47,11 @@ enum rc sql_normalise(struct span text, unsigned mode, size_t max, struct iobuf 
  * select list everything stays as written, because an expression's text is its column's name. Appends to out. */
 enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out) must_check;
 
+/* What of a text its digest does not tell and may make it one that the server refuses: the numbers of items in its rows, lists that are none,
+ * a literal where not every kind of it may stand. Of two texts of one digest and of one form the server takes both or neither, values
+ * aside. 0: it is no whole text, or has placeholders. One pass, no allocation. */
+uint64_t sql_form(struct span text, unsigned mode);
+
 /* Where an INSERT ... VALUES statement's rows lie, for merging: text[0..rows_at) is the head up to and with VALUES,
  * text[rows_at..rows_end) the rows "(..),(..)", the rest the tail (ON DUPLICATE KEY UPDATE ...).
  * RC_DECLINED: not such a statement. */

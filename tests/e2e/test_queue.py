@@ -121,6 +121,38 @@ def test_a_wrong_statement_is_refused_at_once(queued, table, sql, code):
     assert dead(queued) == []
 
 
+# What one digest holds: a text that is right, others that are, and others that are not.
+FOLDED = [
+    ("INSERT INTO log (n, v) VALUES (1, 'a')", ["INSERT INTO log (n, v) VALUES (2, NULL), (-3, 'c'), (4, 'it''s')"],
+     [("INSERT INTO log (n, v) VALUES (5)", 1136), ("INSERT INTO log (n, v) VALUES (5, 'a', 7)", 1136), ("INSERT INTO log (n, v) VALUES (5, 'a'), (6)", 1136),
+      ("INSERT INTO log (n, v) VALUES ()", 1136), ("INSERT INTO log (n, v) VALUES (5, 'a') (6, 'b')", 1064), ("INSERT INTO log (n, v) VALUES (5 'a')", 1064),
+      ("INSERT INTO log (n, v) VALUES (5, )", 1064), ("INSERT INTO log (n, v) VALUES (?, ?)", 1064)]),
+    ("DELETE FROM log WHERE n IN (1, 2)", ["DELETE FROM log WHERE n IN (7)", "DELETE FROM log WHERE n IN (-7, '8', NULL)"],
+     [("DELETE FROM log WHERE n IN ()", 1064), ("DELETE FROM log WHERE n IN (1, )", 1064), ("DELETE FROM log WHERE n IN (1 2)", 1064)]),
+    ("UPDATE log SET v = 'b' WHERE n IS NULL ORDER BY n LIMIT 5", ["UPDATE log SET v = NULL WHERE n IS NULL ORDER BY n LIMIT 2"],
+     [("UPDATE log SET v = 'b' WHERE n IS 5 ORDER BY n LIMIT 5", 1064), ("UPDATE log SET v = 'b' WHERE n IS NULL ORDER BY n LIMIT 1, 5", 1064),
+      ("UPDATE log SET v = 'b' WHERE n IS NULL ORDER BY n LIMIT -5", 1064)]),
+    ("UPDATE log SET v = x'41' WHERE n = 1", ["UPDATE log SET v = x'4142' WHERE n = -1"], [("UPDATE log SET v = x'414' WHERE n = 1", 1064)]),
+]
+
+
+@pytest.mark.parametrize("right,others,wrong", FOLDED, ids=["rows", "list", "kinds", "bytes"])
+def test_what_a_digest_folds_is_refused_at_once_where_it_is_wrong(suimon, table, right, others, wrong):
+    """Q4: an empty list has the digest of a full one, a row with a value missing that of a whole one: the client hears of it, not a dead letter."""
+    s = suimon({"queue": {"rules": [{"match": {"table": table.name + ".log"}}]}})
+    with s.connect(database=table.name) as c:
+        queue_one(s, c, right)
+        for other in others:
+            assert is_queued(s, c, other)
+        for sql, code in wrong * 2:
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, sql)
+            assert e.value.args[0] == code
+            assert is_queued(s, c, right)
+    drained(s)
+    assert dead(s) == []
+
+
 @pytest.mark.parametrize("sql", ["INSERT INTO strict_one (id) VALUES (%d)", "INSERT INTO strict_one SET id = %d",
                                  "REPLACE INTO strict_one (`id`, opt) VALUES (%d, DEFAULT)", "INSERT INTO strict_one VALUES (%d, DEFAULT, 1)",
                                  "INSERT INTO strict_one () VALUES ()"])

@@ -188,6 +188,69 @@ static void a_head_is_known_again(void **state)
 	shaped("INSERT INTO t /*! (a, b) VALUES */ (1, 2)", 0, NULL);
 }
 
+static uint64_t digest_of(const char *text)
+{
+	struct sql_lexed l;
+
+	sql_lex(span_str(text), 0, &l);
+	return l.digest;
+}
+
+/* Two texts of one digest: does the server take both or neither? */
+static void forms(const char *a, const char *b, bool same)
+{
+	assert_int_equal(digest_of(a), digest_of(b));
+	assert_true(sql_form(span_str(a), 0));
+	assert_int_equal(sql_form(span_str(a), 0) == sql_form(span_str(b), 0), same);
+}
+
+static void what_a_digest_folds_has_forms(void **state)
+{
+	static const char insert[] = "INSERT INTO t (a, b) VALUES (1, 'x')", many[] = "DELETE FROM t WHERE a IN (1, 2)";
+
+	forms(insert, "insert into t (a, b) values(22,'it''s')", true);
+	forms(insert, "INSERT INTO t (a, b) VALUES (-1, NULL), (+.5, 'b' /* , */), (0x41, \"c\"), ( 4 , 5 )", true);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1, 'a\\'b'), (2, ')')", true);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1)", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES ()", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1, 'x', 3)", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1, 'x'), (2)", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1, NULL), (-2)", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1), (2)", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1, 'x') (2, 'y')", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1, 'x'),, (2, 'y')", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1 'x')", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1,)", false);
+	forms(insert, "INSERT INTO t (a, b) VALUES (1,,'x')", false);
+	forms("INSERT INTO t VALUES (1, NOW())", "INSERT INTO t VALUES (2, NOW()), (NULL, NOW())", true);
+	forms("INSERT INTO t VALUES (1, NOW())", "INSERT INTO t VALUES (2, NOW()) (3, NOW())", false);
+	forms("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = VALUES(a) + 1", "INSERT INTO t VALUES (1),(2) ON DUPLICATE KEY UPDATE a = VALUES(a) + -7", true);
+	forms(many, "DELETE FROM t WHERE a IN (7)", true);
+	forms(many, "DELETE FROM t WHERE a IN ('x', -2, NULL, 4.0)", true);
+	forms(many, "DELETE FROM t WHERE a IN ()", false);
+	forms(many, "DELETE FROM t WHERE a IN (1,)", false);
+	forms(many, "DELETE FROM t WHERE a IN (1 2)", false);
+	forms(many, "DELETE FROM t WHERE a IN (-)", false);
+	forms("UPDATE t SET a = 1, b = 'x' WHERE c < -2", "UPDATE t SET a = -5, b = NULL WHERE c < '2'", true);
+	forms("DELETE FROM t WHERE a IS NULL", "DELETE FROM t WHERE a IS 5", false);
+	forms("UPDATE t SET a = 'x' 'y'", "UPDATE t SET a = 'x' 5", false);
+	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT 50", true);
+	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT 1, 5", false);
+	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT -5", false);
+	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT '5'", false);
+	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT 5.5", false);
+}
+
+static void what_is_no_whole_text_has_none(void **state)
+{
+	static const char *const texts[] = {"INSERT INTO t VALUES (?)", "UPDATE t SET a = ?", "UPDATE t SET a = x'4'", "UPDATE t SET a = 'x", "INSERT INTO t VALUES (1, 'x",
+					    "DELETE FROM t WHERE a IN (1, 'x", "INSERT INTO t VALUES (1), (NOW(), `x"};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_int_equal(sql_form(span_str(texts[i]), 0), 0);
+	assert_true(sql_form(span_str("UPDATE t SET a = x'41'"), 0));
+}
+
 static void other_statements_are_declined(void **state)
 {
 	shaped("SELECT 1", 0, NULL);
@@ -258,6 +321,8 @@ int main(void)
 		cmocka_unit_test(rows_are_found),
 		cmocka_unit_test(rows_of_values_alone_are_told_from_others),
 		cmocka_unit_test(a_head_is_known_again),
+		cmocka_unit_test(what_a_digest_folds_has_forms),
+		cmocka_unit_test(what_is_no_whole_text_has_none),
 		cmocka_unit_test(other_statements_are_declined),
 		cmocka_unit_test(columns_are_told),
 	};
