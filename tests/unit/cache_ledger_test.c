@@ -286,10 +286,10 @@ static void test_more_than_there_is_room_for_is_anything(void **state)
 	announce_reset(&a);
 }
 
-static int no_schema;
+static _Atomic int no_schema;
 static void on_schema(void *arg)
 {
-	(*(int *)arg)++;
+	(*(_Atomic int *)arg)++;
 }
 
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, pair_setup, pair_teardown)
