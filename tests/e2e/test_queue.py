@@ -810,7 +810,7 @@ MEANT = set("""block_encryption_mode character_set_client character_set_connecti
     sql_safe_updates time_zone unique_checks windowing_use_high_precision""".split())
 DIRECT = set("""auto_increment_increment auto_increment_offset binlog_alter_two_phase character_set_filesystem explicit_defaults_for_timestamp identity
     innodb_ft_enable_stopword insert_id last_insert_id max_relay_log_size old profiling pseudo_slave_mode rand_seed1 rand_seed2 session_track_schema
-    session_track_state_change session_track_system_variables session_track_transaction_info skip_parallel_replication skip_replication
+    session_track_state_change session_track_transaction_info skip_parallel_replication skip_replication
     sql_slave_skip_counter standard_compliant_cte system_versioning_insert_history timestamp wsrep_causal_reads wsrep_dirty_reads wsrep_osu_method
     wsrep_retry_autocommit wsrep_sync_wait wsrep_trx_fragment_size wsrep_trx_fragment_unit""".split())
 
