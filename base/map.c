@@ -96,6 +96,14 @@ void map_remove(struct map *m, struct map_node *node)
 	m->count--;
 }
 
+void map_replace_each(struct map *m, size_t bucket, struct map_node *(*fn)(struct map_node *node))
+{
+	struct map_node **at = &m->buckets[bucket & (m->size - 1)];
+
+	for (; *at; at = &(*at)->next)
+		*at = fn(*at);
+}
+
 void map_each(struct map *m, void (*fn)(struct map_node *node, void *arg), void *arg)
 {
 	for (size_t i = 0; i < m->size; i++) {

@@ -336,6 +336,7 @@ void cache_totals(struct cache *c, struct cache_totals *out)
 	*out = (struct cache_totals){
 		.entries = store_entries(c->store),
 		.bytes = store_bytes(c->store),
+		.resident = store_resident(c->store),
 		.limit = store_limit(c->store),
 		.hits = stats_sum(c->stats, STATS_C_CACHE_HITS),
 		.hits_redis = stats_sum(c->stats, STATS_C_CACHE_HITS_REDIS),

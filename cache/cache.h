@@ -39,7 +39,7 @@ struct cache_worker;
 struct l2_request;
 
 struct cache_options {
-	uint64_t memory;        /* bytes, keys and overhead included; 0: no in-process store */
+	uint64_t memory;        /* bytes of it, keys and overhead included; 0: no in-process store */
 	uint64_t max_result;    /* bytes a value */
 	const char *redis;      /* URL or "" */
 	uint64_t stale_if_error_ns;
@@ -285,7 +285,7 @@ void cache_tables(struct cache *c, cache_table_fn fn, void *arg);
 enum rc cache_rule(struct cache *c, uint64_t rule, cache_table_fn fn, void *arg) must_check;
 
 struct cache_totals {
-	uint64_t entries, bytes, limit;
+	uint64_t entries, bytes, resident, limit; /* store.h */
 	uint64_t hits, hits_redis, misses, fills, evictions, expirations, bus_received;
 	uint64_t refused[CACHE_REFUSALS], invalidations[CACHE_CAUSES], saved_ns;
 	bool redis_configured, redis_up, bus_live; /* !bus_live with redis: the in-process store is not served from (C1) */

@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "mem.h"
+#include "arena.h"
 #include "tables.h"
 
-#define ALLOCATION 16 /* the allocator's own bytes and rounding */
+#define ALLOCATION 16 /* the allocator's own bytes and rounding, at the least: store.c adds what it takes beyond that */
 #define INDEX 18      /* the entry's share of the map's buckets and of the ghosts: 8 to 16 bytes of the one, 4 to 8 of the others */
 
 static size_t charge_of(size_t bytes)
@@ -84,7 +84,7 @@ static struct entry *allocate(const struct entry_parts *p)
 {
 	size_t bytes = offsetof(struct entry, places) + (places_of(p) + p->ntags) * sizeof(uint16_t) + p->key.rest.len + p->data.len;
 
-	return mem_alloc(bytes > sizeof(struct entry) ? bytes : sizeof(struct entry));
+	return arena_alloc(bytes > sizeof(struct entry) ? bytes : sizeof(struct entry));
 }
 
 struct entry *entry_new(const struct entry_parts *p)
@@ -106,7 +106,7 @@ struct entry *entry_new(const struct entry_parts *p)
 		.key_len = (uint32_t)p->key.rest.len,
 	};
 	if (p->key.head.len && !e->head) {
-		mem_free(e);
+		arena_free(e);
 		return NULL;
 	}
 	atomic_init(&e->refs, 1);
@@ -119,18 +119,35 @@ struct entry *entry_new(const struct entry_parts *p)
 	return e;
 }
 
+static size_t size_of(const struct entry *e)
+{
+	return (size_t)(entry_data(e) - (const uint8_t *)e) + e->pub.len;
+}
+
+struct entry *entry_move(struct entry *e)
+{
+	size_t bytes = size_of(e);
+	struct entry *to = arena_alloc(bytes > sizeof(*e) ? bytes : sizeof(*e));
+
+	if (!to)
+		return NULL;
+	memcpy(to, e, bytes);
+	arena_free(e);
+	return to;
+}
+
 void entry_unref(struct entry *e)
 {
 	/* Release what this thread did with it; the last one acquires all of that before it frees. */
 	if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	head_drop(e->head);
-	mem_free(e);
+	arena_free(e);
 }
 
 uint32_t entry_charge(const struct entry *e)
 {
-	return (uint32_t)charge_of((size_t)(entry_data(e) - (const uint8_t *)e) + e->pub.len);
+	return (uint32_t)charge_of(size_of(e));
 }
 
 const uint8_t *cache_entry_data(const struct cache_entry *e)

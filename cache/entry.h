@@ -64,6 +64,8 @@ struct entry_parts {
 
 struct entry *entry_new(const struct entry_parts *p) must_check; /* one reference, the caller's; NULL: no memory */
 void entry_unref(struct entry *e);
+/* The same in other memory, which may be used better, for whoever has the only reference, and sees to pointers. NULL: no memory; e stays. */
+struct entry *entry_move(struct entry *e) must_check;
 
 static inline void entry_ref(struct entry *e)
 {

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "arena.h"
 #include "mem.h"
 
 #define OWN 32 /* bytes the allocator adds, and a head's share of the map's buckets */
@@ -64,7 +65,7 @@ uint32_t head_charge(const struct head *d)
 /* Under the lock. */
 static struct head *make(struct heads *h, struct span bytes, uint64_t hash)
 {
-	struct head *d = bytes.len <= INT32_MAX ? mem_alloc(sizeof(*d) + bytes.len) : NULL;
+	struct head *d = bytes.len <= INT32_MAX ? arena_alloc(sizeof(*d) + bytes.len) : NULL;
 
 	if (!d)
 		return NULL;
@@ -72,7 +73,7 @@ static struct head *make(struct heads *h, struct span bytes, uint64_t hash)
 	atomic_init(&d->refs, 1);
 	memcpy(d->bytes, bytes.p, bytes.len);
 	if (map_insert(&h->map, &d->node, hash) != RC_OK) {
-		mem_free(d);
+		arena_free(d);
 		return NULL;
 	}
 	atomic_fetch_add_explicit(&h->bytes, head_charge(d), memory_order_relaxed);
@@ -121,7 +122,7 @@ void head_drop(struct head *d)
 	if (atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) == 1) { /* else it has been taken meanwhile */
 		map_remove(&h->map, &d->node);
 		atomic_fetch_sub_explicit(&h->bytes, head_charge(d), memory_order_relaxed);
-		mem_free(d);
+		arena_free(d);
 		last = h->abandoned && h->map.count == 0;
 	}
 	pthread_mutex_unlock(&h->lock);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "arena.h"
 #include "ghost.h"
 #include "list.h"
 #include "log.h"
@@ -16,6 +17,10 @@
 #define PROMOTE_HITS 2     /* hits in small that earn a place in main */
 #define ROUNDS_MAX 128     /* entries sent round again in one eviction, so that a lock is never held long */
 #define GHOST_WINDOW_MIN 64
+#define LOOK_SHARE 64      /* memory is looked at when this share of the limit was stored since, */
+#define LOOK_MIN (64 * 1024) /* and so many bytes */
+#define TIDY_SHARE 6       /* memory is tidied while the surplus is more than this share of what is counted, */
+#define TIDY_BUCKETS 4     /* so many of a shard's with each that is stored there */
 
 struct fifo {
 	struct list list; /* oldest first; struct entry.fifo */
@@ -27,6 +32,7 @@ struct shard {
 	struct map map;
 	struct fifo small, main;
 	struct ghost ghost;
+	size_t tidied; /* buckets of the map, lately */
 };
 
 struct store {
@@ -34,6 +40,8 @@ struct store {
 	struct tables *tables; /* not owned; that of the entries; NULL: they are not counted by table */
 	struct heads *heads;   /* owned */
 	_Atomic uint64_t limit, bytes, entries; /* bytes: but for the heads */
+	_Atomic uint64_t surplus; /* what memory they took beyond what is counted when it was looked at last, */
+	_Atomic uint64_t unseen;  /* and bytes stored since */
 	_Atomic uint64_t mean_cost; /* ns, of what was admitted lately */
 	struct shard *shards; /* SHARDS, aligned inside `memory` */
 	void *memory;         /* owned */
@@ -237,12 +245,57 @@ static bool evict_one(struct store *s, struct shard *h, uint64_t now)
 	return true;
 }
 
-/* Evicts, first from the shard at `from`, until the count is within the limit. False: nothing was left to evict. */
+/*
+ * What is counted, and what goes with it: rounding, and what lies unused between entries. So memory, not the count alone, stays within
+ * the limit. Half of that is the entries' whatever the allocator does.
+ */
+static uint64_t taken(const struct store *s)
+{
+	uint64_t surplus = atomic_load_explicit(&s->surplus, memory_order_relaxed), most = store_limit(s) / 2;
+
+	return store_bytes(s) + (surplus < most ? surplus : most);
+}
+
+/* So much is stored now. */
+static void look_at_memory(struct store *s, uint64_t stored)
+{
+	uint64_t every = store_limit(s) / LOOK_SHARE, resident, counted;
+
+	if (atomic_fetch_add_explicit(&s->unseen, stored, memory_order_relaxed) + stored < (every > LOOK_MIN ? every : LOOK_MIN))
+		return;
+	atomic_store_explicit(&s->unseen, 0, memory_order_relaxed);
+	resident = store_resident(s);
+	counted = store_bytes(s);
+	atomic_store_explicit(&s->surplus, resident > counted ? resident - counted : 0, memory_order_relaxed);
+}
+
+/* With its shard locked, so that nobody comes who would have it, too. */
+static struct map_node *set_down_again(struct map_node *node)
+{
+	struct entry *e = container_of(node, struct entry, node), *to;
+
+	to = atomic_load_explicit(&e->refs, memory_order_acquire) == 1 ? entry_move(e) : NULL;
+	if (!to)
+		return node;
+	to->fifo.prev->next = to->fifo.next->prev = &to->fifo;
+	return &to->node;
+}
+
+/* Entries that have lived for long lie scattered between what others have left. Set down again they lie close, and pages become free. */
+static void tidy(struct store *s, struct shard *h)
+{
+	if (atomic_load_explicit(&s->surplus, memory_order_relaxed) <= store_bytes(s) / TIDY_SHARE)
+		return;
+	for (unsigned i = 0; i < TIDY_BUCKETS && h->map.count; i++)
+		map_replace_each(&h->map, h->tidied++, set_down_again);
+}
+
+/* Evicts, first from the shard at `from`, until all is within the limit. False: nothing was left to evict. */
 static bool make_room(struct store *s, unsigned from, uint64_t now, struct store_effects *fx)
 {
 	unsigned empty = 0;
 
-	for (unsigned i = from; store_bytes(s) > store_limit(s);) {
+	for (unsigned i = from; taken(s) > store_limit(s);) {
 		struct shard *h = &s->shards[i % SHARDS];
 		bool evicted;
 
@@ -334,7 +387,7 @@ bool store_admits(struct store *s, uint64_t hash, uint64_t cost_ns)
 	uint64_t limit = store_limit(s), mean = atomic_load_explicit(&s->mean_cost, memory_order_relaxed);
 	bool known;
 
-	if (store_bytes(s) < limit - limit / FULL_SHARE || cost_ns >= mean / CHEAP_SHARE)
+	if (taken(s) < limit - limit / FULL_SHARE || cost_ns >= mean / CHEAP_SHARE)
 		return true;
 	pthread_mutex_lock(&h->lock);
 	known = ghost_take(&h->ghost, hash, ghost_window(h));
@@ -360,10 +413,12 @@ enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now,
 		return RC_DECLINED;
 	/* Counted before it is linked: whatever other threads do meanwhile, the linked entries stay within the limit. */
 	atomic_fetch_add_explicit(&s->bytes, entry_charge(e), memory_order_relaxed);
+	look_at_memory(s, entry_charge(e));
 	rc = make_room(s, (unsigned)(h - s->shards), now, fx) ? RC_OK : RC_DECLINED;
 	if (rc == RC_OK) {
 		pthread_mutex_lock(&h->lock);
 		rc = link_entry(s, h, e, hash, now);
+		tidy(s, h);
 		pthread_mutex_unlock(&h->lock);
 	}
 	if (rc == RC_OK)
@@ -376,6 +431,22 @@ enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now,
 uint64_t store_bytes(const struct store *s)
 {
 	return atomic_load_explicit(&s->bytes, memory_order_relaxed) + heads_bytes(s->heads);
+}
+
+uint64_t store_resident(const struct store *s)
+{
+	uint64_t resident = arena_resident();
+
+	if (!resident)
+		return store_bytes(s);
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *h = &s->shards[i];
+
+		pthread_mutex_lock(&h->lock);
+		resident += h->map.size * sizeof(*h->map.buckets) + h->ghost.size * sizeof(*h->ghost.cells);
+		pthread_mutex_unlock(&h->lock);
+	}
+	return resident;
 }
 
 uint64_t store_entries(const struct store *s)

@@ -33,7 +33,7 @@ struct store_effects {
 	uint64_t expired; /* found past their time */
 };
 
-/* limit: bytes of all entries, keys, their heads and overhead included; 0 stores nothing. v is kept. NULL: no memory. */
+/* limit: bytes of memory for all entries, keys, their heads and overhead included; 0 stores nothing. v is kept. NULL: no memory. */
 struct store *store_new(const struct versions *v, uint64_t limit) must_check;
 /* Counts entries and bytes there, by table; before anything is stored. t is kept, and is that which entries are made with. */
 struct tables;
@@ -55,7 +55,9 @@ bool store_admits(struct store *s, uint64_t hash, uint64_t cost_ns) must_check;
 /* Takes a reference of its own. Replaces an entry of the same key. RC_AGAIN: that one is good, may be newer, and stays. RC_DECLINED: larger than half the limit, or no memory. */
 enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now, struct store_effects *fx) must_check;
 
-uint64_t store_bytes(const struct store *s);
+uint64_t store_bytes(const struct store *s); /* as they are counted */
+/* As memory has them, where that is known (arena.h), those that others still hold included; else as counted. Tens of microseconds. */
+uint64_t store_resident(const struct store *s);
 uint64_t store_entries(const struct store *s);
 uint64_t store_limit(const struct store *s);
 

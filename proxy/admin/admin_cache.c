@@ -89,6 +89,7 @@ static void put_totals(struct jsonw *w, const struct cache_totals *t)
 	jsonw_open(w, "memory", '{');
 	jsonw_uint(w, "entries", t->entries);
 	jsonw_uint(w, "bytes", t->bytes);
+	jsonw_uint(w, "resident", t->resident);
 	jsonw_uint(w, "limit", t->limit);
 	jsonw_close(w, '}');
 	jsonw_open(w, "redis", '{');

@@ -105,7 +105,8 @@ static void put_cache(struct prom *p, struct cache *cache)
 	if (cache)
 		cache_totals(cache, &t);
 	prom_gauge(p, "cache_entries", "Results in the in-process store.", t.entries);
-	prom_gauge(p, "cache_bytes", "Bytes the in-process store takes, keys and overhead included.", t.bytes);
+	prom_gauge(p, "cache_bytes", "Bytes of these results, keys and overhead included.", t.bytes);
+	prom_gauge(p, "cache_resident_bytes", "Bytes of memory they take, what the allocator rounds and keeps for them included.", t.resident);
 	prom_gauge(p, "cache_limit_bytes", "Bytes it may take (cache.memory).", t.limit);
 	prom_gauge(p, "cache_redis_configured", "1 where cache.redis is set.", t.redis_configured);
 	prom_gauge(p, "cache_redis_up", "1 while Redis answers.", t.redis_up);

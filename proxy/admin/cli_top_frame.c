@@ -164,7 +164,7 @@ static enum rc put_cache(struct iobuf *out, const struct top_view *v)
 	(void)snprintf(text, sizeof(text), "Cache: %.1f%% hits, %s entries, %s of %s, redis %s",
 		       100 * hit_ratio(v->now->cache, v->then->cache),
 		       cli_count(cli_number(m, "entries"), entries, sizeof(entries)),
-		       cli_bytes(cli_number(m, "bytes"), bytes, sizeof(bytes)),
+		       cli_bytes(cli_number(m, "resident"), bytes, sizeof(bytes)),
 		       cli_bytes(cli_number(m, "limit"), limit, sizeof(limit)), redis_text(v->now->cache));
 	return put_line(out, v, text);
 }

@@ -249,7 +249,7 @@ export function cache(c, open) {
 	const redis = !r.configured ? "not used" : !r.up ? "down" : r.bus_live === false ? "bus silent" : "up";
 	numbers($("cache-numbers"), [
 		["hit ratio", f.share(hits, hits + (c.misses || 0))], ["hits", f.count(c.hits)], ["misses", f.count(c.misses)],
-		["entries", f.count(m.entries)], ["memory", `${f.bytes(m.bytes)} of ${f.bytes(m.limit)}`],
+		["entries", f.count(m.entries)], ["memory", `${f.bytes(m.resident)} of ${f.bytes(m.limit)}`],
 		["time saved", f.seconds(c.time_saved)], ["fills", f.count(c.fills)], ["evictions", f.count(c.evictions)],
 		["invalidations", f.count(c.invalidations)], ...causes.map(([cause, n]) => ["by " + cause, f.count(n)]),
 		["Redis", redis, redis === "up" ? "good-text" : redis === "not used" ? "" : "bad-text"],
