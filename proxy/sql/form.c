@@ -14,8 +14,8 @@
 #define MIXER UINT64_C(0x9e3779b97f4a7c15)
 
 /* What is mixed into a form, beside the operators; each is far from the next. */
-#define PIECE_VALUE (UINT64_C(1) << 20)   /* a literal of any kind, signed or not, behind an operator */
-#define PIECE_LITERAL (UINT64_C(2) << 20) /* behind a word, or another one: and its kind */
+#define PIECE_VALUE (UINT64_C(1) << 20)   /* a literal of any kind, signed or not, that is an operand */
+#define PIECE_LITERAL (UINT64_C(2) << 20) /* one that need not be: and its kind */
 #define PIECE_KIND (UINT64_C(3) << 20)    /* any other token */
 #define PIECE_LIST (UINT64_C(4) << 20)    /* of literals, one or more */
 #define PIECE_ROW (UINT64_C(5) << 20)     /* and how many it has */
@@ -78,16 +78,30 @@ static void join_sign(struct form *f)
 	f->t = t;
 }
 
+/* Behind an operator, or a word that is as one, stands an operand: a literal of any kind. */
+static bool is_operands(const struct sql_token *t)
+{
+	static const uint16_t words[] = {SQL_W_AND,    SQL_W_OR,   SQL_W_XOR,  SQL_W_NOT,  SQL_W_BETWEEN, SQL_W_LIKE,  SQL_W_REGEXP, SQL_W_RLIKE,
+					 SQL_W_CASE, SQL_W_WHEN, SQL_W_THEN, SQL_W_ELSE, SQL_W_DIV,     SQL_W_MOD, SQL_W_WHERE};
+
+	if (t->kind == SQL_T_OP)
+		return t->op != ')';
+	for (size_t i = 0; t->kind == SQL_T_WORD && i < countof(words); i++)
+		if (t->word == words[i])
+			return true;
+	return false;
+}
+
 static uint64_t piece(struct form *f)
 {
-	bool behind_op = f->prev.kind == SQL_T_OP && f->prev.op != ')';
+	bool operand = (sql_token_is_literal(&f->t) || is_sign(&f->t)) && is_operands(&f->prev);
 
-	if (behind_op && is_sign(&f->t))
+	if (operand && is_sign(&f->t))
 		join_sign(f);
 	if (!sql_token_is_literal(&f->t))
 		return f->t.kind == SQL_T_OP ? f->t.op : PIECE_KIND + f->t.kind;
 	f->odd |= f->t.kind == SQL_T_PARAM || is_half_a_byte(&f->t);
-	if (behind_op)
+	if (operand)
 		return PIECE_VALUE;
 	return PIECE_LITERAL + 2u * f->t.kind + (f->t.kind == SQL_T_NUMBER && is_digits(f->t.text));
 }

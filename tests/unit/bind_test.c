@@ -232,6 +232,8 @@ static void what_a_digest_folds_has_forms(void **state)
 	forms(many, "DELETE FROM t WHERE a IN (1 2)", false);
 	forms(many, "DELETE FROM t WHERE a IN (-)", false);
 	forms("UPDATE t SET a = 1, b = 'x' WHERE c < -2", "UPDATE t SET a = -5, b = NULL WHERE c < '2'", true);
+	forms("UPDATE t SET a = CASE b WHEN 1 THEN 'x' ELSE 2 END WHERE c BETWEEN -5 AND 2.5 AND NOT 1", "UPDATE t SET a = CASE b WHEN 'y' THEN NULL ELSE -3 END WHERE c BETWEEN 5 AND NULL AND NOT -1", true);
+	forms("DELETE FROM t WHERE a LIKE 'x' AND (b) - 1", "DELETE FROM t WHERE a LIKE 5 AND (b) - 1.5", true);
 	forms("DELETE FROM t WHERE a IS NULL", "DELETE FROM t WHERE a IS 5", false);
 	forms("UPDATE t SET a = 'x' 'y'", "UPDATE t SET a = 'x' 5", false);
 	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT 50", true);
