@@ -31,7 +31,6 @@ static void set(struct request *r, enum aftermath_kind kind, uint64_t rows, int6
 
 	if (s->park.told)
 		aftermath_moved(s);
-	s->park.sole = false;
 	forget_kind(a);
 	a->kind = kind;
 	a->rows = rows;
@@ -77,16 +76,18 @@ void aftermath_hit(struct request *r)
 	set(r, AFTERMATH_HIT, r->rows, -1);
 	r->s->aftermath.found = found_in_hit(r);
 	r->s->aftermath.found_there = false;
+	r->s->park.sole = r->s->park.sole && aftermath_is_sole(r->s);
 }
 
 void aftermath_queued(struct request *r)
 {
 	set(r, AFTERMATH_QUEUED, r->affected, (int64_t)r->affected);
+	r->s->park.sole = r->s->park.sole && aftermath_is_sole(r->s); /* it has found nothing */
 }
 
 void aftermath_elsewhere(struct session *s)
 {
-	s->aftermath.found_there = s->aftermath.count_there = false;
+	s->aftermath.found_there = s->aftermath.count_there = s->aftermath.id_there = false;
 }
 
 void aftermath_moved(struct session *s)
@@ -97,6 +98,8 @@ void aftermath_moved(struct session *s)
 		a->found = s->park.found;
 	if (s->park.told && a->count_there)
 		a->count = s->park.count;
+	if (s->park.told && a->id_there)
+		s->last_insert_id = s->park.insert_id;
 	s->park.told = false;
 	aftermath_elsewhere(s);
 }
@@ -105,7 +108,8 @@ void aftermath_brought(struct request *r)
 {
 	struct aftermath *a = &r->s->aftermath;
 
-	a->found_there |= (r->st->facts.flags & SQL_F_FOUND_ROWS) != 0;
+	/* What is run behind a queued write has found something itself. */
+	a->found_there = a->kind != AFTERMATH_QUEUED && (a->found_there || r->st->facts.flags & SQL_F_FOUND_ROWS);
 	a->count_there |= a->count == -1 || a->kind == AFTERMATH_QUEUED;
 	forget_kind(a);
 }
@@ -117,7 +121,7 @@ bool aftermath_is_sole(const struct session *s)
 	bool asked = s->worker->follow_ups_seen;
 
 	return (a->found_there && a->found == AFTERMATH_NOT_KNOWN && (asked || a->calculated)) ||
-	       (a->count_there && a->count == AFTERMATH_NO_COUNT && asked);
+	       (a->count_there && a->count == AFTERMATH_NO_COUNT && asked) || a->id_there;
 }
 
 /* The read as text, if it may be run again for what it leaves. */
@@ -164,6 +168,25 @@ static int64_t count_of(const struct request *r, const struct track *t)
 	return t->columns ? -1 : (int64_t)t->affected;
 }
 
+/* A procedure's; and SELECT LAST_INSERT_ID(7): its OK may have it, or not. Nothing is done for it before somebody asks. */
+bool aftermath_may_set_id(const struct request *r)
+{
+	const uint64_t verbs = SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND);
+
+	if (likely(!r->s->worker->insert_ids_seen) || (r->cmd != COM_QUERY && r->cmd != COM_STMT_EXECUTE))
+		return false;
+	return r->st ? r->st->facts.verbs & verbs || r->st->facts.flags & SQL_F_UNKNOWN || r->st->gives_id : r->blind;
+}
+
+bool aftermath_has_id(const struct session *s)
+{
+	const struct upstream *u = s->up;
+
+	if (s->aftermath.id_there)
+		return true;
+	return u->insert_id_of == s->id ? u->insert_id == s->last_insert_id : !u->insert_id_of && !s->last_insert_id;
+}
+
 /* Queries inside count as well, of whatever: an INSERT ... SELECT finds rows. */
 static bool queries(const struct sql_facts *f)
 {
@@ -194,6 +217,11 @@ static void note(struct request *r)
 
 	a->count = count_of(r, t);
 	a->count_there = true;
+	if (unlikely(aftermath_may_set_id(r)) && aftermath_has_id(r->s)) {
+		a->id_there = true;
+		r->s->up->insert_id_of = r->s->id;
+		r->s->up->insert_id = r->s->last_insert_id;
+	}
 	if (!finds(r, t))
 		return;
 	a->found_there = true;
@@ -285,6 +313,17 @@ static enum rc put_numbers(const struct aftermath *a, uint64_t asks, struct iobu
 	return !found ? put_few_rows(sql, 0) : a->found <= FEW_ROWS ? put_few_rows(sql, a->found) : put_rows(sql, a->found);
 }
 
+/* The connection has warnings of before what the cache or the queue has answered, which ended them, and r would leave them there. */
+static bool shows_older(const struct request *r)
+{
+	const struct session *s = r->s;
+	const struct aftermath *a = &s->aftermath;
+
+	if (likely(a->kind != AFTERMATH_HIT && a->kind != AFTERMATH_QUEUED) || s->up->warnings_of != s->id || s->pins || !r->st)
+		return false;
+	return r->cmd != COM_STMT_PREPARE && !aftermath_clears(r) && !(a->found_there && a->found == AFTERMATH_NOT_KNOWN);
+}
+
 enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 {
 	struct session *s = r->s;
@@ -292,7 +331,7 @@ enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 	uint64_t asks = r->st ? r->st->facts.flags & ASKS : 0, rows;
 
 	if (likely(!asks) || r->cmd == COM_STMT_PREPARE)
-		return RC_DECLINED;
+		return unlikely(shows_older(r)) ? put_rows(sql, 0) : RC_DECLINED;
 	if (s->pins) { /* its connection is as its own statements have left it */
 		(void)is_answered(r, asks);
 		return RC_DECLINED;
@@ -304,8 +343,8 @@ enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 			break;
 		return put_rows(sql, rows);
 	case AFTERMATH_QUEUED:
-		if (a->rows > 1)
-			break; /* nothing but a write changes several rows */
+		if (a->rows > 1 || asks == SQL_F_FOUND_ROWS)
+			break; /* nothing but a write changes several rows; and it leaves what was found before */
 		/* Without a reset behind it, which would take what is asked next; the variable is always 1. */
 		return iobuf_printf(sql, a->rows ? "SELECT 1 INTO @suimon_row_count FROM (SELECT 1) d" : "DO (SELECT 1 FROM (SELECT 1) d)");
 	case AFTERMATH_WARNED:

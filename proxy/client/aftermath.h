@@ -6,7 +6,7 @@
  *   aftermath_hit | aftermath_queued | aftermath_ran → the next statement, if it asks: aftermath_bring → the hidden statement that
  *   leaves the same → the question; or the question, and in its answer the number that is known
  *
- * The numbers are known from replies. What a reply does not say (the total of SQL_CALC_FOUND_ROWS, what a procedure has left) the connection is
+ * The numbers, and LAST_INSERT_ID(), are known from replies. What a reply does not say (the total of SQL_CALC_FOUND_ROWS, what a procedure has left) the connection is
  * asked when another session needs it (lease_left.c), and only then: so the answer is right however busy the pool is, and no connection
  * has to be kept for a session that may never ask.
  */
@@ -40,6 +40,7 @@ struct aftermath {
 	bool found_there; /* the connection that the session used last has it */
 	bool count_there; /* ... this, too */
 	bool calculated;  /* found is the total of SQL_CALC_FOUND_ROWS */
+	bool id_there;    /* LAST_INSERT_ID() may be one that no reply has told (a procedure's): that connection has it */
 	char *text;       /* owned; AFTERMATH_WARNED only, else NULL */
 	const struct backend *warned_on; /* AFTERMATH_WARNED: the replica */
 };
@@ -56,6 +57,9 @@ void aftermath_elsewhere(struct session *s); /* the connection that it has knows
 void aftermath_brought(struct request *r);   /* ... has been told what r is to ask it */
 bool aftermath_clears(const struct request *r) must_check;   /* it ends the warnings of what ran before, by the rules of the server that has run it */
 bool aftermath_is_sole(const struct session *s) must_check; /* nobody but the connection used last knows what may be asked for */
+/* r may set LAST_INSERT_ID() to what no reply tells. */
+bool aftermath_may_set_id(const struct request *r) must_check;
+bool aftermath_has_id(const struct session *s) must_check; /* the connection that it has knows its LAST_INSERT_ID() */
 /* What is to be run before r, that it finds what it asks for: appended to sql. RC_DECLINED: nothing. RC_ERROR: no memory. */
 enum rc aftermath_bring(struct request *r, struct iobuf *sql) must_check;
 

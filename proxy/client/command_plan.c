@@ -217,6 +217,8 @@ void command_plan(struct request *r)
 		r->replica_last = true;
 	if (r->st->facts.flags & (SQL_F_FOUND_ROWS | SQL_F_ROW_COUNT))
 		s->worker->follow_ups_seen = true;
+	if (r->st->facts.flags & SQL_F_LAST_INSERT_ID)
+		s->worker->insert_ids_seen = true;
 	if (r->lexed->hints & SQL_HINT_BAD)
 		stats_count(s->worker->sink, STATS_C_HINT_ERRORS, 1);
 	count_unqueued(r);

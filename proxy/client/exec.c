@@ -40,6 +40,12 @@ static bool leaves_conditions(const struct upstream *u)
 	return u->track.warnings || u->track.error;
 }
 
+/* Those of its last statement, or of one before it that it has left as they are: it may ask more than once. */
+static bool has_conditions(const struct session *s)
+{
+	return s->up->warnings_of == s->id && s->told_by == s->up;
+}
+
 void exec_give_back(struct session *s, bool keep)
 {
 	struct upstream *u = s->up;
@@ -59,7 +65,7 @@ void exec_release(struct request *r)
 	if (!u || s->pins)
 		return;
 	/* What the session may ask about its last statement lies on this connection alone. */
-	exec_give_back(r->s, u->track.insert_id || r->blind || leaves_conditions(u) || s->worker->follow_ups_seen ||
+	exec_give_back(r->s, u->track.insert_id || r->blind || leaves_conditions(u) || has_conditions(s) || s->worker->follow_ups_seen ||
 			     (r->st && r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_LAST_INSERT_ID)));
 }
 
@@ -206,6 +212,12 @@ static enum rc refuse_lane(struct request *r)
 	return RC_DECLINED;
 }
 
+/* FOUND_ROWS() is behind it what it was before: it is no read, or only prepared, or has failed where it was tried first. */
+static bool leaves_numbers(const struct request *r)
+{
+	return !r->st || r->st->facts.verb != SQL_SELECT || r->cmd == COM_STMT_PREPARE || r->primary_only;
+}
+
 static enum rc step_acquire(struct request *r)
 {
 	struct session *s = r->s;
@@ -242,7 +254,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.park = &s->park;
 	r->lease.epoch = r->checking ? r->checking_epoch : s->epoch;
 	r->lease.own_past = s->own_past || (r->st && r->st->facts.flags & SQL_F_LAST_INSERT_ID);
-	r->lease.asks_first = s->park.sole && (!r->st || r->st->facts.verb != SQL_SELECT);
+	r->lease.asks_first = s->park.sole && (leaves_numbers(r) || s->aftermath.id_there);
 	r->lease.plain = !s->login && atomic_load_explicit(&w->in->own_tracking, memory_order_relaxed);
 	r->lease.fresh = r->wants_new || r->lost_on == r->backend || (s->login && login_wants_proof(s));
 	r->lease.done = on_lease;

@@ -89,11 +89,12 @@ static enum rc give_insert_id(struct request *r)
 {
 	struct session *s = r->s;
 	char sql[64];
+	bool asks = r->st && r->st->facts.flags & SQL_F_LAST_INSERT_ID && r->cmd != COM_STMT_PREPARE;
 
-	if (likely(!r->st || !(r->st->facts.flags & SQL_F_LAST_INSERT_ID)) || r->cmd == COM_STMT_PREPARE ||
-	    s->up->insert_id_of == s->id || (s->up->insert_id_of == 0 && s->last_insert_id == 0))
+	if ((likely(!asks) && !aftermath_may_set_id(r)) || aftermath_has_id(s))
 		return RC_OK;
 	s->up->insert_id_of = s->id;
+	s->up->insert_id = s->last_insert_id;
 	(void)snprintf(sql, sizeof(sql), "SET last_insert_id=%llu", (unsigned long long)s->last_insert_id);
 	return hidden_say(r, HIDDEN_INSERT_ID, upstream_query(s->up, span_str(sql)));
 }

@@ -112,6 +112,7 @@ static void take_variable(struct request *r, const struct track_item *item)
 	}
 	if (span_ieq(item->name, span_str("last_insert_id"))) {
 		s->last_insert_id = number_of(item->value);
+		s->aftermath.id_there = false;
 		return;
 	}
 	if (is_set_statement(r))
@@ -331,8 +332,11 @@ void reported_ok(struct request *r, const struct ok_packet *ok)
 	r->insert_id = ok->insert_id;
 	if (ok->insert_id) {
 		r->s->last_insert_id = ok->insert_id;
-		if (r->s->up)
+		r->s->aftermath.id_there = false;
+		if (r->s->up) {
 			r->s->up->insert_id_of = r->s->id;
+			r->s->up->insert_id = ok->insert_id;
+		}
 	}
 	take_status(r, ok->status);
 }

@@ -132,12 +132,27 @@ static bool finds_more(const struct statement *st)
 {
 	static const char *const words[] = {" fetch ", "union", "except", "intersect", " procedure "};
 
-	if (st->text_cut || st->facts.flags & SQL_F_CALC_FOUND_ROWS)
+	if (st->text_cut || st->facts.flags & SQL_F_CALC_FOUND_ROWS || strncmp(st->text, "values", 6) == 0)
 		return true;
 	for (size_t i = 0; i < countof(words); i++)
 		if (strstr(st->text, words[i]))
 			return true;
 	return false;
+}
+
+static bool gives_id(const struct statement *st)
+{
+	static const char call[] = "last_insert_id(";
+	const char *p = st->text;
+
+	if (likely(!(st->facts.flags & SQL_F_LAST_INSERT_ID)))
+		return false;
+	while ((p = strstr(p, call)) != NULL) {
+		p += sizeof(call) - 1;
+		if (*p != ')')
+			return true;
+	}
+	return st->text_cut;
 }
 
 static struct statement *statement_new(struct span text, unsigned mode, const struct statement_key *k)
@@ -175,7 +190,8 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 	st->clears = clears(st);
 	st->shows_conditions = shows_conditions(st);
 	st->asks_conditions = asks_conditions(st);
-	st->has_limit = st->text_cut || strstr(st->text, " limit ");
+	st->has_limit = st->text_cut || strstr(st->text, "limit") || strstr(st->text, "offset");
+	st->gives_id = gives_id(st);
 	st->finds_more = finds_more(st);
 	st->names_tracking = strstr(st->text, "session_track") ||
 			     (st->facts.flags & SQL_F_GLOBAL_SET && strstr(st->text, "profiling"));

@@ -49,7 +49,8 @@ struct statement {
 	bool clears;            /* the warnings that there are: it reads tables, be they the server's own, as SHOW TABLES does */
 	bool shows_conditions;  /* SHOW WARNINGS, SHOW ERRORS */
 	bool asks_conditions;   /* these, and what else MySQL runs without ending the warnings that there are */
-	bool has_limit;
+	bool has_limit;         /* or an offset */
+	bool gives_id;          /* LAST_INSERT_ID(7) */
 	bool finds_more;        /* FOUND_ROWS() behind it is not told by the rows that it sends, and its offset */
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */
 	/* Tables read and written, with all that views, triggers, cascades and routines add; valid for catalog_version. */

@@ -44,6 +44,7 @@ struct worker {
 	struct queued_parts { struct iobuf sql, ends, tables, key; } parts; /* queued.c: what a record's spans point into, while it is appended */
 	bool tracked;                    /* the primary reports session state */
 	bool follow_ups_seen;            /* somebody uses FOUND_ROWS() or ROW_COUNT(): connections are kept for it, and asked (lease_left.c) */
+	bool insert_ids_seen;            /* ... LAST_INSERT_ID(): what a procedure may have set it to is asked, too */
 	struct letter { struct mail mail; struct worker *worker; atomic_bool posted; } letters[WORKER_LETTERS]; /* of other threads */
 	_Atomic uint64_t drain_posted_ns; /* the deadline that WORKER_DRAIN brings */
 	bool draining;

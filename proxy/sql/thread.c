@@ -126,12 +126,18 @@ uint64_t sql_asks_alone(struct span text, unsigned mode)
 enum rc sql_offset(struct span text, unsigned mode, uint64_t *n)
 {
 	struct sql_parser p;
-	unsigned limits = 0;
+	unsigned limits = 0, depth = 0;
 
 	*n = 0;
+	if (sql_depends_on_server(text, mode))
+		return RC_DECLINED;
 	for (sql_parser_init(&p, text, mode, false); !p.why && p.t.kind != SQL_T_END;) {
 		struct span first;
 
+		depth += sql_is_op(&p, '(');
+		depth -= sql_is_op(&p, ')') && depth;
+		if (sql_is(&p, SQL_W_OFFSET)) /* OFFSET 3 ROWS */
+			return RC_DECLINED;
 		if (!sql_accept(&p, SQL_W_LIMIT)) {
 			sql_advance(&p);
 			continue;
@@ -144,7 +150,7 @@ enum rc sql_offset(struct span text, unsigned mode, uint64_t *n)
 			first = p.t.kind == SQL_T_NUMBER ? p.t.text : span_str("");
 		else if (!sql_accept_op(&p, ','))
 			continue;
-		if (!plain_number(first, n))
+		if (depth || !plain_number(first, n)) /* GROUP_CONCAT(x LIMIT 2, 3) */
 			return RC_DECLINED;
 	}
 	return p.why ? RC_DECLINED : RC_OK;

@@ -27,7 +27,7 @@ enum rc sql_kill_user_parse(struct span text, unsigned mode, struct span *name, 
  * and nothing else; 0 for any other text. */
 uint64_t sql_asks_alone(struct span text, unsigned mode);
 
-/* How many rows its LIMIT passes over; 0: none. RC_DECLINED: that is no literal, or there is more than one LIMIT. */
+/* How many rows its LIMIT passes over; 0: none. RC_DECLINED: that is no literal, not on every server, stands in parentheses, or there is more than one LIMIT. */
 enum rc sql_offset(struct span text, unsigned mode, uint64_t *n) must_check;
 
 /* Whole numbers from least to most that stand in a text as they are, in order; at points into it. Returns how many, at most cap. */

@@ -7,7 +7,7 @@
  * that connection knows (warnings and their kin) is still there when the session comes back and nobody else needed it. FOUND_ROWS() and
  * ROW_COUNT(), where nothing else tells them, it is asked before it is lent to another session, or closed for one:
  *
- *   lease_ask → "SELECT FOUND_ROWS(),ROW_COUNT()" → lease_left_done: the session's lease_park has it; idle again, for anybody
+ *   lease_ask → "SELECT FOUND_ROWS(),ROW_COUNT(),LAST_INSERT_ID()" → lease_left_done: the session's lease_park has it; idle again, for anybody
  */
 #ifndef SUIMON_LEASE_H
 #define SUIMON_LEASE_H
@@ -23,6 +23,7 @@ struct lease_park {
 	bool told;      /* ... and was asked: */
 	uint64_t found; /* FOUND_ROWS() */
 	int64_t count;  /* ROW_COUNT() */
+	uint64_t insert_id; /* LAST_INSERT_ID() */
 };
 
 struct lease_request {

@@ -21,7 +21,7 @@ bool lease_ask(struct upstream *u)
 	u->keep = false;
 	iobuf_init(&u->answer, ANSWER_MOST);
 	evtimer_add(&u->timer, &tv);
-	if (upstream_query(u, span_str("SELECT FOUND_ROWS(),ROW_COUNT()")) != RC_OK)
+	if (upstream_query(u, span_str("SELECT FOUND_ROWS(),ROW_COUNT(),LAST_INSERT_ID()")) != RC_OK)
 		upstream_close(u, "connection lost when it was asked what it knows");
 	return true;
 }
@@ -63,10 +63,16 @@ static void take_value(void *arg, struct span text)
 
 	for (size_t i = negative; i < text.len; i++)
 		n = 10 * n + (uint64_t)(text.p[i] - '0');
-	if (a->values++ == 0)
+	switch (a->values++) {
+	case 0:
 		a->park->found = n;
-	else
+		break;
+	case 1:
 		a->park->count = negative ? -(int64_t)n : (int64_t)n;
+		break;
+	default:
+		a->park->insert_id = n;
+	}
 }
 
 void lease_left_done(struct upstream *u)
@@ -76,7 +82,9 @@ void lease_left_done(struct upstream *u)
 	if (a.park && a.park->sole) {
 		if (!u->track.error)
 			result_each_value(span_of(iobuf_data(&u->answer), iobuf_len(&u->answer)), u->caps, false, take_value, &a);
-		a.park->told = a.values == 2;
+		a.park->told = a.values == 3;
+		if (a.park->told)
+			u->insert_id = a.park->insert_id; /* whosever it is */
 		a.park->sole = false;
 	}
 	if (u->track.warnings || u->track.error) /* of the question: no session is to be shown them */

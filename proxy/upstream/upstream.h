@@ -100,6 +100,7 @@ struct upstream {
 	struct lease_park *park;   /* of that session; NULL: none, or the session has another */
 	bool plain;                /* nothing was said on it but what clients say; never anybody else's */
 	struct iobuf answer;       /* while UPSTREAM_ASKED */
+	uint64_t insert_id;        /* LAST_INSERT_ID() of insert_id_of, as far as it was told */
 	bool keep;                 /* holds what that session may ask for (LAST_INSERT_ID(), SHOW WARNINGS): lent to others last */
 	uint16_t holds;            /* lease_hold: nobody else gets it */
 	bool let_go;               /* was released while held */

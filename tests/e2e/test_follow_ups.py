@@ -26,6 +26,10 @@ def execute(sql, *values):
     return run
 
 
+def only_prepare(sql):
+    return lambda w: w.prepare(sql).shape
+
+
 def keep(sql, *values):
     """Prepared and executed, and left open."""
     return lambda w: w.prepare(sql).execute(values)
@@ -56,6 +60,8 @@ CONVERSATIONS = {
         "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2; SELECT FOUND_ROWS()", "SELECT id FROM a UNION SELECT 99 LIMIT 2", "SELECT FOUND_ROWS() AS total"],
     "found rows, of many kinds": [
         "SELECT 5", "SELECT FOUND_ROWS()", "SELECT ROW_COUNT()", "SELECT id FROM a LIMIT 3 OFFSET 2", "SELECT FOUND_ROWS()", execute("SELECT id FROM a LIMIT ?, ?", 2, 3), "SELECT FOUND_ROWS()",
+        "SELECT id FROM a ORDER BY(id)LIMIT 3,2", "SELECT FOUND_ROWS()", "SELECT GROUP_CONCAT(id ORDER BY id LIMIT 1, 2) FROM a", "SELECT FOUND_ROWS()",
+        "SELECT id FROM a ORDER BY id OFFSET 2 ROWS", "SELECT FOUND_ROWS()", "SELECT id FROM a /*!999999 LIMIT 3, 4 */", "SELECT FOUND_ROWS()",
         "SELECT id FROM a LIMIT 2 OFFSET 50", "SELECT FOUND_ROWS()", "SELECT id FROM a UNION SELECT 99 LIMIT 2", "SELECT FOUND_ROWS() AS n",
         "SELECT id FROM a WHERE id < 5", "EXPLAIN SELECT * FROM a", "SELECT FOUND_ROWS()", "SELECT id FROM a WHERE id < 4", "COMMIT", "SELECT FOUND_ROWS()",
         "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 1", "COMMIT", "SELECT FOUND_ROWS()", "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 1", "SELEKT", "SELECT FOUND_ROWS(), ROW_COUNT()",
@@ -90,7 +96,9 @@ CONVERSATIONS = {
         "SET @@max_sort_length = 1", "SHOW WARNINGS", "SELECT @@warning_count", "SET @@group_concat_max_len = 1, @@time_zone = '+01:00'", "SHOW COUNT(*) WARNINGS",
         "GET DIAGNOSTICS CONDITION 1 @t = MESSAGE_TEXT", "SELECT @t", execute("SET @@max_sort_length = 2"), "SHOW WARNINGS", "SELECT ROW_COUNT()"],
     "found rows, past a failure": ["SELECT id FROM a LIMIT 2", "SELEKT", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT FOUND_ROWS()",
-                                   "SELECT id FROM a LIMIT 3", "SHOW WARNINGS", "SELEKT", "SELECT FOUND_ROWS()"],
+                                   "SELECT id FROM a LIMIT 3", "SHOW WARNINGS", "SELEKT", "SELECT FOUND_ROWS()",
+                                   "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2", "SELECT * FROM none", "SELECT FOUND_ROWS() + 1",
+                                   "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2", only_prepare("SELECT v FROM a WHERE id = ?"), "SELECT FOUND_ROWS()"],
     "diagnostics": [
         "SELECT * FROM none", "GET DIAGNOSTICS CONDITION 1 @code = MYSQL_ERRNO, @text = MESSAGE_TEXT", "SELECT @code, @text", "UPDATE a SET n = 3 WHERE id < 3",
         "GET DIAGNOSTICS @rows = ROW_COUNT", "SELECT @rows"],
@@ -145,16 +153,17 @@ class Noise:
             ask(c, statements[self.turn % len(statements)])
 
 
-@pytest.mark.parametrize("pool", [2, 50])
+@pytest.mark.parametrize("pool, flag", [(2, 0), (50, 0), (50, MULTI_STATEMENTS)])
 @pytest.mark.parametrize("what", CONVERSATIONS)
-def test_answers_as_on_one_connection(suimon, db, what, pool):
-    """With two server connections for four sessions each one changes hands all the time; with fifty reads go to replicas."""
+def test_answers_as_on_one_connection(suimon, db, what, pool, flag):
+    """With two server connections for four sessions each one changes hands all the time; with fifty reads go to replicas. With the same flag
+    connections go from one session to another, without it they make room for others."""
     s = suimon({"threads": 1, "backend": {"pool": {"max": pool, "min_idle": 0}}})
     fresh(db)
     want = converse(db.direct(client_flag=MULTI_STATEMENTS), CONVERSATIONS[what])
     fresh(db)
     with contextlib.ExitStack() as stack:
-        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), CONVERSATIONS[what], Noise(s, db, stack))
+        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), CONVERSATIONS[what], Noise(s, db, stack, client_flag=flag))
     for step, w, g in zip(CONVERSATIONS[what], want, got):
         assert g == w, step
 
@@ -173,6 +182,26 @@ def test_numbers_are_right_though_each_statement_finds_its_connection_gone(suimo
         got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), CONVERSATIONS[what], Noise(s, db, stack, client_flag=flag))
     for step, w, g in zip(CONVERSATIONS[what], want, got):
         assert g == w, step
+
+
+UNTOLD_IDS = [
+    "INSERT INTO a (v) VALUES ('x')", "SELECT LAST_INSERT_ID()", "CALL ins()", "SELECT LAST_INSERT_ID()", "SELECT LAST_INSERT_ID(5)", "SELECT LAST_INSERT_ID()", "CALL ins()", "SELECT COUNT(*) FROM a",
+    "SELECT LAST_INSERT_ID()", execute("SELECT LAST_INSERT_ID(?)", 42), "SELECT @@identity", "CALL finds()", "SELECT LAST_INSERT_ID()", execute("CALL ins()"), "COMMIT", "SELECT LAST_INSERT_ID()",
+    "SELECT LAST_INSERT_ID(7) FROM a LIMIT 1", "SELECT id FROM a WHERE id = LAST_INSERT_ID()"]
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+@pytest.mark.parametrize("flag", [MULTI_STATEMENTS, 0], ids=["handed over", "closed"])
+def test_insert_ids_that_no_reply_tells(suimon, db, pool, flag):
+    """P3: a procedure's, and what the function itself is given, though four sessions share one connection to the primary, or two."""
+    fresh(db)
+    want = converse(db.direct(client_flag=MULTI_STATEMENTS), UNTOLD_IDS)
+    fresh(db)
+    s = suimon({"threads": 1, "backend": {"pool": {"max": pool, "min_idle": 0}}})
+    with contextlib.ExitStack() as stack:
+        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), UNTOLD_IDS, Noise(s, db, stack, client_flag=flag))
+    for i, (w, g) in enumerate(zip(want, got)):
+        assert g == w, (i, UNTOLD_IDS[i])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -221,6 +250,7 @@ BEHIND_A_HIT = [
     READ, READ, "SELECT FOUND_ROWS()", "SELECT FOUND_ROWS()", READ, "SELECT ROW_COUNT()", FEW, FEW, execute("SELECT FOUND_ROWS()"), READ, "SELECT FOUND_ROWS(), ROW_COUNT()",
     "SELECT v FROM a WHERE id = 77", "SELECT v FROM a WHERE id = 77", "SELECT FOUND_ROWS() AS none",
     "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SHOW WARNINGS", READ, "SHOW WARNINGS", "SELECT @@warning_count", "SELECT * FROM none", READ, "SHOW COUNT(*) ERRORS",
+    "INSERT IGNORE INTO whoami VALUES ('longer than it may be')", READ, "COMMIT", "SHOW WARNINGS", "SELECT FOUND_ROWS()", "SELEKT", READ, "DO 1", "SELECT @@error_count",
     "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2", READ, FEW, "SELECT FOUND_ROWS()",
     PAGE, PAGE, "SELECT FOUND_ROWS()", PAGE, "SELECT FOUND_ROWS() + 0", BOUND_PAGE, BOUND_PAGE, "SELECT FOUND_ROWS()", BOUND_PAGE, "SELECT FOUND_ROWS() + 0",
     READ, "GET DIAGNOSTICS @r = ROW_COUNT", "SELECT @r", "SELECT id FROM a WHERE id < 3", "SELECT FOUND_ROWS()"]
@@ -265,6 +295,15 @@ def test_behind_a_queued_write_too(suimon, db):
                 w.query("SELECT CAST('1x' AS SIGNED) FROM a")
                 w.query("INSERT INTO log (v) VALUES (2)")
                 answers += [w.query("SHOW WARNINGS")]
+                w.query("SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 0")
+                w.query("INSERT INTO log (v) VALUES (3)")
+                answers += [w.query("SELECT FOUND_ROWS() + 7")]
+                w.query("SELECT id FROM a UNION SELECT 7 UNION SELECT 8")
+                w.query("INSERT INTO log (v) VALUES (4)")
+                answers += [w.query("SELECT FOUND_ROWS()")]
+                w.query("SELECT CAST('1x' AS SIGNED) FROM a")
+                w.query("INSERT INTO log (v) VALUES (5)")
+                answers += [w.query("COMMIT"), w.query("SHOW WARNINGS"), w.query("SELECT FOUND_ROWS()")]
             return answers
     want = talk(db.direct())
     assert talk(s.connect(database=db.name)) == want

@@ -144,6 +144,8 @@ static void what_a_limit_passes_over_is_told(void **state)
 		{"SELECT a FROM t LIMIT 5 OFFSET 7 FOR UPDATE", 7}, {"SELECT 'LIMIT 1, 2', `limit` FROM t /* LIMIT 4, 4 */ LIMIT 2", 0},
 		{"SELECT a FROM t LIMIT ?", 0}, {"SELECT a FROM t LIMIT ?, 5", -1}, {"SELECT a FROM t LIMIT 5 OFFSET ?", -1}, {"SELECT a FROM t LIMIT 5 OFFSET @a", -1},
 		{"SELECT a FROM (SELECT b FROM u LIMIT 2, 2) d LIMIT 5", -1}, {"SELECT a FROM t LIMIT 0x2, 5", -1},
+		{"SELECT GROUP_CONCAT(a LIMIT 2, 3) FROM t", -1}, {"SELECT a FROM t WHERE b IN (SELECT c FROM u) LIMIT 2, 3", 2}, {"SELECT a FROM t ORDER BY a OFFSET 2 ROWS", -1},
+		{"SELECT a FROM t ORDER BY(a)LIMIT 2,3", 2}, {"SELECT a FROM t /*!999999 LIMIT 2, 3 */", -1},
 	};
 
 	for (size_t i = 0; i < countof(cases); i++) {
