@@ -527,7 +527,7 @@ enum rc advise_put_without_collate(struct span text, const struct advise_verdict
 	if (!r->drops_collate)
 		return RC_OK;
 	iobuf_init(&norm, MOST_TEXT);
-	if (sql_normalise(text, 0, MOST_TEXT, &norm) == RC_OK) {
+	if (sql_normalise_spelt(text, 0, MOST_TEXT, &norm) == RC_OK) {
 		x = read_text(span_of(iobuf_data(&norm), iobuf_len(&norm)));
 		rc = x ? RC_OK : RC_ERROR;
 	}

@@ -472,7 +472,7 @@ enum rc advise_mend(struct span text, const struct advise_column *of, const char
 	m->alias = alias;
 	iobuf_init(&m->piece, MOST_TEXT);
 	iobuf_init(&norm, MOST_TEXT);
-	if (sql_normalise(text, 0, MOST_TEXT, &norm) == RC_OK &&
+	if (sql_normalise_spelt(text, 0, MOST_TEXT, &norm) == RC_OK &&
 	    read_tokens(m, span_of(iobuf_data(&norm), iobuf_len(&norm))))
 		rc = mend(m, span_of(iobuf_data(&norm), iobuf_len(&norm)), sql);
 	iobuf_reset(&norm);

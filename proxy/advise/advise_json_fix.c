@@ -213,7 +213,7 @@ static enum rc put_statement(struct span sent, const struct advise_json *j, stru
 	enum rc rc = RC_ERROR;
 
 	iobuf_init(&norm, MOST_TEXT);
-	if (was && sql_normalise(sent, 0, MOST_TEXT, &norm) == RC_OK) {
+	if (was && sql_normalise_spelt(sent, 0, MOST_TEXT, &norm) == RC_OK) {
 		is = text_new(span_of(iobuf_data(&norm), iobuf_len(&norm)));
 		if (is)
 			rc = mend(was, is, span_of(iobuf_data(&norm), iobuf_len(&norm)), j, out);

@@ -42,6 +42,8 @@ void sql_lex(struct span text, unsigned mode, struct sql_lexed *out);
 /* The normalised text: pt-query-digest's fingerprint where that is well defined (lower case, literals to ?, lists of
  * literals to (?+), blanks folded, comments gone). Appends to out, at most max bytes. */
 enum rc sql_normalise(struct span text, unsigned mode, size_t max, struct iobuf *out) must_check;
+/* The same with names in the letters they were sent in: where a server tells Orders from orders, a statement made of it still runs. */
+enum rc sql_normalise_spelt(struct span text, unsigned mode, size_t max, struct iobuf *out) must_check;
 /* The text that decides equality for the cache: comments that no server reads are gone, blanks outside quotes are
  * folded, trailing semicolons gone; literals, letter case, executable comments and optimizer hints kept. Inside a
  * select list everything stays as written, because an expression's text is its column's name. Appends to out. */

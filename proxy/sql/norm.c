@@ -88,6 +88,8 @@ bool norm_folds(const struct sql_norm *n, const struct sql_token *t)
 		return true;
 	if (t->word == SQL_WORD_NONE || prev_is_op(n, '.'))
 		return false;
+	if (n->spelt) /* a name it may be wherever it is not called */
+		return call && sql_word_is(t->word, SQL_WT_FUNCTION);
 	if (prev_is_op(n, ',') || prev_is_op(n, '('))
 		return call && sql_word_is(t->word, SQL_WT_FUNCTION);
 	return !(n->prev.kind == SQL_T_WORD && sql_word_is(n->prev.word, SQL_WT_BEFORE_NAME));
@@ -108,7 +110,7 @@ static void put_text(struct sql_norm *n, const struct sql_token *t)
 		return;
 	}
 	if (!sql_token_is_literal(t)) {
-		norm_put_span(n, t->text, n->for_people || (t->kind == SQL_T_WORD && norm_folds(n, t)));
+		norm_put_span(n, t->text, (n->for_people && !n->spelt) || (t->kind == SQL_T_WORD && norm_folds(n, t)));
 		return;
 	}
 	if (t->kind == SQL_T_STRING && (*t->text.p | 0x20) == 'n')

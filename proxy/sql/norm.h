@@ -46,6 +46,7 @@ struct sql_norm {
 	const char *text_end;
 	const char *end;  /* behind the last token */
 	bool for_people;  /* the text that is shown, not the one that is hashed */
+	bool spelt;       /* that, its names as they were sent */
 	bool stopped;     /* the rest is left out */
 	bool busy;        /* the next token may need more than being put out */
 	bool flushed;     /* the buffer no longer holds the start */

@@ -145,12 +145,23 @@ def test_what_rounds_or_cuts_is_mended(suimon, shop, condition, column, mended, 
     s, head = suimon({"stats": {"slow": "5s"}}), "SELECT id, code FROM cust WHERE "
     run(s, shop.name, [head + condition])
     (f,) = found(s, shop, 12)
-    assert (f["evidence"]["table"], f["evidence"]["columns"], f["fix_sql"]) == (shop.name + ".cust", column, head.lower() + mended), f
+    assert (f["evidence"]["table"], f["evidence"]["columns"], f["fix_sql"].lower()) == (shop.name + ".cust", column, head.lower() + mended), f
     assert f["predicted"]["time_saved"] > f["cost_seconds"] / 4, f
     with shop.direct() as c:
         rows, before = read(c, head + condition.format(15))
         again, after = read(c, head + mended.replace("?", "{}").format(*values))
     assert sorted(rows) == sorted(again) and rows and after < before / 10, (before, after)
+
+
+def test_a_mended_statement_names_its_tables_as_they_were_sent(suimon, shop):
+    shop.setup("CREATE TABLE DoneJobs (Id INT PRIMARY KEY, EndedAt DATETIME, KEY (EndedAt))",
+               "INSERT INTO DoneJobs SELECT seq, '2019-01-01' + INTERVAL seq * 57 MINUTE FROM seq_1_to_20000")
+    s = suimon({"stats": {"slow": "5s"}})
+    run(s, shop.name, ["SELECT D.Id FROM DoneJobs D WHERE DATE(D.EndedAt) = '2019-03-{}'"])
+    (f,) = found(s, shop, 12)
+    assert f["fix_sql"] == "select D.Id from DoneJobs D where (D.EndedAt >= ? and D.EndedAt < ? + interval 1 day)", f
+    with shop.direct() as c:
+        assert ask(c, f["fix_sql"].replace("?", "'2019-03-15'"))
 
 
 def test_what_an_index_would_not_help(suimon, shop):
