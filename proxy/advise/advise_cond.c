@@ -60,15 +60,17 @@ static void add(struct advise_columns *out, struct span quoted, enum advise_use 
 	add_column(out, quoted, &(struct advise_column){.use = use, .test = test});
 }
 
-/* Compared with something: literals, another table's column alone, or else. */
-static void add_compared(const struct advise_tokens *c, struct span quoted, enum advise_use use, struct span test, size_t from, size_t to)
+/* Compared with something from `from` on: literals, another table's column alone, or else. as: how. */
+static void add_compared(const struct advise_tokens *c, struct span quoted, const struct advise_column *as, size_t from, size_t to)
 {
-	struct advise_column like = {.use = use, .test = test, .is_null = use == ADVISE_EQUALS && from && sql_token_is_word(&c->t[from - 1], "is")};
+	struct advise_column like = *as;
 	struct advise_path p;
 
+	like.is_null = as->use == ADVISE_EQUALS && from && sql_token_is_word(&c->t[from - 1], "is");
+	like.pattern = as->use == ADVISE_RANGE && from && sql_token_is_word(&c->t[from - 1], "like");
 	for (size_t i = from; i < to; i++)
 		like.computed |= sql_token_is_word(&c->t[i], "subquery") || sql_token_is_word(&c->t[i], "select");
-	if (use == ADVISE_EQUALS && from < to && advise_tokens_path(c, from, to, &p) == to && p.table.len &&
+	if (as->use == ADVISE_EQUALS && from < to && advise_tokens_path(c, from, to, &p) == to && p.table.len &&
 	    (advise_name(p.table, like.other_table) != RC_OK || advise_name(p.column, like.other) != RC_OK))
 		return;
 	add_column(c->out, quoted, &like);
@@ -171,7 +173,7 @@ static void mirrored(struct advise_tokens *c, size_t from, size_t to)
 		} else if (equals || sql_token_is_op(t, '<') || sql_token_is_op(t, '>') || sql_token_is_op(t, SQL_OP_LE) || sql_token_is_op(t, SQL_OP_GE)) {
 			if (i > from && !mentions(c, from, i) && advise_tokens_path(c, i + 1, to, &p) == to &&
 			    advise_tokens_of(p.table, c->table))
-				add_compared(c, p.column, equals ? ADVISE_EQUALS : ADVISE_RANGE, span_of(NULL, 0), from, i);
+				add_compared(c, p.column, &(struct advise_column){.use = equals ? ADVISE_EQUALS : ADVISE_RANGE}, from, i);
 			return;
 		}
 	}
@@ -229,7 +231,7 @@ static void term(struct advise_tokens *c, size_t from, size_t to)
 
 	if (next > from && advise_tokens_of(p.table, c->table)) {
 		if (use_of(c, next, to, &use))
-			add_compared(c, p.column, use, literals(c, next, to), next + 1, to);
+			add_compared(c, p.column, &(struct advise_column){.use = use, .test = literals(c, next, to), .term = from_to(c, from, to)}, next + 1, to);
 		else
 			hidden(c, from, to);
 	} else {
@@ -396,6 +398,7 @@ size_t advise_either(struct span text, struct span table, struct advise_columns 
 void advise_compared(struct span text, struct span table, struct advise_columns *out)
 {
 	struct advise_tokens c = {.table = table, .out = out};
+	const struct advise_column equals = {.use = ADVISE_EQUALS};
 	struct advise_path p, q;
 
 	if (!advise_tokens_read(&c, text))
@@ -410,9 +413,9 @@ void advise_compared(struct span text, struct span table, struct advise_columns 
 		if (end == next + 1 || !p.table.len || !q.table.len || advise_tokens_of(p.table, table) == advise_tokens_of(q.table, table))
 			continue;
 		if (advise_tokens_of(p.table, table))
-			add_compared(&c, p.column, ADVISE_EQUALS, span_of(NULL, 0), next + 1, end);
+			add_compared(&c, p.column, &equals, next + 1, end);
 		else
-			add_compared(&c, q.column, ADVISE_EQUALS, span_of(NULL, 0), i, next);
+			add_compared(&c, q.column, &equals, i, next);
 	}
 }
 

@@ -178,6 +178,8 @@ static void take_type(struct advise_column *col, struct span type, struct span o
 	col->is_text = collation.len && (span_ieq(type, span_str("char")) || span_ieq(type, span_str("varchar")) ||
 					 (type.len >= 4 && span_ieq(span_of(type.p + type.len - 4, 4), span_str("text"))));
 	col->folds_case = collation.len > 3 && span_ieq(span_of(collation.p + collation.len - 3, 3), span_str("_ci"));
+	if (col->pattern && octets.len == 0) /* LIKE makes a string of a number or a date */
+		col->use = ADVISE_HIDDEN;
 	col->prefix = lob || length > MOST_KEY_BYTES ? PREFIX : 0;
 }
 

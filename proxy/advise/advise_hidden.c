@@ -491,6 +491,11 @@ enum rc advise_hidden_fix(struct span text, const struct advise_column *of, cons
 				    "The pattern for %s begins with a wildcard, so the index %s cannot be searched. Search by "
 				    "the beginning, or with a FULLTEXT index and MATCH ... AGAINST.",
 				    of->name, index);
+	if (of->pattern)
+		return iobuf_printf(words,
+				    "%s is no string and is searched by LIKE, so each row's is made one and its index %s cannot be searched. Compare it "
+				    "as what it is: a date with a range, from the first moment to before the one behind the last.",
+				    of->name, index);
 	if (of->use == ADVISE_HIDDEN)
 		rc = iobuf_printf(words,
 				  "%s stands inside a function or an expression, so its index %s cannot be searched: every row "

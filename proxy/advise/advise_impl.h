@@ -133,7 +133,8 @@ struct advise_column {
 	struct span test; /* what it is compared with, operator first, when these are constants: "= 'x'"; of the plan, with its <cache> */
 	struct span other_bound; /* of ADVISE_RANGE: likewise, where it is compared twice: "< 'y'" */
 	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
-	struct span term;     /* of ADVISE_HIDDEN: the whole comparison; of the plan */
+	struct span term;     /* of ADVISE_HIDDEN and of a pattern: the whole comparison; of the plan */
+	bool pattern;         /* it is searched by LIKE */
 	struct span also;     /* likewise, where one is about its year and the other about its month: that one */
 	bool is_null;         /* it is asked whether it is NULL */
 	bool never_null;      /* advise_explain.c: it cannot be */

@@ -33,6 +33,7 @@ HIDDEN = (
     ("SELECT id, code FROM cust WHERE DATE(created) <= '2019-01-{0}'", "created < '2019-01-{0}' + interval 1 day"),
     ("SELECT id, email FROM cust WHERE YEAR(created) > 2000 + {0}", None),  # what is behind the value belongs to it
     ("SELECT id, email FROM cust WHERE created > '2022-01-{0}' AND YEAR(created) < 1990", "created < makedate(1990, 1)"),
+    ("SELECT id, email, score FROM cust WHERE created LIKE '2019-03-{0}%'", None),
 )
 
 OF_THE_SERVER = (
@@ -44,6 +45,8 @@ FINE = (
     "SELECT id, email FROM cust ORDER BY score LIMIT 10 OFFSET 200{}",
     "SELECT e.id FROM ev AS e JOIN ext AS x ON x.ev_ref = e.id WHERE e.id BETWEEN {} AND 90",  # a string joined with a number: an index would not serve
     "SELECT id FROM cust WHERE DATE(created) NOT IN ('2020-01-{}')",
+    "SELECT id, kind FROM ev WHERE at LIKE '2022-01-{}%'",  # of a date LIKE makes a string: no index would serve it
+    "SELECT id, code FROM cust WHERE score LIKE '77{}%'",
 )
 
 
@@ -114,6 +117,7 @@ def test_rounded_dates_are_searched_for_as_ranges(suimon, shop):
     run(s, shop.name, [sql for sql, _ in HIDDEN])
     findings = found(s, shop, 12)
     mended = [f.get("fix_sql", "") for f in findings]
+    assert [("is no string" in f["fix_text"], "fix_sql" in f) for f in findings if " like " in f["text"]] == [(True, False)], findings
     assert {(f["evidence"]["table"], f["evidence"]["columns"]) for f in findings} == {(shop.name + ".cust", "created")}, findings
     with shop.direct() as c:
         for sql, condition in HIDDEN[:3]:
