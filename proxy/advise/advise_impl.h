@@ -17,6 +17,7 @@
  * advise_hidden.c   what keeps an index that is there from being used: a function around its column, a conversion
  * advise_define.c   a column's definition with another character set
  * advise_quoted.c   an index that helps once a number is sent as a string
+ * advise_bare.c     an index that helps once its column stands in no function
  * advise_within.c   a subquery that is worked out whole, to be looked into
  * advise_words.c    the words for it
  * advise_locks.c    who waits for whose locks
@@ -352,6 +353,7 @@ struct advise_verdict {
 	uint64_t left; /* recoded, within: rows to read with the fix */
 	uint64_t led;  /* so many rows of another table look this one's up now, that could come first with the index; else 0 */
 	bool quoted; /* the index helps only if a number is sent as a string, as well */
+	struct advise_column bare; /* its name not "": the index helps only if this stands in no function, as well */
 	struct advise_json json; /* its column not "": what to do is said of this */
 };
 bool advise_too_many_match(const struct advise_verdict *v);
@@ -410,6 +412,14 @@ enum rc advise_put_without_collate(struct span text, const struct advise_verdict
 enum rc advise_quoted(struct advise_question *q, const struct advise_columns *found, struct advise_verdict *v) must_check;
 const struct advise_column *advise_quoted_column(const struct advise_verdict *v); /* that string */
 enum rc advise_put_quoted_fix(const struct advise_verdict *v, struct iobuf *out) must_check; /* what to do, in words */
+
+/* ---- advise_bare.c ---- */
+
+/* A column without an index is compared inside a function: v becomes an index on it, which helps if it is compared bare. RC_DECLINED: no
+ * such, or it would not help, or how to compare it cannot be said. */
+enum rc advise_bare(struct advise_question *q, const struct advise_columns *found, struct advise_verdict *v) must_check;
+enum rc advise_put_bare_reason(const struct advise_verdict *v, struct iobuf *out) must_check;
+enum rc advise_put_bare_fix(const struct advise_verdict *v, struct iobuf *out) must_check; /* what to do, in words */
 
 /* ---- advise_statement.c ---- */
 

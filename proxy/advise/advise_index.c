@@ -443,7 +443,7 @@ static enum rc judge_lead(struct advise_question *q, const struct advise_scan *s
 	enum rc rc = sure ? judge(q, &lead, v) : RC_DECLINED;
 
 	v->led = s->rows;
-	return rc == RC_OK && (!v->add || v->quoted) ? RC_DECLINED : rc;
+	return rc == RC_OK && (!v->add || v->quoted || v->bare.name[0]) ? RC_DECLINED : rc;
 }
 
 /* RC_OK: v says what to do; RC_DECLINED: it says why nothing. One index comes before an OR's, but for one that only sorts. */
@@ -477,6 +477,8 @@ static enum rc judge(struct advise_question *q, struct advise_scan *s, struct ad
 		rc = only_sorts(&v->index) ? judge_index(q, s, &found, v) : judge_sides(q, s, v);
 	if (rc == RC_DECLINED)
 		rc = advise_quoted(q, &found, v);
+	if (rc == RC_DECLINED)
+		rc = advise_bare(q, &found, v);
 	if (rc == RC_DECLINED)
 		rc = judge_inside(q, s, v);
 	return rc == RC_DECLINED || (rc == RC_OK && v->hidden) ? judge_recoded(q, v, rc) : rc;
@@ -580,7 +582,7 @@ static enum rc judge_led_to(struct advise_question *q, const struct advise_scan 
 	bare.ref_table = NULL;
 	rc = judge(q, &bare, &made);
 	if (rc == RC_OK)
-		rc = made.add && made.index.n == 1 && !made.sides.n && !made.quoted && !made.recoded ? is_shared_by_few(q, &made) : RC_DECLINED;
+		rc = made.add && made.index.n == 1 && !made.sides.n && !made.quoted && !made.bare.name[0] && !made.recoded ? is_shared_by_few(q, &made) : RC_DECLINED;
 	if (rc == RC_OK)
 		*v = made;
 	return rc;

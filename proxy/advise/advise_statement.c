@@ -36,6 +36,9 @@ static enum rc put_words(const struct advise_question *q, const struct advise_ve
 	if (v->quoted && (advise_put_quoted_fix(v, &w->fix) != RC_OK ||
 			  advise_mend(q->sent, advise_quoted_column(v), v->scan.table, &w->statement) != RC_OK))
 		return RC_ERROR;
+	if (v->bare.name[0] && (advise_put_bare_fix(v, &w->fix) != RC_OK ||
+				advise_mend(q->sent, &v->bare, v->scan.table, &w->statement) != RC_OK))
+		return RC_ERROR;
 	if (v->recoded)
 		return put_recode(q, v, w);
 	if (v->hidden)
@@ -93,7 +96,7 @@ static uint64_t rows_left(const struct advise_question *q, const struct advise_v
 		return STATS_ROWS_UNTOLD;
 	if (v->walked)
 		return v->walked + read_still(v);
-	if (!(v->hidden || v->json.column[0] || (v->add && told)) || s.rows == 0)
+	if (!(v->hidden || v->bare.name[0] || v->json.column[0] || (v->add && told)) || s.rows == 0)
 		return sent_and_beside(q, v);
 	return (uint64_t)((double)v->scan.rows * (double)s.match / (double)s.rows) + read_still(v);
 }

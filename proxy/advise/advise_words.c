@@ -130,6 +130,8 @@ enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
 		return iobuf_printf(out, ": each row's %s is read for a value inside it", v->json.column);
 	if (v->hidden)
 		return put_hidden(v, out);
+	if (v->bare.name[0])
+		return advise_put_bare_reason(v, out);
 	if (v->recoded)
 		return advise_put_recode_reason(v, out);
 	if (v->sides.n)

@@ -1,4 +1,4 @@
-"""Strings that the server converts row by row before it compares them: found once, with a fix that saves what it says; and what only
+"""What the server converts or computes row by row before it compares it: found once, with a fix that saves what it says; and what only
 looks like them (S3)."""
 import pytest
 
@@ -60,6 +60,57 @@ def test_a_number_and_no_index(suimon, shop, clocked):
     assert run(s, shop.name, mended) == run(s, shop.name, quoted) == rows
     assert saved(before, clocked(texts)) < .5  # nor does one alone
     timed.judge(f, saved(before, clocked(mended)))
+
+
+# A condition whose {} is another value each time, the column and the condition mended.
+COMPUTED = {
+    "lower": ("LOWER(name) = 'n{}'", "name", "name = ?", lambda n: 400 + n * 9),
+    "date": ("DATE(made) = '2019-0{}'", "made", "(made >= ? and made < ? + interval 1 day)", lambda n: "%d-%02d" % (n % 7 + 1, n + 1)),
+    "left": ("LEFT(name, 5) = 'N{}'", "name", "(left(name, ?) = ? and name like concat(?, '%'))", lambda n: 4000 + n),
+}
+
+
+@pytest.mark.parametrize("condition,column,mended,value", COMPUTED.values(), ids=COMPUTED)
+def test_a_function_and_no_index(suimon, shop, clocked, condition, column, mended, value):
+    shop.setup("ALTER TABLE parcel ADD COLUMN name VARCHAR(20), ADD COLUMN made DATETIME",
+               "UPDATE parcel SET name = CONCAT('N', id), made = '2019-01-01' + INTERVAL id * 9 MINUTE", "ANALYZE TABLE parcel")
+    s = suimon({"replicas": [], "stats": {"slow": "5s"}})
+    texts = ["SELECT id, depot FROM parcel WHERE " + condition.format(value(n)) for n in range(TIMES)]
+    rows = run(s, shop.name, texts)
+    assert all(rows)
+    (f,) = findings(s, shop, TIMES)
+    assert (f["kind"], f["evidence"]["table"], f["evidence"]["columns"]) == ("missing_index", shop.name + ".parcel", column), f
+    assert f["fix_statement"] == "select id, depot from parcel where " + mended and f["fix_needs"] == "both", f
+    assert "neither helps without the other" in f["fix_text"] and "ADD INDEX (`%s`)" % column in f["fix_sql"], f
+    quoted = [t.split("= ")[-1] for t in texts]
+    said = [f["fix_statement"].replace("left(name, ?)", "left(name, 5)").replace("?", q) for q in quoted]
+    before = clocked(texts)
+    assert saved(before, clocked(said)) < .5  # no index serves it yet
+    shop.setup(f["fix_sql"])
+    assert run(s, shop.name, said) == rows
+    assert saved(before, clocked(texts)) < .5  # nor does one alone
+    timed.judge(f, saved(before, clocked(said)))
+
+
+# Nothing is said of these: another collation, most rows, a table of a few, what cannot be mended.
+UNMENDED = (
+    "SELECT id FROM parcel WHERE LOWER(strict) = 'n{}'",
+    "SELECT id FROM parcel WHERE YEAR(made) = 2019 AND id <> {}",
+    "SELECT id FROM parcel WHERE DATE_FORMAT(made, '%Y-%m-%d') = '2019-03-{}'",
+    "SELECT id FROM parcel WHERE CONCAT(name, '') = 'N{}'",
+    "SELECT id FROM parcel WHERE LOWER(CONCAT(name, mixed)) = 'n{}'",
+    "SELECT id FROM parcel WHERE CHAR_LENGTH(name) * 2 = {}",
+    "SELECT id FROM small WHERE LOWER(name) = 'n{}'",
+)
+
+
+def test_functions_of_which_nothing_is_said(suimon, shop):
+    shop.setup("ALTER TABLE parcel ADD COLUMN name VARCHAR(20), ADD COLUMN made DATETIME, ADD COLUMN strict VARCHAR(20) COLLATE utf8mb4_bin",
+               "UPDATE parcel SET name = CONCAT('N', id), strict = name, made = '2019-01-01' + INTERVAL id MINUTE",
+               "CREATE TABLE small AS SELECT id, name FROM parcel LIMIT 300", "ANALYZE TABLE parcel, small")
+    s = suimon({"replicas": [], "stats": {"slow": "5s"}})
+    run(s, shop.name, [sql.replace("{}", str(n)) for n in range(10, 22) for sql in UNMENDED])
+    assert [(f["text"], f["fix_text"]) for f in findings(s, shop, 12)] == []
 
 
 NUMBERS = (
