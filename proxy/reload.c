@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "digest.h"
 #include "hooks.h"
 #include "log.h"
 #include "otlp.h"
@@ -16,6 +17,12 @@
 void process_log_setup(const struct settings *s)
 {
 	log_setup(getenv("SUIMON_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, s->log_json);
+}
+
+static void spell(struct span sent, void *into)
+{
+	if (sql_normalise_spelt(sent, 0, STATS_TEXT_MAX, into) != RC_OK)
+		return; /* what is there of it is not the whole text, and is seen not to be */
 }
 
 struct stats_options process_stats_options(const struct settings *s)
@@ -30,6 +37,7 @@ struct stats_options process_stats_options(const struct settings *s)
 		.cost_per_hour = s->stats.cost_per_hour,
 		.batch_wait_ns = s->queue.drain.batch_wait_ns,
 		.batch_rows = (uint64_t)s->queue.drain.batch_rows,
+		.spell = spell,
 	};
 }
 

@@ -148,6 +148,7 @@ struct stats_loop {
 	char route[STATS_TAG_MAX + 1], framework[STATS_FRAMEWORK_MAX + 1];
 	_Atomic uint64_t occurrences, queries, spent_ns, parent_rows, overruns, max_repeats, first_ns, last_ns;
 	_Atomic uint64_t compared, matched;
+	_Atomic uint64_t varied; /* of all its runs, as in struct stats_run */
 };
 
 enum stats_dimension { STATS_BY_SERVICE, STATS_BY_ROUTE, STATS_BY_USER, STATS_BY_HOST, STATS_DIMENSIONS };
@@ -250,6 +251,7 @@ struct stats {
 
 	_Atomic uint64_t slow_ns, nplus1_repeats, nplus1_window_ns, cost_millionths;
 	_Atomic uint64_t batch_wait_ns, batch_rows;
+	void (*spell)(struct span sent, void *into_iobuf); /* as in struct stats_options */
 	_Atomic bool samples, explain;
 	_Atomic(struct slowlog *) slowlog; /* owned; NULL until one is asked for */
 

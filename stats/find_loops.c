@@ -1,11 +1,10 @@
 /*
  * find_loops.c - n_plus_one: the loops that the sinks have seen (nplus1.c), merged, with the one statement that
- * replaces them where it can be derived from the child's text.
+ * replaces them (batch.c) where it can be derived from the child's text.
  */
 #include "findings.h"
 
-#include <ctype.h>
-
+#include "iobuf.h"
 #include "mem.h"
 
 #define LEAST_SHARE 20   /* a loop follows at least one in so many reads of its list */
@@ -34,6 +33,7 @@ static void loop_add(struct finding_loop *to, const struct stats_loop *l)
 	to->overruns += stats_get(&l->overruns);
 	to->compared += stats_get(&l->compared);
 	to->matched += stats_get(&l->matched);
+	to->varied |= stats_get(&l->varied);
 	to->max_repeats = max > to->max_repeats ? max : to->max_repeats;
 	to->first_ns = to->first_ns == 0 || stats_before(first, to->first_ns) ? first : to->first_ns;
 	to->last_ns = to->last_ns == 0 || stats_before(to->last_ns, last) ? last : to->last_ns;
@@ -140,157 +140,6 @@ static void put_evidence(const struct view *v, const struct finding *f, struct j
 	jsonw_seconds(w, "mean_time", l->spent_ns / l->queries);
 }
 
-static size_t name_len(const char *p)
-{
-	size_t n = 0;
-
-	while (isalnum((unsigned char)p[n]) || (p[n] && strchr("_`.$", p[n])))
-		n++;
-	return n;
-}
-
-static const char *blanks(const char *p)
-{
-	while (*p == ' ')
-		p++;
-	return p;
-}
-
-static const char *last_of(const char *text, const char *word)
-{
-	const char *found = NULL;
-
-	for (const char *at = strstr(text, word); at; at = strstr(at + 1, word))
-		found = at;
-	return found;
-}
-
-/* A child that can be asked of many keys at once. */
-struct batch {
-	struct span column;      /* compared with the key; in the text */
-	const char *where, *end; /* of the conditions, in the text */
-	const char *order;       /* ORDER BY behind them, or "" */
-	bool condensed;          /* it gives one number for a key */
-};
-
-static bool begins(const char *p, const char *word)
-{
-	return strncmp(p, word, strlen(word)) == 0;
-}
-
-/* "name = ?", once, "name = name" or "name is [not] ?", which is NULL. Returns what is behind it; NULL: it is something else. */
-static const char *term_end(const char *p, struct span *column)
-{
-	struct span name = span_of(p, name_len(p));
-
-	p = blanks(p + name.len);
-	if (name.len && begins(p, "is ")) {
-		p += begins(p, "is not ") ? strlen("is not ") : strlen("is ");
-		return *p == '?' ? p + 1 : NULL;
-	}
-	if (name.len == 0 || *p++ != '=')
-		return NULL;
-	p = blanks(p);
-	if (*p != '?')
-		return name_len(p) ? p + name_len(p) : NULL;
-	if (column->len)
-		return NULL;
-	*column = name;
-	return p + 1;
-}
-
-/* Conditions joined by AND, from b->where. */
-static bool read_terms(struct batch *b)
-{
-	const char *p = b->where;
-
-	for (;;) {
-		p = term_end(p, &b->column);
-		if (!p)
-			return false;
-		b->end = p;
-		p = blanks(p);
-		if (!begins(p, "and "))
-			return b->column.len > 0;
-		p = blanks(p + strlen("and "));
-	}
-}
-
-/* Nothing behind the conditions that is about one key's rows alone: a LIMIT is, but for one that finds any. */
-static bool read_order(struct batch *b)
-{
-	const char *p = blanks(b->end);
-
-	b->order = "";
-	if (begins(p, "order by ")) {
-		b->order = p;
-		return !strchr(p, '?') && !strstr(p, " limit") && !strstr(p, " for ") && !strstr(p, " lock ");
-	}
-	return *p == '\0' || begins(p, "limit ");
-}
-
-/* "select count(..) [as name] from", and the like. */
-static bool is_number(const char *text)
-{
-	static const char *const names[] = {"count(", "max(", "min(", "sum(", "avg("};
-	const char *p = text + strlen("select "), *close = strchr(p, ')');
-	bool known = false;
-
-	for (unsigned i = 0; i < countof(names); i++)
-		known |= begins(p, names[i]);
-	if (!known || !close || memchr(strchr(p, '(') + 1, '(', (size_t)(close - strchr(p, '(') - 1)))
-		return false;
-	p = blanks(close + 1);
-	if (begins(p, "as "))
-		p = blanks(p + strlen("as ") + name_len(p + strlen("as ")));
-	return begins(p, "from ");
-}
-
-/* "select .. where <name> = ?", which may have more conditions, but no other value; nothing is computed of one key's rows but a number. */
-static bool read_batch(const char *text, struct batch *b)
-{
-	const char *p = last_of(text, " where "), *from = strstr(text, " from ");
-
-	*b = (struct batch){.condensed = begins(text, "select ") && is_number(text)};
-	if (!p || !from || from > p || memchr(text, '?', (size_t)(p - text)) || strchr(b->condensed ? from : text, '(') || strstr(text, " union "))
-		return false;
-	b->where = blanks(p + strlen(" where "));
-	return read_terms(b) && read_order(b) && !(b->condensed && *b->order);
-}
-
-/* With NULL for each of its question marks. */
-static enum rc put_nulls(struct iobuf *out, const char *from, const char *to)
-{
-	for (; from < to; from++)
-		if (iobuf_append(out, *from == '?' ? "null" : from, *from == '?' ? 4 : 1) != RC_OK)
-			return RC_ERROR;
-	return RC_OK;
-}
-
-static enum rc put_batch(const char *text, const struct batch *b, struct iobuf *out)
-{
-	const char *behind = strchr(b->column.p, '?') + 1;
-
-	if (b->condensed && (iobuf_printf(out, "select " SPAN_FMT ", ", SPAN_ARG(b->column)) != RC_OK))
-		return RC_ERROR;
-	if (put_nulls(out, text + (b->condensed ? strlen("select ") : 0), b->column.p) != RC_OK ||
-	    iobuf_printf(out, SPAN_FMT " in (?, ?, ...)", SPAN_ARG(b->column)) != RC_OK || put_nulls(out, behind, b->end) != RC_OK)
-		return RC_ERROR;
-	if (b->condensed)
-		return iobuf_printf(out, " group by " SPAN_FMT, SPAN_ARG(b->column));
-	return *b->order ? iobuf_printf(out, " %s", b->order) : RC_OK;
-}
-
-static void put_batched(const char *text, const struct batch *b, struct jsonw *w)
-{
-	struct iobuf sql;
-
-	iobuf_init(&sql, 2 * STATS_TEXT_MAX);
-	if (put_batch(text, b, &sql) == RC_OK)
-		jsonw_str(w, "fix_sql", span_of(iobuf_data(&sql), iobuf_len(&sql)));
-	iobuf_reset(&sql);
-}
-
 /* What the application's framework calls it; of all of them where the statements do not say which it is. */
 static const char *hint_of(const char *framework)
 {
@@ -317,17 +166,49 @@ static const char *hint_of(const char *framework)
 	       "@BatchSize; SQLAlchemy: selectinload or joinedload; Prisma: include.";
 }
 
+static bool has_capitals(const char *name)
+{
+	while (*name && !(*name >= 'A' && *name <= 'Z'))
+		name++;
+	return *name != '\0';
+}
+
+/* The child's text, its names in the letters they were sent in; a sample says them. Where there is none they are small ones, unless the
+ * table's name says otherwise. RC_DECLINED: it cannot be said. */
+static enum rc spelt_text(const struct view *v, const struct finding *f, struct iobuf *out)
+{
+	const struct stats_digest *d = f->row->main;
+	struct span text = span_str(d->text);
+	struct stats_sample *m = v->stats->spell ? view_sample(v, f->row) : NULL;
+
+	if (m)
+		v->stats->spell(span_of(m->text, m->len), out);
+	mem_free(m);
+	if (iobuf_len(out) && span_ieq(span_of(iobuf_data(out), iobuf_len(out)), text))
+		return iobuf_append(out, "", 1);
+	iobuf_reset(out);
+	return has_capitals(d->table) ? RC_DECLINED : iobuf_append(out, text.p, text.len + 1);
+}
+
+static void put_batched(const struct view *v, const struct finding *f, struct jsonw *w)
+{
+	struct iobuf text, sql;
+
+	iobuf_init(&text, STATS_TEXT_MAX + 1);
+	iobuf_init(&sql, 2 * STATS_TEXT_MAX);
+	if (spelt_text(v, f, &text) == RC_OK && batch_put((const char *)iobuf_data(&text), f->loop.varied, &sql) == RC_OK)
+		jsonw_str(w, "fix_sql", span_of(iobuf_data(&sql), iobuf_len(&sql)));
+	iobuf_reset(&text);
+	iobuf_reset(&sql);
+}
+
 static void put_fix(const struct view *v, const struct finding *f, struct jsonw *w)
 {
-	const char *text = f->row->main->text;
-	struct batch b;
-
 	jsonw_printf(w, "fix_text",
 		     "After the list is read, one statement is sent for each of its rows. Collect the keys and load all of them "
 		     "with one statement, or join. %s",
 		     hint_of(f->loop.framework));
-	if (read_batch(text, &b))
-		put_batched(text, &b, w);
+	put_batched(v, f, w);
 }
 
 /* All but one query of each run could be saved. */

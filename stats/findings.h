@@ -15,7 +15,7 @@ struct finding_loop {
 	uint64_t parent, child;
 	char route[STATS_TAG_MAX + 1], framework[STATS_FRAMEWORK_MAX + 1];
 	uint64_t occurrences, queries, spent_ns, parent_rows, overruns, max_repeats, first_ns, last_ns;
-	uint64_t compared, matched;
+	uint64_t compared, matched, varied;
 };
 
 /* What the fix is expected to do to the time of the statements it concerns. */
@@ -55,6 +55,12 @@ enum rc findings_put(const struct view *v, uint64_t digest, bool samples, struct
 bool finding_is_of_system(const struct stats_digest *d);
 /* "schema.table" of a digest's first table into buf; "" when there is none. */
 const char *finding_table(const struct stats_digest *d, char *buf, size_t cap);
+
+/* ---- batch.c ---- */
+
+/* Appends the one statement that a loop's child, normalised, becomes when it is asked of many keys at once. varied: as in struct stats_run.
+ * RC_DECLINED: it cannot be said. */
+enum rc batch_put(const char *text, uint64_t varied, struct iobuf *out) must_check;
 
 /* ---- find_worth.c ---- */
 

@@ -34,6 +34,7 @@
 #define KEY_MOST 3      /* columns of a key */
 #define NESTED_MOST 3   /* loops around a loop */
 #define NO_ENTRY UINT32_MAX
+#define LITERALS 62 /* question marks that are told apart */
 
 /* b may be before a: statements sent ahead overlap. */
 static bool apart(uint64_t a, uint64_t b, uint64_t window)
@@ -201,6 +202,11 @@ static struct stats_loop *loop_of(struct stats_table *t, struct stats_run *r, co
 	return r->entry == NO_ENTRY ? NULL : atomic_load_explicit(&t->loop[r->entry], memory_order_relaxed);
 }
 
+static void loop_varied(struct stats_loop *l, uint64_t varied)
+{
+	stats_set(&l->varied, stats_get(&l->varied) | varied);
+}
+
 void stats_nplus1_add(struct stats_table *t, const struct stats_loop *l)
 {
 	struct stats_run r = {.parent = l->parent, .digest = l->child, .first_ns = stats_get(&l->first_ns)};
@@ -216,6 +222,7 @@ void stats_nplus1_add(struct stats_table *t, const struct stats_loop *l)
 	stats_add(&to->overruns, stats_get(&l->overruns));
 	stats_add(&to->compared, stats_get(&l->compared));
 	stats_add(&to->matched, stats_get(&l->matched));
+	loop_varied(to, stats_get(&l->varied));
 	if (stats_get(&l->max_repeats) > stats_get(&to->max_repeats))
 		stats_set(&to->max_repeats, stats_get(&l->max_repeats));
 	stats_set(&to->last_ns, stats_get(&l->last_ns));
@@ -239,6 +246,7 @@ static void run_report(struct stats_sink *k, struct stats_run *r, const struct s
 	stats_add(&l->parent_rows, r->counted_rows);
 	stats_add(&l->compared, r->compared);
 	stats_add(&l->matched, r->matched);
+	loop_varied(l, r->varied);
 	if (r->repeats > stats_get(&l->max_repeats))
 		stats_set(&l->max_repeats, r->repeats);
 	stats_set(&l->last_ns, r->last_ns);
@@ -254,6 +262,7 @@ static void run_extend(struct stats_sink *k, struct stats_run *r, const struct s
 	stats_count(k, STATS_C_NPLUS1_QUERIES, 1);
 	stats_add(&l->queries, 1);
 	stats_add(&l->spent_ns, e->total_ns);
+	loop_varied(l, r->varied);
 	if (r->repeats > stats_get(&l->max_repeats))
 		stats_set(&l->max_repeats, r->repeats);
 	stats_set(&l->last_ns, r->last_ns);
@@ -296,6 +305,20 @@ static bool run_varies(const struct stats_run *r, const struct stats_values *now
 	return out->n <= KEY_MOST;
 }
 
+/* The question marks whose values differ from those of the statement before. */
+static uint64_t now_varied(const struct stats_values *was, const struct stats_values *now)
+{
+	uint64_t varied = was->all && now->all && was->n == now->n && was->fixed == now->fixed ? 0 : STATS_VARIED_UNTOLD;
+
+	for (unsigned i = 0; i < was->n && i < now->n; i++) {
+		if (was->at[i] != now->at[i] || now->at[i] >= LITERALS)
+			varied |= STATS_VARIED_UNTOLD;
+		else if (was->hash[i] != now->hash[i])
+			varied |= UINT64_C(1) << now->at[i];
+	}
+	return varied;
+}
+
 /* A loop goes through one list after the other; values that stand each in a list of its own are there by chance. */
 static bool run_stays(struct stats_run *r, const struct stats_list *l)
 {
@@ -320,6 +343,8 @@ static void run_compare(struct stats_nplus1 *n, struct stats_run *r, const struc
 		return;
 	e->values(e, &now);
 	key = run_varies(r, &now, &sought);
+	if (r->values.n)
+		r->varied |= now_varied(&r->values, &now);
 	r->values = now;
 	if (key && sought.n)
 		list = e->listed(e, &(struct stats_list){.digest = r->parent, .which = r->which}, &sought);

@@ -16,7 +16,7 @@
 
 #define SNAPSHOT_MAX (64 * 1024 * 1024)
 #define SNAPSHOT_MAGIC "SUIMSTAT"
-#define SNAPSHOT_VERSION 8 /* one more whenever a record, or an enumeration it lists, changes */
+#define SNAPSHOT_VERSION 9 /* one more whenever a record, or an enumeration it lists, changes */
 #define SNAPSHOT_HEADER 32
 #define SNAPSHOT_VALUES 1u /* flag: literal values are in it */
 

@@ -214,7 +214,7 @@ static enum rc put_other(struct put *p, const struct view *v)
 static void put_loop(struct put *p, const struct stats_loop *l)
 {
 	const _Atomic uint64_t *n[] = {&l->occurrences, &l->queries,     &l->spent_ns, &l->parent_rows,
-				       &l->overruns,    &l->max_repeats, &l->compared, &l->matched};
+				       &l->overruns,    &l->max_repeats, &l->compared, &l->matched, &l->varied};
 
 	for (unsigned i = 0; i < countof(n); i++)
 		if (stats_get(n[i]) > INT64_MAX) /* a run is just being taken back */

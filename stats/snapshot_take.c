@@ -252,7 +252,7 @@ static void take_loop(struct take *t)
 	struct stats_loop l = {0};
 	struct span route, framework;
 	_Atomic uint64_t *n[] = {&l.occurrences, &l.queries,     &l.spent_ns, &l.parent_rows,
-				 &l.overruns,    &l.max_repeats, &l.compared, &l.matched};
+				 &l.overruns,    &l.max_repeats, &l.compared, &l.matched, &l.varied};
 
 	l.parent = number(t, 8);
 	l.child = number(t, 8);

@@ -50,6 +50,7 @@ struct stats *stats_new(const struct stats_options *opt)
 	s->mono_ns = clock_mono_ns();
 	s->wall_us = s->since_us = clock_wall_us();
 	options_take(s, opt);
+	s->spell = opt->spell;
 	return s;
 }
 

@@ -34,6 +34,9 @@ struct stats_options {
 	bool explain;
 	double cost_per_hour; /* of the database; 0: not known */
 	uint64_t batch_wait_ns, batch_rows; /* what the queue would gather into one transaction */
+	/* Appends to an iobuf a sample as its normalised text is, with names in the letters they were sent in. May be NULL; not changed by
+	 * a reload. */
+	void (*spell)(struct span sent, void *into_iobuf);
 };
 
 struct stats *stats_new(const struct stats_options *opt) must_check;
@@ -61,7 +64,11 @@ struct stats_values {
 	uint64_t hash[STATS_VALUES];
 	unsigned n;
 	unsigned keys; /* those that something must equal, as bits: a row may be looked up by them, unlike by a bound or a LIMIT */
+	unsigned at[STATS_VALUES]; /* the how many-th question mark of the normalised text each is, from 0 */
+	uint64_t fixed; /* hash of what stands beside them: what is bound has a text, which may hold literals of its own */
+	bool all;       /* there are no more */
 };
+#define STATS_VARIED_UNTOLD (UINT64_C(1) << 62)
 #define STATS_LIST_UNKNOWN UINT64_MAX
 /* A reply of some rows. */
 struct stats_list {
@@ -157,6 +164,7 @@ struct stats_nplus1 {
 		uint64_t counted_rows; /* and had returned when it was reported */
 		uint32_t entry;        /* where it is reported */
 		struct stats_values values; /* of its last statement */
+		uint64_t varied;            /* question marks whose values were seen to vary, as bits; STATS_VARIED_UNTOLD: perhaps others */
 		uint32_t written;           /* repeats behind which a write came soon */
 		uint64_t which;             /* the reply that held them; 0: none yet */
 		uint8_t compared, matched;  /* statements whose values were looked for in a list; and found */

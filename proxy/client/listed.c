@@ -172,10 +172,12 @@ struct stats_list listed_in(const struct stats_event *e, const struct stats_list
 
 /* ---- a statement's own values ---- */
 
-static void put(struct stats_values *out, struct span text, bool key)
+/* at: which literal of its text it is. */
+static void put(struct stats_values *out, struct span text, bool key, unsigned at)
 {
 	if (out->n == STATS_VALUES)
 		return;
+	out->at[out->n] = at;
 	out->keys |= (unsigned)key << out->n;
 	out->hash[out->n++] = hash_of(text);
 }
@@ -213,40 +215,57 @@ static void keyed_next(struct keyed *k, const struct sql_token *t)
 	k->last = *t;
 }
 
+/* It is a question mark when the text is normalised. */
+static bool is_literal(const struct sql_token *t)
+{
+	return t->kind == SQL_T_NUMBER || t->kind == SQL_T_STRING || t->kind == SQL_T_BYTES || t->kind == SQL_T_PARAM || sql_token_is_word(t, "null");
+}
+
 static void text_values(const struct stats_event *e, struct stats_values *out)
 {
 	struct keyed k = {0};
+	unsigned literals = 0;
+	bool unseen = false;
 	struct sql_token t;
 	struct sql_scan s;
 
 	sql_scan_init(&s, e->text, e->mode);
-	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD && out->n < STATS_VALUES; sql_scan_next_code(&s, &t)) {
+	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; sql_scan_next_code(&s, &t)) {
 		const char *quote = NULL;
+		unsigned had = out->n;
 
+		if (had == STATS_VALUES && is_literal(&t))
+			return;
 		if (t.kind == SQL_T_NUMBER)
-			put(out, t.text, is_keyed(&k));
+			put(out, t.text, is_keyed(&k), literals);
 		if (t.kind == SQL_T_STRING)
 			quote = memchr(t.text.p, '\'', t.text.len);
 		if (t.kind == SQL_T_STRING && !quote)
 			quote = memchr(t.text.p, '"', t.text.len);
 		if (quote && quote + 1 < t.text.p + t.text.len)
-			put(out, span_of(quote + 1, (size_t)(t.text.p + t.text.len - quote) - 2), is_keyed(&k));
+			put(out, span_of(quote + 1, (size_t)(t.text.p + t.text.len - quote) - 2), is_keyed(&k), literals);
+		unseen |= is_literal(&t) && out->n == had && t.kind != SQL_T_WORD;
+		literals += is_literal(&t);
 		keyed_next(&k, &t);
 	}
+	out->all = !unseen && t.kind == SQL_T_END;
 }
 
-/* Which of a prepared statement's parameters are such, as bits. */
-static unsigned bound_keys(const struct prepared *p)
+/* Which of a prepared statement's parameters are such, as bits, and where in its text they stand. */
+static unsigned bound_keys(const struct prepared *p, unsigned at[STATS_VALUES])
 {
 	struct keyed k = {0};
-	unsigned keys = 0, n = 0;
+	unsigned keys = 0, n = 0, literals = 0;
 	struct sql_token t;
 	struct sql_scan s;
 
 	sql_scan_init(&s, span_of(p->text, p->text_len), p->mode);
 	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD && n < STATS_VALUES; sql_scan_next_code(&s, &t)) {
-		if (t.kind == SQL_T_PARAM)
+		if (t.kind == SQL_T_PARAM) {
+			at[n] = literals;
 			keys |= (unsigned)is_keyed(&k) << n++;
+		}
+		literals += is_literal(&t);
 		keyed_next(&k, &t);
 	}
 	return keys;
@@ -266,7 +285,7 @@ static void put_integer(const struct stmt_value *v, struct stats_values *out)
 		len = snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
 	else
 		len = snprintf(text, sizeof(text), "%lld", (long long)((int64_t)(n << shift) >> shift));
-	put(out, span_of(text, (size_t)len), false);
+	put(out, span_of(text, (size_t)len), false, 0);
 }
 
 static void bound_values(const struct request *r, struct stats_values *out)
@@ -280,13 +299,15 @@ static void bound_values(const struct request *r, struct stats_values *out)
 	stmt_values_begin(&values, &r->execute, p->params, span_of(p->types, 2 * (size_t)p->params));
 	while (out->n < STATS_VALUES && stmt_values_next(&values, &v) == RC_OK) {
 		if (v.is_null)
-			put(out, span_of("", 0), false);
+			put(out, span_of("", 0), false, 0);
 		else if (v.type == FIELD_TINY || v.type == FIELD_SHORT || v.type == FIELD_LONG || v.type == FIELD_LONGLONG)
 			put_integer(&v, out);
 		else
-			put(out, v.raw, false);
+			put(out, v.raw, false, 0);
 	}
-	out->keys = bound_keys(p);
+	out->keys = bound_keys(p, out->at);
+	out->fixed = map_hash(p->text, p->text_len);
+	out->all = p->params == out->n;
 }
 
 void listed_values(const struct stats_event *e, struct stats_values *out)

@@ -92,7 +92,7 @@ def test_the_live_view(busy, browser, tmp_path):
     browser.wait("document.querySelector('#findings-list details[open] .code button')")
     browser.run("document.querySelector('#findings-list details[open] .code button').click()")
     browser.wait("document.querySelector('#findings-list details[open] .code button').textContent === 'Copied'")
-    assert browser.run("navigator.clipboard.readText()") == "select name from customers where id in (?, ?, ...)"
+    assert browser.run("navigator.clipboard.readText()") == "select name, id from customers where id in (?, ?, ...)"
     browser.run("document.querySelector('#findings-list details[open] .links button').click()")
     browser.wait("document.getElementById('detail').open")
     assert "customers" in browser.run("document.getElementById('detail-body').textContent")

@@ -71,9 +71,10 @@ def test_a_key_of_two_columns(counted, shop):
 
 @pytest.mark.parametrize("child,batched", (
     ("SELECT line, prod FROM item WHERE prod IS NOT NULL AND ord_id = {} ORDER BY line DESC",
-     "select line, prod from item where prod is not null and ord_id in (?, ?, ...) order by line desc"),
+     "select line, prod, ord_id from item where prod is not null and ord_id in (?, ?, ...) order by line desc"),
+    ("SELECT line FROM item WHERE prod > 19000 AND ord_id = {} AND prod <> 0", "select line, ord_id from item where prod > ? and ord_id in (?, ?, ...) and prod <> ?"),
     ("SELECT COUNT(*) FROM item WHERE ord_id = {}", "select ord_id, count(*) from item where ord_id in (?, ?, ...) group by ord_id"),
-), ids=("conditions", "number"))
+), ids=("conditions", "values", "number"))
 def test_the_statement_for_all_keys_gives_what_each_gave(counted, shop, child, batched):
     rows = []
     with counted.connect(database=shop.name) as c:
@@ -83,11 +84,55 @@ def test_the_statement_for_all_keys_gives_what_each_gave(counted, shop, child, b
     (f,) = loops(counted).values()
     assert f["fix_sql"] == batched and f["evidence"]["queries"] == 100, f
     with shop.direct() as c:
-        at_once = ask(c, batched.replace("?, ?, ...", ", ".join(map(str, keys))))
+        at_once = ask(c, batched.replace("?, ?, ...", ", ".join(map(str, keys))).replace("> ?", "> 19000").replace("<> ?", "<> 0"))
     if "count" in batched:
         assert dict(at_once) == {key: n for key, ((n,),) in zip(keys, rows[-1])}
-    else:
-        assert sorted(at_once) == sorted(r for each in rows[-1] for r in each)
+    else:  # the key tells whose each row is
+        assert sorted(at_once) == sorted((*r, key) for key, each in zip(keys, rows[-1]) for r in each)
+
+
+def test_of_several_values_the_key_is_the_one_that_varies(counted, shop):
+    """Remarks on things of any kind: the kind is the same in each run; of a key of two columns neither is."""
+    shop.setup("CREATE TABLE remark (id INT PRIMARY KEY, kind VARCHAR(10), thing INT, tenant INT, words VARCHAR(20), KEY (kind, thing))",
+               "INSERT INTO remark SELECT seq, ELT(seq MOD 2 + 1, 'ord', 'prod'), seq DIV 8, 7, CONCAT('w', seq) FROM seq_1_to_20000")
+    child = "SELECT words FROM remark WHERE kind = 'ord' AND thing = {} AND tenant = 7 ORDER BY id"
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            keys = [r[0] for r in ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 21))]
+            rows = [ask(c, child.format(key)) for key in keys]
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            for number, region in ask(c, "SELECT id, region FROM ord WHERE id > %d ORDER BY id LIMIT 20" % (page * 37)):
+                ask(c, "SELECT name FROM cust WHERE region = %d AND no = %d" % (region, number))
+    found = {text: f.get("fix_sql") for (text, _), f in loops(counted).items()}
+    assert found == {"select words from remark where kind = ? and thing = ? and tenant = ? order by id":
+                     "select words, thing from remark where kind = ? and thing in (?, ?, ...) and tenant = ? order by id",
+                     "select name from cust where region = ? and no = ?": None}
+    fix = next(sql for sql in found.values() if sql).replace("?, ?, ...", ", ".join(map(str, keys)))
+    with shop.direct() as c:
+        at_once = ask(c, fix.replace("kind = ?", "kind = 'ord'").replace("tenant = ?", "tenant = 7"))
+    assert sorted(at_once) == sorted((*r, key) for key, each in zip(keys, rows) for r in each) and at_once
+
+
+@pytest.mark.parametrize("samples", (True, False))
+def test_names_are_written_as_they_were_sent(suimon, shop, samples):
+    """Else the server would not find the table."""
+    shop.setup("CREATE TABLE OrderLines (Id INT PRIMARY KEY, OrderId INT, Words VARCHAR(20), KEY (OrderId))",
+               "INSERT INTO OrderLines SELECT seq, seq DIV 4, CONCAT('W', seq) FROM seq_1_to_20000")
+    s = suimon({"stats": {"slow": "5s", "samples": samples}})
+    with s.connect(database=shop.name) as c:
+        for page in range(5):
+            keys = [r[0] for r in ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 21))]
+            rows = [ask(c, "/* a Comment */ SELECT `L`.`Words` FROM `OrderLines` AS `L` WHERE `L`.`OrderId` = %d" % key) for key in keys]
+    (f,) = loops(s).values()
+    assert f["text"] == "select `l`.`words` from `orderlines` as `l` where `l`.`orderid` = ?"
+    if not samples:  # nobody can say then how the names are written
+        assert "fix_sql" not in f, f
+        return
+    assert f["fix_sql"] == "select `L`.`Words`, `L`.`OrderId` from `OrderLines` as `L` where `L`.`OrderId` in (?, ?, ...)"
+    with shop.direct() as c:
+        at_once = ask(c, f["fix_sql"].replace("?, ?, ...", ", ".join(map(str, keys))))
+    assert sorted(at_once) == sorted((*r, key) for key, each in zip(keys, rows) for r in each)
 
 
 def test_a_loop_without_an_index_is_foretold_as_one_scan(counted, shop):

@@ -83,11 +83,24 @@ static void advise(struct stats *s)
 	stats_put_advice(s, &a);
 }
 
-/* A list and its loop. */
+static void values(const struct stats_event *e, struct stats_values *out)
+{
+	*out = (struct stats_values){.hash = {e->literals, 7}, .at = {0, 1}, .n = 2, .keys = 3, .all = true};
+}
+
+static struct stats_list listed(const struct stats_event *e, const struct stats_list *first, const struct stats_values *sought)
+{
+	return (struct stats_list){.digest = 5000, .rows = 20, .which = 1};
+}
+
+/* A list and its loop, of a key and a value that is always the same. */
 static void loop(struct stats_sink *k)
 {
 	struct stats_nplus1 n = {0};
-	struct stats_event list = helper_event(5000, "select id from orders"), child = helper_event(5001, "select * from items where id = 1");
+	struct stats_event list = helper_event(5000, "select id from orders"), child = helper_event(5001, "select * from items where id = 1 and kind = 7");
+
+	child.values = values;
+	child.listed = listed;
 
 	list.rows_sent = 20;
 	stats_record(k, &n, &list);
@@ -190,6 +203,7 @@ static void all_that_was_counted_comes_back(void **state)
 	}
 	x = helper_findings(b, true);
 	assert_non_null(helper_finding(x, "n_plus_one"));
+	assert_string_equal(helper_text(helper_finding(x, "n_plus_one"), "fix_sql"), "select * from items where id in (?, ?, ...) and kind = ?");
 	assert_non_null(helper_finding(x, "missing_index"));
 	json_decref(x);
 	iobuf_reset(&file);
