@@ -399,6 +399,13 @@ static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_
 	}
 }
 
+/* A list that is read for each row of another. Where its values have been looked for, one of them was found: a list that is read anew for each
+ * page, soon after another, is none. */
+static bool run_is_nested(const struct stats_run *r)
+{
+	return run_is_loop(r) && (r->compared == 0 || r->matched > 0);
+}
+
 /*
  * The parent of some runs again. Where it is repeated itself, and they come no oftener than it, both are children
  * of one loop: the list is the parent's parent; if they come oftener, they go on, over the rows of the next of its lists.
@@ -423,7 +430,7 @@ static void parent_again(struct stats_nplus1 *n, const struct stats_event *e, ui
 		if (parent && parent->parent && parent->parent != r->digest && !r->reported &&
 		    r->repeats <= parent->repeats)
 			run_follows(n, r, parent->parent, parent->parent_rows);
-		else if (run_is_loop(parent) && parent->parent != r->digest && run_goes_on(parent, n, e, window))
+		else if (run_is_nested(parent) && parent->parent != r->digest && run_goes_on(parent, n, e, window))
 			n->parents |= parent_bit(digest);
 		else
 			*r = (struct stats_run){0};

@@ -100,8 +100,7 @@ def test_of_several_values_the_key_is_the_one_that_varies(counted, shop):
         for page in range(5):
             keys = [r[0] for r in ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 21))]
             rows = [ask(c, child.format(key)) for key in keys]
-    with counted.connect(database=shop.name) as c:
-        for page in range(5):
+        for page in range(5):  # in the same session, whose lists so far have nothing to do with these
             for number, region in ask(c, "SELECT id, region FROM ord WHERE id > %d ORDER BY id LIMIT 20" % (page * 37)):
                 ask(c, "SELECT name FROM cust WHERE region = %d AND no = %d" % (region, number))
     found = {text: f.get("fix_sql") for (text, _), f in loops(counted).items()}
