@@ -1,4 +1,7 @@
 """Loops as applications have them, of keys of two columns, within each other, and what only looks like one (S3)."""
+import os
+import subprocess
+
 import pytest
 
 import conftest
@@ -8,6 +11,7 @@ from test_scenarios import explained
 
 pytestmark = conftest.mariadb_only("the tables are made with its sequences")
 
+LOOPS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ruby", "loops.rb")
 TABLES = """CREATE TABLE ord (id INT PRIMARY KEY, cust INT, region INT, KEY (cust), KEY (region)); INSERT INTO ord SELECT seq, 1000 + seq * 7 MOD 900, seq MOD 20 FROM seq_1_to_4000;
     CREATE TABLE item (ord_id INT, line INT, prod INT, PRIMARY KEY (ord_id, line)); INSERT INTO item SELECT seq DIV 4 + 1, seq MOD 4, 20000 + seq * 13 MOD 3000 FROM seq_1_to_15000;
     CREATE TABLE prod (id INT PRIMARY KEY, name VARCHAR(30), cat INT, KEY (cat)); INSERT INTO prod SELECT seq + 20000, CONCAT('p', seq), seq MOD 40 FROM seq_0_to_3000;
@@ -91,10 +95,13 @@ def test_the_statement_for_all_keys_gives_what_each_gave(counted, shop, child, b
         assert sorted(at_once) == sorted((*r, key) for key, each in zip(keys, rows[-1]) for r in each)
 
 
+REMARKS = ("CREATE TABLE remark (id INT PRIMARY KEY, kind VARCHAR(10), thing INT, tenant INT, words VARCHAR(20), KEY (kind, thing))",
+           "INSERT INTO remark SELECT seq, ELT(seq MOD 2 + 1, 'ord', 'prod'), seq DIV 8, 7, CONCAT('w', seq) FROM seq_1_to_20000")
+
+
 def test_of_several_values_the_key_is_the_one_that_varies(counted, shop):
     """Remarks on things of any kind: the kind is the same in each run; of a key of two columns neither is."""
-    shop.setup("CREATE TABLE remark (id INT PRIMARY KEY, kind VARCHAR(10), thing INT, tenant INT, words VARCHAR(20), KEY (kind, thing))",
-               "INSERT INTO remark SELECT seq, ELT(seq MOD 2 + 1, 'ord', 'prod'), seq DIV 8, 7, CONCAT('w', seq) FROM seq_1_to_20000")
+    shop.setup(*REMARKS)
     child = "SELECT words FROM remark WHERE kind = 'ord' AND thing = {} AND tenant = 7 ORDER BY id"
     with counted.connect(database=shop.name) as c:
         for page in range(5):
@@ -111,6 +118,19 @@ def test_of_several_values_the_key_is_the_one_that_varies(counted, shop):
     with shop.direct() as c:
         at_once = ask(c, fix.replace("kind = ?", "kind = 'ord'").replace("tenant = ?", "tenant = 7"))
     assert sorted(at_once) == sorted((*r, key) for key, each in zip(keys, rows) for r in each) and at_once
+
+
+@pytest.mark.parametrize("loop,batched", (
+    ("beside_literals", "select words, thing from remark where kind = ? and thing in (?, ?, ...) and tenant > ?"),
+    ("beside_a_value", "select words, thing from remark where kind = ? and thing in (?, ?, ...) and id > ?"),
+    ("beside_a_literal_that_varies", None),  # which no value that is bound tells
+))
+def test_of_a_prepared_statement_likewise(counted, shop, loop, batched):
+    shop.setup(*REMARKS)
+    done = subprocess.run(["ruby", LOOPS, str(counted.mysql_port), shop.name, loop], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, text=True)
+    assert done.returncode == 0, done.stdout
+    (f,) = loops(counted).values()
+    assert (f.get("fix_sql"), f["evidence"]["queries"]) == (batched, 200), f
 
 
 @pytest.mark.parametrize("samples", (True, False))
