@@ -138,6 +138,9 @@ FIXES = {
     "a number for a string with an index": (
         ("CREATE TABLE parcel (id INT PRIMARY KEY, label VARCHAR(20), depot INT, KEY (label))", "INSERT INTO parcel SELECT seq, seq * 500, seq MOD 40 FROM seq_1_to_20000"),
         "SELECT depot FROM parcel WHERE label = {}", ("label = concat(?)",), "parcel", "ALL", "ref"),
+    "a function and no index": (
+        ("CREATE TABLE Parcel (Id INT PRIMARY KEY, Label VARCHAR(20), Depot INT)", "INSERT INTO Parcel SELECT seq, CONCAT('L', seq), seq MOD 40 FROM seq_1_to_20000"),
+        "SELECT P.Depot FROM Parcel P WHERE LOWER(P.Label) = 'l{}'", ("ADD INDEX (`Label`)", "P.Label = ?"), "P", "ALL", "ref"),
     "another character set": (
         (*GOOD, "CREATE TABLE stock (id INT PRIMARY KEY, sku VARCHAR(20) NOT NULL DEFAULT '-' COMMENT 'as printed, (old)', n INT, KEY (sku)) CHARACTER SET latin1", STOCK),
         "SELECT g.id, s.n FROM good AS g JOIN stock AS s ON s.sku = g.sku WHERE g.id = {}", ("MODIFY `sku` varchar(20) CHARACTER SET utf8mb4",), "s", "ALL", "ref"),
