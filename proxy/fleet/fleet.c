@@ -14,12 +14,14 @@
 #define SILENT_NS (3 * NS_PER_SEC) /* without an answer: Redis is not reached */
 #define FIRST_MS 2000
 #define WHY_MAX (64 * 1024) /* bytes of faults kept to be shown */
+#define COPY_AGAIN_NS (10 * NS_PER_SEC)
 
 struct fleet {
 	fleet_take_fn take;
 	struct stats_sink *sink;     /* NULL until fleet_start */
 	struct secret *source;       /* owned reference */
 	char *copy;                  /* owned; NULL: none */
+	uint64_t copy_again_ns;      /* monotonic: it could not be written, and is tried again then; 0: it says what is in force */
 	char *key;                   /* owned */
 	struct fleet_doc force;      /* what is in force */
 	struct settings_shared shared;
@@ -105,13 +107,24 @@ static void refuse_unread(struct fleet *f, uint64_t version, struct span sum, co
 	refuse(f, version, sum);
 }
 
+/* A disk that was full for a while must not leave an older document there for good: it might allow what this one denies. */
 static void keep_copy(struct fleet *f)
 {
-	if (f->copy && fleet_copy_write(f->copy, f->key, &f->force) != RC_OK) {
-		count(f, STATS_C_SHARED_COPY_FAILURES);
-		log_warn("config", "the shared document cannot be kept on disk: a start without Redis would go without it", "file=%s error=\"%s\"",
-			 f->copy, strerror(errno));
+	bool again = f->copy_again_ns != 0;
+
+	if (!f->copy)
+		return;
+	if (fleet_copy_write(f->copy, f->key, &f->force) == RC_OK) {
+		f->copy_again_ns = 0;
+		if (again)
+			log_info("config", "the shared document is kept on disk again", "file=%s version=%" PRIu64, f->copy, f->force.version);
+		return;
 	}
+	count(f, STATS_C_SHARED_COPY_FAILURES);
+	if (!again)
+		log_warn("config", "the shared document cannot be kept on disk, and is tried again every ten seconds: until then a start without Redis "
+				   "would go without it, or with the one before", "file=%s error=\"%s\"", f->copy, strerror(errno));
+	f->copy_again_ns = clock_mono_ns() + COPY_AGAIN_NS;
 }
 
 /* RC_ERROR: refused; f->why says. RC_AGAIN: no memory. */
@@ -247,7 +260,11 @@ static void on_down(void *arg)
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	look(arg);
+	struct fleet *f = arg;
+
+	if (f->copy_again_ns && clock_mono_ns() >= f->copy_again_ns)
+		keep_copy(f);
+	look(f);
 }
 
 static const char *source_host(const struct fleet *f)

@@ -345,11 +345,20 @@ def test_what_a_crash_has_left_beside_the_copy_is_removed(suimon, shared, tmp_pa
 
 
 def test_a_copy_that_cannot_be_written_is_told(suimon, shared, tmp_path):
-    s = suimon({"config": {"source": source(shared), "copy": str(tmp_path / "no" / "such" / "copy")}})
+    copy = tmp_path / "away" / "copy"
+    copy.parent.mkdir()
+    s = suimon({"config": {"source": source(shared), "copy": str(copy)}})
     push(s, "stats: {slow: 77ms}\n")
     in_force(s, 1)
-    assert s.metrics()["suimon_shared_config_copy_failures_total"] == 1
+    copy.parent.rename(tmp_path / "aside")
+    push(s, "stats: {slow: 78ms}\n")
+    in_force(s, 2)
+    assert s.metrics()["suimon_shared_config_copy_failures_total"] >= 1
     assert "cannot be kept on disk" in s.log_text()
+    (tmp_path / "aside").rename(copy.parent)
+    servers.wait_until("it to be written after all", lambda: "slow: 78ms" in copy.read_text(), 60)
+    servers.wait_until("that to be said", lambda: "is kept on disk again" in s.log_text(), 60)
+    assert s.log_text().count("cannot be kept on disk") == 1
 
 
 def test_a_reload_takes_both(suimon, db, shared, tmp_path):
