@@ -8,6 +8,7 @@
 
 #define PATH_TEXT 96
 #define MEMORY_LEAST (1024 * 1024)
+#define TOKEN_MOST 1000
 
 static bool one_of(const char *word, const char *const *words)
 {
@@ -114,10 +115,21 @@ static void check_aurora(struct conf_ctx *c, const struct settings *s)
 			      s->primary.host);
 }
 
+/* Suimon would be its own server. */
+static bool is_own(const struct settings *s, const struct settings_addr *a)
+{
+	for (size_t i = 0; i < s->listen.nmysql; i++)
+		if (same(&s->listen.mysql[i], a))
+			return true;
+	return same(&s->listen.http, a);
+}
+
 static void check_servers(struct conf_ctx *c, const struct settings *s)
 {
 	char path[PATH_TEXT];
 
+	if (is_own(s, &s->primary))
+		conf_fault_at(c, "primary", "suimon listens on %s itself, allowed is a server's address", s->primary.text);
 	for (size_t i = 0; i < s->nreplicas; i++) {
 		size_t k = 0;
 
@@ -128,6 +140,8 @@ static void check_servers(struct conf_ctx *c, const struct settings *s)
 			conf_fault_at(c, path, "%s is listed twice, allowed is once", s->replicas[i].addr.text);
 		else if (same(&s->replicas[i].addr, &s->primary)) /* one server, seen as two that take writes */
 			conf_fault_at(c, path, "%s is the primary, allowed are other servers", s->replicas[i].addr.text);
+		else if (is_own(s, &s->replicas[i].addr))
+			conf_fault_at(c, path, "suimon listens on %s itself, allowed is a server's address", s->replicas[i].addr.text);
 	}
 	if (s->discovery_aurora)
 		check_aurora(c, s);
@@ -188,9 +202,24 @@ static void check_stores(struct conf_ctx *c, const struct settings *s)
 			      "backend.monitor.user, or an account with a password in users");
 }
 
+/* What a caller's header brings has lost the blanks around it. */
+static void check_token(struct conf_ctx *c, const struct settings *s)
+{
+	struct span t = secret_text(s->admin_token);
+	bool bad = t.len > TOKEN_MOST || (t.len && (t.p[0] == ' ' || t.p[t.len - 1] == ' '));
+
+	for (size_t i = 0; i < t.len; i++)
+		bad |= (unsigned char)t.p[i] < ' ' || t.p[i] == 0x7f;
+	if (bad)
+		conf_fault_at(c, "admin_token",
+			      "no HTTP header could bring it, allowed are up to %d bytes without line breaks (one at the end of a variable, perhaps), other "
+			      "control characters, and blanks at its ends", TOKEN_MOST);
+}
+
 void settings_check(struct conf_ctx *c, const struct settings *s)
 {
 	check_listen(c, s);
+	check_token(c, s);
 	check_servers(c, s);
 	check_users(c, s);
 	check_rules(c, s);
