@@ -72,6 +72,7 @@ enum rc process_reload_heard(void (*pass_on)(void)) must_check;
 enum rc process_take_shared(const struct settings_shared *doc, struct iobuf *why); /* the same with another one of config.source */
 /* A refused configuration: a line of the log for each line of why. */
 void process_log_refusal(const char *text, const struct iobuf *why);
+struct settings *process_load_again(const struct settings_shared *shared, struct iobuf *why); /* behind the start. NULL: why says */
 
 /* /readyz turns; a little later it stops accepting, lets transactions finish up to drain_timeout, then stops the loop; a second call
  * changes nothing. */

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "clock.h"
 #include "digest.h"
@@ -146,10 +147,26 @@ static enum rc take_what_may_fail(const struct settings *now, const struct setti
 	return RC_ERROR;
 }
 
+/* A pipe was read at the start: whoever opens it again waits for somebody who writes, and on this thread clients with him. */
+static bool is_there_again(const char *file, struct iobuf *why)
+{
+	struct stat st;
+
+	if (!file || stat(file, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+		return true;
+	(void)!iobuf_printf(why, "%s:0: file: no regular file: it is read once, at the start, allowed is a restart\n", file);
+	return false;
+}
+
+struct settings *process_load_again(const struct settings_shared *shared, struct iobuf *why)
+{
+	return is_there_again(process.file, why) ? settings_load_shared(process.file, shared, process.primary, why) : NULL;
+}
+
 static enum rc reload(const struct settings_shared *shared, struct iobuf *why)
 {
 	struct instance *in = &process.in;
-	struct settings *next = settings_load_shared(process.file, shared, process.primary, why), *now;
+	struct settings *next = process_load_again(shared, why), *now;
 
 	if (!next) {
 		process_log_refusal("reload refused: nothing was changed", why);

@@ -212,7 +212,7 @@ static enum rc open_slow_log(const struct settings *s)
 /* Before there are parts: the settings that they are made of are these. */
 static enum rc take_first(const struct settings_shared *doc, struct iobuf *why)
 {
-	struct settings *s = settings_load_shared(process.file, doc, process.primary, why);
+	struct settings *s = process_load_again(doc, why);
 
 	if (!s) {
 		process_log_refusal("shared rules refused", why);

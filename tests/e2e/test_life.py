@@ -100,6 +100,33 @@ def test_reload_over_http(suimon, db):
     assert "strong" in s.http("/api/config")[1]
 
 
+def test_a_configuration_that_was_a_pipe_is_read_once(suimon, tmp_path):
+    """As in `suimon -c <(...)`, or from who hands secrets over in a pipe: nothing waits for it to be written again."""
+    s = suimon(run=False)
+    with open(s.file) as f:
+        text = f.read()
+    os.unlink(s.file)
+    os.mkfifo(s.file)
+
+    def write():
+        with open(s.file, "w") as f:
+            f.write(text)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    s.start()
+    writer.join(30)
+    try:
+        s.process.signal(signal.SIGHUP)
+        servers.wait_until("the reload to be refused", lambda: "no regular file: it is read once, at the start" in s.log_text(), 30)
+        assert s.http("/api/config/reload", data={})[0] == 409 and s.http("/healthz")[0] == 200
+        with s.connect() as c:
+            assert ask(c, "SELECT 1") == ((1,),)
+    finally:
+        with contextlib.suppress(OSError):  # who waits for it is let go
+            os.close(os.open(s.file, os.O_WRONLY | os.O_NONBLOCK))
+
+
 def test_a_reload_keeps_the_debug_log(suimon, db, monkeypatch):
     monkeypatch.setenv("SUIMON_DEBUG", "1")
     s = suimon()
