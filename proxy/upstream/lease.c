@@ -54,9 +54,13 @@ static struct upstream *parked(const struct lease_request *r)
 	return u && u->state == UPSTREAM_IDLE && u->backend == r->backend && fits(u, r) && state_reachable(u, r) ? u : NULL;
 }
 
-static bool is_sole(const struct upstream *u)
+/* How much is lost if another has it, or nobody: nothing; what a session may have left that is somewhere else by now, or gone; what a session
+ * may ask for next; what has to be asked first. */
+static int hangs_on(const struct upstream *u)
 {
-	return u->park && u->park->sole;
+	if (u->park && u->park->sole)
+		return 3;
+	return !u->keep ? 0 : u->park ? 2 : 1;
 }
 
 static struct upstream *choose_idle(struct lease_pool *p, struct lease_backend *lb, const struct lease_request *r)
@@ -80,9 +84,9 @@ static struct upstream *choose_idle(struct lease_pool *p, struct lease_backend *
 		if (u->keep && !full)
 			continue;
 		score = u->epoch == r->epoch ? 4 : 0;
-		score -= is_sole(u) ? 8 : 0; /* it would have to be asked first */
+		score -= 8 * hangs_on(u);
 		score += u->vars == r->vars ? 2 : span_eq(u->vars->schema, r->vars ? r->vars->schema : u->vars->schema);
-		if (score > best_score) {
+		if (score > best_score || (score == best_score && u->keep)) { /* of those that are kept, the one that nobody has asked for longest */
 			best = u;
 			best_score = score;
 			if (score == 6 && r->session == 0)
@@ -120,16 +124,30 @@ static void lend(struct upstream *u, struct lease_request *r)
 	atomic_fetch_add_explicit(&u->load->active, 1, memory_order_relaxed);
 }
 
-/* One that nothing hangs on, rather; else the one that idles longest is asked what it knows. */
+/* The one on which least hangs, and of those the one that idles longest. NULL: none is idle. */
+static struct upstream *least_missed(const struct lease_backend *lb)
+{
+	struct upstream *least = NULL;
+
+	for (struct list_node *n = list_last(&lb->idle); n; n = list_prev(&lb->idle, n)) {
+		struct upstream *u = container_of(n, struct upstream, node);
+
+		if (!least || hangs_on(u) < hangs_on(least))
+			least = u;
+		if (hangs_on(least) == 0)
+			break;
+	}
+	return least;
+}
+
+/* It may have to be asked first what it knows. */
 bool lease_evict(struct lease_backend *lb)
 {
-	struct list_node *n = list_last(&lb->idle);
+	struct upstream *u = least_missed(lb);
 
-	while (n && is_sole(container_of(n, struct upstream, node)) && list_prev(&lb->idle, n))
-		n = list_prev(&lb->idle, n);
-	if (!n || lease_ask(container_of(n, struct upstream, node)))
+	if (!u || lease_ask(u))
 		return false;
-	upstream_close(container_of(n, struct upstream, node), "making room for somebody else");
+	upstream_close(u, "making room for somebody else");
 	return true;
 }
 
@@ -165,8 +183,10 @@ void lease_unpark(struct upstream *u)
 
 void lease_park_end(struct lease_park *park)
 {
-	if (park->u)
-		lease_unpark(park->u);
+	if (!park->u)
+		return;
+	park->u->keep = false;
+	lease_unpark(park->u);
 }
 
 void lease_park(struct upstream *u, struct lease_park *park, uint64_t session)
@@ -176,7 +196,8 @@ void lease_park(struct upstream *u, struct lease_park *park, uint64_t session)
 	if (likely(u->park == park))
 		return;
 	lease_unpark(u);
-	lease_park_end(park);
+	if (park->u)
+		lease_unpark(park->u);
 	u->park = park;
 	park->u = u;
 }

@@ -168,6 +168,23 @@ def test_answers_as_on_one_connection(suimon, db, what, pool, flag):
         assert g == w, step
 
 
+def test_what_nobody_asks_for_any_more_goes_first(suimon, db):
+    """P3: a full pool lends what ended sessions, and sessions that are elsewhere by now, have left, before what may be asked for next."""
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 6, "min_idle": 0}}})
+    fresh(db)
+    with contextlib.ExitStack() as stack:
+        asks, other = (stack.enter_context(s.connect(database=db.name)) for _ in range(2))
+        with contextlib.ExitStack() as gone:
+            for _ in range(5):
+                ask(gone.enter_context(s.connect(database=db.name)), "INSERT INTO noise (x) VALUES ('n')")
+        with pytest.raises(Exception):
+            ask(asks, "INSERT INTO a (id) VALUES (2)")
+        for _ in range(4):
+            ask(other, "INSERT INTO noise (x) VALUES ('n')")
+            assert ask(asks, "SELECT @@error_count") == ((1,),)
+        assert ask(asks, "SHOW WARNINGS")[0][1] == 1062
+
+
 @pytest.mark.parametrize("flag", [MULTI_STATEMENTS, 0], ids=["handed over", "closed"])
 @pytest.mark.parametrize("what", ["insert id, prepared", "found rows", "found rows, of many kinds", "found rows, past a failure", "row count, of many kinds"])
 def test_numbers_are_right_though_each_statement_finds_its_connection_gone(suimon, db, what, flag):
