@@ -181,8 +181,7 @@ def test_what_nobody_asks_for_any_more_goes_first(suimon, db):
             ask(asks, "INSERT INTO a (id) VALUES (2)")
         for _ in range(4):
             ask(other, "INSERT INTO noise (x) VALUES ('n')")
-            assert ask(asks, "SELECT @@error_count") == ((1,),)
-        assert ask(asks, "SHOW WARNINGS")[0][1] == 1062
+            assert ask(asks, "SHOW WARNINGS")[0][1] == 1062
 
 
 @pytest.mark.parametrize("flag", [MULTI_STATEMENTS, 0], ids=["handed over", "closed"])
