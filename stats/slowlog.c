@@ -40,7 +40,7 @@ struct slowlog {
 	struct iobuf writing;
 	char *path; /* owned; NULL: none */
 	int fd;
-	bool rolls; /* it is a file that can be put aside: no pipe, no device */
+	bool rolls; /* it is a file that can be put aside: no pipe, no device, no link */
 	uint64_t size;
 };
 
@@ -146,6 +146,14 @@ static int open_file(const char *path)
 	return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
+/* The name is the file: not a link to it, which alone would be put aside. */
+static bool is_itself(const char *path, const struct stat *opened)
+{
+	struct stat named;
+
+	return S_ISREG(opened->st_mode) && lstat(path, &named) == 0 && named.st_dev == opened->st_dev && named.st_ino == opened->st_ino;
+}
+
 static void take_file(struct slowlog *l, int fd, char *path)
 {
 	struct stat st;
@@ -156,7 +164,7 @@ static void take_file(struct slowlog *l, int fd, char *path)
 		mem_free(l->path);
 	l->fd = fd;
 	l->path = path;
-	l->rolls = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	l->rolls = fd >= 0 && fstat(fd, &st) == 0 && is_itself(path, &st);
 	l->size = l->rolls ? (uint64_t)st.st_size : 0;
 }
 

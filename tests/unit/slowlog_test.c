@@ -234,6 +234,34 @@ static void a_pipe_that_nobody_reads_holds_nothing_up(void **state)
 	close(reader);
 }
 
+/* ... and such a one, where it goes to a file. */
+static void a_link_is_not_put_aside(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct slowlog *l = slowlog_new(helper_sink(s));
+	struct stats_event e = slow("SELECT 1");
+	char link[80], old[90], err[256];
+	struct stat st;
+
+	snprintf(link, sizeof(link), "%s.link", path);
+	snprintf(old, sizeof(old), "%s.1", link);
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(slowlog_open(l, link, 1000, err, sizeof(err)), RC_OK);
+	for (int i = 0; i < 50; i++) {
+		slowlog_add(l, k, &e, true, clock_wall_us());
+		usleep(1000);
+	}
+	slowlog_free(l);
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_not_equal(lstat(old, &st), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size > 2000);
+	unlink(link);
+	stats_free(s);
+}
+
 /* /dev/stdout is such a name. */
 static void what_is_no_file_is_not_put_aside(void **state)
 {
@@ -278,6 +306,7 @@ int main(void)
 		cmocka_unit_test(a_full_disk_loses_entries_and_says_so),
 		cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_holds_nothing_up, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_no_file_is_not_put_aside, begin, end),
+		cmocka_unit_test_setup_teardown(a_link_is_not_put_aside, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
