@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "clock.h"
 #include "log.h"
@@ -22,6 +23,7 @@ struct fleet {
 	struct secret *source;       /* owned reference */
 	char *copy;                  /* owned; NULL: none */
 	uint64_t copy_again_ns;      /* monotonic: it could not be written, and is tried again then; 0: it says what is in force */
+	uint64_t copy_failed_us;     /* wall clock: since when */
 	char *key;                   /* owned */
 	struct fleet_doc force;      /* what is in force */
 	struct settings_shared shared;
@@ -124,6 +126,8 @@ static void keep_copy(struct fleet *f)
 	if (!again)
 		log_warn("config", "the shared document cannot be kept on disk, and is tried again every ten seconds: until then a start without Redis "
 				   "would go without it, or with the one before", "file=%s error=\"%s\"", f->copy, strerror(errno));
+	if (!again)
+		f->copy_failed_us = clock_wall_us();
 	f->copy_again_ns = clock_mono_ns() + COPY_AGAIN_NS;
 }
 
@@ -258,12 +262,31 @@ static void on_down(void *arg)
 	(void)arg;
 }
 
+/* Another instance, which has the same copy, has written it since: perhaps a later one than this has. */
+static bool others_kept_it(const struct fleet *f)
+{
+	struct stat st;
+
+	return stat(f->copy, &st) == 0 && (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000 > f->copy_failed_us;
+}
+
+static void keep_copy_again(struct fleet *f)
+{
+	if (!f->copy_again_ns || clock_mono_ns() < f->copy_again_ns)
+		return;
+	if (others_kept_it(f)) {
+		f->copy_again_ns = 0;
+		log_info("config", "the shared document's copy on disk was written by another instance", "file=%s", f->copy);
+	} else {
+		keep_copy(f);
+	}
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct fleet *f = arg;
 
-	if (f->copy_again_ns && clock_mono_ns() >= f->copy_again_ns)
-		keep_copy(f);
+	keep_copy_again(f);
 	look(f);
 }
 

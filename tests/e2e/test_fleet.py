@@ -361,6 +361,20 @@ def test_a_copy_that_cannot_be_written_is_told(suimon, shared, tmp_path):
     assert s.log_text().count("cannot be kept on disk") == 1
 
 
+def test_a_copy_that_another_has_written_meanwhile_is_left_alone(suimon, shared, tmp_path):
+    """It may be of a later document, which this instance has not."""
+    copy = tmp_path / "away" / "copy"
+    copy.parent.mkdir()
+    s = suimon({"config": {"source": source(shared), "copy": str(copy)}})
+    copy.parent.rename(tmp_path / "aside")
+    push(s, "stats: {slow: 77ms}\n")
+    in_force(s, 1)
+    (tmp_path / "aside").rename(copy.parent)
+    copy.write_text("another's")
+    servers.wait_until("that to be said", lambda: "written by another instance" in s.log_text(), 60)
+    assert copy.read_text() == "another's"
+
+
 def test_a_reload_takes_both(suimon, db, shared, tmp_path):
     db.setup("CREATE TABLE a (n INT)")
     changes = of(shared, tmp_path)
