@@ -67,7 +67,7 @@ static void check_limits(struct conf_ctx *c, const struct settings *s)
 static bool same(const struct settings_addr *a, const struct settings_addr *b)
 {
 	return a->host && b->host && a->is_unix == b->is_unix && a->port == b->port &&
-	       strcasecmp(a->host, b->host) == 0;
+	       (a->is_unix ? strcmp(a->host, b->host) : strcasecmp(a->host, b->host)) == 0;
 }
 
 static void check_listen(struct conf_ctx *c, const struct settings *s)

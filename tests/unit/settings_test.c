@@ -443,6 +443,14 @@ static void aurora_needs_names_and_finds_its_replicas_itself(void **state)
 	settings_unref(good("{discovery: aurora, backend: {aurora_host: '127.0.0.?'}}"));
 }
 
+static void paths_are_told_apart_by_letter_case(void **state)
+{
+	struct settings *s = load("{primary: 'unix:/run/DB.sock', listen: {mysql: ['unix:/run/db.sock']}}", NULL);
+
+	assert_non_null(s);
+	settings_unref(s);
+}
+
 static void a_queue_needs_an_account_to_drain_with(void **state)
 {
 	static const char rules[] = "\nqueue: {rules: [{match: {table: t}}]}";
@@ -696,6 +704,7 @@ int main(void)
 		cmocka_unit_test(what_this_build_cannot_do_is_a_fault),
 		cmocka_unit_test(files_for_tls_are_read),
 		cmocka_unit_test(aurora_needs_names_and_finds_its_replicas_itself),
+		cmocka_unit_test(paths_are_told_apart_by_letter_case),
 		cmocka_unit_test(a_queue_needs_an_account_to_drain_with),
 		cmocka_unit_test(what_is_printed_loads_again),
 		cmocka_unit_test(no_secret_is_printed),
