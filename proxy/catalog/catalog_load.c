@@ -106,8 +106,10 @@ static enum rc take_table(struct load *l, struct entity *e, const struct span *v
 		e->kind = CATALOG_TABLE;
 		e->transactional = span_ieq(v[4], span_str("YES"));
 		/* A row that was written meanwhile would have been valid until before it began, and such a version is not kept. */
-		if (span_eq(v[2], span_str("SYSTEM VERSIONED")))
+		if (span_eq(v[2], span_str("SYSTEM VERSIONED"))) {
+			e->keeps_history = true;
 			e->why_not_later = "it keeps its rows' history, in which a write of an earlier time leaves holes";
+		}
 		if (!engine_is_own(v[3]))
 			e->why_reads = e->why_writes =
 				v[3].len ? "its engine keeps rows elsewhere" : "the server cannot open it";

@@ -349,7 +349,7 @@ enum rc snapshot_transactional(const struct snapshot *s, struct span schema, str
 	return rc;
 }
 
-/* Of what its triggers write, too. Cascades fire none, and give no defaults. */
+/* Of what its triggers write, too. Cascades fire none, and give no defaults, but they end versions of rows. */
 enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span name, bool *defaults, const char **why)
 {
 	const struct entity *e = snapshot_find(s, schema, name);
@@ -358,7 +358,9 @@ enum rc snapshot_later(const struct snapshot *s, struct span schema, struct span
 
 	*why = w.why;
 	*defaults = e && e->defaults_not_later;
-	for (size_t i = 0; rc == RC_OK && i < (e->triggered ? w.n : 1); i++) {
+	for (size_t i = 0; rc == RC_OK && i < w.n; i++) {
+		if (i > 0 && !e->triggered && !w.met[i]->keeps_history)
+			continue;
 		*why = w.met[i]->why_not_later;
 		if (!*why && i > 0 && w.met[i]->defaults_not_later)
 			*why = "a trigger writes a table with a default that would be another one when it is applied";

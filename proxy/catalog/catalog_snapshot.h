@@ -43,6 +43,7 @@ struct entity {
 	const char *why_writes; /* the same of what changes with it */
 	const char *why_not_later; /* literal: why the queue's writes would not be what they are now; NULL: they are */
 	bool defaults_not_later;   /* a column's default would be another one */
+	bool keeps_history;        /* of its rows; a reason of why_not_later, for cascades, too */
 	struct edge *reads;     /* a view's or routine's tables, views and routines; owned */
 	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls, what a view calls,
 				 * and the views in it; owned */

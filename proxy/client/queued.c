@@ -222,18 +222,29 @@ static bool is_this_accounts(const struct request *r)
 	return false;
 }
 
+static uint64_t form_of(const struct request *r)
+{
+	struct prepared *p = r->prepared;
+
+	if (!p)
+		return sql_form(r->lexed->body, r->mode, false);
+	if (!p->form)
+		p->form = sql_form(p->lexed.body, p->mode, true);
+	return p->form;
+}
+
 static bool is_refused(const struct request *r)
 {
 	const struct statement *st = r->st;
 
-	return st->queue_refused || (st->queue_no_defaults && (r->defaults & st->queue_no_defaults) == st->queue_no_defaults);
+	return (st->queue_refused_form && st->queue_refused_form == r->form) || (st->queue_no_defaults && (r->defaults & st->queue_no_defaults) == st->queue_no_defaults);
 }
 
 /* Of one digest may be `IN (1)` and `IN ()`. */
 static bool is_known_form(const struct request *r)
 {
 	const struct statement *st = r->st;
-	bool known = r->form == 0;
+	bool known = false;
 
 	for (size_t i = 0; i < countof(st->queue_forms) && !known; i++)
 		known = st->queue_forms[i] == r->form;
@@ -351,7 +362,8 @@ void queued_checked(struct request *r, bool accepted)
 	struct statement *st = r->st;
 
 	if (!is_current(r)) {
-		st->queue_checked = st->queue_refused = false;
+		st->queue_checked = false;
+		st->queue_refused_form = 0;
 		st->queue_defaults = st->queue_no_defaults = 0;
 		memset(st->queue_checked_accounts, 0, sizeof(st->queue_checked_accounts));
 		memset(st->queue_forms, 0, sizeof(st->queue_forms));
@@ -361,18 +373,18 @@ void queued_checked(struct request *r, bool accepted)
 		memmove(st->queue_checked_accounts + 1, st->queue_checked_accounts, sizeof(st->queue_checked_accounts) - sizeof(uint64_t));
 		st->queue_checked_accounts[0] = r->s->account->id;
 	}
-	if (!is_known_form(r)) {
+	if (accepted && !is_known_form(r)) {
 		memmove(st->queue_forms + 1, st->queue_forms, sizeof(st->queue_forms) - sizeof(uint64_t));
 		st->queue_forms[0] = r->form;
 	}
 	st->queue_checked_epoch = r->checking_epoch;
-	st->queue_checked |= accepted || !r->defaults;
+	st->queue_checked |= accepted;
 	if (accepted)
 		st->queue_defaults |= r->defaults;
 	else if (r->defaults)
 		st->queue_no_defaults = r->defaults;
 	else
-		st->queue_refused = true;
+		st->queue_refused_form = r->form;
 	r->checking = false;
 }
 
@@ -662,8 +674,8 @@ enum rc queued_step(struct request *r)
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, why);
 		return directly(r);
 	}
-	r->form = r->prepared ? 0 : sql_form(r->lexed->body, r->mode);
-	if (unlikely(!r->form && !r->prepared)) {
+	r->form = form_of(r);
+	if (unlikely(!r->form)) {
 		declined(r, STATS_C_QUEUE_DECLINED_NOT_ELIGIBLE, "its text is none that a server takes as it is");
 		return directly(r);
 	}

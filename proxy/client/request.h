@@ -60,6 +60,7 @@ struct prepared {
 	uint64_t types_id;       /* changes with types; 0: none */
 	uint8_t *places;         /* enum sql_place of each parameter, owned; NULL until asked for */
 	struct statement_today today; /* of this text */
+	uint64_t form;           /* sql_form(), where it was asked for; 0: it was not, or there is none */
 	bool long_data;          /* data was sent ahead: the connection is pinned until it is executed or reset */
 	bool cursor;             /* an open cursor pins the connection */
 };
@@ -168,7 +169,7 @@ struct request {
 	struct mail resume_mail;
 	uint64_t start_ns, lease_ns, sent_ns, first_ns;
 	uint64_t rows, affected, bytes_out;
-	uint64_t form;              /* of a text that may be queued: sql_form(); 0 of what is prepared, whose text the server has seen */
+	uint64_t form;              /* of what may be queued: sql_form() */
 	uint64_t rows_named;        /* by an INSERT or REPLACE that is being queued: it has affected them once it is stored */
 	uint16_t error, warnings, status;
 	enum stats_route route;

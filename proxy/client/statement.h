@@ -86,10 +86,10 @@ struct statement {
 	uint64_t queue_checked_accounts[STATEMENT_QUEUE_ACCOUNTS]; /* their ids, 0: none; the first is the latest */
 	uint64_t queue_checked_epoch;   /* of the accounts, before it was */
 	uint64_t queue_forms[STATEMENT_QUEUE_FORMS]; /* sql_form() of texts of it that were accepted, 0: none; the first is the latest */
+	uint64_t queue_refused_form;    /* one that may not wait, the latest: it leaves out a column that has no default; 0: none */
 	uint64_t queue_denied_account;  /* id: a new session of it may not run this, an older one perhaps; 0 none */
 	uint64_t queue_denied_epoch;    /* ... as of this epoch of the accounts */
 	bool queue_checked;             /* ... as it is */
-	bool queue_refused;             /* it may not wait: it leaves out a column that has no default */
 	uint64_t queue_defaults;        /* columns that have one, of those that a bulk execution gave it (request.h) */
 	uint64_t queue_no_defaults;     /* of these, all together, at least one has none; 0: not known of any */
 	struct sql_insert_head *queue_head; /* owned; how the last one that was queued began; NULL: none was */

@@ -51,8 +51,8 @@ enum rc sql_canonical(struct span text, unsigned mode, struct iobuf *out) must_c
 
 /* What of a text its digest does not tell and may make it one that the server refuses: the numbers of items in its rows, lists that are none,
  * a literal where not every kind of it may stand. Of two texts of one digest and of one form the server takes both or neither, values
- * aside. 0: it is no whole text, or has placeholders. One pass, no allocation. */
-uint64_t sql_form(struct span text, unsigned mode);
+ * aside. prepared: placeholders are literals. 0: it is no whole text, or has placeholders and is not prepared. One pass, no allocation. */
+uint64_t sql_form(struct span text, unsigned mode, bool prepared);
 
 /* Where an INSERT ... VALUES statement's rows lie, for merging: text[0..rows_at) is the head up to and with VALUES,
  * text[rows_at..rows_end) the rows "(..),(..)", the rest the tail (ON DUPLICATE KEY UPDATE ...).

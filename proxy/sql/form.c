@@ -20,12 +20,15 @@
 #define PIECE_LIST (UINT64_C(4) << 20)    /* of literals, one or more */
 #define PIECE_ROW (UINT64_C(5) << 20)     /* and how many it has */
 #define PIECE_GROUP (UINT64_C(6) << 20)   /* parentheses around something else */
+#define PIECE_ASC (UINT64_C(7) << 20)     /* a word that digests leave out where it says nothing, and some that it does not */
+#define PIECE_APART (UINT64_C(8) << 20)   /* an opening parenthesis with something between it and the word before: no call of most functions */
 
 struct form {
 	struct sql_scan s;
 	struct sql_token t, prev; /* this one, and the one before */
 	uint64_t hash;
-	bool odd; /* no text that a client may send as it is */
+	bool prepared; /* placeholders may stand where literals may */
+	bool odd;      /* no text that a client may send as it is */
 };
 
 static uint64_t mixed(uint64_t hash, uint64_t piece)
@@ -92,15 +95,24 @@ static bool is_operands(const struct sql_token *t)
 	return false;
 }
 
+static bool stands_apart(const struct form *f)
+{
+	return sql_token_is_op(&f->t, '(') && f->prev.kind == SQL_T_WORD && f->prev.text.p + f->prev.text.len != f->t.text.p;
+}
+
 static uint64_t piece(struct form *f)
 {
 	bool operand = (sql_token_is_literal(&f->t) || is_sign(&f->t)) && is_operands(&f->prev);
 
 	if (operand && is_sign(&f->t))
 		join_sign(f);
+	if (stands_apart(f))
+		return PIECE_APART;
+	if (f->t.kind == SQL_T_WORD && f->t.word == SQL_W_ASC)
+		return PIECE_ASC;
 	if (!sql_token_is_literal(&f->t))
 		return f->t.kind == SQL_T_OP ? f->t.op : PIECE_KIND + f->t.kind;
-	f->odd |= f->t.kind == SQL_T_PARAM || is_half_a_byte(&f->t);
+	f->odd |= (f->t.kind == SQL_T_PARAM && !f->prepared) || is_half_a_byte(&f->t);
 	if (operand)
 		return PIECE_VALUE;
 	return PIECE_LITERAL + 2u * f->t.kind + (f->t.kind == SQL_T_NUMBER && is_digits(f->t.text));
@@ -191,9 +203,9 @@ static void rows(struct form *f)
 	}
 }
 
-uint64_t sql_form(struct span text, unsigned mode)
+uint64_t sql_form(struct span text, unsigned mode, bool prepared)
 {
-	struct form f = {.hash = 0};
+	struct form f = {.prepared = prepared};
 	enum sql_word word;
 
 	sql_scan_init(&f.s, text, mode);

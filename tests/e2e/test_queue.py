@@ -132,11 +132,15 @@ FOLDED = [
     ("UPDATE log SET v = 'b' WHERE n IS NULL ORDER BY n LIMIT 5", ["UPDATE log SET v = NULL WHERE n IS NULL ORDER BY n LIMIT 2"],
      [("UPDATE log SET v = 'b' WHERE n IS 5 ORDER BY n LIMIT 5", 1064), ("UPDATE log SET v = 'b' WHERE n IS NULL ORDER BY n LIMIT 1, 5", 1064),
       ("UPDATE log SET v = 'b' WHERE n IS NULL ORDER BY n LIMIT -5", 1064)]),
+    ("DELETE FROM log WHERE n = 1 ORDER BY n ASC LIMIT 5", ["DELETE FROM log WHERE n = 2 ORDER BY n ASC LIMIT 1"],
+     [("DELETE FROM log WHERE n = 1 ORDER BY ASC n LIMIT 5", 1064), ("DELETE FROM log WHERE n = 1 ORDER BY n LIMIT ASC 5", 1064)]),
+    ("UPDATE log SET v = SUBSTRING(v, 1) WHERE n = 1", ["UPDATE log SET v = SUBSTRING(v, 2) WHERE n = -1"],
+     [("UPDATE log SET v = SUBSTRING/**/(v, 1) WHERE n = 1", 1630)]),
     ("UPDATE log SET v = x'41' WHERE n = 1", ["UPDATE log SET v = x'4142' WHERE n = -1"], [("UPDATE log SET v = x'414' WHERE n = 1", 1064)]),
 ]
 
 
-@pytest.mark.parametrize("right,others,wrong", FOLDED, ids=["rows", "list", "kinds", "bytes"])
+@pytest.mark.parametrize("right,others,wrong", FOLDED, ids=["rows", "list", "kinds", "order", "call", "bytes"])
 def test_what_a_digest_folds_is_refused_at_once_where_it_is_wrong(suimon, table, right, others, wrong):
     """Q4: an empty list has the digest of a full one, a row with a value missing that of a whole one: the client hears of it, not a dead letter."""
     s = suimon({"queue": {"rules": [{"match": {"table": table.name + ".log"}}]}})
@@ -151,6 +155,21 @@ def test_what_a_digest_folds_is_refused_at_once_where_it_is_wrong(suimon, table,
             assert is_queued(s, c, right)
     drained(s)
     assert dead(s) == []
+
+
+def test_an_empty_row_is_refused_prepared_too_and_alone(suimon, table):
+    """Q4: of the digest of a full one; that it may not wait says nothing of that."""
+    table.setup("CREATE TABLE req (id INT NOT NULL, n INT)")
+    s = suimon({"threads": 1, "queue": {"rules": [{"match": {"table": table.name + ".req"}}]}})
+    with s.connect(database=table.name) as c, Wire(s.connect(database=table.name)) as w:
+        queue_one(s, c, "INSERT INTO req VALUES (1, 2)")
+        for _ in range(2):
+            assert w.prepare("INSERT INTO req VALUES ()").execute()[0][:3] == b"\xff" + (1364).to_bytes(2, "little")
+            with pytest.raises(pymysql.MySQLError):
+                ask(c, "INSERT INTO req VALUES ()")
+            assert is_queued(s, c, "INSERT INTO req VALUES (3, 4)")
+    drained(s)
+    assert dead(s) == [] and table.primary("SELECT COUNT(*) >= 3 FROM req") == ((1,),)
 
 
 @pytest.mark.parametrize("sql", ["INSERT INTO strict_one (id) VALUES (%d)", "INSERT INTO strict_one SET id = %d",
@@ -910,8 +929,10 @@ def test_a_table_that_keeps_its_history_lets_nothing_wait(suimon, table):
     """Applied with the time it was accepted at, behind a write of a later one, it would end that one's row before it began: history forgets it."""
     table.setup("CREATE TABLE kept (id INT PRIMARY KEY, n INT NOT NULL) WITH SYSTEM VERSIONING", "INSERT INTO kept VALUES (1, 0)",
                 "CREATE TABLE feeds (id INT PRIMARY KEY AUTO_INCREMENT, n INT)",
-                "CREATE TRIGGER feed AFTER INSERT ON feeds FOR EACH ROW UPDATE kept SET n = n + 1000")
-    s = suimon({"queue": {"rules": [{"match": {"table": "%s.%s" % (table.name, t)}} for t in ("kept", "feeds", "log")]}})
+                "CREATE TRIGGER feed AFTER INSERT ON feeds FOR EACH ROW UPDATE kept SET n = n + 1000",
+                "CREATE TABLE parent (id INT PRIMARY KEY, k INT UNIQUE)", "INSERT INTO parent VALUES (1, 1)",
+                "CREATE TABLE child (id INT PRIMARY KEY, k INT, FOREIGN KEY (k) REFERENCES parent (k) ON UPDATE CASCADE) WITH SYSTEM VERSIONING")
+    s = suimon({"queue": {"rules": [{"match": {"table": "%s.%s" % (table.name, t)}} for t in ("kept", "feeds", "log", "parent")]}})
     with s.connect(database=table.name) as c:
         queue_one(s, c)
         drained(s)
@@ -921,7 +942,8 @@ def test_a_table_that_keeps_its_history_lets_nothing_wait(suimon, table):
             ask(c, "UPDATE kept SET n = n + 1")
             ask(c, "INSERT INTO feeds (n) VALUES (1)")
             table.primary("UPDATE kept SET n = n + 100")
-        assert declined(s, "not_eligible") >= 4 and state(s)["depth"] == 0
+        ask(c, "UPDATE parent SET k = 2")
+        assert declined(s, "not_eligible") >= 5 and state(s)["depth"] == 0
         act(s, "resume")
         drained(s)
     assert [n for n, in table.primary("SELECT n FROM kept FOR SYSTEM_TIME ALL ORDER BY row_start")] == [0, 1, 2, 1002, 1102, 1103, 2103, 2203]

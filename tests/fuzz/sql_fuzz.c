@@ -265,7 +265,7 @@ static void pieces(struct span text, unsigned mode)
 	}
 	rc = sql_inner_statements(text, mode, name_lies_in, &all);
 	must(rc == RC_OK || rc == RC_ERROR);
-	must(sql_form(text, mode) == sql_form(text, mode));
+	must(sql_form(text, mode, false) == sql_form(text, mode, false));
 	rc = sql_insert_shape(text, mode, &shape);
 	if (rc == RC_OK)
 		must(shape.rows && shape.rows_at < shape.rows_end && shape.rows_end <= text.len);

@@ -200,8 +200,8 @@ static uint64_t digest_of(const char *text)
 static void forms(const char *a, const char *b, bool same)
 {
 	assert_int_equal(digest_of(a), digest_of(b));
-	assert_true(sql_form(span_str(a), 0));
-	assert_int_equal(sql_form(span_str(a), 0) == sql_form(span_str(b), 0), same);
+	assert_true(sql_form(span_str(a), 0, false));
+	assert_int_equal(sql_form(span_str(a), 0, false) == sql_form(span_str(b), 0, false), same);
 }
 
 static void what_a_digest_folds_has_forms(void **state)
@@ -249,8 +249,8 @@ static void what_is_no_whole_text_has_none(void **state)
 					    "DELETE FROM t WHERE a IN (1, 'x", "INSERT INTO t VALUES (1), (NOW(), `x"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		assert_int_equal(sql_form(span_str(texts[i]), 0), 0);
-	assert_true(sql_form(span_str("UPDATE t SET a = x'41'"), 0));
+		assert_int_equal(sql_form(span_str(texts[i]), 0, false), 0);
+	assert_true(sql_form(span_str("UPDATE t SET a = x'41'"), 0, false));
 }
 
 static void other_statements_are_declined(void **state)
