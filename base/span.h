@@ -40,12 +40,10 @@ static inline bool span_ieq(struct span a, struct span b)
 }
 
 /* Does the word stand in it, in any place and whatever the case of its ASCII letters? */
-static inline bool span_iholds(struct span s, const char *word)
+static inline bool span_iholds(struct span s, struct span word)
 {
-	size_t n = strlen(word);
-
-	for (size_t i = 0; i + n <= s.len; i++)
-		if (strncasecmp(s.p + i, word, n) == 0)
+	for (size_t i = 0; i + word.len <= s.len; i++)
+		if (strncasecmp(s.p + i, word.p, word.len) == 0)
 			return true;
 	return false;
 }

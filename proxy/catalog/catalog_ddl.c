@@ -27,7 +27,7 @@ bool catalog_says_ddl(struct span text)
 bool catalog_holds_ddl(struct span bytes)
 {
 	for (size_t i = 0; i < countof(words); i++)
-		if (span_iholds(bytes, words[i]))
+		if (span_iholds(bytes, span_str(words[i])))
 			return true;
 	return false;
 }

@@ -249,7 +249,7 @@ static enum rc key_type(const struct span *v, enum catalog_type *type)
 
 static bool is_wide(struct span collation)
 {
-	return span_iholds(collation, "ucs2_") || span_iholds(collation, "utf16_") || span_iholds(collation, "utf32_");
+	return span_iholds(collation, span_str("ucs2_")) || span_iholds(collation, span_str("utf16_")) || span_iholds(collation, span_str("utf32_"));
 }
 
 static uint16_t position_of(struct span s)
@@ -276,7 +276,7 @@ static enum rc add_integer(struct entity *e, struct span column)
 
 static enum rc take_column(struct load *l, struct entity *e, const struct span *v)
 {
-	bool computed = span_iholds(v[6], "VIRTUAL") || span_iholds(v[6], "STORED") || span_iholds(v[6], "PERSISTENT");
+	bool computed = span_iholds(v[6], span_str("VIRTUAL")) || span_iholds(v[6], span_str("STORED")) || span_iholds(v[6], span_str("PERSISTENT"));
 	struct catalog_key *k;
 	enum catalog_type type;
 	bool unique;
@@ -295,8 +295,8 @@ static enum rc take_column(struct load *l, struct entity *e, const struct span *
 		return RC_OK;
 	unique = span_ieq(v[5], span_str("PRI")) || span_ieq(v[5], span_str("UNI"));
 	k = &e->keys->at[e->keys->n++];
-	*k = (struct catalog_key){.type = type, .unique = unique, .auto_increment = span_iholds(v[6], "auto_increment"),
-				  .is_unsigned = span_iholds(v[7], "unsigned"), .wide = is_wide(v[4]), .position = position_of(v[8])};
+	*k = (struct catalog_key){.type = type, .unique = unique, .auto_increment = span_iholds(v[6], span_str("auto_increment")),
+				  .is_unsigned = span_iholds(v[7], span_str("unsigned")), .wide = is_wide(v[4]), .position = position_of(v[8])};
 	for (size_t i = 0; i < v[2].len; i++)
 		k->column[i] = (char)(v[2].p[i] >= 'A' && v[2].p[i] <= 'Z' ? v[2].p[i] | 0x20 : v[2].p[i]);
 	return RC_OK;

@@ -73,25 +73,12 @@ enum rc choice_put(const struct choice *c, struct iobuf *sql)
 	return iobuf_printf(sql, ASSIGN "'" SPAN_FMT "'", SPAN_ARG(names));
 }
 
-static bool has(struct span text, struct span word)
-{
-	for (size_t i = 0; i + word.len <= text.len; i++)
-		if (strncasecmp(text.p + i, word.p, word.len) == 0)
-			return true;
-	return false;
-}
-
 bool choosing_reports(const struct choosing *c, struct span variable)
 {
 	bool of_names = variable.len > 14 && strncasecmp(variable.p, "character_set_", 14) == 0;
 
-	return !c->had_before || span_ieq(variable, span_str(SQL_REPORTS)) || has(c->behind, variable) ||
-	       (of_names && (span_iholds(c->behind, "names") || span_iholds(c->behind, "char")));
-}
-
-static enum rc put(struct iobuf *text, struct span s)
-{
-	return iobuf_append(text, s.p, s.len);
+	return !c->had_before || span_ieq(variable, span_str(SQL_REPORTS)) || span_iholds(c->behind, variable) ||
+	       (of_names && (span_iholds(c->behind, span_str("names")) || span_iholds(c->behind, span_str("char"))));
 }
 
 static bool is_default(const struct sql_reports *said)
@@ -99,24 +86,23 @@ static bool is_default(const struct sql_reports *said)
 	return said->to_default && !said->names.len;
 }
 
+/* MySQL reports nothing any more behind a DEFAULT and another value in one statement: DEFAULT is not sent. */
 static enum rc put_changed(const struct request *r, const struct sql_reports *said, struct iobuf *text)
 {
-	enum rc rc = iobuf_append(text, iobuf_data(&r->packet) + PACKET_HEADER, r->text_at); /* the command, and its attributes */
+	const struct span nothing = span_of(NULL, 0);
+	const struct span pieces[] = {span_of(iobuf_data(&r->packet) + PACKET_HEADER, r->text_at), /* the command, and its attributes */
+				      is_default(said) ? span_str("SET ") : span_str("SET " ASSIGN),
+				      is_default(said) ? nothing : said->value,
+				      is_default(said) ? nothing : span_str(","),
+				      span_str(ASSIGN "'*'"),
+				      said->before.len ? span_str(",") : nothing,
+				      said->before,
+				      said->behind};
+	enum rc rc = RC_OK;
 
-	if (rc == RC_OK)
-		rc = put(text, span_str("SET "));
-	if (rc == RC_OK && !is_default(said)) { /* MySQL reports nothing any more behind a DEFAULT and another value in one statement */
-		rc = put(text, span_str(ASSIGN));
-		if (rc == RC_OK)
-			rc = put(text, said->value);
-		if (rc == RC_OK)
-			rc = put(text, span_str(","));
-	}
-	if (rc == RC_OK)
-		rc = put(text, said->before.len ? span_str(ASSIGN "'*',") : span_str(ASSIGN "'*'"));
-	if (rc == RC_OK)
-		rc = put(text, said->before);
-	return rc == RC_OK ? put(text, said->behind) : rc;
+	for (size_t i = 0; i < countof(pieces) && rc == RC_OK; i++)
+		rc = iobuf_append(text, pieces[i].p, pieces[i].len);
+	return rc;
 }
 
 static enum rc keep(struct choosing *c, const struct sql_reports *said)
@@ -152,8 +138,7 @@ static enum rc change(struct request *r, const struct sql_reports *said)
 	iobuf_reset(&text);
 	if (rc != RC_OK) {
 		iobuf_reset(&packet);
-		mem_free(c->choice);
-		mem_free(c);
+		choosing_free(c);
 		return rc;
 	}
 	c->said = r->packet;

@@ -21,7 +21,7 @@ static bool names_of(struct sql_parser *p, struct span *names)
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == ','))
 			return false;
 	}
-	if (span_iholds(*names, "session_track")) /* the client would be told what suimon has chosen */
+	if (span_iholds(*names, span_str("session_track"))) /* the client would be told what suimon has chosen */
 		return false;
 	sql_advance(p);
 	return true;
@@ -85,7 +85,7 @@ static bool skips_another(struct sql_parser *p)
 
 	for (; !p->why && p->t.kind != SQL_T_END && (depth || (!sql_is_op(p, ',') && !sql_at_end(p))); sql_advance(p)) {
 		if (p->t.kind == SQL_T_QUOTED || p->t.kind == SQL_T_USER_VAR ||
-		    (p->t.kind == SQL_T_WORD && span_iholds(p->t.text, "session_track")))
+		    (p->t.kind == SQL_T_WORD && span_iholds(p->t.text, span_str("session_track"))))
 			return false;
 		if (sql_is_op(p, '('))
 			depth++;
@@ -116,7 +116,7 @@ enum rc sql_set_reports(struct span text, unsigned mode, struct sql_reports *out
 	*out = (struct sql_reports){0};
 	sql_parser_init(&p, text, mode, false);
 	/* Its parts are put in another order: no executable comment may lie across them. */
-	if (!sql_accept(&p, SQL_W_SET) || span_iholds(text, "/*!") || span_iholds(text, "/*M!"))
+	if (!sql_accept(&p, SQL_W_SET) || span_iholds(text, span_str("/*!")) || span_iholds(text, span_str("/*M!")))
 		return RC_DECLINED;
 	first = end = p.t.text.p;
 	do {

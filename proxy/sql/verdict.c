@@ -145,7 +145,7 @@ bool sql_is_private(const struct sql_facts *f, struct span text)
 	if (likely(!may_hold_more(f)))
 		return false;
 	for (size_t i = 0; text.len <= LOOKED_AT && i < countof(password_words); i++)
-		if (span_iholds(text, password_words[i]))
+		if (span_iholds(text, span_str(password_words[i])))
 			return true;
 	return text.len > LOOKED_AT;
 }
