@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "mem.h"
+#include "norm.h"
 #include "request.h"
 #include "result.h"
 #include "scan.h"
@@ -215,12 +216,6 @@ static void keyed_next(struct keyed *k, const struct sql_token *t)
 	k->last = *t;
 }
 
-/* It is a question mark when the text is normalised. */
-static bool is_literal(const struct sql_token *t)
-{
-	return t->kind == SQL_T_NUMBER || t->kind == SQL_T_STRING || t->kind == SQL_T_BYTES || t->kind == SQL_T_PARAM || sql_token_is_word(t, "null");
-}
-
 static void text_values(const struct stats_event *e, struct stats_values *out)
 {
 	struct keyed k = {0};
@@ -234,7 +229,7 @@ static void text_values(const struct stats_event *e, struct stats_values *out)
 		const char *quote = NULL;
 		unsigned had = out->n;
 
-		if (had == STATS_VALUES && is_literal(&t))
+		if (had == STATS_VALUES && sql_token_is_literal(&t))
 			return;
 		if (t.kind == SQL_T_NUMBER)
 			put(out, t.text, is_keyed(&k), literals);
@@ -244,8 +239,8 @@ static void text_values(const struct stats_event *e, struct stats_values *out)
 			quote = memchr(t.text.p, '"', t.text.len);
 		if (quote && quote + 1 < t.text.p + t.text.len)
 			put(out, span_of(quote + 1, (size_t)(t.text.p + t.text.len - quote) - 2), is_keyed(&k), literals);
-		unseen |= is_literal(&t) && out->n == had && t.kind != SQL_T_WORD;
-		literals += is_literal(&t);
+		unseen |= sql_token_is_literal(&t) && out->n == had && t.kind != SQL_T_WORD;
+		literals += sql_token_is_literal(&t);
 		keyed_next(&k, &t);
 	}
 	out->all = !unseen && t.kind == SQL_T_END;
@@ -265,7 +260,7 @@ static unsigned bound_keys(const struct prepared *p, unsigned at[STATS_VALUES])
 			at[n] = literals;
 			keys |= (unsigned)is_keyed(&k) << n++;
 		}
-		literals += is_literal(&t);
+		literals += sql_token_is_literal(&t);
 		keyed_next(&k, &t);
 	}
 	return keys;
