@@ -80,11 +80,16 @@ void entry_confirm(struct entry *e, const struct entry *old)
 	e->pub.lives_ms = lives(&p);
 }
 
-static struct entry *allocate(const struct entry_parts *p)
+static struct entry *allocate(size_t bytes)
+{
+	return arena_alloc(bytes > sizeof(struct entry) ? bytes : sizeof(struct entry));
+}
+
+static struct entry *allocate_for(const struct entry_parts *p)
 {
 	size_t bytes = offsetof(struct entry, places) + (places_of(p) + p->ntags) * sizeof(uint16_t) + p->key.rest.len + p->data.len;
 
-	return arena_alloc(bytes > sizeof(struct entry) ? bytes : sizeof(struct entry));
+	return allocate(bytes);
 }
 
 struct entry *entry_new(const struct entry_parts *p)
@@ -95,7 +100,7 @@ struct entry *entry_new(const struct entry_parts *p)
 	_Static_assert(CACHE_MAX_TAGS < UINT8_MAX && RKEY_SLOTS - 1 <= UINT16_MAX, "tags, a rule beside them, and slots fit");
 	if (p->ntags > CACHE_MAX_TAGS || p->key.rest.len > INT32_MAX || p->data.len > INT32_MAX || p->key.rest.len + p->data.len > INT32_MAX)
 		return NULL;
-	e = allocate(p);
+	e = allocate_for(p);
 	if (!e)
 		return NULL;
 	*e = (struct entry){
@@ -127,7 +132,7 @@ static size_t size_of(const struct entry *e)
 struct entry *entry_move(struct entry *e)
 {
 	size_t bytes = size_of(e);
-	struct entry *to = arena_alloc(bytes > sizeof(*e) ? bytes : sizeof(*e));
+	struct entry *to = allocate(bytes);
 
 	if (!to)
 		return NULL;

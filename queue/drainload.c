@@ -188,8 +188,10 @@ static enum rc fill_batch(struct drain *d, size_t most, uint64_t wait_ns, char *
 	if (rc == RC_DECLINED)
 		log_error("queue", "records that the database does not have are no longer in the log: they are lost",
 			  "position=%" PRIu64, d->applied_seq);
-	if (rc == RC_ERROR || rc == RC_AGAIN)
-		return rc == RC_AGAIN ? RC_DECLINED : RC_ERROR;
+	if (rc == RC_ERROR)
+		return RC_ERROR;
+	if (rc == RC_AGAIN)
+		return RC_DECLINED;
 	if (reserve_items(d, most) != RC_OK) {
 		snprintf(err, cap, "out of memory");
 		return RC_DECLINED;

@@ -123,11 +123,11 @@ static void keep_copy(struct fleet *f)
 		return;
 	}
 	count(f, STATS_C_SHARED_COPY_FAILURES);
-	if (!again)
+	if (!again) {
 		log_warn("config", "the shared document cannot be kept on disk, and is tried again every ten seconds: until then a start without Redis "
 				   "would go without it, or with the one before", "file=%s error=\"%s\"", f->copy, strerror(errno));
-	if (!again)
 		f->copy_failed_us = clock_wall_us();
+	}
 	f->copy_again_ns = clock_mono_ns() + COPY_AGAIN_NS;
 }
 

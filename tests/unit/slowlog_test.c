@@ -161,22 +161,29 @@ static void a_file_that_was_moved_is_begun_anew_when_told(void **state)
 	assert_non_null(strstr(contents(path), "after"));
 }
 
+/* A few at a time, so that the file is looked at in between. */
+static void add_fifty(struct slowlog *l, struct stats_sink *k)
+{
+	struct stats_event e = slow("SELECT 1");
+
+	for (int i = 0; i < 50; i++) {
+		slowlog_add(l, k, &e, true, clock_wall_us());
+		usleep(1000);
+	}
+}
+
 static void a_full_file_makes_room(void **state)
 {
 	struct stats *s = helper_stats(100);
 	struct stats_sink *k = helper_sink(s);
 	struct slowlog *l = slowlog_new(helper_sink(s));
-	struct stats_event e = slow("SELECT 1");
 	char old[80], err[256];
 	struct stat st;
 
 	snprintf(old, sizeof(old), "%s.1", path);
 	assert_non_null(l);
 	assert_int_equal(slowlog_open(l, path, 1000, err, sizeof(err)), RC_OK);
-	for (int i = 0; i < 50; i++) {
-		slowlog_add(l, k, &e, true, clock_wall_us());
-		usleep(1000);
-	}
+	add_fifty(l, k);
 	slowlog_free(l);
 	assert_int_equal(stat(old, &st), 0);
 	assert_true(st.st_size >= 1000);
@@ -240,7 +247,6 @@ static void a_link_is_not_put_aside(void **state)
 	struct stats *s = helper_stats(100);
 	struct stats_sink *k = helper_sink(s);
 	struct slowlog *l = slowlog_new(helper_sink(s));
-	struct stats_event e = slow("SELECT 1");
 	char link[80], old[90], err[256];
 	struct stat st;
 
@@ -248,10 +254,7 @@ static void a_link_is_not_put_aside(void **state)
 	snprintf(old, sizeof(old), "%s.1", link);
 	assert_int_equal(symlink(path, link), 0);
 	assert_int_equal(slowlog_open(l, link, 1000, err, sizeof(err)), RC_OK);
-	for (int i = 0; i < 50; i++) {
-		slowlog_add(l, k, &e, true, clock_wall_us());
-		usleep(1000);
-	}
+	add_fifty(l, k);
 	slowlog_free(l);
 	assert_int_equal(lstat(link, &st), 0);
 	assert_true(S_ISLNK(st.st_mode));
@@ -268,7 +271,6 @@ static void what_is_no_file_is_not_put_aside(void **state)
 	struct stats *s = helper_stats(100);
 	struct stats_sink *k = helper_sink(s);
 	struct slowlog *l = slowlog_new(helper_sink(s));
-	struct stats_event e = slow("SELECT 1");
 	int reader, entries = 0;
 	char old[80], err[256];
 	struct stat st;
@@ -278,10 +280,7 @@ static void what_is_no_file_is_not_put_aside(void **state)
 	reader = open(path, O_RDONLY | O_NONBLOCK);
 	assert_true(reader >= 0);
 	assert_int_equal(slowlog_open(l, path, 1000, err, sizeof(err)), RC_OK);
-	for (int i = 0; i < 50; i++) {
-		slowlog_add(l, k, &e, true, clock_wall_us());
-		usleep(1000);
-	}
+	add_fifty(l, k);
 	slowlog_free(l);
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(S_ISFIFO(st.st_mode));
