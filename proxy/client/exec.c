@@ -497,6 +497,13 @@ static bool killed_on_server(const struct request *r)
 	       (r->s->up->track.results == 0 && r->st && r->st->facts.verb == SQL_KILL && !strstr(r->st->text, "query"));
 }
 
+/* Servers hang up behind what was too long. A connection whose password has expired takes no more than a new one, and that of its own:
+ * no reset, no other schema; who sets a new one, or has done so elsewhere, needs another login. */
+static bool is_its_last_word(uint16_t error)
+{
+	return error == ER_NET_PACKET_TOO_LARGE || error == ER_MUST_CHANGE_PASSWORD;
+}
+
 void exec_replied(struct request *r)
 {
 	struct session *s = r->s;
@@ -530,7 +537,7 @@ void exec_replied(struct request *r)
 	}
 	if (unlikely(r->st && r->st->facts.verb == SQL_KILL))
 		kill_user_ran(r);
-	if (unlikely(r->error == ER_NET_PACKET_TOO_LARGE)) /* servers hang up behind it */
+	if (unlikely(is_its_last_word(r->error)))
 		s->up->condemned = true;
 	if (unlikely(killed_on_server(r))) {
 		s->up->condemned = true;

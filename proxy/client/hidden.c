@@ -519,6 +519,19 @@ static bool not_the_last_word(struct request *r)
 	return true;
 }
 
+/* Whose password has expired logs in with a schema, which then cannot be chosen before there is a new one: until then nothing runs but
+ * what sets it, in whatever state. */
+static bool awaits_password(struct request *r, enum request_hidden what)
+{
+	if (r->s->up->track.error != ER_MUST_CHANGE_PASSWORD || (what != HIDDEN_SCHEMA && what != HIDDEN_OTHER_SCHEMA && what != HIDDEN_VARIABLES))
+		return false;
+	atomic_store_explicit(&r->lease.account->expired, true, memory_order_relaxed);
+	r->s->up->condemned = true;
+	r->lease.err_code = 0;
+	exec_resume(r, STEP_POSITION);
+	return true;
+}
+
 void hidden_done(struct request *r)
 {
 	enum request_hidden what = r->hidden;
@@ -559,6 +572,8 @@ void hidden_done(struct request *r)
 			r->s->up->condemned = true; /* what state it is in is not known any more */
 		r->hidden = HIDDEN_NONE;
 		if ((what == HIDDEN_PREPARE || what == HIDDEN_SCHEMA || what == HIDDEN_VARIABLES) && not_the_last_word(r))
+			return;
+		if (unlikely(awaits_password(r, what)))
 			return;
 		r->error = r->lease.err_code;
 		exec_fail(r);

@@ -70,7 +70,10 @@ bool login_asks_expiry(struct session *s)
 
 void login_expiry_told(struct request *r)
 {
-	atomic_store_explicit(&login_account(r->s)->expired, r->s->up->track.error == ER_MUST_CHANGE_PASSWORD, memory_order_relaxed);
+	bool expired = r->s->up->track.error == ER_MUST_CHANGE_PASSWORD;
+
+	atomic_store_explicit(&login_account(r->s)->expired, expired, memory_order_relaxed);
+	r->s->up->condemned |= expired;
 	r->hidden = HIDDEN_NONE;
 	exec_resume(r, STEP_END);
 }
@@ -449,7 +452,7 @@ void login_done(struct session *s, bool ok, const struct err_packet *refusal)
 		return;
 	if (l->proving)
 		accounts_learn(as, l->account, s->on_primary);
-	if (l->schema_len && s->on_primary)
+	if (l->schema_len && s->on_primary && !atomic_load_explicit(&l->account->expired, memory_order_relaxed))
 		account_saw_schema(l->account, login_schema(s));
 	account_unref(s->account);
 	s->account = account_ref(l->account);

@@ -100,7 +100,7 @@ def test_writes_wait_through_a_failover_and_go_on_at_the_new_writer(cloud, start
     for w in writers:
         w.join(60)
     # What was on its way when the writer died: one a connection at most, and said to be unknown.
-    assert len(failed) <= 8 and all("not known" in str(e) for e in failed), failed[:3]
+    assert len(failed) <= 8 and [e for e in failed if "not known" not in str(e)] == [], failed
     assert done[0] <= cloud.n <= done[0] + len(failed)
     assert {i for i, _ in cloud.executed} == {"11", "12"}
     assert sum_metric(s.metrics(), "suimon_failovers_total") == 1

@@ -320,6 +320,7 @@ def test_whose_password_has_expired_has_nothing_from_the_cache(suimon, db, flag)
         pytest.skip("MySQL turns such a client away")
     db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 5)")
     read, late = "SELECT n FROM `%s`.t WHERE id = 1" % db.name, {"user": "late", "password": "late"}
+    changed = "SET PASSWORD = PASSWORD('later')" if KIND == "mariadb" else "ALTER USER USER() IDENTIFIED BY 'later'"
     s = suimon({"cache": {"rules": [{"match": {"schema": db.name}, "ttl": "1h"}]}})
     db.primary("CREATE USER late@'%' IDENTIFIED BY 'late'")
     db.primary("GRANT ALL ON `%s`.* TO late@'%%'" % db.name)
@@ -335,8 +336,12 @@ def test_whose_password_has_expired_has_nothing_from_the_cache(suimon, db, flag)
                     with contextlib.suppress(pymysql.MySQLError):
                         ask(c, sql)
                 assert hits(s) == before
-        with s.connect(client_flag=flag, **late) as c:
-            ask(c, "SET PASSWORD = PASSWORD('later')" if KIND == "mariadb" else "ALTER USER USER() IDENTIFIED BY 'later'")
+        with s.connect(client_flag=flag, database=db.name, **late) as c:  # which it cannot choose before it has a new one
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(c, "SELECT DATABASE()")
+            assert e.value.args[0] == 1820
+            ask(c, changed)
+            assert ask(c, "SELECT DATABASE()") == ((db.name,),)
             assert [ask(c, read) for _ in range(3)] == [((5,),)] * 3
         late["password"] = "later"
         with s.connect(client_flag=flag, **late) as c:
