@@ -41,6 +41,8 @@ struct slowlog {
 	char *path; /* owned; NULL: none */
 	int fd;
 	bool rolls; /* it is a file that can be put aside: no pipe, no device, no link */
+	bool torn;  /* its last entry was broken off */
+	bool fails; /* what was to be written last could not be, and that was said */
 	uint64_t size;
 };
 
@@ -168,13 +170,21 @@ static void take_file(struct slowlog *l, int fd, char *path)
 	l->size = l->rolls ? (uint64_t)st.st_size : 0;
 }
 
+/* Of two processes, as an upgrade has them, the other one may have done it already: what has the name now is begun anew as it is. */
+static bool is_put_aside(const struct slowlog *l)
+{
+	struct stat st;
+
+	return fstat(l->fd, &st) == 0 && !is_itself(l->path, &st);
+}
+
 /* Full: it becomes FILE.1. Where that cannot be done, it grows no more until told to open it anew. */
 static void roll(struct slowlog *l)
 {
 	char old[4096];
 	int n = snprintf(old, sizeof(old), "%s.1", l->path), fd = -1;
 
-	if (n > 0 && (size_t)n < sizeof(old) && rename(l->path, old) == 0)
+	if (is_put_aside(l) || (n > 0 && (size_t)n < sizeof(old) && rename(l->path, old) == 0))
 		fd = open_file(l->path);
 	if (fd < 0)
 		log_error("stats", "the slow log is full and cannot be begun anew; it stops until a reload",
@@ -190,24 +200,49 @@ static bool has_room(const struct slowlog *l, uint64_t until_ns)
 	return now < until_ns && poll(&out, 1, (int)((until_ns - now) / NS_PER_MS)) == 1;
 }
 
-static void write_out(struct slowlog *l)
+static enum rc write_all(struct slowlog *l, struct span s, uint64_t until_ns)
+{
+	while (s.len) {
+		ssize_t n = write(l->fd, s.p, s.len);
+
+		if (n < 0 && (errno == EINTR || (errno == EAGAIN && has_room(l, until_ns))))
+			continue;
+		if (n <= 0)
+			return RC_ERROR;
+		l->size += (uint64_t)n;
+		s = span_of(s.p + n, s.len - (size_t)n);
+		l->torn = s.len > 0;
+	}
+	return RC_OK;
+}
+
+/* What was broken off is ended first: else the next entry would be read as more of it. */
+static enum rc write_entries(struct slowlog *l)
 {
 	uint64_t until = clock_mono_ns() + ROOM_NS;
 
-	while (iobuf_len(&l->writing) && l->fd >= 0) {
-		ssize_t n = write(l->fd, iobuf_data(&l->writing), iobuf_len(&l->writing));
+	if (l->torn && write_all(l, span_str(";\n"), until) != RC_OK)
+		return RC_ERROR;
+	return write_all(l, span_of(iobuf_data(&l->writing), iobuf_len(&l->writing)), until);
+}
 
-		if (n < 0 && (errno == EINTR || (errno == EAGAIN && has_room(l, until))))
-			continue;
-		if (n <= 0) {
-			log_error("stats", "the slow log cannot be written; entries are lost", "file=%s reason=\"%s\"",
-				  l->path, strerror(errno));
-			stats_count(l->counts, STATS_C_SLOW_LOG_FAILURES, 1);
-			break;
-		}
-		l->size += (uint64_t)n;
-		iobuf_consume(&l->writing, (size_t)n);
-	}
+/* A line when it begins, and one when it is over; each failure is counted. */
+static void tell(struct slowlog *l, bool failed)
+{
+	if (failed && !l->fails)
+		log_error("stats", "the slow log cannot be written; entries are lost until it can be", "file=%s reason=\"%s\"", l->path,
+			  strerror(errno));
+	else if (!failed && l->fails)
+		log_info("stats", "the slow log is written again", "file=%s", l->path);
+	if (failed)
+		stats_count(l->counts, STATS_C_SLOW_LOG_FAILURES, 1);
+	l->fails = failed;
+}
+
+static void write_out(struct slowlog *l)
+{
+	if (iobuf_len(&l->writing) && l->fd >= 0)
+		tell(l, write_entries(l) != RC_OK);
 	iobuf_consume(&l->writing, iobuf_len(&l->writing));
 }
 
@@ -276,13 +311,18 @@ void slowlog_free(struct slowlog *l)
 	mem_free(l);
 }
 
+static const char *open_error(void)
+{
+	return errno == ENXIO ? "it is a pipe that nobody reads yet, or a socket" : strerror(errno);
+}
+
 enum rc slowlog_open(struct slowlog *l, const char *path, uint64_t max, char *err, size_t cap)
 {
 	char *copy = mem_strdup(path);
 	int fd = *path ? open_file(path) : -1;
 
 	if (!copy || (*path && fd < 0)) {
-		(void)snprintf(err, cap, "stats.slow_log: cannot open %s: %s", path, strerror(copy ? errno : ENOMEM));
+		(void)snprintf(err, cap, "stats.slow_log: cannot open %s: %s", path, copy ? open_error() : strerror(ENOMEM));
 		if (fd >= 0)
 			(void)close(fd);
 		mem_free(copy);

@@ -6,7 +6,8 @@
  * A worker never waits for the disk: it formats an entry into a bounded buffer under a lock, and a thread of its own
  * writes. What does not fit is dropped and counted. The file is opened anew when told to (so that logrotate may move
  * it), and when it has grown to SLOWLOG_MAX it becomes FILE.1 and a new one begins: two files of that size at most. What is no
- * regular file (a pipe, /dev/stdout) is only written to, and nothing waits long for its reader.
+ * regular file (a pipe, /dev/stdout) is only written to, and nothing waits long for its reader. An entry that was broken off is ended
+ * before the next one, so that it costs no other.
  */
 #ifndef SUIMON_SLOWLOG_H
 #define SUIMON_SLOWLOG_H

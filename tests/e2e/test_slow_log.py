@@ -46,6 +46,24 @@ def test_a_prepared_statement_is_logged_with_its_values(suimon, db, log):
     assert "SELECT SLEEP(0.06), 'needle';" in text_of(log)
 
 
+def test_what_cannot_be_written_is_said_when_it_begins_and_when_it_is_over(suimon, db, log):
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    s = slow(suimon, log, slow="1ms")
+    begins, over = "the slow log cannot be written", "the slow log is written again"
+    with s.connect(database=db.name) as c:
+        os.close(reader)
+        for n in range(3):
+            ask(c, "SELECT SLEEP(0.005)")
+            wait_until("it to be counted", lambda: s.metrics()["suimon_slow_log_failures_total"] > n, 20)
+        assert s.log_text().count(begins) == 1 and over not in s.log_text()
+        reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+        ask(c, "SELECT SLEEP(0.006)")
+        wait_until("that to be said", lambda: over in s.log_text(), 20)
+    assert b"SLEEP(0.006)" in os.read(reader, 65536)
+    os.close(reader)
+
+
 def test_rotated_on_a_reload_and_masked_without_samples(suimon, db, log):
     s = slow(suimon, log, samples=False)
     with s.connect(database=db.name) as c:

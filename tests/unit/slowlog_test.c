@@ -191,6 +191,47 @@ static void a_full_file_makes_room(void **state)
 	stats_free(s);
 }
 
+static uint64_t size_of(const char *file)
+{
+	struct stat st;
+
+	return stat(file, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Two processes of an upgrade write to one file: the second to find it full must not put the new one aside, over what the first has. */
+static void what_another_has_put_aside_is_not_lost(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct slowlog *l = slowlog_new(helper_sink(s));
+	struct stats_event e = slow("SELECT 1");
+	char old[80], err[256];
+	int fd;
+
+	snprintf(old, sizeof(old), "%s.1", path);
+	assert_int_equal(slowlog_open(l, path, 1000, err, sizeof(err)), RC_OK);
+	slowlog_add(l, k, &e, true, clock_wall_us());
+	for (int i = 0; i < 3000 && !size_of(path); i++)
+		usleep(5000);
+	assert_int_equal(rename(path, old), 0);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, "theirs\n", 7), 7);
+	close(fd);
+	for (uint64_t had = size_of(old); had < 1000; had = size_of(old)) {
+		slowlog_add(l, k, &e, true, clock_wall_us());
+		for (int i = 0; i < 3000 && size_of(old) == had; i++)
+			usleep(5000);
+		assert_true(size_of(old) > had);
+	}
+	e.text = span_str("SELECT new");
+	slowlog_add(l, k, &e, true, clock_wall_us());
+	slowlog_free(l);
+	assert_non_null(strstr(contents(old), "SELECT 1;"));
+	assert_int_equal(strncmp(contents(path), "theirs\n# Time: ", 15), 0);
+	assert_non_null(strstr(text, "SELECT new;"));
+	stats_free(s);
+}
+
 static void a_full_disk_loses_entries_and_says_so(void **state)
 {
 	struct stats *s = helper_stats(100);
@@ -226,6 +267,7 @@ static void a_pipe_that_nobody_reads_holds_nothing_up(void **state)
 	alarm(60); /* where it waits it does so for good */
 	assert_int_equal(stats_slow_log(s, path, err, sizeof(err)), RC_ERROR);
 	assert_non_null(strstr(err, path));
+	assert_non_null(strstr(err, "nobody reads"));
 	reader = open(path, O_RDONLY | O_NONBLOCK);
 	assert_true(reader >= 0);
 	open_log(s);
@@ -238,6 +280,36 @@ static void a_pipe_that_nobody_reads_holds_nothing_up(void **state)
 	stats_record(k, NULL, &e);
 	stats_free(s);
 	alarm(0);
+	close(reader);
+}
+
+/* Else the next one would be read as more of it. */
+static void an_entry_that_was_broken_off_is_ended(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = slow("SELECT 2");
+	char sql[10000];
+	int reader;
+
+	make_pipe();
+	reader = open(path, O_RDONLY | O_NONBLOCK);
+	assert_true(reader >= 0 && fcntl(reader, F_SETPIPE_SZ, 4096) == 4096);
+	open_log(s);
+	memset(sql, 'x', sizeof(sql) - 1);
+	sql[sizeof(sql) - 1] = '\0';
+	e.text = span_str(sql);
+	stats_record(k, NULL, &e);
+	for (int i = 0; i < 3000 && !stats_sum(s, STATS_C_SLOW_LOG_FAILURES); i++)
+		usleep(5000);
+	assert_int_equal(stats_sum(s, STATS_C_SLOW_LOG_FAILURES), 1);
+	assert_int_equal(read(reader, text, sizeof(text)), 4096);
+	e.text = span_str("SELECT 3");
+	stats_record(k, NULL, &e);
+	stats_free(s);
+	text[read(reader, text, sizeof(text) - 1)] = '\0';
+	assert_int_equal(strncmp(text, ";\n# Time: ", 10), 0);
+	assert_non_null(strstr(text, "\nSELECT 3;\n"));
 	close(reader);
 }
 
@@ -302,8 +374,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_long_statement_is_cut, begin, end),
 		cmocka_unit_test_setup_teardown(a_file_that_was_moved_is_begun_anew_when_told, begin, end),
 		cmocka_unit_test_setup_teardown(a_full_file_makes_room, begin, end),
+		cmocka_unit_test_setup_teardown(what_another_has_put_aside_is_not_lost, begin, end),
 		cmocka_unit_test(a_full_disk_loses_entries_and_says_so),
 		cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_holds_nothing_up, begin, end),
+		cmocka_unit_test_setup_teardown(an_entry_that_was_broken_off_is_ended, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_no_file_is_not_put_aside, begin, end),
 		cmocka_unit_test_setup_teardown(a_link_is_not_put_aside, begin, end),
 	};
