@@ -23,7 +23,7 @@ struct fleet {
 	struct secret *source;       /* owned reference */
 	char *copy;                  /* owned; NULL: none */
 	uint64_t copy_again_ns;      /* monotonic: it could not be written, and is tried again then; 0: it says what is in force */
-	uint64_t copy_failed_us;     /* wall clock: since when */
+	uint64_t copy_failed_us;     /* wall clock: when that was tried last */
 	char *key;                   /* owned */
 	struct fleet_doc force;      /* what is in force */
 	struct settings_shared shared;
@@ -123,12 +123,11 @@ static void keep_copy(struct fleet *f)
 		return;
 	}
 	count(f, STATS_C_SHARED_COPY_FAILURES);
-	if (!again) {
+	if (!again)
 		log_warn("config", "the shared document cannot be kept on disk, and is tried again every ten seconds: until then a start without Redis "
 				   "would go without it, or with the one before", "file=%s error=\"%s\"", f->copy, strerror(errno));
-		f->copy_failed_us = clock_wall_us();
-	}
 	f->copy_again_ns = clock_mono_ns() + COPY_AGAIN_NS;
+	f->copy_failed_us = clock_wall_us(); /* this document's: what another instance wrote before may be the one before */
 }
 
 /* RC_ERROR: refused; f->why says. RC_AGAIN: no memory. */

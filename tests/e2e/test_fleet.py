@@ -375,6 +375,24 @@ def test_a_copy_that_another_has_written_meanwhile_is_left_alone(suimon, shared,
     assert copy.read_text() == "another's"
 
 
+def test_a_copy_that_another_wrote_before_there_was_a_newer_document_is_written_over(suimon, shared, tmp_path):
+    copy = tmp_path / "away" / "copy"
+    copy.parent.mkdir()
+    s = suimon({"config": {"source": source(shared), "copy": str(copy)}})
+    copy.parent.rename(tmp_path / "aside")
+    push(s, "stats: {slow: 77ms}\n")
+    in_force(s, 1)
+    (tmp_path / "aside").rename(copy.parent)
+    copy.write_text("another's")
+    copy.parent.rename(tmp_path / "aside")
+    push(s, "stats: {slow: 78ms}\n")
+    in_force(s, 2)
+    assert s.metrics()["suimon_shared_config_copy_failures_total"] >= 2
+    (tmp_path / "aside").rename(copy.parent)
+    servers.wait_until("it to be written", lambda: "slow: 78ms" in copy.read_text(), 60)
+    assert "written by another instance" not in s.log_text()
+
+
 def test_a_reload_takes_both(suimon, db, shared, tmp_path):
     db.setup("CREATE TABLE a (n INT)")
     changes = of(shared, tmp_path)
