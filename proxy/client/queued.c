@@ -222,7 +222,7 @@ static bool is_this_accounts(const struct request *r)
 	return false;
 }
 
-static uint64_t form_of(const struct request *r)
+static uint64_t form_of_text(const struct request *r)
 {
 	struct prepared *p = r->prepared;
 
@@ -231,6 +231,14 @@ static uint64_t form_of(const struct request *r)
 	if (!p->form)
 		p->form = sql_form(p->lexed.body, p->mode, true);
 	return p->form;
+}
+
+/* What was right in one sql_mode, or one character set, may be wrong in another. */
+static uint64_t form_of(const struct request *r)
+{
+	uint64_t form = form_of_text(r);
+
+	return form ? (form ^ r->s->vars->reading) | 1 : 0;
 }
 
 static bool is_refused(const struct request *r)

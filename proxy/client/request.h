@@ -169,7 +169,7 @@ struct request {
 	struct mail resume_mail;
 	uint64_t start_ns, lease_ns, sent_ns, first_ns;
 	uint64_t rows, affected, bytes_out;
-	uint64_t form;              /* of what may be queued: sql_form() */
+	uint64_t form;              /* of what may be queued: sql_form(), with what its session reads it by */
 	uint64_t rows_named;        /* by an INSERT or REPLACE that is being queued: it has affected them once it is stored */
 	uint16_t error, warnings, status;
 	enum stats_route route;

@@ -16,7 +16,7 @@
 
 #define STATEMENTS_MOST 4096
 
-#define STATEMENT_QUEUE_FORMS 4 /* of one digest, which take turns */
+#define STATEMENT_QUEUE_FORMS 8 /* of one digest, which take turns: texts' forms and states of sessions */
 #define STATEMENT_QUEUE_ACCOUNTS 8 /* whose writes of one shape take turns, and have it accepted once each */
 
 /* Does an answer hang on the day? */
@@ -85,7 +85,7 @@ struct statement {
 	uint64_t queue_checked_version; /* catalog version + 1 it was checked at; 0 never */
 	uint64_t queue_checked_accounts[STATEMENT_QUEUE_ACCOUNTS]; /* their ids, 0: none; the first is the latest */
 	uint64_t queue_checked_epoch;   /* of the accounts, before it was */
-	uint64_t queue_forms[STATEMENT_QUEUE_FORMS]; /* sql_form() of texts of it that were accepted, 0: none; the first is the latest */
+	uint64_t queue_forms[STATEMENT_QUEUE_FORMS]; /* of those that were accepted (request.h), 0: none; the first is the latest */
 	uint64_t queue_refused_form;    /* one that may not wait, the latest: it leaves out a column that has no default; 0: none */
 	uint64_t queue_denied_account;  /* id: a new session of it may not run this, an older one perhaps; 0 none */
 	uint64_t queue_denied_epoch;    /* ... as of this epoch of the accounts */

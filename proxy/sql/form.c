@@ -1,13 +1,17 @@
 /*
  * form.c - what a digest does not tell of a text, and the server minds: how many items each of its rows has, whether its lists
- * are lists, and what kind of literal stands where not every kind may.
+ * are lists, what kind of literal stands where not every kind may, and what it says where not everything may be said.
  *
  *   in (1, 2) ~ in (7)        (1, 'a'), (2, 'b') ~ (3, null)        n = -1 ~ n = 'x'        the digest's folding, kept
  *   in (), in (1 2)           (1), (1, 'a', 3)                       limit 1, 5; is 5        another form each
+ *   now(6), now(9)            escape '|', escape '||'                date '2024-02-30'       told by their text
  */
 #include "digest.h"
 
 #include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "norm.h"
 
@@ -21,12 +25,15 @@
 #define PIECE_ROW (UINT64_C(5) << 20)     /* and how many it has */
 #define PIECE_GROUP (UINT64_C(6) << 20)   /* parentheses around something else */
 #define PIECE_ASC (UINT64_C(7) << 20)     /* a word that digests leave out where it says nothing, and some that it does not */
+#define PIECE_MOMENT (UINT64_C(9) << 20)  /* a date, a time, or both, that there is in every sql_mode: and of which of these it consists */
 #define PIECE_APART (UINT64_C(8) << 20)   /* an opening parenthesis with something between it and the word before: no call of most functions */
 
 struct form {
 	struct sql_scan s;
 	struct sql_token t, prev; /* this one, and the one before */
 	uint64_t hash;
+	bool sized;    /* in parentheses that may be those of char(5), decimal(5, 2), now(6) */
+	bool is_not;   /* at or behind NOT: it is that of IS NOT */
 	bool prepared; /* placeholders may stand where literals may */
 	bool odd;      /* no text that a client may send as it is */
 };
@@ -37,10 +44,33 @@ static uint64_t mixed(uint64_t hash, uint64_t piece)
 	return hash ^ hash >> 29;
 }
 
+static uint64_t text_of(struct span s)
+{
+	return XXH3_64bits(s.p, s.len);
+}
+
+/* What stands in parentheses behind it is a length or a precision, which is no operand. */
+static bool is_sized(const struct sql_token *t)
+{
+	static const uint16_t words[] = {SQL_W_CHAR,    SQL_W_VARCHAR,      SQL_W_BINARY,            SQL_W_VARBINARY, SQL_W_DECIMAL,        SQL_W_DEC,
+					 SQL_W_NUMERIC, SQL_W_FLOAT,        SQL_W_DOUBLE,            SQL_W_TIME,      SQL_W_NOW,            SQL_W_CURTIME,
+					 SQL_W_SYSDATE, SQL_W_CURRENT_TIME, SQL_W_CURRENT_TIMESTAMP, SQL_W_LOCALTIME, SQL_W_LOCALTIMESTAMP, SQL_W_UTC_TIME,
+					 SQL_W_UTC_TIMESTAMP};
+
+	for (size_t i = 0; t->kind == SQL_T_WORD && i < countof(words); i++)
+		if (t->word == words[i])
+			return true;
+	return sql_token_is_word(t, "datetime") || sql_token_is_word(t, "nchar");
+}
+
 static void next(struct form *f)
 {
 	f->prev = f->t;
 	sql_scan_next_code(&f->s, &f->t);
+	if (sql_token_is_op(&f->t, '(') || sql_token_is_op(&f->t, ')'))
+		f->sized = f->t.op == '(' && is_sized(&f->prev);
+	else if (f->t.kind == SQL_T_WORD && f->t.word == SQL_W_NOT)
+		f->is_not = f->prev.kind == SQL_T_WORD && f->prev.word == SQL_W_IS;
 }
 
 static bool at_end(const struct form *f)
@@ -48,19 +78,77 @@ static bool at_end(const struct form *f)
 	return f->t.kind == SQL_T_END || f->t.kind == SQL_T_BAD;
 }
 
-static bool is_digits(struct span s)
+static size_t digits(struct span s, const char *among)
 {
 	size_t n = 0;
 
-	while (n < s.len && s.p[n] >= '0' && s.p[n] <= '9')
+	while (n < s.len && s.p[n] && strchr(among, s.p[n]))
 		n++;
-	return n == s.len;
+	return n;
 }
 
-/* x'4' */
-static bool is_half_a_byte(const struct sql_token *t)
+static bool is_digits(struct span s)
 {
-	return t->kind == SQL_T_BYTES && (t->text.p[0] | 0x20) == 'x' && t->text.len % 2 == 0;
+	return digits(s, "0123456789") == s.len;
+}
+
+/* x'4', x'4g', b'2' */
+static bool is_no_bytes(const struct sql_token *t)
+{
+	char first = t->kind == SQL_T_BYTES ? (char)(t->text.p[0] | 0x20) : '0';
+	struct span in;
+
+	if ((first != 'x' && first != 'b') || t->text.len < 3)
+		return false;
+	in = span_of(t->text.p + 2, t->text.len - 3);
+	return digits(in, first == 'x' ? "0123456789abcdefABCDEF" : "01") != in.len || (first == 'x' && in.len % 2);
+}
+
+static unsigned two_digits(const char *p)
+{
+	return is_digits(span_of(p, 2)) ? (unsigned)(p[0] - '0') * 10 + (unsigned)(p[1] - '0') : 100;
+}
+
+/* A leap day is not told here. */
+static bool is_date(const char *p)
+{
+	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	unsigned month = two_digits(p + 5), day = two_digits(p + 8);
+
+	return is_digits(span_of(p, 4)) && memcmp(p, "0000", 4) != 0 && p[4] == '-' && p[7] == '-' && month >= 1 && month <= 12 && day >= 1 &&
+	       day <= days[month - 1];
+}
+
+static bool is_time(const char *p)
+{
+	return two_digits(p) < 24 && p[2] == ':' && two_digits(p + 3) < 60 && p[5] == ':' && two_digits(p + 6) < 60;
+}
+
+/* '2024-01-31', '23:59:59.5', or both: which of these. 0: it is none, or may be none in some sql_mode. */
+static unsigned moment(struct span quoted)
+{
+	const char *p = quoted.p + 1;
+	size_t left = quoted.len < 2 ? 0 : quoted.len - 2;
+	unsigned is = 0;
+
+	if (left >= 10 && is_date(p)) {
+		is = 1;
+		p += 10;
+		left -= 10;
+		if (!left)
+			return is;
+		if (*p++ != ' ')
+			return 0;
+		left--;
+	}
+	if (left < 8 || !is_time(p))
+		return 0;
+	p += 8;
+	left -= 8;
+	is |= 2;
+	if (!left)
+		return is;
+	return *p == '.' && left >= 2 && left <= 7 && is_digits(span_of(p + 1, left - 1)) ? is | 4 : 0;
 }
 
 static bool is_sign(const struct sql_token *t)
@@ -82,17 +170,52 @@ static void join_sign(struct form *f)
 }
 
 /* Behind an operator, or a word that is as one, stands an operand: a literal of any kind. */
-static bool is_operands(const struct sql_token *t)
+static bool is_operands(const struct form *f)
 {
 	static const uint16_t words[] = {SQL_W_AND,    SQL_W_OR,   SQL_W_XOR,  SQL_W_NOT,  SQL_W_BETWEEN, SQL_W_LIKE,  SQL_W_REGEXP, SQL_W_RLIKE,
 					 SQL_W_CASE, SQL_W_WHEN, SQL_W_THEN, SQL_W_ELSE, SQL_W_DIV,     SQL_W_MOD, SQL_W_WHERE};
 
+	const struct sql_token *t = &f->prev;
+
 	if (t->kind == SQL_T_OP)
-		return t->op != ')';
+		return t->op != ')' && !(f->sized && (t->op == '(' || t->op == ','));
 	for (size_t i = 0; t->kind == SQL_T_WORD && i < countof(words); i++)
 		if (t->word == words[i])
-			return true;
+			return !(t->word == SQL_W_NOT && f->is_not);
 	return false;
+}
+
+/* DATE, TIME, TIMESTAMP, and {d, {t, {ts */
+static bool is_moments(const struct sql_token *t)
+{
+	return t->kind == SQL_T_WORD && (t->word == SQL_W_DATE || t->word == SQL_W_TIME || t->word == SQL_W_TIMESTAMP || sql_token_is_word(t, "d") ||
+					 sql_token_is_word(t, "t") || sql_token_is_word(t, "ts"));
+}
+
+/* Where a literal is no operand, its kind is told, and its text where not every one is right. */
+static uint64_t other_literal(const struct form *f)
+{
+	bool whole = f->t.kind == SQL_T_NUMBER && is_digits(f->t.text), string = f->t.kind == SQL_T_STRING;
+	uint64_t kind = PIECE_LITERAL + 2u * f->t.kind + whole;
+	unsigned is;
+
+	if (string && is_moments(&f->prev)) {
+		is = moment(f->t.text);
+		return is ? PIECE_MOMENT + is : mixed(kind, text_of(f->t.text));
+	}
+	if (string && f->prev.kind == SQL_T_WORD && f->prev.word == SQL_W_ESCAPE)
+		return mixed(kind, text_of(f->t.text));
+	if (sql_token_is_literal(&f->prev)) /* only strings follow one another */
+		return mixed(kind, f->prev.kind);
+	if (whole && f->sized) /* a length has few digits, a precision one or two */
+		return mixed(kind, f->t.text.len > 2 ? f->t.text.len : text_of(f->t.text));
+	return kind;
+}
+
+/* A name of the servers' own words is shown in lower case, and a table's name is one only as it is spelt. */
+static bool is_behind_word(const struct form *f)
+{
+	return f->t.op == '.' && f->prev.kind == SQL_T_WORD && f->prev.word != SQL_WORD_NONE;
 }
 
 static bool stands_apart(const struct form *f)
@@ -102,7 +225,7 @@ static bool stands_apart(const struct form *f)
 
 static uint64_t piece(struct form *f)
 {
-	bool operand = (sql_token_is_literal(&f->t) || is_sign(&f->t)) && is_operands(&f->prev);
+	bool operand = (sql_token_is_literal(&f->t) || is_sign(&f->t)) && is_operands(f);
 
 	if (operand && is_sign(&f->t))
 		join_sign(f);
@@ -110,12 +233,12 @@ static uint64_t piece(struct form *f)
 		return PIECE_APART;
 	if (f->t.kind == SQL_T_WORD && f->t.word == SQL_W_ASC)
 		return PIECE_ASC;
+	if (f->t.kind == SQL_T_OP)
+		return is_behind_word(f) ? mixed(f->t.op, text_of(f->prev.text)) : f->t.op;
 	if (!sql_token_is_literal(&f->t))
-		return f->t.kind == SQL_T_OP ? f->t.op : PIECE_KIND + f->t.kind;
-	f->odd |= (f->t.kind == SQL_T_PARAM && !f->prepared) || is_half_a_byte(&f->t);
-	if (operand)
-		return PIECE_VALUE;
-	return PIECE_LITERAL + 2u * f->t.kind + (f->t.kind == SQL_T_NUMBER && is_digits(f->t.text));
+		return PIECE_KIND + f->t.kind;
+	f->odd |= (f->t.kind == SQL_T_PARAM && !f->prepared) || is_no_bytes(&f->t);
+	return operand ? PIECE_VALUE : other_literal(f);
 }
 
 static const char *behind_blanks(const char *p, const char *end)

@@ -166,6 +166,22 @@ struct span varset_mode_text(const struct varset *s)
 	return s->has_mode ? varset_get(s, "sql_mode") : s->table->mode_text;
 }
 
+/* IGNORE_SPACE makes names of functions reserved, NO_ZERO_DATE refuses a literal, a COLLATE does not go with every character set. */
+static uint64_t reading_of(const struct varset *s)
+{
+	static const char *const names[] = {VARSET_LOGIN_COLLATION, VARSET_NAMES,  "character_set_client", "character_set_connection",
+					    "collation_connection",  "old_mode",    "sql_mode"};
+	uint64_t hash = 0;
+
+	for (size_t i = 0; i < countof(names); i++) {
+		struct span value = varset_get(s, names[i]);
+		uint64_t parts[] = {hash, i, value.p ? map_hash(value.p, value.len) : 0};
+
+		hash = map_hash(parts, sizeof(parts));
+	}
+	return hash;
+}
+
 static void derive(struct varset *s)
 {
 	struct span mode = varset_get(s, "sql_mode"), autocommit = varset_get(s, "autocommit");
@@ -184,6 +200,7 @@ static void derive(struct varset *s)
 	s->not_later = s->reads_only;
 	for (uint16_t i = 0; i < s->n; i++)
 		s->not_later |= varlater_of(s->vars[i].name) == VARLATER_DIRECT;
+	s->reading = reading_of(s);
 	s->wait_ns = wait_timeout(varset_get(s, "wait_timeout"));
 	s->autocommit_off = autocommit.len && (span_ieq(autocommit, span_str("off")) || span_eq(autocommit, span_str("0")));
 }

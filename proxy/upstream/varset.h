@@ -43,6 +43,7 @@ struct varset {
 	bool dirty_reads;        /* READ UNCOMMITTED, set so */
 	bool other_ascii;        /* its client's character set reads bytes of ASCII's as letters beyond it */
 	bool wide_trail;         /* its client's character set has characters whose last byte looks like a quote or a backslash */
+	uint64_t reading;        /* a hash of those variables by which the servers judge a text before they run it */
 	uint64_t wait_ns;        /* wait_timeout, if it was set: idle for longer, the server would end the session; 0: it was not */
 	struct span schema;      /* empty: none chosen */
 	uint64_t id;             /* unique in the process: names the set in keys */

@@ -132,15 +132,19 @@ FOLDED = [
     ("UPDATE log SET v = 'b' WHERE n IS NULL ORDER BY n LIMIT 5", ["UPDATE log SET v = NULL WHERE n IS NULL ORDER BY n LIMIT 2"],
      [("UPDATE log SET v = 'b' WHERE n IS 5 ORDER BY n LIMIT 5", 1064), ("UPDATE log SET v = 'b' WHERE n IS NULL ORDER BY n LIMIT 1, 5", 1064),
       ("UPDATE log SET v = 'b' WHERE n IS NULL ORDER BY n LIMIT -5", 1064)]),
+    ("UPDATE log SET v = 'b' WHERE n IS NOT NULL AND n = -1", ["UPDATE log SET v = 'c' WHERE n IS NOT NULL AND n = '-2'"],
+     [("UPDATE log SET v = 'b' WHERE n IS NOT 5 AND n = -1", 1064)]),
+    ("INSERT INTO log (at, n) VALUES (NOW(6), 1)", ["INSERT INTO log (at, n) VALUES (NOW(6), 2), (NOW(6), NULL)"],
+     [("INSERT INTO log (at, n) VALUES (NOW(9), 1)", 1426), ("INSERT INTO log (at, n) VALUES (NOW(6), 1), (NOW('6'), 2)", 1064)]),
     ("DELETE FROM log WHERE n = 1 ORDER BY n ASC LIMIT 5", ["DELETE FROM log WHERE n = 2 ORDER BY n ASC LIMIT 1"],
      [("DELETE FROM log WHERE n = 1 ORDER BY ASC n LIMIT 5", 1064), ("DELETE FROM log WHERE n = 1 ORDER BY n LIMIT ASC 5", 1064)]),
     ("UPDATE log SET v = SUBSTRING(v, 1) WHERE n = 1", ["UPDATE log SET v = SUBSTRING(v, 2) WHERE n = -1"],
      [("UPDATE log SET v = SUBSTRING/**/(v, 1) WHERE n = 1", 1630)]),
-    ("UPDATE log SET v = x'41' WHERE n = 1", ["UPDATE log SET v = x'4142' WHERE n = -1"], [("UPDATE log SET v = x'414' WHERE n = 1", 1064)]),
+    ("UPDATE log SET v = x'41' WHERE n = 1", ["UPDATE log SET v = x'4142' WHERE n = -1"], [("UPDATE log SET v = x'414' WHERE n = 1", 1064), ("UPDATE log SET v = x'4g' WHERE n = 1", 1064)]),
 ]
 
 
-@pytest.mark.parametrize("right,others,wrong", FOLDED, ids=["rows", "list", "kinds", "order", "call", "bytes"])
+@pytest.mark.parametrize("right,others,wrong", FOLDED, ids=["rows", "list", "kinds", "not", "precision", "order", "call", "bytes"])
 def test_what_a_digest_folds_is_refused_at_once_where_it_is_wrong(suimon, table, right, others, wrong):
     """Q4: an empty list has the digest of a full one, a row with a value missing that of a whole one: the client hears of it, not a dead letter."""
     s = suimon({"queue": {"rules": [{"match": {"table": table.name + ".log"}}]}})
@@ -153,6 +157,28 @@ def test_what_a_digest_folds_is_refused_at_once_where_it_is_wrong(suimon, table,
                 ask(c, sql)
             assert e.value.args[0] == code
             assert is_queued(s, c, right)
+    drained(s)
+    assert dead(s) == []
+
+
+@mariadb_only("of these MySQL minds other ones")
+@pytest.mark.parametrize("right,wrong,sql,code", [
+    ("sql_mode = 'STRICT_TRANS_TABLES'", "sql_mode = 'STRICT_TRANS_TABLES,IGNORE_SPACE'", "INSERT INTO count (n) VALUES (1)", 1064),
+    ("sql_mode = 'STRICT_TRANS_TABLES'", "sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE'", "UPDATE log SET v = DATE '2020-00-00' WHERE n = -1", 1525),
+    ("NAMES utf8mb4", "NAMES latin1", "UPDATE log SET v = 'a' COLLATE utf8mb4_bin WHERE n = -1", 1253)], ids=["spaces", "dates", "collations"])
+def test_what_one_state_of_a_session_had_accepted_says_nothing_of_another(suimon, table, right, wrong, sql, code):
+    """Q4: a session's sql_mode and character sets decide what is right, too."""
+    table.setup("CREATE TABLE count (n INT)")
+    s = suimon({"threads": 1, "queue": {"rules": [{"match": {"table": "%s.%s" % (table.name, n)}} for n in ("log", "count")]}})
+    with s.connect(database=table.name) as c, s.connect(database=table.name) as other:
+        ask(c, "SET " + right)
+        ask(other, "SET " + wrong)
+        queue_one(s, c, sql)
+        for _ in range(2):
+            with pytest.raises(pymysql.MySQLError) as e:
+                ask(other, sql)
+            assert e.value.args[0] == code
+            assert is_queued(s, c, sql)
     drained(s)
     assert dead(s) == []
 

@@ -235,7 +235,11 @@ static void what_a_digest_folds_has_forms(void **state)
 	forms("UPDATE t SET a = CASE b WHEN 1 THEN 'x' ELSE 2 END WHERE c BETWEEN -5 AND 2.5 AND NOT 1", "UPDATE t SET a = CASE b WHEN 'y' THEN NULL ELSE -3 END WHERE c BETWEEN 5 AND NULL AND NOT -1", true);
 	forms("DELETE FROM t WHERE a LIKE 'x' AND (b) - 1", "DELETE FROM t WHERE a LIKE 5 AND (b) - 1.5", true);
 	forms("DELETE FROM t WHERE a IS NULL", "DELETE FROM t WHERE a IS 5", false);
+	forms("DELETE FROM t WHERE a IS NOT NULL", "DELETE FROM t WHERE a IS NOT 5", false);
+	forms("DELETE FROM t WHERE a LIKE 'x' ESCAPE '|'", "DELETE FROM t WHERE a LIKE 'y' ESCAPE '|'", true);
+	forms("DELETE FROM t WHERE a LIKE 'x' ESCAPE '|'", "DELETE FROM t WHERE a LIKE 'x' ESCAPE '||'", false);
 	forms("UPDATE t SET a = 'x' 'y'", "UPDATE t SET a = 'x' 5", false);
+	forms("UPDATE t SET a = 'x' 'y'", "UPDATE t SET a = 5 'y'", false);
 	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT 50", true);
 	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT 1, 5", false);
 	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT -5", false);
@@ -243,9 +247,36 @@ static void what_a_digest_folds_has_forms(void **state)
 	forms("DELETE FROM t ORDER BY a LIMIT 5", "DELETE FROM t ORDER BY a LIMIT 5.5", false);
 }
 
+static void what_a_literal_says_has_forms_where_not_everything_may_be_said(void **state)
+{
+	static const char moment[] = "INSERT INTO t VALUES (1, TIMESTAMP '2024-01-31 23:59:59')";
+
+	forms(moment, "INSERT INTO t VALUES (2, TIMESTAMP '1999-12-01 00:00:00')", true);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-02-30 23:59:59')", false);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-00-01 23:59:59')", false);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-01-31 24:00:00')", false);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-01-31 23:59:59.1234567')", false);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-01-31')", false);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '')", false);
+	forms("UPDATE t SET a = {d '2024-01-31'}", "UPDATE t SET a = {d '2024-12-01'}", true);
+	forms("UPDATE t SET a = {d '2024-01-31'}", "UPDATE t SET a = {d '0000-01-31'}", false);
+	forms("UPDATE t SET a = TIME '23:59:59'", "UPDATE t SET a = TIME '00:00:00'", true);
+	forms("UPDATE t SET a = TIME '23:59:59'", "UPDATE t SET a = TIME 'x'", false);
+	forms("UPDATE t SET a = NOW(6)", "UPDATE t SET a = NOW(9)", false);
+	forms("UPDATE t SET a = NOW(6)", "UPDATE t SET a = NOW('6')", false);
+	forms("UPDATE t SET a = NOW(6)", "UPDATE t SET a = NOW(-6)", false);
+	forms("INSERT INTO t VALUES (1, NOW(6))", "INSERT INTO t VALUES (1, NOW(6)), (2, NOW(9))", false);
+	forms("UPDATE t SET a = CAST(b AS CHAR(100))", "UPDATE t SET a = CAST(b AS CHAR(200))", true);
+	forms("UPDATE t SET a = CAST(b AS CHAR(5))", "UPDATE t SET a = CAST(b AS CHAR('x'))", false);
+	forms("UPDATE t SET a = CAST(b AS DECIMAL(5, 2))", "UPDATE t SET a = CAST(b AS DECIMAL(5, 22))", false);
+	forms("UPDATE t SET a = CAST(b AS DATETIME(6))", "UPDATE t SET a = CAST(b AS DATETIME(7))", false);
+	forms("UPDATE t SET a = CONCAT(5)", "UPDATE t SET a = CONCAT('x')", true);
+	forms("UPDATE log SET a = 1 WHERE log.b = 2", "UPDATE log SET a = 1 WHERE LOG.b = 2", false);
+}
+
 static void what_is_no_whole_text_has_none(void **state)
 {
-	static const char *const texts[] = {"INSERT INTO t VALUES (?)", "UPDATE t SET a = ?", "UPDATE t SET a = x'4'", "UPDATE t SET a = 'x", "INSERT INTO t VALUES (1, 'x",
+	static const char *const texts[] = {"UPDATE t SET a = x'4g'", "UPDATE t SET a = b'2'", "INSERT INTO t VALUES (?)", "UPDATE t SET a = ?", "UPDATE t SET a = x'4'", "UPDATE t SET a = 'x", "INSERT INTO t VALUES (1, 'x",
 					    "DELETE FROM t WHERE a IN (1, 'x", "INSERT INTO t VALUES (1), (NOW(), `x"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -324,7 +355,7 @@ int main(void)
 		cmocka_unit_test(rows_of_values_alone_are_told_from_others),
 		cmocka_unit_test(a_head_is_known_again),
 		cmocka_unit_test(what_a_digest_folds_has_forms),
-		cmocka_unit_test(what_is_no_whole_text_has_none),
+		cmocka_unit_test(what_a_literal_says_has_forms_where_not_everything_may_be_said), cmocka_unit_test(what_is_no_whole_text_has_none),
 		cmocka_unit_test(other_statements_are_declined),
 		cmocka_unit_test(columns_are_told),
 	};
