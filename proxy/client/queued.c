@@ -316,6 +316,7 @@ static void begin_check(struct request *r)
 {
 	r->checking = true;
 	r->checking_epoch = accounts_epoch(r->s->worker->in->accounts);
+	r->checking_version = catalog_version(r->s->worker->in->catalog);
 	r->primary_only = true;
 }
 
@@ -376,7 +377,7 @@ void queued_checked(struct request *r, bool accepted)
 		memset(st->queue_checked_accounts, 0, sizeof(st->queue_checked_accounts));
 		memset(st->queue_forms, 0, sizeof(st->queue_forms));
 	}
-	st->queue_checked_version = catalog_version(r->s->worker->in->catalog) + 1;
+	st->queue_checked_version = r->checking_version + 1;
 	if (!is_this_accounts(r)) {
 		memmove(st->queue_checked_accounts + 1, st->queue_checked_accounts, sizeof(st->queue_checked_accounts) - sizeof(uint64_t));
 		st->queue_checked_accounts[0] = r->s->account->id;

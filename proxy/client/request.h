@@ -92,6 +92,7 @@ struct request {
 	bool checking;              /* the connection is wanted to have the statement's shape accepted for the queue */
 	bool checks_patiently;      /* ... and there is one to be waited for */
 	bool unchecked;             /* the primary could not be asked: an earlier acceptance counts */
+	uint64_t checking_version;  /* of the catalog, when a shape was to be looked at: what has changed since may not be in the answer */
 	uint64_t checking_epoch;    /* of the accounts, when that was wanted: it is to be no older */
 	uint64_t defaults;          /* for the queue: columns of its list that some row of a bulk execution gives their default, a bit each */
 	bool parked_tried;

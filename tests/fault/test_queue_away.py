@@ -1,10 +1,12 @@
 """Q4: a shape that the primary has accepted, and whose schema is known again after a change, while the primary cannot be asked anew."""
+import threading
+
 import pymysql
 import pytest
 
-from conftest import acknowledged, ask, is_queued
+from conftest import Background, acknowledged, ask, is_queued
 from relay import Relay
-from servers import wait_until
+from servers import listing, wait_until
 
 INSERT = "INSERT INTO log (n) VALUES (%d)"
 
@@ -131,3 +133,27 @@ def test_a_primary_without_a_free_connection_is_waited_for(suimon, db):
         assert acknowledged(s) == before
         d.rollback()
         assert is_queued(s, c, INSERT % 7)
+
+
+def test_what_changes_while_a_shape_is_looked_at_is_looked_at_anew(away):
+    """The primary has prepared it and is asked for its columns; meanwhile one that it names is dropped, and the schema read again."""
+    s, relay, db = away
+    asked, answered = threading.Event(), threading.Event()
+
+    def hold(_, direction, data):
+        if direction == "up" and b"SELECT COUNT(*)>0 FROM information_schema.COLUMNS" in data and not asked.is_set():
+            asked.set()
+            answered.wait(30)
+        return data
+
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as d:
+        accept(s, c)
+        relay.alter = hold
+        write = Background(c, "INSERT INTO log (v) VALUES ('x')")
+        assert asked.wait(20)
+        ask(d, "ALTER TABLE log DROP COLUMN v")
+        change(s, d, "CREATE TABLE more (n INT)")
+        answered.set()
+        assert write.outcome() == 1054
+    wait_until("the drain", lambda: s.api("/api/queue")["depth"] == 0, 30)
+    assert listing(s.api("/api/queue/dead")) == []
