@@ -17,12 +17,14 @@
 
 #define CREDENTIAL_MOST 65536 /* bytes; systemd allows a megabyte for all of a unit's together */
 
+/* O_NONBLOCK: a pipe without a writer must not hang whoever reloads. */
 static int open_named(const char *folder, const char *prefix, const char *name)
 {
 	char path[1024];
 	int n = snprintf(path, sizeof(path), "%s/%s%s", folder, prefix, name);
 
-	return n > 0 && (size_t)n < sizeof(path) ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+	errno = ENAMETOOLONG;
+	return n > 0 && (size_t)n < sizeof(path) ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
 }
 
 /* A file's bytes behind each other, NUL-terminated. NULL: no memory, or not what a credential is (*len is -1). */
@@ -48,19 +50,25 @@ static char *read_all(struct conf_ctx *c, int fd, ssize_t *len)
 	return text;
 }
 
+/* One that is there and cannot be had is a fault, and not as if it were not: an admin_token's default is none. */
 enum rc conf_credential(struct conf_ctx *c, const struct conf_node *n, const char *name, const char **value)
 {
 	const char *folder = getenv("CREDENTIALS_DIRECTORY");
-	int fd = folder ? open_named(folder, "", name) : -1;
-	char *text;
-	ssize_t len;
+	char *text = NULL;
+	ssize_t len = -1;
+	int fd;
 
-	if (fd < 0 && folder)
-		fd = open_named(folder, "suimon_", name);
-	if (fd < 0)
+	if (!folder)
 		return RC_DECLINED;
-	text = read_all(c, fd, &len);
-	close(fd);
+	fd = open_named(folder, "", name);
+	if (fd < 0 && errno == ENOENT)
+		fd = open_named(folder, "suimon_", name);
+	if (fd < 0 && errno == ENOENT)
+		return RC_DECLINED;
+	if (fd >= 0) {
+		text = read_all(c, fd, &len);
+		close(fd);
+	}
 	if (len < 0)
 		conf_fault(c, n, "the credential %s is not readable, holds a zero byte or more than %d bytes, allowed is a file of text",
 			   name, CREDENTIAL_MOST);

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "conf.h"
 #include "mem.h"
@@ -418,7 +420,7 @@ static void put_file(const char *folder, const char *name, const char *bytes, si
 
 static void credentials_stand_in_for_variables(void **state)
 {
-	char folder[] = "/tmp/conf_test_XXXXXX", command[64], *big = mem_zalloc(70000);
+	char folder[] = "/tmp/conf_test_XXXXXX", command[64], path[256], *big = mem_zalloc(70000);
 	struct sample s;
 
 	assert_non_null(mkdtemp(folder));
@@ -440,6 +442,15 @@ static void credentials_stand_in_for_variables(void **state)
 	assert_string_equal(s.strings[1], "none");
 	conf_drop(&table, &s);
 	expect_fault("text: ${CONF_TEST_ZERO}", "f.yaml:1: text: the credential CONF_TEST_ZERO is not readable");
+	/* There, and not to be opened, or not to be waited for: no default stands in for it. */
+	snprintf(path, sizeof(path), "%s/CONF_TEST_LOOP", folder);
+	assert_int_equal(symlink("CONF_TEST_LOOP", path), 0);
+	expect_fault("text: ${CONF_TEST_LOOP:-none}", "f.yaml:1: text: the credential CONF_TEST_LOOP is not readable");
+	snprintf(path, sizeof(path), "%s/CONF_TEST_PIPE", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(60);
+	expect_fault("text: ${CONF_TEST_PIPE:-none}", "f.yaml:1: text: the credential CONF_TEST_PIPE is not readable");
+	alarm(0);
 	unsetenv("CONF_TEST_BIG");
 	expect_fault("text: ${CONF_TEST_BIG}", "f.yaml:1: text: the credential CONF_TEST_BIG is not readable");
 	expect_fault("text: ${CONF_TEST_NONE}", "f.yaml:1: text: environment variable CONF_TEST_NONE is not set");
