@@ -195,8 +195,12 @@ void drain_settle(struct drain *d, enum apply_result result, size_t n, const cha
 		if (d->failures)
 			drain_set_state(d, QUEUE_WAITING, reason);
 		find_culprit(d, n);
-		d->failures++;
 		drain_disconnect(d);
+		/* Nor is it worth a pause; but what takes connections may go on to refuse whatever is applied. */
+		if (d->failures)
+			drain_back_off(d);
+		else
+			d->failures++;
 		break;
 	case APPLY_RETRY:
 	case APPLY_WAIT:

@@ -529,6 +529,26 @@ def test_the_database_may_be_away(start, schema):
     assert d.quit() == 0
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+@file_only
+def test_a_server_that_takes_connections_and_no_writes_is_not_asked_without_a_pause(start, schema, workers):
+    """1290 says that it is no primary any more; or, by the only one there is, that an option of the server (secure_timestamp) is in the way."""
+    def connections():
+        return int(schema.run("SHOW GLOBAL STATUS LIKE 'Connections'")[0][1])
+    schema.run("CREATE TRIGGER shop.no BEFORE INSERT ON shop.log FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'no'")
+    d = start(workers=workers)
+    put(d, 0, "INSERT INTO log (id) VALUES (0)")
+    d.wait_answers(1)
+    until(lambda: d.totals()["retries"] >= 4)
+    before = connections()
+    time.sleep(1)
+    assert connections() - before < 20
+    schema.run("DROP TRIGGER shop.no")
+    d.drained()
+    assert schema.run("SELECT id FROM shop.log") == [(0,)] and d.dead_letters() == []
+    assert d.quit() == 0
+
+
 def test_a_missing_grant_is_waited_for_and_said(start, schema, tmp_path, engine):
     schema.run("CREATE OR REPLACE USER weak@localhost", "GRANT SELECT, INSERT, TRIGGER ON shop.* TO weak@localhost",
                "DROP DATABASE IF EXISTS suimon")
