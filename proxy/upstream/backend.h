@@ -76,6 +76,8 @@ struct backend {
 	/* Load, kept by the workers. */
 	_Atomic uint32_t connections; /* open or being opened, all workers */
 	_Atomic uint32_t waiting;     /* requests waiting for one */
+	_Atomic uint64_t owed_ns;     /* when that one has asked which waits longest, and long, for a place that others have; 0: none does (lease_pool.c) */
+	_Atomic uint64_t given_ns;    /* when a worker has last given up a place for such a one */
 	struct backend_load loads[BACKEND_LOADS];
 	struct crowd crowd;           /* it has no connection left for anybody */
 

@@ -14,12 +14,13 @@
 
 /* ---- counts ---- */
 
-static bool count_one_more(struct lease_pool *p, struct backend *b)
+/* For who has asked then. */
+static bool count_one_more(struct lease_pool *p, struct backend *b, uint64_t since_ns)
 {
 	uint32_t n = atomic_load_explicit(&b->connections, memory_order_relaxed);
 
 	do {
-		if (n >= p->limits.max)
+		if (n >= p->limits.max || (n + 1 == p->limits.max && lease_owes(lease_place(p, b), b, since_ns)))
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(&b->connections, &n, n + 1, memory_order_relaxed,
 							memory_order_relaxed));
@@ -151,13 +152,20 @@ bool lease_evict(struct lease_backend *lb)
 	return true;
 }
 
+/* What is about to be dealt out to those who wait is not closed for one of them. */
+static bool may_evict(struct lease_pool *p)
+{
+	p->unopened |= p->serving;
+	return !p->serving;
+}
+
 enum rc lease_open(struct lease_pool *p, struct lease_backend *lb, struct lease_request *r)
 {
 	struct upstream *u;
 
 	if (r->urgent)
 		atomic_fetch_add_explicit(&r->backend->connections, 1, memory_order_relaxed);
-	else if (!count_one_more(p, r->backend) && !(lease_evict(lb) && count_one_more(p, r->backend)))
+	else if (!count_one_more(p, r->backend, r->asked_ns) && !(may_evict(p) && lease_evict(lb) && count_one_more(p, r->backend, r->asked_ns)))
 		return RC_DECLINED;
 	u = upstream_open(p, r->backend, r->account, r->wire, r->vars ? varset_login_collation(r->vars) : 0);
 	if (u)
@@ -258,14 +266,30 @@ void lease_cancel(struct lease_pool *p, struct lease_request *r)
 		lease_leave(lease_place(p, r->backend), r);
 }
 
+/* Nothing that became free was of use to it for so long: the next place is its own, whatever those behind it could use. */
+static bool is_owed_place(const struct lease_pool *p, const struct lease_request *r)
+{
+	return !r->opening && !lease_is_crowded(r->backend, r->account) && lease_no_room(p, r->backend) &&
+	       clock_mono_ns() - r->asked_ns > LEASE_PASSED_OVER_NS;
+}
+
 /* Gives an idle connection to the first waiter it fits. False: nobody's, and nothing changed. */
 static bool serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct upstream *u)
 {
 	list_each(&lb->waiters, n) {
 		struct lease_request *r = container_of(n, struct lease_request, node);
 
-		if (!fits(u, r) || !state_reachable(u, r) || unlikely(lease_awaits_answer(r)))
+		if (unlikely(lease_awaits_answer(r)))
 			continue;
+		if (!fits(u, r) || !state_reachable(u, r)) {
+			if (!is_owed_place(p, r))
+				continue;
+			if (!lease_ask(u)) {
+				upstream_close(u, "making room for one that has waited longest");
+				(void)lease_open(p, lb, r);
+			}
+			return true;
+		}
 		if (unlikely(u->park != r->park) && lease_ask(u))
 			return true;
 		if (r->fresh && u->lent) { /* it needs a new one, and would see those behind it served for ever */
@@ -311,9 +335,9 @@ static void on_serve(struct mail *m)
 {
 	struct lease_pool *p = container_of(m, struct lease_pool, serve_mail);
 
-	bool open = p->answered;
+	bool open = p->unopened;
 
-	p->serving = p->answered = false;
+	p->serving = p->unopened = false;
 	for (size_t i = 0; i < p->topology->n && !p->closing; i++) {
 		while (!list_empty(&p->backends[i].waiters) && serve_one(p, &p->backends[i]))
 			;

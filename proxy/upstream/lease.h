@@ -69,6 +69,7 @@ struct lease_backend {
 	struct list busy;      /* leased, resetting */
 	struct list opening;
 	struct list waiters;   /* lease_request */
+	uint64_t owed_ns;      /* of this worker, for backend.owed_ns */
 };
 
 struct lease_pool {
@@ -84,7 +85,7 @@ struct lease_pool {
 	struct event *tick;
 	struct mail serve_mail;           /* idle connections meet waiters after the turn, not deep in a call */
 	bool serving;                     /* it is on its way */
-	bool answered;                    /* who waited for an answer (lease_left.c) has no connection on its way yet */
+	bool unopened;                    /* some of those who wait have no connection on its way yet */
 	unsigned load;                    /* its place in backend.loads */
 	bool closing;
 	const _Atomic uint32_t *clients;  /* of all workers; NULL: not known */

@@ -12,6 +12,8 @@
 #include "lease.h"
 
 struct lease_backend *lease_place(struct lease_pool *p, const struct backend *b);
+#define LEASE_PASSED_OVER_NS (100 * NS_PER_MS) /* so long others may be served before one who asked earlier, by what is of no use to it or another worker's */
+
 #define ER_CON_COUNT 1040     /* max_connections */
 #define ER_ACCOUNT_COUNT 1203 /* max_user_connections, for all */
 #define ER_ACCOUNT_LIMIT 1226 /* the account's own */
@@ -50,6 +52,12 @@ void lease_ask_first(const struct lease_request *r); /* if r wants that: lease_a
 bool lease_awaits_answer(const struct lease_request *r) must_check;
 /* Waiters that have no connection on its way get one, as far as there is room. */
 void lease_open_waiting(struct lease_pool *p, struct lease_backend *lb);
+/* The worker's part of backend.owed_ns, at each tick. */
+void lease_tell_owed(struct lease_backend *lb, struct backend *b);
+/* At another worker somebody has asked for a connection long before then. */
+bool lease_owes(const struct lease_backend *lb, const struct backend *b, uint64_t since_ns) must_check;
+/* ... and before anybody here: what becomes free is given up for that one. One place at a time, of all workers. */
+bool lease_gives_up(const struct lease_backend *lb, struct backend *b) must_check;
 /* Idle connections meet waiters after the turn. */
 void lease_serve_soon(struct lease_pool *p);
 

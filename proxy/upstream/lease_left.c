@@ -91,6 +91,6 @@ void lease_left_done(struct upstream *u)
 		u->warnings_of = NOBODY;
 	iobuf_reset(&u->answer);
 	lease_ready(u);
-	u->pool->answered = true;
+	u->pool->unopened = true;
 	lease_serve_soon(u->pool);
 }

@@ -29,10 +29,12 @@ static void go_idle(struct upstream *u)
 	u->ops = NULL;
 	u->since_ns = loop_now_ns(p->loop);
 	list_push_front(&lb->idle, &u->node);
-	if (!list_empty(&lb->waiters) && (full || !u->keep))
-		lease_serve_soon(p);
-	else if (full && unlikely(atomic_load_explicit(&u->backend->waiting, memory_order_relaxed)))
+	if (full && lease_gives_up(lb, u->backend))
 		lease_close_idle(u, "another worker needs the place");
+	else if (!list_empty(&lb->waiters) && (full || !u->keep))
+		lease_serve_soon(p);
+	else if (full && lease_is_crowded(u->backend, u->account) && atomic_load_explicit(&u->backend->waiting, memory_order_relaxed))
+		lease_close_idle(u, "another worker needs a connection of the server's");
 }
 
 /* A fresh connection has the character sets of its login, and nothing else. false: no memory to know them by. */

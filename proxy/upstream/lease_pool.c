@@ -97,14 +97,21 @@ static void tick_waiters(struct lease_pool *p, struct lease_backend *lb, uint64_
 	lease_open_waiting(p, lb);
 }
 
-/* Another worker's requests wait, no new connection is to be had, and connections lie idle here: their places are given up. */
-static void tick_yield(struct lease_pool *p, struct lease_backend *lb, struct backend *b)
+static bool has_unused(const struct lease_backend *lb, uint64_t now)
+{
+	const struct list_node *n = list_last(&lb->idle);
+
+	return n && now - container_of(n, const struct upstream, node)->since_ns > LEASE_PASSED_OVER_NS;
+}
+
+/* Another worker's requests wait, no new connection is to be had, and connections lie unused here: their places are given up. */
+static void tick_yield(struct lease_pool *p, struct lease_backend *lb, struct backend *b, uint64_t now)
 {
 	size_t waiting = atomic_load_explicit(&b->waiting, memory_order_relaxed);
 
 	if (likely(waiting <= lb->waiters.count))
 		return;
-	for (waiting -= lb->waiters.count; waiting && lease_no_room(p, b) && lease_evict(lb); waiting--)
+	for (waiting -= lb->waiters.count; waiting && lease_no_room(p, b) && has_unused(lb, now) && lease_evict(lb); waiting--)
 		;
 	list_each_safe(&lb->idle, n, tmp) {
 		struct upstream *u = container_of(n, struct upstream, node);
@@ -165,6 +172,57 @@ static void tick_spare(struct lease_pool *p, struct lease_backend *lb, struct ba
 	}
 }
 
+/* ---- owed to another worker: each has connections of its own, but the limit is for all of them ---- */
+
+/* When the one who waits longest here for a place that others have has asked; 0: nobody waits long. */
+static uint64_t longest(const struct lease_backend *lb)
+{
+	list_each(&lb->waiters, n) {
+		const struct lease_request *r = container_of(n, struct lease_request, node);
+
+		if (!r->opening && !lease_is_crowded(r->backend, r->account))
+			return r->asked_ns + LEASE_PASSED_OVER_NS < clock_mono_ns() ? r->asked_ns : 0;
+	}
+	return 0;
+}
+
+void lease_tell_owed(struct lease_backend *lb, struct backend *b)
+{
+	uint64_t mine = longest(lb), was = lb->owed_ns, said;
+
+	if (likely(!mine && !was))
+		return;
+	if (was && was != mine)
+		(void)atomic_compare_exchange_strong_explicit(&b->owed_ns, &was, 0, memory_order_relaxed, memory_order_relaxed);
+	said = atomic_load_explicit(&b->owed_ns, memory_order_relaxed);
+	if (mine && (!said || mine < said)) /* should two workers say it at once, the next tick puts it right */
+		atomic_store_explicit(&b->owed_ns, mine, memory_order_relaxed);
+	lb->owed_ns = mine;
+}
+
+bool lease_owes(const struct lease_backend *lb, const struct backend *b, uint64_t since_ns)
+{
+	uint64_t theirs = atomic_load_explicit(&b->owed_ns, memory_order_relaxed);
+
+	return unlikely(theirs) && theirs != lb->owed_ns && theirs + LEASE_PASSED_OVER_NS < since_ns;
+}
+
+bool lease_gives_up(const struct lease_backend *lb, struct backend *b)
+{
+	const struct list_node *first = list_first(&lb->waiters);
+	uint64_t given = atomic_load_explicit(&b->given_ns, memory_order_relaxed), now;
+
+	if (likely(!atomic_load_explicit(&b->owed_ns, memory_order_relaxed)))
+		return false;
+	now = clock_mono_ns();
+	if (!lease_owes(lb, b, first ? container_of(first, const struct lease_request, node)->asked_ns : now))
+		return false;
+	return given + LEASE_PASSED_OVER_NS < now && atomic_compare_exchange_strong_explicit(&b->given_ns, &given, now, memory_order_relaxed,
+											     memory_order_relaxed);
+}
+
+/* ---- */
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct lease_pool *p = arg;
@@ -173,7 +231,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	for (size_t i = 0; i < p->topology->n; i++) {
 		if (!list_empty(&p->backends[i].waiters))
 			tick_waiters(p, &p->backends[i], now);
-		tick_yield(p, &p->backends[i], p->topology->all[i]);
+		lease_tell_owed(&p->backends[i], p->topology->all[i]);
+		tick_yield(p, &p->backends[i], p->topology->all[i], now);
 		tick_idle(p, &p->backends[i], now);
 		tick_busy(&p->backends[i], now);
 		tick_spare(p, &p->backends[i], p->topology->all[i], now);
