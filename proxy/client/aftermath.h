@@ -52,6 +52,9 @@ void aftermath_hit(struct request *r);     /* r was answered by the cache */
 void aftermath_queued(struct request *r);  /* ... by the queue */
 /* ... by the server whose connection it still has. had: warnings of r's session were on that connection before. */
 void aftermath_ran(struct request *r, bool had);
+/* Ends the warnings that there are, on every server. */
+#define AFTERMATH_CLEAR "SELECT NULL FROM (SELECT 0) d LIMIT 0"
+
 void aftermath_moved(struct session *s);     /* it gets a connection that it did not use last, or that was asked what it knew */
 void aftermath_elsewhere(struct session *s); /* the connection that it has knows nothing (any more) */
 void aftermath_brought(struct request *r);   /* ... has been told what r is to ask it */

@@ -53,6 +53,13 @@ static enum rc reset_connection(struct request *r)
 	return hidden_say(r, HIDDEN_RESET, upstream_command(r->s->up, TRACK_SIMPLE, &reset, 1));
 }
 
+/* Not by a reset, which would cost its prepared statements, and its variables. */
+static enum rc clear_warnings(struct request *r)
+{
+	r->s->up->warnings_of = 0;
+	return hidden_say(r, HIDDEN_CLEARED, upstream_query(r->s->up, span_str(AFTERMATH_CLEAR)));
+}
+
 /* A statement without tables leaves the warnings that are there: another session's, or its own from before, must not be. */
 static bool keeps_warnings(const struct request *r)
 {
@@ -166,11 +173,9 @@ enum rc hidden_sync(struct request *r)
 	struct upstream *u = r->s->up;
 	const struct varset *to = r->sync_to ? r->sync_to : r->s->vars;
 
-	/* A pinned one has run statements here already, and a reset would end its transaction. */
-	if (unlikely(u->warnings_of) && (u->warnings_of != r->s->id || r->s->told_by != u) && keeps_warnings(r) && !r->s->pins) {
-		u->warnings_of = 0;
-		return reset_connection(r);
-	}
+	/* A pinned one has run statements here already. */
+	if (unlikely(u->warnings_of) && (u->warnings_of != r->s->id || r->s->told_by != u) && keeps_warnings(r) && !r->s->pins)
+		return clear_warnings(r);
 	if (unlikely(must_choose_again(r, to)))
 		return choose_again(r, to->schema);
 	if (likely(u->vars == to))
@@ -187,6 +192,9 @@ static enum rc sync_done(struct request *r)
 	const struct varset *to = r->sync_to ? r->sync_to : r->s->vars, *now = NULL;
 
 	switch (r->hidden) {
+	case HIDDEN_CLEARED:
+		r->s->aftermath.found_there = r->s->aftermath.count_there = false;
+		return RC_OK;
 	case HIDDEN_RESET:
 		now = varset_with_schema(u->pool->empty, u->vars->schema);
 		upstream_stmt_forget_all(u);
@@ -532,6 +540,22 @@ static bool awaits_password(struct request *r, enum request_hidden what)
 	return true;
 }
 
+/* The connection cannot be made what it must be: a new one has nobody's warnings, and no variables. */
+static bool takes_new(struct request *r, enum request_hidden what)
+{
+	struct upstream *u = r->s->up;
+
+	if ((what != HIDDEN_CLEARED && what != HIDDEN_RESET) || r->wants_new || r->s->pins || u->track.error == ER_QUERY_INTERRUPTED)
+		return false;
+	r->s->up = NULL;
+	lease_discard(u, "the server has refused to bring it to another state");
+	r->wants_new = true;
+	r->sync_to = NULL;
+	r->lease.err_code = 0;
+	exec_resume(r, STEP_ACQUIRE);
+	return true;
+}
+
 void hidden_done(struct request *r)
 {
 	enum request_hidden what = r->hidden;
@@ -568,10 +592,12 @@ void hidden_done(struct request *r)
 			check_done(r, false);
 			return;
 		}
-		if (what == HIDDEN_RESET || what == HIDDEN_TRACKING || what == HIDDEN_VARIABLES || what == HIDDEN_OTHER_SCHEMA)
+		if (what == HIDDEN_CLEARED || what == HIDDEN_RESET || what == HIDDEN_TRACKING || what == HIDDEN_VARIABLES || what == HIDDEN_OTHER_SCHEMA)
 			r->s->up->condemned = true; /* what state it is in is not known any more */
 		r->hidden = HIDDEN_NONE;
 		if ((what == HIDDEN_PREPARE || what == HIDDEN_SCHEMA || what == HIDDEN_VARIABLES) && not_the_last_word(r))
+			return;
+		if (takes_new(r, what))
 			return;
 		if (unlikely(awaits_password(r, what)))
 			return;
@@ -602,6 +628,7 @@ void hidden_done(struct request *r)
 	case HIDDEN_BEGIN:
 		readonly_begun(r);
 		break;
+	case HIDDEN_CLEARED:
 	case HIDDEN_INSERT_ID:
 	case HIDDEN_TRACKING:
 	case HIDDEN_OTHER_SCHEMA:

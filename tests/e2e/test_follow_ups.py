@@ -326,6 +326,26 @@ def test_behind_a_queued_write_too(suimon, db):
     assert s.metrics()["suimon_queue_enqueued_total"] >= 4
 
 
+def test_others_warnings_are_ended_at_little_cost(suimon, db):
+    """P4: what is prepared on a connection, and what was set there, stays: nothing is prepared again because a statement before had warnings."""
+    fresh(db)
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with Wire(s.connect(database=db.name)) as a, s.connect(database=db.name) as b:
+        read, bare = a.prepare("SELECT n FROM a WHERE id = ?"), a.prepare("SELECT ? + 1")
+        before = s.metrics()
+        for i in range(5):
+            ask(b, "INSERT IGNORE INTO a (id) VALUES (1)")
+            a.query("BEGIN")
+            read.execute((2,))
+            bare.execute((i,))
+            assert a.query("SHOW WARNINGS") == a.query("SHOW ERRORS")
+            a.query("COMMIT")
+            assert ask(b, "SHOW WARNINGS") == ()
+        after = s.metrics()
+    assert after["suimon_prepared_reprepares_total"] == before["suimon_prepared_reprepares_total"]
+    assert after["suimon_session_restores_total"] == before["suimon_session_restores_total"]
+
+
 @pytest.mark.parametrize("question", ["SHOW WARNINGS", "SHOW ERRORS", "SELECT @@error_count, @@warning_count"])
 def test_nobody_is_told_of_anothers_error(suimon, db, question):
     s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})

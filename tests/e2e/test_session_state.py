@@ -5,6 +5,7 @@ import pymysql
 import pytest
 
 from conftest import ISOLATION, ask, numbers
+from relay import Relay
 import servers
 from servers import listing
 
@@ -328,3 +329,25 @@ def test_a_session_sees_its_own_change_of_a_database_on_every_connection(suimon,
             assert ask(a, "SELECT @@collation_database") == (("utf8mb4_unicode_ci",),)
     finally:
         db.setup("DROP DATABASE IF EXISTS `%s`" % other)
+
+
+@pytest.mark.parametrize("refused", [b"\x1f", b"SELECT NULL FROM (SELECT 0) d LIMIT 0"], ids=["reset", "end of warnings"])
+def test_a_connection_that_cannot_be_brought_to_a_state_is_replaced(suimon, db, cluster, refused):
+    """P3: whoever comes next gets a new one, and never hears of it."""
+    relay, seen = Relay(cluster.primary.port), []
+
+    def alter(link, direction, data):
+        if direction == "up" and data[4:] == (refused if len(refused) == 1 else b"\x03" + refused):
+            seen.append(link)
+            return data[:4] + b"\xf5" * (len(data) - 4)  # a command that there is not: 1047
+        return data
+    try:
+        relay.alter = alter
+        s = suimon({"threads": 1, "primary": relay.address, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}, "tls": {"mode": "disabled"}}})
+        with s.connect(database=db.name) as a, s.connect(database=db.name) as b:
+            for _ in range(3):
+                ask(a, "SET max_sort_length = 99" if len(refused) == 1 else "DROP TABLE IF EXISTS none")
+                assert ask(b, "SELECT @@max_sort_length, @@warning_count") == ((1024, 0),)
+        assert len(seen) >= 3
+    finally:
+        relay.close()
