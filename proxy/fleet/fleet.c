@@ -261,12 +261,17 @@ static void on_down(void *arg)
 	(void)arg;
 }
 
-/* Another instance, which has the same copy, has written it since: perhaps a later one than this has. */
+/* Another instance, which has the same copy, has written it since: perhaps a later one than this has. What bears a time to come was written
+ * before the clock was set back. */
 static bool others_kept_it(const struct fleet *f)
 {
+	uint64_t at_us, now_us = clock_wall_us();
 	struct stat st;
 
-	return stat(f->copy, &st) == 0 && (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000 > f->copy_failed_us;
+	if (stat(f->copy, &st) != 0)
+		return false;
+	at_us = (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000;
+	return at_us > f->copy_failed_us && at_us <= now_us;
 }
 
 static void keep_copy_again(struct fleet *f)

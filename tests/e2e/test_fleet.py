@@ -393,6 +393,21 @@ def test_a_copy_that_another_wrote_before_there_was_a_newer_document_is_written_
     assert "written by another instance" not in s.log_text()
 
 
+def test_a_copy_from_before_the_clock_was_set_back_is_nobody_elses(suimon, shared, tmp_path):
+    copy = tmp_path / "away" / "copy"
+    copy.parent.mkdir()
+    s = suimon({"config": {"source": source(shared), "copy": str(copy)}})
+    push(s, "stats: {slow: 77ms}\n")
+    servers.wait_until("it to be kept", copy.exists, 60)
+    os.utime(copy, (time.time() + 3600,) * 2)
+    copy.parent.rename(tmp_path / "aside")
+    push(s, "stats: {slow: 78ms}\n")
+    in_force(s, 2)
+    servers.wait_until("that to fail", lambda: "cannot be kept on disk" in s.log_text(), 60)
+    (tmp_path / "aside").rename(copy.parent)
+    servers.wait_until("it to be written", lambda: "slow: 78ms" in copy.read_text(), 60)
+
+
 def test_a_reload_takes_both(suimon, db, shared, tmp_path):
     db.setup("CREATE TABLE a (n INT)")
     changes = of(shared, tmp_path)
