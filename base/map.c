@@ -50,10 +50,10 @@ static void chain(struct map *m, struct map_node *node)
 	*at = node;
 }
 
-static enum rc grow(struct map *m)
+/* size: a power of two */
+static enum rc resize(struct map *m, size_t size)
 {
 	struct map old = *m;
-	size_t size = old.size ? old.size * 2 : MAP_LEAST;
 
 	if (size > SIZE_MAX / sizeof(*m->buckets))
 		return RC_ERROR;
@@ -71,6 +71,25 @@ static enum rc grow(struct map *m)
 	}
 	mem_free(old.buckets);
 	return RC_OK;
+}
+
+static enum rc grow(struct map *m)
+{
+	return resize(m, m->size ? m->size * 2 : MAP_LEAST);
+}
+
+void map_fit(struct map *m)
+{
+	size_t size = MAP_LEAST;
+
+	if (m->count == 0) {
+		map_reset(m);
+		return;
+	}
+	while (size < m->count)
+		size *= 2;
+	if (size < m->size)
+		(void)!resize(m, size); /* without memory they stay as many as they are */
 }
 
 enum rc map_insert(struct map *m, struct map_node *node, uint64_t hash)
@@ -96,12 +115,14 @@ void map_remove(struct map *m, struct map_node *node)
 	m->count--;
 }
 
-void map_replace_each(struct map *m, size_t bucket, struct map_node *(*fn)(struct map_node *node))
+size_t map_replace_each(struct map *m, size_t bucket, struct map_node *(*fn)(struct map_node *node))
 {
 	struct map_node **at = &m->buckets[bucket & (m->size - 1)];
+	size_t n = 0;
 
-	for (; *at; at = &(*at)->next)
+	for (; *at; at = &(*at)->next, n++)
 		*at = fn(*at);
+	return n;
 }
 
 void map_each(struct map *m, void (*fn)(struct map_node *node, void *arg), void *arg)

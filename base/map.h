@@ -32,8 +32,10 @@ struct map_node *map_find(const struct map *m, uint64_t hash, const void *key);
 /* RC_ERROR: no memory. Does not test for a twin. */
 enum rc map_insert(struct map *m, struct map_node *node, uint64_t hash) must_check;
 void map_remove(struct map *m, struct map_node *node); /* must be in the map */
-/* Of one bucket: each node is replaced by what fn makes of it, a copy of it or itself. The map is not empty; bucket: any number. */
-void map_replace_each(struct map *m, size_t bucket, struct map_node *(*fn)(struct map_node *node));
+/* Gives back the buckets that so few nodes have no use for. */
+void map_fit(struct map *m);
+/* Of one bucket: each node is replaced by what fn makes of it, a copy of it or itself. Returns how many. The map is not empty; bucket: any number. */
+size_t map_replace_each(struct map *m, size_t bucket, struct map_node *(*fn)(struct map_node *node));
 /* Calls fn on every node; fn may remove (and free) the node it is given, no other. */
 void map_each(struct map *m, void (*fn)(struct map_node *node, void *arg), void *arg);
 

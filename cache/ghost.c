@@ -14,6 +14,12 @@ void ghost_reset(struct ghost *g)
 	*g = (struct ghost){.cells = NULL};
 }
 
+void ghost_fit(struct ghost *g, size_t window)
+{
+	if (g->size / 2 >= window && g->size > SIZE_MIN)
+		ghost_reset(g);
+}
+
 /* From other bits of the hash than the bucket. */
 static uint32_t fingerprint(uint64_t hash)
 {

@@ -17,6 +17,7 @@ struct ghost {
 };
 
 void ghost_reset(struct ghost *g);
+void ghost_fit(struct ghost *g, size_t window); /* a table that is too large by much for what comes begins anew */
 void ghost_add(struct ghost *g, uint64_t hash, size_t window); /* without memory nothing is remembered */
 bool ghost_take(struct ghost *g, uint64_t hash, size_t window); /* was there; is not any more */
 

@@ -17,10 +17,12 @@
 #define PROMOTE_HITS 2     /* hits in small that earn a place in main */
 #define ROUNDS_MAX 128     /* entries sent round again in one eviction, so that a lock is never held long */
 #define GHOST_WINDOW_MIN 64
-#define LOOK_SHARE 64      /* memory is looked at when this share of the limit was stored since, */
-#define LOOK_MIN (64 * 1024) /* and so many bytes */
+#define LOOK_SHARE 128     /* memory is looked at when this share of the limit was stored since, */
+#define LOOK_MIN (32 * 1024) /* and so many bytes */
 #define TIDY_SHARE 6       /* memory is tidied while the surplus is more than this share of what is counted, */
-#define TIDY_BUCKETS 4     /* so many of a shard's with each that is stored there */
+#define TIDY_ENTRIES 4     /* so many of a shard's with each that is stored there, */
+#define TIDY_BUCKETS 64    /* looked for in so many buckets, which are nearly empty where there were more entries once */
+#define SHARE_LEAST(mean) ((mean) / 4 * 3) /* bytes of a shard that gives none for others' sake */
 
 struct fifo {
 	struct list list; /* oldest first; struct entry.fifo */
@@ -256,17 +258,23 @@ static uint64_t taken(const struct store *s)
 	return store_bytes(s) + (surplus < most ? surplus : most);
 }
 
-/* So much is stored now. */
-static void look_at_memory(struct store *s, uint64_t stored)
+static void look_at_memory(struct store *s)
 {
-	uint64_t every = store_limit(s) / LOOK_SHARE, resident, counted;
+	uint64_t resident, counted;
 
-	if (atomic_fetch_add_explicit(&s->unseen, stored, memory_order_relaxed) + stored < (every > LOOK_MIN ? every : LOOK_MIN))
-		return;
 	atomic_store_explicit(&s->unseen, 0, memory_order_relaxed);
 	resident = store_resident(s);
 	counted = store_bytes(s);
 	atomic_store_explicit(&s->surplus, resident > counted ? resident - counted : 0, memory_order_relaxed);
+}
+
+/* So much is stored now. */
+static void look_now_and_then(struct store *s, uint64_t stored)
+{
+	uint64_t every = store_limit(s) / LOOK_SHARE;
+
+	if (atomic_fetch_add_explicit(&s->unseen, stored, memory_order_relaxed) + stored >= (every > LOOK_MIN ? every : LOOK_MIN))
+		look_at_memory(s);
 }
 
 /* With its shard locked, so that nobody comes who would have it, too. */
@@ -284,28 +292,34 @@ static struct map_node *set_down_again(struct map_node *node)
 /* Entries that have lived for long lie scattered between what others have left. Set down again they lie close, and pages become free. */
 static void tidy(struct store *s, struct shard *h)
 {
+	size_t seen = 0;
+
 	if (atomic_load_explicit(&s->surplus, memory_order_relaxed) <= store_bytes(s) / TIDY_SHARE)
 		return;
-	for (unsigned i = 0; i < TIDY_BUCKETS && h->map.count; i++)
-		map_replace_each(&h->map, h->tidied++, set_down_again);
+	for (unsigned i = 0; i < TIDY_BUCKETS && seen < TIDY_ENTRIES && h->map.count; i++)
+		seen += map_replace_each(&h->map, h->tidied++, set_down_again);
 }
 
-/* Evicts, first from the shard at `from`, until all is within the limit. False: nothing was left to evict. */
+/*
+ * Evicts, first from the shard at `from`, until all is within the limit. Who has less than his share keeps it: a shard that was emptied would stay
+ * so, for what comes there would take the place of what came there before. False: nothing was left to evict.
+ */
 static bool make_room(struct store *s, unsigned from, uint64_t now, struct store_effects *fx)
 {
-	unsigned empty = 0;
+	unsigned passed = 0; /* shards in turn, in which nothing was to be evicted; in a second round whatever they have is */
 
 	for (unsigned i = from; taken(s) > store_limit(s);) {
 		struct shard *h = &s->shards[i % SHARDS];
+		uint64_t least = passed < SHARDS ? SHARE_LEAST(atomic_load_explicit(&s->bytes, memory_order_relaxed) / SHARDS) : 0;
 		bool evicted;
 
 		pthread_mutex_lock(&h->lock);
-		evicted = evict_one(s, h, now);
+		evicted = h->small.bytes + h->main.bytes >= least && evict_one(s, h, now);
 		pthread_mutex_unlock(&h->lock);
 		if (evicted) {
 			fx->evicted++;
-			empty = 0;
-		} else if (++empty == SHARDS) {
+			passed = 0;
+		} else if (++passed == 2 * SHARDS) {
 			return false;
 		} else {
 			i++;
@@ -314,9 +328,27 @@ static bool make_room(struct store *s, unsigned from, uint64_t now, struct store
 	return true;
 }
 
+/* To as much memory as its entries need, which are fewer than they were. */
+static void fit_shard(struct shard *h)
+{
+	pthread_mutex_lock(&h->lock);
+	map_fit(&h->map);
+	ghost_fit(&h->ghost, ghost_window(h));
+	for (size_t i = 0; i < h->map.size; i++)
+		map_replace_each(&h->map, i, set_down_again);
+	pthread_mutex_unlock(&h->lock);
+}
+
 void store_set_limit(struct store *s, uint64_t limit, struct store_effects *fx)
 {
-	atomic_store_explicit(&s->limit, limit, memory_order_relaxed);
+	uint64_t before = atomic_exchange_explicit(&s->limit, limit, memory_order_relaxed);
+
+	if (limit >= before)
+		return;
+	make_room(s, 0, 0, fx);
+	for (unsigned i = 0; i < SHARDS; i++)
+		fit_shard(&s->shards[i]);
+	look_at_memory(s);
 	make_room(s, 0, 0, fx);
 }
 
@@ -413,7 +445,7 @@ enum rc store_put(struct store *s, struct entry *e, uint64_t hash, uint64_t now,
 		return RC_DECLINED;
 	/* Counted before it is linked: whatever other threads do meanwhile, the linked entries stay within the limit. */
 	atomic_fetch_add_explicit(&s->bytes, entry_charge(e), memory_order_relaxed);
-	look_at_memory(s, entry_charge(e));
+	look_now_and_then(s, entry_charge(e));
 	rc = make_room(s, (unsigned)(h - s->shards), now, fx) ? RC_OK : RC_DECLINED;
 	if (rc == RC_OK) {
 		pthread_mutex_lock(&h->lock);

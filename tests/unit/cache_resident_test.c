@@ -17,6 +17,7 @@
 #include "store_kit.h"
 
 #define LIMIT (UINT64_C(64) << 20)
+#define SMALLER (LIMIT / 8)
 #define READS 450000
 #define KEYS 400000
 #define HOT 1000
@@ -44,6 +45,13 @@ static uint64_t resident(void)
 	assert_int_equal(fscanf(f, "%lu %lu", &all, &pages), 2);
 	fclose(f);
 	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t grown_since(uint64_t before)
+{
+	uint64_t now = resident();
+
+	return now > before ? now - before : 0;
 }
 
 /* Half of them below 64 bytes, a quarter below 128, and so on: all sizes have as much of the memory. */
@@ -99,7 +107,7 @@ static void churn(struct fixture *f, uint64_t before, bool small)
 			continue;
 		full |= f->fx.evicted > 0;
 		assert_in_range(store_resident(f->s), 0, LIMIT * 102 / 100);
-		assert_in_range(resident() - before, full ? LIMIT * 85 / 100 : 0, LIMIT * 102 / 100 + OWN);
+		assert_in_range(grown_since(before), full ? LIMIT * 85 / 100 : 0, LIMIT * 102 / 100 + OWN);
 	}
 	assert_true(full);
 	assert_true(store_bytes(f->s) >= LIMIT / 2); /* and most of it is results */
@@ -130,10 +138,37 @@ static void test_memory_stays_within_the_limit(void **state)
 	fixture_free(&f);
 }
 
+/* A limit that a reload has made smaller is one of memory, too: of what was among a hundred others each had a page of its own. */
+static void test_a_smaller_limit_gives_memory_back(void **state)
+{
+	struct fixture f = fixture_new(LIMIT);
+	uint64_t before, now = 1;
+
+	(void)state;
+	touch_versions(&f);
+	before = resident();
+	for (unsigned i = 0; i < READS; i++)
+		read_one(&f, i, now, true);
+	assert_in_range(grown_since(before), LIMIT * 85 / 100, LIMIT * 102 / 100 + OWN);
+	store_set_limit(f.s, SMALLER, &f.fx);
+	assert_in_range(store_resident(f.s), 0, SMALLER);
+	assert_in_range(grown_since(before), 0, SMALLER + 4 * OWN); /* what the index had lies scattered */
+	for (unsigned i = 0; i < READS; i++) {
+		read_one(&f, READS + next_random(SMALLER / 500), now, true);
+		if (i % 100 == 0)
+			assert_in_range(store_resident(f.s), 0, SMALLER * 103 / 100); /* the index doubles at once */
+	}
+	assert_true(store_bytes(f.s) >= SMALLER * 3 / 5);
+	store_set_limit(f.s, 0, &f.fx);
+	assert_in_range(grown_since(before), 0, 4 * OWN);
+	fixture_free(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory_stays_within_the_limit),
+		cmocka_unit_test(test_a_smaller_limit_gives_memory_back),
 	};
 
 	return cmocka_run_group_tests_name("cache_resident", tests, NULL, NULL);

@@ -139,6 +139,25 @@ static void test_a_smaller_limit_evicts_at_once(void **state)
 	fixture_free(&f);
 }
 
+/* What is asked for now fits twice; it must not be left to the few shards that still have room. */
+static void test_after_a_smaller_limit_there_is_room_in_every_shard(void **state)
+{
+	struct fixture f = fixture_new(16 * MIB);
+	unsigned found = 0;
+	char key[64];
+
+	for (unsigned i = 0; i < 20000; i++)
+		assert_int_equal(put(&f, numbered(key, sizeof(key), "before ", i), 1000, UINT64_MAX), RC_OK);
+	store_set_limit(f.s, MIB, &f.fx);
+	for (unsigned i = 0; i < 1200; i++)
+		if (!get(&f, numbered(key, sizeof(key), "after ", i % 400), 0))
+			assert_int_equal(put(&f, key, 1000, UINT64_MAX), RC_OK);
+	for (unsigned i = 0; i < 400; i++)
+		found += get(&f, numbered(key, sizeof(key), "after ", i), 0);
+	assert_in_range(found, 320, 400);
+	fixture_free(&f);
+}
+
 static void test_an_entry_larger_than_half_the_limit_is_declined(void **state)
 {
 	struct fixture f = fixture_new(MIB);
@@ -379,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_an_entrys_overhead),
 		cmocka_unit_test(test_bytes_stay_within_two_percent_of_the_limit),
 		cmocka_unit_test(test_a_smaller_limit_evicts_at_once),
+		cmocka_unit_test(test_after_a_smaller_limit_there_is_room_in_every_shard),
 		cmocka_unit_test(test_an_entry_larger_than_half_the_limit_is_declined),
 		cmocka_unit_test(test_a_scan_does_not_wash_out_what_is_hot),
 		cmocka_unit_test(test_a_ghost_comes_back_into_main),
