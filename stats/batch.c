@@ -5,7 +5,8 @@
  *   select name, owner from items where shop = ? and owner in (?, ?, ...) order by name
  *
  * with the key among what is selected, so that the rows can be dealt out. It is said only where each key's rows are those that it had
- * alone: nothing is counted, cut off or joined by OR, and of several values just one was seen to vary.
+ * alone: nothing is counted, cut off or joined by OR, and of several values just one was seen to vary. Of a look whether there is one
+ * ("select 1 from .. limit 1") the keys that have one are the answer.
  */
 #include "findings.h"
 
@@ -17,9 +18,11 @@
 struct batch {
 	struct span column;      /* compared with the key; in the text */
 	const char *mark;        /* the key's question mark */
-	const char *from, *where, *end; /* of FROM, of the conditions, in the text; with the parentheses around all of these */
+	const char *from, *where, *end; /* of FROM, of the conditions, in the text; with the parentheses around them */
 	const char *order;       /* ORDER BY behind them, or "" */
-	bool condensed;          /* it gives one number for a key */
+	bool condensed;          /* it gives one number for a key, */
+	bool marked;             /* or a value of the statement's own, if there is a row */
+	bool limited;
 };
 
 static bool begins(const char *p, const char *word)
@@ -81,14 +84,33 @@ static const char *operator_end(const char *p)
 	return p;
 }
 
-/* "name = ?", "name = name", "name is [not] ?", which is NULL, and other comparisons with a value. Returns what is behind it; NULL: it is
- * something else. *key: the question mark that a key may stand at, else NULL. */
+/* Is nothing of the term itself at p any more? */
+static bool is_behind(const char *p)
+{
+	return *p == '\0' || *p == ')' || begins(p, "and ") || begins(p, "order by ") || begins(p, "limit ");
+}
+
+/* "name" and "not name", a column of truth. Returns what is behind it; NULL: it is something else. */
+static const char *truth_end(const char *p)
+{
+	size_t n;
+
+	if (begins(p, "not "))
+		p = blanks(p + strlen("not "));
+	n = name_len(p);
+	return n && is_behind(blanks(p + n)) ? p + n : NULL;
+}
+
+/* "name = ?", "name = name", "name is [not] ?", which is NULL, a column of truth, and other comparisons with a value. Returns what is behind
+ * it; NULL: it is something else. *key: the question mark that a key may stand at, else NULL. */
 static const char *term_end(const char *p, struct span *column, const char **key)
 {
 	struct span name = span_of(p, name_len(p));
 	const char *op, *value;
 
 	*key = NULL;
+	if (truth_end(p))
+		return truth_end(p);
 	p = blanks(p + name.len);
 	if (name.len == 0)
 		return NULL;
@@ -113,12 +135,13 @@ static const char *term_end(const char *p, struct span *column, const char **key
 /* Conditions joined by AND, from b->where, in parentheses or not; values beside the key's are the same each time. */
 static bool read_terms(const char *text, uint64_t varied, struct batch *b)
 {
-	bool inside = *b->where == '(';
-	const char *p = b->where + inside, *at, *mark;
-	unsigned values = 0;
+	const char *p = b->where, *at, *mark;
+	unsigned values = 0, open = 0;
 	struct span column;
 
 	for (;;) {
+		for (; *p == '('; p = blanks(p + 1))
+			open++;
 		at = p;
 		p = term_end(p, &column, &mark);
 		if (!p)
@@ -128,13 +151,27 @@ static bool read_terms(const char *text, uint64_t varied, struct batch *b)
 			b->mark = mark;
 			b->column = column;
 		}
-		b->end = p + inside;
+		for (; open && *blanks(p) == ')'; p = blanks(p) + 1)
+			open--;
+		b->end = p;
 		p = blanks(p);
 		if (!begins(p, "and "))
 			break;
 		p = blanks(p + strlen("and "));
 	}
-	return (!inside || b->end[-1] == ')') && b->mark && (values == 1 || varies_alone(text, b->mark, varied));
+	return open == 0 && b->mark && (values == 1 || varies_alone(text, b->mark, varied));
+}
+
+/* Behind an ORDER BY of the key alone, of which each has but one; p: it is something else. */
+static const char *own_order_end(const struct batch *b, const char *p)
+{
+	const char *name = p + strlen("order by "), *end = blanks(name + name_len(name));
+
+	if (!span_ieq(span_of(name, name_len(name)), b->column))
+		return p;
+	if (begins(end, "asc ") || begins(end, "desc "))
+		end = blanks(strchr(end, ' '));
+	return end;
 }
 
 /* Nothing behind the conditions that is about one key's rows alone: a LIMIT is, but for one that finds any. */
@@ -143,11 +180,14 @@ static bool read_order(struct batch *b)
 	const char *p = blanks(b->end);
 
 	b->order = "";
+	if (begins(p, "order by ") && strcasecmp(own_order_end(b, p), "limit ?") == 0)
+		p = own_order_end(b, p);
 	if (begins(p, "order by ")) {
 		b->order = p;
-		return !strchr(p, '?') && !strcasestr(p, " limit") && !strcasestr(p, " for ") && !strcasestr(p, " lock ");
+		return !strpbrk(p, "?(") && !strcasestr(p, " limit") && !strcasestr(p, " for ") && !strcasestr(p, " lock ");
 	}
-	return *p == '\0' || strcasecmp(p, "limit ?") == 0;
+	b->limited = *p != '\0';
+	return !b->limited || strcasecmp(p, "limit ?") == 0;
 }
 
 /* "select count(..) [as name] from", and the like. */
@@ -167,24 +207,41 @@ static bool is_number(const char *text)
 	return begins(p, "from ");
 }
 
-/* What a join compares may stand in parentheses, a derived table may not; nor may a condition within another. */
+/* "select ? [as name] from", its question mark in parentheses or not. */
+static bool is_marked(const char *text)
+{
+	const char *p = text + strlen("select ");
+	bool inside = *p == '(';
+
+	if (p[inside] != '?' || (inside && p[2] != ')'))
+		return false;
+	p = blanks(p + (inside ? 3 : 1));
+	if (begins(p, "as "))
+		p = blanks(p + strlen("as ") + name_len(p + strlen("as ")));
+	return begins(p, "from ");
+}
+
+/* What a join compares may stand in parentheses, a derived table may not. */
 static bool is_flat(const char *text, const struct batch *b)
 {
-	const char *list_end = b->condensed ? text : b->from;
+	const char *list_end = b->condensed || b->marked ? text : b->from;
 
-	return !memchr(text, '(', (size_t)(list_end - text)) && !strcasestr(text + 1, "select ") && !strchr(b->where + (*b->where == '('), '(');
+	return !memchr(text, '(', (size_t)(list_end - text)) && !strcasestr(text + 1, "select ");
 }
 
 /* "select .. where <name> = ?", which may have more conditions; nothing is computed of one key's rows but a number. */
 static bool read_batch(const char *text, uint64_t varied, struct batch *b)
 {
-	const char *p = last_of(text, " where "), *from = strcasestr(text, " from ");
+	const char *p = last_of(text, " where "), *from = strcasestr(text, " from "), *list_end;
 
-	*b = (struct batch){.from = from, .condensed = begins(text, "select ") && is_number(text)};
-	if (!begins(text, "select ") || !p || !from || from > p || memchr(text, '?', (size_t)(p - text)) || strcasestr(text, " union "))
+	if (!begins(text, "select ") || !p || !from || from > p || strcasestr(text, " union "))
+		return false;
+	*b = (struct batch){.from = from, .condensed = is_number(text), .marked = is_marked(text)};
+	list_end = b->marked ? from : text;
+	if (memchr(list_end, '?', (size_t)(p - list_end)))
 		return false;
 	b->where = blanks(p + strlen(" where "));
-	return is_flat(text, b) && read_terms(text, varied, b) && read_order(b) && !(b->condensed && *b->order);
+	return is_flat(text, b) && read_terms(text, varied, b) && read_order(b) && !((b->condensed || b->marked) && *b->order);
 }
 
 /* ---- what is selected ---- */
@@ -263,6 +320,8 @@ static enum rc put_selected(const char *text, const struct batch *b, struct iobu
 {
 	const char *list = text + strlen("select ");
 
+	if (b->marked)
+		return iobuf_printf(out, "select distinct " SPAN_FMT, SPAN_ARG(b->column));
 	if (b->condensed)
 		return iobuf_printf(out, "select " SPAN_FMT ", " SPAN_FMT, SPAN_ARG(b->column), SPAN_ARG(span_of(list, (size_t)(b->from - list))));
 	if (iobuf_append(out, text, (size_t)(b->from - text)) != RC_OK)
@@ -270,11 +329,11 @@ static enum rc put_selected(const char *text, const struct batch *b, struct iobu
 	return selects(b, list) ? RC_OK : iobuf_printf(out, ", " SPAN_FMT, SPAN_ARG(b->column));
 }
 
-enum rc batch_put(const char *text, uint64_t varied, struct iobuf *out)
+enum rc batch_put(const char *text, uint64_t varied, bool few, struct iobuf *out)
 {
 	struct batch b;
 
-	if (!read_batch(text, varied, &b))
+	if (!read_batch(text, varied, &b) || (b.limited && !few))
 		return RC_DECLINED;
 	if (put_selected(text, &b, out) != RC_OK || put_part(out, b.from, b.column.p) != RC_OK ||
 	    iobuf_printf(out, SPAN_FMT " in (?, ?, ...)", SPAN_ARG(b.column)) != RC_OK || put_part(out, b.mark + 1, b.end) != RC_OK)

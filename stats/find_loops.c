@@ -192,11 +192,12 @@ static enum rc spelt_text(const struct view *v, const struct finding *f, struct 
 
 static void put_batched(const struct view *v, const struct finding *f, struct jsonw *w)
 {
+	bool few = f->row->n[STATS_N_ROWS_SENT] <= f->row->n[STATS_N_CALLS];
 	struct iobuf text, sql;
 
 	iobuf_init(&text, STATS_TEXT_MAX + 1);
 	iobuf_init(&sql, 2 * STATS_TEXT_MAX);
-	if (spelt_text(v, f, &text) == RC_OK && batch_put((const char *)iobuf_data(&text), f->loop.varied, &sql) == RC_OK)
+	if (spelt_text(v, f, &text) == RC_OK && batch_put((const char *)iobuf_data(&text), f->loop.varied, few, &sql) == RC_OK)
 		jsonw_str(w, "fix_sql", span_of(iobuf_data(&sql), iobuf_len(&sql)));
 	iobuf_reset(&text);
 	iobuf_reset(&sql);

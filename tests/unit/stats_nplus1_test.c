@@ -178,8 +178,27 @@ static void the_statement_for_all_keys_is_said(void **state)
 		{"select count(*) as n from t where (a = 5)", "select a, count(*) as n from t where (a in (?, ?, ...)) group by a"},
 		{"select id from t where (a = 5 and gone is 0", NULL},
 		{"select id from t where (a = 5 or gone is 0)", NULL},
-		{"select id from t where (a = 5) and gone is 0", NULL},
-		{"select id from t where ((a = 5 and gone is 0))", NULL},
+		{"select id from t where (a = 5) and gone is 0", "select id, a from t where (a in (?, ?, ...)) and gone is null"},
+		{"select id from t where ((a = 5 and gone is 0) and ( b ) ) order by id", "select id, a from t where ((a in (?, ?, ...) and gone is null) and ( b ) ) order by id"},
+		{"select id from t where (a = 5 and t.shown) order by id", "select id, a from t where (a in (?, ?, ...) and t.shown) order by id"},
+		{"select id from t where not gone and a = 5 limit 1", "select id, a from t where not gone and a in (?, ?, ...)"},
+		{"select id from t where a = 5 and b = true", "select id, a from t where a in (?, ?, ...) and b = true"},
+		{"select 1 as one from t where a = 5 limit 1", "select distinct a from t where a in (?, ?, ...)"},
+		{"select (1) as `a` from `t` where (`t`.`a` = 5 and not `t`.`gone`) limit 1", "select distinct `t`.`a` from `t` where (`t`.`a` in (?, ?, ...) and not `t`.`gone`)"},
+		{"select 1 from t join u on u.t = t.id where u.a = 5", "select distinct u.a from t join u on u.t = t.id where u.a in (?, ?, ...)"},
+		{"select id from t where t.a = 5 order by t.a asc limit 1", "select id, t.a from t where t.a in (?, ?, ...)"},
+		{"select id from t where a = 5 order by a limit 1", "select id, a from t where a in (?, ?, ...)"},
+		{"select 1 as one from t where a = 5 order by id limit 1", NULL},
+		{"select 1 as one from t where a = 5 order by id", NULL},
+		{"select 1, id from t where a = 5", NULL},
+		{"select (1) + id from t where a = 5", NULL},
+		{"select id from t where a = 5 order by a, id limit 1", NULL},
+		{"select id from t where a = 5 order by a limit 1, 2", NULL},
+		{"select id from t where (a = 5) or gone", NULL},
+		{"select id from t where not (a = 5)", NULL},
+		{"select id from t where not a = 5", NULL},
+		{"select id from t where (a = 5 and b)) limit 1", NULL},
+		{"select id from t where a = 5 and b between 1 and 2", NULL},
 		{"select d.id from (select id, a from t) as d where d.a = 5", NULL},
 		{"select id from t where a = 5 order by id desc limit 1", NULL}, /* the last of each */
 		{"select id from t where a = 5 order by id for update", NULL},
@@ -213,6 +232,25 @@ static void the_statement_for_all_keys_is_said(void **state)
 			assert_string_equal(helper_text(f, "fix_sql"), rows[r][1]);
 		else
 			assert_null(json_object_get(f, "fix_sql"));
+		json_decref(all);
+		stats_free(c.s);
+	}
+}
+
+/* A LIMIT that may have cut rows off: the statement for all keys would give more. */
+static void a_limit_that_cuts_has_no_statement_for_all_keys(void **state)
+{
+	for (uint64_t rows = 1; rows <= 5; rows += 4) {
+		struct session c;
+		json_t *all, *f;
+
+		begin(&c);
+		list(&c, 20);
+		for (int i = 0; i < 20; i++)
+			send(&c, CHILD, "select id from t where a = 5 limit 5", "select", rows);
+		f = loop_found(&c, &all);
+		assert_non_null(f);
+		assert_int_equal(json_object_get(f, "fix_sql") != NULL, rows == 1);
 		json_decref(all);
 		stats_free(c.s);
 	}
@@ -767,6 +805,7 @@ int main(void)
 		cmocka_unit_test(a_read_for_each_row_of_a_list_is_found),
 		cmocka_unit_test(the_hint_is_that_of_the_framework),
 		cmocka_unit_test(the_statement_for_all_keys_is_said),
+		cmocka_unit_test(a_limit_that_cuts_has_no_statement_for_all_keys),
 		cmocka_unit_test(no_literal_leaves_without_leave),
 		cmocka_unit_test(two_reads_for_each_row_have_the_list_as_parent),
 		cmocka_unit_test(writes_between_do_not_hide_a_loop),
