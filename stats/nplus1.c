@@ -10,7 +10,8 @@
  *   - far more repeats than the lists had rows (RUN_PER_ROW each): a stream of look-ups that follows no list. Such
  *     a run is taken back when it gets there;
  *   - a list read some statements before the first look-up (LIST_NEAR), or look-ups scattered among others (SCATTERED):
- *     requests that share a connection one after the other;
+ *     requests that share a connection one after the other; but for what begins while another loop over the list goes on,
+ *     or right behind it, and whose values stand in the list, as those of the other do;
  *   - the parent again, or a transaction's begin or end: the next request has begun, and with it the next run;
  *   - the same literals each time: asked for again, not for each row; that is the cache's business;
  *   - values that stand in no list the session has read lately, where that can be told: the list came before them by chance.
@@ -68,9 +69,15 @@ static bool run_refuted(const struct stats_run *r)
 	return r->compared >= COMPARE_LEAST && r->matched * 2 < r->compared;
 }
 
+/* Of what did not begin with its list only the values tell. */
+static bool run_has_list(const struct stats_run *r)
+{
+	return r->parent && (!r->later || r->matched);
+}
+
 static bool run_is_loop(const struct stats_run *r)
 {
-	return r && r->parent && !r->overrun && !run_refuted(r);
+	return r && run_has_list(r) && !r->overrun && !run_refuted(r);
 }
 
 /* Where the list is itself read for each row of another, all that its loop has read so far is gone through, it may be afterwards. */
@@ -83,14 +90,36 @@ static void run_follows(struct stats_nplus1 *n, struct stats_run *r, uint64_t pa
 	n->parents |= parent_bit(parent);
 }
 
+/* A loop that goes on, or has just ended; its values are known to come from its list. NULL: there is none. */
+static const struct stats_run *loop_near(const struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
+{
+	for (unsigned i = 0; n->parents && i < STATS_NPLUS1_SLOTS; i++) {
+		const struct stats_run *r = &n->run[i];
+
+		if (run_is_loop(r) && r->matched && r->parent != e->digest && n->statements - r->last_at <= LIST_NEAR &&
+		    !apart(r->last_ns, e->start_ns, window))
+			return r;
+	}
+	return NULL;
+}
+
 /* A run begins with this statement; what was the last list before it? */
 static void run_start(struct stats_run *r, struct stats_nplus1 *n, const struct stats_event *e, uint64_t window)
 {
+	const struct stats_run *beside;
+
 	*r = (struct stats_run){
 		.digest = e->digest, .first_ns = e->start_ns, .first_at = n->statements, .entry = NO_ENTRY};
 	if (n->last_digest && n->last_digest != e->digest && n->statements - n->last_at <= LIST_NEAR &&
-	    !apart(n->last_end_ns, e->start_ns, window))
+	    !apart(n->last_end_ns, e->start_ns, window)) {
 		run_follows(n, r, n->last_digest, n->last_rows);
+		return;
+	}
+	beside = loop_near(n, e, window);
+	if (!beside)
+		return;
+	run_follows(n, r, beside->parent, beside->parent_rows);
+	r->later = true;
 }
 
 /* May this statement continue the run? */
@@ -393,7 +422,7 @@ static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_
 	r->rows += e->rows_sent;
 	if (r->reported) {
 		run_extend(k, r, e);
-	} else if (repeats && r->repeats >= repeats && r->parent && run_varied(r, repeats) && !run_refuted(r) && !run_is_job(r) &&
+	} else if (repeats && r->repeats >= repeats && run_has_list(r) && run_varied(r, repeats) && !run_refuted(r) && !run_is_job(r) &&
 		   r->repeats <= RUN_PER_ROW * r->parent_rows) {
 		run_report(k, r, e);
 	}
@@ -427,7 +456,7 @@ static void parent_again(struct stats_nplus1 *n, const struct stats_event *e, ui
 			continue;
 		}
 		parent = run_find(n, digest);
-		if (parent && parent->parent && parent->parent != r->digest && !r->reported &&
+		if (parent && run_has_list(parent) && parent->parent != r->digest && !r->reported &&
 		    r->repeats <= parent->repeats)
 			run_follows(n, r, parent->parent, parent->parent_rows);
 		else if (run_is_nested(parent) && parent->parent != r->digest && run_goes_on(parent, n, e, window))
@@ -447,11 +476,28 @@ static bool is_list(const struct stats_event *e)
 	       !(e->table.len > len && strncasecmp(e->table.p, schema, len) == 0);
 }
 
+/* Is this a list that a loop reads beside r, or for each row of r's replies? Then r does not go through it. */
+static bool is_beside(struct stats_nplus1 *n, const struct stats_run *list, const struct stats_run *r)
+{
+	if (!run_is_loop(list) || !list->matched)
+		return false;
+	if (list->parent == r->parent)
+		return true;
+	for (unsigned i = 0; i < NESTED_MOST && list; i++) {
+		if (list->parent == r->digest)
+			return true;
+		list = run_find(n, list->parent);
+	}
+	return false;
+}
+
 /* A list, and runs of other reads may go on for its rows too. */
 static void note_list(struct stats_nplus1 *n, const struct stats_event *e)
 {
+	const struct stats_run *list = run_find(n, e->digest);
+
 	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
-		if (n->run[i].digest && n->run[i].digest != e->digest)
+		if (n->run[i].digest && n->run[i].digest != e->digest && !is_beside(n, list, &n->run[i]))
 			n->run[i].parent_rows += e->rows_sent;
 	}
 	n->last_digest = e->digest;

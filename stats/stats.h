@@ -171,6 +171,7 @@ struct stats_nplus1 {
 		uint8_t in_turn;            /* that were found in this reply, one after the other */
 		bool reported, overrun;
 		bool changed;               /* so did one behind the last */
+		bool later;                 /* it did not begin with its list, but behind another loop over that */
 	} run[STATS_NPLUS1_SLOTS];
 	uint64_t last_digest; /* the last read that returned two rows or more, */
 	uint64_t last_rows;   /* how many, */

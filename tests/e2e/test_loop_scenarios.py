@@ -64,6 +64,58 @@ def test_a_loop_within_a_loop(counted, shop, depth_first):
     assert found[PRODUCT, ITEMS]["evidence"]["values_from_list_share"] > .8
 
 
+def test_a_loop_within_a_loop_whose_rows_are_many(counted, shop):
+    """Each look-up of both loops returns several rows: what the inner one reads is no list of the outer one."""
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            for number, _ in ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 11)):
+                for _, prod in ask(c, "SELECT line, prod FROM item WHERE ord_id = %d" % number):
+                    ask(c, "SELECT id, stars FROM review WHERE prod_id = %d ORDER BY stars" % prod)
+    assert set(loops(counted)) == {(ITEMS, ORDERS), ("select id, stars from review where prod_id = ? order by stars", ITEMS)}
+
+
+@pytest.mark.parametrize("beside", (False, True), ids=("behind", "beside"))
+def test_two_loops_over_one_list(counted, shop, beside):
+    """One behind the other, or row by row; what the first one reads of each row is many rows or one."""
+    shop.setup("ALTER TABLE review ADD INDEX (prod_id)")
+    first = "select name from prod where id = ?" if not beside else "select id, stars from review where prod_id = ?"
+    second = "select cat from prod where id = ?"
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            prods = [r[0] for r in ask(c, "SELECT prod, line FROM item WHERE ord_id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 6))]
+            for text in (first, second) if not beside else ((first, second),):
+                for prod in prods:
+                    for each in (text,) if not beside else text:
+                        ask(c, each.replace("?", str(prod)))
+    found = loops(counted)
+    assert set(found) == {(text, "select prod, line from item where ord_id between ? and ?") for text in (first, second)}
+    assert {f["evidence"]["queries"] for f in found.values()} == {100}
+
+
+def test_what_a_list_speaks_of_lies_in_two_tables(counted, shop):
+    """A polymorphic association: first come all that point to the one, then those that point to the other."""
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            rows = ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 31))
+            for n, (number, _) in enumerate(rows):
+                ask(c, ("SELECT prod FROM item WHERE ord_id = %d LIMIT 1" if n < 15 else "SELECT stars FROM review WHERE id = %d LIMIT 1") % number)
+    found = loops(counted)
+    assert {text: (parent, found[text, parent].get("fix_sql")) for text, parent in found} == {
+        "select prod from item where ord_id = ? limit ?": (ORDERS, "select prod, ord_id from item where ord_id in (?, ?, ...)"),
+        "select stars from review where id = ? limit ?": (ORDERS, "select stars, id from review where id in (?, ?, ...)")}
+
+
+def test_look_ups_behind_a_loop_are_none(counted, shop):
+    """The next request on a pooled connection: its values are not of the list before."""
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            for number, cust in ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 21)):
+                ask(c, "SELECT prod FROM item WHERE ord_id = %d AND line = 1" % number)
+            for n in range(20):
+                ask(c, "SELECT name FROM prod WHERE id = %d" % (20000 + page * 100 + n))
+    assert [text for text, _ in loops(counted)] == ["select prod from item where ord_id = ? and line = ?"]
+
+
 def test_a_key_of_two_columns(counted, shop):
     with counted.connect(database=shop.name) as c:
         for page in range(5):

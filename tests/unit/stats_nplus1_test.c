@@ -600,19 +600,98 @@ static struct stats_list held_in(const struct stats_event *e, const struct stats
 	return (struct stats_list){.digest = h->digest, .rows = each, .which = 1 + (sought->hash[0] - h->from) / each};
 }
 
+static void one_of(struct session *c, const struct held *held, uint64_t digest, uint64_t value, uint64_t rows)
+{
+	struct stats_event e = helper_event(digest, "select id, name from customers where id = 9876543219");
+
+	e.verb = "select";
+	e.literals = value;
+	e.rows_sent = rows;
+	e.start_ns = c->now;
+	e.arg = held;
+	e.values = one_value;
+	e.listed = held_in;
+	stats_record(c->k, &c->n, &e);
+	c->now += 2 * NS_PER_MS;
+}
+
 static void children_of(struct session *c, const struct held *held, uint64_t from, int n)
 {
-	for (int i = 0; i < n; i++) {
-		struct stats_event e = helper_event(CHILD, "select id, name from customers where id = 9876543219");
+	for (int i = 0; i < n; i++)
+		one_of(c, held, CHILD, from + (uint64_t)i, 1);
+}
 
-		e.literals = from + (uint64_t)i;
-		e.start_ns = c->now;
-		e.arg = held;
-		e.values = one_value;
-		e.listed = held_in;
-		stats_record(c->k, &c->n, &e);
-		c->now += 2 * NS_PER_MS;
+static bool is_child_of(const json_t *f, const char *child, const char *parent)
+{
+	return strcmp(helper_text(f, "digest"), child) == 0 && strcmp(helper_text(json_object_get(f, "evidence"), "parent_digest"), parent) == 0;
+}
+
+/* One loop over a list and behind it another: both are found, if both look for values of the list. */
+static void the_next_loop_over_a_list_is_found(void **state)
+{
+	struct held held = {LIST, 1000, 1020};
+
+	for (uint64_t from = 1000; from <= 2000; from += 1000) {
+		struct session c;
+		json_t *all, *found;
+
+		begin(&c);
+		for (int n = 0; n < 3; n++) {
+			list(&c, 20);
+			children_of(&c, &held, 1000, 20);
+			for (uint64_t i = 0; i < 20; i++)
+				one_of(&c, &held, OTHER, from + i, 1);
+		}
+		assert_non_null(loop_found(&c, &all));
+		found = json_object_get(all, "findings");
+		assert_int_equal(json_array_size(found), from == 1000 ? 2 : 1);
+		for (size_t i = 0; i < json_array_size(found); i++)
+			assert_true(is_child_of(json_array_get(found, i), "0x00000000000000c8", "0x0000000000000064") ||
+				    is_child_of(json_array_get(found, i), "0x000000000000012c", "0x0000000000000064"));
+		json_decref(all);
+		stats_free(c.s);
 	}
+}
+
+/* What a loop is not seen to find in the list tells nothing of what comes behind it. */
+static void behind_a_loop_only_the_values_tell(void **state)
+{
+	struct session c;
+	json_t *all;
+
+	begin(&c);
+	for (int n = 0; n < 3; n++) {
+		list(&c, 20);
+		for (int i = 0; i < 20; i++)
+			child(&c);
+		for (int i = 0; i < 20; i++)
+			send(&c, OTHER, "select id from notes where id = 5", "select", 1);
+	}
+	assert_string_equal(helper_text(loop_found(&c, &all), "digest"), "0x00000000000000c8");
+	assert_int_equal(json_array_size(json_object_get(all, "findings")), 1);
+	json_decref(all);
+	stats_free(c.s);
+}
+
+/* Two reads for each row, of which one returns many: these are no list that the other goes through. */
+static void what_is_read_beside_is_no_list_of_its(void **state)
+{
+	struct held held = {LIST, 1000, 1010};
+	struct session c;
+	json_t *all;
+
+	begin(&c);
+	for (int n = 0; n < 3; n++) {
+		list(&c, 10);
+		for (uint64_t i = 0; i < 10; i++) {
+			one_of(&c, &held, CHILD, 1000 + i, 30);
+			one_of(&c, &held, OTHER, 1000 + i, 1);
+		}
+	}
+	assert_non_null(loop_found(&c, &all));
+	assert_int_equal(json_array_size(json_object_get(all, "findings")), 2);
+	json_decref(all);
+	stats_free(c.s);
 }
 
 /* Look-ups that come after a list by chance: none of their values stands in it. */
@@ -823,6 +902,9 @@ int main(void)
 		cmocka_unit_test(many_loops_are_bounded),
 		cmocka_unit_test(values_from_elsewhere_are_no_loop),
 		cmocka_unit_test(the_list_that_holds_the_values_is_the_parent),
+		cmocka_unit_test(the_next_loop_over_a_list_is_found),
+		cmocka_unit_test(behind_a_loop_only_the_values_tell),
+		cmocka_unit_test(what_is_read_beside_is_no_list_of_its),
 		cmocka_unit_test(the_value_that_varies_is_the_key),
 		cmocka_unit_test(a_key_of_several_columns_is_one),
 		cmocka_unit_test(a_bound_that_varies_is_no_key),
