@@ -200,6 +200,16 @@ static size_t value_end(const struct mend *m, size_t i)
 	return end;
 }
 
+/* A word at i, as it is sent or in letters of one case. Returns the index behind it, or i: it is another value. */
+static size_t word_end(const struct mend *m, size_t i)
+{
+	static const char *const cases[] = {"lower", "lcase", "upper", "ucase"};
+
+	if (is_among(m, i, cases, countof(cases)) && is_op(m, i + 1, '(') && is_param(m, i + 2) && is_op(m, i + 3, ')'))
+		return i + 4;
+	return is_param(m, i) ? i + 1 : i;
+}
+
 /* What the call that ends before i is compared with. Returns the index behind it, or i: nothing of use. */
 static size_t compared_at(const struct mend *m, size_t i, struct compared *c)
 {
@@ -207,7 +217,7 @@ static size_t compared_at(const struct mend *m, size_t i, struct compared *c)
 		unsigned op;
 		int how;
 	} ops[] = {{'=', COMPARED_EQUAL}, {SQL_OP_GE, COMPARED_FROM}, {'>', COMPARED_BEHIND}, {'<', COMPARED_BEFORE}, {SQL_OP_LE, COMPARED_UPTO}};
-	size_t end = value_end(m, i + 1), last;
+	size_t end = c->what == FOLDS_CASE ? word_end(m, i + 1) : value_end(m, i + 1), last;
 
 	if (end == i + 1)
 		return i;
@@ -273,7 +283,7 @@ static enum rc put_form(struct mend *m, const struct compared *c)
 	if (c->how != COMPARED_EQUAL)
 		return RC_DECLINED;
 	if (c->what == FOLDS_CASE && m->of->folds_case)
-		return iobuf_printf(&m->piece, SPAN_FMT " = ?", SPAN_ARG(c->path));
+		return iobuf_printf(&m->piece, SPAN_FMT " = " SPAN_FMT, SPAN_ARG(c->path), SPAN_ARG(c->first));
 	/* LIKE finds them; whether the value is as long as what is cut off, the comparison itself still says. */
 	if (c->what == CUTS && m->of->is_text && is_plain(m->of->term))
 		return iobuf_printf(&m->piece, "(" SPAN_FMT " and " SPAN_FMT " like concat(?, '%%'))", SPAN_ARG(c->whole), SPAN_ARG(c->path));
@@ -366,8 +376,8 @@ static size_t mend_function(struct mend *m, size_t i)
 		return mend_month(m, i);
 	if (behind == end || !ends(m, behind))
 		return i;
-	/* A pattern, a year and a word in lower case are made of a value that is sent: it is one character, its question mark. */
-	if (c.what != ROUNDS_DAY && (c.first.len != 1 || c.last.len != 1))
+	/* A pattern and a year are made of a value that is sent: it is one character, its question mark. */
+	if (c.what != ROUNDS_DAY && c.what != FOLDS_CASE && (c.first.len != 1 || c.last.len != 1))
 		return i;
 	c.whole = from_to(m, i, behind);
 	return put_form(m, &c) == RC_OK ? behind : i;
@@ -457,6 +467,50 @@ static enum rc mend(struct mend *m, struct span text, struct iobuf *out)
 	return RC_OK;
 }
 
+/* "table.column" of another table at i. Returns the index behind it, or i. */
+static size_t column_end(const struct mend *m, size_t i)
+{
+	size_t at = i;
+
+	while (at < m->n && (m->t[at].kind == SQL_T_WORD || m->t[at].kind == SQL_T_QUOTED)) {
+		if (!is_op(m, at + 1, '.'))
+			return at > i && !is_name(m, at - 2, m->alias) ? at + 1 : i;
+		at += 2;
+	}
+	return i;
+}
+
+/* "path = other" or "other = path" at i, whatever the other's name. Returns the index behind the other column, or i. */
+static size_t other_at(const struct mend *m, size_t i)
+{
+	size_t own = path_end(m, i, m->alias, m->of->name), end = own > i ? column_end(m, own + 1) : column_end(m, i), behind;
+
+	if (own > i)
+		return is_op(m, own, '=') && end > own + 1 && ends(m, end) ? end : i;
+	if (end == i || !is_op(m, end, '='))
+		return i;
+	behind = path_end(m, end + 1, m->alias, m->of->name);
+	return behind > end + 1 && ends(m, behind) ? end : i;
+}
+
+static void take_other(const struct mend *m, size_t end, struct advise_column *of)
+{
+	of->other_is_number = advise_name(m->t[end - 3].text, of->other_table) == RC_OK && advise_name(m->t[end - 1].text, of->other) == RC_OK;
+	if (!of->other_is_number)
+		of->other[0] = '\0';
+}
+
+static void name_other(const struct mend *m, struct advise_column *of)
+{
+	size_t end = 0;
+
+	for (size_t i = 0; i < m->n && end == 0; i++)
+		if (i == 0 || !is_op(m, i - 1, '.')) /* else in the middle of a path */
+			end = other_at(m, i) > i ? other_at(m, i) : 0;
+	if (end)
+		take_other(m, end, of);
+}
+
 enum rc advise_mend(struct span text, const struct advise_column *of, const char *alias, struct iobuf *sql)
 {
 	struct mend *m;
@@ -481,11 +535,35 @@ enum rc advise_mend(struct span text, const struct advise_column *of, const char
 	return rc;
 }
 
-enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *alias, const char *index, struct iobuf *words,
+enum rc advise_name_other(struct span text, const char *alias, struct advise_column *of)
+{
+	struct mend *m;
+	struct iobuf norm;
+
+	if (of->other[0] || of->use != ADVISE_EQUALS || advise_digits_of(of->test).len == 0)
+		return RC_OK;
+	m = mem_zalloc(sizeof(*m));
+	if (!m)
+		return RC_ERROR;
+	m->of = of;
+	m->alias = alias;
+	iobuf_init(&norm, MOST_TEXT);
+	if (sql_normalise_spelt(text, 0, MOST_TEXT, &norm) == RC_OK &&
+	    read_tokens(m, span_of(iobuf_data(&norm), iobuf_len(&norm))))
+		name_other(m, of);
+	iobuf_reset(&norm);
+	mem_free(m);
+	return RC_OK;
+}
+
+enum rc advise_hidden_fix(struct span text, const struct advise_column *column, const char *alias, const char *index, struct iobuf *words,
 			  struct iobuf *sql)
 {
-	enum rc rc;
+	struct advise_column named = *column, *of = &named;
+	enum rc rc = advise_name_other(text, alias, of);
 
+	if (rc != RC_OK)
+		return rc;
 	if (of->use == ADVISE_PATTERN)
 		return iobuf_printf(words,
 				    "The pattern for %s begins with a wildcard, so the index %s cannot be searched. Search by "

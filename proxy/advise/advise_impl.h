@@ -278,6 +278,8 @@ enum rc advise_hidden(struct sqlconn *c, const struct advise_table *t, const str
 /* What to do about it, and the normalised statement mended, where that can be said; appended. alias: of the column's table. */
 enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *alias, const char *index, struct iobuf *words,
 			  struct iobuf *sql) must_check;
+/* The plan says a number where the statement compares it with a column of a table of which there is one row: then of names that column. */
+enum rc advise_name_other(struct span text, const char *alias, struct advise_column *of) must_check;
 /* Appends the normalised statement with this comparison mended; nothing, where that cannot be said. */
 enum rc advise_mend(struct span text, const struct advise_column *of, const char *alias, struct iobuf *sql) must_check;
 
@@ -411,6 +413,8 @@ enum rc advise_put_without_collate(struct span text, const struct advise_verdict
  * RC_DECLINED: no such, or it would not help. */
 enum rc advise_quoted(struct advise_question *q, const struct advise_columns *found, struct advise_verdict *v) must_check;
 const struct advise_column *advise_quoted_column(const struct advise_verdict *v); /* that string */
+/* "= 12345", whose digits are how a string has that number. Empty: anything else; 0, too, which each string equals that is no number. */
+struct span advise_digits_of(struct span test);
 enum rc advise_put_quoted_fix(const struct advise_verdict *v, struct iobuf *out) must_check; /* what to do, in words */
 
 /* ---- advise_bare.c ---- */

@@ -7,9 +7,9 @@
 #include "advise_impl.h"
 
 #define MOST_DIGITS 18
+#define MOST_TEXT 65536
 
-/* "= 12345", whose digits are how a string has that number. Empty: anything else; 0, too, which each string equals that is no number. */
-static struct span digits_of(struct span test)
+struct span advise_digits_of(struct span test)
 {
 	size_t i = 0;
 
@@ -42,7 +42,7 @@ static struct advise_column *converted(struct advise_columns *of)
 	for (size_t i = 0; i < of->n; i++) {
 		struct advise_column *c = &of->at[i];
 
-		if (c->exists && c->use == ADVISE_EQUALS && advise_converted(c) && digits_of(c->test).len)
+		if (c->exists && c->use == ADVISE_EQUALS && advise_converted(c) && advise_digits_of(c->test).len)
 			return c;
 	}
 	return NULL;
@@ -82,6 +82,21 @@ static enum rc means_the_same(struct advise_question *q, const struct advise_ver
 	return spelt.rows && spelt.match == 0 ? RC_OK : RC_DECLINED;
 }
 
+/* The statement says how: it has the number, or the column whose number it is. */
+static enum rc can_be_mended(struct advise_question *q, struct advise_column *of, const char *alias)
+{
+	struct iobuf sql;
+	enum rc rc = advise_name_other(q->sent, alias, of);
+
+	iobuf_init(&sql, MOST_TEXT);
+	if (rc == RC_OK)
+		rc = of->other[0] || is_sent(q->text, advise_digits_of(of->test)) ? advise_mend(q->sent, of, alias, &sql) : RC_DECLINED;
+	if (rc == RC_OK && iobuf_len(&sql) == 0)
+		rc = RC_DECLINED;
+	iobuf_reset(&sql);
+	return rc;
+}
+
 enum rc advise_quoted(struct advise_question *q, const struct advise_columns *found, struct advise_verdict *v)
 {
 	struct advise_columns asked = *found;
@@ -95,9 +110,10 @@ enum rc advise_quoted(struct advise_question *q, const struct advise_columns *fo
 		return RC_DECLINED;
 	as_number = *of;
 	made.by_key = made.far = false;
-	digits = digits_of(of->test);
-	if (!is_sent(q->text, digits))
-		return RC_DECLINED;
+	digits = advise_digits_of(of->test);
+	rc = can_be_mended(q, &as_number, v->scan.table);
+	if (rc != RC_OK)
+		return rc;
 	(void)snprintf(quoted, sizeof(quoted), "= '" SPAN_FMT "'", SPAN_ARG(digits));
 	of->test = span_str(quoted);
 	rc = try_index(q, &asked, of->name, &made);
@@ -124,10 +140,18 @@ const struct advise_column *advise_quoted_column(const struct advise_verdict *v)
 
 enum rc advise_put_quoted_fix(const struct advise_verdict *v, struct iobuf *out)
 {
-	if (iobuf_printf(out,
-			 "%s is a string and is compared with a number, so each row is converted: no index serves that, and there is none. "
-			 "Send the value as a string, and add an index on %s.%s (", advise_quoted_column(v)->name, v->table.schema,
-			 v->table.name) != RC_OK ||
+	const struct advise_column *of = advise_quoted_column(v);
+	enum rc rc;
+
+	if (of->other[0])
+		rc = iobuf_printf(out,
+				  "%s is a string and is compared with %s.%s, a number, so each row is converted: no index serves that, and there is "
+				  "none. Give both columns one type, or make the number a string, and add", of->name, of->other_table, of->other);
+	else
+		rc = iobuf_printf(out,
+				  "%s is a string and is compared with a number, so each row is converted: no index serves that, and there is none. "
+				  "Send the value as a string, and add", of->name);
+	if (rc != RC_OK || iobuf_printf(out, " an index on %s.%s (", v->table.schema, v->table.name) != RC_OK ||
 	    advise_put_columns(&v->index, false, out) != RC_OK)
 		return RC_ERROR;
 	return iobuf_printf(out, "): neither helps without the other.");

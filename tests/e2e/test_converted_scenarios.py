@@ -62,9 +62,42 @@ def test_a_number_and_no_index(suimon, shop, clocked):
     timed.judge(f, saved(before, clocked(mended)))
 
 
+# A join, whose other table gives one row: the server compares with that one's number. The column, and the condition mended.
+KNOWN = {
+    "by its key, no index": ("p.label = o.id WHERE o.id = {}", "label", "p.label = concat(o.id) where o.id = ?", lambda n: 4000000 + n * 999),
+    "by another, no index": ("o.id = p.label WHERE o.mail = 'm{}'", "label", "p.label = concat(o.id) where o.mail = ?", lambda n: n * 333),
+    "by its key, an index": ("o.no = p.keyed WHERE o.id = {}", "keyed", "p.keyed = concat(o.no) where o.id = ?", lambda n: 4000000 + n * 999),
+}
+
+
+@pytest.mark.parametrize("join,column,mended,value", KNOWN.values(), ids=KNOWN)
+def test_a_number_of_the_only_row_of_a_joined_table(suimon, shop, clocked, join, column, mended, value):
+    shop.setup("CREATE TABLE owner (id INT PRIMARY KEY, no INT, mail VARCHAR(20), UNIQUE KEY (mail))",
+               "INSERT INTO owner SELECT 4000000 + seq * 3, seq, CONCAT('m', seq) FROM seq_1_to_20000")
+    s, head = suimon({"replicas": [], "stats": {"slow": "5s"}}), "SELECT o.mail, p.id FROM owner o JOIN parcel p ON "
+    texts = [(head + join).format(value(n)) for n in range(1, TIMES + 1)]
+    rows = run(s, shop.name, texts)
+    assert all(len(r) == 1 for r in rows)
+    (f,) = findings(s, shop, TIMES)
+    other = mended[mended.index("(") + 1:mended.index(")")]
+    assert (f["kind"], f["evidence"]["table"], f["evidence"]["columns"]) == ("missing_index", shop.name + ".parcel", column), f
+    assert "is compared with %s, a number" % other in f["fix_text"], f
+    statement = f["fix_sql"] if column == "keyed" else f["fix_statement"]
+    assert statement == head.lower() + mended and f.get("fix_needs") == (None if column == "keyed" else "both"), f
+    said = [statement.replace("?", t.split("= ")[-1]) for t in texts]
+    before = clocked(texts)
+    if column == "label":
+        assert saved(before, clocked(said)) < .5  # no index serves it yet
+        shop.setup(f["fix_sql"])
+        assert saved(before, clocked(texts)) < .5  # nor does one alone
+    assert run(s, shop.name, said) == rows
+    timed.judge(f, saved(before, clocked(said)))
+
+
 # A condition whose {} is another value each time, the column and the condition mended.
 COMPUTED = {
     "lower": ("LOWER(name) = 'n{}'", "name", "name = ?", lambda n: 400 + n * 9),
+    "both in lower case": ("LOWER(name) = LOWER('N{}')", "name", "name = lower(?)", lambda n: 400 + n * 9),
     "date": ("DATE(made) = '2019-0{}'", "made", "(made >= ? and made < ? + interval 1 day)", lambda n: "%d-%02d" % (n % 7 + 1, n + 1)),
     "left": ("LEFT(name, 5) = 'N{}'", "name", "(left(name, ?) = ? and name like concat(?, '%'))", lambda n: 4000 + n),
 }
