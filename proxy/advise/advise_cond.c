@@ -159,6 +159,11 @@ static struct span literals(const struct advise_tokens *c, size_t from, size_t t
 	return from_to(c, from, to);
 }
 
+static bool is_number(const struct advise_tokens *c, size_t from, size_t to)
+{
+	return from < to && c->t[to - 1].kind == SQL_T_NUMBER && (from + 1 == to || (from + 2 == to && sql_token_is_op(&c->t[from], '-')));
+}
+
 /* value = column: the operator on this level, with a column of ours and nothing else behind it. */
 static void mirrored(struct advise_tokens *c, size_t from, size_t to)
 {
@@ -173,7 +178,7 @@ static void mirrored(struct advise_tokens *c, size_t from, size_t to)
 		} else if (equals || sql_token_is_op(t, '<') || sql_token_is_op(t, '>') || sql_token_is_op(t, SQL_OP_LE) || sql_token_is_op(t, SQL_OP_GE)) {
 			if (i > from && !mentions(c, from, i) && advise_tokens_path(c, i + 1, to, &p) == to &&
 			    advise_tokens_of(p.table, c->table))
-				add_compared(c, p.column, &(struct advise_column){.use = equals ? ADVISE_EQUALS : ADVISE_RANGE}, from, i);
+				add_compared(c, p.column, &(struct advise_column){.use = equals ? ADVISE_EQUALS : ADVISE_RANGE, .behind_number = is_number(c, from, i)}, from, i);
 			return;
 		}
 	}

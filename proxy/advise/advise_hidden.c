@@ -42,7 +42,7 @@ bool advise_may_be_converted(const struct advise_column *c)
 {
 	if (!c->is_text || c->use > ADVISE_RANGE)
 		return false;
-	return advise_converted(c) || (has(c->test, ADVISE_CACHE) && !has(c->test, "'") && !has(c->test, "convert("));
+	return advise_converted(c) || c->behind_number || (has(c->test, ADVISE_CACHE) && !has(c->test, "'") && !has(c->test, "convert("));
 }
 
 static bool is_hidden(const struct advise_column *c)
