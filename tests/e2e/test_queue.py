@@ -706,7 +706,7 @@ def test_a_privilege_taken_away_is_missing_at_once(queued, table):
     privileges a session keeps those with which it chose it.)"""
     name = "once_" + table.name[-12:]
     table.setup("CREATE USER %s@'%%' IDENTIFIED BY 'once'" % name, "GRANT INSERT ON %s.log TO %s@'%%'" % (table.name, name),
-                "GRANT ALL ON %s.* TO app@'%%' WITH GRANT OPTION" % table.name)
+                "GRANT ALL ON `%s`.* TO app@'%%' WITH GRANT OPTION" % table.name.replace("_", "\\_"))
     try:
         with queued.connect(database=table.name) as c, queued.connect(name, "once", database=table.name) as once:
             queue_one(queued, once)

@@ -59,7 +59,7 @@ def found(pid, text):
 
 @pytest.fixture
 def secretive(cluster):
-    cluster.setup("CREATE OR REPLACE USER secretive@'%%' IDENTIFIED BY '%s'" % PASSWORD)
+    cluster.setup("CREATE USER secretive@'%%' IDENTIFIED BY '%s'" % PASSWORD)
     yield
     cluster.setup("DROP USER IF EXISTS secretive@'%'")
 
