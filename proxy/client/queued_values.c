@@ -41,11 +41,13 @@ static bool is_count(const struct stmt_value *v)
 	return is_integer(v->type) && v->raw.len && (v->is_unsigned || !has_top_bit(v));
 }
 
-/* A literal is unsigned only where a signed one does not hold it; and then n - ? may be below 0, which is an error with a parameter. There is
- * none that is a FLOAT, of which a text has six digits. */
-static bool loses_type(const struct stmt_value *v)
+/* A literal is unsigned only where a signed one does not hold it; and then n - ? may be below 0, which is an error with a parameter. MySQL takes
+ * even such a one with a minus before it as a DECIMAL. There is none that is a FLOAT, of which a text has six digits. */
+static bool loses_type(const struct look *l, const struct stmt_value *v)
 {
-	return v->type == FIELD_FLOAT || (v->is_unsigned && is_number(v->type) && !(v->type == FIELD_LONGLONG && has_top_bit(v)));
+	bool large = l->mariadb && v->type == FIELD_LONGLONG && has_top_bit(v);
+
+	return v->type == FIELD_FLOAT || (v->is_unsigned && is_number(v->type) && !large);
 }
 
 /* MariaDB takes it through the session's time zone: what is in no such zone becomes NULL, an hour that is left out the next one. */
@@ -65,7 +67,7 @@ static const char *fault_of(const struct look *l, const struct stmt_value *v, en
 		return "its LIMIT is given as something else than a whole number from 0";
 	if (v->is_null || v->indicator != STMT_IS_GIVEN)
 		return NULL;
-	if (place == SQL_PLACE_OPERAND && loses_type(v))
+	if (place == SQL_PLACE_OPERAND && loses_type(l, v))
 		return "an unsigned number or a FLOAT stands in it as an operand, where a literal would be signed, or a DOUBLE";
 	if (v->type == FIELD_TIMESTAMP && l->mariadb && !is_in_zone(l, v))
 		return "it has a TIMESTAMP that goes by its session's time zone";

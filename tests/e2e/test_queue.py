@@ -472,7 +472,7 @@ def test_an_unsigned_number_means_what_it_means_directly(suimon, table, sql, que
                 before, refused, lost = acknowledged(s), declined(s, "not_eligible"), len(dead(s))
                 got = outcomes(table, w, sql, "later", (value,) * params, 3)
                 drained(s)
-                large = value[1] == b"\xff" * 8
+                large = KIND == "mariadb" and value[1] == b"\xff" * 8  # a literal of it is unsigned; MySQL's, behind a minus, is a DECIMAL
                 assert acknowledged(s) - before == (queues or large) and declined(s, "not_eligible") - refused == (not queues and not large)
                 assert got == want if acknowledged(s) == before else bool(want) == (len(dead(s)) > lost)
                 assert table.primary("SELECT * FROM later ORDER BY id") == table.primary("SELECT * FROM straight ORDER BY id"), (mode, value)
