@@ -2,7 +2,7 @@
  * upstream_login.c - suimon's side of a login on a server.
  *
  *   greeting → [SSLRequest → TLS] → our login with the answer to its scramble → [AuthSwitch → answer] →
- *   [caching_sha2: fast, or the password by RSA, or in clear over TLS or a unix socket; clear: nothing but the latter] → OK
+ *   [caching_sha2: fast, or the password by RSA, or in clear over TLS or a unix socket; sha256: not fast; clear: nothing but the latter] → OK
  */
 #include <stdio.h>
 #include <string.h>
@@ -221,7 +221,7 @@ static enum rc on_greeting(struct upstream *u, struct span payload)
 
 /* ---- its questions ---- */
 
-/* What mysql_clear_password wants, and caching_sha2_password after the fast answer was not enough. */
+/* What mysql_clear_password and sha256_password want, and caching_sha2_password after the fast answer was not enough. */
 static enum rc send_password(struct upstream *u, struct span pem)
 {
 	struct span password = secret_text(u->account->password);
@@ -231,7 +231,7 @@ static enum rc send_password(struct upstream *u, struct span pem)
 	enum rc rc;
 
 	iobuf_init(&b, 0);
-	if (is_private(u)) { /* the password and its NUL */
+	if (is_private(u) || !password.len) { /* the password and its NUL */
 		rc = packet_put(&b, &u->seq, password.p, password.len + 1);
 	} else {
 		if (auth_rsa_encrypt(pem, password, u->scramble, out, &len) != RC_OK)
@@ -239,6 +239,25 @@ static enum rc send_password(struct upstream *u, struct span pem)
 		rc = packet_put(&b, &u->seq, out, len);
 	}
 	return send_packet(u, &b, rc);
+}
+
+static enum rc ask_key(struct upstream *u, uint8_t request)
+{
+	struct iobuf b;
+	enum rc rc;
+
+	u->asked_key = true;
+	iobuf_init(&b, 0);
+	rc = packet_put(&b, &u->seq, &request, 1);
+	return send_packet(u, &b, rc);
+}
+
+/* It has no fast answer. MySQL asks for it of names that it does not know, too, so that nobody learns which there are. */
+static enum rc on_sha256(struct upstream *u)
+{
+	if (is_private(u) || !secret_text(u->account->password).len)
+		return send_password(u, span_of(NULL, 0));
+	return ask_key(u, SHA256_REQUEST_PUBLIC_KEY);
 }
 
 static enum rc on_clear_password(struct upstream *u)
@@ -264,7 +283,8 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 		return fail(u, 0, "08S01", "the server asked for an authentication that could not be read");
 	memcpy(u->plugin, s.plugin.p, s.plugin.len);
 	u->plugin[s.plugin.len] = '\0';
-	if (s.data.len < SCRAMBLE_LEN && (strcmp(u->plugin, AUTH_NATIVE) == 0 || strcmp(u->plugin, AUTH_SHA2) == 0))
+	if (s.data.len < SCRAMBLE_LEN &&
+	    (strcmp(u->plugin, AUTH_NATIVE) == 0 || strcmp(u->plugin, AUTH_SHA2) == 0 || strcmp(u->plugin, AUTH_SHA256) == 0))
 		return fail(u, 0, "08S01", "the server's scramble is too short");
 	if (s.data.len >= SCRAMBLE_LEN)
 		memcpy(u->scramble, s.data.p, SCRAMBLE_LEN);
@@ -272,6 +292,8 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 		memcpy(u->scramble, s.data.p, AUTH_OLD_LEN);
 	if (strcmp(u->plugin, AUTH_CLEAR) == 0)
 		return on_clear_password(u);
+	if (strcmp(u->plugin, AUTH_SHA256) == 0)
+		return on_sha256(u);
 	rc = answer(u, s.data, response, &len);
 	if (rc == RC_DECLINED && strcmp(u->plugin, AUTH_OLD) == 0)
 		return fail(u, CR_SECURE_AUTH, "HY000",
@@ -293,26 +315,19 @@ static enum rc on_auth_switch(struct upstream *u, struct span payload)
 
 static enum rc on_auth_more(struct upstream *u, struct span payload)
 {
-	static const uint8_t request_key = SHA2_REQUEST_PUBLIC_KEY;
-	struct iobuf b;
-	enum rc rc;
-
-	if (strcmp(u->plugin, AUTH_SHA2) != 0 || payload.len < 2)
-		return fail(u, 0, "08S01", "the server sent authentication data that was not asked for");
-	if (u->asked_key) {
+	if (u->asked_key && payload.len >= 2) {
 		u->asked_key = false;
 		return send_password(u, span_of(payload.p + 1, payload.len - 1));
 	}
+	if (strcmp(u->plugin, AUTH_SHA2) != 0 || payload.len < 2)
+		return fail(u, 0, "08S01", "the server sent authentication data that was not asked for");
 	if (payload.p[1] == SHA2_FAST_OK)
 		return RC_AGAIN;
 	if (payload.p[1] != SHA2_FULL)
 		return fail(u, 0, "08S01", "the server sent unknown authentication data");
 	if (is_private(u))
 		return send_password(u, span_of(NULL, 0));
-	u->asked_key = true;
-	iobuf_init(&b, 0);
-	rc = packet_put(&b, &u->seq, &request_key, 1);
-	return send_packet(u, &b, rc);
+	return ask_key(u, SHA2_REQUEST_PUBLIC_KEY);
 }
 
 enum rc upstream_login_packet(struct upstream *u, struct span payload, uint8_t seq)

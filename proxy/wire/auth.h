@@ -19,6 +19,7 @@
 
 #define AUTH_NATIVE "mysql_native_password"
 #define AUTH_SHA2 "caching_sha2_password"
+#define AUTH_SHA256 "sha256_password"
 #define AUTH_OLD "mysql_old_password"
 #define AUTH_CLEAR "mysql_clear_password"
 #define AUTH_ED25519 "client_ed25519"
@@ -30,6 +31,7 @@
 #define AUTH_OLD_LEN 8 /* of the scramble, too; a NUL follows it in its packet */
 /* AuthMoreData bytes of caching_sha2_password */
 #define SHA2_REQUEST_PUBLIC_KEY 0x02
+#define SHA256_REQUEST_PUBLIC_KEY 0x01 /* of sha256_password */
 #define SHA2_FAST_OK 0x03
 #define SHA2_FULL 0x04
 

@@ -2,6 +2,7 @@
 import socket
 import struct
 
+import pymysql
 import pytest
 
 from conftest import ask, mysql_only, who
@@ -44,6 +45,25 @@ def test_caching_sha2_with_a_server_that_has_forgotten_the_password(suimon, clus
             assert ask(c, "SELECT CURRENT_USER()") == ((user + "@%",),)
             cipher = ask(c, "/* suimon: primary */ SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1]
             assert bool(cipher) == (mode == "required")
+
+
+@pytest.mark.parametrize("mode", ["disabled", "required"])
+def test_sha256_password(suimon, cluster, mode):
+    """MySQL pretends some of the names that it does not have to be such accounts: they hear what any other hears."""
+    s = suimon({"backend": {"tls": {"mode": mode}, "pool": {"min_idle": 0}}})
+    cluster.setup("CREATE USER older@'%' IDENTIFIED WITH sha256_password BY 'older'", "CREATE USER bare@'%' IDENTIFIED WITH sha256_password BY ''")
+    try:
+        for user, password in (("older", "older"), ("bare", ""), ("older", "older")):
+            with s.connect(user, password) as c:
+                assert ask(c, "SELECT CURRENT_USER()") == ((user + "@%",),)
+        for user in ("older", "bare", *["nobody%d" % n for n in range(12)]):
+            for password in ("wrong", ""):
+                if (user, password) != ("bare", ""):
+                    with pytest.raises(pymysql.MySQLError) as e:
+                        s.connect(user, password)
+                    assert e.value.args[0] == 1045 and e.value.args[1].startswith("Access denied for user '%s'@" % user), e.value
+    finally:
+        cluster.setup("DROP USER older@'%', bare@'%'")
 
 
 def test_positions_are_gtid_sets(app, proxy, cluster, db):
