@@ -68,7 +68,7 @@ CONVERSATIONS = {
         "SELECT id FROM a WHERE id < 4", "INSERT INTO a (v) SELECT 'x' FROM a LIMIT 2", "SELECT FOUND_ROWS()", "SELECT id FROM a WHERE id < 4", "SHOW CREATE TABLE a", "SELECT 5",
         "SELECT SQL_CALC_FOUND_ROWS x.id FROM a x, a y, a z LIMIT 1", "SELECT FOUND_ROWS()", "SELECT SQL_CALC_FOUND_ROWS x.id FROM a x, a y, a z LIMIT 1", "SELECT FOUND_ROWS() + 1",
         "SELECT id FROM a WHERE id < 4", "USE information_schema", "SELECT FOUND_ROWS()"],
-    "numbers of a procedure": ["CALL finds()", execute("SELECT FOUND_ROWS()"), "CALL ins()", "SELECT ROW_COUNT()", "CALL ins()", "COMMIT", "SELECT ROW_COUNT()"],
+    "numbers of a procedure": ["SELECT 1", "SELECT FOUND_ROWS()", "CALL finds()", execute("SELECT FOUND_ROWS()"), "CALL ins()", "SELECT ROW_COUNT()", "CALL ins()", "COMMIT", "SELECT ROW_COUNT()"],
     "row count": [
         "UPDATE a SET n = 0 WHERE id < 4", "SELECT ROW_COUNT()", "SELECT ROW_COUNT()", "DELETE FROM a WHERE id = 9", "SELECT ROW_COUNT(), LAST_INSERT_ID()",
         execute("UPDATE a SET n = ? WHERE id > ?", 5, 3), "SELECT ROW_COUNT()", execute("UPDATE a SET n = ? WHERE id > ?", 6, 3), execute("SELECT ROW_COUNT()"),
