@@ -89,6 +89,7 @@ def test_a_session_is_found_in_the_list_of_processes_by_its_number(alone, db):
         assert not busy.is_alive()
 
 
+@mariadb_only("MySQL hangs up on whom it refuses a change of user")
 def test_a_user_that_cannot_be_changed_to_leaves_the_session_as_it_was(alone, cluster, db):
     """And MariaDB lets a connection try three times in all: then none is taken, nor a good one."""
     def told(c, user, password):
@@ -116,6 +117,7 @@ def test_a_user_that_cannot_be_changed_to_leaves_the_session_as_it_was(alone, cl
             c.close()
 
 
+@mariadb_only("MySQL has no such passwords any more")
 def test_an_account_with_an_old_password_comes_through_where_nobody_listens(suimon, alone, cluster):
     """Over a unix socket or TLS; elsewhere its answer would give the password away to whoever claims to be the server."""
     cluster.setup("SET GLOBAL secure_auth = OFF", "CREATE USER ancient@'%' IDENTIFIED BY PASSWORD '09301740536db389'")
@@ -155,6 +157,7 @@ def test_what_is_changed_about_accounts_is_so_at_the_next_login(alone, cluster):
             cluster.setup("DROP USER IF EXISTS brief@'%'", "DROP USER boss@'%'")
 
 
+@mariadb_only("max_password_errors")
 def test_a_failed_login_makes_the_next_one_ask_the_server(alone, cluster):
     """The server counts failures and forgets them at a success: suimon's own knowledge of a password must not hide one."""
     cluster.setup("SET GLOBAL max_password_errors = 2", "CREATE USER careless@'%' IDENTIFIED BY 'right'")
@@ -234,7 +237,7 @@ def test_what_asked_for_spaces_to_be_ignored_keeps_it_where_variables_are_unset(
 
 UNSCOPED = [("div_precision_increment", "7", "SELECT 1/7, name FROM whoami"), ("time_zone", "'+03:00'", "SELECT FROM_UNIXTIME(0), name FROM whoami"),
             ("sql_mode", "'ANSI_QUOTES'", 'SELECT LENGTH("name") > 0, "name" = \'name\', name FROM whoami'),
-            ("group_concat_max_len", "@@div_precision_increment + 4", "SELECT GROUP_CONCAT('a long text'), name FROM whoami"),
+            ("group_concat_max_len", "@@div_precision_increment + 4", "SELECT GROUP_CONCAT('a long text'), MAX(name) FROM whoami"),
             ("old_mode", "zero_date_time_cast", "SELECT TIMESTAMP'0000-00-00 10:20:30' = CAST('10:20:30' AS TIME), name FROM whoami")]
 
 

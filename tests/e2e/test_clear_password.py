@@ -10,8 +10,10 @@ import pytest
 
 import servers
 from certs import Authority
-from conftest import ask
+from conftest import ask, mariadb_only
 from liar import Listener, pump
+
+pytestmark = mariadb_only("the server that asks for it logs in by a native password")
 
 TOKEN = "shop.cluster.example:3306/?Action=connect&DBUser=guest&X-Amz-Security-Token=" + "k" * 1500
 CLIENT_SSL = 0x800

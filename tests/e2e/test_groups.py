@@ -471,7 +471,8 @@ def test_a_prepared_statement_in_a_held_transaction(lane, db, cluster):
         with pytest.raises(pymysql.MySQLError) as e:
             w.prepare("DELETE FROM t")
         assert e.value.args[0] == HELD
-        w.prepare("BEGIN")  # which does not end it yet
+        if KIND == "mariadb":  # MySQL prepares none
+            w.prepare("BEGIN")  # which does not end it yet
         assert any(b"replica" in p for p in inside.execute(("nobody",)))
         w.query("ROLLBACK")
         write.execute((7,))

@@ -380,9 +380,10 @@ def test_the_list_of_connections_has_ones_own_number(two, db):
         assert w.query("SHOW PROCESSLIST")[:9] == metadata
         prepared = w.prepare("SHOW PROCESSLIST").execute(())
         assert [p for p in prepared if w.connection.thread_id().to_bytes(8, "little") in p[:12]], prepared
-    c._execute_command(PROCESS_INFO, b"")
-    c._read_query_result()
-    assert number in [int(r[0]) for r in c._result.rows]
+    if KIND == "mariadb":  # MySQL no longer knows the command
+        c._execute_command(PROCESS_INFO, b"")
+        c._read_query_result()
+        assert number in [int(r[0]) for r in c._result.rows]
     ask(killer, "KILL %d" % number)
     assert lost(c)
     assert number not in [r[0] for r in ask(killer, "SHOW PROCESSLIST")]

@@ -5,7 +5,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask, filled, is_queued, mariadb_only
+from conftest import KIND, ask, filled, is_queued, mariadb_only
 from servers import wait_until
 
 MULTI_STATEMENTS = pymysql.constants.CLIENT.MULTI_STATEMENTS
@@ -45,7 +45,8 @@ def test_a_write_that_ends_after_its_client_has_gone(suimon, table):
     assert s.metrics()["suimon_cache_doubts_total"] > 0
 
 
-@pytest.mark.parametrize("write", ["INSERT INTO mine SELECT x FROM bumps", "CREATE TEMPORARY TABLE more AS SELECT x FROM bumps"])
+@pytest.mark.parametrize("write", ["INSERT INTO mine SELECT x FROM bumps",
+                                   *["CREATE TEMPORARY TABLE more AS SELECT x FROM bumps"] * (KIND == "mariadb")])  # error 1746 of MySQL
 def test_a_temporary_table_does_not_hide_what_a_view_writes(suimon, table, write):
     s = suimon(rules(table))
     with s.connect(database=table.name) as c, s.connect(database=table.name) as reader:

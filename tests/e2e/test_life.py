@@ -12,8 +12,10 @@ import time
 import pymysql
 import pytest
 
-from conftest import address, ask, drained_in, hits, merge, resolves, who
+from conftest import KIND, address, ask, drained_in, hits, merge, resolves, who
 import servers
+
+LOCK_WAITS = "information_schema.innodb_lock_waits" if KIND == "mariadb" else "performance_schema.data_lock_waits"
 
 
 def test_a_primary_that_is_down_at_start(suimon, cluster):
@@ -63,7 +65,7 @@ def test_it_is_ready_when_its_primary_is(suimon, tmp_path):
 def test_sighup_brings_new_rules_into_force(suimon, db):
     s = suimon()
     with s.connect(database=db.name) as c:
-        assert who(c) == "replica"
+        servers.wait_until("the replica to be up", lambda: who(c) == "replica", 10)
         s.write(merge(s.config, {"routing": {"rules": [{"match": {"table": "%s.whoami" % db.name}, "to": "primary"}]}}))
         s.process.signal(signal.SIGHUP)
         servers.wait_until("the reload", lambda: who(c) == "primary", 5)
@@ -75,7 +77,7 @@ def test_a_reload_that_fails_changes_nothing_and_says_why(suimon, db):
         s.write(merge(s.config, {"routing": {"consistency": "perhaps"}}))
         s.process.signal(signal.SIGHUP)
         servers.wait_until("the log to say why", lambda: "routing.consistency" in s.log_text(), 5)
-        assert who(c) == "replica"
+        servers.wait_until("the replica to be up", lambda: who(c) == "replica", 10)
         status, text = s.http("/api/config/reload", data={})
         assert status >= 400 and "routing.consistency" in text
         assert s.process.alive()
@@ -280,7 +282,7 @@ def test_a_queue_whose_database_hangs_has_no_more_than_the_rest_of_drain_timeout
         ask(c, "INSERT INTO u VALUES (1)")
         # InnoDB's tables of locks are read anew only when nobody has looked for a tenth of a second.
         servers.wait_until("the drain to wait", lambda: cluster.primary.sql(
-            "SELECT COUNT(*) FROM information_schema.innodb_lock_waits") == ((1,),), 30, interval=0.3)
+            "SELECT COUNT(*) FROM " + LOCK_WAITS) == ((1,),), 30, interval=0.3)
         s.process.signal(signal.SIGTERM)
         assert s.process.child.wait(60) == 0
         allowed, = re.findall(r"the database does not answer in time.* allowed=(\d+)ms", s.log_text())

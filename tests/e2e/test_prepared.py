@@ -4,7 +4,7 @@ import re
 import pymysql
 import pytest
 
-from conftest import ask
+from conftest import ask, mariadb_only
 from wire import Wire
 
 
@@ -65,6 +65,7 @@ def test_prepare_and_execute(table, proxy, sql, executions):
 LAST = 0xffffffff
 
 
+@mariadb_only("MySQL executes none without its number")
 def test_the_statement_prepared_last_is_executed_without_its_number(table, proxy):
     """MariaDB takes it from clients that have not asked for bulk operations, too: Connector/J sends PREPARE and EXECUTEs at once."""
     def talk(w):

@@ -2,7 +2,7 @@
 import pymysql
 import pytest
 
-from conftest import ask, who
+from conftest import ask, mariadb_only, who
 from servers import sum_metric
 from wire import RESET_CONNECTION, Wire, error
 
@@ -139,6 +139,7 @@ def test_whatever_is_said_in_it_is_answered_as_by_the_primary(reader, table, sql
     assert answers(reader, sqls) == wanted
 
 
+@mariadb_only("MySQL's second transaction is read-only, too")
 def test_a_second_begin_ends_it(reader, table):
     ask(reader, "START TRANSACTION READ ONLY")
     assert who(reader) == "replica"
@@ -152,10 +153,11 @@ def test_prepared_statements_in_it(reader, table):
     """P4. A cursor is opened on the primary: it could not leave the replica with its transaction."""
     with Wire(reader) as w:
         read, write = w.prepare("SELECT name FROM whoami"), w.prepare("UPDATE t SET n = 2")
+        opened = w.prepare("SELECT whoami.name FROM whoami")  # MySQL 9.7 executes none without a cursor that had one (docs/servers.md)
         assert w.query("START TRANSACTION READ ONLY")[0][0] == 0
         assert b"replica" in b"".join(read.execute())
-        read.execute(cursor=1)
-        assert b"primary" in b"".join(read.fetch(5))
+        opened.execute(cursor=1)
+        assert b"primary" in b"".join(opened.fetch(5))
         assert w.query("ROLLBACK")[0][0] == 0
         assert w.query("START TRANSACTION READ ONLY")[0][0] == 0
         assert b"replica" in b"".join(read.execute())

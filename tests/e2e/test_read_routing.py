@@ -32,7 +32,9 @@ def test_a_session_whose_state_lies_on_a_replica_writes_nothing_there(db, suimon
     back: of what it knows the primary is asked."""
     db.setup("CREATE TABLE t (id INT PRIMARY KEY)")
     s = suimon({"threads": 1})
-    db.setup("CREATE FUNCTION sets() RETURNS INT DETERMINISTIC NO SQL BEGIN SET @x = 5; RETURN 1; END", "CREATE VIEW v AS SELECT sets() AS n")
+    with s.connect(database=db.name) as c:
+        wait_until("the replica to be up", lambda: who(c) == "replica", 10)
+    db.setup("CREATE FUNCTION puts() RETURNS INT DETERMINISTIC NO SQL BEGIN SET @x = 5; RETURN 1; END", "CREATE VIEW v AS SELECT puts() AS n")
 
     def session():
         return NewEof(s.connect(database=db.name, client_flag=NewEof.FLAG))

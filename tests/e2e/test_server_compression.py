@@ -77,7 +77,9 @@ def test_same_packets_with_the_same_numbers(packed, db):
         s.long_data(1, b"c" * 100000)
         answers.append(s.execute(("z", b""), long_data=(1,)))
         s = w.prepare("SELECT * FROM t WHERE id < ? ORDER BY id")
-        answers += [s.execute((100,), cursor=1), s.fetch(3), s.fetch(1000), s.execute((5,))]
+        answers += [s.execute((100,), cursor=1), s.fetch(3), s.fetch(1000)]
+        if KIND == "mariadb":  # MySQL 9.7 executes none without a cursor that had one (docs/servers.md)
+            answers.append(s.execute((5,)))
         s.close()
         return answers + [w.query("SELECT 5")]
     want, got = both(db, packed, talk, client_flag=MULTI_STATEMENTS)
