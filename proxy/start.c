@@ -548,7 +548,7 @@ int process_run(char **argv, const char *file, const char *primary)
 	    make_cache(s) != RC_OK || make_follow(s) != RC_OK || (!takeover_is_one() && make_queue(s) != RC_OK) || make_workers(s) != RC_OK ||
 	    !handle_signals() || open_listeners(s) != RC_OK || start_threads() != RC_OK || begin() != RC_OK) {
 		log_error("main", "could not start", NULL);
-		return EXIT_START;
+		_exit(EXIT_START); /* threads are at work, with what libraries put away at an exit in order */
 	}
 	log_info("main", "ready", "workers=%zu", in->nworkers);
 	code = loop_run(in->control) == 0 ? EXIT_FINE : EXIT_FATAL;
