@@ -29,7 +29,8 @@ static void go_idle(struct upstream *u)
 	u->ops = NULL;
 	u->since_ns = loop_now_ns(p->loop);
 	list_push_front(&lb->idle, &u->node);
-	if (full && lease_gives_up(lb, u->backend))
+	u->given = u->given || (full && lease_gives_up(lb, u->backend));
+	if (unlikely(u->given))
 		lease_close_idle(u, "another worker needs the place");
 	else if (!list_empty(&lb->waiters) && (full || !u->keep))
 		lease_serve_soon(p);

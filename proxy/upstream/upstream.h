@@ -86,6 +86,7 @@ struct upstream {
 	bool lent;                 /* has been leased before: its login is no longer news */
 	bool dirty;                /* has state that no varset holds: reset before anybody else gets it */
 	bool condemned;            /* close instead of idling */
+	bool given;                /* its place is another worker's, as soon as it has said what it knows */
 	struct map stmts;
 	struct list stmts_lru;
 	struct track track;

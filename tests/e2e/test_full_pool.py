@@ -51,3 +51,28 @@ def test_a_worker_without_a_place_gets_one(suimon, db):
     s = suimon({"threads": 4, "replicas": [], "backend": {"pool": {"max": 2, "min_idle": 0}, "failover_hold": "3s"}})
     answered, failed = busy(s, db, 24)
     assert not failed and all(answered)
+
+
+def test_a_worker_without_a_place_gets_one_of_those_that_have_to_be_asked_first(suimon, db):
+    """What SQL_CALC_FOUND_ROWS has counted only its connection knows, and each of the two that have one takes it back at once."""
+    s = suimon({"threads": 2, "replicas": [], "backend": {"pool": {"max": 2, "min_idle": 0}, "failover_hold": "3s"}})
+    db.setup("CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1), (2), (3)")
+    open_ = [s.connect(database=db.name) for _ in range(4)]  # of the two workers in turn
+    failed, end = [], time.monotonic() + SECONDS
+
+    def work(c, sql):
+        try:
+            while time.monotonic() < end:
+                ask(c, sql)
+        except Exception as e:
+            failed.append(e)
+    counts = "SELECT SQL_CALC_FOUND_ROWS n FROM t LIMIT 1"
+    threads = [threading.Thread(target=work, args=how) for how in ((open_[0], counts), (open_[2], counts), (open_[1], "SELECT n FROM t FOR UPDATE"))]
+    for t in threads:
+        t.start()
+        time.sleep(0.2)
+    for t in threads:
+        t.join()
+    for c in open_:
+        c.close()
+    assert not failed
