@@ -109,14 +109,20 @@ static unsigned two_digits(const char *p)
 	return is_digits(span_of(p, 2)) ? (unsigned)(p[0] - '0') * 10 + (unsigned)(p[1] - '0') : 100;
 }
 
-/* A leap day is not told here. */
+static bool is_leap(const char *year)
+{
+	unsigned of_century = two_digits(year + 2);
+
+	return of_century ? of_century % 4 == 0 : two_digits(year) % 4 == 0;
+}
+
 static bool is_date(const char *p)
 {
 	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	unsigned month = two_digits(p + 5), day = two_digits(p + 8);
 
 	return is_digits(span_of(p, 4)) && memcmp(p, "0000", 4) != 0 && p[4] == '-' && p[7] == '-' && month >= 1 && month <= 12 && day >= 1 &&
-	       day <= days[month - 1];
+	       day <= (unsigned)days[month - 1] + (month == 2 && is_leap(p));
 }
 
 static bool is_time(const char *p)
@@ -185,11 +191,16 @@ static bool is_operands(const struct form *f)
 	return false;
 }
 
-/* DATE, TIME, TIMESTAMP, and {d, {t, {ts */
-static bool is_moments(const struct sql_token *t)
+/* DATE, TIME, TIMESTAMP, and {d, {t, {ts: what moment() says of what may stand behind it, but for fractions. 0: another word. */
+static unsigned moment_wanted(const struct sql_token *t)
 {
-	return t->kind == SQL_T_WORD && (t->word == SQL_W_DATE || t->word == SQL_W_TIME || t->word == SQL_W_TIMESTAMP || sql_token_is_word(t, "d") ||
-					 sql_token_is_word(t, "t") || sql_token_is_word(t, "ts"));
+	if (t->kind != SQL_T_WORD)
+		return 0;
+	if (t->word == SQL_W_DATE || sql_token_is_word(t, "d"))
+		return 1;
+	if (t->word == SQL_W_TIME || sql_token_is_word(t, "t"))
+		return 2;
+	return t->word == SQL_W_TIMESTAMP || sql_token_is_word(t, "ts") ? 3 : 0;
 }
 
 /* Where a literal is no operand, its kind is told, and its text where not every one is right. */
@@ -197,11 +208,11 @@ static uint64_t other_literal(const struct form *f)
 {
 	bool whole = f->t.kind == SQL_T_NUMBER && is_digits(f->t.text), string = f->t.kind == SQL_T_STRING;
 	uint64_t kind = PIECE_LITERAL + 2u * f->t.kind + whole;
-	unsigned is;
+	unsigned wanted = string ? moment_wanted(&f->prev) : 0, is;
 
-	if (string && is_moments(&f->prev)) {
+	if (wanted) {
 		is = moment(f->t.text);
-		return is ? PIECE_MOMENT + is : mixed(kind, text_of(f->t.text));
+		return (is & 3) == wanted ? PIECE_MOMENT + is : mixed(kind, text_of(f->t.text)); /* MariaDB reads DATE '10:11:12' as a day of 2010 */
 	}
 	if (string && f->prev.kind == SQL_T_WORD && f->prev.word == SQL_W_ESCAPE)
 		return mixed(kind, text_of(f->t.text));

@@ -253,6 +253,12 @@ static void what_a_literal_says_has_forms_where_not_everything_may_be_said(void 
 
 	forms(moment, "INSERT INTO t VALUES (2, TIMESTAMP '1999-12-01 00:00:00')", true);
 	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-02-30 23:59:59')", false);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-02-29 23:59:59')", true);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2000-02-29 23:59:59')", true);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2023-02-29 23:59:59')", false);
+	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '1900-02-29 23:59:59')", false);
+	forms("UPDATE t SET a = DATE '10:11:12'", "UPDATE t SET a = DATE '23:59:59'", false);
+	forms("UPDATE t SET a = TIME '10:11:12'", "UPDATE t SET a = TIME '23:59:59'", true);
 	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-00-01 23:59:59')", false);
 	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-01-31 24:00:00')", false);
 	forms(moment, "INSERT INTO t VALUES (1, TIMESTAMP '2024-01-31 23:59:59.1234567')", false);
