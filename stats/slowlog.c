@@ -156,6 +156,20 @@ static bool is_itself(const char *path, const struct stat *opened)
 	return S_ISREG(opened->st_mode) && lstat(path, &named) == 0 && named.st_dev == opened->st_dev && named.st_ino == opened->st_ino;
 }
 
+/* Whoever wrote to it last, before this process or beside it, was broken off. */
+static bool ends_torn(const char *path, uint64_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	char last = '\n';
+
+	if (fd < 0)
+		return false;
+	if (size && pread(fd, &last, 1, (off_t)size - 1) != 1)
+		last = '\n';
+	(void)close(fd);
+	return last != '\n';
+}
+
 static void take_file(struct slowlog *l, int fd, char *path)
 {
 	struct stat st;
@@ -168,6 +182,7 @@ static void take_file(struct slowlog *l, int fd, char *path)
 	l->path = path;
 	l->rolls = fd >= 0 && fstat(fd, &st) == 0 && is_itself(path, &st);
 	l->size = l->rolls ? (uint64_t)st.st_size : 0;
+	l->torn = l->rolls && ends_torn(path, l->size);
 }
 
 /* Of two processes, as an upgrade has them, the other one may have done it already: what has the name now is begun anew as it is. */

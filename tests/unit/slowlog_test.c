@@ -313,6 +313,29 @@ static void an_entry_that_was_broken_off_is_ended(void **state)
 	close(reader);
 }
 
+/* The process whose it was has ended, or is another one of an upgrade; and of a new file nothing is. */
+static void what_was_broken_off_before_is_ended(void **state)
+{
+	struct stats *s = helper_stats(100);
+	struct stats_sink *k = helper_sink(s);
+	struct stats_event e = slow("SELECT 4");
+	char err[256];
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_int_equal(write(fd, "SELECT 'xx", 10), 10);
+	close(fd);
+	open_log(s);
+	stats_record(k, NULL, &e);
+	for (int i = 0; i < 3000 && size_of(path) <= 10; i++)
+		usleep(5000);
+	assert_int_equal(strncmp(contents(path), "SELECT 'xx;\n# Time: ", 20), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(stats_slow_log(s, path, err, sizeof(err)), RC_OK);
+	stats_record(k, NULL, &e);
+	stats_free(s);
+	assert_int_equal(strncmp(contents(path), "# Time: ", 8), 0);
+}
+
 /* ... and such a one, where it goes to a file. */
 static void a_link_is_not_put_aside(void **state)
 {
@@ -378,6 +401,7 @@ int main(void)
 		cmocka_unit_test(a_full_disk_loses_entries_and_says_so),
 		cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_holds_nothing_up, begin, end),
 		cmocka_unit_test_setup_teardown(an_entry_that_was_broken_off_is_ended, begin, end),
+		cmocka_unit_test_setup_teardown(what_was_broken_off_before_is_ended, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_no_file_is_not_put_aside, begin, end),
 		cmocka_unit_test_setup_teardown(a_link_is_not_put_aside, begin, end),
 	};
