@@ -21,10 +21,16 @@
 static int open_named(const char *folder, const char *prefix, const char *name)
 {
 	char path[1024];
-	int n = snprintf(path, sizeof(path), "%s/%s%s", folder, prefix, name);
+	int n = snprintf(path, sizeof(path), "%s/%s%s", folder, prefix, name), fd;
+	struct stat st;
 
 	errno = ENAMETOOLONG;
-	return n > 0 && (size_t)n < sizeof(path) ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
+	if (n <= 0 || (size_t)n >= sizeof(path))
+		return -1;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
+		errno = lstat(path, &st) == 0 ? ELOOP : ENOENT; /* a link that leads nowhere, as while a mount of secrets is renewed */
+	return fd;
 }
 
 /* A file's bytes behind each other, NUL-terminated. NULL: no memory, or not what a credential is (*len is -1). */

@@ -446,6 +446,9 @@ static void credentials_stand_in_for_variables(void **state)
 	snprintf(path, sizeof(path), "%s/CONF_TEST_LOOP", folder);
 	assert_int_equal(symlink("CONF_TEST_LOOP", path), 0);
 	expect_fault("text: ${CONF_TEST_LOOP:-none}", "f.yaml:1: text: the credential CONF_TEST_LOOP is not readable");
+	snprintf(path, sizeof(path), "%s/CONF_TEST_ASTRAY", folder);
+	assert_int_equal(symlink("..data/CONF_TEST_ASTRAY", path), 0);
+	expect_fault("text: ${CONF_TEST_ASTRAY:-none}", "f.yaml:1: text: the credential CONF_TEST_ASTRAY is not readable");
 	snprintf(path, sizeof(path), "%s/CONF_TEST_PIPE", folder);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	alarm(60);
