@@ -241,7 +241,8 @@ static bool read_batch(const char *text, uint64_t varied, struct batch *b)
 	if (memchr(list_end, '?', (size_t)(p - list_end)))
 		return false;
 	b->where = blanks(p + strlen(" where "));
-	return is_flat(text, b) && read_terms(text, varied, b) && read_order(b) && !((b->condensed || b->marked) && *b->order);
+	return is_flat(text, b) && read_terms(text, varied, b) && read_order(b) && !((b->condensed || b->marked) && *b->order) &&
+	       (!b->marked || b->limited); /* else it gives as many as there are */
 }
 
 /* ---- what is selected ---- */
@@ -329,11 +330,24 @@ static enum rc put_selected(const char *text, const struct batch *b, struct iobu
 	return selects(b, list) ? RC_OK : iobuf_printf(out, ", " SPAN_FMT, SPAN_ARG(b->column));
 }
 
+/* A LIMIT may have cut a key's rows off, as LIMIT 1 always does, but of one number, one look, or one table's row by its id. */
+static bool cuts_off(const struct batch *b, bool few)
+{
+	struct span tables = span_of(b->from, (size_t)(b->where - b->from));
+
+	if (!b->limited)
+		return false;
+	if (!few)
+		return true;
+	return !b->condensed && !b->marked &&
+	       (!span_ieq(path_of(b->column).name, span_str("id")) || memchr(tables.p, ',', tables.len) || memmem(tables.p, tables.len, " join ", 6));
+}
+
 enum rc batch_put(const char *text, uint64_t varied, bool few, struct iobuf *out)
 {
 	struct batch b;
 
-	if (!read_batch(text, varied, &b) || (b.limited && !few))
+	if (!read_batch(text, varied, &b) || cuts_off(&b, few))
 		return RC_DECLINED;
 	if (put_selected(text, &b, out) != RC_OK || put_part(out, b.from, b.column.p) != RC_OK ||
 	    iobuf_printf(out, SPAN_FMT " in (?, ?, ...)", SPAN_ARG(b.column)) != RC_OK || put_part(out, b.mark + 1, b.end) != RC_OK)

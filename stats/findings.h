@@ -59,7 +59,7 @@ const char *finding_table(const struct stats_digest *d, char *buf, size_t cap);
 /* ---- batch.c ---- */
 
 /* Appends the one statement that a loop's child, normalised, becomes when it is asked of many keys at once. varied: as in struct stats_run.
- * few: it finds a row at most for a key, so that its LIMIT cuts nothing off. RC_DECLINED: it cannot be said. */
+ * few: it was not sent more rows than keys, as where a LIMIT cuts nothing off. RC_DECLINED: it cannot be said. */
 enum rc batch_put(const char *text, uint64_t varied, bool few, struct iobuf *out) must_check;
 
 /* ---- find_worth.c ---- */

@@ -72,7 +72,7 @@ static bool run_refuted(const struct stats_run *r)
 /* Of what did not begin with its list only the values tell. */
 static bool run_has_list(const struct stats_run *r)
 {
-	return r->parent && (!r->later || r->matched);
+	return r->parent && (!r->later || (r->compared >= COMPARE_LEAST && r->matched + 1 >= r->compared));
 }
 
 static bool run_is_loop(const struct stats_run *r)

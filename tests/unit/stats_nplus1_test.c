@@ -159,7 +159,7 @@ static void a_read_for_each_row_of_a_list_is_found(void **state)
 static void the_statement_for_all_keys_is_said(void **state)
 {
 	static const char *const rows[][2] = { /* 0: NULL, which is normalised likewise */
-		{"select id from t where a = 5 limit 1", "select id, a from t where a in (?, ?, ...)"},
+		{"select name from t where id = 5 limit 1", "select name, id from t where id in (?, ?, ...)"},
 		{"select a, id from t where a = 5", "select a, id from t where a in (?, ?, ...)"},
 		{"select distinct id, t.a as k from t where a = 5", "select distinct id, t.a as k from t where a in (?, ?, ...)"},
 		{"select a + id from t where a = 5", "select a + id, a from t where a in (?, ?, ...)"},
@@ -173,7 +173,7 @@ static void the_statement_for_all_keys_is_said(void **state)
 		{"select t.id from t, u where u.t = t.id and u.a = 5", "select t.id, u.a from t, u where u.t = t.id and u.a in (?, ?, ...)"},
 		{"select count(*) from t where a = 5", "select a, count(*) from t where a in (?, ?, ...) group by a"},
 		{"select max(t.id) as newest from t where t.a = 5 and gone is 0", "select t.a, max(t.id) as newest from t where t.a in (?, ?, ...) and gone is null group by t.a"},
-		{"select id from t where (a = 5 and gone is 0) limit 1", "select id, a from t where (a in (?, ?, ...) and gone is null)"},
+		{"select name from t where (`t`.`id` = 5 and gone is 0) limit 1", "select name, `t`.`id` from t where (`t`.`id` in (?, ?, ...) and gone is null)"},
 		{"select t.id from t inner join u on (t.id = u.t) where (gone is 0 and u.a = 5) order by t.id", "select t.id, u.a from t inner join u on (t.id = u.t) where (gone is null and u.a in (?, ?, ...)) order by t.id"},
 		{"select count(*) as n from t where (a = 5)", "select a, count(*) as n from t where (a in (?, ?, ...)) group by a"},
 		{"select id from t where (a = 5 and gone is 0", NULL},
@@ -181,13 +181,17 @@ static void the_statement_for_all_keys_is_said(void **state)
 		{"select id from t where (a = 5) and gone is 0", "select id, a from t where (a in (?, ?, ...)) and gone is null"},
 		{"select id from t where ((a = 5 and gone is 0) and ( b ) ) order by id", "select id, a from t where ((a in (?, ?, ...) and gone is null) and ( b ) ) order by id"},
 		{"select id from t where (a = 5 and t.shown) order by id", "select id, a from t where (a in (?, ?, ...) and t.shown) order by id"},
-		{"select id from t where not gone and a = 5 limit 1", "select id, a from t where not gone and a in (?, ?, ...)"},
+		{"select name from t where not gone and id = 5 limit 1", "select name, id from t where not gone and id in (?, ?, ...)"},
 		{"select id from t where a = 5 and b = true", "select id, a from t where a in (?, ?, ...) and b = true"},
 		{"select 1 as one from t where a = 5 limit 1", "select distinct a from t where a in (?, ?, ...)"},
 		{"select (1) as `a` from `t` where (`t`.`a` = 5 and not `t`.`gone`) limit 1", "select distinct `t`.`a` from `t` where (`t`.`a` in (?, ?, ...) and not `t`.`gone`)"},
-		{"select 1 from t join u on u.t = t.id where u.a = 5", "select distinct u.a from t join u on u.t = t.id where u.a in (?, ?, ...)"},
-		{"select id from t where t.a = 5 order by t.a asc limit 1", "select id, t.a from t where t.a in (?, ?, ...)"},
-		{"select id from t where a = 5 order by a limit 1", "select id, a from t where a in (?, ?, ...)"},
+		{"select 1 from t join u on u.t = t.id where u.a = 5 limit 1", "select distinct u.a from t join u on u.t = t.id where u.a in (?, ?, ...)"},
+		{"select 1 from t where a = 5", NULL}, /* as many as there are */
+		{"select name from t where t.id = 5 order by t.id asc limit 1", "select name, t.id from t where t.id in (?, ?, ...)"},
+		{"select name from t where id = 5 order by id limit 1", "select name, id from t where id in (?, ?, ...)"},
+		{"select id from t where a = 5 limit 1", NULL}, /* there may be more of each */
+		{"select u.name from t, u where u.t = t.id and t.id = 5 limit 1", NULL},
+		{"select u.name from t join u on u.t = t.id where t.id = 5 limit 1", NULL},
 		{"select 1 as one from t where a = 5 order by id limit 1", NULL},
 		{"select 1 as one from t where a = 5 order by id", NULL},
 		{"select 1, id from t where a = 5", NULL},
@@ -247,7 +251,7 @@ static void a_limit_that_cuts_has_no_statement_for_all_keys(void **state)
 		begin(&c);
 		list(&c, 20);
 		for (int i = 0; i < 20; i++)
-			send(&c, CHILD, "select id from t where a = 5 limit 5", "select", rows);
+			send(&c, CHILD, "select name from t where id = 5 limit 5", "select", rows);
 		f = loop_found(&c, &all);
 		assert_non_null(f);
 		assert_int_equal(json_object_get(f, "fix_sql") != NULL, rows == 1);
