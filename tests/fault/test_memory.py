@@ -204,7 +204,7 @@ def test_statements_fail_one_by_one(scarce, db):
 
 def test_what_there_is_no_memory_for_is_served_and_not_stored(suimon, db, told, monkeypatch):
     """F3: of the cache's own allocations that fail each costs its result its place, and no more."""
-    monkeypatch.setenv("SUIMON_SCARCE_ONE_OF", "5")
+    monkeypatch.setenv("SUIMON_SCARCE_ONE_OF", "12")
     db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 5)")
     s = suimon({"threads": 1, "cache": {"rules": [{"match": {"schema": db.name}, "ttl": "1h"}]}})
     sessions = [s.connect(database=db.name) for _ in range(20)]
