@@ -249,19 +249,24 @@ static enum rc on_type(void *arg, const struct sqlconn_row *row)
 {
 	static const char *const numbers[] = {"tinyint", "smallint", "mediumint", "int",  "bigint",
 					      "decimal", "float",    "double",    "year", "bit"};
-	bool *number = arg;
+	enum { EXACT_NUMBERS = 6 };
+	struct advise_column *of = arg;
+	size_t i = 0;
 
-	for (size_t i = 0; row->n >= 1 && i < countof(numbers); i++)
-		*number |= span_ieq(row->value[0], span_str(numbers[i]));
+	while (row->n >= 3 && i < countof(numbers) && !span_ieq(row->value[0], span_str(numbers[i])))
+		i++;
+	of->other_is_number = row->n >= 3 && i < countof(numbers);
+	of->other_is_exact = of->other_is_number && i < EXACT_NUMBERS && span_eq(row->value[1], span_str("0")) &&
+			     !memmem(row->value[2].p, row->value[2].len, "zerofill", strlen("zerofill"));
 	return RC_OK;
 }
 
-static enum rc look_type(struct sqlconn *c, const struct advise_table *t, const char *column, bool *number)
+static enum rc look_type(struct sqlconn *c, const struct advise_table *t, struct advise_column *of)
 {
 	struct iobuf sql;
 
 	iobuf_init(&sql, 0);
-	return advise_put_column_of(&sql, "DATA_TYPE", t, column) == RC_OK ? run(c, &sql, on_type, number) : RC_ERROR;
+	return advise_put_column_of(&sql, "DATA_TYPE, NUMERIC_SCALE, COLUMN_TYPE", t, of->other) == RC_OK ? run(c, &sql, on_type, of) : RC_ERROR;
 }
 
 enum rc advise_look_others(struct sqlconn *c, struct span text, const struct sql_facts *f, const char *schema,
@@ -274,7 +279,7 @@ enum rc advise_look_others(struct sqlconn *c, struct span text, const struct sql
 		struct advise_table t;
 
 		if (col->is_text && col->other[0] && advise_table_of(text, f, col->other_table, schema, &t) == RC_OK)
-			rc = look_type(c, &t, col->other, &col->other_is_number);
+			rc = look_type(c, &t, col);
 	}
 	return rc;
 }

@@ -411,6 +411,8 @@ static size_t mend_join(struct mend *m, size_t i)
 	bool first = mid > i;
 	struct span other, path;
 
+	if (!m->of->other_is_exact) /* a FLOAT's digits are cut off, a DECIMAL has its noughts */
+		return i;
 	if (!first)
 		mid = path_end(m, i, m->alias, m->of->name);
 	if (mid == i || !is_op(m, mid, '='))
@@ -495,8 +497,7 @@ static size_t other_at(const struct mend *m, size_t i)
 
 static void take_other(const struct mend *m, size_t end, struct advise_column *of)
 {
-	of->other_is_number = advise_name(m->t[end - 3].text, of->other_table) == RC_OK && advise_name(m->t[end - 1].text, of->other) == RC_OK;
-	if (!of->other_is_number)
+	if (advise_name(m->t[end - 3].text, of->other_table) != RC_OK || advise_name(m->t[end - 1].text, of->other) != RC_OK)
 		of->other[0] = '\0';
 }
 
@@ -540,8 +541,6 @@ enum rc advise_name_other(struct span text, const char *alias, struct advise_col
 	struct mend *m;
 	struct iobuf norm;
 
-	if (of->other[0] || of->use != ADVISE_EQUALS || advise_digits_of(of->test).len == 0)
-		return RC_OK;
 	m = mem_zalloc(sizeof(*m));
 	if (!m)
 		return RC_ERROR;
@@ -556,14 +555,11 @@ enum rc advise_name_other(struct span text, const char *alias, struct advise_col
 	return RC_OK;
 }
 
-enum rc advise_hidden_fix(struct span text, const struct advise_column *column, const char *alias, const char *index, struct iobuf *words,
+enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *alias, const char *index, struct iobuf *words,
 			  struct iobuf *sql)
 {
-	struct advise_column named = *column, *of = &named;
-	enum rc rc = advise_name_other(text, alias, of);
+	enum rc rc;
 
-	if (rc != RC_OK)
-		return rc;
 	if (of->use == ADVISE_PATTERN)
 		return iobuf_printf(words,
 				    "The pattern for %s begins with a wildcard, so the index %s cannot be searched. Search by "

@@ -143,6 +143,7 @@ struct advise_column {
 	bool spelt;           /* as a string it equals other rows than as a number: '007' */
 	char other_table[ADVISE_NAME], other[ADVISE_NAME]; /* it is compared with this column of that alias; or empty */
 	bool other_is_number; /* advise_explain.c: that column is one of numbers */
+	bool other_is_exact;  /* ... of whole ones, which as strings are their digits */
 	bool computed;    /* it is compared with a subquery: known late, it may be, so that it leads no index */
 	bool exists;      /* advise_explain.c: the table has it, and it can be part of an index */
 	bool is_text;     /* a string by its type */
@@ -279,7 +280,7 @@ enum rc advise_hidden(struct sqlconn *c, const struct advise_table *t, const str
 /* What to do about it, and the normalised statement mended, where that can be said; appended. alias: of the column's table. */
 enum rc advise_hidden_fix(struct span text, const struct advise_column *of, const char *alias, const char *index, struct iobuf *words,
 			  struct iobuf *sql) must_check;
-/* The plan says a number where the statement compares it with a column of a table of which there is one row: then of names that column. */
+/* The first column of another table with which the normalised statement compares this one: of names it, if there is one. */
 enum rc advise_name_other(struct span text, const char *alias, struct advise_column *of) must_check;
 /* Appends the normalised statement with this comparison mended; nothing, where that cannot be said. */
 enum rc advise_mend(struct span text, const struct advise_column *of, const char *alias, struct iobuf *sql) must_check;
@@ -413,9 +414,10 @@ enum rc advise_put_without_collate(struct span text, const struct advise_verdict
 /* A string without an index is compared with a number: v becomes an index on it, which helps if the number is sent as a string.
  * RC_DECLINED: no such, or it would not help. */
 enum rc advise_quoted(struct advise_question *q, const struct advise_columns *found, struct advise_verdict *v) must_check;
+/* The plan says a number that the statement does not send: of names the column whose number it is, of a table of which there is one row, where
+ * that is sure. alias: of the column's own table. */
+enum rc advise_quoted_other(struct advise_question *q, const char *alias, struct advise_column *of) must_check;
 const struct advise_column *advise_quoted_column(const struct advise_verdict *v); /* that string */
-/* "= 12345", whose digits are how a string has that number. Empty: anything else; 0, too, which each string equals that is no number. */
-struct span advise_digits_of(struct span test);
 enum rc advise_put_quoted_fix(const struct advise_verdict *v, struct iobuf *out) must_check; /* what to do, in words */
 
 /* ---- advise_bare.c ---- */

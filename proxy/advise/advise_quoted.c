@@ -9,7 +9,8 @@
 #define MOST_DIGITS 18
 #define MOST_TEXT 65536
 
-struct span advise_digits_of(struct span test)
+/* "= 12345", whose digits are how a string has that number. Empty: anything else; 0, too, which each string equals that is no number. */
+static struct span digits_of(struct span test)
 {
 	size_t i = 0;
 
@@ -37,12 +38,45 @@ static bool is_sent(struct span text, struct span digits)
 	return false;
 }
 
+/* Can the statement be mended where it has this column? RC_DECLINED: no. */
+static enum rc is_mended(const struct advise_question *q, const struct advise_column *of, const char *alias)
+{
+	struct iobuf sql;
+	enum rc rc;
+
+	iobuf_init(&sql, MOST_TEXT);
+	rc = advise_mend(q->sent, of, alias, &sql);
+	if (rc == RC_OK && iobuf_len(&sql) == 0)
+		rc = RC_DECLINED;
+	iobuf_reset(&sql);
+	return rc;
+}
+
+enum rc advise_quoted_other(struct advise_question *q, const char *alias, struct advise_column *of)
+{
+	struct advise_columns one = {.n = 1};
+	enum rc rc;
+
+	if (of->use != ADVISE_EQUALS || of->other[0] || digits_of(of->test).len == 0)
+		return RC_OK;
+	rc = is_mended(q, of, alias);
+	if (rc != RC_DECLINED) /* the value is sent to this column itself */
+		return rc;
+	one.at[0] = *of;
+	rc = advise_name_other(q->sent, alias, &one.at[0]);
+	if (rc == RC_OK)
+		rc = advise_look_others(q->c, q->text, &q->facts, q->e->schema, &one);
+	if (rc == RC_OK && one.at[0].other_is_number)
+		*of = one.at[0];
+	return rc;
+}
+
 static struct advise_column *converted(struct advise_columns *of)
 {
 	for (size_t i = 0; i < of->n; i++) {
 		struct advise_column *c = &of->at[i];
 
-		if (c->exists && c->use == ADVISE_EQUALS && advise_converted(c) && advise_digits_of(c->test).len)
+		if (c->exists && c->use == ADVISE_EQUALS && advise_converted(c) && digits_of(c->test).len)
 			return c;
 	}
 	return NULL;
@@ -85,15 +119,10 @@ static enum rc means_the_same(struct advise_question *q, const struct advise_ver
 /* The statement says how: it has the number, or the column whose number it is. */
 static enum rc can_be_mended(struct advise_question *q, struct advise_column *of, const char *alias)
 {
-	struct iobuf sql;
-	enum rc rc = advise_name_other(q->sent, alias, of);
+	enum rc rc = advise_quoted_other(q, alias, of);
 
-	iobuf_init(&sql, MOST_TEXT);
 	if (rc == RC_OK)
-		rc = of->other[0] || is_sent(q->text, advise_digits_of(of->test)) ? advise_mend(q->sent, of, alias, &sql) : RC_DECLINED;
-	if (rc == RC_OK && iobuf_len(&sql) == 0)
-		rc = RC_DECLINED;
-	iobuf_reset(&sql);
+		rc = of->other_is_number || is_sent(q->text, digits_of(of->test)) ? is_mended(q, of, alias) : RC_DECLINED;
 	return rc;
 }
 
@@ -110,7 +139,7 @@ enum rc advise_quoted(struct advise_question *q, const struct advise_columns *fo
 		return RC_DECLINED;
 	as_number = *of;
 	made.by_key = made.far = false;
-	digits = advise_digits_of(of->test);
+	digits = digits_of(of->test);
 	rc = can_be_mended(q, &as_number, v->scan.table);
 	if (rc != RC_OK)
 		return rc;
@@ -143,7 +172,7 @@ enum rc advise_put_quoted_fix(const struct advise_verdict *v, struct iobuf *out)
 	const struct advise_column *of = advise_quoted_column(v);
 	enum rc rc;
 
-	if (of->other[0])
+	if (of->other_is_number)
 		rc = iobuf_printf(out,
 				  "%s is a string and is compared with %s.%s, a number, so each row is converted: no index serves that, and there is "
 				  "none. Give both columns one type, or make the number a string, and add", of->name, of->other_table, of->other);

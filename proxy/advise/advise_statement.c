@@ -23,7 +23,16 @@ static enum rc put_recode(const struct advise_question *q, const struct advise_v
 	return iobuf_len(&w->sql) ? advise_put_without_collate(q->sent, v, &w->statement) : RC_OK;
 }
 
-static enum rc put_words(const struct advise_question *q, const struct advise_verdict *v, const struct advise_work *work, struct words *w)
+static enum rc put_hidden(struct advise_question *q, const struct advise_verdict *v, struct words *w)
+{
+	struct advise_column of = v->index.at[0];
+
+	if (advise_quoted_other(q, v->scan.table, &of) != RC_OK)
+		return RC_ERROR;
+	return advise_hidden_fix(q->sent, &of, v->scan.table, v->known.serves, &w->fix, &w->sql);
+}
+
+static enum rc put_words(struct advise_question *q, const struct advise_verdict *v, const struct advise_work *work, struct words *w)
 {
 	if ((v->sides.n ? advise_put_sides(&v->sides, &w->columns) : advise_put_columns(&v->index, false, &w->columns)) != RC_OK ||
 	    advise_put_reason(v, &w->reason) != RC_OK || advise_put_work(work, &w->reason) != RC_OK)
@@ -42,7 +51,7 @@ static enum rc put_words(const struct advise_question *q, const struct advise_ve
 	if (v->recoded)
 		return put_recode(q, v, w);
 	if (v->hidden)
-		return advise_hidden_fix(q->sent, &v->index.at[0], v->scan.table, v->known.serves, &w->fix, &w->sql);
+		return put_hidden(q, v, w);
 	if (!v->add)
 		return RC_OK;
 	if (v->known.redundant[0] &&
@@ -106,7 +115,7 @@ static struct span said(const struct iobuf *b)
 	return span_of(iobuf_data(b), iobuf_len(b));
 }
 
-static enum rc put(const struct advise_question *q, struct stats *stats, const struct advise_verdict *v, struct span text, const json_t *plan)
+static enum rc put(struct advise_question *q, struct stats *stats, const struct advise_verdict *v, struct span text, const json_t *plan)
 {
 	struct stats_index_advice a = {.digest = q->e->digest, .plan_json = text, .rows_examined = advise_plan_rows(plan)};
 	struct advise_work work = advise_plan_work(plan);

@@ -94,6 +94,27 @@ def test_a_number_of_the_only_row_of_a_joined_table(suimon, shop, clocked, join,
     timed.judge(f, saved(before, clocked(said)))
 
 
+# A number that is sent, though the string is compared with a column as well; and one whose digits a string of it would not be.
+SENT = {
+    "a string of another table": ("JOIN kin o ON o.label = p.label WHERE p.label = {}", "Send the value as a string", "where p.label = concat(?)"),
+    "the number's own column, too": ("JOIN kin o ON o.no = p.label WHERE p.label = {}", "Send the value as a string", "where p.label = concat(?)"),
+    "a string of the table itself": ("JOIN parcel o ON o.label = p.label WHERE p.label = {}", "Send the value as a string", "where p.label = concat(?)"),
+    "a FLOAT of a joined row": ("JOIN kin o ON o.f = p.label WHERE o.id = {}", None, None),
+}
+
+
+@pytest.mark.parametrize("rest,words,mended", SENT.values(), ids=SENT)
+def test_where_a_number_comes_from_is_sure(suimon, shop, rest, words, mended):
+    shop.setup("CREATE TABLE kin (id INT PRIMARY KEY, no INT, label VARCHAR(20), f FLOAT, KEY (label), KEY (no))",
+               "INSERT INTO kin SELECT 4000000 + seq * 333, 4000000 + seq * 333, 4000000 + seq * 333, 4000000 + seq * 333 FROM seq_1_to_20000")
+    s = suimon({"replicas": [], "stats": {"slow": "5s"}})
+    run(s, shop.name, ["SELECT p.id, o.id FROM parcel p " + rest.format(4000000 + n * 333) for n in range(1, TIMES + 1)])
+    for f in findings(s, shop, TIMES):
+        said = f.get("fix_statement") or f["fix_sql"]
+        assert "concat(o." not in said and "o.label, a number" not in f["fix_text"], f
+        assert words is None or (words in f["fix_text"] and mended in said), f
+
+
 # A condition whose {} is another value each time, the column and the condition mended.
 COMPUTED = {
     "lower": ("LOWER(name) = 'n{}'", "name", "name = ?", lambda n: 400 + n * 9),
