@@ -190,6 +190,15 @@ static bool read_order(struct batch *b)
 	return !b->limited || strcasecmp(p, "limit ?") == 0;
 }
 
+/* "[as name] from" at p, behind what is selected */
+static bool is_last_selected(const char *p)
+{
+	p = blanks(p);
+	if (begins(p, "as "))
+		p = blanks(p + strlen("as ") + name_len(p + strlen("as ")));
+	return begins(p, "from ");
+}
+
 /* "select count(..) [as name] from", and the like. */
 static bool is_number(const char *text)
 {
@@ -201,10 +210,7 @@ static bool is_number(const char *text)
 		known |= begins(p, names[i]);
 	if (!known || !close || memchr(strchr(p, '(') + 1, '(', (size_t)(close - strchr(p, '(') - 1)))
 		return false;
-	p = blanks(close + 1);
-	if (begins(p, "as "))
-		p = blanks(p + strlen("as ") + name_len(p + strlen("as ")));
-	return begins(p, "from ");
+	return is_last_selected(close + 1);
 }
 
 /* "select ? [as name] from", its question mark in parentheses or not. */
@@ -215,10 +221,7 @@ static bool is_marked(const char *text)
 
 	if (p[inside] != '?' || (inside && p[2] != ')'))
 		return false;
-	p = blanks(p + (inside ? 3 : 1));
-	if (begins(p, "as "))
-		p = blanks(p + strlen("as ") + name_len(p + strlen("as ")));
-	return begins(p, "from ");
+	return is_last_selected(p + (inside ? 3 : 1));
 }
 
 /* What a join compares may stand in parentheses, a derived table may not. */
