@@ -361,8 +361,8 @@ def test_a_copy_that_cannot_be_written_is_told(suimon, shared, tmp_path):
     assert s.log_text().count("cannot be kept on disk") == 1
 
 
-def test_a_copy_that_another_has_written_meanwhile_is_left_alone(suimon, shared, tmp_path):
-    """It may be of a later document, which this instance has not."""
+def overtaken(suimon, shared, tmp_path):
+    """One that could not keep its document on disk, and its copy, which another instance has written meanwhile."""
     copy = tmp_path / "away" / "copy"
     copy.parent.mkdir()
     s = suimon({"config": {"source": source(shared), "copy": str(copy)}})
@@ -371,19 +371,18 @@ def test_a_copy_that_another_has_written_meanwhile_is_left_alone(suimon, shared,
     in_force(s, 1)
     (tmp_path / "aside").rename(copy.parent)
     copy.write_text("another's")
+    return s, copy
+
+
+def test_a_copy_that_another_has_written_meanwhile_is_left_alone(suimon, shared, tmp_path):
+    """It may be of a later document, which this instance has not."""
+    s, copy = overtaken(suimon, shared, tmp_path)
     servers.wait_until("that to be said", lambda: "written by another instance" in s.log_text(), 60)
     assert copy.read_text() == "another's"
 
 
 def test_a_copy_that_another_wrote_before_there_was_a_newer_document_is_written_over(suimon, shared, tmp_path):
-    copy = tmp_path / "away" / "copy"
-    copy.parent.mkdir()
-    s = suimon({"config": {"source": source(shared), "copy": str(copy)}})
-    copy.parent.rename(tmp_path / "aside")
-    push(s, "stats: {slow: 77ms}\n")
-    in_force(s, 1)
-    (tmp_path / "aside").rename(copy.parent)
-    copy.write_text("another's")
+    s, copy = overtaken(suimon, shared, tmp_path)
     copy.parent.rename(tmp_path / "aside")
     push(s, "stats: {slow: 78ms}\n")
     in_force(s, 2)
