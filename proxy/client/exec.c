@@ -247,7 +247,7 @@ static enum rc step_acquire(struct request *r)
 	if (rc == RC_AGAIN || failover_holds(r))
 		return RC_AGAIN;
 	r->lease.backend = r->backend;
-	r->lease.account = s->login ? login_account(s) : s->account;
+	r->lease.account = login_account(s);
 	r->lease.wire = s->wire;
 	r->lease.vars = s->vars;
 	r->lease.session = s->id;
@@ -490,7 +490,7 @@ void exec_resume(struct request *r, enum request_step step)
 /* The error was the server's last word on this connection: somebody has killed it there, or it has killed itself. */
 static bool killed_on_server(const struct request *r)
 {
-	if (r->error != 1317)
+	if (r->error != ER_QUERY_INTERRUPTED)
 		return r->error == 1927;
 	/* Behind a KILL other statements may stand, and one of these have been interrupted. */
 	return r->kills_itself ||

@@ -106,7 +106,7 @@ static bool is_passing(const struct request *r, const struct backend *b)
  * that was ended on purpose, or that would take its time again. */
 static bool is_replicas_own(const struct request *r, const struct err_packet *e)
 {
-	static const uint16_t ended[] = {1205, 1213, 1317, 1969, 3024};
+	static const uint16_t ended[] = {1205, 1213, ER_QUERY_INTERRUPTED, 1969, 3024};
 
 	for (size_t i = 0; i < countof(ended); i++)
 		if (e->code == ended[i])

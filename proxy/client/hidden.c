@@ -533,7 +533,7 @@ static bool awaits_password(struct request *r, enum request_hidden what)
 {
 	if (r->s->up->track.error != ER_MUST_CHANGE_PASSWORD || (what != HIDDEN_SCHEMA && what != HIDDEN_OTHER_SCHEMA && what != HIDDEN_VARIABLES))
 		return false;
-	atomic_store_explicit(&(r->s->login ? login_account(r->s) : r->s->account)->expired, true, memory_order_relaxed);
+	atomic_store_explicit(&login_account(r->s)->expired, true, memory_order_relaxed);
 	r->s->up->condemned = true;
 	r->lease.err_code = 0;
 	exec_resume(r, STEP_POSITION);

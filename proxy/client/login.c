@@ -42,7 +42,7 @@ void login_free(struct login_state *l)
 
 struct account *login_account(struct session *s)
 {
-	return s->login->account;
+	return s->login ? s->login->account : s->account;
 }
 
 struct span login_schema(struct session *s)

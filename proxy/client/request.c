@@ -112,7 +112,7 @@ void login_failed(struct request *r, const struct err_packet *e)
 
 void request_interrupt(struct request *r)
 {
-	static const struct err_packet interrupted = {.code = 1317, .sqlstate = "70100",
+	static const struct err_packet interrupted = {.code = ER_QUERY_INTERRUPTED, .sqlstate = "70100",
 						      .message = {.p = "Query execution was interrupted", .len = 31}};
 
 	if (r->leasing) {

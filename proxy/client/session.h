@@ -182,7 +182,7 @@ void login_free(struct login_state *l);
 bool login_awaits_key(const struct session *s);
 void login_tick(struct session *s, uint64_t now_ns); /* one that is running */
 void login_key_told(struct login_key_wait *w); /* login_auth.c: the key that logins wait for has come, or will not */
-struct account *login_account(struct session *s); /* the one being proven */
+struct account *login_account(struct session *s); /* the one being proven; of who is logged in, that one's */
 struct span login_schema(struct session *s);
 bool login_wants_proof(struct session *s); /* only a new login at a server proves its password */
 bool login_asks_expiry(struct session *s); /* true once: the server that has let it in is to say whether its password has expired */
