@@ -80,6 +80,16 @@ static bool asks_last_connection(const struct request *r)
 	return r->plan.follow_up || (f->verb == SQL_SELECT && f->ntables == 0 && r->plan.target == PLAN_REPLICA);
 }
 
+/* A group's replica runs what is sent to the group, and nobody else does: but for warnings that are there to be asked for. */
+static bool may_run_there(const struct request *r)
+{
+	const struct session *s = r->s;
+	const struct upstream *u = s->park.u;
+
+	return r->plan.target != PLAN_REPLICA || s->last_backend->group == r->plan.group ||
+	       (u && u->warnings_of == s->id && s->told_by == u);
+}
+
 static enum rc choose_backend(struct request *r)
 {
 	struct session *s = r->s;
@@ -87,7 +97,7 @@ static enum rc choose_backend(struct request *r)
 	enum rc rc = RC_OK;
 
 	r->lease.parked_only = false;
-	if (asks_last_connection(r) && !r->parked_tried && s->last_backend) {
+	if (asks_last_connection(r) && !r->parked_tried && s->last_backend && may_run_there(r)) {
 		r->parked_tried = true;
 		r->lease.parked_only = true;
 		r->backend = s->last_backend;

@@ -83,6 +83,40 @@ def test_a_group_that_is_gone_is_an_error_and_no_load_elsewhere(lane, db, cluste
         servers.wait_until("the group", lambda: who(guest) == "replica", 30)
 
 
+def where(s, words):
+    """The servers that have run the statement of these words."""
+    found = [q for q in s.api("/api/queries?limit=1000")["queries"] if q["text"] == words]
+    return {server["addr"] for q in found for server in q["servers"]}
+
+
+def test_what_names_no_table_keeps_to_the_group_too(lane, db, cluster):
+    """Wherever its session's last statement ran."""
+    s = lane()
+    db.setup("CREATE TABLE t (n INT)")
+    with s.connect("guest", "guest", database=db.name) as guest, s.connect(database=db.name) as app:
+        ask(guest, "INSERT INTO t VALUES (1)")
+        assert ask(guest, "SELECT 1 + 1") == ((2,),)
+        assert ask(app, "/* suimon: replica=bi */ SELECT name FROM whoami") == (("replica",),)
+        assert ask(app, "SELECT 2 * 2") == ((4,),)
+        servers.wait_until("both to be counted", lambda: where(s, "select ? + ?") and where(s, "select ? * ?"), 30)
+        assert where(s, "select ? + ?") == {address(cluster.replica)} and where(s, "select ? * ?") == {address(cluster.primary)}
+        s.http("/api/backends/%s/disable" % address(cluster.replica), data={})
+        ask(guest, "INSERT INTO t VALUES (1)")
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(guest, "SELECT 1 + 1")
+        assert e.value.args[0] == LOST
+
+
+def test_warnings_are_not_lost_to_what_names_no_table(lane, db):
+    """R1: it leaves those that there are, so it runs where they are, though its account reads from the group."""
+    s = lane()
+    db.setup("CREATE TABLE t (n INT)")
+    with s.connect("guest", "guest", database=db.name) as c:
+        ask(c, "INSERT IGNORE INTO t VALUES ('x')")
+        assert ask(c, "SELECT 1 + 1") == ((2,),)
+        assert "Incorrect integer value" in ask(c, "SHOW WARNINGS")[0][2]
+
+
 def test_a_group_whose_connections_fail_is_an_error_too(suimon, db):
     s = suimon({"replicas": [{"addr": "127.0.0.1:%d" % servers.free_port(), "group": "bi"}],
                 "routing": {"rules": [{"match": {"user": "app"}, "to": "bi"}]}})
