@@ -127,6 +127,18 @@ def test_the_sample_configuration_has_every_option_and_none_other(tmp_path):
         assert re.search(r"#.*[{ ]%s:" % word, sample), key
 
 
+def test_the_sample_configuration_names_every_choice():
+    rows = re.findall(r"^\| `[^`]*?([a-z_]+)` \| [^|]+ \| ([a-z_0-9]+(?:, [a-z_0-9]+)* or [a-z_0-9]+) \|", text(TOP, "docs", "configuration.md"), re.M)
+    told = set()
+    for line in (line for line in text(TOP, "deploy", "suimon.yaml").splitlines() if " | " in line):
+        option, _, choices = line.lstrip(" #").partition("#")
+        for key, allowed in rows:
+            if re.search(r"\b%s:" % key, option):
+                told.add(key)
+                assert set(re.split(", | or ", allowed)) <= set(re.findall(r"\w+", choices)), line
+    assert told >= {"log", "mode", "compress", "consistency", "engine", "on_full", "read", "on_error", "per"}
+
+
 DOCS = [text(TOP, "README.md")] + [text(TOP, "docs", name) for name in sorted(os.listdir(os.path.join(TOP, "docs"))) if name.endswith(".md")]
 
 
