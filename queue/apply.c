@@ -29,6 +29,19 @@ static const char defaults[] =
 	"foreign_key_checks=@suimon_5, unique_checks=@suimon_6, lc_time_names=@suimon_7, sql_safe_updates=@suimon_8, "
 	"div_precision_increment=@suimon_9";
 
+/* What servers begin a connection with, of that which changes rows. Kept as one word: a mode alone is hundreds of bytes. */
+#define BEGINS_WITH                                                                                                         \
+	"SELECT SHA2(CONCAT_WS(' ', @@global.sql_mode, @@global.time_zone, @@global.lc_time_names, @@global.foreign_key_checks, " \
+	"@@global.unique_checks, @@global.sql_safe_updates, @@global.sql_big_selects, @@global.max_join_size, "             \
+	"@@global.sql_auto_is_null, @@global.max_sort_length, @@global.div_precision_increment, "                           \
+	"@@global.default_week_format, @@global.group_concat_max_len, "
+
+static const char *begins_with(const struct applier *a)
+{
+	return a->conn.mariadb ? BEGINS_WITH "@@global.old_mode, @@global.check_constraint_checks), 256)"
+			       : BEGINS_WITH "@@global.block_encryption_mode), 256)";
+}
+
 void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned shard, struct dead *dead)
 {
 	memset(a, 0, sizeof(*a));
@@ -79,6 +92,15 @@ static void set_reason(struct applier *a, const char *doing)
 	snprintf(a->reason, sizeof(a->reason), "%s: error %u: %s", doing, a->conn.code, a->conn.error);
 }
 
+/* A server that does not have them all tells nothing of any. */
+static enum rc note_globals(struct applier *a)
+{
+	if (dbconn_value(&a->conn, begins_with(a), a->globals, sizeof(a->globals)) == RC_OK)
+		return RC_OK;
+	a->globals[0] = '\0';
+	return errclass_of(a->conn.code) == ERRCLASS_PERMANENT ? RC_OK : RC_ERROR;
+}
+
 static enum rc take_lock(struct applier *a)
 {
 	char name[LANELOCK_NAME_MAX];
@@ -98,6 +120,8 @@ enum rc applier_connect(struct applier *a, const struct queue_target *target, ui
 		doing = "cannot prepare the connection";
 		rc = dbconn_exec(&a->conn, keep_defaults, strlen(keep_defaults));
 	}
+	if (rc == RC_OK)
+		rc = note_globals(a);
 	if (rc == RC_OK && a->table) {
 		doing = "cannot take the lane's lock";
 		rc = take_lock(a);
@@ -617,6 +641,21 @@ static void clean_up(struct applier *a, struct apply_item *items, size_t n, enum
 		roll_back(a);
 }
 
+/* A session that has logged in since SET GLOBAL has what that says, and this connection has what was before: a new one is made. */
+static enum apply_result look_at_globals(struct applier *a)
+{
+	char now[sizeof(a->globals)];
+
+	if (!a->globals[0])
+		return APPLY_DONE;
+	if (dbconn_value(&a->conn, begins_with(a), now, sizeof(now)) != RC_OK)
+		return give_up(a, "cannot read global variables");
+	if (strcmp(now, a->globals) == 0)
+		return APPLY_DONE;
+	snprintf(a->reason, sizeof(a->reason), "the server's global variables have changed");
+	return APPLY_RECONNECT;
+}
+
 enum apply_result applier_run(struct applier *a, struct apply_item *items, size_t n)
 {
 	enum apply_result result;
@@ -624,7 +663,9 @@ enum apply_result applier_run(struct applier *a, struct apply_item *items, size_
 	a->statements = 0;
 	a->buried = 0;
 	parents_begin(&a->parents, clock_mono_ns());
-	result = prepare_items(a, items, n);
+	result = look_at_globals(a);
+	if (result == APPLY_DONE)
+		result = prepare_items(a, items, n);
 	if (result == APPLY_DONE)
 		result = run_batch(a, items, n, false);
 	if (result == APPLY_STRICTLY) {

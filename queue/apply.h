@@ -55,6 +55,7 @@ struct applier {
 	struct iobuf sql;  /* the statement being built */
 	char *environment; /* owned; the state the connection is in; NULL: not known */
 	struct iobuf resets; /* ",name=DEFAULT" of each variable that a record's environment has set on this connection */
+	char globals[65];    /* what the server begins connections with, as when this one was made, hashed; "": not known */
 	char schema[APPLY_SCHEMA_MAX];
 	uint64_t time_us;      /* TIMESTAMP as last set; 0: not known */
 	uint64_t merged_bytes; /* bound of a merged statement */

@@ -1035,6 +1035,39 @@ def test_the_sessions_state_is_applied_with_its_record(queued, table):
     assert dead(queued) == []
 
 
+# What servers begin sessions with, and what shows it: all of it in one row.
+BEGUN_WITH = {"sql_mode": "''", "time_zone": "'+09:00'", "lc_time_names": "'de_DE'", "div_precision_increment": "9", "default_week_format": "3"}
+SHOWS_IT = "INSERT INTO log (n, v, at) VALUES (%d, CONCAT(1 / 3, DATE_FORMAT('2024-03-01', ' %%W '), WEEK('2024-01-01'), REPEAT(' ', 99)), NOW())"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_the_server_begins_sessions_with_is_what_was_set_last(suimon, table, cluster, workers):
+    """Q4: who applies has been connected for long; a session that logs in behind SET GLOBAL has what that says."""
+    table.setup("ALTER TABLE log ADD KEY (n)")
+    s = suimon({"queue": {"drain": {"workers": workers}, "rules": [{"match": {"table": table.name + ".log"}, "order": "n"}]}})
+    before = dict(cluster.primary.sql("SHOW GLOBAL VARIABLES WHERE Variable_name IN (%s)" % ", ".join("'%s'" % name for name in BEGUN_WITH)))
+
+    def write(sql, count):
+        with s.connect(database=table.name) as c:
+            queue_one(s, c, sql % 0)
+            act(s, "pause")
+            for n in range(1, count + 1):
+                assert is_queued(s, c, sql % n)
+        act(s, "resume")
+        drained(s)
+    write("INSERT INTO log (n) VALUES (-%d)", 60 * workers)
+    try:
+        cluster.primary.sql(*["SET GLOBAL %s = %s" % item for item in BEGUN_WITH.items()])
+        with table.direct() as d:
+            ask(d, SHOWS_IT % 1000)
+        write(SHOWS_IT, 60 * workers)
+    finally:
+        cluster.primary.sql(*["SET GLOBAL %s = '%s'" % item if not item[1].isdigit() else "SET GLOBAL %s = %s" % item for item in before.items()])
+    assert dead(s) == []
+    assert table.primary("SELECT COUNT(*), COUNT(DISTINCT v), SUM(v LIKE '0.333333333 Freitag 1 %'), TIMESTAMPDIFF(MINUTE, MIN(at), MAX(at)) < 30 FROM log WHERE v > ''") == (
+        (60 * workers + 2, 1, 60 * workers + 2, 1),)
+
+
 def test_a_session_that_only_reads_is_refused_as_directly(queued, table):
     """Its write is error 1792, not a record under whose state the drain could write nothing more."""
     with queued.connect(database=table.name) as c, queued.connect(database=table.name) as other:
