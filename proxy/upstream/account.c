@@ -203,12 +203,32 @@ uint64_t accounts_epoch(struct accounts *as)
 	return atomic_load_explicit(&as->epoch, memory_order_acquire);
 }
 
+static bool has_expired(const struct account *a)
+{
+	return atomic_load_explicit(&a->expired, memory_order_relaxed);
+}
+
+/* A learnt one has been accepted. */
+static void take_usable(struct map_node *node, void *arg)
+{
+	struct account **found = arg, *a = container_of(node, struct account, node);
+
+	if (!*found && !has_expired(a) && (!a->configured || atomic_load_explicit(&a->verified_ns, memory_order_relaxed)))
+		*found = a;
+}
+
 struct account *accounts_any(struct accounts *as)
 {
 	struct account *a;
 
 	pthread_mutex_lock(&as->lock);
-	a = as->last ? account_ref(as->last) : NULL;
+	a = as->last;
+	if (a && unlikely(has_expired(a))) {
+		a = NULL;
+		map_each(&as->by_user, take_usable, &a);
+	}
+	if (a)
+		account_ref(a);
 	pthread_mutex_unlock(&as->lock);
 	return a;
 }

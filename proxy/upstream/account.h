@@ -31,7 +31,7 @@ struct account {
 	bool configured;
 	_Atomic uint64_t verified_ns; /* when the primary last accepted it; 0 never */
 	_Atomic uint64_t replica_verified_ns; /* when a replica did, while there was no primary; that counts for so long as there is none */
-	_Atomic bool expired;         /* its password was, when it was proven last: a server answers it 1820 */
+	_Atomic bool expired;         /* its password was, when it was proven or used last: a server answers it 1820 */
 	struct crowd crowd;       /* the servers have no connection left for it */
 	uint64_t id;              /* unique in the process */
 	struct { _Atomic uint64_t hash, ns; } schemas[ACCOUNT_SCHEMAS]; /* the primary let it choose these, when */
@@ -62,7 +62,7 @@ void accounts_renew(struct accounts *as);
 uint64_t accounts_epoch(struct accounts *as); /* goes up each time; never 0 */
 /* A login under this name has failed: the next one is put to a server, which counts failures and may have news. */
 void accounts_doubt(struct accounts *as, struct span user);
-/* Any account that a server has accepted, for the background work of an instance without a monitor account. */
+/* Any account that a server has accepted and whose password has not expired, for the background work of an instance without a monitor account. */
 struct account *accounts_any(struct accounts *as) must_check;
 
 bool account_is_trusted(const _Atomic uint64_t *verified_ns); /* one of the account's two: no longer ago than ACCOUNT_TRUST_NS */

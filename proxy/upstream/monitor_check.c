@@ -290,6 +290,16 @@ static void judge_refused(struct watch *w)
 	set_state(w, BACKEND_UP, "answers");
 }
 
+/* MariaDB lets in whose password has expired, and then answers nothing. */
+static bool has_expired(const struct watch *w, const struct login_as *as)
+{
+	if (sqlconn_errno(w->conn) != ER_MUST_CHANGE_PASSWORD)
+		return false;
+	if (as->account)
+		atomic_store_explicit(&as->account->expired, true, memory_order_relaxed);
+	return true;
+}
+
 static void check_logged_in(struct watch *w, const struct login_as *as)
 {
 	bool open = sqlconn_is_open(w->conn);
@@ -310,11 +320,20 @@ static void check_logged_in(struct watch *w, const struct login_as *as)
 			return;
 		if (rc == RC_OK)
 			rc = ask_all(w);
+		if (rc == RC_ERROR && has_expired(w, as)) {
+			monitor_refused(w, as);
+			judge_refused(w);
+			sqlconn_close(w->conn);
+			return;
+		}
 	}
-	if (rc != RC_OK) {
-		failed(w, sqlconn_error(w->conn));
-		sqlconn_close(w->conn);
+	if (rc == RC_OK) {
+		w->said_denied = false;
+		w->denied_login = 0;
+		return;
 	}
+	failed(w, sqlconn_error(w->conn));
+	sqlconn_close(w->conn);
 }
 
 static void tell(struct watch *w, bool was_up)

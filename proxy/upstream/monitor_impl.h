@@ -94,6 +94,7 @@ struct login_as {
 enum rc monitor_choose(struct watch *w, struct login_as *as) must_check;
 /* RC_DECLINED: the server is there, but does not let this account in. */
 enum rc monitor_log_in(struct watch *w, const struct login_as *as) must_check;
+void monitor_refused(struct watch *w, const struct login_as *as); /* ... says so, and it is not tried again for a while */
 /* Shortly after a refusal the same account is not tried again, unless workers have found the server lost since. */
 bool monitor_is_pointless(const struct watch *w, const struct login_as *as) must_check;
 /* Names are resolved again from time to time, and after a failure. RC_ERROR: no address at all. */

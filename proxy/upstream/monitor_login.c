@@ -45,7 +45,7 @@ static enum rc address_text(struct backend *b, bool by_name, char *out, size_t c
 													     : RC_ERROR;
 }
 
-static void refused(struct watch *w, const struct login_as *as)
+void monitor_refused(struct watch *w, const struct login_as *as)
 {
 	char user[256], quoted[320];
 
@@ -71,13 +71,12 @@ enum rc monitor_log_in(struct watch *w, const struct login_as *as)
 	if (address_text(w->b, w->conf.tls.mode == TLS_VERIFY_IDENTITY, host, sizeof(host), &t.port) != RC_OK)
 		return RC_ERROR;
 	if (sqlconn_connect(w->conn, &t) == RC_OK) {
-		w->said_denied = w->plain_variables = false;
-		w->denied_login = 0;
+		w->plain_variables = false;
 		return RC_OK;
 	}
 	if (!sqlconn_refused(w->conn))
 		return RC_ERROR;
-	refused(w, as);
+	monitor_refused(w, as);
 	return RC_DECLINED;
 }
 

@@ -14,7 +14,7 @@ import pymysql
 from pymysql.constants.CLIENT import FOUND_ROWS, IGNORE_SPACE, LOCAL_FILES, NO_SCHEMA, ODBC, PLUGIN_AUTH, PROTOCOL_41, SECURE_CONNECTION
 import pytest
 
-from conftest import KIND, ask, filled, hits
+from conftest import KIND, ask, filled, hits, mariadb_only
 import servers
 import wire
 
@@ -349,6 +349,39 @@ def test_whose_password_has_expired_has_nothing_from_the_cache(suimon, db, flag)
         late["password"] = "later"
         with s.connect(client_flag=flag, **late) as c:
             filled(s, c, read)
+    finally:
+        db.primary("DROP USER late@'%'")
+
+
+@mariadb_only("MySQL turns it away")
+def test_whose_password_has_expired_takes_no_server_along(suimon, db):
+    """Where the monitor has no account of its own it borrows one: the server is there, though it answers that one nothing."""
+    s = suimon({"backend": {"monitor": {"user": "", "password": "", "interval": "100ms"}, "pool": {"min_idle": 0}}})
+    late = {"user": "late", "password": "late"}
+
+    def of_late():
+        return db.primary("SELECT id FROM information_schema.processlist WHERE user = 'late' AND command = 'Sleep'")
+    db.primary("CREATE USER late@'%' IDENTIFIED BY 'late'")
+    try:
+        s.connect(**late).close()
+        servers.wait_until("the monitor to ask as late", lambda: db.primary("SELECT 1 FROM information_schema.processlist WHERE user = 'late'"), 10)
+        db.primary("ALTER USER late@'%' PASSWORD EXPIRE")
+        for (thread,) in of_late():
+            with contextlib.suppress(pymysql.MySQLError):
+                db.primary("KILL %d" % thread)
+        servers.wait_until("it to be refused", lambda: "the server refuses the account" in s.log_text(), 30)
+        time.sleep(1)
+        assert "backend: down" not in s.log_text() and s.http("/readyz")[0] == 200
+        s.connect().close()
+        servers.wait_until("another account to be taken", lambda: all(not b["problem"] and b["gtid"] for b in s.api("/api/backends")["backends"]), 20)
+        with s.connect(**late, client_flag=EXPIRED) as c:  # the last to have logged in
+            with pytest.raises(pymysql.MySQLError):
+                ask(c, "SELECT 1")
+        for (thread,) in db.primary("SELECT id FROM information_schema.processlist WHERE user = 'app'"):
+            with contextlib.suppress(pymysql.MySQLError):
+                db.primary("KILL %d" % thread)
+        time.sleep(1)
+        assert "backend: down" not in s.log_text() and all(not b["problem"] for b in s.api("/api/backends")["backends"])
     finally:
         db.primary("DROP USER late@'%'")
 
