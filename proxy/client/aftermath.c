@@ -4,6 +4,7 @@
 
 #include "mem.h"
 #include "request.h"
+#include "rows.h"
 #include "thread.h"
 
 #define TEXT_MOST 4096 /* a longer read's warnings stay where they are */
@@ -168,14 +169,19 @@ static int64_t count_of(const struct request *r, const struct track *t)
 	return t->columns ? -1 : (int64_t)t->affected;
 }
 
-/* A procedure's; and SELECT LAST_INSERT_ID(7): its OK may have it, or not. Nothing is done for it before somebody asks. */
+/* A procedure's; and SELECT LAST_INSERT_ID(7): its OK may have it, or not. That of an INSERT has the number which the statement gives its row itself,
+ * too, and the function stays as it was. Nothing is done for it before somebody asks. */
 bool aftermath_may_set_id(const struct request *r)
 {
-	const uint64_t verbs = SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND);
+	const uint64_t verbs = SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND) | SQL_VERB(SQL_LOAD);
+	const uint64_t inserts = SQL_VERB(SQL_INSERT) | SQL_VERB(SQL_REPLACE);
 
-	if (likely(!r->s->worker->insert_ids_seen) || (r->cmd != COM_QUERY && r->cmd != COM_STMT_EXECUTE))
+	if (likely(!r->s->worker->insert_ids_seen) || (r->cmd != COM_QUERY && r->cmd != COM_STMT_EXECUTE && r->cmd != COM_STMT_BULK_EXECUTE))
 		return false;
-	return r->st ? r->st->facts.verbs & verbs || r->st->facts.flags & SQL_F_UNKNOWN || r->st->gives_id : r->blind;
+	if (!r->st)
+		return r->blind;
+	return r->st->facts.verbs & verbs || r->st->facts.flags & SQL_F_UNKNOWN || r->st->gives_id ||
+	       (r->st->facts.verbs & inserts && rows_may_number(r));
 }
 
 bool aftermath_has_id(const struct session *s)
@@ -287,18 +293,24 @@ static enum rc put_few_rows(struct iobuf *sql, uint64_t rows)
 	return rc;
 }
 
-/* It asks for one number, which is put into its answer. */
+/* It asks for numbers alone, and those that its connection does not know are put into its answer. */
 static bool is_answered(struct request *r, uint64_t asks)
 {
 	const struct aftermath *a = &r->s->aftermath;
-	bool found = asks == SQL_F_FOUND_ROWS && !a->found_there && a->found != AFTERMATH_NOT_KNOWN;
-	bool count = asks == SQL_F_ROW_COUNT && !a->count_there && a->count != AFTERMATH_NO_COUNT;
+	uint64_t found = a->found_there || a->found == AFTERMATH_NOT_KNOWN ? 0 : asks & SQL_F_FOUND_ROWS;
+	uint64_t count = a->count_there || a->count == AFTERMATH_NO_COUNT ? 0 : asks & SQL_F_ROW_COUNT, what[RESULT_NUMBERS_MOST];
+	unsigned columns;
 
-	if ((!found && !count) || sql_asks_alone(r->lexed->body, r->mode) != asks || exec_opens_cursor(r))
+	if ((!found && !count) || exec_opens_cursor(r))
 		return false;
-	r->own_number = true;
-	r->number = found ? a->found : (uint64_t)a->count;
-	return true;
+	columns = sql_asks_each(r->lexed->body, r->mode, what, RESULT_NUMBERS_MOST);
+	r->numbers = (struct result_numbers){.columns = (uint8_t)columns};
+	for (unsigned i = 0; i < columns; i++) {
+		r->numbers.given |= (uint8_t)((what[i] & (found | count)) != 0) << i;
+		r->numbers.n[i] = what[i] == SQL_F_FOUND_ROWS ? a->found : (uint64_t)a->count;
+	}
+	r->own_number = columns > 0;
+	return columns > 0;
 }
 
 /* What leaves the same numbers, as far as it can be had. Behind it the connection's warnings are as they were where the rows are few. */

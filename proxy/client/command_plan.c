@@ -204,7 +204,7 @@ void command_plan(struct request *r)
 	if (unlikely(r->st->facts.flags & SQL_F_CONNECTION_ID) && sql_asks_alone(r->lexed->body, r->mode) == SQL_F_CONNECTION_ID &&
 	    !(r->prepared && r->execute.flags & 0x07)) { /* a cursor's rows come later */
 		r->own_number = true;
-		r->number = session_number(s);
+		r->numbers = (struct result_numbers){.columns = 1, .given = 1, .n = {session_number(s)}};
 		r->plan.pins &= ~(unsigned)PIN_CONNECTION_ID;
 	}
 	if (unlikely(r->st->lists_threads) && !(r->prepared && r->execute.flags & 0x07))

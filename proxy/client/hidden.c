@@ -98,7 +98,7 @@ static enum rc give_insert_id(struct request *r)
 	char sql[64];
 	bool asks = r->st && r->st->facts.flags & SQL_F_LAST_INSERT_ID && r->cmd != COM_STMT_PREPARE;
 
-	if ((likely(!asks) && !aftermath_may_set_id(r)) || aftermath_has_id(s))
+	if ((likely(!asks) && likely(!s->worker->insert_ids_seen)) || aftermath_has_id(s) || (!asks && !aftermath_may_set_id(r)))
 		return RC_OK;
 	s->up->insert_id_of = s->id;
 	s->up->insert_id = s->last_insert_id;
@@ -628,8 +628,11 @@ void hidden_done(struct request *r)
 	case HIDDEN_BEGIN:
 		readonly_begun(r);
 		break;
-	case HIDDEN_CLEARED:
 	case HIDDEN_INSERT_ID:
+		r->s->aftermath.count_there = false; /* of the SET it is 0 */
+		exec_resume(r, STEP_SYNC);
+		break;
+	case HIDDEN_CLEARED:
 	case HIDDEN_TRACKING:
 	case HIDDEN_OTHER_SCHEMA:
 	case HIDDEN_SCHEMA:

@@ -244,8 +244,8 @@ static void forward_number(struct request *r)
 
 	r->own_number = false;
 	iobuf_init(&changed, 0);
-	rc = r->number_in_list ? result_put_listed(&changed, reply, u->caps, r->prepared != NULL, u->thread_id, r->number)
-			       : result_put_number(&changed, reply, u->caps, r->prepared != NULL, r->number);
+	rc = r->number_in_list ? result_put_listed(&changed, reply, u->caps, r->prepared != NULL, u->thread_id, r->numbers.n[0])
+			       : result_put_numbers(&changed, reply, u->caps, r->prepared != NULL, &r->numbers);
 	if (rc == RC_OK)
 		forward_made(r, &changed);
 	else if (reply.len)

@@ -39,7 +39,7 @@ struct request *request_new(struct session *s)
 void request_lists_numbers(struct request *r)
 {
 	r->own_number = r->number_in_list = true;
-	r->number = session_number(r->s);
+	r->numbers.n[0] = session_number(r->s);
 	r->number_reply.max = RESULT_LIST;
 }
 

@@ -9,6 +9,7 @@
 #ifndef SUIMON_REQUEST_H
 #define SUIMON_REQUEST_H
 
+#include "result.h"
 #include "session.h"
 #include "stmt.h"
 
@@ -176,9 +177,8 @@ struct request {
 	enum stats_route route;
 	struct pieces *pieces;      /* owned; the results so far, of several statements sent together (pieces.h) */
 	bool tells_nothing;         /* its last packet so far is an EOF: what the statement has set is reported with a later one */
-	bool own_number;            /* asks for one number, CONNECTION_ID() or what was left elsewhere: the answer is ... */
-	uint64_t number;            /* ... this */
-	bool number_in_list;        /* asks for the list of connections: in this one's row, likewise */
+	bool own_number;            /* asks for numbers, CONNECTION_ID() or what was left elsewhere: the answer is as numbers has it */
+	bool number_in_list;        /* asks for the list of connections: in this one's row, likewise: the first of numbers */
 	struct iobuf number_reply;  /* ... held back until it is whole */
 	struct choosing *choosing;  /* it chooses what is reported (choice.h); owned; NULL: it does not */
 	bool killing;               /* other workers are asked (kill.c, numbers.c): waits for the answer */
@@ -187,6 +187,7 @@ struct request {
 	bool dead;                  /* the session is gone; freed when the last callback has come */
 	/* From here on nothing is cleared for a new request (request_new): written before it is read. */
 	struct lease_request lease;
+	struct result_numbers numbers; /* own_number */
 	struct sql_lexed own_lexed; /* what lexed points to for a text */
 	struct gtid_pos wanted;     /* HIDDEN_POSITION: where the replica must be */
 	struct cache_lookup lookup;

@@ -7,6 +7,8 @@
 #include "mem.h"
 #include "rowvalue.h"
 
+#define NUMBERS_TEXT_MOST 65536 /* a longer INSERT is not looked at */
+
 /* ---- values ---- */
 
 /* A string that is held equal to an integer column: drivers send numbers so. Exact while a double is. */
@@ -246,6 +248,22 @@ static bool new_rows(const struct request *r, struct rows_tags *t)
 			return false;
 	}
 	return named;
+}
+
+bool rows_may_number(const struct request *r)
+{
+	const struct catalog_keys *keys = r->st->keys;
+	const char *column = NULL;
+	struct sql_insert_keys k = {.columns = &column, .ncolumns = 1};
+
+	if (!keys || !keys->written_by_row || r->st->facts.flags & SQL_F_MULTI || r->sql.len > NUMBERS_TEXT_MOST || r->stream_left || r->stream_more)
+		return true;
+	for (unsigned j = 0; j < keys->n; j++)
+		if (keys->at[j].auto_increment)
+			column = keys->at[j].column;
+	if (!column)
+		return keys->n == CATALOG_KEYS_MOST;
+	return sql_insert_keys_parse(r->sql, r->mode, &k) != RC_OK || k.replaces || k.at[0].given != SQL_GIVEN_NOT;
 }
 
 static bool by_row(const struct request *r, struct rows_tags *t)

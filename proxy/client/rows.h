@@ -33,4 +33,8 @@ void rows_written(const struct request *r, const struct write_targets *t, struct
 /* The same by table: what became of it is not known. */
 void rows_by_table(const struct write_targets *t, struct rows_tags *out);
 
+/* An INSERT or REPLACE: may its rows have AUTO_INCREMENT numbers that are its own, or those of rows that were there? False: the server gives
+ * them all, as far as the schema is known. */
+bool rows_may_number(const struct request *r) must_check;
+
 #endif

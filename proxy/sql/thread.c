@@ -97,29 +97,49 @@ enum rc sql_kill_user_parse(struct span text, unsigned mode, struct span *name, 
 	return at_text_end(&p) ? RC_OK : RC_DECLINED;
 }
 
-uint64_t sql_asks_alone(struct span text, unsigned mode)
+/* One such function, and maybe a name for its column; 0: anything else. */
+static uint64_t asked(struct sql_parser *p)
+{
+	uint64_t what = sql_accept(p, SQL_W_CONNECTION_ID)    ? SQL_F_CONNECTION_ID
+			: sql_accept(p, SQL_W_FOUND_ROWS)     ? SQL_F_FOUND_ROWS
+			: sql_accept(p, SQL_W_ROW_COUNT)      ? SQL_F_ROW_COUNT
+			: sql_accept(p, SQL_W_LAST_INSERT_ID) ? SQL_F_LAST_INSERT_ID
+							      : 0;
+
+	if (!what || !sql_accept_op(p, '(') || !sql_accept_op(p, ')'))
+		return 0;
+	if (sql_accept(p, SQL_W_AS) || sql_at_name(p)) {
+		struct span name;
+
+		if (p->t.kind == SQL_T_STRING)
+			sql_advance(p);
+		else
+			(void)sql_name(p, &name);
+	}
+	return what;
+}
+
+unsigned sql_asks_each(struct span text, unsigned mode, uint64_t *what, unsigned most)
 {
 	struct sql_parser p;
-	uint64_t what;
+	unsigned n = 0;
 
 	sql_parser_init(&p, text, mode, false);
 	if (!sql_accept(&p, SQL_W_SELECT))
 		return 0;
-	what = sql_accept(&p, SQL_W_CONNECTION_ID) ? SQL_F_CONNECTION_ID
-	       : sql_accept(&p, SQL_W_FOUND_ROWS)  ? SQL_F_FOUND_ROWS
-	       : sql_accept(&p, SQL_W_ROW_COUNT)   ? SQL_F_ROW_COUNT
-						   : 0;
-	if (!what || !sql_accept_op(&p, '(') || !sql_accept_op(&p, ')'))
-		return 0;
-	if (sql_accept(&p, SQL_W_AS) || sql_at_name(&p)) {
-		struct span name;
+	do {
+		if (n == most || !(what[n] = asked(&p)))
+			return 0;
+		n++;
+	} while (sql_accept_op(&p, ','));
+	return at_text_end(&p) ? n : 0;
+}
 
-		if (p.t.kind == SQL_T_STRING)
-			sql_advance(&p);
-		else
-			(void)sql_name(&p, &name);
-	}
-	return at_text_end(&p) ? what : 0;
+uint64_t sql_asks_alone(struct span text, unsigned mode)
+{
+	uint64_t what;
+
+	return sql_asks_each(text, mode, &what, 1) == 1 ? what : 0;
 }
 
 /* LIMIT a, b or LIMIT b OFFSET a; b may be ALL. */

@@ -23,9 +23,12 @@ enum rc sql_kill_parse(struct span text, unsigned mode, struct sql_kill *out) mu
  * else, CURRENT_USER and names with something escaped among it. */
 enum rc sql_kill_user_parse(struct span text, unsigned mode, struct span *name, struct span *host) must_check;
 
-/* SQL_F_CONNECTION_ID, SQL_F_FOUND_ROWS or SQL_F_ROW_COUNT for "SELECT CONNECTION_ID()" and its like, with or without a name for the column,
- * and nothing else; 0 for any other text. */
+/* SQL_F_CONNECTION_ID, SQL_F_FOUND_ROWS, SQL_F_ROW_COUNT or SQL_F_LAST_INSERT_ID for "SELECT CONNECTION_ID()" and its like, with or without a
+ * name for the column, and nothing else; 0 for any other text. */
 uint64_t sql_asks_alone(struct span text, unsigned mode);
+/* The same for each column where there are several, "SELECT FOUND_ROWS(), ROW_COUNT()". Returns how many; 0: something else is among them, or
+ * they are more than most. */
+unsigned sql_asks_each(struct span text, unsigned mode, uint64_t *what, unsigned most);
 
 /* How many rows its LIMIT passes over; 0: none. RC_DECLINED: that is no literal, not on every server, stands in parentheses, or there is more than one LIMIT. */
 enum rc sql_offset(struct span text, unsigned mode, uint64_t *n) must_check;

@@ -1,5 +1,5 @@
 /*
- * result.h - changing one value of a small result that is at hand as a whole.
+ * result.h - changing values of a small result that is at hand as a whole.
  */
 #ifndef SUIMON_RESULT_H
 #define SUIMON_RESULT_H
@@ -8,11 +8,19 @@
 
 #define RESULT_SMALL 4096 /* bytes of a result that may be changed; a larger one is not for this */
 
-/* reply: the packets of one result of one column, up to its row and with it, from the column count on (no final EOF or
- * OK); caps: of the connection it came over. Appends it to out with the row's value replaced by n, which is signed, in the form the row
- * has: text, or an integer of 4 or 8 bytes where the column definition says so. RC_DECLINED: not such a result, out is as
+#define RESULT_NUMBERS_MOST 6
+
+struct result_numbers {
+	uint8_t columns; /* of the result, 1 to RESULT_NUMBERS_MOST */
+	uint8_t given;   /* a bit each, from the first: its value is to be ... */
+	uint64_t n[RESULT_NUMBERS_MOST]; /* ... this, which is signed */
+};
+
+/* reply: the packets of one result, up to its only row and with it, from the column count on (no final EOF or
+ * OK); caps: of the connection it came over. Appends it to out with the values that are given in place of the row's, in the form the row
+ * has: text, or integers of 8 bytes (or one of 4) where the column definitions say so. RC_DECLINED: not such a result, out is as
  * it was. RC_ERROR: no memory. */
-enum rc result_put_number(struct iobuf *out, struct span reply, uint64_t caps, bool binary, uint64_t n) must_check;
+enum rc result_put_numbers(struct iobuf *out, struct span reply, uint64_t caps, bool binary, const struct result_numbers *v) must_check;
 
 #define RESULT_LIST 262144 /* bytes of a list that may be changed */
 

@@ -74,6 +74,12 @@ CONVERSATIONS = {
         execute("UPDATE a SET n = ? WHERE id > ?", 5, 3), "SELECT ROW_COUNT()", execute("UPDATE a SET n = ? WHERE id > ?", 6, 3), execute("SELECT ROW_COUNT()"),
         "SELECT id FROM a", "SELECT ROW_COUNT()", "INSERT INTO a (v) VALUES ('1'), ('2')", "SELECT ROW_COUNT()", "UPDATE a SET n = 1; DELETE FROM a WHERE id = 8", "SELECT ROW_COUNT()",
         "SELEKT", "SELECT ROW_COUNT()", "DO 1", "SELECT ROW_COUNT()", "SET @r = 1", "SELECT ROW_COUNT()"],
+    "numbers in one list": [
+        "SELECT id FROM a LIMIT 4", "UPDATE a SET n = 0 WHERE id < 4", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT ROW_COUNT(), FOUND_ROWS()", "INSERT INTO a (v) VALUES ('1'), ('2')",
+        "SELECT LAST_INSERT_ID(), ROW_COUNT() AS n", "DELETE FROM a WHERE id = 9", execute("SELECT FOUND_ROWS(), ROW_COUNT(), LAST_INSERT_ID()"), "SELECT id FROM a LIMIT 3",
+        "BEGIN", "SELECT FOUND_ROWS(), ROW_COUNT()", "COMMIT", "SELECT id FROM a LIMIT 3", "BEGIN", "UPDATE a SET n = 7 WHERE id < 3", execute("SELECT ROW_COUNT() r, FOUND_ROWS()"), "ROLLBACK",
+        "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 1", "UPDATE a SET n = 3 WHERE id < 3", "SELECT FOUND_ROWS(), ROW_COUNT()", "CALL ins()", "SELECT LAST_INSERT_ID(), ROW_COUNT()",
+        "SELECT id FROM a LIMIT 3", "SELEKT", "SELECT FOUND_ROWS(), ROW_COUNT(), FOUND_ROWS()"],
     "row count, of many kinds": [
         "UPDATE a SET n = 0 WHERE id < 4", "SELECT ROW_COUNT() AS n", "UPDATE a SET n = 1 WHERE id < 4", execute("SELECT ROW_COUNT()"), "CREATE TABLE b (i INT)",
         "SELECT ROW_COUNT()", "INSERT INTO b VALUES (1), (2), (3)", "SELECT ROW_COUNT()", "DROP TABLE b", "SELECT ROW_COUNT()", "SHOW TABLES", "SELECT ROW_COUNT()", "SELECT v FROM a WHERE id = 1",
@@ -206,18 +212,51 @@ UNTOLD_IDS = [
     "SELECT LAST_INSERT_ID(7) FROM a LIMIT 1", "SELECT id FROM a WHERE id = LAST_INSERT_ID()"]
 
 
+GIVEN_IDS = [
+    "SELECT LAST_INSERT_ID()", "INSERT INTO a (id, v) VALUES (400, 'y')", "SELECT LAST_INSERT_ID()", "INSERT INTO a (v) VALUES ('x')", "INSERT INTO a (id, v) VALUES (500, 'y')", "SELECT LAST_INSERT_ID()",
+    "SELECT n FROM a WHERE id = 2", "SELECT LAST_INSERT_ID()", execute("INSERT INTO a (id, v) VALUES (?, ?)", 600, "p"), "SELECT COUNT(*) FROM a", "SELECT @@identity",
+    "REPLACE INTO a (id, v) VALUES (1, 'z')", "SELECT id FROM a WHERE id = LAST_INSERT_ID()", "INSERT INTO a (id, v) VALUES (2, 'q') ON DUPLICATE KEY UPDATE v = 'q'", "SELECT LAST_INSERT_ID()",
+    "INSERT INTO a SELECT 700, 'sel', 1", "SELECT LAST_INSERT_ID()", "INSERT INTO a VALUES (800, 'all', 1)", "COMMIT", "SELECT LAST_INSERT_ID()", "INSERT INTO a (v) VALUES ('new')",
+    "SELECT LAST_INSERT_ID()", "INSERT INTO a VALUES (NULL, 'new', 2)", "COMMIT", "SELECT LAST_INSERT_ID()", "INSERT INTO u (k) VALUES (1)", "INSERT INTO a (v) VALUES ('new')",
+    "INSERT INTO u (k) VALUES (1) ON DUPLICATE KEY UPDATE k = 1", "SELECT LAST_INSERT_ID()", "INSERT INTO a (id, v) VALUES (900, 'm'); SELECT LAST_INSERT_ID()", "SELECT LAST_INSERT_ID()"]
+
+
 @pytest.mark.parametrize("pool", [1, 2])
 @pytest.mark.parametrize("flag", [MULTI_STATEMENTS, 0], ids=["handed over", "closed"])
-def test_insert_ids_that_no_reply_tells(suimon, db, pool, flag):
-    """P3: a procedure's, and what the function itself is given, though four sessions share one connection to the primary, or two."""
+@pytest.mark.parametrize("steps", [UNTOLD_IDS, GIVEN_IDS], ids=["untold", "given"])
+def test_insert_ids_that_no_reply_tells(suimon, db, pool, flag, steps):
+    """P3: a procedure's, what the function itself is given, and that of before, where a row is given its number: though four sessions share one
+    connection to the primary, or two."""
+    unique = "CREATE TABLE u (id INT PRIMARY KEY AUTO_INCREMENT, k INT UNIQUE)"
     fresh(db)
-    want = converse(db.direct(client_flag=MULTI_STATEMENTS), UNTOLD_IDS)
+    db.setup(unique)
+    want = converse(db.direct(client_flag=MULTI_STATEMENTS), steps)
     fresh(db)
+    db.setup(unique)
     s = suimon({"threads": 1, "backend": {"pool": {"max": pool, "min_idle": 0}}})
     with contextlib.ExitStack() as stack:
-        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), UNTOLD_IDS, Noise(s, db, stack, client_flag=flag))
+        got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), steps, Noise(s, db, stack, client_flag=flag))
     for i, (w, g) in enumerate(zip(want, got)):
-        assert g == w, (i, UNTOLD_IDS[i])
+        assert g == w, (i, steps[i])
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
+@pytest.mark.parametrize("sql", ["INSERT INTO a (id, v) VALUES (500, 'y')", "REPLACE INTO a (id, v) VALUES (500, 'y')", "INSERT INTO a VALUES (500, 'y', 1)",
+                                 "INSERT INTO a SET v = 'y', id = 500", "INSERT INTO a (v, id) SELECT 'y', 500"])
+def test_nobody_is_told_anothers_insert_id(suimon, db, sql, known):
+    """P3: the OK of such an INSERT has its own number, LAST_INSERT_ID() is what it was: not what another session has left on that connection."""
+    fresh(db)
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 2, "min_idle": 0}}, "cache": {"rules": [{"match": {"schema": db.name}, "ttl": "1h"}] if known else []}})
+    with s.connect(database=db.name) as a, s.connect(database=db.name) as b, s.connect(database=db.name) as c:
+        ask(a, "INSERT INTO a (v) VALUES ('x')")
+        own = ask(a, "SELECT LAST_INSERT_ID()")
+        ask(c, "BEGIN")  # one of the two connections is its own
+        ask(b, "INSERT INTO noise (x) VALUES ('x')")
+        assert ask(b, "SELECT LAST_INSERT_ID()") == ((5000,),)
+        ask(a, sql)
+        assert ask(a, "SELECT LAST_INSERT_ID()") == own
+        assert ask(b, "SELECT LAST_INSERT_ID()") == ((5000,),)
+        assert ask(a, "SELECT LAST_INSERT_ID()") == own
 
 
 @pytest.mark.parametrize("threads", [1, 2])

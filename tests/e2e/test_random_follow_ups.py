@@ -1,7 +1,6 @@
 """P1, P3: random conversations about what statements leave behind, errors among them: the same packets as direct.
 
 Left out: FOUND_ROWS() before anything was read, and behind a read that failed after it had begun, which is what that server happened to have found by then.
-Seeds 28 and 403 differ: FOUND_ROWS() and ROW_COUNT() in one list, of which one lies on a replica, or behind a BEGIN that came after them (docs/commands.md).
 SUIMON_SEEDS=100-199 runs those seeds; a failure names its seed and the steps up to the first difference."""
 import contextlib
 import os

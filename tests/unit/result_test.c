@@ -12,14 +12,14 @@
 #define DEFINITION "0400000203646566"
 #define MIDDLE_EOF "05000003fe00000200"
 
-static void replaced(const char *reply, uint64_t caps, bool binary, const char *want)
+static void replaced_by(const struct result_numbers *v, const char *reply, uint64_t caps, bool binary, const char *want)
 {
 	size_t len, want_len;
 	uint8_t *p = unhex(reply, &len), *w = want ? unhex(want, &want_len) : NULL;
 	struct iobuf out;
 
 	iobuf_init(&out, 0);
-	assert_int_equal(result_put_number(&out, span_of(p, len), caps, binary, 1073741825), want ? RC_OK : RC_DECLINED);
+	assert_int_equal(result_put_numbers(&out, span_of(p, len), caps, binary, v), want ? RC_OK : RC_DECLINED);
 	if (want)
 		assert_bytes(&out, w, want_len);
 	else
@@ -27,6 +27,13 @@ static void replaced(const char *reply, uint64_t caps, bool binary, const char *
 	iobuf_reset(&out);
 	free(p);
 	free(w);
+}
+
+static void replaced(const char *reply, uint64_t caps, bool binary, const char *want)
+{
+	static const struct result_numbers one = {.columns = 1, .given = 1, .n = {1073741825}};
+
+	replaced_by(&one, reply, caps, binary, want);
 }
 
 static void text_and_binary_rows(void **state)
@@ -49,6 +56,27 @@ static void what_is_not_one_row_of_one_column_is_left_alone(void **state)
 	replaced(COUNT DEFINITION "030000030231", CLIENT_DEPRECATE_EOF, false, NULL);
 	replaced(COUNT DEFINITION "04000003000011", CLIENT_DEPRECATE_EOF, true, NULL);
 	replaced(COUNT DEFINITION "01000003fb", CLIENT_DEPRECATE_EOF, false, NULL);
+}
+
+#define COUNT_3 "0100000103"
+#define DEFINITIONS_3 "0400000203646566" "0400000303646566" "0400000403646566"
+
+static void of_several_columns_those_that_are_given(void **state)
+{
+	const struct result_numbers v = {.columns = 3, .given = 5, .n = {1234, 77, (uint64_t)-1}};
+
+	replaced_by(&v, COUNT_3 DEFINITIONS_3 "05000005fe00000200" "06000006" "0131" "0132" "0133", 0, false,
+		    COUNT_3 DEFINITIONS_3 "05000005fe00000200" "0a000006" "0431323334" "0132" "022d31");
+	replaced_by(&v, COUNT_3 DEFINITIONS_3 "1a000005" "0000" "0100000000000000" "0200000000000000" "0300000000000000", CLIENT_DEPRECATE_EOF, true,
+		    COUNT_3 DEFINITIONS_3 "1a000005" "0000" "d204000000000000" "0200000000000000" "ffffffffffffffff");
+	replaced_by(&v, "020000010300" "06000002" "0131" "0132" "0133", CLIENT_DEPRECATE_EOF, false, "020000010300" "0a000002" "0431323334" "0132" "022d31");
+	/* a NULL; a value too many or too few; one longer than any number; integers of 4 bytes; another number of columns */
+	replaced_by(&v, COUNT_3 DEFINITIONS_3 "05000005" "0131" "fb" "0133", CLIENT_DEPRECATE_EOF, false, NULL);
+	replaced_by(&v, COUNT_3 DEFINITIONS_3 "08000005" "0131" "0132" "0133" "0134", CLIENT_DEPRECATE_EOF, false, NULL);
+	replaced_by(&v, COUNT_3 DEFINITIONS_3 "04000005" "0131" "0132", CLIENT_DEPRECATE_EOF, false, NULL);
+	replaced_by(&v, COUNT_3 DEFINITIONS_3 "1c000005" "0131" "173131313131313131313131313131313131313131313131" "0133", CLIENT_DEPRECATE_EOF, false, NULL);
+	replaced_by(&v, COUNT_3 DEFINITIONS_3 "0e000005" "0000" "01000000" "02000000" "03000000", CLIENT_DEPRECATE_EOF, true, NULL);
+	replaced_by(&v, COUNT DEFINITION "03000003023137", CLIENT_DEPRECATE_EOF, false, NULL);
 }
 
 static void listed(const char *reply, uint64_t caps, bool binary, const char *want)
@@ -136,6 +164,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_and_binary_rows),
 		cmocka_unit_test(what_is_not_one_row_of_one_column_is_left_alone),
+		cmocka_unit_test(of_several_columns_those_that_are_given),
 		cmocka_unit_test(each_value_is_given),
 		cmocka_unit_test(in_a_list_one_row_gets_another_number),
 	};

@@ -134,7 +134,23 @@ static void a_question_for_one_number_stands_alone(void **state)
 	assert_true(sql_asks_alone(span_str("SELECT FOUND_ROWS()"), 0) == SQL_F_FOUND_ROWS);
 	assert_true(sql_asks_alone(span_str("select row_count() AS n;"), 0) == SQL_F_ROW_COUNT);
 	assert_true(sql_asks_alone(span_str("SELECT FOUND_ROWS(), ROW_COUNT()"), 0) == 0);
-	assert_true(sql_asks_alone(span_str("SELECT LAST_INSERT_ID()"), 0) == 0);
+	assert_true(sql_asks_alone(span_str("SELECT LAST_INSERT_ID()"), 0) == SQL_F_LAST_INSERT_ID);
+	assert_true(sql_asks_alone(span_str("SELECT LAST_INSERT_ID(7)"), 0) == 0);
+}
+
+static void a_question_for_several_numbers_is_told_by_column(void **state)
+{
+	uint64_t what[3];
+
+	assert_int_equal(sql_asks_each(span_str("SELECT FOUND_ROWS() AS a, row_count() b ,LAST_INSERT_ID();"), 0, what, 3), 3);
+	assert_true(what[0] == SQL_F_FOUND_ROWS && what[1] == SQL_F_ROW_COUNT && what[2] == SQL_F_LAST_INSERT_ID);
+	assert_int_equal(sql_asks_each(span_str("SELECT FOUND_ROWS()"), 0, what, 3), 1);
+	assert_int_equal(sql_asks_each(span_str("SELECT FOUND_ROWS(), ROW_COUNT(), FOUND_ROWS()"), 0, what, 2), 0);
+	assert_int_equal(sql_asks_each(span_str("SELECT FOUND_ROWS(), ROW_COUNT() + 1"), 0, what, 3), 0);
+	assert_int_equal(sql_asks_each(span_str("SELECT FOUND_ROWS(), 1"), 0, what, 3), 0);
+	assert_int_equal(sql_asks_each(span_str("SELECT FOUND_ROWS(),"), 0, what, 3), 0);
+	assert_int_equal(sql_asks_each(span_str("SELECT FOUND_ROWS(), ROW_COUNT() FROM t"), 0, what, 3), 0);
+	assert_int_equal(sql_asks_each(span_str("SELECT FOUND_ROWS(), ROW_COUNT(); SELECT 1"), 0, what, 3), 0);
 }
 
 static void what_a_limit_passes_over_is_told(void **state)
@@ -168,6 +184,7 @@ int main(void)
 		cmocka_unit_test(any_other_kill_ends_no_user),
 		cmocka_unit_test(variables_set_without_a_scope_are_found),
 		cmocka_unit_test(a_question_for_one_number_stands_alone),
+		cmocka_unit_test(a_question_for_several_numbers_is_told_by_column),
 		cmocka_unit_test(what_a_limit_passes_over_is_told),
 	};
 
