@@ -120,7 +120,7 @@ enum rc binlog_image_next(struct binlog_rows *r, bool after, struct binlog_value
 
 /* MySQL's GTIDs as text, "uuid:1-5:7,uuid2:3". Has the set this one (of no tag)? What cannot be read has nothing. */
 bool binlog_gtids_has(struct span set, const uint8_t uuid[16], uint64_t seq);
-/* Appends it as COM_BINLOG_DUMP_GTID takes it. RC_DECLINED: it has tags, or cannot be read. RC_ERROR: no memory. */
+/* Appends it as COM_BINLOG_DUMP_GTID takes it. RC_DECLINED: it cannot be read. RC_ERROR: no memory. */
 struct iobuf;
 enum rc binlog_gtids_encode(struct span set, struct iobuf *out) must_check;
 

@@ -7,11 +7,14 @@
 #include "iobuf.h"
 
 #define UUID_TEXT 36
+#define TAG_MOST 32
+#define TAGGED UINT64_C(1)      /* the format of a set with tags */
 
 struct walk {
 	struct mbuf left;
 	uint8_t uuid[16];
-	bool source, tagged;    /* a uuid was read; a tag behind it */
+	bool source;            /* a uuid was read */
+	struct span tag;        /* behind it; empty: none */
 	uint64_t first, last;
 };
 
@@ -38,7 +41,7 @@ static enum rc read_uuid(struct walk *w)
 		n++;
 	}
 	w->source = n == 32;
-	w->tagged = false;
+	w->tag = (struct span){0};
 	return w->source ? RC_OK : RC_ERROR;
 }
 
@@ -69,10 +72,14 @@ static bool begins_tag(const struct mbuf *m)
 	return mbuf_left(m) && (((*m->p | 0x20) >= 'a' && (*m->p | 0x20) <= 'z') || *m->p == '_');
 }
 
-static void skip_tag(struct mbuf *m)
+static enum rc read_tag(struct walk *w)
 {
-	while (mbuf_left(m) && *m->p != ':' && *m->p != ',')
-		m->p++;
+	const uint8_t *began = w->left.p;
+
+	while (mbuf_left(&w->left) && *w->left.p != ':' && *w->left.p != ',')
+		w->left.p++;
+	w->tag = span_of(began, (size_t)(w->left.p - began));
+	return w->tag.len <= TAG_MOST ? RC_OK : RC_ERROR;
 }
 
 /* RC_DECLINED: that was the last one. */
@@ -95,8 +102,8 @@ static enum rc next(struct walk *w)
 			w->left.p++;
 			if (!begins_tag(&w->left))
 				return read_interval(w);
-			w->tagged = true;
-			skip_tag(&w->left);
+			if (read_tag(w) != RC_OK)
+				return RC_ERROR;
 		} else {
 			return RC_ERROR;
 		}
@@ -108,7 +115,7 @@ bool binlog_gtids_has(struct span set, const uint8_t uuid[16], uint64_t seq)
 	struct walk w = {.left = mbuf_of(set.p, set.len)};
 
 	while (next(&w) == RC_OK)
-		if (!w.tagged && seq >= w.first && seq <= w.last && memcmp(w.uuid, uuid, sizeof(w.uuid)) == 0)
+		if (!w.tag.len && seq >= w.first && seq <= w.last && memcmp(w.uuid, uuid, sizeof(w.uuid)) == 0)
 			return true;
 	return false;
 }
@@ -128,29 +135,51 @@ static void patch(struct iobuf *out, size_t at, uint64_t v)
 		out->data[out->start + at + i] = (uint8_t)(v >> 8 * i);
 }
 
-/* How many sources; of each its uuid, how many intervals, and these: the first, and one behind the last. */
+static bool has_tags(struct span set)
+{
+	struct walk w = {.left = mbuf_of(set.p, set.len)};
+
+	while (next(&w) == RC_OK)
+		if (w.tag.len)
+			return true;
+	return false;
+}
+
+/* Its uuid, and in a set that has tags the length of its own, doubled (the server's own form of small numbers), and that. */
+static enum rc put_source(struct iobuf *out, const struct walk *w, bool tags)
+{
+	const uint8_t len = (uint8_t)(w->tag.len << 1);
+
+	if (iobuf_append(out, w->uuid, sizeof(w->uuid)) != RC_OK)
+		return RC_ERROR;
+	if (tags && (iobuf_append(out, &len, 1) != RC_OK || iobuf_append(out, w->tag.p, w->tag.len) != RC_OK))
+		return RC_ERROR;
+	return put(out, 0);
+}
+
+/* How many sources, in a set that has tags (MySQL 8.3 and later) between two bytes that say so; of each, or of each tag that it has, how many
+ * intervals, and these: the first, and one behind the last. */
 enum rc binlog_gtids_encode(struct span set, struct iobuf *out)
 {
 	struct walk w = {.left = mbuf_of(set.p, set.len)};
+	const bool tags = has_tags(set);
 	size_t head = iobuf_len(out), source = 0;
 	uint64_t sources = 0, intervals = 0;
 	uint8_t uuid[16] = {0};
+	struct span tag = {0};
 	enum rc rc;
 
 	if (put(out, 0) != RC_OK)
 		return RC_ERROR;
 	while ((rc = next(&w)) == RC_OK) {
-		if (w.tagged)
-			return RC_DECLINED;
-		if (sources == 0 || memcmp(uuid, w.uuid, sizeof(uuid)) != 0) {
+		if (sources == 0 || memcmp(uuid, w.uuid, sizeof(uuid)) != 0 || !span_eq(tag, w.tag)) {
 			memcpy(uuid, w.uuid, sizeof(uuid));
-			if (iobuf_append(out, uuid, sizeof(uuid)) != RC_OK)
+			tag = w.tag;
+			if (put_source(out, &w, tags) != RC_OK)
 				return RC_ERROR;
-			source = iobuf_len(out);
+			source = iobuf_len(out) - 8;
 			intervals = 0;
 			sources++;
-			if (put(out, 0) != RC_OK)
-				return RC_ERROR;
 		}
 		if (put(out, w.first) != RC_OK || put(out, w.last + 1) != RC_OK)
 			return RC_ERROR;
@@ -158,6 +187,6 @@ enum rc binlog_gtids_encode(struct span set, struct iobuf *out)
 	}
 	if (rc == RC_ERROR)
 		return RC_DECLINED;
-	patch(out, head, sources);
+	patch(out, head, tags ? TAGGED << 56 | sources << 8 | TAGGED : sources);
 	return RC_OK;
 }

@@ -112,7 +112,7 @@ static void begin_dump(struct follow *f)
 		rc = RC_ERROR;
 	iobuf_reset(&b);
 	if (rc != RC_OK) {
-		follow_drop(f, rc == RC_DECLINED ? "its GTIDs have tags, which are not followed" : "the dump could not be asked for");
+		follow_drop(f, rc == RC_DECLINED ? "its GTIDs cannot be read" : "the dump could not be asked for");
 		return;
 	}
 	if (f->anew) { /* the position was read before: what was written behind it comes, what was before it ends here */

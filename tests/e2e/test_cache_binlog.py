@@ -191,6 +191,63 @@ def test_compressed_transactions(suimon, table):
         assert is_hit(s, c, BY_ID % 2)
 
 
+@mysql_only("updates of a part of a document")
+@pytest.mark.parametrize("image", ["FULL", "MINIMAL"])
+def test_a_part_of_a_document(suimon, table, image):
+    """The event has no whole image behind: it counts for its table."""
+    table.setup("CREATE TABLE docs (id INT PRIMARY KEY, doc JSON)",
+                "INSERT INTO docs VALUES (1, JSON_OBJECT('n', 1, 'pad', REPEAT('x', 200)))")
+    s = follow(suimon, table)
+    with s.connect(database=table.name) as c:
+        filled(s, c, "SELECT * FROM docs WHERE id = 1", BY_ID % 1)
+        outside(table, "SET SESSION binlog_row_value_options = PARTIAL_JSON, binlog_row_image = " + image,
+                "UPDATE docs SET doc = JSON_SET(doc, '$.n', 2) WHERE id = 1")
+        seen(table, c, "SELECT * FROM docs WHERE id = 1")
+        assert is_hit(s, c, BY_ID % 1)
+
+
+@mysql_only("these columns")
+@pytest.mark.parametrize("columns, rows, read, write, gone, kept", [
+    ("v VECTOR(3), id INT PRIMARY KEY, n INT", "(STRING_TO_VECTOR('[1,2,3]'), 1, 0), (NULL, 2, 0)", "id, n", "n = 1 WHERE id = 1", ["id = 1"], ["id = 2"]),
+    ("a INT, n INT", "(1, 0), (2, 0)", "*", "n = 1 WHERE a = 1", ["my_row_id = 1", "a = 1"], ["my_row_id = 2"]),
+    ("id INT PRIMARY KEY, email VARCHAR(20), UNIQUE ((LOWER(email)))", "(1, 'A@x'), (2, 'B@x')", "*", "email = 'C@x' WHERE id = 1",
+     ["LOWER(email) = 'a@x'", "LOWER(email) = 'c@x'", "id = 1"], ["id = 2"]),
+], ids=["a vector before the key", "an invisible key", "a key of an expression"])
+def test_columns_of_its_own(suimon, table, columns, rows, read, write, gone, kept):
+    outside(table, "SET SESSION sql_generate_invisible_primary_key = ON", "CREATE TABLE own (%s)" % columns, "INSERT INTO own VALUES " + rows)
+    table.cluster.sync()
+    s = follow(suimon, table)
+    with s.connect(database=table.name) as c:
+        reads = [["SELECT %s FROM own WHERE %s" % (read, where) for where in part] for part in (gone, kept)]
+        filled(s, c, *reads[0], *reads[1])
+        outside(table, "UPDATE own SET " + write)
+        seen(table, c, *reads[0])
+        assert all(is_hit(s, c, sql) for sql in reads[1])
+
+
+@mysql_only("its GTIDs with tags")
+def test_behind_what_has_a_tag(suimon, table):
+    """Begun where the primary has tags already, and continued behind one: the server is told what of each tag is known."""
+    primary = table.cluster.primary
+    tagged = "SET SESSION gtid_next = 'AUTOMATIC:%s'"
+    outside(table, tagged % "first", "UPDATE t SET n = n + 1 WHERE id = 3")
+    outside(table, tagged % "second", "UPDATE t SET n = n + 1 WHERE id = 3")
+    s = follow(suimon, table)
+    with s.connect(database=table.name) as c:
+        filled(s, c, BY_ID % 1, BY_ID % 2)
+        outside(table, tagged % "first", "UPDATE t SET n = 31 WHERE id = 1")
+        seen(table, c, BY_ID % 1)
+        before = s.metrics()["suimon_cache_binlog_errors_total"]
+        for thread in dumps(primary):
+            primary.sql("KILL %d" % thread)
+        outside(table, tagged % "third", "BEGIN", "UPDATE t SET n = 32 WHERE id = 1", "UPDATE t SET n = 32 WHERE id = 4", "COMMIT")
+        wait_until("the loss to be noticed", lambda: s.metrics()["suimon_cache_binlog_errors_total"] > before, 30)
+        live(s)
+        seen(table, c, BY_ID % 1)
+        assert is_hit(s, c, BY_ID % 2)
+        assert s.metrics()["suimon_cache_binlog_gaps_total"] == 0
+
+
 def test_a_long_event_counts_for_its_table(suimon, table):
     s = follow(suimon, table)
     table.setup("CREATE TABLE big (id INT PRIMARY KEY, body LONGTEXT)", "INSERT INTO big VALUES (1, 'short')")

@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(b != NULL);
 	iobuf_init(&set, 0);
 	if (binlog_gtids_encode(span_of(data, size), &set) == RC_OK)
-		must(iobuf_len(&set) % 8 == 0 && iobuf_len(&set) >= 8);
+		must(iobuf_len(&set) >= 8);
 	(void)binlog_gtids_has(span_of(data, size), uuid, 5);
 	iobuf_reset(&set);
 	for (size_t at = 1; at + BINLOG_HEADER <= size;) {

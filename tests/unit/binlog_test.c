@@ -419,8 +419,29 @@ static void test_sets_as_a_server_takes_them(void **state)
 	iobuf_consume(&b, iobuf_len(&b));
 	assert_int_equal(binlog_gtids_encode(span_str(""), &b), RC_OK);
 	assert_int_equal(iobuf_len(&b), 8);
-	assert_int_equal(binlog_gtids_encode(span_str(UUID ":tag:1"), &b), RC_DECLINED);
 	assert_int_equal(binlog_gtids_encode(span_str("3e11"), &b), RC_DECLINED);
+	assert_int_equal(binlog_gtids_encode(span_str(UUID ":a23456789_123456789_123456789_1234:1"), &b), RC_DECLINED);
+	iobuf_reset(&b);
+}
+
+/* As MySQL 9.7 writes "UUID:1-3:ab:1:7-8,other:2" at the head of its log. */
+static void test_sets_with_tags_as_a_server_takes_them(void **state)
+{
+	static const uint8_t head[] = {1, 3, 0, 0, 0, 0, 0, 1}, uuid[] = {0x3e, 0x11, 0xfa, 0x47, 0x71, 0xca, 0x11, 0xe1,
+									    0x9e, 0x33, 0xc8, 0x0a, 0xa9, 0x42, 0x95, 0x62};
+	static const uint8_t plain[] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0};
+	static const uint8_t tagged[] = {4, 'a', 'b', 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,
+					 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0};
+	const struct { const uint8_t *p; size_t len; } parts[] = {
+		{head, sizeof(head)}, {uuid, sizeof(uuid)}, {plain, sizeof(plain)}, {uuid, sizeof(uuid)}, {tagged, sizeof(tagged)}};
+	size_t at = 0;
+	struct iobuf b;
+
+	iobuf_init(&b, 0);
+	assert_int_equal(binlog_gtids_encode(span_str(UUID ":1-3:ab:1:7-8,\n00000000-0000-0000-0000-000000000001:2"), &b), RC_OK);
+	assert_int_equal(iobuf_len(&b), 8 + 3 * 16 + sizeof(plain) + sizeof(tagged) + 25);
+	for (size_t i = 0; i < countof(parts); at += parts[i++].len)
+		assert_memory_equal(iobuf_data(&b) + at, parts[i].p, parts[i].len);
 	iobuf_reset(&b);
 }
 
@@ -435,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_a_wrong_checksum_ends_it),
 		cmocka_unit_test(test_sets_of_gtids),
 		cmocka_unit_test(test_sets_as_a_server_takes_them),
+		cmocka_unit_test(test_sets_with_tags_as_a_server_takes_them),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
