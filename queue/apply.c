@@ -249,10 +249,20 @@ static enum rc remember_variables(struct applier *a, struct span environment)
 	return RC_OK;
 }
 
+/* As far as the server goes. MariaDB takes its own last moment for a later one, and knows best which that is; MySQL refuses it. */
+static uint64_t time_of(const struct applier *a, const struct queue_record *r)
+{
+	const uint64_t last_us = UINT64_C(2147483647) * 1000000;
+
+	return a->conn.mariadb || r->time_us < last_us ? r->time_us : last_us;
+}
+
 static enum rc set_variables(struct applier *a, const struct queue_record *r, bool environment, struct span resets)
 {
+	const uint64_t time_us = time_of(a, r);
+
 	iobuf_consume(&a->sql, iobuf_len(&a->sql));
-	if (iobuf_printf(&a->sql, "SET TIMESTAMP=%" PRIu64 ".%06" PRIu64, r->time_us / 1000000, r->time_us % 1000000) != RC_OK)
+	if (iobuf_printf(&a->sql, "SET TIMESTAMP=%" PRIu64 ".%06" PRIu64, time_us / 1000000, time_us % 1000000) != RC_OK)
 		return out_of_memory(a);
 	/* The drain's own patience comes last: a session's may be shorter than a batch, or longer than a connection's. */
 	if (environment && iobuf_printf(&a->sql, ", %s" SPAN_FMT "%s" SPAN_FMT ", innodb_lock_wait_timeout=%d%s", defaults, SPAN_ARG(resets),
