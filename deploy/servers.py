@@ -255,6 +255,18 @@ class MariaDB:
     def status(self, name):
         return int(self.sql("SHOW GLOBAL STATUS LIKE '%s'" % name)[0][1])
 
+    def replication(self, *statements):
+        """Runs what changes its replication; in MariaDB's words, whichever the server is."""
+        return self.sql(*statements)
+
+    def promote(self):
+        self.replication("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF")
+
+    def demote(self, primary):
+        """Makes a former primary a replica of the new one."""
+        self.sql("SET GLOBAL gtid_slave_pos = @@gtid_binlog_pos")
+        self.follow(primary)
+
     def follow(self, primary):
         """Makes it a read-only GTID replica of primary."""
         self.sql("SET GLOBAL read_only = ON",
@@ -264,6 +276,10 @@ class MariaDB:
 
     def position(self):
         return self.sql("SELECT @@gtid_binlog_pos")[0][0]
+
+    def applied(self):
+        """How far a replica is: the number of its primary's last transaction that it has applied."""
+        return int(self.sql("SELECT @@gtid_slave_pos")[0][0].split("-")[2])
 
     def catch_up(self, primary, timeout=30):
         position = primary.position()

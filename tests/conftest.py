@@ -22,10 +22,8 @@ sys.path[:0] = [os.path.join(os.path.dirname(_HERE), "deploy"), _HERE, os.path.j
 
 import mysql_server  # noqa: E402 (after the path is set)
 import servers  # noqa: E402
+from mysql_server import KIND, KINDS, MAKE  # noqa: E402
 
-KIND = os.environ.get("SUIMON_SERVER", "mariadb")
-_CLASSES = {"mariadb": servers.MariaDB, "mysql": mysql_server.MySQL}
-MAKE = _CLASSES.get(KIND)
 _numbers = itertools.count(1)
 _SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:")
 
@@ -35,7 +33,7 @@ class Cluster:
 
     def __init__(self, base):
         self.base = base
-        self.primary, self.replica = servers.pair(base, make=_CLASSES[KIND])
+        self.primary, self.replica = servers.pair(base, make=MAKE)
         self.redis = servers.Redis(base)
         self.primary.sql(*["GRANT ALL ON `e2e\\_%%`.* TO %s@'%%'" % u for u in ("app", "guest", "suimon_queue")])
         self.redis.start()
@@ -108,8 +106,8 @@ def numbers(first, last):
 def pytest_sessionstart(session):
     try:
         servers.find_suimon()
-        if KIND not in _CLASSES:
-            raise servers.ServerError("SUIMON_SERVER is %s, not one of %s" % (KIND, ", ".join(_CLASSES)))
+        if KIND not in KINDS:
+            raise servers.ServerError("SUIMON_SERVER is %s, not one of %s" % (KIND, ", ".join(KINDS)))
         if KIND == "mysql":
             mysql_server.program("usr/sbin/mysqld")
     except servers.ServerError as e:
@@ -244,6 +242,12 @@ def schema_is_known(instance):
     servers.wait_until("the schema to be read", lambda: instance.api("/api/cache")["catalog"]["readable"], 10)
 
 
+def servers_are_known(instance):
+    """Ready is who has a server for reads; the others may not have been looked at yet."""
+    servers.wait_until("every server to be looked at", lambda: all(
+        b["state"] != "unknown" for b in servers.listing(instance.api("/api/backends"))), 10)
+
+
 def schema_is_present(instance):
     """It has been read since DDL was last seen."""
     servers.wait_until("the schema to be read", lambda: not instance.api("/api/cache")["catalog"]["stale"], 20)
@@ -279,6 +283,7 @@ def suimon(cluster, tmp_path):
             instance.start(ready)
             if ready and config.get("backend", {}).get("monitor", {}).get("user"):
                 schema_is_known(instance)
+                servers_are_known(instance)
         return instance
 
     yield start

@@ -485,7 +485,7 @@ def test_another_primary_is_one_line_and_so_is_another_that_takes_writes(suimon,
             told.until_lost()
             pair[1].sql("SET GLOBAL read_only = ON")
         pair[0].sql("SET GLOBAL read_only = ON")
-        pair[1].sql("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF")
+        pair[1].promote()
         servers.wait_until("the other", lambda: said(s, "topology: another server is the primary "), 30)
         time.sleep(4)  # a score of looks
         assert len(said(s, "topology: another server is the primary ")) == 1

@@ -82,7 +82,7 @@ class Replicated:
         self.first.process.kill()
 
     def promote(self):
-        self.second.sql("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF")
+        self.second.promote()
 
     def direct(self):
         return self.second.connect("app", "app", database="shop")

@@ -13,6 +13,7 @@ import time
 
 import pymysql
 
+from mysql_server import MAKE
 from relay import Relay
 import servers
 from servers import LOOPBACK
@@ -23,7 +24,7 @@ LATE = 0.3            # seconds by which the late replica lags
 ELSEWHERE = 12.0      # seconds: the bus's lease, the notice of a dead instance, and a busy machine
 SCHEMA = "history"
 TABLES = [
-    "CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL)", "INSERT INTO t SELECT seq, 0 FROM seq_0_to_%d" % (2 * ROWS - 1),
+    "CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL)", "INSERT INTO t VALUES %s" % ",".join("(%d, 0)" % i for i in range(2 * ROWS)),
     "CREATE TABLE u (id INT PRIMARY KEY, n INT NOT NULL)", "INSERT INTO u VALUES (0, 0), (1, 0)",
     "CREATE TABLE log (id BIGINT PRIMARY KEY AUTO_INCREMENT, writer INT, n INT, KEY (writer))",
 ]
@@ -118,7 +119,7 @@ class Session:
 class World:
     def __init__(self, base, options):
         self.options, self.base = options, base
-        self.all = servers.family(base, ("first", "second", "third"), [SCHEMA])
+        self.all = servers.family(base, ("first", "second", "third"), [SCHEMA], make=MAKE)
         self.primary = self.all[0]
         self.primary.sql("USE " + SCHEMA, *TABLES)
         self.ports = [m.port for m in self.all]
@@ -127,7 +128,7 @@ class World:
         self.relay.delay = LATE
         late = self.all[2]
         late.catch_up(self.primary)
-        late.sql("STOP SLAVE", "CHANGE MASTER TO MASTER_PORT=%d" % self.relay.port, "START SLAVE")
+        late.replication("STOP SLAVE", "CHANGE MASTER TO MASTER_PORT=%d" % self.relay.port, "START SLAVE")
         self.all[1].catch_up(self.primary)
         self.redis = servers.Redis(base)
         self.redis.start()
@@ -326,14 +327,13 @@ class World:
 
     def promote(self, new):
         """The late replica stays late."""
-        new.sql("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF")
+        new.promote()
         self.relay.target = new.port
         self.relay.cut()
         self.primary = new
 
     def demote(self, old):
-        old.sql("SET GLOBAL gtid_slave_pos = @@gtid_binlog_pos")
-        old.follow(self.primary)
+        old.demote(self.primary)
 
     def move_primary(self):
         """As an operator does it."""

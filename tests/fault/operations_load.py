@@ -15,6 +15,7 @@ import time
 
 import pymysql
 
+from mysql_server import MAKE
 import servers
 from servers import LOOPBACK
 
@@ -34,7 +35,7 @@ class World:
 
     def __init__(self, directory, options, **more):
         self.directory, self.options = directory, options
-        self.primary, self.replica = servers.pair(directory, [SCHEMA])
+        self.primary, self.replica = servers.pair(directory, [SCHEMA], make=MAKE)
         subprocess.run(words(self.primary.port, "prepare"), check=True, stdout=subprocess.DEVNULL, timeout=600)
         self.primary.sql("CREATE TABLE %s.ledger (client INT, n INT, PRIMARY KEY (client, n))" % SCHEMA,
                          "CREATE TABLE %s.filler (id INT PRIMARY KEY, n INT)" % SCHEMA, "INSERT INTO %s.filler VALUES (1, 0)" % SCHEMA)
@@ -114,7 +115,7 @@ def drain(w):
 def failover(w):
     w.primary.sql("SET GLOBAL read_only = ON")
     w.replica.catch_up(w.primary)
-    w.replica.sql("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF")
+    w.replica.promote()
 
 
 def fill_disk(w):

@@ -1,4 +1,4 @@
-"""A private MariaDB, a Redis, what speaks as SQS does and the queue's driver, for the queue's engine and crash tests."""
+"""A private MariaDB or MySQL, a Redis, what speaks as SQS does and the queue's driver, for the queue's engine and crash tests."""
 import json
 import os
 import queue
@@ -20,6 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 LSAN_OPTIONS = "print_suppressions=0:suppressions=" + os.path.join(HERE, "lsan.supp")  # for those who use Kafka's mock
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "deploy"))
+from mysql_server import KIND, base_options, program  # noqa: E402
 from servers import TooLate  # noqa: E402
 
 
@@ -34,7 +35,7 @@ def driver_binary():
 
 
 class Server:
-    """A mariadbd of our own on a unix socket, in a temporary directory."""
+    """A server of our own on a unix socket, in a temporary directory: MariaDB, or what SUIMON_SERVER says."""
 
     def __init__(self, durable=False):
         self.dir = tempfile.mkdtemp(prefix="suimon-queue-db-")
@@ -43,21 +44,27 @@ class Server:
         self.socket = os.path.join(self.dir, "s")
         self.process = None
         self.durable = durable
-        subprocess.run(
-            ["mariadb-install-db", "--no-defaults", "--force", "--datadir=" + self.dir + "/data", "--auth-root-authentication-method=normal",
-             "--skip-test-db"] + self._user(), check=True, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        install = ["mariadb-install-db", "--no-defaults", "--force", "--auth-root-authentication-method=normal", "--skip-test-db"]
+        if KIND == "mysql":
+            install = program("usr/sbin/mysqld") + base_options() + ["--initialize-insecure"]
+        subprocess.run(install + self._where(), check=True, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.start()
 
+    def _where(self):
+        return ["--datadir=" + self.dir + "/data"] + (["--user=root"] if os.getuid() == 0 else [])
+
     @staticmethod
-    def _user():
-        return ["--user=root"] if os.getuid() == 0 else []
+    def _program():
+        if KIND == "mysql":
+            return program("usr/sbin/mysqld") + base_options() + ["--mysqlx=OFF", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"]
+        return ["mariadbd", "--no-defaults"]
 
     def start(self, *more):
         flush = 1 if self.durable else 2
         self.process = subprocess.Popen(
-            ["mariadbd", "--no-defaults", "--datadir=" + self.dir + "/data", "--socket=" + self.socket, "--skip-networking",
+            self._program() + self._where() + ["--socket=" + self.socket, "--skip-networking",
              "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=%d" % flush, "--log-bin=bin", "--server-id=1",
-             "--pid-file=" + self.dir + "/pid", "--innodb-lock-wait-timeout=5"] + self._user() + list(more),
+             "--pid-file=" + self.dir + "/pid", "--innodb-lock-wait-timeout=5"] + list(more),
             env=self.env, stdout=subprocess.DEVNULL, stderr=open(self.dir + "/log", "a"))
         for _ in range(600):
             try:
@@ -67,7 +74,7 @@ class Server:
                 if self.process.poll() is not None:
                     raise RuntimeError(open(self.dir + "/log").read()[-2000:])
                 time.sleep(0.05)
-        raise RuntimeError("mariadbd does not answer")
+        raise RuntimeError("the server does not answer")
 
     def connect(self, user="root", **options):
         return pymysql.connect(unix_socket=self.socket, user=user, autocommit=True, charset="utf8mb4", **options)

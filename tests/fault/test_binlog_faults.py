@@ -46,7 +46,6 @@ def live(s):
 
 
 DUMP = b"\x00\x12" if KIND == "mariadb" else b"\x00\x1e"  # the first packet of a command, COM_BINLOG_DUMP or COM_BINLOG_DUMP_GTID
-PROMOTE = ["STOP SLAVE", "RESET SLAVE ALL"] if KIND == "mariadb" else ["STOP REPLICA", "RESET REPLICA ALL"]
 
 
 @pytest.mark.parametrize("stalls", ["at once", "later"])
@@ -192,7 +191,8 @@ def test_after_a_failover_it_goes_on(suimon, cluster, two):
         first.sql("UPDATE shop.t SET n = 1 WHERE id = 1")
         second.catch_up(first)
         first.process.kill()
-        second.sql(*PROMOTE, "SET GLOBAL read_only = OFF", "UPDATE shop.t SET n = 2 WHERE id = 1")
+        second.promote()
+        second.sql("UPDATE shop.t SET n = 2 WHERE id = 1")
         wait_until("the new primary", lambda: ask(c, "SELECT @@port") == ((second.port,),), 60)
         wait_until("the write to be seen", lambda: ask(c, BY_ID % 1) == ((2,),), 60)
         live(s)
@@ -208,11 +208,11 @@ def test_after_a_failover_that_loses_writes_their_numbers_are_others(suimon, clu
     first, second = two
     s = start(suimon, cluster, two)
     with s.connect(database="shop") as c:
-        second.sql(PROMOTE[0] + " IO_THREAD")
+        second.replication("STOP SLAVE IO_THREAD")
         for _ in range(9):
             ask(c, "UPDATE t SET n = n + 1")
         first.process.kill()
-        second.sql(*PROMOTE, "SET GLOBAL read_only = OFF")
+        second.promote()
         wait_until("the new primary", lambda: ask(c, "SELECT @@port") == ((second.port,),), 60)
         live(s)
         for n in (1, 2, 3):

@@ -16,7 +16,7 @@ OTHERS = ["SELECT n + %d FROM u WHERE id = 1" % n for n in range(100)]
 @pytest.fixture
 def redis(cluster, db):
     db.setup("CREATE TABLE t (id INT PRIMARY KEY, n INT)", "INSERT INTO t VALUES (1, 0), (2, 0)", "CREATE TABLE u (id INT PRIMARY KEY, n INT)",
-             "INSERT INTO u VALUES (1, 7)", "CREATE VIEW v AS SELECT n FROM t WHERE id = 1")
+             "INSERT INTO u VALUES (1, 7)", "CREATE DEFINER = app@'%' VIEW v AS SELECT n FROM t WHERE id = 1")
     r = servers.Redis(cluster.base, db.name)
     r.start()
     yield r

@@ -7,7 +7,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask, filled, is_queued
+from conftest import MAKE, ask, filled, is_queued
 import servers
 from servers import wait_until
 
@@ -16,7 +16,7 @@ SECONDS = float(os.environ.get("SUIMON_MAINTENANCE_SECONDS", "10"))
 
 @pytest.fixture
 def own(tmp_path):
-    primary, replica = servers.pair(str(tmp_path), ["shop"])
+    primary, replica = servers.pair(str(tmp_path), ["shop"], make=MAKE)
     primary.sql("CREATE TABLE shop.log (id INT PRIMARY KEY AUTO_INCREMENT, writer INT NOT NULL, n INT NOT NULL)",
                 "CREATE TABLE shop.products (id INT PRIMARY KEY, name VARCHAR(20))", "INSERT INTO shop.products VALUES (1, 'one'), (2, 'two')",
                 "CREATE TABLE shop.pages (id INT PRIMARY KEY, text VARCHAR(20))", "INSERT INTO shop.pages VALUES (1, 'page')")

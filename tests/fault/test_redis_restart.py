@@ -4,7 +4,7 @@ import threading
 
 import pymysql
 
-from conftest import address, ask, filled, is_hit, numbers
+from conftest import MAKE, address, ask, filled, is_hit, numbers
 from relay import Relay
 from servers import sum_metric, wait_until
 import servers
@@ -129,7 +129,7 @@ def test_a_machine_that_slept_answers_nothing_that_it_may_have_missed(cluster, s
 def test_the_bus_returns_while_the_primary_hangs(cluster, suimon, tmp_path):
     """C1, R4: after the gap nobody knows what others wrote meanwhile, and the primary cannot be asked; what was acknowledged here is
     known, and a replica that lacks it does not answer."""
-    primary, replica = servers.pair(str(tmp_path), ["shop"])
+    primary, replica = servers.pair(str(tmp_path), ["shop"], make=MAKE)
     redis = servers.Redis(str(tmp_path))
     redis.start()
     base = cluster.config()

@@ -13,7 +13,7 @@ import uuid
 import pymysql
 import pytest
 
-from conftest import ask, filled, numbers, who, writes_are_queued
+from conftest import MAKE, ask, filled, numbers, who, writes_are_queued
 import servers
 from servers import sum_metric, wait_until
 
@@ -359,7 +359,7 @@ def test_a_clock_that_jumps_makes_no_queued_write_older_or_younger(cluster, db, 
 def test_a_day_that_passes_changes_what_hangs_on_it(tmp_path, cluster, suimon, shimmed):
     """A TIME that meets a DATETIME is one of today: nobody writes, and the answer is another one."""
     shimmed("clock", "0")
-    (primary,) = servers.family(str(tmp_path), ("one",), ["shop"])
+    (primary,) = servers.family(str(tmp_path), ("one",), ["shop"], make=MAKE)
     try:
         primary.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, opens TIME, since DATETIME)",
                     "INSERT INTO shop.t VALUES (1, '10:00:00', NOW() + INTERVAL 36 HOUR)")
@@ -383,10 +383,10 @@ def test_a_day_that_passes_changes_what_hangs_on_it(tmp_path, cluster, suimon, s
 
 @pytest.mark.parametrize("role", ["replica", "primary"])
 def test_a_server_killed_in_the_middle_of_a_result_ends_that_result_alone(cluster, tmp_path, suimon, role):
-    primary, replica = servers.pair(str(tmp_path), ["shop"])
+    primary, replica = servers.pair(str(tmp_path), ["shop"], make=MAKE)
     try:
         primary.sql("USE shop", "CREATE TABLE big (id INT PRIMARY KEY, pad CHAR(200))",
-                    "INSERT INTO big SELECT seq, REPEAT('x', 200) FROM seq_1_to_100000")
+                    "INSERT INTO big SELECT seq, REPEAT('x', 200) FROM %s" % numbers(1, 100000))
         replica.catch_up(primary)
         base = cluster.config()
         base["primary"] = "127.0.0.1:%d" % primary.port

@@ -5,7 +5,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import ask, filled, hits, is_queued
+from conftest import MAKE, ask, filled, hits, is_queued
 import servers
 from test_proxy_protocol import login, v1
 
@@ -15,7 +15,7 @@ READ = "SELECT n FROM t WHERE id = 1"
 @pytest.fixture
 def own(tmp_path):
     """A pair of this test's own, for it to break."""
-    primary, replica = servers.pair(str(tmp_path), ["shop"])
+    primary, replica = servers.pair(str(tmp_path), ["shop"], make=MAKE)
     primary.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, n INT)", "INSERT INTO shop.t VALUES (1, 0)")
     replica.catch_up(primary)
     yield primary, replica
@@ -135,7 +135,7 @@ def test_reads_wait_for_a_replica_that_was_behind_when_the_primary_went(cluster,
     base = config(cluster, primary, replica)
     base["backend"]["failover_hold"] = "20s"
     s = suimon(base=base)
-    replica.sql("STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 2", "START SLAVE")
+    replica.replication("STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 2", "START SLAVE")
     with s.connect(database="shop") as writer:
         for n in range(1, 13):
             ask(writer, "UPDATE t SET n = %d WHERE id = 1" % n)
@@ -150,7 +150,7 @@ def test_passwords_that_are_guessed_at_a_replica_count(cluster, own, suimon):
     """Without the primary nobody is refused for good, and all the same a guess is spent."""
     primary, replica = own
     base = config(cluster, primary, replica)
-    base["backend"]["failover_hold"] = "1s"
+    base["backend"]["failover_hold"] = "3s"  # in which the replica has to answer
     base["listen"] = {"proxy_protocol": ["127.0.0.0/8"]} # from elsewhere: nobody is refused on loopback
     s = suimon(base=base)
     login(s, v1("192.0.2.66"), "guest").close()
