@@ -27,9 +27,18 @@ static void put_reason(struct jsonw *w, struct backend *b, const char *what)
 		     b->text, what, problem[0] ? ": " : "", problem);
 }
 
+/* After a switch-over the file may name the former primary: while it is read-only, another may be found to be the primary now. */
+static struct backend *not_looked_at(const struct topology *t, const struct backend *primary)
+{
+	for (size_t i = 0; backend_is_read_only(primary) && i < t->n; i++)
+		if (backend_state(t->all[i]) == BACKEND_UNKNOWN)
+			return t->all[i];
+	return NULL;
+}
+
 bool admin_ready(struct instance *in, struct jsonw *w)
 {
-	struct backend *primary = topology_primary(in->topology);
+	struct backend *primary = topology_primary(in->topology), *other = not_looked_at(in->topology, primary);
 	struct backend_identity id;
 	bool up = false, ready = true;
 
@@ -43,6 +52,10 @@ bool admin_ready(struct instance *in, struct jsonw *w)
 	if (!backend_identity(primary, &id)) {
 		ready = false;
 		put_reason(w, primary, "has not been reached yet, so what it is (version, character set) is not known");
+	}
+	if (other) {
+		ready = false;
+		put_reason(w, other, "has not been looked at yet, and the primary is read-only: this may be the primary now");
 	}
 	if (!up) {
 		ready = false;

@@ -371,6 +371,32 @@ def test_who_begins_anew_after_an_error_comes_to_the_new_primary(cluster, trio, 
         assert trio.second.sql("SELECT a, b FROM shop.pair") == ((0, 2),)
 
 
+def test_who_starts_with_the_former_primary_in_its_file_is_not_ready_before_the_new_one_is_found(cluster, suimon, tmp_path):
+    """The former one was left behind, and answers at once; the new one is further away."""
+    first, second = servers.pair(str(tmp_path), ["shop"], make=MAKE)
+    relay = Relay(second.port)
+    try:
+        first.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, n INT)", "INSERT INTO shop.t VALUES (1, 0)")
+        second.catch_up(first)
+        first.sql("SET GLOBAL read_only = ON")
+        second.promote()
+        second.sql("UPDATE shop.t SET n = 5")
+        relay.delay = 0.1
+        base = cluster.config()
+        base["primary"] = "127.0.0.1:%d" % first.port
+        base["replicas"] = [relay.address]
+        s = suimon(base=base, run=False)
+        s.start(ready=False)
+        servers.wait_until("the reason", lambda: "this may be the primary now" in s.http("/readyz")[1], 10)
+        servers.wait_until("readiness", lambda: s.http("/readyz")[0] == 200, 30)
+        with s.connect(database="shop") as c:
+            assert ask(c, "SELECT n FROM t") == ((5,),)
+    finally:
+        relay.close()
+        for m in (second, first):
+            m.process.kill()
+
+
 def test_prepared_statements_go_on_at_the_new_primary(cluster, trio, suimon):
     s = suimon(base=trio.config(cluster))
     with Wire(s.connect(database="shop")) as w:
