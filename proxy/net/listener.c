@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <event2/event.h>
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 
@@ -25,6 +26,7 @@ struct listener {
 	void *arg;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of a unix socket, removed at stop */
 	struct event *retry;   /* after EMFILE: accept again in a while */
+	uint64_t failed_ns;    /* monotonic: when it could not accept last; 0: it can */
 	bool paused;
 };
 
@@ -45,10 +47,21 @@ static void accept_later(struct listener *l, int error)
 {
 	struct timeval tv = {.tv_usec = 100000};
 
-	log_error("listener", "cannot accept: raise the limit of open files (ulimit -n) or lower max_connections",
-		  "error=\"%s\"", strerror(error));
+	if (!l->failed_ns)
+		log_error("listener", "cannot accept: raise the limit of open files (ulimit -n) or lower max_connections",
+			  "error=\"%s\"", strerror(error));
+	l->failed_ns = clock_mono_ns();
 	event_del(l->event);
 	event_add(l->retry, &tv);
+}
+
+/* It is over when nothing has failed for a second. */
+static void say_if_over(struct listener *l)
+{
+	if (l->failed_ns == 0 || clock_mono_ns() - l->failed_ns < NS_PER_SEC)
+		return;
+	l->failed_ns = 0;
+	log_info("listener", "accepts again", NULL);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -74,6 +87,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 				accept_later(l, errno);
 			return;
 		}
+		say_if_over(l);
 		listener_peer_name((struct sockaddr *)&ss, peer, sizeof(peer));
 		l->fn(l->arg, c, peer);
 	}
