@@ -169,19 +169,43 @@ static int64_t count_of(const struct request *r, const struct track *t)
 	return t->columns ? -1 : (int64_t)t->affected;
 }
 
-/* A procedure's; and SELECT LAST_INSERT_ID(7): its OK may have it, or not. That of an INSERT has the number which the statement gives its row itself,
- * too, and the function stays as it was. Nothing is done for it before somebody asks. */
-bool aftermath_may_set_id(const struct request *r)
+/* A procedure's; and SELECT LAST_INSERT_ID(7): its OK may have it, or not. */
+static bool sets_untold(const struct request *r)
 {
 	const uint64_t verbs = SQL_VERB(SQL_CALL) | SQL_VERB(SQL_EXECUTE) | SQL_VERB(SQL_COMPOUND) | SQL_VERB(SQL_LOAD);
+
+	if (r->cmd != COM_QUERY && r->cmd != COM_STMT_EXECUTE && r->cmd != COM_STMT_BULK_EXECUTE)
+		return false;
+	return r->st ? r->st->facts.verbs & verbs || r->st->facts.flags & SQL_F_UNKNOWN || r->st->gives_id : r->blind;
+}
+
+/* That of an INSERT has the number which the statement gives its row itself, too, and the function stays as it was. Nothing is done for it
+ * before somebody asks. */
+bool aftermath_may_set_id(const struct request *r)
+{
 	const uint64_t inserts = SQL_VERB(SQL_INSERT) | SQL_VERB(SQL_REPLACE);
 
-	if (likely(!r->s->worker->insert_ids_seen) || (r->cmd != COM_QUERY && r->cmd != COM_STMT_EXECUTE && r->cmd != COM_STMT_BULK_EXECUTE))
+	if (likely(!r->s->worker->insert_ids_seen))
 		return false;
-	if (!r->st)
-		return r->blind;
-	return r->st->facts.verbs & verbs || r->st->facts.flags & SQL_F_UNKNOWN || r->st->gives_id ||
-	       (r->st->facts.verbs & inserts && rows_may_number(r));
+	return sets_untold(r) || (r->st && r->st->facts.verbs & inserts && rows_may_number(r));
+}
+
+/* What its session has run there before it, or nobody, is its own. */
+static bool is_others(const struct session *s)
+{
+	return s->up->insert_id_of && s->up->insert_id_of != s->id;
+}
+
+void aftermath_told_id(struct request *r, uint64_t id, bool sure)
+{
+	struct session *s = r->s;
+
+	s->last_insert_id = id;
+	s->aftermath.id_there = false;
+	if (!s->up)
+		return;
+	s->up->insert_id_of = sure || !is_others(s) ? s->id : UPSTREAM_NOBODY;
+	s->up->insert_id = id;
 }
 
 bool aftermath_has_id(const struct session *s)
@@ -226,6 +250,9 @@ static void note(struct request *r)
 	if (unlikely(aftermath_may_set_id(r)) && aftermath_has_id(r->s)) {
 		a->id_there = true;
 		r->s->up->insert_id_of = r->s->id;
+		r->s->up->insert_id = r->s->last_insert_id;
+	} else if (unlikely(sets_untold(r))) { /* nobody has asked yet: whoever does is not to hear of another's, or of what was before a reset */
+		r->s->up->insert_id_of = aftermath_has_id(r->s) ? r->s->id : UPSTREAM_NOBODY;
 		r->s->up->insert_id = r->s->last_insert_id;
 	}
 	if (!finds(r, t))

@@ -62,6 +62,8 @@ bool aftermath_clears(const struct request *r) must_check;   /* it ends the warn
 bool aftermath_is_sole(const struct session *s) must_check; /* nobody but the connection used last knows what may be asked for */
 /* r may set LAST_INSERT_ID() to what no reply tells. */
 bool aftermath_may_set_id(const struct request *r) must_check;
+/* A reply has told LAST_INSERT_ID(), or what it is taken for; sure: that is what its connection would answer, whosever it answered before. */
+void aftermath_told_id(struct request *r, uint64_t id, bool sure);
 bool aftermath_has_id(const struct session *s) must_check; /* the connection that it has knows its LAST_INSERT_ID() */
 /* What is to be run before r, that it finds what it asks for: appended to sql. RC_DECLINED: nothing. RC_ERROR: no memory. */
 enum rc aftermath_bring(struct request *r, struct iobuf *sql) must_check;

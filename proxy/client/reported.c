@@ -111,8 +111,7 @@ static void take_variable(struct request *r, const struct track_item *item)
 		return;
 	}
 	if (span_ieq(item->name, span_str("last_insert_id"))) {
-		s->last_insert_id = number_of(item->value);
-		s->aftermath.id_there = false;
+		aftermath_told_id(r, number_of(item->value), true);
 		return;
 	}
 	if (is_set_statement(r))
@@ -330,14 +329,8 @@ void reported_ok(struct request *r, const struct ok_packet *ok)
 	if (r->s->up && !r->s->up->tracks)
 		take_untracked(r);
 	r->insert_id = ok->insert_id;
-	if (ok->insert_id) {
-		r->s->last_insert_id = ok->insert_id;
-		r->s->aftermath.id_there = false;
-		if (r->s->up) {
-			r->s->up->insert_id_of = r->s->id;
-			r->s->up->insert_id = ok->insert_id;
-		}
-	}
+	if (ok->insert_id)
+		aftermath_told_id(r, ok->insert_id, !aftermath_may_set_id(r) && r->s->worker->insert_ids_seen);
 	take_status(r, ok->status);
 }
 

@@ -273,14 +273,27 @@ static bool is_owed_place(const struct lease_pool *p, const struct lease_request
 	       clock_mono_ns() - r->asked_ns > LEASE_PASSED_OVER_NS;
 }
 
-/* Gives an idle connection to the first waiter it fits. False: nobody's, and nothing changed. */
+static void serve(struct lease_backend *lb, struct lease_request *r, struct upstream *u)
+{
+	lease_leave(lb, r);
+	lend(u, r);
+	r->done(r, RC_OK, u);
+}
+
+/* Gives an idle connection to the first waiter it fits, or that one what it used last, if that idles, too: only there is what it has left.
+ * False: nobody's, and nothing changed. */
 static bool serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct upstream *u)
 {
 	list_each(&lb->waiters, n) {
 		struct lease_request *r = container_of(n, struct lease_request, node);
+		struct upstream *own = r->fresh ? NULL : parked(r);
 
 		if (unlikely(lease_awaits_answer(r)))
 			continue;
+		if (own) {
+			serve(lb, r, own);
+			return true;
+		}
 		if (!fits(u, r) || !state_reachable(u, r)) {
 			if (!is_owed_place(p, r))
 				continue;
@@ -299,9 +312,7 @@ static bool serve_waiters(struct lease_pool *p, struct lease_backend *lb, struct
 			(void)lease_open(p, lb, r);
 			return true;
 		}
-		lease_leave(lb, r);
-		lend(u, r);
-		r->done(r, RC_OK, u);
+		serve(lb, r, u);
 		return true;
 	}
 	/* None fits: a waiter of another account needs the place more than this connection does. */

@@ -6,7 +6,6 @@
 #include "result.h"
 
 #define ANSWER_MOST 2048
-#define NOBODY UINT64_MAX /* is no session's id */
 
 bool lease_ask(struct upstream *u)
 {
@@ -68,7 +67,7 @@ static void take_value(void *arg, struct span text)
 		a->park->found = n;
 		break;
 	case 1:
-		a->park->count = negative ? -(int64_t)n : (int64_t)n;
+		a->park->count = (int64_t)(negative ? 0 - n : n);
 		break;
 	default:
 		a->park->insert_id = n;
@@ -88,7 +87,7 @@ void lease_left_done(struct upstream *u)
 		a.park->sole = false;
 	}
 	if (u->track.warnings || u->track.error) /* of the question: no session is to be shown them */
-		u->warnings_of = NOBODY;
+		u->warnings_of = UPSTREAM_NOBODY;
 	iobuf_reset(&u->answer);
 	lease_ready(u);
 	u->pool->unopened = true;

@@ -66,6 +66,8 @@ struct upstream_stmt {
 #define UPSTREAM_MOST_STMTS 256
 #define UPSTREAM_ZSTD_LEVEL 3 /* with which the server packs, and we */
 
+#define UPSTREAM_NOBODY UINT64_MAX /* is no session's id: it answers nobody what may be asked */
+
 struct upstream {
 	struct channel ch;
 	enum upstream_state state;
@@ -93,7 +95,7 @@ struct upstream {
 	bool tracking;             /* a reply is awaited */
 	const struct upstream_ops *ops;
 	void *owner;               /* of the lease */
-	uint64_t insert_id_of;     /* id of the session whose LAST_INSERT_ID() it would answer; 0 none */
+	uint64_t insert_id_of;     /* id of the session whose LAST_INSERT_ID() it would answer; 0 none: it answers 0; or UPSTREAM_NOBODY */
 	uint64_t warnings_of;      /* id of the session whose last statement left warnings here; 0 none */
 	uint64_t epoch;            /* accounts_epoch when its login began */
 	uint64_t chose_epoch;      /* ... when it last chose its schema, or before; 0: a reset has taken what the choice gave */

@@ -284,6 +284,43 @@ def test_numbers_are_right_while_others_wait_for_the_connections(suimon, db, thr
     assert s.metrics()["suimon_pool_waits_total"] > 12
 
 
+def test_the_first_to_ask_is_not_told_what_a_procedure_has_left_to_another(suimon, db):
+    """P3: also what was left before anybody had asked, when nothing was done for it yet."""
+    fresh(db)
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with s.connect(database=db.name) as a, s.connect(database=db.name) as other:
+        ask(other, "CALL ins()")
+        assert ask(a, "SELECT LAST_INSERT_ID()") == ((0,),)
+
+
+def test_the_first_to_ask_is_not_told_anothers_behind_an_id_of_its_own(suimon, db):
+    fresh(db)
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with s.connect(database=db.name) as a, s.connect(database=db.name) as other:
+        ask(other, "INSERT INTO noise (x) VALUES ('n')")
+        ask(a, "INSERT INTO a (id) VALUES (500)")
+        assert ask(a, "SELECT LAST_INSERT_ID()") in (((500,),), ((0,),))  # 0 it is before the server itself; what nobody has asked for yet is taken from the OK
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_who_waits_gets_what_it_used_last_if_that_is_free(suimon, db, threads):
+    """P3: in a full pool it may come to its turn while both that and another are: what was left is on the former alone."""
+    fresh(db)
+    s = suimon({"threads": threads, "backend": {"pool": {"max": 4, "min_idle": 0}, "failover_hold": "60s"}})
+
+    def talk(me):
+        account = ("app", "app") if me % 2 else ("guest", "guest")
+        for i in range(40):
+            with s.connect(*account, database=db.name) as c:
+                for k in range(1, 5):
+                    ask(c, "SELECT LAST_INSERT_ID(%d)" % (1000 * (me + 1) + i + k))
+                    assert ask(c, "SELECT LAST_INSERT_ID()") == ((1000 * (me + 1) + i + k,),), (me, i, k)
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(talk, range(6)))
+
+
 @mariadb_only("EXECUTE IMMEDIATE is its own")
 def test_insert_id_of_a_procedure_behind_which_rights_may_be_others(suimon, db):
     """Connections from before serve no new session then; what its own has left there is still this session's."""
