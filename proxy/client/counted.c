@@ -195,9 +195,10 @@ static void count(struct request *r, uint64_t now_ns, bool cache_refused)
 		.bytes_in = iobuf_len(&r->packet),
 		.bytes_out = r->bytes_out,
 		.error = r->error,
-		.lock = r->error == ER_LOCK_WAIT_TIMEOUT ? STATS_LOCK_TIMEOUT
-			: r->error == ER_LOCK_DEADLOCK   ? STATS_LOCK_DEADLOCK
-							 : STATS_LOCK_NONE,
+		.lock = !served                            ? STATS_LOCK_NONE /* suimon's own 1205: the queue was waited for */
+			: r->error == ER_LOCK_WAIT_TIMEOUT ? STATS_LOCK_TIMEOUT
+			: r->error == ER_LOCK_DEADLOCK     ? STATS_LOCK_DEADLOCK
+							   : STATS_LOCK_NONE,
 		.warnings = r->warnings,
 		.no_index = status & STATUS_NO_INDEX,
 		.no_good_index = status & STATUS_NO_GOOD_INDEX,

@@ -1,7 +1,8 @@
 """S3: who waits for whose locks is found, with what it costs; what only takes its time is not."""
+import pymysql
 import pytest
 
-from conftest import Background, ask, numbers
+from conftest import Background, ask, is_queued, numbers
 from servers import wait_until
 
 
@@ -97,3 +98,18 @@ def test_what_only_takes_its_time_waits_for_nobody(suimon, locked):
         ask(c, "UPDATE t SET n = SLEEP(4) WHERE id = 1")
         ask(c, "INSERT INTO other (n) SELECT SLEEP(3) FROM " + numbers(1, 1))
     assert findings(s) == []
+
+
+def test_a_wait_for_the_queue_is_no_wait_for_a_lock(suimon, locked):
+    """Its error has the same number, and nobody holds anything."""
+    s = suimon({"backend": {"failover_hold": "1s"}, "queue": {"rules": [{"match": {"table": locked.name + ".other"}}]}})
+    with s.connect(database=locked.name) as c:
+        wait_until("a write to be queued", lambda: is_queued(s, c, "INSERT INTO other (n) VALUES (1)"), 30)
+        assert s.http("/api/queue/pause", data={})[0] == 200
+        assert is_queued(s, c, "INSERT INTO other (n) VALUES (2)")
+        with pytest.raises(pymysql.MySQLError) as e:
+            ask(c, "SELECT COUNT(*) FROM other")
+        assert e.value.args[0] == 1205 and e.value.args[1].startswith("suimon: ")
+        assert s.http("/api/queue/resume", data={})[0] == 200
+        wait_until("the statement to be counted", lambda: [q for q in s.api("/api/queries")["queries"] if q["errors"]], 30)
+        assert findings(s) == []
