@@ -40,6 +40,17 @@ static enum rc find_prepared(struct request *r, struct span payload)
 	return RC_OK;
 }
 
+/* MySQL does not tell this from any other packet that ends too soon. */
+static enum rc untyped(struct request *r)
+{
+	struct backend_identity id;
+	bool mysql = backend_identity(topology_primary(r->s->worker->in->topology), &id) && !id.mariadb;
+
+	r->error = mysql ? 1835 : 1210;
+	reply_error(r->s, r->error, "HY000", "the statement's parameters have never been given types");
+	return RC_ERROR;
+}
+
 /* Its statement and its parameters' types, and the plan. */
 static enum rc read_execute(struct request *r, struct span payload)
 {
@@ -49,11 +60,8 @@ static enum rc read_execute(struct request *r, struct span payload)
 	if (rc != RC_OK)
 		return rc;
 	rc = prepared_read_execute(r, payload);
-	if (rc == RC_DECLINED) {
-		reply_error(s, 1210, "HY000", "the statement's parameters have never been given types");
-		r->error = 1210;
-		return RC_ERROR;
-	}
+	if (rc == RC_DECLINED)
+		return untyped(r);
 	if (rc != RC_OK) { /* what comes next is in its place, whatever this is: a server's session goes on, too */
 		stats_count(s->worker->sink, STATS_C_MALFORMED_PACKETS, 1);
 		reply_error(s, 1835, "HY000", "the parameters sent are not those of the statement");
