@@ -226,6 +226,12 @@ static bool queries(const struct sql_facts *f)
 	return f->verb == SQL_SELECT || f->flags & SQL_F_SUBQUERY;
 }
 
+/* MySQL: to an UPDATE FOUND_ROWS() are the rows that it has met, and to DO it is 1. */
+static bool finds_by_itself(const struct request *r)
+{
+	return !r->s->up->mariadb && (r->st->facts.verb == SQL_UPDATE || r->st->facts.verb == SQL_DO);
+}
+
 /* EXPLAIN, ANALYZE, CHECK and their like have rows, and find none; nor do SHOW WARNINGS and SHOW ERRORS. */
 static bool finds(const struct request *r, const struct track *t)
 {
@@ -237,7 +243,7 @@ static bool finds(const struct request *r, const struct track *t)
 		return !t->error || t->results;
 	if (t->error || r->st->shows_conditions || SQL_VERB(r->st->facts.verb) & none)
 		return false;
-	return (t->columns && !(r->st->facts.flags & SQL_F_WRITES)) || queries(&r->st->facts);
+	return (t->columns && !(r->st->facts.flags & SQL_F_WRITES)) || queries(&r->st->facts) || finds_by_itself(r);
 }
 
 static void note(struct request *r)
