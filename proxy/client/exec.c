@@ -264,7 +264,7 @@ static enum rc step_acquire(struct request *r)
 	r->lease.park = &s->park;
 	r->lease.epoch = r->checking ? r->checking_epoch : s->epoch;
 	r->lease.own_past = s->own_past || (r->st && r->st->facts.flags & SQL_F_LAST_INSERT_ID);
-	r->lease.asks_first = s->park.sole && (leaves_numbers(r) || s->aftermath.id_there);
+	r->lease.asks_first = s->park.sole && (leaves_numbers(r) || s->aftermath.id_there || r->wants_new);
 	r->lease.plain = !s->login && atomic_load_explicit(&w->in->own_tracking, memory_order_relaxed);
 	r->lease.fresh = r->wants_new || r->lost_on == r->backend || (s->login && login_wants_proof(s));
 	r->lease.done = on_lease;

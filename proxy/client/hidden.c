@@ -50,6 +50,13 @@ static enum rc reset_connection(struct request *r)
 		r->step = STEP_ACQUIRE;
 		return RC_DECLINED;
 	}
+	if (unlikely(aftermath_is_sole(r->s)) && !r->wants_new && !r->s->pins) { /* it would take with it what is asked for before another is used */
+		exec_give_back(r->s, true);
+		r->wants_new = true;
+		r->sync_to = NULL;
+		r->step = STEP_ACQUIRE;
+		return RC_DECLINED;
+	}
 	return hidden_say(r, HIDDEN_RESET, upstream_command(r->s->up, TRACK_SIMPLE, &reset, 1));
 }
 

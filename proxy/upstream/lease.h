@@ -41,7 +41,7 @@ struct lease_request {
 	bool fresh;                 /* only a connection whose login is new will do: it proves the password */
 	bool impatient;             /* has somewhere else to go: declined as soon as the server cannot be reached */
 	bool urgent;                /* goes before all others, and beyond the pool's limit if need be */
-	bool asks_first;            /* leaves FOUND_ROWS() as it is: where the connection used last is another server's, that is asked what it alone knows first */
+	bool asks_first;            /* leaves FOUND_ROWS() as it is: where the connection used last is another server's, or will not do, that is asked what it alone knows first */
 	bool parked_only;           /* only the connection parked for this session will do */
 	/* After RC_AGAIN: RC_OK with u leased; RC_DECLINED: the server cannot be reached or none became free in time (err_code:
 	 * because the server had none left); RC_ERROR: the server refused the account (err_* of the request). */

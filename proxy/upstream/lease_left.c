@@ -42,7 +42,7 @@ void lease_ask_first(const struct lease_request *r)
 {
 	struct upstream *u = r->park ? r->park->u : NULL;
 
-	if (r->asks_first && u && u->state == UPSTREAM_IDLE && u->backend != r->backend && !r->parked_only)
+	if (r->asks_first && u && u->state == UPSTREAM_IDLE && (u->backend != r->backend || r->fresh) && !r->parked_only)
 		(void)!lease_ask(u);
 }
 

@@ -284,6 +284,24 @@ def test_numbers_are_right_while_others_wait_for_the_connections(suimon, db, thr
     assert s.metrics()["suimon_pool_waits_total"] > 12
 
 
+def test_what_is_left_outlives_a_state_that_only_a_reset_brings_back(suimon, db):
+    """P3: a statement that was prepared under other variables has its connection reset, and may find it where the session has left something."""
+    def talk(connection, between=lambda: None):
+        with Wire(connection) as w:
+            bare = w.prepare("SELECT ? + 1")
+            between()  # the connection on which it was prepared makes room for another's
+            w.query("SET sql_mode = 'ANSI_QUOTES'")
+            w.query("SELECT LAST_INSERT_ID()")
+            w.query("CALL ins()")
+            return [bare.execute((1,)), w.query("SELECT LAST_INSERT_ID()")]
+    fresh(db)
+    want = talk(db.direct(client_flag=MULTI_STATEMENTS))
+    fresh(db)
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with contextlib.ExitStack() as stack:
+        assert talk(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), Noise(s, db, stack)) == want
+
+
 def test_the_first_to_ask_is_not_told_what_a_procedure_has_left_to_another(suimon, db):
     """P3: also what was left before anybody had asked, when nothing was done for it yet."""
     fresh(db)
