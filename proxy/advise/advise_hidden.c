@@ -273,11 +273,49 @@ static bool is_plain(struct span term)
 	return value.len > 2;
 }
 
+/* '2020-01-01 14:30:00', 20200101143000: is anything but noughts behind the day? */
+static bool is_time_of_day(const struct sql_token *t)
+{
+	bool string = t->kind == SQL_T_STRING && t->text.len && memchr(t->text.p, ':', t->text.len);
+	size_t i = strlen("20200101");
+
+	if (!string && t->kind != SQL_T_NUMBER)
+		return false;
+	for (i = string ? strlen("'2020-01-01") : i; i < t->text.len; i++)
+		if (t->text.p[i] >= '1' && t->text.p[i] <= '9')
+			return true;
+	return false;
+}
+
+/* The sample's value, by the plan, is a moment within a day: no day equals it, nor does the range of its day begin there. */
+static bool is_moment(struct span term)
+{
+	struct sql_token t;
+	struct sql_scan s;
+
+	sql_scan_init(&s, term, 0);
+	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; sql_scan_next_code(&s, &t))
+		if (is_time_of_day(&t))
+			return true;
+	return false;
+}
+
+/* Is each of the values made a day, whatever is sent? */
+static bool makes_days(const struct compared *c)
+{
+	struct span call = span_str("date(");
+
+	return c->first.len > call.len && c->last.len > call.len && span_ieq(span_of(c->first.p, call.len), call) &&
+	       span_ieq(span_of(c->last.p, call.len), call);
+}
+
 /* What stands for the comparison. RC_DECLINED: it cannot be said. */
 static enum rc put_form(struct mend *m, const struct compared *c)
 {
 	bool dates = (c->what == ROUNDS_DAY || c->what == ROUNDS_YEAR) && !m->of->is_text;
 
+	if (c->what == ROUNDS_DAY && is_moment(m->of->term) && !makes_days(c))
+		return RC_DECLINED;
 	if (dates)
 		return put_range(m, c);
 	if (c->how != COMPARED_EQUAL)
@@ -586,8 +624,11 @@ enum rc advise_hidden_fix(struct span text, const struct advise_column *of, cons
 	else
 		rc = iobuf_printf(words,
 				  "%s is a string and is compared with a number, so each row is converted and its index %s "
-				  "cannot be searched. Send the value as a string.",
-				  of->name, index);
+				  "cannot be searched. %s",
+				  of->name, index,
+				  of->use == ADVISE_RANGE ? "Strings stand in another order than numbers ('9' behind '10'), so the value sent as a string "
+							    "would find other rows: give the column a type of numbers."
+							  : "Send the value as a string.");
 	if (rc == RC_OK && of->spelt)
 		rc = iobuf_printf(words, " Some rows equal it as a number alone, as '007' does 7: make all of one spelling first.");
 	return rc == RC_OK ? advise_mend(text, of, alias, sql) : rc;

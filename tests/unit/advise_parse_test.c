@@ -340,6 +340,30 @@ static void the_column_of_that_table_is_mended(void **state)
 	iobuf_reset(&sql);
 }
 
+/* '9' stands behind '10': as strings other rows are in the range. */
+static void a_range_of_numbers_is_not_said_to_be_one_of_strings(void **state)
+{
+	static const struct {
+		enum advise_use use;
+		const char *said, *not_said;
+	} rows[] = {{ADVISE_RANGE, "a type of numbers", "Send the value as a string"}, {ADVISE_EQUALS, "Send the value as a string", "a type of numbers"}};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct advise_column of = {.name = "code", .use = rows[i].use, .is_text = true, .test = span_str("> 10")};
+		struct iobuf words, sql;
+
+		iobuf_init(&words, 0);
+		iobuf_init(&sql, 0);
+		assert_int_equal(advise_hidden_fix(span_str("SELECT id FROM t WHERE code > 10"), &of, "t", "code", &words, &sql), RC_OK);
+		assert_int_equal(iobuf_append(&words, "", 1), RC_OK);
+		assert_non_null(strstr((const char *)iobuf_data(&words), rows[i].said));
+		assert_null(strstr((const char *)iobuf_data(&words), rows[i].not_said));
+		assert_int_equal(iobuf_len(&sql), 0);
+		iobuf_reset(&words);
+		iobuf_reset(&sql);
+	}
+}
+
 /* A range for what rounds, LIKE beside what cuts; of a text nobody knows how it is written. */
 static void what_rounds_or_cuts_is_mended(void **state)
 {
@@ -373,6 +397,13 @@ static void what_rounds_or_cuts_is_mended(void **state)
 		{"MONTH(d) = 3 AND YEAR(d) = 2020", "month()", NULL, false}, /* how many rows the year has was not looked at */
 		{"DATE(d) = CURDATE() - INTERVAL 1 HOUR", "cast()", NULL, false},
 		{"DATE(d) = NOW()", "cast()", NULL, false}, /* a day begins at midnight */
+		{"DATE(d) >= '2020-01-01 14:33:12'", "cast(t.d as date) >= '2020-01-01 14:33:12'", NULL, false}, /* the first of January is none of these */
+		{"DATE(d) = '2020-01-01T00:00:01'", "cast(t.d as date) = TIMESTAMP'2020-01-01 00:00:01'", NULL, false},
+		{"DATE(d) < 20200101000100", "cast(t.d as date) < 20200101000100", NULL, false},
+		{"DATE(d) >= '2020-01-01 00:00:00'", "cast(t.d as date) >= '2020-01-01 00:00:00'", "d >= ?", false},
+		{"DATE(d) >= 20200101", "cast(t.d as date) >= 20200101", "d >= ?", false},
+		{"DATE(d) = DATE('2020-01-01 14:33:12')", "cast(t.d as date) = <cache>(cast('2020-01-01 14:33:12' as date))",
+		 "(d >= date(?) and d < date(?) + interval 1 day)", false},
 		{"DATE(d) = DATE(a)", "cast()", NULL, false},
 		{"DATE(d) = CURDATE() - INTERVAL a DAY", "cast()", NULL, false},
 		{"DATE(d) = CURDATE() - 7", "cast()", NULL, false}, /* a number */
@@ -776,6 +807,7 @@ int main(void)
 		cmocka_unit_test(equalities_come_first_then_one_range_or_the_order),
 		cmocka_unit_test(conditions_are_put_as_a_statement_may_have_them),
 		cmocka_unit_test(the_column_of_that_table_is_mended),
+		cmocka_unit_test(a_range_of_numbers_is_not_said_to_be_one_of_strings),
 		cmocka_unit_test(what_rounds_or_cuts_is_mended),
 		cmocka_unit_test(subqueries_worked_out_whole_are_seen),
 		cmocka_unit_test(what_a_subquery_selects_is_found),
