@@ -30,6 +30,12 @@ static bool is_month(const struct advise_column *a, const struct advise_column *
 	       ((span_ieq(a->function, year) && span_ieq(b->function, month)) || (span_ieq(a->function, month) && span_ieq(b->function, year)));
 }
 
+/* DATE(column) >= .. AND DATE(column) < ..: either alone may match nearly all rows. */
+static bool are_bounds(const struct advise_column *a, const struct advise_column *b)
+{
+	return a->use == ADVISE_HIDDEN && b->use == ADVISE_HIDDEN && a->is_bound && b->is_bound && span_ieq(a->function, b->function);
+}
+
 static void add_column(struct advise_columns *out, struct span quoted, const struct advise_column *like)
 {
 	struct advise_column *col;
@@ -48,6 +54,10 @@ static void add_column(struct advise_columns *out, struct span quoted, const str
 			out->at[i] = *col; /* that it is NULL says less than what it equals does */
 		else if (is_month(&out->at[i], like) && !out->at[i].also.len)
 			out->at[i].also = like->term;
+		else if (are_bounds(&out->at[i], like) && !out->at[i].also.len) {
+			out->at[i].also = like->term;
+			out->at[i].both_bounds = true;
+		}
 		else if (out->at[i].use == ADVISE_RANGE && like->use == ADVISE_RANGE && out->at[i].test.len && !out->at[i].other_bound.len)
 			out->at[i].other_bound = like->test; /* either alone may match nearly all rows */
 		return;
@@ -184,10 +194,28 @@ static void mirrored(struct advise_tokens *c, size_t from, size_t to)
 	}
 }
 
+static bool is_bound(const struct sql_token *t)
+{
+	return sql_token_is_op(t, '<') || sql_token_is_op(t, '>') || sql_token_is_op(t, SQL_OP_LE) || sql_token_is_op(t, SQL_OP_GE);
+}
+
 static bool is_comparison(const struct sql_token *t)
 {
-	return sql_token_is_op(t, '=') || sql_token_is_op(t, '<') || sql_token_is_op(t, '>') || sql_token_is_op(t, SQL_OP_LE) || sql_token_is_op(t, SQL_OP_GE) || sql_token_is_word(t, "between") ||
-	       sql_token_is_word(t, "in");
+	return sql_token_is_op(t, '=') || is_bound(t) || sql_token_is_word(t, "between") || sql_token_is_word(t, "in");
+}
+
+/* The comparison of this level; to: there is none. */
+static size_t comparison_at(const struct advise_tokens *c, size_t from, size_t to)
+{
+	for (size_t i = from, end; i < to; i = end) {
+		end = advise_tokens_cached(c, i, to);
+		if (end > i)
+			continue;
+		if (is_comparison(&c->t[i]))
+			return i;
+		end = sql_token_is_op(&c->t[i], '(') ? advise_tokens_behind(c, i, to) : i + 1;
+	}
+	return to;
 }
 
 /* What looks for its value inside the column, or for the column in a list: there is no bare column to compare, nor an expression to index. */
@@ -205,14 +233,12 @@ static bool searches(const struct sql_token *function)
 static void hidden(struct advise_tokens *c, size_t from, size_t to)
 {
 	struct advise_path p, found = {0};
-	size_t i = from, seen = 0;
-	bool called = from + 1 < to && c->t[from].kind == SQL_T_WORD && sql_token_is_op(&c->t[from + 1], '(');
+	size_t i = comparison_at(c, from, to), seen = 0;
+	bool called = from + 1 < to && c->t[from].kind == SQL_T_WORD && sql_token_is_op(&c->t[from + 1], '('), alone;
 
-	for (; i < to && !is_comparison(&c->t[i]); i++)
-		if (sql_token_is_op(&c->t[i], '('))
-			i = advise_tokens_behind(c, i, to) - 1;
-	if (i + 1 >= to || (called && searches(&c->t[from])) || sql_token_is_word(&c->t[i - (i > from)], "not") || !literals(c, i + 1, to).len || (called && advise_tokens_behind(c, from + 1, i) != i))
+	if (i + 1 >= to || (called && searches(&c->t[from])) || sql_token_is_word(&c->t[i - (i > from)], "not") || !literals(c, i + 1, to).len)
 		return;
+	alone = called && advise_tokens_behind(c, from + 1, i) == i; /* else something is computed of what it gives, as of DATEDIFF's days */
 	for (size_t at = from; at < i;) {
 		size_t next = advise_tokens_path(c, at, i, &p);
 
@@ -224,7 +250,8 @@ static void hidden(struct advise_tokens *c, size_t from, size_t to)
 	}
 	if (seen == 1 && advise_tokens_of(found.table, c->table))
 		add_column(c->out, found.column, &(struct advise_column){.use = ADVISE_HIDDEN,
-									 .function = called ? c->t[from].text : span_of(NULL, 0),
+									 .function = alone ? c->t[from].text : span_of(NULL, 0),
+									 .is_bound = is_bound(&c->t[i]),
 									 .term = from_to(c, from, to)});
 }
 

@@ -314,7 +314,7 @@ static enum rc put_form(struct mend *m, const struct compared *c)
 {
 	bool dates = (c->what == ROUNDS_DAY || c->what == ROUNDS_YEAR) && !m->of->is_text;
 
-	if (c->what == ROUNDS_DAY && is_moment(m->of->term) && !makes_days(c))
+	if (c->what == ROUNDS_DAY && (is_moment(m->of->term) || is_moment(m->of->also)) && !makes_days(c))
 		return RC_DECLINED;
 	if (dates)
 		return put_range(m, c);
@@ -353,7 +353,7 @@ static size_t call_end(const struct mend *m, size_t i, struct compared *c)
 		     {"ucase", "ucase", "upper", FOLDS_CASE}, {"left", "left", "left", CUTS}};
 	size_t n = 0, end = is_op(m, i + 1, '(') ? path_end(m, i + 2, m->alias, m->of->name) : i + 2;
 	struct span tried = m->of->function;
-	bool both = m->of->also.len && (is_word(m, i, "year") || is_word(m, i, "month"));
+	bool both = m->of->also.len && !m->of->both_bounds && (is_word(m, i, "year") || is_word(m, i, "month"));
 
 	while (n < countof(calls) && !is_word(m, i, calls[n].name))
 		n++;
@@ -410,7 +410,7 @@ static size_t mend_function(struct mend *m, size_t i)
 	struct compared c = {.how = COMPARED_NOT};
 	size_t end = call_end(m, i, &c), behind = end > i ? compared_at(m, end, &c) : end;
 
-	if (m->of->also.len)
+	if (m->of->also.len && !m->of->both_bounds)
 		return mend_month(m, i);
 	if (behind == end || !ends(m, behind))
 		return i;
@@ -486,25 +486,44 @@ static bool read_tokens(struct mend *m, struct span text)
 	return false;
 }
 
-/* The first place that can be mended is; nothing is appended where there is none. */
+/* The next place from *i on that can be mended, in m->piece. Returns the index behind it; n: there is none. */
+static size_t mend_next(struct mend *m, size_t *i)
+{
+	for (; *i < m->n; (*i)++) {
+		size_t end = *i > 0 && is_op(m, *i - 1, '.') ? *i : mend_at(m, *i); /* not in the middle of a path */
+
+		if (end > *i)
+			return end;
+	}
+	return m->n;
+}
+
+/* The first place that can be mended is, of two bounds both; nothing is appended where one of them is not there. */
 static enum rc mend(struct mend *m, struct span text, struct iobuf *out)
 {
-	for (size_t i = 0; i < m->n; i++) {
-		const char *behind;
-		size_t end;
+	const char *rest = text.p, *end = text.p + text.len;
+	size_t places = m->of->both_bounds ? 2 : 1;
+	struct iobuf made;
+	enum rc rc = RC_OK;
 
-		if (i > 0 && is_op(m, i - 1, '.')) /* in the middle of a path */
-			continue;
-		end = mend_at(m, i);
-		if (end == i)
-			continue;
-		behind = m->t[end - 1].text.p + m->t[end - 1].text.len;
-		if (iobuf_append(out, text.p, (size_t)(m->t[i].text.p - text.p)) != RC_OK ||
-		    iobuf_append(out, iobuf_data(&m->piece), iobuf_len(&m->piece)) != RC_OK)
-			return RC_ERROR;
-		return iobuf_append(out, behind, (size_t)(text.p + text.len - behind));
+	iobuf_init(&made, MOST_TEXT);
+	for (size_t i = 0; places && rc == RC_OK; places--) {
+		size_t behind = mend_next(m, &i);
+
+		if (i == m->n)
+			break;
+		if (iobuf_append(&made, rest, (size_t)(m->t[i].text.p - rest)) != RC_OK ||
+		    iobuf_append(&made, iobuf_data(&m->piece), iobuf_len(&m->piece)) != RC_OK)
+			rc = RC_ERROR;
+		iobuf_reset(&m->piece);
+		rest = m->t[behind - 1].text.p + m->t[behind - 1].text.len;
+		i = behind;
 	}
-	return RC_OK;
+	if (rc == RC_OK && places == 0 &&
+	    (iobuf_append(out, iobuf_data(&made), iobuf_len(&made)) != RC_OK || iobuf_append(out, rest, (size_t)(end - rest)) != RC_OK))
+		rc = RC_ERROR;
+	iobuf_reset(&made);
+	return rc;
 }
 
 /* "table.column" of another table at i. Returns the index behind it, or i. */

@@ -137,7 +137,9 @@ struct advise_column {
 	struct span term;     /* of ADVISE_HIDDEN and of a pattern: the whole comparison; of the plan */
 	bool pattern;         /* it is searched by LIKE */
 	bool behind_number;   /* what it is compared with is a number that stands before it: "5 = x", of which there is no test */
-	struct span also;     /* likewise, where one is about its year and the other about its month: that one */
+	struct span also;     /* likewise, where one is about its year and the other about its month: that one; or of two bounds the other */
+	bool is_bound;        /* of ADVISE_HIDDEN: it is compared by <, >, <= or >= */
+	bool both_bounds;     /* so it is twice, inside the same function */
 	bool is_null;         /* it is asked whether it is NULL */
 	bool never_null;      /* advise_explain.c: it cannot be */
 	bool spelt;           /* as a string it equals other rows than as a number: '007' */

@@ -134,6 +134,7 @@ static enum rc judge_hidden(struct advise_question *q, const struct advise_colum
 	if (rc != RC_OK)
 		return rc;
 	made.index = (struct advise_columns){.n = 1, .at = {of}};
+	made.by_key = made.far = false;
 	if (!v->scan.covered && advise_too_many_match(&made))
 		return RC_DECLINED;
 	memcpy(made.known.serves, index, ADVISE_NAME);
@@ -325,9 +326,10 @@ static enum rc judge_joined(struct advise_question *q, struct advise_verdict *v)
 static enum rc judge_index(struct advise_question *q, const struct advise_scan *s, const struct advise_columns *found,
 			   struct advise_verdict *v)
 {
-	if (v->index.n && only_sorts(&v->index)) {
-		enum rc rc = sorts_well(q, s, v);
+	enum rc rc;
 
+	if (v->index.n && only_sorts(&v->index)) {
+		rc = sorts_well(q, s, v);
 		if (rc == RC_ERROR)
 			return RC_ERROR;
 		v->index.n = rc == RC_OK ? v->index.n : 0;
@@ -347,7 +349,8 @@ static enum rc judge_index(struct advise_question *q, const struct advise_scan *
 	if (goes_far(q, &v->scan, v) != RC_OK)
 		return RC_ERROR;
 	v->add = !advise_too_many_match(v);
-	return v->add ? RC_OK : judge_joined(q, v);
+	rc = v->add ? RC_OK : judge_joined(q, v);
+	return rc == RC_DECLINED && !hoped ? judge_hidden(q, found, v) : rc;
 }
 
 /* A column that the server converts says more than that its index is hidden. was: what else has been found. */

@@ -65,6 +65,9 @@ ILL = (
     ("SELECT id FROM cust WHERE phone = '0{}'", "cust", "phone"),
     ("SELECT id FROM ord WHERE YEAR(placed) = 2018 + {}", "ord", "placed"),
     ("SELECT id FROM cust WHERE DATE(created) = '2020-04-{}'", "cust", "created"),
+    ("SELECT cust_id FROM ord WHERE DATE(placed) = '2020-06-{}' AND status = 'paid'", "ord", "placed"),  # a quarter is paid
+    ("SELECT cust_id, total FROM ord WHERE DATE(placed) >= '2020-07-{}' AND DATE(placed) <= '2020-07-23'", "ord", "placed"),  # each bound alone matches half
+    ("SELECT phone FROM cust WHERE DATEDIFF(created, '2020-03-{}') = 0", "cust", "created"),
     ("SELECT id, total FROM ord WHERE ref + 0 = {}", "ord", "ref"),
     ("SELECT id FROM cust WHERE born = '1970-02-{}'", "cust", "born"),
     ("SELECT id FROM cust WHERE born >= '1980-02-{}' AND born < '1980-02-{}' + INTERVAL 2 DAY", "cust", "born"),  # each bound alone matches half of the rows

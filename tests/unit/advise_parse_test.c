@@ -61,10 +61,33 @@ static void comparisons_with_values_name_their_column(void **state)
 	CONDITION("year(o.a) = <cache>(i.b + 3)", "");
 	CONDITION("cast(o.a as date) between <cache>('2020-01-01') and <cache>('2020-01-31')", "a()");
 	CONDITION("cast(o.a as date) in ('2020-01-01','2020-02-01')", "a()");
+	CONDITION("to_days(o.a) - <cache>(to_days('2020-01-10')) = 0", "a()");
+	CONDITION("locate('x',o.a) + 1 > 1", "");
+	CONDITION("year(o.a) - year(o.b) = 1", "");
 	CONDITION("3 >= o.a", "a~");
 	CONDITION("o.a between 3 and 5", "a~");
 	CONDITION("o.a like 'x%'", "a~");
 	CONDITION("o.a like _utf8mb4'x%'", "a~");
+}
+
+static void two_bounds_around_one_function_belong_together(void **state)
+{
+	static const struct {
+		const char *condition;
+		bool both;
+	} rows[] = {{"cast(o.a as date) >= '2020-01-01' and o.b = 3 and cast(o.a as date) <= '2020-01-31'", true},
+		    {"cast(o.a as date) < <cache>('2020-01-01' + interval 1 day) and cast(o.a as date) >= '2020-01-01'", true},
+		    {"cast(o.a as date) >= '2020-01-01' and month(o.a) < 3", false},
+		    {"cast(o.a as date) >= '2020-01-01' and cast(o.a as date) = '2020-01-31'", false},
+		    {"cast(o.a as date) >= '2020-01-01' and cast(o.b as date) < '2020-01-31'", false}};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct advise_columns c = {0};
+
+		advise_condition(span_str(rows[i].condition), span_str("o"), &c);
+		assert_int_equal(c.at[0].both_bounds, rows[i].both);
+		assert_int_equal(c.at[0].also.len != 0, rows[i].both);
+	}
 }
 
 static void conjunctions_name_all_of_theirs(void **state)
@@ -401,6 +424,10 @@ static void what_rounds_or_cuts_is_mended(void **state)
 		{"DATE(d) = '2020-01-01T00:00:01'", "cast(t.d as date) = TIMESTAMP'2020-01-01 00:00:01'", NULL, false},
 		{"DATE(d) < 20200101000100", "cast(t.d as date) < 20200101000100", NULL, false},
 		{"DATE(d) >= '2020-01-01 00:00:00'", "cast(t.d as date) >= '2020-01-01 00:00:00'", "d >= ?", false},
+		{"DATE(d) >= '2020-01-01' AND a = 1 AND DATE(d) <= '2020-01-31'", "cast(t.d as date) >= '2020-01-01'&", "d >= ? and a = ? and d < ? + interval 1 day", false},
+		{"DATE(d) < '2020-01-01' + INTERVAL 1 MONTH AND DATE(t.d) >= '2020-01-01' LIMIT 3", "cast()&", "d < ? + interval ? MONTH and t.d >= ? limit ?", false},
+		{"YEAR(d) > 2018 AND YEAR(d) <= 2020", "year()&", "d >= makedate(? + 1, 1) and d < makedate(? + 1, 1)", false},
+		{"DATE(d) >= '2020-01-01' AND DATE(d) < NOW()", "cast()&", NULL, false}, /* one of both alone may leave nearly all rows */
 		{"DATE(d) >= 20200101", "cast(t.d as date) >= 20200101", "d >= ?", false},
 		{"DATE(d) = DATE('2020-01-01 14:33:12')", "cast(t.d as date) = <cache>(cast('2020-01-01 14:33:12' as date))",
 		 "(d >= date(?) and d < date(?) + interval 1 day)", false},
@@ -426,7 +453,8 @@ static void what_rounds_or_cuts_is_mended(void **state)
 	for (size_t i = 0; i < countof(rows); i++) {
 		struct advise_column of = {.name = "d", .use = ADVISE_HIDDEN, .is_text = rows[i].text, .folds_case = rows[i].text, .term = span_str(rows[i].term),
 					   .function = span_of(rows[i].term, strcspn(rows[i].term, "(")),
-					   .also = span_str(strchr(rows[i].term, '+') ? "month(t.d) = 3" : "")};
+					   .also = span_str(strchr(rows[i].term, '+') ? "month(t.d) = 3" : strchr(rows[i].term, '&') ? "cast(t.d as date) <= '2020-01-31'" : ""),
+					   .both_bounds = strchr(rows[i].term, '&') != NULL};
 		char text[256], expected[256] = "";
 		struct iobuf sql;
 
@@ -794,6 +822,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comparisons_with_values_name_their_column),
+		cmocka_unit_test(two_bounds_around_one_function_belong_together),
 		cmocka_unit_test(conjunctions_name_all_of_theirs),
 		cmocka_unit_test(an_or_names_what_each_side_compares),
 		cmocka_unit_test(a_write_is_read_for_its_rows),
