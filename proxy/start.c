@@ -550,7 +550,8 @@ int process_run(char **argv, const char *file, const char *primary)
 		log_error("main", "could not start", NULL);
 		_exit(EXIT_START); /* threads are at work, with what libraries put away at an exit in order */
 	}
-	log_info("main", "ready", "workers=%zu", in->nworkers);
+	log_info("main", "ready", "workers=%zu io_uring=%s", in->nworkers, in->workers[0]->batches ? "on"
+										    : in->settings->io_uring ? "unavailable" : "off");
 	code = loop_run(in->control) == 0 ? EXIT_FINE : EXIT_FATAL;
 	if (code != EXIT_FINE)
 		rest_disown(); /* nothing was drained: that is no end in order */

@@ -34,6 +34,11 @@ void version_print(void)
 #else
 	const char *systemd = "off";
 #endif
+#ifdef SUIMON_IO_URING
+	const char *io_uring = "on";
+#else
+	const char *io_uring = "off";
+#endif
 #ifdef NDEBUG
 	const char *assertions = "off";
 #else
@@ -46,8 +51,8 @@ void version_print(void)
 #endif
 
 	(void)printf("suimon %s\n", SUIMON_VERSION);
-	(void)printf("build: compiler=\"%s\" allocator=\"%s\" systemd=%s assertions=%s sanitizer=%s\n", __VERSION__, allocator,
-		     systemd, assertions, sanitizer);
+	(void)printf("build: compiler=\"%s\" allocator=\"%s\" systemd=%s io_uring=%s assertions=%s sanitizer=%s\n", __VERSION__, allocator,
+		     systemd, io_uring, assertions, sanitizer);
 	(void)printf("libevent %s\nlibmariadb %s\nlibcurl %s\nhiredis %d.%d.%d\n%s\npcre2 %d.%d\njansson %s\nlibyaml %s\nlibsodium %s\nxxhash %u\nzlib %s\nzstd %s\nlibrdkafka %s\n",
 		     event_get_version(), mysql_get_client_info(), LIBCURL_VERSION, HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
 		     OpenSSL_version(OPENSSL_VERSION), PCRE2_MAJOR, PCRE2_MINOR, JANSSON_VERSION, yaml_get_version_string(),

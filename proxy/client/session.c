@@ -371,8 +371,6 @@ void session_close(struct session *s, enum close_reason reason, const char *deta
 	session_set_state(s, SESSION_CLOSED);
 	stats_count(w->sink, reasons[reason].counter, 1);
 	stats_count(w->sink, STATS_C_CLIENT_CONNECTIONS_ACTIVE, (uint64_t)-1);
-	stats_count(w->sink, STATS_C_BYTES_CLIENT_IN, s->ch.bytes_in);
-	stats_count(w->sink, STATS_C_BYTES_CLIENT_OUT, s->ch.bytes_out);
 	atomic_fetch_sub_explicit(&w->in->sessions, 1, memory_order_relaxed);
 	if (s->request)
 		request_abort(s->request);
@@ -381,6 +379,8 @@ void session_close(struct session *s, enum close_reason reason, const char *deta
 	lease_park_end(&s->park);
 	list_remove(&w->sessions, &s->node);
 	channel_close(&s->ch);
+	stats_count(w->sink, STATS_C_BYTES_CLIENT_IN, s->ch.bytes_in);
+	stats_count(w->sink, STATS_C_BYTES_CLIENT_OUT, s->ch.bytes_out);
 	s->free_mail.run = session_free;
 	loop_defer(w->loop, &s->free_mail);
 }

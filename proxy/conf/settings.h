@@ -73,6 +73,7 @@ struct settings {
 		uint64_t handshake_timeout_ns, idle_timeout_ns;
 	} listen;
 	int64_t threads;                /* 0 = auto */
+	bool io_uring;
 	uint64_t drain_timeout_ns;
 	uint64_t upgrade_timeout_ns;
 	bool log_json;

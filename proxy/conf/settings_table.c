@@ -519,6 +519,8 @@ static const struct conf_opt rows[] = {
 	SECTION("listen", listen_table, "Where suimon listens, and for whom."),
 	INT("threads", threads, "auto", 1, 1024, "Threads that serve clients; auto is one a processor core that the process may use, by its affinity and its control group's limit.", FIXED,
 	    .zero = "auto"),
+	BOOL("io_uring", io_uring, "on",
+	     "What a thread sends to several sockets at once leaves in one system call, where the kernel allows that; elsewhere, and with off, in one each.", FIXED),
 	DURATION("drain_timeout", drain_timeout_ns, "30s", 0, HOUR, "On SIGTERM: how long transactions have to finish.",
 		 RELOAD),
 	DURATION("upgrade_timeout", upgrade_timeout_ns, "15m", 0, 30 * DAY,

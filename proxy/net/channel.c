@@ -22,9 +22,17 @@ struct channel_scratch *channel_scratch_new(struct loop *loop)
 
 void channel_scratch_free(struct channel_scratch *s)
 {
-	if (s)
+	if (s) {
 		mem_free(s->unpacked);
+		channel_batch_free(s->batch);
+	}
 	secret_pages_free(s, sizeof(*s));
+}
+
+bool channel_scratch_batch(struct channel_scratch *s)
+{
+	s->batch = channel_batch_new(s->loop);
+	return s->batch != NULL;
 }
 
 /* ---- reading ---- */
@@ -62,6 +70,7 @@ static bool secure_step(struct channel *ch)
 {
 	bool wants_write;
 
+	channel_batch_send(ch->scratch->batch); /* it would wait for the handshake's arithmetic */
 	/* What came in clear behind the request for TLS belongs to the handshake, and is never taken for anything else. */
 	if (iobuf_len(&ch->in)) {
 		if (tls_early(ch->stream.tls, span_of(iobuf_data(&ch->in), iobuf_len(&ch->in))) != RC_OK) {
@@ -95,6 +104,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct channel *ch = arg;
 
+	if (ch->scratch->batch)
+		channel_batch_step(ch->scratch->batch);
 	if (unlikely(ch->securing) && !secure_step(ch))
 		return;
 	if (what & EV_TIMEOUT && iobuf_len(&ch->in)) { /* channel_resume */
@@ -216,11 +227,19 @@ static enum rc send_gathered(struct channel *ch)
 	struct channel_scratch *s = ch->scratch;
 	size_t total = 0, sent = 0;
 
+	if (unlikely(ch->batched)) {
+		channel_batch_send(s->batch);
+		if (ch->failed)
+			return RC_ERROR;
+	}
 	if (unlikely(ch->zip != NULL))
 		return send_zipped(ch);
 	for (int i = 0; i < s->niov; i++)
 		total += s->iov[i].iov_len;
 	if (!channel_backlog(ch) && !ch->connecting && !ch->securing) {
+		if (channel_batch_take(ch, total))
+			return RC_OK;
+
 		ssize_t n = ch->stream.ops->writev(&ch->stream, s->iov, s->niov);
 
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -409,7 +428,10 @@ enum rc channel_connect(struct channel *ch, struct channel_scratch *scratch, con
 
 enum rc channel_secure(struct channel *ch, struct tls_context *c, const char *host)
 {
-	if (!ch->open || channel_flush(ch) != RC_OK || stream_secure(&ch->stream, c, host) != RC_OK)
+	if (!ch->open || channel_flush(ch) != RC_OK)
+		return RC_ERROR;
+	channel_batch_send(ch->scratch->batch);
+	if (ch->failed || channel_backlog(ch) || stream_secure(&ch->stream, c, host) != RC_OK)
 		return RC_ERROR;
 	ch->securing = true;
 	event_active(&ch->read_event, EV_READ, 0);
@@ -422,6 +444,8 @@ void channel_close(struct channel *ch)
 
 	if (!ch->open)
 		return;
+	if (ch->batched)
+		channel_batch_send(s->batch);
 	ch->open = false;
 	if (s->gathering == ch) {
 		s->niov = 0;

@@ -7,6 +7,8 @@
  * Below it is the stream, plain or TLS (stream.h); channel_secure goes from one to the other. What is above sees the same
  * bytes either way, and a layer that changes bytes (compression) has its place between a channel and the packets.
  *
+ * On a loop that may (channel_scratch_batch) what is small is not written at once but at the turn's end, with what other channels send.
+ *
  * The decider marks, the mover moves: protocol code calls push and put, only this file touches the socket. A channel
  * is closed once, by channel_close; its owner frees what embeds it no sooner than the end of the loop's turn
  * (loop_defer), because the call stack below it may still hold it.
@@ -50,6 +52,7 @@ struct channel_scratch {
 	struct loop *loop;
 	uint8_t *unpacked;              /* as many bytes as in, for what came compressed; owned, NULL until first needed */
 	struct channel *gathering;      /* whose pieces lie in iov */
+	struct channel_batch *batch;    /* what leaves together at the end of the turn; owned, NULL: each channel sends for itself */
 	struct iovec iov[CHANNEL_IOV];
 	int niov;
 	size_t arena_used;
@@ -57,6 +60,9 @@ struct channel_scratch {
 	uint8_t in[CHANNEL_SCRATCH];
 };
 struct channel_scratch *channel_scratch_new(struct loop *loop) must_check;
+/* From now on what is small and is sent in one turn leaves together, by io_uring. False: the kernel, this build or want of memory does
+ * not allow it, and each channel sends for itself as before. */
+bool channel_scratch_batch(struct channel_scratch *s);
 void channel_scratch_free(struct channel_scratch *s);
 
 struct channel {
@@ -71,6 +77,7 @@ struct channel {
 	bool connecting;
 	bool securing;      /* the TLS handshake runs: nothing is handed up, what is pushed is kept */
 	bool paused;        /* the reader is off: back-pressure */
+	bool batched;       /* bytes of its lie in the batch; all others follow them */
 	const char *failed; /* bytes were lost on the way out, and why: nothing may follow them; ops->closed is told in a later turn */
 	uint64_t bytes_in, bytes_out;
 };
@@ -103,8 +110,9 @@ void channel_fail(struct channel *ch, const char *why);
 enum rc channel_push(struct channel *ch, const void *p, size_t len);
 /* Gathers a copy. */
 enum rc channel_put(struct channel *ch, const void *p, size_t len);
-/* Sends what was gathered. RC_OK: all of it has left; RC_AGAIN: some is kept (drained will be called); RC_ERROR: the
- * peer is gone, or there is no memory: ops->closed is called in a later turn, should the caller not close it itself. */
+/* Sends what was gathered. RC_OK: all of it has left, or leaves in this turn; RC_AGAIN: some is kept (drained will be called); RC_ERROR:
+ * the peer is gone, or there is no memory: ops->closed is called in a later turn, should the caller not close it itself. What was
+ * to leave in this turn and did not is kept, or fails the channel, as if it had been sent a moment later. */
 enum rc channel_flush(struct channel *ch);
 
 void channel_pause(struct channel *ch);  /* stop reading */

@@ -18,4 +18,12 @@ bool channel_zip_pending(const struct channel *ch);
 enum rc channel_zip_gathered(struct channel *ch) must_check; /* what is gathered goes to ch->out */
 void channel_zip_free(struct channel *ch);
 
+/* channel_batch.c: sends that leave together. NULL: no memory, or the kernel or this build has no io_uring. */
+struct channel_batch *channel_batch_new(struct loop *loop) must_check;
+void channel_batch_free(struct channel_batch *b);
+/* What the channel has gathered, total bytes, is to leave with others'. False: it has to send it itself. */
+bool channel_batch_take(struct channel *ch, size_t total) must_check;
+void channel_batch_step(struct channel_batch *b); /* another event of a channel begins */
+void channel_batch_send(struct channel_batch *b); /* all of it, now; may be NULL */
+
 #endif
