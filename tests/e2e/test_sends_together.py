@@ -1,0 +1,75 @@
+"""P1, F1: what many sessions are sent at once arrives as it would one by one, with io_uring and without it."""
+import ctypes.util
+import hashlib
+import random
+import re
+import sys
+import threading
+
+import pytest
+
+import servers
+from conftest import ask
+
+SESSIONS, STATEMENTS = 24, 120
+SIZES = [1, 60, 4000, 8000, 8150, 8190, 8192, 8200, 16000, 65500, 300000]  # about where sends are large enough to go by themselves
+
+# A filter as containers have by default: whoever asks for io_uring is refused. What it is started with stays in force behind exec.
+WITHOUT = """import ctypes, os, sys
+lib = ctypes.CDLL("libseccomp.so.2")
+lib.seccomp_init.restype = ctypes.c_void_p
+ctx = ctypes.c_void_p(lib.seccomp_init(0x7fff0000))
+for call in (b"io_uring_setup", b"io_uring_enter", b"io_uring_register"):
+    assert lib.seccomp_rule_add_array(ctx, 0x50001, lib.seccomp_syscall_resolve_name(call), 0, None) == 0
+assert lib.seccomp_load(ctx) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def in_use(s):
+    """What the start says of it."""
+    return re.search(r"main: ready workers=\d+ io_uring=(\w+)", s.log_text()).group(1)
+
+
+def talk(s, db, seed, failed):
+    """One session's statements of all sizes both ways, each with an answer that only it can have."""
+    r = random.Random(seed)
+    try:
+        with s.connect(database=db.name) as c:
+            for n in range(STATEMENTS):
+                size = r.choice(SIZES if n % 10 == 0 else SIZES[:8])
+                if r.random() < 0.5:
+                    got = ask(c, "SELECT REPEAT('%s', %d), %d" % (chr(97 + seed % 26), size, n))
+                    assert got == ((chr(97 + seed % 26) * size, n),)
+                else:
+                    text = "".join(r.choices("abcdefgh", k=min(size, 20000)))
+                    got = ask(c, "SELECT MD5('%s'), %d, %d" % (text, seed, n))
+                    assert got == ((hashlib.md5(text.encode()).hexdigest(), seed, n),)
+    except Exception as e:
+        failed.append(e)
+
+
+def all_talk(s, db):
+    failed = []
+    threads = [threading.Thread(target=talk, args=(s, db, seed, failed)) for seed in range(SESSIONS)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failed, failed
+
+
+@pytest.mark.parametrize("io_uring", ["on", "off"])
+def test_every_session_has_its_own_answers(suimon, db, io_uring):
+    s = suimon({"io_uring": io_uring, "threads": 2})
+    assert in_use(s) in ({"on", "unavailable"} if io_uring == "on" else {"off"})
+    all_talk(s, db)
+
+
+@pytest.mark.skipif(not ctypes.util.find_library("seccomp"), reason="libseccomp is not installed: deploy/deps --test")
+def test_where_io_uring_is_forbidden_each_is_sent_by_itself(suimon, db):
+    s = suimon({"threads": 2}, run=False)
+    s.process = servers.Process("suimon", [sys.executable, "-c", WITHOUT, s.binary, "-c", s.file], s.log, s._env())
+    s.start()
+    assert in_use(s) == "unavailable"
+    all_talk(s, db)
