@@ -322,6 +322,7 @@ def test_whose_password_has_expired_has_nothing_from_the_cache(suimon, db, flag)
     read, late = "SELECT n FROM `%s`.t WHERE id = 1" % db.name, {"user": "late", "password": "late"}
     changed = "SET PASSWORD = PASSWORD('later')" if KIND == "mariadb" else "ALTER USER USER() IDENTIFIED BY 'later'"
     s = suimon({"cache": {"rules": [{"match": {"schema": db.name}, "ttl": "1h"}]}})
+    db.primary("DROP USER IF EXISTS late@'%'")
     db.primary("CREATE USER late@'%' IDENTIFIED BY 'late'")
     db.primary("GRANT ALL ON `%s`.* TO late@'%%'" % db.name)
     try:
@@ -361,6 +362,7 @@ def test_whose_password_has_expired_takes_no_server_along(suimon, db):
 
     def of_late():
         return db.primary("SELECT id FROM information_schema.processlist WHERE user = 'late' AND command = 'Sleep'")
+    db.primary("DROP USER IF EXISTS late@'%'")
     db.primary("CREATE USER late@'%' IDENTIFIED BY 'late'")
     try:
         s.connect(**late).close()
