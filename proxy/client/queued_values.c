@@ -4,9 +4,13 @@
  * What a value is as text is stmt_put_literal's affair; here it is where a literal of the same value is taken otherwise than
  * a parameter. What is not surely the same runs directly.
  */
+#include <string.h>
+
 #include "digest.h"
 #include "mem.h"
 #include "request.h"
+
+#define DAY_BYTES 4 /* of a DATE's value: no time of day behind them */
 
 struct look {
 	const uint8_t *places;
@@ -50,6 +54,19 @@ static bool loses_type(const struct look *l, const struct stmt_value *v)
 	return v->type == FIELD_FLOAT || (v->is_unsigned && is_number(v->type) && !large);
 }
 
+/* Where a number is wanted MariaDB takes a bound time's digits, and leaves its sign out. */
+static bool loses_sign(const struct look *l, const struct stmt_value *v)
+{
+	return l->mariadb && v->type == FIELD_TIME && v->raw.len && v->raw.p[0];
+}
+
+/* Types that no client needs to bind, of which a server refuses some and takes others for what no literal is; a day with an hour MySQL refuses. */
+static bool is_the_servers(const struct look *l, const struct stmt_value *v)
+{
+	return v->type == FIELD_GEOMETRY || v->type == FIELD_ENUM || v->type == FIELD_SET || (v->type == FIELD_JSON && l->mariadb) ||
+	       (v->type == FIELD_DATE && !l->mariadb && v->raw.len > DAY_BYTES);
+}
+
 /* MariaDB takes it through the session's time zone: what is in no such zone becomes NULL, an hour that is left out the next one. */
 static bool is_in_zone(const struct look *l, const struct stmt_value *v)
 {
@@ -61,14 +78,16 @@ static bool is_in_zone(const struct look *l, const struct stmt_value *v)
 /* NULL: it means the same. */
 static const char *fault_of(const struct look *l, const struct stmt_value *v, enum sql_place place)
 {
-	if (v->type == FIELD_JSON && l->mariadb)
-		return "it has a JSON value, which the server refuses";
+	if (is_the_servers(l, v))
+		return "it has a value of a type that the server may refuse";
 	if (place == SQL_PLACE_LIMIT && !is_count(v))
 		return "its LIMIT is given as something else than a whole number from 0";
 	if (v->is_null || v->indicator != STMT_IS_GIVEN)
 		return NULL;
 	if (place == SQL_PLACE_OPERAND && loses_type(l, v))
 		return "an unsigned number or a FLOAT stands in it as an operand, where a literal would be signed, or a DOUBLE";
+	if (place == SQL_PLACE_OPERAND && loses_sign(l, v))
+		return "a time below 0 stands in it as an operand, whose sign the server leaves out of a number";
 	if (v->type == FIELD_TIMESTAMP && l->mariadb && !is_in_zone(l, v))
 		return "it has a TIMESTAMP that goes by its session's time zone";
 	return NULL;
@@ -88,12 +107,11 @@ static const char *fault_of_row(const struct look *l, struct stmt_values *values
 /* May any of such types be at fault? */
 static bool are_odd(struct span types)
 {
-	for (size_t i = 0; i + 1 < types.len; i += 2) {
-		enum field_type type = (enum field_type)(uint8_t)types.p[i];
+	static const uint8_t odd[] = {FIELD_JSON, FIELD_TIMESTAMP, FIELD_FLOAT, FIELD_TIME, FIELD_DATE, FIELD_GEOMETRY, FIELD_ENUM, FIELD_SET};
 
-		if (types.p[i + 1] || type == FIELD_JSON || type == FIELD_TIMESTAMP || type == FIELD_FLOAT)
+	for (size_t i = 0; i + 1 < types.len; i += 2)
+		if (types.p[i + 1] || memchr(odd, types.p[i], sizeof(odd)))
 			return true;
-	}
 	return false;
 }
 
