@@ -157,6 +157,7 @@ struct catalog_key {
 struct catalog_keys {
 	unsigned n;
 	bool one_unique;         /* of primary and unique keys there is one, and it holds whole columns */
+	bool numbers_unseen;     /* the server numbers its rows in a column that is none of at[] */
 	bool written_by_row;     /* no trigger changes a row on its way, no cascade leads back to the table */
 	struct catalog_key at[CATALOG_KEYS_MOST];
 };

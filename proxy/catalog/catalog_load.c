@@ -277,6 +277,7 @@ static enum rc add_integer(struct entity *e, struct span column)
 static enum rc take_column(struct load *l, struct entity *e, const struct span *v)
 {
 	bool computed = span_iholds(v[6], span_str("VIRTUAL")) || span_iholds(v[6], span_str("STORED")) || span_iholds(v[6], span_str("PERSISTENT"));
+	bool numbers = span_iholds(v[6], span_str("auto_increment"));
 	struct catalog_key *k;
 	enum catalog_type type;
 	bool unique;
@@ -284,18 +285,20 @@ static enum rc take_column(struct load *l, struct entity *e, const struct span *
 	(void)l;
 	if (e->kind != CATALOG_TABLE)
 		return RC_OK;
-	if (!v[5].len)
+	if (!v[5].len && !numbers)
 		return !computed && key_type(v, &type) == RC_OK && type == CATALOG_INTEGER ? add_integer(e, v[2]) : RC_OK;
 	if (!e->keys) {
 		e->keys = mem_zalloc(sizeof(*e->keys));
 		if (!e->keys)
 			return RC_ERROR;
 	}
-	if (e->keys->n == CATALOG_KEYS_MOST || v[2].len >= sizeof(k->column) || computed || key_type(v, &type) != RC_OK)
+	if (e->keys->n == CATALOG_KEYS_MOST || v[2].len >= sizeof(k->column) || computed || key_type(v, &type) != RC_OK || !v[5].len) {
+		e->keys->numbers_unseen |= numbers;
 		return RC_OK;
+	}
 	unique = span_ieq(v[5], span_str("PRI")) || span_ieq(v[5], span_str("UNI"));
 	k = &e->keys->at[e->keys->n++];
-	*k = (struct catalog_key){.type = type, .unique = unique, .auto_increment = span_iholds(v[6], span_str("auto_increment")),
+	*k = (struct catalog_key){.type = type, .unique = unique, .auto_increment = numbers,
 				  .is_unsigned = span_iholds(v[7], span_str("unsigned")), .wide = is_wide(v[4]), .position = position_of(v[8])};
 	for (size_t i = 0; i < v[2].len; i++)
 		k->column[i] = (char)(v[2].p[i] >= 'A' && v[2].p[i] <= 'Z' ? v[2].p[i] | 0x20 : v[2].p[i]);

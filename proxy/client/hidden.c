@@ -43,17 +43,17 @@ static enum rc reset_connection(struct request *r)
 	static const uint8_t reset = COM_RESET_CONNECTION;
 	struct upstream *u = r->s->up;
 
-	if (unlikely(!lease_reset_is_enough(u)) && !r->wants_new && !r->s->pins) {
-		r->s->up = NULL;
-		lease_discard(u, "a reset would not make it what its login was");
-		r->wants_new = true;
-		r->step = STEP_ACQUIRE;
-		return RC_DECLINED;
-	}
 	if (unlikely(aftermath_is_sole(r->s)) && !r->wants_new && !r->s->pins) { /* it would take with it what is asked for before another is used */
 		exec_give_back(r->s, true);
 		r->wants_new = true;
 		r->sync_to = NULL;
+		r->step = STEP_ACQUIRE;
+		return RC_DECLINED;
+	}
+	if (unlikely(!lease_reset_is_enough(u)) && !r->wants_new && !r->s->pins) {
+		r->s->up = NULL;
+		lease_discard(u, "a reset would not make it what its login was");
+		r->wants_new = true;
 		r->step = STEP_ACQUIRE;
 		return RC_DECLINED;
 	}
@@ -601,6 +601,8 @@ void hidden_done(struct request *r)
 		}
 		if (what == HIDDEN_CLEARED || what == HIDDEN_RESET || what == HIDDEN_TRACKING || what == HIDDEN_VARIABLES || what == HIDDEN_OTHER_SCHEMA)
 			r->s->up->condemned = true; /* what state it is in is not known any more */
+		if (what == HIDDEN_INSERT_ID) /* it has whosever it had */
+			r->s->up->insert_id_of = UPSTREAM_NOBODY;
 		r->hidden = HIDDEN_NONE;
 		if ((what == HIDDEN_PREPARE || what == HIDDEN_SCHEMA || what == HIDDEN_VARIABLES) && not_the_last_word(r))
 			return;

@@ -256,13 +256,14 @@ bool rows_may_number(const struct request *r)
 	const char *column = NULL;
 	struct sql_insert_keys k = {.columns = &column, .ncolumns = 1};
 
-	if (!keys || !keys->written_by_row || r->st->facts.flags & SQL_F_MULTI || r->sql.len > NUMBERS_TEXT_MOST || r->stream_left || r->stream_more)
+	/* The reply of one with RETURNING is rows, and tells no id. */
+	if (!keys || r->st->text_cut || strstr(r->st->text, "returning") || !keys->written_by_row || r->st->facts.flags & SQL_F_MULTI || r->sql.len > NUMBERS_TEXT_MOST || r->stream_left || r->stream_more)
 		return true;
 	for (unsigned j = 0; j < keys->n; j++)
 		if (keys->at[j].auto_increment)
 			column = keys->at[j].column;
 	if (!column)
-		return keys->n == CATALOG_KEYS_MOST;
+		return keys->numbers_unseen;
 	return sql_insert_keys_parse(r->sql, r->mode, &k) != RC_OK || k.replaces || k.at[0].given != SQL_GIVEN_NOT;
 }
 

@@ -6,8 +6,10 @@ import contextlib
 import pymysql
 import pytest
 
-from conftest import ask, mariadb_only, numbers
+from conftest import KIND, ask, mariadb_only, numbers
 from wire import MULTI_STATEMENTS, Wire
+
+IGNORE_SPACE = 256  # the server's word for its session at a login: a reset forgets it
 
 TABLE = ["CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(5), n INT)",
          "INSERT INTO a (v, n) SELECT CONCAT('v', seq), seq FROM " + numbers(1, 9)]
@@ -242,10 +244,13 @@ def test_insert_ids_that_no_reply_tells(suimon, db, pool, flag, steps):
 
 @pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
 @pytest.mark.parametrize("sql", ["INSERT INTO a (id, v) VALUES (500, 'y')", "REPLACE INTO a (id, v) VALUES (500, 'y')", "INSERT INTO a VALUES (500, 'y', 1)",
-                                 "INSERT INTO a SET v = 'y', id = 500", "INSERT INTO a (v, id) SELECT 'y', 500"])
+                                 "INSERT INTO a SET v = 'y', id = 500", "INSERT INTO a (v, id) SELECT 'y', 500",
+                                 "INSERT INTO second (grp, id) VALUES (1, 500)", "INSERT INTO broken (v, id) VALUES (1, 500)"])
 def test_nobody_is_told_anothers_insert_id(suimon, db, sql, known):
     """P3: the OK of such an INSERT has its own number, LAST_INSERT_ID() is what it was: not what another session has left on that connection."""
     fresh(db)
+    db.setup("CREATE TABLE second (grp INT, id INT AUTO_INCREMENT, KEY (grp, id)) ENGINE = MyISAM",
+             "CREATE TABLE broken (v INT, id %s AUTO_INCREMENT PRIMARY KEY)" % ("DOUBLE" if KIND == "mariadb" else "INT"))
     s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 2, "min_idle": 0}}, "cache": {"rules": [{"match": {"schema": db.name}, "ttl": "1h"}] if known else []}})
     with s.connect(database=db.name) as a, s.connect(database=db.name) as b, s.connect(database=db.name) as c:
         ask(a, "INSERT INTO a (v) VALUES ('x')")
@@ -257,6 +262,22 @@ def test_nobody_is_told_anothers_insert_id(suimon, db, sql, known):
         assert ask(a, "SELECT LAST_INSERT_ID()") == own
         assert ask(b, "SELECT LAST_INSERT_ID()") == ((5000,),)
         assert ask(a, "SELECT LAST_INSERT_ID()") == own
+
+
+@mariadb_only("INSERT .. RETURNING")
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
+def test_an_insert_that_returns_its_row_sets_the_id(suimon, db, known):
+    """P3: its reply is rows and tells no id, and others have the connection before it and behind it."""
+    fresh(db)
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}, "cache": {"rules": [{"match": {"schema": db.name}, "ttl": "1h"}] if known else []}})
+    with s.connect(database=db.name) as a, s.connect(database=db.name) as b:
+        ask(a, "INSERT INTO a (v) VALUES ('x')")
+        ask(a, "SELECT LAST_INSERT_ID()")
+        for _ in range(2):
+            ask(b, "INSERT INTO noise (x) VALUES ('x')")
+            own = ask(a, "INSERT INTO a (v) VALUES ('x') RETURNING id")
+            ask(b, "INSERT INTO noise (x) VALUES ('x')")
+            assert ask(a, "SELECT LAST_INSERT_ID()") == own
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -284,7 +305,8 @@ def test_numbers_are_right_while_others_wait_for_the_connections(suimon, db, thr
     assert s.metrics()["suimon_pool_waits_total"] > 12
 
 
-def test_what_is_left_outlives_a_state_that_only_a_reset_brings_back(suimon, db):
+@pytest.mark.parametrize("flag", [0, IGNORE_SPACE], ids=["a reset is enough", "a reset is not enough"])
+def test_what_is_left_outlives_a_state_that_only_a_reset_brings_back(suimon, db, flag):
     """P3: a statement that was prepared under other variables has its connection reset, and may find it where the session has left something."""
     def talk(connection, between=lambda: None):
         with Wire(connection) as w:
@@ -295,11 +317,11 @@ def test_what_is_left_outlives_a_state_that_only_a_reset_brings_back(suimon, db)
             w.query("CALL ins()")
             return [bare.execute((1,)), w.query("SELECT LAST_INSERT_ID()")]
     fresh(db)
-    want = talk(db.direct(client_flag=MULTI_STATEMENTS))
+    want = talk(db.direct(client_flag=MULTI_STATEMENTS | flag))
     fresh(db)
     s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
     with contextlib.ExitStack() as stack:
-        assert talk(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), Noise(s, db, stack)) == want
+        assert talk(s.connect(database=db.name, client_flag=MULTI_STATEMENTS | flag), Noise(s, db, stack)) == want
 
 
 def test_the_first_to_ask_is_not_told_what_a_procedure_has_left_to_another(suimon, db):
