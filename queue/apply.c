@@ -38,8 +38,10 @@ static const char defaults[] =
 
 static const char *begins_with(const struct applier *a)
 {
-	return a->conn.mariadb ? BEGINS_WITH "@@global.old_mode, @@global.check_constraint_checks), 256)"
-			       : BEGINS_WITH "@@global.block_encryption_mode), 256)";
+	return a->conn.mariadb ? BEGINS_WITH "@@global.old_mode, @@global.check_constraint_checks, @@global.default_regex_flags, " \
+					   "@@global.old_passwords, @@global.max_recursive_iterations), 256)"
+			       : BEGINS_WITH "@@global.block_encryption_mode, @@global.cte_max_recursion_depth, " \
+					   "@@global.windowing_use_high_precision), 256)";
 }
 
 void applier_init(struct applier *a, const uint8_t id[QUEUE_ID_BYTES], unsigned shard, struct dead *dead)
