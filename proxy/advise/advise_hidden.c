@@ -7,6 +7,8 @@
  */
 #include "advise_impl.h"
 
+#include <string.h>
+
 #include "digest.h"
 #include "mem.h"
 
@@ -273,15 +275,32 @@ static bool is_plain(struct span term)
 	return value.len > 2;
 }
 
-/* '2020-01-01 14:30:00', 20200101143000: is anything but noughts behind the day? */
+static bool is_digit(uint8_t ch)
+{
+	return ch >= '0' && ch <= '9';
+}
+
+/* '2020-01-01', and '2020-01-01 00:00:00.000': quotes and a day in full, and behind it nothing but noughts. */
+static bool is_day(struct span quoted)
+{
+	static const char shape[] = "dddd-dd-dd";
+	size_t i = 1;
+
+	for (; shape[i - 1] && i < quoted.len; i++)
+		if (shape[i - 1] == 'd' ? !is_digit((uint8_t)quoted.p[i]) : quoted.p[i] != shape[i - 1])
+			return false;
+	for (; i + 1 < quoted.len; i++)
+		if (!strchr("0 :.T", quoted.p[i]))
+			return false;
+	return i + 1 == quoted.len;
+}
+
+/* '2020-01-01 14:30:00', 20200101143000, '2020-01-01 14', '20200101143000': is anything but noughts behind the day, or is it none in full? */
 static bool is_time_of_day(const struct sql_token *t)
 {
-	bool string = t->kind == SQL_T_STRING && t->text.len && memchr(t->text.p, ':', t->text.len);
-	size_t i = strlen("20200101");
-
-	if (!string && t->kind != SQL_T_NUMBER)
-		return false;
-	for (i = string ? strlen("'2020-01-01") : i; i < t->text.len; i++)
+	if (t->kind == SQL_T_STRING)
+		return t->text.len > 2 && is_digit((uint8_t)t->text.p[1]) && !is_day(t->text);
+	for (size_t i = strlen("20200101"); t->kind == SQL_T_NUMBER && i < t->text.len; i++)
 		if (t->text.p[i] >= '1' && t->text.p[i] <= '9')
 			return true;
 	return false;

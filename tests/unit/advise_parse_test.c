@@ -423,6 +423,10 @@ static void what_rounds_or_cuts_is_mended(void **state)
 		{"DATE(d) >= '2020-01-01 14:33:12'", "cast(t.d as date) >= '2020-01-01 14:33:12'", NULL, false}, /* the first of January is none of these */
 		{"DATE(d) = '2020-01-01T00:00:01'", "cast(t.d as date) = TIMESTAMP'2020-01-01 00:00:01'", NULL, false},
 		{"DATE(d) < 20200101000100", "cast(t.d as date) < 20200101000100", NULL, false},
+		{"DATE(d) >= '2020-01-01 14'", "cast(t.d as date) >= '2020-01-01 14'", NULL, false},
+		{"DATE(d) >= '20200101143000'", "cast(t.d as date) >= '20200101143000'", NULL, false},
+		{"DATE(d) >= '2020-1-1 1:00:00'", "cast(t.d as date) >= '2020-1-1 1:00:00'", NULL, false},
+		{"DATE(d) >= '2020-01-01'", "cast(t.d as date) >= '2020-01-01'", "d >= ?", false},
 		{"DATE(d) >= '2020-01-01 00:00:00'", "cast(t.d as date) >= '2020-01-01 00:00:00'", "d >= ?", false},
 		{"DATE(d) >= '2020-01-01' AND a = 1 AND DATE(d) <= '2020-01-31'", "cast(t.d as date) >= '2020-01-01'&", "d >= ? and a = ? and d < ? + interval 1 day", false},
 		{"DATE(d) < '2020-01-01' + INTERVAL 1 MONTH AND DATE(t.d) >= '2020-01-01' LIMIT 3", "cast()&", "d < ? + interval ? MONTH and t.d >= ? limit ?", false},
