@@ -256,6 +256,17 @@ static enum rc make_workers(const struct settings *s)
 	return in->workers ? RC_OK : RC_ERROR;
 }
 
+static const char *io_uring_state(const struct instance *in)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < in->nworkers; i++)
+		n += in->workers[i]->batches;
+	if (n)
+		return n == in->nworkers ? "on" : "partly";
+	return in->settings->io_uring ? "unavailable" : "off";
+}
+
 static enum rc add_listener(struct listener *l, const char *addr, const char *err)
 {
 	if (!l) {
@@ -550,8 +561,7 @@ int process_run(char **argv, const char *file, const char *primary)
 		log_error("main", "could not start", NULL);
 		_exit(EXIT_START); /* threads are at work, with what libraries put away at an exit in order */
 	}
-	log_info("main", "ready", "workers=%zu io_uring=%s", in->nworkers, in->workers[0]->batches ? "on"
-										    : in->settings->io_uring ? "unavailable" : "off");
+	log_info("main", "ready", "workers=%zu io_uring=%s", in->nworkers, io_uring_state(in));
 	code = loop_run(in->control) == 0 ? EXIT_FINE : EXIT_FATAL;
 	if (code != EXIT_FINE)
 		rest_disown(); /* nothing was drained: that is no end in order */

@@ -339,6 +339,7 @@ static void found(struct kill *k, struct session *s)
 		k->backend = s->up->backend;
 		k->thread = s->up->thread_id;
 		lease_hold(s->up);
+		channel_scratch_send(s->worker->scratch); /* the victim's statement must be there before its KILL is */
 		post(k, k->home, kill_judge);
 	} else if (strcmp(s->account->user, k->killer->user) == 0) { /* one may always kill one's own */
 		apply(k, s);

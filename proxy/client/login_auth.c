@@ -177,6 +177,7 @@ void login_take_cipher(struct session *s, struct span payload)
 
 	struct auth_rsa *rsa = login_key_made(s->worker->in->login_key);
 
+	channel_scratch_send(s->worker->scratch); /* it would wait for the arithmetic */
 	if (rsa && auth_rsa_decrypt(rsa, payload, s->scramble, password, &len) == RC_OK)
 		learn_password(s, span_of(password, len));
 	else

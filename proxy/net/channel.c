@@ -35,6 +35,11 @@ bool channel_scratch_batch(struct channel_scratch *s)
 	return s->batch != NULL;
 }
 
+void channel_scratch_send(struct channel_scratch *s)
+{
+	channel_batch_send(s->batch);
+}
+
 /* ---- reading ---- */
 
 static void offer_kept(struct channel *ch)
@@ -120,6 +125,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 		if (n > 0) {
 			ch->bytes_in += (uint64_t)n;
+			if (unlikely((size_t)n == CHANNEL_SCRATCH)) /* so much takes its time */
+				channel_batch_send(ch->scratch->batch);
 			if (unlikely(ch->zip != NULL) ? !channel_unzip(ch, ch->scratch->in, (size_t)n)
 						      : !channel_offer(ch, ch->scratch->in, (size_t)n))
 				return;
@@ -232,8 +239,10 @@ static enum rc send_gathered(struct channel *ch)
 		if (ch->failed)
 			return RC_ERROR;
 	}
-	if (unlikely(ch->zip != NULL))
+	if (unlikely(ch->zip != NULL)) {
+		channel_batch_send(s->batch); /* it would wait for the packing */
 		return send_zipped(ch);
+	}
 	for (int i = 0; i < s->niov; i++)
 		total += s->iov[i].iov_len;
 	if (!channel_backlog(ch) && !ch->connecting && !ch->securing) {

@@ -10,9 +10,10 @@
  *
  * The kernel tries each send once, while it is handed over, as send(2) on a non-blocking socket would: what it does not take is kept
  * in the channel's out, and what is lost fails the channel. So nothing is under way in the kernel when the call has returned,
- * and the buffer is free again. What is large, what is alone in its turn and what goes through TLS is sent as ever.
+ * and the buffer is free again. What is large, what is alone in its turn and what is encrypted or compressed is sent as ever.
  *
- * A turn may last: what was taken leaves no later than STEPS_MOST events of channels after it, and before a TLS handshake's arithmetic.
+ * A turn may last: what was taken leaves no later than STEPS_MOST events of channels after it, and before anything that takes long: what is
+ * read in full scratches or sent without the batch, and the arithmetic of logins.
  * Where the kernel has no io_uring, or does not let this process use it (containers' default filters), each channel sends for itself;
  * should it refuse later on, likewise.
  *
@@ -115,8 +116,12 @@ bool channel_batch_take(struct channel *ch, size_t total)
 	struct channel_scratch *s = ch->scratch;
 	struct channel_batch *b = s->batch;
 
-	if (!b || b->off || total > PIECE_MOST || ch->stream.tls)
+	if (!b || b->off)
 		return false;
+	if (total > PIECE_MOST || ch->stream.tls) {
+		channel_batch_send(b); /* it would wait for what is large */
+		return false;
+	}
 	if (b->n == BATCH_MOST || b->used + total > BATCH_BYTES)
 		channel_batch_send(b);
 	if (!b->awaits_end) {

@@ -433,11 +433,11 @@ void upstream_close(struct upstream *u, const char *why)
 			tls_hush(u->ch.stream.tls); /* a server at work takes the farewell's bytes for a client that is there */
 	}
 	log_debug("upstream", "closed", "addr=%s thread=%u why=\"%s\"", u->backend->text, u->thread_id, why);
+	channel_close(&u->ch); /* what leaves then is counted, too */
 	lease_lost(u);
 	u->state = UPSTREAM_CLOSED;
 	u->tracking = false;
 	evtimer_del(&u->timer);
-	channel_close(&u->ch);
 	u->free_mail.run = upstream_free;
 	loop_defer(u->pool->loop, &u->free_mail);
 }

@@ -289,6 +289,30 @@ static void test_a_turn_that_lasts_holds_nothing_up(void **state)
 	end(3);
 }
 
+static void test_what_is_large_holds_no_other_up(void **state)
+{
+	static uint8_t large[LARGE];
+
+	begin(3);
+	say(0, "before a large result");
+	assert_int_equal(channel_push(&peers[1].ch, large, sizeof(large)), RC_OK);
+	assert_int_equal(channel_flush(&peers[1].ch), RC_OK);
+	assert_heard(0, "before a large result");
+	say(0, "before a large statement");
+	for (size_t n = 0; n < CHANNEL_SCRATCH;) {
+		ssize_t r = write(peers[2].fd, large, sizeof(large));
+
+		assert_true(r > 0);
+		n += (size_t)r;
+	}
+	(void)event_base_loop(loop_base(loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	assert_heard(0, "before a large statement");
+	say(0, "before what must not come first");
+	channel_scratch_send(scratch);
+	assert_heard(0, "before what must not come first");
+	end(3);
+}
+
 static void test_freed_within_a_turn(void **state)
 {
 	begin(2);
@@ -363,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_without_memory_for_what_is_kept_its_channel_alone_is_closed),
 		cmocka_unit_test(test_a_peer_that_is_gone_costs_no_other),
 		cmocka_unit_test(test_a_turn_that_lasts_holds_nothing_up),
+		cmocka_unit_test(test_what_is_large_holds_no_other_up),
 		cmocka_unit_test(test_freed_within_a_turn),
 		cmocka_unit_test(test_what_the_kernel_refuses_is_sent_one_by_one),
 	};
