@@ -178,6 +178,16 @@ static bool may_have_committed(const struct request *r)
 	return f ? f->verbs & may || f->flags & (SQL_F_IMPLICIT_COMMIT | SQL_F_CHAIN | SQL_F_UNKNOWN) : r->plan.writes_anything;
 }
 
+/* MariaDB answers INSERT DELAYED, which no transaction holds, before the row is there: nobody tells when it comes. */
+static bool comes_later(const struct request *r)
+{
+	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
+
+	if (likely(f && !(f->flags & (SQL_F_DELAYED | SQL_F_UNKNOWN)) && !(f->verbs & SQL_VERB(SQL_EXECUTE))))
+		return false;
+	return (f && f->flags & SQL_F_DELAYED) || r->s->executes_delayed;
+}
+
 static void settle_writes(struct request *r)
 {
 	struct write_targets t;
@@ -194,6 +204,8 @@ static void settle_writes(struct request *r)
 	/* What cannot be rolled back others see already. */
 	if (!r->s->in_transaction || !t.transactional || may_have_committed(r))
 		invalidate(r, rows.tag, rows.n, t.anything);
+	if (unlikely(comes_later(r)))
+		doubts_add(r->s->worker, t.tags, t.n, t.anything);
 }
 
 static void settle_inner_commit(struct request *r)

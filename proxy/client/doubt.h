@@ -1,5 +1,6 @@
 /*
- * doubt.h - writes whose outcome nobody will tell: the link was lost, or the client went, while the server had them.
+ * doubt.h - writes whose outcome nobody will tell: the link was lost, or the client went, while the server had them; or the server has
+ * answered them before they are done (INSERT DELAYED).
  *
  * The server may go on with such a statement, wait for a lock, and commit when what it wrote has long been invalidated and read
  * anew. So it is invalidated again, after half a second and then at intervals that double, for about a minute: a result that such a

@@ -328,7 +328,7 @@ void session_unpin_all(struct session *s)
 	bool xa = s->pins & PIN_XA;
 
 	s->pins = 0;
-	s->executes_anything = s->executes_ddl = false;
+	s->executes_anything = s->executes_ddl = s->executes_delayed = false;
 	s->own_past = false;
 	s->readonly = READONLY_NOT;
 	temps_forget(s);

@@ -112,6 +112,7 @@ struct session {
 	uint16_t kills;                /* KILLs of it being judged: no further command is taken until they are */
 	bool executes_anything;        /* has, or may have, PREPAREd a text that is not known, or one that changes accounts */
 	bool executes_ddl;             /* ... or one that may change the schema (unread.c) */
+	bool executes_delayed;         /* ... or one with the word DELAYED */
 	bool own_past;           /* connections of its own that are older than epoch serve it yet */
 	bool set_global;               /* has set a global variable: replicas have their own */
 	struct choice *choice;         /* choice.h; what it has chosen that is reported to it; owned; NULL: nothing */

@@ -51,6 +51,7 @@ void unread_sent(struct request *r)
 
 	if (likely(f && !(f->verbs & texts) && !(f->flags & (SQL_F_UNKNOWN | SQL_F_MULTI))))
 		return;
+	r->s->executes_delayed |= catalog_has_word(r->sql, "delayed");
 	if (r->s->executes_ddl || (f && names_one(r)))
 		return;
 	if (f && (is_one(f, SQL_PREPARE) || is_one(f, SQL_EXECUTE)))

@@ -10,6 +10,8 @@ static void modifiers(struct sql_parser *p)
 	       sql_is(p, SQL_W_IGNORE) || (sql_is(p, SQL_W_QUICK) && !sql_peek_is(p, SQL_W_SET))) {
 		if (p->insert && sql_is(p, SQL_W_IGNORE))
 			p->insert->ignores = true;
+		if (sql_is(p, SQL_W_DELAYED))
+			p->flags |= SQL_F_DELAYED;
 		sql_advance(p);
 	}
 }

@@ -45,6 +45,31 @@ def test_a_write_that_ends_after_its_client_has_gone(suimon, table):
     assert s.metrics()["suimon_cache_doubts_total"] > 0
 
 
+@mariadb_only("MySQL's INSERT DELAYED is a plain one")
+@pytest.mark.parametrize("write", ["INSERT DELAYED INTO isam VALUES (2)", "DO 1; INSERT DELAYED INTO isam VALUES (2)", "REPLACE DELAYED isam VALUES (2)",
+                                   "EXECUTE IMMEDIATE 'INSERT DELAYED INTO isam VALUES (2)'", "PREPARE p FROM 'INSERT DELAYED INTO isam VALUES (2)'; EXECUTE p", "EXECUTE p"])
+def test_a_write_that_is_answered_before_it_is_done(suimon, table, write):
+    table.setup("CREATE TABLE isam (id INT PRIMARY KEY) ENGINE=MyISAM", "INSERT INTO isam VALUES (1)")
+    read, row = "SELECT COUNT(*) FROM isam", "SELECT id FROM isam WHERE id = 2"
+    s = suimon({"cache": {"rules": [{"match": {"schema": table.name}, "ttl": "600s"}]}})
+    primary = table.cluster.primary
+    primary.sql("SET GLOBAL low_priority_updates = 1")  # who reads goes before the row
+    try:
+        with s.connect(database=table.name, client_flag=MULTI_STATEMENTS) as c, s.connect(database=table.name) as reader, table.direct() as holder:
+            if write == "EXECUTE p":
+                ask(c, "PREPARE p FROM 'INSERT DELAYED INTO isam VALUES (2)'")
+            filled(s, reader, read, row)
+            ask(holder, "LOCK TABLES isam READ")
+            ask(c, write)
+            assert ask(reader, read) == ((1,),), "it has not come yet"
+            filled(s, reader, read, row)
+            ask(holder, "UNLOCK TABLES")
+            wait_until("the row", lambda: table.primary(read) == ((2,),), 30)
+            wait_until("the cache to forget what was before it", lambda: (ask(reader, read), ask(reader, row)) == (((2,),), ((2,),)), 30)
+    finally:
+        primary.sql("SET GLOBAL low_priority_updates = 0")
+
+
 @pytest.mark.parametrize("write", ["INSERT INTO mine SELECT x FROM bumps",
                                    *["CREATE TEMPORARY TABLE more AS SELECT x FROM bumps"] * (KIND == "mariadb")])  # error 1746 of MySQL
 def test_a_temporary_table_does_not_hide_what_a_view_writes(suimon, table, write):
