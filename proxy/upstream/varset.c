@@ -438,9 +438,24 @@ static enum rc put_collation(struct iobuf *b, uint16_t number, const char *comma
 			    set, number);
 }
 
+/* What servers report and take as a word alone: NULL is reported as the empty string. NULL: it is a value. */
+static const char *word_of(const struct varset_var *v)
+{
+	static const struct { const char *name, *reported, *word; } words[] = {
+		{"character_set_results", "", "NULL"},		 {"default_tmp_storage_engine", "", "NULL"},
+		{"enforce_storage_engine", "", "NULL"},		 {"innodb_ft_user_stopword_table", "", "NULL"},
+		{"innodb_tmpdir", "", "NULL"},			 {"system_versioning_asof", "DEFAULT", "DEFAULT"},
+	};
+
+	for (size_t i = 0; i < countof(words); i++)
+		if (span_eq(v->name, span_str(words[i].name)) && span_eq(v->value, span_str(words[i].reported)))
+			return words[i].word;
+	return NULL;
+}
+
 static enum rc put_assignment(struct iobuf *b, const struct varset_var *v, bool first)
 {
-	const char *comma = first ? "" : ",";
+	const char *comma = first ? "" : ",", *word;
 
 	if (span_eq(v->name, span_str(VARSET_LOGIN_COLLATION)))
 		return put_collation(b, collation_number(v->value), comma);
@@ -448,10 +463,8 @@ static enum rc put_assignment(struct iobuf *b, const struct varset_var *v, bool 
 		return iobuf_printf(b, "%sNAMES " SPAN_FMT, comma, SPAN_ARG(v->value));
 	if (iobuf_printf(b, "%s" SPAN_FMT "=", comma, SPAN_ARG(v->name)) != RC_OK)
 		return RC_ERROR;
-	/* A character set of NULL is tracked as the empty string. */
-	if (v->value.len == 0 && span_eq(v->name, span_str("character_set_results")))
-		return iobuf_append(b, "NULL", 4);
-	return put_value(b, v->value);
+	word = word_of(v);
+	return word ? iobuf_append(b, word, strlen(word)) : put_value(b, v->value);
 }
 
 /* Said again whenever the login's collation or the names are, which overwrite it. */

@@ -4,7 +4,7 @@ import threading
 import pymysql
 import pytest
 
-from conftest import ISOLATION, ask, numbers
+from conftest import ISOLATION, ask, mariadb_only, numbers
 from relay import Relay
 import servers
 from servers import listing
@@ -51,6 +51,18 @@ def test_state_that_can_be_replayed_follows_the_session(narrow, db, which):
     finally:
         for c in sessions:
             c.close()
+
+
+@mariadb_only("its variables")
+@pytest.mark.parametrize("variable", ["system_versioning_asof", "default_tmp_storage_engine", "innodb_ft_user_stopword_table"])
+def test_what_was_given_back_follows_the_session(suimon, db, variable):
+    """What the server then reports is no value that it takes."""
+    s = suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+    with s.connect(database=db.name) as c, s.connect(database=db.name) as other, db.direct() as direct:
+        ask(c, "SET %s = DEFAULT" % variable)
+        for _ in range(2):
+            ask(other, "DO 1")
+            assert ask(c, "SELECT @@" + variable) == ask(direct, "SELECT @@" + variable)
 
 
 def test_the_schema_follows_the_session(narrow, db, cluster):

@@ -247,13 +247,16 @@ static void values_are_quoted_for_any_mode(void **state)
 	const struct varset *e = empty(), *a = with(varset_ref(e), "a", "it's"),
 			    *b = with(varset_ref(e), "a", "\\' OR 1");
 	const struct varset *c = with(varset_ref(e), "a", ""), *d = with(varset_ref(e), "a", "1.2.3");
-	const struct varset *null = with(varset_ref(e), "character_set_results", "");
+	const struct varset *null = with(with(varset_ref(e), "character_set_results", ""), "enforce_storage_engine", "");
+	const struct varset *back = with(with(varset_ref(e), "innodb_tmpdir", ""), "system_versioning_asof", "DEFAULT");
 
 	sql_is(e, a, "SET a='it''s'");
 	sql_is(e, b, "SET a=x'5c27204f522031'");
 	sql_is(e, c, "SET a=''");
 	sql_is(e, d, "SET a='1.2.3'");
-	sql_is(e, null, "SET character_set_results=NULL");
+	sql_is(e, null, "SET character_set_results=NULL,enforce_storage_engine=NULL");
+	sql_is(e, back, "SET innodb_tmpdir=NULL,system_versioning_asof=DEFAULT");
+	varset_unref(back);
 	varset_unref(a);
 	varset_unref(b);
 	varset_unref(c);
