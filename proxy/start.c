@@ -261,7 +261,7 @@ static const char *io_uring_state(const struct instance *in)
 	size_t n = 0;
 
 	for (size_t i = 0; i < in->nworkers; i++)
-		n += in->workers[i]->batches;
+		n += in->workers[i]->scratch->batch != NULL;
 	if (n)
 		return n == in->nworkers ? "on" : "partly";
 	return in->settings->io_uring ? "unavailable" : "off";

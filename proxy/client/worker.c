@@ -334,7 +334,8 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	w->key_wait.loop = w->loop;
 	w->key_wait.told = login_key_told;
 	w->scratch = w->loop ? channel_scratch_new(w->loop) : NULL;
-	w->batches = w->settings->io_uring && w->scratch && channel_scratch_batch(w->scratch);
+	if (w->settings->io_uring && w->scratch)
+		channel_scratch_batch(w->scratch);
 	w->sink = stats_sink_new(in->stats, true);
 	w->listed = listed_new();
 	w->session_pool = pool_new("session", sizeof(struct session), 256);

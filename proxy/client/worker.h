@@ -26,7 +26,6 @@ struct worker {
 	unsigned index;
 	struct loop *loop;
 	struct channel_scratch *scratch;
-	bool batches;                    /* what its channels send in one turn leaves together */
 	struct lease_pool *leases;
 	struct cache_worker *cache;      /* NULL: no cache */
 	struct stats_sink *sink;

@@ -29,10 +29,9 @@ void channel_scratch_free(struct channel_scratch *s)
 	secret_pages_free(s, sizeof(*s));
 }
 
-bool channel_scratch_batch(struct channel_scratch *s)
+void channel_scratch_batch(struct channel_scratch *s)
 {
 	s->batch = channel_batch_new(s->loop);
-	return s->batch != NULL;
 }
 
 void channel_scratch_send(struct channel_scratch *s)

@@ -62,7 +62,8 @@ static void begin(int n)
 	assert_non_null(loop);
 	scratch = channel_scratch_new(loop);
 	assert_non_null(scratch);
-	if (!channel_scratch_batch(scratch)) {
+	channel_scratch_batch(scratch);
+	if (!scratch->batch) {
 		channel_scratch_free(scratch);
 		loop_free(loop);
 		skip();
