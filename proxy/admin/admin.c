@@ -12,7 +12,6 @@
 #include <event2/listener.h>
 
 #include "admin_access.h"
-#include "clock.h"
 #include "log.h"
 #include "mem.h"
 
@@ -147,15 +146,6 @@ static int run_call(struct call *c, const char *path)
 	return allowed ? refuse_method(c, allowed) : run_file(c, path, method);
 }
 
-/* It is over when nothing has failed for a second. */
-static void say_if_accepting(struct admin *a)
-{
-	if (a->failed_ns == 0 || clock_mono_ns() - a->failed_ns < NS_PER_SEC)
-		return;
-	a->failed_ns = 0;
-	log_info("admin", "accepts again", NULL);
-}
-
 static void on_request(struct evhttp_request *req, void *arg)
 {
 	struct call c = {.a = arg, .req = req, .content_type = "application/json"};
@@ -163,7 +153,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL, *query = uri ? evhttp_uri_get_query(uri) : NULL;
 	int status;
 
-	say_if_accepting(c.a);
+	listener_accepted(&c.a->trouble, "admin");
 	stats_count(c.a->sink, STATS_C_HTTP_REQUESTS, 1);
 	iobuf_init(&c.out, ADMIN_ANSWER_MAX);
 	TAILQ_INIT(&c.query);
@@ -192,12 +182,10 @@ static void on_accept_error(struct evconnlistener *l, void *arg)
 {
 	static const struct timeval later = {.tv_usec = 100000};
 
-	if (!listening || !listening->failed_ns)
-		log_error("admin", "cannot accept: raise the limit of open files (ulimit -n) or lower max_connections", "error=\"%s\"",
-			  strerror(errno));
-	if (listening)
-		listening->failed_ns = clock_mono_ns();
-	if (listening && event_add(listening->retry, &later) == 0)
+	if (!listening)
+		return;
+	listener_refused(&listening->trouble, "admin", errno);
+	if (event_add(listening->retry, &later) == 0)
 		(void)evconnlistener_disable(l);
 }
 

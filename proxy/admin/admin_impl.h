@@ -19,6 +19,7 @@
 #include "iobuf.h"
 #include "jsonw.h"
 #include "list.h"
+#include "listener.h"
 
 #define ADMIN_HEADERS_MAX (16 * 1024)
 #define ADMIN_BODY_MAX (64 * 1024)
@@ -34,7 +35,7 @@ struct admin {
 	struct evhttp *http;       /* owned */
 	struct evhttp_bound_socket *bound; /* http's */
 	struct event *retry;       /* owned; out of descriptors: accept again in a while */
-	uint64_t failed_ns;        /* monotonic: when it could not accept last; 0: it can */
+	struct listener_trouble trouble;
 	struct conns *conns;       /* owned */
 	struct stats_sink *sink;   /* stats' own; written on the control loop alone */
 	struct list pending;       /* struct pending: answers to come */

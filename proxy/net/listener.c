@@ -26,7 +26,7 @@ struct listener {
 	void *arg;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of a unix socket, removed at stop */
 	struct event *retry;   /* after EMFILE: accept again in a while */
-	uint64_t failed_ns;    /* monotonic: when it could not accept last; 0: it can */
+	struct listener_trouble trouble;
 	bool paused;
 };
 
@@ -42,26 +42,30 @@ void listener_peer_name(const struct sockaddr *sa, char *out, size_t cap)
 		snprintf(out, cap, "unix");
 }
 
+void listener_refused(struct listener_trouble *t, const char *subsystem, int error)
+{
+	if (!t->failed_ns)
+		log_error(subsystem, "cannot accept: raise the limit of open files (ulimit -n) or lower max_connections",
+			  "error=\"%s\"", strerror(error));
+	t->failed_ns = clock_mono_ns();
+}
+
+void listener_accepted(struct listener_trouble *t, const char *subsystem)
+{
+	if (t->failed_ns == 0 || clock_mono_ns() - t->failed_ns < NS_PER_SEC)
+		return;
+	t->failed_ns = 0;
+	log_info(subsystem, "accepts again", NULL);
+}
+
 /* Out of descriptors: the pending connection stays in the backlog; asking again at once would spin. */
 static void accept_later(struct listener *l, int error)
 {
 	struct timeval tv = {.tv_usec = 100000};
 
-	if (!l->failed_ns)
-		log_error("listener", "cannot accept: raise the limit of open files (ulimit -n) or lower max_connections",
-			  "error=\"%s\"", strerror(error));
-	l->failed_ns = clock_mono_ns();
+	listener_refused(&l->trouble, "listener", error);
 	event_del(l->event);
 	event_add(l->retry, &tv);
-}
-
-/* It is over when nothing has failed for a second. */
-static void say_if_over(struct listener *l)
-{
-	if (l->failed_ns == 0 || clock_mono_ns() - l->failed_ns < NS_PER_SEC)
-		return;
-	l->failed_ns = 0;
-	log_info("listener", "accepts again", NULL);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -87,7 +91,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 				accept_later(l, errno);
 			return;
 		}
-		say_if_over(l);
+		listener_accepted(&l->trouble, "listener");
 		listener_peer_name((struct sockaddr *)&ss, peer, sizeof(peer));
 		l->fn(l->arg, c, peer);
 	}

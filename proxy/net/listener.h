@@ -30,6 +30,13 @@ uint16_t listener_port(const struct listener *l); /* the bound one, where 0 was 
 void listener_stop(struct listener *l);           /* accepts no more; the port is free at once */
 void listener_free(struct listener *l);           /* NULL is allowed */
 
+/* Out of descriptors or memory for who connects: said once when it begins and once when it is over, whoever accepts there. */
+struct listener_trouble {
+	uint64_t failed_ns; /* monotonic: when it could not accept last; 0: it can */
+};
+void listener_refused(struct listener_trouble *t, const char *subsystem, int error); /* accepting failed with this errno */
+void listener_accepted(struct listener_trouble *t, const char *subsystem); /* it is over when nothing has failed for a second */
+
 /* The text of a socket address. */
 void listener_peer_name(const struct sockaddr *sa, char *out, size_t cap);
 
