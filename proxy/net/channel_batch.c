@@ -34,8 +34,8 @@
 #include "secret.h"
 
 #define BATCH_MOST 64          /* pieces, and entries of the ring */
-#define BATCH_BYTES (64 * 1024)
-#define PIECE_MOST (8 * 1024)  /* bytes that are worth a copy */
+#define BATCH_BYTES (128 * 1024)
+#define PIECE_MOST (16 * 1024) /* bytes that are worth a copy */
 #define STEPS_MOST 64
 #define SETTLE_S 5             /* the kernel has answered when its call returns; if not, it is broken */
 #define UNSETTLED INT_MIN

@@ -12,7 +12,7 @@ import servers
 from conftest import ask
 
 SESSIONS, STATEMENTS = 24, 120
-SIZES = [1, 60, 4000, 8000, 8150, 8190, 8192, 8200, 16000, 65500, 300000]  # about where sends are large enough to go by themselves
+SIZES = [1, 60, 4000, 8192, 16000, 16340, 16380, 16384, 16390, 65500, 300000]  # about where sends are large enough to go by themselves
 
 # A filter as containers have by default: whoever asks for io_uring is refused. What it is started with stays in force behind exec.
 WITHOUT = """import ctypes, os, sys
