@@ -3,7 +3,8 @@
  * variable NAME is set.
  *
  * Source: systemd.exec(5), LoadCredential=. A credential is named NAME, or suimon_NAME where the unit loads a folder of
- * them under the name suimon. A newline at its end is the editor's, not the secret's.
+ * them under the name suimon. A newline at its end is the editor's, not the secret's. Where there is none to hand over systemd
+ * sets the variable all the same and makes no folder (setup_credentials() in its core/execute.c): one that is not there is empty.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -457,9 +457,14 @@ static void credentials_stand_in_for_variables(void **state)
 	unsetenv("CONF_TEST_BIG");
 	expect_fault("text: ${CONF_TEST_BIG}", "f.yaml:1: text: the credential CONF_TEST_BIG is not readable");
 	expect_fault("text: ${CONF_TEST_NONE}", "f.yaml:1: text: environment variable CONF_TEST_NONE is not set");
-	unsetenv("CREDENTIALS_DIRECTORY");
 	snprintf(command, sizeof(command), "rm -r %s", folder);
 	assert_int_equal(system(command), 0);
+	/* A folder that is not there has none: so it is under systemd where there is nothing to hand over. */
+	assert_int_equal(load("text: ${CONF_TEST_C1:-none}", &s), RC_OK);
+	assert_string_equal(s.text, "none");
+	conf_drop(&table, &s);
+	expect_fault("text: ${CONF_TEST_C1}", "f.yaml:1: text: environment variable CONF_TEST_C1 is not set");
+	unsetenv("CREDENTIALS_DIRECTORY");
 	mem_free(big);
 }
 
