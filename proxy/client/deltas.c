@@ -457,6 +457,8 @@ void deltas_settle(struct request *r)
 		sets_look_again(s);
 	ran = never_ran(r) ? 0 : sets_pins(r);
 	pins |= ran;
+	if (unlikely(pins & PIN_USER_LOCK) && holds_takes_no_lock(r))
+		pins &= ~(unsigned)PIN_USER_LOCK;
 	if (unlikely(has_written_unseen(r)))
 		settle_unseen(r);
 	globals_settle(r, failed);
@@ -477,6 +479,7 @@ void deltas_settle(struct request *r)
 	settle_transactions(r, is_rollback(r));
 	settle_writes(r);
 	temps_settle(r);
+	holds_settle(r, ran);
 }
 
 void deltas_lost(struct request *r)

@@ -10,7 +10,9 @@
 #include "unscoped.h"
 
 /* Pins that may end while the session goes on: another state outlasts them. */
-#define PINS_PASSING (PIN_TRANSACTION | PIN_NEXT_TRANSACTION | PIN_LOCK | PIN_CURSOR | PIN_LONG_DATA | PIN_XA | PIN_TIME | PIN_UNKNOWN_YET)
+#define PINS_PASSING                                                                                                              \
+	(PIN_TRANSACTION | PIN_NEXT_TRANSACTION | PIN_LOCK | PIN_CURSOR | PIN_LONG_DATA | PIN_XA | PIN_TIME | PIN_UNKNOWN_YET |    \
+	 PIN_TEMP_TABLE | PIN_USER_LOCK)
 #define UNSCOPED_MOST 16 /* variables of one statement; further ones stay with the connection */
 
 static void take_vars(struct request *r, const struct varset *vars)
@@ -185,7 +187,7 @@ static void take_tracked(struct request *r, struct span block)
 	}
 	/* The state changed, and neither the report nor the statement's text says how: only this connection has it. */
 	if (changed && !named && !r->plan.pins && !r->plan.unpins && !(r->s->pins & ~(unsigned)PINS_PASSING) &&
-	    (r->st ? r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP && !sets_dropped(r) : r->blind)) {
+	    (r->st ? r->st->facts.verb != SQL_SET && r->st->facts.verb != SQL_DROP && !sets_dropped(r) && !holds_alters(r) : r->blind)) {
 		deltas_pin(r, PIN_UNKNOWN);
 		if (r->st)
 			r->st->leaves_state = true; /* whoever runs it again can write afterwards */

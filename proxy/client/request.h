@@ -358,6 +358,12 @@ void temps_targets(const struct request *r, struct write_targets *out); /* what 
 void temps_settle(struct request *r);       /* it has run: one more, one less, or none is certain any more */
 void temps_forget(struct session *s);
 
+/* holds.c: what pins a session until its own statements give it back */
+bool holds_takes_no_lock(struct request *r) must_check; /* it is about locks of GET_LOCK, and takes none */
+bool holds_alters(const struct request *r) must_check;  /* it alters a temporary table that may be there, or makes it an index, and does no more */
+void holds_settle(struct request *r, unsigned ran);     /* it has run, and pins as it does; ran: the pins by what it has run besides its text */
+void holds_forget(struct session *s);
+
 /* sets.c: what a statement sets for its session by what it runs */
 bool sets_names_called(const struct request *r, struct span message) must_check; /* it is about the one procedure that r calls */
 void sets_sent(struct request *r);         /* to be called as it is sent */

@@ -332,6 +332,7 @@ void session_unpin_all(struct session *s)
 	s->own_past = false;
 	s->readonly = READONLY_NOT;
 	temps_forget(s);
+	holds_forget(s);
 	sets_forget(s);
 	leave_transaction(s);
 	if (!s->request) /* else it has its place until it ends */

@@ -41,6 +41,7 @@ enum close_reason {
 struct request;
 struct login_state; /* login.c */
 struct temps;       /* temps.c */
+struct holds;       /* holds.c */
 struct sets_unsure; /* sets.c */
 
 #define SESSION_QUEUED_TAGS 8
@@ -97,6 +98,8 @@ struct session {
 	uint64_t written_unknown_ns;   /* monotonic: its last write of unknown position; 0 none */
 	struct write_set *transaction; /* owned; NULL: nothing written in it */
 	struct temps *temps;           /* temps.c; owned; NULL: none */
+	struct holds *holds;           /* holds.c; owned; NULL: nothing that is listed */
+	unsigned holds_untold;         /* the pins of which more may be held than is listed */
 	struct sets_unsure *unsure;    /* sets.c; owned; NULL: nothing */
 	uint64_t queued_seq;           /* its last queued record */
 	cache_tag queued_tags[SESSION_QUEUED_TAGS];

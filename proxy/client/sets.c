@@ -159,6 +159,7 @@ void sets_look_again(struct session *s)
 		pins |= pins_of(sets & CATALOG_SETS_KNOWN, u->failed, u->untold);
 	}
 	s->pins |= pins;
+	s->holds_untold |= pins;
 	if (!(pins & PIN_UNKNOWN) && all & (CATALOG_SETS_UNSURE | CATALOG_SETS_MISSING)) {
 		u->moment = catalog_moment(c);
 		return;

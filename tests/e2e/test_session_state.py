@@ -4,10 +4,12 @@ import threading
 import pymysql
 import pytest
 
-from conftest import ISOLATION, ask, mariadb_only, numbers
+from conftest import ISOLATION, ask, mariadb_only, numbers, pinned
 from relay import Relay
 import servers
 from servers import listing
+from test_follow_ups import execute
+from wire import MULTI_STATEMENTS, Wire
 
 
 @pytest.fixture
@@ -250,19 +252,113 @@ def test_state_of_many_sessions_at_once(narrow, db):
 
 def test_pins_last_as_long_as_their_reason(proxy, db):
     """A pinned session says so in /api/clients, and no longer once the reason is gone."""
-    def pinned(c):
+    def is_pinned(c):
         row = next(r for r in listing(proxy.api("/api/clients")) if c.thread_id() in (r.get("id"), r.get("connection_id")))
         return bool(row["pinned"])
     with proxy.connect(database=db.name) as c:
         ask(c, "SELECT 1")
-        assert not pinned(c)
+        assert not is_pinned(c)
         c.begin()
         ask(c, "SELECT 1")
-        assert pinned(c)
+        assert is_pinned(c)
         c.commit()
-        assert not pinned(c)
+        assert not is_pinned(c)
         ask(c, "CREATE TEMPORARY TABLE tmp (x INT)")
-        assert pinned(c)
+        assert is_pinned(c)
+        ask(c, "DROP TEMPORARY TABLE tmp")
+        assert not is_pinned(c)
+
+
+MAKE, LOCK, FREE = "CREATE TEMPORARY TABLE tmp (x INT)", "SELECT GET_LOCK('held', 0)", "SELECT RELEASE_LOCK('held')"
+GIVEN_BACK = {
+    "a table": ("temp_table", [MAKE, "INSERT INTO tmp VALUES (1)", "SELECT * FROM tmp"], ["DROP TEMPORARY TABLE tmp"]),
+    "a table that is changed": ("temp_table", [MAKE, "INSERT INTO tmp VALUES (1)", "UPDATE tmp SET x = 2", "DELETE FROM tmp"], ["DROP TABLE tmp"]),
+    "two tables": ("temp_table", [MAKE, "CREATE TEMPORARY TABLE two AS SELECT * FROM whoami"], ["DROP TABLE IF EXISTS tmp, two, `third one`"]),
+    "tables one by one": ("temp_table", [MAKE, "CREATE TEMPORARY TABLE two LIKE whoami", "DROP TABLE two"], ["DROP TEMPORARY TABLE IF EXISTS tmp"]),
+    "one that is made again": ("temp_table", [MAKE, "CREATE TEMPORARY TABLE IF NOT EXISTS tmp (y INT)", MAKE, "DROP TABLE tmp", MAKE], ["DROP TABLE tmp"]),
+    "commands between": ("temp_table", [MAKE, lambda w: w.connection.select_db("information_schema"), lambda w: w.connection.ping(False), lambda w: w.connection.select_db(w.connection.db)], ["DROP TABLE tmp"]),
+    "one past a failure": ("temp_table", [MAKE, "CREATE TEMPORARY TABLE failed AS SELECT none FROM whoami", "DROP TABLE none"], ["DROP TABLE tmp"]),
+    "one that is altered": ("temp_table", [MAKE, "CREATE INDEX k ON tmp (x)", "ALTER TABLE tmp ADD y INT", "ALTER TABLE tmp DROP INDEX k, ADD INDEX (y)", "TRUNCATE TABLE tmp"], ["DROP TABLE tmp"]),
+    "in a transaction": ("temp_table", ["BEGIN", MAKE, "INSERT INTO tmp VALUES (1)", "COMMIT"], ["DROP TEMPORARY TABLE tmp"]),
+    "prepared": ("temp_table", [execute(MAKE), execute("INSERT INTO tmp VALUES (?)", 3)], [execute("DROP TEMPORARY TABLE tmp")]),
+    "a lock": ("user_lock", [LOCK, "SELECT name FROM whoami"], [FREE]),
+    "a lock, prepared": ("user_lock", [execute("SELECT GET_LOCK(?, ?)", "held", 0)], [execute("SELECT RELEASE_LOCK(?)", "held")]),
+    "a lock taken twice": ("user_lock", [LOCK, "DO GET_LOCK('held', 1)", FREE], ["DO RELEASE_LOCK('held')"]),
+    "two locks": ("user_lock", [LOCK, "SELECT GET_LOCK('other', 0) AS got", FREE, "SELECT RELEASE_LOCK('none')"], ["SELECT RELEASE_LOCK('other') AS given"]),
+    "all locks": ("user_lock", [LOCK, "SELECT GET_LOCK(CONCAT('a', 'b'), 0)", FREE], ["SELECT RELEASE_ALL_LOCKS()"]),
+    "a lock and a table": ("temp_table", [LOCK, MAKE, FREE], ["DROP TEMPORARY TABLE tmp"]),
+}
+KEPT = {
+    "a table under another name": ("temp_table", [MAKE, "ALTER TABLE tmp RENAME TO other", "DROP TABLE IF EXISTS tmp"]),
+    "what several statements have made": ("temp_table", ["DO 1; " + MAKE, "DROP TABLE IF EXISTS tmp"]),
+    "what a procedure has made": ("temp_table", [MAKE, "CALL makes()", "DROP TABLE tmp"]),
+    "a table behind a view that is dropped": ("temp_table", ["CREATE TEMPORARY TABLE seen (x INT)", "DROP VIEW seen"]),
+    "a table whose index is dropped": ("temp_table", ["CREATE TEMPORARY TABLE tmp (x INT, KEY k (x))", "DROP INDEX k ON tmp"]),
+    "one of two": ("temp_table", [MAKE, "CREATE TEMPORARY TABLE two (x INT)", "DROP TABLE two"]),
+    "a table that was not dropped": ("temp_table", [MAKE, "DROP TABLE none", "DROP TABLE IF EXISTS none"]),
+    "a table of a name beyond ASCII": ("temp_table", ["CREATE TEMPORARY TABLE `\u00e9t\u00e9` (x INT)", "DROP TABLE `\u00e9t\u00e9`"]),
+    "a lock taken twice": ("user_lock", [LOCK, LOCK, FREE]),
+    "a lock of another name": ("user_lock", [LOCK, "SELECT RELEASE_LOCK('other')"]),
+    "a lock by an expression": ("user_lock", ["SELECT GET_LOCK(CONCAT('he', 'ld'), 0)", FREE]),
+    "a lock in several statements": ("user_lock", ["SELECT GET_LOCK('other', 0); SELECT GET_LOCK('held', 0)", FREE]),
+}
+
+
+def sole(suimon, db):
+    """One server connection: who waits for it gets it when nobody is pinned to it."""
+    db.setup("CREATE TABLE a (n INT)", "CREATE VIEW seen AS SELECT name FROM whoami", "CREATE PROCEDURE makes() CREATE TEMPORARY TABLE inside (x INT)")
+    return suimon({"threads": 1, "replicas": [], "backend": {"pool": {"max": 1, "min_idle": 0}}})
+
+
+def talk(w, steps):
+    for step in steps:
+        step(w) if callable(step) else w.query(step)
+
+
+@pytest.mark.parametrize("what", GIVEN_BACK)
+def test_what_is_given_back_pins_no_longer(suimon, db, what):
+    """P3: for exactly as long as it lasts."""
+    s = sole(suimon, db)
+    pin, holds, gives = GIVEN_BACK[what]
+    with Wire(s.connect(database=db.name, client_flag=MULTI_STATEMENTS)) as w:
+        talk(w, holds)
+        assert pinned(s) == [pin]
+        talk(w, gives)
+        assert pinned(s) == [None]
+        with s.connect(database=db.name, client_flag=MULTI_STATEMENTS) as other:
+            with pytest.raises(pymysql.MySQLError):
+                ask(other, "SELECT * FROM tmp")
+            assert ask(other, "SELECT IS_FREE_LOCK('held'), IS_FREE_LOCK('other'), IS_FREE_LOCK('ab')") == ((1, 1, 1),)
+        talk(w, holds)
+        assert pinned(s) == [pin]
+
+
+@pytest.mark.parametrize("what", KEPT)
+def test_what_may_be_there_still_pins(suimon, db, what):
+    s = sole(suimon, db)
+    pin, steps = KEPT[what]
+    with Wire(s.connect(database=db.name, client_flag=MULTI_STATEMENTS)) as w:
+        talk(w, steps)
+        assert pinned(s) == [pin]
+
+
+@pytest.mark.parametrize("sql", ["SELECT IS_FREE_LOCK('held')", "SELECT IS_USED_LOCK('held')", "SELECT RELEASE_LOCK('held')", "DO RELEASE_ALL_LOCKS()"])
+def test_who_takes_no_lock_is_not_pinned(suimon, db, sql):
+    s = sole(suimon, db)
+    with s.connect(database=db.name) as c:
+        ask(c, sql)
+        assert pinned(s) == [None]
+
+
+def test_state_beside_what_is_given_back_outlasts_it(suimon, db):
+    """P3: what pins beside it goes on to do so."""
+    s = sole(suimon, db)
+    db.setup("CREATE TRIGGER sets AFTER INSERT ON a FOR EACH ROW SET @inside = NEW.n")
+    with s.connect(database=db.name) as c:
+        for sql in (MAKE, LOCK, "INSERT INTO a VALUES (7)", "DROP TABLE tmp", FREE):
+            ask(c, sql)
+        assert pinned(s)[0] in ("unknown", "user_variable")
+        assert ask(c, "SELECT @inside") == ((7,),)
 
 
 @pytest.mark.parametrize("default", ["timestamp=DEFAULT", "SESSION timestamp = DEFAULT", "@@session.timestamp := DEFAULT"])
