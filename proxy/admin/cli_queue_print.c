@@ -20,9 +20,15 @@ static size_t terminal_width(void)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 20 ? ws.ws_col : 120;
 }
 
+/* In full: those of Redis and SQS have more digits than a double. */
+static json_int_t whole(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
 static void cell_id(const json_t *row, char *out, size_t cap)
 {
-	(void)snprintf(out, cap, "%.0f", cli_number(row, json_object_get(row, "id") ? "id" : "seq"));
+	(void)snprintf(out, cap, "%" JSON_INTEGER_FORMAT, whole(row, json_object_get(row, "id") ? "id" : "seq"));
 }
 
 static void cell_failed(const json_t *row, char *out, size_t cap)
@@ -83,8 +89,8 @@ enum rc queue_put_totals(struct iobuf *out, const json_t *what)
 		cli_bytes(cli_number(q, "bytes"), b, sizeof(b)),
 		cli_seconds(json_object_get(q, "oldest_age"), c, sizeof(c)), cli_number(q, "enqueued"),
 		cli_number(q, "applied"), cli_number(q, "dead"));
-	if (rc == RC_OK && cli_number(q, "waits_for") > 0)
-		rc = iobuf_printf(out, "waits for %.0f: `bury` makes it a dead letter\n", cli_number(q, "waits_for"));
+	if (rc == RC_OK && whole(q, "waits_for") > 0)
+		rc = iobuf_printf(out, "waits for %" JSON_INTEGER_FORMAT ": `bury` makes it a dead letter\n", whole(q, "waits_for"));
 	return rc;
 }
 
@@ -114,6 +120,8 @@ static enum rc put_member(struct iobuf *out, const char *key, const json_t *v)
 		return iobuf_printf(out, "%-16s %s\n", key, cli_joined(v, line, sizeof(line)));
 	if (strcmp(key, "time") == 0 || strcmp(key, "failed") == 0)
 		return iobuf_printf(out, "%-16s %s\n", key, cli_time(v, line, sizeof(line)));
+	if (json_is_integer(v))
+		return iobuf_printf(out, "%-16s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(v));
 	if (json_is_number(v))
 		return iobuf_printf(out, "%-16s %.0f\n", key, json_number_value(v));
 	if (!json_is_string(v))

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli_http.h"
+#include "cli_queue.h"
 #include "cli_text.h"
 #include "cli_top.h"
 
@@ -200,6 +201,26 @@ static void an_instance_that_does_not_answer_is_said(void **state)
 	iobuf_reset(&out);
 }
 
+/* What is shown is what `show` and `bury` are given: numbers of Redis and SQS are larger than a double holds. */
+static void numbers_of_records_are_whole(void **state)
+{
+	json_t *what = json_pack("{s:{s:s,s:I},s:[{s:I}],s:{s:I,s:f}}", "queue", "state", "waiting", "waits_for", (json_int_t)7530836014735032323,
+				 "pending", "seq", (json_int_t)7530836014735032321, "record", "seq", (json_int_t)7530836014735032322, "other", 2.0);
+	struct iobuf out;
+
+	assert_non_null(what);
+	iobuf_init(&out, 0);
+	assert_int_equal(queue_put_list(&out, what), RC_OK);
+	assert_int_equal(queue_put_record(&out, what), RC_OK);
+	assert_int_equal(iobuf_append(&out, "", 1), RC_OK);
+	assert_non_null(strstr((const char *)iobuf_data(&out), "waits for 7530836014735032323:"));
+	assert_non_null(strstr((const char *)iobuf_data(&out), "7530836014735032321  "));
+	assert_non_null(strstr((const char *)iobuf_data(&out), "seq              7530836014735032322\n"));
+	assert_non_null(strstr((const char *)iobuf_data(&out), "other            2\n"));
+	iobuf_reset(&out);
+	json_decref(what);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +231,7 @@ int main(void)
 		cmocka_unit_test(rates_are_taken_between_two_looks),
 		cmocka_unit_test(a_frame_fits_every_terminal),
 		cmocka_unit_test(an_instance_that_does_not_answer_is_said),
+		cmocka_unit_test(numbers_of_records_are_whole),
 	};
 
 	return cmocka_run_group_tests_name("cli: text and frames", tests, NULL, NULL);
