@@ -22,6 +22,8 @@
 
 static const uint8_t zeros[ZEROS_BYTES];
 
+#define SMALL_BYTES (UINT64_C(1) << 20)
+
 /* A segment under this name was never part of the log. */
 #define NEW_NAME "new.tmp"
 
@@ -70,10 +72,9 @@ static enum rc put_in_place(struct logfile *f, uint64_t first_seq)
 	return failed_with(error);
 }
 
-enum rc logfile_create(struct logfile *f, uint64_t first_seq, uint64_t need)
+static enum rc create(struct logfile *f, uint64_t first_seq, uint64_t size, uint64_t need)
 {
 	const struct file_ops *ops = f->dir->ops;
-	uint64_t size = f->segment_bytes;
 	int fd, error;
 
 	if (size < SEGMENT_HEADER_BYTES + need)
@@ -92,6 +93,16 @@ enum rc logfile_create(struct logfile *f, uint64_t first_seq, uint64_t need)
 	f->used = f->synced = f->zeroed = SEGMENT_HEADER_BYTES;
 	f->size = size;
 	return RC_OK;
+}
+
+enum rc logfile_create(struct logfile *f, uint64_t first_seq, uint64_t need)
+{
+	return create(f, first_seq, f->segment_bytes, need);
+}
+
+enum rc logfile_create_small(struct logfile *f, uint64_t first_seq, uint64_t need)
+{
+	return create(f, first_seq, f->segment_bytes < SMALL_BYTES ? f->segment_bytes : SMALL_BYTES, need);
 }
 
 /* Back to `used` bytes, for certain, and as large as before if there is room. */

@@ -24,6 +24,8 @@ void logfile_init(struct logfile *f, const struct qdir *dir, uint64_t segment_by
 /* Makes a segment of segment_bytes, or as large as one frame of `need` bytes wants, and syncs it and the directory.
  * RC_ERROR: errno; nothing is left behind. */
 enum rc logfile_create(struct logfile *f, uint64_t first_seq, uint64_t need) must_check;
+/* The same, no larger than it must be: of a disk that has no room for a whole one. */
+enum rc logfile_create_small(struct logfile *f, uint64_t first_seq, uint64_t need) must_check;
 
 /* Goes on in a segment that is there, behind `used`; what lies behind is cut off first if torn. RC_ERROR: errno. */
 enum rc logfile_continue(struct logfile *f, uint64_t first_seq, uint64_t used, bool torn) must_check;

@@ -102,6 +102,27 @@ static void sync_log(struct filelog *l, struct group *g)
 		publish_sync(l, g, clock_mono_ns() - start);
 }
 
+static bool all_applied(struct filelog *l)
+{
+	bool all;
+
+	pthread_mutex_lock(&l->lock);
+	all = l->applied_seq >= l->written_seq;
+	pthread_mutex_unlock(&l->lock);
+	return all;
+}
+
+/* On a full disk a small one, if nothing waits to be applied: when what comes first in it is, the segment before it goes, and there is the
+ * room of that. Else an empty queue would keep a small disk full, and decline for ever. */
+static enum rc create_segment(struct filelog *l, uint64_t need)
+{
+	if (logfile_create(&l->file, l->written_seq + 1, need) == RC_OK)
+		return RC_OK;
+	if ((errno != ENOSPC && errno != EDQUOT) || !all_applied(l))
+		return RC_ERROR;
+	return logfile_create_small(&l->file, l->written_seq + 1, need);
+}
+
 static enum rc new_segment(struct filelog *l, struct group *g, uint64_t need)
 {
 	enum rc rc;
@@ -111,7 +132,7 @@ static enum rc new_segment(struct filelog *l, struct group *g, uint64_t need)
 		return RC_ERROR;
 	if (l->file.fd >= 0)
 		logfile_seal(&l->file);
-	if (logfile_create(&l->file, l->written_seq + 1, need) != RC_OK) {
+	if (create_segment(l, need) != RC_OK) {
 		bool full = errno == ENOSPC || errno == EDQUOT, scarce = errno == EMFILE || errno == ENFILE;
 
 		group_fail(l, g, RC_DECLINED, full ? no_room : scarce ? no_descriptor : cannot_write, !full && !scarce);

@@ -1,8 +1,8 @@
 /*
  * disk_shim.c - preloaded into suimon by test_queue_disk.py: a queue directory on a disk that fails or is slow.
  *
- * $SUIMON_SHIM/disk, read anew at every call, has lines "CALL ERRNO" and "CALL sleep MILLISECONDS"; CALL is open (for
- * writing), pwrite, fdatasync, fsync or allocate. Only files under a directory named "queue" are meant. Every call that
+ * $SUIMON_SHIM/disk, read anew at every call, has lines "CALL ERRNO", "CALL sleep MILLISECONDS", and "allocate ERRNO BYTES"
+ * for what is as large; CALL is open (for writing), pwrite, fdatasync, fsync or allocate. Only files under a directory named "queue" are meant. Every call that
  * is made to fail is noted in $SUIMON_SHIM/failed, a line each.
  */
 #define _GNU_SOURCE
@@ -49,20 +49,21 @@ static void sleep_ms(long ms)
 	(void)nanosleep(&ts, NULL);
 }
 
-/* The errno this call is to fail with; 0: none. */
-static int trouble(const char *call, int fd)
+/* The errno this call, of so many bytes, is to fail with; 0: none. */
+static int trouble_with(const char *call, int fd, long size)
 {
 	FILE *f = shim_file("disk", "re"), *note;
 	char line[128], name[32], what[32];
 	int code = 0;
-	long n = 0;
 
 	while (f && fgets(line, sizeof(line), f)) {
+		long n = 0;
+
 		if (sscanf(line, "%31s %31s %ld", name, what, &n) < 2 || strcmp(name, call) != 0 || !is_queues(fd))
 			continue;
 		if (strcmp(what, "sleep") == 0)
 			sleep_ms(n);
-		else
+		else if (size >= n)
 			code = (int)strtol(what, NULL, 10);
 	}
 	if (f)
@@ -73,6 +74,11 @@ static int trouble(const char *call, int fd)
 		fclose(note);
 	}
 	return code;
+}
+
+static int trouble(const char *call, int fd)
+{
+	return trouble_with(call, fd, 0);
 }
 
 int openat(int dirfd, const char *path, int flags, ...)
@@ -136,7 +142,7 @@ int fsync(int fd)
 int posix_fallocate(int fd, off_t at, off_t len)
 {
 	int (*real)(int, off_t, off_t);
-	int code = trouble("allocate", fd);
+	int code = trouble_with("allocate", fd, (long)len);
 
 	*(void **)&real = dlsym(RTLD_NEXT, "posix_fallocate64");
 	return code ? code : real(fd, at, len);

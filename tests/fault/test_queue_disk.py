@@ -122,6 +122,27 @@ def test_a_full_disk(suimon, table, disk, calls):
     assert not w.unsure
 
 
+def test_a_disk_with_room_for_one_segment_alone(suimon, table, disk):
+    """What an empty queue has left on the disk does not keep it from taking writes again."""
+    s = suimon(config(table, max_bytes="32MiB"))  # segments of 4 MiB
+    w = Writer(s, table)
+    w.until_queued()
+    first = min(f for f in os.listdir(s.config["queue"]["dir"]) if f.endswith(".seg"))
+    disk("allocate %d %d" % (errno.ENOSPC, 2 << 20))
+    pad = "' /* %s */ '" % ("x" * 100000)
+
+    def declined_or_gone():
+        assert w.write(pad) is None
+        return not os.path.exists(os.path.join(s.config["queue"]["dir"], first)) or metric(s, "declined_total", 'reason="disk"') > 0
+    wait_until("the segment to be full", declined_or_gone, 60, interval=0)
+    drained(s)
+    w.until_queued()
+    wait_until("the first segment to go", lambda: w.write() is None and not os.path.exists(os.path.join(s.config["queue"]["dir"], first)), 30)
+    drained(s)
+    w.compare(table)
+    assert not w.unsure
+
+
 def test_a_disk_that_cannot_be_written(suimon, table, disk):
     """EIO on write: it is taken back and goes directly, as does everything until a restart."""
     s = suimon(config(table))
