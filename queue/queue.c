@@ -284,7 +284,7 @@ static void on_answer(struct mail *m)
 enum rc queue_append_now(struct queue *q, const struct record *rec, uint64_t *seq)
 {
 	struct patience p = {.ticket.mail.run = on_answer};
-	const char *why;
+	const char *why = NULL;
 	enum rc rc;
 
 	pthread_mutex_init(&p.lock, NULL);
@@ -296,8 +296,11 @@ enum rc queue_append_now(struct queue *q, const struct record *rec, uint64_t *se
 			pthread_cond_wait(&p.done, &p.lock);
 		pthread_mutex_unlock(&p.lock);
 		rc = p.ticket.rc;
+		why = p.ticket.error;
 	}
 	*seq = p.ticket.seq;
+	if (rc != RC_OK)
+		log_warn("queue", "a dead letter is not tried again: the queue does not accept it", "why=\"%s\"", why ? why : "disk error");
 	pthread_cond_destroy(&p.done);
 	pthread_mutex_destroy(&p.lock);
 	return rc == RC_OK ? RC_OK : RC_ERROR;

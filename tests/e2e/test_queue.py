@@ -272,6 +272,26 @@ def test_a_dead_letter_tells_what_when_whose_and_why_beyond_a_restart(suimon, ta
     assert began < letter["time"] <= letter["failed"] <= time.time() + 1
 
 
+def test_a_dead_letter_that_a_full_queue_does_not_take_stays_and_the_log_says_why(suimon, table):
+    s = suimon(rules(table, max_bytes="1MiB"))
+    pad = "/* %s */" % ("x" * 600000)
+    with s.connect(database=table.name) as c:
+        queue_one(s, c, "INSERT INTO keyed VALUES (1, '1')")
+        drained(s)
+        assert is_queued(s, c, "INSERT INTO keyed VALUES %s (1, 'again')" % pad)
+        wait_until("the dead letter", lambda: len(dead(s)) == 1, 20)
+        drained(s)
+        act(s, "pause")
+        assert is_queued(s, c, "INSERT INTO keyed VALUES %s (2, '2')" % pad)
+        number = str(dead(s)[0]["id"])
+        refused = verb(s, "retry", number)
+        assert refused.returncode == 1 and "the log says why" in refused.stderr
+        assert 'why="the queue is full"' in s.log_text() and len(dead(s)) == 1
+        act(s, "resume")
+        drained(s)
+        assert verb(s, "retry", number).returncode == 0
+
+
 def test_dead_letters_are_worked_from_the_command_line(queued, table):
     number = str(dead_letter(queued, table))
     shown = verb(queued, "show", number)
