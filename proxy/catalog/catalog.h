@@ -82,6 +82,9 @@ enum catalog_kind { CATALOG_UNKNOWN, CATALOG_TABLE, CATALOG_VIEW, CATALOG_ROUTIN
 typedef enum rc (*catalog_put_fn)(void *arg, struct span schema, struct span table);
 enum rc catalog_reads(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
 enum rc catalog_writes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
+/* What a write of it reads besides, as far as that is known: what its foreign keys refer to, what triggers read. RC_DECLINED: stale, or
+ * too much. RC_ERROR: put said so. */
+enum rc catalog_needs(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;
 /* The table and those that change with rows of it that were changed, behind the servers' backs, too: children of cascades. What is not
  * known to the schema leads nowhere. RC_DECLINED: stale, or too much. */
 enum rc catalog_row_changes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why) must_check;

@@ -94,6 +94,15 @@ enum rc catalog_writes(struct catalog *c, struct span schema, struct span table,
 	return closure(c, snapshot_writes, schema, table, put, arg, why);
 }
 
+enum rc catalog_needs(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg, const char **why)
+{
+	struct snapshot *s = take(c, schema, why);
+	enum rc rc = s ? snapshot_needs(s, schema, table, put, arg, why) : RC_DECLINED;
+
+	snapshot_unref(s);
+	return rc;
+}
+
 enum rc catalog_row_changes(struct catalog *c, struct span schema, struct span table, catalog_put_fn put, void *arg,
 			const char **why)
 {

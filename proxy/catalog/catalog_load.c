@@ -157,14 +157,18 @@ static enum rc take_trigger(struct load *l, struct entity *e, const struct span 
 	return catalog_take_trigger(l->s, e, v[2], v[3]);
 }
 
-/* ---- foreign keys that change their children: parent schema, parent, child schema, child ---- */
+/* ---- foreign keys: parent schema, parent, child schema, child, whether they change their children ---- */
 
-static enum rc take_cascade(struct load *l, struct entity *parent, const struct span *v)
+static enum rc take_foreign_key(struct load *l, struct entity *parent, const struct span *v)
 {
 	struct entity *child = snapshot_get(l->s, v[2], v[3]);
 
+	if (!child || snapshot_link(&child->needs, parent) != RC_OK)
+		return RC_ERROR;
+	if (!span_eq(v[4], span_str("1")))
+		return RC_OK;
 	l->s->cascades++;
-	return child ? snapshot_link(&parent->writes, child) : RC_ERROR;
+	return snapshot_link(&parent->writes, child);
 }
 
 /* ---- routines: ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, ROUTINE_DEFINITION, SQL_MODE, names of parameters ---- */
@@ -372,10 +376,10 @@ static const struct question schema_questions[] = {
 	{4, true, take_trigger,
 	 "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE "
 	 "FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA " NOT_SYSTEM},
-	{4, true, take_cascade,
-	 "SELECT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME "
-	 "FROM information_schema.REFERENTIAL_CONSTRAINTS "
-	 "WHERE UPDATE_RULE NOT IN ('RESTRICT','NO ACTION') OR DELETE_RULE NOT IN ('RESTRICT','NO ACTION')"},
+	{5, true, take_foreign_key,
+	 "SELECT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_SCHEMA, TABLE_NAME, "
+	 "UPDATE_RULE NOT IN ('RESTRICT','NO ACTION') OR DELETE_RULE NOT IN ('RESTRICT','NO ACTION') "
+	 "FROM information_schema.REFERENTIAL_CONSTRAINTS"},
 	{6, false, take_routine,
 	 "SELECT r.ROUTINE_SCHEMA, r.ROUTINE_NAME, r.ROUTINE_TYPE, r.ROUTINE_DEFINITION, r.SQL_MODE, p.NAMES "
 	 "FROM information_schema.ROUTINES r LEFT JOIN (SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, "

@@ -252,6 +252,10 @@ static enum rc on_piece(void *arg, struct span text, enum catalog_piece piece)
 		rc = catalog_link_tables(t->s, t->e, &f, true, &t->e->writes);
 	if (!why && rc == RC_OK)
 		rc = catalog_link_calls(t->s, t->e, &f, &t->e->writes);
+	if (!why && rc == RC_OK)
+		rc = catalog_link_tables(t->s, t->e, &f, false, &t->e->needs);
+	if (!why && rc == RC_OK)
+		rc = catalog_link_calls(t->s, t->e, &f, &t->e->needs);
 	sql_facts_free(&f);
 	return why ? RC_DECLINED : rc;
 }

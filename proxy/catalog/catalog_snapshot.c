@@ -61,6 +61,7 @@ static void drop_entity(struct map_node *node, void *arg)
 	map_remove(arg, node);
 	drop_edges(e->reads);
 	drop_edges(e->writes);
+	drop_edges(e->needs);
 	drop_edges(e->calls);
 	drop_edges(e->runs);
 	drop_temporals(e->temporals);
@@ -315,6 +316,21 @@ enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct spa
 			const char **why)
 {
 	return snapshot_closure(snapshot_find(s, schema, name), SNAPSHOT_WRITE, put, arg, why);
+}
+
+/* Of all that changes with it. What cannot be told of one is left out. */
+enum rc snapshot_needs(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg, const char **why)
+{
+	const char *unknown_why;
+	struct walk w;
+	enum rc rc = walk(snapshot_find(s, schema, name), SNAPSHOT_CHANGED, &w);
+
+	*why = w.why;
+	for (size_t i = 0; rc == RC_OK && i < w.n; i++)
+		for (const struct edge *e = w.met[i]->needs; e && rc == RC_OK; e = e->next)
+			if (snapshot_closure(e->to, SNAPSHOT_READ_ANY, put, arg, &unknown_why) == RC_ERROR)
+				rc = RC_ERROR;
+	return rc;
 }
 
 enum rc snapshot_row_changes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,

@@ -47,6 +47,7 @@ struct entity {
 	struct edge *reads;     /* a view's or routine's tables, views and routines; owned */
 	struct edge *writes;    /* what triggers and cascades change with it, what a routine writes and calls, what a view calls,
 				 * and the views in it; owned */
+	struct edge *needs;     /* what its foreign keys refer to, and its triggers read and call; owned */
 	struct edge *calls;     /* a procedure's procedures; owned */
 	struct edge *runs;      /* what a routine's body, or a table's triggers, call, and the tables they write, as far as that is known; owned */
 	bool sets;              /* such a body sets what a session keeps and no server tells of (catalog_session.h), or may */
@@ -112,6 +113,9 @@ enum rc snapshot_called(const struct snapshot *s, struct span schema, struct spa
 			const char **why) must_check;
 enum rc snapshot_writes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 			const char **why) must_check;
+/* catalog_needs. */
+enum rc snapshot_needs(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
+		       const char **why) must_check;
 /* catalog_row_changes. */
 enum rc snapshot_row_changes(const struct snapshot *s, struct span schema, struct span name, catalog_put_fn put, void *arg,
 			 const char **why) must_check;

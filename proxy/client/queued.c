@@ -17,9 +17,9 @@ static bool touches_queued(const struct request *r)
 
 	if (!st || r->cmd == COM_STMT_PREPARE)
 		return false;
-	/* A transaction sees what was there when it took its snapshot: with its first read, of whatever table. */
+	/* A transaction sees what was there when it took its snapshot: with its first read, of whatever table, a routine's too. */
 	if (!s->queued_eventual && (st->facts.flags & SQL_F_SNAPSHOT ||
-				    (st->facts.ntables && (s->in_transaction || !session_autocommit(s)))))
+				    ((st->facts.ntables || st->nreads) && (s->in_transaction || !session_autocommit(s)))))
 		return true;
 	if (s->queued_anything || !st->resolved || r->plan.writes_anything)
 		return st->facts.ntables > 0 || r->plan.writes_anything;
@@ -27,11 +27,14 @@ static bool touches_queued(const struct request *r)
 		for (uint8_t j = 0; j < st->nreads && !s->queued_eventual; j++)
 			if (st->reads[j] == s->queued_tags[i])
 				return true;
+		for (uint8_t j = 0; j < st->nneeds && !s->queued_eventual; j++)
+			if (st->needs[j] == s->queued_tags[i])
+				return true;
 		for (uint8_t j = 0; j < st->nwrites; j++)
 			if (st->writes[j] == s->queued_tags[i])
 				return true;
 	}
-	return false;
+	return st->needs_more && !s->queued_eventual;
 }
 
 /* All its records are applied: its reads must see the drain's commits, on replicas too. */

@@ -377,6 +377,14 @@ static void resolve_keys(struct statement *st, struct catalog *c, const struct s
 		st->keys_named |= (unsigned)is_named(set, &keys.at[i]) << i;
 }
 
+static void resolve_needs(struct statement *st, struct catalog *c, struct span schema, struct span table)
+{
+	struct tag_set needs = {st->needs, &st->nneeds};
+	const char *why;
+
+	st->needs_more |= catalog_needs(c, schema, table, put_written, &needs, &why) == RC_ERROR;
+}
+
 void statement_resolve(struct statement *st, struct catalog *c, const struct settings *cfg)
 {
 	uint64_t version = catalog_version(c);
@@ -387,7 +395,8 @@ void statement_resolve(struct statement *st, struct catalog *c, const struct set
 	if (st->catalog_version == version && version)
 		return;
 	st->catalog_version = version;
-	st->nreads = st->nwrites = 0;
+	st->nreads = st->nwrites = st->nneeds = 0;
+	st->needs_more = false;
 	st->resolved = st->transactional = true;
 	st->not_later = NULL;
 	resolve_routines(st, c, &reads, &writes);
@@ -403,6 +412,8 @@ void statement_resolve(struct statement *st, struct catalog *c, const struct set
 			    catalog_writes(c, schema, t->name, put_written, &writes, &st->unresolved_why) != RC_OK)) {
 			st->resolved = false;
 		}
+		if (t->written && schema.len)
+			resolve_needs(st, c, schema, t->name);
 		if (t->written && (schema.len == 0 || catalog_transactional(c, schema, t->name, &why) != RC_OK))
 			st->transactional = false;
 		if (t->written && schema.len && is_row_write(st->facts.verb) &&

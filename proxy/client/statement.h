@@ -65,6 +65,10 @@ struct statement {
 	enum plan_calls calls;  /* what the routines it calls do; their tables are among reads and writes */
 	cache_tag reads[CACHE_MAX_TAGS], writes[CACHE_MAX_TAGS];
 	uint8_t nreads, nwrites;
+	/* What its writes read besides, by foreign keys and triggers: for the queue alone, which a session's own writes may be in. */
+	cache_tag needs[CACHE_MAX_TAGS];
+	uint8_t nneeds;
+	bool needs_more;        /* than there is room for */
 	/* What it takes to tell its rows, where it is about one base table (C6). */
 	struct catalog_keys *keys; /* owned; NULL: it names none */
 	unsigned keys_named;       /* by which of them it may name rows, a bit each */

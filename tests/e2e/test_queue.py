@@ -1701,3 +1701,45 @@ def test_own_writes_are_waited_for_through_views_subqueries_and_prepared_reads(s
             assert acknowledged(s) > before
             assert binary.execute((n,))[-2][-8:] == (1).to_bytes(8, "little")
     assert sum_metric(s.metrics(), "suimon_queue_waits_total") > 5
+
+
+def test_own_writes_are_waited_for_where_a_foreign_key_or_a_trigger_reads_them(suimon, table):
+    """A row that refers to a queued one is no error, and a trigger sees it."""
+    table.setup("CREATE TABLE child (keyed_id INT, FOREIGN KEY (keyed_id) REFERENCES keyed (id))", "CREATE TABLE counts (n INT)",
+                "CREATE TRIGGER counting BEFORE INSERT ON counts FOR EACH ROW SET NEW.n = (SELECT COUNT(*) FROM keyed)",
+                "CREATE TABLE apart (n INT)")
+    s = suimon(rules(table, drain={"batch_wait": "300ms"}))
+    with s.connect(database=table.name) as c:
+        queue_one(s, c, "INSERT IGNORE INTO keyed VALUES (0, 'x')")
+        for n in range(1, 4):
+            assert is_queued(s, c, "INSERT INTO keyed VALUES (%d, 'x')" % n)
+            ask(c, "INSERT INTO child VALUES (%d)" % n)
+        drained(s)
+        count = table.primary("SELECT COUNT(*) FROM keyed")[0][0]
+        assert is_queued(s, c, "INSERT INTO keyed VALUES (10, 'x')")
+        ask(c, "INSERT INTO counts VALUES (0)")
+        assert ask(c, "SELECT n FROM counts") == ((count + 1,),)
+        waits = sum_metric(s.metrics(), "suimon_queue_waits_total")
+        act(s, "pause")
+        assert is_queued(s, c, "INSERT INTO keyed VALUES (11, 'x')")
+        ask(c, "INSERT INTO apart VALUES (1)")  # what it says nothing of
+        assert sum_metric(s.metrics(), "suimon_queue_waits_total") == waits
+        act(s, "resume")
+
+
+def test_a_transaction_that_reads_by_a_routine_first_sees_own_writes(suimon, table):
+    """Its snapshot is of its first read, whoever reads."""
+    table.setup("CREATE TABLE apart (n INT)", "CREATE FUNCTION counted() RETURNS INT READS SQL DATA RETURN (SELECT COUNT(*) FROM apart)",
+                "CREATE PROCEDURE counting() SELECT COUNT(*) FROM apart")
+    s = suimon(rules(table, drain={"batch_wait": "300ms"}))
+    with s.connect(database=table.name) as c:
+        queue_one(s, c, "INSERT INTO log (n) VALUES (0)")
+        for n, first in enumerate(("SELECT counted()", "CALL counting()"), 1):
+            for begin in ("BEGIN", "SET autocommit = 0"):
+                assert is_queued(s, c, "INSERT INTO log (n) VALUES (%d)" % n)
+                ask(c, begin)
+                assert ask(c, first) == ((0,),)
+                drained(s)
+                assert ask(c, "SELECT COUNT(*) FROM log WHERE n = %d" % n) == ((1 if begin == "BEGIN" else 2,),)
+                ask(c, "COMMIT")
+                ask(c, "SET autocommit = 1")

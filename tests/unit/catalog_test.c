@@ -137,6 +137,15 @@ static const char *answer(bool write, const char *schema, const char *table)
 	return as_text(rc, &s, why);
 }
 
+static const char *needs(const char *schema, const char *table)
+{
+	struct names s = {0};
+	const char *why = NULL;
+	enum rc rc = catalog_needs(catalog, span_str(schema), span_str(table), put_name, &s, &why);
+
+	return as_text(rc, &s, why);
+}
+
 /* procedure: "p:name", a function: "name" */
 static const char *routine(enum catalog_effect effect, const char *name)
 {
@@ -364,6 +373,15 @@ static void cascades_write_the_children(void **state)
 	WRITES("child", "other.grandchild shop.child");
 	WRITES("restricted", "shop.restricted");
 	READS("parent", "shop.parent");
+}
+
+static void foreign_keys_need_their_parents(void **state)
+{
+	start("all");
+	wait_fresh();
+	assert_string_equal(needs("shop", "bound"), "shop.restricted");
+	assert_string_equal(needs("shop", "child"), "shop.child shop.parent"); /* for its own child, which a change of it changes */
+	assert_string_equal(needs("shop", "t"), "");
 }
 
 static void tables_whose_rows_lie_elsewhere_are_not_known(void **state)
@@ -676,6 +694,7 @@ int main(void)
 		WITH_CATALOG(what_nobody_saw_is_found_when_it_is_looked_for),
 		WITH_CATALOG(a_routine_whose_body_is_hidden_is_not_known),
 		WITH_CATALOG(cascades_write_the_children),
+		WITH_CATALOG(foreign_keys_need_their_parents),
 		WITH_CATALOG(tables_whose_rows_lie_elsewhere_are_not_known),
 		WITH_CATALOG(system_schemas_are_never_known),
 		WITH_CATALOG(only_transactional_tables_are_transactional),
