@@ -346,12 +346,23 @@ static bool is_answered(struct request *r, uint64_t asks)
 	return columns > 0;
 }
 
+/* What none or one row makes; more only a write does. The variable is always 1. */
+static enum rc put_count(struct aftermath *a, struct iobuf *sql)
+{
+	a->count_there = true;
+	return iobuf_printf(sql, a->count ? "SELECT 1 INTO @suimon_row_count" : "DO 0");
+}
+
 /* What leaves the same numbers, as far as it can be had. Behind it the connection's warnings are as they were where the rows are few. */
-static enum rc put_numbers(const struct aftermath *a, uint64_t asks, struct iobuf *sql)
+static enum rc put_numbers(struct aftermath *a, uint64_t asks, struct iobuf *sql)
 {
 	bool found = asks & SQL_F_FOUND_ROWS && !a->found_there, count = asks & SQL_F_ROW_COUNT && !a->count_there;
 
-	if ((!found && !count) || (asks & SQL_F_ROW_COUNT && a->count != -1))
+	if (!found && !count)
+		return RC_DECLINED;
+	if (!(asks & SQL_F_FOUND_ROWS) && (a->count == 0 || a->count == 1))
+		return put_count(a, sql);
+	if (asks & SQL_F_ROW_COUNT && a->count != -1)
 		return RC_DECLINED;
 	if (asks & SQL_F_FOUND_ROWS && (!found || a->found == AFTERMATH_NOT_KNOWN || a->found > ROWS_MOST))
 		return RC_DECLINED; /* what there is of it stays */
@@ -369,6 +380,18 @@ static bool shows_older(const struct request *r)
 	return r->cmd != COM_STMT_PREPARE && !aftermath_clears(r) && !(a->found_there && a->found == AFTERMATH_NOT_KNOWN);
 }
 
+/* A replica has left the warnings that r asks for, and what pins the session came behind them: the read may run again where it is pinned to,
+ * for it begins no transaction there and meets no lock or table of the session's own. */
+static bool is_left_behind(const struct request *r, uint64_t asks)
+{
+	const unsigned harmless = PIN_USER_VARIABLE | PIN_USER_LOCK | PIN_SQL_PREPARE | PIN_CONNECTION_ID;
+	const struct session *s = r->s;
+	const struct aftermath *a = &s->aftermath;
+
+	return unlikely(a->kind == AFTERMATH_WARNED) && asks & SQL_F_DIAGNOSTICS && r->backend != a->warned_on && !(s->pins & ~harmless) &&
+	       session_autocommit(s) && !(a->found_there && a->found == AFTERMATH_NOT_KNOWN);
+}
+
 enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 {
 	struct session *s = r->s;
@@ -378,6 +401,10 @@ enum rc aftermath_bring(struct request *r, struct iobuf *sql)
 	if (likely(!asks) || r->cmd == COM_STMT_PREPARE)
 		return unlikely(shows_older(r)) ? put_rows(sql, 0) : RC_DECLINED;
 	if (s->pins) { /* its connection is as its own statements have left it */
+		if (is_left_behind(r, asks)) {
+			a->found_there = false;
+			return iobuf_append(sql, a->text, a->len);
+		}
 		(void)is_answered(r, asks);
 		return RC_DECLINED;
 	}

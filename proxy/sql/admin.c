@@ -238,7 +238,9 @@ void sql_stmt_help(struct sql_parser *p)
 void sql_stmt_get(struct sql_parser *p)
 {
 	p->flags |= SQL_F_DIAGNOSTICS | SQL_F_USER_VAR_WRITE | SQL_F_REPLAY_UNSAFE;
-	sql_skip_statement(p);
+	for (; !sql_at_end(p); sql_advance(p))
+		if (sql_is(p, SQL_W_ROW_COUNT))
+			p->flags |= SQL_F_ROW_COUNT;
 }
 
 void sql_stmt_signal(struct sql_parser *p)

@@ -87,6 +87,10 @@ CONVERSATIONS = {
         "SELECT ROW_COUNT()", "INSERT INTO b VALUES (1), (2), (3)", "SELECT ROW_COUNT()", "DROP TABLE b", "SELECT ROW_COUNT()", "SHOW TABLES", "SELECT ROW_COUNT()", "SELECT v FROM a WHERE id = 1",
         "SELECT ROW_COUNT()", "SELECT ROW_COUNT(), FOUND_ROWS()", "SELEKT", execute("SELECT ROW_COUNT()"), "INSERT INTO a (id) VALUES (1)", "SELECT ROW_COUNT()", "SELECT 1; DELETE FROM a WHERE id > 7",
         "SELECT ROW_COUNT()"],
+    "row count, among other things": [
+        "UPDATE a SET n = 50 WHERE id = 1", "SELECT IF(ROW_COUNT() > 0, 'some', 'none')", "UPDATE a SET n = 50 WHERE id = 1", "SELECT IF(ROW_COUNT() > 0, 'some', 'none')", "DELETE FROM a WHERE id = 2",
+        execute("SELECT ROW_COUNT() + ?", 5), "SELECT id FROM a", "SELECT ROW_COUNT() + 0", "SELECT id FROM a LIMIT 3", "INSERT INTO a (v) VALUES ('x')", "SELECT 2 * ROW_COUNT()", "SELECT FOUND_ROWS()",
+        "SELECT id FROM a LIMIT 3", "DELETE FROM a WHERE id < 0", "SELECT -ROW_COUNT() AS n", "SELECT FOUND_ROWS()"],
     "warnings": [
         "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SHOW WARNINGS", "SHOW WARNINGS", "SELECT @@warning_count", "SHOW COUNT(*) WARNINGS", "SELECT CAST('1x' AS SIGNED)",
         "SELECT @@warning_count, @@error_count", "SHOW COUNT(*) WARNINGS", "SHOW ERRORS", "SELECT n FROM a WHERE id = 1", "SHOW WARNINGS",
@@ -103,6 +107,8 @@ CONVERSATIONS = {
     "warnings of a variable set without its scope": [
         "SET @@max_sort_length = 1", "SHOW WARNINGS", "SELECT @@warning_count", "SET @@group_concat_max_len = 1, @@time_zone = '+01:00'", "SHOW COUNT(*) WARNINGS",
         "GET DIAGNOSTICS CONDITION 1 @t = MESSAGE_TEXT", "SELECT @t", execute("SET @@max_sort_length = 2"), "SHOW WARNINGS", "SELECT ROW_COUNT()"],
+    "warnings of a read, past what pins": ["SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "SET @x = 3", "SHOW WARNINGS", "SHOW COUNT(*) WARNINGS", "SELECT @@warning_count", "SELECT @x", "SELECT FOUND_ROWS()"],
+    "warnings of a read, past a read that pins": ["SELECT CAST('1x' AS SIGNED) FROM a WHERE id < 3", "SELECT @x := 5", "SELECT FOUND_ROWS()", "GET DIAGNOSTICS @n = NUMBER", "SELECT @n", "SHOW WARNINGS"],
     "found rows, past a failure": ["SELECT id FROM a LIMIT 2", "SELEKT", "SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT FOUND_ROWS()",
                                    "SELECT id FROM a LIMIT 3", "SHOW WARNINGS", "SELEKT", "SELECT FOUND_ROWS()",
                                    "SELECT SQL_CALC_FOUND_ROWS id FROM a LIMIT 2", "SELECT * FROM none", "SELECT FOUND_ROWS() + 1",
@@ -110,6 +116,8 @@ CONVERSATIONS = {
     "diagnostics": [
         "SELECT * FROM none", "GET DIAGNOSTICS CONDITION 1 @code = MYSQL_ERRNO, @text = MESSAGE_TEXT", "SELECT @code, @text", "UPDATE a SET n = 3 WHERE id < 3",
         "GET DIAGNOSTICS @rows = ROW_COUNT", "SELECT @rows"],
+    "diagnostics of a write": ["SELECT id FROM a LIMIT 3", "UPDATE a SET n = 77 WHERE id = 1", "GET DIAGNOSTICS @r = ROW_COUNT", "SELECT @r", "SELECT FOUND_ROWS()"],
+    "diagnostics of a write that changes nothing": ["DELETE FROM a WHERE id < 0", "GET CURRENT DIAGNOSTICS @n = NUMBER, @r = ROW_COUNT", "SELECT @n, @r"],
     "diagnostics of a read": [
         "SELECT CAST('1x' AS SIGNED) FROM a WHERE id = 1", "GET DIAGNOSTICS @n = NUMBER, @r = ROW_COUNT", "GET DIAGNOSTICS CONDITION 1 @c = MYSQL_ERRNO, @t = MESSAGE_TEXT",
         "SELECT @n, @r, @c, @t", "SHOW WARNINGS"],
@@ -174,6 +182,20 @@ def test_answers_as_on_one_connection(suimon, db, what, pool, flag):
         got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), CONVERSATIONS[what], Noise(s, db, stack, client_flag=flag))
     for step, w, g in zip(CONVERSATIONS[what], want, got):
         assert g == w, step
+
+
+@pytest.mark.parametrize("asks", [["SELECT IF(ROW_COUNT() = 3, 'all', 'some')"], ["GET DIAGNOSTICS @r = ROW_COUNT", "SELECT @r"]], ids=["an expression", "diagnostics"])
+def test_a_row_count_among_other_things_where_connections_are_free(suimon, db, asks):
+    """P3: of several rows only the connection that has changed them knows: it is kept once somebody has asked."""
+    steps = ["UPDATE a SET n = 50 WHERE id < 4", *asks]
+    fresh(db)
+    want = converse(db.direct(client_flag=MULTI_STATEMENTS), steps)
+    fresh(db)
+    s = suimon({"threads": 1})
+    with contextlib.ExitStack() as stack:
+        with s.connect(database=db.name) as c:
+            ask(c, asks[0])
+        assert converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), steps, Noise(s, db, stack)) == want
 
 
 def test_what_nobody_asks_for_any_more_goes_first(suimon, db):
