@@ -12,6 +12,7 @@
 #include "predict.h"
 
 #define VERB_MAX 64
+#define TIMES_MOST (UINT64_C(1) << 44) /* a record has more than 2^7 bytes, a file 2^26 */
 
 /* A record being read: after the first fault all reads give nothing. */
 struct take {
@@ -42,6 +43,16 @@ static uint64_t amount(struct take *t)
 	uint64_t v = number(t, 8);
 
 	if (v > INT64_MAX)
+		wrong(t);
+	return t->rc == RC_OK ? v : 0;
+}
+
+/* How often: it is divided by, so that what all records of a file have together must not wrap either, to nought. */
+static uint64_t times(struct take *t)
+{
+	uint64_t v = number(t, 8);
+
+	if (v > TIMES_MOST)
 		wrong(t);
 	return t->rc == RC_OK ? v : 0;
 }
@@ -125,7 +136,7 @@ static void take_names(struct take *t, struct stats_row_tag *tags, unsigned most
 static void take_row(struct take *t, struct stats_row *r)
 {
 	for (unsigned i = 0; i < STATS_NUMBERS; i++)
-		stats_set(&r->n[i], amount(t));
+		stats_set(&r->n[i], i == STATS_N_CALLS ? times(t) : amount(t));
 	stats_set(&r->min_ns, number(t, 8));
 	stats_set(&r->max_ns, amount(t));
 	stats_set(&r->first_ns, moment(t));
@@ -306,9 +317,9 @@ static void take_ghost(struct take *t)
 	struct predict_sum sum = {0};
 	uint64_t digest = number(t, 8);
 
-	sum.reads = amount(t);
+	sum.reads = times(t);
 	sum.read_ns = amount(t);
-	sum.invalidated = amount(t);
+	sum.invalidated = times(t);
 	for (unsigned i = 0; i < PREDICT_TTLS; i++) {
 		sum.hits[i] = amount(t);
 		sum.hit_ns[i] = amount(t);

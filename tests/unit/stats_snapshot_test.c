@@ -353,6 +353,53 @@ static void a_damaged_file_is_not_taken(void **state)
 	stats_free(b);
 }
 
+static uint64_t le(const uint8_t *p, unsigned width)
+{
+	uint64_t v = 0;
+
+	for (unsigned i = width; i > 0; i--)
+		v = v << 8 | p[i - 1];
+	return v;
+}
+
+/* The first record of the kind, without its head. */
+static uint8_t *record_of(const struct iobuf *b, enum snapshot_kind kind)
+{
+	uint8_t *p = b->data + b->start + SNAPSHOT_HEADER, *end = b->data + b->end;
+
+	while (p < end && *p != kind)
+		p += 5 + le(p + 1, 4);
+	assert_true(p < end);
+	return p + 5;
+}
+
+/* Three records of one digest, whose calls are none together: its time would be divided by that. */
+static void calls_of_many_records_do_not_wrap(void **state)
+{
+	static const uint64_t rows[][2] = {{UINT64_C(1) << 44, RC_OK}, {(UINT64_C(1) << 44) + 1, RC_DECLINED}, {INT64_MAX, RC_DECLINED}};
+	struct stats *a = stats_of(1000, true);
+	struct iobuf file;
+	uint8_t *p;
+
+	fill(helper_sink(a), 1);
+	file = bytes_of(a);
+	p = record_of(&file, SNAPSHOT_DIGEST) + 8 + 1;
+	for (unsigned i = 0; i < 5; i++) /* verb, schema, user, table, text */
+		p += 4 + le(p, 4);
+	assert_in_range(le(p, 8), 1, 3); /* from either account */
+	for (unsigned r = 0; r < countof(rows); r++) {
+		struct stats *b = stats_of(1000, true);
+
+		for (unsigned i = 0; i < 8; i++)
+			p[i] = (uint8_t)(rows[r][0] >> (8 * i));
+		set_sum(&file);
+		assert_int_equal(take(helper_sink(b), &file), rows[r][1]);
+		stats_free(b);
+	}
+	iobuf_reset(&file);
+	stats_free(a);
+}
+
 static void every_byte_may_be_hostile(void **state)
 {
 	struct stats *a = stats_of(1000, true);
@@ -596,6 +643,7 @@ int main(void)
 		cmocka_unit_test(no_literal_is_written_where_samples_are_off),
 		cmocka_unit_test(no_literal_is_taken_where_samples_are_off),
 		cmocka_unit_test(a_damaged_file_is_not_taken),
+		cmocka_unit_test(calls_of_many_records_do_not_wrap),
 		cmocka_unit_test(every_byte_may_be_hostile),
 		cmocka_unit_test(memory_may_be_short),
 		in_folder(the_file_is_written_at_the_end_and_taken_at_the_start),
