@@ -365,7 +365,7 @@ static void fix_aggregate(const struct view *v, const struct finding *f, struct 
 		jsonw_printf(w, "fix_text",
 			   "A page far from the beginning: the rows before it are read and thrown away. Page by key: remember "
 			   "the last row's key, and ask for rows behind it (where key > ? order by key limit ?).%s",
-			   is_sorted(v, r) ? " What it is ordered by has no index that gives the order: add one, its last column the primary key." : "");
+			   is_sorted(v, r) ? " It is sorted for each page: where no index begins with what it is ordered by, add one, its last column the primary key." : "");
 	if (would_be_cached(v, f))
 		put_cache_rule(v, r, w);
 }
