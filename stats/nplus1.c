@@ -14,6 +14,7 @@
  *     or right behind it, and whose values stand in the list, as those of the other do;
  *   - the parent again, or a transaction's begin or end: the next request has begun, and with it the next run;
  *   - the same literals each time: asked for again, not for each row; that is the cache's business;
+ *   - most repeats have a write behind them, to the table that they read: a job, which takes each row to change it;
  *   - values that stand in no list the session has read lately, where that can be told: the list came before them by chance.
  *     Where they stand in another list than the last, that one is the parent.
  *
@@ -24,7 +25,7 @@
 
 #include "mem.h"
 
-#define JOB_ROWS 64 /* so many repeats, each with a write behind it, are a batch job */
+#define JOB_ROWS 64 /* so many repeats, each with a write behind it, whatever it writes, are a batch job */
 #define RUN_PER_ROW 2
 #define LIST_ROWS 2
 #define LIST_NEAR 5 /* statements from the list to the first of the run */
@@ -48,6 +49,12 @@ static bool starts_anew(const struct stats_event *e)
 	const char *v = e->verb;
 
 	return v && (strcmp(v, "begin") == 0 || strcmp(v, "commit") == 0 || strcmp(v, "rollback") == 0);
+}
+
+/* Which table it is, as a hash; 0: it is of none. */
+static uint32_t table_of(const struct stats_event *e)
+{
+	return e->table.len ? (uint32_t)map_hash(e->table.p, e->table.len) | 1 : 0;
 }
 
 static uint64_t parent_bit(uint64_t digest)
@@ -397,10 +404,11 @@ static void run_is_within(struct stats_nplus1 *n, const struct stats_run *r)
 	}
 }
 
-/* A job that works off a long list, reading each row to change it; a page has fewer, whatever it writes beside. */
+/* A job, reading each row to change it: what it reads is written, or the list is a long one; a page has fewer rows, whatever it writes
+ * beside. All rows read at once would be old ones by the time the last is changed. */
 static bool run_is_job(const struct stats_run *r)
 {
-	return r->repeats >= JOB_ROWS && r->written * 2 > r->repeats;
+	return (r->repeats >= JOB_ROWS && r->written * 2 > r->repeats) || r->rewritten * 2 > r->repeats;
 }
 
 static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_run *r, const struct stats_event *e)
@@ -411,7 +419,9 @@ static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_
 	r->distinct += !(r->seen & bit);
 	r->seen |= bit;
 	r->repeats++;
-	r->changed = false;
+	r->changed = r->rechanged = false;
+	if (r->repeats == COMPARE_FROM)
+		r->table = table_of(e);
 	r->last_ns = e->start_ns + e->total_ns;
 	r->last_at = n->statements;
 	run_is_within(n, r);
@@ -507,15 +517,21 @@ static void note_list(struct stats_nplus1 *n, const struct stats_event *e)
 }
 
 /* Other reads may come between what is read of a row and its change. */
-static void note_write(struct stats_nplus1 *n)
+static void note_write(struct stats_nplus1 *n, const struct stats_event *e)
 {
+	uint32_t table = 0;
+
 	for (unsigned i = 0; i < STATS_NPLUS1_SLOTS; i++) {
 		struct stats_run *r = &n->run[i];
 
-		if (!r->digest || r->changed || n->statements - r->last_at >= SCATTERED)
+		if (!r->digest || r->rechanged || n->statements - r->last_at >= SCATTERED)
 			continue;
-		r->written++;
+		r->written += !r->changed;
 		r->changed = true;
+		if (r->table && !table)
+			table = table_of(e);
+		r->rechanged = r->table && r->table == table;
+		r->rewritten += r->rechanged;
 	}
 }
 
@@ -537,7 +553,7 @@ static void note(struct stats_sink *k, struct stats_nplus1 *n, const struct stat
 		if (starts_anew(e))
 			nplus1_begin_anew(n);
 		else if (!e->is_read)
-			note_write(n);
+			note_write(n, e);
 		return;
 	}
 	if (e->error)

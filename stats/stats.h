@@ -165,12 +165,14 @@ struct stats_nplus1 {
 		uint32_t entry;        /* where it is reported */
 		struct stats_values values; /* of its last statement */
 		uint64_t varied;            /* question marks whose values were seen to vary, as bits; STATS_VARIED_UNTOLD: perhaps others */
-		uint32_t written;           /* repeats behind which a write came soon */
+		uint32_t written;           /* repeats behind which a write came soon, */
+		uint32_t rewritten;         /* and one to the table that they read, since it is known: */
+		uint32_t table;             /* as a hash, from the second repeat on */
 		uint64_t which;             /* the reply that held them; 0: none yet */
 		uint8_t compared, matched;  /* statements whose values were looked for in a list; and found */
 		uint8_t in_turn;            /* that were found in this reply, one after the other */
 		bool reported, overrun;
-		bool changed;               /* so did one behind the last */
+		bool changed, rechanged;    /* so did one behind the last */
 		bool later;                 /* it did not begin with its list, but behind another loop over that */
 	} run[STATS_NPLUS1_SLOTS];
 	uint64_t last_digest; /* the last read that returned two rows or more, */

@@ -86,6 +86,10 @@ def test_nothing_is_wrong(suimon, shop):
         for row in ask(c, "SELECT id FROM job WHERE state = 'open' LIMIT 200"):
             ask(c, "SELECT payload, state FROM job WHERE id = %d" % row[0])
             ask(c, "UPDATE job SET state = 'done' WHERE id = %d" % row[0])
+        for n in range(10):  # one that takes ten at a time
+            for row in ask(c, "SELECT id FROM job WHERE state = 'open' ORDER BY id LIMIT 10"):
+                ask(c, "SELECT state, payload FROM job WHERE id = %d%s" % (row[0], " FOR UPDATE" if n % 2 else ""))
+                ask(c, "UPDATE job SET state = 'done', payload = '' WHERE id = %d" % row[0])
     assert [(f["kind"], f["text"]) for f in found(s, shop, 12)] == []
 
 

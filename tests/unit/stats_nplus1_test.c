@@ -14,11 +14,12 @@ struct session {
 	struct stats_nplus1 n;
 	uint64_t now, literals;
 	const char *route, *framework;
+	const char *written; /* the table of its writes */
 };
 
 static void begin(struct session *c)
 {
-	*c = (struct session){.s = helper_stats(100), .now = clock_mono_ns() - 600 * NS_PER_SEC, .route = "", .framework = ""};
+	*c = (struct session){.s = helper_stats(100), .now = clock_mono_ns() - 600 * NS_PER_SEC, .route = "", .framework = "", .written = ""};
 	c->k = helper_sink(c->s);
 }
 
@@ -28,7 +29,7 @@ static void send(struct session *c, uint64_t digest, const char *text, const cha
 
 	e.verb = verb;
 	e.is_read = strcmp(verb, "select") == 0;
-	e.table = span_str(e.is_read ? "customers" : "");
+	e.table = span_str(e.is_read ? "customers" : c->written);
 	e.literals = ++c->literals;
 	e.rows_sent = rows;
 	e.start_ns = c->now;
@@ -331,6 +332,49 @@ static void a_job_that_reads_twice_is_none(void **state)
 	a_job_is_none(true);
 }
 
+/* Ten at a time, each read and written: of its own run, so that nothing is counted and taken back. */
+static void a_worker_that_takes_few_is_none(void **state)
+{
+	struct session c;
+	json_t *all;
+
+	begin(&c);
+	c.written = "customers";
+	for (int n = 0; n < 5; n++) {
+		list(&c, 10);
+		for (int i = 0; i < 10; i++) {
+			child(&c);
+			if (n % 2)
+				send(&c, OTHER + 1, "select name from users where id = 1", "select", 1);
+			send(&c, OTHER, "update customers set a = 1", "update", 0);
+		}
+	}
+	assert_null(loop_found(&c, &all));
+	assert_int_equal(stats_sum(c.s, STATS_C_NPLUS1), 0);
+	json_decref(all);
+	stats_free(c.s);
+}
+
+/* All are read before the first is written: one statement can do that. */
+static void rows_read_first_and_written_then_are_a_loop(void **state)
+{
+	struct session c;
+	json_t *all;
+
+	begin(&c);
+	c.written = "customers";
+	for (int n = 0; n < 3; n++) {
+		list(&c, 10);
+		for (int i = 0; i < 10; i++)
+			child(&c);
+		for (int i = 0; i < 10; i++)
+			send(&c, OTHER, "update customers set a = 1", "update", 0);
+	}
+	assert_non_null(loop_found(&c, &all));
+	json_decref(all);
+	stats_free(c.s);
+}
+
 static void writes_between_do_not_hide_a_loop(void **state)
 {
 	struct session c;
@@ -338,6 +382,7 @@ static void writes_between_do_not_hide_a_loop(void **state)
 
 	begin(&c);
 	list(&c, 20);
+	c.written = "orders";
 	for (int i = 0; i < 20; i++) {
 		child(&c);
 		send(&c, OTHER, "update orders set a = 1", "update", 0);
@@ -894,6 +939,8 @@ int main(void)
 		cmocka_unit_test(writes_between_do_not_hide_a_loop),
 		cmocka_unit_test(a_job_that_changes_each_row_is_none),
 		cmocka_unit_test(a_job_that_reads_twice_is_none),
+		cmocka_unit_test(a_worker_that_takes_few_is_none),
+		cmocka_unit_test(rows_read_first_and_written_then_are_a_loop),
 		cmocka_unit_test(look_ups_without_a_list_are_a_batch_job),
 		cmocka_unit_test(a_list_of_one_row_starts_no_loop),
 		cmocka_unit_test(fewer_than_the_threshold_is_no_loop),
