@@ -16,7 +16,8 @@
  *   - the same literals each time: asked for again, not for each row; that is the cache's business;
  *   - most repeats have a write behind them, to the table that they read: a job, which takes each row to change it;
  *   - values that stand in no list the session has read lately, where that can be told: the list came before them by chance.
- *     Where they stand in another list than the last, that one is the parent.
+ *     Where they stand in another list than the last, that one is the parent;
+ *   - values of the list in no order, some of them again: requests on one connection, each for one row of what another has listed.
  *
  * Applications that take a connection from a pool for each statement are seen where their statements bear sqlcommenter's
  * traceparent: then the trace takes the session's place, on whatever threads its statements run.
@@ -387,6 +388,8 @@ static void run_compare(struct stats_nplus1 *n, struct stats_run *r, const struc
 	if (key && (sought.n == 0 || list.digest == STATS_LIST_UNKNOWN))
 		return;
 	r->compared++;
+	r->back += list.back;
+	r->again += list.again;
 	if (list.digest && run_stays(r, &list))
 		r->matched++;
 	if (list.digest && list.digest != r->parent && !r->reported)
@@ -411,6 +414,26 @@ static bool run_is_job(const struct stats_run *r)
 	return (r->repeats >= JOB_ROWS && r->written * 2 > r->repeats) || r->rewritten * 2 > r->repeats;
 }
 
+/* A loop goes through its list in order, or backwards; one that is sorted otherwise first asks for no row again. */
+static bool run_wanders(const struct stats_run *r)
+{
+	unsigned ahead = r->matched > r->back ? r->matched - r->back : 0;
+
+	return r->again && r->back * 3 > r->matched && ahead * 3 > r->matched;
+}
+
+/* It would be a loop, but for that: how often that is so is weighed against those that are. */
+static void run_refuse(struct stats_sink *k, struct stats_run *r, const struct stats_event *e)
+{
+	struct stats_loop *l;
+
+	r->reported = r->overrun = true;
+	r->entry = loop_entry(k->table, r, e->tag_route, e->tag_framework);
+	l = loop_of(k->table, r, e);
+	if (l)
+		stats_add(&l->overruns, 1);
+}
+
 static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_run *r, const struct stats_event *e)
 {
 	uint64_t repeats = stats_get(&k->stats->nplus1_repeats);
@@ -426,7 +449,7 @@ static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_
 	r->last_at = n->statements;
 	run_is_within(n, r);
 	run_compare(n, r, e);
-	if (r->reported && !r->overrun && (r->repeats > RUN_PER_ROW * r->parent_rows || run_is_job(r)))
+	if (r->reported && !r->overrun && (r->repeats > RUN_PER_ROW * r->parent_rows || run_is_job(r) || run_wanders(r)))
 		run_overrun(k, r, e);
 	r->spent_ns += e->total_ns;
 	r->rows += e->rows_sent;
@@ -434,7 +457,10 @@ static void run_step(struct stats_sink *k, struct stats_nplus1 *n, struct stats_
 		run_extend(k, r, e);
 	} else if (repeats && r->repeats >= repeats && run_has_list(r) && run_varied(r, repeats) && !run_refuted(r) && !run_is_job(r) &&
 		   r->repeats <= RUN_PER_ROW * r->parent_rows) {
-		run_report(k, r, e);
+		if (run_wanders(r))
+			run_refuse(k, r, e);
+		else
+			run_report(k, r, e);
 	}
 }
 

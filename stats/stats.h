@@ -75,6 +75,7 @@ struct stats_list {
 	uint64_t digest; /* of the read */
 	uint64_t rows;
 	uint64_t which; /* tells a session's replies apart; 0: none */
+	bool back, again; /* the value stands before the one that the same read asked for last; it asks for it oftener than the reply has it */
 };
 
 /* Where a statement was counted last: the caller keeps one, zeroed, for what has one stats_key(), and for one sink. The fields are
@@ -171,6 +172,7 @@ struct stats_nplus1 {
 		uint64_t which;             /* the reply that held them; 0: none yet */
 		uint8_t compared, matched;  /* statements whose values were looked for in a list; and found */
 		uint8_t in_turn;            /* that were found in this reply, one after the other */
+		uint8_t back, again;        /* that were found behind the one before them; and oftener than their list has them */
 		bool reported, overrun;
 		bool changed, rechanged;    /* so did one behind the last */
 		bool later;                 /* it did not begin with its list, but behind another loop over that */

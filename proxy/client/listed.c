@@ -13,6 +13,15 @@
 #define VALUES 512     /* of its rows */
 #define SAY_SOMETHING 32 /* so many values of a longer list: a loop over it would have begun with these */
 #define LIST_ROWS 2
+#define WALKS 2
+#define WALK_ROWS 4 /* of fewer, gone through again and again, every other step goes back */
+
+/* How a read has gone through a reply's values so far. */
+struct listed_walk {
+	uint64_t child; /* its digest; 0: none */
+	uint32_t at;    /* where the value before stood */
+	uint64_t asked[VALUES / 64];
+};
 
 struct listed_slot {
 	uint64_t session, digest; /* digest 0: empty */
@@ -20,6 +29,8 @@ struct listed_slot {
 	uint64_t rows, caps;
 	bool binary, cut, looked_at;
 	uint32_t len, nvalues;
+	struct listed_walk walk[WALKS];
+	unsigned next_walk;
 	uint64_t value[VALUES];
 	uint8_t data[BYTES];
 };
@@ -69,6 +80,8 @@ static struct listed_slot *slot_begin(struct request *r)
 	slot->caps = r->s->caps;
 	slot->binary = r->prepared != NULL;
 	slot->cut = slot->looked_at = false;
+	for (unsigned i = 0; i < WALKS; i++)
+		slot->walk[i].child = 0;
 	slot->len = slot->nvalues = 0;
 	return slot;
 }
@@ -150,6 +163,49 @@ static bool is_better(const struct listed_slot *a, const struct listed_slot *b, 
 	return x != y ? x > y : a->serial > b->serial;
 }
 
+static struct listed_walk *walk_of(struct listed_slot *slot, uint64_t child)
+{
+	struct listed_walk *w;
+
+	for (unsigned i = 0; i < WALKS; i++)
+		if (slot->walk[i].child == child)
+			return &slot->walk[i];
+	w = &slot->walk[slot->next_walk++ % WALKS];
+	*w = (struct listed_walk){.child = child};
+	return w;
+}
+
+/* Does the child go on towards the reply's end, and does it ask for a value oftener than that has it? */
+static void walk(struct listed_slot *slot, uint64_t child, uint64_t value, struct stats_list *out)
+{
+	struct listed_walk *w = walk_of(slot, child);
+	uint32_t first = VALUES, ahead = VALUES, fresh = VALUES;
+
+	for (uint32_t i = slot->nvalues; i > 0; i--) {
+		uint32_t at = i - 1;
+
+		if (slot->value[at] != value)
+			continue;
+		first = at;
+		ahead = at >= w->at ? at : ahead;
+		fresh = w->asked[at / 64] >> at % 64 & 1 ? fresh : at;
+	}
+	out->back = ahead == VALUES;
+	out->again = fresh == VALUES;
+	if (fresh < VALUES)
+		w->asked[fresh / 64] |= UINT64_C(1) << fresh % 64;
+	w->at = out->back ? first : ahead;
+}
+
+static struct stats_list list_of(struct listed_slot *slot, const struct stats_event *e, const struct stats_values *sought)
+{
+	struct stats_list list = {.digest = slot->digest, .rows = slot->rows, .which = slot->serial};
+
+	if (sought->n == 1 && slot->rows >= WALK_ROWS)
+		walk(slot, e->digest, sought->hash[0], &list);
+	return list;
+}
+
 struct stats_list listed_in(const struct stats_event *e, const struct stats_list *first, const struct stats_values *sought)
 {
 	const struct request *r = e->arg;
@@ -167,7 +223,7 @@ struct stats_list listed_in(const struct stats_event *e, const struct stats_list
 		have |= slot->digest == first->digest && (!slot->cut || slot->nvalues >= SAY_SOMETHING);
 	}
 	if (found)
-		return (struct stats_list){.digest = found->digest, .rows = found->rows, .which = found->serial};
+		return list_of(found, e, sought);
 	return (struct stats_list){.digest = have ? 0 : STATS_LIST_UNKNOWN};
 }
 

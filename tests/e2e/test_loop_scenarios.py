@@ -1,5 +1,6 @@
 """Loops as applications have them, of keys of two columns, within each other, and what only looks like one (S3)."""
 import os
+import random
 import subprocess
 
 import pytest
@@ -116,6 +117,32 @@ def test_look_ups_behind_a_loop_are_none(counted, shop):
             for n in range(12):  # some of them are among these by chance
                 ask(c, "SELECT stars FROM review WHERE id = %d" % (page * 50 + 2 + n * 37 % 40))
     assert [text for text, _ in loops(counted)] == ["select prod from item where ord_id = ? and line = ?"]
+
+
+@pytest.mark.parametrize("way", ("in order", "backwards", "each twice", "all twice", "sorted otherwise"))
+def test_a_list_may_be_gone_through_in_any_order(counted, shop, way):
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            keys = [r[0] for r in ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 13))]
+            keys = {"in order": keys, "backwards": keys[::-1], "each twice": sorted(2 * keys), "all twice": 2 * keys,
+                    "sorted otherwise": random.Random(page).sample(keys, len(keys))}[way]
+            for key in keys:
+                ask(c, "SELECT prod FROM item WHERE ord_id = %d AND line = 1" % key)
+    (f,) = loops(counted).values()
+    assert f["evidence"]["queries"] == 5 * len(keys) and f["evidence"]["values_from_list_share"] == 1, f
+
+
+@pytest.mark.parametrize("rows", (12, 20, 40))
+def test_requests_for_one_row_each_of_what_another_has_listed_are_no_loop(counted, shop, rows):
+    """On a connection that they share, with nothing between: the list's page now and then, and whichever of its rows is clicked on."""
+    clicks = random.Random(rows)
+    with counted.connect(database=shop.name) as c:
+        for n in range(600):
+            if n == 0 or clicks.random() < .1:
+                keys = [r[0] for r in ask(c, "SELECT id, cust FROM ord ORDER BY id DESC LIMIT %d" % rows)]
+            else:
+                ask(c, "SELECT prod FROM item WHERE ord_id = %d AND line = 1" % clicks.choice(keys))
+    assert loops(counted) == {}
 
 
 def test_a_key_of_two_columns(counted, shop):

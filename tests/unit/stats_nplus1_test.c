@@ -625,6 +625,7 @@ struct held {
 	unsigned nokeys; /* values that are no key, as bits */
 	unsigned varied; /* further values that vary with it */
 	bool told;       /* where in the text they stand */
+	bool unordered, again; /* they come in no order; oftener than the list has them */
 };
 
 static void one_value(const struct stats_event *e, struct stats_values *out)
@@ -646,7 +647,8 @@ static struct stats_list held_in(const struct stats_event *e, const struct stats
 	for (unsigned i = 0; i < sought->n; i++)
 		if (sought->hash[i] < h->from || sought->hash[i] >= h->to)
 			return (struct stats_list){0};
-	return (struct stats_list){.digest = h->digest, .rows = each, .which = 1 + (sought->hash[0] - h->from) / each};
+	return (struct stats_list){.digest = h->digest, .rows = each, .which = 1 + (sought->hash[0] - h->from) / each,
+				   .back = h->unordered && sought->hash[0] & 1, .again = h->again};
 }
 
 static void one_of(struct session *c, const struct held *held, uint64_t digest, uint64_t value, uint64_t rows)
@@ -668,6 +670,28 @@ static void children_of(struct session *c, const struct held *held, uint64_t fro
 {
 	for (int i = 0; i < n; i++)
 		one_of(c, held, CHILD, from + (uint64_t)i, 1);
+}
+
+/* What is sorted otherwise asks for no row again, what goes through its list twice does so in order; neither of both are requests that have
+ * nothing to do with each other. */
+static void rows_asked_for_in_no_order_and_again_are_no_loop(void **state)
+{
+	static const bool rows[][2] = {{false, false}, {true, false}, {false, true}, {true, true}};
+
+	for (unsigned r = 0; r < countof(rows); r++) {
+		struct held held = {.digest = LIST, .from = 100, .to = 120, .unordered = rows[r][0], .again = rows[r][1]};
+		struct session c;
+		json_t *all;
+
+		begin(&c);
+		for (int n = 0; n < 3; n++) {
+			list(&c, 20);
+			children_of(&c, &held, 100, 20);
+		}
+		assert_int_equal(loop_found(&c, &all) != NULL, !(rows[r][0] && rows[r][1]));
+		json_decref(all);
+		stats_free(c.s);
+	}
 }
 
 static bool is_child_of(const json_t *f, const char *child, const char *parent)
@@ -939,6 +963,7 @@ int main(void)
 		cmocka_unit_test(writes_between_do_not_hide_a_loop),
 		cmocka_unit_test(a_job_that_changes_each_row_is_none),
 		cmocka_unit_test(a_job_that_reads_twice_is_none),
+		cmocka_unit_test(rows_asked_for_in_no_order_and_again_are_no_loop),
 		cmocka_unit_test(a_worker_that_takes_few_is_none),
 		cmocka_unit_test(rows_read_first_and_written_then_are_a_loop),
 		cmocka_unit_test(look_ups_without_a_list_are_a_batch_job),
