@@ -43,8 +43,8 @@ def talk(s, db, seed, failed):
                     assert got == ((chr(97 + seed % 26) * size, n),)
                 else:
                     text = "".join(r.choices("abcdefgh", k=min(size, 20000)))
-                    got = ask(c, "SELECT MD5('%s'), %d, %d" % (text, seed, n))
-                    assert got == ((hashlib.md5(text.encode()).hexdigest(), seed, n),)
+                    got = ask(c, "SELECT SHA2('%s', 256), %d, %d" % (text, seed, n))
+                    assert got == ((hashlib.sha256(text.encode()).hexdigest(), seed, n),)
     except Exception as e:
         failed.append(e)
 
