@@ -151,7 +151,7 @@ enum catalog_type { CATALOG_INTEGER, CATALOG_TEXT };
 struct catalog_key {
 	char column[65];         /* lower case: columns know no letter case */
 	enum catalog_type type;
-	bool unique;             /* of a primary or unique key; else of some index */
+	bool unique;             /* of a primary key, or leads a unique one; else of some index */
 	bool auto_increment;
 	bool is_unsigned;        /* an integer */
 	bool wide;               /* text in a character set whose bytes are not ASCII's */

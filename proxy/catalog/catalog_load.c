@@ -318,13 +318,19 @@ static enum rc take_key_count(struct load *l, struct entity *e, const struct spa
 	return RC_OK;
 }
 
-/* ---- keys over the beginnings of values: TABLE_SCHEMA, TABLE_NAME ---- */
+/* ---- columns of keys that keep rows apart, those that lead one and beginnings of values: TABLE_SCHEMA, TABLE_NAME,
+ * COLUMN_NAME, SUB_PART IS NOT NULL, SEQ_IN_INDEX ---- */
 
-static enum rc take_key_prefix(struct load *l, struct entity *e, const struct span *v)
+static enum rc take_unique(struct load *l, struct entity *e, const struct span *v)
 {
 	(void)l;
-	(void)v;
-	e->uniques = 2; /* two different values can be in each other's way */
+	if (span_eq(v[3], span_str("1")))
+		e->uniques = 2; /* two different values can be in each other's way */
+	if (!span_eq(v[4], span_str("1")) || !e->keys)
+		return RC_OK;
+	/* COLUMN_KEY says of one that leads a key of several columns no more than that it leads an index. */
+	for (unsigned i = 0; i < e->keys->n; i++)
+		e->keys->at[i].unique |= span_ieq(v[2], span_str(e->keys->at[i].column));
 	return RC_OK;
 }
 
@@ -404,9 +410,9 @@ static const struct question schema_questions[] = {
 	 "SELECT TABLE_SCHEMA, TABLE_NAME, COUNT(*) FROM information_schema.TABLE_CONSTRAINTS "
 	 "WHERE CONSTRAINT_TYPE IN ('PRIMARY KEY','UNIQUE') AND TABLE_SCHEMA " NOT_SYSTEM
 	 " GROUP BY TABLE_SCHEMA, TABLE_NAME"},
-	{2, true, take_key_prefix,
-	 "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS "
-	 "WHERE NON_UNIQUE = 0 AND SUB_PART IS NOT NULL AND TABLE_SCHEMA " NOT_SYSTEM},
+	{5, true, take_unique,
+	 "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, SUB_PART IS NOT NULL, SEQ_IN_INDEX FROM information_schema.STATISTICS "
+	 "WHERE NON_UNIQUE = 0 AND (SUB_PART IS NOT NULL OR SEQ_IN_INDEX = 1) AND TABLE_SCHEMA " NOT_SYSTEM},
 };
 
 static enum rc ask(struct load *l, const struct question *q, size_t n)

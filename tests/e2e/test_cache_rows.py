@@ -60,6 +60,37 @@ def test_a_write_takes_its_rows_and_leaves_the_others(suimon, table, write, kept
             assert ask(c, sql) == ask(direct, sql)
 
 
+# Of a unique key of several columns the first names rows, also beside a primary key.
+OF_OWNER = "SELECT id, name, n FROM pairs WHERE owner = %d"
+NAMED = OF_OWNER + " AND name = '%s'"
+
+
+@pytest.mark.parametrize("write, kept, gone", [
+    ("UPDATE pairs SET n = n + 1 WHERE owner = 1 AND name = 'a'", [NAMED % (2, "a"), OF_OWNER % 2], [NAMED % (1, "a"), OF_OWNER % 1, "SELECT n FROM pairs WHERE id = 1"]),
+    ("INSERT INTO pairs (id, owner, name, n) VALUES (9, 1, 'z', 5)", [NAMED % (2, "a"), "SELECT n FROM pairs WHERE id = 1"], [NAMED % (1, "z"), OF_OWNER % 1, "SELECT n FROM pairs WHERE id = 9"]),
+    ("DELETE FROM pairs WHERE name = 'b' AND owner IN (1, 3)", [NAMED % (2, "a")], [NAMED % (1, "b"), OF_OWNER % 1]),
+    ("UPDATE pairs SET name = 'c' WHERE owner = 1 AND name = 'b'", [OF_OWNER % 2], [NAMED % (1, "b"), NAMED % (1, "c"), OF_OWNER % 1]),
+    ("UPDATE pairs SET owner = 2 WHERE owner = 1 AND name = 'b'", [], [NAMED % (1, "b"), NAMED % (2, "b"), OF_OWNER % 1, OF_OWNER % 2]),
+    ("UPDATE pairs SET n = 7 WHERE id = 3", ["SELECT n FROM pairs WHERE id = 1"], [NAMED % (2, "a"), OF_OWNER % 2]),
+    ("UPDATE pairs SET n = 7 WHERE name = 'a'", [], [NAMED % (1, "a"), NAMED % (2, "a"), "SELECT n FROM pairs WHERE id = 2"]),
+    ("INSERT INTO pairs (id, owner, name, n) VALUES (3, 5, 'e', 5) ON DUPLICATE KEY UPDATE n = 8", [], [NAMED % (2, "a"), OF_OWNER % 2, OF_OWNER % 5]),
+    ("REPLACE INTO pairs (id, owner, name, n) VALUES (3, 1, 'a', 5)", [], [NAMED % (2, "a"), NAMED % (1, "a"), OF_OWNER % 2]),
+])
+def test_a_unique_key_of_several_columns(suimon, db, write, kept, gone):
+    db.setup("CREATE TABLE pairs (id INT PRIMARY KEY, owner INT, name VARCHAR(9), n INT, UNIQUE (owner, name))",
+             "INSERT INTO pairs VALUES (1, 1, 'a', 0), (2, 1, 'b', 0), (3, 2, 'a', 0)")
+    s = suimon({"cache": {"rules": [{"match": {"schema": db.name}, "ttl": "600s"}]}})
+    with s.connect(database=db.name) as c, db.direct() as direct:
+        filled(s, c, *kept, *gone)
+        ask(c, write)
+        for sql in kept:
+            assert is_hit(s, c, sql), sql
+            assert ask(c, sql) == ask(direct, sql)
+        for sql in gone:
+            assert not is_hit(s, c, sql), sql
+            assert ask(c, sql) == ask(direct, sql)
+
+
 def test_prepared_reads_and_writes_name_rows_too(suimon, table):
     s = suimon(rules(table))
     with s.connect(database=table.name) as c, Wire(c) as w:
