@@ -219,6 +219,9 @@ void command_plan(struct request *r)
 		s->worker->follow_ups_seen = true;
 	if (r->st->facts.flags & SQL_F_LAST_INSERT_ID)
 		s->worker->insert_ids_seen = true;
+	s->worker->lastvals_seen |= r->st->asks_sequence;
+	if (unlikely(r->st->facts.flags & SQL_F_SEQUENCE) && s->worker->lastvals_seen)
+		r->plan.pins |= PIN_SESSION_STATE;
 	if (r->lexed->hints & SQL_HINT_BAD)
 		stats_count(s->worker->sink, STATS_C_HINT_ERRORS, 1);
 	count_unqueued(r);

@@ -66,7 +66,7 @@ void exec_release(struct request *r)
 		return;
 	/* What the session may ask about its last statement lies on this connection alone. */
 	exec_give_back(r->s, u->track.insert_id || r->blind || leaves_conditions(u) || has_conditions(s) || s->worker->follow_ups_seen ||
-			     (r->st && r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_LAST_INSERT_ID)));
+			     (r->st && r->st->facts.flags & (SQL_F_CALC_FOUND_ROWS | SQL_F_LAST_INSERT_ID | SQL_F_SEQUENCE)));
 }
 
 /* FOUND_ROWS(), SHOW WARNINGS and the like ask for what the last statement left where it ran. A SELECT without tables

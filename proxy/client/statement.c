@@ -140,6 +140,13 @@ static bool finds_more(const struct statement *st)
 	return false;
 }
 
+static bool asks_sequence(const struct statement *st)
+{
+	if (likely(!(st->facts.flags & SQL_F_SEQUENCE)))
+		return false;
+	return st->text_cut || strcasestr(st->text, "lastval") || strcasestr(st->text, "previous value") || strcasestr(st->text, "currval");
+}
+
 static bool gives_id(const struct statement *st)
 {
 	static const char call[] = "last_insert_id(";
@@ -192,6 +199,7 @@ static struct statement *statement_new(struct span text, unsigned mode, const st
 	st->asks_conditions = asks_conditions(st);
 	st->has_limit = st->text_cut || strstr(st->text, "limit") || strstr(st->text, "offset");
 	st->gives_id = gives_id(st);
+	st->asks_sequence = asks_sequence(st);
 	st->finds_more = finds_more(st);
 	st->names_tracking = strstr(st->text, "session_track") ||
 			     (st->facts.flags & SQL_F_GLOBAL_SET && strstr(st->text, "profiling"));

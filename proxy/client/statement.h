@@ -51,6 +51,7 @@ struct statement {
 	bool asks_conditions;   /* these, and what else MySQL runs without ending the warnings that there are */
 	bool has_limit;         /* or an offset */
 	bool gives_id;          /* LAST_INSERT_ID(7) */
+	bool asks_sequence;     /* LASTVAL() and its like: for what NEXTVAL() gave on the same connection */
 	bool finds_more;        /* FOUND_ROWS() behind it is not told by the rows that it sends, and its offset */
 	bool leaves_state;      /* left state on a replica that cannot be moved: to the primary from now on */
 	/* Tables read and written, with all that views, triggers, cascades and routines add; valid for catalog_version. */

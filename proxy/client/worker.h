@@ -45,6 +45,7 @@ struct worker {
 	bool tracked;                    /* the primary reports session state */
 	bool follow_ups_seen;            /* somebody uses FOUND_ROWS() or ROW_COUNT(): connections are kept for it, and asked (lease_left.c) */
 	bool insert_ids_seen;            /* ... LAST_INSERT_ID(): what a procedure may have set it to is asked, too */
+	bool lastvals_seen;              /* ... LASTVAL(): who uses a sequence keeps its connection, which alone knows */
 	struct letter { struct mail mail; struct worker *worker; atomic_bool posted; } letters[WORKER_LETTERS]; /* of other threads */
 	_Atomic uint64_t drain_posted_ns; /* the deadline that WORKER_DRAIN brings */
 	bool draining;

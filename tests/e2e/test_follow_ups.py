@@ -6,7 +6,7 @@ import contextlib
 import pymysql
 import pytest
 
-from conftest import KIND, ask, mariadb_only, numbers
+from conftest import KIND, ask, mariadb_only, numbers, pinned
 from wire import MULTI_STATEMENTS, Wire
 
 IGNORE_SPACE = 256  # the server's word for its session at a login: a reset forgets it
@@ -228,6 +228,39 @@ def test_numbers_are_right_though_each_statement_finds_its_connection_gone(suimo
         got = converse(s.connect(database=db.name, client_flag=MULTI_STATEMENTS), CONVERSATIONS[what], Noise(s, db, stack, client_flag=flag))
     for step, w, g in zip(CONVERSATIONS[what], want, got):
         assert g == w, step
+
+
+@mariadb_only("sequences")
+@pytest.mark.parametrize("pool", [3, 50])
+def test_what_a_sequence_gave_last_is_the_sessions(suimon, db, pool):
+    """P1, P3: only the connection that was asked for the next value knows the last one: sessions keep theirs once somebody has asked for it."""
+    fresh(db)
+    db.setup("CREATE SEQUENCE s")
+    i = suimon({"threads": 1, "backend": {"pool": {"max": pool, "min_idle": 0}}})
+    with contextlib.ExitStack() as stack:
+        with i.connect(database=db.name) as c:
+            ask(c, "SELECT PREVIOUS VALUE FOR s")
+        noise = Noise(i, db, stack)
+        c, other = (stack.enter_context(i.connect(database=db.name)) for _ in range(2))
+        for _ in range(3):
+            got = ask(c, "SELECT NEXTVAL(s)")
+            noise()
+            ask(other, "SELECT NEXT VALUE FOR s")
+            noise()
+            assert ask(c, "SELECT LASTVAL(s)") == got
+            assert ask(c, "SELECT PREVIOUS VALUE FOR s") == got
+
+
+@mariadb_only("sequences")
+def test_a_sequence_alone_pins_nobody(suimon, db):
+    fresh(db)
+    db.setup("CREATE SEQUENCE s")
+    i = suimon({"threads": 1})
+    with i.connect(database=db.name) as c:
+        ask(c, "SELECT NEXTVAL(s)")
+        assert pinned(i) == [None]
+        ask(c, "SELECT LASTVAL(s)")
+        assert pinned(i) == ["session_state"]
 
 
 UNTOLD_IDS = [
