@@ -45,6 +45,13 @@ static bool is_volatile(struct span name)
 	return is_tracking(name);
 }
 
+static bool says_trace(const struct track_item *item)
+{
+	static const char on[] = "enabled=on";
+
+	return span_ieq(item->name, span_str("optimizer_trace")) && memmem(item->value.p, item->value.len, on, sizeof(on) - 1);
+}
+
 /* SET timestamp=DEFAULT, and no more than that. What the server reports of it cannot be told from a time that was set: it is the
  * statement's own, which is the former one. */
 static bool gives_time_back(const struct request *r)
@@ -121,6 +128,8 @@ static void take_variable(struct request *r, const struct track_item *item)
 	/* WHERE id IS NULL then asks for the last insert id, in any SELECT. */
 	if (span_ieq(item->name, span_str("sql_auto_is_null")) && !span_ieq(item->value, span_str("OFF")) &&
 	    !span_eq(item->value, span_str("0")))
+		deltas_pin(r, PIN_SESSION_STATE);
+	if (unlikely(says_trace(item))) /* of a statement its connection alone has one */
 		deltas_pin(r, PIN_SESSION_STATE);
 	if (span_ieq(item->name, span_str("timestamp"))) { /* replayed it would stand still; and a queued write has a time of its own */
 		if (gives_time_back(r))

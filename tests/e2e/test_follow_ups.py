@@ -263,6 +263,23 @@ def test_a_sequence_alone_pins_nobody(suimon, db):
         assert pinned(i) == ["session_state"]
 
 
+@mariadb_only("its forms of the trace")
+def test_a_trace_is_of_the_sessions_own_statement(suimon, db):
+    fresh(db)
+    i = suimon({"threads": 1})
+    with contextlib.ExitStack() as stack:
+        noise = Noise(i, db, stack)
+        c = stack.enter_context(i.connect(database=db.name))
+        ask(c, "SET optimizer_trace = 'enabled=off'")
+        assert pinned(i)[-1] is None
+        ask(c, "SET optimizer_trace = 'enabled=on'")
+        assert pinned(i)[-1] == "session_state"
+        for sql in ("SELECT id FROM a WHERE n = 1234", "SELECT id FROM a WHERE n = 4321"):
+            ask(c, sql)
+            noise()
+            assert ask(c, "SELECT query FROM information_schema.optimizer_trace") == ((sql,),)
+
+
 UNTOLD_IDS = [
     "INSERT INTO a (v) VALUES ('x')", "SELECT LAST_INSERT_ID()", "CALL ins()", "SELECT LAST_INSERT_ID()", "SELECT LAST_INSERT_ID(5)", "SELECT LAST_INSERT_ID()", "CALL ins()", "SELECT COUNT(*) FROM a",
     "SELECT LAST_INSERT_ID()", execute("SELECT LAST_INSERT_ID(?)", 42), "SELECT @@identity", "CALL finds()", "SELECT LAST_INSERT_ID()", execute("CALL ins()"), "COMMIT", "SELECT LAST_INSERT_ID()",
