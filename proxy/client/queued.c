@@ -459,6 +459,13 @@ enum rc queued_columns_sql(struct request *r, struct iobuf *out)
 	return rc;
 }
 
+/* It is certainly not stored. */
+static void refuse(struct request *r, const char *why)
+{
+	r->error = 1114;
+	reply_error(r->s, 1114, "HY000", "the queue does not accept this write: %s (queue.on_full is error)", why);
+}
+
 static void on_ticket(struct mail *m)
 {
 	struct queue_ticket *t = container_of(m, struct queue_ticket, mail);
@@ -487,7 +494,9 @@ static void on_ticket(struct mail *m)
 		r->route = STATS_LOCAL; /* certainly not stored: it goes directly */
 		exec_resume(r, write_through(r) == RC_OK ? STEP_LIMIT : r->step);
 		return;
-	} else {
+	} else if (t->rc == RC_DECLINED) {
+		refuse(r, t->error ? t->error : "disk error");
+	} else { /* by its number clients tell what is unknown from what was refused */
 		r->error = 1030;
 		reply_error(s, 1030, "HY000", "the queue could not store this write: %s", t->error ? t->error : "disk error");
 	}
@@ -608,8 +617,7 @@ static enum rc append(struct request *r)
 	if (queue_is_handed_over(s->worker->in->queue, &last_seq))
 		return behind_the_other(r, last_seq);
 	if (s->worker->settings->queue.full_is_error && !unfit) {
-		r->error = 1114;
-		reply_error(s, 1114, "HY000", "the queue does not accept this write: %s (queue.on_full is error)", why);
+		refuse(r, why);
 		r->step = STEP_END;
 		return RC_DECLINED;
 	}

@@ -122,6 +122,26 @@ def test_a_full_disk(suimon, table, disk, calls):
     assert not w.unsure
 
 
+@pytest.mark.parametrize("calls", [["pwrite %d"], ["pwrite %d", "allocate %d"]])
+def test_a_full_disk_where_that_is_an_error(suimon, table, disk, calls):
+    """All are refused alike, the one that found the disk full, too: 1030 would be an unknown outcome. None is there, and it ends with the want."""
+    s = suimon(config(table, on_full="error"))
+    w = Writer(s, table)
+    w.until_queued()
+    before = list(w.acked)
+    disk(*[c % errno.ENOSPC for c in calls])
+    for _ in range(3):
+        told = w.write()
+        assert told[0] == 1114 and "the queue's disk is full" in told[1], told
+    refused = list(w.unsure)
+    assert len(refused) == 3 and w.acked == before
+    disk()
+    wait_until("writes to be taken again", lambda: w.write() is None, 10)
+    drained(s)
+    assert not {r[0] for r in table.primary("SELECT n FROM log")} & set(refused)
+    w.compare(table)
+
+
 def test_a_disk_with_room_for_one_segment_alone(suimon, table, disk):
     """What an empty queue has left on the disk does not keep it from taking writes again."""
     s = suimon(config(table, max_bytes="32MiB"))  # segments of 4 MiB
