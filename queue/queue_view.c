@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "mem.h"
 #include "queue_impl.h"
 #include "reader.h"
@@ -38,22 +39,34 @@ static void show_letter(void *arg, const struct dead_letter *l)
 		show_record(arg, &out, &rec);
 }
 
-/* Bytes of the records behind `applied`, as a running queue counts its backlog: frames, whole. */
-static enum rc pending_bytes(const struct qdir *dir, uint64_t applied, uint64_t last, uint64_t *bytes, char *err, size_t cap)
+/* In nanoseconds. */
+static uint64_t age_of(uint64_t time_us)
 {
+	uint64_t now = clock_wall_us();
+
+	return now > time_us ? (now - time_us) * (NS_PER_MS / 1000) : 0;
+}
+
+/* Bytes of the records that are not applied, as a running queue counts its backlog: frames, whole; and how old the first of them is. */
+static enum rc measure_pending(const struct qdir *dir, struct queue_totals *totals, char *err, size_t cap)
+{
+	struct record rec;
 	struct reader r;
 	struct frame f;
 	enum rc rc;
 
-	*bytes = 0;
-	if (last <= applied)
+	totals->bytes = totals->oldest_age_ns = 0;
+	if (totals->last_seq <= totals->applied_seq)
 		return RC_OK;
 	reader_init(&r, dir);
-	rc = reader_seek(&r, applied + 1, err, cap);
+	rc = reader_seek(&r, totals->applied_seq + 1, err, cap);
 	if (rc == RC_DECLINED)
 		rc = RC_OK;
-	while (rc == RC_OK && (rc = reader_next(&r, last, &f, err, cap)) == RC_OK)
-		*bytes += frame_size(f.body.len);
+	while (rc == RC_OK && (rc = reader_next(&r, totals->last_seq, &f, err, cap)) == RC_OK) {
+		totals->bytes += frame_size(f.body.len);
+		if (!totals->oldest_age_ns && record_decode(f.body, &rec) == RC_OK)
+			totals->oldest_age_ns = age_of(rec.r.time_us);
+	}
 	reader_reset(&r);
 	return rc == RC_ERROR ? RC_ERROR : RC_OK;
 }
@@ -191,7 +204,7 @@ static enum rc peek_pending(const struct qdir *dir, uint64_t from, unsigned limi
 		from = totals->applied_seq + 1;
 	if (show_pending(dir, from, totals->last_seq, limit, v, err, cap) != RC_OK)
 		return RC_ERROR;
-	if (limit && pending_bytes(dir, totals->applied_seq, totals->last_seq, &totals->bytes, err, cap) != RC_OK)
+	if (limit && measure_pending(dir, totals, err, cap) != RC_OK)
 		return RC_ERROR;
 	return end == RC_OK ? RC_OK : RC_ERROR;
 }

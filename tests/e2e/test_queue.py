@@ -1432,6 +1432,7 @@ def test_a_stopped_directory_tells_the_same_figures(queued, table):
     assert now["depth"] == 7 and now["bytes"] > 0
     assert [then[k] for k in ("depth", "bytes", "last_seq", "applied_seq")] == [now[k] for k in ("depth", "bytes", "last_seq", "applied_seq")]
     assert then["enqueued"] == then["last_seq"]
+    assert 0 < now["oldest_age"] < then["oldest_age"]
 
 
 # ---- several connections that drain ----
