@@ -256,15 +256,14 @@ static enum rc make_workers(const struct settings *s)
 	return in->workers ? RC_OK : RC_ERROR;
 }
 
-static const char *io_uring_state(const struct instance *in)
+static const char *sends_of_all(const struct instance *in)
 {
-	size_t n = 0;
+	enum sends_way first = channel_scratch_way(in->workers[0]->scratch);
 
-	for (size_t i = 0; i < in->nworkers; i++)
-		n += in->workers[i]->scratch->batch != NULL;
-	if (n)
-		return n == in->nworkers ? "on" : "partly";
-	return in->settings->io_uring ? "unavailable" : "off";
+	for (size_t i = 1; i < in->nworkers; i++)
+		if (channel_scratch_way(in->workers[i]->scratch) != first)
+			return "mixed";
+	return sends_name(first);
 }
 
 static enum rc add_listener(struct listener *l, const char *addr, const char *err)
@@ -561,7 +560,7 @@ int process_run(char **argv, const char *file, const char *primary)
 		log_error("main", "could not start", NULL);
 		_exit(EXIT_START); /* threads are at work, with what libraries put away at an exit in order */
 	}
-	log_info("main", "ready", "workers=%zu io_uring=%s", in->nworkers, io_uring_state(in));
+	log_info("main", "ready", "workers=%zu sends=%s", in->nworkers, sends_of_all(in));
 	code = loop_run(in->control) == 0 ? EXIT_FINE : EXIT_FATAL;
 	if (code != EXIT_FINE)
 		rest_disown(); /* nothing was drained: that is no end in order */

@@ -310,6 +310,12 @@ void worker_view_sessions(struct worker *w, void (*fn)(void *arg, const struct s
 
 /* ---- life ---- */
 
+static const enum sends_way sends_ways[] = {
+	[SETTINGS_SEND_AUTO] = SENDS_AUTO,
+	[SETTINGS_SEND_IO_SUBMIT] = SENDS_IO_SUBMIT,
+	[SETTINGS_SEND_OFF] = SENDS_ALONE,
+};
+
 struct worker *worker_new(struct instance *in, unsigned index)
 {
 	struct worker *w = mem_zalloc(sizeof(*w));
@@ -334,8 +340,8 @@ struct worker *worker_new(struct instance *in, unsigned index)
 	w->key_wait.loop = w->loop;
 	w->key_wait.told = login_key_told;
 	w->scratch = w->loop ? channel_scratch_new(w->loop) : NULL;
-	if (w->settings->io_uring && w->scratch)
-		channel_scratch_batch(w->scratch);
+	if (w->scratch)
+		channel_scratch_batch(w->scratch, sends_ways[w->settings->send_together]);
 	w->sink = stats_sink_new(in->stats, true);
 	w->listed = listed_new();
 	w->session_pool = pool_new("session", sizeof(struct session), 256);

@@ -31,6 +31,7 @@ struct settings_user { char *name; struct secret *password; bool passthrough; };
 
 /* Towards servers: what is asked for; a server that lacks zstd gets zlib, one that has neither nothing. */
 enum settings_compress { SETTINGS_COMPRESS_OFF, SETTINGS_COMPRESS_CLIENT, SETTINGS_COMPRESS_ZLIB, SETTINGS_COMPRESS_ZSTD };
+enum settings_send { SETTINGS_SEND_AUTO, SETTINGS_SEND_IO_SUBMIT, SETTINGS_SEND_OFF };
 enum settings_engine { SETTINGS_ENGINE_FILE, SETTINGS_ENGINE_REDIS, SETTINGS_ENGINE_SQS, SETTINGS_ENGINE_KAFKA };
 enum settings_sql_target { TO_PRIMARY, TO_REPLICA, TO_GROUP, TO_DENY };
 enum settings_consistency { CONSISTENCY_EVENTUAL, CONSISTENCY_SESSION, CONSISTENCY_STRONG };
@@ -73,7 +74,7 @@ struct settings {
 		uint64_t handshake_timeout_ns, idle_timeout_ns;
 	} listen;
 	int64_t threads;                /* 0 = auto */
-	bool io_uring;
+	int send_together; /* enum settings_send */
 	uint64_t drain_timeout_ns;
 	uint64_t upgrade_timeout_ns;
 	bool log_json;

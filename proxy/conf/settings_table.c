@@ -505,6 +505,7 @@ static const struct conf_table config_table = {.opts = config_rows};
 /* ---- the whole ---- */
 
 static const char *const log_words[] = {"text", "json", NULL};
+static const char *const send_words[] = {"auto", "io_submit", "off", NULL}; /* enum settings_send */
 static const char *const discovery_words[] = {"none", "aurora", NULL};
 
 static const struct conf_opt replica_item = {.type = CONF_CUSTOM,
@@ -519,8 +520,9 @@ static const struct conf_opt rows[] = {
 	SECTION("listen", listen_table, "Where suimon listens, and for whom."),
 	INT("threads", threads, "auto", 1, 1024, "Threads that serve clients; auto is one a processor core that the process may use, by its affinity and its control group's limit.", FIXED,
 	    .zero = "auto"),
-	BOOL("io_uring", io_uring, "on",
-	     "What a thread sends to several sockets at once leaves in one system call, where the kernel allows that; elsewhere, and with off, in one each.", FIXED),
+	WORD(CONF_ENUM, "send_together", send_together, "auto", send_words,
+	     "How what a thread sends to several sockets at once leaves in one system call: by io_uring where the kernel allows that, else by `io_submit`, which "
+	     "alone is used where that is said; off: in one call each, as where neither can be had.", FIXED),
 	DURATION("drain_timeout", drain_timeout_ns, "30s", 0, HOUR, "On SIGTERM: how long transactions have to finish.",
 		 RELOAD),
 	DURATION("upgrade_timeout", upgrade_timeout_ns, "15m", 0, 30 * DAY,

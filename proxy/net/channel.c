@@ -29,9 +29,14 @@ void channel_scratch_free(struct channel_scratch *s)
 	secret_pages_free(s, sizeof(*s));
 }
 
-void channel_scratch_batch(struct channel_scratch *s)
+void channel_scratch_batch(struct channel_scratch *s, enum sends_way way)
 {
-	s->batch = channel_batch_new(s->loop);
+	s->batch = channel_batch_new(s->loop, way);
+}
+
+enum sends_way channel_scratch_way(const struct channel_scratch *s)
+{
+	return channel_batch_way(s->batch);
 }
 
 void channel_scratch_send(struct channel_scratch *s)

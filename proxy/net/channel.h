@@ -23,6 +23,7 @@
 
 #include "iobuf.h"
 #include "loop.h"
+#include "sends.h"
 #include "stream.h"
 #include "zipped.h"
 
@@ -60,9 +61,10 @@ struct channel_scratch {
 	uint8_t in[CHANNEL_SCRATCH];
 };
 struct channel_scratch *channel_scratch_new(struct loop *loop) must_check;
-/* From now on what is small and is sent in one turn leaves together, by io_uring. Where the kernel, this build or want of memory does not
- * allow it there is no batch afterwards, and each channel sends for itself as before. */
-void channel_scratch_batch(struct channel_scratch *s);
+/* From now on what is small and is sent in one turn leaves together. Where the kernel, this build or want of memory does not
+ * allow that way there is no batch afterwards, and each channel sends for itself as before. */
+void channel_scratch_batch(struct channel_scratch *s, enum sends_way way);
+enum sends_way channel_scratch_way(const struct channel_scratch *s); /* how it leaves now */
 /* What is to leave in this turn leaves now: something follows that takes long, or that must not come before it. */
 void channel_scratch_send(struct channel_scratch *s);
 void channel_scratch_free(struct channel_scratch *s);

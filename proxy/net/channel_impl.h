@@ -18,8 +18,9 @@ bool channel_zip_pending(const struct channel *ch);
 enum rc channel_zip_gathered(struct channel *ch) must_check; /* what is gathered goes to ch->out */
 void channel_zip_free(struct channel *ch);
 
-/* channel_batch.c: sends that leave together. NULL: no memory, or the kernel or this build has no io_uring. */
-struct channel_batch *channel_batch_new(struct loop *loop) must_check;
+/* channel_batch.c: sends that leave together. NULL: no memory, or the kernel or this build does not have that way. */
+struct channel_batch *channel_batch_new(struct loop *loop, enum sends_way way) must_check;
+enum sends_way channel_batch_way(const struct channel_batch *b); /* NULL: SENDS_ALONE */
 void channel_batch_free(struct channel_batch *b);
 /* What the channel has gathered, total bytes, is to leave with others'. False: it has to send it itself. */
 bool channel_batch_take(struct channel *ch, size_t total) must_check;

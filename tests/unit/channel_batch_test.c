@@ -1,9 +1,10 @@
 /*
  * channel_batch_test.c - sends that leave together: when they leave, in which order, and what becomes of those that do not.
  *
- * Where the kernel lets nobody use io_uring, or the build has none, there is nothing to test.
+ * Each by io_uring and by io_submit; where the kernel lets nobody use one of them, or the build has none, it is skipped.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct peer {
 	unsigned drained, inputs;
 };
 
+static enum sends_way way; /* that is tried */
 static struct loop *loop;
 static struct channel_scratch *scratch;
 static struct peer peers[MANY];
@@ -62,7 +64,7 @@ static void begin(int n)
 	assert_non_null(loop);
 	scratch = channel_scratch_new(loop);
 	assert_non_null(scratch);
-	channel_scratch_batch(scratch);
+	channel_scratch_batch(scratch, way);
 	if (!scratch->batch) {
 		channel_scratch_free(scratch);
 		loop_free(loop);
@@ -322,12 +324,13 @@ static void test_freed_within_a_turn(void **state)
 	end(2); /* closes them, which sends; what was deferred runs in loop_free */
 }
 
-/* A filter that is laid over the process while it runs: io_uring_enter is refused from now on. */
+/* A filter that is laid over the process while it runs: both calls are refused from now on. */
 static bool forbid(void)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_submit, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -393,5 +396,13 @@ int main(void)
 		cmocka_unit_test(test_what_the_kernel_refuses_is_sent_one_by_one),
 	};
 
-	return cmocka_run_group_tests_name("channel_batch", tests, NULL, NULL);
+	static const enum sends_way each[] = {SENDS_IO_URING, SENDS_IO_SUBMIT};
+	int failed = 0;
+
+	(void)signal(SIGPIPE, SIG_IGN); /* as in the program */
+	for (size_t i = 0; i < countof(each); i++) {
+		way = each[i];
+		failed += cmocka_run_group_tests_name(sends_name(way), tests, NULL, NULL);
+	}
+	return failed;
 }
