@@ -167,6 +167,7 @@ static enum rc reload(const struct settings_shared *shared, struct iobuf *why)
 {
 	struct instance *in = &process.in;
 	struct settings *next = process_load_again(shared, why), *now;
+	bool anew;
 
 	if (!next) {
 		process_log_refusal("reload refused: nothing was changed", why);
@@ -186,12 +187,15 @@ static enum rc reload(const struct settings_shared *shared, struct iobuf *why)
 		settings_unref(next);
 		return RC_ERROR;
 	}
+	anew = hooks_queue_login_differs(now, next);
 	settings_unref(now);
 	process_log_setup(next);
 	take_options(next);
 	monitor_reconfigure(process.monitor, next);
 	advise_enable(process.advise, next->stats.explain);
 	instance_put_settings(in, next);
+	if (in->queue && anew)
+		queue_log_in_anew(in->queue);
 	for (size_t i = 0; i < in->nworkers; i++)
 		worker_reload(in->workers[i]);
 	log_info("config", "reloaded", "file=%s", process.file ? process.file : "-");

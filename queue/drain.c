@@ -225,6 +225,14 @@ enum rc drain_bury(struct drain *d, uint64_t seq)
 	return waited_for ? RC_OK : RC_DECLINED;
 }
 
+void drain_log_in_anew(struct drain *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->anew = true;
+	kick(d);
+	pthread_mutex_unlock(&d->lock);
+}
+
 void drain_primary_moved(struct drain *d)
 {
 	pthread_mutex_lock(&d->lock);

@@ -44,6 +44,7 @@ void drain_set_paused(struct drain *d, bool paused); /* false also ends a halt *
 void drain_hurry(struct drain *d);
 /* The one record that all wait for, or that has halted them, becomes a dead letter. RC_DECLINED: it is not the one. */
 enum rc drain_bury(struct drain *d, uint64_t seq) must_check;
+void drain_log_in_anew(struct drain *d);   /* behind what is under way */
 void drain_primary_moved(struct drain *d); /* what is under way at the former one is broken off */
 uint64_t drain_applied(struct drain *d); /* of those of this process, if others apply, too: UINT64_MAX when all are */
 void drain_follow(struct drain *d, uint64_t seq); /* all up to seq are applied: whoever waits for that hears of it */

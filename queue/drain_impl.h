@@ -59,6 +59,7 @@ struct drain {
 	char bury_reason[256];        /* and was waited for so */
 	unsigned failed_code;         /* with which it failed. The drain's thread's */
 	bool moved;             /* another server is the primary than when it connected */
+	bool anew;              /* it is to log in as another account */
 	bool woken;             /* there are more records */
 	bool gathering;         /* waits for a batch to become larger, and looks for itself */
 	enum queue_state state; /* RUNNING, WAITING, HALTED; the others are derived */

@@ -158,17 +158,24 @@ static enum rc check_position(struct drain *d, uint64_t highest, char *err, size
 	return RC_OK;
 }
 
-/* What the former primary would apply from now on nobody would find at the new one. */
-static void leave_former_primary(struct drain *d)
+/* What the former primary would apply from now on nobody would find at the new one. An account that has been exchanged may be taken away,
+ * or have been told wrong, which is to be seen now and not when the connection is lost. */
+static void leave_former_login(struct drain *d)
 {
-	bool moved;
+	bool moved, anew;
 
 	pthread_mutex_lock(&d->lock);
 	moved = d->moved;
+	anew = d->anew;
+	d->anew = false;
 	pthread_mutex_unlock(&d->lock);
-	if (!d->applier.conn.my || (!moved && dbconn_is_there(&d->applier.conn, &d->hooks)))
+	if (!d->applier.conn.my)
 		return;
-	log_info("queue", "leaves a server that is not the primary any more", "addr=%s:%u", d->applier.conn.host, d->applier.conn.port);
+	moved = moved || !dbconn_is_there(&d->applier.conn, &d->hooks);
+	if (!moved && !anew)
+		return;
+	log_info("queue", moved ? "leaves a server that is not the primary any more" : "logs in anew: its account, or the password, is another one",
+		 "addr=%s:%u", d->applier.conn.host, d->applier.conn.port);
 	drain_forget_batch(d);
 	drain_disconnect(d);
 }
@@ -369,7 +376,7 @@ void *drain_loop(void *arg)
 
 	mysql_thread_init();
 	while ((step = next_step(d)) != STEP_STOP) {
-		leave_former_primary(d);
+		leave_former_login(d);
 		if (step == STEP_STAND_BY)
 			drain_stand_by(d);
 		else if (step == STEP_IDLE)

@@ -169,6 +169,12 @@ void queue_resume(struct queue *q)
 	set_paused(q, false);
 }
 
+void queue_log_in_anew(struct queue *q)
+{
+	for (unsigned i = 0; i < q->lanes; i++)
+		drain_log_in_anew(q->lane[i].drain);
+}
+
 void queue_primary_moved(struct queue *q)
 {
 	for (unsigned i = 0; i < q->lanes; i++)

@@ -140,6 +140,7 @@ bool queue_wait_cancel(struct queue *q, struct queue_waiter *w);
 
 void queue_pause(struct queue *q);   /* stops applying; accepting goes on. Survives a restart. */
 void queue_resume(struct queue *q);
+void queue_log_in_anew(struct queue *q); /* hooks.target names another account than before, which applies from the next transaction on. any thread */
 void queue_primary_moved(struct queue *q); /* hooks.target names another server than before. any thread, does not block */
 void queue_drain_now(struct queue *q); /* apply all there is without waiting for batches to fill */
 

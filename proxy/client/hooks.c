@@ -126,15 +126,30 @@ uint64_t hooks_locker(void *arg, uint32_t thread, struct span schema, struct spa
 
 /* ---- the queue ---- */
 
+static bool use_queues(struct credentials *c, const struct settings *s)
+{
+	return use(c, s->queue.user.name, s->queue.user.password) || use(c, s->backend.monitor.user, s->backend.monitor.password) ||
+	       use_configured(c, s);
+}
+
+bool hooks_queue_login_differs(const struct settings *a, const struct settings *b)
+{
+	struct credentials was = {.password = NULL}, now = {.password = NULL};
+	bool differs = use_queues(&was, a) != use_queues(&now, b) || strcmp(was.user, now.user) != 0 ||
+		       !span_eq(secret_text(was.password), secret_text(now.password));
+
+	secret_unref(was.password);
+	secret_unref(now.password);
+	return differs;
+}
+
 static enum rc queue_where(void *arg, struct queue_target *out)
 {
 	struct instance *in = arg;
 	struct settings *s = instance_settings(in);
 	struct backend *b = topology_primary(in->topology);
 	struct credentials c = {.password = NULL};
-	bool ok = use(&c, s->queue.user.name, s->queue.user.password) ||
-		  use(&c, s->backend.monitor.user, s->backend.monitor.password) || use_configured(&c, s) ||
-		  use_learnt(&c, in);
+	bool ok = use_queues(&c, s) || use_learnt(&c, in);
 
 	put_tls(s, &out->tls);
 	out->compress = s->backend.compress > SETTINGS_COMPRESS_CLIENT;

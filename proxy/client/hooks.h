@@ -11,6 +11,8 @@
 #include "queue.h"
 
 struct queue_hooks hooks_queue(struct instance *in);
+/* Is the account that applies queued writes, as far as settings name one, another one, or its password? */
+bool hooks_queue_login_differs(const struct settings *a, const struct settings *b);
 struct catalog_hooks hooks_catalog(struct instance *in);
 /* For topology.on_moved. */
 void hooks_primary_moved(void *arg, struct backend *from, struct backend *to);
