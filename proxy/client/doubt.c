@@ -37,6 +37,26 @@ void doubts_reset(struct doubts *d)
 		forget(d, container_of(list_first(&d->list), struct doubt, node));
 }
 
+/* The doubt about the same tables, or about anything. NULL: there is none. */
+static struct doubt *find(const struct doubts *d, const cache_tag *tags, unsigned n, bool anything)
+{
+	list_each(&d->list, node) {
+		struct doubt *e = container_of(node, struct doubt, node);
+
+		if (e->anything == anything && e->n == n && (n == 0 || memcmp(e->tags, tags, n * sizeof(e->tags[0])) == 0))
+			return e;
+	}
+	return NULL;
+}
+
+/* One more write: from here on as for it alone, but what is due for those before it comes when it is due. */
+static void begin_again(struct doubt *e, uint64_t now_ns)
+{
+	if (e->at_ns > now_ns + FIRST_NS)
+		e->at_ns = now_ns + FIRST_NS;
+	e->wait_ns = FIRST_NS / 2;
+}
+
 void doubts_add(struct worker *w, const cache_tag *tags, unsigned n, bool anything)
 {
 	struct doubts *d = &w->doubts;
@@ -44,12 +64,18 @@ void doubts_add(struct worker *w, const cache_tag *tags, unsigned n, bool anythi
 
 	if (!w->cache)
 		return;
+	if (anything)
+		n = 0;
+	e = find(d, tags, n, anything);
+	if (e) { /* some tables are written so all the time */
+		begin_again(e, clock_mono_ns());
+		return;
+	}
 	if (d->n >= DOUBTS_MOST) {
 		doubts_reset(d);
 		anything = true;
-	}
-	if (anything)
 		n = 0;
+	}
 	e = mem_zalloc(sizeof(*e) + n * sizeof(e->tags[0]));
 	if (!e)
 		return; /* it was invalidated once, and its results end with their ttl */

@@ -5,7 +5,7 @@ import time
 import pymysql
 import pytest
 
-from conftest import KIND, ask, filled, is_queued, mariadb_only
+from conftest import KIND, ask, filled, is_hit, is_queued, mariadb_only
 from servers import wait_until
 
 MULTI_STATEMENTS = pymysql.constants.CLIENT.MULTI_STATEMENTS
@@ -68,6 +68,20 @@ def test_a_write_that_is_answered_before_it_is_done(suimon, table, write):
             wait_until("the cache to forget what was before it", lambda: (ask(reader, read), ask(reader, row)) == (((2,),), ((2,),)), 30)
     finally:
         primary.sql("SET GLOBAL low_priority_updates = 0")
+
+
+@mariadb_only("MySQL's INSERT DELAYED is a plain one")
+def test_many_such_writes_cost_no_other_table_its_results(suimon, table):
+    """F3: as many as anybody likes, and what is kept of them is bounded."""
+    table.setup("CREATE TABLE isam (id INT) ENGINE=MyISAM")
+    s = suimon(rules(table, threads=1))
+    with s.connect(database=table.name) as c:
+        for n in range(300):
+            ask(c, "INSERT DELAYED INTO isam VALUES (%d)" % n)
+        filled(s, c, READ)
+        time.sleep(2.5)  # in which what is invalidated again is so twice
+        assert s.metrics()["suimon_cache_doubts_total"] > 1
+        assert is_hit(s, c, READ)
 
 
 @pytest.mark.parametrize("write", ["INSERT INTO mine SELECT x FROM bumps",
