@@ -464,8 +464,10 @@ void deltas_settle(struct request *r)
 	globals_settle(r, failed);
 	if (unlikely(failed) && may_have_begun(r)) {
 		deltas_pin(r, PIN_TRANSACTION);
-		s->in_transaction = s->transaction_unsure = true;
+		s->in_transaction = true;
 	}
+	if (unlikely(failed) && s->in_transaction)
+		s->transaction_unsure = true; /* a deadlock or DDL may have ended it, too */
 	if (!failed) {
 		deltas_pin(r, pins);
 		s->pins &= ~r->plan.unpins;

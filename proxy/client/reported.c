@@ -315,6 +315,7 @@ static void take_status(struct request *r, uint16_t status)
 		s->pins &= ~(unsigned)PIN_TRANSACTION;
 	s->in_transaction = in;
 	s->transaction_unsure = false;
+	s->told = status & (STATUS_IN_TRANS_READONLY | STATUS_ANSI_QUOTES);
 }
 
 /* It has chosen what the server reports, which the server need not report. */

@@ -66,10 +66,10 @@ uint16_t session_status(const struct session *s)
 	uint16_t status = session_autocommit(s) ? STATUS_AUTOCOMMIT : 0;
 
 	if (s->in_transaction)
-		status |= STATUS_IN_TRANS;
+		status |= STATUS_IN_TRANS | (s->told & STATUS_IN_TRANS_READONLY);
 	if (s->vars && varset_mode(s->vars)->no_backslash)
 		status |= STATUS_NO_BACKSLASH_ESCAPES;
-	return status;
+	return status | (s->told & STATUS_ANSI_QUOTES); /* MySQL has no such flag */
 }
 
 /* ---- packets in ---- */
@@ -307,6 +307,7 @@ static void leave_transaction(struct session *s)
 	mem_free(s->transaction);
 	s->transaction = NULL;
 	s->in_transaction = false;
+	s->told &= (uint16_t)~STATUS_IN_TRANS_READONLY;
 }
 
 void session_forget(struct session *s)
@@ -316,6 +317,7 @@ void session_forget(struct session *s)
 	memset(&s->nplus1, 0, sizeof(s->nplus1));
 	aftermath_reset(&s->aftermath);
 	s->last_insert_id = 0;
+	s->told = 0;
 	s->tracks_itself = s->tracks_change = s->set_global = false;
 	choice_forget(s);
 	shown_forget(s);

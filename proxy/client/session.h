@@ -80,6 +80,7 @@ struct session {
 	const struct varset *vars;     /* reference */
 	unsigned pins;                 /* enum plan_pin */
 	bool in_transaction;
+	uint16_t told;                 /* of the server's last status: STATUS_IN_TRANS_READONLY, STATUS_ANSI_QUOTES */
 	bool transaction_unsure;       /* ... or not: an error has left that open, and the server's next answer will say it */
 	enum session_readonly readonly; /* its transaction runs on a replica; NOT: it has none, or on the primary */
 	bool readonly_proven;          /* ... which had all that the session had seen when it began */

@@ -105,11 +105,11 @@ FAILING = ["INSERT INTO t VALUES (1, 11)", "INSERT INTO none VALUES (1)", "SELEC
            "CREATE TABLE t (id INT)", "USE none", "SET SESSION sql_mode = 'none'", "SELECT * FROM t WHERE id = (SELECT 1 UNION SELECT 2)"]
 
 
-def statuses(connection):
+def statuses(connection, begins=("ROLLBACK", "SELECT n FROM t WHERE id = 1")):
     """Of a ping behind each of them, and of one behind that, in sessions that had begun nothing, and then something."""
     got = []
     with Wire(connection) as w:
-        for begin in ("ROLLBACK", "SELECT n FROM t WHERE id = 1"):
+        for begin in begins:
             for sql in FAILING:
                 w.query("ROLLBACK")
                 w.query(begin)
@@ -127,6 +127,29 @@ def test_a_ping_says_whether_what_failed_has_begun_a_transaction(suimon, table):
     for one in (c, d):
         ask(one, "SET autocommit = 0")
     assert statuses(c) == statuses(d)
+
+
+def test_a_ping_says_whether_what_failed_has_ended_a_transaction(suimon, table):
+    """P1: DDL commits, and may fail then."""
+    begins = ("ROLLBACK", "BEGIN", "START TRANSACTION READ ONLY")
+    assert statuses(suimon().connect(database=table.name), begins) == statuses(table.direct(), begins)
+
+
+STATES = ["SET sql_mode = 'ANSI_QUOTES'", "SET sql_mode = 'NO_BACKSLASH_ESCAPES'", "SET sql_mode = 'ANSI'", "SET sql_mode = ''", "START TRANSACTION READ ONLY",
+          "SELECT n FROM t WHERE id = 1", "COMMIT", "BEGIN", "COMMIT", "SET autocommit = 0", "SELECT n FROM t WHERE id = 1", "SET autocommit = 1"]
+
+
+def test_a_ping_has_the_sessions_flags(suimon, table):
+    """P1: those of its sql_mode, and of a transaction that only reads."""
+    got = []
+    for connection in suimon().connect(database=table.name), table.direct():
+        got.append([])
+        with Wire(connection) as w:
+            for sql in STATES:
+                w.query(sql)
+                w.send(bytes([PING]))
+                got[-1].append((sql, hex(ok_status(w.packet()))))
+    assert got[0] == got[1]
 
 
 def test_autocommit_off_opens_transactions_by_itself(table, proxy):
