@@ -83,7 +83,7 @@ def heavy_aggregate(n):
 def identical_repeat(n):
     if MENDED and n:
         return None
-    return [Setting.objects.get(name="setting 7").value for _ in range(60 if MENDED else 150)][0]
+    return [Setting.objects.get(name="setting 7").value for _ in range(60 if MENDED else 400)][0]
 
 
 for scenario in SCENARIOS.split(","):

@@ -54,7 +54,7 @@ end
 
 def identical_repeat(round)
   return nil if MENDED && round > 0
-  (MENDED ? 60 : 150).times.map { Setting.find_by(name: "setting 7").value }.first
+  (MENDED ? 60 : 400).times.map { Setting.find_by(name: "setting 7").value }.first
 end
 
 SCENARIOS.split(",").each { |scenario| 12.times { |round| send(scenario, round) } }
