@@ -13,13 +13,16 @@
 #define VALUES 512     /* of its rows */
 #define SAY_SOMETHING 32 /* so many values of a longer list: a loop over it would have begun with these */
 #define LIST_ROWS 2
-#define WALKS 2
+#define WALKS 8
 #define WALK_ROWS 4 /* of fewer, gone through again and again, every other step goes back */
 
 /* How a read has gone through a reply's values so far. */
 struct listed_walk {
 	uint64_t child; /* its digest; 0: none */
 	uint32_t at;    /* where the value before stood */
+	uint32_t n, back, again; /* values that stood there, so many of them behind the one before; oftener than they stand there */
+	bool is_back, is_again;  /* likewise, of the last one */
+	uint32_t nasked;
 	uint64_t asked[VALUES / 64];
 };
 
@@ -163,20 +166,28 @@ static bool is_better(const struct listed_slot *a, const struct listed_slot *b, 
 	return x != y ? x > y : a->serial > b->serial;
 }
 
-static struct listed_walk *walk_of(struct listed_slot *slot, uint64_t child)
+static struct listed_walk *walk_find(struct listed_slot *slot, uint64_t child)
 {
-	struct listed_walk *w;
-
 	for (unsigned i = 0; i < WALKS; i++)
 		if (slot->walk[i].child == child)
 			return &slot->walk[i];
+	return NULL;
+}
+
+static struct listed_walk *walk_of(struct listed_slot *slot, uint64_t child)
+{
+	struct listed_walk *w = walk_find(slot, child);
+
+	if (w)
+		return w;
 	w = &slot->walk[slot->next_walk++ % WALKS];
 	*w = (struct listed_walk){.child = child};
 	return w;
 }
 
-/* Does the child go on towards the reply's end, and does it ask for a value oftener than that has it? */
-static void walk(struct listed_slot *slot, uint64_t child, uint64_t value, struct stats_list *out)
+/* Does the child go on towards the reply's end, and does it ask for a value oftener than that has it? Once most have been asked for,
+ * it may be a second loop over them. */
+static void walk(struct listed_slot *slot, uint64_t child, uint64_t value)
 {
 	struct listed_walk *w = walk_of(slot, child);
 	uint32_t first = VALUES, ahead = VALUES, fresh = VALUES;
@@ -190,40 +201,64 @@ static void walk(struct listed_slot *slot, uint64_t child, uint64_t value, struc
 		ahead = at >= w->at ? at : ahead;
 		fresh = w->asked[at / 64] >> at % 64 & 1 ? fresh : at;
 	}
-	out->back = ahead == VALUES;
-	out->again = fresh == VALUES;
+	w->is_back = ahead == VALUES;
+	w->is_again = fresh == VALUES && (uint64_t)w->nasked * 4 < slot->rows * 3;
 	if (fresh < VALUES)
 		w->asked[fresh / 64] |= UINT64_C(1) << fresh % 64;
-	w->at = out->back ? first : ahead;
+	w->nasked += fresh < VALUES;
+	w->n++;
+	w->back += w->is_back;
+	w->again += w->is_again;
+	w->at = w->is_back ? first : ahead;
 }
 
-static struct stats_list list_of(struct listed_slot *slot, const struct stats_event *e, const struct stats_values *sought)
+/* Rows asked for in no order, or again, may be those that the rows of another list speak of: that has them in this order, or as often.
+ * holding: the slots that have this value, as bits. NULL: there is none. */
+static struct listed_slot *list_behind(struct listed *l, struct listed_slot *found, uint64_t child, uint32_t holding)
 {
-	struct stats_list list = {.digest = slot->digest, .rows = slot->rows, .which = slot->serial};
+	const struct listed_walk *of = walk_find(found, child);
 
-	if (sought->n == 1 && slot->rows >= WALK_ROWS)
-		walk(slot, e->digest, sought->hash[0], &list);
-	return list;
+	for (unsigned i = 0; of && (of->is_back || of->is_again) && i < SLOTS; i++) {
+		const struct listed_walk *w = holding >> i & 1 && l->slot[i].digest != found->digest ? walk_find(&l->slot[i], child) : NULL;
+
+		if (w && w->n >= of->n && !w->again && (of->is_again || !w->back))
+			return &l->slot[i];
+	}
+	return NULL;
+}
+
+static struct stats_list list_of(struct listed_slot *slot, uint64_t child)
+{
+	const struct listed_walk *w = walk_find(slot, child);
+
+	return (struct stats_list){.digest = slot->digest, .rows = slot->rows, .which = slot->serial, .back = w && w->is_back, .again = w && w->is_again};
 }
 
 struct stats_list listed_in(const struct stats_event *e, const struct stats_list *first, const struct stats_values *sought)
 {
 	const struct request *r = e->arg;
 	struct listed *l = r->s->worker->listed;
-	struct listed_slot *found = NULL;
+	struct listed_slot *found = NULL, *behind;
 	bool have = false;
+	uint32_t holding = 0;
 
 	for (unsigned i = 0; l && i < SLOTS; i++) {
 		struct listed_slot *slot = &l->slot[i];
 
 		if (slot->session != e->session || slot->digest == 0 || slot->digest == e->digest)
 			continue;
-		if (holds(slot, sought) && (!found || is_better(slot, found, first)))
-			found = slot;
+		if (holds(slot, sought)) {
+			holding |= UINT32_C(1) << i;
+			if (sought->n == 1 && slot->rows >= WALK_ROWS)
+				walk(slot, e->digest, sought->hash[0]);
+			if (!found || is_better(slot, found, first))
+				found = slot;
+		}
 		have |= slot->digest == first->digest && (!slot->cut || slot->nvalues >= SAY_SOMETHING);
 	}
+	behind = found ? list_behind(l, found, e->digest, holding) : NULL;
 	if (found)
-		return list_of(found, e, sought);
+		return list_of(behind ? behind : found, e->digest);
 	return (struct stats_list){.digest = have ? 0 : STATS_LIST_UNKNOWN};
 }
 

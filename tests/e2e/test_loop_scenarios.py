@@ -145,6 +145,48 @@ def test_requests_for_one_row_each_of_what_another_has_listed_are_no_loop(counte
     assert loops(counted) == {}
 
 
+@pytest.mark.parametrize("reads", (1, 2, 4))
+def test_pages_of_several_reads_each_for_one_row_are_no_loops(counted, shop, reads):
+    """Likewise, where the page that is clicked on asks for more: all of it by the same number, its lines among them, which have it, too."""
+    texts = ("SELECT cust FROM ord WHERE id = %d", "SELECT ord_id, line, prod FROM item WHERE ord_id = %d", "SELECT prod FROM item WHERE ord_id = %d AND line = 1",
+             "SELECT stars FROM review WHERE id = %d")
+    clicks = random.Random(reads)
+    with counted.connect(database=shop.name) as c:
+        for n in range(300):
+            if n % 12 == 0:
+                keys = [r[0] for r in ask(c, "SELECT id, cust FROM ord ORDER BY id DESC LIMIT 20")]
+            key = clicks.choice(keys)
+            for text in texts[:reads]:
+                ask(c, text % key)
+    assert loops(counted) == {}
+
+
+def test_what_was_sorted_may_be_gone_through_again(counted, shop):
+    """A page that shows its rows in an order of its own, and some of them in another place once more."""
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            keys = [r[0] for r in ask(c, "SELECT id, cust FROM ord WHERE id BETWEEN %d AND %d" % (page * 50 + 2, page * 50 + 13))]
+            for key in random.Random(page).sample(keys, 12) + random.Random(page + 9).sample(keys, 6):
+                ask(c, "SELECT prod FROM item WHERE ord_id = %d AND line = 1" % key)
+    (f,) = loops(counted).values()
+    assert (f["evidence"]["occurrences"], f["evidence"]["queries"]) == (5, 90), f
+
+
+def test_the_list_whose_rows_speak_of_others_is_the_parent(counted, shop):
+    """Between it and its loop what can be chosen from is read: that has the keys, too, each once and in another order."""
+    shop.setup("CREATE TABLE kind (id INT PRIMARY KEY, name VARCHAR(40))", "INSERT INTO kind SELECT seq, MD5(seq) FROM seq_1_to_12",
+               "CREATE TABLE thing (id INT PRIMARY KEY, kind INT)", "INSERT INTO thing SELECT seq + 1000, CONV(LEFT(MD5(seq), 4), 16, 10) MOD 12 + 1 FROM seq_1_to_500")
+    with counted.connect(database=shop.name) as c:
+        for page in range(8):
+            kinds = [r[1] for r in ask(c, "SELECT id, kind FROM thing WHERE id BETWEEN %d AND %d" % (page * 50 + 1001, page * 50 + 1020))]
+            ask(c, "SELECT id, name FROM kind ORDER BY name")
+            for kind in kinds:
+                ask(c, "SELECT id, name FROM kind WHERE id = %d" % kind)
+    found = loops(counted)
+    assert set(found) == {("select id, name from kind where id = ?", "select id, kind from thing where id between ? and ?")}
+    assert found.popitem()[1]["evidence"]["queries"] == 160
+
+
 def test_a_key_of_two_columns(counted, shop):
     with counted.connect(database=shop.name) as c:
         for page in range(5):
