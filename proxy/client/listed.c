@@ -15,6 +15,7 @@
 #define LIST_ROWS 2
 #define WALKS 8
 #define WALK_ROWS 4 /* of fewer, gone through again and again, every other step goes back */
+#define HELD_LEAST 3 /* rows of a longer list: a loop looks for the third one first (run_compare) */
 
 /* How a read has gone through a reply's values so far. */
 struct listed_walk {
@@ -31,7 +32,7 @@ struct listed_slot {
 	uint64_t serial;          /* of the request that fills it */
 	uint64_t rows, caps;
 	bool binary, cut, looked_at;
-	uint32_t len, nvalues;
+	uint32_t len, nvalues, held; /* bytes; values, and the rows that they are of */
 	struct listed_walk walk[WALKS];
 	unsigned next_walk;
 	uint64_t value[VALUES];
@@ -85,7 +86,7 @@ static struct listed_slot *slot_begin(struct request *r)
 	slot->cut = slot->looked_at = false;
 	for (unsigned i = 0; i < WALKS; i++)
 		slot->walk[i].child = 0;
-	slot->len = slot->nvalues = 0;
+	slot->len = slot->nvalues = slot->held = 0;
 	return slot;
 }
 
@@ -146,7 +147,7 @@ static bool holds(struct listed_slot *slot, const struct stats_values *sought)
 	bool all = true;
 
 	if (!slot->looked_at) {
-		result_each_value(span_of(slot->data, slot->len), slot->caps, slot->binary, keep_value, slot);
+		slot->held = (uint32_t)result_each_value(span_of(slot->data, slot->len), slot->caps, slot->binary, keep_value, slot);
 		slot->looked_at = true;
 	}
 	for (unsigned i = 0; i < sought->n; i++)
@@ -212,6 +213,15 @@ static void walk(struct listed_slot *slot, uint64_t child, uint64_t value)
 	w->at = w->is_back ? first : ahead;
 }
 
+/* Of a list whose end was cut off: has the child gone through what is there, row by row? Then what it asks for now stood behind that.
+ * (The n values looked for are of the third row and those behind it, all rows as long as each other.) */
+static bool is_through(struct listed_slot *slot, uint64_t child)
+{
+	const struct listed_walk *w = walk_find(slot, child);
+
+	return slot->cut && w && w->n && !w->back && (uint64_t)w->at * (w->n + 3) >= (uint64_t)slot->nvalues * (w->n + 1);
+}
+
 /* Rows asked for in no order, or again, may be those that the rows of another list speak of: that has them in this order, or as often.
  * holding: the slots that have this value, as bits. NULL: there is none. */
 static struct listed_slot *list_behind(struct listed *l, struct listed_slot *found, uint64_t child, uint32_t holding)
@@ -234,12 +244,18 @@ static struct stats_list list_of(struct listed_slot *slot, uint64_t child)
 	return (struct stats_list){.digest = slot->digest, .rows = slot->rows, .which = slot->serial, .back = w && w->is_back, .again = w && w->is_again};
 }
 
+/* That a value does not stand there says something. */
+static bool is_enough(const struct listed_slot *slot)
+{
+	return !slot->cut || (slot->nvalues >= SAY_SOMETHING && slot->held >= HELD_LEAST);
+}
+
 struct stats_list listed_in(const struct stats_event *e, const struct stats_list *first, const struct stats_values *sought)
 {
 	const struct request *r = e->arg;
 	struct listed *l = r->s->worker->listed;
 	struct listed_slot *found = NULL, *behind;
-	bool have = false;
+	bool have = false, beyond = false;
 	uint32_t holding = 0;
 
 	for (unsigned i = 0; l && i < SLOTS; i++) {
@@ -254,12 +270,13 @@ struct stats_list listed_in(const struct stats_event *e, const struct stats_list
 			if (!found || is_better(slot, found, first))
 				found = slot;
 		}
-		have |= slot->digest == first->digest && (!slot->cut || slot->nvalues >= SAY_SOMETHING);
+		have |= slot->digest == first->digest && is_enough(slot);
+		beyond |= slot->serial == first->which && is_through(slot, e->digest);
 	}
 	behind = found ? list_behind(l, found, e->digest, holding) : NULL;
 	if (found)
 		return list_of(behind ? behind : found, e->digest);
-	return (struct stats_list){.digest = have ? 0 : STATS_LIST_UNKNOWN};
+	return (struct stats_list){.digest = have && !beyond ? 0 : STATS_LIST_UNKNOWN};
 }
 
 /* ---- a statement's own values ---- */

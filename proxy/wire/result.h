@@ -33,9 +33,9 @@ enum rc result_put_listed(struct iobuf *out, struct span reply, uint64_t caps, b
 /*
  * Calls fn for each value in the rows of a result that is not NULL: integers in decimal, strings, and in the text form
  * all others as they stand there. reply: its packets from the column count on, or their beginning: what is cut off or
- * malformed ends it. caps: of the connection it came over.
+ * malformed ends it. caps: of the connection it came over. Returns how many rows they were of.
  */
 typedef void (*result_value_fn)(void *arg, struct span text);
-void result_each_value(struct span reply, uint64_t caps, bool binary, result_value_fn fn, void *arg);
+size_t result_each_value(struct span reply, uint64_t caps, bool binary, result_value_fn fn, void *arg);
 
 #endif

@@ -227,17 +227,20 @@ enum rc result_put_listed(struct iobuf *out, struct span reply, uint64_t caps, b
 	return iobuf_append(out, copied, (size_t)(reply.p + reply.len - copied));
 }
 
-void result_each_value(struct span reply, uint64_t caps, bool binary, result_value_fn fn, void *arg)
+size_t result_each_value(struct span reply, uint64_t caps, bool binary, result_value_fn fn, void *arg)
 {
 	struct rows r = {.m = mbuf_of(reply.p, reply.len), .fn = fn, .arg = arg};
 	struct span row;
+	size_t n = 0;
 
 	if (!read_head(&r, caps, binary))
-		return;
+		return 0;
 	while (packet_get_payload(&r.m, &row) == RC_OK && row.len && (uint8_t)row.p[0] < 0xfe) {
 		if (binary)
 			binary_row(&r, row);
 		else
 			text_row(&r, row);
+		n++;
 	}
+	return n;
 }

@@ -187,6 +187,29 @@ def test_the_list_whose_rows_speak_of_others_is_the_parent(counted, shop):
     assert found.popitem()[1]["evidence"]["queries"] == 160
 
 
+@pytest.mark.parametrize("columns,length", ((4, 3000), (16, 1500), (16, 3500), (40, 5000)))
+def test_of_a_list_of_long_rows_the_beginning_tells(counted, shop, columns, length):
+    """Its first rows alone are kept for a moment; the loop goes on behind them."""
+    rest = ", ".join("cust %% 7 + %d AS c%d" % (n, n) for n in range(columns - 3))
+    with counted.connect(database=shop.name) as c:
+        for page in range(5):
+            for row in ask(c, "SELECT id, REPEAT('x', %d) AS body, cust, %s FROM ord WHERE id BETWEEN %d AND %d" % (length, rest, page * 50 + 502, page * 50 + 521)):
+                ask(c, "SELECT prod FROM item WHERE ord_id = %d AND line = 1" % row[0])
+    (f,) = loops(counted).values()
+    assert f["evidence"]["queries"] == 100, f
+
+
+def test_of_a_list_of_long_rows_what_stands_nowhere_is_no_loop(counted, shop):
+    rest = ", ".join("cust % 7 + {0} AS c{0}".format(n) for n in range(16))
+    clicks = random.Random(5)
+    with counted.connect(database=shop.name) as c:
+        for page in range(8):
+            ask(c, "SELECT id, REPEAT('x', 1500) AS body, cust, %s FROM ord WHERE id BETWEEN %d AND %d" % (rest, page * 50 + 502, page * 50 + 521))
+            for n in range(20):
+                ask(c, "SELECT prod FROM item WHERE ord_id = %d AND line = 1" % clicks.randrange(2000, 3000))
+    assert loops(counted) == {}
+
+
 def test_a_key_of_two_columns(counted, shop):
     with counted.connect(database=shop.name) as c:
         for page in range(5):

@@ -102,13 +102,13 @@ static void join(void *arg, struct span text)
 	snprintf(all + len, 256 - len, SPAN_FMT ";", SPAN_ARG(text));
 }
 
-static void values_are(const char *reply, uint64_t caps, bool binary, const char *want)
+static void values_are(const char *reply, uint64_t caps, bool binary, size_t rows, const char *want)
 {
 	char all[256] = "";
 	size_t len;
 	uint8_t *p = unhex(reply, &len);
 
-	result_each_value(span_of(p, len), caps, binary, join, all);
+	assert_int_equal(result_each_value(span_of(p, len), caps, binary, join, all), rows);
 	assert_string_equal(all, want);
 	free(p);
 }
@@ -121,17 +121,17 @@ static void each_value_is_given(void **state)
 	/* 17, NULL and 'ab', 5 in text rows; what is cut off is not there */
 	values_are("0100000102" TYPED("02", "03", "0000") TYPED("03", "fd", "0000") "05000004fe00000200"
 		   "04000005023137fb" "0500000602616201" "35" "05000007fe00000200",
-		   0, false, "17;ab;5;");
+		   0, false, 2, "17;ab;5;");
 	values_are("0100000102" TYPED("02", "03", "0000") TYPED("03", "fd", "0000") "04000004023137fb" "0500000502616201",
-		   CLIENT_DEPRECATE_EOF, false, "17;");
+		   CLIENT_DEPRECATE_EOF, false, 1, "17;");
 	/* binary: -2 as a BIGINT, 'ab'; then 254 as an unsigned TINYINT and NULL */
 	values_are("0100000102" TYPED("02", "08", "0000") TYPED("03", "fd", "0000") "0d00000400" "00" "feffffffffffffff" "026162",
-		   CLIENT_DEPRECATE_EOF, true, "-2;ab;");
+		   CLIENT_DEPRECATE_EOF, true, 1, "-2;ab;");
 	values_are("0100000102" TYPED("02", "01", "2000") TYPED("03", "fd", "0000") "03000004" "00" "08" "fe",
-		   CLIENT_DEPRECATE_EOF, true, "254;");
-	values_are("07000001000000020000" "00", 0, false, "");
-	values_are("01000001ff", 0, false, "");
-	values_are("", 0, true, "");
+		   CLIENT_DEPRECATE_EOF, true, 1, "254;");
+	values_are("07000001000000020000" "00", 0, false, 0, "");
+	values_are("01000001ff", 0, false, 0, "");
+	values_are("", 0, true, 0, "");
 }
 
 static void in_a_list_one_row_gets_another_number(void **state)
