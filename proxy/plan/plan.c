@@ -34,6 +34,8 @@ static void plan_pins(const struct sql_facts *f, const struct plan_session *ss, 
 		p->pins |= PIN_UNKNOWN;
 	if ((f->flags & SQL_F_SESSION_SET) && !ss->tracked)
 		p->pins |= PIN_SESSION_STATE;
+	if (f->flags & SQL_F_COUNTERS) /* who has them begin anew wants to know what its own statements cost */
+		p->pins |= PIN_SESSION_STATE;
 	switch (f->verb) {
 	case SQL_LOCK_TABLES:
 		p->pins |= PIN_LOCK;

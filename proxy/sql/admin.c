@@ -140,7 +140,7 @@ void sql_stmt_analyze(struct sql_parser *p)
 		sql_fail(p, "a statement to analyze was expected");
 }
 
-/* FLUSH; with a read lock it leaves locks behind. */
+/* FLUSH; with a read lock it leaves locks behind. A table may be called status: its session counts nothing, and is taken to. */
 void sql_stmt_flush(struct sql_parser *p)
 {
 	p->flags |= SQL_F_IMPLICIT_COMMIT | SQL_F_SERVER_STATE | SQL_F_REPLAY_UNSAFE;
@@ -149,6 +149,8 @@ void sql_stmt_flush(struct sql_parser *p)
 			p->verb = SQL_LOCK_TABLES;
 		if (sql_is(p, SQL_W_PRIVILEGES))
 			p->flags |= SQL_F_ACCOUNTS;
+		if (sql_is(p, SQL_W_STATUS))
+			p->flags |= SQL_F_COUNTERS;
 		sql_advance(p);
 	}
 }

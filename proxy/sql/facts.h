@@ -88,6 +88,7 @@ const char *sql_verb_name(enum sql_verb v); /* lower case: "select" */
 #define SQL_F_ACCOUNTS         (UINT64_C(1) << 42) /* changes what a login finds: accounts, what they may do, databases
                                                        * and their collations */
 #define SQL_F_DELAYED          (UINT64_C(1) << 43) /* INSERT DELAYED (MariaDB): answered before its rows are there */
+#define SQL_F_COUNTERS         (UINT64_C(1) << 44) /* FLUSH STATUS: the counters of its connection begin anew */
 
 #define SQL_MAX_TABLES 32 /* more: SQL_F_UNKNOWN */
 

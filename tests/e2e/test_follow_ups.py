@@ -280,6 +280,29 @@ def test_a_trace_is_of_the_sessions_own_statement(suimon, db):
             assert ask(c, "SELECT query FROM information_schema.optimizer_trace") == ((sql,),)
 
 
+@pytest.mark.parametrize("flush", ["FLUSH STATUS", "FLUSH LOCAL STATUS"])
+def test_counters_that_begin_anew_are_of_the_sessions_own_statements(suimon, db, flush):
+    """P1: who flushes them reads them; pooled connections have others', and reads that a cache answers are none of a server's."""
+    fresh(db)
+    i = suimon({"threads": 1, "cache": {"rules": [{"match": {"query": "."}, "ttl": "1h"}]}})
+    count = "SHOW SESSION STATUS LIKE 'Handler_read_key'"
+    with contextlib.ExitStack() as stack:
+        db.cluster.primary.sql("GRANT RELOAD ON *.* TO app@'%'")
+        stack.callback(db.cluster.primary.sql, "REVOKE RELOAD ON *.* FROM app@'%'")
+        noise = Noise(i, db, stack)
+        c = stack.enter_context(i.connect(database=db.name))
+        direct = stack.enter_context(db.direct())
+        for each in (direct, c):
+            ask(each, "SELECT id FROM a WHERE id = 1")
+            ask(each, flush)
+        assert pinned(i)[-1] == "session_state"
+        for _ in range(3):
+            for each in (direct, c):
+                assert ask(each, "SELECT id FROM a WHERE id = 1") == ((1,),)
+            noise()
+            assert ask(c, count) == ask(direct, count)
+
+
 UNTOLD_IDS = [
     "INSERT INTO a (v) VALUES ('x')", "SELECT LAST_INSERT_ID()", "CALL ins()", "SELECT LAST_INSERT_ID()", "SELECT LAST_INSERT_ID(5)", "SELECT LAST_INSERT_ID()", "CALL ins()", "SELECT COUNT(*) FROM a",
     "SELECT LAST_INSERT_ID()", execute("SELECT LAST_INSERT_ID(?)", 42), "SELECT @@identity", "CALL finds()", "SELECT LAST_INSERT_ID()", execute("CALL ins()"), "COMMIT", "SELECT LAST_INSERT_ID()",

@@ -17,6 +17,7 @@ static const char *const flags[] = {
 	"session_set",  "global_set",   "read_only",  "snapshot",  "sequence",    "insert_values",   "chain",
 	"release",      "system",       "autocommit", "unsafe",    "aggregate",   "limit_no_order",  "password",
 	"server_state", "query", "xa_begin", "xa_end", NULL, NULL, "accounts", "delayed",
+	"counters",
 };
 
 static enum rc put_name(struct iobuf *out, struct span schema, struct span name)
