@@ -251,6 +251,20 @@ void catalog_free(struct catalog *c)
 
 /* ---- answers ---- */
 
+static void change(struct catalog *c, const struct sql_facts *triggers, uint64_t at, unsigned how)
+{
+	for (uint16_t i = 0; triggers && i < triggers->ntables; i++)
+		if (!(how & CATALOG_OF_VIEW) || triggers->tables[i].written)
+			catalog_history_add(&c->history, triggers->tables[i].name, at, how);
+}
+
+static void has_invalidated(struct catalog *c)
+{
+	pthread_mutex_unlock(&c->lock);
+	bump(c);
+	ticker_wake(&c->ticker);
+}
+
 /* Counted first, that a reading which began before does not take the names away; nobody judges by the new version without them. */
 static void invalidate(struct catalog *c, const struct span *name, const struct sql_facts *triggers, unsigned how)
 {
@@ -259,14 +273,10 @@ static void invalidate(struct catalog *c, const struct span *name, const struct 
 	pthread_mutex_lock(&c->lock);
 	if (name)
 		catalog_history_add(&c->history, *name, at, how);
-	for (uint16_t i = 0; triggers && i < triggers->ntables; i++)
-		if (!(how & CATALOG_OF_VIEW) || triggers->tables[i].written)
-			catalog_history_add(&c->history, triggers->tables[i].name, at, how);
+	change(c, triggers, at, how);
 	if ((how & ~(unsigned)CATALOG_OVER) == (CATALOG_LOSES | CATALOG_TRIGGER))
 		catalog_history_lose_triggers(&c->history, at);
-	pthread_mutex_unlock(&c->lock);
-	bump(c);
-	ticker_wake(&c->ticker);
+	has_invalidated(c);
 }
 
 void catalog_invalidate_tables(struct catalog *c)
@@ -277,6 +287,30 @@ void catalog_invalidate_tables(struct catalog *c)
 void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f, unsigned how)
 {
 	invalidate(c, NULL, f, how);
+}
+
+/* Judged without the lock; what has come between counts. */
+void catalog_invalidate_view(struct catalog *c, const struct sql_facts *f, const struct sql_facts *select, struct span schema, unsigned how)
+{
+	struct catalog_changed changed;
+	struct snapshot *s;
+	uint64_t noise, at;
+	bool quiet;
+
+	pthread_mutex_lock(&c->lock);
+	s = c->now ? snapshot_ref(c->now) : NULL;
+	noise = c->history.noise;
+	quiet = s && select && c->readable && !c->history.any;
+	catalog_history_waiting(&c->history, &changed);
+	pthread_mutex_unlock(&c->lock);
+	quiet = quiet && catalog_view_is_quiet(s, &changed, select, schema);
+	at = atomic_fetch_add_explicit(&c->wanted, 1, memory_order_acq_rel) + 1;
+	pthread_mutex_lock(&c->lock);
+	if (quiet && s == c->now && noise == c->history.noise)
+		how |= CATALOG_QUIET;
+	change(c, f, at, how);
+	has_invalidated(c);
+	snapshot_unref(s);
 }
 
 void catalog_invalidate_function(struct catalog *c, struct span name, unsigned how)

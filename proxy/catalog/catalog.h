@@ -50,13 +50,16 @@ enum catalog_change {
 	CATALOG_TRIGGER = 4, /* it is a trigger's */
 	CATALOG_OF_VIEW = 8,   /* it is a view's, of the tables those that are written */
 	CATALOG_OVER = 16,   /* it has been answered; the same was said when it was sent */
+	CATALOG_QUIET = 32,  /* of a view: whoever reads or writes it sets nothing by that; the catalog's own judgement */
 };
 /* The same of what one statement changes: a routine, of this bare name; an empty one: of any. how: CATALOG_ADDS and so on. */
 void catalog_invalidate_routine(struct catalog *c, struct span name, unsigned how);
 /* The same of a function, which leaves procedures as they are. */
 void catalog_invalidate_function(struct catalog *c, struct span name, unsigned how);
-/* The same of what gives one of these tables another trigger, or the triggers of another one, or makes a view: procedures stay as they are. */
+/* The same of what gives one of these tables another trigger, or the triggers of another one: procedures stay as they are. */
 void catalog_invalidate_triggers(struct catalog *c, const struct sql_facts *f, unsigned how);
+/* The same of what makes a view. select: the facts of what it is made of, or NULL: not known; schema: that of names in it that have none. */
+void catalog_invalidate_view(struct catalog *c, const struct sql_facts *f, const struct sql_facts *select, struct span schema, unsigned how);
 /* DDL is at the server from now on, until as many have ended: what is read meanwhile is not believed, for ten seconds at most (an ALTER may
  * take hours). To be called before catalog_invalidate, which is due at its end as well, before that is told. Any thread. */
 void catalog_ddl_begins(struct catalog *c);

@@ -208,6 +208,14 @@ static void lose(struct catalog_history *c, uint64_t hash, uint64_t at, unsigned
 			c->of[i].lost = at;
 }
 
+/* What quiet views are made of may be another thing now. */
+static void make_noise(struct catalog_history *c)
+{
+	c->noise++;
+	for (unsigned i = 0; i < c->n; i++)
+		c->of[i].quiet = false;
+}
+
 void catalog_history_add(struct catalog_history *c, struct span name, uint64_t at, unsigned how)
 {
 	uint64_t hash = hash_name(name);
@@ -215,21 +223,27 @@ void catalog_history_add(struct catalog_history *c, struct span name, uint64_t a
 
 	if (how & CATALOG_LOSES)
 		lose(c, hash, at, how);
-	if (name.len == 0)
+	if (name.len == 0) {
 		c->any = at;
+		make_noise(c);
+	}
 	if (name.len == 0 || !(how & CATALOG_ADDS))
 		return;
+	if (!(how & CATALOG_QUIET))
+		make_noise(c);
 	for (unsigned i = 0; i < c->n && !e; i++)
 		e = c->of[i].name == hash && !c->of[i].read ? &c->of[i] : NULL;
 	if (!e) {
 		e = new_change(c);
 		if (!e) {
 			c->any = at;
+			make_noise(c);
 			return;
 		}
-		*e = (struct catalog_change_of){.name = hash, .first = at};
+		*e = (struct catalog_change_of){.name = hash, .first = at, .quiet = true};
 	}
 	e->last = at;
+	e->quiet &= (how & CATALOG_QUIET) != 0;
 	e->trigger |= (how & CATALOG_TRIGGER) != 0;
 	e->view |= (how & CATALOG_OF_VIEW) != 0;
 }
@@ -265,7 +279,7 @@ void catalog_history_waiting(const struct catalog_history *c, struct catalog_cha
 {
 	out->n = 0;
 	for (unsigned i = 0; i < c->n && out->n < c->waiting; i++)
-		if (!c->of[i].read)
+		if (!c->of[i].read && !c->of[i].quiet)
 			(void)put(out, &c->of[i]);
 }
 
@@ -425,4 +439,25 @@ enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct cata
 		worsen(&w, f->verb == SQL_CALL && !several && !w.hinders ? CATALOG_SETS_DROPPED : CATALOG_SETS_TEMPORARY);
 	return w.worst == CATALOG_SETS ? CATALOG_SETS
 				       : w.worst | (w.unsure ? CATALOG_SETS_UNSURE : 0) | (w.missing ? CATALOG_SETS_MISSING : 0);
+}
+
+/* What writes the view writes what it is made of, and fires that one's triggers. */
+bool catalog_view_is_quiet(const struct snapshot *s, const struct catalog_changed *c, const struct sql_facts *select, struct span schema)
+{
+	const uint64_t plain = SQL_F_AGGREGATE | SQL_F_LIMIT_NO_ORDER | SQL_F_SUBQUERY | SQL_F_REPLAY_UNSAFE | SQL_F_UNSAFE_VALUE | SQL_F_NONDETERMINISTIC;
+	struct sql_table tables[SQL_MAX_TABLES];
+	struct catalog_unseen unseen;
+	struct sql_facts written = *select;
+
+	if (select->verb != SQL_SELECT || select->flags & ~plain || select->nroutines || select->ntables > countof(tables))
+		return false;
+	written.verb = SQL_INSERT;
+	written.verbs = SQL_VERB(SQL_INSERT);
+	written.tables = tables;
+	for (uint16_t i = 0; i < select->ntables; i++) {
+		tables[i] = select->tables[i];
+		tables[i].written = true;
+	}
+	return catalog_judge_sets(s, c, select, schema, &unseen) == CATALOG_SETS_NOTHING &&
+	       catalog_judge_sets(s, c, &written, schema, &unseen) == CATALOG_SETS_NOTHING;
 }

@@ -21,10 +21,12 @@ struct catalog_change_of {
 	uint64_t read;        /* no later than this it has been read; 0: not yet */
 	uint64_t lost;        /* when it was lost last, or made anew once more; 0: not so */
 	bool trigger, view;
+	bool quiet;           /* as far as is known it sets nothing: nobody waits for it to be read */
 };
 struct catalog_history {
 	uint64_t any;       /* the last time: what it was is not known; 0: not so */
 	uint64_t forgotten; /* of who ran something no later than this nothing is known any more */
+	uint64_t noise;     /* how many others than quiet ones there were: what one of these may be about is not quiet any more */
 	unsigned n, waiting; /* waiting: of these, not read yet */
 	struct catalog_change_of of[CATALOG_HISTORY_MOST];
 };
@@ -37,7 +39,7 @@ struct catalog_changed {
 	unsigned n;
 	struct { uint64_t name; bool view; } of[CATALOG_CHANGED_MOST];
 };
-void catalog_history_waiting(const struct catalog_history *c, struct catalog_changed *out); /* those that have not been read */
+void catalog_history_waiting(const struct catalog_history *c, struct catalog_changed *out); /* those that have not been read, but for quiet ones */
 /* Those that were lost after they were run in this time and before they were read. False: not known. */
 bool catalog_history_lost(const struct catalog_history *c, uint64_t first, uint64_t last, struct catalog_changed *out) must_check;
 
@@ -48,5 +50,8 @@ struct catalog_unseen { struct span schema, name; bool trigger; };
 /* catalog_sets, by what was read, and what it goes by. */
 enum catalog_sets catalog_judge_sets(const struct snapshot *s, const struct catalog_changed *c, const struct sql_facts *f, struct span schema,
 				     struct catalog_unseen *unseen) must_check;
+/* Does nobody who reads or writes a view of this set anything by it, by what was read and has changed since? Not if it calls anything that may be
+ * somebody's own, or if that is not known of a table. */
+bool catalog_view_is_quiet(const struct snapshot *s, const struct catalog_changed *c, const struct sql_facts *select, struct span schema) must_check;
 
 #endif

@@ -298,12 +298,26 @@ static unsigned change_of(const struct request *r, const struct sql_facts *f)
 	return moves || (f->verb == SQL_CREATE && !f->ntables) ? how | CATALOG_ADDS | (f->verb == SQL_ALTER ? CATALOG_LOSES : 0) : how;
 }
 
+static void invalidate_view(const struct request *r, struct catalog *c, unsigned how)
+{
+	struct sql_facts select;
+	struct span text;
+	bool known = !(r->st->facts.flags & (SQL_F_UNKNOWN | SQL_F_MULTI)) && sql_view_select(r->sql, r->mode, &text) &&
+		     sql_facts_parse(text, r->mode, &select) == RC_OK;
+
+	catalog_invalidate_view(c, &r->st->facts, known ? &select : NULL, span_of(r->st->schema, r->st->schema_len), how);
+	if (known)
+		sql_facts_free(&select);
+}
+
 static void invalidate_schema(struct request *r, struct catalog *c, bool over)
 {
 	const struct sql_facts *f = r->st ? &r->st->facts : NULL;
 	unsigned how = f ? change_of(r, f) | (over ? CATALOG_OVER : 0) : 0;
 
-	if (f && globals_keep_procedures(r) && f->ntables == 0 && catalog_has_word(r->sql, "function"))
+	if (f && globals_keep_procedures(r) && how & CATALOG_OF_VIEW)
+		invalidate_view(r, c, how);
+	else if (f && globals_keep_procedures(r) && f->ntables == 0 && catalog_has_word(r->sql, "function"))
 		catalog_invalidate_function(c, routine_of(r, f), how);
 	else if (f && globals_keep_procedures(r))
 		catalog_invalidate_triggers(c, f, how);

@@ -71,3 +71,47 @@ bool sql_is_or_replace(struct span text, unsigned mode)
 	next(&s, &t);
 	return sql_token_is_word(&t, "or");
 }
+
+/* Past the name behind VIEW and its columns: behind AS. */
+static bool to_select(struct sql_scan *s, struct sql_token *t)
+{
+	int depth = 0;
+
+	do {
+		next(s, t);
+		depth += sql_token_is_op(t, '(') - sql_token_is_op(t, ')');
+	} while (t->kind != SQL_T_END && t->kind != SQL_T_BAD && (depth || !sql_token_is_word(t, "as")));
+	return t->kind == SQL_T_WORD;
+}
+
+bool sql_view_select(struct span text, unsigned mode, struct span *select)
+{
+	struct sql_scan s;
+	struct sql_token t;
+	struct span one, more;
+	const char *from, *with = NULL;
+	size_t at = 0;
+
+	if (!sql_split(text, mode, &at, &one) || sql_split(text, mode, &at, &more))
+		return false;
+	sql_scan_init(&s, one, mode);
+	next(&s, &t);
+	if (!sql_token_is_word(&t, "create") && !sql_token_is_word(&t, "alter"))
+		return false;
+	do
+		next(&s, &t);
+	while (t.kind != SQL_T_END && t.kind != SQL_T_BAD && !sql_token_is_op(&t, '(') && !sql_token_is_word(&t, "view") &&
+	       !sql_token_is_word(&t, "table"));
+	if (!sql_token_is_word(&t, "view") || !to_select(&s, &t))
+		return false;
+	from = t.text.p + t.text.len;
+	for (next(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; next(&s, &t)) {
+		if (sql_token_is_word(&t, "with"))
+			with = t.text.p;
+		else if (!sql_token_is_word(&t, "cascaded") && !sql_token_is_word(&t, "local") && !sql_token_is_word(&t, "check") &&
+			 !sql_token_is_word(&t, "option"))
+			with = NULL;
+	}
+	*select = span_of(from, (size_t)((with ? with : one.p + one.len) - from));
+	return t.kind == SQL_T_END;
+}

@@ -172,6 +172,28 @@ def test_what_a_view_sets_that_was_just_made_is_its_sessions(suimon, shop, how):
         wait_until("it to be known", lambda: "unknown" in pinned(s), 20)
 
 
+def test_a_view_that_can_set_nothing_has_no_schema_read(suimon, shop):
+    """P3: of tables without triggers, and of no function, its text says all; until something comes that it may be made of."""
+    s = schema_is_present(suimon(ONE_SERVER))
+
+    def views():
+        return s.metrics()["suimon_catalog_views"]
+
+    before = views()
+    with s.connect(database=shop.name) as c:
+        ask(c, "CREATE VIEW w AS SELECT id, n FROM t WHERE n < 100 WITH CHECK OPTION")
+        ask(c, "CREATE OR REPLACE VIEW over_w AS SELECT id, n FROM w")
+        assert ask(c, "SELECT n FROM over_w WHERE id = 1") == ((10,),)
+        ask(c, "UPDATE over_w SET n = 11 WHERE id = 1")
+        assert pinned(s) == [None]
+        ask(c, "CREATE TRIGGER r BEFORE UPDATE ON t FOR EACH ROW SET @v = 10")
+        assert views() == before
+        is_its_own(s, shop.name, lambda: ask(c, "UPDATE over_w SET n = 12 WHERE id = 1"), "SELECT @v")
+        assert ask(c, "SELECT @v") == ((10,),)
+        wait_until("it to be known", lambda: "unknown" in pinned(s), 20)
+        assert views() == before + 2
+
+
 def test_a_view_that_sets_something_is_the_primarys(suimon, shop):
     """R1, P3: on a replica the session would be stuck there."""
     shop.setup("CREATE FUNCTION f() RETURNS INT READS SQL DATA BEGIN SELECT n INTO @v FROM t WHERE id = 1; RETURN 1; END",

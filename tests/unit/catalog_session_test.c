@@ -268,6 +268,76 @@ static void what_a_statement_sets(void **state)
 	snapshot_unref(s);
 }
 
+static const struct { const char *view, *changed; bool quiet; } views[] = {
+	{"SELECT a FROM plain", "", true},
+	{"SELECT a FROM plain", "plain", false},
+	{"SELECT a, COUNT(*), NOW() FROM plain p JOIN not_there n ON p.a = n.a WHERE a IN (SELECT a FROM parent) GROUP BY a", "", true},
+	{"SELECT a FROM plain UNION SELECT 1", "sets", true},
+	{"SELECT a FROM not_there", "not_there", false},
+	{"SELECT a FROM sets", "", false}, /* who writes it fires that trigger */
+	{"SELECT a FROM leads", "", false},
+	{"SELECT a FROM view_of_view", "", false},
+	{"SELECT a FROM view_f", "", false},
+	{"SELECT a FROM view_of_f", "", false},
+	{"SELECT h(a) FROM plain", "", false}, /* another body may come to bear its name */
+	{"SELECT GET_LOCK('a', 1)", "", false},
+	{"SELECT NEXTVAL(q)", "", false},
+	{"SELECT a FROM plain INTO @v", "", false},
+	{"SELECT a FROM plain ODD", "", true},
+	{"SELECT a FROM plain WHERE (", "", false},
+	{"DELETE FROM plain", "", false},
+};
+
+static void which_views_set_nothing(void **state)
+{
+	struct snapshot *s = schema();
+
+	for (size_t i = 0; i < countof(views); i++) {
+		struct catalog_history history = {.n = 0};
+		struct catalog_changed changed;
+		struct sql_facts f;
+
+		if (*views[i].changed)
+			catalog_history_add(&history, span_str(views[i].changed), 1, CATALOG_ADDS);
+		catalog_history_waiting(&history, &changed);
+		assert_int_equal(sql_facts_parse(span_str(views[i].view), 0, &f), RC_OK);
+		if (catalog_view_is_quiet(s, &changed, &f, span_str("d")) != views[i].quiet)
+			fail_msg("%s (%s changed)", views[i].view, views[i].changed);
+		sql_facts_free(&f);
+	}
+	snapshot_unref(s);
+}
+
+static const struct { const char *sql, *select; } makers_of_views[] = {
+	{"CREATE VIEW v AS SELECT 1", " SELECT 1"},
+	{"create or replace algorithm = merge definer = `view`@`%` sql security invoker view d.`as` (`as`, b) as select 1 as a, 2 as b;", " select 1 as a, 2 as b"},
+	{"ALTER VIEW v AS (SELECT a FROM t) -- more", " (SELECT a FROM t)"},
+	{"CREATE VIEW v AS SELECT a FROM t WITH CHECK OPTION", " SELECT a FROM t "},
+	{"CREATE VIEW v AS SELECT a FROM t WITH LOCAL CHECK OPTION ;", " SELECT a FROM t "},
+	{"CREATE VIEW v AS SELECT a, COUNT(*) FROM t GROUP BY a WITH ROLLUP", " SELECT a, COUNT(*) FROM t GROUP BY a WITH ROLLUP"},
+	{"CREATE VIEW v AS WITH c AS (SELECT 1) SELECT * FROM c WITH CASCADED CHECK OPTION", " WITH c AS (SELECT 1) SELECT * FROM c "},
+	{"CREATE VIEW v AS SELECT 1; SELECT 2", NULL},
+	{"CREATE TABLE view AS SELECT 1", NULL},
+	{"CREATE TABLE t (view INT) AS SELECT 1", NULL},
+	{"ALTER TABLE view ADD a INT", NULL},
+	{"DROP VIEW v", NULL},
+	{"SELECT 1 AS view", NULL},
+	{"CREATE VIEW v", NULL},
+	{"CREATE VIEW v (a", NULL},
+	{"CREATE VIEW v AS SELECT 'a", NULL},
+};
+
+static void what_a_view_is_made_of(void **state)
+{
+	for (size_t i = 0; i < countof(makers_of_views); i++) {
+		struct span select;
+		bool makes = sql_view_select(span_str(makers_of_views[i].sql), 0, &select);
+
+		if (makes != (makers_of_views[i].select != NULL) || (makes && !span_eq(select, span_str(makers_of_views[i].select))))
+			fail_msg("%s: " SPAN_FMT, makers_of_views[i].sql, SPAN_ARG(makes ? select : span_str("nothing")));
+	}
+}
+
 /* ---- changes ---- */
 
 /* Who ran it from first to last cannot know what it was. */
@@ -295,6 +365,38 @@ static void changes_last_until_they_are_read(void **state)
 	assert_true(c.any);
 	catalog_history_until(&c, 4, 4);
 	assert_false(c.any);
+}
+
+static unsigned waiting(const struct catalog_history *c)
+{
+	struct catalog_changed changed;
+
+	catalog_history_waiting(c, &changed);
+	return changed.n;
+}
+
+static void nobody_waits_for_quiet_views(void **state)
+{
+	const unsigned view = CATALOG_ADDS | CATALOG_OF_VIEW;
+	struct catalog_history c = {.n = 0};
+
+	catalog_history_add(&c, span_str("v"), 1, view | CATALOG_QUIET);
+	catalog_history_add(&c, span_str("v"), 2, view | CATALOG_QUIET | CATALOG_OVER);
+	assert_int_equal(waiting(&c), 0);
+	catalog_history_add(&c, span_str("w"), 3, CATALOG_LOSES);
+	assert_int_equal(waiting(&c), 0);
+	catalog_history_add(&c, span_str("t"), 4, CATALOG_ADDS | CATALOG_TRIGGER); /* which v may be made of */
+	assert_int_equal(waiting(&c), 2);
+	catalog_history_add(&c, span_str("v"), 5, view | CATALOG_QUIET); /* what it was counts until it has been read */
+	assert_int_equal(waiting(&c), 2);
+	catalog_history_until(&c, 5, 6);
+	assert_int_equal(waiting(&c), 0);
+	catalog_history_add(&c, span_str("v"), 7, view | CATALOG_QUIET);
+	assert_int_equal(waiting(&c), 0);
+	catalog_history_add(&c, span_of("", 0), 8, CATALOG_ADDS | CATALOG_LOSES); /* of which nobody knows what it was */
+	assert_int_equal(waiting(&c), 1);
+	catalog_history_add(&c, span_str("v"), 9, view);
+	assert_int_equal(waiting(&c), 1);
 }
 
 static void add_number(struct catalog_history *c, unsigned i, uint64_t at, unsigned how)
@@ -431,6 +533,9 @@ int main(void)
 		cmocka_unit_test(what_a_body_sets),
 		cmocka_unit_test(what_temporary_tables_a_body_leaves),
 		cmocka_unit_test(what_a_statement_sets),
+		cmocka_unit_test(which_views_set_nothing),
+		cmocka_unit_test(what_a_view_is_made_of),
+		cmocka_unit_test(nobody_waits_for_quiet_views),
 		cmocka_unit_test(changes_last_until_they_are_read),
 		cmocka_unit_test(as_many_as_there_is_room_for),
 		cmocka_unit_test(what_is_lost_after_it_was_run_and_before_it_was_read),
