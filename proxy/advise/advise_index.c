@@ -159,6 +159,12 @@ static enum rc judge_inside(struct advise_question *q, const struct advise_scan 
 	return RC_OK;
 }
 
+/* It is read in order until a LIMIT is reached, which the server hopes is soon. */
+static bool is_hoped(const struct advise_scan *s)
+{
+	return s->ordered && s->rows < ADVISE_LEAST_ROWS;
+}
+
 static bool only_sorts(const struct advise_columns *index)
 {
 	return index->n == 0 || index->at[0].use == ADVISE_SORT;
@@ -336,7 +342,7 @@ static enum rc judge_index(struct advise_question *q, const struct advise_scan *
 	}
 	if (v->index.n && look_at_indexes(q, v) != RC_OK)
 		return RC_ERROR;
-	bool hoped = s->ordered && s->rows < ADVISE_LEAST_ROWS;
+	bool hoped = is_hoped(s);
 
 	if (!hoped && s->rows < (s->joined ? ADVISE_LEAST_JOINED : ADVISE_LEAST_ROWS))
 		return RC_DECLINED;
@@ -612,6 +618,48 @@ static enum rc judge_within(struct advise_question *q, const struct advise_scan 
 	return rc;
 }
 
+/* Rows that are read until the LIMIT is reached: by the sample, for each that is asked for so many others. */
+static uint64_t rows_until(const struct advise_question *q, const struct advise_sample *all, uint64_t rows)
+{
+	double until = (double)advise_limit(q->text) * (double)all->rows / (double)(all->match ? all->match : 1);
+
+	return all->match == 0 || falls_short(q) || until > (double)rows ? rows : (uint64_t)until;
+}
+
+/* It keeps an index that is there, or would be, from being used; no index alone will do. */
+static bool is_kept_from(const struct advise_verdict *v)
+{
+	return v->hidden || v->quoted || v->bare.name[0] || v->json.column[0];
+}
+
+/* The server reads in an index's order, and hopes to reach the LIMIT soon. Where by a sample it does not, what keeps it from searching is looked
+ * for as in a full scan; an index by itself has been weighed (judge_index). */
+static enum rc judge_hoped(struct advise_question *q, const struct advise_scan *s, struct advise_verdict *v)
+{
+	struct advise_verdict made = {.scan = *s};
+	struct advise_scan far = *s;
+	struct advise_sample all;
+	uint64_t rows;
+	enum rc rc = is_hoped(s) ? find_table(q, s->table, &made.table) : RC_DECLINED;
+
+	if (rc != RC_OK)
+		return rc;
+	if (look_at_all(q, s, &made, &all) != RC_OK || advise_look_rows(q->c, &made.table, &rows) != RC_OK)
+		return RC_ERROR;
+	far.rows = rows_until(q, &all, rows);
+	far.ordered = false;
+	if (all.rows < ADVISE_LEAST_SAMPLE || far.rows < ADVISE_LEAST_ROWS)
+		return RC_DECLINED;
+	rc = judge(q, &far, &made);
+	if (rc != RC_OK || !is_kept_from(&made))
+		return rc == RC_ERROR ? RC_ERROR : RC_DECLINED;
+	made.scan.ordered = true;
+	if (made.sample.rows)
+		made.walked = (uint64_t)((double)rows * (double)made.sample.match / (double)made.sample.rows);
+	*v = made;
+	return RC_OK;
+}
+
 static enum rc judge_whole(struct advise_question *q, struct advise_scan *s, struct advise_verdict *v)
 {
 	struct advise_scan own = *s;
@@ -622,6 +670,8 @@ static enum rc judge_whole(struct advise_question *q, struct advise_scan *s, str
 	rc = judge(q, &own, v);
 	if (rc == RC_DECLINED && s->ref && s->own)
 		return judge_led_to(q, s, v);
+	if (rc == RC_DECLINED)
+		rc = judge_hoped(q, s, v);
 	return rc == RC_DECLINED && !s->ref ? judge_within(q, s, v) : rc;
 }
 

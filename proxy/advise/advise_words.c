@@ -123,7 +123,7 @@ enum rc advise_put_reason(const struct advise_verdict *v, struct iobuf *out)
 		if (iobuf_printf(out, "%llu rows of another table look up a row of %s.%s each, and most of these are dropped again", (unsigned long long)v->led,
 				 v->table.schema, v->table.name) != RC_OK)
 			return RC_ERROR;
-	} else if (iobuf_printf(out, v->scan.ordered && v->add ? "%llu rows and more of %s.%s are read in an index's order" : "full scan of %llu rows of %s.%s", (unsigned long long)v->scan.rows, v->table.schema,
+	} else if (iobuf_printf(out, v->scan.ordered && (v->add || v->hidden || v->json.column[0]) ? "%llu rows and more of %s.%s are read in an index's order" : "full scan of %llu rows of %s.%s", (unsigned long long)v->scan.rows, v->table.schema,
 			 v->table.name) != RC_OK)
 		return RC_ERROR;
 	if (v->json.column[0])

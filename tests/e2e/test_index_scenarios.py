@@ -157,6 +157,41 @@ def test_what_rounds_or_cuts_is_mended(suimon, shop, condition, column, mended, 
     assert sorted(rows) == sorted(again) and rows and after < before / 10, (before, after)
 
 
+# Read in an index's order until the LIMIT is reached, which the server hopes is soon; and how it is mended.
+IN_ORDER = (
+    ("SELECT id, code FROM cust WHERE LOWER(email) = 'u2{}00@x.org' ORDER BY id LIMIT 1", "email", "email = 'u2{}00@x.org' ORDER BY id LIMIT 1"),
+    ("SELECT id, code FROM cust WHERE DATE(created) = '2019-03-{}' ORDER BY id DESC LIMIT 20", "created", "created >= '2019-03-{0}' AND created < '2019-03-{0}' + INTERVAL 1 DAY ORDER BY id DESC LIMIT 20"),
+    ("SELECT email FROM cust WHERE DATE(created) = '2019-04-{}' ORDER BY created LIMIT 5", "created", "created >= '2019-04-{0}' AND created < '2019-04-{0}' + INTERVAL 1 DAY ORDER BY created LIMIT 5"),
+    ("SELECT id FROM cust WHERE ref = 2{}00 ORDER BY id LIMIT 1", "ref", "ref = '2{}00' ORDER BY id LIMIT 1"),
+)
+# It is reached soon, or the index would find too many.
+SOON = (
+    "SELECT id, email FROM cust WHERE YEAR(created) = 2019 AND id <> {} ORDER BY id LIMIT 20",
+    "SELECT id, code, score FROM cust WHERE COALESCE(email, '') <> '' ORDER BY id DESC LIMIT {}",
+    "SELECT id, code FROM cust WHERE ref > {} ORDER BY id LIMIT 3",
+    "SELECT email, code FROM cust WHERE MONTH(created) = 3 ORDER BY id LIMIT {}",
+)
+
+
+def test_what_keeps_from_searching_where_a_limit_is_hoped_for(suimon, shop):
+    """The first of a day, or whoever has this address, as ORMs ask for it: by the primary key, until one is found."""
+    shop.setup("ALTER TABLE cust ADD COLUMN ref VARCHAR(20), ADD INDEX (ref), ADD INDEX mail (email)", "UPDATE cust SET ref = id", "ANALYZE TABLE cust")
+    s = suimon({"stats": {"slow": "5s"}})
+    run(s, shop.name, [sql for sql, _, _ in IN_ORDER] + list(SOON))
+    findings = found(s, shop, 12)
+    assert sorted((f["kind"], f["evidence"]["table"], f["evidence"]["columns"]) for f in findings) == \
+        sorted(("missing_index", shop.name + ".cust", column) for _, column, _ in IN_ORDER), findings
+    for f in findings:
+        assert f["fix_sql"].startswith("select ") and "are read in an index's order" in f["evidence"]["reason"], f
+        assert f["predicted"]["time_saved"] > f["cost_seconds"] / 2, f
+    with shop.direct() as c:
+        for sql, _, mended in IN_ORDER:
+            head = sql.split("WHERE")[0] + "WHERE "
+            rows, before = read(c, sql.format(15))
+            again, after = read(c, head + mended.format(15))
+            assert again == rows and rows and after < before / 10, (sql, before, after)
+
+
 def test_a_mended_statement_names_its_tables_as_they_were_sent(suimon, shop):
     shop.setup("CREATE TABLE DoneJobs (Id INT PRIMARY KEY, EndedAt DATETIME, KEY (EndedAt))",
                "INSERT INTO DoneJobs SELECT seq, '2019-01-01' + INTERVAL seq * 57 MINUTE FROM seq_1_to_20000")
