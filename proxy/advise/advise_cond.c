@@ -229,6 +229,14 @@ static bool searches(const struct sql_token *function)
 	return false;
 }
 
+/* What is called at from: EXTRACT by what it takes of a day, as YEAR() and MONTH() have it. */
+static struct span function_at(const struct advise_tokens *c, size_t from, size_t to)
+{
+	bool extract = sql_token_is_word(&c->t[from], "extract") && from + 3 < to && sql_token_is_word(&c->t[from + 3], "from");
+
+	return c->t[extract ? from + 2 : from].text;
+}
+
 /* function(column) = literal: one column of ours on the left of a comparison on this level, nothing but literals behind it. */
 static void hidden(struct advise_tokens *c, size_t from, size_t to)
 {
@@ -250,7 +258,7 @@ static void hidden(struct advise_tokens *c, size_t from, size_t to)
 	}
 	if (seen == 1 && advise_tokens_of(found.table, c->table))
 		add_column(c->out, found.column, &(struct advise_column){.use = ADVISE_HIDDEN,
-									 .function = alone ? c->t[from].text : span_of(NULL, 0),
+									 .function = alone ? function_at(c, from, i) : span_of(NULL, 0),
 									 .is_bound = is_bound(&c->t[i]),
 									 .term = from_to(c, from, to)});
 }

@@ -370,18 +370,19 @@ static size_t call_end(const struct mend *m, size_t i, struct compared *c)
 		     {"month", "month", "month", MONTH_OF_YEAR},
 		     {"lower", "lcase", "lower", FOLDS_CASE}, {"upper", "ucase", "upper", FOLDS_CASE}, {"lcase", "lcase", "lower", FOLDS_CASE},
 		     {"ucase", "ucase", "upper", FOLDS_CASE}, {"left", "left", "left", CUTS}};
-	size_t n = 0, end = is_op(m, i + 1, '(') ? path_end(m, i + 2, m->alias, m->of->name) : i + 2;
+	bool extract = is_word(m, i, "extract") && is_word(m, i + 3, "from"); /* extract(year from path) */
+	size_t n = 0, named = extract ? i + 2 : i, at = extract ? i + 4 : i + 2, end = is_op(m, i + 1, '(') ? path_end(m, at, m->alias, m->of->name) : at;
 	struct span tried = m->of->function;
-	bool both = m->of->also.len && !m->of->both_bounds && (is_word(m, i, "year") || is_word(m, i, "month"));
+	bool month = is_word(m, named, "year") || is_word(m, named, "month"), both = m->of->also.len && !m->of->both_bounds && month;
 
-	while (n < countof(calls) && !is_word(m, i, calls[n].name))
+	while (n < countof(calls) && !is_word(m, named, calls[n].name))
 		n++;
 	/* Where several stand around the column, the one was tried: what another would find is not known. */
-	if (end == i + 2 || n == countof(calls) ||
+	if (end == at || n == countof(calls) || (extract && !month) ||
 	    (!both && !span_ieq(tried, span_str(calls[n].plan)) && !span_ieq(tried, span_str(calls[n].other))))
 		return i;
 	c->what = calls[n].what;
-	c->path = from_to(m, i + 2, end);
+	c->path = from_to(m, at, end);
 	if (is_word(m, i, "cast")) {
 		if (!is_word(m, end, "as") || !is_word(m, end + 1, "date"))
 			return i;

@@ -137,6 +137,8 @@ MENDED = {
               "(created >= makedate(?, 1) + interval ? - 1 month and created < makedate(?, 1) + interval ? month) and score <> ?", ["2019", "3", "2019", "3", "15"]),
     "of the year": ("MONTH(created) = 12 AND YEAR(created) = 2019 AND score <> {}", "created",
                     "(created >= interval ? - 1 month + makedate(?, 1) and created < interval ? month + makedate(?, 1)) and score <> ?", ["12", "2019", "12", "2019", "15"]),
+    "extracted": ("EXTRACT(YEAR FROM created) = 2019 AND EXTRACT(MONTH FROM created) = 3 AND score <> {}", "created",
+                  "(created >= makedate(?, 1) + interval ? - 1 month and created < makedate(?, 1) + interval ? month) and score <> ?", ["2019", "3", "2019", "3", "15"]),
     "left": ("LEFT(name, 6) = 'n10{}7'", "name", "(left(name, ?) = ? and name like concat(?, '%'))", ["6", "'n10157'", "'n10157'"]),
 }
 
