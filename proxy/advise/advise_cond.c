@@ -78,6 +78,7 @@ static void add_compared(const struct advise_tokens *c, struct span quoted, cons
 
 	like.is_null = as->use == ADVISE_EQUALS && from && sql_token_is_word(&c->t[from - 1], "is");
 	like.pattern = as->use == ADVISE_RANGE && from && sql_token_is_word(&c->t[from - 1], "like");
+	like.as_bytes = as->use == ADVISE_HIDDEN;
 	for (size_t i = from; i < to; i++)
 		like.computed |= sql_token_is_word(&c->t[i], "subquery") || sql_token_is_word(&c->t[i], "select");
 	if (as->use == ADVISE_EQUALS && from < to && advise_tokens_path(c, from, to, &p) == to && p.table.len &&
@@ -95,15 +96,29 @@ static bool begins_fixed(const struct advise_tokens *c, size_t i, size_t to)
 	       c->t[i].text.p[1] != '_';
 }
 
-/* <cache>(cast('%x%' as ..)), <cache>(concat('%', ..)): LIKE BINARY, and a pattern that is put together. */
+/* <cache>(cast('x%' as ..)), <cache>(concat('%', ..)): LIKE BINARY, and a pattern that is put together. The index of its first argument, or i. */
+static size_t made_of(const struct advise_tokens *c, size_t i, size_t to, bool cast)
+{
+	if (advise_tokens_cached(c, i, to) == i || i + 6 >= to || !sql_token_is_word(&c->t[i + 4], cast ? "cast" : "concat"))
+		return i;
+	return i + 6;
+}
+
 static bool begins_open(const struct advise_tokens *c, size_t i, size_t to)
 {
-	if (advise_tokens_cached(c, i, to) == i || i + 6 >= to || !(sql_token_is_word(&c->t[i + 4], "cast") || sql_token_is_word(&c->t[i + 4], "concat")))
-		return false;
-	i += 6;
-	if (c->t[i].kind == SQL_T_WORD && c->t[i].text.p[0] == '_') /* a character set */
-		i++;
-	return i < to && c->t[i].kind == SQL_T_STRING && c->t[i].text.len > 2 && (c->t[i].text.p[1] == '%' || c->t[i].text.p[1] == '_');
+	size_t at = made_of(c, i, to, true) + made_of(c, i, to, false) - i;
+
+	if (at > i && c->t[at].kind == SQL_T_WORD && c->t[at].text.p[0] == '_') /* a character set */
+		at++;
+	return at > i && at < to && c->t[at].kind == SQL_T_STRING && c->t[at].text.len > 2 && (c->t[at].text.p[1] == '%' || c->t[at].text.p[1] == '_');
+}
+
+/* LIKE BINARY: an index is in the order of letters, not of bytes. */
+static bool is_of_bytes(const struct advise_tokens *c, size_t i, size_t to)
+{
+	size_t at = made_of(c, i, to, true);
+
+	return at > i && begins_fixed(c, at, to) && sql_token_is_word(&c->t[advise_tokens_cached(c, i, to) - 3], "binary");
 }
 
 /* Compared with what a subquery gives for each row: that is known when the row has been read. */
@@ -131,6 +146,8 @@ static bool use_of(const struct advise_tokens *c, size_t i, size_t to, enum advi
 		*use = ADVISE_IN;
 	else if (sql_token_is_word(t, "like") && i + 1 < to && (c->t[i + 1].kind == SQL_T_STRING || begins_open(c, i + 1, to)))
 		*use = ADVISE_PATTERN;
+	else if (sql_token_is_word(t, "like") && is_of_bytes(c, i + 1, to))
+		*use = ADVISE_HIDDEN;
 	else
 		return false;
 	return true;

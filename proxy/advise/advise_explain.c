@@ -177,6 +177,7 @@ static void take_type(struct advise_column *col, struct span type, struct span o
 	/* an ENUM and a SET have a collation, too, but compare as numbers with a number */
 	col->is_text = collation.len && (span_ieq(type, span_str("char")) || span_ieq(type, span_str("varchar")) ||
 					 (type.len >= 4 && span_ieq(span_of(type.p + type.len - 4, 4), span_str("text"))));
+	col->exists = !col->as_bytes || col->is_text; /* of bytes an index has the order that LIKE BINARY has */
 	col->folds_case = collation.len > 3 && span_ieq(span_of(collation.p + collation.len - 3, 3), span_str("_ci"));
 	if (col->pattern && octets.len == 0) /* LIKE makes a string of a number or a date */
 		col->use = ADVISE_HIDDEN;

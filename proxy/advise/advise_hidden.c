@@ -255,8 +255,8 @@ static enum rc put_range(struct mend *m, const struct compared *c)
 			    c->how == COMPARED_FROM || c->how == COMPARED_BEFORE ? first : next);
 }
 
-/* The sample's value, by the plan: as a pattern it says itself, and nothing else. */
-static bool is_plain(struct span term)
+/* The sample's value, by the plan, in its quotes. */
+static struct span value_of(struct span term)
 {
 	struct span value = {0};
 	struct sql_token t;
@@ -266,6 +266,12 @@ static bool is_plain(struct span term)
 	for (sql_scan_next_code(&s, &t); t.kind != SQL_T_END && t.kind != SQL_T_BAD; sql_scan_next_code(&s, &t))
 		if (t.kind == SQL_T_STRING)
 			value = t.text;
+	return value;
+}
+
+/* As a pattern it says itself, and nothing else. */
+static bool is_plain_value(struct span value)
+{
 	for (size_t i = 1; i + 1 < value.len; i++) {
 		char ch = value.p[i];
 
@@ -273,6 +279,19 @@ static bool is_plain(struct span term)
 			return false;
 	}
 	return value.len > 2;
+}
+
+static bool is_plain(struct span term)
+{
+	return is_plain_value(value_of(term));
+}
+
+/* 'x%' */
+static bool is_beginning(struct span term)
+{
+	struct span value = value_of(term);
+
+	return value.len > 3 && value.p[value.len - 2] == '%' && is_plain_value(span_of(value.p, value.len - 1));
 }
 
 static bool is_digit(uint8_t ch)
@@ -484,8 +503,23 @@ static size_t mend_join(struct mend *m, size_t i)
 }
 
 /* What can be mended at i. Returns the index behind it, or i. */
+/* "path like binary ?" at i: LIKE finds them, and some in other letters, which the comparison itself drops. */
+static size_t mend_bytes(struct mend *m, size_t i)
+{
+	size_t end = path_end(m, i, m->alias, m->of->name);
+	struct span path;
+
+	if (end == i || !is_word(m, end, "like") || !is_word(m, end + 1, "binary") || end + 2 >= m->n || m->t[end + 2].kind != SQL_T_PARAM || !ends(m, end + 3) ||
+	    !is_beginning(m->of->term))
+		return i;
+	path = from_to(m, i, end);
+	return iobuf_printf(&m->piece, "(" SPAN_FMT " and " SPAN_FMT " like ?)", SPAN_ARG(from_to(m, i, end + 3)), SPAN_ARG(path)) == RC_OK ? end + 3 : i;
+}
+
 static size_t mend_at(struct mend *m, size_t i)
 {
+	if (m->of->as_bytes)
+		return mend_bytes(m, i);
 	if (m->of->use == ADVISE_HIDDEN)
 		return mend_function(m, i);
 	return m->of->other_is_number ? mend_join(m, i) : mend_number(m, i);
@@ -642,6 +676,13 @@ enum rc advise_hidden_fix(struct span text, const struct advise_column *of, cons
 				    "The pattern for %s begins with a wildcard, so the index %s cannot be searched. Search by "
 				    "the beginning, or with a FULLTEXT index and MATCH ... AGAINST.",
 				    of->name, index);
+	if (of->as_bytes) {
+		rc = iobuf_printf(words,
+				  "LIKE BINARY compares %s byte by byte, and its index %s stands in the order of letters, so it cannot be searched. Where "
+				  "letters of either case may be found, leave BINARY out (Django: istartswith in place of startswith); else compare by both.",
+				  of->name, index);
+		return rc == RC_OK ? advise_mend(text, of, alias, sql) : rc;
+	}
 	if (of->pattern)
 		return iobuf_printf(words,
 				    "%s is no string and is searched by LIKE, so each row's is made one and its index %s cannot be searched. Compare it "

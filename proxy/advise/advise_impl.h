@@ -136,6 +136,7 @@ struct advise_column {
 	struct span function; /* of ADVISE_HIDDEN: its name, empty for an expression; of the plan */
 	struct span term;     /* of ADVISE_HIDDEN and of a pattern: the whole comparison; of the plan */
 	bool pattern;         /* it is searched by LIKE */
+	bool as_bytes;        /* by LIKE BINARY, whose pattern fixes the beginning */
 	bool behind_number;   /* what it is compared with is a number that stands before it: "5 = x", of which there is no test */
 	struct span also;     /* likewise, where one is about its year and the other about its month: that one; or of two bounds the other */
 	bool is_bound;        /* of ADVISE_HIDDEN: it is compared by <, >, <= or >= */

@@ -81,6 +81,8 @@ static enum rc put_hidden(const struct advise_verdict *v, struct iobuf *out)
 	if (c->use != ADVISE_HIDDEN)
 		return iobuf_printf(out, ": %s is a string compared with a number%s%s, which the index %s cannot serve", c->name,
 				    c->other_is_number ? ", " : "", c->other_is_number ? c->other : "", v->known.serves);
+	if (c->as_bytes)
+		return iobuf_printf(out, ": LIKE BINARY compares %s in another order than the index %s has", c->name, v->known.serves);
 	if (c->pattern)
 		return iobuf_printf(out, ": LIKE makes a string of %s, which keeps the index %s from being used", c->name, v->known.serves);
 	if (c->function.len)

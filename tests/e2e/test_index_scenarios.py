@@ -140,6 +140,7 @@ MENDED = {
     "extracted": ("EXTRACT(YEAR FROM created) = 2019 AND EXTRACT(MONTH FROM created) = 3 AND score <> {}", "created",
                   "(created >= makedate(?, 1) + interval ? - 1 month and created < makedate(?, 1) + interval ? month) and score <> ?", ["2019", "3", "2019", "3", "15"]),
     "left": ("LEFT(name, 6) = 'n10{}7'", "name", "(left(name, ?) = ? and name like concat(?, '%'))", ["6", "'n10157'", "'n10157'"]),
+    "of bytes": ("name LIKE BINARY 'n10{}%'", "name", "(name like binary ? and name like ?)", ["'n1015%'", "'n1015%'"]),
 }
 
 
